@@ -1,0 +1,4 @@
+#ifndef TESSERA_CKERNELS_H
+#define TESSERA_CKERNELS_H
+
+#endif

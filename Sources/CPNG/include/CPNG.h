@@ -1,0 +1,4 @@
+#ifndef TESSERA_CPNG_H
+#define TESSERA_CPNG_H
+
+#endif

@@ -1,0 +1,20 @@
+/// A fault in something that was given to us: a file, a flag, a field, a frame.
+///
+/// Every reader throws this one type, so that a person always gets one line that says where the
+/// fault is, what it is and how to mend it. The command line turns it into exit status 64.
+package struct InputError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The file, flag, field or host at fault.
+    package let place: String
+    /// What is wrong with it.
+    package let problem: String
+    /// What to do about it.
+    package let remedy: String
+
+    package init(_ place: String, _ problem: String, fix remedy: String) {
+        self.place = place
+        self.problem = problem
+        self.remedy = remedy
+    }
+
+    package var description: String { "\(place): \(problem). \(remedy)." }
+}

@@ -1,0 +1,95 @@
+/// A dense float32 array, row-major, in 64-byte-aligned memory of its own.
+///
+/// Pictures and latents are `[batch, height, width, channels]` everywhere in the Engine. A tensor is
+/// a value: copies share memory until one of them is written.
+package struct Tensor: Sendable {
+    /// Extent of each axis.
+    package let shape: [Int]
+    private var storage: TensorStorage
+
+    /// Number of elements.
+    package var count: Int { storage.count }
+
+    /// A tensor of zeros.
+    package init(zeros shape: [Int]) {
+        self.init(uninitialized: shape)
+        storage.floats.update(repeating: 0)
+    }
+
+    /// A tensor that holds `values` in row-major order.
+    package init(_ values: [Float], shape: [Int]) {
+        self.init(uninitialized: shape)
+        precondition(values.count == count, "\(values.count) values for shape \(shape)")
+        _ = storage.floats.update(fromContentsOf: values)
+    }
+
+    /// A tensor whose every element `fill` must write.
+    package init(shape: [Int], filledBy fill: (UnsafeMutableBufferPointer<Float>) throws -> Void)
+        rethrows
+    {
+        self.init(uninitialized: shape)
+        try fill(storage.floats)
+    }
+
+    private init(uninitialized shape: [Int]) {
+        precondition(shape.allSatisfy { $0 >= 0 }, "\(shape)")
+        self.shape = shape
+        self.storage = TensorStorage(count: shape.reduce(1, *))
+    }
+
+    private init(_ storage: TensorStorage, shape: [Int]) {
+        self.storage = storage
+        self.shape = shape
+    }
+
+    /// Reads the elements in row-major order.
+    package func withFloats<R, E: Error>(
+        _ body: (UnsafeBufferPointer<Float>) throws(E) -> R
+    ) throws(E) -> R {
+        defer { withExtendedLifetime(storage) {} }
+        return try body(UnsafeBufferPointer(storage.floats))
+    }
+
+    /// Writes the elements in place, after a copy if the memory is shared.
+    package mutating func withMutableFloats<R, E: Error>(
+        _ body: (UnsafeMutableBufferPointer<Float>) throws(E) -> R
+    ) throws(E) -> R {
+        if !isKnownUniquelyReferenced(&storage) { storage = storage.copy() }
+        defer { withExtendedLifetime(storage) {} }
+        return try body(storage.floats)
+    }
+
+    /// The elements as an array.
+    package var values: [Float] { withFloats { Array($0) } }
+
+    /// The same elements under another shape of equal count; shares memory.
+    package func reshaped(_ shape: [Int]) -> Tensor {
+        precondition(shape.reduce(1, *) == count, "\(self.shape) to \(shape)")
+        return Tensor(storage, shape: shape)
+    }
+}
+
+/// Owns the aligned memory of tensors.
+///
+/// `@unchecked Sendable`: written only through `Tensor.withMutableFloats`, which holds the one
+/// reference to it, or before the tensor that owns it exists.
+private final class TensorStorage: @unchecked Sendable {
+    let count: Int
+    let floats: UnsafeMutableBufferPointer<Float>
+
+    init(count: Int) {
+        self.count = count
+        let bytes = max(1, count) * MemoryLayout<Float>.stride
+        let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+        floats = UnsafeMutableBufferPointer(
+            start: raw.bindMemory(to: Float.self, capacity: max(1, count)), count: count)
+    }
+
+    func copy() -> TensorStorage {
+        let other = TensorStorage(count: count)
+        _ = other.floats.update(fromContentsOf: floats)
+        return other
+    }
+
+    deinit { UnsafeMutableRawPointer(floats.baseAddress)?.deallocate() }
+}
