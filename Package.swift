@@ -18,11 +18,20 @@ let package = Package(
     targets: [
         // C boundaries.
         .systemLibrary(
-            name: "CZeroMQ", pkgConfig: "libzmq", providers: [.apt(["libzmq3-dev"])]),
+            name: "CZeroMQ",
+            pkgConfig: "libzmq",
+            providers: [.apt(["libzmq3-dev"])]
+        ),
         .systemLibrary(
-            name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+            name: "COpenBLAS",
+            pkgConfig: "openblas",
+            providers: [.apt(["libopenblas-dev"])]
+        ),
         .systemLibrary(
-            name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+            name: "CSodium",
+            pkgConfig: "libsodium",
+            providers: [.apt(["libsodium-dev"])]
+        ),
         .target(name: "CPNG", cSettings: strictC, linkerSettings: [.linkedLibrary("png")]),
         .target(name: "CKernels", cSettings: strictC),
 
@@ -30,7 +39,8 @@ let package = Package(
         .target(
             name: "Engine",
             dependencies: ["CKernels", "COpenBLAS", "CPNG", "CSodium"],
-            swiftSettings: strict),
+            swiftSettings: strict
+        ),
         .target(
             name: "Protocol",
             dependencies: [
@@ -38,7 +48,8 @@ let package = Package(
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["messages.proto"],
-            swiftSettings: strict),
+            swiftSettings: strict
+        ),
         .target(
             name: "Coordinator",
             dependencies: [
@@ -46,14 +57,16 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 "Yams",
             ],
-            swiftSettings: strict),
+            swiftSettings: strict
+        ),
         .target(
             name: "Worker",
             dependencies: [
                 "Engine", "Protocol",
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: strict),
+            swiftSettings: strict
+        ),
         .executableTarget(
             name: "Tessera",
             dependencies: [
@@ -61,26 +74,41 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: strict),
+            swiftSettings: strict
+        ),
 
         // Tests.
         .target(
-            name: "TestSupport", dependencies: ["Engine"], path: "Tests/Support",
-            swiftSettings: strict),
+            name: "TestSupport",
+            dependencies: ["Engine"],
+            path: "Tests/Support",
+            swiftSettings: strict
+        ),
         .testTarget(
-            name: "EngineTests", dependencies: ["Engine", "CPNG", "TestSupport"], swiftSettings: strict),
+            name: "EngineTests",
+            dependencies: ["Engine", "CPNG", "TestSupport"],
+            swiftSettings: strict
+        ),
         .testTarget(
-            name: "ProtocolTests", dependencies: ["Protocol", "TestSupport"],
-            swiftSettings: strict),
+            name: "ProtocolTests",
+            dependencies: ["Protocol", "TestSupport"],
+            swiftSettings: strict
+        ),
         .testTarget(
-            name: "CoordinatorTests", dependencies: ["Coordinator", "TestSupport"],
-            swiftSettings: strict),
+            name: "CoordinatorTests",
+            dependencies: ["Coordinator", "TestSupport"],
+            swiftSettings: strict
+        ),
         .testTarget(
-            name: "WorkerTests", dependencies: ["Worker", "Coordinator", "TestSupport"],
-            swiftSettings: strict),
+            name: "WorkerTests",
+            dependencies: ["Worker", "Coordinator", "TestSupport"],
+            swiftSettings: strict
+        ),
         .testTarget(
-            name: "TesseraTests", dependencies: ["Tessera", "TestSupport"],
-            swiftSettings: strict),
+            name: "TesseraTests",
+            dependencies: ["Tessera", "TestSupport"],
+            swiftSettings: strict
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

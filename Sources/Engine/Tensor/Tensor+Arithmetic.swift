@@ -70,7 +70,8 @@ extension Tensor {
         let (n, h, w, c) = (shape[0], shape[1], shape[2], shape[3])
         precondition(
             top >= 0 && left >= 0 && top + height <= h && left + width <= w,
-            "crop \(top),\(left) \(height)×\(width) of \(shape)")
+            "crop \(top),\(left) \(height)×\(width) of \(shape)"
+        )
         return Tensor(shape: [n, height, width, c]) { out in
             withFloats { x in
                 for b in 0..<n {
@@ -78,6 +79,25 @@ extension Tensor {
                         let from = ((b * h + top + y) * w + left) * c
                         let to = (b * height + y) * width * c
                         for i in 0..<(width * c) { out[to + i] = x[from + i] }
+                    }
+                }
+            }
+        }
+    }
+
+    /// `[n, h, w, c]` with a margin of zeros around every picture.
+    package func padded(top: Int, left: Int, bottom: Int, right: Int) -> Tensor {
+        precondition(shape.count == 4 && min(top, left, bottom, right) >= 0, "\(shape)")
+        let (n, h, w, c) = (shape[0], shape[1], shape[2], shape[3])
+        let (height, width) = (h + top + bottom, w + left + right)
+        return Tensor(shape: [n, height, width, c]) { out in
+            out.update(repeating: 0)
+            withFloats { x in
+                for b in 0..<n {
+                    for y in 0..<h {
+                        let from = (b * h + y) * w * c
+                        let to = ((b * height + top + y) * width + left) * c
+                        for i in 0..<(w * c) { out[to + i] = x[from + i] }
                     }
                 }
             }

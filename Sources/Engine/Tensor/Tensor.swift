@@ -82,7 +82,9 @@ private final class TensorStorage: @unchecked Sendable {
         let bytes = max(1, count) * MemoryLayout<Float>.stride
         let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
         floats = UnsafeMutableBufferPointer(
-            start: raw.bindMemory(to: Float.self, capacity: max(1, count)), count: count)
+            start: raw.bindMemory(to: Float.self, capacity: max(1, count)),
+            count: count
+        )
     }
 
     func copy() -> TensorStorage {
