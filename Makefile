@@ -1,0 +1,50 @@
+# Tessera. `make demo` renders the default picture; `make test` checks everything.
+
+PACKAGES := libopenblas-dev libpng-dev libzmq3-dev libsodium-dev
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+BUILD := swift build -c release
+TESSERA := .build/release/tessera
+
+.PHONY: setup build demo test lint format bench clean
+
+## Installs the Debian packages that are missing.
+setup:
+	@command -v swift >/dev/null || { \
+	    echo "Tessera needs a Swift 6.2 toolchain or newer: https://www.swift.org/install"; exit 1; }
+	@missing=""; for p in $(PACKAGES); do \
+	    dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'install ok installed' \
+	        || missing="$$missing $$p"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	    echo "installing$$missing"; \
+	    $(SUDO) apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $$missing >/dev/null; \
+	fi
+
+build: setup
+	$(BUILD) --product tessera
+
+## Renders the default picture through a coordinator and two worker processes.
+demo: build
+	$(TESSERA) render --workers 2 --output demo.png \
+	    --prompt "a mountain lake at sunset, snowy peaks reflected in the water" \
+	    --size 1024x1024 --ladder 1,2,4 --steps 30 --seed 7
+	@echo "The picture is $(CURDIR)/demo.png"
+
+test: setup lint
+	$(BUILD) --build-tests
+	swift test -c release --skip-build
+
+lint:
+	swift format lint --strict -r Package.swift Sources Tests
+
+## Formats the sources in place.
+format:
+	swift format -i -r Package.swift Sources Tests
+
+## Measures; prints a table and writes .build/bench.json. `make bench ONLY=name,…` runs some.
+bench: build
+	Benchmarks/run $(if $(ONLY),--only $(ONLY))
+
+clean:
+	rm -rf .build demo.png

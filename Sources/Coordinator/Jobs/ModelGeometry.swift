@@ -1,0 +1,24 @@
+import Engine
+
+/// What planning needs to know of a model; no weights.
+package struct ModelGeometry: Equatable, Sendable {
+    /// Side of the latents that the UNet was trained on.
+    package let nativeLatentSide: Int
+    /// Pixels per latent pixel along a side.
+    package let vaeFactor: Int
+    package let latentChannels: Int
+    /// Whether views carry SDXL's size and crop ids.
+    package let usesTimeIDs: Bool
+
+    package init(
+        nativeLatentSide: Int, vaeFactor: Int, latentChannels: Int, usesTimeIDs: Bool
+    ) {
+        self.nativeLatentSide = nativeLatentSide
+        self.vaeFactor = vaeFactor
+        self.latentChannels = latentChannels
+        self.usesTimeIDs = usesTimeIDs
+    }
+
+    /// Side of the pictures that the model makes on its own, in pixels.
+    package var nativeSide: Int { nativeLatentSide * vaeFactor }
+}

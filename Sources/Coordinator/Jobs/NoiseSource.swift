@@ -1,0 +1,131 @@
+import Engine
+
+/// Where a render's random numbers come from.
+package protocol NoiseSource: Sendable {
+    /// Unit noise that phase 1 starts from, `[1, height, width, channels]`.
+    func base(latent: Extent, channels: Int) throws(InputError) -> Tensor
+
+    /// Unit noise that diffuses the upsampled latent of a later phase.
+    func diffusion(of phase: Phase, channels: Int) throws(InputError) -> Tensor
+
+    /// The shifted windows of one step.
+    mutating func windows(
+        of grid: WindowGrid, phase: Phase, step: Int
+    ) throws(InputError) -> [Window]
+
+    /// Unit noise that a stochastic scheduler adds in one step.
+    func stochastic(phase: Phase, step: Int, channels: Int) throws(InputError) -> Tensor
+}
+
+/// Random numbers that follow from the seed: each draw is keyed by (seed, purpose, phase, step), so
+/// that none depends on the order of arrival.
+package struct SeededNoise: NoiseSource {
+    private let random: RenderRandom
+
+    package init(seed: UInt64, kind: RandomKind) {
+        random = RenderRandom(kind, seed: seed)
+    }
+
+    package func base(latent: Extent, channels: Int) -> Tensor {
+        normal("base", latent, channels, phase: 0, step: 0)
+    }
+
+    package func diffusion(of phase: Phase, channels: Int) -> Tensor {
+        normal("diffusion", phase.latent, channels, phase: key(phase), step: 0)
+    }
+
+    package func windows(
+        of grid: WindowGrid, phase: Phase, step: Int
+    ) throws(InputError) -> [Window] {
+        // A draw below the product of both span lengths leaves every remainder equally likely.
+        let product = (2 * grid.reach + 1) * (grid.reach + 1)
+        var draws = random.integers(
+            purpose: "jitter", phase: key(phase), step: step, count: grid.drawCount,
+            in: 0...(product - 1)
+        ).makeIterator()
+        return try grid.windows { range in range.lowerBound + (draws.next() ?? 0) % range.count }
+    }
+
+    package func stochastic(phase: Phase, step: Int, channels: Int) -> Tensor {
+        normal("step", phase.latent, channels, phase: key(phase), step: step)
+    }
+
+    private func normal(
+        _ purpose: String, _ latent: Extent, _ channels: Int, phase: Int, step: Int
+    ) -> Tensor {
+        random.normal(
+            purpose: purpose, phase: phase, step: step,
+            shape: [1, channels, latent.height, latent.width])
+    }
+
+    /// A phase by its scale in thousandths, so that a picture's last phase draws the same noise
+    /// whichever rungs its ladder skips.
+    private func key(_ phase: Phase) -> Int { Int((phase.scale * 1000).rounded()) }
+}
+
+/// Random numbers read from a file, as `--inputs` gives them: `base_noise`, `phase_noise.S` for
+/// each scale S, and `jitter` in drawing order. Draws that the file has no name for follow the seed.
+package struct RecordedNoise: NoiseSource {
+    private let file: SafeTensors
+    private let place: String
+    private let seeded: SeededNoise
+    private var jitter: ArraySlice<Int>
+
+    /// - Throws: `InputError` when the file cannot be read
+    package init(file path: String, seeded: SeededNoise) throws {
+        place = path
+        file = try SafeTensors(file: path)
+        self.seeded = seeded
+        jitter = file.info("jitter") == nil ? [] : try file.integers("jitter")[...]
+    }
+
+    package func base(latent: Extent, channels: Int) throws(InputError) -> Tensor {
+        try noise("base_noise", latent, channels)
+    }
+
+    package func diffusion(of phase: Phase, channels: Int) throws(InputError) -> Tensor {
+        let whole = phase.scale == phase.scale.rounded()
+        let scale = whole ? String(Int(phase.scale)) : String(phase.scale)
+        return try noise("phase_noise.\(scale)", phase.latent, channels)
+    }
+
+    package mutating func windows(
+        of grid: WindowGrid, phase: Phase, step: Int
+    ) throws(InputError) -> [Window] {
+        var rest = jitter
+        let windows = try grid.windows { range throws(InputError) in
+            guard let shift = rest.popFirst() else {
+                throw InputError(
+                    "\(place): jitter", "it ends in phase \(phase.scale), step \(step)",
+                    fix: "Give one integer for every draw of the render")
+            }
+            guard range.contains(shift) else {
+                throw InputError(
+                    "\(place): jitter", "\(shift) is outside \(range)",
+                    fix: "Use the stride and size that the file was recorded with")
+            }
+            return shift
+        }
+        jitter = rest
+        return windows
+    }
+
+    package func stochastic(phase: Phase, step: Int, channels: Int) -> Tensor {
+        seeded.stochastic(phase: phase, step: step, channels: channels)
+    }
+
+    private func noise(
+        _ name: String, _ latent: Extent, _ channels: Int
+    ) throws(InputError) -> Tensor {
+        let expected = [1, channels, latent.height, latent.width]
+        guard let info = file.info(name) else {
+            throw InputError("\(place): \(name)", "it is missing", fix: "It must be \(expected)")
+        }
+        guard info.shape == expected else {
+            throw InputError(
+                "\(place): \(name)", "it is \(info.shape)",
+                fix: "This --size and --ladder need \(expected)")
+        }
+        return try file.tensor(name).channelsLast()
+    }
+}

@@ -1,0 +1,66 @@
+import Engine
+
+/// A picture as asked for: what is nil is taken from the model.
+package struct PictureOptions: Sendable {
+    package var prompt: String
+    package var negativePrompt: String?
+    package var model: String?
+    package var size: Extent?
+    package var steps: Int
+    package var guidance: Float
+    package var seed: UInt64
+    package var random: RandomKind
+    package var scheduler: SchedulerKind?
+    package var karras: Bool
+    package var stride: Int?
+    package var cosine: CosineSchedule
+    package var ladder: Ladder?
+    package var border: Border
+
+    package init(
+        prompt: String, negativePrompt: String? = nil, model: String? = nil, size: Extent? = nil,
+        steps: Int = 50, guidance: Float = 7.5, seed: UInt64 = 0, random: RandomKind = .torch,
+        scheduler: SchedulerKind? = nil, karras: Bool = false, stride: Int? = nil,
+        cosine: CosineSchedule = CosineSchedule(), ladder: Ladder? = nil, border: Border = .inside
+    ) {
+        self.prompt = prompt
+        self.negativePrompt = negativePrompt
+        self.model = model
+        self.size = size
+        self.steps = steps
+        self.guidance = guidance
+        self.seed = seed
+        self.random = random
+        self.scheduler = scheduler
+        self.karras = karras
+        self.stride = stride
+        self.cosine = cosine
+        self.ladder = ladder
+        self.border = border
+    }
+
+    /// The settings with every default of the model filled in.
+    func settings(for model: ModelGeometry, scheduler own: SchedulerKind) -> RenderSettings {
+        let side = max(1024, 2 * model.nativeSide) / model.vaeFactor * model.vaeFactor
+        return RenderSettings(
+            size: size ?? Extent(height: side, width: side), steps: steps, guidance: guidance,
+            seed: seed, random: random, scheduler: scheduler ?? own, karras: karras,
+            stride: stride, cosine: cosine, ladder: ladder, border: border)
+    }
+}
+
+extension CosineSchedule {
+    /// The schedule that `--cosine-scales` and `--sigma` ask for.
+    ///
+    /// - Throws: `InputError` unless there are three exponents
+    package static func parsed(
+        exponents: [Double], sigma: Double
+    ) throws(InputError) -> CosineSchedule {
+        guard exponents.count == 3 else {
+            throw InputError(
+                "--cosine-scales", "there are \(exponents.count) numbers",
+                fix: "Give three, as 3,1,1")
+        }
+        return CosineSchedule(exponents: exponents, sigma: sigma)
+    }
+}

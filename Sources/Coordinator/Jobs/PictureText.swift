@@ -1,0 +1,97 @@
+import Engine
+import Foundation
+
+/// The settings of a render as text for the PNG: one form that other tools read, and JSON.
+package struct PictureText: Sendable {
+    package let prompt: String
+    package let negativePrompt: String?
+    package let settings: RenderSettings
+    package let model: String
+    package let digest: String
+    package let phases: [Phase]
+    package let stride: Int
+    package let version: String
+
+    package init(
+        prompt: String, negativePrompt: String?, plan: RenderPlan, model: String, digest: String,
+        version: String
+    ) {
+        self.prompt = prompt
+        self.negativePrompt = negativePrompt
+        settings = plan.settings
+        self.model = model
+        self.digest = digest
+        phases = plan.phases.map(\.phase)
+        stride = plan.settings.stride ?? max(1, plan.model.nativeLatentSide / 2)
+        self.version = version
+    }
+
+    /// Keys and values of the PNG's text chunks.
+    package var chunks: [(key: String, value: String)] {
+        [
+            ("parameters", parameters), ("tessera", json), ("Software", "Tessera \(version)"),
+        ]
+    }
+
+    /// The line format in which Stable Diffusion web interfaces exchange settings.
+    var parameters: String {
+        var lines = [prompt]
+        if let negativePrompt { lines.append("Negative prompt: \(negativePrompt)") }
+        lines.append(
+            [
+                "Steps: \(settings.steps)", "Sampler: \(samplerName)",
+                "CFG scale: \(settings.guidance)", "Seed: \(settings.seed)",
+                "Size: \(settings.size.width)x\(settings.size.height)",
+                "Model hash: \(digest.prefix(10))", "Model: \(model)", "RNG: \(rngName)",
+                "DemoFusion stride: \(stride)", "DemoFusion ladder: \(list(scales, " "))",
+                "DemoFusion cosine scales: \(list(settings.cosine.exponents, " "))",
+                "DemoFusion sigma: \(settings.cosine.sigma)",
+                "DemoFusion border: \(settings.border.rawValue)", "Version: Tessera \(version)",
+            ].joined(separator: ", "))
+        return lines.joined(separator: "\n")
+    }
+
+    /// Every setting, keyed by the command line's flags.
+    var json: String {
+        var fields: [String: Any] = [
+            "prompt": prompt, "size": "\(settings.size.width)x\(settings.size.height)",
+            "steps": settings.steps, "guidance": Double(settings.guidance),
+            "seed": "\(settings.seed)", "rng": settings.random.rawValue,
+            "scheduler": settings.scheduler.rawValue, "karras": settings.karras,
+            "stride": stride, "cosine-scales": settings.cosine.exponents,
+            "sigma": settings.cosine.sigma, "ladder": scales,
+            "border": settings.border.rawValue, "model": model, "model-digest": digest,
+            "version": version,
+        ]
+        if let negativePrompt { fields["negative-prompt"] = negativePrompt }
+        let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
+        let data = try? JSONSerialization.data(withJSONObject: fields, options: options)
+        return data.map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+    }
+
+    private var scales: [Double] { phases.map(\.scale) }
+
+    private func list(_ values: [Double], _ separator: String) -> String {
+        values.map { $0 == $0.rounded() ? String(Int($0)) : String($0) }
+            .joined(separator: separator)
+    }
+
+    private var rngName: String {
+        switch settings.random {
+        case .torch: "CPU"
+        case .philox: "NV"
+        }
+    }
+
+    private var samplerName: String {
+        let name =
+            switch settings.scheduler {
+            case .ddim: "DDIM"
+            case .euler: "Euler"
+            case .euler_a: "Euler a"
+            case .dpmpp_2m: "DPM++ 2M"
+            case .lcm: "LCM"
+            }
+        return settings.karras ? name + " Karras" : name
+    }
+}

@@ -1,0 +1,17 @@
+import Engine
+
+/// What a render reports as it goes.
+package enum RenderEvent: Sendable {
+    /// A phase begins; counted from 0.
+    case phase(Int, Phase)
+    /// A step of the current phase begins, with its number of views.
+    case step(Int, views: Int)
+    /// One more view of the current step has arrived.
+    case view
+    /// A phase is finished; its latent, `[1, height, width, channels]`.
+    case finished(Int, Tensor)
+    /// Decoding begins, with its number of tiles.
+    case decoding(tiles: Int)
+    /// One more tile has arrived.
+    case tile
+}

@@ -1,0 +1,106 @@
+import Engine
+
+/// What a render will do, known before it starts: phases, sizes, views, UNet calls, bytes.
+package struct RenderPlan: Sendable {
+    /// One phase and the views that each of its steps is cut into.
+    package struct PhasePlan: Sendable {
+        package let phase: Phase
+        /// Local windows; nil in phase 1, which is rendered whole.
+        package let windows: WindowGrid?
+        /// Dilated sub-lattices; nil in phase 1.
+        package let lattices: LatticeGrid?
+        /// Weights of each step, by step.
+        package let weights: [CosineSchedule.Weights]
+
+        /// The phase is one view, the whole latent.
+        package var isWhole: Bool { windows == nil }
+
+        /// Views that step `step` evaluates.
+        package func views(at step: Int) -> Int {
+            guard let windows, let lattices else { return 1 }
+            return (usesWindows(at: step) ? windows.count : 0)
+                + (usesLattices(at: step) ? lattices.count : 0)
+        }
+
+        /// Whether local windows have any weight at a step.
+        package func usesWindows(at step: Int) -> Bool { weights[step].dilated < 1 }
+
+        /// Whether dilated sub-lattices have any weight at a step.
+        package func usesLattices(at step: Int) -> Bool { weights[step].dilated > 0 }
+
+        /// Views of all steps.
+        package var views: Int { weights.indices.reduce(0) { $0 + views(at: $1) } }
+
+        /// Latent pixels in the views of all steps.
+        package var viewArea: Int {
+            guard let windows, let lattices else { return weights.count * phase.latent.area }
+            return weights.indices.reduce(0) { sum, step in
+                sum + (usesWindows(at: step) ? windows.count * windows.window.area : 0)
+                    + (usesLattices(at: step) ? lattices.padded.area : 0)
+            }
+        }
+    }
+
+    package let settings: RenderSettings
+    package let model: ModelGeometry
+    package let phases: [PhasePlan]
+    package let decode: DecodePlan
+
+    /// - Throws: `InputError` naming the setting that cannot be met
+    package init(
+        _ settings: RenderSettings, model: ModelGeometry, scheduler: Scheduler
+    ) throws(InputError) {
+        try settings.validate(for: model)
+        self.settings = settings
+        self.model = model
+        let ladder =
+            settings.ladder ?? Ladder(target: settings.size, nativeSide: model.nativeSide)
+        let window = model.nativeLatentSide
+        let stride = settings.stride ?? max(1, window / 2)
+        let weights = scheduler.timesteps.map {
+            settings.cosine.weights(timestep: $0, trainTimesteps: scheduler.trainTimesteps)
+        }
+        let phases = try ladder.phases(target: settings.size, vaeFactor: model.vaeFactor)
+        self.phases = phases.map { phase in
+            PhasePlan(
+                phase: phase,
+                windows: phase.scale == 1
+                    ? nil
+                    : WindowGrid(
+                        latent: phase.latent, window: window, stride: stride,
+                        border: settings.border),
+                lattices: phase.scale == 1
+                    ? nil
+                    : LatticeGrid(
+                        latent: phase.latent, dilation: phase.dilation, border: settings.border),
+                weights: weights)
+        }
+        decode = DecodePlan(latent: phases[phases.count - 1].latent, factor: model.vaeFactor)
+    }
+
+    /// Size of phase `index` in pixels; phases count from 0.
+    package func pixels(ofPhase index: Int) -> Extent {
+        let latent = phases[index].phase.latent
+        return Extent(
+            height: latent.height * model.vaeFactor, width: latent.width * model.vaeFactor)
+    }
+
+    /// Views of the whole render.
+    package var views: Int { phases.reduce(0) { $0 + $1.views } }
+
+    /// UNet evaluations of one picture each: two for a guided view.
+    package var evaluations: Int { views * (settings.guides ? 2 : 1) }
+
+    /// Bytes of latents and predictions that travel to and from workers, in float32.
+    package var viewBytes: Int {
+        phases.reduce(0) { $0 + $1.viewArea } * model.latentChannels * 4 * 2
+    }
+
+    /// Bytes of latents and pixels that travel to decode the picture, in float32.
+    package var decodeBytes: Int {
+        decode.tiles.reduce(0) { sum, tile in
+            let area = tile.latentRows.count * tile.latentColumns.count
+            return sum + area * 4 * (model.latentChannels + 3 * model.vaeFactor * model.vaeFactor)
+        }
+    }
+}

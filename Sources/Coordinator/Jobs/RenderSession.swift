@@ -1,0 +1,157 @@
+import Engine
+import Foundation
+
+/// One picture from options to file: reads the model's configuration, plans, renders on whichever
+/// workers it is given, and writes what was asked for.
+package struct RenderSession {
+    package static let version = "0.1.0"
+
+    package let options: PictureOptions
+    package let model: ModelFolder
+    package let plan: RenderPlan
+    private let sampler: Sampler
+
+    /// Reads the model's configuration, no weights, and plans.
+    ///
+    /// - Throws: `InputError` naming the flag or the file at fault
+    package init(_ options: PictureOptions) throws {
+        self.options = options
+        model = try ModelFolder(path: try ModelLocation.resolve(options.model))
+        let unet = try UNetConfig(file: model.unetConfigPath)
+        let vae = try VAEConfig(file: model.vaeConfigPath)
+        let geometry = ModelGeometry(
+            nativeLatentSide: unet.sampleSize, vaeFactor: vae.factor,
+            latentChannels: vae.latentChannels, usesTimeIDs: unet.needsTimeIDs)
+        let config = try SchedulerConfig(file: model.schedulerConfigPath)
+        let settings = options.settings(for: geometry, scheduler: config.defaultKind)
+        try settings.validate(for: geometry)
+        let scheduler = try Scheduler(
+            settings.scheduler, config: config, steps: settings.steps, karras: settings.karras)
+        plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
+        sampler = Sampler(plan: plan, scheduler: scheduler)
+    }
+
+    /// Where the results go.
+    package struct Outputs: Sendable {
+        package var picture: String
+        package var phases: String?
+        package var inputs: String?
+        package var dump: String?
+
+        package init(
+            picture: String, phases: String? = nil, inputs: String? = nil, dump: String? = nil
+        ) {
+            self.picture = picture
+            self.phases = phases
+            self.inputs = inputs
+            self.dump = dump
+        }
+
+        /// Refuses folders that do not exist before hours are spent.
+        ///
+        /// - Throws: `InputError` naming the flag
+        package func validate() throws(InputError) {
+            for (flag, path) in [("--output", picture), ("--dump", dump)] {
+                guard let path else { continue }
+                let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+                guard access(folder, W_OK) == 0 else {
+                    throw InputError(
+                        "\(flag) \(path)", "the folder \(folder) cannot be written to",
+                        fix: "Create it or choose another")
+                }
+                var isFolder: ObjCBool = false
+                if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder),
+                    isFolder.boolValue
+                {
+                    throw InputError(
+                        "\(flag) \(path)", "it is a folder", fix: "Name a file in it")
+                }
+            }
+            guard let phases else { return }
+            do {
+                try FileManager.default.createDirectory(
+                    atPath: phases, withIntermediateDirectories: true)
+            } catch {
+                throw InputError(
+                    "--save-phases \(phases)", "the folder cannot be made", fix: "Choose another")
+            }
+        }
+    }
+
+    /// Encodes the prompts; the negative one is nil where guidance does not use it.
+    ///
+    /// - Throws: `InputError` from the text encoders' files
+    package func conditioning(_ engine: EngineOptions) throws -> Conditioning {
+        let encoder = try PromptEncoder(model: model, options: engine)
+        let positive = try encoder.encode(options.prompt)
+        let negative =
+            plan.settings.guides ? try encoder.encodeNegative(options.negativePrompt) : nil
+        return Conditioning(positive: positive, negative: negative)
+    }
+
+    /// Positive and negative prompt, encoded.
+    package struct Conditioning: Sendable {
+        package let positive: PromptEmbedding
+        package let negative: PromptEmbedding?
+    }
+
+    /// Renders and writes the picture.
+    ///
+    /// - Parameters:
+    ///   - renderer: workers that have the job already
+    ///   - digest: identity of the model, for the picture's text
+    ///   - observe: is told of progress; what it throws ends the render
+    /// - Throws: what the renderer, the files or the observer throw; no half-written file stays
+    package func render(
+        on renderer: any ViewRenderer, digest: String, outputs: Outputs,
+        observe: @escaping (RenderEvent) throws -> Void
+    ) throws {
+        let seeded = SeededNoise(seed: plan.settings.seed, kind: plan.settings.random)
+        if let inputs = outputs.inputs {
+            let recorded = try RecordedNoise(file: inputs, seeded: seeded)
+            try render(
+                on: renderer, noise: recorded, digest: digest, outputs: outputs, observe: observe)
+        } else {
+            try render(
+                on: renderer, noise: seeded, digest: digest, outputs: outputs, observe: observe)
+        }
+    }
+
+    private func render(
+        on renderer: any ViewRenderer, noise: some NoiseSource, digest: String, outputs: Outputs,
+        observe: @escaping (RenderEvent) throws -> Void
+    ) throws {
+        let text = PictureText(
+            prompt: options.prompt, negativePrompt: options.negativePrompt, plan: plan,
+            model: URL(fileURLWithPath: model.path).lastPathComponent, digest: digest,
+            version: Self.version)
+        var dumped: [(String, Tensor)] = []
+        let decoder = RenderJob(sampler: sampler, renderer: renderer, observe: observe)
+        let job = RenderJob(sampler: sampler, renderer: renderer) { event in
+            try observe(event)
+            guard case .finished(let phase, let latent) = event else { return }
+            if outputs.dump != nil { dumped.append(("final.\(phase)", latent.channelsFirst())) }
+            if let folder = outputs.phases {
+                let size = plan.pixels(ofPhase: phase)
+                let name = "phase-\(phase + 1)-\(size.width)x\(size.height).png"
+                var sink = PNGSink(try writer("\(folder)/\(name)", size, text))
+                try decoder.decode(latent, to: &sink)
+                try sink.finish()
+            }
+        }
+        var noise = noise
+        let latent = try job.sample(noise: &noise)
+        var sink = PNGSink(
+            try writer(outputs.picture, plan.settings.size, text), keeping: outputs.dump != nil)
+        try job.decode(latent, to: &sink)
+        try sink.finish()
+        if let dump = outputs.dump {
+            dumped.append(("image", sink.picture.channelsFirst()))
+            try SafeTensors.write(dumped, to: dump)
+        }
+    }
+
+    private func writer(_ path: String, _ size: Extent, _ text: PictureText) throws -> PNGWriter {
+        try PNGWriter(file: path, width: size.width, height: size.height, text: text.chunks)
+    }
+}

@@ -1,0 +1,81 @@
+import Engine
+
+/// Everything that decides a picture besides the model and the prompt.
+package struct RenderSettings: Equatable, Sendable {
+    /// Size of the picture in pixels.
+    package var size: Extent
+    package var steps: Int
+    package var guidance: Float
+    package var seed: UInt64
+    package var random: RandomKind
+    package var scheduler: SchedulerKind
+    package var karras: Bool
+    /// Distance between local windows in latent pixels; half the window when nil.
+    package var stride: Int?
+    package var cosine: CosineSchedule
+    /// Scales of the phases; every whole scale up to the target when nil.
+    package var ladder: Ladder?
+    package var border: Border
+
+    package init(
+        size: Extent, steps: Int = 50, guidance: Float = 7.5, seed: UInt64 = 0,
+        random: RandomKind = .torch, scheduler: SchedulerKind, karras: Bool = false,
+        stride: Int? = nil, cosine: CosineSchedule = CosineSchedule(), ladder: Ladder? = nil,
+        border: Border = .inside
+    ) {
+        self.size = size
+        self.steps = steps
+        self.guidance = guidance
+        self.seed = seed
+        self.random = random
+        self.scheduler = scheduler
+        self.karras = karras
+        self.stride = stride
+        self.cosine = cosine
+        self.ladder = ladder
+        self.border = border
+    }
+
+    /// With guidance at or below 1 the negative prompt has no weight and is not evaluated.
+    package var guides: Bool { guidance > 1 }
+
+    /// Largest side of a picture that is accepted, in pixels.
+    package static let longestSide = 65_536
+
+    /// Refuses settings that no picture can be made with.
+    ///
+    /// - Throws: `InputError` naming the flag
+    package func validate(for model: ModelGeometry) throws(InputError) {
+        let (size, factor) = (size, model.vaeFactor)
+        guard size.height > 0, size.width > 0, size.longSide <= Self.longestSide else {
+            throw InputError(
+                "--size", "\(size) is out of range",
+                fix: "Choose sides from \(factor) to \(Self.longestSide) pixels")
+        }
+        guard size.height % factor == 0, size.width % factor == 0 else {
+            let near = { (side: Int) in max(factor, (side + factor / 2) / factor * factor) }
+            throw InputError(
+                "--size", "\(size) is not a multiple of \(factor) pixels",
+                fix: "The nearest is \(near(size.width))x\(near(size.height))")
+        }
+        guard (1...1000).contains(steps) else {
+            throw InputError("--steps", "\(steps) is out of range", fix: "Choose 1 to 1000")
+        }
+        guard guidance.isFinite, (0...100).contains(guidance) else {
+            throw InputError("--guidance", "\(guidance) is out of range", fix: "Choose 0 to 100")
+        }
+        if let stride, !(1...model.nativeLatentSide).contains(stride) {
+            throw InputError(
+                "--stride", "\(stride) is out of range",
+                fix: "Choose 1 to \(model.nativeLatentSide), the window's side in latent pixels")
+        }
+        guard cosine.exponents.allSatisfy({ $0.isFinite && $0 >= 0 }) else {
+            throw InputError(
+                "--cosine-scales", "exponents must be numbers from 0 up", fix: "Write 3,1,1")
+        }
+        guard cosine.sigma.isFinite, (0.01...100).contains(cosine.sigma) else {
+            throw InputError(
+                "--sigma", "\(cosine.sigma) is out of range", fix: "Choose 0.01 to 100")
+        }
+    }
+}

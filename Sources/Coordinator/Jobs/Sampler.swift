@@ -1,0 +1,169 @@
+import Engine
+
+/// Where a render stands between two steps: all that is needed to go on.
+package struct SamplerState: Sendable {
+    /// Index into the plan's phases.
+    package internal(set) var phase = 0
+    /// Next step of that phase.
+    package internal(set) var step = 0
+    /// The whole latent before that step, `[1, height, width, channels]`.
+    package internal(set) var latent: Tensor
+    var history = Scheduler.History()
+    /// The upsampled latent and the noise that diffuses it, in phases after the first.
+    var source: (upsampled: Tensor, noise: Tensor)?
+    /// The finished phase 1, to whose mean and deviation later phases are brought back.
+    var anchor: Tensor?
+}
+
+/// One step's work: views to predict, and what is needed to fuse their predictions.
+package struct StepWork: Sendable {
+    /// The latent after the skip residual.
+    package let mixed: Tensor
+    package let windows: [Window]
+    /// Local windows first, then lattices, or the one whole view of phase 1.
+    package let views: [ViewRequest]
+}
+
+/// DemoFusion as a pure machine: it says which views a step needs, and makes of their predictions
+/// the next latent. It renders nothing itself.
+package struct Sampler: Sendable {
+    package let plan: RenderPlan
+    package let scheduler: Scheduler
+
+    package init(plan: RenderPlan, scheduler: Scheduler) {
+        self.plan = plan
+        self.scheduler = scheduler
+    }
+
+    private var channels: Int { plan.model.latentChannels }
+
+    /// The state before the first step of phase 1.
+    ///
+    /// - Throws: `InputError` from the noise source
+    package func start(_ noise: some NoiseSource) throws(InputError) -> SamplerState {
+        let base = try noise.base(latent: plan.phases[0].phase.latent, channels: channels)
+        return SamplerState(latent: base * scheduler.initNoiseSigma)
+    }
+
+    /// Cuts the state's latent into the views of its next step.
+    ///
+    /// - Throws: `InputError` from the noise source
+    package func work(
+        for state: SamplerState, noise: inout some NoiseSource
+    ) throws(InputError) -> StepWork {
+        let phase = plan.phases[state.phase]
+        let (i, timestep) = (state.step, scheduler.timesteps[state.step])
+        let scale = scheduler.inputScale(at: i)
+        func request(_ index: Int, _ latent: Tensor, crop: (Int, Int) = (0, 0)) -> ViewRequest {
+            ViewRequest(
+                index: index, latent: latent, timestep: timestep, timeIDs: timeIDs(crop: crop),
+                guidance: plan.settings.guidance)
+        }
+        guard let grid = phase.windows, let lattices = phase.lattices, let source = state.source
+        else {
+            return StepWork(
+                mixed: state.latent, windows: [], views: [request(0, state.latent * scale)])
+        }
+        let weights = phase.weights[i]
+        let noised = scheduler.addNoise(source.upsampled, source.noise, at: i)
+        let mixed = Fusion.blend(state.latent, noised, share: weights.skip)
+        let windows = try noise.windows(of: grid, phase: phase.phase, step: i)
+        var views: [ViewRequest] = []
+        if phase.usesWindows(at: i) {
+            let margin = plan.settings.border == .zeros ? grid.reach : 0
+            let scaled = (mixed * scale).padded(
+                top: margin, left: margin, bottom: margin, right: margin)
+            for window in windows {
+                let view = scaled.cropped(
+                    top: window.top + margin, left: window.left + margin,
+                    height: window.height, width: window.width)
+                // Ids count from the margin's corner under both borders: that is what tells a
+                // window at the corner from the whole picture.
+                let crop = (window.top + grid.reach, window.left + grid.reach)
+                views.append(request(views.count, view, crop: crop))
+            }
+        }
+        if phase.usesLattices(at: i) {
+            let blurred = GaussianBlur.renormalised(
+                lattices.pad(mixed), dilation: phase.phase.dilation, sigma: weights.blurSigma,
+                border: plan.settings.border)
+            for lattice in 0..<lattices.count {
+                views.append(request(views.count, lattices.view(lattice, of: blurred) * scale))
+            }
+        }
+        return StepWork(mixed: mixed, windows: windows, views: views)
+    }
+
+    /// The fused prediction for the whole latent: (1 − c^a₂)·ε_local + c^a₂·ε_dilated.
+    package func fuse(_ predictions: [Tensor], of work: StepWork, at state: SamplerState) -> Tensor {
+        precondition(predictions.count == work.views.count, "\(predictions.count) predictions")
+        let phase = plan.phases[state.phase]
+        guard phase.windows != nil, let lattices = phase.lattices else { return predictions[0] }
+        let i = state.step
+        let locals = phase.usesWindows(at: i) ? work.windows.count : 0
+        func local() -> Tensor {
+            var average = WindowAverage(latent: phase.phase.latent, channels: channels)
+            for (window, prediction) in Swift.zip(work.windows, predictions) {
+                average.add(prediction, at: window)
+            }
+            return average.mean()
+        }
+        func dilated() -> Tensor {
+            var latent = Tensor(zeros: work.mixed.shape)
+            for (lattice, prediction) in predictions[locals...].enumerated() {
+                lattices.scatter(lattice, prediction, into: &latent)
+            }
+            return latent
+        }
+        if !phase.usesLattices(at: i) { return local() }
+        if !phase.usesWindows(at: i) { return dilated() }
+        return Fusion.blend(local(), dilated(), share: phase.weights[i].dilated)
+    }
+
+    /// Takes one scheduler step on the whole latent; at the end of a phase anchors it and opens the
+    /// next one.
+    ///
+    /// - Returns: the finished latent of the phase, when this was its last step
+    /// - Throws: `InputError` from the noise source
+    package func advance(
+        _ state: inout SamplerState, _ work: StepWork, prediction: Tensor,
+        noise: some NoiseSource
+    ) throws(InputError) -> Tensor? {
+        let phase = plan.phases[state.phase].phase
+        let drawn =
+            scheduler.drawsNoise
+            ? try noise.stochastic(phase: phase, step: state.step, channels: channels) : nil
+        state.latent = scheduler.step(
+            prediction, at: state.step, from: work.mixed, history: &state.history, noise: drawn)
+        state.step += 1
+        guard state.step == scheduler.timesteps.count else { return nil }
+        if let anchor = state.anchor {
+            state.latent = Fusion.anchor(state.latent, to: anchor)
+        } else {
+            state.anchor = state.latent
+        }
+        let finished = state.latent
+        state.phase += 1
+        if state.phase < plan.phases.count { try open(&state, noise) }
+        return finished
+    }
+
+    /// Upsamples the latent to the size of the phase that begins and noises it.
+    private func open(_ state: inout SamplerState, _ noise: some NoiseSource) throws(InputError) {
+        let phase = plan.phases[state.phase].phase
+        let upsampled = Bicubic.resize(state.latent, to: phase.latent)
+        let drawn = try noise.diffusion(of: phase, channels: channels)
+        state.source = (upsampled, drawn)
+        state.latent = scheduler.addNoise(upsampled, drawn, at: 0)
+        state.history = Scheduler.History()
+        state.step = 0
+    }
+
+    /// SDXL's ids: target height and width, crop's top and left, target height and width, in pixels.
+    private func timeIDs(crop: (top: Int, left: Int)) -> [Float]? {
+        guard plan.model.usesTimeIDs else { return nil }
+        let (size, factor) = (plan.settings.size, plan.model.vaeFactor)
+        let target = [Float(size.height), Float(size.width)]
+        return target + [Float(crop.top * factor), Float(crop.left * factor)] + target
+    }
+}

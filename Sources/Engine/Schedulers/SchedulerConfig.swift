@@ -1,0 +1,169 @@
+import Foundation
+
+/// Schedulers by the names of the command line.
+package enum SchedulerKind: String, CaseIterable, Sendable {
+    case ddim
+    case euler
+    case euler_a
+    case dpmpp_2m
+    case lcm
+}
+
+/// What the network predicts.
+package enum PredictionType: String, CaseIterable, Sendable {
+    /// The noise ε.
+    case epsilon
+    /// The velocity v = √ᾱ·ε − √(1−ᾱ)·x₀ (Salimans and Ho, 2022).
+    case vPrediction = "v_prediction"
+}
+
+/// How timesteps are spread over the training schedule (Lin et al., 2023, table 2).
+package enum TimestepSpacing: String, CaseIterable, Sendable {
+    case leading
+    case trailing
+    case linspace
+}
+
+/// A `scheduler_config.json`, of whichever class wrote it: any of our schedulers can be built from
+/// it, as with Diffusers' `from_config`.
+package struct SchedulerConfig: Equatable, Sendable {
+    /// The scheduler that the file names, in our terms.
+    package let defaultKind: SchedulerKind
+    package let trainTimesteps: Int
+    package let prediction: PredictionType
+    package var karras: Bool
+    let betas: Betas
+    let rescalesToZeroSNR: Bool
+    let stepsOffset: Int
+    /// What the file says; each scheduler has its own default.
+    let spacing: TimestepSpacing?
+    let setsAlphaToOne: Bool
+    let originalSteps: Int
+    let timestepScaling: Double
+
+    /// Noise levels of the training schedule.
+    enum Betas: Equatable, Sendable {
+        case linear(Double, Double)
+        case scaledLinear(Double, Double)
+        case trained([Float])
+    }
+
+    /// - Throws: `InputError` naming the option that is unknown or not supported
+    package init(file: String) throws(InputError) {
+        var reader = try ConfigReader(file: file)
+        try self.init(&reader)
+    }
+
+    /// Reads all fields and finishes the reader.
+    ///
+    /// - Throws: `InputError` naming the option that is unknown or not supported
+    package init(_ reader: inout ConfigReader) throws(InputError) {
+        let name = try reader.string("_class_name", default: "DDIMScheduler")
+        guard let kind = Self.kinds[name] else {
+            throw reader.fault(
+                "_class_name", "the scheduler '\(name)' is unknown",
+                fix: "Known are \(Self.kinds.keys.sorted().joined(separator: ", "))")
+        }
+        defaultKind = kind
+        trainTimesteps = try reader.int("num_train_timesteps", default: 1000)
+        guard (1...100_000).contains(trainTimesteps) else {
+            throw reader.fault("num_train_timesteps", "it is out of range", fix: "1000 is usual")
+        }
+        prediction = try Self.choice(&reader, "prediction_type", .epsilon)
+        spacing = try Self.choice(&reader, "timestep_spacing", nil)
+        karras = try reader.bool("use_karras_sigmas", default: false)
+        rescalesToZeroSNR = try reader.bool("rescale_betas_zero_snr", default: false)
+        stepsOffset = try reader.int("steps_offset", default: 0)
+        setsAlphaToOne = try reader.bool("set_alpha_to_one", default: true)
+        originalSteps = try reader.int("original_inference_steps", default: 50)
+        timestepScaling = try reader.double("timestep_scaling", default: 10)
+        betas = try Self.betas(&reader, count: trainTimesteps)
+        guard (0..<trainTimesteps).contains(stepsOffset),
+            (1...trainTimesteps).contains(originalSteps), timestepScaling.isFinite
+        else {
+            throw reader.fault(
+                "steps_offset", "or original_inference_steps is out of range",
+                fix: "Compare with the model's original file")
+        }
+        try Self.refuseOthers(&reader)
+        try reader.finish()
+    }
+
+    private static let kinds: [String: SchedulerKind] = [
+        "DDIMScheduler": .ddim, "PNDMScheduler": .ddim, "EulerDiscreteScheduler": .euler,
+        "EulerAncestralDiscreteScheduler": .euler_a, "DPMSolverMultistepScheduler": .dpmpp_2m,
+        "LCMScheduler": .lcm,
+    ]
+
+    private static func choice<T: RawRepresentable & CaseIterable>(
+        _ reader: inout ConfigReader, _ key: String, _ fallback: T
+    ) throws(InputError) -> T where T.RawValue == String {
+        try choice(&reader, key, Optional(fallback)) ?? fallback
+    }
+
+    private static func choice<T: RawRepresentable & CaseIterable>(
+        _ reader: inout ConfigReader, _ key: String, _ fallback: T?
+    ) throws(InputError) -> T? where T.RawValue == String {
+        guard let name = try reader.optionalString(key) else { return fallback }
+        guard let value = T(rawValue: name) else {
+            let known = T.allCases.map(\.rawValue).joined(separator: ", ")
+            throw reader.fault(key, "'\(name)' is not supported", fix: "Known are \(known)")
+        }
+        return value
+    }
+
+    private static func betas(
+        _ reader: inout ConfigReader, count: Int
+    ) throws(InputError) -> Betas {
+        let start = try reader.double("beta_start", default: 0.0001)
+        let end = try reader.double("beta_end", default: 0.02)
+        let schedule = try reader.string("beta_schedule", default: "linear")
+        if let trained = reader.value("trained_betas")?.array {
+            let values = trained.compactMap { $0.number.map { Float($0) } }
+            guard values.count == count, trained.count == count,
+                values.allSatisfy({ $0 > 0 && $0 < 1 })
+            else {
+                throw reader.fault(
+                    "trained_betas", "it is not \(count) numbers between 0 and 1",
+                    fix: "Compare with the model's original file")
+            }
+            return .trained(values)
+        }
+        guard start > 0, start < 1, end > 0, end < 1 else {
+            throw reader.fault(
+                "beta_start", "or beta_end is not between 0 and 1",
+                fix: "Compare with the model's original file")
+        }
+        switch schedule {
+        case "linear": return .linear(start, end)
+        case "scaled_linear": return .scaledLinear(start, end)
+        default:
+            throw reader.fault(
+                "beta_schedule", "'\(schedule)' is not supported",
+                fix: "Known are linear and scaled_linear")
+        }
+    }
+
+    /// Options of the known schedulers of which we compute one value only, and those that change
+    /// nothing for the schedulers that we have.
+    private static func refuseOthers(_ reader: inout ConfigReader) throws(InputError) {
+        let off = [
+            "clip_sample", "thresholding", "use_exponential_sigmas", "use_beta_sigmas",
+            "use_lu_lambdas", "use_flow_sigmas", "use_dynamic_shifting", "euler_at_final",
+        ]
+        for key in off { try reader.expect(key, [.bool(false)]) }
+        try reader.expect("algorithm_type", [.string("dpmsolver++")])
+        try reader.expect("solver_type", [.string("midpoint")])
+        try reader.expect("solver_order", [.number(2)])
+        try reader.expect("lower_order_final", [.bool(true)])
+        try reader.expect("final_sigmas_type", [.string("zero")])
+        try reader.expect("interpolation_type", [.string("linear")])
+        try reader.expect("timestep_type", [.string("discrete")])
+        try reader.expect("variance_type", [])
+        try reader.expect("lambda_min_clipped", [.number(-.infinity)])
+        for key in ["sigma_min", "sigma_max"] { try reader.expect(key, []) }
+        reader.ignore(
+            "clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "flow_shift",
+            "time_shift_type", "skip_prk_steps", "eta", "use_clipped_model_output")
+    }
+}

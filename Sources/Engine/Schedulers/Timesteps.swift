@@ -1,0 +1,81 @@
+import Foundation
+
+/// Timesteps of a run, from the first to the last, as each scheduler of Diffusers lays them.
+enum Timesteps {
+    /// DDIM, Euler and Euler ancestral; whole numbers unless `fractional`.
+    static func plain(
+        _ config: SchedulerConfig, spacing: TimestepSpacing, steps: Int, fractional: Bool
+    ) -> [Double] {
+        let train = config.trainTimesteps
+        switch spacing {
+        case .linspace:
+            return linspace(0, Double(train - 1), steps).reversed().map { t in
+                fractional ? Double(Float(t)) : t.rounded(.toNearestOrEven)
+            }
+        case .leading:
+            let ratio = train / steps
+            return (0..<steps).reversed().map { Double($0 * ratio + config.stepsOffset) }
+        case .trailing:
+            return trailing(train, steps)
+        }
+    }
+
+    /// DPM-Solver++, which plans one interval more.
+    static func multistep(_ config: SchedulerConfig, spacing: TimestepSpacing, steps: Int) -> [Double] {
+        let train = config.trainTimesteps
+        switch spacing {
+        case .linspace:
+            return linspace(0, Double(train - 1), steps + 1).dropFirst().reversed().map {
+                $0.rounded(.toNearestOrEven)
+            }
+        case .leading:
+            let ratio = train / (steps + 1)
+            return (1...steps).reversed().map { Double($0 * ratio + config.stepsOffset) }
+        case .trailing:
+            return trailing(train, steps)
+        }
+    }
+
+    /// LCM: some of the steps that the model was distilled on.
+    static func distilled(_ config: SchedulerConfig, steps: Int) -> [Double] {
+        let k = config.trainTimesteps / config.originalSteps
+        return (0..<steps).map { i in
+            let skipped = Int((Double(config.originalSteps) / Double(steps) * Double(i)).rounded(.down))
+            return Double((config.originalSteps - skipped) * k - 1)
+        }
+    }
+
+    private static func trailing(_ train: Int, _ steps: Int) -> [Double] {
+        let ratio = Double(train) / Double(steps)
+        return (0..<steps).map {
+            (Double(train) - Double($0) * ratio).rounded(.toNearestOrEven) - 1
+        }
+    }
+
+    static func linspace(_ start: Double, _ end: Double, _ count: Int) -> [Double] {
+        guard count > 1 else { return [start] }
+        let step = (end - start) / Double(count - 1)
+        return (0..<count).map { $0 == count - 1 ? end : Double($0) * step + start }
+    }
+}
+
+/// Noise levels spread as Karras et al. (2022, equation 5) do, and the timesteps they belong to.
+enum Karras {
+    static let rho = 7.0
+
+    /// Levels from `largest` down to `smallest`.
+    static func sigmas(from largest: Double, to smallest: Double, steps: Int) -> [Double] {
+        let (low, high) = (pow(smallest, 1 / rho), pow(largest, 1 / rho))
+        return Timesteps.linspace(0, 1, steps).map { pow(high + $0 * (low - high), rho) }
+    }
+
+    /// Where a level lies in the training schedule, by linear interpolation of log σ.
+    static func timestep(of sigma: Double, in logSigmas: [Float]) -> Double {
+        let wanted = log(max(sigma, 1e-10))
+        let above = logSigmas.lastIndex { wanted - Double($0) >= 0 } ?? 0
+        let i = min(above, logSigmas.count - 2)
+        let (low, high) = (logSigmas[i], logSigmas[i + 1])
+        let w = min(max((Double(low) - wanted) / Double(low - high), 0), 1)
+        return (1 - w) * Double(i) + w * Double(i + 1)
+    }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import Coordinator
+import Engine
+import Foundation
+
+/// What the process ends with.
+enum ExitStatus {
+    static let badInput: Int32 = 64
+    static let unavailable: Int32 = 69
+    static let fault: Int32 = 70
+    static let interrupted: Int32 = 130
+
+    /// Runs a subcommand; an error becomes one line on standard error and its exit status.
+    static func reporting(_ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch {
+            FileHandle.standardError.write(Data("tessera: \(error)\n".utf8))
+            throw ExitCode(status(of: error))
+        }
+    }
+
+    private static func status(of error: any Error) -> Int32 {
+        switch error {
+        case is InputError: badInput
+        case is ClusterUnavailable: unavailable
+        case is RenderCancelled: interrupted
+        default: fault
+        }
+    }
+}

@@ -1,0 +1,36 @@
+import Foundation
+import Synchronization
+
+/// Turns SIGINT and SIGTERM into one call on a thread of its own; a second signal ends the process
+/// at once.
+enum Interrupts {
+    private static let pipe = Mutex<Int32>(-1)
+
+    /// Begins to listen. Call once, early.
+    static func handle(_ onFirst: @escaping @Sendable () -> Void) {
+        var ends: [Int32] = [-1, -1]
+        guard Foundation.pipe(&ends) == 0 else { return }
+        _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
+        _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
+        signalPipe = ends[1]
+        let reader = ends[0]
+        let thread = Thread {
+            var byte: UInt8 = 0
+            guard read(reader, &byte, 1) == 1 else { return }
+            onFirst()
+            guard read(reader, &byte, 1) == 1 else { return }
+            _exit(ExitStatus.interrupted)
+        }
+        thread.name = "interrupts"
+        thread.start()
+        for number in [SIGINT, SIGTERM] {
+            signal(number) { _ in
+                var byte: UInt8 = 1
+                _ = write(signalPipe, &byte, 1)
+            }
+        }
+    }
+}
+
+/// The pipe's end that the signal handler writes to: set once, before a handler is installed.
+private nonisolated(unsafe) var signalPipe: Int32 = -1

@@ -1,0 +1,46 @@
+import ArgumentParser
+import Coordinator
+
+/// Flags that say where results go.
+struct OutputFlags: ParsableArguments {
+    @Option(help: "The picture, a PNG.")
+    var output = "out.png"
+
+    @Option(help: ArgumentHelp("Folder for each phase's picture, as it ends.", valueName: "dir"))
+    var savePhases: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Random numbers to use instead of the seed's (safetensors).", valueName: "file"))
+    var inputs: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Write latents of all phases and the picture (safetensors).", valueName: "file"))
+    var dump: String?
+
+    var places: RenderSession.Outputs {
+        RenderSession.Outputs(picture: output, phases: savePhases, inputs: inputs, dump: dump)
+    }
+}
+
+/// Flags that say which workers this host runs by itself.
+struct LocalFlags: ParsableArguments {
+    @Option(help: "Worker processes to start on this host. (default: 2, or 1 on one core)")
+    var workers: Int?
+
+    @Option(help: "Threads of each. (default: the cores, shared out evenly)")
+    var threadsPerWorker: Int?
+
+    @Option(help: ArgumentHelp("Take workers from a file of hosts.", valueName: "cluster.yaml"))
+    var cluster: String?
+
+    mutating func validate() throws {
+        if let workers, !(1...256).contains(workers) {
+            throw ValidationError("--workers must be from 1 to 256.")
+        }
+        if let threadsPerWorker, !(1...1024).contains(threadsPerWorker) {
+            throw ValidationError("--threads-per-worker must be from 1 to 1024.")
+        }
+    }
+}

@@ -1,0 +1,115 @@
+import ArgumentParser
+import Coordinator
+import Engine
+
+/// Flags that decide the picture; shared by `render`, `coordinator` and `plan`.
+struct PictureFlags: ParsableArguments {
+    @Option(help: "What the picture shows.")
+    var prompt = ""
+
+    @Option(help: "What the picture must not show.")
+    var negativePrompt: String?
+
+    @Option(help: "The model's folder, in Diffusers layout. (default: the bundled Models/vista)")
+    var model: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Size in pixels. (default: twice the model's native side, at least 1024)",
+            valueName: "WxH"))
+    var size: Extent?
+
+    @Option(help: "Timesteps of each phase.")
+    var steps = 50
+
+    @Option(help: "Strength of the prompt; at or below 1 it is not amplified.")
+    var guidance: Float = 7.5
+
+    @Option(help: "Number that the picture follows from.")
+    var seed: UInt64 = 0
+
+    @Option(help: "Generator of random numbers: as PyTorch on a CPU or on CUDA.")
+    var rng = RandomKind.torch
+
+    @Option(help: "Scheduler. (default: the model's own)")
+    var scheduler: SchedulerKind?
+
+    @Flag(help: "Space the noise levels as Karras et al. do.")
+    var karras = false
+
+    @Option(help: "Distance between windows in latent pixels. (default: half a window)")
+    var stride: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Exponents of the skip residual, the dilated path and the blur.", valueName: "a,b,c"))
+    var cosineScales = NumberList([3, 1, 1])
+
+    @Option(help: "Blur before dilated sampling, in latent pixels.")
+    var sigma = 0.8
+
+    @Option(
+        help: ArgumentHelp(
+            "Scales of the phases. (default: every whole scale up to the target)",
+            valueName: "1,2,4"))
+    var ladder: NumberList?
+
+    @Option(help: "What windows meet beyond the edge.")
+    var border = Border.inside
+
+    func options() throws -> PictureOptions {
+        PictureOptions(
+            prompt: prompt, negativePrompt: negativePrompt, model: model, size: size, steps: steps,
+            guidance: guidance, seed: seed, random: rng, scheduler: scheduler, karras: karras,
+            stride: stride,
+            cosine: try CosineSchedule.parsed(exponents: cosineScales.values, sigma: sigma),
+            ladder: try ladder.map { try Ladder(scales: $0.values) }, border: border)
+    }
+}
+
+/// Flags that say how the models are computed.
+struct EngineFlags: ParsableArguments {
+    @Option(help: "Numerical backend.")
+    var backend = BackendKind.openblas
+
+    @Option(help: "Precision of the arithmetic.")
+    var precision = Precision.f32
+}
+
+/// Numbers separated by commas.
+struct NumberList: ExpressibleByArgument, CustomStringConvertible {
+    let values: [Double]
+
+    init(_ values: [Double]) {
+        self.values = values
+    }
+
+    init?(argument: String) {
+        let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
+        let values = parts.compactMap { Double($0) }
+        guard values.count == parts.count else { return nil }
+        self.values = values
+    }
+
+    var description: String {
+        values.map { $0 == $0.rounded() ? String(Int($0)) : String($0) }.joined(separator: ",")
+    }
+
+    var defaultValueDescription: String { description }
+}
+
+extension Extent: @retroactive ExpressibleByArgument {
+    public init?(argument: String) {
+        let sides = argument.lowercased().split(separator: "x", omittingEmptySubsequences: false)
+        guard sides.count == 2, let width = Int(sides[0]), let height = Int(sides[1]),
+            width > 0, height > 0
+        else { return nil }
+        self.init(height: height, width: width)
+    }
+}
+
+extension Border: ExpressibleByArgument {}
+extension RandomKind: ExpressibleByArgument {}
+extension SchedulerKind: ExpressibleByArgument {}
+extension BackendKind: ExpressibleByArgument {}
+extension Precision: ExpressibleByArgument {}

@@ -1,0 +1,109 @@
+import Coordinator
+import Foundation
+
+/// Progress on standard error: a bar on a terminal, plain lines otherwise.
+///
+/// Called from the render thread alone.
+final class ProgressDisplay {
+    private let plan: RenderPlan
+    private let isTerminal: Bool
+    private let start = ContinuousClock.now
+    private var phase = 0
+    private var step = 0
+    private var phaseStart = ContinuousClock.now
+    private var stepViews = 0
+    private var viewsInStep = 0
+    private var viewsDone = 0
+    private var tiles = (done: 0, all: 0)
+    private var lastDrawn = ContinuousClock.now - .seconds(60)
+    private var barShown = false
+
+    init(plan: RenderPlan, isTerminal: Bool) {
+        self.plan = plan
+        self.isTerminal = isTerminal
+    }
+
+    func show(_ event: RenderEvent) {
+        switch event {
+        case .phase(let index, _):
+            (phase, phaseStart) = (index, .now)
+        case .step(let index, let views):
+            (step, stepViews, viewsInStep) = (index, views, 0)
+            draw(force: step == 0)
+        case .view:
+            viewsInStep += 1
+            viewsDone += 1
+            draw(force: false)
+        case .finished(let index, _):
+            let size = plan.pixels(ofPhase: index)
+            note("phase \(index + 1)/\(plan.phases.count): \(size) in \(seconds(since: phaseStart))")
+        case .decoding(let count):
+            tiles = (0, count)
+            note("decoding, \(count == 1 ? "whole" : "\(count) tiles")")
+        case .tile:
+            tiles.done += 1
+            if tiles.all > 1 { drawLine("decoding \(tiles.done)/\(tiles.all) tiles", force: false) }
+        }
+    }
+
+    /// Prints a line of its own, above the bar.
+    func note(_ line: String) {
+        clear()
+        write(line + "\n")
+    }
+
+    /// Removes the bar.
+    func clear() {
+        guard barShown else { return }
+        write("\r\u{1B}[K")
+        barShown = false
+    }
+
+    private func draw(force: Bool) {
+        let share = Double(viewsDone) / Double(max(1, plan.views))
+        let elapsed = (ContinuousClock.now - start) / .seconds(1)
+        let rate = Double(viewsDone) / max(elapsed, 1e-3)
+        let left = viewsDone == 0 ? "…" : duration(Double(plan.views - viewsDone) / max(rate, 1e-9))
+        let place =
+            "phase \(phase + 1)/\(plan.phases.count)  step \(step + 1)/\(plan.settings.steps)  "
+            + "view \(viewsInStep)/\(stepViews)"
+        let speed = String(format: "%.1f views/s", rate)
+        if isTerminal {
+            let cells = Int(share * 24)
+            let bar = String(repeating: "█", count: cells) + String(repeating: "░", count: 24 - cells)
+            drawLine("\(bar) \(Int(share * 100)) %  \(place)  \(speed)  \(left) left", force: force)
+        } else {
+            drawLine("\(Int(share * 100)) %  \(place)  \(speed)  \(left) left", force: force)
+        }
+    }
+
+    /// At most ten lines a second on a terminal, one in five seconds elsewhere.
+    private func drawLine(_ line: String, force: Bool) {
+        let now = ContinuousClock.now
+        guard force || now - lastDrawn >= (isTerminal ? .milliseconds(100) : .seconds(5)) else {
+            return
+        }
+        lastDrawn = now
+        if isTerminal {
+            write("\r\(line)\u{1B}[K")
+            barShown = true
+        } else {
+            write(line + "\n")
+        }
+    }
+
+    private func seconds(since instant: ContinuousClock.Instant) -> String {
+        duration((ContinuousClock.now - instant) / .seconds(1))
+    }
+
+    private func duration(_ seconds: Double) -> String {
+        let whole = Int(seconds.rounded())
+        if whole < 60 { return String(format: "%.1f s", seconds) }
+        if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
+        return "\(whole / 3600) h \(whole % 3600 / 60) min"
+    }
+
+    private func write(_ text: String) {
+        FileHandle.standardError.write(Data(text.utf8))
+    }
+}
