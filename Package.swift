@@ -41,7 +41,7 @@ let package = Package(
         .target(
             name: "Protocol",
             dependencies: [
-                "CZeroMQ", "Engine",
+                "CSodium", "CZeroMQ", "Engine",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["messages.proto"],
