@@ -21,6 +21,12 @@ package final class Wakeup: Sendable {
         _ = write(descriptor, &one, 8)
     }
 
+    /// Waits until it is signalled or the time is over.
+    package func wait(for time: Duration) {
+        var item = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        _ = poll(&item, 1, Int32(max(0, min(time.milliseconds + 1, 60_000))))
+    }
+
     /// Makes it unreadable again.
     package func clear() {
         var count: UInt64 = 0
