@@ -20,6 +20,7 @@ package protocol ModelHost: AnyObject, Sendable {
     ///   - pooled: `[n, width]`, for models that want it
     ///   - timeIDs: n times six, for models that want them
     /// - Returns: predictions, shaped as `latents`
+    /// - Throws: `InputError` when the inputs do not fit the model
     func predict(
         _ latents: Tensor,
         timestep: Float,
@@ -32,27 +33,46 @@ package protocol ModelHost: AnyObject, Sendable {
     ///
     /// - Parameter latent: `[1, height, width, channels]`
     /// - Returns: `[1, height · factor, width · factor, 3]`, about −1…1
+    /// - Throws: `InputError` when the weights cannot be read or the latent does not fit them
     func decode(_ latent: Tensor) throws -> Tensor
 }
 
 /// A unit with all that its computation needs.
-struct Assignment: Sendable {
-    let task: CoordinatorMessage.Task
+package struct Assignment: Sendable {
+    package let task: CoordinatorMessage.Task
     /// Nil for tiles.
-    let prompts: Prompts?
+    package let prompts: Prompts?
 
-    struct Prompts: Sendable {
-        let positive: PromptTensors
-        let negative: PromptTensors?
+    /// The embeddings of a view's job.
+    package struct Prompts: Sendable {
+        package let positive: PromptTensors
+        package let negative: PromptTensors?
+
+        package init(positive: PromptTensors, negative: PromptTensors?) {
+            self.positive = positive
+            self.negative = negative
+        }
+    }
+
+    package init(task: CoordinatorMessage.Task, prompts: Prompts?) {
+        self.task = task
+        self.prompts = prompts
     }
 }
 
 /// Computes units, one at a time.
-struct UnitRunner {
-    let host: any ModelHost
+package struct UnitRunner {
+    private let host: any ModelHost
 
+    package init(host: any ModelHost) {
+        self.host = host
+    }
+
+    /// Computes a unit.
+    ///
     /// - Returns: the guided prediction, or the picture
-    func run(_ assignment: Assignment) throws -> Tensor {
+    /// - Throws: what the host throws, and `InputError` for prompts that do not fit each other
+    package func run(_ assignment: Assignment) throws -> Tensor {
         let task = assignment.task
         switch (task.work, assignment.prompts) {
         case (.decode, _):
@@ -106,6 +126,13 @@ struct UnitRunner {
             pooled: pooled,
             timeIDs: timeIDs.map { [$0, $0] }
         )
+        guard both.shape == [2] + latent.shape.dropFirst() else {
+            throw InputError(
+                host.identity.path,
+                "its UNet makes \(both.shape) of two latents \(latent.shape)",
+                fix: "Use a model whose predictions are shaped as its latents"
+            )
+        }
         return guide(both, guidance: guidance, shape: latent.shape)
     }
 
@@ -120,8 +147,7 @@ struct UnitRunner {
 
     /// From `[2, …]`, uncond first.
     private func guide(_ both: Tensor, guidance: Float, shape: [Int]) -> Tensor {
-        precondition(both.shape == [2] + shape.dropFirst(), "\(both.shape) for two of \(shape)")
-        return Tensor(shape: shape) { out in
+        Tensor(shape: shape) { out in
             both.withFloats { x in
                 for i in out.indices {
                     let uncond = x[i]

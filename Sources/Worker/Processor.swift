@@ -1,14 +1,15 @@
 import Foundation
 
 /// What computes here: pictures are the same to the byte on equal processors.
-enum Processor {
+package enum Processor {
     /// The model's name and the vector features that the kernels may choose by, as Linux tells them.
-    static let description: String = {
+    package static let description: String = {
         let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
         return describe(cpuinfo: text)
     }()
 
-    static func describe(cpuinfo: String) -> String {
+    /// The same from the text of /proc/cpuinfo.
+    package static func describe(cpuinfo: String) -> String {
         func field(_ name: String) -> String? {
             cpuinfo.split(separator: "\n").first { $0.hasPrefix(name) }
                 .flatMap { $0.split(separator: ":", maxSplits: 1).last }

@@ -11,20 +11,24 @@ import Protocol
 ///
 /// A worker has asked for `credit` units in all: one to compute, the rest so that the next one is
 /// there already. Each unit that is disposed of is answered and asked for anew.
-struct WorkerSessionState: Sendable {
-    struct Options: Sendable {
-        var hello: WorkerMessage.Hello
+package struct WorkerSessionState: Sendable {
+    package struct Options: Sendable {
+        package var hello: WorkerMessage.Hello
         /// Units to ask for at first.
-        var credit = 2
+        package var credit = 2
         /// Whether the coordinator started this process: then it ends with the coordinator.
-        var isLocalChild = false
+        package var isLocalChild = false
         /// How long to wait for a welcome before another attempt.
-        var patience: Duration = .seconds(5)
-        var shortestPause: Duration = .milliseconds(100)
-        var longestPause: Duration = .seconds(5)
+        package var patience: Duration = .seconds(5)
+        package var shortestPause: Duration = .milliseconds(100)
+        package var longestPause: Duration = .seconds(5)
+
+        package init(hello: WorkerMessage.Hello) {
+            self.hello = hello
+        }
     }
 
-    enum Event: Sendable {
+    package enum Event: Sendable {
         /// A new socket is connecting.
         case connected
         case received(CoordinatorMessage)
@@ -35,7 +39,7 @@ struct WorkerSessionState: Sendable {
         case tick
     }
 
-    enum Action: Sendable {
+    package enum Action: Sendable {
         case send(WorkerMessage)
         case compute(Assignment)
         /// Close the socket, wait, connect a new one, and say so with `connected`.
@@ -44,7 +48,7 @@ struct WorkerSessionState: Sendable {
     }
 
     /// Why a connection is given up.
-    enum Cause: String, Sendable {
+    package enum Cause: String, Sendable {
         case noWelcome = "no welcome came"
         case silence = "the coordinator fell silent"
         case goodbye = "the coordinator ended"
@@ -52,7 +56,7 @@ struct WorkerSessionState: Sendable {
         case malformed = "a message made no sense"
     }
 
-    enum Ending: Sendable {
+    package enum Ending: Sendable {
         case stopped
         case dismissed
         case refused(CoordinatorMessage.Refusal)
@@ -80,11 +84,14 @@ struct WorkerSessionState: Sendable {
     private var connection = 0
     private var computing: (unit: UnitID, connection: Int)?
 
-    init(options: Options) {
+    package init(options: Options) {
         self.options = options
     }
 
-    mutating func handle(_ event: Event, at now: Duration) -> [Action] {
+    /// Takes one event.
+    ///
+    /// - Returns: what to do, in this order
+    package mutating func handle(_ event: Event, at now: Duration) -> [Action] {
         var actions: [Action] = []
         if case .ended = phase { return actions }
         switch event {
@@ -236,6 +243,10 @@ extension WorkerSessionState.Action {
 }
 
 /// Why a unit could not be computed.
-struct ComputeError: Error, Sendable {
-    let reason: String
+package struct ComputeError: Error, Sendable {
+    package let reason: String
+
+    package init(reason: String) {
+        self.reason = reason
+    }
 }

@@ -41,6 +41,12 @@ struct DispatcherHistory: Sendable, CustomStringConvertible {
 package struct InvariantViolation: Error, CustomStringConvertible {
     package let promise: String
     package let story: String
+
+    package init(promise: String, story: String) {
+        self.promise = promise
+        self.story = story
+    }
+
     package var description: String { "\(promise)\n\(story)" }
 }
 

@@ -113,6 +113,11 @@ package struct DispatcherState: Sendable {
         }
         package let worker: WorkerID
         package let cause: Cause
+
+        package init(worker: WorkerID, cause: Cause) {
+            self.worker = worker
+            self.cause = cause
+        }
     }
 
     struct Worker: Sendable {

@@ -83,7 +83,9 @@ final class ClusterService {
             fail(RenderCancelled())
         case .processEnded(let name, let process, let account):
             lastLoss = account
-            if let peer = roster.find(name: name, process: process) { lose(peer, .vanished) }
+            if let peer = roster.find(name: name, process: process) {
+                lose(peer, .vanished, account: account)
+            }
         case .closed: feed(.closed)
         case .stop: isStopping = true
         }
@@ -304,16 +306,17 @@ final class ClusterService {
         case vanished
     }
 
-    private func lose(_ peer: Roster.Peer, _ loss: Loss) {
-        forget(peer, loss == .left ? "left" : "vanished")
+    private func lose(_ peer: Roster.Peer, _ loss: Loss, account: String? = nil) {
+        forget(peer, loss == .left ? "left" : "vanished", account: account)
         feed(loss == .left ? .left(peer.worker) : .vanished(peer.worker))
     }
 
-    private func forget(_ peer: Roster.Peer, _ manner: String) {
+    private func forget(_ peer: Roster.Peer, _ manner: String, account: String? = nil) {
         guard roster.remove(peer.worker) else { return }
         board.update(peer.place) { $0.isActive = false }
-        if lastLoss == nil || !state.isClosed { lastLoss = "\(peer.hello.name) \(manner)" }
-        logger.notice("worker gone", metadata: peer.metadata.merging(["how": "\(manner)"]) { $1 })
+        lastLoss = account ?? "\(peer.hello.name) \(manner)"
+        let details: Logger.Metadata = ["how": "\(account ?? manner)"]
+        logger.notice("worker gone", metadata: peer.metadata.merging(details) { $1 })
     }
 
     /// Frames that make no sense. A worker that sends such cannot be trusted to answer: it must
