@@ -108,6 +108,21 @@ let coordinatorMessages: [CoordinatorMessage] = [
         )
     }
 
+    /// The example of docs/protocol.md, byte for byte.
+    @Test func theDocumentedExampleIsTrue() throws {
+        let frames: [[UInt8]] = [
+            [0x22, 0x05, 0x08, 0x07, 0x10, 0xe8, 0x07]
+                + [0xa2, 0x01, 0x08, 0x08, 0x01, 0x12, 0x04, 0x01, 0x01, 0x02, 0x01],
+            [0x00, 0x00, 0x80, 0x3f, 0x00, 0x00, 0x00, 0xc0],
+        ]
+        let tensor = Tensor([1, -2], shape: [1, 1, 2, 1])
+        let answer = WorkerMessage.answer(
+            .init(unit: UnitID(7), microseconds: 1000, tensor: tensor)
+        )
+        #expect(answer.frames == frames)
+        #expect(describe(try WorkerMessage(frames: frames)) == describe(answer))
+    }
+
     @Test(arguments: [
         ("plain", "plain"), ("two\nlines\u{1b}[31m", "two·lines·[31m"), ("sep\u{2028}x", "sep·x"),
         (String(repeating: "x", count: 300), String(repeating: "x", count: 200)),

@@ -25,7 +25,7 @@ final class ClusterService {
     private var isCancelled = false
     private var isStopping = false
     /// The answer that the event being handled is about.
-    private var arriving: WorkerMessage.Answer?
+    private var arriving: (answer: WorkerMessage.Answer, place: Int)?
     /// What last befell a worker.
     private var lastLoss: String?
     private var lastHeartbeat = ContinuousClock.now
@@ -176,9 +176,13 @@ final class ClusterService {
     }
 
     private func accept(_ unit: UnitID) {
-        guard let arriving, arriving.unit == unit, let batch, let place = batch.place(of: unit)
+        guard let (answer, worker) = arriving, answer.unit == unit,
+            let batch, let place = batch.place(of: unit), let request = batch.request(unit)
         else { preconditionFailure("\(unit) is accepted without an answer\n\(state.story)") }
-        batch.reports.put(.done(place, arriving.tensor))
+        board.update(worker) { statistics in
+            if request.work == .decode { statistics.tiles += 1 } else { statistics.views += 1 }
+        }
+        batch.reports.put(.done(place, answer.tensor))
     }
 
     // MARK: - Workers
@@ -284,11 +288,10 @@ final class ClusterService {
         guard answer.tensor.isFinite else {
             return refuse(answer.unit, "its answer holds NaN or infinity", peer)
         }
-        board.update(peer.place) { statistics in
-            statistics.busy += .microseconds(Int64(clamping: answer.microseconds))
-            if request.work == .decode { statistics.tiles += 1 } else { statistics.views += 1 }
+        board.update(peer.place) {
+            $0.busy += .microseconds(Int64(clamping: answer.microseconds))
         }
-        arriving = answer
+        arriving = (answer, peer.place)
         feed(.answered(answer.unit, by: peer.worker))
         arriving = nil
     }
