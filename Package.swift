@@ -90,7 +90,7 @@ let package = Package(
         .executableTarget(
             name: "TestWorker",
             dependencies: [
-                "FakeModel", "Worker",
+                "Coordinator", "FakeModel", "Worker",
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/TestWorker",

@@ -266,4 +266,55 @@ struct SplitMix: RandomNumberGenerator {
         }
         for seed in 0..<UInt64(20) { #expect(try story(seed) == story(seed)) }
     }
+
+    /// A thousand workers whose speeds differ sixfold, and four batches of 3,000 units each.
+    @Test func aThousandWorkersAreDispatchedInLittleTime() throws {
+        var random = SplitMix(7)
+        var state = DispatcherState()
+        // In the order of time; ties in the order of workers.
+        var speeds: [Double] = []
+        for id in 0..<1000 {
+            speeds.append(Double.random(in: 1...6, using: &random))
+            _ = state.handle(.joined(WorkerID(id)), at: .zero)
+            _ = state.handle(.asked(WorkerID(id), 2), at: .zero)
+        }
+        var now = 0.0
+        var accepted = 0
+        let clock = ContinuousClock()
+        let time = clock.measure {
+            for batch in 0..<4 {
+                var calendar: [(at: Double, worker: Int)] = []
+                func perform(_ actions: [DispatcherState.Action]) {
+                    for action in actions {
+                        switch action {
+                        case .assign(_, let id, _) where state.held(by: id).count == 1:
+                            calendar.append((now + speeds[id.rawValue], id.rawValue))
+                        case .accept: accepted += 1
+                        default: break
+                        }
+                    }
+                }
+                let units = (0..<3000).map { UnitID(UInt64(batch * 3000 + $0)) }
+                for action in state.handle(.submitted(units), at: .seconds(now)) {
+                    guard case .assign(_, let id, _) = action else { continue }
+                    if calendar.contains(where: { $0.worker == id.rawValue }) { continue }
+                    calendar.append((now + speeds[id.rawValue], id.rawValue))
+                }
+                while state.isBusy, let next = calendar.min(by: { $0 < $1 }) {
+                    calendar.removeAll { $0.worker == next.worker }
+                    now = next.at
+                    let id = WorkerID(next.worker)
+                    guard let unit = state.held(by: id).first else { continue }
+                    perform(state.handle(.answered(unit, by: id), at: .seconds(now)))
+                    if !state.held(by: id).isEmpty {
+                        calendar.append((now + speeds[next.worker], next.worker))
+                    }
+                    perform(state.handle(.asked(id, 1), at: .seconds(now)))
+                }
+            }
+        }
+        #expect(accepted == 12_000)
+        print("a view among 1,000 workers: \(time / 12_000), with the simulation's own time")
+        #expect(time / 12_000 < .milliseconds(2))
+    }
 }

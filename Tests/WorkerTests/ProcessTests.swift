@@ -148,4 +148,26 @@ private func folder(_ cluster: LocalCluster) throws -> String {
         #expect(worker.terminationStatus == 0)
         #expect(!FileManager.default.fileExists(atPath: folder))
     }
+
+    /// Killed while idle, and in the middle of units that never end.
+    @Test(arguments: ["good", "hang"])
+    func whatAKilledCoordinatorStartedEndsToo(behaviour: String) throws {
+        let coordinator = Process()
+        coordinator.executableURL = URL(fileURLWithPath: testWorker)
+        coordinator.arguments = ["--coordinate", "2", "--behaviour", behaviour]
+        let output = Pipe()
+        coordinator.standardOutput = output
+        try coordinator.run()
+        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        let words = line.split(whereSeparator: \.isWhitespace).map(String.init)
+        let processes = words.dropFirst().compactMap { Int32($0) }
+        try #require(processes.count == 2)
+        let folder = (words[0] as NSString).deletingLastPathComponent
+        Thread.sleep(forTimeInterval: 0.5)
+        #expect(processes.allSatisfy(isRunning) && FileManager.default.fileExists(atPath: folder))
+        kill(coordinator.processIdentifier, SIGKILL)
+        coordinator.waitUntilExit()
+        #expect(eventually { !processes.contains(where: isRunning) })
+        #expect(eventually { !FileManager.default.fileExists(atPath: folder) })
+    }
 }
