@@ -7,6 +7,15 @@ import Protocol
 ///
 /// `run()` owns the socket on the thread that calls it; units are computed on a thread of their own,
 /// so that heartbeats flow during long ones.
+///
+///     let endpoint = try Endpoint(connect)
+///     if isLocalChild { Lifeline.watchStandardInput(endpoint: endpoint) }  // first of all
+///     let host = try EngineModelHost(model: ModelFolder(path: path), options: engine)
+///     var options = WorkerProcess.Options(endpoint: endpoint, name: name)
+///     options.isLocalChild = isLocalChild
+///     let worker = try WorkerProcess(host: host, options: options, logger: logger)
+///     Interrupts.handle { worker.stop() }
+///     try worker.run()
 package final class WorkerProcess: Sendable {
     package struct Options: Sendable {
         package var endpoint: Endpoint
@@ -20,9 +29,19 @@ package final class WorkerProcess: Sendable {
         /// ends is not waited for, but ends with the process.
         package var ownsProcess = true
 
-        package init(endpoint: Endpoint, name: String) {
+        /// - Parameters:
+        ///   - endpoint: the coordinator's
+        ///   - name: nil makes one of the host's name and the process id
+        package init(endpoint: Endpoint, name: String? = nil) {
             self.endpoint = endpoint
-            self.name = name
+            self.name = name ?? "\(Self.hostName)-\(getpid())"
+        }
+
+        private static var hostName: String {
+            var buffer = [CChar](repeating: 0, count: 256)
+            guard gethostname(&buffer, buffer.count - 1) == 0 else { return "worker" }
+            let bytes = buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+            return String(decoding: bytes, as: UTF8.self)
         }
     }
 

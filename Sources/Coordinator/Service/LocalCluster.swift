@@ -6,7 +6,7 @@ import Protocol
 /// process and no file behind, however the render ends.
 ///
 ///     let cluster = try LocalCluster(
-///         workers: 2, threads: nil, model: identity, logger: logger
+///         workers: 2, threads: nil, model: ModelIdentity(of: folder), logger: logger
 ///     ) { endpoint, name, threads in
 ///         ["worker", "--connect", endpoint.address, "--name", name, "--threads", "\(threads)",
 ///             "--local-child", "--model", path]
@@ -16,6 +16,14 @@ package final class LocalCluster: ViewRenderer {
     package let cluster: Cluster
     private let workers: LocalWorkers
     private let directory: PrivateDirectory
+
+    /// As everywhere, but patient while workers load their weights: if they end, that is known at
+    /// once.
+    package static var policy: DispatcherState.Policy {
+        var policy = DispatcherState.Policy()
+        policy.grace = .seconds(600)
+        return policy
+    }
 
     /// Listens and starts the workers; they join while the caller goes on.
     ///
@@ -34,7 +42,7 @@ package final class LocalCluster: ViewRenderer {
         threads: Int?,
         model: ModelIdentity,
         program: String? = nil,
-        policy: DispatcherState.Policy = DispatcherState.Policy(),
+        policy: DispatcherState.Policy = LocalCluster.policy,
         logger: Logger,
         arguments:
             @escaping @Sendable (_ endpoint: Endpoint, _ name: String, _ threads: Int) ->
