@@ -8,7 +8,7 @@
 ///
 /// Shapes that do not fit are our own mistakes: files are checked before they get here, so
 /// operations stop with the shapes instead of throwing.
-protocol Backend: AnyObject {
+package protocol Backend: AnyObject {
     /// Copies a tensor into memory of the backend.
     func upload(_ tensor: Tensor) -> Activation
     /// Copies an activation back.
@@ -74,14 +74,14 @@ protocol Backend: AnyObject {
 }
 
 /// A tensor in memory of a backend, of whatever precision and layout that backend chose.
-struct Activation {
+package struct Activation {
     /// Extents, as the protocol's operations see them.
-    let shape: [Int]
+    package let shape: [Int]
     /// The backend's own; released when the last copy of the handle goes.
-    let storage: AnyObject
+    package let storage: AnyObject
 
     /// The same elements under another shape whose first axis is the same.
-    func viewed(as other: [Int]) -> Activation {
+    package func viewed(as other: [Int]) -> Activation {
         precondition(
             shape.reduce(1, *) == other.reduce(1, *) && shape.first == other.first,
             "\(shape) as \(other)"
@@ -90,20 +90,26 @@ struct Activation {
     }
 
     /// All columns of the last axis.
-    var columns: Columns { Columns(of: self, from: 0, count: shape[shape.count - 1]) }
+    package var columns: Columns { Columns(of: self, from: 0, count: shape[shape.count - 1]) }
 
     /// The columns `from ..< from + count` of the last axis.
-    func columns(from: Int, count: Int) -> Columns { Columns(of: self, from: from, count: count) }
+    package func columns(from: Int, count: Int) -> Columns {
+        Columns(of: self, from: from, count: count)
+    }
 }
 
 /// Some neighbouring columns of the last axis of an activation: one product computes queries, keys
 /// and values side by side, and attention reads them from where they are.
-struct Columns {
-    let activation: Activation
-    let from: Int
-    let count: Int
+package struct Columns {
+    /// What they are columns of.
+    package let activation: Activation
+    /// The first column.
+    package let from: Int
+    /// How many.
+    package let count: Int
 
-    init(of activation: Activation, from: Int, count: Int) {
+    /// The columns `from ..< from + count`, which must exist.
+    package init(of activation: Activation, from: Int, count: Int) {
         precondition(
             from >= 0 && from + count <= activation.shape[activation.shape.count - 1],
             "columns \(from) + \(count) of \(activation.shape)"
@@ -115,7 +121,8 @@ struct Columns {
 }
 
 /// Elementwise functions. The raw values are those of `CKernels.h`.
-enum Nonlinearity: Int32 {
+package enum Nonlinearity: Int32 {
+    /// x
     case identity = 0
     /// x / (1 + e^−x)
     case silu = 1
@@ -126,42 +133,46 @@ enum Nonlinearity: Int32 {
 }
 
 /// Rows and columns of zeros around a picture.
-struct Padding: Equatable {
-    let top: Int
-    let left: Int
-    let bottom: Int
-    let right: Int
+package struct Padding: Equatable {
+    package let top: Int, left: Int, bottom: Int, right: Int
+
+    /// Zeros on each side, in pixels.
+    package init(top: Int, left: Int, bottom: Int, right: Int) {
+        (self.top, self.left, self.bottom, self.right) = (top, left, bottom, right)
+    }
 
     /// The same number on every side.
-    static func all(_ n: Int) -> Padding { Padding(top: n, left: n, bottom: n, right: n) }
+    package static func all(_ n: Int) -> Padding { Padding(top: n, left: n, bottom: n, right: n) }
     /// One row below and one column to the right: what AutoencoderKL's downsamplers use.
-    static let bottomRight = Padding(top: 0, left: 0, bottom: 1, right: 1)
+    package static let bottomRight = Padding(top: 0, left: 0, bottom: 1, right: 1)
 }
 
 /// A matrix that a backend keeps.
-struct LinearWeights {
-    let inputs: Int
-    let outputs: Int
-    let storage: AnyObject
+package struct LinearWeights {
+    package let inputs: Int, outputs: Int
+    /// The backend's own.
+    package let storage: AnyObject
 }
 
 /// Convolution weights that a backend keeps.
-struct ConvWeights {
-    let inputs: Int
-    let outputs: Int
-    let kernel: Int
-    let storage: AnyObject
+package struct ConvWeights {
+    package let inputs: Int, outputs: Int
+    /// Side of the kernel, in pixels.
+    package let kernel: Int
+    /// The backend's own.
+    package let storage: AnyObject
 }
 
 /// Scale and shift of a normalisation that a backend keeps.
-struct NormWeights {
-    let channels: Int
-    let storage: AnyObject
+package struct NormWeights {
+    package let channels: Int
+    /// The backend's own.
+    package let storage: AnyObject
 }
 
 /// An embedding table that a backend keeps.
-struct TableWeights {
-    let rows: Int
-    let width: Int
-    let storage: AnyObject
+package struct TableWeights {
+    package let rows: Int, width: Int
+    /// The backend's own.
+    package let storage: AnyObject
 }

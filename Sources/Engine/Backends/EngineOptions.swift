@@ -32,7 +32,7 @@ package struct EngineOptions: Sendable, Equatable {
     /// The backend that these options ask for.
     ///
     /// Throws `InputError` for a combination that this build cannot compute.
-    func makeBackend() throws(InputError) -> any Backend {
+    package func makeBackend() throws(InputError) -> any Backend {
         switch (backend, precision) {
         case (.openblas, .f32):
             return OpenBLASBackend(threads: threads)

@@ -9,7 +9,7 @@ import Synchronization
 ///
 /// `@unchecked Sendable`: `state` is read and written only under `condition`; a round's body is called
 /// only between the start of `run` and its return, which waits for every helper.
-final class ThreadPool: @unchecked Sendable {
+package final class ThreadPool: @unchecked Sendable {
     /// One round of blocks. The body is kept alive by the caller of `run`, which outlives the round.
     private struct Round {
         let count: Int
@@ -24,13 +24,14 @@ final class ThreadPool: @unchecked Sendable {
     }
 
     /// Threads that compute, the caller among them. `lane` in `run` is below this.
-    let lanes: Int
+    package let lanes: Int
     private let condition = NSCondition()
     private var state = State()
     private let next = Atomic<Int>(0)
     private var threads: [Thread] = []
 
-    init(threads count: Int) {
+    /// Starts `threads` − 1 threads, which end with the pool.
+    package init(threads count: Int) {
         precondition(count > 0, "\(count) threads")
         lanes = count
         for lane in 1..<count {
@@ -56,7 +57,7 @@ final class ThreadPool: @unchecked Sendable {
     }
 
     /// Calls `body` once for each block in `0 ..< count` and returns when all are done.
-    func run(_ count: Int, _ body: (_ block: Int, _ lane: Int) -> Void) {
+    package func run(_ count: Int, _ body: (_ block: Int, _ lane: Int) -> Void) {
         guard lanes > 1 && count > 1 else {
             for block in 0..<count { body(block, 0) }
             return

@@ -1,19 +1,21 @@
 /// What `text_encoder/config.json` says: the shape of a CLIP text model.
-struct CLIPConfig: Equatable {
+package struct CLIPConfig: Equatable {
     let vocabulary: Int
     let tokens: Int
-    let width: Int
+    /// Width of its hidden states.
+    package let width: Int
     let innerWidth: Int
     let layers: Int
     let heads: Int
     let activation: Nonlinearity
     let normEpsilon: Float
-    let pooling: Pooling
+    /// Which token stands for the whole prompt.
+    package let pooling: Pooling
     /// Width of the pooled embedding, nil for a model without projection.
-    let projection: Int?
+    package let projection: Int?
 
     /// Which token stands for the whole prompt.
-    enum Pooling: Equatable {
+    package enum Pooling: Equatable {
         /// The one with the highest id: configurations from before the end token was recorded say
         /// `eos_token_id: 2` and mean this.
         case highestID
@@ -21,7 +23,7 @@ struct CLIPConfig: Equatable {
         case first(Int)
 
         /// Where that token is.
-        func position(in ids: [Int]) -> Int {
+        package func position(in ids: [Int]) -> Int {
             switch self {
             case .highestID: ids.firstIndex(of: ids.max() ?? 0) ?? 0
             case .first(let id): ids.firstIndex(of: id) ?? 0
@@ -30,7 +32,7 @@ struct CLIPConfig: Equatable {
     }
 
     /// Reads a configuration; `projected` for a CLIPTextModelWithProjection.
-    init(file: String, projected: Bool) throws {
+    package init(file: String, projected: Bool) throws {
         var config = try ConfigReader(file: file)
         try self.init(&config, projected: projected)
         try config.finish()

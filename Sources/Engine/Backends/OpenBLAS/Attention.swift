@@ -8,7 +8,7 @@ extension OpenBLASBackend {
         return min(256, max(16, fit / 16 * 16))
     }
 
-    func attention(
+    package func attention(
         _ queries: Columns,
         _ keys: Columns,
         _ values: Columns,

@@ -4,14 +4,14 @@ extension OpenBLASBackend {
     /// Elements that one thread handles at once.
     private static let elementsPerBlock = 1 << 16
 
-    func activate(_ x: Activation, _ f: Nonlinearity) -> Activation {
+    package func activate(_ x: Activation, _ f: Nonlinearity) -> Activation {
         let from = pointer(x)
         return elementwise(x.shape) { out, first, count in
             tessera_activate(from + first, out + first, count, f.rawValue)
         }
     }
 
-    func add(_ a: Activation, _ b: Activation) -> Activation {
+    package func add(_ a: Activation, _ b: Activation) -> Activation {
         precondition(a.shape == b.shape, "\(a.shape) vs \(b.shape)")
         let (x, y) = (pointer(a), pointer(b))
         return elementwise(a.shape) { out, first, count in
@@ -32,7 +32,7 @@ extension OpenBLASBackend {
         return result
     }
 
-    func concatChannels(_ a: Activation, _ b: Activation) -> Activation {
+    package func concatChannels(_ a: Activation, _ b: Activation) -> Activation {
         precondition(a.shape.dropLast() == b.shape.dropLast(), "\(a.shape) and \(b.shape)")
         let (left, right) = (a.shape[a.shape.count - 1], b.shape[b.shape.count - 1])
         let (result, space) = make(a.shape.dropLast() + [left + right])
@@ -50,7 +50,7 @@ extension OpenBLASBackend {
         return result
     }
 
-    func upsampleNearest(_ x: Activation, height: Int, width: Int) -> Activation {
+    package func upsampleNearest(_ x: Activation, height: Int, width: Int) -> Activation {
         precondition(x.shape.count == 4, "\(x.shape)")
         let (n, h, w, channels) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])
         precondition(
@@ -70,7 +70,7 @@ extension OpenBLASBackend {
         return result
     }
 
-    func embed(_ ids: [[Int]], _ table: TableWeights) -> Activation {
+    package func embed(_ ids: [[Int]], _ table: TableWeights) -> Activation {
         let tokens = ids.first?.count ?? 0
         let (result, space) = make([ids.count, tokens, table.width])
         guard let out = space.baseAddress else { return result }

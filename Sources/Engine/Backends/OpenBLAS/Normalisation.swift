@@ -4,7 +4,7 @@ extension OpenBLASBackend {
     /// Pixels whose sums are taken together.
     private static let pixelsPerBlock = 1024
 
-    func groupNorm(
+    package func groupNorm(
         _ x: Activation,
         _ weights: NormWeights,
         groups: Int,
@@ -123,7 +123,7 @@ extension OpenBLASBackend {
         }
     }
 
-    func layerNorm(_ x: Activation, _ weights: NormWeights, epsilon: Float) -> Activation {
+    package func layerNorm(_ x: Activation, _ weights: NormWeights, epsilon: Float) -> Activation {
         precondition(x.shape.last == weights.channels, "\(x.shape) by \(weights)")
         let (result, space) = make(x.shape)
         guard let out = space.baseAddress else { return result }

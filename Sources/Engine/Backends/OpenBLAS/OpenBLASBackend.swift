@@ -7,7 +7,7 @@ import COpenBLAS
 /// on one thread here, on blocks whose sizes follow from the shapes of one picture alone; a pool of
 /// our own shares the blocks out. Results are the same bits for every number of threads and for
 /// every batch that a picture is part of.
-final class OpenBLASBackend: Backend {
+package final class OpenBLASBackend: Backend {
     /// Rows (pixels or tokens) that one matrix product handles.
     static let rowsPerBlock = 256
     /// Outputs that one matrix product handles, where there are few rows to share out.
@@ -32,20 +32,20 @@ final class OpenBLASBackend: Backend {
 
     // MARK: Memory
 
-    func upload(_ tensor: Tensor) -> Activation {
+    package func upload(_ tensor: Tensor) -> Activation {
         let (result, out) = make(tensor.shape)
         tensor.withFloats { out.update(from: $0) }
         return result
     }
 
-    func download(_ activation: Activation) -> Tensor {
+    package func download(_ activation: Activation) -> Tensor {
         let from = pointer(activation)
         return Tensor(shape: activation.shape) { out in
             out.baseAddress?.update(from: from, count: out.count)
         }
     }
 
-    func prepareLinear(weight: Tensor, bias: Tensor?) -> LinearWeights {
+    package func prepareLinear(weight: Tensor, bias: Tensor?) -> LinearWeights {
         precondition(weight.shape.count == 2, "\(weight.shape)")
         let (outputs, inputs) = (weight.shape[0], weight.shape[1])
         return LinearWeights(
@@ -55,7 +55,7 @@ final class OpenBLASBackend: Backend {
         )
     }
 
-    func prepareConv(weight: Tensor, bias: Tensor?) -> ConvWeights {
+    package func prepareConv(weight: Tensor, bias: Tensor?) -> ConvWeights {
         precondition(
             weight.shape.count == 4 && weight.shape[2] == weight.shape[3],
             "\(weight.shape)"
@@ -71,12 +71,12 @@ final class OpenBLASBackend: Backend {
         )
     }
 
-    func prepareNorm(scale: Tensor, shift: Tensor) -> NormWeights {
+    package func prepareNorm(scale: Tensor, shift: Tensor) -> NormWeights {
         precondition(scale.shape == shift.shape, "\(scale.shape) vs \(shift.shape)")
         return NormWeights(channels: scale.count, storage: Matrix(scale, bias: shift))
     }
 
-    func prepareTable(_ table: Tensor) -> TableWeights {
+    package func prepareTable(_ table: Tensor) -> TableWeights {
         precondition(table.shape.count == 2, "\(table.shape)")
         return TableWeights(
             rows: table.shape[0],

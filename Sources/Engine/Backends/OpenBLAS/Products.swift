@@ -3,7 +3,7 @@ import COpenBLAS
 
 /// Linear layers and convolutions.
 extension OpenBLASBackend {
-    func linear(
+    package func linear(
         _ x: Activation,
         _ weights: LinearWeights,
         then f: Nonlinearity,
@@ -47,7 +47,7 @@ extension OpenBLASBackend {
         return result
     }
 
-    func gatedLinear(_ x: Activation, _ weights: LinearWeights) -> Activation {
+    package func gatedLinear(_ x: Activation, _ weights: LinearWeights) -> Activation {
         let width = weights.outputs / 2
         let (rows, result, out) = prepare(x, weights, outputs: width)
         let from = pointer(x)
@@ -71,7 +71,7 @@ extension OpenBLASBackend {
         return result
     }
 
-    func conv2d(
+    package func conv2d(
         _ x: Activation,
         _ weights: ConvWeights,
         stride: Int,
