@@ -44,6 +44,18 @@ void tessera_layer_norm(const float *x, float *out, long rows, long columns, con
 /// first `causal_from` + r + 1 columns and the others become 0.
 void tessera_softmax(float *x, long rows, long columns, float factor, long causal_from);
 
+/// Floats that `tessera_pack` writes.
+long tessera_packed_size(long depth, long outputs);
+
+/// Lays out weights `[outputs, depth]` as `tessera_product` reads them, once per network.
+void tessera_pack(const float *weight, long depth, long outputs, float *packed);
+
+/// c = a · Wᵀ for `rows` rows of `depth` inputs and packed weights of `outputs` rows; c must not be
+/// a. Each element is one chain of additions in the order of the inputs: the bits do not depend on
+/// how many rows or outputs are computed together.
+void tessera_product(const float *a, long lda, const float *packed, float *c, long ldc, long rows,
+                     long depth, long outputs);
+
 /// One row per output pixel, from pixel `first` on, each of `kernel` · `kernel` · `channels` inputs
 /// (kernel row, kernel column, channel); positions outside the `height` × `width` picture are 0.
 void tessera_im2col(const float *picture, long height, long width, long channels, long kernel,

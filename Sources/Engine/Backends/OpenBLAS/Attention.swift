@@ -59,14 +59,21 @@ extension OpenBLASBackend {
                 blasint(k.rows)
             )
             tessera_softmax(weights, count, k.rows, factor, causal ? first : -1)
-            multiply(
+            cblas_sgemm(
+                CblasRowMajor,
+                CblasNoTrans,
+                CblasNoTrans,
+                blasint(count),
+                blasint(width),
+                blasint(k.rows),
+                1,
                 weights,
+                blasint(k.rows),
                 value,
+                blasint(v.stride),
+                0,
                 out + (picture * q.rows + first) * all + column,
-                rows: count,
-                columns: width,
-                depth: k.rows,
-                strides: (k.rows, v.stride, all)
+                blasint(all)
             )
         }
         return result

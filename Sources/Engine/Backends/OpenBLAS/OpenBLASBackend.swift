@@ -1,17 +1,18 @@
 import CKernels
 import COpenBLAS
 
-/// Float32 arithmetic on OpenBLAS: convolutions are im2col and a matrix product, block by block.
+/// Plain float32 arithmetic: convolutions are im2col and a product, block by block.
 ///
-/// OpenBLAS answers with other bits when it is given other row counts or threads. So it always runs
-/// on one thread here, on blocks whose sizes follow from the shapes of one picture alone; a pool of
-/// our own shares the blocks out. Results are the same bits for every number of threads and for
-/// every batch that a picture is part of.
+/// Products with weights read a packed form that is made once; OpenBLAS would pack the weights anew
+/// for every block. Products of activations, in attention, are OpenBLAS's. It answers with other bits
+/// when it is given other row counts or threads, so it always runs on one thread here, on blocks
+/// whose sizes follow from the shapes of one picture alone. A pool of our own shares all blocks out.
+/// Results are the same bits for every number of threads and for every batch that a picture is in.
 package final class OpenBLASBackend: Backend {
-    /// Rows (pixels or tokens) that one matrix product handles.
-    static let rowsPerBlock = 256
-    /// Outputs that one matrix product handles, where there are few rows to share out.
-    static let columnsPerBlock = 512
+    /// Rows (pixels or tokens) of one block of a product.
+    static let rowsPerBlock = 192
+    /// Outputs of one block of a linear layer; whole panels of `tessera_product`.
+    static let outputsPerBlock = 512
 
     let threads: ThreadPool
     let memory = BufferPool()
@@ -51,7 +52,7 @@ package final class OpenBLASBackend: Backend {
         return LinearWeights(
             inputs: inputs,
             outputs: outputs,
-            storage: Matrix(weight.transposedMatrix(), bias: bias)
+            storage: Matrix(weight.packed(), bias: bias)
         )
     }
 
@@ -61,13 +62,13 @@ package final class OpenBLASBackend: Backend {
             "\(weight.shape)"
         )
         let (outputs, inputs, kernel) = (weight.shape[0], weight.shape[1], weight.shape[2])
-        // [outputs, kernel, kernel, inputs] → [kernel · kernel · inputs, outputs]
+        // Inputs in the order in which im2col lays them out: kernel row, kernel column, channel.
         let rows = weight.channelsLast().reshaped([outputs, kernel * kernel * inputs])
         return ConvWeights(
             inputs: inputs,
             outputs: outputs,
             kernel: kernel,
-            storage: Matrix(rows.transposedMatrix(), bias: bias)
+            storage: Matrix(rows.packed(), bias: bias)
         )
     }
 
@@ -118,7 +119,7 @@ package final class OpenBLASBackend: Backend {
     }
 }
 
-/// Weights in the form the products read: a matrix `[inputs, outputs]` and a bias.
+/// Weights in the form the operations read: packed for products, plain for the others.
 final class Matrix {
     let weight: Tensor
     let bias: Tensor?
@@ -158,15 +159,10 @@ final class ScratchBuffer {
 }
 
 extension Tensor {
-    /// `[r, c]` to `[c, r]`.
-    fileprivate func transposedMatrix() -> Tensor {
-        let (rows, columns) = (shape[0], shape[1])
-        return Tensor(shape: [columns, rows]) { out in
-            withFloats { x in
-                for r in 0..<rows {
-                    for c in 0..<columns { out[c * rows + r] = x[r * columns + c] }
-                }
-            }
+    /// Weights `[outputs, inputs]` as `tessera_product` reads them.
+    fileprivate func packed() -> Tensor {
+        Tensor(shape: [tessera_packed_size(shape[1], shape[0])]) { out in
+            withFloats { tessera_pack($0.baseAddress, shape[1], shape[0], out.baseAddress) }
         }
     }
 }

@@ -1,5 +1,4 @@
 import CKernels
-import COpenBLAS
 
 /// Linear layers and convolutions.
 extension OpenBLASBackend {
@@ -15,21 +14,22 @@ extension OpenBLASBackend {
         }
         let (from, added) = (pointer(x), residual.map(pointer))
         let (inputs, outputs) = (weights.inputs, weights.outputs)
-        let step = Self.columnsPerBlock
+        let step = Self.outputsPerBlock
         let parts = (outputs + step - 1) / step
         matrix(weights.storage).withFloats { w, bias in
-            forEachBlock(batch: x.shape[0], rows: rows, parts: parts) { row, count, part, _ in
+            forEachBlock(rows: rows, parts: parts) { row, count, part, _ in
                 let first = part * step
                 let width = min(step, outputs - first)
                 let to = out + row * outputs + first
-                multiply(
+                tessera_product(
                     from + row * inputs,
-                    w + first,
+                    inputs,
+                    w + first * inputs,
                     to,
-                    rows: count,
-                    columns: width,
-                    depth: inputs,
-                    strides: (inputs, outputs, outputs)
+                    outputs,
+                    count,
+                    inputs,
+                    width
                 )
                 tessera_finish(
                     to,
@@ -54,16 +54,17 @@ extension OpenBLASBackend {
         let inputs = weights.inputs
         matrix(weights.storage).withFloats { w, bias in
             guard let bias else { preconditionFailure("a gated layer without bias") }
-            forEachBlock(batch: x.shape[0], rows: rows, parts: 1) { row, count, _, lane in
+            forEachBlock(rows: rows, parts: 1) { row, count, _, lane in
                 let both = scratch(lane: lane, count * 2 * width)
-                multiply(
+                tessera_product(
                     from + row * inputs,
+                    inputs,
                     w,
                     both,
-                    rows: count,
-                    columns: 2 * width,
-                    depth: inputs,
-                    strides: (inputs, 2 * width, 2 * width)
+                    2 * width,
+                    count,
+                    inputs,
+                    2 * width
                 )
                 tessera_geglu(both, bias, out + row * width, count, width)
             }
@@ -97,44 +98,47 @@ extension OpenBLASBackend {
         let from = pointer(x)
         let (perPicture, added) = (channelBias.map(pointer), residual.map(pointer))
         matrix(weights.storage).withFloats { w, bias in
-            forEachBlock(batch: n, rows: pixels, parts: 1) { row, count, _, lane in
-                let (picture, first) = (row / pixels, row % pixels)
+            forEachBlock(rows: n * pixels, parts: 1) { row, count, _, lane in
                 let columns = scratch(lane: lane, count * depth)
-                tessera_im2col(
-                    from + picture * height * width * channels,
-                    height,
-                    width,
-                    channels,
-                    kernel,
-                    stride,
-                    padding.top,
-                    padding.left,
-                    outWidth,
-                    first,
-                    count,
-                    columns
-                )
-                let to = out + row * outputs
-                multiply(
+                forEachPicture(row, count, pixels: pixels) { picture, first, at, count in
+                    tessera_im2col(
+                        from + picture * height * width * channels,
+                        height,
+                        width,
+                        channels,
+                        kernel,
+                        stride,
+                        padding.top,
+                        padding.left,
+                        outWidth,
+                        first,
+                        count,
+                        columns + (at - row) * depth
+                    )
+                }
+                tessera_product(
                     columns,
+                    depth,
                     w,
-                    to,
-                    rows: count,
-                    columns: outputs,
-                    depth: depth,
-                    strides: (depth, outputs, outputs)
-                )
-                tessera_finish(
-                    to,
+                    out + row * outputs,
+                    outputs,
                     count,
-                    outputs,
-                    outputs,
-                    bias,
-                    perPicture.map { UnsafePointer($0 + picture * outputs) },
-                    added.map { UnsafePointer($0 + row * outputs) },
-                    outputs,
-                    Nonlinearity.identity.rawValue
+                    depth,
+                    outputs
                 )
+                forEachPicture(row, count, pixels: pixels) { picture, _, at, count in
+                    tessera_finish(
+                        out + at * outputs,
+                        count,
+                        outputs,
+                        outputs,
+                        bias,
+                        perPicture.map { UnsafePointer($0 + picture * outputs) },
+                        added.map { UnsafePointer($0 + at * outputs) },
+                        outputs,
+                        Nonlinearity.identity.rawValue
+                    )
+                }
             }
         }
         return result
@@ -147,54 +151,39 @@ extension OpenBLASBackend {
         outputs: Int
     ) -> (rows: Int, result: Activation, out: UnsafeMutablePointer<Float>) {
         precondition(x.shape.last == weights.inputs, "\(x.shape) by \(weights)")
-        let rows = x.shape.dropFirst().dropLast().reduce(1, *)
+        let rows = x.shape.dropLast().reduce(1, *)
         let (result, space) = make(x.shape.dropLast() + [outputs])
         guard let out = space.baseAddress else { preconditionFailure("no memory") }
         return (rows, result, out)
     }
 
-    /// Calls `body` for blocks of rows that never cross from one picture of the batch to another,
-    /// and for `parts` parts of each; `row` counts from the beginning of the batch.
+    /// Calls `body` for blocks of rows of the whole batch, and for `parts` parts of each.
     private func forEachBlock(
-        batch: Int,
         rows: Int,
         parts: Int,
         _ body: (_ row: Int, _ count: Int, _ part: Int, _ lane: Int) -> Void
     ) {
-        let blocks = (rows + Self.rowsPerBlock - 1) / Self.rowsPerBlock
-        threads.run(batch * blocks * parts) { index, lane in
-            let (block, part) = (index / parts, index % parts)
-            let first = block % blocks * Self.rowsPerBlock
-            let count = min(Self.rowsPerBlock, rows - first)
-            body(block / blocks * rows + first, count, part, lane)
+        let step = Self.rowsPerBlock
+        threads.run((rows + step - 1) / step * parts) { index, lane in
+            let row = index / parts * step
+            body(row, min(step, rows - row), index % parts, lane)
         }
     }
 
-    /// `c = a · b`, row-major; `strides` are the row strides of a, b and c.
-    func multiply(
-        _ a: UnsafePointer<Float>,
-        _ b: UnsafePointer<Float>,
-        _ c: UnsafeMutablePointer<Float>,
-        rows: Int,
-        columns: Int,
-        depth: Int,
-        strides: (Int, Int, Int)
+    /// Splits a block of rows where one picture of the batch ends and the next begins; `first` counts
+    /// from the beginning of the picture and `at` from that of the batch.
+    private func forEachPicture(
+        _ row: Int,
+        _ count: Int,
+        pixels: Int,
+        _ body: (_ picture: Int, _ first: Int, _ at: Int, _ count: Int) -> Void
     ) {
-        cblas_sgemm(
-            CblasRowMajor,
-            CblasNoTrans,
-            CblasNoTrans,
-            blasint(rows),
-            blasint(columns),
-            blasint(depth),
-            1,
-            a,
-            blasint(strides.0),
-            b,
-            blasint(strides.1),
-            0,
-            c,
-            blasint(strides.2)
-        )
+        var at = row
+        while at < row + count {
+            let (picture, first) = (at / pixels, at % pixels)
+            let own = min(pixels - first, row + count - at)
+            body(picture, first, at, own)
+            at += own
+        }
     }
 }
