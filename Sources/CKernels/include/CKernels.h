@@ -62,6 +62,12 @@ void tessera_im2col(const float *picture, long height, long width, long channels
                     long stride, long top, long left, long out_width, long first, long count,
                     float *columns);
 
+/// IEEE half precision to float; `from` may lie at any address.
+void tessera_from_half(const void *from, float *out, long count);
+
+/// bfloat16 to float; `from` may lie at any address.
+void tessera_from_bfloat(const void *from, float *out, long count);
+
 /// Names the calling thread, as debuggers and `top -H` show it (15 bytes at most).
 void tessera_name_thread(const char *name);
 
