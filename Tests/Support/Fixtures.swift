@@ -29,6 +29,8 @@ package struct NetworkFixture: Sendable, CustomStringConvertible {
     package let kind: String
     /// The positive prompt of the expected encodings, and the negative one.
     package let prompt: String, negative: String
+    /// The prompts whose tokens are expected.
+    package let prompts: [String]
     private let tensorFile: String
 
     package var description: String { kind }
@@ -41,6 +43,7 @@ package struct NetworkFixture: Sendable, CustomStringConvertible {
         self.kind = kind
         prompt = settings["prompt"] as? String ?? ""
         negative = settings["negative"] as? String ?? ""
+        prompts = settings["prompts"] as? [String] ?? []
         tensorFile = file.dropLast(".json".count) + ".safetensors"
     }
 
