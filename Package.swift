@@ -41,7 +41,7 @@ let package = Package(
         .target(
             name: "Protocol",
             dependencies: [
-                "CZeroMQ", "Engine",
+                "CSodium", "CZeroMQ", "Engine",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["messages.proto"],
@@ -81,6 +81,21 @@ let package = Package(
             path: "Tests/Support",
             swiftSettings: strict
         ),
+        .target(
+            name: "FakeModel",
+            dependencies: ["Engine", "Protocol", "Worker"],
+            path: "Tests/FakeModel",
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "TestWorker",
+            dependencies: [
+                "Coordinator", "FakeModel", "Worker",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/TestWorker",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "EngineTests",
             dependencies: ["Engine", "CPNG", "TestSupport"],
@@ -93,12 +108,12 @@ let package = Package(
         ),
         .testTarget(
             name: "CoordinatorTests",
-            dependencies: ["Coordinator", "TestSupport"],
+            dependencies: ["Coordinator", "Protocol", "TestSupport"],
             swiftSettings: strict
         ),
         .testTarget(
             name: "WorkerTests",
-            dependencies: ["Worker", "Coordinator", "TestSupport"],
+            dependencies: ["Worker", "Coordinator", "FakeModel", "TestSupport", "TestWorker"],
             swiftSettings: strict
         ),
         .testTarget(

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Writes Sources/Protocol/Generated/messages.pb.swift anew from messages.proto.
+# Needs protoc (Debian: protobuf-compiler) and the checkout of swift-protobuf that a build leaves;
+# the plug-in is built once, beside it.
+set -eu
+cd "$(dirname "$0")/.."
+plugin=${PROTOC_GEN_SWIFT:-}
+if [ -z "$plugin" ]; then
+    scratch=.build/protoc-gen-swift
+    swift build --package-path .build/checkouts/swift-protobuf --scratch-path "$scratch" \
+        --product protoc-gen-swift
+    plugin="$scratch/debug/protoc-gen-swift"
+fi
+protoc --plugin=protoc-gen-swift="$plugin" --proto_path=Sources/Protocol \
+    --swift_opt=Visibility=Package --swift_out=Sources/Protocol/Generated messages.proto

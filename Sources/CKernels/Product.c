@@ -1,0 +1,124 @@
+#include "CKernels.h"
+
+#include <string.h>
+
+/// Outputs that one panel of packed weights holds; the last panel holds what is left, rounded up to
+/// ROUND. Within a panel the inputs follow one another, each with its outputs side by side.
+enum { PANEL = 64, ROUND = 16 };
+
+/// Inputs that are summed before the next rows get their turn: a panel's share then stays in the
+/// first-level cache.
+enum { DEPTH = 128 };
+
+typedef float vector4 __attribute__((vector_size(16), aligned(4)));
+typedef float vector8 __attribute__((vector_size(32), aligned(4)));
+typedef float vector16 __attribute__((vector_size(64), aligned(4)));
+
+static long rounded(long outputs) { return (outputs + ROUND - 1) / ROUND * ROUND; }
+
+long tessera_packed_size(long depth, long outputs) { return depth * rounded(outputs); }
+
+void tessera_pack(const float *weight, long depth, long outputs, float *packed) {
+    for (long first = 0; first < outputs; first += PANEL) {
+        long rest = outputs - first < PANEL ? outputs - first : PANEL;
+        long width = rounded(rest);
+        for (long k = 0; k < depth; k++, packed += width)
+            for (long j = 0; j < width; j++)
+                packed[j] = j < rest ? weight[(first + j) * depth + k] : 0;
+    }
+}
+
+/// c[r][j] (+)= Σ a[r][k] · b[k][j] for ROWS rows and VECTORS vectors of columns, all in registers.
+///
+/// Every element is one chain of additions in the order of k, whatever is computed beside it. Rows
+/// past `valid` repeat the last valid one and are not written.
+#define TILE(NAME, TARGET, VECTOR, ROWS, VECTORS) \
+    __attribute__((target(TARGET))) static void NAME( \
+        const float *const *a, const float *b, long ldb, float *c, long ldc, long depth, \
+        long valid, int add) { \
+        enum { LANES = sizeof(VECTOR) / sizeof(float) }; \
+        VECTOR sum[ROWS][VECTORS]; \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++) \
+            _Pragma("unroll") for (int v = 0; v < VECTORS; v++) \
+                sum[r][v] = add && r < valid ? *(const VECTOR *)(c + r * ldc + v * LANES) \
+                                             : (VECTOR){0}; \
+        for (long k = 0; k < depth; k++) { \
+            VECTOR weight[VECTORS]; \
+            _Pragma("unroll") for (int v = 0; v < VECTORS; v++) \
+                weight[v] = *(const VECTOR *)(b + k * ldb + v * LANES); \
+            _Pragma("unroll") for (int r = 0; r < ROWS; r++) { \
+                VECTOR input = a[r][k] - (VECTOR){0}; \
+                _Pragma("unroll") for (int v = 0; v < VECTORS; v++) \
+                    sum[r][v] = input * weight[v] + sum[r][v]; \
+            } \
+        } \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++) \
+            if (r < valid) \
+                _Pragma("unroll") for (int v = 0; v < VECTORS; v++) \
+                    *(VECTOR *)(c + r * ldc + v * LANES) = sum[r][v]; \
+    }
+
+TILE(tile512x1, "avx512f,avx2,fma", vector16, 6, 1)
+TILE(tile512x2, "avx512f,avx2,fma", vector16, 6, 2)
+TILE(tile512x3, "avx512f,avx2,fma", vector16, 6, 3)
+TILE(tile512x4, "avx512f,avx2,fma", vector16, 6, 4)
+TILE(tile256, "avx2,fma", vector8, 6, 2)
+TILE(tile128, "sse2", vector4, 2, 4)
+
+typedef void (*tile_function)(const float *const *a, const float *b, long ldb, float *c, long ldc,
+                              long depth, long valid, int add);
+
+/// How one instruction set tiles a panel: `rows` at a time, `columns` of a panel at a time; `tile[i]`
+/// computes (i + 1) · ROUND columns.
+struct tiling {
+    long rows;
+    long columns;
+    tile_function tile[PANEL / ROUND];
+};
+
+static const struct tiling tiling512 = {6, PANEL, {tile512x1, tile512x2, tile512x3, tile512x4}};
+static const struct tiling tiling256 = {6, ROUND, {tile256}};
+static const struct tiling tiling128 = {2, ROUND, {tile128}};
+
+static const struct tiling *best_tiling(void) {
+    if (__builtin_cpu_supports("avx512f")) return &tiling512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &tiling256;
+    return &tiling128;
+}
+
+void tessera_product(const float *a, long lda, const float *packed, float *c, long ldc, long rows,
+                     long depth, long outputs) {
+    const struct tiling *tiling = best_tiling();
+    enum { MOST_ROWS = 6 };
+    for (long k = 0; k < depth; k += DEPTH) {
+        long share = depth - k < DEPTH ? depth - k : DEPTH;
+        for (long first = 0; first < outputs; first += PANEL) {
+            long rest = outputs - first < PANEL ? outputs - first : PANEL;
+            long width = rounded(rest);
+            const float *panel = packed + first * depth + k * width;
+            for (long row = 0; row < rows; row += tiling->rows) {
+                long valid = rows - row < tiling->rows ? rows - row : tiling->rows;
+                const float *input[MOST_ROWS];
+                for (long r = 0; r < tiling->rows; r++)
+                    input[r] = a + (row + (r < valid ? r : valid - 1)) * lda + k;
+                for (long j = 0; j < width; j += tiling->columns) {
+                    long columns = width - j < tiling->columns ? width - j : tiling->columns;
+                    tile_function tile = tiling->tile[columns / ROUND - 1];
+                    float *to = c + row * ldc + first + j;
+                    if (j + columns <= rest) {
+                        tile(input, panel + j, width, to, ldc, share, valid, k > 0);
+                        continue;
+                    }
+                    // The last columns are padding that the result has no room for.
+                    float edge[MOST_ROWS * PANEL];
+                    long real = rest - j;
+                    for (long r = 0; r < valid && k > 0; r++)
+                        memcpy(edge + r * PANEL, to + r * ldc, (size_t)real * sizeof(float));
+                    tile(input, panel + j, width, edge, PANEL, share, valid, k > 0);
+                    for (long r = 0; r < valid; r++)
+                        memcpy(to + r * ldc, edge + r * PANEL, (size_t)real * sizeof(float));
+                }
+            }
+        }
+    }
+}

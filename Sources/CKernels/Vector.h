@@ -1,0 +1,91 @@
+/// What the kernels share: dispatch by processor, and elementary functions that the compiler can
+/// turn into vector code (no branches, no calls, no tables).
+#ifndef TESSERA_VECTOR_H
+#define TESSERA_VECTOR_H
+
+#include "CKernels.h"
+
+/// One copy of a function per instruction set; the loader binds the best one.
+#define TESSERA_KERNEL \
+    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define TESSERA_INLINE static inline __attribute__((always_inline))
+
+TESSERA_INLINE float tessera_bits_to_float(unsigned bits) {
+    float value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+TESSERA_INLINE unsigned tessera_float_to_bits(float value) {
+    unsigned bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/// e^x to about 1e-7 relative; x is clamped to −87…88, where a float is normal.
+///
+/// x = n·ln 2 + r, |r| ≤ ln 2 / 2; e^r by a minimax polynomial (Lawson fit of (e^r − 1 − r)/r²).
+TESSERA_INLINE float tessera_exp(float x) {
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    // Adding 1.5 · 2^23 rounds to the nearest integer and leaves it in the low bits.
+    float shifted = x * 1.44269504f + 12582912.0f;
+    float n = shifted - 12582912.0f;
+    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    float p = 0.00138146011f;
+    p = p * r + 0.00836871658f;
+    p = p * r + 0.041668389f;
+    p = p * r + 0.166665211f;
+    p = p * r + 0.49999994f;
+    float e = (p * r) * r + r + 1.0f;
+    unsigned exponent = tessera_float_to_bits(shifted) << 23;
+    return tessera_bits_to_float(tessera_float_to_bits(e) + exponent);
+}
+
+/// The error function to about 1e-7 absolute.
+///
+/// Up to 1 an odd polynomial, beyond it 1 − e^q(|x|) with q fitted to ln erfc (both Lawson fits).
+TESSERA_INLINE float tessera_erf(float x) {
+    float a = __builtin_fabsf(x);
+    float s = x * x;
+    float p = 7.8891230e-05f;
+    p = p * s - 0.00080208422f;
+    p = p * s + 0.00518953567f;
+    p = p * s - 0.0268544443f;
+    p = p * s + 0.112836003f;
+    p = p * s - 0.37612626f;
+    p = p * s + 0.128379166f;
+    float small = x + x * p;
+
+    float t = a > 4.1f ? 4.1f : a;
+    float q = 0.000186776786f;
+    q = q * t - 0.00295187486f;
+    q = q * t + 0.0218563043f;
+    q = q * t - 0.103147954f;
+    q = q * t - 0.638093591f;
+    q = q * t - 1.12712252f;
+    q = q * t - 0.000332691969f;
+    float large = __builtin_copysignf(1.0f - tessera_exp(q), x);
+    return a > 1.0f ? large : small;
+}
+
+TESSERA_INLINE float tessera_silu(float x) { return x / (1.0f + tessera_exp(-x)); }
+
+TESSERA_INLINE float tessera_quick_gelu(float x) {
+    return x / (1.0f + tessera_exp(-1.702f * x));
+}
+
+TESSERA_INLINE float tessera_gelu(float x) {
+    return 0.5f * x * (1.0f + tessera_erf(x * 0.707106781f));
+}
+
+/// Runs `statement` with `APPLY(v)` bound to the chosen function; the choice stays outside the loops.
+#define TESSERA_WITH_FUNCTION(function, LOOP) \
+    switch (function) { \
+        case TESSERA_SILU: LOOP(tessera_silu); break; \
+        case TESSERA_GELU: LOOP(tessera_gelu); break; \
+        case TESSERA_QUICK_GELU: LOOP(tessera_quick_gelu); break; \
+        default: LOOP(); break; \
+    }
+
+#endif

@@ -1,0 +1,98 @@
+import Protocol
+
+/// The last events of a dispatcher, to be printed when something is wrong.
+struct DispatcherHistory: Sendable, CustomStringConvertible {
+    private struct Entry {
+        let time: Duration
+        let event: DispatcherState.Event
+        let actions: [DispatcherState.Action]
+    }
+
+    private static let length = 256
+    private var entries: [Entry] = []
+    private var next = 0
+
+    mutating func record(
+        _ event: DispatcherState.Event,
+        _ actions: [DispatcherState.Action],
+        at time: Duration
+    ) {
+        switch event {
+        case .tick, .heard: if actions.isEmpty { return }
+        default: break
+        }
+        let entry = Entry(time: time, event: event, actions: actions)
+        if entries.count < Self.length {
+            entries.append(entry)
+        } else {
+            entries[next] = entry
+            next = (next + 1) % Self.length
+        }
+    }
+
+    var description: String {
+        (entries[next...] + entries[..<next]).map { entry in
+            "\(entry.time.milliseconds) ms: \(entry.event) → \(entry.actions)"
+        }.joined(separator: "\n")
+    }
+}
+
+/// A promise of the dispatcher that does not hold.
+package struct InvariantViolation: Error, CustomStringConvertible {
+    package let promise: String
+    package let story: String
+
+    package init(promise: String, story: String) {
+        self.promise = promise
+        self.story = story
+    }
+
+    package var description: String { "\(promise)\n\(story)" }
+}
+
+extension DispatcherState {
+    /// Checks what must hold between any two events.
+    ///
+    /// - Throws: the first promise that is broken, with the history
+    package func checkInvariants() throws(InvariantViolation) {
+        func require(_ holds: Bool, _ promise: @autoclosure () -> String) throws(InvariantViolation)
+        {
+            if !holds { throw InvariantViolation(promise: promise(), story: story) }
+        }
+        for (id, worker) in workers.sorted(by: { $0.key < $1.key }) {
+            try require((0...policy.credit).contains(worker.credit), "\(id) has \(worker.credit)")
+            try require(!worker.isSetAside || worker.held.isEmpty, "\(id) is set aside with work")
+            try require(Set(worker.held).count == worker.held.count, "\(id) holds a unit twice")
+            for unit in worker.held {
+                try require(
+                    batch?.units[unit]?.holders.contains(id) == true,
+                    "\(id) holds unknown \(unit)"
+                )
+            }
+        }
+        guard let batch else {
+            try require(desertedSince == nil, "deserted without a batch")
+            return
+        }
+        let open = batch.units.filter { !$0.value.isDone }
+        try require(open.count == batch.remaining && batch.remaining > 0, "\(batch.remaining) open")
+        let waiting = open.filter { $0.value.holders.isEmpty }.keys.sorted()
+        try require(waiting == batch.waiting, "waiting \(batch.waiting), without holder \(waiting)")
+        for (id, unit) in batch.units.sorted(by: { $0.key < $1.key }) {
+            try require(!unit.isDone || unit.holders.isEmpty, "\(id) is done and held")
+            try require(unit.casualties.count < policy.casualties, "\(id) should have failed")
+            for holder in unit.holders {
+                try require(
+                    workers[holder]?.held.contains(id) == true,
+                    "\(id) outlives \(holder)'s lease"
+                )
+            }
+        }
+        for (id, worker) in workers where !worker.isSetAside && worker.credit > 0 {
+            try require(
+                !batch.waiting.contains { isAllowed($0, id) },
+                "\(id) idles while units wait"
+            )
+        }
+    }
+}

@@ -1,0 +1,264 @@
+import Engine
+import Logging
+import Protocol
+import Synchronization
+
+/// Renders views on workers that connect to an endpoint.
+///
+/// Owns the thread that owns the coordinator's socket. `predict` and `decode` block the render
+/// thread; `cancel` and `stop` may be called from any thread.
+package final class Cluster: ViewRenderer {
+    package struct Configuration: Sendable {
+        /// Where to listen; port 0 lets the system choose.
+        package var endpoint: Endpoint
+        /// The model that workers must have.
+        package var model: ModelIdentity
+        package var policy = DispatcherState.Policy()
+        /// How often each side sends something.
+        package var heartbeat: Duration = .milliseconds(500)
+
+        package init(endpoint: Endpoint, model: ModelIdentity) {
+            self.endpoint = endpoint
+            self.model = model
+        }
+    }
+
+    /// Where it listens, with the port that was chosen.
+    package let endpoint: Endpoint
+
+    private let mailbox: Mailbox<ClusterCommand>
+    private let board = ClusterBoard()
+    private let thread: NamedThread
+    private let lastJob = Atomic<UInt64>(0)
+    private let isStopped = Atomic<Bool>(false)
+
+    /// Begins to listen.
+    ///
+    /// - Throws: `InputError` if the endpoint cannot be listened on, `SocketError`
+    package init(_ configuration: Configuration, logger: Logger) throws {
+        let mailbox = try Mailbox<ClusterCommand>()
+        let bound = HandOver<Result<Endpoint, any Error>>()
+        let board = board
+        thread = NamedThread("coordinator") {
+            do {
+                let service = try ClusterService(configuration, mailbox, board, logger)
+                bound.put(.success(service.endpoint))
+                try service.run()
+                board.end(mailbox, because: ClusterUnavailable("the cluster was stopped"))
+            } catch {
+                bound.put(.failure(error))
+                board.end(mailbox, because: error)
+            }
+        }
+        self.mailbox = mailbox
+        endpoint = try bound.take().get()
+    }
+
+    deinit { stop() }
+
+    package func begin(_ job: JobDescription) throws {
+        let id = lastJob.add(1, ordering: .relaxed).newValue
+        mailbox.post(.begin(OpenJob(id: id, job)))
+    }
+
+    package func predict(
+        _ views: [ViewRequest],
+        onDone: (Int) throws -> Void
+    ) throws -> [Tensor] {
+        try run(views.map { UnitRequest(view: $0) }, onDone: onDone)
+    }
+
+    package func decode(
+        _ tiles: [TileRequest],
+        onDone: (Int) throws -> Void
+    ) throws -> [Tensor] {
+        try run(tiles.map { UnitRequest(tile: $0) }, onDone: onDone)
+    }
+
+    package func end() { mailbox.post(.end) }
+
+    /// Ends the call that runs, and every later one, with `RenderCancelled`; workers drop what they
+    /// have not begun.
+    package func cancel() { mailbox.post(.cancel) }
+
+    /// Says goodbye to all workers and closes the socket. Further calls do nothing.
+    package func stop() {
+        guard !isStopped.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        mailbox.post(.stop)
+        thread.join()
+    }
+
+    /// What each worker has done so far, in the order in which they first came.
+    package var statistics: [WorkerStatistics] { board.statistics }
+
+    /// Tells that the process of a worker on this host has ended, which ends its connection too.
+    ///
+    /// - Parameters:
+    ///   - name: the worker's
+    ///   - process: its id
+    ///   - account: how it ended, for the message if nobody is left
+    package func processEnded(_ name: String, process: Int32, account: String) {
+        mailbox.post(.processEnded(name: name, process: process, account: account))
+    }
+
+    /// Tells that nobody will join any more: with the last worker gone, calls fail at once.
+    package func expectNobody() { mailbox.post(.closed) }
+
+    private func run(
+        _ units: [UnitRequest],
+        onDone: (Int) throws -> Void
+    ) throws -> [Tensor] {
+        guard !units.isEmpty else { return [] }
+        let reports = HandOver<BatchReport>()
+        try board.post(.run(units, reports), to: mailbox)
+        var answers = [Tensor?](repeating: nil, count: units.count)
+        while true {
+            switch reports.take() {
+            case .done(let place, let tensor):
+                precondition(answers[place] == nil, "unit \(place) was answered twice")
+                answers[place] = tensor
+                do {
+                    try onDone(place)
+                } catch {
+                    mailbox.post(.abandon)
+                    throw error
+                }
+            case .complete:
+                let complete = answers.compactMap(\.self)
+                precondition(complete.count == units.count, "\(complete.count) of \(units.count)")
+                return complete
+            case .failed(let error):
+                throw error
+            }
+        }
+    }
+}
+
+/// What other threads tell the coordinator's thread.
+enum ClusterCommand: Sendable {
+    case begin(OpenJob)
+    case run([UnitRequest], HandOver<BatchReport>)
+    /// Nobody waits for the batch any more.
+    case abandon
+    case end
+    case cancel
+    case processEnded(name: String, process: Int32, account: String)
+    case closed
+    case stop
+}
+
+/// What the coordinator's thread tells the render thread of a batch.
+enum BatchReport: Sendable {
+    case done(Int, Tensor)
+    case complete
+    case failed(any Error)
+}
+
+/// A job as the coordinator's thread keeps it.
+struct OpenJob: Sendable {
+    let message: CoordinatorMessage.Job
+    let embeddings: [EmbeddingDigest: PromptTensors]
+    let vaeFactor: Int
+
+    init(id: UInt64, _ job: JobDescription) {
+        let positive = job.positive.digest
+        var embeddings = [positive: job.positive]
+        let negative = job.negative.map { embedding in
+            let digest = embedding.digest
+            embeddings[digest] = embedding
+            return digest
+        }
+        message = CoordinatorMessage.Job(id: id, positive: positive, negative: negative)
+        self.embeddings = embeddings
+        vaeFactor = job.vaeFactor
+    }
+}
+
+/// A view or a tile, as the coordinator's thread keeps it.
+struct UnitRequest: Sendable {
+    let work: CoordinatorMessage.Work
+    let latent: Tensor
+    /// What people are told if it fails.
+    let name: String
+
+    init(view: ViewRequest) {
+        work = .predict(
+            timestep: view.timestep,
+            guidance: view.guidance,
+            timeIDs: view.timeIDs
+        )
+        latent = view.latent
+        let crop = view.timeIDs.map { ", crop \(Int($0[2])),\(Int($0[3]))" } ?? ""
+        name =
+            "view \(view.index) (\(latent.shape[1])×\(latent.shape[2]) at timestep "
+            + "\(view.timestep)\(crop))"
+    }
+
+    init(tile: TileRequest) {
+        work = .decode
+        latent = tile.latent
+        name = "tile \(tile.index) (\(latent.shape[1])×\(latent.shape[2]))"
+    }
+
+    /// The shape that its answer must have.
+    func answerShape(vaeFactor: Int) -> [Int] {
+        let shape = latent.shape
+        switch work {
+        case .predict: return shape
+        case .decode: return [shape[0], shape[1] * vaeFactor, shape[2] * vaeFactor, 3]
+        }
+    }
+}
+
+/// What the coordinator's thread shares with the others.
+final class ClusterBoard: Sendable {
+    private let workers = Mutex<[WorkerStatistics]>([])
+    /// Why the thread has ended.
+    private let ending = Mutex<(any Error)?>(nil)
+
+    var statistics: [WorkerStatistics] { workers.withLock { $0 } }
+
+    /// Enters a worker that joins; one that comes back under its name goes on with its entry.
+    ///
+    /// - Returns: its place
+    func enter(_ hello: WorkerMessage.Hello) -> Int {
+        workers.withLock { workers in
+            let known = workers.firstIndex { $0.name == hello.name && !$0.isActive }
+            let place = known ?? workers.count
+            let entry = WorkerStatistics(
+                name: hello.name,
+                processor: hello.processor,
+                threads: hello.threads,
+                backend: hello.backend,
+                precision: hello.precision,
+                isActive: true
+            )
+            if let known {
+                workers[known].isActive = true
+            } else {
+                workers.append(entry)
+            }
+            return place
+        }
+    }
+
+    func update(_ place: Int, _ change: (inout WorkerStatistics) -> Void) {
+        workers.withLock { change(&$0[place]) }
+    }
+
+    /// Posts a command unless the thread has ended.
+    ///
+    /// - Throws: why it has
+    func post(_ command: ClusterCommand, to mailbox: Mailbox<ClusterCommand>) throws {
+        try ending.withLock { ending in
+            if let ending { throw ending }
+            mailbox.post(command)
+        }
+    }
+
+    /// Called by the thread as its last act: fails the batches that it will not see.
+    func end(_ mailbox: Mailbox<ClusterCommand>, because error: any Error) {
+        ending.withLock { $0 = error }
+        for case .run(_, let reports) in mailbox.take() { reports.put(.failed(error)) }
+    }
+}

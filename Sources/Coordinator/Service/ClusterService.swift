@@ -1,0 +1,363 @@
+import Engine
+import Logging
+import Protocol
+
+/// The coordinator's thread: carries messages between the socket, the dispatcher and the render
+/// thread. It decides nothing.
+final class ClusterService {
+    let endpoint: Endpoint
+
+    private let configuration: Cluster.Configuration
+    private let mailbox: Mailbox<ClusterCommand>
+    private let board: ClusterBoard
+    private let logger: Logger
+    private let socket: Socket
+    private let start = ContinuousClock.now
+
+    private var state: DispatcherState
+    private var events: [DispatcherState.Event] = []
+    private var isFeeding = false
+
+    private var roster = Roster()
+    private var batch: RunningBatch?
+    private var nextUnit: UInt64 = 1
+    private var job: OpenJob?
+    private var isCancelled = false
+    private var isStopping = false
+    /// The answer that the event being handled is about.
+    private var arriving: (answer: WorkerMessage.Answer, place: Int)?
+    /// What last befell a worker.
+    private var lastLoss: String?
+    private var lastHeartbeat = ContinuousClock.now
+    private var dropped = 0
+
+    /// Opens the socket; call on the thread that will run it.
+    init(
+        _ configuration: Cluster.Configuration,
+        _ mailbox: Mailbox<ClusterCommand>,
+        _ board: ClusterBoard,
+        _ logger: Logger
+    ) throws {
+        self.configuration = configuration
+        self.mailbox = mailbox
+        self.board = board
+        self.logger = logger
+        state = DispatcherState(policy: configuration.policy)
+        socket = try Socket(.router, in: SocketContext())
+        endpoint = try socket.bind(configuration.endpoint)
+    }
+
+    /// Works until it is told to stop.
+    ///
+    /// - Throws: `SocketError` when the socket itself fails
+    func run() throws {
+        // Ends the batch too when the socket fails.
+        defer { fail(ClusterUnavailable("the cluster was stopped")) }
+        let pause = min(configuration.heartbeat, .milliseconds(250))
+        while !isStopping {
+            try socket.wait(mailbox.wakeup, for: pause)
+            try receive()
+            for command in mailbox.take() { handle(command) }
+            feed(.tick)
+            beat()
+        }
+        for peer in roster.all { send(.goodbye(.leaving), to: peer) }
+        if dropped > 0 {
+            logger.notice("dropped messages of strangers", metadata: ["count": "\(dropped)"])
+        }
+    }
+
+    // MARK: - Other threads
+
+    private func handle(_ command: ClusterCommand) {
+        switch command {
+        case .begin(let job): self.job = job
+        case .end: job = nil
+        case .run(let units, let reports): begin(units, reports)
+        case .abandon:
+            batch = nil
+            feed(.cancelled)
+        case .cancel:
+            isCancelled = true
+            feed(.cancelled)
+            fail(RenderCancelled())
+        case .processEnded(let name, let process, let account):
+            lastLoss = account
+            if let peer = roster.find(name: name, process: process) {
+                lose(peer, .vanished, account: account)
+            }
+        case .closed: feed(.closed)
+        case .stop: isStopping = true
+        }
+    }
+
+    private func begin(_ units: [UnitRequest], _ reports: HandOver<BatchReport>) {
+        precondition(batch == nil, "a batch runs already\n\(state.story)")
+        guard !isCancelled else { return reports.put(.failed(RenderCancelled())) }
+        precondition(job != nil, "predict or decode outside begin … end")
+        batch = RunningBatch(first: nextUnit, units: units, reports: reports)
+        let ids = (0..<UInt64(units.count)).map { UnitID(nextUnit + $0) }
+        nextUnit += UInt64(units.count)
+        feed(.submitted(ids))
+    }
+
+    private func fail(_ error: any Error) {
+        batch?.reports.put(.failed(error))
+        batch = nil
+    }
+
+    // MARK: - The dispatcher
+
+    private func feed(_ event: DispatcherState.Event) {
+        events.append(event)
+        guard !isFeeding else { return }
+        isFeeding = true
+        while !events.isEmpty {
+            let event = events.removeFirst()
+            for action in state.handle(event, at: start.duration(to: .now)) { perform(action) }
+        }
+        isFeeding = false
+    }
+
+    private func perform(_ action: DispatcherState.Action) {
+        switch action {
+        case .assign(let unit, let worker, let attempt): assign(unit, to: worker, attempt)
+        case .accept(let unit): accept(unit)
+        case .abandon(let unit, let worker):
+            if let peer = roster[worker] { send(.abandon([unit]), to: peer) }
+        case .evict(let worker):
+            guard let peer = roster[worker] else { break }
+            send(.goodbye(.unknown), to: peer)
+            forget(peer, "fell silent")
+        case .setAside(let worker):
+            guard let peer = roster[worker] else { break }
+            board.update(peer.place) { $0.isActive = false }
+            lastLoss = "\(peer.hello.name) was set aside after bad answers"
+            logger.warning("worker set aside", metadata: peer.metadata)
+        case .complete:
+            batch?.reports.put(.complete)
+            batch = nil
+        case .failed(let unit, let casualties):
+            let name = batch?.request(unit)?.name ?? "\(unit)"
+            fail(UnitFailed(unit: name, reasons: casualties.map(roster.describe)))
+        case .deserted:
+            fail(ClusterUnavailable(desertion))
+        }
+    }
+
+    private var desertion: String {
+        let patience = configuration.policy.grace.components.seconds
+        let waited = state.isClosed ? "" : " and none joined within \(patience) s"
+        let loss = lastLoss.map { ": \($0)" } ?? ""
+        return "no worker is left\(waited)\(loss). Look at the workers' messages, start workers "
+            + "that connect to \(endpoint), and render again"
+    }
+
+    private func assign(_ unit: UnitID, to worker: WorkerID, _ attempt: Int) {
+        // Gone while this was decided: its loss is the next event.
+        guard let peer = roster[worker] else { return }
+        guard let job, let request = batch?.request(unit) else {
+            preconditionFailure("\(unit) for \(worker) is unknown\n\(state.story)")
+        }
+        if attempt > 1 {
+            logger.info(
+                "unit tried again",
+                metadata: peer.metadata.merging(
+                    ["unit": "\(request.name)", "attempt": "\(attempt)"]) { $1 }
+            )
+        }
+        if roster.announce(job.message.id, to: worker) { send(.job(job.message), to: peer) }
+        send(
+            .task(
+                .init(unit: unit, job: job.message.id, work: request.work, latent: request.latent)
+            ),
+            to: peer
+        )
+    }
+
+    private func accept(_ unit: UnitID) {
+        guard let (answer, worker) = arriving, answer.unit == unit,
+            let batch, let place = batch.place(of: unit), let request = batch.request(unit)
+        else { preconditionFailure("\(unit) is accepted without an answer\n\(state.story)") }
+        board.update(worker) { statistics in
+            if request.work == .decode { statistics.tiles += 1 } else { statistics.views += 1 }
+        }
+        batch.reports.put(.done(place, answer.tensor))
+    }
+
+    // MARK: - Workers
+
+    private func receive() throws {
+        // Bounded, so that a flood cannot keep the thread from its other duties.
+        for _ in 0..<1024 {
+            switch try socket.receive() {
+            case .nothing: return
+            case .oversized(let id): reject(id, FrameError.frameCount(FrameLimits().frames + 1))
+            case .message(let frames): receive(frames)
+            }
+        }
+        mailbox.wakeup.signal()
+    }
+
+    private func receive(_ frames: [[UInt8]]) {
+        let (id, body) = (frames[0], Array(frames.dropFirst()))
+        guard let peer = roster[id] else { return greet(id, body) }
+        do throws(FrameError) {
+            handle(try WorkerMessage(frames: body), from: peer)
+        } catch {
+            reject(id, error)
+        }
+    }
+
+    /// A message from somebody unknown: only an introduction is read, and it is small.
+    private func greet(_ id: [UInt8], _ frames: [[UInt8]]) {
+        guard frames.count == 1, frames[0].count <= 4096,
+            let message = try? WorkerMessage(frames: frames)
+        else {
+            dropped += 1
+            return
+        }
+        switch message {
+        case .hello(let hello): admit(hello, id)
+        case .heartbeat, .ask:
+            // It believes to be in: it was given up, or another coordinator had its place.
+            send(.goodbye(.unknown), to: id)
+        case .wanted, .answer, .failure, .goodbye:
+            dropped += 1
+        }
+    }
+
+    private func admit(_ hello: WorkerMessage.Hello, _ id: [UInt8]) {
+        if let refusal = Handshake.refusal(of: hello, by: configuration.model) {
+            logger.warning(
+                "worker refused",
+                metadata: ["worker": "\(hello.name)", "reason": "\(refusal.reason)"]
+            )
+            lastLoss = "\(hello.name) was refused: \(refusal.reason)"
+            send(.refusal(refusal), to: id)
+            return
+        }
+        let peer = roster.add(hello, id, place: board.enter(hello))
+        logger.info(
+            "worker joined",
+            metadata: peer.metadata.merging(
+                ["threads": "\(hello.threads)", "processor": "\(hello.processor)"]) { $1 }
+        )
+        send(
+            .welcome(
+                .init(heartbeat: configuration.heartbeat, timeout: configuration.policy.silence)
+            ),
+            to: peer
+        )
+        feed(.joined(peer.worker))
+    }
+
+    private func handle(_ message: WorkerMessage, from peer: Roster.Peer) {
+        switch message {
+        case .hello(let hello):
+            lose(peer, .left)
+            admit(hello, peer.id)
+        case .ask(let units): feed(.asked(peer.worker, units))
+        case .wanted(let digests):
+            feed(.heard(peer.worker))
+            for digest in digests.prefix(2) {
+                if let embedding = job?.embeddings[digest] {
+                    send(.embedding(digest, embedding), to: peer)
+                }
+            }
+        case .answer(let answer): handle(answer, from: peer)
+        case .failure(let unit, let reason):
+            refuse(unit, reason, peer)
+        case .heartbeat: feed(.heard(peer.worker))
+        case .goodbye: lose(peer, .left)
+        }
+    }
+
+    private func handle(_ answer: WorkerMessage.Answer, from peer: Roster.Peer) {
+        guard let request = batch?.request(answer.unit), let job else {
+            return feed(.heard(peer.worker))
+        }
+        let expected = request.answerShape(vaeFactor: job.vaeFactor)
+        guard answer.tensor.shape == expected else {
+            return refuse(
+                answer.unit,
+                "its answer is \(answer.tensor.shape), not \(expected)",
+                peer
+            )
+        }
+        guard answer.tensor.isFinite else {
+            return refuse(answer.unit, "its answer holds NaN or infinity", peer)
+        }
+        board.update(peer.place) {
+            $0.busy += .microseconds(Int64(clamping: answer.microseconds))
+        }
+        arriving = (answer, peer.place)
+        feed(.answered(answer.unit, by: peer.worker))
+        arriving = nil
+    }
+
+    private func refuse(_ unit: UnitID, _ reason: String, _ peer: Roster.Peer) {
+        logger.warning(
+            "answer refused",
+            metadata: peer.metadata.merging(["reason": "\(reason)", "unit": "\(unit)"]) { $1 }
+        )
+        feed(.refused(unit, by: peer.worker, reason: reason))
+    }
+
+    private enum Loss {
+        case left
+        case vanished
+    }
+
+    private func lose(_ peer: Roster.Peer, _ loss: Loss, account: String? = nil) {
+        forget(peer, loss == .left ? "left" : "vanished", account: account)
+        feed(loss == .left ? .left(peer.worker) : .vanished(peer.worker))
+    }
+
+    private func forget(_ peer: Roster.Peer, _ manner: String, account: String? = nil) {
+        guard roster.remove(peer.worker) else { return }
+        board.update(peer.place) { $0.isActive = false }
+        lastLoss = account ?? "\(peer.hello.name) \(manner)"
+        let details: Logger.Metadata = ["how": "\(account ?? manner)"]
+        logger.notice("worker gone", metadata: peer.metadata.merging(details) { $1 })
+    }
+
+    /// Frames that make no sense. A worker that sends such cannot be trusted to answer: it must
+    /// begin anew.
+    private func reject(_ id: [UInt8], _ error: FrameError) {
+        guard let peer = roster[id] else {
+            dropped += 1
+            return
+        }
+        logger.warning(
+            "malformed message",
+            metadata: peer.metadata.merging(["problem": "\(error)"]) { $1 }
+        )
+        send(.goodbye(.unknown), to: peer)
+        lose(peer, .vanished)
+    }
+
+    private func beat() {
+        guard lastHeartbeat.duration(to: .now) >= configuration.heartbeat else { return }
+        lastHeartbeat = .now
+        for peer in roster.all { send(.heartbeat, to: peer) }
+    }
+
+    private func send(_ message: CoordinatorMessage, to peer: Roster.Peer) {
+        guard roster[peer.worker] != nil else { return }
+        switch (send(message, to: peer.id), message) {
+        case (.sent, _), (.full, .heartbeat): break
+        case (.full, _), (.unreachable, _): lose(peer, .vanished)
+        }
+    }
+
+    @discardableResult
+    private func send(_ message: CoordinatorMessage, to id: [UInt8]) -> Delivery {
+        do {
+            return try socket.send([id] + message.frames)
+        } catch {
+            logger.error("send failed", metadata: ["problem": "\(error)"])
+            return .unreachable
+        }
+    }
+}

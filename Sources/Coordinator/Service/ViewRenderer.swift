@@ -1,0 +1,143 @@
+import Engine
+import Protocol
+
+/// One view: a crop of the latent whose noise is to be predicted.
+package struct ViewRequest: Sendable {
+    /// Place in the step's list of views; only for people.
+    package let index: Int
+    /// `[1, height, width, channels]`, already scaled for the model.
+    package let latent: Tensor
+    package let timestep: Float
+    /// SDXL's size and crop ids: original height and width, crop's top and left, target height and
+    /// width, in pixels. Nil for models without them.
+    package let timeIDs: [Float]?
+    /// Used only when the job has a negative embedding.
+    package let guidance: Float
+
+    package init(
+        index: Int,
+        latent: Tensor,
+        timestep: Float,
+        timeIDs: [Float]?,
+        guidance: Float
+    ) {
+        self.index = index
+        self.latent = latent
+        self.timestep = timestep
+        self.timeIDs = timeIDs
+        self.guidance = guidance
+    }
+}
+
+/// One tile of the final latent, to be decoded.
+package struct TileRequest: Sendable {
+    /// Place in the list of tiles; only for people.
+    package let index: Int
+    /// `[1, height, width, channels]`
+    package let latent: Tensor
+
+    package init(index: Int, latent: Tensor) {
+        self.index = index
+        self.latent = latent
+    }
+}
+
+/// What is the same for all views of a picture.
+package struct JobDescription: Sendable {
+    package let positive: PromptTensors
+    /// Nil when guidance is at most 1: then views are evaluated once, with the prompt alone.
+    package let negative: PromptTensors?
+    /// Pixels per latent pixel along a side, to check decoded tiles.
+    package let vaeFactor: Int
+
+    package init(positive: PromptTensors, negative: PromptTensors?, vaeFactor: Int) {
+        self.positive = positive
+        self.negative = negative
+        self.vaeFactor = vaeFactor
+    }
+}
+
+/// Predicts views and decodes tiles somewhere. The render loop sees nothing else of the cluster.
+///
+/// All calls come from one thread, the render thread, and block it. The answers are as the workers
+/// sent them, in the order of the requests: what a picture is made of never depends on which worker
+/// answered, or when.
+package protocol ViewRenderer: Sendable {
+    /// Opens a job. Every later call belongs to it until the next `begin` or `end`.
+    func begin(_ job: JobDescription) throws
+
+    /// Predicts the noise of the views: uncond + guidance · (text − uncond), or only text when the
+    /// job has no negative embedding.
+    ///
+    /// - Parameters:
+    ///   - views: any number
+    ///   - onDone: called on this thread with the place in `views` of each view as it arrives, once
+    ///     each; what it throws ends the call
+    /// - Returns: predictions `[1, height, width, channels]`, in the order of `views`
+    /// - Throws: `RenderCancelled`, `ClusterUnavailable`, `UnitFailed`, or what `onDone` throws
+    func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) throws -> [Tensor]
+
+    /// Decodes tiles.
+    ///
+    /// - Parameters:
+    ///   - tiles: any number
+    ///   - onDone: as in `predict`
+    /// - Returns: pictures `[1, height · factor, width · factor, 3]`, about −1…1, in the order of
+    ///   `tiles`
+    /// - Throws: as `predict`
+    func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor]
+
+    /// Closes the job.
+    func end()
+}
+
+/// The call was ended by `cancel()`. The command line exits with 130.
+package struct RenderCancelled: Error, Equatable, CustomStringConvertible {
+    package init() {}
+    package var description: String { "interrupted" }
+}
+
+/// No worker is left to render, and none came in time. The command line exits with 69.
+package struct ClusterUnavailable: Error, Equatable, CustomStringConvertible {
+    /// What happened, and what to do.
+    package let reason: String
+
+    package init(_ reason: String) {
+        self.reason = reason
+    }
+
+    package var description: String { reason }
+}
+
+/// A view or tile that no worker could compute. The command line exits with 70.
+package struct UnitFailed: Error, Equatable, CustomStringConvertible {
+    /// Which: "view 12 (64×64 at timestep 801, crop 256,0)".
+    package let unit: String
+    /// What became of each attempt.
+    package let reasons: [String]
+
+    package init(unit: String, reasons: [String]) {
+        self.unit = unit
+        self.reasons = reasons
+    }
+
+    package var description: String {
+        "\(unit) failed on \(reasons.count) workers: \(reasons.joined(separator: "; "))"
+    }
+}
+
+/// What one worker has done so far.
+package struct WorkerStatistics: Equatable, Sendable {
+    package let name: String
+    /// Model and vector features of its processor.
+    package let processor: String
+    package let threads: Int
+    package let backend: String
+    package let precision: String
+    /// Whether it is here and gets work.
+    package internal(set) var isActive: Bool
+    package internal(set) var views = 0
+    package internal(set) var tiles = 0
+    /// Time it spent computing, as it says.
+    package internal(set) var busy: Duration = .zero
+}

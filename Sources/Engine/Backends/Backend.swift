@@ -1,0 +1,178 @@
+/// The operations that the networks are made of.
+///
+/// This is the whole boundary between the architectures in `Models` and the arithmetic: a backend
+/// owns the memory of its activations and keeps the weights in whatever form suits it. Pictures are
+/// `[batch, height, width, channels]`, token sequences `[batch, tokens, width]`, vectors
+/// `[batch, width]`; the first axis is always the batch, and no result depends on what else is in
+/// it. An optional argument fuses the step that usually follows. One thread at a time uses a backend.
+///
+/// Shapes that do not fit are our own mistakes: files are checked before they get here, so
+/// operations stop with the shapes instead of throwing.
+package protocol Backend: AnyObject {
+    /// Copies a tensor into memory of the backend.
+    func upload(_ tensor: Tensor) -> Activation
+    /// Copies an activation back.
+    func download(_ activation: Activation) -> Tensor
+
+    /// Keeps a matrix `[outputs, inputs]` and its bias `[outputs]`.
+    func prepareLinear(weight: Tensor, bias: Tensor?) -> LinearWeights
+    /// Keeps convolution weights `[outputs, inputs, kernel, kernel]` and their bias `[outputs]`.
+    func prepareConv(weight: Tensor, bias: Tensor?) -> ConvWeights
+    /// Keeps the scale and shift, each `[channels]`, of a normalisation.
+    func prepareNorm(scale: Tensor, shift: Tensor) -> NormWeights
+    /// Keeps a table `[rows, width]` for `embed`.
+    func prepareTable(_ table: Tensor) -> TableWeights
+
+    /// `f(x · Wᵀ + b) + residual` along the last axis.
+    func linear(
+        _ x: Activation,
+        _ weights: LinearWeights,
+        then f: Nonlinearity,
+        residual: Activation?
+    ) -> Activation
+    /// `value · gelu(gate)`, where `x · Wᵀ + b` is value and gate side by side; halves the width.
+    func gatedLinear(_ x: Activation, _ weights: LinearWeights) -> Activation
+    /// Convolution over zero padding, plus `channelBias` `[batch, outputs]`, plus `residual`.
+    func conv2d(
+        _ x: Activation,
+        _ weights: ConvWeights,
+        stride: Int,
+        padding: Padding,
+        channelBias: Activation?,
+        residual: Activation?
+    ) -> Activation
+    /// Normalises each group of channels of each picture, then applies `f`.
+    func groupNorm(
+        _ x: Activation,
+        _ weights: NormWeights,
+        groups: Int,
+        epsilon: Float,
+        then f: Nonlinearity
+    ) -> Activation
+    /// Normalises the last axis.
+    func layerNorm(_ x: Activation, _ weights: NormWeights, epsilon: Float) -> Activation
+    /// Scaled dot-product attention of `[batch, tokens, heads · width]`; a `causal` token sees only
+    /// itself and those before it.
+    func attention(
+        _ queries: Columns,
+        _ keys: Columns,
+        _ values: Columns,
+        heads: Int,
+        causal: Bool
+    ) -> Activation
+
+    /// Applies `f` to every element.
+    func activate(_ x: Activation, _ f: Nonlinearity) -> Activation
+    /// Sum of two activations of one shape.
+    func add(_ a: Activation, _ b: Activation) -> Activation
+    /// Puts the channels of `b` after those of `a`.
+    func concatChannels(_ a: Activation, _ b: Activation) -> Activation
+    /// Repeats every pixel 2 × 2 times and crops to `height` × `width`.
+    func upsampleNearest(_ x: Activation, height: Int, width: Int) -> Activation
+    /// The rows `ids` of a table: `[batch, tokens]` to `[batch, tokens, width]`.
+    func embed(_ ids: [[Int]], _ table: TableWeights) -> Activation
+}
+
+/// A tensor in memory of a backend, of whatever precision and layout that backend chose.
+package struct Activation {
+    /// Extents, as the protocol's operations see them.
+    package let shape: [Int]
+    /// The backend's own; released when the last copy of the handle goes.
+    package let storage: AnyObject
+
+    /// The same elements under another shape whose first axis is the same.
+    package func viewed(as other: [Int]) -> Activation {
+        precondition(
+            shape.reduce(1, *) == other.reduce(1, *) && shape.first == other.first,
+            "\(shape) as \(other)"
+        )
+        return Activation(shape: other, storage: storage)
+    }
+
+    /// All columns of the last axis.
+    package var columns: Columns { Columns(of: self, from: 0, count: shape[shape.count - 1]) }
+
+    /// The columns `from ..< from + count` of the last axis.
+    package func columns(from: Int, count: Int) -> Columns {
+        Columns(of: self, from: from, count: count)
+    }
+}
+
+/// Some neighbouring columns of the last axis of an activation: one product computes queries, keys
+/// and values side by side, and attention reads them from where they are.
+package struct Columns {
+    /// What they are columns of.
+    package let activation: Activation
+    /// The first column.
+    package let from: Int
+    /// How many.
+    package let count: Int
+
+    /// The columns `from ..< from + count`, which must exist.
+    package init(of activation: Activation, from: Int, count: Int) {
+        precondition(
+            from >= 0 && from + count <= activation.shape[activation.shape.count - 1],
+            "columns \(from) + \(count) of \(activation.shape)"
+        )
+        self.activation = activation
+        self.from = from
+        self.count = count
+    }
+}
+
+/// Elementwise functions. The raw values are those of `CKernels.h`.
+package enum Nonlinearity: Int32 {
+    /// x
+    case identity = 0
+    /// x / (1 + e^−x)
+    case silu = 1
+    /// x · Φ(x), with the error function
+    case gelu = 2
+    /// x / (1 + e^−1.702x)
+    case quickGelu = 3
+}
+
+/// Rows and columns of zeros around a picture.
+package struct Padding: Equatable {
+    package let top: Int, left: Int, bottom: Int, right: Int
+
+    /// Zeros on each side, in pixels.
+    package init(top: Int, left: Int, bottom: Int, right: Int) {
+        (self.top, self.left, self.bottom, self.right) = (top, left, bottom, right)
+    }
+
+    /// The same number on every side.
+    package static func all(_ n: Int) -> Padding { Padding(top: n, left: n, bottom: n, right: n) }
+    /// One row below and one column to the right: what AutoencoderKL's downsamplers use.
+    package static let bottomRight = Padding(top: 0, left: 0, bottom: 1, right: 1)
+}
+
+/// A matrix that a backend keeps.
+package struct LinearWeights {
+    package let inputs: Int, outputs: Int
+    /// The backend's own.
+    package let storage: AnyObject
+}
+
+/// Convolution weights that a backend keeps.
+package struct ConvWeights {
+    package let inputs: Int, outputs: Int
+    /// Side of the kernel, in pixels.
+    package let kernel: Int
+    /// The backend's own.
+    package let storage: AnyObject
+}
+
+/// Scale and shift of a normalisation that a backend keeps.
+package struct NormWeights {
+    package let channels: Int
+    /// The backend's own.
+    package let storage: AnyObject
+}
+
+/// An embedding table that a backend keeps.
+package struct TableWeights {
+    package let rows: Int, width: Int
+    /// The backend's own.
+    package let storage: AnyObject
+}

@@ -1,0 +1,53 @@
+/// Which library computes. The raw values are those of `--backend`.
+package enum BackendKind: String, CaseIterable, Sendable {
+    /// Plain float32 arithmetic on OpenBLAS; runs anywhere and checks the others.
+    case openblas
+    case onednn
+}
+
+/// How numbers are stored in the networks. The raw values are those of `--precision`.
+package enum Precision: String, CaseIterable, Sendable {
+    case f32
+    case bf16
+}
+
+/// How a network is to be computed.
+package struct EngineOptions: Sendable, Equatable {
+    package let backend: BackendKind
+    package let precision: Precision
+    /// Threads that share one evaluation. The result does not depend on it.
+    package let threads: Int
+
+    package init(
+        backend: BackendKind = .openblas,
+        precision: Precision = .f32,
+        threads: Int = 1
+    ) {
+        precondition(threads > 0, "\(threads) threads")
+        self.backend = backend
+        self.precision = precision
+        self.threads = threads
+    }
+
+    /// The backend that these options ask for.
+    ///
+    /// Throws `InputError` for a combination that this build cannot compute.
+    package func makeBackend() throws(InputError) -> any Backend {
+        switch (backend, precision) {
+        case (.openblas, .f32):
+            return OpenBLASBackend(threads: threads)
+        case (.openblas, .bf16):
+            throw InputError(
+                "--precision bf16",
+                "the openblas backend computes in float32 only",
+                fix: "Use --precision f32"
+            )
+        case (.onednn, _):
+            throw InputError(
+                "--backend onednn",
+                "this build has no oneDNN backend",
+                fix: "Use --backend openblas"
+            )
+        }
+    }
+}

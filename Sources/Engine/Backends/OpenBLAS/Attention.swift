@@ -1,0 +1,94 @@
+import CKernels
+import COpenBLAS
+
+extension OpenBLASBackend {
+    /// Query rows that are handled at once, so that their weights over all keys stay within 4 MiB.
+    static func queryRows(keys: Int) -> Int {
+        let fit = (1 << 20) / max(1, keys)
+        return min(256, max(16, fit / 16 * 16))
+    }
+
+    package func attention(
+        _ queries: Columns,
+        _ keys: Columns,
+        _ values: Columns,
+        heads: Int,
+        causal: Bool
+    ) -> Activation {
+        let (q, k, v) = (Strided(queries), Strided(keys), Strided(values))
+        precondition(
+            q.batch == k.batch && q.batch == v.batch && k.rows == v.rows
+                && queries.count == keys.count && queries.count == values.count
+                && queries.count % heads == 0,
+            "\(queries) by \(keys) by \(values)"
+        )
+        let all = queries.count
+        let width = all / heads
+        let (result, space) = make([q.batch, q.rows, all])
+        guard let out = space.baseAddress else { return result }
+        let step = Self.queryRows(keys: k.rows)
+        let blocks = (q.rows + step - 1) / step
+        let (qs, ks, vs) = (
+            pointer(queries.activation) + queries.from, pointer(keys.activation) + keys.from,
+            pointer(values.activation) + values.from
+        )
+        let factor = 1 / Float(width).squareRoot()
+        threads.run(q.batch * heads * blocks) { index, lane in
+            let first = index % blocks * step
+            let (head, picture) = (index / blocks % heads, index / blocks / heads)
+            let count = min(step, q.rows - first)
+            let column = head * width
+            let weights = scratch(lane: lane, count * k.rows)
+            let query = qs + (picture * q.rows + first) * q.stride + column
+            let key = ks + picture * k.rows * k.stride + column
+            let value = vs + picture * v.rows * v.stride + column
+            cblas_sgemm(
+                CblasRowMajor,
+                CblasNoTrans,
+                CblasTrans,
+                blasint(count),
+                blasint(k.rows),
+                blasint(width),
+                1,
+                query,
+                blasint(q.stride),
+                key,
+                blasint(k.stride),
+                0,
+                weights,
+                blasint(k.rows)
+            )
+            tessera_softmax(weights, count, k.rows, factor, causal ? first : -1)
+            cblas_sgemm(
+                CblasRowMajor,
+                CblasNoTrans,
+                CblasNoTrans,
+                blasint(count),
+                blasint(width),
+                blasint(k.rows),
+                1,
+                weights,
+                blasint(k.rows),
+                value,
+                blasint(v.stride),
+                0,
+                out + (picture * q.rows + first) * all + column,
+                blasint(all)
+            )
+        }
+        return result
+    }
+
+    /// `[batch, rows, width]` of which some columns are meant.
+    private struct Strided {
+        let batch: Int
+        let rows: Int
+        let stride: Int
+
+        init(_ columns: Columns) {
+            let shape = columns.activation.shape
+            precondition(shape.count == 3, "\(shape)")
+            (batch, rows, stride) = (shape[0], shape[1], shape[2])
+        }
+    }
+}

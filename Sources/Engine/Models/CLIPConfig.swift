@@ -1,0 +1,105 @@
+/// What `text_encoder/config.json` says: the shape of a CLIP text model.
+package struct CLIPConfig: Equatable {
+    let vocabulary: Int
+    let tokens: Int
+    /// Width of its hidden states.
+    package let width: Int
+    let innerWidth: Int
+    let layers: Int
+    let heads: Int
+    let activation: Nonlinearity
+    let normEpsilon: Float
+    /// Which token stands for the whole prompt.
+    package let pooling: Pooling
+    /// Width of the pooled embedding, nil for a model without projection.
+    package let projection: Int?
+
+    /// Which token stands for the whole prompt.
+    package enum Pooling: Equatable {
+        /// The one with the highest id: configurations from before the end token was recorded say
+        /// `eos_token_id: 2` and mean this.
+        case highestID
+        /// The first one with this id.
+        case first(Int)
+
+        /// Where that token is.
+        package func position(in ids: [Int]) -> Int {
+            switch self {
+            case .highestID: ids.firstIndex(of: ids.max() ?? 0) ?? 0
+            case .first(let id): ids.firstIndex(of: id) ?? 0
+            }
+        }
+    }
+
+    /// Reads a configuration; `projected` for a CLIPTextModelWithProjection.
+    package init(file: String, projected: Bool) throws {
+        var config = try ConfigReader(file: file)
+        try self.init(&config, projected: projected)
+        try config.finish()
+    }
+
+    init(_ config: inout ConfigReader, projected: Bool) throws {
+        vocabulary = try config.int("vocab_size", default: 49408)
+        tokens = try config.int("max_position_embeddings", default: 77)
+        width = try config.int("hidden_size", default: 512)
+        innerWidth = try config.int("intermediate_size", default: 2048)
+        layers = try config.int("num_hidden_layers", default: 12)
+        heads = try config.int("num_attention_heads", default: 8)
+        normEpsilon = try config.float("layer_norm_eps", default: 1e-5)
+        let end = try config.int("eos_token_id", default: 49407)
+        pooling = end == 2 ? .highestID : .first(end)
+        let dimension = try config.int("projection_dim", default: 512)
+        projection = projected ? dimension : nil
+        let name = try config.string("hidden_act", default: "quick_gelu")
+        switch name {
+        case "quick_gelu": activation = .quickGelu
+        case "gelu": activation = .gelu
+        default:
+            throw config.fault(
+                "hidden_act",
+                "is '\(name)'",
+                fix: "Supported are quick_gelu and gelu"
+            )
+        }
+        try config.expect("model_type", [.null, .string("clip_text_model")])
+        try config.expect("use_attention_mask", [.null, .bool(false)])
+        // What Transformers writes beside the shape: for training, for generating text, or about
+        // the file itself. None of it changes an encoding.
+        config.ignore(
+            "architectures",
+            "attention_dropout",
+            "bos_token_id",
+            "chunk_size_feed_forward",
+            "dropout",
+            "dtype",
+            "gradient_checkpointing",
+            "hidden_dropout_prob",
+            "id2label",
+            "initializer_factor",
+            "initializer_range",
+            "is_decoder",
+            "is_encoder_decoder",
+            "label2id",
+            "output_attentions",
+            "output_hidden_states",
+            "pad_token_id",
+            "problem_type",
+            "return_dict",
+            "tie_word_embeddings",
+            "torch_dtype",
+            "torchscript",
+            "transformers_version",
+            "use_bfloat16",
+            "use_cache"
+        )
+        guard vocabulary > 0, tokens > 0, width > 0, innerWidth > 0, (1...128).contains(layers),
+            heads > 0, width % heads == 0, dimension > 0
+        else {
+            throw config.fault(
+                "hidden_size",
+                "or another size does not fit the others",
+                fix: "num_attention_heads must divide hidden_size; sizes must be positive"
+            )
+        }
+    }
+}

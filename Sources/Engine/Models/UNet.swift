@@ -1,0 +1,95 @@
+/// The denoising network of a model folder, ready to predict.
+package final class UNet {
+    /// The shape of the network.
+    package let config: UNetConfig
+    private let backend: any Backend
+    private let network: UNetNetwork
+
+    /// Reads the configuration and the weights in `unet/`.
+    ///
+    /// Throws `InputError` for a missing or unusable file.
+    package init(model: ModelFolder, options: EngineOptions) throws {
+        config = try UNetConfig(file: model.unetConfigPath)
+        backend = try options.makeBackend()
+        let reader = try WeightReader(folder: model.path, component: "unet")
+        network = try UNetNetwork(ModuleWeights(reader: reader, backend: backend), config: config)
+        try reader.finish()
+    }
+
+    /// Predicts for a batch of latents at one timestep; every row is the same bits in any batch.
+    ///
+    /// - Parameters:
+    ///   - latents: `[n, height, width, inChannels]`, of any height and width, scaled for the model
+    ///   - timestep: of the training schedule
+    ///   - context: `[n, tokens, crossAttentionDim]`
+    ///   - pooled: `[n, pooledWidth]`, where the configuration needs it
+    ///   - timeIDs: n × 6 sizes in pixels, where the configuration needs them
+    /// - Returns: `[n, height, width, outChannels]`: noise or velocity, as the model was trained
+    /// - Throws: `InputError` naming the argument whose shape does not fit the model
+    package func predict(
+        _ latents: Tensor,
+        timestep: Float,
+        context: Tensor,
+        pooled: Tensor?,
+        timeIDs: [[Float]]?
+    ) throws -> Tensor {
+        let n = latents.shape.first ?? 0
+        guard latents.shape.count == 4, n > 0, latents.shape[1] > 0, latents.shape[2] > 0,
+            latents.shape[3] == config.inChannels
+        else { throw misfit("latents", latents.shape, "[n, height, width, \(config.inChannels)]") }
+        guard context.shape.count == 3, context.shape[0] == n, context.shape[1] > 0,
+            context.shape[2] == config.crossAttentionDim
+        else {
+            throw misfit(
+                "prompt embedding",
+                context.shape,
+                "[\(n), tokens, \(config.crossAttentionDim)]"
+            )
+        }
+        let added = try addedCondition(n, pooled: pooled, timeIDs: timeIDs)
+        let prediction = network(
+            backend.upload(latents),
+            timestep: timestep,
+            context: backend.upload(context),
+            added: added.map(backend.upload)
+        )
+        return backend.download(prediction)
+    }
+
+    /// The pooled prompt and the sinusoids of the sizes, side by side.
+    private func addedCondition(
+        _ n: Int,
+        pooled: Tensor?,
+        timeIDs: [[Float]]?
+    ) throws -> Tensor? {
+        guard let textTime = config.textTime else { return nil }
+        let sizes = UNetConfig.TextTime.sizes
+        guard let pooled, pooled.shape == [n, textTime.pooledWidth] else {
+            throw misfit("pooled prompt", pooled?.shape ?? [], "[\(n), \(textTime.pooledWidth)]")
+        }
+        guard let timeIDs, timeIDs.count == n, timeIDs.allSatisfy({ $0.count == sizes }) else {
+            throw misfit("time ids", timeIDs.map { [$0.count] } ?? [], "[\(n), \(sizes)]")
+        }
+        let sinusoids = config.sinusoids(of: Array(timeIDs.joined()), width: textTime.sizeWidth)
+        let (left, right) = (textTime.pooledWidth, sizes * textTime.sizeWidth)
+        return Tensor(shape: [n, left + right]) { out in
+            pooled.withFloats { pooled in
+                sinusoids.withFloats { sinusoids in
+                    for row in 0..<n {
+                        let at = row * (left + right)
+                        for i in 0..<left { out[at + i] = pooled[row * left + i] }
+                        for i in 0..<right { out[at + left + i] = sinusoids[row * right + i] }
+                    }
+                }
+            }
+        }
+    }
+
+    private func misfit(_ what: String, _ found: [Int], _ wanted: String) -> InputError {
+        InputError(
+            what,
+            "has the shape \(found), the UNet needs \(wanted)",
+            fix: "Use inputs that were made for this model"
+        )
+    }
+}

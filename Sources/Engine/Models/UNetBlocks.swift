@@ -1,0 +1,149 @@
+/// One resolution of a UNet on the way down.
+struct UNetDownBlock {
+    let resnets: [ResBlock]
+    let attentions: [SpatialTransformer]
+    let downsample: Downsample?
+
+    init(_ weights: ModuleWeights, level: Int, config: UNetConfig) throws {
+        let shape = config.levels[level]
+        let inputs = level == 0 ? shape.channels : config.levels[level - 1].channels
+        resnets = try (0..<shape.layers).map {
+            try ResBlock(
+                weights["resnets"][$0],
+                $0 == 0 ? inputs : shape.channels,
+                shape.channels,
+                timeWidth: config.timeWidth,
+                groups: config.normGroups,
+                epsilon: config.normEpsilon
+            )
+        }
+        attentions = try (0..<(shape.downAttention ? shape.layers : 0)).map {
+            try SpatialTransformer(
+                weights["attentions"][$0],
+                channels: shape.channels,
+                heads: shape.heads,
+                depth: shape.depth,
+                contextWidth: shape.contextWidth,
+                config: config
+            )
+        }
+        downsample =
+            level == config.levels.count - 1
+            ? nil
+            : try Downsample(
+                weights,
+                shape.channels,
+                padding: .all(config.downsamplePadding)
+            )
+    }
+
+    /// - Returns: the picture for the next level, and what each layer leaves for the way up
+    func callAsFunction(
+        _ x: Activation,
+        time: Activation,
+        context: Activation
+    ) -> (Activation, skips: [Activation]) {
+        var (h, skips) = (x, [Activation]())
+        for i in resnets.indices {
+            h = resnets[i](h, time: time)
+            if !attentions.isEmpty { h = attentions[i](h, context: context) }
+            skips.append(h)
+        }
+        if let downsample {
+            h = downsample(h)
+            skips.append(h)
+        }
+        return (h, skips)
+    }
+}
+
+/// The lowest resolution of a UNet.
+struct UNetMidBlock {
+    let before: ResBlock
+    let attention: SpatialTransformer
+    let after: ResBlock
+
+    init(_ weights: ModuleWeights, config: UNetConfig) throws {
+        let shape = config.levels[config.levels.count - 1]
+        func resBlock(_ index: Int) throws -> ResBlock {
+            try ResBlock(
+                weights["resnets"][index],
+                shape.channels,
+                shape.channels,
+                timeWidth: config.timeWidth,
+                groups: config.normGroups,
+                epsilon: config.normEpsilon
+            )
+        }
+        before = try resBlock(0)
+        attention = try SpatialTransformer(
+            weights["attentions"][0],
+            channels: shape.channels,
+            heads: shape.heads,
+            depth: shape.depth,
+            contextWidth: shape.contextWidth,
+            config: config
+        )
+        after = try resBlock(1)
+    }
+
+    func callAsFunction(_ x: Activation, time: Activation, context: Activation) -> Activation {
+        after(attention(before(x, time: time), context: context), time: time)
+    }
+}
+
+/// One resolution of a UNet on the way up.
+struct UNetUpBlock {
+    let resnets: [ResBlock]
+    let attentions: [SpatialTransformer]
+    let upsample: Upsample?
+
+    /// Reads a block; `skips` are the channels of its skip connections, in the order of their use.
+    init(
+        _ weights: ModuleWeights,
+        level: Int,
+        inputs: Int,
+        skips: [Int],
+        config: UNetConfig
+    ) throws {
+        let shape = config.levels[level]
+        resnets = try skips.indices.map {
+            try ResBlock(
+                weights["resnets"][$0],
+                ($0 == 0 ? inputs : shape.channels) + skips[$0],
+                shape.channels,
+                timeWidth: config.timeWidth,
+                groups: config.normGroups,
+                epsilon: config.normEpsilon
+            )
+        }
+        attentions = try (0..<(shape.upAttention ? skips.count : 0)).map {
+            try SpatialTransformer(
+                weights["attentions"][$0],
+                channels: shape.channels,
+                heads: shape.heads,
+                depth: shape.depth,
+                contextWidth: shape.contextWidth,
+                config: config
+            )
+        }
+        upsample = level == 0 ? nil : try Upsample(weights, shape.channels)
+    }
+
+    /// Takes its skip connections off the end of `skips`.
+    func callAsFunction(
+        _ x: Activation,
+        skips: inout [Activation],
+        time: Activation,
+        context: Activation
+    ) -> Activation {
+        var h = x
+        for i in resnets.indices {
+            let joined = resnets[i].conv1.backend.concatChannels(h, skips.removeLast())
+            h = resnets[i](joined, time: time)
+            if !attentions.isEmpty { h = attentions[i](h, context: context) }
+        }
+        guard let upsample, let next = skips.last else { return h }
+        return upsample(h, height: next.shape[1], width: next.shape[2])
+    }
+}

@@ -1,0 +1,80 @@
+/// The autoencoder of a model folder: latents to pictures and back.
+package final class VAE {
+    /// The shape of the network.
+    package let config: VAEConfig
+    private let backend: any Backend
+    private let decoder: VAEDecoder
+    private let encoder: VAEEncoder?
+
+    /// Log-variances are clamped to this, as the reference does.
+    private static let logVariances: ClosedRange<Float> = -30...20
+
+    /// Reads the configuration and the weights in `vae/`; without the encoder's where `decoderOnly`.
+    ///
+    /// Throws `InputError` for a missing or unusable file.
+    package init(model: ModelFolder, options: EngineOptions, decoderOnly: Bool) throws {
+        config = try VAEConfig(file: model.vaeConfigPath)
+        backend = try options.makeBackend()
+        let reader = try WeightReader(folder: model.path, component: "vae")
+        let weights = ModuleWeights(reader: reader, backend: backend)
+        decoder = try VAEDecoder(weights, config: config)
+        encoder = decoderOnly ? nil : try VAEEncoder(weights, config: config)
+        if !decoderOnly { try reader.finish() }
+    }
+
+    /// Decodes a latent as the sampler leaves it: this call divides it by the scaling factor.
+    ///
+    /// - Parameter latent: `[n, h, w, latentChannels]`
+    /// - Returns: `[n, factor · h, factor · w, 3]`, about −1…1
+    /// - Throws: `InputError` when the shape does not fit the model
+    package func decode(_ latent: Tensor) throws -> Tensor {
+        guard latent.shape.count == 4, latent.shape[3] == config.latentChannels, latent.count > 0
+        else {
+            throw InputError(
+                "latent",
+                "has the shape \(latent.shape), the VAE needs [n, h, w, \(config.latentChannels)]",
+                fix: "Use a latent that was made for this model"
+            )
+        }
+        return backend.download(decoder(backend.upload(latent.map { $0 / config.scalingFactor })))
+    }
+
+    /// Encodes a picture; the sampler's latent is a draw from this times the scaling factor.
+    ///
+    /// - Parameter image: `[n, height, width, 3]`, −1…1, the sides multiples of `config.factor`
+    /// - Returns: mean and log-variance, each `[n, height / factor, width / factor, latentChannels]`
+    /// - Throws: `InputError` when the shape does not fit the model
+    package func encode(_ image: Tensor) throws -> (mean: Tensor, logVariance: Tensor) {
+        guard let encoder else { preconditionFailure("this VAE was read with decoderOnly") }
+        guard image.shape.count == 4, image.shape[3] == config.imageChannels, image.count > 0,
+            image.shape[1] % config.factor == 0, image.shape[2] % config.factor == 0
+        else {
+            throw InputError(
+                "image",
+                "has the shape \(image.shape), the VAE needs [n, h, w, \(config.imageChannels)]",
+                fix: "Give a picture whose sides are multiples of \(config.factor)"
+            )
+        }
+        let moments = backend.download(encoder(backend.upload(image)))
+        let c = config.latentChannels
+        let range = Self.logVariances
+        return (
+            moments.columns(from: 0, count: c),
+            moments.columns(from: c, count: c).map {
+                min(max($0, range.lowerBound), range.upperBound)
+            }
+        )
+    }
+}
+
+extension Tensor {
+    /// The columns `from ..< from + count` of the last axis.
+    fileprivate func columns(from: Int, count: Int) -> Tensor {
+        let width = shape[shape.count - 1]
+        return Tensor(shape: shape.dropLast() + [count]) { out in
+            withFloats { x in
+                for i in out.indices { out[i] = x[i / count * width + from + i % count] }
+            }
+        }
+    }
+}

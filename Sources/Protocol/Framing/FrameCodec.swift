@@ -1,0 +1,117 @@
+import Engine
+import SwiftProtobuf
+
+/// One envelope and its raw frames.
+enum FrameCodec {
+    /// The frames of a message: the envelope, completed with a header for every tensor, then the
+    /// tensors' elements.
+    static func frames(_ envelope: WireEnvelope, _ tensors: [Tensor]) -> [[UInt8]] {
+        var envelope = envelope
+        envelope.tensors = tensors.map { tensor in
+            .with {
+                $0.elementType = .float32
+                $0.shape = tensor.shape.map { UInt32($0) }
+            }
+        }
+        let head: [UInt8]
+        do {
+            head = try envelope.serializedBytes()
+        } catch {
+            preconditionFailure("proto3 without required fields always serialises: \(error)")
+        }
+        return [head] + tensors.map(TensorFrame.bytes(of:))
+    }
+
+    /// Checks every bound, then reads the envelope and the tensors.
+    static func parse(
+        _ frames: [[UInt8]],
+        limits: FrameLimits
+    ) throws(FrameError) -> (WireEnvelope, [Tensor]) {
+        guard let head = frames.first, frames.count <= limits.frames else {
+            throw .frameCount(frames.count)
+        }
+        guard head.count <= limits.envelope else { throw .envelopeSize(head.count) }
+        let envelope: WireEnvelope
+        do {
+            var options = BinaryDecodingOptions()
+            options.messageDepthLimit = 8
+            options.discardUnknownFields = true
+            envelope = try WireEnvelope(serializedBytes: head, options: options)
+        } catch {
+            throw .notProtobuf
+        }
+        guard envelope.tensors.count == frames.count - 1 else {
+            throw .tensorCount(envelope.tensors.count)
+        }
+        var tensors: [Tensor] = []
+        for (header, bytes) in zip(envelope.tensors, frames.dropFirst()) {
+            tensors.append(try TensorFrame.tensor(header, bytes, limits: limits))
+        }
+        return (envelope, tensors)
+    }
+}
+
+/// The elements of one tensor as bytes.
+enum TensorFrame {
+    /// Row-major float32, little-endian.
+    static func bytes(of tensor: Tensor) -> [UInt8] {
+        #if _endian(big)
+        #error("Tensor frames are copied as they are: a big-endian host would have to swap them.")
+        #endif
+        return tensor.withFloats { Array(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Reads a tensor whose header and size agree.
+    static func tensor(
+        _ header: WireTensorHeader,
+        _ bytes: [UInt8],
+        limits: FrameLimits
+    ) throws(FrameError) -> Tensor {
+        guard header.elementType == .float32 else {
+            throw .elementType(header.elementType.rawValue)
+        }
+        guard (1...limits.axes).contains(header.shape.count) else { throw .shape(header.shape) }
+        let most = limits.tensor / MemoryLayout<Float>.size
+        var count = 1
+        for extent in header.shape {
+            let (product, overflow) = count.multipliedReportingOverflow(by: Int(extent))
+            guard extent > 0, !overflow, product <= most else { throw .shape(header.shape) }
+            count = product
+        }
+        let shape = header.shape.map { Int($0) }
+        guard bytes.count == count * MemoryLayout<Float>.size else {
+            throw .tensorSize(bytes: bytes.count, shape: shape)
+        }
+        return Tensor(shape: shape) { UnsafeMutableRawBufferPointer($0).copyBytes(from: bytes) }
+    }
+}
+
+extension Tensor {
+    /// Whether no element is NaN or infinite.
+    package var isFinite: Bool {
+        withFloats { x in
+            // A sum of x − x is zero exactly when all are finite; no branch, so it vectorises.
+            var bad = SIMD8<Float>(repeating: 0)
+            var i = 0
+            while i + 8 <= x.count {
+                let v = SIMD8<Float>(
+                    x[i],
+                    x[i + 1],
+                    x[i + 2],
+                    x[i + 3],
+                    x[i + 4],
+                    x[i + 5],
+                    x[i + 6],
+                    x[i + 7]
+                )
+                bad += v - v
+                i += 8
+            }
+            while i < x.count {
+                bad[0] += x[i] - x[i]
+                i += 1
+            }
+            return bad.sum() == 0
+        }
+    }
+}

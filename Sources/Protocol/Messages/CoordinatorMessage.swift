@@ -1,0 +1,249 @@
+import Engine
+
+/// What the coordinator says. `docs/protocol.md` explains each.
+package enum CoordinatorMessage: Sendable {
+    case welcome(Welcome)
+    case refusal(Refusal)
+    case job(Job)
+    case embedding(EmbeddingDigest, PromptTensors)
+    case task(Task)
+    /// The results of these units are no longer needed.
+    case abandon([UnitID])
+    case heartbeat
+    case goodbye(GoodbyeReason)
+
+    /// The worker is in.
+    package struct Welcome: Equatable, Sendable {
+        package var version = protocolVersion
+        /// How often each side sends something.
+        package var heartbeat: Duration
+        /// After how long a silent side is given up.
+        package var timeout: Duration
+
+        package init(heartbeat: Duration, timeout: Duration) {
+            self.heartbeat = heartbeat
+            self.timeout = timeout
+        }
+    }
+
+    /// The worker must not come back as it is.
+    package struct Refusal: Equatable, Sendable {
+        package var version = protocolVersion
+        /// The coordinator's model.
+        package var model: ModelIdentity
+        package var reason: String
+
+        package init(model: ModelIdentity, reason: String) {
+            self.model = model
+            self.reason = reason
+        }
+    }
+
+    /// The tasks that follow belong to this job.
+    package struct Job: Equatable, Sendable {
+        package var id: UInt64
+        package var positive: EmbeddingDigest
+        /// Nil when guidance needs no second evaluation.
+        package var negative: EmbeddingDigest?
+
+        package init(id: UInt64, positive: EmbeddingDigest, negative: EmbeddingDigest?) {
+            self.id = id
+            self.positive = positive
+            self.negative = negative
+        }
+
+        /// Both, or the one there is.
+        package var digests: [EmbeddingDigest] { [positive] + (negative.map { [$0] } ?? []) }
+    }
+
+    /// One unit of work.
+    package struct Task: Sendable {
+        package var unit: UnitID
+        package var job: UInt64
+        package var work: Work
+        /// `[1, height, width, channels]`
+        package var latent: Tensor
+
+        package init(unit: UnitID, job: UInt64, work: Work, latent: Tensor) {
+            self.unit = unit
+            self.job = job
+            self.work = work
+            self.latent = latent
+        }
+    }
+
+    /// What is to be done with a latent.
+    package enum Work: Equatable, Sendable {
+        /// Predict its noise. `timeIDs`: SDXL's six size and crop ids, or nil.
+        case predict(timestep: Float, guidance: Float, timeIDs: [Float]?)
+        /// Make it a picture.
+        case decode
+    }
+}
+
+extension CoordinatorMessage {
+    /// The frames that carry it.
+    package var frames: [[UInt8]] {
+        var envelope = WireEnvelope()
+        var tensors: [Tensor] = []
+        switch self {
+        case .welcome(let welcome):
+            envelope.welcome = .with {
+                $0.protocolVersion = welcome.version
+                $0.heartbeatMilliseconds = UInt32(welcome.heartbeat.milliseconds)
+                $0.timeoutMilliseconds = UInt32(welcome.timeout.milliseconds)
+            }
+        case .refusal(let refusal):
+            envelope.refusal = .with {
+                $0.protocolVersion = refusal.version
+                $0.model = WireModelIdentity(refusal.model)
+                $0.reason = refusal.reason
+            }
+        case .job(let job):
+            envelope.job = .with {
+                $0.job = job.id
+                $0.positive = job.positive.data
+                if let negative = job.negative { $0.negative = negative.data }
+            }
+        case .embedding(let digest, let embedding):
+            envelope.embedding = .with { $0.digest = digest.data }
+            tensors = [embedding.context] + (embedding.pooled.map { [$0] } ?? [])
+        case .task(let task):
+            envelope.task = WireTask(task)
+            tensors = [task.latent]
+        case .abandon(let units):
+            envelope.abandon = .with { $0.units = units.map(\.rawValue) }
+        case .heartbeat:
+            envelope.heartbeat = WireHeartbeat()
+        case .goodbye(let reason):
+            envelope.goodbye = WireGoodbye(reason)
+        }
+        return FrameCodec.frames(envelope, tensors)
+    }
+
+    /// Reads a message from its frames.
+    ///
+    /// - Throws: `FrameError` for anything that a coordinator could not have sent
+    package init(frames: [[UInt8]], limits: FrameLimits = FrameLimits()) throws(FrameError) {
+        let (envelope, tensors) = try FrameCodec.parse(frames, limits: limits)
+        switch envelope.body {
+        case .welcome(let welcome):
+            try tensors.expect(0)
+            self = .welcome(try Welcome(welcome))
+        case .refusal(let refusal):
+            try tensors.expect(0)
+            var value = Refusal(
+                model: try ModelIdentity(refusal.model),
+                reason: printable(refusal.reason, limit: 1000)
+            )
+            value.version = refusal.protocolVersion
+            self = .refusal(value)
+        case .job(let job):
+            try tensors.expect(0)
+            self = .job(try Job(job))
+        case .embedding(let embedding):
+            let digest = try EmbeddingDigest(wire: embedding.digest, field: "embedding.digest")
+            guard (1...2).contains(tensors.count) else { throw .tensorCount(tensors.count) }
+            guard tensors[0].shape.count == 3, tensors[0].shape[0] == 1,
+                tensors.count == 1 || (tensors[1].shape.count == 2 && tensors[1].shape[0] == 1)
+            else { throw .field("embedding: shape") }
+            let pooled = tensors.count == 2 ? tensors[1] : nil
+            self = .embedding(digest, PromptTensors(context: tensors[0], pooled: pooled))
+        case .task(let task):
+            try tensors.expect(1)
+            self = .task(try Task(task, latent: tensors[0]))
+        case .abandon(let abandon):
+            try tensors.expect(0)
+            self = .abandon(abandon.units.map { UnitID($0) })
+        case .heartbeat:
+            try tensors.expect(0)
+            self = .heartbeat
+        case .goodbye(let goodbye):
+            try tensors.expect(0)
+            self = .goodbye(try GoodbyeReason(goodbye))
+        case .hello, .ask, .wanted, .answer, .failure:
+            throw .wrongDirection
+        case nil:
+            throw .noBody
+        }
+    }
+}
+
+extension CoordinatorMessage.Welcome {
+    fileprivate init(_ wire: WireWelcome) throws(FrameError) {
+        guard (1...3_600_000).contains(wire.heartbeatMilliseconds) else {
+            throw .field("welcome.heartbeat_milliseconds")
+        }
+        guard (wire.heartbeatMilliseconds...3_600_000).contains(wire.timeoutMilliseconds) else {
+            throw .field("welcome.timeout_milliseconds")
+        }
+        self.init(
+            heartbeat: .milliseconds(wire.heartbeatMilliseconds),
+            timeout: .milliseconds(wire.timeoutMilliseconds)
+        )
+        version = wire.protocolVersion
+    }
+}
+
+extension CoordinatorMessage.Job {
+    fileprivate init(_ wire: WireJob) throws(FrameError) {
+        self.init(
+            id: wire.job,
+            positive: try EmbeddingDigest(wire: wire.positive, field: "job.positive"),
+            negative: wire.negative.isEmpty
+                ? nil : try EmbeddingDigest(wire: wire.negative, field: "job.negative")
+        )
+    }
+}
+
+extension CoordinatorMessage.Task {
+    fileprivate init(_ wire: WireTask, latent: Tensor) throws(FrameError) {
+        guard latent.shape.count == 4, latent.shape[0] == 1 else { throw .field("task: shape") }
+        let work: CoordinatorMessage.Work
+        switch wire.work {
+        case .predict(let predict):
+            let ids = predict.timeIds
+            guard ids.isEmpty || ids.count == 6, ids.allSatisfy(\.isFinite) else {
+                throw .field("task.predict.time_ids")
+            }
+            guard predict.timestep.isFinite, predict.guidance.isFinite else {
+                throw .field("task.predict")
+            }
+            work = .predict(
+                timestep: predict.timestep,
+                guidance: predict.guidance,
+                timeIDs: ids.isEmpty ? nil : ids
+            )
+        case .decode:
+            work = .decode
+        case nil:
+            throw .field("task.work")
+        }
+        self.init(unit: UnitID(wire.unit), job: wire.job, work: work, latent: latent)
+    }
+}
+
+extension WireTask {
+    fileprivate init(_ task: CoordinatorMessage.Task) {
+        self.init()
+        unit = task.unit.rawValue
+        job = task.job
+        switch task.work {
+        case .predict(let timestep, let guidance, let timeIDs):
+            predict = .with {
+                $0.timestep = timestep
+                $0.guidance = guidance
+                $0.timeIds = timeIDs ?? []
+            }
+        case .decode:
+            decode = WireDecode()
+        }
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds.
+    package var milliseconds: Int64 {
+        components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000
+    }
+}

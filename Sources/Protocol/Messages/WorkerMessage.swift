@@ -1,0 +1,173 @@
+import Engine
+
+/// What a worker says. `docs/protocol.md` explains each.
+package enum WorkerMessage: Sendable {
+    case hello(Hello)
+    /// The worker may be given this many more units than before.
+    case ask(Int)
+    /// Prompt embeddings that it lacks.
+    case wanted([EmbeddingDigest])
+    case answer(Answer)
+    /// It could not compute a unit, and why.
+    case failure(UnitID, reason: String)
+    case heartbeat
+    case goodbye(GoodbyeReason)
+
+    /// Who a worker is.
+    package struct Hello: Equatable, Sendable {
+        package var version = protocolVersion
+        package var name: String
+        package var model: ModelIdentity
+        package var threads: Int
+        /// Model and vector features of the processor.
+        package var processor: String
+        package var backend: String
+        package var precision: String
+        package var processID: Int32
+
+        package init(
+            name: String,
+            model: ModelIdentity,
+            threads: Int,
+            processor: String,
+            backend: String,
+            precision: String,
+            processID: Int32
+        ) {
+            self.name = name
+            self.model = model
+            self.threads = threads
+            self.processor = processor
+            self.backend = backend
+            self.precision = precision
+            self.processID = processID
+        }
+    }
+
+    /// The result of a unit.
+    package struct Answer: Sendable {
+        package let unit: UnitID
+        /// Time spent computing it.
+        package let microseconds: UInt64
+        package let tensor: Tensor
+
+        package init(unit: UnitID, microseconds: UInt64, tensor: Tensor) {
+            self.unit = unit
+            self.microseconds = microseconds
+            self.tensor = tensor
+        }
+    }
+}
+
+/// Why the other side ends the connection.
+package enum GoodbyeReason: Equatable, Sendable {
+    /// The sender ends.
+    case leaving
+    /// The coordinator does not know the receiver: say hello again.
+    case unknown
+}
+
+extension WorkerMessage {
+    /// The frames that carry it.
+    package var frames: [[UInt8]] {
+        var envelope = WireEnvelope()
+        var tensors: [Tensor] = []
+        switch self {
+        case .hello(let hello):
+            envelope.hello = .with {
+                $0.protocolVersion = hello.version
+                $0.name = hello.name
+                $0.model = WireModelIdentity(hello.model)
+                $0.threads = UInt32(hello.threads)
+                $0.processor = hello.processor
+                $0.backend = hello.backend
+                $0.precision = hello.precision
+                $0.processID = UInt64(hello.processID)
+            }
+        case .ask(let units):
+            envelope.ask = .with { $0.units = UInt32(units) }
+        case .wanted(let digests):
+            envelope.wanted = .with { $0.digests = digests.map(\.data) }
+        case .answer(let answer):
+            envelope.answer = .with {
+                $0.unit = answer.unit.rawValue
+                $0.microseconds = answer.microseconds
+            }
+            tensors = [answer.tensor]
+        case .failure(let unit, let reason):
+            envelope.failure = .with {
+                $0.unit = unit.rawValue
+                $0.reason = reason
+            }
+        case .heartbeat:
+            envelope.heartbeat = WireHeartbeat()
+        case .goodbye(let reason):
+            envelope.goodbye = WireGoodbye(reason)
+        }
+        return FrameCodec.frames(envelope, tensors)
+    }
+
+    /// Reads a message from its frames.
+    ///
+    /// - Throws: `FrameError` for anything that a worker could not have sent
+    package init(frames: [[UInt8]], limits: FrameLimits = FrameLimits()) throws(FrameError) {
+        let (envelope, tensors) = try FrameCodec.parse(frames, limits: limits)
+        switch envelope.body {
+        case .hello(let hello):
+            try tensors.expect(0)
+            self = .hello(try Hello(hello))
+        case .ask(let ask):
+            try tensors.expect(0)
+            self = .ask(Int(ask.units))
+        case .wanted(let wanted):
+            try tensors.expect(0)
+            var digests: [EmbeddingDigest] = []
+            for data in wanted.digests {
+                digests.append(try EmbeddingDigest(wire: data, field: "wanted.digests"))
+            }
+            self = .wanted(digests)
+        case .answer(let answer):
+            try tensors.expect(1)
+            self = .answer(
+                Answer(
+                    unit: UnitID(answer.unit),
+                    microseconds: answer.microseconds,
+                    tensor: tensors[0]
+                )
+            )
+        case .failure(let failure):
+            try tensors.expect(0)
+            self = .failure(UnitID(failure.unit), reason: printable(failure.reason, limit: 1000))
+        case .heartbeat:
+            try tensors.expect(0)
+            self = .heartbeat
+        case .goodbye(let goodbye):
+            try tensors.expect(0)
+            self = .goodbye(try GoodbyeReason(goodbye))
+        case .welcome, .refusal, .job, .embedding, .task, .abandon:
+            throw .wrongDirection
+        case nil:
+            throw .noBody
+        }
+    }
+}
+
+extension WorkerMessage.Hello {
+    fileprivate init(_ wire: WireHello) throws(FrameError) {
+        guard !wire.name.isEmpty else { throw .field("hello.name") }
+        guard (1...65536).contains(wire.threads) else { throw .field("hello.threads") }
+        guard let process = Int32(exactly: wire.processID) else {
+            throw .field("hello.process_id")
+        }
+        self.init(
+            name: printable(wire.name, limit: 64),
+            model: try ModelIdentity(wire.model),
+            threads: Int(wire.threads),
+            processor: printable(wire.processor),
+            backend: printable(wire.backend, limit: 32),
+            precision: printable(wire.precision, limit: 32),
+            processID: process
+        )
+        version = wire.protocolVersion
+    }
+}

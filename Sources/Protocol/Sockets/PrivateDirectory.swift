@@ -1,0 +1,51 @@
+import Engine
+import Foundation
+import Glibc
+
+/// A directory that only this user can enter, for the socket of one render.
+package final class PrivateDirectory: Sendable {
+    private static let prefix = "tessera-"
+    private static let socketName = "coordinator"
+
+    /// Where the coordinator listens.
+    package let endpoint: Endpoint
+    private let path: String
+
+    /// Makes one under `$XDG_RUNTIME_DIR`, or under /tmp where that is not set or its path is too
+    /// long for a socket.
+    ///
+    /// - Throws: `InputError` when neither can be written
+    package init() throws(InputError) {
+        let runtime = ProcessInfo.processInfo.environment["XDG_RUNTIME_DIR"]
+        for base in [runtime, "/tmp"].compactMap(\.self) where base.utf8.count <= 60 {
+            var template = Array("\(base)/\(Self.prefix)XXXXXX".utf8CString)
+            guard mkdtemp(&template) != nil else { continue }
+            path = String(
+                decoding: template.dropLast().map { UInt8(bitPattern: $0) },
+                as: UTF8.self
+            )
+            endpoint = try Endpoint("ipc://\(path)/\(Self.socketName)")
+            return
+        }
+        throw InputError(
+            "/tmp",
+            "no private directory can be made (\(String(cString: strerror(errno))))",
+            fix: "Make /tmp writable, or set XDG_RUNTIME_DIR to a directory of your own"
+        )
+    }
+
+    /// Removes the socket and the directory.
+    package func remove() { Self.remove(socket: "\(path)/\(Self.socketName)") }
+
+    /// Removes a socket and its directory, if they were made by this type.
+    package static func remove(socket: String) {
+        let directory = (socket as NSString).deletingLastPathComponent
+        guard (socket as NSString).lastPathComponent == socketName,
+            (directory as NSString).lastPathComponent.hasPrefix(prefix)
+        else { return }
+        unlink(socket)
+        rmdir(directory)
+    }
+
+    deinit { remove() }
+}

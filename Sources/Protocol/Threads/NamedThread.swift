@@ -1,0 +1,22 @@
+import Foundation
+
+/// A thread with a name that can be waited for.
+package final class NamedThread: Sendable {
+    private let ended = HandOver<Void>()
+
+    /// Starts at once. `name` is what tools such as `top -H` show: at most 15 bytes.
+    package init(_ name: String, stack: Int = 8 << 20, _ body: @escaping @Sendable () -> Void) {
+        precondition(name.utf8.count <= 15, name)
+        let ended = ended
+        let thread = Thread {
+            body()
+            ended.put(())
+        }
+        thread.name = name
+        thread.stackSize = stack
+        thread.start()
+    }
+
+    /// Waits for its end. Call once.
+    package func join() { ended.take() }
+}

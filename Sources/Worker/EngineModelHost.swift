@@ -1,0 +1,58 @@
+import Engine
+import Protocol
+import Synchronization
+
+/// The UNet of a model folder, and its VAE's decoder once a tile is to be decoded. Never the text
+/// encoders: prompts come as embeddings.
+package final class EngineModelHost: ModelHost {
+    private struct Networks {
+        let unet: UNet
+        var vae: VAE?
+    }
+
+    package let identity: ModelIdentity
+    private let model: ModelFolder
+    private let options: EngineOptions
+    private let networks: Mutex<Networks>
+
+    /// Reads the UNet, and all files once for the digest.
+    ///
+    /// - Throws: `InputError` for a missing or unusable file, or options that this build lacks
+    package init(model: ModelFolder, options: EngineOptions) throws {
+        identity = try ModelIdentity(of: model)
+        self.model = model
+        self.options = options
+        networks = Mutex(Networks(unet: try UNet(model: model, options: options)))
+    }
+
+    package var backend: String { options.backend.rawValue }
+    package var precision: String { options.precision.rawValue }
+    package var threads: Int { options.threads }
+
+    package func predict(
+        _ latents: Tensor,
+        timestep: Float,
+        context: Tensor,
+        pooled: Tensor?,
+        timeIDs: [[Float]]?
+    ) throws -> Tensor {
+        try networks.withLock { networks in
+            try networks.unet.predict(
+                latents,
+                timestep: timestep,
+                context: context,
+                pooled: pooled,
+                timeIDs: timeIDs
+            )
+        }
+    }
+
+    package func decode(_ latent: Tensor) throws -> Tensor {
+        try networks.withLock { networks in
+            let vae =
+                try networks.vae ?? VAE(model: model, options: options, decoderOnly: true)
+            networks.vae = vae
+            return try vae.decode(latent)
+        }
+    }
+}

@@ -1,0 +1,25 @@
+import Foundation
+import Glibc
+import Protocol
+
+/// What ties a local worker to the coordinator that started it: a pipe whose other end the
+/// coordinator holds, and which the kernel closes however the coordinator ends.
+package enum Lifeline {
+    /// Ends this process at once when standard input ends. For workers that a coordinator started;
+    /// call first of all.
+    ///
+    /// A coordinator that was killed could not remove its private directory, so its workers do.
+    ///
+    /// - Parameter endpoint: the coordinator's
+    package static func watchStandardInput(endpoint: Endpoint) {
+        _ = NamedThread("lifeline", stack: 1 << 20) {
+            var byte: UInt8 = 0
+            while true {
+                let count = read(STDIN_FILENO, &byte, 1)
+                if count == 0 || (count < 0 && errno != EINTR) { break }
+            }
+            if let path = endpoint.path { PrivateDirectory.remove(socket: path) }
+            _exit(0)
+        }
+    }
+}

@@ -1,0 +1,162 @@
+import Engine
+import Logging
+import Protocol
+
+/// Carries messages between the socket, the session's state and the computing thread. It decides
+/// nothing.
+final class WorkerSession {
+    private let options: WorkerProcess.Options
+    private let mailbox: Mailbox<WorkerNote>
+    private let units: HandOver<Assignment?>
+    private let logger: Logger
+    private let start = ContinuousClock.now
+    private var state: WorkerSessionState
+
+    /// Whether a unit is with the computing thread.
+    private(set) var isComputing = false
+
+    init(
+        options: WorkerProcess.Options,
+        hello: WorkerMessage.Hello,
+        mailbox: Mailbox<WorkerNote>,
+        units: HandOver<Assignment?>,
+        logger: Logger
+    ) {
+        self.options = options
+        self.mailbox = mailbox
+        self.units = units
+        self.logger = logger
+        var session = WorkerSessionState.Options(hello: hello)
+        session.credit = options.credit
+        session.isLocalChild = options.isLocalChild
+        state = WorkerSessionState(options: session)
+    }
+
+    /// What ends a conversation over one socket.
+    private enum Outcome {
+        case reconnect(after: Duration)
+        case end(WorkerSessionState.Ending)
+    }
+
+    /// Serves over one connection after another.
+    func run() throws -> WorkerSessionState.Ending {
+        let context = try SocketContext()
+        while true {
+            switch try converse(in: context) {
+            case .end(let ending): return ending
+            case .reconnect(let pause):
+                if let ending = sleep(pause) { return ending }
+            }
+        }
+    }
+
+    private func converse(in context: SocketContext) throws -> Outcome {
+        let socket = try Socket(.dealer, in: context)
+        try socket.connect(options.endpoint)
+        var outcome = try feed(.connected, to: socket)
+        while outcome == nil {
+            try socket.wait(mailbox.wakeup, for: .milliseconds(200))
+            outcome = try receive(from: socket)
+            for note in mailbox.take() where outcome == nil {
+                outcome = try feed(event(note), to: socket)
+            }
+            if outcome == nil { outcome = try feed(.tick, to: socket) }
+        }
+        guard let outcome else { preconditionFailure("a conversation without an end") }
+        return outcome
+    }
+
+    private func receive(from socket: borrowing Socket) throws -> Outcome? {
+        while true {
+            let event: WorkerSessionState.Event
+            switch try socket.receive() {
+            case .nothing: return nil
+            case .oversized: event = .malformed(.frameCount(FrameLimits().frames + 1))
+            case .message(let frames):
+                do throws(FrameError) {
+                    event = .received(try CoordinatorMessage(frames: frames))
+                } catch {
+                    event = .malformed(error)
+                }
+            }
+            if let outcome = try feed(event, to: socket) { return outcome }
+        }
+    }
+
+    private func event(_ note: WorkerNote) -> WorkerSessionState.Event {
+        switch note {
+        case .finished(let unit, let microseconds, let result):
+            isComputing = false
+            return .finished(unit, microseconds: microseconds, result)
+        case .stop:
+            return .stop
+        }
+    }
+
+    private func feed(
+        _ event: WorkerSessionState.Event,
+        to socket: borrowing Socket
+    ) throws -> Outcome? {
+        report(event)
+        var outcome: Outcome?
+        for action in state.handle(event, at: start.duration(to: .now)) {
+            switch action {
+            case .send(let message): try send(message, over: socket)
+            case .compute(let assignment):
+                isComputing = true
+                units.put(assignment)
+            case .reconnect(let pause, let cause):
+                logger.notice("connection given up", metadata: ["cause": "\(cause.rawValue)"])
+                outcome = .reconnect(after: pause)
+            case .end(let ending):
+                outcome = .end(ending)
+            }
+        }
+        return outcome
+    }
+
+    private func send(_ message: WorkerMessage, over socket: borrowing Socket) throws {
+        let delivery = try socket.send(message.frames)
+        if delivery != .sent {
+            // The coordinator reads nothing; it will be found silent.
+            logger.warning("message not sent", metadata: ["delivery": "\(delivery)"])
+        }
+    }
+
+    private func report(_ event: WorkerSessionState.Event) {
+        switch event {
+        case .connected:
+            logger.info("calling", metadata: ["endpoint": "\(options.endpoint)"])
+        case .received(.welcome):
+            logger.info("joined", metadata: ["endpoint": "\(options.endpoint)"])
+        case .malformed(let error):
+            logger.warning("malformed message", metadata: ["problem": "\(error)"])
+        case .finished(let unit, _, .failure(let error)):
+            logger.warning(
+                "unit failed",
+                metadata: ["unit": "\(unit)", "problem": "\(error.reason)"]
+            )
+        case .received, .finished, .stop, .tick: break
+        }
+    }
+
+    /// Waits between two connections.
+    ///
+    /// - Returns: the end, if it is stopped meanwhile
+    private func sleep(_ pause: Duration) -> WorkerSessionState.Ending? {
+        let end = ContinuousClock.now + pause
+        var ending: WorkerSessionState.Ending?
+        while ending == nil, ContinuousClock.now < end {
+            mailbox.wakeup.wait(for: ContinuousClock.now.duration(to: end))
+            for note in mailbox.take() {
+                for case .end(let found) in state.handle(
+                    event(note),
+                    at: start.duration(to: .now)
+                ) {
+                    ending = found
+                }
+            }
+        }
+        return ending
+    }
+}

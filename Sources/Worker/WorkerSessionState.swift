@@ -1,0 +1,252 @@
+import Engine
+import Protocol
+
+/// What a worker does next. Messages, results and a clock in, actions out: no socket, no thread.
+///
+///                 welcome                          refusal
+///     ┌─────────┐ ───────▶ ┌─────────┐   (calling) ───────▶ ended
+///     │ calling │          │ serving │   stop, or goodbye to a local child: ended
+///     └─────────┘ ◀─────── └─────────┘
+///         silence, goodbye: reconnect
+///
+/// A worker has asked for `credit` units in all: one to compute, the rest so that the next one is
+/// there already. Each unit that is disposed of is answered and asked for anew.
+package struct WorkerSessionState: Sendable {
+    package struct Options: Sendable {
+        package var hello: WorkerMessage.Hello
+        /// Units to ask for at first.
+        package var credit = 2
+        /// Whether the coordinator started this process: then it ends with the coordinator.
+        package var isLocalChild = false
+        /// How long to wait for a welcome before another attempt.
+        package var patience: Duration = .seconds(5)
+        package var shortestPause: Duration = .milliseconds(100)
+        package var longestPause: Duration = .seconds(5)
+
+        package init(hello: WorkerMessage.Hello) {
+            self.hello = hello
+        }
+    }
+
+    package enum Event: Sendable {
+        /// A new socket is connecting.
+        case connected
+        case received(CoordinatorMessage)
+        /// Frames came that are no message.
+        case malformed(FrameError)
+        case finished(UnitID, microseconds: UInt64, Result<Tensor, ComputeError>)
+        case stop
+        case tick
+    }
+
+    package enum Action: Sendable {
+        case send(WorkerMessage)
+        case compute(Assignment)
+        /// Close the socket, wait, connect a new one, and say so with `connected`.
+        case reconnect(after: Duration, because: Cause)
+        case end(Ending)
+    }
+
+    /// Why a connection is given up.
+    package enum Cause: String, Sendable {
+        case noWelcome = "no welcome came"
+        case silence = "the coordinator fell silent"
+        case goodbye = "the coordinator ended"
+        case forgotten = "the coordinator asked for a new introduction"
+        case malformed = "a message made no sense"
+    }
+
+    package enum Ending: Sendable {
+        case stopped
+        case dismissed
+        case refused(CoordinatorMessage.Refusal)
+    }
+
+    private enum Phase {
+        case idle
+        case calling(since: Duration)
+        case serving(CoordinatorMessage.Welcome, lastHeard: Duration, lastSent: Duration)
+        case ended
+    }
+
+    private struct Waiting: Sendable {
+        let task: CoordinatorMessage.Task
+        let job: CoordinatorMessage.Job
+    }
+
+    private let options: Options
+    private var phase = Phase.idle
+    private var failures = 0
+    private var job: CoordinatorMessage.Job?
+    private var queue: [Waiting] = []
+    private var embeddings = EmbeddingCache()
+    /// Counts connections: a result of an earlier one is of no use to this one.
+    private var connection = 0
+    private var computing: (unit: UnitID, connection: Int)?
+
+    package init(options: Options) {
+        self.options = options
+    }
+
+    /// Takes one event.
+    ///
+    /// - Returns: what to do, in this order
+    package mutating func handle(_ event: Event, at now: Duration) -> [Action] {
+        var actions: [Action] = []
+        if case .ended = phase { return actions }
+        switch event {
+        case .connected:
+            connection += 1
+            job = nil
+            queue = []
+            phase = .calling(since: now)
+            actions.append(.send(.hello(options.hello)))
+        case .received(let message):
+            if case .serving(let welcome, _, let sent) = phase {
+                phase = .serving(welcome, lastHeard: now, lastSent: sent)
+            }
+            receive(message, now, &actions)
+        case .malformed:
+            reconnect(.malformed, &actions)
+        case .finished(let unit, let microseconds, let result):
+            finish(unit, microseconds, result, &actions)
+        case .stop:
+            if case .serving = phase { actions.append(.send(.goodbye(.leaving))) }
+            end(.stopped, &actions)
+        case .tick:
+            tick(now, &actions)
+        }
+        computeNext(&actions)
+        if case .serving(let welcome, let heard, _) = phase, actions.contains(where: \.isSend) {
+            phase = .serving(welcome, lastHeard: heard, lastSent: now)
+        }
+        return actions
+    }
+
+    private mutating func receive(
+        _ message: CoordinatorMessage,
+        _ now: Duration,
+        _ actions: inout [Action]
+    ) {
+        switch (message, phase) {
+        case (.welcome(let welcome), .calling):
+            phase = .serving(welcome, lastHeard: now, lastSent: now)
+            failures = 0
+            actions.append(.send(.ask(options.credit)))
+        case (.refusal(let refusal), _):
+            end(.refused(refusal), &actions)
+        case (.job(let next), .serving):
+            job = next
+            let missing = next.digests.filter { !embeddings.contains($0) }
+            if !missing.isEmpty { actions.append(.send(.wanted(missing))) }
+        case (.embedding(let digest, let value), .serving):
+            if value.digest == digest { embeddings.insert(value, as: digest) }
+        case (.task(let task), .serving):
+            if let job, job.id == task.job {
+                queue.append(Waiting(task: task, job: job))
+            } else {
+                actions.append(.send(.failure(task.unit, reason: "its job was not announced")))
+                actions.append(.send(.ask(1)))
+            }
+        case (.abandon(let units), .serving):
+            let dropped = queue.count
+            queue.removeAll { units.contains($0.task.unit) }
+            if queue.count < dropped { actions.append(.send(.ask(dropped - queue.count))) }
+        case (.goodbye(.leaving), _):
+            if options.isLocalChild {
+                end(.dismissed, &actions)
+            } else {
+                reconnect(.goodbye, &actions)
+            }
+        case (.goodbye(.unknown), _):
+            reconnect(.forgotten, &actions)
+        case (.heartbeat, _), (.welcome, _), (.job, _), (.embedding, _), (.task, _), (.abandon, _):
+            break
+        }
+    }
+
+    private mutating func finish(
+        _ unit: UnitID,
+        _ microseconds: UInt64,
+        _ result: Result<Tensor, ComputeError>,
+        _ actions: inout [Action]
+    ) {
+        guard let done = computing, done.unit == unit else { return }
+        computing = nil
+        guard case .serving = phase, done.connection == connection else { return }
+        switch result {
+        case .success(let tensor):
+            let answer = WorkerMessage.Answer(
+                unit: unit,
+                microseconds: microseconds,
+                tensor: tensor
+            )
+            actions.append(.send(.answer(answer)))
+        case .failure(let error):
+            actions.append(.send(.failure(unit, reason: error.reason)))
+        }
+        actions.append(.send(.ask(1)))
+    }
+
+    private mutating func tick(_ now: Duration, _ actions: inout [Action]) {
+        switch phase {
+        case .idle, .ended: break
+        case .calling(let since):
+            if now - since > options.patience { reconnect(.noWelcome, &actions) }
+        case .serving(let welcome, let heard, let sent):
+            if now - heard > welcome.timeout {
+                reconnect(.silence, &actions)
+            } else if now - sent >= welcome.heartbeat {
+                actions.append(.send(.heartbeat))
+            }
+        }
+    }
+
+    /// Starts the first unit in the queue if nothing is computed and its prompts are here.
+    private mutating func computeNext(_ actions: inout [Action]) {
+        guard case .serving = phase, computing == nil, let next = queue.first else { return }
+        var prompts: Assignment.Prompts?
+        if case .predict = next.task.work {
+            guard let positive = embeddings.find(next.job.positive) else { return }
+            var negative: PromptTensors?
+            if let digest = next.job.negative {
+                guard let found = embeddings.find(digest) else { return }
+                negative = found
+            }
+            prompts = Assignment.Prompts(positive: positive, negative: negative)
+        }
+        queue.removeFirst()
+        computing = (next.task.unit, connection)
+        actions.append(.compute(Assignment(task: next.task, prompts: prompts)))
+    }
+
+    private mutating func reconnect(_ cause: Cause, _ actions: inout [Action]) {
+        phase = .idle
+        queue = []
+        job = nil
+        let pause = min(options.longestPause, options.shortestPause * (1 << min(failures, 16)))
+        failures += 1
+        actions.append(.reconnect(after: pause, because: cause))
+    }
+
+    private mutating func end(_ ending: Ending, _ actions: inout [Action]) {
+        phase = .ended
+        actions.append(.end(ending))
+    }
+}
+
+extension WorkerSessionState.Action {
+    fileprivate var isSend: Bool {
+        if case .send = self { return true }
+        return false
+    }
+}
+
+/// Why a unit could not be computed.
+package struct ComputeError: Error, Sendable {
+    package let reason: String
+
+    package init(reason: String) {
+        self.reason = reason
+    }
+}

@@ -1,0 +1,320 @@
+import Coordinator
+import Protocol
+import Testing
+
+/// A cluster of imagined workers with every fault that a real one may have, driven at random.
+///
+/// Messages from a worker arrive in order, but late; workers die, hang, fall silent, leave, answer
+/// twice, answer nonsense, join again; the clock jumps.
+private struct Simulation {
+    struct Imagined {
+        var queue: [UnitID] = []
+        /// Messages under way to the coordinator, with the time of their arrival.
+        var mail: [(at: Duration, event: DispatcherState.Event)] = []
+        /// When the unit in hand is done.
+        var doneAt: Duration?
+        var speed: Duration
+        var isAlive = true
+        var isSilent = false
+        var badShare: Double
+        var lastBeat: Duration = .zero
+    }
+
+    var random: SplitMix
+    var state: DispatcherState
+    var now: Duration = .zero
+    /// What the dispatcher is told: now and then it jumps.
+    var clockOffset: Duration = .zero
+    var workers: [WorkerID: Imagined] = [:]
+    var nextWorker = 1
+    var nextUnit: UInt64 = 1
+    var accepted: [UnitID: Int] = [:]
+    var outcome: DispatcherState.Action?
+    /// Whether faults still happen.
+    var isStormy = true
+    /// Units that spoil every answer, whoever computes them.
+    var cursed: Set<UnitID> = []
+
+    init(seed: UInt64) {
+        random = SplitMix(seed)
+        var policy = DispatcherState.Policy()
+        policy.silence = .milliseconds(500)
+        policy.grace = .seconds(5)
+        policy.stall = .milliseconds(200)
+        // Faults here are far more frequent than in any cluster.
+        policy.casualties = 40
+        policy.strikes = 10
+        state = DispatcherState(policy: policy)
+    }
+
+    mutating func chance(_ share: Double) -> Bool {
+        Double.random(in: 0..<1, using: &random) < share
+    }
+
+    mutating func join(reliable: Bool = false) throws {
+        let id = WorkerID(nextWorker)
+        nextWorker += 1
+        workers[id] = Imagined(
+            speed: .milliseconds(Int.random(in: 1...60, using: &random)),
+            badShare: !reliable && chance(0.2) ? 0.5 : 0,
+            lastBeat: now
+        )
+        try feed(.joined(id))
+        post(.asked(id, Int.random(in: 1...3, using: &random)), from: id)
+    }
+
+    mutating func post(_ event: DispatcherState.Event, from id: WorkerID) {
+        let arrival = now + .milliseconds(Int.random(in: 0...20, using: &random))
+        let last = workers[id]?.mail.last?.at ?? .zero
+        workers[id]?.mail.append((max(arrival, last), event))
+    }
+
+    mutating func feed(_ event: DispatcherState.Event) throws {
+        for action in state.handle(event, at: now + clockOffset) { perform(action, event) }
+        try state.checkInvariants()
+    }
+
+    mutating func perform(_ action: DispatcherState.Action, _ event: DispatcherState.Event) {
+        switch action {
+        case .assign(let unit, let id, _):
+            workers[id]?.queue.append(unit)
+        case .abandon(let unit, let id):
+            // The one in hand is computed to its end.
+            guard let place = workers[id]?.queue.dropFirst().firstIndex(of: unit) else { break }
+            workers[id]?.queue.remove(at: place)
+            post(.asked(id, 1), from: id)
+        case .accept(let unit):
+            accepted[unit, default: 0] += 1
+        case .evict(let id):
+            workers[id] = nil
+        case .setAside:
+            break
+        case .complete, .failed, .deserted:
+            precondition(outcome == nil, "two outcomes")
+            outcome = action
+        }
+    }
+
+    /// A few milliseconds pass.
+    mutating func step() throws {
+        now += .milliseconds(Int.random(in: 1...10, using: &random))
+        if isStormy { try storm() }
+        for id in workers.keys.sorted() {
+            try work(id)
+            while let mail = workers[id]?.mail.first, mail.at <= now {
+                workers[id]?.mail.removeFirst()
+                try feed(mail.event)
+            }
+        }
+        try feed(.tick)
+    }
+
+    mutating func work(_ id: WorkerID) throws {
+        guard let worker = workers[id], worker.isAlive, !worker.isSilent else { return }
+        if now - worker.lastBeat > .milliseconds(100) {
+            workers[id]?.lastBeat = now
+            post(.heard(id), from: id)
+        }
+        guard let unit = worker.queue.first else { return }
+        guard let done = worker.doneAt else {
+            workers[id]?.doneAt = now + worker.speed
+            return
+        }
+        guard done <= now else { return }
+        workers[id]?.queue.removeFirst()
+        workers[id]?.doneAt = nil
+        if cursed.contains(unit) || chance(worker.badShare) {
+            post(.refused(unit, by: id, reason: "NaN"), from: id)
+        } else {
+            post(.answered(unit, by: id), from: id)
+            if isStormy, chance(0.05) { post(.answered(unit, by: id), from: id) }
+        }
+        post(.asked(id, 1), from: id)
+    }
+
+    mutating func storm() throws {
+        if chance(0.02), workers.count < 12 { try join() }
+        if chance(0.005) {
+            clockOffset += .milliseconds(Int.random(in: -100_000...100_000, using: &random))
+        }
+        guard let id = workers.keys.sorted().randomElement(using: &random) else { return }
+        if chance(0.01) {
+            // Killed: what it had sent may still arrive, or not; then the connection ends.
+            if chance(0.5) { workers[id]?.mail = [] }
+            workers[id]?.isAlive = false
+            post(.vanished(id), from: id)
+        }
+        if chance(0.01) { workers[id]?.isSilent = true }
+        if chance(0.05) { workers[id]?.isSilent = false }
+        if chance(0.005) {
+            post(.left(id), from: id)
+            workers[id]?.isAlive = false
+        }
+        // The answer of somebody who no longer has the unit, or never had it.
+        if chance(0.02), nextUnit > 1 {
+            let unit = UnitID(UInt64.random(in: 1..<nextUnit, using: &random))
+            if accepted[unit] != nil { try feed(.answered(unit, by: id)) }
+        }
+    }
+
+    /// Submits a batch and steps until it ends.
+    mutating func run(_ count: Int, stormFor steps: Int, cursed: Bool = false) throws -> [UnitID] {
+        let units = (0..<UInt64(count)).map { UnitID(nextUnit + $0) }
+        nextUnit += UInt64(count)
+        if cursed { self.cursed = [units[count / 2]] }
+        outcome = nil
+        isStormy = true
+        try feed(.submitted(units))
+        var taken = 0
+        while outcome == nil {
+            taken += 1
+            if taken > steps {
+                isStormy = false
+                if !workers.values.contains(where: { $0.isAlive && !$0.isSilent }) {
+                    try join(reliable: true)
+                }
+            }
+            guard taken < 20_000 else {
+                throw InvariantViolation.endless(state.story)
+            }
+            try step()
+        }
+        return units
+    }
+}
+
+extension InvariantViolation {
+    fileprivate static func endless(_ story: String) -> InvariantViolation {
+        InvariantViolation(promise: "a batch never ends", story: story)
+    }
+}
+
+/// SplitMix64.
+struct SplitMix: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(_ seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
+
+@Suite struct DispatcherSimulationTests {
+    /// 2,000 clusters, three batches each: every unit is accepted exactly once, and batches end.
+    @Test func everyUnitIsAcceptedExactlyOnce() throws {
+        var completed = 0
+        for seed in 0..<UInt64(2000) {
+            var simulation = Simulation(seed: seed)
+            for _ in 0..<Int.random(in: 0...6, using: &simulation.random) {
+                try simulation.join()
+            }
+            for _ in 0..<3 {
+                let count = Int.random(in: 1...30, using: &simulation.random)
+                let units = try simulation.run(
+                    count,
+                    stormFor: Int.random(in: 0...200, using: &simulation.random)
+                )
+                switch simulation.outcome {
+                case .complete:
+                    completed += 1
+                    #expect(
+                        units.allSatisfy { simulation.accepted[$0] == 1 },
+                        "seed \(seed)\n\(simulation.state.story)"
+                    )
+                case .deserted, .failed:
+                    #expect(
+                        units.allSatisfy { simulation.accepted[$0, default: 0] <= 1 },
+                        "seed \(seed)\n\(simulation.state.story)"
+                    )
+                default:
+                    Issue.record(
+                        "seed \(seed): \(String(describing: simulation.outcome))"
+                    )
+                }
+            }
+        }
+        #expect(completed > 5500, "only \(completed) of 6,000 batches were completed")
+    }
+
+    @Test func aCursedUnitEndsItsBatch() throws {
+        for seed in 0..<UInt64(200) {
+            var simulation = Simulation(seed: seed)
+            for _ in 0..<6 { try simulation.join(reliable: true) }
+            let units = try simulation.run(20, stormFor: 0, cursed: true)
+            guard case .failed(let unit, _) = simulation.outcome else {
+                // With every worker set aside for it, nobody is left: that is an end too.
+                #expect(simulation.outcome == .deserted)
+                continue
+            }
+            #expect(unit == units[10])
+        }
+    }
+
+    @Test func theSameEventsGiveTheSameActions() throws {
+        func story(_ seed: UInt64) throws -> String {
+            var simulation = Simulation(seed: seed)
+            for _ in 0..<5 { try simulation.join() }
+            _ = try simulation.run(30, stormFor: 100)
+            return simulation.state.story
+        }
+        for seed in 0..<UInt64(20) { #expect(try story(seed) == story(seed)) }
+    }
+
+    /// A thousand workers whose speeds differ sixfold, and four batches of 3,000 units each.
+    @Test func aThousandWorkersAreDispatchedInLittleTime() throws {
+        var random = SplitMix(7)
+        var state = DispatcherState()
+        // In the order of time; ties in the order of workers.
+        var speeds: [Double] = []
+        for id in 0..<1000 {
+            speeds.append(Double.random(in: 1...6, using: &random))
+            _ = state.handle(.joined(WorkerID(id)), at: .zero)
+            _ = state.handle(.asked(WorkerID(id), 2), at: .zero)
+        }
+        var now = 0.0
+        var accepted = 0
+        let clock = ContinuousClock()
+        let time = clock.measure {
+            for batch in 0..<4 {
+                var calendar: [(at: Double, worker: Int)] = []
+                func perform(_ actions: [DispatcherState.Action]) {
+                    for action in actions {
+                        switch action {
+                        case .assign(_, let id, _) where state.held(by: id).count == 1:
+                            calendar.append((now + speeds[id.rawValue], id.rawValue))
+                        case .accept: accepted += 1
+                        default: break
+                        }
+                    }
+                }
+                let units = (0..<3000).map { UnitID(UInt64(batch * 3000 + $0)) }
+                for action in state.handle(.submitted(units), at: .seconds(now)) {
+                    guard case .assign(_, let id, _) = action else { continue }
+                    if calendar.contains(where: { $0.worker == id.rawValue }) { continue }
+                    calendar.append((now + speeds[id.rawValue], id.rawValue))
+                }
+                while state.isBusy, let next = calendar.min(by: { $0 < $1 }) {
+                    calendar.removeAll { $0.worker == next.worker }
+                    now = next.at
+                    let id = WorkerID(next.worker)
+                    guard let unit = state.held(by: id).first else { continue }
+                    perform(state.handle(.answered(unit, by: id), at: .seconds(now)))
+                    if !state.held(by: id).isEmpty {
+                        calendar.append((now + speeds[next.worker], next.worker))
+                    }
+                    perform(state.handle(.asked(id, 1), at: .seconds(now)))
+                }
+            }
+        }
+        #expect(accepted == 12_000)
+        print("a view among 1,000 workers: \(time / 12_000), with the simulation's own time")
+        #expect(time / 12_000 < .milliseconds(2))
+    }
+}

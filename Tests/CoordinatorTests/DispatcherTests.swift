@@ -1,0 +1,294 @@
+import Coordinator
+import Protocol
+import Testing
+
+private typealias Event = DispatcherState.Event
+private typealias Action = DispatcherState.Action
+private typealias Casualty = DispatcherState.Casualty
+
+private let (w1, w2, w3, w4) = (WorkerID(1), WorkerID(2), WorkerID(3), WorkerID(4))
+
+private func u(_ number: UInt64) -> UnitID { UnitID(number) }
+
+private func units(_ count: UInt64) -> [UnitID] { (1...count).map { UnitID($0) } }
+
+/// A dispatcher that checks its promises after every event.
+private struct Script {
+    var state: DispatcherState
+    var time: Duration = .zero
+
+    init(_ change: (inout DispatcherState.Policy) -> Void = { _ in }) {
+        var policy = DispatcherState.Policy()
+        change(&policy)
+        state = DispatcherState(policy: policy)
+    }
+
+    @discardableResult
+    mutating func on(_ event: Event, after pause: Duration = .zero) throws -> [Action] {
+        time += pause
+        let actions = state.handle(event, at: time)
+        try state.checkInvariants()
+        return actions
+    }
+
+    /// Workers with credit two each.
+    mutating func join(_ workers: WorkerID..., credit: Int = 2) throws {
+        for worker in workers {
+            try on(.joined(worker))
+            try on(.asked(worker, credit))
+        }
+    }
+}
+
+@Suite struct DispatcherTests {
+    @Test func unitsGoInTurnToWhoeverHoldsLeast() throws {
+        var script = Script()
+        try script.join(w1, w2)
+        #expect(
+            try script.on(.submitted(units(5))) == [
+                .assign(u(1), to: w1, attempt: 1), .assign(u(2), to: w2, attempt: 1),
+                .assign(u(3), to: w1, attempt: 1), .assign(u(4), to: w2, attempt: 1),
+            ]
+        )
+        #expect(try script.on(.answered(u(2), by: w2)) == [.accept(u(2))])
+        #expect(try script.on(.asked(w2, 1)) == [.assign(u(5), to: w2, attempt: 1)])
+    }
+
+    @Test func nobodyGetsMoreThanTheyAskedFor() throws {
+        var script = Script()
+        try script.join(w1, credit: 1)
+        #expect(try script.on(.submitted(units(2))) == [.assign(u(1), to: w1, attempt: 1)])
+        #expect(try script.on(.answered(u(1), by: w1)) == [.accept(u(1))])
+        #expect(try script.on(.asked(w1, 1)) == [.assign(u(2), to: w1, attempt: 1)])
+        #expect(try script.on(.answered(u(2), by: w1)) == [.accept(u(2)), .complete])
+    }
+
+    @Test func creditIsBounded() throws {
+        var script = Script { $0.credit = 3 }
+        try script.join(w1, credit: 1_000_000)
+        #expect(try script.on(.submitted(units(5))).count == 3)
+    }
+
+    @Test func creditOutlivesABatch() throws {
+        var script = Script()
+        try script.join(w1)
+        try script.on(.submitted([u(1)]))
+        #expect(try script.on(.answered(u(1), by: w1)) == [.accept(u(1)), .complete])
+        #expect(try script.on(.submitted([u(2)])) == [.assign(u(2), to: w1, attempt: 1)])
+    }
+
+    @Test func whoeverJoinsInTheMiddleTakesWorkOffAQueue() throws {
+        var script = Script()
+        try script.join(w1)
+        try script.on(.submitted(units(2)))
+        try script.on(.joined(w2))
+        #expect(
+            try script.on(.asked(w2, 2)) == [
+                .abandon(u(2), at: w1), .assign(u(2), to: w2, attempt: 2),
+            ]
+        )
+    }
+
+    @Test func theUnitsOfADeadWorkerAreGivenToOthers() throws {
+        var script = Script()
+        try script.join(w1, w2)
+        try script.on(.submitted(units(4)))
+        #expect(try script.on(.vanished(w1)) == [])
+        #expect(try script.on(.answered(u(2), by: w2)) == [.accept(u(2))])
+        #expect(try script.on(.asked(w2, 1)) == [.assign(u(1), to: w2, attempt: 2)])
+        try script.on(.answered(u(4), by: w2))
+        #expect(try script.on(.asked(w2, 1)) == [.assign(u(3), to: w2, attempt: 2)])
+        try script.on(.answered(u(1), by: w2))
+        #expect(try script.on(.answered(u(3), by: w2)) == [.accept(u(3)), .complete])
+    }
+
+    @Test func aSilentWorkerIsEvicted() throws {
+        var script = Script { $0.silence = .seconds(3) }
+        try script.join(w1, w2, credit: 1)
+        try script.on(.submitted(units(2)))
+        for _ in 0..<3 {
+            try script.on(.heard(w2), after: .seconds(1))
+            #expect(try script.on(.tick) == [])
+        }
+        try script.on(.heard(w2), after: .seconds(1))
+        #expect(try script.on(.tick) == [.evict(w1)])
+        try script.on(.asked(w2, 1))
+        // Its late answer counts for nothing.
+        #expect(try script.on(.answered(u(1), by: w1)) == [])
+    }
+
+    @Test func aJumpOfTheClockEvictsNobody() throws {
+        var script = Script()
+        try script.join(w1)
+        try script.on(.submitted([u(1)]))
+        #expect(try script.on(.tick, after: .seconds(86_400)) == [])
+        #expect(try script.on(.tick, after: .seconds(-86_400)) == [])
+        #expect(try script.on(.answered(u(1), by: w1)) == [.accept(u(1)), .complete])
+    }
+
+    @Test func theFirstAnswerCountsAndOthersAreIgnored() throws {
+        var script = Script()
+        try script.join(w1)
+        try script.on(.submitted(units(2)))
+        try script.join(w2)  // takes u2 off w1's queue
+        // w1 had begun it after all, and is first.
+        #expect(
+            try script.on(.answered(u(2), by: w1)) == [.accept(u(2)), .abandon(u(2), at: w2)]
+        )
+        #expect(try script.on(.answered(u(2), by: w2)) == [])
+        #expect(try script.on(.answered(u(2), by: w2)) == [])
+        #expect(try script.on(.answered(u(1), by: w1)) == [.accept(u(1)), .complete])
+        #expect(try script.on(.answered(u(1), by: w1)) == [])
+    }
+
+    @Test func aRefusedUnitIsTriedElsewhere() throws {
+        var script = Script()
+        try script.join(w1, w2, credit: 1)
+        try script.on(.submitted([u(1)]))
+        #expect(
+            try script.on(.refused(u(1), by: w1, reason: "NaN")) == [
+                .assign(u(1), to: w2, attempt: 2)
+            ]
+        )
+        // Even if the one that failed asks first.
+        try script.on(.refused(u(1), by: w2, reason: "NaN"))
+        #expect(try script.on(.asked(w1, 1)) == [.assign(u(1), to: w1, attempt: 3)])
+    }
+
+    @Test func aUnitWaitsForAWorkerThatHasNotFailedIt() throws {
+        var script = Script()
+        try script.join(w1, w2, credit: 1)
+        try script.on(.submitted(units(2)))
+        #expect(try script.on(.refused(u(1), by: w1, reason: "NaN")) == [])
+        #expect(try script.on(.asked(w1, 1)) == [])
+        try script.on(.answered(u(2), by: w2))
+        #expect(try script.on(.asked(w2, 1)) == [.assign(u(1), to: w2, attempt: 2)])
+    }
+
+    @Test func threeBadAnswersSetAWorkerAside() throws {
+        var script = Script()
+        try script.join(w1, credit: 4)
+        try script.join(w2, credit: 8)
+        try script.on(.submitted(units(8)))
+        #expect(script.state.held(by: w1) == [u(1), u(3), u(5), u(7)])
+        try script.on(.refused(u(1), by: w1, reason: "NaN"))
+        try script.on(.refused(u(3), by: w1, reason: "NaN"))
+        let actions = try script.on(.refused(u(5), by: w1, reason: "NaN"))
+        #expect(actions.prefix(2) == [.setAside(w1), .abandon(u(7), at: w1)])
+        #expect(script.state.activeWorkers == [w2])
+        #expect(script.state.held(by: w2) == [2, 4, 6, 8, 1, 3, 5, 7].map { u($0) })
+        #expect(try script.on(.asked(w1, 1)) == [])
+    }
+
+    @Test func aUnitThatKillsThreeWorkersFails() throws {
+        var script = Script()
+        try script.join(w1, w2, w3, w4, credit: 1)
+        try script.on(.submitted(units(1)))
+        #expect(try script.on(.vanished(w1)) == [.assign(u(1), to: w2, attempt: 2)])
+        #expect(try script.on(.vanished(w2)) == [.assign(u(1), to: w3, attempt: 3)])
+        #expect(
+            try script.on(.vanished(w3)) == [
+                .failed(
+                    u(1),
+                    [w1, w2, w3].map { Casualty(worker: $0, cause: .vanished) }
+                )
+            ]
+        )
+        #expect(!script.state.isBusy)
+    }
+
+    @Test func unitsThatOnlyWaitedAtADeadWorkerAreNotBlamed() throws {
+        var script = Script()
+        for number in 1...3 {
+            let worker = WorkerID(number)
+            try script.join(worker)
+            if number == 1 { try script.on(.submitted(units(9))) }
+            try script.on(.vanished(worker))
+        }
+        // u1 was in hand each time and has failed; a fourth death would blame nobody else.
+        #expect(!script.state.isBusy)
+        try script.join(w4)
+        try script.on(.submitted(units(2)))
+        try script.on(.left(w4))
+        #expect(script.state.isBusy)
+    }
+
+    @Test func aGoodbyeBlamesNobody() throws {
+        var script = Script()
+        for number in 1...10 {
+            try script.join(WorkerID(number))
+            if number == 1 { try script.on(.submitted(units(2))) }
+            #expect(script.state.held(by: WorkerID(number)) == units(2))
+            #expect(try script.on(.left(WorkerID(number))) == [])
+        }
+    }
+
+    @Test func aBatchWithoutWorkersIsGivenUpAfterAWhile() throws {
+        var script = Script { $0.grace = .seconds(5) }
+        try script.on(.submitted(units(2)))
+        for _ in 0..<4 { #expect(try script.on(.tick, after: .seconds(1)) == []) }
+        try script.join(w1)
+        try script.on(.left(w1))
+        for _ in 0..<4 { #expect(try script.on(.tick, after: .seconds(1)) == []) }
+        #expect(try script.on(.tick, after: .seconds(1)) == [.deserted])
+    }
+
+    @Test func workersThatAreSetAsideAreNobody() throws {
+        var script = Script {
+            $0.grace = .seconds(1)
+            $0.casualties = 9
+        }
+        try script.join(w1, credit: 3)
+        try script.on(.submitted(units(9)))
+        for number in 1...3 { try script.on(.refused(u(UInt64(number)), by: w1, reason: "NaN")) }
+        try script.on(.heard(w1))
+        #expect(try script.on(.tick, after: .seconds(1)) == [.deserted])
+    }
+
+    @Test func nobodyIsWaitedForWhenNobodyCanCome() throws {
+        var script = Script()
+        try script.join(w1)
+        try script.on(.closed)
+        try script.on(.submitted(units(1)))
+        #expect(try script.on(.vanished(w1)) == [.deserted])
+        #expect(try script.on(.submitted(units(1))) == [.deserted])
+    }
+
+    @Test func cancelTakesBackWhatIsHeld() throws {
+        var script = Script()
+        try script.join(w1, w2, credit: 1)
+        try script.on(.submitted(units(3)))
+        #expect(try script.on(.cancelled) == [.abandon(u(1), at: w1), .abandon(u(2), at: w2)])
+        #expect(try script.on(.answered(u(1), by: w1)) == [])
+        #expect(try script.on(.cancelled) == [])
+    }
+
+    @Test func strangersChangeNothing() throws {
+        var script = Script()
+        for event: Event in [
+            .asked(w1, 5), .heard(w1), .answered(u(1), by: w1), .left(w1), .vanished(w1),
+            .refused(u(1), by: w1, reason: ""), .tick,
+        ] {
+            #expect(try script.on(event) == [])
+        }
+        try script.join(w2)
+        try script.on(.submitted(units(1)))
+        #expect(try script.on(.answered(u(1), by: w1)) == [])
+        #expect(try script.on(.answered(u(99), by: w2)) == [])
+    }
+
+    @Test func theStoryTellsWhatHappened() throws {
+        var script = Script()
+        try script.join(w1)
+        for i in 0..<1000 {
+            try script.on(.submitted([UnitID(UInt64(i))]))
+            try script.on(.answered(UnitID(UInt64(i)), by: w1))
+            try script.on(.asked(w1, 1))
+            try script.on(.tick)
+        }
+        let lines = script.state.story.split(separator: "\n")
+        #expect(lines.count == 256)
+        #expect(lines.last?.contains("asked(w1, 1)") == true)
+        #expect(!script.state.story.contains("tick"))
+    }
+}

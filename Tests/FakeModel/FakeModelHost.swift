@@ -1,0 +1,121 @@
+import Engine
+import Foundation
+import Protocol
+import Synchronization
+import Worker
+
+/// A model whose predictions are simple sums of everything that goes in, and which can misbehave.
+package final class FakeModelHost: ModelHost {
+    /// What it does with a unit.
+    package enum Behaviour: Equatable, Sendable {
+        case good
+        /// Takes so many milliseconds.
+        case slow(Int)
+        case nan
+        case wrongShape
+        case throwing
+        /// Ends the process by SIGKILL in the middle of this unit, counted from 1.
+        case dying(at: Int)
+        /// Never ends.
+        case hanging
+
+        /// Reads "good", "slow:50", "nan", "shape", "throw", "die:3" or "hang".
+        package init?(_ text: String) {
+            let parts = text.split(separator: ":")
+            let number = parts.count > 1 ? Int(parts[1]) : nil
+            switch (parts.first, number) {
+            case ("good", nil): self = .good
+            case ("slow", let milliseconds?): self = .slow(milliseconds)
+            case ("nan", nil): self = .nan
+            case ("shape", nil): self = .wrongShape
+            case ("throw", nil): self = .throwing
+            case ("die", let unit?): self = .dying(at: unit)
+            case ("hang", nil): self = .hanging
+            default: return nil
+            }
+        }
+    }
+
+    package static let digest = String(repeating: "ab", count: 32)
+    package static let vaeFactor = 8
+
+    package let identity: ModelIdentity
+    package let backend = "fake"
+    package let precision = "f32"
+    package let threads: Int
+    private let behaviour: Behaviour
+    private let units = Atomic<Int>(0)
+    private let rows = Atomic<Int>(0)
+
+    package init(_ behaviour: Behaviour = .good, digest: String = digest, threads: Int = 1) {
+        identity = ModelIdentity(digest: digest, path: "/models/fake")
+        self.behaviour = behaviour
+        self.threads = threads
+    }
+
+    /// Units begun so far.
+    package var unitCount: Int { units.load(ordering: .relaxed) }
+    /// Rows of all batches so far: UNet evaluations.
+    package var rowCount: Int { rows.load(ordering: .relaxed) }
+
+    package func predict(
+        _ latents: Tensor,
+        timestep: Float,
+        context: Tensor,
+        pooled: Tensor?,
+        timeIDs: [[Float]]?
+    ) throws -> Tensor {
+        let n = latents.shape[0]
+        rows.add(n, ordering: .relaxed)
+        let added = (0..<n).map { row in
+            mean(context, row, of: n) + (pooled.map { mean($0, row, of: n) } ?? 0)
+                + (timeIDs?[row].reduce(0, +) ?? 0) / 1024 + timestep / 1000
+        }
+        let length = latents.count / n
+        let values = latents.values.enumerated().map { i, x in x / 2 + added[i / length] }
+        return try misbehave(Tensor(values, shape: latents.shape))
+    }
+
+    package func decode(_ latent: Tensor) throws -> Tensor {
+        let (h, w, c) = (latent.shape[1], latent.shape[2], latent.shape[3])
+        let factor = Self.vaeFactor
+        let picture = Tensor(shape: [1, h * factor, w * factor, 3]) { out in
+            latent.withFloats { x in
+                for i in out.indices {
+                    let (pixel, channel) = (i / 3, i % 3)
+                    let (row, column) = (pixel / (w * factor), pixel % (w * factor))
+                    out[i] = x[((row / factor) * w + column / factor) * c + channel]
+                }
+            }
+        }
+        return try misbehave(picture)
+    }
+
+    private func mean(_ tensor: Tensor, _ row: Int, of n: Int) -> Float {
+        let length = tensor.count / n
+        let values = tensor.values[(row * length)..<((row + 1) * length)]
+        return values.reduce(0, +) / Float(length)
+    }
+
+    private func misbehave(_ good: Tensor) throws -> Tensor {
+        let unit = units.add(1, ordering: .relaxed).newValue
+        switch behaviour {
+        case .good:
+            return good
+        case .slow(let milliseconds):
+            Thread.sleep(forTimeInterval: Double(milliseconds) / 1000)
+            return good
+        case .nan:
+            return good.map { _ in .nan }
+        case .wrongShape:
+            return Tensor(zeros: good.shape.map { $0 + 1 })
+        case .throwing:
+            throw InputError("/models/fake/unet", "it is made to fail", fix: "Use another one")
+        case .dying(let last):
+            if unit == last { kill(getpid(), SIGKILL) }
+            return good
+        case .hanging:
+            while true { Thread.sleep(forTimeInterval: 3600) }
+        }
+    }
+}

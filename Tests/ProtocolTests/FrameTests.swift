@@ -1,0 +1,145 @@
+import Engine
+import Protocol
+import Testing
+
+/// A small generator with a seed: SplitMix64.
+struct Seeded: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(_ seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
+
+@Suite struct FrameTests {
+    private let limits: FrameLimits = {
+        var limits = FrameLimits()
+        limits.tensor = 4096
+        return limits
+    }()
+
+    /// An envelope by hand: field 4 is `answer`, 20 the tensor headers.
+    private func envelope(_ headers: [[UInt8]]) -> [UInt8] {
+        // 0xa2 0x01: field 20, length-delimited.
+        [0x22, 0x00] + headers.flatMap { [0xa2, 0x01, UInt8($0.count)] + $0 }
+    }
+
+    /// A header by hand: element type, then the packed shape.
+    private func header(type: UInt8 = 1, _ shape: [UInt8]) -> [UInt8] {
+        [0x08, type, 0x12, UInt8(shape.count)] + shape
+    }
+
+    @Test func badFramesAreNamed() {
+        let four: [UInt8] = [0, 0, 128, 63]
+        // Shape [2³², 2³²-ish]: each extent is 2³² − 1 as a varint of five bytes.
+        let huge = [UInt8](repeating: 0, count: 0) + [255, 255, 255, 255, 15]
+        let cases: [([[UInt8]], FrameError)] = [
+            ([], .frameCount(0)),
+            ([[UInt8]](repeating: [], count: 6), .frameCount(6)),
+            ([[UInt8](repeating: 0, count: 70_000)], .envelopeSize(70_000)),
+            ([[0xff, 0xff]], .notProtobuf),
+            ([[]], .noBody),
+            ([envelope([header([1])])], .tensorCount(1)),
+            ([envelope([]), four], .tensorCount(0)),
+            ([envelope([header(type: 0, [1])]), four], .elementType(0)),
+            ([envelope([header(type: 9, [1])]), four], .elementType(9)),
+            ([envelope([header([])]), four], .shape([])),
+            ([envelope([header([1, 1, 1, 1, 1])]), four], .shape([1, 1, 1, 1, 1])),
+            ([envelope([header([1, 0])]), []], .shape([1, 0])),
+            ([envelope([header([64, 17])]), four], .shape([64, 17])),
+            (
+                [envelope([header(huge + huge + huge)]), four],
+                .shape([.max, .max, .max])
+            ),
+            ([envelope([header([2])]), four], .tensorSize(bytes: 4, shape: [2])),
+        ]
+        for (frames, error) in cases {
+            #expect(throws: error) { try WorkerMessage(frames: frames, limits: limits) }
+        }
+    }
+
+    @Test func fieldsOutOfRangeAreNamed() {
+        var hello = WorkerMessage.Hello(
+            name: "",
+            model: ModelIdentity(digest: "a", path: ""),
+            threads: 1,
+            processor: "",
+            backend: "",
+            precision: "",
+            processID: 1
+        )
+        #expect(throws: FrameError.field("hello.name")) {
+            try WorkerMessage(frames: WorkerMessage.hello(hello).frames)
+        }
+        hello.name = "x"
+        hello.threads = 0
+        #expect(throws: FrameError.field("hello.threads")) {
+            try WorkerMessage(frames: WorkerMessage.hello(hello).frames)
+        }
+        hello.threads = 1
+        hello.model = ModelIdentity(digest: "", path: "")
+        #expect(throws: FrameError.field("model.digest")) {
+            try WorkerMessage(frames: WorkerMessage.hello(hello).frames)
+        }
+        for timestep in [Float.nan, .infinity] {
+            let task = CoordinatorMessage.Task(
+                unit: UnitID(1),
+                job: 1,
+                work: .predict(timestep: timestep, guidance: 1, timeIDs: nil),
+                latent: ramp([1, 1, 1, 1])
+            )
+            #expect(throws: FrameError.field("task.predict")) {
+                try CoordinatorMessage(frames: CoordinatorMessage.task(task).frames)
+            }
+        }
+    }
+
+    /// Every message, mutated thousands of times: read or refused, never more.
+    @Test func mutatedFramesNeverDoHarm() {
+        var random = Seeded(20_260_719)
+        let originals = workerMessages.map(\.frames) + coordinatorMessages.map(\.frames)
+        var (read, refused) = (0, 0)
+        for _ in 0..<20_000 {
+            var frames = originals[Int.random(in: originals.indices, using: &random)]
+            for _ in 0...Int.random(in: 0...3, using: &random) { mutate(&frames, &random) }
+            for attempt in [
+                { _ = try WorkerMessage(frames: frames, limits: limits) },
+                { _ = try CoordinatorMessage(frames: frames, limits: limits) },
+            ] {
+                do {
+                    try attempt()
+                    read += 1
+                } catch {
+                    #expect(error is FrameError)
+                    refused += 1
+                }
+            }
+        }
+        // Both happen often, or the mutations are no test.
+        #expect(read > 2000 && refused > 10_000, "\(read) read, \(refused) refused")
+    }
+
+    private func mutate(_ frames: inout [[UInt8]], _ random: inout Seeded) {
+        guard !frames.isEmpty else { return frames.append([1, 2, 3]) }
+        let i = Int.random(in: frames.indices, using: &random)
+        let place = Int.random(in: 0...frames[i].count, using: &random)
+        switch Int.random(in: 0..<8, using: &random) {
+        case 0: frames.remove(at: i)
+        case 1: frames.insert(frames[i], at: i)
+        case 2: frames[i].removeLast(frames[i].count - place)
+        case 3: frames[i].insert(UInt8.random(in: 0...255, using: &random), at: place)
+        case 4 where place < frames[i].count: frames[i].remove(at: place)
+        default:
+            guard place < frames[i].count else { break }
+            frames[i][place] = UInt8.random(in: 0...255, using: &random)
+        }
+    }
+}

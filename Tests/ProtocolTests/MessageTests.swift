@@ -1,0 +1,176 @@
+import Engine
+import Protocol
+import Testing
+
+/// A tensor of distinct values.
+func ramp(_ shape: [Int]) -> Tensor {
+    Tensor((0..<shape.reduce(1, *)).map { Float($0) * 0.25 - 3 }, shape: shape)
+}
+
+let digests = (
+    PromptTensors(context: ramp([1, 2, 3]), pooled: nil).digest,
+    PromptTensors(context: ramp([1, 2, 3]), pooled: ramp([1, 4])).digest
+)
+
+/// One of each message of a worker.
+let workerMessages: [WorkerMessage] = [
+    .hello(
+        .init(
+            name: "local-1",
+            model: ModelIdentity(digest: "abc123", path: "/models/vista"),
+            threads: 4,
+            processor: "A processor avx2 fma",
+            backend: "openblas",
+            precision: "f32",
+            processID: 4711
+        )
+    ),
+    .ask(2),
+    .wanted([digests.0, digests.1]),
+    .answer(.init(unit: UnitID(1 << 40), microseconds: 123_456, tensor: ramp([1, 3, 2, 4]))),
+    .failure(UnitID(9), reason: "no weights"),
+    .heartbeat,
+    .goodbye(.leaving),
+]
+
+/// One of each message of a coordinator, and of each form.
+let coordinatorMessages: [CoordinatorMessage] = [
+    .welcome(.init(heartbeat: .milliseconds(500), timeout: .seconds(10))),
+    .refusal(.init(model: ModelIdentity(digest: "ff", path: "/m"), reason: "other weights")),
+    .job(.init(id: 3, positive: digests.0, negative: digests.1)),
+    .job(.init(id: 4, positive: digests.0, negative: nil)),
+    .embedding(digests.0, PromptTensors(context: ramp([1, 2, 3]), pooled: nil)),
+    .embedding(digests.1, PromptTensors(context: ramp([1, 2, 3]), pooled: ramp([1, 4]))),
+    .task(
+        .init(
+            unit: UnitID(7),
+            job: 3,
+            work: .predict(
+                timestep: 801.5,
+                guidance: 7.5,
+                timeIDs: [1024, 1024, 0, 64, 1024, 512]
+            ),
+            latent: ramp([1, 4, 5, 4])
+        )
+    ),
+    .task(
+        .init(
+            unit: UnitID(8),
+            job: 3,
+            work: .predict(timestep: 1, guidance: 1, timeIDs: nil),
+            latent: ramp([1, 1, 1, 4])
+        )
+    ),
+    .task(.init(unit: UnitID(10), job: 3, work: .decode, latent: ramp([1, 2, 2, 4]))),
+    .abandon([UnitID(7), UnitID(8)]),
+    .heartbeat,
+    .goodbye(.unknown),
+]
+
+@Suite struct MessageTests {
+    @Test func everyWorkerMessageArrivesAsItWasSent() throws {
+        for message in workerMessages {
+            let again = try WorkerMessage(frames: message.frames)
+            #expect(describe(again) == describe(message))
+        }
+    }
+
+    @Test func everyCoordinatorMessageArrivesAsItWasSent() throws {
+        for message in coordinatorMessages {
+            let again = try CoordinatorMessage(frames: message.frames)
+            #expect(describe(again) == describe(message))
+        }
+    }
+
+    @Test func messagesOfTheOtherSideAreRefused() {
+        for message in workerMessages where !isShared(message) {
+            #expect(throws: FrameError.wrongDirection) {
+                try CoordinatorMessage(frames: message.frames)
+            }
+        }
+        for message in coordinatorMessages where !isShared(message) {
+            #expect(throws: FrameError.wrongDirection) {
+                try WorkerMessage(frames: message.frames)
+            }
+        }
+    }
+
+    /// From Python: hashlib.blake2b(b, digest_size=32) with, for each tensor, b of
+    /// struct.pack("<I", rank), struct.pack("<I", extent) for each axis and the floats.
+    @Test func embeddingDigestsAreBLAKE2b() {
+        #expect(
+            digests.0.description
+                == "2109b98070948c417bf07dbb150f6e67a5fc48550a2670d27cd48266bf84cee6"
+        )
+        #expect(
+            digests.1.description
+                == "f189e2f30f79acc6a3dbae98e6bd5935e5bff100ee57a35f778f0c1471797235"
+        )
+    }
+
+    /// The example of docs/protocol.md, byte for byte.
+    @Test func theDocumentedExampleIsTrue() throws {
+        let frames: [[UInt8]] = [
+            [0x22, 0x05, 0x08, 0x07, 0x10, 0xe8, 0x07]
+                + [0xa2, 0x01, 0x08, 0x08, 0x01, 0x12, 0x04, 0x01, 0x01, 0x02, 0x01],
+            [0x00, 0x00, 0x80, 0x3f, 0x00, 0x00, 0x00, 0xc0],
+        ]
+        let tensor = Tensor([1, -2], shape: [1, 1, 2, 1])
+        let answer = WorkerMessage.answer(
+            .init(unit: UnitID(7), microseconds: 1000, tensor: tensor)
+        )
+        #expect(answer.frames == frames)
+        #expect(describe(try WorkerMessage(frames: frames)) == describe(answer))
+    }
+
+    @Test(arguments: [
+        ("plain", "plain"), ("two\nlines\u{1b}[31m", "two·lines·[31m"), ("sep\u{2028}x", "sep·x"),
+        (String(repeating: "x", count: 300), String(repeating: "x", count: 200)),
+    ])
+    func foreignTextIsMadeHarmless(text: String, expected: String) {
+        #expect(printable(text) == expected)
+    }
+
+    @Test(arguments: [
+        ([Float](repeating: 1, count: 19), true), ([], true), ([.nan], false),
+        ([Float](repeating: 1, count: 16) + [.infinity], false),
+        ([1, 2, 3, -.infinity] + [Float](repeating: 1, count: 16), false),
+        ([Float](repeating: 3e38, count: 64), true),
+    ])
+    func nonFiniteValuesAreFound(values: [Float], finite: Bool) {
+        #expect(Tensor(values, shape: [values.count]).isFinite == finite)
+    }
+}
+
+/// Everything in a message, tensors by shape and values.
+func describe(_ message: WorkerMessage) -> String {
+    guard case .answer(let answer) = message else { return "\(message)" }
+    return "\(answer.unit) \(answer.microseconds) \(describe(answer.tensor))"
+}
+
+func describe(_ message: CoordinatorMessage) -> String {
+    switch message {
+    case .embedding(let digest, let value):
+        return "\(digest) \(describe(value.context)) \(value.pooled.map { describe($0) } ?? "")"
+    case .task(let task):
+        return "\(task.unit) \(task.job) \(task.work) \(describe(task.latent))"
+    default:
+        return "\(message)"
+    }
+}
+
+func describe(_ tensor: Tensor) -> String { "\(tensor.shape) \(tensor.values)" }
+
+func isShared(_ message: WorkerMessage) -> Bool {
+    switch message {
+    case .heartbeat, .goodbye: true
+    default: false
+    }
+}
+
+func isShared(_ message: CoordinatorMessage) -> Bool {
+    switch message {
+    case .heartbeat, .goodbye: true
+    default: false
+    }
+}

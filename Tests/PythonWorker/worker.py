@@ -1,0 +1,132 @@
+"""A worker for docs/protocol.md, to show that the page suffices. Nothing that users run needs it.
+
+    protoc --proto_path=Sources/Protocol --python_out=DIR messages.proto
+    PYTHONPATH=DIR python worker.py --connect ENDPOINT --digest DIGEST
+
+Needs pyzmq, protobuf and numpy. Its model is that of Tests/FakeModel: a sum of all that goes in.
+"""
+
+import argparse
+import hashlib
+import os
+import struct
+import time
+
+import messages_pb2 as wire
+import numpy as np
+import zmq
+
+
+def predict(latent, timestep, context, pooled, time_ids):
+    added = context.mean() + (0 if pooled is None else pooled.mean())
+    return latent / 2 + np.float32(added + sum(time_ids) / 1024 + timestep / 1000)
+
+
+def decode(latent):
+    return np.repeat(np.repeat(latent[..., :3], 8, axis=1), 8, axis=2)
+
+
+def header(array):
+    return wire.TensorHeader(element_type=wire.ELEMENT_TYPE_FLOAT32, shape=array.shape)
+
+
+def embedding_digest(arrays):
+    digest = hashlib.blake2b(digest_size=32)
+    for array in arrays:
+        digest.update(struct.pack(f"<{array.ndim + 1}I", array.ndim, *array.shape))
+        digest.update(array.astype("<f4").tobytes())
+    return digest.digest()
+
+
+class Worker:
+    def __init__(self, endpoint, digest, context):
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.connect(endpoint)
+        self.embeddings, self.job, self.tasks = {}, None, []
+        self.heartbeat = None
+        hello = wire.Hello(
+            protocol_version=1, name="python", threads=1, processor="any", backend="numpy",
+            precision="f32", process_id=os.getpid(),
+            model=wire.ModelIdentity(digest=digest, path="a formula"))
+        self.send(wire.Envelope(hello=hello))
+
+    def send(self, envelope, *arrays):
+        envelope.tensors.extend(header(a) for a in arrays)
+        frames = [envelope.SerializeToString(), *(a.astype("<f4").tobytes() for a in arrays)]
+        self.socket.send_multipart(frames)
+
+    def ask(self, units):
+        self.send(wire.Envelope(ask=wire.Ask(units=units)))
+
+    def receive(self, frames):
+        """Returns whether to go on."""
+        envelope = wire.Envelope.FromString(frames[0])
+        arrays = [
+            np.frombuffer(frame, "<f4").reshape(tensor.shape)
+            for tensor, frame in zip(envelope.tensors, frames[1:], strict=True)]
+        kind = envelope.WhichOneof("body")
+        if kind == "welcome":
+            self.heartbeat = envelope.welcome.heartbeat_milliseconds
+            self.ask(2)
+        elif kind == "job":
+            self.job = envelope.job
+            wanted = [d for d in (self.job.positive, self.job.negative)
+                      if d and d not in self.embeddings]
+            if wanted:
+                self.send(wire.Envelope(wanted=wire.Wanted(digests=wanted)))
+        elif kind == "embedding" and embedding_digest(arrays) == envelope.embedding.digest:
+            self.embeddings[envelope.embedding.digest] = arrays
+        elif kind == "task":
+            self.tasks.append((envelope.task, self.job, arrays[0]))
+        elif kind == "abandon":
+            kept = [t for t in self.tasks if t[0].unit not in envelope.abandon.units]
+            if len(kept) < len(self.tasks):
+                self.ask(len(self.tasks) - len(kept))
+            self.tasks = kept
+        elif kind in ("refusal", "goodbye"):
+            print(envelope)
+            return False
+        return True
+
+    def compute(self):
+        """Computes the first task, if its embeddings are here."""
+        task, job, latent = self.tasks[0]
+        began = time.monotonic()
+        if task.WhichOneof("work") == "decode":
+            result = decode(latent)
+        else:
+            wanted = [d for d in (job.positive, job.negative) if d]
+            if not all(d in self.embeddings for d in wanted):
+                return
+            view = task.predict
+            text, *negative = [
+                predict(latent, view.timestep, e[0], e[1] if len(e) > 1 else None, view.time_ids)
+                for e in (self.embeddings[d] for d in wanted)]
+            result = text
+            if negative:
+                result = negative[0] + np.float32(view.guidance) * (text - negative[0])
+        self.tasks.pop(0)
+        spent = int((time.monotonic() - began) * 1e6)
+        answer = wire.Answer(unit=task.unit, microseconds=spent)
+        self.send(wire.Envelope(answer=answer), result)
+        self.ask(1)
+
+    def run(self):
+        while True:
+            # One thread suffices where units are short: see "Heartbeats".
+            if self.socket.poll(0 if self.tasks else self.heartbeat or 1000):
+                if not self.receive(self.socket.recv_multipart()):
+                    return
+            elif self.heartbeat and not self.tasks:
+                self.send(wire.Envelope(heartbeat=wire.Heartbeat()))
+            if self.tasks:
+                self.compute()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--connect", required=True)
+    parser.add_argument("--digest", required=True)
+    options = parser.parse_args()
+    with zmq.Context() as context:
+        Worker(options.connect, options.digest, context).run()

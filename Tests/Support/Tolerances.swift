@@ -1,0 +1,47 @@
+import Engine
+import Testing
+
+/// The tolerances of all tests, in one place.
+package enum Tolerance {
+    /// Networks against the reference: largest absolute error over the expected deviation.
+    package static let parity: Float = 2e-4
+    /// A kernel against its naive version in double precision, likewise.
+    package static let kernel: Float = 1e-5
+    /// A normalisation, whose input is itself rounded relative to its mean, likewise.
+    package static let norm: Float = 2e-5
+    /// An elementary function at x: absolute error.
+    package static func elementary(_ x: Float) -> Double { 2e-7 * max(1, Double(abs(x))) }
+}
+
+/// Largest absolute difference over the standard deviation of what is expected; infinite where a
+/// value is not a number.
+package func relativeError(_ found: Tensor, _ expected: Tensor) -> Float {
+    guard found.shape == expected.shape else { return .infinity }
+    let deviation = max(expected.meanAndDeviation().deviation, .leastNormalMagnitude)
+    var worst: Float = 0
+    found.withFloats { a in
+        expected.withFloats { b in
+            for i in a.indices {
+                let error = abs(a[i] - b[i])
+                worst = error.isFinite ? max(worst, error) : .infinity
+            }
+        }
+    }
+    return worst / deviation
+}
+
+/// Expects that two tensors of one shape agree within `tolerance`.
+package func expectClose(
+    _ found: Tensor,
+    _ expected: Tensor,
+    within tolerance: Float,
+    _ name: String,
+    at location: SourceLocation = #_sourceLocation
+) {
+    let error = relativeError(found, expected)
+    #expect(
+        error <= tolerance,
+        "\(name): \(found.shape) for \(expected.shape), error \(error)",
+        sourceLocation: location
+    )
+}

@@ -1,0 +1,69 @@
+// A worker process with a fake model, for tests that kill processes. With --coordinate N it is a
+// coordinator with N such workers instead, which renders for ever.
+
+import Coordinator
+import Engine
+import FakeModel
+import Foundation
+import Logging
+import Protocol
+import Worker
+
+func option(_ name: String) -> String? {
+    let arguments = CommandLine.arguments
+    guard let place = arguments.firstIndex(of: "--\(name)"), place + 1 < arguments.count else {
+        return nil
+    }
+    return arguments[place + 1]
+}
+
+/// Prints its socket's path and the ids of its workers, then renders until it is killed.
+func coordinate(workers: Int) throws {
+    let quiet = Logger(label: "coordinator") { _ in SwiftLogNoOpLogHandler() }
+    let cluster = try LocalCluster(
+        workers: workers,
+        threads: 1,
+        model: ModelIdentity(digest: FakeModelHost.digest, path: "/models/here"),
+        logger: quiet
+    ) { endpoint, name, _ in
+        let behaviour = option("behaviour") ?? "good"
+        return [
+            "--connect", endpoint.address, "--name", name, "--local-child",
+            "--behaviour", behaviour,
+        ]
+    }
+    let words = [cluster.cluster.endpoint.path ?? ""] + cluster.processes.map(String.init)
+    print(words.joined(separator: " "))
+    fflush(nil)
+    let prompt = PromptTensors(context: Tensor([1], shape: [1, 1, 1]), pooled: nil)
+    try cluster.begin(JobDescription(positive: prompt, negative: nil, vaeFactor: 8))
+    let view = ViewRequest(
+        index: 0,
+        latent: Tensor(zeros: [1, 1, 1, 4]),
+        timestep: 1,
+        timeIDs: nil,
+        guidance: 1
+    )
+    while true { _ = try cluster.predict([view]) { _ in } }
+}
+
+do {
+    if let count = option("coordinate").flatMap({ Int($0) }) { try coordinate(workers: count) }
+    let endpoint = try Endpoint(option("connect") ?? "")
+    let isLocalChild = CommandLine.arguments.contains("--local-child")
+    if isLocalChild { Lifeline.watchStandardInput(endpoint: endpoint) }
+    let host = FakeModelHost(
+        FakeModelHost.Behaviour(option("behaviour") ?? "good") ?? .good,
+        digest: option("digest") ?? FakeModelHost.digest,
+        threads: option("threads").flatMap { Int($0) } ?? 1
+    )
+    var options = WorkerProcess.Options(
+        endpoint: endpoint,
+        name: option("name") ?? "worker-\(getpid())"
+    )
+    options.isLocalChild = isLocalChild
+    try WorkerProcess(host: host, options: options, logger: Logger(label: "worker")).run()
+} catch {
+    FileHandle.standardError.write(Data("tessera: \(error)\n".utf8))
+    exit(error is InputError ? 64 : 70)
+}

@@ -1,0 +1,173 @@
+import Coordinator
+import Engine
+import FakeModel
+import Foundation
+import Protocol
+import Testing
+
+/// The worker program of the tests, beside the program that runs them.
+private let testWorker: String = {
+    let program =
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+    return (program as NSString).deletingLastPathComponent + "/TestWorker"
+}()
+
+private func makeCluster(
+    _ behaviours: [String],
+    program: String = testWorker,
+    silence: Duration = .seconds(10)
+) throws -> LocalCluster {
+    var policy = DispatcherState.Policy()
+    policy.silence = silence
+    return try LocalCluster(
+        workers: behaviours.count,
+        threads: nil,
+        model: ModelIdentity(digest: FakeModelHost.digest, path: "/models/here"),
+        program: program,
+        policy: policy,
+        logger: quiet
+    ) { endpoint, name, threads in
+        let number = Int(name.split(separator: "-").last ?? "") ?? 1
+        return [
+            "--connect", endpoint.address, "--name", name, "--threads", "\(threads)",
+            "--local-child", "--behaviour", behaviours[number - 1],
+        ]
+    }
+}
+
+private func isRunning(_ process: Int32) -> Bool { kill(process, 0) == 0 }
+
+/// Where the private directory of a cluster is.
+private func folder(_ cluster: LocalCluster) throws -> String {
+    (try #require(cluster.cluster.endpoint.path) as NSString).deletingLastPathComponent
+}
+
+@Suite(.serialized) struct ProcessTests {
+    @Test func killedWorkersLoseTheirViewsAndNothingIsLeftBehind() throws {
+        let cluster = try makeCluster(["slow:5", "slow:5", "slow:5"])
+        defer { cluster.stop() }
+        let processes = cluster.processes
+        let folder = try folder(cluster)
+        #expect(eventually { cluster.statistics.count == 3 })
+        try cluster.begin(job())
+        let views = makeViews(60)
+        var done = 0
+        let answers = try cluster.predict(views) { _ in
+            done += 1
+            if done == 10 { kill(processes[0], SIGKILL) }
+            if done == 30 { kill(processes[2], SIGKILL) }
+        }
+        #expect(answers.map(\.values) == (try expected(views)))
+        #expect(cluster.statistics.filter(\.isActive).map(\.name) == ["local-2"])
+        cluster.stop()
+        #expect(!processes.contains(where: isRunning))
+        #expect(!FileManager.default.fileExists(atPath: folder))
+    }
+
+    @Test func aStoppedWorkerIsGivenUpAndKilledAtTheEnd() throws {
+        let cluster = try makeCluster(["slow:5", "slow:5"], silence: .seconds(2))
+        defer { cluster.stop() }
+        let processes = cluster.processes
+        #expect(eventually { cluster.statistics.count == 2 })
+        kill(processes[0], SIGSTOP)
+        try cluster.begin(job())
+        // Units in its queue move as soon as the other has nothing to do; the one that it has in
+        // hand waits for the silence.
+        let views = makeViews(10)
+        #expect(try cluster.predict(views) { _ in }.map(\.values) == expected(views))
+        #expect(cluster.statistics.filter(\.isActive).map(\.name) == ["local-2"])
+        cluster.stop()
+        #expect(!processes.contains(where: isRunning))
+    }
+
+    @Test func whenTheLastWorkerDiesTheCallFailsAtOnceAndSaysWhy() throws {
+        let cluster = try makeCluster(["die:2", "die:2"])
+        defer { cluster.stop() }
+        try cluster.begin(job())
+        let error = #expect(throws: ClusterUnavailable.self) {
+            try cluster.predict(makeViews(60)) { _ in }
+        }
+        #expect(error?.reason.contains("was killed by signal 9") == true, "\(error?.reason ?? "")")
+    }
+
+    @Test func lastWordsOfAWorkerThatCannotStartAreShown() throws {
+        let cluster = try LocalCluster(
+            workers: 2,
+            threads: 1,
+            model: ModelIdentity(digest: String(repeating: "0", count: 64), path: "/models/here"),
+            program: testWorker,
+            logger: quiet
+        ) { endpoint, name, _ in ["--connect", endpoint.address, "--name", name, "--local-child"] }
+        defer { cluster.stop() }
+        try cluster.begin(job())
+        let error = #expect(throws: ClusterUnavailable.self) {
+            try cluster.predict(makeViews(1)) { _ in }
+        }
+        let reason = error?.reason ?? ""
+        #expect(reason.contains("ended with status 64"), "\(reason)")
+        #expect(reason.contains("has the model /models/fake (abababababab)"), "\(reason)")
+    }
+
+    @Test func aProgramThatIsNotThereIsAnInputError() {
+        #expect(throws: InputError.self) { try makeCluster(["good"], program: "/no/such/program") }
+    }
+
+    @Test func cancelAndStopEndWorkersInTheMiddleOfAUnit() throws {
+        let cluster = try makeCluster(["hang", "hang"])
+        defer { cluster.stop() }
+        let processes = cluster.processes
+        #expect(eventually { cluster.statistics.count == 2 })
+        try cluster.begin(job())
+        let canceller = NamedThread("canceller") {
+            Thread.sleep(forTimeInterval: 0.2)
+            cluster.cancel()
+        }
+        #expect(throws: RenderCancelled.self) { try cluster.predict(makeViews(4)) { _ in } }
+        canceller.join()
+        let clock = ContinuousClock()
+        #expect(clock.measure { cluster.stop() } < .seconds(5))
+        #expect(!processes.contains(where: isRunning))
+    }
+
+    /// The lifeline: what the kernel closes when a coordinator is killed.
+    @Test func workersEndWhenStandardInputEnds() throws {
+        let directory = try PrivateDirectory()
+        defer { directory.remove() }
+        let folder = (try #require(directory.endpoint.path) as NSString).deletingLastPathComponent
+        let worker = Process()
+        worker.executableURL = URL(fileURLWithPath: testWorker)
+        worker.arguments = ["--connect", directory.endpoint.address, "--local-child"]
+        let lifeline = Pipe()
+        worker.standardInput = lifeline
+        worker.standardError = FileHandle.nullDevice
+        try worker.run()
+        #expect(!eventually({ !worker.isRunning }, within: 0.3))
+        try lifeline.fileHandleForWriting.close()
+        #expect(eventually { !worker.isRunning })
+        worker.waitUntilExit()
+        #expect(worker.terminationStatus == 0)
+        #expect(!FileManager.default.fileExists(atPath: folder))
+    }
+
+    /// Killed while idle, and in the middle of units that never end.
+    @Test(arguments: ["good", "hang"])
+    func whatAKilledCoordinatorStartedEndsToo(behaviour: String) throws {
+        let coordinator = Process()
+        coordinator.executableURL = URL(fileURLWithPath: testWorker)
+        coordinator.arguments = ["--coordinate", "2", "--behaviour", behaviour]
+        let output = Pipe()
+        coordinator.standardOutput = output
+        try coordinator.run()
+        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        let words = line.split(whereSeparator: \.isWhitespace).map(String.init)
+        let processes = words.dropFirst().compactMap { Int32($0) }
+        try #require(processes.count == 2)
+        let folder = (words[0] as NSString).deletingLastPathComponent
+        Thread.sleep(forTimeInterval: 0.5)
+        #expect(processes.allSatisfy(isRunning) && FileManager.default.fileExists(atPath: folder))
+        kill(coordinator.processIdentifier, SIGKILL)
+        coordinator.waitUntilExit()
+        #expect(eventually { !processes.contains(where: isRunning) })
+        #expect(eventually { !FileManager.default.fileExists(atPath: folder) })
+    }
+}

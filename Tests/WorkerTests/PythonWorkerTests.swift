@@ -1,0 +1,70 @@
+import Coordinator
+import Engine
+import FakeModel
+import Foundation
+import Protocol
+import Testing
+
+/// Python with pyzmq, protobuf and numpy, when the environment names one.
+private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
+
+/// `TESSERA_TEST_PYTHON=/path/to/python swift test --filter PythonWorkerTests`: a worker written
+/// from docs/protocol.md alone renders beside ours.
+@Suite(.enabled(if: python != nil)) struct PythonWorkerTests {
+    private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent()
+
+    private func start(_ program: String, _ arguments: [String], modules: String) throws -> Process
+    {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["PYTHONPATH=\(modules)", program] + arguments
+        try process.run()
+        return process
+    }
+
+    @Test func aWorkerInPythonAnswersAlike() throws {
+        let python = try #require(python)
+        let modules = FileManager.default.temporaryDirectory
+            .appending(path: "tessera-python-\(getpid())").path
+        try FileManager.default.createDirectory(
+            atPath: modules,
+            withIntermediateDirectories: true
+        )
+        defer { try? FileManager.default.removeItem(atPath: modules) }
+        let proto = root.appending(path: "Sources/Protocol").path
+        let compiler = try start(
+            "protoc",
+            ["--proto_path=\(proto)", "--python_out=\(modules)", "messages.proto"],
+            modules: modules
+        )
+        compiler.waitUntilExit()
+        try #require(compiler.terminationStatus == 0)
+
+        let local = try ThreadCluster()
+        defer { local.stop() }
+        let worker = try start(
+            python,
+            [
+                root.appending(path: "Tests/PythonWorker/worker.py").path,
+                "--connect", local.cluster.endpoint.address, "--digest", FakeModelHost.digest,
+            ],
+            modules: modules
+        )
+        defer { worker.waitUntilExit() }
+        for negative in [nil, Float(1)] {
+            let job = job(negative: negative)
+            try local.cluster.begin(job)
+            let views = makeViews(20)
+            let answers = try local.cluster.predict(views) { _ in }.map(\.values)
+            for (a, b) in zip(answers.joined(), try expected(views, job).joined()) {
+                #expect(abs(a - b) <= 1e-5 * max(1, abs(b)))
+            }
+        }
+        let latent = Tensor([1, 2, 3, 4], shape: [1, 1, 1, 4])
+        let picture = try local.cluster.decode([TileRequest(index: 0, latent: latent)]) { _ in }
+        #expect(picture[0].shape == [1, 8, 8, 3] && picture[0].values.prefix(3) == [1, 2, 3])
+        #expect(local.cluster.statistics.map(\.name) == ["python"])
+        local.cluster.stop()
+    }
+}

@@ -1,0 +1,132 @@
+import Coordinator
+import Engine
+import FakeModel
+import Foundation
+import Logging
+import Protocol
+import Synchronization
+import Worker
+
+/// How workers ended, by name.
+private final class Endings: Sendable {
+    let errors = Mutex<[String: String]>([:])
+}
+
+/// A cluster with fake workers in threads of this process.
+final class ThreadCluster {
+    let cluster: Cluster
+    private let directory: PrivateDirectory
+    private var workers: [WorkerProcess] = []
+    private var threads: [NamedThread] = []
+    private let endings = Endings()
+
+    init(_ change: (inout Cluster.Configuration) -> Void = { _ in }) throws {
+        directory = try PrivateDirectory()
+        var configuration = Cluster.Configuration(
+            endpoint: directory.endpoint,
+            model: ModelIdentity(digest: FakeModelHost.digest, path: "/models/here")
+        )
+        configuration.heartbeat = .milliseconds(50)
+        configuration.policy.silence = .seconds(5)
+        configuration.policy.grace = .seconds(10)
+        change(&configuration)
+        cluster = try Cluster(configuration, logger: quiet)
+    }
+
+    @discardableResult
+    func add(
+        _ behaviour: FakeModelHost.Behaviour = .good,
+        name: String? = nil,
+        digest: String = FakeModelHost.digest
+    ) throws -> FakeModelHost {
+        let host = FakeModelHost(behaviour, digest: digest)
+        let name = name ?? "thread-\(workers.count + 1)"
+        var options = WorkerProcess.Options(endpoint: cluster.endpoint, name: name)
+        options.ownsProcess = false
+        let worker = try WorkerProcess(host: host, options: options, logger: quiet)
+        workers.append(worker)
+        threads.append(
+            NamedThread("worker") { [endings] in
+                do {
+                    try worker.run()
+                } catch {
+                    endings.errors.withLock { $0[name] = "\(error)" }
+                }
+            }
+        )
+        return host
+    }
+
+    /// Ends everything.
+    func stop() {
+        for worker in workers { worker.stop() }
+        for thread in threads { thread.join() }
+        cluster.stop()
+        directory.remove()
+    }
+
+    /// How the worker ended, if by an error.
+    func ending(of name: String) -> String? { endings.errors.withLock { $0[name] } }
+}
+
+let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+/// A job whose prompts are simple numbers.
+func job(negative: Float? = 1) -> JobDescription {
+    func prompt(_ value: Float) -> PromptTensors {
+        PromptTensors(
+            context: Tensor([value, value], shape: [1, 1, 2]),
+            pooled: Tensor([value], shape: [1, 1])
+        )
+    }
+    return JobDescription(
+        positive: prompt(2),
+        negative: negative.map(prompt),
+        vaeFactor: FakeModelHost.vaeFactor
+    )
+}
+
+/// Views that all differ.
+func makeViews(_ count: Int, side: Int = 4) -> [ViewRequest] {
+    (0..<count).map { i in
+        ViewRequest(
+            index: i,
+            latent: Tensor(
+                (0..<(side * side * 4)).map { Float($0 + i * 1000) },
+                shape: [1, side, side, 4]
+            ),
+            timestep: 500,
+            timeIDs: [0, 0, Float(i), 0, 0, 0],
+            guidance: 2
+        )
+    }
+}
+
+/// What the fake model makes of them, computed here.
+func expected(_ views: [ViewRequest], _ job: JobDescription = job()) throws -> [[Float]] {
+    let runner = UnitRunner(host: FakeModelHost())
+    return try views.map { view in
+        let task = CoordinatorMessage.Task(
+            unit: UnitID(0),
+            job: 0,
+            work: .predict(
+                timestep: view.timestep,
+                guidance: view.guidance,
+                timeIDs: view.timeIDs
+            ),
+            latent: view.latent
+        )
+        let prompts = Assignment.Prompts(positive: job.positive, negative: job.negative)
+        return try runner.run(Assignment(task: task, prompts: prompts)).values
+    }
+}
+
+/// Waits until something holds.
+func eventually(_ holds: () -> Bool, within seconds: Double = 10) -> Bool {
+    let deadline = Date(timeIntervalSinceNow: seconds)
+    while Date() < deadline {
+        if holds() { return true }
+        Thread.sleep(forTimeInterval: 0.01)
+    }
+    return holds()
+}

@@ -1,0 +1,230 @@
+import Engine
+import Protocol
+import Testing
+import Worker
+
+private typealias State = WorkerSessionState
+
+private let text = PromptTensors(context: Tensor([1, 2], shape: [1, 1, 2]), pooled: nil)
+private let negative = PromptTensors(context: Tensor([3, 4], shape: [1, 1, 2]), pooled: nil)
+private let both = CoordinatorMessage.Job(id: 1, positive: text.digest, negative: negative.digest)
+
+private func task(_ unit: UInt64, job: UInt64 = 1, decode: Bool = false) -> State.Event {
+    let work: CoordinatorMessage.Work =
+        decode ? .decode : .predict(timestep: 1, guidance: 2, timeIDs: nil)
+    return .received(
+        .task(.init(unit: UnitID(unit), job: job, work: work, latent: Tensor(zeros: [1, 1, 1, 4])))
+    )
+}
+
+private func finished(_ unit: UInt64) -> State.Event {
+    .finished(UnitID(unit), microseconds: 5, .success(Tensor(zeros: [1])))
+}
+
+private func options(localChild: Bool = false) -> State.Options {
+    var options = State.Options(
+        hello: .init(
+            name: "w",
+            model: ModelIdentity(digest: "d", path: "p"),
+            threads: 1,
+            processor: "",
+            backend: "",
+            precision: "",
+            processID: 1
+        )
+    )
+    options.isLocalChild = localChild
+    return options
+}
+
+/// A session, its actions in short words.
+private struct Script {
+    var state: State
+    var time: Duration = .zero
+
+    init(_ options: State.Options = options()) {
+        state = State(options: options)
+    }
+
+    /// One that has been welcomed.
+    static func serving(_ options: State.Options = options()) -> Script {
+        var script = Script(options)
+        _ = script.on(.connected)
+        _ = script.on(
+            .received(.welcome(.init(heartbeat: .seconds(1), timeout: .seconds(5))))
+        )
+        return script
+    }
+
+    mutating func on(_ event: State.Event, after pause: Duration = .zero) -> [String] {
+        time += pause
+        return state.handle(event, at: time).map { action in
+            switch action {
+            case .send(.hello): "hello"
+            case .send(.ask(let units)): "ask \(units)"
+            case .send(.wanted(let digests)): "wanted \(digests.count)"
+            case .send(.answer(let answer)): "answer \(answer.unit)"
+            case .send(.failure(let unit, _)): "failure \(unit)"
+            case .send(.heartbeat): "heartbeat"
+            case .send(.goodbye): "goodbye"
+            case .compute(let assignment): "compute \(assignment.task.unit)"
+            case .reconnect(let pause, _): "reconnect \(pause.milliseconds)"
+            case .end(let ending):
+                switch ending {
+                case .stopped: "end stopped"
+                case .dismissed: "end dismissed"
+                case .refused: "end refused"
+                }
+            }
+        }
+    }
+}
+
+@Suite struct WorkerSessionTests {
+    @Test func aWelcomedWorkerAsksForWork() {
+        var script = Script()
+        #expect(script.on(.connected) == ["hello"])
+        #expect(
+            script.on(.received(.welcome(.init(heartbeat: .seconds(1), timeout: .seconds(5)))))
+                == ["ask 2"]
+        )
+    }
+
+    @Test func promptsAreAskedForOnceAndViewsWaitForThem() {
+        var script = Script.serving()
+        #expect(script.on(.received(.job(both))) == ["wanted 2"])
+        #expect(script.on(task(1)) == [])
+        #expect(script.on(.received(.embedding(text.digest, text))) == [])
+        #expect(script.on(.received(.embedding(negative.digest, negative))) == ["compute u1"])
+        #expect(script.on(task(2)) == [])
+        #expect(script.on(finished(1)) == ["answer u1", "ask 1", "compute u2"])
+        // The same prompts in another job are here already.
+        #expect(
+            script.on(
+                .received(.job(.init(id: 2, positive: negative.digest, negative: text.digest)))
+            )
+                == []
+        )
+        #expect(script.on(task(3, job: 2)) == [])
+        #expect(script.on(finished(2)) == ["answer u2", "ask 1", "compute u3"])
+    }
+
+    @Test func tilesNeedNoPrompts() {
+        var script = Script.serving()
+        _ = script.on(.received(.job(both)))
+        #expect(script.on(task(1, decode: true)) == ["compute u1"])
+    }
+
+    @Test func anEmbeddingThatIsNotWhatItSaysIsNotTaken() {
+        var script = Script.serving()
+        _ = script.on(.received(.job(.init(id: 1, positive: text.digest, negative: nil))))
+        _ = script.on(task(1))
+        #expect(script.on(.received(.embedding(text.digest, negative))) == [])
+        #expect(script.on(.received(.embedding(text.digest, text))) == ["compute u1"])
+    }
+
+    @Test func aTaskOfAnUnknownJobIsAFailure() {
+        var script = Script.serving()
+        #expect(script.on(task(1)) == ["failure u1", "ask 1"])
+    }
+
+    @Test func failuresAreToldAndAskedForAnew() {
+        var script = Script.serving()
+        _ = script.on(.received(.job(both)))
+        _ = script.on(task(1, decode: true))
+        let failed = State.Event.finished(
+            UnitID(1),
+            microseconds: 1,
+            .failure(ComputeError(reason: "no weights"))
+        )
+        #expect(script.on(failed) == ["failure u1", "ask 1"])
+    }
+
+    @Test func abandonedUnitsAreDroppedFromTheQueueOnly() {
+        var script = Script.serving()
+        _ = script.on(.received(.job(both)))
+        _ = script.on(task(1, decode: true))
+        _ = script.on(task(2, decode: true))
+        #expect(script.on(.received(.abandon([UnitID(1), UnitID(2)]))) == ["ask 1"])
+        #expect(script.on(finished(1)) == ["answer u1", "ask 1"])
+    }
+
+    @Test func heartbeatsFlowWhenNothingElseDoes() {
+        var script = Script.serving()
+        #expect(script.on(.tick, after: .milliseconds(500)) == [])
+        #expect(script.on(.tick, after: .milliseconds(500)) == ["heartbeat"])
+        #expect(script.on(.tick, after: .milliseconds(500)) == [])
+    }
+
+    @Test func aSilentCoordinatorIsCalledAgainAndOldResultsAreDropped() {
+        var script = Script.serving()
+        _ = script.on(.received(.job(both)))
+        _ = script.on(task(1, decode: true))
+        #expect(script.on(.tick, after: .seconds(6)) == ["reconnect 100"])
+        #expect(script.on(.connected) == ["hello"])
+        _ = script.on(.received(.welcome(.init(heartbeat: .seconds(1), timeout: .seconds(5)))))
+        _ = script.on(.received(.job(both)))
+        // Another unit of the same number waits until the hands are free.
+        #expect(script.on(task(1, decode: true)) == [])
+        #expect(script.on(finished(1)) == ["compute u1"])
+        #expect(script.on(finished(1)) == ["answer u1", "ask 1"])
+    }
+
+    @Test func pausesGrowUntilAWelcome() {
+        var script = Script()
+        var pauses: [String] = []
+        for _ in 0..<8 {
+            _ = script.on(.connected)
+            pauses += script.on(.tick, after: .seconds(6))
+        }
+        #expect(
+            pauses
+                == [100, 200, 400, 800, 1600, 3200, 5000, 5000].map { "reconnect \($0)" }
+        )
+        _ = script.on(.connected)
+        _ = script.on(.received(.welcome(.init(heartbeat: .seconds(1), timeout: .seconds(5)))))
+        #expect(script.on(.received(.goodbye(.unknown))) == ["reconnect 100"])
+    }
+
+    @Test func aLocalChildEndsWithItsCoordinatorAndOthersWaitForIt() {
+        var child = Script.serving(options(localChild: true))
+        #expect(child.on(.received(.goodbye(.leaving))) == ["end dismissed"])
+        var other = Script.serving()
+        #expect(other.on(.received(.goodbye(.leaving))) == ["reconnect 100"])
+    }
+
+    @Test func stoppingSaysGoodbye() {
+        var script = Script.serving()
+        #expect(script.on(.stop) == ["goodbye", "end stopped"])
+        #expect(script.on(.tick, after: .seconds(60)) == [])
+        var calling = Script()
+        _ = calling.on(.connected)
+        #expect(calling.on(.stop) == ["end stopped"])
+    }
+
+    @Test func aRefusalEndsTheWorker() {
+        var script = Script()
+        _ = script.on(.connected)
+        let refusal = CoordinatorMessage.Refusal(
+            model: ModelIdentity(digest: "e", path: "q"),
+            reason: "other model"
+        )
+        #expect(script.on(.received(.refusal(refusal))) == ["end refused"])
+    }
+}
+
+@Suite struct EmbeddingCacheTests {
+    private func embedding(_ value: Float) -> PromptTensors {
+        PromptTensors(context: Tensor([value], shape: [1, 1, 1]), pooled: nil)
+    }
+
+    @Test func theLeastRecentlyUsedMakesRoom() {
+        var cache = EmbeddingCache(capacity: 2)
+        let all = (0..<3).map { embedding(Float($0)) }
+        cache.insert(all[0], as: all[0].digest)
+        cache.insert(all[1], as: all[1].digest)
+        #expect(cache.find(all[0].digest)?.context.values == [0])
+        cache.insert(all[2], as: all[2].digest)
+        #expect(all.map { cache.contains($0.digest) } == [true, false, true])
+    }
+}
