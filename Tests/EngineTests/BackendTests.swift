@@ -283,4 +283,15 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
             }
         }
     }
+
+    /// Helpers must not keep their pool alive, or every closed model would leave threads behind.
+    @Test func threadsEndWithTheirPool() {
+        weak var pool: ThreadPool?
+        do {
+            let own = ThreadPool(threads: 3)
+            own.run(8) { _, _ in }
+            pool = own
+        }
+        #expect(pool == nil)
+    }
 }

@@ -6,12 +6,37 @@ import Synchronization
 ///
 /// The caller is one of them: a pool of one starts none. Any thread may take any block, so a block
 /// must not depend on who computes it; then results are the same bits for every number of threads.
+package final class ThreadPool {
+    /// Threads that compute, the caller among them. `lane` in `run` is below this.
+    package let lanes: Int
+    private let crew: Crew
+
+    /// Starts `threads` − 1 threads, which end with the pool.
+    package init(threads count: Int) {
+        precondition(count > 0, "\(count) threads")
+        lanes = count
+        crew = Crew(helpers: count - 1)
+    }
+
+    deinit { crew.stop() }
+
+    /// Calls `body` once for each block in `0 ..< count` and returns when all are done.
+    package func run(_ count: Int, _ body: (_ block: Int, _ lane: Int) -> Void) {
+        guard lanes > 1 && count > 1 else {
+            for block in 0..<count { body(block, 0) }
+            return
+        }
+        withoutActuallyEscaping(body) { crew.run(Crew.Round(count: count, body: $0)) }
+    }
+}
+
+/// What the threads of a pool share; they keep it alive, not the pool.
 ///
 /// `@unchecked Sendable`: `state` is read and written only under `condition`; a round's body is called
 /// only between the start of `run` and its return, which waits for every helper.
-package final class ThreadPool: @unchecked Sendable {
-    /// One round of blocks. The body is kept alive by the caller of `run`, which outlives the round.
-    private struct Round {
+private final class Crew: @unchecked Sendable {
+    /// One round of blocks. The caller of `run` outlives it.
+    struct Round {
         let count: Int
         let body: (_ block: Int, _ lane: Int) -> Void
     }
@@ -23,58 +48,47 @@ package final class ThreadPool: @unchecked Sendable {
         var stopping = false
     }
 
-    /// Threads that compute, the caller among them. `lane` in `run` is below this.
-    package let lanes: Int
+    private let helpers: Int
     private let condition = NSCondition()
     private var state = State()
     private let next = Atomic<Int>(0)
-    private var threads: [Thread] = []
 
-    /// Starts `threads` − 1 threads, which end with the pool.
-    package init(threads count: Int) {
-        precondition(count > 0, "\(count) threads")
-        lanes = count
-        for lane in 1..<count {
-            let thread = Thread { [unowned self] in
-                tessera_name_thread("tessera-math-\(lane)")
-                self.help(lane: lane)
+    init(helpers: Int) {
+        self.helpers = helpers
+        state.busy = helpers
+        for lane in 0..<helpers {
+            let thread = Thread {
+                tessera_name_thread("tessera-math-\(lane + 1)")
+                self.help(lane: lane + 1)
             }
             thread.stackSize = 4 << 20
-            threads.append(thread)
+            thread.start()
         }
-        condition.withLock { state.busy = threads.count }
-        for thread in threads { thread.start() }
         waitForHelpers()
     }
 
-    deinit {
+    /// Ends the threads and waits until they have left their last instructions.
+    func stop() {
         condition.withLock {
             state.stopping = true
-            state.busy = threads.count
+            state.busy = helpers
             condition.broadcast()
         }
         waitForHelpers()
     }
 
-    /// Calls `body` once for each block in `0 ..< count` and returns when all are done.
-    package func run(_ count: Int, _ body: (_ block: Int, _ lane: Int) -> Void) {
-        guard lanes > 1 && count > 1 else {
-            for block in 0..<count { body(block, 0) }
-            return
+    /// Takes part in a round and returns when its last block is done.
+    func run(_ round: Round) {
+        next.store(0, ordering: .relaxed)
+        condition.withLock {
+            state.round = round
+            state.number += 1
+            state.busy = helpers
+            condition.broadcast()
         }
-        withoutActuallyEscaping(body) { body in
-            let round = Round(count: count, body: body)
-            next.store(0, ordering: .relaxed)
-            condition.withLock {
-                state.round = round
-                state.number += 1
-                state.busy = threads.count
-                condition.broadcast()
-            }
-            take(round, lane: 0)
-            waitForHelpers()
-            condition.withLock { state.round = nil }
-        }
+        take(round, lane: 0)
+        waitForHelpers()
+        condition.withLock { state.round = nil }
     }
 
     /// Takes blocks until none is left.
@@ -92,13 +106,18 @@ package final class ThreadPool: @unchecked Sendable {
         }
     }
 
+    /// Says that a helper has nothing to do; `condition` is held.
+    private func report() {
+        state.busy -= 1
+        if state.busy == 0 { condition.broadcast() }
+    }
+
     /// A helper's life: report, sleep until the next round, take blocks, report again.
     private func help(lane: Int) {
         var seen = 0
         while true {
             let round: Round? = condition.withLock {
-                state.busy -= 1
-                if state.busy == 0 { condition.broadcast() }
+                report()
                 while state.number == seen && !state.stopping { condition.wait() }
                 seen = state.number
                 return state.stopping ? nil : state.round
@@ -106,9 +125,6 @@ package final class ThreadPool: @unchecked Sendable {
             guard let round else { break }
             take(round, lane: lane)
         }
-        condition.withLock {
-            state.busy -= 1
-            if state.busy == 0 { condition.broadcast() }
-        }
+        condition.withLock { report() }
     }
 }

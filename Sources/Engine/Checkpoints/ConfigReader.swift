@@ -1,99 +1,79 @@
-/// One configuration: a JSON object, read key by key with the types and defaults that the reader
-/// states. What was never read is a fault: an option that we do not know could change the result.
+/// Reads one configuration object and remembers what was asked for, so that an option nobody knows
+/// is an error instead of a silently different picture.
 package struct ConfigReader {
-    private let members: [String: JSON]
-    private let place: String
-    private var known: Set<String> = []
+    /// The file, for errors.
+    package let place: String
+    private let fields: [String: JSON]
+    private var seen: Set<String> = []
 
-    /// Reads a file that holds one object.
+    /// - Throws: `InputError` when the file cannot be read or is not a JSON object
     package init(file: String) throws(InputError) {
-        try self.init(object: JSON.read(file: file), place: file)
+        try self.init(JSON(try InputFile.bytes(file), place: file), place: file)
     }
 
-    /// Reads an object that came from `place`.
-    package init(object: JSON, place: String) throws(InputError) {
-        guard case .object(let members) = object else {
-            throw InputError(
-                place,
-                "is \(object.kind), not an object",
-                fix: "Use the original file"
-            )
+    /// - Throws: `InputError` when `json` is not an object
+    package init(_ json: JSON, place: String) throws(InputError) {
+        guard let fields = json.object else {
+            throw InputError(place, "it is not a JSON object", fix: "Use the model's own file")
         }
-        self.members = members
+        self.fields = fields
         self.place = place
     }
 
-    /// An error about one key.
+    /// An error about one field.
     package func fault(_ key: String, _ problem: String, fix: String) -> InputError {
-        InputError("\(place), '\(key)'", problem, fix: fix)
+        InputError("\(place): \(key)", problem, fix: fix)
     }
 
-    /// The value of a key; nil where it is missing or null.
-    private mutating func value(_ key: String) -> JSON? {
-        known.insert(key)
-        guard let value = members[key], value != .null else { return nil }
+    /// The field, or nil where it is missing or null.
+    package mutating func value(_ key: String) -> JSON? {
+        seen.insert(key)
+        guard let value = fields[key], value != .null else { return nil }
         return value
     }
 
-    private func wrong(_ key: String, _ value: JSON, _ wanted: String) -> InputError {
-        fault(key, "is \(value), not \(wanted)", fix: "Compare the file with the model's original")
-    }
-
-    private func integer(_ key: String, _ value: JSON) throws(InputError) -> Int {
-        guard case .number(let number) = value, number == number.rounded(),
-            abs(number) <= 0x20_0000_0000_0000
-        else { throw wrong(key, value, "a whole number") }
-        return Int(number)
-    }
-
-    /// A whole number, nil where it is missing or null.
-    package mutating func optionalInt(_ key: String) throws(InputError) -> Int? {
+    private mutating func read<T>(
+        _ key: String,
+        _ kind: String,
+        _ convert: (JSON) -> T?
+    ) throws(InputError) -> T? {
         guard let value = value(key) else { return nil }
-        return try integer(key, value)
+        guard let converted = convert(value) else {
+            throw fault(key, "it is not \(kind)", fix: "Compare with the model's original file")
+        }
+        return converted
     }
 
-    /// A whole number.
+    package mutating func optionalInt(_ key: String) throws(InputError) -> Int? {
+        try read(key, "a whole number") { json in
+            json.integer.flatMap { abs($0) <= 1 << 40 ? $0 : nil }
+        }
+    }
+
+    package mutating func optionalString(_ key: String) throws(InputError) -> String? {
+        try read(key, "text", \.string)
+    }
+
     package mutating func int(_ key: String, default fallback: Int) throws(InputError) -> Int {
         try optionalInt(key) ?? fallback
     }
 
-    /// Whole numbers; one alone counts as a list of one.
-    package mutating func ints(
+    package mutating func double(
         _ key: String,
-        default fallback: [Int]
-    ) throws(InputError) -> [Int] {
-        guard let value = value(key) else { return fallback }
-        guard case .array(let items) = value else { return [try integer(key, value)] }
-        var result: [Int] = []
-        for item in items { result.append(try integer(key, item)) }
-        return result
+        default fallback: Double
+    ) throws(InputError) -> Double {
+        try read(key, "a number", \.number) ?? fallback
     }
 
-    /// A finite number.
     package mutating func float(_ key: String, default fallback: Float) throws(InputError) -> Float
     {
-        guard let value = value(key) else { return fallback }
-        guard case .number(let number) = value, number.isFinite else {
-            throw wrong(key, value, "a number")
-        }
-        return Float(number)
+        try read(key, "a number") { $0.number.map { Float($0) } } ?? fallback
     }
 
-    /// True or false.
     package mutating func bool(_ key: String, default fallback: Bool) throws(InputError) -> Bool {
-        guard let value = value(key) else { return fallback }
-        guard case .bool(let result) = value else { throw wrong(key, value, "true or false") }
-        return result
+        try read(key, "true or false", \.bool) ?? fallback
     }
 
-    /// A text, nil where it is missing or null.
-    package mutating func optionalString(_ key: String) throws(InputError) -> String? {
-        guard let value = value(key) else { return nil }
-        guard case .string(let result) = value else { throw wrong(key, value, "a text") }
-        return result
-    }
-
-    /// A text.
     package mutating func string(
         _ key: String,
         default fallback: String
@@ -101,46 +81,52 @@ package struct ConfigReader {
         try optionalString(key) ?? fallback
     }
 
-    /// Texts.
+    /// One whole number, or a list of them.
+    package mutating func ints(_ key: String, default fallback: [Int]) throws(InputError) -> [Int] {
+        try read(key, "a whole number or a list of them") { json in
+            let items = json.array ?? [json]
+            let integers = items.compactMap(\.integer).filter { abs($0) <= 1 << 40 }
+            return integers.count == items.count ? integers : nil
+        } ?? fallback
+    }
+
+    /// A list of texts.
     package mutating func strings(
         _ key: String,
         default fallback: [String]
     ) throws(InputError) -> [String] {
-        guard let value = value(key) else { return fallback }
-        guard case .array(let items) = value else { throw wrong(key, value, "a list of texts") }
-        var result: [String] = []
-        for item in items {
-            guard case .string(let text) = item else { throw wrong(key, item, "a text") }
-            result.append(text)
-        }
-        return result
+        try read(key, "a list of texts") { json in
+            let items = json.array ?? []
+            let strings = items.compactMap(\.string)
+            return strings.count == items.count && json.array != nil ? strings : nil
+        } ?? fallback
     }
 
-    /// An option that we know but compute for these values only; a missing one is fine.
+    /// Accepts a field with one of `allowed` values; a missing field is accepted too.
     package mutating func expect(_ key: String, _ allowed: [JSON]) throws(InputError) {
-        known.insert(key)
-        guard let value = members[key], !allowed.contains(value) else { return }
-        let list = allowed.map(\.description).joined(separator: ", ")
+        guard let value = value(key), !allowed.contains(value) else { return }
         throw fault(
             key,
-            "is \(value), which is not supported",
-            fix: "Supported: \(list)"
+            "this value of it is not supported",
+            fix: "Use a model without this option"
         )
     }
 
-    /// An option that we know and that changes nothing here.
-    package mutating func ignore(_ keys: String...) { known.formUnion(keys) }
+    /// Accepts fields whose values change nothing here.
+    package mutating func ignore(_ keys: String...) { seen.formUnion(keys) }
 
-    /// Refuses keys that were never read; null ones and those that begin with `_` are notes.
+    /// Accepts fields whose values change nothing here.
+    package mutating func ignore(_ keys: [String]) { seen.formUnion(keys) }
+
+    /// Refuses fields that nobody asked for. Null fields and names that begin with an underscore,
+    /// which Diffusers uses for notes about the file, are no options.
+    ///
+    /// - Throws: `InputError` naming the first one in the alphabet
     package func finish() throws(InputError) {
-        let rest = members.filter {
-            $0.value != .null && !$0.key.hasPrefix("_") && !known.contains($0.key)
-        }
-        guard let key = rest.keys.min() else { return }
-        throw fault(
-            key,
-            "is an option that Tessera does not know",
-            fix: "Remove it if it does not matter, or use a model without it"
-        )
+        let unknown = fields.filter { key, value in
+            !seen.contains(key) && value != .null && !key.hasPrefix("_")
+        }.keys.min()
+        guard let unknown else { return }
+        throw fault(unknown, "this option is unknown", fix: "Tessera does not support it yet")
     }
 }

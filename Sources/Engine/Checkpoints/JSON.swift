@@ -1,8 +1,4 @@
-import Foundation
-
-/// A JSON document.
-///
-/// Numbers are doubles, so integers are exact up to 2^53.
+/// A JSON value, read strictly.
 package indirect enum JSON: Equatable, Sendable {
     case null
     case bool(Bool)
@@ -11,67 +7,228 @@ package indirect enum JSON: Equatable, Sendable {
     case array([JSON])
     case object([String: JSON])
 
-    /// How deep arrays and objects may lie in one another.
-    static let mostLevels = 64
-
-    /// Parses a whole document, strictly: what RFC 8259 allows and nothing else, but for `NaN`,
-    /// `Infinity` and `-Infinity`, which Python writes.
+    /// Reads one JSON text, with two liberties that files from Python need: `Infinity`, `-Infinity`
+    /// and `NaN`. Duplicate keys, text after the value and nesting beyond 64 levels are refused.
     ///
-    /// Throws `InputError` at `place` for anything else, and for a key that an object has twice.
-    package static func parse(
-        _ bytes: some Collection<UInt8>,
-        place: String
-    ) throws(InputError) -> JSON {
+    /// - Parameters:
+    ///   - bytes: UTF-8 text
+    ///   - place: names the text in errors
+    /// - Throws: `InputError` with the offset of the first fault
+    package init(_ bytes: some Collection<UInt8>, place: String) throws(InputError) {
         var parser = JSONParser(bytes: Array(bytes), place: place)
-        return try parser.document()
+        self = try parser.document()
     }
 
-    /// Reads and parses a file of at most `limit` bytes.
-    package static func read(file: String, limit: Int = 64 << 20) throws(InputError) -> JSON {
-        guard let handle = FileHandle(forReadingAtPath: file) else {
-            throw InputError(
-                file,
-                "cannot be read",
-                fix: "Check that the model folder is complete and readable"
-            )
-        }
-        defer { try? handle.close() }
-        guard let data = try? handle.read(upToCount: limit + 1) ?? Data() else {
-            throw InputError(file, "cannot be read", fix: "Check that it is a file")
-        }
-        guard data.count <= limit else {
-            throw InputError(
-                file,
-                "is larger than \(limit >> 20) MiB",
-                fix: "Use the model's original file"
-            )
-        }
-        return try parse(data, place: file)
-    }
+    package var string: String? { if case .string(let value) = self { value } else { nil } }
+    package var object: [String: JSON]? { if case .object(let value) = self { value } else { nil } }
+    package var array: [JSON]? { if case .array(let value) = self { value } else { nil } }
+    package var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+    package var number: Double? { if case .number(let value) = self { value } else { nil } }
 
-    /// What kind of value it is, for messages.
-    var kind: String {
-        switch self {
-        case .null: "null"
-        case .bool: "true or false"
-        case .number: "a number"
-        case .string: "a text"
-        case .array: "a list"
-        case .object: "an object"
-        }
+    /// A whole number that a Double holds exactly.
+    package var integer: Int? {
+        guard case .number(let value) = self, value == value.rounded(),
+            abs(value) <= 9_007_199_254_740_992
+        else { return nil }
+        return Int(value)
     }
 }
 
-extension JSON: CustomStringConvertible {
-    /// The value as a person would write it; long ones by their kind.
-    package var description: String {
-        switch self {
-        case .null: "null"
-        case .bool(let value): "\(value)"
-        case .number(let value):
-            value == value.rounded() && abs(value) < 1e15 ? "\(Int(value))" : "\(value)"
-        case .string(let value): "\"\(value.prefix(60))\""
-        case .array, .object: kind
+/// Recursive descent over RFC 8259.
+private struct JSONParser {
+    let bytes: [UInt8]
+    let place: String
+    var at = 0
+    var depth = 0
+
+    static let deepest = 64
+
+    init(bytes: [UInt8], place: String) {
+        self.bytes = bytes
+        self.place = place
+    }
+
+    mutating func document() throws(InputError) -> JSON {
+        let value = try value()
+        skipSpace()
+        guard at == bytes.count else { throw fault("there is text after the value") }
+        return value
+    }
+
+    func fault(_ problem: String) -> InputError {
+        InputError("\(place), byte \(at)", problem, fix: "It must be valid JSON")
+    }
+
+    mutating func skipSpace() {
+        while at < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[at]) { at += 1 }
+    }
+
+    mutating func take(_ byte: UInt8) -> Bool {
+        guard at < bytes.count, bytes[at] == byte else { return false }
+        at += 1
+        return true
+    }
+
+    mutating func word(_ text: StaticString) -> Bool {
+        let count = text.utf8CodeUnitCount
+        guard bytes.count - at >= count else { return false }
+        for i in 0..<count where bytes[at + i] != text.utf8Start[i] { return false }
+        at += count
+        return true
+    }
+
+    mutating func value() throws(InputError) -> JSON {
+        skipSpace()
+        guard at < bytes.count else { throw fault("it ends where a value is due") }
+        switch bytes[at] {
+        case UInt8(ascii: "{"):
+            return try nested { parser throws(InputError) in try parser.object() }
+        case UInt8(ascii: "["):
+            return try nested { parser throws(InputError) in try parser.array() }
+        case UInt8(ascii: "\""): return .string(try string())
+        default: break
+        }
+        if word("true") { return .bool(true) }
+        if word("false") { return .bool(false) }
+        if word("null") { return .null }
+        if word("NaN") { return .number(.nan) }
+        if word("Infinity") { return .number(.infinity) }
+        if word("-Infinity") { return .number(-.infinity) }
+        return .number(try number())
+    }
+
+    mutating func nested(
+        _ body: (inout JSONParser) throws(InputError) -> JSON
+    ) throws(InputError) -> JSON {
+        depth += 1
+        guard depth <= Self.deepest else {
+            throw fault("values are nested more than \(Self.deepest) deep")
+        }
+        at += 1
+        let value = try body(&self)
+        depth -= 1
+        return value
+    }
+
+    mutating func object() throws(InputError) -> JSON {
+        var members: [String: JSON] = [:]
+        skipSpace()
+        if take(UInt8(ascii: "}")) { return .object(members) }
+        while true {
+            skipSpace()
+            guard at < bytes.count, bytes[at] == UInt8(ascii: "\"") else {
+                throw fault("a key is due")
+            }
+            let key = try string()
+            skipSpace()
+            guard take(UInt8(ascii: ":")) else { throw fault("a colon is due") }
+            let value = try value()
+            guard members.updateValue(value, forKey: key) == nil else {
+                throw fault("the key '\(key.prefix(80))' comes twice")
+            }
+            skipSpace()
+            if take(UInt8(ascii: ",")) { continue }
+            guard take(UInt8(ascii: "}")) else { throw fault("a comma or } is due") }
+            return .object(members)
+        }
+    }
+
+    mutating func array() throws(InputError) -> JSON {
+        var items: [JSON] = []
+        skipSpace()
+        if take(UInt8(ascii: "]")) { return .array(items) }
+        while true {
+            items.append(try value())
+            skipSpace()
+            if take(UInt8(ascii: ",")) { continue }
+            guard take(UInt8(ascii: "]")) else { throw fault("a comma or ] is due") }
+            return .array(items)
+        }
+    }
+
+    mutating func string() throws(InputError) -> String {
+        at += 1
+        var text: [UInt8] = []
+        while at < bytes.count {
+            let byte = bytes[at]
+            at += 1
+            switch byte {
+            case UInt8(ascii: "\""):
+                guard let string = String(validating: text, as: UTF8.self) else {
+                    throw fault("a string is not UTF-8")
+                }
+                return string
+            case UInt8(ascii: "\\"): text.append(contentsOf: try escape())
+            case 0..<0x20: throw fault("a control character stands in a string")
+            default: text.append(byte)
+            }
+        }
+        throw fault("a string has no end")
+    }
+
+    mutating func escape() throws(InputError) -> [UInt8] {
+        guard at < bytes.count else { throw fault("a string has no end") }
+        let byte = bytes[at]
+        at += 1
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return [byte]
+        case UInt8(ascii: "b"): return [0x08]
+        case UInt8(ascii: "f"): return [0x0C]
+        case UInt8(ascii: "n"): return [0x0A]
+        case UInt8(ascii: "r"): return [0x0D]
+        case UInt8(ascii: "t"): return [0x09]
+        case UInt8(ascii: "u"): break
+        default: throw fault("an unknown escape stands in a string")
+        }
+        var code = try hexadecimal()
+        if (0xD800..<0xDC00).contains(code) {
+            guard take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) else {
+                throw fault("half a surrogate pair stands in a string")
+            }
+            let low = try hexadecimal()
+            guard (0xDC00..<0xE000).contains(low) else {
+                throw fault("half a surrogate pair stands in a string")
+            }
+            code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
+        }
+        guard let scalar = Unicode.Scalar(code) else {
+            throw fault("half a surrogate pair stands in a string")
+        }
+        return Array(String(Character(scalar)).utf8)
+    }
+
+    mutating func hexadecimal() throws(InputError) -> UInt32 {
+        var code: UInt32 = 0
+        for _ in 0..<4 {
+            guard at < bytes.count, let digit = Character(Unicode.Scalar(bytes[at])).hexDigitValue
+            else { throw fault("four hexadecimal digits are due") }
+            code = code << 4 + UInt32(digit)
+            at += 1
+        }
+        return code
+    }
+
+    mutating func number() throws(InputError) -> Double {
+        let start = at
+        _ = take(UInt8(ascii: "-"))
+        try digits(noLeadingZero: true)
+        if take(UInt8(ascii: ".")) { try digits(noLeadingZero: false) }
+        if take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) {
+            if !take(UInt8(ascii: "+")) { _ = take(UInt8(ascii: "-")) }
+            try digits(noLeadingZero: false)
+        }
+        guard at - start <= 400,
+            let value = Double(String(decoding: bytes[start..<at], as: UTF8.self))
+        else { throw fault("a number cannot be read") }
+        return value
+    }
+
+    mutating func digits(noLeadingZero: Bool) throws(InputError) {
+        let start = at
+        while at < bytes.count, (0x30...0x39).contains(bytes[at]) { at += 1 }
+        guard at > start else { throw fault("a value is due") }
+        if noLeadingZero, at - start > 1, bytes[start] == 0x30 {
+            throw fault("a number begins with 0")
         }
     }
 }

@@ -1,69 +1,98 @@
 import CSodium
 import Foundation
 
-/// A model in the Diffusers layout: a folder with model_index.json and one folder per component.
+/// A model in Diffusers layout: `model_index.json` and one folder per component.
 package struct ModelFolder: Sendable {
-    /// Which prompt encoders and conditions a model has.
-    package enum Family: Sendable {
+    /// The architectures that are known, told apart by their components.
+    package enum Family: String, Sendable {
         case sd1
         case sd2
         case sdxl
     }
 
-    /// The folder.
     package let path: String
-    /// What kind of model it holds.
     package let family: Family
-    /// Whether guidance leads away from zeros where no negative prompt is given.
+    /// Whether "no negative prompt" means zeros instead of the empty prompt's embedding.
     package let forceZerosForEmptyPrompt: Bool
 
-    /// Reads model_index.json; the components are read by those who use them.
+    /// Reads `model_index.json`; no weights.
     ///
-    /// Throws `InputError` for a folder that holds no Stable Diffusion model.
+    /// - Throws: `InputError` naming what is missing or not supported
     package init(path: String) throws(InputError) {
         self.path = path
-        let file = "\(path)/model_index.json"
-        var index = try ConfigReader(file: file)
-        let name = try index.string("_class_name", default: "")
-        switch name {
-        case "StableDiffusionXLPipeline": family = .sdxl
-        case "StableDiffusionPipeline":
-            var unet = try ConfigReader(file: "\(path)/unet/config.json")
-            family = try unet.bool("use_linear_projection", default: false) ? .sd2 : .sd1
-        default:
-            throw index.fault(
-                "_class_name",
-                "is '\(name)'",
-                fix: "Use a StableDiffusionPipeline or a StableDiffusionXLPipeline"
+        let index = "\(path)/model_index.json"
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+            throw InputError(path, "there is no such model", fix: "Name a folder with --model")
+        }
+        guard isFolder.boolValue else {
+            throw InputError(
+                path,
+                "it is a file",
+                fix: "Name a folder in Diffusers layout with --model"
             )
         }
-        forceZerosForEmptyPrompt = try index.bool(
+        guard FileManager.default.fileExists(atPath: index) else {
+            throw InputError(
+                path,
+                "there is no model_index.json in it",
+                fix: "It must be a model in Diffusers layout"
+            )
+        }
+        var config = try ConfigReader(file: index)
+        let kind = try config.string("_class_name", default: "")
+        switch kind {
+        case "StableDiffusionXLPipeline":
+            family = .sdxl
+        case "StableDiffusionPipeline":
+            // SD 2 differs from SD 1 in its projections; the UNet's own file says so.
+            let unet = try JSON(
+                try InputFile.bytes("\(path)/unet/config.json"),
+                place: "\(path)/unet/config.json"
+            )
+            family = unet.object?["use_linear_projection"]?.bool == true ? .sd2 : .sd1
+        default:
+            throw config.fault(
+                "_class_name",
+                "'\(kind)' is not supported",
+                fix: "Use a StableDiffusionPipeline or StableDiffusionXLPipeline"
+            )
+        }
+        forceZerosForEmptyPrompt = try config.bool(
             "force_zeros_for_empty_prompt",
             default: family == .sdxl
         )
+        for component in ["unet", "vae", "scheduler", "tokenizer", "text_encoder"]
+            + (family == .sdxl ? ["tokenizer_2", "text_encoder_2"] : [])
+        where !FileManager.default.fileExists(atPath: "\(path)/\(component)") {
+            throw InputError(
+                "\(path)/\(component)",
+                "this part of the model is missing",
+                fix: "Fetch it"
+            )
+        }
     }
 
-    /// The UNet's configuration.
     package var unetConfigPath: String { "\(path)/unet/config.json" }
-    /// The autoencoder's configuration.
     package var vaeConfigPath: String { "\(path)/vae/config.json" }
-    /// The scheduler's configuration.
     package var schedulerConfigPath: String { "\(path)/scheduler/scheduler_config.json" }
 
-    /// BLAKE2b-256, in hexadecimal, over the configurations and weights that workers compute with:
-    /// equal on two hosts only where their UNet and VAE are.
+    /// Identity of what workers compute with: BLAKE2b-256, in hexadecimal, over config.json and
+    /// weights of the UNet and the VAE, each preceded by its length.
+    ///
+    /// - Throws: `InputError` when a file is missing
     package func digest() throws(InputError) -> String {
-        let hash = Hash()
+        let hash = FileHash()
         for component in ["unet", "vae"] {
-            try hash.add(file: "\(path)/\(component)/config.json")
-            try hash.add(file: WeightReader.weightFile(folder: path, component: component))
+            try hash.add("\(path)/\(component)/config.json")
+            try hash.add(WeightReader.file(folder: path, component: component))
         }
         return hash.finish()
     }
 }
 
-/// BLAKE2b-256 over files, a piece at a time.
-private final class Hash {
+/// BLAKE2b-256 over files, each preceded by its length.
+private final class FileHash {
     private static let bytes = 32
     private let memory = UnsafeMutableRawPointer.allocate(
         byteCount: crypto_generichash_statebytes(),
@@ -75,26 +104,25 @@ private final class Hash {
 
     deinit { memory.deallocate() }
 
-    /// Adds the bytes of a file and then their number, so that none can move from one file to the
-    /// next.
-    func add(file: String) throws(InputError) {
-        guard let handle = FileHandle(forReadingAtPath: file) else {
-            throw InputError(file, "cannot be read", fix: "Check the path and its permissions")
+    /// Adds a file, a piece at a time.
+    func add(_ file: String) throws(InputError) {
+        let (descriptor, size) = try InputFile.open(file)
+        defer { close(descriptor) }
+        let length = (0..<8).map { UInt8(truncatingIfNeeded: size >> (8 * $0)) }
+        crypto_generichash_update(state, length, UInt64(length.count))
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        while true {
+            let count = read(descriptor, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else {
+                throw InputError(file, "it cannot be read to its end", fix: "Check the disk")
+            }
+            if count == 0 { return }
+            crypto_generichash_update(state, buffer, UInt64(count))
         }
-        defer { try? handle.close() }
-        var total: UInt64 = 0
-        while let part = try? handle.read(upToCount: 1 << 20), !part.isEmpty {
-            total += UInt64(part.count)
-            part.withUnsafeBytes(add)
-        }
-        withUnsafeBytes(of: total.littleEndian, add)
     }
 
-    private func add(_ bytes: UnsafeRawBufferPointer) {
-        let bytes = bytes.bindMemory(to: UInt8.self)
-        crypto_generichash_update(state, bytes.baseAddress, UInt64(bytes.count))
-    }
-
+    /// The hash, in hexadecimal.
     func finish() -> String {
         var hash = [UInt8](repeating: 0, count: Self.bytes)
         crypto_generichash_final(state, &hash, Self.bytes)

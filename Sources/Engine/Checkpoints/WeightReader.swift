@@ -1,76 +1,70 @@
 import Foundation
 
-/// The weights of one component of a model folder, read by name and shape.
+/// The weights of one component of a model folder; remembers which were read, so that a model with
+/// weights that nobody knows is refused.
 package final class WeightReader {
-    private let file: String
-    private let tensors: SafeTensors
-    private var unused: Set<String>
+    private let file: SafeTensors
+    private var seen: Set<String> = []
 
-    /// The names under which a component's weights are published, in order of preference.
-    static let fileNames = [
-        "diffusion_pytorch_model.safetensors", "model.safetensors",
-        "diffusion_pytorch_model.fp16.safetensors", "model.fp16.safetensors",
-    ]
-
-    /// Buffers that some checkpoints carry beside their weights.
-    private static let buffers = ["position_ids"]
-
-    /// Maps the weights in `folder`/`component`.
+    /// Opens `diffusion_pytorch_model.safetensors` or `model.safetensors` in a component's folder.
     ///
-    /// Throws `InputError` for a missing or broken file.
+    /// - Throws: `InputError` when there is neither, or the file is damaged
     package init(folder: String, component: String) throws(InputError) {
-        file = try Self.weightFile(folder: folder, component: component)
-        tensors = try SafeTensors(file: file)
-        unused = Set(tensors.names)
+        let path = try WeightReader.file(folder: folder, component: component)
+        file = try SafeTensors(file: path)
     }
 
-    /// Where the weights of a component are.
-    static func weightFile(folder: String, component: String) throws(InputError) -> String {
-        let place = "\(folder)/\(component)"
-        for name in fileNames where FileManager.default.fileExists(atPath: "\(place)/\(name)") {
-            return "\(place)/\(name)"
-        }
-        throw InputError(
-            place,
-            "has no weights: neither of \(fileNames.prefix(2).joined(separator: ", "))",
-            fix: "Fetch the whole model in the safetensors format, in one file per component"
-        )
-    }
-
-    /// A weight as float32, its axes as in the file.
-    ///
-    /// Throws `InputError` where it is missing or has another shape.
-    package func tensor(_ name: String, _ shape: [Int]) throws(InputError) -> Tensor {
-        guard let info = tensors.info(name) else {
+    /// Where a component's weights are.
+    static func file(folder: String, component: String) throws(InputError) -> String {
+        let names = ["diffusion_pytorch_model.safetensors", "model.safetensors"]
+        let paths = names.map { "\(folder)/\(component)/\($0)" }
+        guard let path = paths.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
             throw InputError(
-                file,
-                "lacks the weight '\(name)' \(shape) that config.json calls for",
-                fix: "Use the weights and the config.json of one model"
+                "\(folder)/\(component)",
+                "there is no \(names.joined(separator: " or "))",
+                fix: "The folder must hold a model in Diffusers layout"
+            )
+        }
+        return path
+    }
+
+    /// Whether a tensor is there.
+    package func has(_ name: String) -> Bool { file.info(name) != nil }
+
+    /// One tensor as float32, in the file's order of axes.
+    ///
+    /// - Throws: `InputError` when it is missing or of another shape
+    package func tensor(_ name: String, _ shape: [Int]) throws(InputError) -> Tensor {
+        guard let info = file.info(name) else {
+            throw InputError(
+                "\(file.path): \(name)",
+                "this weight is missing",
+                fix: "Check that config.json belongs to this file"
             )
         }
         guard info.shape == shape else {
             throw InputError(
-                file,
-                "has '\(name)' as \(info.shape), config.json calls for \(shape)",
-                fix: "Use the weights and the config.json of one model"
+                "\(file.path): \(name)",
+                "it is \(info.shape), the model needs \(shape)",
+                fix: "Check that config.json belongs to this file"
             )
         }
-        unused.remove(name)
-        return try tensors.tensor(name)
+        seen.insert(name)
+        return try file.tensor(name)
     }
 
-    /// Whether there is a weight of this name.
-    package func has(_ name: String) -> Bool { tensors.info(name) != nil }
-
-    /// Refuses weights that were never read: the network would not be the one that was trained.
+    /// Refuses weights that were not read.
+    ///
+    /// - Throws: `InputError` naming the first few
     package func finish() throws(InputError) {
-        let rest = unused.filter { name in !Self.buffers.contains { name.hasSuffix($0) } }.sorted()
-        guard !rest.isEmpty else { return }
-        let some = rest.prefix(3).map { "'\($0)'" }.joined(separator: ", ")
+        // Position numbers 0…76 that old files store.
+        let unused = file.names.filter { !seen.contains($0) && !$0.hasSuffix("position_ids") }
+        guard !unused.isEmpty else { return }
+        let few = unused.prefix(3).joined(separator: ", ")
         throw InputError(
-            file,
-            "has \(rest.count) weights that config.json does not call for: \(some)",
-            fix: "Use the weights and the config.json of one model"
+            file.path,
+            "\(unused.count) weights are unknown to the model: \(few)",
+            fix: "Check that config.json belongs to this file"
         )
     }
 }

@@ -23,7 +23,8 @@ struct BytePairs: Sendable {
     /// Reads vocab.json and merges.txt.
     init(folder: String) throws(InputError) {
         let vocabularyFile = "\(folder)/vocab.json"
-        guard case .object(let members) = try JSON.read(file: vocabularyFile) else {
+        let json = try JSON(InputFile.bytes(vocabularyFile), place: vocabularyFile)
+        guard let members = json.object else {
             throw InputError(vocabularyFile, "is not an object", fix: "Use the original file")
         }
         var vocabulary: [String: Int] = [:]

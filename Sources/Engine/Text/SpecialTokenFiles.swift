@@ -17,7 +17,7 @@ struct SpecialTokenFiles {
         for name in ["tokenizer_config.json", "special_tokens_map.json"] {
             let file = "\(folder)/\(name)"
             guard FileManager.default.fileExists(atPath: file) else { continue }
-            guard case .object(let members) = try JSON.read(file: file) else {
+            guard let members = try JSON(InputFile.bytes(file), place: file).object else {
                 throw InputError(file, "is not an object", fix: "Use the original file")
             }
             for role in Self.roleNames {
