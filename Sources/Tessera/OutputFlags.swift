@@ -1,5 +1,7 @@
 import ArgumentParser
 import Coordinator
+import Engine
+import Foundation
 
 /// Flags that say where results go.
 struct OutputFlags: ParsableArguments {
@@ -42,5 +44,29 @@ struct LocalFlags: ParsableArguments {
         if let threadsPerWorker, !(1...1024).contains(threadsPerWorker) {
             throw ValidationError("--threads-per-worker must be from 1 to 1024.")
         }
+    }
+
+    /// Workers to start, threads of each, and the model that the file of hosts names.
+    struct Launch {
+        let workers: Int
+        let threads: Int?
+        let model: String?
+    }
+
+    /// Flags go before the file of hosts.
+    ///
+    /// - Throws: `InputError` when the file is faulty or names other hosts than this one
+    func launch() throws(InputError) -> Launch {
+        guard let cluster else {
+            let count = workers ?? min(2, HostCores.count)
+            return Launch(workers: count, threads: threadsPerWorker, model: nil)
+        }
+        let file = try ClusterFile(file: cluster)
+        let host = try file.onlyHost(place: cluster)
+        return Launch(
+            workers: workers ?? host.workers, threads: threadsPerWorker ?? host.threads,
+            model: file.model.map {
+                URL(fileURLWithPath: $0, relativeTo: URL(fileURLWithPath: cluster)).path
+            })
     }
 }

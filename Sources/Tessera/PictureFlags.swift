@@ -67,15 +67,6 @@ struct PictureFlags: ParsableArguments {
     }
 }
 
-/// Flags that say how the models are computed.
-struct EngineFlags: ParsableArguments {
-    @Option(help: "Numerical backend.")
-    var backend = BackendKind.openblas
-
-    @Option(help: "Precision of the arithmetic.")
-    var precision = Precision.f32
-}
-
 /// Numbers separated by commas.
 struct NumberList: ExpressibleByArgument, CustomStringConvertible {
     let values: [Double]
@@ -98,8 +89,8 @@ struct NumberList: ExpressibleByArgument, CustomStringConvertible {
     var defaultValueDescription: String { description }
 }
 
-extension Extent: @retroactive ExpressibleByArgument {
-    public init?(argument: String) {
+extension Extent: ExpressibleByArgument {
+    package init?(argument: String) {
         let sides = argument.lowercased().split(separator: "x", omittingEmptySubsequences: false)
         guard sides.count == 2, let width = Int(sides[0]), let height = Int(sides[1]),
             width > 0, height > 0

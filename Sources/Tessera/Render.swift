@@ -5,7 +5,7 @@ import Foundation
 /// `tessera render`: one picture, on workers that it starts itself.
 struct Render: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Renders a picture on this host, or on the hosts of --cluster.")
+        abstract: "Renders a picture on workers that it starts on this host.")
 
     @OptionGroup var picture: PictureFlags
     @OptionGroup var outputs: OutputFlags
@@ -13,6 +13,27 @@ struct Render: ParsableCommand {
     @OptionGroup var engine: EngineFlags
 
     func run() throws {
-        try ExitStatus.reporting { try Rendering(self).run() }
+        try ExitStatus.reporting {
+            var options = try picture.options()
+            let launch = try local.launch()
+            options.model = options.model ?? launch.model
+            let rendering = Rendering(options: options, outputs: outputs.places, engine: engine)
+            try rendering.run { session, identity, logger in
+                let path = session.model.path
+                let engineArguments = engine.arguments
+                let cluster = try LocalCluster(
+                    workers: launch.workers, threads: launch.threads, model: identity,
+                    logger: logger
+                ) { endpoint, name, threads in
+                    [
+                        "worker", "--connect", endpoint.address, "--name", name, "--threads",
+                        "\(threads)", "--local-child", "--model", path,
+                    ] + engineArguments
+                }
+                return Rendering.Workers(
+                    renderer: cluster, cancel: cluster.cancel, stop: cluster.stop,
+                    statistics: { cluster.statistics })
+            }
+        }
     }
 }

@@ -62,6 +62,20 @@ package struct ClusterFile: Equatable, Sendable {
         }
     }
 
+    /// The host of a file that names this one alone.
+    ///
+    /// - Throws: `InputError` when there are several hosts, or another one
+    package func onlyHost(place: String) throws(InputError) -> Host {
+        let own = ["localhost", "127.0.0.1", "::1", ProcessInfo.processInfo.hostName]
+        guard hosts.count == 1, own.contains(hosts[0].name) else {
+            let names = hosts.map(\.name).joined(separator: ", ")
+            throw InputError(
+                "\(place): hosts", "'\(names)' is more than this host",
+                fix: "Name localhost alone; start other hosts' workers by hand")
+        }
+        return hosts[0]
+    }
+
     private static func oneLine(_ error: YamlError) -> String {
         String(describing: error).split(separator: "\n").map {
             $0.trimmingCharacters(in: .whitespaces)

@@ -1,0 +1,35 @@
+import ArgumentParser
+import Coordinator
+import Foundation
+import Protocol
+
+/// `tessera coordinator`: one picture, on workers that were started by hand.
+struct Coordinate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "coordinator",
+        abstract: "Renders a picture on workers that connect to it (tessera worker --connect …).")
+
+    @OptionGroup var picture: PictureFlags
+    @OptionGroup var outputs: OutputFlags
+    @OptionGroup var engine: EngineFlags
+
+    @Option(help: "Where to listen; on loopback, or an ipc:// path.")
+    var bind = "tcp://127.0.0.1:7551"
+
+    func run() throws {
+        try ExitStatus.reporting {
+            let rendering = Rendering(
+                options: try picture.options(), outputs: outputs.places, engine: engine)
+            try rendering.run { _, identity, logger in
+                let cluster = try Cluster(
+                    Cluster.Configuration(endpoint: try Endpoint(bind), model: identity),
+                    logger: logger)
+                FileHandle.standardError.write(
+                    Data("waiting for workers at \(cluster.endpoint.address)\n".utf8))
+                return Rendering.Workers(
+                    renderer: cluster, cancel: cluster.cancel, stop: cluster.stop,
+                    statistics: { cluster.statistics })
+            }
+        }
+    }
+}
