@@ -7,7 +7,8 @@ import Protocol
 struct Coordinate: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "coordinator",
-        abstract: "Renders a picture on workers that connect to it (tessera worker --connect …).")
+        abstract: "Renders a picture on workers that connect to it (tessera worker --connect …)."
+    )
 
     @OptionGroup var picture: PictureFlags
     @OptionGroup var outputs: OutputFlags
@@ -19,16 +20,24 @@ struct Coordinate: ParsableCommand {
     func run() throws {
         try ExitStatus.reporting {
             let rendering = Rendering(
-                options: try picture.options(), outputs: outputs.places, engine: engine)
+                options: try picture.options(),
+                outputs: outputs.places,
+                engine: engine
+            )
             try rendering.run { _, identity, logger in
                 let cluster = try Cluster(
                     Cluster.Configuration(endpoint: try Endpoint(bind), model: identity),
-                    logger: logger)
+                    logger: logger
+                )
                 FileHandle.standardError.write(
-                    Data("waiting for workers at \(cluster.endpoint.address)\n".utf8))
+                    Data("waiting for workers at \(cluster.endpoint.address)\n".utf8)
+                )
                 return Rendering.Workers(
-                    renderer: cluster, cancel: cluster.cancel, stop: cluster.stop,
-                    statistics: { cluster.statistics })
+                    renderer: cluster,
+                    cancel: cluster.cancel,
+                    stop: cluster.stop,
+                    statistics: { cluster.statistics }
+                )
             }
         }
     }

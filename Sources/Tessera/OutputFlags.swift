@@ -13,12 +13,18 @@ struct OutputFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Random numbers to use instead of the seed's (safetensors).", valueName: "file"))
+            "Random numbers to use instead of the seed's (safetensors).",
+            valueName: "file"
+        )
+    )
     var inputs: String?
 
     @Option(
         help: ArgumentHelp(
-            "Write latents of all phases and the picture (safetensors).", valueName: "file"))
+            "Write latents of all phases and the picture (safetensors).",
+            valueName: "file"
+        )
+    )
     var dump: String?
 
     var places: RenderSession.Outputs {
@@ -64,9 +70,11 @@ struct LocalFlags: ParsableArguments {
         let file = try ClusterFile(file: cluster)
         let host = try file.onlyHost(place: cluster)
         return Launch(
-            workers: workers ?? host.workers, threads: threadsPerWorker ?? host.threads,
+            workers: workers ?? host.workers,
+            threads: threadsPerWorker ?? host.threads,
             model: file.model.map {
                 URL(fileURLWithPath: $0, relativeTo: URL(fileURLWithPath: cluster)).path
-            })
+            }
+        )
     }
 }

@@ -16,7 +16,9 @@ struct PictureFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Size in pixels. (default: twice the model's native side, at least 1024)",
-            valueName: "WxH"))
+            valueName: "WxH"
+        )
+    )
     var size: Extent?
 
     @Option(help: "Timesteps of each phase.")
@@ -42,7 +44,10 @@ struct PictureFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Exponents of the skip residual, the dilated path and the blur.", valueName: "a,b,c"))
+            "Exponents of the skip residual, the dilated path and the blur.",
+            valueName: "a,b,c"
+        )
+    )
     var cosineScales = NumberList([3, 1, 1])
 
     @Option(help: "Blur before dilated sampling, in latent pixels.")
@@ -51,7 +56,9 @@ struct PictureFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Scales of the phases. (default: every whole scale up to the target)",
-            valueName: "1,2,4"))
+            valueName: "1,2,4"
+        )
+    )
     var ladder: NumberList?
 
     @Option(help: "What windows meet beyond the edge.")
@@ -59,11 +66,21 @@ struct PictureFlags: ParsableArguments {
 
     func options() throws -> PictureOptions {
         PictureOptions(
-            prompt: prompt, negativePrompt: negativePrompt, model: model, size: size, steps: steps,
-            guidance: guidance, seed: seed, random: rng, scheduler: scheduler, karras: karras,
+            prompt: prompt,
+            negativePrompt: negativePrompt,
+            model: model,
+            size: size,
+            steps: steps,
+            guidance: guidance,
+            seed: seed,
+            random: rng,
+            scheduler: scheduler,
+            karras: karras,
             stride: stride,
             cosine: try CosineSchedule.parsed(exponents: cosineScales.values, sigma: sigma),
-            ladder: try ladder.map { try Ladder(scales: $0.values) }, border: border)
+            ladder: try ladder.map { try Ladder(scales: $0.values) },
+            border: border
+        )
     }
 }
 

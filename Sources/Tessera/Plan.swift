@@ -5,7 +5,8 @@ import Foundation
 /// `tessera plan`: what a render would do; renders nothing.
 struct Plan: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows phases, sizes, views, UNet calls and bytes of a render; renders nothing.")
+        abstract: "Shows phases, sizes, views, UNet calls and bytes of a render; renders nothing."
+    )
 
     @OptionGroup var picture: PictureFlags
     @OptionGroup var outputs: OutputFlags

@@ -36,7 +36,9 @@ final class ProgressDisplay {
             draw(force: false)
         case .finished(let index, _):
             let size = plan.pixels(ofPhase: index)
-            note("phase \(index + 1)/\(plan.phases.count): \(size) in \(seconds(since: phaseStart))")
+            note(
+                "phase \(index + 1)/\(plan.phases.count): \(size) in \(seconds(since: phaseStart))"
+            )
         case .decoding(let count):
             tiles = (0, count)
             note("decoding, \(count == 1 ? "whole" : "\(count) tiles")")
@@ -70,7 +72,8 @@ final class ProgressDisplay {
         let speed = String(format: "%.1f views/s", rate)
         if isTerminal {
             let cells = Int(share * 24)
-            let bar = String(repeating: "█", count: cells) + String(repeating: "░", count: 24 - cells)
+            let bar =
+                String(repeating: "█", count: cells) + String(repeating: "░", count: 24 - cells)
             drawLine("\(bar) \(Int(share * 100)) %  \(place)  \(speed)  \(left) left", force: force)
         } else {
             drawLine("\(Int(share * 100)) %  \(place)  \(speed)  \(left) left", force: force)

@@ -5,7 +5,8 @@ import Foundation
 /// `tessera render`: one picture, on workers that it starts itself.
 struct Render: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Renders a picture on workers that it starts on this host.")
+        abstract: "Renders a picture on workers that it starts on this host."
+    )
 
     @OptionGroup var picture: PictureFlags
     @OptionGroup var outputs: OutputFlags
@@ -22,7 +23,9 @@ struct Render: ParsableCommand {
                 let path = session.model.path
                 let engineArguments = engine.arguments
                 let cluster = try LocalCluster(
-                    workers: launch.workers, threads: launch.threads, model: identity,
+                    workers: launch.workers,
+                    threads: launch.threads,
+                    model: identity,
                     logger: logger
                 ) { endpoint, name, threads in
                     [
@@ -31,8 +34,11 @@ struct Render: ParsableCommand {
                     ] + engineArguments
                 }
                 return Rendering.Workers(
-                    renderer: cluster, cancel: cluster.cancel, stop: cluster.stop,
-                    statistics: { cluster.statistics })
+                    renderer: cluster,
+                    cancel: cluster.cancel,
+                    stop: cluster.stop,
+                    statistics: { cluster.statistics }
+                )
             }
         }
     }

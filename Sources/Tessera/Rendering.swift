@@ -40,7 +40,9 @@ struct Rendering {
             JobDescription(
                 positive: PromptTensors(conditioning.positive),
                 negative: conditioning.negative.map(PromptTensors.init),
-                vaeFactor: session.plan.model.vaeFactor))
+                vaeFactor: session.plan.model.vaeFactor
+            )
+        )
         try session.render(on: workers.renderer, digest: identity.digest, outputs: outputs) {
             display.show($0)
         }

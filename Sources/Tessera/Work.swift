@@ -9,7 +9,8 @@ import Worker
 struct Work: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker",
-        abstract: "Connects to a coordinator and computes what it is given, until it is stopped.")
+        abstract: "Connects to a coordinator and computes what it is given, until it is stopped."
+    )
 
     @Option(help: ArgumentHelp("Where the coordinator listens.", valueName: "endpoint"))
     var connect: String
@@ -44,7 +45,9 @@ struct Work: ParsableCommand {
             }
             let folder = try ModelFolder(path: try ModelLocation.resolve(model))
             let host = try EngineModelHost(
-                model: folder, options: engine.options(threads: threads ?? HostCores.count))
+                model: folder,
+                options: engine.options(threads: threads ?? HostCores.count)
+            )
             var options = WorkerProcess.Options(endpoint: endpoint, name: name)
             options.isLocalChild = localChild
             let worker = try WorkerProcess(host: host, options: options, logger: logger)

@@ -11,7 +11,10 @@ package struct ModelGeometry: Equatable, Sendable {
     package let usesTimeIDs: Bool
 
     package init(
-        nativeLatentSide: Int, vaeFactor: Int, latentChannels: Int, usesTimeIDs: Bool
+        nativeLatentSide: Int,
+        vaeFactor: Int,
+        latentChannels: Int,
+        usesTimeIDs: Bool
     ) {
         self.nativeLatentSide = nativeLatentSide
         self.vaeFactor = vaeFactor

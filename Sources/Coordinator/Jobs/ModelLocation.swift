@@ -22,7 +22,9 @@ package enum ModelLocation {
             if FileManager.default.fileExists(atPath: path + "/model_index.json") { return path }
         }
         throw InputError(
-            "--model", "no model is given and the bundled one is not where the program is",
-            fix: "Name the model's folder with --model")
+            "--model",
+            "no model is given and the bundled one is not where the program is",
+            fix: "Name the model's folder with --model"
+        )
     }
 }

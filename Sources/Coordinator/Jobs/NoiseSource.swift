@@ -10,7 +10,9 @@ package protocol NoiseSource: Sendable {
 
     /// The shifted windows of one step.
     mutating func windows(
-        of grid: WindowGrid, phase: Phase, step: Int
+        of grid: WindowGrid,
+        phase: Phase,
+        step: Int
     ) throws(InputError) -> [Window]
 
     /// Unit noise that a stochastic scheduler adds in one step.
@@ -35,12 +37,17 @@ package struct SeededNoise: NoiseSource {
     }
 
     package func windows(
-        of grid: WindowGrid, phase: Phase, step: Int
+        of grid: WindowGrid,
+        phase: Phase,
+        step: Int
     ) throws(InputError) -> [Window] {
         // A draw below the product of both span lengths leaves every remainder equally likely.
         let product = (2 * grid.reach + 1) * (grid.reach + 1)
         var draws = random.integers(
-            purpose: "jitter", phase: key(phase), step: step, count: grid.drawCount,
+            purpose: "jitter",
+            phase: key(phase),
+            step: step,
+            count: grid.drawCount,
             in: 0...(product - 1)
         ).makeIterator()
         return try grid.windows { range in range.lowerBound + (draws.next() ?? 0) % range.count }
@@ -51,11 +58,18 @@ package struct SeededNoise: NoiseSource {
     }
 
     private func normal(
-        _ purpose: String, _ latent: Extent, _ channels: Int, phase: Int, step: Int
+        _ purpose: String,
+        _ latent: Extent,
+        _ channels: Int,
+        phase: Int,
+        step: Int
     ) -> Tensor {
         random.normal(
-            purpose: purpose, phase: phase, step: step,
-            shape: [1, channels, latent.height, latent.width])
+            purpose: purpose,
+            phase: phase,
+            step: step,
+            shape: [1, channels, latent.height, latent.width]
+        )
     }
 
     /// A phase by its scale in thousandths, so that a picture's last phase draws the same noise
@@ -90,19 +104,25 @@ package struct RecordedNoise: NoiseSource {
     }
 
     package mutating func windows(
-        of grid: WindowGrid, phase: Phase, step: Int
+        of grid: WindowGrid,
+        phase: Phase,
+        step: Int
     ) throws(InputError) -> [Window] {
         var rest = jitter
         let windows = try grid.windows { range throws(InputError) in
             guard let shift = rest.popFirst() else {
                 throw InputError(
-                    "\(place): jitter", "it ends in phase \(phase.scale), step \(step)",
-                    fix: "Give one integer for every draw of the render")
+                    "\(place): jitter",
+                    "it ends in phase \(phase.scale), step \(step)",
+                    fix: "Give one integer for every draw of the render"
+                )
             }
             guard range.contains(shift) else {
                 throw InputError(
-                    "\(place): jitter", "\(shift) is outside \(range)",
-                    fix: "Use the stride and size that the file was recorded with")
+                    "\(place): jitter",
+                    "\(shift) is outside \(range)",
+                    fix: "Use the stride and size that the file was recorded with"
+                )
             }
             return shift
         }
@@ -115,7 +135,9 @@ package struct RecordedNoise: NoiseSource {
     }
 
     private func noise(
-        _ name: String, _ latent: Extent, _ channels: Int
+        _ name: String,
+        _ latent: Extent,
+        _ channels: Int
     ) throws(InputError) -> Tensor {
         let expected = [1, channels, latent.height, latent.width]
         guard let info = file.info(name) else {
@@ -123,8 +145,10 @@ package struct RecordedNoise: NoiseSource {
         }
         guard info.shape == expected else {
             throw InputError(
-                "\(place): \(name)", "it is \(info.shape)",
-                fix: "This --size and --ladder need \(expected)")
+                "\(place): \(name)",
+                "it is \(info.shape)",
+                fix: "This --size and --ladder need \(expected)"
+            )
         }
         return try file.tensor(name).channelsLast()
     }

@@ -18,10 +18,20 @@ package struct PictureOptions: Sendable {
     package var border: Border
 
     package init(
-        prompt: String, negativePrompt: String? = nil, model: String? = nil, size: Extent? = nil,
-        steps: Int = 50, guidance: Float = 7.5, seed: UInt64 = 0, random: RandomKind = .torch,
-        scheduler: SchedulerKind? = nil, karras: Bool = false, stride: Int? = nil,
-        cosine: CosineSchedule = CosineSchedule(), ladder: Ladder? = nil, border: Border = .inside
+        prompt: String,
+        negativePrompt: String? = nil,
+        model: String? = nil,
+        size: Extent? = nil,
+        steps: Int = 50,
+        guidance: Float = 7.5,
+        seed: UInt64 = 0,
+        random: RandomKind = .torch,
+        scheduler: SchedulerKind? = nil,
+        karras: Bool = false,
+        stride: Int? = nil,
+        cosine: CosineSchedule = CosineSchedule(),
+        ladder: Ladder? = nil,
+        border: Border = .inside
     ) {
         self.prompt = prompt
         self.negativePrompt = negativePrompt
@@ -43,9 +53,18 @@ package struct PictureOptions: Sendable {
     func settings(for model: ModelGeometry, scheduler own: SchedulerKind) -> RenderSettings {
         let side = max(1024, 2 * model.nativeSide) / model.vaeFactor * model.vaeFactor
         return RenderSettings(
-            size: size ?? Extent(height: side, width: side), steps: steps, guidance: guidance,
-            seed: seed, random: random, scheduler: scheduler ?? own, karras: karras,
-            stride: stride, cosine: cosine, ladder: ladder, border: border)
+            size: size ?? Extent(height: side, width: side),
+            steps: steps,
+            guidance: guidance,
+            seed: seed,
+            random: random,
+            scheduler: scheduler ?? own,
+            karras: karras,
+            stride: stride,
+            cosine: cosine,
+            ladder: ladder,
+            border: border
+        )
     }
 }
 
@@ -54,12 +73,15 @@ extension CosineSchedule {
     ///
     /// - Throws: `InputError` unless there are three exponents
     package static func parsed(
-        exponents: [Double], sigma: Double
+        exponents: [Double],
+        sigma: Double
     ) throws(InputError) -> CosineSchedule {
         guard exponents.count == 3 else {
             throw InputError(
-                "--cosine-scales", "there are \(exponents.count) numbers",
-                fix: "Give three, as 3,1,1")
+                "--cosine-scales",
+                "there are \(exponents.count) numbers",
+                fix: "Give three, as 3,1,1"
+            )
         }
         return CosineSchedule(exponents: exponents, sigma: sigma)
     }

@@ -13,7 +13,11 @@ package struct PictureText: Sendable {
     package let version: String
 
     package init(
-        prompt: String, negativePrompt: String?, plan: RenderPlan, model: String, digest: String,
+        prompt: String,
+        negativePrompt: String?,
+        plan: RenderPlan,
+        model: String,
+        digest: String,
         version: String
     ) {
         self.prompt = prompt
@@ -47,7 +51,8 @@ package struct PictureText: Sendable {
                 "DemoFusion cosine scales: \(list(settings.cosine.exponents, " "))",
                 "DemoFusion sigma: \(settings.cosine.sigma)",
                 "DemoFusion border: \(settings.border.rawValue)", "Version: Tessera \(version)",
-            ].joined(separator: ", "))
+            ].joined(separator: ", ")
+        )
         return lines.joined(separator: "\n")
     }
 

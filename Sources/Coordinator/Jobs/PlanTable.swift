@@ -5,14 +5,28 @@ package enum PlanTable {
     /// One line per phase, then the sums.
     package static func lines(_ plan: RenderPlan) -> [String] {
         let header = row(
-            "phase", "scale", "pixels", "latent", "windows", "lattices", "views/step", "views")
+            "phase",
+            "scale",
+            "pixels",
+            "latent",
+            "windows",
+            "lattices",
+            "views/step",
+            "views"
+        )
         let phases = plan.phases.indices.map { i in
             let phase = plan.phases[i]
             let perStep = phase.weights.indices.map(phase.views(at:)).max() ?? 0
             return row(
-                "\(i + 1)", number(phase.phase.scale), "\(plan.pixels(ofPhase: i))",
-                "\(phase.phase.latent)", phase.windows.map { "\($0.count)" } ?? "whole",
-                phase.lattices.map { "\($0.count)" } ?? "–", "\(perStep)", "\(phase.views)")
+                "\(i + 1)",
+                number(phase.phase.scale),
+                "\(plan.pixels(ofPhase: i))",
+                "\(phase.phase.latent)",
+                phase.windows.map { "\($0.count)" } ?? "whole",
+                phase.lattices.map { "\($0.count)" } ?? "–",
+                "\(perStep)",
+                "\(phase.views)"
+            )
         }
         let halves = plan.settings.guides ? "two per view, with guidance" : "one per view"
         let tiles = plan.decode.tiles.count

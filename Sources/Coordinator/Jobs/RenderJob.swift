@@ -7,7 +7,8 @@ package struct RenderJob {
     private let observe: (RenderEvent) throws -> Void
 
     package init(
-        sampler: Sampler, renderer: any ViewRenderer,
+        sampler: Sampler,
+        renderer: any ViewRenderer,
         observe: @escaping (RenderEvent) throws -> Void
     ) {
         self.sampler = sampler
@@ -48,8 +49,12 @@ package struct RenderJob {
                 TileRequest(
                     index: index,
                     latent: latent.cropped(
-                        top: tile.latentRows.lowerBound, left: tile.latentColumns.lowerBound,
-                        height: tile.latentRows.count, width: tile.latentColumns.count))
+                        top: tile.latentRows.lowerBound,
+                        left: tile.latentColumns.lowerBound,
+                        height: tile.latentRows.count,
+                        width: tile.latentColumns.count
+                    )
+                )
             }
             let tiles = try renderer.decode(requests) { _ in try observe(.tile) }
             try sink.write(assembly.add(tiles))

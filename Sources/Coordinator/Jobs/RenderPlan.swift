@@ -48,7 +48,9 @@ package struct RenderPlan: Sendable {
 
     /// - Throws: `InputError` naming the setting that cannot be met
     package init(
-        _ settings: RenderSettings, model: ModelGeometry, scheduler: Scheduler
+        _ settings: RenderSettings,
+        model: ModelGeometry,
+        scheduler: Scheduler
     ) throws(InputError) {
         try settings.validate(for: model)
         self.settings = settings
@@ -67,13 +69,20 @@ package struct RenderPlan: Sendable {
                 windows: phase.scale == 1
                     ? nil
                     : WindowGrid(
-                        latent: phase.latent, window: window, stride: stride,
-                        border: settings.border),
+                        latent: phase.latent,
+                        window: window,
+                        stride: stride,
+                        border: settings.border
+                    ),
                 lattices: phase.scale == 1
                     ? nil
                     : LatticeGrid(
-                        latent: phase.latent, dilation: phase.dilation, border: settings.border),
-                weights: weights)
+                        latent: phase.latent,
+                        dilation: phase.dilation,
+                        border: settings.border
+                    ),
+                weights: weights
+            )
         }
         decode = DecodePlan(latent: phases[phases.count - 1].latent, factor: model.vaeFactor)
     }
@@ -82,7 +91,9 @@ package struct RenderPlan: Sendable {
     package func pixels(ofPhase index: Int) -> Extent {
         let latent = phases[index].phase.latent
         return Extent(
-            height: latent.height * model.vaeFactor, width: latent.width * model.vaeFactor)
+            height: latent.height * model.vaeFactor,
+            width: latent.width * model.vaeFactor
+        )
     }
 
     /// Views of the whole render.

@@ -20,13 +20,20 @@ package struct RenderSession {
         let unet = try UNetConfig(file: model.unetConfigPath)
         let vae = try VAEConfig(file: model.vaeConfigPath)
         let geometry = ModelGeometry(
-            nativeLatentSide: unet.sampleSize, vaeFactor: vae.factor,
-            latentChannels: vae.latentChannels, usesTimeIDs: unet.needsTimeIDs)
+            nativeLatentSide: unet.sampleSize,
+            vaeFactor: vae.factor,
+            latentChannels: vae.latentChannels,
+            usesTimeIDs: unet.needsTimeIDs
+        )
         let config = try SchedulerConfig(file: model.schedulerConfigPath)
         let settings = options.settings(for: geometry, scheduler: config.defaultKind)
         try settings.validate(for: geometry)
         let scheduler = try Scheduler(
-            settings.scheduler, config: config, steps: settings.steps, karras: settings.karras)
+            settings.scheduler,
+            config: config,
+            steps: settings.steps,
+            karras: settings.karras
+        )
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
         sampler = Sampler(plan: plan, scheduler: scheduler)
     }
@@ -39,7 +46,10 @@ package struct RenderSession {
         package var dump: String?
 
         package init(
-            picture: String, phases: String? = nil, inputs: String? = nil, dump: String? = nil
+            picture: String,
+            phases: String? = nil,
+            inputs: String? = nil,
+            dump: String? = nil
         ) {
             self.picture = picture
             self.phases = phases
@@ -56,24 +66,34 @@ package struct RenderSession {
                 let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
                 guard access(folder, W_OK) == 0 else {
                     throw InputError(
-                        "\(flag) \(path)", "the folder \(folder) cannot be written to",
-                        fix: "Create it or choose another")
+                        "\(flag) \(path)",
+                        "the folder \(folder) cannot be written to",
+                        fix: "Create it or choose another"
+                    )
                 }
                 var isFolder: ObjCBool = false
                 if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder),
                     isFolder.boolValue
                 {
                     throw InputError(
-                        "\(flag) \(path)", "it is a folder", fix: "Name a file in it")
+                        "\(flag) \(path)",
+                        "it is a folder",
+                        fix: "Name a file in it"
+                    )
                 }
             }
             guard let phases else { return }
             do {
                 try FileManager.default.createDirectory(
-                    atPath: phases, withIntermediateDirectories: true)
+                    atPath: phases,
+                    withIntermediateDirectories: true
+                )
             } catch {
                 throw InputError(
-                    "--save-phases \(phases)", "the folder cannot be made", fix: "Choose another")
+                    "--save-phases \(phases)",
+                    "the folder cannot be made",
+                    fix: "Choose another"
+                )
             }
         }
     }
@@ -103,28 +123,47 @@ package struct RenderSession {
     ///   - observe: is told of progress; what it throws ends the render
     /// - Throws: what the renderer, the files or the observer throw; no half-written file stays
     package func render(
-        on renderer: any ViewRenderer, digest: String, outputs: Outputs,
+        on renderer: any ViewRenderer,
+        digest: String,
+        outputs: Outputs,
         observe: @escaping (RenderEvent) throws -> Void
     ) throws {
         let seeded = SeededNoise(seed: plan.settings.seed, kind: plan.settings.random)
         if let inputs = outputs.inputs {
             let recorded = try RecordedNoise(file: inputs, seeded: seeded)
             try render(
-                on: renderer, noise: recorded, digest: digest, outputs: outputs, observe: observe)
+                on: renderer,
+                noise: recorded,
+                digest: digest,
+                outputs: outputs,
+                observe: observe
+            )
         } else {
             try render(
-                on: renderer, noise: seeded, digest: digest, outputs: outputs, observe: observe)
+                on: renderer,
+                noise: seeded,
+                digest: digest,
+                outputs: outputs,
+                observe: observe
+            )
         }
     }
 
     private func render(
-        on renderer: any ViewRenderer, noise: some NoiseSource, digest: String, outputs: Outputs,
+        on renderer: any ViewRenderer,
+        noise: some NoiseSource,
+        digest: String,
+        outputs: Outputs,
         observe: @escaping (RenderEvent) throws -> Void
     ) throws {
         let text = PictureText(
-            prompt: options.prompt, negativePrompt: options.negativePrompt, plan: plan,
-            model: URL(fileURLWithPath: model.path).lastPathComponent, digest: digest,
-            version: Self.version)
+            prompt: options.prompt,
+            negativePrompt: options.negativePrompt,
+            plan: plan,
+            model: URL(fileURLWithPath: model.path).lastPathComponent,
+            digest: digest,
+            version: Self.version
+        )
         var dumped: [(String, Tensor)] = []
         let decoder = RenderJob(sampler: sampler, renderer: renderer, observe: observe)
         let job = RenderJob(sampler: sampler, renderer: renderer) { event in
@@ -142,7 +181,9 @@ package struct RenderSession {
         var noise = noise
         let latent = try job.sample(noise: &noise)
         var sink = PNGSink(
-            try writer(outputs.picture, plan.settings.size, text), keeping: outputs.dump != nil)
+            try writer(outputs.picture, plan.settings.size, text),
+            keeping: outputs.dump != nil
+        )
         try job.decode(latent, to: &sink)
         try sink.finish()
         if let dump = outputs.dump {

@@ -18,9 +18,16 @@ package struct RenderSettings: Equatable, Sendable {
     package var border: Border
 
     package init(
-        size: Extent, steps: Int = 50, guidance: Float = 7.5, seed: UInt64 = 0,
-        random: RandomKind = .torch, scheduler: SchedulerKind, karras: Bool = false,
-        stride: Int? = nil, cosine: CosineSchedule = CosineSchedule(), ladder: Ladder? = nil,
+        size: Extent,
+        steps: Int = 50,
+        guidance: Float = 7.5,
+        seed: UInt64 = 0,
+        random: RandomKind = .torch,
+        scheduler: SchedulerKind,
+        karras: Bool = false,
+        stride: Int? = nil,
+        cosine: CosineSchedule = CosineSchedule(),
+        ladder: Ladder? = nil,
         border: Border = .inside
     ) {
         self.size = size
@@ -49,14 +56,18 @@ package struct RenderSettings: Equatable, Sendable {
         let (size, factor) = (size, model.vaeFactor)
         guard size.height > 0, size.width > 0, size.longSide <= Self.longestSide else {
             throw InputError(
-                "--size", "\(size) is out of range",
-                fix: "Choose sides from \(factor) to \(Self.longestSide) pixels")
+                "--size",
+                "\(size) is out of range",
+                fix: "Choose sides from \(factor) to \(Self.longestSide) pixels"
+            )
         }
         guard size.height % factor == 0, size.width % factor == 0 else {
             let near = { (side: Int) in max(factor, (side + factor / 2) / factor * factor) }
             throw InputError(
-                "--size", "\(size) is not a multiple of \(factor) pixels",
-                fix: "The nearest is \(near(size.width))x\(near(size.height))")
+                "--size",
+                "\(size) is not a multiple of \(factor) pixels",
+                fix: "The nearest is \(near(size.width))x\(near(size.height))"
+            )
         }
         guard (1...1000).contains(steps) else {
             throw InputError("--steps", "\(steps) is out of range", fix: "Choose 1 to 1000")
@@ -66,16 +77,24 @@ package struct RenderSettings: Equatable, Sendable {
         }
         if let stride, !(1...model.nativeLatentSide).contains(stride) {
             throw InputError(
-                "--stride", "\(stride) is out of range",
-                fix: "Choose 1 to \(model.nativeLatentSide), the window's side in latent pixels")
+                "--stride",
+                "\(stride) is out of range",
+                fix: "Choose 1 to \(model.nativeLatentSide), the window's side in latent pixels"
+            )
         }
         guard cosine.exponents.allSatisfy({ $0.isFinite && $0 >= 0 }) else {
             throw InputError(
-                "--cosine-scales", "exponents must be numbers from 0 up", fix: "Write 3,1,1")
+                "--cosine-scales",
+                "exponents must be numbers from 0 up",
+                fix: "Write 3,1,1"
+            )
         }
         guard cosine.sigma.isFinite, (0.01...100).contains(cosine.sigma) else {
             throw InputError(
-                "--sigma", "\(cosine.sigma) is out of range", fix: "Choose 0.01 to 100")
+                "--sigma",
+                "\(cosine.sigma) is out of range",
+                fix: "Choose 0.01 to 100"
+            )
         }
     }
 }

@@ -49,20 +49,27 @@ package struct Sampler: Sendable {
     ///
     /// - Throws: `InputError` from the noise source
     package func work(
-        for state: SamplerState, noise: inout some NoiseSource
+        for state: SamplerState,
+        noise: inout some NoiseSource
     ) throws(InputError) -> StepWork {
         let phase = plan.phases[state.phase]
         let (i, timestep) = (state.step, scheduler.timesteps[state.step])
-        let scale = scheduler.inputScale(at: i)
         func request(_ index: Int, _ latent: Tensor, crop: (Int, Int) = (0, 0)) -> ViewRequest {
             ViewRequest(
-                index: index, latent: latent, timestep: timestep, timeIDs: timeIDs(crop: crop),
-                guidance: plan.settings.guidance)
+                index: index,
+                latent: latent * inputScale(of: index, at: state),
+                timestep: timestep,
+                timeIDs: timeIDs(crop: crop),
+                guidance: plan.settings.guidance
+            )
         }
         guard let grid = phase.windows, let lattices = phase.lattices, let source = state.source
         else {
             return StepWork(
-                mixed: state.latent, windows: [], views: [request(0, state.latent * scale)])
+                mixed: state.latent,
+                windows: [],
+                views: [request(0, state.latent)]
+            )
         }
         let weights = phase.weights[i]
         let noised = scheduler.addNoise(source.upsampled, source.noise, at: i)
@@ -71,12 +78,19 @@ package struct Sampler: Sendable {
         var views: [ViewRequest] = []
         if phase.usesWindows(at: i) {
             let margin = plan.settings.border == .zeros ? grid.reach : 0
-            let scaled = (mixed * scale).padded(
-                top: margin, left: margin, bottom: margin, right: margin)
+            let padded = mixed.padded(
+                top: margin,
+                left: margin,
+                bottom: margin,
+                right: margin
+            )
             for window in windows {
-                let view = scaled.cropped(
-                    top: window.top + margin, left: window.left + margin,
-                    height: window.height, width: window.width)
+                let view = padded.cropped(
+                    top: window.top + margin,
+                    left: window.left + margin,
+                    height: window.height,
+                    width: window.width
+                )
                 // Ids count from the margin's corner under both borders: that is what tells a
                 // window at the corner from the whole picture.
                 let crop = (window.top + grid.reach, window.left + grid.reach)
@@ -85,17 +99,21 @@ package struct Sampler: Sendable {
         }
         if phase.usesLattices(at: i) {
             let blurred = GaussianBlur.renormalised(
-                lattices.pad(mixed), dilation: phase.phase.dilation, sigma: weights.blurSigma,
-                border: plan.settings.border)
+                lattices.pad(mixed),
+                dilation: phase.phase.dilation,
+                sigma: weights.blurSigma,
+                border: plan.settings.border
+            )
             for lattice in 0..<lattices.count {
-                views.append(request(views.count, lattices.view(lattice, of: blurred) * scale))
+                views.append(request(views.count, lattices.view(lattice, of: blurred)))
             }
         }
         return StepWork(mixed: mixed, windows: windows, views: views)
     }
 
     /// The fused prediction for the whole latent: (1 − c^a₂)·ε_local + c^a₂·ε_dilated.
-    package func fuse(_ predictions: [Tensor], of work: StepWork, at state: SamplerState) -> Tensor {
+    package func fuse(_ predictions: [Tensor], of work: StepWork, at state: SamplerState) -> Tensor
+    {
         precondition(predictions.count == work.views.count, "\(predictions.count) predictions")
         let phase = plan.phases[state.phase]
         guard phase.windows != nil, let lattices = phase.lattices else { return predictions[0] }
@@ -126,7 +144,9 @@ package struct Sampler: Sendable {
     /// - Returns: the finished latent of the phase, when this was its last step
     /// - Throws: `InputError` from the noise source
     package func advance(
-        _ state: inout SamplerState, _ work: StepWork, prediction: Tensor,
+        _ state: inout SamplerState,
+        _ work: StepWork,
+        prediction: Tensor,
         noise: some NoiseSource
     ) throws(InputError) -> Tensor? {
         let phase = plan.phases[state.phase].phase
@@ -134,7 +154,12 @@ package struct Sampler: Sendable {
             scheduler.drawsNoise
             ? try noise.stochastic(phase: phase, step: state.step, channels: channels) : nil
         state.latent = scheduler.step(
-            prediction, at: state.step, from: work.mixed, history: &state.history, noise: drawn)
+            prediction,
+            at: state.step,
+            from: work.mixed,
+            history: &state.history,
+            noise: drawn
+        )
         state.step += 1
         guard state.step == scheduler.timesteps.count else { return nil }
         if let anchor = state.anchor {
@@ -157,6 +182,20 @@ package struct Sampler: Sendable {
         state.latent = scheduler.addNoise(upsampled, drawn, at: 0)
         state.history = Scheduler.History()
         state.step = 0
+    }
+
+    /// What a view is multiplied by for the model: the factor of the step.
+    ///
+    /// Under `Border.zeros` we do as the authors' code does: it asks the scheduler for the factor
+    /// while the scheduler still stands where the last call left it, which is the step itself for
+    /// the first view, and one further for all others; at the start of a later phase, the end.
+    private func inputScale(of view: Int, at state: SamplerState) -> Float {
+        let i = state.step
+        guard plan.settings.border == .zeros, state.phase > 0, view > 0 || i == 0 else {
+            return scheduler.inputScale(at: i)
+        }
+        let stale = view == 0 ? scheduler.timesteps.count : i + 1
+        return stale < scheduler.timesteps.count ? scheduler.inputScale(at: stale) : 1
     }
 
     /// SDXL's ids: target height and width, crop's top and left, target height and width, in pixels.

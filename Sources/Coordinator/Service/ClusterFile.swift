@@ -24,7 +24,10 @@ package struct ClusterFile: Equatable, Sendable {
             text = try String(contentsOf: URL(fileURLWithPath: path), encoding: .utf8)
         } catch {
             throw InputError(
-                path, "it cannot be read as UTF-8 text", fix: "Check that the file exists")
+                path,
+                "it cannot be read as UTF-8 text",
+                fix: "Check that the file exists"
+            )
         }
         try self.init(yaml: text, place: path)
     }
@@ -52,13 +55,18 @@ package struct ClusterFile: Equatable, Sendable {
                 Host(
                     name: try fields.string("name") ?? "localhost",
                     workers: try fields.int("workers", in: 1...256) ?? 1,
-                    threads: try fields.int("threads", in: 1...1024)))
+                    threads: try fields.int("threads", in: 1...1024)
+                )
+            )
             try fields.finish()
         }
         try reader.finish()
         guard !hosts.isEmpty else {
             throw InputError(
-                "\(place): hosts", "there is no host", fix: "List at least one, as - name: localhost")
+                "\(place): hosts",
+                "there is no host",
+                fix: "List at least one, as - name: localhost"
+            )
         }
     }
 
@@ -70,8 +78,10 @@ package struct ClusterFile: Equatable, Sendable {
         guard hosts.count == 1, own.contains(hosts[0].name) else {
             let names = hosts.map(\.name).joined(separator: ", ")
             throw InputError(
-                "\(place): hosts", "'\(names)' is more than this host",
-                fix: "Name localhost alone; start other hosts' workers by hand")
+                "\(place): hosts",
+                "'\(names)' is more than this host",
+                fix: "Name localhost alone; start other hosts' workers by hand"
+            )
         }
         return hosts[0]
     }
@@ -92,8 +102,10 @@ private struct FieldReader {
         self.place = place
         guard let node, case .mapping(let mapping) = node else {
             throw InputError(
-                node.map { Self.line(place, $0) } ?? place, "\(name) must be a mapping of fields",
-                fix: "See cluster.yaml at the top of the project for an example")
+                node.map { Self.line(place, $0) } ?? place,
+                "\(name) must be a mapping of fields",
+                fix: "See cluster.yaml at the top of the project for an example"
+            )
         }
         fields = mapping.map { ($0.key, $0.value) }
     }
@@ -117,7 +129,8 @@ private struct FieldReader {
             throw InputError(
                 "\(Self.line(place, node)): \(key)",
                 "it must be a whole number from \(range.lowerBound) to \(range.upperBound)",
-                fix: "Mend it")
+                fix: "Mend it"
+            )
         }
         return value
     }
@@ -125,7 +138,11 @@ private struct FieldReader {
     mutating func list(_ key: String) throws(InputError) -> [Node] {
         guard let node = take(key) else { return [] }
         guard case .sequence(let items) = node else {
-            throw InputError("\(Self.line(place, node)): \(key)", "it must be a list", fix: "Mend it")
+            throw InputError(
+                "\(Self.line(place, node)): \(key)",
+                "it must be a list",
+                fix: "Mend it"
+            )
         }
         return Array(items)
     }
@@ -133,8 +150,10 @@ private struct FieldReader {
     func finish() throws(InputError) {
         guard let (key, _) = fields.first else { return }
         throw InputError(
-            Self.line(place, key), "there is no field '\(key.string ?? "?")' here",
-            fix: "Remove it or correct its name")
+            Self.line(place, key),
+            "there is no field '\(key.string ?? "?")' here",
+            fix: "Remove it or correct its name"
+        )
     }
 
     private static func line(_ place: String, _ node: Node) -> String {

@@ -34,7 +34,10 @@ package struct PNGImage: Sendable {
         (width, height) = (Int(columns), Int(rows))
         guard width * height <= Self.largestArea else {
             throw InputError(
-                path, "it is \(width)×\(height)", fix: "Use at most \(Self.largestArea) pixels")
+                path,
+                "it is \(width)×\(height)",
+                fix: "Use at most \(Self.largestArea) pixels"
+            )
         }
         var pixels = [UInt8](repeating: 0, count: 3 * width * height)
         guard tessera_png_reader_rows(reader, &pixels, 3 * width) == 0 else { throw damaged() }

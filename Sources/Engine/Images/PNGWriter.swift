@@ -18,14 +18,20 @@ package final class PNGWriter {
     ///   - text: text chunks, keywords of 1 to 79 Latin letters
     /// - Throws: `OutputError` when the file cannot be written
     package init(
-        file path: String, width: Int, height: Int, text: [(key: String, value: String)] = []
+        file path: String,
+        width: Int,
+        height: Int,
+        text: [(key: String, value: String)] = []
     ) throws(OutputError) {
         precondition(width > 0 && height > 0, "\(width)×\(height)")
         file = try TemporaryFile(for: path)
         (self.width, self.height) = (width, height)
         guard
             let handle = tessera_png_writer_open(
-                file.descriptor, UInt32(width), UInt32(height))
+                file.descriptor,
+                UInt32(width),
+                UInt32(height)
+            )
         else { throw OutputError(path, "libpng could not be started") }
         self.handle = handle
         for (key, value) in text {

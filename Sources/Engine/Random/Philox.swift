@@ -4,7 +4,8 @@ import Foundation
 package enum Philox {
     /// Four random words.
     package static func words(
-        counter: SIMD4<UInt32>, key: SIMD2<UInt32>
+        counter: SIMD4<UInt32>,
+        key: SIMD2<UInt32>
     ) -> SIMD4<UInt32> {
         var (x, k) = (counter, key)
         for _ in 0..<10 {

@@ -42,7 +42,11 @@ package struct RenderRandom: Sendable {
 
     /// Whole numbers, each value of the range equally likely.
     package func integers(
-        purpose: String, phase: Int, step: Int, count: Int, in range: ClosedRange<Int>
+        purpose: String,
+        phase: Int,
+        step: Int,
+        count: Int,
+        in range: ClosedRange<Int>
     ) -> [Int] {
         let key = Philox.keyWords(streamSeed(purpose, phase, step))
         let span = UInt64(range.count)

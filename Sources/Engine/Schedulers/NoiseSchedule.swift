@@ -24,7 +24,9 @@ struct NoiseSchedule: Equatable, Sendable {
         if config.rescalesToZeroSNR { betas = Self.rescaled(betas) }
         alphasCumprod = Self.cumulativeProduct(betas.map { 1 - $0 })
         var finite = alphasCumprod
-        if config.rescalesToZeroSNR { finite[count - 1] = Float(sign: .plus, exponent: -24, significand: 1) }
+        if config.rescalesToZeroSNR {
+            finite[count - 1] = Float(sign: .plus, exponent: -24, significand: 1)
+        }
         finiteAlphasCumprod = finite
     }
 

@@ -3,7 +3,9 @@ import Foundation
 extension Scheduler.Step {
     /// Sets the estimate of x₀ for a latent α·x₀ + σ·ε with α² + σ² = 1.
     fileprivate mutating func estimateFrom(
-        alpha: Double, sigma: Double, _ prediction: PredictionType
+        alpha: Double,
+        sigma: Double,
+        _ prediction: PredictionType
     ) {
         switch prediction {
         case .epsilon: (fromLatent, fromOutput) = (1 / alpha, -sigma / alpha)
@@ -16,7 +18,10 @@ extension Scheduler.Run {
     /// DDIM with η = 0 (Song et al., 2021, equation 12).
     static func ddim(_ config: SchedulerConfig, _ schedule: NoiseSchedule, _ count: Int) -> Self {
         let timesteps = Timesteps.plain(
-            config, spacing: config.spacing ?? .leading, steps: count, fractional: false
+            config,
+            spacing: config.spacing ?? .leading,
+            steps: count,
+            fractional: false
         ).map { min($0, Double(config.trainTimesteps - 1)) }
         let alphas = schedule.alphasCumprod
         let final: Float = config.setsAlphaToOne ? 1 : alphas[0]
@@ -41,7 +46,10 @@ extension Scheduler.Run {
 
     /// Euler's method on the probability flow, and its ancestral form (Karras et al., 2022).
     static func euler(
-        _ config: SchedulerConfig, _ schedule: NoiseSchedule, _ count: Int, ancestral: Bool
+        _ config: SchedulerConfig,
+        _ schedule: NoiseSchedule,
+        _ count: Int,
+        ancestral: Bool
     ) -> Self {
         let spacing = config.spacing ?? .linspace
         var timesteps = Timesteps.plain(config, spacing: spacing, steps: count, fractional: true)
@@ -61,7 +69,8 @@ extension Scheduler.Run {
             (step.clean, step.noise) = (1, sigma)
             switch config.prediction {
             case .epsilon: (step.fromLatent, step.fromOutput) = (1, -sigma)
-            case .vPrediction: (step.fromLatent, step.fromOutput) = (1 / (root * root), -sigma / root)
+            case .vPrediction:
+                (step.fromLatent, step.fromOutput) = (1 / (root * root), -sigma / root)
             }
             var target = next
             if ancestral {
@@ -76,13 +85,20 @@ extension Scheduler.Run {
         }
         let largest = Double(sigmas.max() ?? 1)
         let start = spacing == .leading ? (largest * largest + 1).squareRoot() : largest
-        return Self(timesteps: timesteps, sigmas: sigmas, initNoiseSigma: Float(start), steps: steps)
+        return Self(
+            timesteps: timesteps,
+            sigmas: sigmas,
+            initNoiseSigma: Float(start),
+            steps: steps
+        )
     }
 
     /// DPM-Solver++ of second order, multistep, midpoint (Lu et al., 2022, algorithm 2), its last
     /// step of first order.
     static func multistep(
-        _ config: SchedulerConfig, _ schedule: NoiseSchedule, _ count: Int
+        _ config: SchedulerConfig,
+        _ schedule: NoiseSchedule,
+        _ count: Int
     ) -> Self {
         let spacing = config.spacing ?? .linspace
         var timesteps = Timesteps.multistep(config, spacing: spacing, steps: count)

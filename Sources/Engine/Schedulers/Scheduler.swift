@@ -50,17 +50,25 @@ package struct Scheduler: Sendable {
     ///   - karras: spaces noise levels as Karras et al., whatever the configuration says
     /// - Throws: `InputError` when the combination does not exist
     package init(
-        _ kind: SchedulerKind, config: SchedulerConfig, steps: Int, karras: Bool = false
+        _ kind: SchedulerKind,
+        config: SchedulerConfig,
+        steps: Int,
+        karras: Bool = false
     ) throws(InputError) {
         let limit = kind == .lcm ? config.originalSteps : config.trainTimesteps
         guard (1...limit).contains(steps) else {
             throw InputError(
-                "--steps", "\(kind.rawValue) takes 1 to \(limit) steps", fix: "Choose fewer")
+                "--steps",
+                "\(kind.rawValue) takes 1 to \(limit) steps",
+                fix: "Choose fewer"
+            )
         }
         if karras && (kind == .ddim || kind == .lcm || kind == .euler_a) {
             throw InputError(
-                "--karras", "\(kind.rawValue) has no Karras noise levels",
-                fix: "Use it with --scheduler euler or dpmpp_2m")
+                "--karras",
+                "\(kind.rawValue) has no Karras noise levels",
+                fix: "Use it with --scheduler euler or dpmpp_2m"
+            )
         }
         self.kind = kind
         trainTimesteps = config.trainTimesteps
@@ -116,7 +124,11 @@ package struct Scheduler: Sendable {
     ///   - noise: unit noise, where `drawsNoise`
     /// - Returns: the latent after the step
     package func step(
-        _ output: Tensor, at i: Int, from x: Tensor, history: inout History, noise: Tensor?
+        _ output: Tensor,
+        at i: Int,
+        from x: Tensor,
+        history: inout History,
+        noise: Tensor?
     ) -> Tensor {
         let s = steps[i]
         let (p, q) = (Float(s.fromLatent), Float(s.fromOutput))

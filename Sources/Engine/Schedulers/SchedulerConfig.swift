@@ -61,8 +61,10 @@ package struct SchedulerConfig: Equatable, Sendable {
         let name = try reader.string("_class_name", default: "DDIMScheduler")
         guard let kind = Self.kinds[name] else {
             throw reader.fault(
-                "_class_name", "the scheduler '\(name)' is unknown",
-                fix: "Known are \(Self.kinds.keys.sorted().joined(separator: ", "))")
+                "_class_name",
+                "the scheduler '\(name)' is unknown",
+                fix: "Known are \(Self.kinds.keys.sorted().joined(separator: ", "))"
+            )
         }
         defaultKind = kind
         trainTimesteps = try reader.int("num_train_timesteps", default: 1000)
@@ -82,8 +84,10 @@ package struct SchedulerConfig: Equatable, Sendable {
             (1...trainTimesteps).contains(originalSteps), timestepScaling.isFinite
         else {
             throw reader.fault(
-                "steps_offset", "or original_inference_steps is out of range",
-                fix: "Compare with the model's original file")
+                "steps_offset",
+                "or original_inference_steps is out of range",
+                fix: "Compare with the model's original file"
+            )
         }
         try Self.refuseOthers(&reader)
         try reader.finish()
@@ -96,13 +100,17 @@ package struct SchedulerConfig: Equatable, Sendable {
     ]
 
     private static func choice<T: RawRepresentable & CaseIterable>(
-        _ reader: inout ConfigReader, _ key: String, _ fallback: T
+        _ reader: inout ConfigReader,
+        _ key: String,
+        _ fallback: T
     ) throws(InputError) -> T where T.RawValue == String {
         try choice(&reader, key, Optional(fallback)) ?? fallback
     }
 
     private static func choice<T: RawRepresentable & CaseIterable>(
-        _ reader: inout ConfigReader, _ key: String, _ fallback: T?
+        _ reader: inout ConfigReader,
+        _ key: String,
+        _ fallback: T?
     ) throws(InputError) -> T? where T.RawValue == String {
         guard let name = try reader.optionalString(key) else { return fallback }
         guard let value = T(rawValue: name) else {
@@ -113,7 +121,8 @@ package struct SchedulerConfig: Equatable, Sendable {
     }
 
     private static func betas(
-        _ reader: inout ConfigReader, count: Int
+        _ reader: inout ConfigReader,
+        count: Int
     ) throws(InputError) -> Betas {
         let start = try reader.double("beta_start", default: 0.0001)
         let end = try reader.double("beta_end", default: 0.02)
@@ -124,23 +133,29 @@ package struct SchedulerConfig: Equatable, Sendable {
                 values.allSatisfy({ $0 > 0 && $0 < 1 })
             else {
                 throw reader.fault(
-                    "trained_betas", "it is not \(count) numbers between 0 and 1",
-                    fix: "Compare with the model's original file")
+                    "trained_betas",
+                    "it is not \(count) numbers between 0 and 1",
+                    fix: "Compare with the model's original file"
+                )
             }
             return .trained(values)
         }
         guard start > 0, start < 1, end > 0, end < 1 else {
             throw reader.fault(
-                "beta_start", "or beta_end is not between 0 and 1",
-                fix: "Compare with the model's original file")
+                "beta_start",
+                "or beta_end is not between 0 and 1",
+                fix: "Compare with the model's original file"
+            )
         }
         switch schedule {
         case "linear": return .linear(start, end)
         case "scaled_linear": return .scaledLinear(start, end)
         default:
             throw reader.fault(
-                "beta_schedule", "'\(schedule)' is not supported",
-                fix: "Known are linear and scaled_linear")
+                "beta_schedule",
+                "'\(schedule)' is not supported",
+                fix: "Known are linear and scaled_linear"
+            )
         }
     }
 
@@ -163,7 +178,14 @@ package struct SchedulerConfig: Equatable, Sendable {
         try reader.expect("lambda_min_clipped", [.number(-.infinity)])
         for key in ["sigma_min", "sigma_max"] { try reader.expect(key, []) }
         reader.ignore(
-            "clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "flow_shift",
-            "time_shift_type", "skip_prk_steps", "eta", "use_clipped_model_output")
+            "clip_sample_range",
+            "dynamic_thresholding_ratio",
+            "sample_max_value",
+            "flow_shift",
+            "time_shift_type",
+            "skip_prk_steps",
+            "eta",
+            "use_clipped_model_output"
+        )
     }
 }

@@ -4,7 +4,10 @@ import Foundation
 enum Timesteps {
     /// DDIM, Euler and Euler ancestral; whole numbers unless `fractional`.
     static func plain(
-        _ config: SchedulerConfig, spacing: TimestepSpacing, steps: Int, fractional: Bool
+        _ config: SchedulerConfig,
+        spacing: TimestepSpacing,
+        steps: Int,
+        fractional: Bool
     ) -> [Double] {
         let train = config.trainTimesteps
         switch spacing {
@@ -21,7 +24,9 @@ enum Timesteps {
     }
 
     /// DPM-Solver++, which plans one interval more.
-    static func multistep(_ config: SchedulerConfig, spacing: TimestepSpacing, steps: Int) -> [Double] {
+    static func multistep(_ config: SchedulerConfig, spacing: TimestepSpacing, steps: Int)
+        -> [Double]
+    {
         let train = config.trainTimesteps
         switch spacing {
         case .linspace:
@@ -40,7 +45,9 @@ enum Timesteps {
     static func distilled(_ config: SchedulerConfig, steps: Int) -> [Double] {
         let k = config.trainTimesteps / config.originalSteps
         return (0..<steps).map { i in
-            let skipped = Int((Double(config.originalSteps) / Double(steps) * Double(i)).rounded(.down))
+            let skipped = Int(
+                (Double(config.originalSteps) / Double(steps) * Double(i)).rounded(.down)
+            )
             return Double((config.originalSteps - skipped) * k - 1)
         }
     }

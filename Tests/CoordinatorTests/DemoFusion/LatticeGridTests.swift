@@ -7,7 +7,10 @@ import Testing
     func scatteredViewsMakeTheLatentAgain(border: Border, shape: (Int, Int, Int)) {
         let (height, width, dilation) = shape
         let grid = LatticeGrid(
-            latent: Extent(height: height, width: width), dilation: dilation, border: border)
+            latent: Extent(height: height, width: width),
+            dilation: dilation,
+            border: border
+        )
         var random = SplitMix(state: 3)
         let latent = random.tensor([1, height, width, 4])
         var again = Tensor(zeros: latent.shape)
@@ -24,7 +27,10 @@ import Testing
 
     @Test func zerosLieAboveAndToTheLeft() {
         let grid = LatticeGrid(
-            latent: Extent(height: 4, width: 5), dilation: 3, border: .zeros)
+            latent: Extent(height: 4, width: 5),
+            dilation: 3,
+            border: .zeros
+        )
         let padded = grid.pad(Tensor([Float](repeating: 1, count: 20), shape: [1, 4, 5, 1]))
         #expect(padded.shape == [1, 6, 6, 1])
         let first = grid.view(0, of: padded)

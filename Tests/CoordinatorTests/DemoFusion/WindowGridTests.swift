@@ -8,8 +8,11 @@ import Testing
         [(16, 8), (16, 4), (16, 16), (32, 16), (8, 5)].flatMap { window, stride in
             [(16, 16), (31, 48), (9, 70), (5, 5), (64, 17), (33, 32)].map { height, width in
                 WindowGrid(
-                    latent: Extent(height: height, width: width), window: window, stride: stride,
-                    border: border)
+                    latent: Extent(height: height, width: width),
+                    window: window,
+                    stride: stride,
+                    border: border
+                )
             }
         }
     }
@@ -47,7 +50,11 @@ import Testing
 
     @Test func windowsShrinkToAShortSide() throws {
         let grid = WindowGrid(
-            latent: Extent(height: 6, width: 40), window: 16, stride: 8, border: .inside)
+            latent: Extent(height: 6, width: 40),
+            window: 16,
+            stride: 8,
+            border: .inside
+        )
         let windows = try grid.windows { _ throws(InputError) in 0 }
         #expect(windows.map(\.left) == [0, 8, 16, 24])
         #expect(windows.allSatisfy { $0.top == 0 && $0.height == 6 && $0.width == 16 })
@@ -72,7 +79,9 @@ struct SplitMix {
 
     mutating func tensor(_ shape: [Int]) -> Tensor {
         Tensor(
-            (0..<shape.reduce(1, *)).map { _ in Float(Int64(bitPattern: next()) >> 40) / 4_194_304 },
-            shape: shape)
+            (0..<shape.reduce(1, *)).map { _ in Float(Int64(bitPattern: next()) >> 40) / 4_194_304
+            },
+            shape: shape
+        )
     }
 }
