@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct SafeTensorsTests {
@@ -142,12 +143,5 @@ import Testing
             try Data(bytes).write(to: URL(fileURLWithPath: file))
             return try SafeTensors(file: file)
         }
-    }
-
-    private func inTemporaryFolder<T>(_ body: (String) throws -> T) throws -> T {
-        let folder = FileManager.default.temporaryDirectory.path + "/tessera-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        return try body(folder)
     }
 }

@@ -9,6 +9,11 @@ package enum Tolerance {
     package static let kernel: Float = 1e-5
     /// A normalisation, whose input is itself rounded relative to its mean, likewise.
     package static let norm: Float = 2e-5
+    /// Timesteps between whole ones (Karras): units in the last place. They go through NumPy's
+    /// vectorised float32 logarithm, which differs from a correctly rounded one in one of five values.
+    package static let fractionalTimestep: Float = 4
+    /// Normal numbers against PyTorch's, whose vectorised logarithm and sine err in the last bits.
+    package static let normal: Float = 4e-6
     /// An elementary function at x: absolute error.
     package static func elementary(_ x: Float) -> Double { 2e-7 * max(1, Double(abs(x))) }
 }

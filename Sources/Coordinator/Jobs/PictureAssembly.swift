@@ -2,7 +2,7 @@ import Engine
 
 /// Receives finished rows of the picture, from top to bottom.
 package protocol PictureSink {
-    /// - Parameter rows: `[1, height, width, 3]`, −1…1
+    /// Takes the next rows, `[1, height, width, 3]`, −1…1.
     mutating func write(_ rows: Tensor) throws
 }
 

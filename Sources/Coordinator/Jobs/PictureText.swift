@@ -93,8 +93,8 @@ package struct PictureText: Sendable {
             switch settings.scheduler {
             case .ddim: "DDIM"
             case .euler: "Euler"
-            case .euler_a: "Euler a"
-            case .dpmpp_2m: "DPM++ 2M"
+            case .eulerAncestral: "Euler a"
+            case .dpmSolver: "DPM++ 2M"
             case .lcm: "LCM"
             }
         return settings.karras ? name + " Karras" : name

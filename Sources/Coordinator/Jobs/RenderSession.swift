@@ -120,6 +120,7 @@ package struct RenderSession {
     /// - Parameters:
     ///   - renderer: workers that have the job already
     ///   - digest: identity of the model, for the picture's text
+    ///   - outputs: where the results go
     ///   - observe: is told of progress; what it throws ends the render
     /// - Throws: what the renderer, the files or the observer throw; no half-written file stays
     package func render(

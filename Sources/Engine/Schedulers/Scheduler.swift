@@ -63,7 +63,7 @@ package struct Scheduler: Sendable {
                 fix: "Choose fewer"
             )
         }
-        if karras && (kind == .ddim || kind == .lcm || kind == .euler_a) {
+        if karras && (kind == .ddim || kind == .lcm || kind == .eulerAncestral) {
             throw InputError(
                 "--karras",
                 "\(kind.rawValue) has no Karras noise levels",
@@ -79,8 +79,8 @@ package struct Scheduler: Sendable {
         switch kind {
         case .ddim: run = .ddim(config, schedule, steps)
         case .euler: run = .euler(config, schedule, steps, ancestral: false)
-        case .euler_a: run = .euler(config, schedule, steps, ancestral: true)
-        case .dpmpp_2m: run = .multistep(config, schedule, steps)
+        case .eulerAncestral: run = .euler(config, schedule, steps, ancestral: true)
+        case .dpmSolver: run = .multistep(config, schedule, steps)
         case .lcm: run = .lcm(config, schedule, steps)
         }
         timesteps = run.timesteps.map { Float($0) }
@@ -98,7 +98,7 @@ package struct Scheduler: Sendable {
     }
 
     /// Whether `step` needs fresh noise.
-    package var drawsNoise: Bool { kind == .euler_a || kind == .lcm }
+    package var drawsNoise: Bool { kind == .eulerAncestral || kind == .lcm }
 
     /// The model reads the latent times this at step `i`.
     package func inputScale(at i: Int) -> Float { Float(steps[i].inputScale) }
@@ -146,7 +146,7 @@ package struct Scheduler: Sendable {
             let weight = Float(s.fresh)
             next = next.zip(noise) { $0 + weight * $1 }
         }
-        if kind == .dpmpp_2m { history.estimate = estimate }
+        if kind == .dpmSolver { history.estimate = estimate }
         return next
     }
 }

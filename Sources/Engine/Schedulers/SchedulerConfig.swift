@@ -4,8 +4,8 @@ import Foundation
 package enum SchedulerKind: String, CaseIterable, Sendable {
     case ddim
     case euler
-    case euler_a
-    case dpmpp_2m
+    case eulerAncestral = "euler_a"
+    case dpmSolver = "dpmpp_2m"
     case lcm
 }
 
@@ -95,7 +95,8 @@ package struct SchedulerConfig: Equatable, Sendable {
 
     private static let kinds: [String: SchedulerKind] = [
         "DDIMScheduler": .ddim, "PNDMScheduler": .ddim, "EulerDiscreteScheduler": .euler,
-        "EulerAncestralDiscreteScheduler": .euler_a, "DPMSolverMultistepScheduler": .dpmpp_2m,
+        "EulerAncestralDiscreteScheduler": .eulerAncestral,
+        "DPMSolverMultistepScheduler": .dpmSolver,
         "LCMScheduler": .lcm,
     ]
 

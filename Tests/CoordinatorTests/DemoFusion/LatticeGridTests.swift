@@ -11,8 +11,8 @@ import Testing
             dilation: dilation,
             border: border
         )
-        var random = SplitMix(state: 3)
-        let latent = random.tensor([1, height, width, 4])
+        let values = (0..<(height * width * 4)).map { Float($0 + 1) }
+        let latent = Tensor(values, shape: [1, height, width, 4])
         var again = Tensor(zeros: latent.shape)
         let padded = grid.pad(latent)
         for index in 0..<grid.count {

@@ -1,5 +1,6 @@
 import Coordinator
 import Engine
+import TestSupport
 import Testing
 
 @Suite struct WindowGridTests {
@@ -18,9 +19,11 @@ import Testing
     }
 
     @Test(arguments: grids) func everyPixelLiesInAWindow(grid: WindowGrid) throws {
-        var random = SplitMix(state: 7)
+        var random = Mutator(seed: 7)
         for _ in 0..<20 {
-            let windows = try grid.windows { range throws(InputError) in random.draw(in: range) }
+            let windows = try grid.windows { range throws(InputError) in
+                range.lowerBound + random.below(range.count)
+            }
             #expect(windows.count == grid.count)
             var covered = Array(repeating: 0, count: grid.latent.area)
             for window in windows {
@@ -58,30 +61,5 @@ import Testing
         let windows = try grid.windows { _ throws(InputError) in 0 }
         #expect(windows.map(\.left) == [0, 8, 16, 24])
         #expect(windows.allSatisfy { $0.top == 0 && $0.height == 6 && $0.width == 16 })
-    }
-}
-
-/// A small generator for tests.
-struct SplitMix {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    mutating func draw(in range: ClosedRange<Int>) -> Int {
-        range.lowerBound + Int(next() % UInt64(range.count))
-    }
-
-    mutating func tensor(_ shape: [Int]) -> Tensor {
-        Tensor(
-            (0..<shape.reduce(1, *)).map { _ in Float(Int64(bitPattern: next()) >> 40) / 4_194_304
-            },
-            shape: shape
-        )
     }
 }

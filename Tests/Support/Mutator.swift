@@ -1,0 +1,39 @@
+/// Damages files and frames, the same way for the same seed.
+package struct Mutator {
+    private var state: UInt64
+
+    package init(seed: UInt64) {
+        state = seed
+    }
+
+    /// SplitMix64 (Steele et al., 2014).
+    package mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    /// A whole number below `bound`.
+    package mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(1, bound))) }
+
+    /// One to four damages: a bit turned, a byte set, a stretch removed, repeated or overwritten, or
+    /// the end cut off.
+    package mutating func mutate(_ bytes: [UInt8]) -> [UInt8] {
+        var bytes = bytes
+        for _ in 0...below(4) where !bytes.isEmpty {
+            let at = below(bytes.count)
+            let end = min(bytes.count, at + 1 + below(16))
+            switch below(6) {
+            case 0: bytes[at] ^= 1 << UInt8(below(8))
+            case 1: bytes[at] = [0, 0xFF, 0x7F, 0x80, 0x22, 0x7B][below(6)]
+            case 2: bytes.removeSubrange(at..<end)
+            case 3: bytes.insert(contentsOf: bytes[at..<end], at: at)
+            case 4: for i in at..<end { bytes[i] = UInt8(truncatingIfNeeded: next()) }
+            default: bytes.removeSubrange(at...)
+            }
+        }
+        return bytes
+    }
+}
