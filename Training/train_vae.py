@@ -54,8 +54,8 @@ def main():
     a.add_argument("--state", required=True)
     a.add_argument("--minutes", type=float, default=30)
     a.add_argument("--total-minutes", type=float, default=30, help="length of the learning-rate schedule")
-    a.add_argument("--batch", type=int, default=16)
-    a.add_argument("--size", type=int, default=96)
+    a.add_argument("--batch", type=int, default=12)
+    a.add_argument("--size", type=int, default=64)
     a = a.parse_args()
     os.makedirs(a.state, exist_ok=True)
     torch.manual_seed(0)
@@ -82,14 +82,14 @@ def main():
 
     while time.time() - start < a.minutes * 60:
         progress = min(1, state["minutes"] / a.total_minutes)
-        lr = 1.2e-3 * min(1, (state["step"] + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
+        lr = 2e-3 * min(1, (state["step"] + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
         for group in opt.param_groups:
             group["lr"] = lr
         x = crops.batch(a.batch, a.size)
-        with torch.autocast("cpu", torch.bfloat16):
-            posterior = vae.encode(x).latent_dist
-            y = vae.decode(posterior.sample()).sample
-        y, mean, logvar = y.float(), posterior.mean.float(), posterior.logvar.float()
+        # float32: at these widths bfloat16's backward pass is 1.7 times slower on a CPU.
+        posterior = vae.encode(x).latent_dist
+        y = vae.decode(posterior.sample()).sample
+        mean, logvar = posterior.mean, posterior.logvar
         mse = F.mse_loss(y, x)
         coarse = F.l1_loss(F.avg_pool2d(y, 4), F.avg_pool2d(x, 4))
         kl = 0.5 * (mean ** 2 + logvar.exp() - 1 - logvar).mean()
