@@ -48,7 +48,7 @@ def main():
     a.add_argument("--minutes", type=float, default=5)
     a = a.parse_args()
     torch.manual_seed(0)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     rng = np.random.default_rng(5)
     tok1 = write_tokenizer(f"{a.out}/tokenizer", "<|endoftext|>")
     tok2 = write_tokenizer(f"{a.out}/tokenizer_2", "!")

@@ -9,7 +9,6 @@ as SDXL's `force_zeros_for_empty_prompt`).
 import argparse
 import glob
 import json
-import os
 import time
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+import trainer
 from captions import caption
 
 UNET = dict(
@@ -66,48 +66,18 @@ class Latents:
                 [caption(attributes[i], self.rng) for i in pick])
 
 
-def main():
-    a = argparse.ArgumentParser()
-    a.add_argument("--latents", required=True)
-    a.add_argument("--text", required=True)
-    a.add_argument("--state", required=True)
-    a.add_argument("--minutes", type=float, default=70)
-    a.add_argument("--total-minutes", type=float, default=70)
-    a.add_argument("--batch", type=int, default=32)
-    a.add_argument("--rate", type=float, default=5e-4)
-    a.add_argument("--compile", action="store_true")
-    a = a.parse_args()
-    os.makedirs(a.state, exist_ok=True)
-    torch.manual_seed(int(time.time()))
-    torch.set_num_threads(2)
-    unet = UNet2DConditionModel(**UNET).to(memory_format=torch.channels_last)
-    ema = UNet2DConditionModel(**UNET).requires_grad_(False)
-    ema.load_state_dict(unet.state_dict())
-    opt = torch.optim.AdamW(unet.parameters(), lr=a.rate, betas=(0.9, 0.99), weight_decay=0.01)
-    state = dict(step=0, samples=0, minutes=0.0, curve=[])
-    path = f"{a.state}/state.pt"
-    if os.path.exists(path):
-        saved = torch.load(path, weights_only=False)
-        unet.load_state_dict(saved["unet"]), ema.load_state_dict(saved["ema"]), opt.load_state_dict(saved["opt"])
-        state = saved["state"]
-    print(sum(p.numel() for p in unet.parameters()) / 1e6, "M parameters, from step", state["step"], flush=True)
-    text, data = Text(a.text), Latents(a.latents, int(time.time()))
+def make_model():
+    return UNet2DConditionModel(**UNET).to(memory_format=torch.channels_last)
+
+
+def make_loss(rank, a):
+    text, data = Text(a.text), Latents(a.latents, int(time.time()) + rank)
     acp = DDIMScheduler(**SCHEDULER).alphas_cumprod.float()
-    start = last = time.time()
-    began, losses = state["minutes"], []
+    calls = iter(range(1 << 60))
 
-    def save():
-        torch.save(dict(unet=unet.state_dict(), ema=ema.state_dict(), opt=opt.state_dict(), state=state), path + ".tmp")
-        os.rename(path + ".tmp", path)
-        json.dump(state["curve"], open(f"{a.state}/curve.json", "w"))
-
-    while time.time() - start < a.minutes * 60:
-        if state["step"] % 100 == 0:
+    def loss_of(unet, progress):
+        if next(calls) % 100 == 0:
             data.refresh()
-        progress = min(1, state["minutes"] / a.total_minutes)
-        rate = a.rate * min(1, (state["step"] + 1) / 200) * (0.03 + 0.97 * 0.5 * (1 + np.cos(np.pi * progress)))
-        for group in opt.param_groups:
-            group["lr"] = rate
         z, ids, texts = data.batch(a.batch)
         context, pooled = text(texts)
         dropped = torch.rand(len(z)) < 0.11
@@ -117,34 +87,23 @@ def main():
         noise = torch.randn_like(z)
         noised = alpha.sqrt() * z + (1 - alpha).sqrt() * noise
         target = alpha.sqrt() * noise - (1 - alpha).sqrt() * z
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=not a.float32):
             out = unet(noised.contiguous(memory_format=torch.channels_last), t, encoder_hidden_states=context,
                        added_cond_kwargs=dict(text_embeds=pooled, time_ids=ids)).sample
         error = (out.float() - target).pow(2).mean((1, 2, 3))
         snr = (alpha / (1 - alpha)).flatten()
-        weight = snr.clamp(max=5) / (snr + 1)
-        # Zero terminal SNR gives the first step no weight at all above: it sets the colours, so keep some.
-        loss = (error * weight.clamp(min=0.15)).mean()
-        opt.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
-        opt.step()
-        state["step"] += 1
-        state["samples"] += len(z)
-        decay = min(0.9990, (1 + state["step"]) / (10 + state["step"]))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(ema.parameters()), list(unet.parameters()), 1 - decay)
-        state["minutes"] = began + (time.time() - start) / 60
-        losses.append(error.mean().item())
-        if state["step"] % 50 == 0:
-            state["curve"].append((state["step"], state["samples"], state["minutes"], float(np.mean(losses[-50:]))))
-            print(f"step {state['step']} samples {state['samples']} {state['minutes']:.1f} min  error {np.mean(losses[-50:]):.4f}  "
-                  f"{len(losses) * a.batch / (time.time() - start):.1f} samples/s  lr {rate:.1e}", flush=True)
-        if time.time() - last > 150:
-            save()
-            last = time.time()
-    save()
+        # Min-SNR weights, but not zero at the first timestep: it sets the colours of the picture.
+        weight = (snr.clamp(max=5) / (snr + 1)).clamp(min=0.15)
+        return (error * weight).mean(), error.mean().item()
+
+    return loss_of
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--latents", required=True)
+    parser.add_argument("--text", required=True)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--float32", action="store_true")
+    trainer.arguments(parser, minutes=70, rate=4e-4)
+    trainer.train(make_model, make_loss, parser.parse_args())
