@@ -18,7 +18,7 @@ from train_unet import SCHEDULER, UNET
 from train_vae import CONFIG
 
 
-def trained_vae(state, data=None):
+def trained_vae(state):
     vae = AutoencoderKL(**CONFIG)
     path = f"{state}/state.pt"
     if os.path.exists(path):

@@ -1,8 +1,8 @@
 """Trains the UNet on cached latents with captions drawn anew each time. Resumable.
 
-    python train_unet.py --latents /path/latents --text /path/text --state /path/unet --minutes 70 --total-minutes 70
+    python train_unet.py --latents /path/latents --text /path/text --state /path/unet --minutes 40 --total-minutes 40
 
-v-prediction with zero terminal SNR and min-SNR weighting; one in nine samples has no prompt (zeros,
+v-prediction with zero terminal SNR; one in nine samples has no prompt (zeros,
 as SDXL's `force_zeros_for_empty_prompt`).
 """
 
@@ -20,10 +20,10 @@ import trainer
 from captions import caption
 
 UNET = dict(
-    sample_size=32, in_channels=4, out_channels=4, block_out_channels=(64, 128, 256), layers_per_block=1,
+    sample_size=32, in_channels=4, out_channels=4, block_out_channels=(32, 64, 128), layers_per_block=1,
     down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-    transformer_layers_per_block=(1, 1, 1), attention_head_dim=(2, 4, 8), cross_attention_dim=96 + 128, use_linear_projection=True,
+    transformer_layers_per_block=(1, 1, 1), attention_head_dim=(1, 2, 4), cross_attention_dim=96 + 128, use_linear_projection=True,
     addition_embed_type="text_time", addition_time_embed_dim=32, projection_class_embeddings_input_dim=128 + 6 * 32,
 )
 SCHEDULER = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
@@ -87,13 +87,13 @@ def make_loss(rank, a):
         noise = torch.randn_like(z)
         noised = alpha.sqrt() * z + (1 - alpha).sqrt() * noise
         target = alpha.sqrt() * noise - (1 - alpha).sqrt() * z
-        with torch.autocast("cpu", torch.bfloat16, enabled=not a.float32):
-            out = unet(noised.contiguous(memory_format=torch.channels_last), t, encoder_hidden_states=context,
-                       added_cond_kwargs=dict(text_embeds=pooled, time_ids=ids)).sample
-        error = (out.float() - target).pow(2).mean((1, 2, 3))
+        # float32: at these widths it trains 1.8 times faster than bfloat16 on a CPU.
+        out = unet(noised.contiguous(memory_format=torch.channels_last), t, encoder_hidden_states=context,
+                   added_cond_kwargs=dict(text_embeds=pooled, time_ids=ids)).sample
+        error = (out - target).pow(2).mean((1, 2, 3))
         snr = (alpha / (1 - alpha)).flatten()
-        # Min-SNR weights, but not zero at the first timestep: it sets the colours of the picture.
-        weight = (snr.clamp(max=5) / (snr + 1)).clamp(min=0.15)
+        # Full weight where layout and colours are decided; less where almost no noise is left to find.
+        weight = (5 / (snr + 1)).clamp(max=1)
         return (error * weight).mean(), error.mean().item()
 
     return loss_of
@@ -104,6 +104,5 @@ if __name__ == "__main__":
     parser.add_argument("--latents", required=True)
     parser.add_argument("--text", required=True)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--float32", action="store_true")
-    trainer.arguments(parser, minutes=70, rate=4e-4)
+    trainer.arguments(parser, minutes=40, rate=8e-4)
     trainer.train(make_model, make_loss, parser.parse_args())
