@@ -31,7 +31,7 @@ package final class LocalCluster: ViewRenderer {
     ///   - workers: at least 1
     ///   - threads: of each worker; nil shares this host's cores evenly
     ///   - model: the one that workers must have
-    ///   - endpoint: where to listen; nil is the private directory, where no others can join
+    ///   - endpoint: where to listen; nil is a private directory
     ///   - program: the workers' program; nil is the one that runs now
     ///   - policy: when workers and batches are given up
     ///   - logger: gets what happens, and the workers' messages
@@ -65,7 +65,7 @@ package final class LocalCluster: ViewRenderer {
         self.workers = try LocalWorkers(
             launch,
             for: cluster,
-            expectOthers: endpoint != nil,
+            expectOthers: false,
             logger: logger
         )
     }

@@ -9,9 +9,15 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// Longest path of a Unix socket, in bytes.
     private static let longestPath = 107
 
-    /// Takes an address that needs no check, as ZeroMQ reported it.
+    /// Takes an address that needs no check, as ZeroMQ reported it: on a socket that speaks IPv6 too
+    /// it writes 127.0.0.1 as [::ffff:127.0.0.1], which is put back.
     init(checked address: String) {
-        self.address = address
+        let mapped = "tcp://[::ffff:"
+        self.address =
+            address.hasPrefix(mapped)
+            ? "tcp://"
+                + address.dropFirst(mapped.count).replacing("]", with: "", maxReplacements: 1)
+            : address
     }
 
     /// Checks an address; names are resolved here, so that what is checked is what is used.
