@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import subprocess
-import time
 
 import numpy as np
 import torch
@@ -221,16 +220,13 @@ def evaluate_count(a, results):
     scenes = [Scene.random(rng) for _ in range(150)]
     right = [count_discs(net, s.draw(256)) == (1 if s.sky[12] > 0 else 0) for s in scenes]
     counts, pictures = {m: [] for m in MODES}, {m: [] for m in MODES}
-    seconds = {m: 0.0 for m in MODES}
     for i, prompt in enumerate(SUN_PROMPTS[:a.renders]):
         for mode, flags in MODES.items():
             path = f"{a.state}/{mode.replace(' ', '-')}-{i}.png"
             if not os.path.exists(path):
-                began = time.time()
                 subprocess.run([a.tessera, "render", "--model", a.model, "--prompt", prompt, "--size", "1024x1024", "--steps", str(a.render_steps),
-                                "--guidance", str(a.guidance), "--seed", str(100 + i), "--workers", "2", "--output", path, *flags], check=True,
+                                "--guidance", str(a.guidance), "--seed", str(100 + i), "--workers", str(a.workers), "--output", path, *flags], check=True,
                                stderr=subprocess.DEVNULL)
-                seconds[mode] += time.time() - began
             picture = np.asarray(Image.open(path).convert("RGB"))
             counts[mode].append(count_discs(net, picture.astype(np.float32) / 255))
             pictures[mode].append(picture)
@@ -269,6 +265,7 @@ def main():
     a.add_argument("--steps", type=int, default=20)
     a.add_argument("--guidance", type=float, default=5.0)
     a.add_argument("--renders", type=int, default=10)
+    a.add_argument("--workers", type=int, default=2)
     a.add_argument("--render-steps", type=int, default=20)
     a = a.parse_args()
     os.makedirs(a.state, exist_ok=True), os.makedirs(a.out, exist_ok=True)
@@ -276,11 +273,14 @@ def main():
     torch.manual_seed(0)
     torch.set_num_threads(2)
     path = f"{a.out}/evaluation.json"
-    results = json.load(open(path)) if os.path.exists(path) else {}
     for part, run in (("vae", evaluate_vae), ("prompts", evaluate_prompts), ("count", evaluate_count)):
         if part in a.only.split(","):
-            run(a, results)
-            json.dump(results, open(path, "w"), indent=1)
+            measured = {}
+            run(a, measured)
+            # Parts may run beside each other: read again what the others have written.
+            results = json.load(open(path)) if os.path.exists(path) else {}
+            json.dump(results | measured, open(path, "w"), indent=1)
+    results = json.load(open(path))
     open(f"{a.out}/evaluation.md", "w").write(table(results))
     print(table(results))
 
