@@ -263,7 +263,7 @@ def main():
     a.add_argument("--only", default="vae,prompts,count")
     a.add_argument("--pictures", type=int, default=200)
     a.add_argument("--steps", type=int, default=20)
-    a.add_argument("--guidance", type=float, default=5.0)
+    a.add_argument("--guidance", type=float, default=3.0)
     a.add_argument("--renders", type=int, default=10)
     a.add_argument("--workers", type=int, default=2)
     a.add_argument("--render-steps", type=int, default=20)

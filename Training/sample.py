@@ -23,7 +23,7 @@ def main():
     a.add_argument("--model", default="../Models/vista")
     a.add_argument("--out", required=True)
     a.add_argument("--steps", type=int, default=20)
-    a.add_argument("--guidance", type=float, default=5.0)
+    a.add_argument("--guidance", type=float, default=3.0)
     a.add_argument("--seed", type=int, default=1)
     a.add_argument("--threads", type=int, default=1)
     a = a.parse_args()
