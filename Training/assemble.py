@@ -35,11 +35,12 @@ def main():
     a.add_argument("--text", required=True)
     a.add_argument("--unet-state", required=True)
     a.add_argument("--out", required=True)
+    a.add_argument("--unet-weights", choices=("ema", "model"), default="ema", help="averaged or last weights")
     a = a.parse_args()
     unet = UNet2DConditionModel(**UNET)
     path = f"{a.unet_state}/state.pt"
     if os.path.exists(path):
-        unet.load_state_dict(torch.load(path, weights_only=False)["ema"])
+        unet.load_state_dict(torch.load(path, weights_only=False)[a.unet_weights])
     shutil.rmtree(a.out, ignore_errors=True)
     pipe = StableDiffusionXLPipeline(
         trained_vae(a.vae_state), CLIPTextModel.from_pretrained(f"{a.text}/text_encoder").half(),

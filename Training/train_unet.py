@@ -76,7 +76,7 @@ def make_loss(rank, a):
     calls = iter(range(1 << 60))
 
     def loss_of(unet, progress):
-        if next(calls) % 100 == 0:
+        if next(calls) % 25 == 0:
             data.refresh()
         z, ids, texts = data.batch(a.batch)
         context, pooled = text(texts)
