@@ -31,6 +31,8 @@ package struct NetworkFixture: Sendable, CustomStringConvertible {
     package let prompt: String, negative: String
     /// The prompts whose tokens are expected.
     package let prompts: [String]
+    /// Whole DemoFusion runs, by name.
+    package let runs: [RunFixture]
     private let tensorFile: String
 
     package var description: String { kind }
@@ -44,6 +46,9 @@ package struct NetworkFixture: Sendable, CustomStringConvertible {
         prompt = settings["prompt"] as? String ?? ""
         negative = settings["negative"] as? String ?? ""
         prompts = settings["prompts"] as? [String] ?? []
+        runs = settings.keys.filter { $0.hasPrefix("run.") }.sorted().compactMap { key in
+            (settings[key] as? [String: Any]).flatMap { RunFixture(name: key, settings: $0) }
+        }
         tensorFile = file.dropLast(".json".count) + ".safetensors"
     }
 
@@ -66,5 +71,33 @@ package struct NetworkFixture: Sendable, CustomStringConvertible {
             guard parts.count == 3, parts[0] == prefix, parts[2] == suffix else { return nil }
             return Int(parts[1])
         }.sorted()
+    }
+}
+
+/// One whole DemoFusion run: its settings, and the prefix of its tensors.
+package struct RunFixture: Sendable, CustomStringConvertible {
+    /// Prefix of the run's tensors, such as `run.2x`.
+    package let name: String
+    package let steps: Int, stride: Int, guidance: Double, sigma: Double
+    package let cosine: [Double]
+    /// Size of the last phase's latent.
+    package let height: Int, width: Int
+    /// Scales of the phases, from 1.
+    package let scales: [Int]
+
+    package var description: String { name }
+
+    fileprivate init?(name: String, settings: [String: Any]) {
+        guard let steps = settings["steps"] as? Int, let stride = settings["stride"] as? Int,
+            let guidance = settings["guidance"] as? Double,
+            let sigma = settings["sigma"] as? Double,
+            let cosine = settings["cosine"] as? [Double],
+            let sizes = settings["sizes"] as? [[Int]], let last = sizes.last, last.count == 3
+        else { return nil }
+        self.name = name
+        (self.steps, self.stride, self.guidance, self.sigma) = (steps, stride, guidance, sigma)
+        self.cosine = cosine
+        (height, width) = (last[1], last[2])
+        scales = [1] + sizes.map { $0[0] }
     }
 }

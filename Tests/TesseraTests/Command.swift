@@ -1,0 +1,69 @@
+import Foundation
+import TestSupport
+
+/// The built program, run as a person would.
+struct Command {
+    let status: Int32
+    let output: String
+    let errors: String
+
+    /// Lines of standard error that report an error.
+    var complaints: [String] {
+        errors.split(separator: "\n").map(String.init).filter { $0.hasPrefix("tessera: ") }
+    }
+
+    /// Runs `tessera` to its end.
+    init(_ arguments: [String]) throws {
+        let running = try Running(arguments)
+        self = running.finish()
+    }
+
+    /// A program that has been started.
+    final class Running {
+        let process = Process()
+        private let output = Pipe()
+        private let errors: URL
+
+        init(_ arguments: [String]) throws {
+            process.executableURL = URL(
+                fileURLWithPath: "\(Fixtures.packageRoot)/.build/release/tessera"
+            )
+            process.arguments = arguments
+            process.standardOutput = output
+            errors = FileManager.default.temporaryDirectory
+                .appendingPathComponent("tessera-stderr-\(UUID().uuidString)")
+            _ = FileManager.default.createFile(atPath: errors.path, contents: nil)
+            process.standardError = try FileHandle(forWritingTo: errors)
+            try process.run()
+        }
+
+        func finish() -> Command {
+            let text = output.fileHandleForReading.readDataToEndOfFile()
+            process.waitUntilExit()
+            let complaints = (try? Data(contentsOf: errors)) ?? Data()
+            try? FileManager.default.removeItem(at: errors)
+            return Command(
+                status: process.terminationStatus,
+                output: String(decoding: text, as: UTF8.self),
+                errors: String(decoding: complaints, as: UTF8.self)
+            )
+        }
+
+        /// Processes that this one started and that still run.
+        var children: [Int32] {
+            let path = "/proc/\(process.processIdentifier)/task"
+            let tasks = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+            return tasks.flatMap { task in
+                let text =
+                    (try? String(contentsOfFile: "\(path)/\(task)/children", encoding: .utf8))
+                return (text ?? "").split(separator: " ").compactMap { Int32($0) }
+            }
+        }
+    }
+
+    private init(status: Int32, output: String, errors: String) {
+        self.status = status
+        self.output = output
+        self.errors = errors
+    }
+}

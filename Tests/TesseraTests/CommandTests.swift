@@ -1,0 +1,163 @@
+import Engine
+import Foundation
+import TestSupport
+import Testing
+
+/// The command line as people meet it.
+@Suite(.serialized) struct CommandTests {
+    let model = Fixtures.networks.first?.checkpoint ?? ""
+
+    private func flags(_ folder: String, _ more: [String] = []) -> [String] {
+        [
+            "render", "--model", model, "--prompt", "a prompt — with “quotes”", "--size", "264x200",
+            "--steps", "3", "--seed", "5", "--output", "\(folder)/out.png",
+        ] + more
+    }
+
+    private func picture(_ more: [String]) throws -> Data {
+        try inTemporaryFolder { folder in
+            let command = try Command(flags(folder, more))
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["out.png"])
+            return try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
+        }
+    }
+
+    @Test func theSameBytesFromAnyWorkers() throws {
+        let one = try picture(["--workers", "1"])
+        #expect(try picture(["--workers", "2"]) == one)
+        #expect(try picture(["--workers", "3", "--threads-per-worker", "1"]) == one)
+        #expect(try picture(["--workers", "1", "--threads-per-worker", "3"]) == one)
+        #expect(try picture(["--workers", "1", "--seed", "6"]) != one)
+    }
+
+    @Test func aKilledWorkerChangesNothing() throws {
+        let whole = try picture(["--steps", "12"])
+        try inTemporaryFolder { folder in
+            let running = try Command.Running(flags(folder, ["--steps", "12"]))
+            while running.children.count < 2 { usleep(2000) }
+            usleep(400_000)
+            if let victim = running.children.first { kill(victim, SIGKILL) }
+            let command = running.finish()
+            #expect(command.status == 0, "\(command.errors)")
+            let bytes = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
+            #expect(bytes == whole)
+        }
+    }
+
+    @Test func aSignalEndsItCleanly() throws {
+        try inTemporaryFolder { folder in
+            let running = try Command.Running(flags(folder, ["--steps", "900"]))
+            while running.children.count < 2 { usleep(2000) }
+            usleep(300_000)
+            let children = running.children
+            kill(running.process.processIdentifier, SIGINT)
+            let command = running.finish()
+            #expect(command.status == 130)
+            #expect(command.complaints == ["tessera: interrupted"])
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+            #expect(children.allSatisfy { kill($0, 0) != 0 })
+        }
+    }
+
+    @Test func thePictureTellsItsSettings() throws {
+        try inTemporaryFolder { folder in
+            let command = try Command(
+                flags(folder, ["--save-phases", "\(folder)/phases", "--guidance", "1"])
+            )
+            #expect(command.status == 0, "\(command.errors)")
+            let image = try PNGImage(file: "\(folder)/out.png")
+            #expect((image.width, image.height) == (264, 200))
+            let parameters = try #require(image.text["parameters"])
+            #expect(parameters.hasPrefix("a prompt — with “quotes”\n"))
+            #expect(parameters.contains("Steps: 3,") && parameters.contains("Seed: 5,"))
+            let json = try JSON(try #require(image.text["tessera"]).utf8, place: "png").object
+            #expect(json?["prompt"] == .string("a prompt — with “quotes”"))
+            #expect(json?["seed"] == .string("5"))
+            let phases = try FileManager.default.contentsOfDirectory(atPath: "\(folder)/phases")
+            let sizes = try phases.sorted().map { name in
+                let phase = try PNGImage(file: "\(folder)/phases/\(name)")
+                return "\(phase.width)x\(phase.height)"
+            }
+            #expect(sizes.last == "264x200")
+            #expect(phases.sorted().allSatisfy { $0.hasSuffix(".png") })
+            #expect(phases.count == sizes.count && phases.count > 1)
+        }
+    }
+
+    @Test func thePlanIsWhatIsRendered() throws {
+        try inTemporaryFolder { folder in
+            var plan = flags(folder)
+            plan[0] = "plan"
+            let planned = try Command(plan)
+            let views = planned.output.split(separator: "\n").first { $0.hasPrefix("views") }
+            let count = views?.split(separator: " ").last.flatMap { Int($0) }
+            let rendered = try Command(flags(folder))
+            let done = rendered.errors.split(separator: "\n").compactMap { line -> Int? in
+                guard line.hasPrefix("local-") else { return nil }
+                return line.split(separator: " ").dropFirst().first.flatMap { Int($0) }
+            }
+            #expect(count == done.reduce(0, +))
+        }
+    }
+
+    @Test(arguments: [
+        ["--size", "64x320"], ["--size", "104x64"], ["--size", "256x256", "--ladder", "1"],
+        ["--size", "320x320", "--ladder", "1,1.5,2.5"], ["--rng", "philox"],
+        ["--scheduler", "lcm", "--guidance", "0"], ["--scheduler", "dpmpp_2m", "--karras"],
+        ["--scheduler", "euler_a"], ["--border", "zeros", "--size", "40x400"],
+    ])
+    func rendersAnyShapeAndMethod(more: [String]) throws {
+        try inTemporaryFolder { folder in
+            let command = try Command(flags(folder, more))
+            #expect(command.status == 0, "\(command.errors)")
+            _ = try PNGImage(file: "\(folder)/out.png")
+        }
+    }
+
+    @Test(arguments: [
+        (["--size", "100x100"], "--size"), (["--steps", "0"], "--steps"),
+        (["--model", "/nowhere"], "/nowhere"), (["--guidance", "nan"], "--guidance"),
+        (["--output", "/nowhere/out.png"], "/nowhere"), (["--stride", "400"], "--stride"),
+        (["--ladder", "2,1"], "--ladder"), (["--scheduler", "ddim", "--karras"], "--karras"),
+        (["--cosine-scales", "1,2"], "--cosine-scales"), (["--inputs", "/nowhere"], "/nowhere"),
+        (["--cluster", "/nowhere.yaml"], "/nowhere.yaml"), (["--prompt", ""], "--prompt"),
+        (["--size", "8x8000"], "--size"), (["--backend", "onednn"], "--backend"),
+    ])
+    func saysInOneLineWhatIsWrong(more: [String], part: String) throws {
+        try inTemporaryFolder { folder in
+            let command = try Command(flags(folder, more))
+            #expect(command.status == 64, "\(more): \(command.errors)")
+            #expect(command.complaints.count == 1, "\(command.errors)")
+            #expect(command.complaints.first?.contains(part) == true, "\(command.errors)")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+        }
+    }
+
+    @Test func damagedWeightsAreNamed() throws {
+        try inTemporaryFolder { folder in
+            let copy = "\(folder)/model"
+            try FileManager.default.copyItem(atPath: model, toPath: copy)
+            let weights = "\(copy)/unet/diffusion_pytorch_model.safetensors"
+            let whole = try Data(contentsOf: URL(fileURLWithPath: weights))
+            try whole.dropLast(100).write(to: URL(fileURLWithPath: weights))
+            let command = try Command(flags(folder, ["--model", copy]))
+            #expect(command.status == 69, "\(command.errors)")
+            #expect(command.errors.contains("diffusion_pytorch_model.safetensors"))
+        }
+    }
+
+    @Test func unknownOptionsOfAModelAreNamed() throws {
+        try inTemporaryFolder { folder in
+            let copy = "\(folder)/model"
+            try FileManager.default.copyItem(atPath: model, toPath: copy)
+            let config = "\(copy)/unet/config.json"
+            let text = try String(contentsOfFile: config, encoding: .utf8)
+            try text.replacing("{", with: "{\"a_new_option\": 3,", maxReplacements: 1)
+                .write(toFile: config, atomically: true, encoding: .utf8)
+            let command = try Command(flags(folder, ["--model", copy]))
+            #expect(command.status == 64)
+            #expect(command.complaints.first?.contains("a_new_option") == true)
+        }
+    }
+}
