@@ -82,10 +82,18 @@ package struct CLIPTokenizer: Sendable {
 
     /// Composed (NFC) and in lower case, scalar by scalar.
     private func normalised(_ text: String) -> [Unicode.Scalar] {
-        text.precomposedStringWithCanonicalMapping.unicodeScalars.flatMap {
-            Array($0.properties.lowercaseMapping.unicodeScalars)
-        }
+        // Foundation leaves some sequences of marks and syllables as they are unless everything
+        // has been taken apart before.
+        text.decomposedStringWithCanonicalMapping.precomposedStringWithCanonicalMapping
+            .unicodeScalars.flatMap { scalar in
+                scalar.isKnown ? Array(scalar.properties.lowercaseMapping.unicodeScalars) : [scalar]
+            }
     }
+}
+
+extension Unicode.Scalar {
+    /// Whether the Unicode version that Transformers' tokenizers know, 16, has this character.
+    fileprivate var isKnown: Bool { (properties.age?.major ?? .max) <= 16 }
 }
 
 /// A token that is found in a text before anything else happens to it.
@@ -146,14 +154,14 @@ struct CLIPWords: Sequence, IteratorProtocol {
     private static func isLetter(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
         case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter:
-            true
+            scalar.isKnown
         default: false
         }
     }
 
     private static func isNumber(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
-        case .decimalNumber, .letterNumber, .otherNumber: true
+        case .decimalNumber, .letterNumber, .otherNumber: scalar.isKnown
         default: false
         }
     }
