@@ -27,10 +27,13 @@ package enum TorchRandom {
         Float(generator.next() & 0xFF_FFFF) * 0x1p-24
     }
 
+    /// 2π to the nearest; `2 * Float.pi` is rounded down.
+    private static let fullTurn = Float(2 * Double.pi)
+
     private static func boxMuller(_ values: inout [Float], at start: Int) {
         for i in start..<(start + 8) {
             let radius = (-2 * SingleMath.log(1 - values[i])).squareRoot()
-            let (sine, cosine) = SingleMath.sineAndCosine(2 * Float.pi * values[i + 8])
+            let (sine, cosine) = SingleMath.sineAndCosine(fullTurn * values[i + 8])
             values[i] = radius * cosine
             values[i + 8] = radius * sine
         }
