@@ -2,6 +2,7 @@ import ArgumentParser
 import Coordinator
 import Engine
 import Foundation
+import Protocol
 
 /// Flags that say where results go.
 struct OutputFlags: ParsableArguments {
@@ -57,6 +58,7 @@ struct LocalFlags: ParsableArguments {
         let workers: Int
         let threads: Int?
         let model: String?
+        let endpoint: Endpoint?
     }
 
     /// Flags go before the file of hosts.
@@ -65,7 +67,7 @@ struct LocalFlags: ParsableArguments {
     func launch() throws(InputError) -> Launch {
         guard let cluster else {
             let count = workers ?? min(2, HostCores.count)
-            return Launch(workers: count, threads: threadsPerWorker, model: nil)
+            return Launch(workers: count, threads: threadsPerWorker, model: nil, endpoint: nil)
         }
         let file = try ClusterFile(file: cluster)
         let host = try file.onlyHost(place: cluster)
@@ -74,7 +76,8 @@ struct LocalFlags: ParsableArguments {
             threads: threadsPerWorker ?? host.threads,
             model: file.model.map {
                 URL(fileURLWithPath: $0, relativeTo: URL(fileURLWithPath: cluster)).path
-            }
+            },
+            endpoint: try file.endpoint.map { text throws(InputError) in try Endpoint(text) }
         )
     }
 }

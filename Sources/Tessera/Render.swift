@@ -26,6 +26,7 @@ struct Render: ParsableCommand {
                     workers: launch.workers,
                     threads: launch.threads,
                     model: identity,
+                    endpoint: launch.endpoint,
                     logger: logger
                 ) { endpoint, name, threads in
                     [

@@ -112,7 +112,8 @@ private struct FieldReader {
 
     mutating func take(_ key: String) -> Node? {
         guard let i = fields.firstIndex(where: { $0.key.string == key }) else { return nil }
-        return fields.remove(at: i).value
+        let value = fields.remove(at: i).value
+        return value.null == nil ? value : nil
     }
 
     mutating func string(_ key: String) throws(InputError) -> String? {

@@ -31,6 +31,7 @@ package final class LocalCluster: ViewRenderer {
     ///   - workers: at least 1
     ///   - threads: of each worker; nil shares this host's cores evenly
     ///   - model: the one that workers must have
+    ///   - endpoint: where to listen; nil is the private directory, where no others can join
     ///   - program: the workers' program; nil is the one that runs now
     ///   - policy: when workers and batches are given up
     ///   - logger: gets what happens, and the workers' messages
@@ -41,6 +42,7 @@ package final class LocalCluster: ViewRenderer {
         workers: Int,
         threads: Int?,
         model: ModelIdentity,
+        endpoint: Endpoint? = nil,
         program: String? = nil,
         policy: DispatcherState.Policy = LocalCluster.policy,
         logger: Logger,
@@ -49,18 +51,21 @@ package final class LocalCluster: ViewRenderer {
             [String]
     ) throws {
         directory = try PrivateDirectory()
-        var configuration = Cluster.Configuration(endpoint: directory.endpoint, model: model)
+        var configuration = Cluster.Configuration(
+            endpoint: endpoint ?? directory.endpoint,
+            model: model
+        )
         configuration.policy = policy
-        let endpoint = directory.endpoint
         cluster = try Cluster(configuration, logger: logger)
+        let bound = cluster.endpoint
         var launch = LocalWorkers.Launch(workers: workers, threads: threads) { name, threads in
-            arguments(endpoint, name, threads)
+            arguments(bound, name, threads)
         }
         if let program { launch.program = program }
         self.workers = try LocalWorkers(
             launch,
             for: cluster,
-            expectOthers: false,
+            expectOthers: endpoint != nil,
             logger: logger
         )
     }
