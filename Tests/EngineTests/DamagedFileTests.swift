@@ -81,6 +81,45 @@ import Testing
             let prompt = String(repeating: letter, count: 1_000_000 / letter.utf8.count)
             #expect(tokenizer.encode(prompt).count == tokenizer.length)
         }
+        // One word in which almost every merge of the vocabulary applies somewhere.
+        var mutator = Mutator(seed: 4)
+        let letters = (0..<1_000_000).map { _ in UInt8(97 + mutator.below(26)) }
+        let word = String(decoding: letters, as: UTF8.self)
+        #expect(tokenizer.encode(word).count == tokenizer.length)
+    }
+
+    /// Options of a scheduler, and the schedules that come of those that are accepted.
+    @Test func schedulers() throws {
+        let text = """
+            {"_class_name": "EulerDiscreteScheduler", "num_train_timesteps": 10, "beta_start": 0.1,
+             "beta_end": 0.2, "beta_schedule": "linear", "timestep_spacing": "leading",
+             "use_karras_sigmas": true, "rescale_betas_zero_snr": true, "steps_offset": 1,
+             "original_inference_steps": 5, "timestep_scaling": 10.0}
+            """
+        let numbers = ["0", "1", "2", "9", "10", "-1", "1e300", "0.5", "1e-300", "NaN", "Infinity"]
+        var mutator = Mutator(seed: 5)
+        var accepted = 0
+        for _ in 0..<3000 {
+            // One value becomes one from the edges; half of the texts are damaged besides.
+            var parts = text.split(separator: ":")
+            let place = 1 + mutator.below(parts.count - 1)
+            let tail = parts[place].drop { $0 != "," && $0 != "}" }
+            parts[place] = Substring(numbers[mutator.below(numbers.count)] + tail)
+            let edged = Array(parts.joined(separator: ":").utf8)
+            let bytes = mutator.below(2) == 0 ? edged : mutator.mutate(edged)
+            do {
+                var reader = try ConfigReader(JSON(bytes, place: "damaged"), place: "damaged")
+                let config = try SchedulerConfig(&reader)
+                accepted += 1
+                for kind in SchedulerKind.allCases {
+                    for steps in [1, 2, 5] {
+                        let scheduler = try? Scheduler(kind, config: config, steps: steps)
+                        #expect(scheduler?.timesteps.count ?? steps == steps)
+                    }
+                }
+            } catch {}
+        }
+        #expect(accepted > 200)
     }
 
     private func check(

@@ -29,6 +29,18 @@ import Testing
         for one in cases { #expect(tokenizer.encode(one.prompt) == one.ids, "'\(one.prompt)'") }
     }
 
+    /// Spellings that composition makes one, among them those that Foundation composes only after
+    /// taking them apart.
+    @Test(arguments: [
+        ("é", "e\u{301}"), ("Å", "\u{212B}"), ("\u{CB68}", "\u{CB64}\u{11AB}"),
+        ("\u{F71}\u{F72}\u{301}", "\u{301}\u{F73}"),
+        ("a\u{1D18E} \u{CB68}", "a\u{1D18E} \u{CB64}\u{11AB}"),
+    ])
+    func spellingsOfOneText(_ one: String, _ other: String) throws {
+        let tokenizer = try CLIPTokenizer(folder: "\(Fixtures.folder)/clip-vocab")
+        #expect(tokenizer.encode(one) == tokenizer.encode(other))
+    }
+
     private struct Case: Decodable {
         let prompt: String
         let ids: [Int]

@@ -3,35 +3,47 @@ import Foundation
 
 /// A picture read from a PNG: 8-bit RGB, and its text chunks.
 package struct PNGImage: Sendable {
+    /// Columns.
     package let width: Int
+    /// Rows.
     package let height: Int
-    /// Rows of red, green and blue.
+    /// Rows of red, green and blue, `[height, width, 3]`.
     package let pixels: [UInt8]
+    /// Text chunks by keyword; of chunks with one keyword the last.
     package let text: [String: String]
 
     /// Largest picture that is read, in pixels.
     static let largestArea = 1 << 28
+    /// Deflate stores at most this many bytes in one.
+    static let highestCompression = 1032
 
     /// Reads a picture; grey, palette, 16-bit and transparent ones become 8-bit RGB.
     ///
     /// - Throws: `InputError` when the file is missing, damaged or too large
     package init(file path: String) throws(InputError) {
         let bytes = try InputFile.bytes(path, limit: 1 << 30)
-        guard
-            let reader = bytes.withUnsafeBufferPointer({
-                tessera_png_reader_open($0.baseAddress, $0.count)
-            })
-        else {
+        let result: Result<PNGImage, InputError> = bytes.withUnsafeBufferPointer { buffer in
+            do throws(InputError) {
+                return .success(try PNGImage(buffer, path: path))
+            } catch {
+                return .failure(error)
+            }
+        }
+        self = try result.get()
+    }
+
+    private init(_ bytes: UnsafeBufferPointer<UInt8>, path: String) throws(InputError) {
+        guard let reader = tessera_png_reader_open(bytes.baseAddress, bytes.count) else {
             throw InputError(path, "libpng could not be started", fix: "Free some memory")
         }
         defer { tessera_png_reader_close(reader) }
-        func damaged() -> InputError {
-            let reason = String(cString: tessera_png_reader_error(reader))
+        func damaged(_ reason: String? = nil) -> InputError {
+            let reason = reason ?? String(cString: tessera_png_reader_error(reader))
             return InputError(path, "it is not a whole PNG: \(reason)", fix: "Fetch it again")
         }
-        var (columns, rows): (UInt32, UInt32) = (0, 0)
-        guard tessera_png_reader_header(reader, &columns, &rows) == 0 else { throw damaged() }
-        (width, height) = (Int(columns), Int(rows))
+        var header = tessera_png_header()
+        guard tessera_png_reader_header(reader, &header) == 0 else { throw damaged() }
+        (width, height) = (Int(header.width), Int(header.height))
         guard width * height <= Self.largestArea else {
             throw InputError(
                 path,
@@ -39,14 +51,34 @@ package struct PNGImage: Sendable {
                 fix: "Use at most \(Self.largestArea) pixels"
             )
         }
-        var pixels = [UInt8](repeating: 0, count: 3 * width * height)
-        guard tessera_png_reader_rows(reader, &pixels, 3 * width) == 0 else { throw damaged() }
+        // A small file that promises a huge picture is refused before memory is taken for it.
+        guard header.stored_bytes / UInt64(Self.highestCompression) <= bytes.count else {
+            throw damaged("it is too short for \(width)×\(height) pixels")
+        }
+        let stride = 3 * width
+        var pixels = [UInt8](repeating: 0, count: stride * height)
+        guard
+            pixels.withUnsafeMutableBufferPointer({
+                tessera_png_reader_rows(reader, $0.baseAddress, stride)
+            }) == 0
+        else { throw damaged() }
         self.pixels = pixels
         var text: [String: String] = [:]
         for i in 0..<tessera_png_reader_text_count(reader) {
-            let key = String(cString: tessera_png_reader_text_key(reader, i))
-            text[key] = String(cString: tessera_png_reader_text_value(reader, i))
+            let chunk = tessera_png_reader_text(reader, i)
+            let key = Self.string(chunk.key, chunk.key_length, utf8: false)
+            text[key] = Self.string(chunk.value, chunk.value_length, utf8: chunk.utf8 != 0)
         }
         self.text = text
+    }
+
+    private static func string(
+        _ start: UnsafePointer<CChar>?,
+        _ count: Int,
+        utf8: Bool
+    ) -> String {
+        let bytes = UnsafeRawBufferPointer(start: start, count: start == nil ? 0 : count)
+        if utf8 { return String(decoding: bytes, as: UTF8.self) }
+        return String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
     }
 }

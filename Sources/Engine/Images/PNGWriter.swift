@@ -15,7 +15,7 @@ package final class PNGWriter {
     ///   - path: final name
     ///   - width: in pixels
     ///   - height: in pixels
-    ///   - text: text chunks, keywords of 1 to 79 Latin letters
+    ///   - text: text chunks, keywords of 1 to 79 printable ASCII letters
     /// - Throws: `OutputError` when the file cannot be written
     package init(
         file path: String,

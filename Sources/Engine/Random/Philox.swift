@@ -24,10 +24,12 @@ package enum Philox {
     /// own: element i is the first of the four that counter (offset, 0, i, 0) gives.
     package static func normal(seed: UInt64, offset: UInt32 = 0, count: Int) -> [Float] {
         let key = keyWords(seed)
+        // 2π to the nearest; `2 * Float.pi` is rounded down.
+        let fullTurn = Float(2 * Double.pi)
         return (0..<count).map { i in
             let x = words(counter: [offset, 0, UInt32(truncatingIfNeeded: i), 0], key: key)
             let u = Float(x[0]) * 0x1p-32 + 0x1p-33
-            let v = Float(x[1]) * (0x1p-32 * 2 * .pi) + 0x1p-33 * 2 * .pi
+            let v = Float(x[1]) * (0x1p-32 * fullTurn) + 0x1p-33 * fullTurn
             return (-2 * log(u)).squareRoot() * sin(v)
         }
     }

@@ -68,7 +68,7 @@ package struct SchedulerConfig: Equatable, Sendable {
         }
         defaultKind = kind
         trainTimesteps = try reader.int("num_train_timesteps", default: 1000)
-        guard (1...100_000).contains(trainTimesteps) else {
+        guard (2...100_000).contains(trainTimesteps) else {
             throw reader.fault("num_train_timesteps", "it is out of range", fix: "1000 is usual")
         }
         prediction = try Self.choice(&reader, "prediction_type", .epsilon)
@@ -80,14 +80,15 @@ package struct SchedulerConfig: Equatable, Sendable {
         originalSteps = try reader.int("original_inference_steps", default: 50)
         timestepScaling = try reader.double("timestep_scaling", default: 10)
         betas = try Self.betas(&reader, count: trainTimesteps)
-        guard (0..<trainTimesteps).contains(stepsOffset),
-            (1...trainTimesteps).contains(originalSteps), timestepScaling.isFinite
-        else {
-            throw reader.fault(
-                "steps_offset",
-                "or original_inference_steps is out of range",
-                fix: "Compare with the model's original file"
-            )
+        let original = "Compare with the model's original file"
+        guard (0..<trainTimesteps).contains(stepsOffset) else {
+            throw reader.fault("steps_offset", "it is out of range", fix: original)
+        }
+        guard (1...trainTimesteps).contains(originalSteps) else {
+            throw reader.fault("original_inference_steps", "it is out of range", fix: original)
+        }
+        guard timestepScaling.isFinite else {
+            throw reader.fault("timestep_scaling", "it is out of range", fix: original)
         }
         try Self.refuseOthers(&reader)
         try reader.finish()

@@ -100,29 +100,76 @@ struct BytePairs: Sendable {
         }
     }()
 
-    /// The ids of one word: the merge of lowest rank first, wherever it occurs, until none applies.
+    /// The ids of one word: of all pairs that merge, the one of lowest rank first and of those the
+    /// first in the word, until none is left. Takes O(n log n), for a word may be as long as a text.
     func encode(_ word: String) -> [Int] {
         var ids = word.utf8.map { inside[Int($0)] }
         guard let final = word.utf8.last else { return [] }
         ids[ids.count - 1] = last[Int(final)]
-        while ids.count > 1 {
-            var best: (pair: Pair, merge: Merge)?
-            for (left, right) in zip(ids, ids.dropFirst()) {
-                let pair = Pair(left: left, right: right)
-                guard let merge = merges[pair] else { continue }
-                if merge.rank < best?.merge.rank ?? .max { best = (pair, merge) }
-            }
-            guard let best else { break }
-            var merged: [Int] = []
-            var i = 0
-            while i < ids.count {
-                let fits =
-                    ids[i] == best.pair.left && i + 1 < ids.count && ids[i + 1] == best.pair.right
-                merged.append(fits ? best.merge.id : ids[i])
-                i += fits ? 2 : 1
-            }
-            ids = merged
+        // A list linked both ways; a merged neighbour leaves it, and its id becomes −1.
+        let count = ids.count
+        var before = Array(-1..<(count - 1))
+        var after = Array(1...count)
+        var queue = MergeQueue()
+        func consider(_ at: Int) {
+            guard at >= 0, after[at] < count else { return }
+            let pair = Pair(left: ids[at], right: ids[after[at]])
+            guard let merge = merges[pair] else { return }
+            queue.push(.init(rank: merge.rank, at: at, id: merge.id))
         }
-        return ids
+        for at in 0..<count { consider(at) }
+        while let next = queue.pop() {
+            // What was queued may have merged otherwise since.
+            guard ids[next.at] >= 0, after[next.at] < count,
+                let merge = merges[Pair(left: ids[next.at], right: ids[after[next.at]])],
+                merge.id == next.id
+            else { continue }
+            let gone = after[next.at]
+            ids[next.at] = next.id
+            ids[gone] = -1
+            after[next.at] = after[gone]
+            if after[gone] < count { before[after[gone]] = next.at }
+            consider(before[next.at])
+            consider(next.at)
+        }
+        return ids.filter { $0 >= 0 }
+    }
+}
+
+/// Merges that wait, the one of lowest rank first and of those the first in the word: a binary heap.
+private struct MergeQueue {
+    struct Entry {
+        let rank: Int
+        let at: Int
+        let id: Int
+
+        static func < (a: Entry, b: Entry) -> Bool { (a.rank, a.at) < (b.rank, b.at) }
+    }
+
+    private var heap: [Entry] = []
+
+    mutating func push(_ entry: Entry) {
+        heap.append(entry)
+        var at = heap.count - 1
+        while at > 0, heap[at] < heap[(at - 1) / 2] {
+            heap.swapAt(at, (at - 1) / 2)
+            at = (at - 1) / 2
+        }
+    }
+
+    mutating func pop() -> Entry? {
+        guard let first = heap.first, let last = heap.popLast() else { return nil }
+        guard !heap.isEmpty else { return first }
+        heap[0] = last
+        var at = 0
+        while true {
+            var least = at
+            for child in 2 * at + 1...2 * at + 2 where child < heap.count {
+                if heap[child] < heap[least] { least = child }
+            }
+            guard least != at else { return first }
+            heap.swapAt(at, least)
+            at = least
+        }
     }
 }

@@ -63,35 +63,83 @@ package struct CLIPTokenizer: Sendable {
 
     /// Cuts a text at the special tokens that it spells out.
     private func split(_ text: String) -> [Piece] {
+        let scalars = Array(text.unicodeScalars)
         var pieces: [Piece] = []
-        var rest = Substring(text)
-        var plain = ""
-        while !rest.isEmpty {
-            let token = specials.first { rest.unicodeScalars.starts(with: $0.text.unicodeScalars) }
-            guard let token else {
-                plain.unicodeScalars.append(rest.unicodeScalars.removeFirst())
+        var plain = String.UnicodeScalarView()
+        var at = 0
+        while at < scalars.count {
+            guard let token = specials.first(where: { $0.stands(in: scalars, at: at) }) else {
+                plain.append(scalars[at])
+                at += 1
                 continue
             }
-            if !plain.isEmpty { pieces.append(.text(plain)) }
-            plain = ""
+            if !plain.isEmpty { pieces.append(.text(String(plain))) }
+            plain = String.UnicodeScalarView()
             pieces.append(.special(token.id))
-            rest.unicodeScalars.removeFirst(token.text.unicodeScalars.count)
+            at += token.scalars.count
         }
-        return plain.isEmpty ? pieces : pieces + [.text(plain)]
+        return plain.isEmpty ? pieces : pieces + [.text(String(plain))]
     }
 
     /// Composed (NFC) and in lower case, scalar by scalar.
     private func normalised(_ text: String) -> [Unicode.Scalar] {
-        text.precomposedStringWithCanonicalMapping.unicodeScalars.flatMap {
-            Array($0.properties.lowercaseMapping.unicodeScalars)
+        var scalars: [Unicode.Scalar] = []
+        var piece = String.UnicodeScalarView()
+        var count = 0
+        for scalar in text.unicodeScalars {
+            if count >= Self.pieceLength && scalar.beginsSyllable {
+                Self.normalise(String(piece), into: &scalars)
+                piece = String.UnicodeScalarView()
+                count = 0
+            }
+            piece.append(scalar)
+            count += 1
+        }
+        Self.normalise(String(piece), into: &scalars)
+        return scalars
+    }
+
+    /// Foundation takes quadratic time to compose a text; it gets pieces of about so many scalars.
+    private static let pieceLength = 256
+
+    private static func normalise(_ piece: String, into scalars: inout [Unicode.Scalar]) {
+        // Foundation leaves some sequences of marks and syllables as they are unless everything
+        // has been taken apart before.
+        let composed = piece.decomposedStringWithCanonicalMapping
+            .precomposedStringWithCanonicalMapping
+        for scalar in composed.unicodeScalars {
+            if scalar.isASCII && !("A"..."Z").contains(scalar) {
+                scalars.append(scalar)
+            } else {
+                scalars.append(contentsOf: scalar.properties.lowercaseMapping.unicodeScalars)
+            }
         }
     }
 }
 
+extension Unicode.Scalar {
+    /// Whether nothing before this composes with it: it is no mark, and no vowel or end of a Hangul
+    /// syllable.
+    fileprivate var beginsSyllable: Bool {
+        switch properties.generalCategory {
+        case .nonspacingMark, .spacingMark, .enclosingMark: false
+        default: !(0x1160...0x11FF).contains(value)
+        }
+    }
+
+    /// Whether Unicode 16 has this character: what comes later is no letter to Transformers yet.
+    fileprivate var isKnown: Bool { (properties.age?.major ?? .max) <= 16 }
+}
+
 /// A token that is found in a text before anything else happens to it.
 struct SpecialToken: Sendable {
-    let text: String
+    let scalars: [Unicode.Scalar]
     let id: Int
+
+    /// Whether the text spells this token out at a place.
+    func stands(in text: [Unicode.Scalar], at start: Int) -> Bool {
+        text[start] == scalars[0] && text[start...].starts(with: scalars)
+    }
 }
 
 /// The words of a normalised text: what byte pairs are merged within.
@@ -146,14 +194,14 @@ struct CLIPWords: Sequence, IteratorProtocol {
     private static func isLetter(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
         case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter:
-            true
+            scalar.isKnown
         default: false
         }
     }
 
     private static func isNumber(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
-        case .decimalNumber, .letterNumber, .otherNumber: true
+        case .decimalNumber, .letterNumber, .otherNumber: scalar.isKnown
         default: false
         }
     }

@@ -60,7 +60,7 @@ struct SpecialTokenFiles {
         return Set(Array(roles.values) + added + usual).sorted { ($1.count, $0) < ($0.count, $1) }
             .compactMap { text in
                 guard !text.isEmpty, let id = vocabulary[text] else { return nil }
-                return SpecialToken(text: text, id: id)
+                return SpecialToken(scalars: Array(text.unicodeScalars), id: id)
             }
     }
 }

@@ -1,0 +1,20 @@
+/// How libpng's errors become return values.
+#ifndef TESSERA_PNG_FAULT_H
+#define TESSERA_PNG_FAULT_H
+
+#include <png.h>
+#include <setjmp.h>
+
+/// Where libpng's errors go: the point to return to, and their text.
+typedef struct {
+    jmp_buf landing;
+    char text[200];
+} tessera_png_fault;
+
+/// Keeps the text and jumps to the landing of the `tessera_png_fault` that libpng was given.
+_Noreturn void tessera_png_fail(png_structp png, png_const_charp text);
+
+/// Warnings are about ancillary chunks, which change no pixel.
+void tessera_png_ignore(png_structp png, png_const_charp text);
+
+#endif

@@ -1,0 +1,132 @@
+import CPNG
+import Engine
+import Foundation
+import TestSupport
+import Testing
+
+/// Pictures that other programs wrote, and the C boundary itself.
+@Suite struct PNGKindTests {
+    /// A device that is always full.
+    @Test func aFullDiskIsToldInWords() throws {
+        let descriptor = open("/dev/full", O_WRONLY)
+        try #require(descriptor >= 0)
+        defer { close(descriptor) }
+        let writer = try #require(tessera_png_writer_open(descriptor, 1, 1))
+        defer { tessera_png_writer_close(writer) }
+        #expect(tessera_png_writer_begin(writer) == 0)
+        #expect(tessera_png_writer_rows(writer, [1, 2, 3], 1, 3) == 0)
+        #expect(tessera_png_writer_end(writer) == -1)
+        let reason = String(cString: tessera_png_writer_error(writer))
+        #expect(reason == String(cString: strerror(ENOSPC)))
+    }
+
+    /// Pictures of other kinds, put together with Python's zlib, and what they show as RGB.
+    static let kinds: [(kind: String, base64: String, pixels: [UInt8])] = [
+        (
+            "1-bit grey",
+            "iVBORw0KGgoAAAANSUhEUgAAAAMAAAACAQAAAAC1D1u3AAAADElEQVR42mNYwOAAAAIkAOFNFuheAAAAAElFTkSu"
+                + "QmCC",
+            [255, 255, 255, 0, 0, 0, 255, 255, 255, 0, 0, 0, 255, 255, 255, 0, 0, 0]
+        ),
+        (
+            "16-bit grey",
+            "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABEAAAAACB2fwVAAAADUlEQVR42mMQMvn/HwAD5gJF8RyEZQAAAABJRU5E"
+                + "rkJggg==",
+            [18, 18, 18, 255, 255, 255]
+        ),
+        (
+            "2-bit palette with transparency",
+            "iVBORw0KGgoAAAANSUhEUgAAAAMAAAABAgMAAABmjvwnAAAACVBMVEX/AAAA/wAAAP8tSs2KAAAAAnRSTlMAgJsr"
+                + "ThgAAAAKSURBVHjaY5AAAAAaABmAAI67AAAAAElFTkSuQmCC",
+            [255, 0, 0, 0, 255, 0, 0, 0, 255]
+        ),
+        (
+            "interlaced RGBA",
+            "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAYAAAEFsT2yAAAAG0lEQVR42mNgZGJmYWBlY+dg4OTi5uHl4xcAAANx"
+                + "AIlzZY1PAAAAAElFTkSuQmCC",
+            [1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15]
+        ),
+    ]
+
+    @Test(arguments: kinds)
+    func everyKindBecomesRGB(_ kind: String, _ base64: String, _ pixels: [UInt8]) throws {
+        #expect(try read(base64).pixels == pixels, "\(kind)")
+    }
+
+    @Test func compressedTextIsRead() throws {
+        let image = try read(
+            "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAAEHpUWHRrAAB4nMtLfF+WCgAHzQKaK9fUFwAAABdp"
+                + "VFh0dQABAGRlAHgAeJx7Nnfjk11rABALBH9uEI7JAAAADElEQVR42mNgZGIGAAAOAAfpkjfUAAAAAElFTkSu"
+                + "QmCC"
+        )
+        #expect(image.text == ["k": "naïve", "u": "東京"])
+    }
+
+    /// 81 bytes that promise 16384 × 16384 pixels.
+    @Test func aSmallFileCannotClaimAHugePicture() {
+        let error = #expect(throws: InputError.self) {
+            _ = try read(
+                "iVBORw0KGgoAAAANSUhEUgAAQAAAAEAACAIAAAAmqofTAAAADElEQVR42mNgoD0AAABkAAG4me+ZAAAAAElFTkSu"
+                    + "QmCC"
+            )
+        }
+        #expect(error?.problem.contains("too short for 16384×16384") == true)
+    }
+
+    /// Damage behind checksums that fit, so that it reaches what they guard.
+    @Test func survivesDamageThatChecksumsHide() throws {
+        let whole = try #require(Data(base64Encoded: Self.kinds[2].base64))
+        try inTemporaryFolder { folder in
+            var mutator = Mutator(seed: 6)
+            var refused = 0
+            for i in 0..<3000 {
+                let file = "\(folder)/\(i).png"
+                let bytes = PNGSums.mended(mutator.mutate(Array(whole)))
+                try Data(bytes).write(to: URL(fileURLWithPath: file))
+                do {
+                    let image = try PNGImage(file: file)
+                    #expect(image.pixels.count == 3 * image.width * image.height)
+                } catch is InputError { refused += 1 }
+            }
+            #expect(refused > 1000 && refused < 3000)
+        }
+    }
+
+    private func read(_ base64: String) throws -> PNGImage {
+        try inTemporaryFolder { folder in
+            let data = try #require(Data(base64Encoded: base64))
+            try data.write(to: URL(fileURLWithPath: "\(folder)/a.png"))
+            return try PNGImage(file: "\(folder)/a.png")
+        }
+    }
+}
+
+/// The checksums of a PNG's chunks.
+private enum PNGSums {
+    /// The same file with every checksum set right, as far as its chunks can be followed.
+    static func mended(_ bytes: [UInt8]) -> [UInt8] {
+        var bytes = bytes
+        var at = 8
+        while at + 12 <= bytes.count {
+            let length = bytes[at..<at + 4].reduce(0) { $0 << 8 | Int($1) }
+            guard length <= bytes.count - at - 12 else { break }
+            let end = at + 8 + length
+            let sum = crc(bytes[at + 4..<end])
+            for i in 0..<4 {
+                bytes[end + i] = UInt8(truncatingIfNeeded: sum >> (24 - 8 * UInt32(i)))
+            }
+            at = end + 4
+        }
+        return bytes
+    }
+
+    /// CRC-32 as PNG defines it (ISO 3309), bit by bit.
+    private static func crc(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+        var sum = UInt32.max
+        for byte in bytes {
+            sum ^= UInt32(byte)
+            for _ in 0..<8 { sum = sum >> 1 ^ (sum & 1 == 1 ? 0xEDB8_8320 : 0) }
+        }
+        return ~sum
+    }
+}
