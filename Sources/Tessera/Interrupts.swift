@@ -4,8 +4,6 @@ import Synchronization
 /// Turns SIGINT and SIGTERM into one call on a thread of its own; a second signal ends the process
 /// at once.
 enum Interrupts {
-    private static let pipe = Mutex<Int32>(-1)
-
     /// Begins to listen. Call once, early.
     static func handle(_ onFirst: @escaping @Sendable () -> Void) {
         var ends: [Int32] = [-1, -1]
@@ -34,3 +32,31 @@ enum Interrupts {
 
 /// The pipe's end that the signal handler writes to: set once, before a handler is installed.
 private nonisolated(unsafe) var signalPipe: Int32 = -1
+
+/// An interruption that may come before there is anything to interrupt.
+final class Interruption: Sendable {
+    private struct State {
+        var happened = false
+        var response: (@Sendable () -> Void)?
+    }
+
+    private let state = Mutex(State())
+
+    /// Calls the response, now or as soon as there is one.
+    func happen() {
+        let response = state.withLock { state in
+            state.happened = true
+            return state.response
+        }
+        response?()
+    }
+
+    /// Sets what is to be done.
+    func whenItHappens(_ response: @escaping @Sendable () -> Void) {
+        let happened = state.withLock { state in
+            state.response = response
+            return state.happened
+        }
+        if happened { response() }
+    }
+}

@@ -28,11 +28,13 @@ struct Rendering {
             throw InputError("--prompt", "it is missing", fix: "Say what the picture shows")
         }
         try outputs.validate()
+        let interruption = Interruption()
+        Interrupts.handle(interruption.happen)
         let session = try RenderSession(options)
         let identity = try ModelIdentity(of: session.model)
         let workers = try open(session, identity, logger)
         defer { workers.stop() }
-        Interrupts.handle(workers.cancel)
+        interruption.whenItHappens(workers.cancel)
         let display = ProgressDisplay(plan: session.plan, isTerminal: isatty(2) == 1)
         defer { display.clear() }
         let conditioning = try session.conditioning(engine.options(threads: 1))

@@ -49,6 +49,11 @@ struct Command {
             )
         }
 
+        /// What it has written to standard error by now.
+        var errorsSoFar: String {
+            (try? String(contentsOf: errors, encoding: .utf8)) ?? ""
+        }
+
         /// Processes that this one started and that still run.
         var children: [Int32] {
             let path = "/proc/\(process.processIdentifier)/task"

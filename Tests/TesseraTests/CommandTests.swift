@@ -35,8 +35,7 @@ import Testing
         let whole = try picture(["--steps", "12"])
         try inTemporaryFolder { folder in
             let running = try Command.Running(flags(folder, ["--steps", "12"]))
-            while running.children.count < 2 { usleep(2000) }
-            usleep(400_000)
+            while !running.errorsSoFar.contains("phase 2") { usleep(5000) }
             if let victim = running.children.first { kill(victim, SIGKILL) }
             let command = running.finish()
             #expect(command.status == 0, "\(command.errors)")
@@ -48,9 +47,9 @@ import Testing
     @Test func aSignalEndsItCleanly() throws {
         try inTemporaryFolder { folder in
             let running = try Command.Running(flags(folder, ["--steps", "900"]))
-            while running.children.count < 2 { usleep(2000) }
-            usleep(300_000)
+            while !running.errorsSoFar.contains("phase 1") { usleep(5000) }
             let children = running.children
+            #expect(children.count == 2)
             kill(running.process.processIdentifier, SIGINT)
             let command = running.finish()
             #expect(command.status == 130)
