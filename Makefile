@@ -27,8 +27,8 @@ build: setup
 ## Renders the default picture through a coordinator and two worker processes.
 demo: build
 	$(TESSERA) render --workers 2 --output demo.png \
-	    --prompt "a mountain lake at sunset, snowy peaks reflected in the water" \
-	    --size 1024x1024 --ladder 1,2,4 --steps 30 --seed 7
+	    --prompt "a lake at sunset with trees on the shore" \
+	    --size 1024x1024 --ladder 1,2,4 --steps 25 --guidance 3 --seed 7
 	@echo "The picture is $(CURDIR)/demo.png"
 
 test: setup lint
