@@ -33,7 +33,8 @@ demo: build
 
 test: setup lint
 	$(BUILD) --build-tests
-	swift test -c release --skip-build
+	swift test -c release --skip-build --skip TesseraTests
+	swift test -c release --skip-build --no-parallel --filter TesseraTests
 
 lint:
 	swift format lint --strict -r Package.swift Sources Tests
