@@ -38,8 +38,13 @@ struct Command {
         }
 
         func finish() -> Command {
+            // Not `waitUntilExit`, which may wait for ever for a child whose end another thread saw.
+            let deadline = ContinuousClock.now + .seconds(120)
+            while process.isRunning, kill(process.processIdentifier, 0) == 0 {
+                if ContinuousClock.now > deadline { kill(process.processIdentifier, SIGKILL) }
+                usleep(2000)
+            }
             let text = output.fileHandleForReading.readDataToEndOfFile()
-            process.waitUntilExit()
             let complaints = (try? Data(contentsOf: errors)) ?? Data()
             try? FileManager.default.removeItem(at: errors)
             return Command(
@@ -52,6 +57,16 @@ struct Command {
         /// What it has written to standard error by now.
         var errorsSoFar: String {
             (try? String(contentsOf: errors, encoding: .utf8)) ?? ""
+        }
+
+        /// Waits until standard error says `text`; false when the program ends or a minute passes.
+        func waitFor(_ text: String) -> Bool {
+            let deadline = ContinuousClock.now + .seconds(60)
+            while !errorsSoFar.contains(text) {
+                guard process.isRunning, ContinuousClock.now < deadline else { return false }
+                usleep(5000)
+            }
+            return true
         }
 
         /// Processes that this one started and that still run.

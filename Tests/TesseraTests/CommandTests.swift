@@ -34,9 +34,10 @@ import Testing
     @Test func aKilledWorkerChangesNothing() throws {
         let whole = try picture(["--steps", "12"])
         try inTemporaryFolder { folder in
-            let running = try Command.Running(flags(folder, ["--steps", "12"]))
-            while !running.errorsSoFar.contains("phase 2") { usleep(5000) }
-            if let victim = running.children.first { kill(victim, SIGKILL) }
+            let running = try Command.Running(flags(folder, ["--steps", "12", "--workers", "2"]))
+            #expect(running.waitFor("phase 2"))
+            let victim = try #require(running.children.first)
+            #expect(kill(victim, SIGKILL) == 0)
             let command = running.finish()
             #expect(command.status == 0, "\(command.errors)")
             let bytes = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
@@ -46,8 +47,8 @@ import Testing
 
     @Test func aSignalEndsItCleanly() throws {
         try inTemporaryFolder { folder in
-            let running = try Command.Running(flags(folder, ["--steps", "900"]))
-            while !running.errorsSoFar.contains("phase 1") { usleep(5000) }
+            let running = try Command.Running(flags(folder, ["--steps", "900", "--workers", "2"]))
+            #expect(running.waitFor("phase 1"))
             let children = running.children
             #expect(children.count == 2)
             kill(running.process.processIdentifier, SIGINT)
