@@ -1,6 +1,6 @@
 # Tessera. `make demo` renders the default picture; `make test` checks everything.
 
-PACKAGES := libopenblas-dev libpng-dev libzmq3-dev libsodium-dev
+PACKAGES := libdnnl-dev libopenblas-dev libpng-dev libzmq3-dev libsodium-dev
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
 TESSERA := .build/release/tessera

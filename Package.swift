@@ -31,11 +31,17 @@ let package = Package(
         ),
         .target(name: "CPNG", cSettings: strictC, linkerSettings: [.linkedLibrary("png")]),
         .target(name: "CKernels", cSettings: strictC),
+        .target(
+            name: "COneDNN",
+            dependencies: ["CKernels"],
+            cSettings: strictC,
+            linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]
+        ),
 
         // Arrows point one way: Tessera → Coordinator, Worker → Protocol, Engine.
         .target(
             name: "Engine",
-            dependencies: ["CKernels", "COpenBLAS", "CPNG", "CSodium"],
+            dependencies: ["CKernels", "COneDNN", "COpenBLAS", "CPNG", "CSodium"],
             swiftSettings: strict
         ),
         .target(

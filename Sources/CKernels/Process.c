@@ -45,3 +45,10 @@ void tessera_wake_openblas(void) {
         return;
     }
 }
+
+int tessera_has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+int tessera_has_bfloat16(void) { return __builtin_cpu_supports("avx512bf16") != 0; }

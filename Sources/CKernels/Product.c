@@ -18,13 +18,14 @@ static long rounded(long outputs) { return (outputs + ROUND - 1) / ROUND * ROUND
 
 long tessera_packed_size(long depth, long outputs) { return depth * rounded(outputs); }
 
-void tessera_pack(const float *weight, long depth, long outputs, float *packed) {
+void tessera_pack(const float *weight, long output_step, long depth_step, long depth, long outputs,
+                  float *packed) {
     for (long first = 0; first < outputs; first += PANEL) {
         long rest = outputs - first < PANEL ? outputs - first : PANEL;
         long width = rounded(rest);
         for (long k = 0; k < depth; k++, packed += width)
             for (long j = 0; j < width; j++)
-                packed[j] = j < rest ? weight[(first + j) * depth + k] : 0;
+                packed[j] = j < rest ? weight[(first + j) * output_step + k * depth_step] : 0;
     }
 }
 
@@ -87,7 +88,7 @@ static const struct tiling *best_tiling(void) {
 }
 
 void tessera_product(const float *a, long lda, const float *packed, float *c, long ldc, long rows,
-                     long depth, long outputs) {
+                     long depth, long outputs, int add) {
     const struct tiling *tiling = best_tiling();
     enum { MOST_ROWS = 6 };
     for (long k = 0; k < depth; k += DEPTH) {
@@ -106,15 +107,15 @@ void tessera_product(const float *a, long lda, const float *packed, float *c, lo
                     tile_function tile = tiling->tile[columns / ROUND - 1];
                     float *to = c + row * ldc + first + j;
                     if (j + columns <= rest) {
-                        tile(input, panel + j, width, to, ldc, share, valid, k > 0);
+                        tile(input, panel + j, width, to, ldc, share, valid, add || k > 0);
                         continue;
                     }
                     // The last columns are padding that the result has no room for.
                     float edge[MOST_ROWS * PANEL];
                     long real = rest - j;
-                    for (long r = 0; r < valid && k > 0; r++)
+                    for (long r = 0; r < valid && (add || k > 0); r++)
                         memcpy(edge + r * PANEL, to + r * ldc, (size_t)real * sizeof(float));
-                    tile(input, panel + j, width, edge, PANEL, share, valid, k > 0);
+                    tile(input, panel + j, width, edge, PANEL, share, valid, add || k > 0);
                     for (long r = 0; r < valid; r++)
                         memcpy(to + r * ldc, edge + r * PANEL, (size_t)real * sizeof(float));
                 }

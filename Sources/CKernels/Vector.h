@@ -88,4 +88,28 @@ TESSERA_INLINE float tessera_gelu(float x) {
         default: LOOP(); break; \
     }
 
+/// `x` rounded to the nearest bfloat16, ties to even; not-a-number stays it.
+TESSERA_INLINE unsigned short tessera_to_bfloat(float x) {
+    unsigned bits = tessera_float_to_bits(x);
+    unsigned rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+    unsigned quiet = (bits >> 16) | 0x40u;
+    return (unsigned short)((bits & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded);
+}
+
+/// Columns that one pass keeps in registers.
+enum { PANEL = 16 };
+
+/// Sum of f(x[i]) with PANEL accumulators; the order does not depend on the processor's width.
+#define TESSERA_PANEL_SUM(result, count, TERM) \
+    { \
+        float lanes[PANEL] = {0}; \
+        long i = 0; \
+        for (; i + PANEL <= (count); i += PANEL) \
+            for (int j = 0; j < PANEL; j++) lanes[j] += TERM(i + j); \
+        for (; i < (count); i++) lanes[i % PANEL] += TERM(i); \
+        for (int half = PANEL / 2; half > 0; half /= 2) \
+            for (int j = 0; j < half; j++) lanes[j] += lanes[j + half]; \
+        result = lanes[0]; \
+    }
+
 #endif

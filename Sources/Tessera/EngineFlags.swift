@@ -4,19 +4,30 @@ import Foundation
 
 /// Flags that say how the networks are computed.
 struct EngineFlags: ParsableArguments {
-    @Option(help: "Numerical backend.")
-    var backend = BackendKind.openblas
+    @Option(help: "Numerical backend (default: what suits the processor, see tessera doctor).")
+    var backend: BackendKind?
 
-    @Option(help: "Precision of the arithmetic.")
-    var precision = Precision.f32
+    @Option(help: "Precision of the arithmetic (default: likewise).")
+    var precision: Precision?
 
     func options(threads: Int) -> EngineOptions {
-        EngineOptions(backend: backend, precision: precision, threads: threads)
+        EngineOptions.suited(
+            to: .current,
+            backend: backend,
+            precision: precision,
+            threads: threads
+        ).options
+    }
+
+    /// How prompts are encoded: in float32 whatever the workers do, for it is done once.
+    var conditioning: EngineOptions {
+        EngineOptions.suited(to: .current, backend: backend, precision: .f32, threads: 1).options
     }
 
     /// The same flags for a worker's command line.
     var arguments: [String] {
-        ["--backend", backend.rawValue, "--precision", precision.rawValue]
+        (backend.map { ["--backend", $0.rawValue] } ?? [])
+            + (precision.map { ["--precision", $0.rawValue] } ?? [])
     }
 }
 

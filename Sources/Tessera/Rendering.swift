@@ -28,6 +28,7 @@ struct Rendering {
             throw InputError("--prompt", "it is missing", fix: "Say what the picture shows")
         }
         try outputs.validate()
+        try engine.options(threads: 1).check()
         let interruption = Interruption()
         Interrupts.handle(interruption.happen)
         let session = try RenderSession(options)
@@ -37,7 +38,7 @@ struct Rendering {
         interruption.whenItHappens(workers.cancel)
         let display = ProgressDisplay(plan: session.plan, isTerminal: isatty(2) == 1)
         defer { display.clear() }
-        let conditioning = try session.conditioning(engine.options(threads: 1))
+        let conditioning = try session.conditioning(engine.conditioning)
         try workers.renderer.begin(
             JobDescription(
                 positive: PromptTensors(conditioning.positive),

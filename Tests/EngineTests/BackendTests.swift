@@ -5,7 +5,7 @@ import Testing
 /// Every backend of this build, with one thread and with three.
 private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
     [1, 3].map { EngineOptions(backend: kind, precision: .f32, threads: $0) }
-}.filter { (try? $0.makeBackend()) != nil }
+}
 
 /// Every operation of a backend against its naive version.
 @Suite struct BackendTests {
@@ -45,29 +45,21 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
             stride: given.stride,
             padding: given.padding
         )
-        let channel = noise.tensor([given.shape[0], given.outputs])
         let residual = noise.tensor(expected.shape)
-        let prepared = backend.prepareConv(weight: weight, bias: bias)
-        func run(_ channel: Tensor?, _ residual: Tensor?) -> Tensor {
+        let prepared = backend.prepareConv(weight: weight, bias: bias, stride: given.stride)
+        func run(_ residual: Tensor?) -> Tensor {
             backend.download(
                 backend.conv2d(
                     backend.upload(x),
                     prepared,
-                    stride: given.stride,
                     padding: given.padding,
-                    channelBias: channel.map(backend.upload),
                     residual: residual.map(backend.upload)
                 )
             )
         }
-        check(run(nil, nil), expected.values, "convolution")
-        let pixels = expected.shape[1] * expected.shape[2]
-        let (more, extra) = (channel.values, residual.values)
-        let both = expected.values.indices.map { i in
-            expected.values[i] + Double(extra[i])
-                + Double(more[i / (pixels * given.outputs) * given.outputs + i % given.outputs])
-        }
-        check(run(channel, residual), both, "convolution, channel bias and residual")
+        check(run(nil), expected.values, "convolution")
+        let both = zip(expected.values, residual.values).map { $0 + Double($1) }
+        check(run(residual), both, "convolution and residual")
     }
 
     @Test(
@@ -89,7 +81,7 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
                     backend.upload(x),
                     backend.prepareLinear(weight: weight, bias: nil),
                     then: .identity,
-                    residual: nil
+                    with: nil
                 )
             ),
             plain,
@@ -105,29 +97,24 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
                     backend.upload(x),
                     backend.prepareLinear(weight: weight, bias: bias),
                     then: .gelu,
-                    residual: backend.upload(residual)
+                    with: .plus(backend.upload(residual))
                 )
             ),
             full,
             "product, all fused"
         )
-    }
-
-    @Test(arguments: backends) func gates(_ options: EngineOptions) throws {
-        let backend = try options.makeBackend()
-        var noise = Noise(3)
-        let (x, weight, bias) = (
-            noise.tensor([2, 270, 12], scale: 2), noise.tensor([22, 12]), noise.tensor([22])
-        )
-        let both = Oracle.linear(x, weight, bias)
-        let expected = (0..<2 * 270 * 11).map { i in
-            both[i / 11 * 22 + i % 11] * Oracle.apply(.gelu, both[i / 11 * 22 + 11 + i % 11])
-        }
-        let weights = backend.prepareLinear(weight: weight, bias: bias)
+        let scaled = Oracle.linear(x, weight, bias).enumerated().map { $1 * Double(extra[$0]) }
         check(
-            backend.download(backend.gatedLinear(backend.upload(x), weights)),
-            expected,
-            "GEGLU"
+            backend.download(
+                backend.linear(
+                    backend.upload(x),
+                    backend.prepareLinear(weight: weight, bias: bias),
+                    then: .identity,
+                    with: .times(backend.upload(residual))
+                )
+            ),
+            scaled,
+            "product, times another"
         )
     }
 
@@ -157,11 +144,42 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
                         weights,
                         groups: groups,
                         epsilon: 1e-5,
+                        plus: nil,
                         then: .silu
                     )
                 ),
                 grouped.map { Oracle.apply(.silu, $0) },
                 "group norm \(shape)",
+                within: Tolerance.norm
+            )
+            let bias = noise.tensor([shape[0], channels], scale: 2)
+            let pixels = x.count / channels / shape[0]
+            let (plain, added) = (x.values, bias.values)
+            let biased = Tensor(
+                plain.indices.map {
+                    plain[$0] + added[$0 / channels / pixels * channels + $0 % channels]
+                },
+                shape: shape
+            )
+            check(
+                backend.download(
+                    backend.groupNorm(
+                        backend.upload(x),
+                        weights,
+                        groups: groups,
+                        epsilon: 1e-5,
+                        plus: backend.upload(bias),
+                        then: .identity
+                    )
+                ),
+                Oracle.groupNorm(
+                    biased,
+                    scale: scale,
+                    shift: shift,
+                    groups: groups,
+                    epsilon: 1e-5
+                ),
+                "group norm \(shape) of biased channels",
                 within: Tolerance.norm
             )
             // A layer norm is a group norm of one group over every token of its own.

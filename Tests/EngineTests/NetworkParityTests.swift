@@ -6,11 +6,12 @@ import Testing
 @Suite struct NetworkParityTests {
     @Test func fixturesExist() { #expect(!Fixtures.networks.isEmpty, "\(Fixtures.folder)") }
 
-    @Test(arguments: Fixtures.networks) func promptsEncode(_ fixture: NetworkFixture) throws {
+    @Test(arguments: Fixtures.networks, BackendKind.allCases)
+    func promptsEncode(_ fixture: NetworkFixture, _ backend: BackendKind) throws {
         let expected = try fixture.tensors()
         let encoder = try PromptEncoder(
             model: ModelFolder(path: fixture.checkpoint),
-            options: EngineOptions()
+            options: EngineOptions(backend: backend)
         )
         let sides = [
             ("", try encoder.encode(fixture.prompt)),
@@ -36,11 +37,12 @@ import Testing
         }
     }
 
-    @Test(arguments: Fixtures.networks) func unetPredicts(_ fixture: NetworkFixture) throws {
+    @Test(arguments: Fixtures.networks, BackendKind.allCases)
+    func unetPredicts(_ fixture: NetworkFixture, _ backend: BackendKind) throws {
         let expected = try fixture.tensors()
         let unet = try UNet(
             model: ModelFolder(path: fixture.checkpoint),
-            options: EngineOptions(threads: 2)
+            options: EngineOptions(backend: backend, threads: 2)
         )
         let conditions = try Conditions(fixture)
         let indices = try fixture.indices(of: "unet", "input")
@@ -62,11 +64,12 @@ import Testing
         }
     }
 
-    @Test(arguments: Fixtures.networks) func vaeDecodes(_ fixture: NetworkFixture) throws {
+    @Test(arguments: Fixtures.networks, BackendKind.allCases)
+    func vaeDecodes(_ fixture: NetworkFixture, _ backend: BackendKind) throws {
         let expected = try fixture.tensors()
         let vae = try VAE(
             model: ModelFolder(path: fixture.checkpoint),
-            options: EngineOptions(threads: 2),
+            options: EngineOptions(backend: backend, threads: 2),
             decoderOnly: true
         )
         let found = try vae.decode(try expected.tensor("vae.latent").channelsLast())
@@ -78,11 +81,12 @@ import Testing
         )
     }
 
-    @Test(arguments: Fixtures.networks) func vaeEncodes(_ fixture: NetworkFixture) throws {
+    @Test(arguments: Fixtures.networks, BackendKind.allCases)
+    func vaeEncodes(_ fixture: NetworkFixture, _ backend: BackendKind) throws {
         let expected = try fixture.tensors()
         let vae = try VAE(
             model: ModelFolder(path: fixture.checkpoint),
-            options: EngineOptions(),
+            options: EngineOptions(backend: backend),
             decoderOnly: false
         )
         let found = try vae.encode(try expected.tensor("vae.image").channelsLast())
@@ -101,9 +105,8 @@ import Testing
     }
 
     /// Neither the number of threads nor the neighbours in the batch change a bit.
-    @Test(arguments: Fixtures.networks) func predictionsAreReproducible(
-        _ fixture: NetworkFixture
-    ) throws {
+    @Test(arguments: Fixtures.networks, Computing.available)
+    func predictionsAreReproducible(_ fixture: NetworkFixture, _ way: Computing) throws {
         let model = try ModelFolder(path: fixture.checkpoint)
         let expected = try fixture.tensors()
         let conditions = try Conditions(fixture)
@@ -112,7 +115,7 @@ import Testing
             let timestep = try expected.tensor("unet.\(j).timestep").values[0]
             var first: [Float]?
             for threads in 1...3 {
-                let unet = try UNet(model: model, options: EngineOptions(threads: threads))
+                let unet = try UNet(model: model, options: way.options(threads: threads))
                 let both = try unet.predict(
                     latents,
                     timestep: timestep,
@@ -136,6 +139,38 @@ import Testing
                 first = both
             }
         }
+    }
+
+    /// bfloat16 keeps eight bits of a number: the results differ from float32's, but not by much.
+    @Test(.enabled(if: Processor.current.hasBFloat16), arguments: Fixtures.networks)
+    func bfloat16StaysNear(_ fixture: NetworkFixture) throws {
+        let expected = try fixture.tensors()
+        let model = try ModelFolder(path: fixture.checkpoint)
+        let unet = try UNet(model: model, options: Computing.bfloat16.options(threads: 1))
+        let conditions = try Conditions(fixture)
+        for j in try fixture.indices(of: "unet", "input") {
+            let found = try unet.predict(
+                try expected.tensor("unet.\(j).input").channelsLast(),
+                timestep: try expected.tensor("unet.\(j).timestep").values[0],
+                context: conditions.context,
+                pooled: conditions.pooled,
+                timeIDs: conditions.timeIDs
+            )
+            let wanted = try expected.tensor("unet.\(j).output")
+            let error = rootMeanSquareError(found.channelsFirst(), wanted)
+            #expect(error <= Tolerance.bfloat16, "\(fixture) unet.\(j): \(error)")
+        }
+        let vae = try VAE(
+            model: model,
+            options: Computing.bfloat16.options(threads: 1),
+            decoderOnly: true
+        )
+        let picture = try vae.decode(try expected.tensor("vae.latent").channelsLast())
+        let error = rootMeanSquareError(
+            picture.channelsFirst(),
+            try expected.tensor("vae.decoded")
+        )
+        #expect(error <= Tolerance.bfloat16, "\(fixture) vae.decoded: \(error)")
     }
 
     @Test(arguments: Fixtures.networks) func misfitsAreNamed(_ fixture: NetworkFixture) throws {
@@ -173,6 +208,24 @@ import Testing
                     timeIDs: [[1]]
                 )
             }
+        }
+    }
+}
+
+/// The ways to compute that this build has.
+enum Computing {
+    case openblas, onednn, bfloat16
+
+    /// Those that this processor can run.
+    static var available: [Computing] {
+        [.openblas, .onednn] + (Processor.current.hasBFloat16 ? [.bfloat16] : [])
+    }
+
+    func options(threads: Int) -> EngineOptions {
+        switch self {
+        case .openblas: EngineOptions(backend: .openblas, threads: threads)
+        case .onednn: EngineOptions(backend: .onednn, threads: threads)
+        case .bfloat16: EngineOptions(backend: .onednn, precision: .bf16, threads: threads)
         }
     }
 }

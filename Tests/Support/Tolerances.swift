@@ -5,6 +5,8 @@ import Testing
 package enum Tolerance {
     /// Networks against the reference: largest absolute error over the expected deviation.
     package static let parity: Float = 2e-4
+    /// bfloat16 against float32: root of the mean squared error over the deviation.
+    package static let bfloat16: Float = 2e-2
     /// A kernel against its naive version in double precision, likewise.
     package static let kernel: Float = 1e-5
     /// A normalisation, whose input is itself rounded relative to its mean, likewise.
@@ -34,6 +36,16 @@ package func relativeError(_ found: Tensor, _ expected: Tensor) -> Float {
         }
     }
     return worst / deviation
+}
+
+/// Root of the mean squared difference over the standard deviation of what is expected.
+package func rootMeanSquareError(_ found: Tensor, _ expected: Tensor) -> Float {
+    guard found.shape == expected.shape else { return .infinity }
+    let squares = zip(found.values, expected.values).reduce(0.0) {
+        $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1)
+    }
+    let deviation = max(expected.meanAndDeviation().deviation, .leastNormalMagnitude)
+    return Float((squares / Double(max(1, found.count))).squareRoot()) / deviation
 }
 
 /// Expects that two tensors of one shape agree within `tolerance`.

@@ -122,7 +122,8 @@ import Testing
         (["--ladder", "2,1"], "--ladder"), (["--scheduler", "ddim", "--karras"], "--karras"),
         (["--cosine-scales", "1,2"], "--cosine-scales"), (["--inputs", "/nowhere"], "/nowhere"),
         (["--cluster", "/nowhere.yaml"], "/nowhere.yaml"), (["--prompt", ""], "--prompt"),
-        (["--size", "8x8000"], "--size"), (["--backend", "onednn"], "--backend"),
+        (["--size", "8x8000"], "--size"),
+        (["--backend", "openblas", "--precision", "bf16"], "--precision"),
     ])
     func saysInOneLineWhatIsWrong(more: [String], part: String) throws {
         try inTemporaryFolder { folder in
@@ -131,6 +132,14 @@ import Testing
             #expect(command.complaints.count == 1, "\(command.errors)")
             #expect(command.complaints.first?.contains(part) == true, "\(command.errors)")
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+        }
+    }
+
+    @Test func doctorSaysWhatItChose() throws {
+        let command = try Command(["doctor", "--backend", "openblas"])
+        #expect(command.status == 0, "\(command.errors)")
+        for part in ["oneDNN", "cores", "backend", "openblas", "f32", "was asked for"] {
+            #expect(command.output.contains(part), "\(part) in \(command.output)")
         }
     }
 

@@ -14,31 +14,39 @@ enum {
     TESSERA_QUICK_GELU = 3,
 };
 
+/// Types of elements; the raw values are those of Swift's `Element`. Sums are in float or double.
+enum { TESSERA_F32 = 0, TESSERA_BF16 = 1 };
+
+/// What is done with a second operand.
+enum { TESSERA_NOTHING = 0, TESSERA_ADD = 1, TESSERA_MULTIPLY = 2 };
+
 /// out[i] = f(x[i]); in place where `out == x`.
-void tessera_activate(const float *x, float *out, long count, int function);
+void tessera_activate(const void *x, void *out, long count, int function, int element);
 
 /// out[i] = a[i] + b[i]; in place where `out == a`.
-void tessera_add(const float *a, const float *b, float *out, long count);
-
-/// c[r][j] = f(c[r][j] + bias[j] + channel[j]) + residual[r][j]; each of `bias`, `channel` and
-/// `residual` may be null.
-void tessera_finish(float *c, long rows, long columns, long ldc, const float *bias,
-                    const float *channel, const float *residual, long ldr, int function);
-
-/// out[r][j] = (x[r][j] + bias[j]) · gelu(x[r][columns + j] + bias[columns + j]); `x` has rows of
-/// 2 · `columns`.
-void tessera_geglu(const float *x, const float *bias, float *out, long rows, long columns);
+void tessera_add(const void *a, const void *b, void *out, long count, int element);
 
 /// Adds to sum[c] and squares[c] the sum and the sum of squares of column c over `rows` rows.
-void tessera_column_moments(const float *x, long rows, long columns, double *sum, double *squares);
+void tessera_column_moments(const void *x, long rows, long columns, double *sum, double *squares,
+                            int element);
 
 /// out[r][c] = f(x[r][c] · scale[c] + shift[c]).
-void tessera_scale_shift(const float *x, float *out, long rows, long columns, const float *scale,
-                         const float *shift, int function);
+void tessera_scale_shift(const void *x, void *out, long rows, long columns, const float *scale,
+                         const float *shift, int function, int element);
 
 /// Every row to mean 0 and variance 1 (plus `epsilon`), then times `scale` plus `shift`.
-void tessera_layer_norm(const float *x, float *out, long rows, long columns, const float *scale,
-                        const float *shift, float epsilon);
+void tessera_layer_norm(const void *x, void *out, long rows, long columns, const float *scale,
+                        const float *shift, float epsilon, int element);
+
+/// Rounds to elements.
+void tessera_from_float(const float *x, void *out, long count, int element);
+
+/// The elements as float.
+void tessera_to_float(const void *x, float *out, long count, int element);
+
+/// c[r][j] = f(c[r][j] + bias[j]), then plus or times second[r][j]; `bias` may be null.
+void tessera_finish(float *c, long rows, long columns, long ldc, const float *bias,
+                    const float *second, long lds, int function, int with);
 
 /// Softmax of `factor` · x over each row, in place. Where `causal_from` ≥ 0, row r sees only its
 /// first `causal_from` + r + 1 columns and the others become 0.
@@ -47,14 +55,34 @@ void tessera_softmax(float *x, long rows, long columns, float factor, long causa
 /// Floats that `tessera_pack` writes.
 long tessera_packed_size(long depth, long outputs);
 
-/// Lays out weights `[outputs, depth]` as `tessera_product` reads them, once per network.
-void tessera_pack(const float *weight, long depth, long outputs, float *packed);
+/// Lays out weights as `tessera_product` reads them; the weight of output j for input k is
+/// weight[j · output_step + k · depth_step].
+void tessera_pack(const float *weight, long output_step, long depth_step, long depth, long outputs,
+                  float *packed);
 
-/// c = a · Wᵀ for `rows` rows of `depth` inputs and packed weights of `outputs` rows; c must not be
-/// a. Each element is one chain of additions in the order of the inputs: the bits do not depend on
-/// how many rows or outputs are computed together.
+/// c = a · Wᵀ, plus c where `add`, for `rows` rows of `depth` inputs and packed weights of `outputs`
+/// rows; c must not be a. Each element is one chain of additions in the order of the inputs: the bits
+/// do not depend on how many rows or outputs are computed together.
 void tessera_product(const float *a, long lda, const float *packed, float *c, long ldc, long rows,
-                     long depth, long outputs);
+                     long depth, long outputs, int add);
+
+/// Floats that `tessera_pack_head` writes for a head of `keys` keys.
+long tessera_packed_head_size(long keys, long width);
+
+/// Floats of working memory that `tessera_pack_head` and `tessera_attend` need for `rows` queries.
+long tessera_attend_scratch_size(long rows, long width);
+
+/// Lays out one head's keys and values, whose rows are `ldk` and `ldv` elements apart.
+void tessera_pack_head(const void *keys, long ldk, const void *values, long ldv, long count,
+                       long width, float *packed, float *scratch, int element);
+
+/// Scaled dot-product attention of `rows` queries to a packed head, a block of keys after the other
+/// with a running softmax (Milakov and Gimelshein 2018; Dao et al. 2022), so that the weights of all
+/// queries over all keys are never in memory. Where `causal_from` ≥ 0, row r sees only the first
+/// `causal_from` + r + 1 keys.
+void tessera_attend(const void *queries, long ldq, const float *packed, void *out, long ldo,
+                    long rows, long keys, long width, long causal_from, float *scratch,
+                    int element);
 
 /// One row per output pixel, from pixel `first` on, each of `kernel` · `kernel` · `channels` inputs
 /// (kernel row, kernel column, channel); positions outside the `height` × `width` picture are 0.
@@ -70,6 +98,12 @@ void tessera_from_bfloat(const void *from, float *out, long count);
 
 /// Names the calling thread, as debuggers and `top -H` show it (15 bytes at most).
 void tessera_name_thread(const char *name);
+
+/// Whether the processor has the AVX-512 instructions of servers since 2017.
+int tessera_has_avx512(void);
+
+/// Whether it multiplies bfloat16 numbers.
+int tessera_has_bfloat16(void);
 
 /// Makes OpenBLAS use the kernels of this processor.
 ///

@@ -16,37 +16,36 @@ package protocol Backend: AnyObject {
 
     /// Keeps a matrix `[outputs, inputs]` and its bias `[outputs]`.
     func prepareLinear(weight: Tensor, bias: Tensor?) -> LinearWeights
-    /// Keeps convolution weights `[outputs, inputs, kernel, kernel]` and their bias `[outputs]`.
-    func prepareConv(weight: Tensor, bias: Tensor?) -> ConvWeights
+    /// Keeps convolution weights `[outputs, inputs, kernel, kernel]` and their bias `[outputs]`, for
+    /// steps of `stride` pixels.
+    func prepareConv(weight: Tensor, bias: Tensor?, stride: Int) -> ConvWeights
     /// Keeps the scale and shift, each `[channels]`, of a normalisation.
     func prepareNorm(scale: Tensor, shift: Tensor) -> NormWeights
     /// Keeps a table `[rows, width]` for `embed`.
     func prepareTable(_ table: Tensor) -> TableWeights
 
-    /// `f(x · Wᵀ + b) + residual` along the last axis.
+    /// `f(x · Wᵀ + b)` along the last axis, then plus or times the operand.
     func linear(
         _ x: Activation,
         _ weights: LinearWeights,
         then f: Nonlinearity,
-        residual: Activation?
+        with second: Operand?
     ) -> Activation
-    /// `value · gelu(gate)`, where `x · Wᵀ + b` is value and gate side by side; halves the width.
-    func gatedLinear(_ x: Activation, _ weights: LinearWeights) -> Activation
-    /// Convolution over zero padding, plus `channelBias` `[batch, outputs]`, plus `residual`.
+    /// Convolution over zero padding, plus `residual`.
     func conv2d(
         _ x: Activation,
         _ weights: ConvWeights,
-        stride: Int,
         padding: Padding,
-        channelBias: Activation?,
         residual: Activation?
     ) -> Activation
-    /// Normalises each group of channels of each picture, then applies `f`.
+    /// Adds `channelBias`, `[batch, channels]`, to every pixel, normalises each group of channels of each
+    /// picture, then applies `f`.
     func groupNorm(
         _ x: Activation,
         _ weights: NormWeights,
         groups: Int,
         epsilon: Float,
+        plus channelBias: Activation?,
         then f: Nonlinearity
     ) -> Activation
     /// Normalises the last axis.
@@ -120,6 +119,33 @@ package struct Columns {
     }
 }
 
+/// What a result is combined with, element by element; of the result's shape.
+package enum Operand {
+    case plus(Activation)
+    case times(Activation)
+
+    var activation: Activation {
+        switch self {
+        case .plus(let other), .times(let other): other
+        }
+    }
+
+    func check(shape: [Int]) {
+        precondition(activation.shape == shape, "\(activation.shape) vs \(shape)")
+    }
+}
+
+extension Operand? {
+    /// What the C kernels call it.
+    var kind: Int32 {
+        switch self {
+        case nil: 0
+        case .plus: 1
+        case .times: 2
+        }
+    }
+}
+
 /// Elementwise functions. The raw values are those of `CKernels.h`.
 package enum Nonlinearity: Int32 {
     /// x
@@ -133,7 +159,7 @@ package enum Nonlinearity: Int32 {
 }
 
 /// Rows and columns of zeros around a picture.
-package struct Padding: Equatable {
+package struct Padding: Hashable {
     package let top: Int, left: Int, bottom: Int, right: Int
 
     /// Zeros on each side, in pixels.
@@ -157,10 +183,21 @@ package struct LinearWeights {
 /// Convolution weights that a backend keeps.
 package struct ConvWeights {
     package let inputs: Int, outputs: Int
-    /// Side of the kernel, in pixels.
-    package let kernel: Int
+    /// Side of the kernel and distance between two of its places, in pixels.
+    package let kernel: Int, stride: Int
     /// The backend's own.
     package let storage: AnyObject
+
+    /// The shape of the result for pictures `[batch, height, width, inputs]`.
+    func result(of shape: [Int], padding: Padding) -> [Int] {
+        precondition(shape.count == 4 && shape[3] == inputs, "\(shape) by \(self)")
+        return [
+            shape[0],
+            (shape[1] + padding.top + padding.bottom - kernel) / stride + 1,
+            (shape[2] + padding.left + padding.right - kernel) / stride + 1,
+            outputs,
+        ]
+    }
 }
 
 /// Scale and shift of a normalisation that a backend keeps.

@@ -29,25 +29,35 @@ package struct EngineOptions: Sendable, Equatable {
         self.threads = threads
     }
 
-    /// The backend that these options ask for.
+    /// Refuses combinations that this build cannot compute.
     ///
-    /// Throws `InputError` for a combination that this build cannot compute.
-    package func makeBackend() throws(InputError) -> any Backend {
-        switch (backend, precision) {
-        case (.openblas, .f32):
-            return OpenBLASBackend(threads: threads)
-        case (.openblas, .bf16):
+    /// - Throws: `InputError` naming the flag
+    package func check() throws(InputError) {
+        guard (backend, precision) != (.openblas, .bf16) else {
             throw InputError(
                 "--precision bf16",
                 "the openblas backend computes in float32 only",
+                fix: "Use --precision f32 or --backend onednn"
+            )
+        }
+        guard precision == .f32 || Processor.current.hasBFloat16 else {
+            throw InputError(
+                "--precision bf16",
+                "this processor does not multiply bfloat16 numbers",
                 fix: "Use --precision f32"
             )
-        case (.onednn, _):
-            throw InputError(
-                "--backend onednn",
-                "this build has no oneDNN backend",
-                fix: "Use --backend openblas"
-            )
+        }
+    }
+
+    /// The backend that these options ask for.
+    ///
+    /// - Throws: `InputError` for a combination that this build cannot compute
+    package func makeBackend() throws(InputError) -> any Backend {
+        try check()
+        return switch backend {
+        case .openblas: OpenBLASBackend(threads: threads)
+        case .onednn:
+            OneDNNBackend(element: precision == .f32 ? .float32 : .bfloat16, threads: threads)
         }
     }
 }

@@ -8,39 +8,30 @@ struct Linear {
         then f: Nonlinearity = .identity,
         plus residual: Activation? = nil
     ) -> Activation {
-        backend.linear(x, weights, then: f, residual: residual)
+        backend.linear(x, weights, then: f, with: residual.map(Operand.plus))
     }
 }
 
-/// A linear layer whose one half gates the other: GEGLU.
+/// A linear layer that another one gates: GEGLU (Shazeer 2020).
 struct GatedLinear {
-    let weights: LinearWeights
+    let value: LinearWeights
+    let gate: LinearWeights
     let backend: any Backend
 
-    func callAsFunction(_ x: Activation) -> Activation { backend.gatedLinear(x, weights) }
+    func callAsFunction(_ x: Activation) -> Activation {
+        let open = backend.linear(x, gate, then: .gelu, with: nil)
+        return backend.linear(x, value, then: .identity, with: .times(open))
+    }
 }
 
 /// A convolution over zero padding.
 struct Conv2d {
     let weights: ConvWeights
-    let stride: Int
     let padding: Padding
     let backend: any Backend
 
-    /// Convolves; `channelBias`, `[batch, outputs]`, is added to every pixel of a picture.
-    func callAsFunction(
-        _ x: Activation,
-        channelBias: Activation? = nil,
-        plus residual: Activation? = nil
-    ) -> Activation {
-        backend.conv2d(
-            x,
-            weights,
-            stride: stride,
-            padding: padding,
-            channelBias: channelBias,
-            residual: residual
-        )
+    func callAsFunction(_ x: Activation, plus residual: Activation? = nil) -> Activation {
+        backend.conv2d(x, weights, padding: padding, residual: residual)
     }
 }
 
@@ -51,8 +42,20 @@ struct GroupNorm {
     let epsilon: Float
     let backend: any Backend
 
-    func callAsFunction(_ x: Activation, then f: Nonlinearity = .identity) -> Activation {
-        backend.groupNorm(x, weights, groups: groups, epsilon: epsilon, then: f)
+    /// Normalises `x` plus `channelBias`, `[batch, channels]`.
+    func callAsFunction(
+        _ x: Activation,
+        plus channelBias: Activation? = nil,
+        then f: Nonlinearity = .identity
+    ) -> Activation {
+        backend.groupNorm(
+            x,
+            weights,
+            groups: groups,
+            epsilon: epsilon,
+            plus: channelBias,
+            then: f
+        )
     }
 }
 

@@ -36,12 +36,17 @@ struct ModuleWeights {
         Linear(weights: try matrix(inputs, outputs, bias: true, pointwise: true), backend: backend)
     }
 
-    /// A gated linear layer of `2 · outputs` rows.
+    /// A gated linear layer of `2 · outputs` rows: the values', then the gates'.
     func gatedLinear(_ inputs: Int, _ outputs: Int) throws -> GatedLinear {
-        GatedLinear(
-            weights: try matrix(inputs, 2 * outputs, bias: true, pointwise: false),
-            backend: backend
-        )
+        let weight = try tensor("weight", [2 * outputs, inputs])
+        let bias = try tensor("bias", [2 * outputs])
+        func half(_ first: Int) -> LinearWeights {
+            backend.prepareLinear(
+                weight: weight.rows(first..<first + outputs),
+                bias: bias.rows(first..<first + outputs)
+            )
+        }
+        return GatedLinear(value: half(0), gate: half(outputs), backend: backend)
     }
 
     private func matrix(
@@ -82,9 +87,10 @@ struct ModuleWeights {
     ) throws -> Conv2d {
         let weights = backend.prepareConv(
             weight: try tensor("weight", [outputs, inputs, 3, 3]),
-            bias: try tensor("bias", [outputs])
+            bias: try tensor("bias", [outputs]),
+            stride: stride
         )
-        return Conv2d(weights: weights, stride: stride, padding: padding, backend: backend)
+        return Conv2d(weights: weights, padding: padding, backend: backend)
     }
 
     func groupNorm(_ channels: Int, groups: Int, epsilon: Float) throws -> GroupNorm {
@@ -114,6 +120,19 @@ struct ModuleWeights {
 }
 
 extension Tensor {
+    /// Some of the extents of the first axis.
+    fileprivate func rows(_ range: Range<Int>) -> Tensor {
+        let row = count / shape[0]
+        return Tensor(shape: [range.count] + shape.dropFirst()) { out in
+            withFloats { from in
+                let part = UnsafeBufferPointer(
+                    rebasing: from[range.lowerBound * row..<range.upperBound * row]
+                )
+                _ = out.update(fromContentsOf: part)
+            }
+        }
+    }
+
     /// The elements of `parts`, one after the other.
     fileprivate init(stacking parts: [Tensor], shape: [Int]) {
         self.init(shape: shape) { out in

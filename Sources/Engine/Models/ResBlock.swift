@@ -31,8 +31,8 @@ struct ResBlock {
     /// - Returns: `[batch, height, width, outputs]`
     func callAsFunction(_ x: Activation, time embedding: Activation? = nil) -> Activation {
         let bias = embedding.flatMap { embedding in time.map { $0(embedding) } }
-        let h = conv1(norm1(x, then: .silu), channelBias: bias)
-        return conv2(norm2(h, then: .silu), plus: shortcut?(x) ?? x)
+        let h = conv1(norm1(x, then: .silu))
+        return conv2(norm2(h, plus: bias, then: .silu), plus: shortcut?(x) ?? x)
     }
 }
 

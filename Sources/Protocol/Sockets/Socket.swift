@@ -8,6 +8,14 @@ import Glibc
 package final class SocketContext: @unchecked Sendable {
     fileprivate let raw: UnsafeMutableRawPointer
 
+    /// The version of ZeroMQ that is loaded, and whether it can encrypt.
+    package static var libraryVersion: String {
+        var (major, minor, patch): (Int32, Int32, Int32) = (0, 0, 0)
+        zmq_version(&major, &minor, &patch)
+        let curve = zmq_has("curve") == 1 ? "with CURVE" : "without CURVE"
+        return "\(major).\(minor).\(patch), \(curve)"
+    }
+
     package init() throws(SocketError) {
         guard let raw = zmq_ctx_new() else { throw .last("zmq_ctx_new") }
         self.raw = raw

@@ -15,22 +15,16 @@ extension OpenBLASBackend {
         heads: Int,
         causal: Bool
     ) -> Activation {
-        let (q, k, v) = (Strided(queries), Strided(keys), Strided(values))
-        precondition(
-            q.batch == k.batch && q.batch == v.batch && k.rows == v.rows
-                && queries.count == keys.count && queries.count == values.count
-                && queries.count % heads == 0,
-            "\(queries) by \(keys) by \(values)"
-        )
+        let (q, k, v) = AttentionShape.check(queries, keys, values, heads: heads)
         let all = queries.count
         let width = all / heads
-        let (result, space) = make([q.batch, q.rows, all])
-        guard let out = space.baseAddress else { return result }
+        let result = make([q.batch, q.rows, all])
+        let out = floats(result)
         let step = Self.queryRows(keys: k.rows)
         let blocks = (q.rows + step - 1) / step
         let (qs, ks, vs) = (
-            pointer(queries.activation) + queries.from, pointer(keys.activation) + keys.from,
-            pointer(values.activation) + values.from
+            floats(queries.activation) + queries.from, floats(keys.activation) + keys.from,
+            floats(values.activation) + values.from
         )
         let factor = 1 / Float(width).squareRoot()
         threads.run(q.batch * heads * blocks) { index, lane in
@@ -77,18 +71,5 @@ extension OpenBLASBackend {
             )
         }
         return result
-    }
-
-    /// `[batch, rows, width]` of which some columns are meant.
-    private struct Strided {
-        let batch: Int
-        let rows: Int
-        let stride: Int
-
-        init(_ columns: Columns) {
-            let shape = columns.activation.shape
-            precondition(shape.count == 3, "\(shape)")
-            (batch, rows, stride) = (shape[0], shape[1], shape[2])
-        }
     }
 }

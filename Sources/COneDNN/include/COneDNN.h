@@ -1,0 +1,60 @@
+/// What Tessera asks of oneDNN, the same for its versions 2 and 3: products and convolutions of
+/// channels-last activations with weights in oneDNN's own packed layout, and what follows them fused.
+///
+/// Shapes are checked by the caller. Functions that make something return null, and `tessera_dnnl_run`
+/// a value other than 0, when oneDNN refuses. Everything runs in the calling thread alone, and several
+/// threads may run one operation at once. Elements, functions and second operands are those of CKernels.h.
+#ifndef TESSERA_ONEDNN_H
+#define TESSERA_ONEDNN_H
+
+#include <stddef.h>
+
+#include "CKernels.h"
+
+/// A product or convolution of one shape.
+typedef struct tessera_dnnl_operation *tessera_dnnl_operation;
+/// How packed weights lie in memory.
+typedef struct tessera_dnnl_layout *tessera_dnnl_layout;
+
+/// Extents of a convolution over zero padding.
+typedef struct {
+    long batch, height, width, inputs, out_height, out_width, outputs, kernel, stride;
+    long top, left, bottom, right;
+} tessera_convolution;
+
+/// "2.6.3", of the library that is loaded.
+const char *tessera_dnnl_version(void);
+/// The instruction set that oneDNN uses on this processor.
+const char *tessera_dnnl_instructions(void);
+/// The layout for products with weights `[outputs, inputs]`.
+tessera_dnnl_layout tessera_dnnl_matrix_layout(long inputs, long outputs, int element);
+/// The layout for a convolution with weights `[outputs, inputs, kernel, kernel]`; oneDNN chooses it by the
+/// extents of the pictures, too.
+tessera_dnnl_layout tessera_dnnl_kernel_layout(const tessera_convolution *c, int element);
+/// Whether two layouts are one.
+int tessera_dnnl_same_layout(tessera_dnnl_layout a, tessera_dnnl_layout b);
+void tessera_dnnl_free_layout(tessera_dnnl_layout layout);
+/// Bytes of packed weights.
+size_t tessera_dnnl_packed_size(tessera_dnnl_layout layout);
+/// Packs float32 weights in their natural order.
+int tessera_dnnl_pack(tessera_dnnl_layout layout, const float *weights, void *packed);
+/// Packs packed weights anew, for another layout.
+int tessera_dnnl_repack(tessera_dnnl_layout before, const void *from, tessera_dnnl_layout after,
+                        void *to);
+
+/// f(a · Wᵀ + bias), then `with` the second operand; `function` is one of TESSERA_IDENTITY….
+tessera_dnnl_operation tessera_dnnl_product(tessera_dnnl_layout layout, long rows, int bias,
+                                            int function, int with);
+/// A convolution of channels-last pictures plus bias, then `with` the second operand.
+tessera_dnnl_operation tessera_dnnl_convolve(tessera_dnnl_layout layout, const tessera_convolution *c,
+                                             int bias, int with);
+void tessera_dnnl_free_operation(tessera_dnnl_operation operation);
+/// oneDNN's name of the implementation that was chosen.
+const char *tessera_dnnl_implementation(tessera_dnnl_operation operation);
+/// Bytes of working memory that a run needs.
+size_t tessera_dnnl_scratch_size(tessera_dnnl_operation operation);
+/// `bias` is float32; `second` has the shape of `out`; each may be null where it was not asked for.
+int tessera_dnnl_run(tessera_dnnl_operation operation, const void *in, const void *packed,
+                     const float *bias, const void *second, void *out, void *scratch);
+
+#endif

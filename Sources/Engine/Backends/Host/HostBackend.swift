@@ -1,0 +1,119 @@
+import CKernels
+
+/// What the backends that compute on the processor share: memory, normalisation, and the operations
+/// that only move or map elements. Subclasses add products, convolutions and attention.
+///
+/// Blocks of work have sizes that follow from the shape of one picture alone, so results are the same
+/// bits for every number of threads and for every batch that a picture is in.
+package class HostBackend {
+    /// Rows (pixels or tokens) of one block.
+    static let rowsPerBlock = 192
+
+    /// How activations are stored.
+    let element: Element
+    let threads: ThreadPool
+    let memory = BufferPool()
+    private var scratch: [ScratchBuffer]
+
+    /// A backend that computes with `threads` threads, the caller's among them.
+    package init(element: Element, threads count: Int) {
+        self.element = element
+        threads = ThreadPool(threads: count)
+        scratch = (0..<count).map { _ in ScratchBuffer() }
+    }
+
+    package func upload(_ tensor: Tensor) -> Activation {
+        let result = make(tensor.shape)
+        tensor.withFloats { floats in
+            guard let from = floats.baseAddress else { return }
+            tessera_from_float(from, pointer(result), tensor.count, element.rawValue)
+        }
+        return result
+    }
+
+    package func download(_ activation: Activation) -> Tensor {
+        Tensor(shape: activation.shape) { out in
+            guard let to = out.baseAddress else { return }
+            tessera_to_float(pointer(activation), to, out.count, element.rawValue)
+        }
+    }
+
+    package func prepareNorm(scale: Tensor, shift: Tensor) -> NormWeights {
+        precondition(scale.shape == shift.shape, "\(scale.shape) vs \(shift.shape)")
+        return NormWeights(channels: scale.count, storage: Matrix(scale, bias: shift))
+    }
+
+    package func prepareTable(_ table: Tensor) -> TableWeights {
+        precondition(table.shape.count == 2, "\(table.shape)")
+        return TableWeights(
+            rows: table.shape[0],
+            width: table.shape[1],
+            storage: Matrix(table, bias: nil)
+        )
+    }
+
+    /// A new activation, its elements undefined as yet.
+    func make(_ shape: [Int]) -> Activation {
+        Activation(shape: shape, storage: memory.take(shape.reduce(element.size, *)))
+    }
+
+    /// The memory of an activation, which lives as long as the activation is held.
+    func pointer(_ activation: Activation) -> UnsafeMutableRawPointer {
+        guard let buffer = activation.storage as? Buffer else {
+            preconditionFailure("an activation of another backend")
+        }
+        return buffer.start
+    }
+
+    /// The prepared weights behind a handle.
+    func matrix(_ storage: AnyObject) -> Matrix {
+        guard let matrix = storage as? Matrix else {
+            preconditionFailure("weights of another backend")
+        }
+        return matrix
+    }
+
+    /// Working memory of one thread, of at least `count` floats.
+    func scratch(lane: Int, _ count: Int) -> UnsafeMutablePointer<Float> {
+        scratch[lane].pointer(count)
+    }
+}
+
+/// Weights in the form the operations read: packed for products, plain for the others.
+final class Matrix {
+    let weight: Tensor
+    let bias: Tensor?
+
+    init(_ weight: Tensor, bias: Tensor?) {
+        self.weight = weight
+        self.bias = bias
+    }
+
+    /// Lends the matrix and the bias.
+    func withFloats(_ body: (UnsafePointer<Float>, UnsafePointer<Float>?) -> Void) {
+        weight.withFloats { w in
+            guard let start = w.baseAddress else { return }
+            guard let bias else { return body(start, nil) }
+            bias.withFloats { body(start, $0.baseAddress) }
+        }
+    }
+}
+
+/// Memory that one thread works in; grows to the largest request.
+final class ScratchBuffer {
+    private var floats = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
+
+    func pointer(_ count: Int) -> UnsafeMutablePointer<Float> {
+        if let start = floats.baseAddress, floats.count >= count { return start }
+        floats.deallocate()
+        let raw = UnsafeMutableRawPointer.allocate(
+            byteCount: count * MemoryLayout<Float>.stride,
+            alignment: 64
+        )
+        let start = raw.bindMemory(to: Float.self, capacity: count)
+        floats = UnsafeMutableBufferPointer(start: start, count: count)
+        return start
+    }
+
+    deinit { floats.deallocate() }
+}

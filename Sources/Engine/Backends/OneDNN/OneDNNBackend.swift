@@ -1,0 +1,307 @@
+import CKernels
+import COneDNN
+
+/// Products and convolutions by oneDNN, channels last, with weights packed once and what follows a
+/// product fused into it; float32 or bfloat16 with float32 sums.
+///
+/// oneDNN's own sharing of work among threads would let the bits of a result depend on their number and
+/// on the batch. So each of its operations computes a block of one picture in one thread, and our pool
+/// shares the blocks out.
+package final class OneDNNBackend: HostBackend, Backend {
+    /// Queries of one block of attention.
+    private static let queriesPerBlock = 96
+    /// Rows of one block of a product, at most.
+    private static let rowsOfProduct = 256
+    /// Bands that a convolution of a picture is cut into, of at least `fewestLines` lines each.
+    private static let bands = 8
+    private static let fewestLines = 4
+    /// The band that weights are packed for.
+    private static let usualBand = Extents.Picture(
+        height: 18,
+        width: 64,
+        padding: Padding(top: 0, left: 1, bottom: 0, right: 1)
+    )
+
+    private var layouts: [Extents: Layout] = [:]
+    private var operations: [Operation.Shape: Operation] = [:]
+
+    package func prepareLinear(weight: Tensor, bias: Tensor?) -> LinearWeights {
+        precondition(weight.shape.count == 2, "\(weight.shape)")
+        let (outputs, inputs) = (weight.shape[0], weight.shape[1])
+        let usual = Extents.product(rows: 1, inputs: inputs, outputs: outputs)
+        return LinearWeights(
+            inputs: inputs,
+            outputs: outputs,
+            storage: PackedWeights(weight, bias: bias, layout: layout(usual))
+        )
+    }
+
+    package func prepareConv(weight: Tensor, bias: Tensor?, stride: Int) -> ConvWeights {
+        precondition(
+            weight.shape.count == 4 && weight.shape[2] == weight.shape[3],
+            "\(weight.shape)"
+        )
+        let (outputs, inputs, kernel) = (weight.shape[0], weight.shape[1], weight.shape[2])
+        let usual = Extents.convolution(
+            Self.usualBand,
+            inputs: inputs,
+            outputs: outputs,
+            kernel: kernel,
+            stride: stride
+        )
+        return ConvWeights(
+            inputs: inputs,
+            outputs: outputs,
+            kernel: kernel,
+            stride: stride,
+            storage: PackedWeights(weight, bias: bias, layout: layout(usual))
+        )
+    }
+
+    package func linear(
+        _ x: Activation,
+        _ weights: LinearWeights,
+        then f: Nonlinearity,
+        with second: Operand?
+    ) -> Activation {
+        precondition(x.shape.last == weights.inputs, "\(x.shape) by \(weights)")
+        let packed = packed(weights.storage)
+        let rows = x.shape.dropFirst().dropLast().reduce(1, *)
+        let result = make(x.shape.dropLast() + [weights.outputs])
+        second?.check(shape: result.shape)
+        let blocks = Bands(of: rows, most: Self.rowsOfProduct).map { rows in
+            Block(
+                operation: operation(
+                    .product(rows: rows.count, inputs: weights.inputs, outputs: weights.outputs),
+                    packed,
+                    function: f,
+                    second: second
+                ),
+                from: rows.lowerBound * weights.inputs,
+                to: rows.lowerBound * weights.outputs
+            )
+        }
+        run(
+            blocks,
+            x,
+            packed,
+            second: second,
+            pictures: (x.shape[0], rows * weights.inputs, rows * weights.outputs),
+            into: result
+        )
+        return result
+    }
+
+    package func conv2d(
+        _ x: Activation,
+        _ weights: ConvWeights,
+        padding: Padding,
+        residual: Activation?
+    ) -> Activation {
+        let shape = weights.result(of: x.shape, padding: padding)
+        let packed = packed(weights.storage)
+        let result = make(shape)
+        let second = residual.map(Operand.plus)
+        second?.check(shape: shape)
+        let (height, width) = (x.shape[1], x.shape[2])
+        let (line, outLine) = (width * weights.inputs, shape[2] * weights.outputs)
+        let most = max(Self.fewestLines, (shape[1] + Self.bands - 1) / Self.bands)
+        let blocks = Bands(of: shape[1], most: most).map { lines in
+            // The lines of the picture under the kernel, of which some may be padding.
+            let first = lines.lowerBound * weights.stride - padding.top
+            let end = (lines.upperBound - 1) * weights.stride - padding.top + weights.kernel
+            let own = max(0, first)..<min(height, end)
+            let above = own.lowerBound - first
+            let band = Extents.Picture(
+                height: own.count,
+                width: width,
+                padding: Padding(
+                    top: above,
+                    left: padding.left,
+                    bottom: end - own.upperBound,
+                    right: padding.right
+                )
+            )
+            let operation = operation(
+                .convolution(
+                    band,
+                    inputs: weights.inputs,
+                    outputs: weights.outputs,
+                    kernel: weights.kernel,
+                    stride: weights.stride
+                ),
+                packed,
+                function: .identity,
+                second: second
+            )
+            return Block(
+                operation: operation,
+                from: own.lowerBound * line,
+                to: lines.lowerBound * outLine
+            )
+        }
+        run(
+            blocks,
+            x,
+            packed,
+            second: second,
+            pictures: (x.shape[0], height * line, shape[1] * outLine),
+            into: result
+        )
+        return result
+    }
+
+    package func attention(
+        _ queries: Columns,
+        _ keys: Columns,
+        _ values: Columns,
+        heads: Int,
+        causal: Bool
+    ) -> Activation {
+        let (q, k, v) = AttentionShape.check(queries, keys, values, heads: heads)
+        let (width, size, kind) = (queries.count / heads, element.size, element.rawValue)
+        let result = make([q.batch, q.rows, queries.count])
+        let (qs, ks, vs) = (pointer(queries), pointer(keys), pointer(values))
+        let step = Self.queriesPerBlock
+        let room = tessera_attend_scratch_size(step, width)
+        let own = tessera_packed_head_size(k.rows, width)
+        let packed = memory.take(q.batch * heads * own * MemoryLayout<Float>.stride)
+        let (out, head) = (pointer(result), packed.start.assumingMemoryBound(to: Float.self))
+        threads.run(q.batch * heads) { index, lane in
+            let (picture, column) = (index / heads, index % heads * width)
+            tessera_pack_head(
+                ks + (picture * k.rows * k.stride + column) * size,
+                k.stride,
+                vs + (picture * v.rows * v.stride + column) * size,
+                v.stride,
+                k.rows,
+                width,
+                head + index * own,
+                scratch(lane: lane, room),
+                kind
+            )
+        }
+        let blocks = (q.rows + step - 1) / step
+        threads.run(q.batch * heads * blocks) { index, lane in
+            let (first, at) = (index % blocks * step, index / blocks)
+            let (picture, column) = (at / heads, at % heads * width)
+            let row = picture * q.rows + first
+            tessera_attend(
+                qs + (row * q.stride + column) * size,
+                q.stride,
+                head + at * own,
+                out + (row * queries.count + column) * size,
+                queries.count,
+                min(step, q.rows - first),
+                k.rows,
+                width,
+                causal ? first : -1,
+                scratch(lane: lane, room),
+                kind
+            )
+        }
+        return result
+    }
+
+    // MARK: What the operations share
+
+    private func pointer(_ columns: Columns) -> UnsafeMutableRawPointer {
+        pointer(columns.activation) + columns.from * element.size
+    }
+
+    private func packed(_ storage: AnyObject) -> PackedWeights {
+        guard let packed = storage as? PackedWeights else {
+            preconditionFailure("weights of another backend")
+        }
+        return packed
+    }
+
+    private func layout(_ extents: Extents) -> Layout {
+        // The layout of a matrix is one for all numbers of rows.
+        var key = extents
+        if case .product(_, let inputs, let outputs) = extents {
+            key = .product(rows: 1, inputs: inputs, outputs: outputs)
+        }
+        if let known = layouts[key] { return known }
+        let new = Layout(key, element: element)
+        layouts[key] = new
+        return new
+    }
+
+    private func operation(
+        _ extents: Extents,
+        _ weights: PackedWeights,
+        function: Nonlinearity,
+        second: Operand?
+    ) -> Operation {
+        let key = Operation.Shape(
+            extents: extents,
+            hasBias: weights.bias != nil,
+            function: function.rawValue,
+            second: second.kind
+        )
+        if let known = operations[key] { return known }
+        let new = Operation(key, layout: layout(extents))
+        operations[key] = new
+        return new
+    }
+
+    /// One block of every picture: what to compute, and at which elements of a picture it begins.
+    private struct Block {
+        let operation: Operation
+        let from: Int
+        let to: Int
+    }
+
+    /// Computes every block of every picture; `pictures` are their number and their elements before and
+    /// after.
+    private func run(
+        _ blocks: [Block],
+        _ x: Activation,
+        _ weights: PackedWeights,
+        second: Operand?,
+        pictures: (count: Int, from: Int, to: Int),
+        into result: Activation
+    ) {
+        let (from, out, size) = (pointer(x), pointer(result), element.size)
+        let other = second.map { UnsafeRawPointer(pointer($0.activation)) }
+        let room = blocks.map(\.operation.scratchSize).max() ?? 0
+        let floats = room / MemoryLayout<Float>.stride + 1
+        let packed = blocks.map { weights.packed(for: $0.operation.layout) }
+        threads.run(pictures.count * blocks.count) { index, lane in
+            let block = blocks[index % blocks.count]
+            let picture = index / blocks.count
+            let to = (picture * pictures.to + block.to) * size
+            block.operation.run(
+                from + (picture * pictures.from + block.from) * size,
+                packed[index % blocks.count],
+                bias: weights.bias,
+                second: other.map { $0 + to },
+                into: out + to,
+                scratch: scratch(lane: lane, floats)
+            )
+        }
+    }
+}
+
+/// Rows `0 ..< count` in bands of at most `most`, all but the last of one size.
+private struct Bands: Sequence {
+    private let count: Int
+    private let step: Int
+
+    init(of count: Int, most: Int) {
+        self.count = count
+        // As even as can be, so that few shapes are compiled and no thread waits long for another.
+        let bands = Swift.max(1, (count + most - 1) / most)
+        step = Swift.max(1, (count + bands - 1) / bands)
+    }
+
+    func makeIterator() -> AnyIterator<Range<Int>> {
+        var first = 0
+        return AnyIterator {
+            guard first < count else { return nil }
+            defer { first += step }
+            return first..<Swift.min(count, first + step)
+        }
+    }
+}

@@ -1,0 +1,59 @@
+import CKernels
+import COneDNN
+
+/// What the choice of a backend depends on.
+package struct Processor: Sendable {
+    /// The AVX-512 instructions that oneDNN is made for.
+    package let hasAVX512: Bool
+    /// Products of bfloat16 numbers.
+    package let hasBFloat16: Bool
+
+    package init(hasAVX512: Bool, hasBFloat16: Bool) {
+        self.hasAVX512 = hasAVX512
+        self.hasBFloat16 = hasBFloat16
+    }
+
+    /// The one that this process runs on.
+    package static let current = Processor(
+        hasAVX512: tessera_has_avx512() != 0,
+        hasBFloat16: tessera_has_bfloat16() != 0
+    )
+
+    /// The version of oneDNN that is loaded, and the instructions that it uses here.
+    package static var oneDNN: (version: String, instructions: String) {
+        (
+            String(cString: tessera_dnnl_version()), String(cString: tessera_dnnl_instructions())
+        )
+    }
+}
+
+extension EngineOptions {
+    /// The fastest way that a processor offers, within what the user asked for; `why` says what decided.
+    package static func suited(
+        to processor: Processor,
+        backend: BackendKind? = nil,
+        precision: Precision? = nil,
+        threads: Int
+    ) -> (options: EngineOptions, why: String) {
+        let chosen = backend ?? (processor.hasAVX512 || precision == .bf16 ? .onednn : .openblas)
+        let stored = precision ?? (chosen == .onednn && processor.hasBFloat16 ? .bf16 : .f32)
+        let reasons = [
+            backend != nil
+                ? "the backend was asked for"
+                : processor.hasAVX512
+                    ? "this processor has AVX-512"
+                    : chosen == .onednn
+                        ? "only oneDNN computes in bf16" : "this processor has no AVX-512",
+            precision != nil
+                ? "the precision was asked for"
+                : chosen == .openblas
+                    ? "openblas computes in f32"
+                    : processor.hasBFloat16
+                        ? "it multiplies bfloat16" : "it does not multiply bfloat16",
+        ]
+        return (
+            EngineOptions(backend: chosen, precision: stored, threads: threads),
+            reasons.joined(separator: "; ")
+        )
+    }
+}

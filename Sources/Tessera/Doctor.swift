@@ -1,0 +1,41 @@
+import ArgumentParser
+import Coordinator
+import Engine
+import Protocol
+
+/// `tessera doctor`: what was found on this machine, and what a render would use.
+struct Doctor: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Shows what was found on this machine and what a render would use, and why."
+    )
+
+    @OptionGroup var engine: EngineFlags
+
+    func run() throws {
+        try ExitStatus.reporting {
+            let processor = Processor.current
+            let suited = EngineOptions.suited(
+                to: processor,
+                backend: engine.backend,
+                precision: engine.precision,
+                threads: HostCores.count
+            )
+            try suited.options.check()
+            let found = [
+                ("tessera", RenderSession.version),
+                ("cores", "\(HostCores.count)"),
+                ("AVX-512", processor.hasAVX512 ? "yes" : "no"),
+                ("bfloat16 products", processor.hasBFloat16 ? "yes" : "no"),
+                ("oneDNN", "\(Processor.oneDNN.version), uses \(Processor.oneDNN.instructions)"),
+                ("ZeroMQ", SocketContext.libraryVersion),
+                ("backend", suited.options.backend.rawValue),
+                ("precision", suited.options.precision.rawValue),
+                ("because", suited.why),
+            ]
+            let width = found.map(\.0.count).max() ?? 0
+            for (name, value) in found {
+                print(name + String(repeating: " ", count: width + 2 - name.count) + value)
+            }
+        }
+    }
+}
