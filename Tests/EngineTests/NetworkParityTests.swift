@@ -9,7 +9,7 @@ import Testing
     @Test(arguments: Fixtures.networks) func promptsEncode(_ fixture: NetworkFixture) throws {
         let expected = try fixture.tensors()
         let encoder = try PromptEncoder(
-            model: ModelFolder(path: fixture.checkpoint),
+            model: Model(path: fixture.checkpoint),
             options: EngineOptions()
         )
         let sides = [
@@ -39,7 +39,7 @@ import Testing
     @Test(arguments: Fixtures.networks) func unetPredicts(_ fixture: NetworkFixture) throws {
         let expected = try fixture.tensors()
         let unet = try UNet(
-            model: ModelFolder(path: fixture.checkpoint),
+            model: Model(path: fixture.checkpoint),
             options: EngineOptions(threads: 2)
         )
         let conditions = try Conditions(fixture)
@@ -65,7 +65,7 @@ import Testing
     @Test(arguments: Fixtures.networks) func vaeDecodes(_ fixture: NetworkFixture) throws {
         let expected = try fixture.tensors()
         let vae = try VAE(
-            model: ModelFolder(path: fixture.checkpoint),
+            model: Model(path: fixture.checkpoint),
             options: EngineOptions(threads: 2),
             decoderOnly: true
         )
@@ -81,7 +81,7 @@ import Testing
     @Test(arguments: Fixtures.networks) func vaeEncodes(_ fixture: NetworkFixture) throws {
         let expected = try fixture.tensors()
         let vae = try VAE(
-            model: ModelFolder(path: fixture.checkpoint),
+            model: Model(path: fixture.checkpoint),
             options: EngineOptions(),
             decoderOnly: false
         )
@@ -104,7 +104,7 @@ import Testing
     @Test(arguments: Fixtures.networks) func predictionsAreReproducible(
         _ fixture: NetworkFixture
     ) throws {
-        let model = try ModelFolder(path: fixture.checkpoint)
+        let model = try Model(path: fixture.checkpoint)
         let expected = try fixture.tensors()
         let conditions = try Conditions(fixture)
         for j in try fixture.indices(of: "unet", "input") {
@@ -140,7 +140,7 @@ import Testing
 
     @Test(arguments: Fixtures.networks) func misfitsAreNamed(_ fixture: NetworkFixture) throws {
         let unet = try UNet(
-            model: ModelFolder(path: fixture.checkpoint),
+            model: Model(path: fixture.checkpoint),
             options: EngineOptions()
         )
         let conditions = try Conditions(fixture)
