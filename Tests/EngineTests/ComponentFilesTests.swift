@@ -132,6 +132,42 @@ import Testing
         }
     }
 
+    /// A whole model: a variant's UNet and a VAE in shards are what the plain files are.
+    @Test func modelsOfVariantsAndShards() throws {
+        let plain = "\(SingleFileLayout.ownFixtures)/sd15-tiny"
+        try inTemporaryFolder { folder in
+            let copy = "\(folder)/model"
+            try FileManager.default.copyItem(atPath: plain, toPath: copy)
+            try FileManager.default.moveItem(
+                atPath: "\(copy)/unet/\(Self.plain)",
+                toPath: "\(copy)/unet/diffusion_pytorch_model.fp16.safetensors"
+            )
+            #expect(try Model(path: copy).digest() == Model(path: plain).digest())
+            let all = try RawTensor.read("\(copy)/vae/\(Self.plain)")
+            try FileManager.default.removeItem(atPath: "\(copy)/vae/\(Self.plain)")
+            let stem = "\(copy)/vae/diffusion_pytorch_model"
+            var map: [String: String] = [:]
+            for (number, half) in ["decoder", "encoder"].enumerated() {
+                let name = "diffusion_pytorch_model-0000\(number + 1)-of-00002.safetensors"
+                let part = all.filter { $0.key.hasPrefix("encoder") == (half == "encoder") }
+                try RawTensor.write(part, to: "\(copy)/vae/\(name)")
+                for key in part.keys { map[key] = name }
+            }
+            try JSONSerialization.data(withJSONObject: ["weight_map": map])
+                .write(to: URL(fileURLWithPath: "\(stem).safetensors.index.json"))
+            let (found, expected) = (try Model(path: copy), try Model(path: plain))
+            for component in [Component.unet, .vae] {
+                let (a, b) = (try found.table(component), try expected.table(component))
+                #expect(a.names == b.names)
+                for name in a.names { #expect(try a.tensor(name).values == b.tensor(name).values) }
+            }
+            _ = try UNet(model: found, options: EngineOptions())
+            _ = try VAE(model: found, options: EngineOptions(), decoderOnly: false)
+            #expect(try found.files(.vae).count == 2)
+            #expect(try found.digest() != expected.digest())
+        }
+    }
+
     private func writeShards(_ folder: String, index: String) throws {
         let (first, second) = ("x-1.safetensors", "x-2.safetensors")
         try RawTensor.write(tensors.filter { $0.key < "c" }, to: "\(folder)/\(first)")

@@ -34,28 +34,34 @@ struct LoRAKey: Equatable, Sendable {
         (".alpha", .alpha),
     ]
 
-    /// What other kinds of adapters leave in names, and what they are called.
+    /// What other kinds of adapters have in their names, and what they are called.
     private static let others: [(text: String, kind: String)] = [
-        ("dora_scale", "DoRA"), ("lora_magnitude_vector", "DoRA"), ("hada_", "LoHa"),
-        ("lokr_", "LoKr"), ("oft_", "OFT"), ("boft_", "BOFT"), ("glora", "GLoRA"),
-        ("lora_mid", "LoRA with a core tensor (Tucker)"), (".diff", "full differences"),
-        (".w_norm", "normalisation differences"), (".b_norm", "normalisation differences"),
-        ("on_input", "IA3"), ("lora_B.bias", "LoRA with biases"),
-        ("lora_up.bias", "LoRA with biases"),
+        ("dora_scale", "DoRA"), ("lora_magnitude_vector", "DoRA"), (".hada_", "LoHa"),
+        (".lokr_", "LoKr"), (".oft_", "OFT"), (".boft_", "BOFT"), ("glora", "GLoRA"),
+        ("lora_mid", "LoRA with a core tensor (Tucker)"), (".w_norm", "normalisation differences"),
+        (".b_norm", "normalisation differences"), (".on_input", "IA3"),
+        ("lora_B.bias", "LoRA with biases"), ("lora_up.bias", "LoRA with biases"),
     ]
+
+    /// What kind of adapter, other than a LoRA, a key belongs to.
+    private static func other(_ key: String) -> String? {
+        if key.hasSuffix(".diff") || key.hasSuffix(".diff_b") { return "full differences" }
+        return others.first { key.contains($0.text) }?.kind
+    }
 
     private static let prefixes: [(text: String, component: Component)] = [
         ("lora_unet_", .unet), ("lora_te1_", .textEncoder), ("lora_te2_", .textEncoder2),
         ("lora_te_", .textEncoder), ("unet.", .unet), ("text_encoder.", .textEncoder),
-        ("text_encoder_2.", .textEncoder2),
+        ("text_encoder_2.", .textEncoder2), ("diffusion_model.", .unet),
+        ("model.diffusion_model.", .unet),
     ]
 
     /// - Throws: `InputError` naming the key when it is of another kind or unknown
     init(_ key: String, place: String) throws(InputError) {
-        if let other = Self.others.first(where: { key.contains($0.text) }) {
+        if let kind = Self.other(key) {
             throw InputError(
                 "\(place): \(key)",
-                "this is a \(other.kind) adapter, which is not supported",
+                "this is an adapter of the kind \(kind), which is not supported",
                 fix: "Use a plain LoRA"
             )
         }

@@ -29,7 +29,7 @@ struct LoRASettings: Sendable {
             where field(name)?.bool == true {
                 throw InputError(
                     "\(place): \(prefix)\(name)",
-                    "this is a \(kind) adapter, which is not supported",
+                    "this is an adapter of the kind \(kind), which is not supported",
                     fix: "Use a plain LoRA"
                 )
             }
