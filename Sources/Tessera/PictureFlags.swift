@@ -10,8 +10,8 @@ struct PictureFlags: ParsableArguments {
     @Option(help: "What the picture must not show.")
     var negativePrompt: String?
 
-    @Option(help: "The model's folder, in Diffusers layout. (default: the bundled Models/vista)")
-    var model: String?
+    @OptionGroup var model: ModelFlags
+    @OptionGroup var text: TextFlags
 
     @Option(
         help: ArgumentHelp(
@@ -68,7 +68,8 @@ struct PictureFlags: ParsableArguments {
         PictureOptions(
             prompt: prompt,
             negativePrompt: negativePrompt,
-            model: model,
+            model: model.model,
+            modelOptions: try model.options(text: text),
             size: size,
             steps: steps,
             guidance: guidance,
@@ -119,5 +120,6 @@ extension Extent: ExpressibleByArgument {
 extension Border: ExpressibleByArgument {}
 extension RandomKind: ExpressibleByArgument {}
 extension SchedulerKind: ExpressibleByArgument {}
+extension PredictionType: ExpressibleByArgument {}
 extension BackendKind: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}

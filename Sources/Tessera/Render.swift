@@ -21,7 +21,7 @@ struct Render: ParsableCommand {
             let rendering = Rendering(options: options, outputs: outputs.places, engine: engine)
             try rendering.run { session, identity, logger in
                 let path = session.model.path
-                let engineArguments = engine.arguments
+                let more = try picture.model.arguments() + engine.arguments
                 let cluster = try LocalCluster(
                     workers: launch.workers,
                     threads: launch.threads,
@@ -32,7 +32,7 @@ struct Render: ParsableCommand {
                     [
                         "worker", "--connect", endpoint.address, "--name", name, "--threads",
                         "\(threads)", "--local-child", "--model", path,
-                    ] + engineArguments
+                    ] + more
                 }
                 return Rendering.Workers(
                     renderer: cluster,

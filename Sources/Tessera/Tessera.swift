@@ -7,6 +7,8 @@ struct Tessera: ParsableCommand {
         commandName: "tessera",
         abstract: "Renders very large pictures with latent diffusion models, on many machines.",
         version: RenderSession.version,
-        subcommands: [Render.self, Coordinate.self, Work.self, Plan.self, Doctor.self]
+        subcommands: [
+            Render.self, Coordinate.self, Work.self, Plan.self, Inspect.self, Doctor.self,
+        ]
     )
 }

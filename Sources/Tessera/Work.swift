@@ -15,8 +15,7 @@ struct Work: ParsableCommand {
     @Option(help: ArgumentHelp("Where the coordinator listens.", valueName: "endpoint"))
     var connect: String
 
-    @Option(help: "The model's folder. (default: the bundled Models/vista)")
-    var model: String?
+    @OptionGroup var model: ModelFlags
 
     @Option(help: "Threads that share one evaluation. (default: all cores)")
     var threads: Int?
@@ -43,9 +42,11 @@ struct Work: ParsableCommand {
             let logger = Logger(label: "worker") { _ in
                 StandardErrorLog(level: localChild ? .warning : .info)
             }
-            let folder = try ModelFolder(path: try ModelLocation.resolve(model))
             let host = try EngineModelHost(
-                model: folder,
+                model: try Model(
+                    path: try ModelLocation.resolve(model.model),
+                    options: try model.options()
+                ),
                 options: engine.options(threads: threads ?? HostCores.count)
             )
             var options = WorkerProcess.Options(endpoint: endpoint, name: name)

@@ -2,7 +2,7 @@ import Engine
 import Protocol
 import Synchronization
 
-/// The UNet of a model folder, and its VAE's decoder once a tile is to be decoded. Never the text
+/// The UNet of a model, and its VAE's decoder once a tile is to be decoded. Never the text
 /// encoders: prompts come as embeddings.
 package final class EngineModelHost: ModelHost {
     private struct Networks {
@@ -11,14 +11,14 @@ package final class EngineModelHost: ModelHost {
     }
 
     package let identity: ModelIdentity
-    private let model: ModelFolder
+    private let model: Model
     private let options: EngineOptions
     private let networks: Mutex<Networks>
 
     /// Reads the UNet, and all files once for the digest.
     ///
     /// - Throws: `InputError` for a missing or unusable file, or options that this build lacks
-    package init(model: ModelFolder, options: EngineOptions) throws {
+    package init(model: Model, options: EngineOptions) throws {
         identity = try ModelIdentity(of: model)
         self.model = model
         self.options = options

@@ -10,7 +10,7 @@ import Protocol
 ///
 ///     let endpoint = try Endpoint(connect)
 ///     if isLocalChild { Lifeline.watchStandardInput(endpoint: endpoint) }  // first of all
-///     let host = try EngineModelHost(model: ModelFolder(path: path), options: engine)
+///     let host = try EngineModelHost(model: Model(path: path), options: engine)
 ///     var options = WorkerProcess.Options(endpoint: endpoint, name: name)
 ///     options.isLocalChild = isLocalChild
 ///     let worker = try WorkerProcess(host: host, options: options, logger: logger)

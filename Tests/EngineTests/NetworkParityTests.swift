@@ -10,7 +10,7 @@ import Testing
     func promptsEncode(_ fixture: NetworkFixture, _ backend: BackendKind) throws {
         let expected = try fixture.tensors()
         let encoder = try PromptEncoder(
-            model: ModelFolder(path: fixture.checkpoint),
+            model: Model(path: fixture.checkpoint),
             options: EngineOptions(backend: backend)
         )
         let sides = [
@@ -41,7 +41,7 @@ import Testing
     func unetPredicts(_ fixture: NetworkFixture, _ backend: BackendKind) throws {
         let expected = try fixture.tensors()
         let unet = try UNet(
-            model: ModelFolder(path: fixture.checkpoint),
+            model: Model(path: fixture.checkpoint),
             options: EngineOptions(backend: backend, threads: 2)
         )
         let conditions = try Conditions(fixture)
@@ -68,7 +68,7 @@ import Testing
     func vaeDecodes(_ fixture: NetworkFixture, _ backend: BackendKind) throws {
         let expected = try fixture.tensors()
         let vae = try VAE(
-            model: ModelFolder(path: fixture.checkpoint),
+            model: Model(path: fixture.checkpoint),
             options: EngineOptions(backend: backend, threads: 2),
             decoderOnly: true
         )
@@ -85,7 +85,7 @@ import Testing
     func vaeEncodes(_ fixture: NetworkFixture, _ backend: BackendKind) throws {
         let expected = try fixture.tensors()
         let vae = try VAE(
-            model: ModelFolder(path: fixture.checkpoint),
+            model: Model(path: fixture.checkpoint),
             options: EngineOptions(backend: backend),
             decoderOnly: false
         )
@@ -107,7 +107,7 @@ import Testing
     /// Neither the number of threads nor the neighbours in the batch change a bit.
     @Test(arguments: Fixtures.networks, Computing.available)
     func predictionsAreReproducible(_ fixture: NetworkFixture, _ way: Computing) throws {
-        let model = try ModelFolder(path: fixture.checkpoint)
+        let model = try Model(path: fixture.checkpoint)
         let expected = try fixture.tensors()
         let conditions = try Conditions(fixture)
         for j in try fixture.indices(of: "unet", "input") {
@@ -145,7 +145,7 @@ import Testing
     @Test(.enabled(if: Processor.current.hasBFloat16), arguments: Fixtures.networks)
     func bfloat16StaysNear(_ fixture: NetworkFixture) throws {
         let expected = try fixture.tensors()
-        let model = try ModelFolder(path: fixture.checkpoint)
+        let model = try Model(path: fixture.checkpoint)
         let unet = try UNet(model: model, options: Computing.bfloat16.options(threads: 1))
         let conditions = try Conditions(fixture)
         for j in try fixture.indices(of: "unet", "input") {
@@ -175,7 +175,7 @@ import Testing
 
     @Test(arguments: Fixtures.networks) func misfitsAreNamed(_ fixture: NetworkFixture) throws {
         let unet = try UNet(
-            model: ModelFolder(path: fixture.checkpoint),
+            model: Model(path: fixture.checkpoint),
             options: EngineOptions()
         )
         let conditions = try Conditions(fixture)

@@ -44,11 +44,14 @@ struct Command {
                 if ContinuousClock.now > deadline { kill(process.processIdentifier, SIGKILL) }
                 usleep(2000)
             }
+            // The process may be gone a moment before Foundation knows its status.
+            let moment = ContinuousClock.now + .seconds(5)
+            while process.isRunning, ContinuousClock.now < moment { usleep(2000) }
             let text = output.fileHandleForReading.readDataToEndOfFile()
             let complaints = (try? Data(contentsOf: errors)) ?? Data()
             try? FileManager.default.removeItem(at: errors)
             return Command(
-                status: process.terminationStatus,
+                status: process.isRunning ? -1 : process.terminationStatus,
                 output: String(decoding: text, as: UTF8.self),
                 errors: String(decoding: complaints, as: UTF8.self)
             )

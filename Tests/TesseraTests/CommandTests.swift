@@ -169,4 +169,82 @@ import Testing
             #expect(command.complaints.first?.contains("a_new_option") == true)
         }
     }
+
+    @Test func inspectsFoldersFilesAndLoRAs() throws {
+        let layout = try SingleFileLayout("sdxl", size: "fixture")
+        try inTemporaryFolder { folder in
+            let file = "\(folder)/a.safetensors"
+            try layout.write(to: file)
+            let lora = "\(SingleFileLayout.ownFixtures)/lora/sdxl-kohya.safetensors"
+            for (arguments, parts) in [
+                (
+                    [layout.folder],
+                    ["Stable Diffusion XL", "128x128", "epsilon", "nothing is missing"]
+                ),
+                (
+                    [file, "--model-config", layout.folder],
+                    ["Stable Diffusion XL", "128x128", "single file", "alphas_cumprod"]
+                ),
+                ([lora], ["LoRA", "kohya", "of rank 2"]),
+                ([file], ["missing:", "--model-config"]),
+            ] {
+                let command = try Command(["inspect"] + arguments)
+                #expect(command.status == 0, "\(command.errors)")
+                for part in parts { #expect(command.output.contains(part), "\(command.output)") }
+            }
+            let json = try Command(["inspect", "--json", layout.folder, "--lora", "\(lora):0.5"])
+            let fields = try JSON(json.output.utf8, place: "inspect").object
+            #expect(fields?["native_size"] == .string("128x128"))
+            #expect(fields?["digest"]?.string?.count == 64)
+            #expect(fields?["missing"] == .array([]))
+            let unet = fields?["parts"]?.array?.first?.object
+            #expect(unet?["name"] == .string("unet"))
+            #expect(unet?["parameters"]?.integer == 2_931_652)
+            for wrong in ["/nowhere", folder, "\(layout.folder)/unet/config.json"] {
+                let command = try Command(["inspect", wrong])
+                #expect(command.status == 64)
+                #expect(command.complaints.count == 1 && command.output.isEmpty)
+                #expect(command.complaints.first?.contains(wrong) == true)
+            }
+        }
+    }
+
+    /// A single file renders what the folder renders, and a LoRA something else; worker processes
+    /// get all that they need.
+    @Test func rendersSingleFilesAndLoRAs() throws {
+        let layout = try SingleFileLayout("sd15", size: "fixture")
+        try inTemporaryFolder { folder in
+            let file = "\(folder)/a.safetensors"
+            try layout.write(to: file)
+            func picture(_ more: [String]) throws -> [Float] {
+                let dump = "\(folder)/dump.safetensors"
+                let command = try Command(flags(folder, more + ["--dump", dump, "--steps", "2"]))
+                #expect(command.status == 0, "\(command.errors)")
+                return try SafeTensors(file: dump).tensor("image").values
+            }
+            let single = ["--model", file, "--model-config", layout.folder]
+            let whole = try picture(["--model", layout.folder])
+            #expect(try picture(single) == whole)
+            let lora = "\(SingleFileLayout.ownFixtures)/lora/sd15-kohya.safetensors:0.5"
+            let changed = try picture(["--model", layout.folder, "--lora", lora])
+            #expect(changed != whole)
+            #expect(try picture(single + ["--lora", lora]) == changed)
+            let text = try PNGImage(file: "\(folder)/out.png").text
+            #expect(text["parameters"]?.contains("LoRA: sd15-kohya:0.5") == true)
+        }
+    }
+
+    @Test(arguments: [
+        (["--lora", "/nowhere"], "/nowhere"), (["--lora", "a:b"], "a:b"),
+        (["--tokenizer", "/nowhere"], "--tokenizer"),
+        (["--model-config", "/nowhere"], "--model-config"),
+    ])
+    func saysWhatIsWrongAboutTheModel(more: [String], part: String) throws {
+        try inTemporaryFolder { folder in
+            let command = try Command(flags(folder, more))
+            #expect(command.status == 64, "\(more): \(command.errors)")
+            #expect(command.complaints.count == 1, "\(command.errors)")
+            #expect(command.complaints.first?.contains(part) == true, "\(command.errors)")
+        }
+    }
 }

@@ -10,10 +10,10 @@ import Worker
 @Suite(.serialized) struct EngineModelHostTests {
     @Test(arguments: Fixtures.networks)
     func aRealModelAnswersThroughTheClusterAsItDoesDirectly(fixture: NetworkFixture) throws {
-        let model = try ModelFolder(path: fixture.checkpoint)
+        let model = try Model(path: fixture.checkpoint)
         let host = try EngineModelHost(model: model, options: EngineOptions())
-        let unet = try UNetConfig(file: model.unetConfigPath)
-        let vae = try VAEConfig(file: model.vaeConfigPath)
+        let unet = try model.unetConfig()
+        let vae = try model.vaeConfig()
 
         let directory = try PrivateDirectory()
         defer { directory.remove() }

@@ -1,15 +1,29 @@
 import Engine
 import Foundation
 
-/// Finds the model's folder.
+/// Finds the model, and what comes with the program.
 package enum ModelLocation {
-    /// The folder given, or the bundled default: `$TESSERA_MODEL`, else `Models/vista` beside the
+    /// The path given, or the bundled default: `$TESSERA_MODEL`, else `Models/vista` beside the
     /// current folder or above the program.
     ///
-    /// - Throws: `InputError` when no folder is given and none is bundled
+    /// - Throws: `InputError` when no model is given and none is bundled
     package static func resolve(_ given: String?) throws(InputError) -> String {
         let environment = ProcessInfo.processInfo.environment["TESSERA_MODEL"]
         if let path = given ?? environment { return path }
+        if let path = bundled("vista", holding: "model_index.json") { return path }
+        throw InputError(
+            "--model",
+            "no model is given and the bundled one is not where the program is",
+            fix: "Name a model's folder or file with --model"
+        )
+    }
+
+    /// The folder of CLIP's vocabulary, which models in a single file lack; nil where it is not
+    /// with the program.
+    package static var vocabulary: String? { bundled("clip", holding: "merges.txt") }
+
+    /// A folder of `Models` that holds `file`, in the current folder or above the program.
+    private static func bundled(_ name: String, holding file: String) -> String? {
         let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         var folder = program.deletingLastPathComponent()
         var places = [URL(fileURLWithPath: FileManager.default.currentDirectoryPath)]
@@ -17,14 +31,7 @@ package enum ModelLocation {
             places.append(folder)
             folder.deleteLastPathComponent()
         }
-        for place in places {
-            let path = place.appendingPathComponent("Models/vista").path
-            if FileManager.default.fileExists(atPath: path + "/model_index.json") { return path }
-        }
-        throw InputError(
-            "--model",
-            "no model is given and the bundled one is not where the program is",
-            fix: "Name the model's folder with --model"
-        )
+        return places.map { $0.appendingPathComponent("Models/\(name)").path }
+            .first { FileManager.default.fileExists(atPath: "\($0)/\(file)") }
     }
 }

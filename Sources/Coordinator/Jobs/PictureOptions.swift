@@ -5,6 +5,7 @@ package struct PictureOptions: Sendable {
     package var prompt: String
     package var negativePrompt: String?
     package var model: String?
+    package var modelOptions: ModelOptions
     package var size: Extent?
     package var steps: Int
     package var guidance: Float
@@ -21,6 +22,7 @@ package struct PictureOptions: Sendable {
         prompt: String,
         negativePrompt: String? = nil,
         model: String? = nil,
+        modelOptions: ModelOptions = ModelOptions(),
         size: Extent? = nil,
         steps: Int = 50,
         guidance: Float = 7.5,
@@ -36,6 +38,7 @@ package struct PictureOptions: Sendable {
         self.prompt = prompt
         self.negativePrompt = negativePrompt
         self.model = model
+        self.modelOptions = modelOptions
         self.size = size
         self.steps = steps
         self.guidance = guidance

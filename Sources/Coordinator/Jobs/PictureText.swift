@@ -7,6 +7,7 @@ package struct PictureText: Sendable {
     package let negativePrompt: String?
     package let settings: RenderSettings
     package let model: String
+    package let loras: [LoRASource]
     package let digest: String
     package let phases: [Phase]
     package let stride: Int
@@ -17,6 +18,7 @@ package struct PictureText: Sendable {
         negativePrompt: String?,
         plan: RenderPlan,
         model: String,
+        loras: [LoRASource] = [],
         digest: String,
         version: String
     ) {
@@ -24,6 +26,7 @@ package struct PictureText: Sendable {
         self.negativePrompt = negativePrompt
         settings = plan.settings
         self.model = model
+        self.loras = loras
         self.digest = digest
         phases = plan.phases.map(\.phase)
         stride = plan.settings.stride ?? max(1, plan.model.nativeLatentSide / 2)
@@ -41,17 +44,19 @@ package struct PictureText: Sendable {
     var parameters: String {
         var lines = [prompt]
         if let negativePrompt { lines.append("Negative prompt: \(negativePrompt)") }
+        let added = loras.map { "LoRA: \($0)" }
         lines.append(
-            [
+            ([
                 "Steps: \(settings.steps)", "Sampler: \(samplerName)",
                 "CFG scale: \(settings.guidance)", "Seed: \(settings.seed)",
                 "Size: \(settings.size.width)x\(settings.size.height)",
                 "Model hash: \(digest.prefix(10))", "Model: \(model)", "RNG: \(rngName)",
+            ] + added + [
                 "DemoFusion stride: \(stride)", "DemoFusion ladder: \(list(scales, " "))",
                 "DemoFusion cosine scales: \(list(settings.cosine.exponents, " "))",
                 "DemoFusion sigma: \(settings.cosine.sigma)",
                 "DemoFusion border: \(settings.border.rawValue)", "Version: Tessera \(version)",
-            ].joined(separator: ", ")
+            ]).joined(separator: ", ")
         )
         return lines.joined(separator: "\n")
     }
@@ -69,6 +74,7 @@ package struct PictureText: Sendable {
             "version": version,
         ]
         if let negativePrompt { fields["negative-prompt"] = negativePrompt }
+        if !loras.isEmpty { fields["lora"] = loras.map(\.description) }
         let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
         let data = try? JSONSerialization.data(withJSONObject: fields, options: options)
         return data.map { String(decoding: $0, as: UTF8.self) } ?? "{}"

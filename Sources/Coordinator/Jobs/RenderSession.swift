@@ -7,7 +7,7 @@ package struct RenderSession {
     package static let version = "0.1.0"
 
     package let options: PictureOptions
-    package let model: ModelFolder
+    package let model: Model
     package let plan: RenderPlan
     private let sampler: Sampler
 
@@ -16,16 +16,18 @@ package struct RenderSession {
     /// - Throws: `InputError` naming the flag or the file at fault
     package init(_ options: PictureOptions) throws {
         self.options = options
-        model = try ModelFolder(path: try ModelLocation.resolve(options.model))
-        let unet = try UNetConfig(file: model.unetConfigPath)
-        let vae = try VAEConfig(file: model.vaeConfigPath)
+        var modelOptions = options.modelOptions
+        modelOptions.vocabulary = ModelLocation.vocabulary
+        model = try Model(path: try ModelLocation.resolve(options.model), options: modelOptions)
+        let unet = try model.unetConfig()
+        let vae = try model.vaeConfig()
         let geometry = ModelGeometry(
             nativeLatentSide: unet.sampleSize,
             vaeFactor: vae.factor,
             latentChannels: vae.latentChannels,
             usesTimeIDs: unet.needsTimeIDs
         )
-        let config = try SchedulerConfig(file: model.schedulerConfigPath)
+        let config = try model.schedulerConfig()
         let settings = options.settings(for: geometry, scheduler: config.defaultKind)
         try settings.validate(for: geometry)
         let scheduler = try Scheduler(
@@ -162,6 +164,7 @@ package struct RenderSession {
             negativePrompt: options.negativePrompt,
             plan: plan,
             model: URL(fileURLWithPath: model.path).lastPathComponent,
+            loras: model.options.loras,
             digest: digest,
             version: Self.version
         )

@@ -69,7 +69,15 @@ package final class SafeTensors: Sendable {
     ///
     /// - Throws: `InputError` when it is missing or not of a float type
     package func tensor(_ name: String) throws(InputError) -> Tensor {
-        guard let info = entries[name], let raw = bytes(name) else { throw missing(name) }
+        guard let info = entries[name] else { throw missing(name) }
+        return try tensor(name, elements: 0..<info.shape.reduce(1, *)).reshaped(info.shape)
+    }
+
+    /// Some neighbouring elements of a float tensor as float32, flat.
+    ///
+    /// - Throws: `InputError` when it is missing or not of a float type
+    func tensor(_ name: String, elements: Range<Int>) throws(InputError) -> Tensor {
+        guard let info = entries[name], let whole = bytes(name) else { throw missing(name) }
         guard [.float32, .float16, .bfloat16].contains(info.type) else {
             throw InputError(
                 "\(path): \(name)",
@@ -77,7 +85,11 @@ package final class SafeTensors: Sendable {
                 fix: "It must be F32, F16 or BF16"
             )
         }
-        return Tensor(shape: info.shape) { out in
+        let size = info.type.size
+        let raw = UnsafeRawBufferPointer(
+            rebasing: whole[elements.lowerBound * size..<elements.upperBound * size]
+        )
+        return Tensor(shape: [elements.count]) { out in
             guard let from = raw.baseAddress, let to = out.baseAddress else { return }
             switch info.type {
             case .float16: tessera_from_half(from, to, out.count)
@@ -119,6 +131,15 @@ package final class SafeTensors: Sendable {
 }
 
 extension SafeTensors {
+    /// Other files that hold models, by their first bytes.
+    private static func otherFormat(_ bytes: UnsafeRawBufferPointer) -> String? {
+        if bytes.starts(with: Array("PK\u{3}\u{4}".utf8)) {
+            return "a pickled checkpoint (.ckpt, .pt, .bin), which can run code and is not read"
+        }
+        if bytes.starts(with: Array("GGUF".utf8)) { return "a GGUF file" }
+        return nil
+    }
+
     /// Reads and checks the header.
     private static func header(
         _ bytes: UnsafeRawBufferPointer,
@@ -132,6 +153,9 @@ extension SafeTensors {
             )
         }
         guard bytes.count >= 8 else { throw damaged("it has fewer than 8 bytes") }
+        if let kind = otherFormat(bytes) {
+            throw InputError(place, "it is \(kind)", fix: "Fetch the model as safetensors")
+        }
         let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
         guard length <= longestHeader, length <= bytes.count - 8 else {
             throw damaged("its header claims \(length) bytes")
@@ -147,9 +171,15 @@ extension SafeTensors {
                 continue
             }
             guard name.utf8.count <= longestName else { throw damaged("a name is too long") }
-            guard let entry = value.object,
-                let type = entry["dtype"]?.string.flatMap(ElementType.init(rawValue:))
-            else { throw damaged("the type of '\(name.prefix(80))' is unknown") }
+            let dtype = value.object?["dtype"]?.string
+            guard let entry = value.object, let type = dtype.flatMap(ElementType.init(rawValue:))
+            else {
+                throw InputError(
+                    place,
+                    "'\(name.prefix(80))' is of the unknown type '\((dtype ?? "").prefix(20))'",
+                    fix: "Fetch a file of F32, F16 or BF16"
+                )
+            }
             let shape = (entry["shape"]?.array ?? []).compactMap(\.integer)
             let offsets = (entry["data_offsets"]?.array ?? []).compactMap(\.integer)
             guard let axes = entry["shape"]?.array, axes.count == shape.count, axes.count <= 16,

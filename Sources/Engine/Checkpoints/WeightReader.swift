@@ -1,56 +1,43 @@
-import Foundation
-
-/// The weights of one component of a model folder; remembers which were read, so that a model with
-/// weights that nobody knows is refused.
+/// The weights of one component, with what LoRA files add to them; remembers which were read, so
+/// that a model with weights that nobody knows is refused.
 package final class WeightReader {
-    private let file: SafeTensors
+    private let table: WeightTable
+    private let changes: [String: [LoRAChange]]
     private var seen: Set<String> = []
 
-    /// Opens `diffusion_pytorch_model.safetensors` or `model.safetensors` in a component's folder.
-    ///
-    /// - Throws: `InputError` when there is neither, or the file is damaged
-    package init(folder: String, component: String) throws(InputError) {
-        let path = try WeightReader.file(folder: folder, component: component)
-        file = try SafeTensors(file: path)
+    /// - Parameters:
+    ///   - table: where the weights lie
+    ///   - changes: what is added to them, by weight, in the order of adding
+    init(_ table: WeightTable, changes: [String: [LoRAChange]] = [:]) {
+        self.table = table
+        self.changes = changes
     }
 
-    /// Where a component's weights are.
-    static func file(folder: String, component: String) throws(InputError) -> String {
-        let names = ["diffusion_pytorch_model.safetensors", "model.safetensors"]
-        let paths = names.map { "\(folder)/\(component)/\($0)" }
-        guard let path = paths.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
-            throw InputError(
-                "\(folder)/\(component)",
-                "there is no \(names.joined(separator: " or "))",
-                fix: "The folder must hold a model in Diffusers layout"
-            )
-        }
-        return path
+    /// Opens the weights in a component's folder of Diffusers layout.
+    ///
+    /// - Throws: `InputError` when there are none, or a file is damaged
+    package convenience init(folder: String, component: String) throws(InputError) {
+        self.init(try ComponentFiles(folder: "\(folder)/\(component)").table())
     }
 
     /// Whether a tensor is there.
-    package func has(_ name: String) -> Bool { file.info(name) != nil }
+    package func has(_ name: String) -> Bool { table.shape(name) != nil }
 
     /// One tensor as float32, in the file's order of axes.
     ///
     /// - Throws: `InputError` when it is missing or of another shape
     package func tensor(_ name: String, _ shape: [Int]) throws(InputError) -> Tensor {
-        guard let info = file.info(name) else {
+        if let found = table.shape(name), found != shape {
             throw InputError(
-                "\(file.path): \(name)",
-                "this weight is missing",
+                table.place(of: name),
+                "it is \(found), the model needs \(shape)",
                 fix: "Check that config.json belongs to this file"
             )
         }
-        guard info.shape == shape else {
-            throw InputError(
-                "\(file.path): \(name)",
-                "it is \(info.shape), the model needs \(shape)",
-                fix: "Check that config.json belongs to this file"
-            )
-        }
+        var tensor = try table.tensor(name)
         seen.insert(name)
-        return try file.tensor(name)
+        for change in changes[name] ?? [] { try change.add(to: &tensor) }
+        return tensor
     }
 
     /// Refuses weights that were not read.
@@ -58,11 +45,11 @@ package final class WeightReader {
     /// - Throws: `InputError` naming the first few
     package func finish() throws(InputError) {
         // Position numbers 0…76 that old files store.
-        let unused = file.names.filter { !seen.contains($0) && !$0.hasSuffix("position_ids") }
+        let unused = table.names.filter { !seen.contains($0) && !$0.hasSuffix("position_ids") }
         guard !unused.isEmpty else { return }
         let few = unused.prefix(3).joined(separator: ", ")
         throw InputError(
-            file.path,
+            table.place,
             "\(unused.count) weights are unknown to the model: \(few)",
             fix: "Check that config.json belongs to this file"
         )

@@ -16,7 +16,7 @@ package struct PromptEmbedding: Sendable, Equatable {
     }
 }
 
-/// The tokenizers and text encoders of a model folder.
+/// The tokenizers and text encoders of a model.
 ///
 /// SD 1 and 2 take the last hidden state of their one encoder; SDXL takes the states before the
 /// last layer of both of its encoders, side by side, and the pooled embedding of the second.
@@ -27,11 +27,11 @@ package final class PromptEncoder {
         let network: CLIPTextNetwork
         let backend: any Backend
 
-        init(model: ModelFolder, suffix: String, projected: Bool, backend: any Backend) throws {
-            place = "\(model.path)/text_encoder\(suffix)"
-            tokenizer = try CLIPTokenizer(folder: "\(model.path)/tokenizer\(suffix)")
-            let config = try CLIPConfig(file: "\(place)/config.json", projected: projected)
-            let reader = try WeightReader(folder: model.path, component: "text_encoder\(suffix)")
+        init(model: Model, component: Component, backend: any Backend) throws {
+            place = "\(model.path)/\(component.rawValue)"
+            tokenizer = try model.tokenizer(component)
+            let config = try model.textConfig(component)
+            let reader = try model.weights(component)
             network = try CLIPTextNetwork(
                 ModuleWeights(reader: reader, backend: backend),
                 config: config
@@ -61,12 +61,12 @@ package final class PromptEncoder {
     /// Reads the tokenizers, configurations and weights.
     ///
     /// Throws `InputError` for a missing or unusable file.
-    package init(model: ModelFolder, options: EngineOptions) throws {
+    package init(model: Model, options: EngineOptions) throws {
         let backend = try options.makeBackend()
-        first = try Stage(model: model, suffix: "", projected: false, backend: backend)
+        first = try Stage(model: model, component: .textEncoder, backend: backend)
         second =
             model.family == .sdxl
-            ? try Stage(model: model, suffix: "_2", projected: true, backend: backend) : nil
+            ? try Stage(model: model, component: .textEncoder2, backend: backend) : nil
         zerosForNoPrompt = model.family == .sdxl && model.forceZerosForEmptyPrompt
     }
 

@@ -1,17 +1,17 @@
-/// The denoising network of a model folder, ready to predict.
+/// The denoising network of a model, ready to predict.
 package final class UNet {
     /// The shape of the network.
     package let config: UNetConfig
     private let backend: any Backend
     private let network: UNetNetwork
 
-    /// Reads the configuration and the weights in `unet/`.
+    /// Reads the configuration and the weights.
     ///
     /// Throws `InputError` for a missing or unusable file.
-    package init(model: ModelFolder, options: EngineOptions) throws {
-        config = try UNetConfig(file: model.unetConfigPath)
+    package init(model: Model, options: EngineOptions) throws {
+        config = try model.unetConfig()
         backend = try options.makeBackend()
-        let reader = try WeightReader(folder: model.path, component: "unet")
+        let reader = try model.weights(.unet)
         network = try UNetNetwork(ModuleWeights(reader: reader, backend: backend), config: config)
         try reader.finish()
     }

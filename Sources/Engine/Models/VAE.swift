@@ -1,4 +1,4 @@
-/// The autoencoder of a model folder: latents to pictures and back.
+/// The autoencoder of a model: latents to pictures and back.
 package final class VAE {
     /// The shape of the network.
     package let config: VAEConfig
@@ -9,13 +9,13 @@ package final class VAE {
     /// Log-variances are clamped to this, as the reference does.
     private static let logVariances: ClosedRange<Float> = -30...20
 
-    /// Reads the configuration and the weights in `vae/`; without the encoder's where `decoderOnly`.
+    /// Reads the configuration and the weights; without the encoder's where `decoderOnly`.
     ///
     /// Throws `InputError` for a missing or unusable file.
-    package init(model: ModelFolder, options: EngineOptions, decoderOnly: Bool) throws {
-        config = try VAEConfig(file: model.vaeConfigPath)
+    package init(model: Model, options: EngineOptions, decoderOnly: Bool) throws {
+        config = try model.vaeConfig()
         backend = try options.makeBackend()
-        let reader = try WeightReader(folder: model.path, component: "vae")
+        let reader = try model.weights(.vae)
         let weights = ModuleWeights(reader: reader, backend: backend)
         decoder = try VAEDecoder(weights, config: config)
         encoder = decoderOnly ? nil : try VAEEncoder(weights, config: config)

@@ -30,10 +30,12 @@ package struct SchedulerConfig: Equatable, Sendable {
     /// The scheduler that the file names, in our terms.
     package let defaultKind: SchedulerKind
     package let trainTimesteps: Int
-    package let prediction: PredictionType
+    package var prediction: PredictionType
     package var karras: Bool
     let betas: Betas
     let rescalesToZeroSNR: Bool
+    /// Whether the training schedule ends in noise without any signal.
+    package var startsAtPureNoise: Bool { rescalesToZeroSNR }
     let stepsOffset: Int
     /// What the file says; each scheduler has its own default.
     let spacing: TimestepSpacing?

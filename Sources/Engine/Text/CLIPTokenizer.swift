@@ -10,10 +10,16 @@ package struct CLIPTokenizer: Sendable {
     /// Ids of an encoded prompt.
     package let length: Int
 
+    /// Tokens of the vocabulary.
+    package let count: Int
+
     /// Reads vocab.json, merges.txt, tokenizer_config.json and special_tokens_map.json.
     ///
-    /// Throws `InputError` where a file is missing or contradicts another.
-    package init(folder: String) throws {
+    /// - Parameters:
+    ///   - folder: the last two files may be missing there
+    ///   - own: the token that short prompts are filled up with, whatever the files say
+    /// - Throws: `InputError` where a file is missing or contradicts another
+    package init(folder: String, padding own: String? = nil) throws {
         pairs = try BytePairs(folder: folder)
         let config = try SpecialTokenFiles(folder: folder)
         let pairs = pairs
@@ -31,7 +37,12 @@ package struct CLIPTokenizer: Sendable {
         let last = "<|endoftext|>"
         begin = try id("bos_token", default: "<|startoftext|>")
         end = try id("eos_token", default: last)
-        padding = try id("pad_token", default: last)
+        if let own, let id = pairs.vocabulary[own] {
+            padding = id
+        } else {
+            padding = try id("pad_token", default: last)
+        }
+        count = (pairs.vocabulary.values.max() ?? 0) + 1
         _ = try id("unk_token", default: last)
         length = config.length
         specials = config.tokens(vocabulary: pairs.vocabulary)

@@ -4,7 +4,7 @@ extension ModelIdentity {
     /// Reads all weights of the UNet and the VAE once.
     ///
     /// - Throws: `InputError` when a file is missing
-    package init(of model: ModelFolder) throws(InputError) {
+    package init(of model: Model) throws(InputError) {
         self.init(digest: try model.digest(), path: model.path)
     }
 }

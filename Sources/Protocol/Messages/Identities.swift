@@ -18,7 +18,8 @@ package struct UnitID: Hashable, Comparable, Sendable, CustomStringConvertible {
 
 /// Which weights a process holds.
 package struct ModelIdentity: Hashable, Sendable {
-    /// BLAKE2b-256 over the UNet's and VAE's configs and weights, in lower-case hex.
+    /// BLAKE2b-256 over the UNet's and VAE's configs and weights and the LoRA files merged into
+    /// them, in lower-case hex.
     package let digest: String
     /// Where it was loaded from, for people.
     package let path: String

@@ -1,0 +1,89 @@
+import Foundation
+
+/// BLAKE2b-256 of a file's content, as `b2sum -l 256` prints it.
+///
+/// Hashing 7 GB takes ten seconds, at every start of every process; so the digests of large files
+/// are kept in the user's cache directory under what identifies a file that nobody has written to:
+/// device, inode, size and both times of change. A file of the last seconds is not entered, for it
+/// may still change without its times doing so.
+package enum FileDigest {
+    /// - Parameters:
+    ///   - path: of the file
+    ///   - cache: folder of known digests; nil keeps none
+    ///   - smallest: size in bytes from which on digests are kept
+    ///   - settling: seconds for which a file must have been left alone
+    /// - Returns: the digest in hexadecimal
+    /// - Throws: `InputError` when the file is missing or unreadable
+    package static func of(
+        _ path: String,
+        cache: String?,
+        smallest: Int = 64 << 20,
+        settling: Int = 2
+    ) throws(InputError) -> String {
+        guard let cache, let before = identity(of: path), before.size >= smallest else {
+            return try computed(path)
+        }
+        let key = FileHash()
+        key.add(text: before.text)
+        let entry = "\(cache)/\(key.finish())"
+        if let data = FileManager.default.contents(atPath: entry),
+            let known = String(validating: data, as: UTF8.self), isDigest(known)
+        {
+            return known
+        }
+        let digest = try computed(path)
+        guard identity(of: path) == before, time(nil) - before.newest > settling else {
+            return digest
+        }
+        // The cache may be read-only or full: then the next start hashes again.
+        try? FileManager.default.createDirectory(
+            atPath: cache,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700]
+        )
+        try? Data(digest.utf8).write(to: URL(fileURLWithPath: entry), options: .atomic)
+        return digest
+    }
+
+    /// `$XDG_CACHE_HOME/tessera/digests`, else in `~/.cache`; nil for a user without a home.
+    static let usualCache: String? = {
+        let environment = ProcessInfo.processInfo.environment
+        if let folder = environment["XDG_CACHE_HOME"], folder.hasPrefix("/") {
+            return "\(folder)/tessera/digests"
+        }
+        guard let home = environment["HOME"], home.hasPrefix("/") else { return nil }
+        return "\(home)/.cache/tessera/digests"
+    }()
+
+    private static func isDigest(_ text: String) -> Bool {
+        text.utf8.count == 64
+            && text.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
+    }
+
+    private static func computed(_ path: String) throws(InputError) -> String {
+        let hash = FileHash()
+        try hash.add(contentOf: path)
+        return hash.finish()
+    }
+
+    private struct Identity: Equatable {
+        let text: String
+        let size: Int
+        /// When it was changed last, in seconds since 1970.
+        let newest: Int
+
+        static func == (a: Identity, b: Identity) -> Bool { a.text == b.text }
+    }
+
+    private static func identity(of path: String) -> Identity? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        let (modified, changed) = (status.st_mtim, status.st_ctim)
+        return Identity(
+            text: "\(status.st_dev) \(status.st_ino) \(status.st_size) \(modified.tv_sec)."
+                + "\(modified.tv_nsec) \(changed.tv_sec).\(changed.tv_nsec)",
+            size: Int(status.st_size),
+            newest: max(modified.tv_sec, changed.tv_sec)
+        )
+    }
+}

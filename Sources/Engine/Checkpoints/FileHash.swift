@@ -1,0 +1,52 @@
+import CSodium
+import Foundation
+
+/// BLAKE2b-256 over contents of files, and texts preceded by their length.
+final class FileHash {
+    private static let bytes = 32
+    private let memory = UnsafeMutableRawPointer.allocate(
+        byteCount: crypto_generichash_statebytes(),
+        alignment: 64
+    )
+    private var state: OpaquePointer { OpaquePointer(memory) }
+
+    init() { crypto_generichash_init(state, nil, 0, Self.bytes) }
+
+    deinit { memory.deallocate() }
+
+    /// Adds a text, preceded by its length in eight bytes.
+    func add(text: String) {
+        let bytes = Array(text.utf8)
+        let length = (0..<8).map { UInt8(truncatingIfNeeded: bytes.count >> (8 * $0)) }
+        crypto_generichash_update(state, length, UInt64(length.count))
+        crypto_generichash_update(state, bytes, UInt64(bytes.count))
+    }
+
+    /// Adds the digest of a file's content, as a text.
+    func add(file: String) throws(InputError) {
+        add(text: try FileDigest.of(file, cache: FileDigest.usualCache))
+    }
+
+    /// Adds a file's content, a piece at a time.
+    func add(contentOf file: String) throws(InputError) {
+        let (descriptor, _) = try InputFile.open(file)
+        defer { close(descriptor) }
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        while true {
+            let count = read(descriptor, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else {
+                throw InputError(file, "it cannot be read to its end", fix: "Check the disk")
+            }
+            if count == 0 { return }
+            crypto_generichash_update(state, buffer, UInt64(count))
+        }
+    }
+
+    /// The hash, in hexadecimal.
+    func finish() -> String {
+        var hash = [UInt8](repeating: 0, count: Self.bytes)
+        crypto_generichash_final(state, &hash, Self.bytes)
+        return hash.map { String(format: "%02x", $0) }.joined()
+    }
+}

@@ -1,0 +1,193 @@
+import Foundation
+
+/// A model as people have it, opened: a folder in Diffusers layout or a single file in the original
+/// one, with LoRA files merged into it. Opening reads headers and configurations; the networks read
+/// the weights.
+package struct Model: Sendable {
+    package let path: String
+    package let options: ModelOptions
+    private let layout: any ModelLayout
+    private let changes: [Component: [String: [LoRAChange]]]
+
+    /// Opens a model that can render: nothing is missing.
+    ///
+    /// - Throws: `InputError` naming what is missing, damaged or not supported
+    package init(path: String, options: ModelOptions = ModelOptions()) throws(InputError) {
+        try self.init(path: path, options: options, allowsGaps: false)
+    }
+
+    /// Opens a model; parts may be missing where `allowsGaps`.
+    init(path: String, options: ModelOptions, allowsGaps: Bool) throws(InputError) {
+        self.path = path
+        self.options = options
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+            throw InputError(
+                path,
+                "there is no such model",
+                fix: "Name a folder or a .safetensors file with --model"
+            )
+        }
+        if isFolder.boolValue {
+            try Self.refuseForFolders(options)
+            layout = try ModelFolder(path: path)
+        } else {
+            layout = try SingleFile(path: path, options: options)
+        }
+        if !allowsGaps, let gap = layout.missing.first { throw gap.error }
+        changes = try Self.changes(options.loras, layout)
+    }
+
+    /// A folder has its own configurations and tokenizers.
+    private static func refuseForFolders(_ options: ModelOptions) throws(InputError) {
+        for (flag, value) in [
+            ("--model-config", options.config), ("--tokenizer", options.tokenizer),
+        ] {
+            guard let value else { continue }
+            throw InputError(
+                "\(flag) \(value)",
+                "it is for models in a single file; this model is a folder with its own",
+                fix: "Leave it out"
+            )
+        }
+    }
+
+    /// What LoRA files add, by component and weight.
+    private static func changes(
+        _ sources: [LoRASource],
+        _ layout: any ModelLayout
+    ) throws(InputError) -> [Component: [String: [LoRAChange]]] {
+        var changes: [Component: [String: [LoRAChange]]] = [:]
+        var tables: [Component: (table: WeightTable, original: Renaming?)] = [:]
+        for source in sources {
+            let lora = try LoRAFile(source)
+            for component in Set(lora.modules.map(\.component)).sorted(by: {
+                $0.rawValue < $1.rawValue
+            }) {
+                guard layout.family.components.contains(component) else {
+                    throw InputError(
+                        source.path,
+                        "it changes a \(component.rawValue), which this model has not",
+                        fix: "Use a LoRA that was made for \(layout.family.name)"
+                    )
+                }
+                if tables[component] == nil {
+                    let table = try layout.weights(component)
+                    var original: Renaming?
+                    if component == .unet { original = try unetLayout(layout).names }
+                    tables[component] = (table, original)
+                }
+                guard let (table, original) = tables[component] else { continue }
+                let own = try lora.changes(to: component, table, original: original)
+                changes[component, default: [:]].merge(own.mapValues { [$0] }) { $0 + $1 }
+            }
+        }
+        return changes
+    }
+
+    private static func unetLayout(_ layout: any ModelLayout) throws(InputError) -> UNetLayout {
+        var reader = try layout.config(.unet)
+        do {
+            return UNetLayout(try UNetConfig(&reader))
+        } catch let error as InputError {
+            throw error
+        } catch {
+            preconditionFailure("\(error)")
+        }
+    }
+
+    package var family: ModelFamily { layout.family }
+    /// What people call this way of keeping a model.
+    package var kind: String { layout.kind }
+    /// Whether "no negative prompt" means zeros instead of the empty prompt's embedding.
+    package var forceZerosForEmptyPrompt: Bool { layout.forceZerosForEmptyPrompt }
+    /// Parts that are not there.
+    var missing: [MissingPart] { layout.missing }
+    var ignored: [(name: String, count: Int)] { layout.ignored }
+
+    /// How it is known what the network predicts.
+    package var predictionSource: String {
+        options.prediction == nil ? layout.predictionSource : "--prediction"
+    }
+
+    /// The UNet's configuration.
+    ///
+    /// Throws `InputError` for an option that is unknown or not supported, as the other three do.
+    package func unetConfig() throws -> UNetConfig {
+        var reader = try layout.config(.unet)
+        let config = try UNetConfig(&reader)
+        try reader.finish()
+        return config
+    }
+
+    /// The VAE's configuration.
+    package func vaeConfig() throws -> VAEConfig {
+        var reader = try layout.config(.vae)
+        let config = try VAEConfig(&reader)
+        try reader.finish()
+        return config
+    }
+
+    /// A text encoder's configuration.
+    package func textConfig(_ component: Component) throws -> CLIPConfig {
+        var reader = try layout.config(component)
+        let config = try CLIPConfig(&reader, projected: component == .textEncoder2)
+        try reader.finish()
+        return config
+    }
+
+    /// The scheduler's configuration.
+    package func schedulerConfig() throws -> SchedulerConfig {
+        var reader = try layout.schedulerConfig()
+        var config = try SchedulerConfig(&reader)
+        config.prediction = options.prediction ?? config.prediction
+        return config
+    }
+
+    /// The weights of a component, LoRA files merged.
+    ///
+    /// - Throws: `InputError` when a file is missing or damaged
+    package func weights(_ component: Component) throws(InputError) -> WeightReader {
+        WeightReader(try layout.weights(component), changes: changes[component] ?? [:])
+    }
+
+    /// Where the weights of a component lie.
+    package func table(_ component: Component) throws(InputError) -> WeightTable {
+        try layout.weights(component)
+    }
+
+    /// The files that a component's weights are read from.
+    package func files(_ component: Component) throws(InputError) -> [String] {
+        try layout.files(component)
+    }
+
+    /// The tokenizer of a text encoder.
+    ///
+    /// Throws `InputError` when its files are missing or contradict each other.
+    package func tokenizer(_ component: Component) throws -> CLIPTokenizer {
+        try layout.tokenizer(component)
+    }
+
+    /// Where a text encoder's tokenizer is read from.
+    package func tokenizerPlace(_ component: Component) throws(InputError) -> String {
+        try layout.tokenizerPlace(component)
+    }
+
+    /// Identity of what workers compute with: BLAKE2b-256, in hexadecimal; docs/protocol.md says
+    /// over what. Reads all files of the UNet and the VAE.
+    ///
+    /// - Throws: `InputError` when a file is missing
+    package func digest() throws(InputError) -> String {
+        let hash = FileHash()
+        try layout.addIdentity(to: hash)
+        let digest = hash.finish()
+        guard !options.loras.isEmpty else { return digest }
+        let merged = FileHash()
+        merged.add(text: digest)
+        for lora in options.loras {
+            try merged.add(file: lora.path)
+            merged.add(text: "\(lora.weight)")
+        }
+        return merged.finish()
+    }
+}

@@ -1,0 +1,220 @@
+import Foundation
+
+/// What `tessera inspect` says about a model, complete or not, or about a LoRA file.
+package struct ModelReport: Sendable {
+    /// One part of it.
+    package struct Part: Sendable, Equatable {
+        package let name: String
+        package let parameters: Int
+        /// Element types with their share of the parameters, the largest first.
+        package let types: [String]
+        package let files: [String]
+    }
+
+    package let path: String
+    package let kind: String
+    package private(set) var parts: [Part] = []
+    /// What is said once, in order: names and values.
+    package private(set) var facts: [(name: String, value: String)] = []
+    /// What rendering lacks, one line each.
+    package private(set) var missing: [String] = []
+
+    /// Reads headers and configurations and, for the digest, all weights once.
+    ///
+    /// - Parameters:
+    ///   - path: of a model or a LoRA
+    ///   - options: what else is said about the model
+    ///   - readsWeights: whether the digest is wanted
+    /// - Throws: `InputError` when it is no model, nor a LoRA, or a file is damaged
+    package init(path: String, options: ModelOptions, readsWeights: Bool) throws {
+        self.path = path
+        var isFolder: ObjCBool = false
+        let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+        if exists, !isFolder.boolValue {
+            let file = try SafeTensors(file: path)
+            if OriginalKinds.isLoRA(file) {
+                kind = "LoRA"
+                try describe(try LoRAFile(LoRASource(path: path)))
+                return
+            }
+        }
+        let model = try Model(path: path, options: options, allowsGaps: true)
+        kind = model.kind
+        try describe(model)
+        guard readsWeights, Set(parts.map(\.name)).isSuperset(of: ["unet", "vae"]) else { return }
+        try attempt { report in report.add("digest", try model.digest()) }
+    }
+
+    private mutating func add(_ name: String, _ value: String) { facts.append((name, value)) }
+
+    private mutating func describe(_ model: Model) throws {
+        add("family", model.family.name)
+        missing = model.missing.map { "\($0.error)" }
+        let gaps = Set(model.missing.map(\.name))
+        for component in model.family.components where !gaps.contains(component.rawValue) {
+            do throws(InputError) {
+                parts.append(try Part(component, model))
+            } catch {
+                missing.append("\(error)")
+            }
+        }
+        let names = Set(parts.map(\.name))
+        try attempt { report in
+            guard names.isSuperset(of: ["unet", "vae"]) else { return }
+            let (unet, vae) = (try model.unetConfig(), try model.vaeConfig())
+            let side = unet.sampleSize * vae.factor
+            report.add("native size", "\(side)x\(side)")
+        }
+        if !gaps.contains("scheduler") {
+            try attempt { report in
+                let scheduler = try model.schedulerConfig()
+                report.add("prediction", scheduler.prediction.rawValue)
+                report.add("prediction known from", model.predictionSource)
+                report.add("scheduler", scheduler.defaultKind.rawValue)
+            }
+        }
+        for component in [Component.textEncoder, .textEncoder2]
+        where names.contains(component.rawValue) {
+            try attempt { report in
+                _ = try model.textConfig(component)
+                guard !gaps.contains(component.tokenizer) else { return }
+                let tokenizer = try model.tokenizer(component)
+                let place = try model.tokenizerPlace(component)
+                report.add(component.tokenizer, "\(tokenizer.count) tokens, from \(place)")
+            }
+        }
+        for lora in model.options.loras { add("lora", lora.argument) }
+        for (name, count) in model.ignored { add("ignored", "\(name): \(count) tensors") }
+    }
+
+    /// Runs `body`; what it finds at fault is missing.
+    private mutating func attempt(_ body: (inout ModelReport) throws -> Void) throws {
+        do {
+            try body(&self)
+        } catch let error as InputError {
+            if !missing.contains("\(error)") { missing.append("\(error)") }
+        }
+    }
+
+    private mutating func describe(_ lora: LoRAFile) throws {
+        for component in Component.allCases {
+            let modules = lora.modules.filter { $0.component == component }
+            guard !modules.isEmpty else { continue }
+            let names = modules.flatMap { [$0.down, $0.up] }
+            parts.append(
+                Part(
+                    name: component.rawValue,
+                    tensors: names.compactMap { lora.file.info($0) }.map { ($0.type, $0.shape) },
+                    files: [path]
+                )
+            )
+            let ranks = Set(modules.compactMap { lora.file.info($0.down)?.shape.first }).sorted()
+            add(
+                "\(component.rawValue) modules",
+                "\(modules.count), of rank \(ranks.map(String.init).joined(separator: ", "))"
+            )
+        }
+        let isFlat = lora.modules.contains {
+            if case .flattened = $0.name { true } else { false }
+        }
+        add("keys", isFlat ? "kohya's" : "Diffusers'")
+    }
+
+    /// The report as lines for people.
+    package var lines: [String] {
+        var rows = [("model", path), ("kind", kind)]
+        for (name, value) in facts { rows.append((name, value)) }
+        let width = rows.map(\.0.count).max() ?? 0
+        func padded(_ text: String, _ width: Int) -> String {
+            text + String(repeating: " ", count: max(0, width - text.count))
+        }
+        var lines = rows.map { "\(padded($0.0, width))  \($0.1)" }
+        let cells = parts.map { part in
+            (
+                part.name, Self.grouped(part.parameters), part.types.joined(separator: ", "),
+                part.files.map { file in
+                    file.hasPrefix("\(path)/") ? String(file.dropFirst(path.count + 1)) : file
+                }.joined(separator: ", ")
+            )
+        }
+        let columns = (
+            cells.map(\.0.count).max() ?? 0, cells.map(\.1.count).max() ?? 0,
+            cells.map(\.2.count).max() ?? 0
+        )
+        for cell in cells {
+            let space = String(repeating: " ", count: columns.1 - cell.1.count)
+            lines.append(
+                "\(padded(cell.0, columns.0))  \(space)\(cell.1) parameters  "
+                    + "\(padded(cell.2, columns.2))  \(cell.3)"
+            )
+        }
+        if kind != "LoRA" {
+            if missing.isEmpty { lines.append("nothing is missing") }
+            for line in missing { lines.append("missing: \(line)") }
+        }
+        return lines
+    }
+
+    /// The report as JSON, one line.
+    package var json: String {
+        var fields: [String: Any] = [
+            "path": path, "kind": kind, "missing": missing,
+            "parts": parts.map {
+                [
+                    "name": $0.name, "parameters": $0.parameters, "types": $0.types,
+                    "files": $0.files,
+                ]
+                    as [String: Any]
+            },
+        ]
+        for (name, values) in Dictionary(grouping: facts, by: \.name) {
+            let texts = values.map(\.value)
+            let isList = ["lora", "ignored"].contains(name)
+            fields[name.replacing(" ", with: "_")] = isList ? texts as Any : texts[0]
+        }
+        let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
+        let data = try? JSONSerialization.data(withJSONObject: fields, options: options)
+        return data.map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+    }
+
+    /// Digits in groups of three.
+    private static func grouped(_ number: Int) -> String {
+        var digits = String(number)
+        var groups: [String] = []
+        while digits.count > 3 {
+            groups.insert(String(digits.suffix(3)), at: 0)
+            digits.removeLast(3)
+        }
+        return ([digits] + groups).joined(separator: ",")
+    }
+}
+
+extension ModelReport.Part {
+    fileprivate init(_ component: Component, _ model: Model) throws(InputError) {
+        let table = try model.table(component)
+        self.init(
+            name: component.rawValue,
+            tensors: table.names.compactMap { name in
+                guard let type = table.type(name), let shape = table.shape(name) else { return nil }
+                return (type, shape)
+            },
+            files: try model.files(component)
+        )
+    }
+
+    fileprivate init(
+        name: String,
+        tensors: [(type: SafeTensors.ElementType, shape: [Int])],
+        files: [String]
+    ) {
+        var counts: [String: Int] = [:]
+        // Whole numbers are positions, not parameters.
+        for (type, shape) in tensors where type.rawValue.contains("F") {
+            counts[type.rawValue, default: 0] += shape.reduce(1, *)
+        }
+        self.name = name
+        parameters = counts.values.reduce(0, +)
+        types = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map(\.key)
+        self.files = files
+    }
+}

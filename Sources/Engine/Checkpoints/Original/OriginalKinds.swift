@@ -1,0 +1,91 @@
+/// What files in the original layout hold besides the models that we know, and by which names.
+enum OriginalKinds {
+    /// Text encoders by the beginnings of their names.
+    static let texts: [(prefix: String, component: Component, kind: OriginalText.Kind)] = [
+        ("cond_stage_model.transformer.", .textEncoder, .transformers),
+        ("cond_stage_model.model.", .textEncoder, .openCLIP),
+        ("conditioner.embedders.0.transformer.", .textEncoder, .transformers),
+        ("conditioner.embedders.1.model.", .textEncoder2, .openCLIP),
+    ]
+
+    /// UNets of other channels than a latent's, by their number.
+    static let specialInputs = [
+        5: "that follows a depth map", 7: "that enlarges pictures", 8: "that edits pictures",
+        9: "that fills in pictures (inpainting)",
+    ]
+
+    /// The beginning of the names of a component.
+    static func prefix(of component: Component, _ family: ModelFamily) -> String {
+        switch (component, family) {
+        case (.unet, _): OriginalUNet.prefix
+        case (.vae, _): OriginalVAE.prefix
+        case (.textEncoder, .sd1): "cond_stage_model.transformer."
+        case (.textEncoder, .sd2): "cond_stage_model.model."
+        case (.textEncoder, .sdxl): "conditioner.embedders.0.transformer."
+        case (.textEncoder2, _): "conditioner.embedders.1.model."
+        }
+    }
+
+    /// Other things that come as safetensors files, by a part of a name. The first that fits names
+    /// the file.
+    private static let others: [(part: String, kind: String, remedy: String)] = [
+        ("lora_", "a LoRA", "Give it with --lora beside a model"),
+        (".lora.", "a LoRA", "Give it with --lora beside a model"),
+        ("hada_w", "a LoHa adapter", "Only plain LoRA files are supported, with --lora"),
+        ("lokr_w", "a LoKr adapter", "Only plain LoRA files are supported, with --lora"),
+        ("joint_blocks.", "Stable Diffusion 3", "Supported are 1, 2 and XL"),
+        ("double_blocks.", "Flux", "Supported are Stable Diffusion 1, 2 and XL"),
+        ("single_transformer_blocks.", "Flux", "Supported are Stable Diffusion 1, 2 and XL"),
+        ("control_model.", "a ControlNet", "Name a model that makes pictures"),
+        ("controlnet_cond_embedding.", "a ControlNet", "Name a model that makes pictures"),
+        ("input_hint_block.", "a ControlNet", "Name a model that makes pictures"),
+        ("edm_mean", "a model trained in EDM's terms", "Supported are epsilon and v prediction"),
+        ("edm_vpred", "a model trained in EDM's terms", "Supported are epsilon and v prediction"),
+        ("time_stack.", "a model of moving pictures", "Supported are Stable Diffusion 1, 2 and XL"),
+        ("string_to_param", "a textual inversion", "Name a model that makes pictures"),
+    ]
+
+    /// Whether a file is a LoRA, of whichever kind.
+    static func isLoRA(_ file: SafeTensors) -> Bool {
+        file.names.contains { $0.contains("lora_") || $0.contains(".lora.") }
+    }
+
+    /// Refuses files that are something else.
+    ///
+    /// - Throws: `InputError` naming what the file is
+    static func refuseOthers(_ file: SafeTensors) throws(InputError) {
+        let names = file.names
+        func has(_ prefix: String) -> Bool { names.contains { $0.hasPrefix(prefix) } }
+        func refusal(_ kind: String, _ remedy: String) -> InputError {
+            InputError(file.path, "it is \(kind)", fix: remedy)
+        }
+        if let other = others.first(where: { other in names.contains { $0.contains(other.part) } })
+        {
+            throw refusal(other.kind, other.remedy)
+        }
+        if has("conditioner.embedders.0.model."), !has("conditioner.embedders.1.") {
+            throw refusal("the refiner of Stable Diffusion XL", "Use the base model")
+        }
+        if has("\(OriginalUNet.prefix)label_emb."), has("cond_stage_model.") {
+            throw refusal(
+                "a Stable Diffusion 2 that takes pictures or noise levels besides (unCLIP, upscaler)",
+                "Use a model that makes pictures from text alone"
+            )
+        }
+        let isModel =
+            has(OriginalUNet.prefix) || has(OriginalVAE.prefix) || texts.contains { has($0.prefix) }
+        guard !isModel else { return }
+        for (part, kind) in [
+            ("down_blocks.", "one part of a model in Diffusers layout"),
+            ("decoder.up.", "an autoencoder alone"),
+            ("text_model.", "a text encoder alone"), ("input_blocks.", "a UNet alone"),
+        ] where names.contains(where: { $0.contains(part) }) {
+            throw refusal(kind, "Name a whole model, as a folder or a file")
+        }
+        let first = names.first.map { "its first tensor is '\($0.prefix(80))'" } ?? "it is empty"
+        throw refusal(
+            "no model that is known; \(first)",
+            "Supported are Stable Diffusion 1, 2 and XL"
+        )
+    }
+}

@@ -1,0 +1,266 @@
+import Foundation
+
+/// A model in one file of the original layout (CompVis, Stability), recognised by what it holds.
+struct SingleFile: ModelLayout {
+    let path: String
+    let family: ModelFamily
+    let missing: [MissingPart]
+    let ignored: [(name: String, count: Int)]
+    private let options: ModelOptions
+    private let file: SafeTensors
+    private let unet: OriginalUNet?
+    private let vae: OriginalVAE?
+    private let texts: [Component: OriginalText]
+
+    var kind: String { "single file in the original layout" }
+    var forceZerosForEmptyPrompt: Bool { family == .sdxl }
+
+    /// Reads the header.
+    ///
+    /// - Throws: `InputError` saying what it is instead, when it is no such model
+    init(path: String, options: ModelOptions) throws(InputError) {
+        self.path = path
+        self.options = options
+        file = try SafeTensors(file: path)
+        try OriginalKinds.refuseOthers(file)
+
+        let unetTensors = OriginalShapes(file, prefix: OriginalUNet.prefix)
+        unet = unetTensors.isEmpty ? nil : try OriginalUNet(unetTensors)
+        let vaeTensors = OriginalShapes(file, prefix: OriginalVAE.prefix)
+        vae = vaeTensors.isEmpty ? nil : try OriginalVAE(vaeTensors)
+
+        var texts: [Component: OriginalText] = [:]
+        var prefixes = [OriginalUNet.prefix, OriginalVAE.prefix]
+        for (prefix, component, kind) in OriginalKinds.texts {
+            let tensors = OriginalShapes(file, prefix: prefix)
+            guard !tensors.isEmpty else { continue }
+            prefixes.append(prefix)
+            texts[component] = try OriginalText(
+                tensors,
+                kind: kind,
+                projected: component == .textEncoder2
+            )
+        }
+        self.texts = texts
+
+        let kindOfText: ModelFamily =
+            texts[.textEncoder2] != nil
+            ? .sdxl : texts[.textEncoder]?.kind == .openCLIP ? .sd2 : .sd1
+        let family = unet?.family ?? kindOfText
+        self.family = family
+        let found: Set<Component> = Set(texts.keys)
+            .union(unet == nil ? [] : [.unet]).union(vae == nil ? [] : [.vae])
+        missing = family.components.filter { !found.contains($0) }.map { component in
+            MissingPart(
+                name: component.rawValue,
+                error: InputError(
+                    path,
+                    "it has no \(component.rawValue): there is no tensor "
+                        + "'\(OriginalKinds.prefix(of: component, family))…'",
+                    fix: "Fetch the whole model"
+                )
+            )
+        }
+
+        let others = file.names.filter { name in !prefixes.contains { name.hasPrefix($0) } }
+        ignored = Dictionary(grouping: others) { String($0.prefix { $0 != "." }) }
+            .map { (name: $0.key, count: $0.value.count) }.sorted { $0.name < $1.name }
+        try checkSizes()
+    }
+
+    /// Refuses parts that do not belong together, and UNets that want other inputs.
+    private func checkSizes() throws(InputError) {
+        guard let unet else { return }
+        if let kind = OriginalKinds.specialInputs[unet.inChannels] {
+            throw InputError(
+                path,
+                "it is a model \(kind): its UNet takes \(unet.inChannels) channels",
+                fix: "Use a model that makes pictures from text alone"
+            )
+        }
+        guard missing.isEmpty else { return }
+        var width = 0
+        for component in family.components {
+            guard let text = texts[component] else { continue }
+            width += try text.width()
+        }
+        guard width == unet.contextWidth else {
+            throw InputError(
+                path,
+                "its UNet takes prompts of \(unet.contextWidth) channels, its text encoders make "
+                    + "\(width)",
+                fix: "Fetch the whole model again"
+            )
+        }
+    }
+
+    // MARK: Configurations
+
+    /// A file in the folder of configurations that was given, where there is one.
+    private func given(_ name: String) -> String? {
+        guard let folder = options.config else { return nil }
+        let file = "\(folder)/\(name)"
+        return FileManager.default.fileExists(atPath: file) ? file : nil
+    }
+
+    func config(_ component: Component) throws(InputError) -> ConfigReader {
+        if let file = given("\(component.rawValue)/config.json") {
+            return try ConfigReader(file: file)
+        }
+        let json: JSON
+        switch component {
+        case .unet:
+            json = try part(unet, component).config(
+                nativeSide: nativeSide(),
+                pooledWidth: texts[.textEncoder2]?.projection
+            )
+        case .vae:
+            json = try part(vae, component).config(
+                scalingFactor: family == .sdxl ? 0.13025 : 0.18215
+            )
+        case .textEncoder, .textEncoder2: json = try part(texts[component], component).config()
+        }
+        return try ConfigReader(json, place: "\(path) (its \(component.rawValue))")
+    }
+
+    func schedulerConfig() throws(InputError) -> ConfigReader {
+        if let file = given("scheduler/scheduler_config.json") {
+            return try ConfigReader(file: file)
+        }
+        var fields: [String: JSON] = [
+            "_class_name": .string(family == .sdxl ? "EulerDiscreteScheduler" : "DDIMScheduler"),
+            "num_train_timesteps": .number(1000),
+            "beta_start": .number(0.00085),
+            "beta_end": .number(0.012),
+            "beta_schedule": .string("scaled_linear"),
+            "prediction_type": .string(prediction.type.rawValue),
+            "timestep_spacing": .string("leading"),
+            "steps_offset": .number(1),
+            "set_alpha_to_one": .bool(false),
+            "clip_sample": .bool(false),
+        ]
+        if file.info("ztsnr") != nil {
+            // Trained down to pure noise: it must start there, too.
+            fields["rescale_betas_zero_snr"] = .bool(true)
+            fields["timestep_spacing"] = .string("trailing")
+        }
+        return try ConfigReader(.object(fields), place: "\(path) (its scheduler)")
+    }
+
+    var predictionSource: String {
+        given("scheduler/scheduler_config.json") ?? prediction.source
+    }
+
+    /// What the network predicts, and how that is known.
+    private var prediction: (type: PredictionType, source: String) {
+        if let own = options.prediction { return (own, "--prediction") }
+        switch file.metadata["modelspec.prediction_type"] {
+        case "epsilon", "eps": return (.epsilon, "the file's header")
+        case "v", "v_prediction", "v-prediction": return (.vPrediction, "the file's header")
+        default: break
+        }
+        if file.info("v_pred") != nil { return (.vPrediction, "the file's tensor 'v_pred'") }
+        let usual: PredictionType = family == .sd2 ? .vPrediction : .epsilon
+        return (usual, "usual for \(family.name); the file does not say")
+    }
+
+    /// Side of the latents that the UNet was trained on: what the header says, else what is usual.
+    private func nativeSide() -> Int {
+        if let vae, let text = file.metadata["modelspec.resolution"] {
+            let sides = text.split(separator: "x").compactMap { Int($0) }
+            let factor = 1 << min(8, vae.levels - 1)
+            if sides.count == 2, let side = sides.max(), (64...4096).contains(side),
+                side % factor == 0
+            {
+                return side / factor
+            }
+        }
+        switch family {
+        case .sd1: return 64
+        // Stability's two models: 512 pixels and noise, 768 pixels and velocity.
+        case .sd2: return prediction.type == .epsilon ? 64 : 96
+        case .sdxl: return 128
+        }
+    }
+
+    // MARK: Weights
+
+    private func part<T>(_ part: T?, _ component: Component) throws(InputError) -> T {
+        guard let part else {
+            throw InputError(path, "it has no \(component.rawValue)", fix: "Fetch the whole model")
+        }
+        return part
+    }
+
+    func weights(_ component: Component) throws(InputError) -> WeightTable {
+        switch component {
+        case .unet: try part(unet, component).weights(file)
+        case .vae: try part(vae, component).weights(file)
+        case .textEncoder, .textEncoder2: try part(texts[component], component).weights(file)
+        }
+    }
+
+    func files(_ component: Component) throws(InputError) -> [String] { [path] }
+
+    func addIdentity(to hash: FileHash) throws(InputError) {
+        for component in [Component.unet, .vae] {
+            if let config = given("\(component.rawValue)/config.json") {
+                try hash.add(file: config)
+            }
+        }
+        try hash.add(file: path)
+    }
+
+    // MARK: Tokenizers
+
+    func tokenizer(_ component: Component) throws -> CLIPTokenizer {
+        let place = try tokenizerPlace(component)
+        let isWhole = place.hasSuffix("/\(component.tokenizer)")
+        let text = try part(texts[component], component)
+        let tokenizer = try CLIPTokenizer(
+            folder: place,
+            // Transformers' model fills up with the end token, OpenCLIP with 0.
+            padding: isWhole ? nil : text.kind == .openCLIP ? "!" : "<|endoftext|>"
+        )
+        let known = try text.vocabulary()
+        guard tokenizer.count <= known else {
+            throw InputError(
+                path,
+                "its \(component.rawValue) knows \(known) tokens, \(place) has \(tokenizer.count)",
+                fix: "Give the model's own tokenizer with --tokenizer"
+            )
+        }
+        return tokenizer
+    }
+
+    /// A tokenizer's folder: what was given, else beside the file, else what comes with us.
+    func tokenizerPlace(_ component: Component) throws(InputError) -> String {
+        func has(_ folder: String) -> Bool {
+            ["vocab.json", "merges.txt"].allSatisfy {
+                FileManager.default.fileExists(atPath: "\(folder)/\($0)")
+            }
+        }
+        if let folder = options.tokenizer {
+            for place in ["\(folder)/\(component.tokenizer)", folder] where has(place) {
+                return place
+            }
+            throw InputError(
+                "--tokenizer \(folder)",
+                "there is no vocab.json and merges.txt in it",
+                fix: "Name a folder that holds both"
+            )
+        }
+        var places: [String] = []
+        if let config = options.config { places.append("\(config)/\(component.tokenizer)") }
+        places.append(URL(fileURLWithPath: path).deletingLastPathComponent().path)
+        if let vocabulary = options.vocabulary { places.append(vocabulary) }
+        guard let place = places.first(where: has) else {
+            throw InputError(
+                path,
+                "it has no tokenizer, and there is no vocab.json and merges.txt beside it",
+                fix: "Name a folder that holds both with --tokenizer"
+            )
+        }
+        return place
+    }
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import Coordinator
+import Engine
+
+/// `tessera inspect`: what a model or a LoRA file is, and what it lacks.
+struct Inspect: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Says what a model or a LoRA file is: family, parts, digest, what is missing."
+    )
+
+    @Argument(help: "A folder in Diffusers layout, or a .safetensors file.")
+    var path: String
+
+    @Option(help: ArgumentHelp("A LoRA to merge; may be repeated.", valueName: "file[:weight]"))
+    var lora: [String] = []
+
+    @Option(help: ArgumentHelp("Configurations for a single file.", valueName: "dir"))
+    var modelConfig: String?
+
+    @OptionGroup var text: TextFlags
+
+    @Flag(help: "Print one line of JSON.")
+    var json = false
+
+    func run() throws {
+        try ExitStatus.reporting {
+            var sources: [LoRASource] = []
+            for argument in lora { sources.append(try LoRASource(argument: argument)) }
+            let report = try ModelReport(
+                path: path,
+                options: ModelOptions(
+                    config: modelConfig,
+                    tokenizer: text.tokenizer,
+                    vocabulary: ModelLocation.vocabulary,
+                    prediction: text.prediction,
+                    loras: sources
+                ),
+                readsWeights: true
+            )
+            if json { print(report.json) } else { for line in report.lines { print(line) } }
+        }
+    }
+}

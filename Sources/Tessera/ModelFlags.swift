@@ -1,0 +1,72 @@
+import ArgumentParser
+import Engine
+
+/// Flags that say which weights a process computes with.
+struct ModelFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The model: a folder in Diffusers layout, or a .safetensors file in the original one. "
+                + "(default: the bundled Models/vista)",
+            valueName: "path"
+        )
+    )
+    var model: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A LoRA to merge, and its weight; may be repeated.",
+            valueName: "file[:weight]"
+        )
+    )
+    var lora: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Configurations in Diffusers layout for a model in a single file, where they do not "
+                + "follow from it.",
+            valueName: "dir"
+        )
+    )
+    var modelConfig: String?
+
+    /// - Throws: `InputError` for a LoRA's weight that is no number
+    func options(text: TextFlags? = nil) throws(InputError) -> ModelOptions {
+        var sources: [LoRASource] = []
+        for argument in lora { sources.append(try LoRASource(argument: argument)) }
+        return ModelOptions(
+            config: modelConfig,
+            tokenizer: text?.tokenizer,
+            prediction: text?.prediction,
+            loras: sources
+        )
+    }
+
+    /// The flags but `--model` for a worker's command line.
+    ///
+    /// - Throws: `InputError` for a LoRA's weight that is no number
+    func arguments() throws(InputError) -> [String] {
+        let options = try options()
+        return options.loras.flatMap { ["--lora", $0.argument] }
+            + (modelConfig.map { ["--model-config", $0] } ?? [])
+    }
+}
+
+/// Flags about a model that only the coordinator needs.
+struct TextFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Folder with vocab.json and merges.txt, for a model in a single file. "
+                + "(default: those beside the file, else CLIP's)",
+            valueName: "dir"
+        )
+    )
+    var tokenizer: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "What the model predicts, where its files say otherwise or nothing.",
+            valueName: "type"
+        )
+    )
+    var prediction: PredictionType?
+}

@@ -1,0 +1,274 @@
+import Engine
+import Foundation
+import TestSupport
+import Testing
+
+/// LoRA files against what Diffusers computes with them (`Training/reference/make_lora_fixtures.py`).
+@Suite struct LoRATests {
+    struct Case: Decodable, Sendable, CustomStringConvertible {
+        struct File: Decodable, Sendable {
+            let file: String
+            let weight: Float
+        }
+        let name: String
+        let kind: String
+        let loras: [File]
+        var description: String { name }
+        var sources: [LoRASource] {
+            loras.map { LoRASource(path: "\(LoRATests.folder)/\($0.file)", weight: $0.weight) }
+        }
+        var checkpoint: String { "\(SingleFileLayout.ownFixtures)/\(kind)-tiny" }
+        func model() throws -> Model {
+            try Model(path: checkpoint, options: ModelOptions(loras: sources))
+        }
+    }
+
+    static let folder = "\(SingleFileLayout.ownFixtures)/lora"
+    static let cases: [Case] = {
+        let data = FileManager.default.contents(atPath: "\(folder)/lora.json") ?? Data()
+        return (try? JSONDecoder().decode([Case].self, from: data)) ?? []
+    }()
+
+    @Test func thereAreCases() { #expect(Self.cases.count >= 10) }
+
+    @Test(arguments: cases) func networksAnswerAsDiffusersDo(_ one: Case) throws {
+        let expected = try SafeTensors(file: "\(Self.folder)/expected.safetensors")
+        let settings = try JSON(
+            try Data(
+                contentsOf: URL(
+                    fileURLWithPath: "\(SingleFileLayout.ownFixtures)/expected/\(one.kind).json"
+                )
+            ),
+            place: one.kind
+        )
+        let prompt = settings.object?["prompt"]?.string ?? ""
+        let model = try one.model()
+        let found = try PromptEncoder(model: model, options: EngineOptions()).encode(prompt)
+        expectClose(
+            found.context,
+            try expected.tensor("\(one.name).prompt_embeds"),
+            within: Tolerance.parity,
+            "\(one) prompt"
+        )
+        if let pooled = found.pooled {
+            expectClose(
+                pooled,
+                try expected.tensor("\(one.name).pooled"),
+                within: Tolerance.parity,
+                "\(one) pooled"
+            )
+        }
+        let prediction = try predict(model, one.kind)
+        expectClose(
+            prediction,
+            try expected.tensor("\(one.name).unet"),
+            within: Tolerance.parity,
+            "\(one) unet"
+        )
+        let plain = try predict(try Model(path: one.checkpoint), one.kind)
+        #expect(relativeError(plain, prediction) > 0.1, "the LoRA changes nothing")
+    }
+
+    /// The UNet's first fixture: prompts that no LoRA touched.
+    private func predict(_ model: Model, _ kind: String) throws -> Tensor {
+        let inputs = try SafeTensors(
+            file: "\(SingleFileLayout.ownFixtures)/expected/\(kind).safetensors"
+        )
+        func pair(_ name: String) throws -> Tensor {
+            let (a, b) = (try inputs.tensor("negative_\(name)"), try inputs.tensor(name))
+            return Tensor(a.values + b.values, shape: [2] + a.shape.dropFirst())
+        }
+        let unet = try UNet(model: model, options: EngineOptions(threads: 2))
+        let ids = unet.config.needsTimeIDs ? try inputs.tensor("unet.time_ids").values : nil
+        return try unet.predict(
+            try inputs.tensor("unet.0.input").channelsLast(),
+            timestep: try inputs.tensor("unet.0.timestep").values[0],
+            context: try pair("prompt_embeds"),
+            pooled: ids == nil ? nil : try pair("pooled"),
+            timeIDs: ids.map { ids in
+                stride(from: 0, to: ids.count, by: 6).map { Array(ids[$0..<$0 + 6]) }
+            }
+        ).channelsFirst()
+    }
+
+    /// Merged into a single file it is what it is in the folder.
+    @Test(arguments: SingleFileLayout.kinds) func singleFilesTakeThem(_ kind: String) throws {
+        let sources = Self.cases.filter { $0.kind == kind }.flatMap(\.sources)
+        let layout = try SingleFileLayout(kind, size: "fixture")
+        try inTemporaryFolder { folder in
+            let path = "\(folder)/a.safetensors"
+            try layout.write(to: path)
+            let one = try Model(
+                path: path,
+                options: ModelOptions(config: layout.folder, loras: sources)
+            )
+            let other = try Model(path: layout.folder, options: ModelOptions(loras: sources))
+            #expect(try predict(one, kind).values == predict(other, kind).values)
+        }
+    }
+
+    /// Which LoRA, how strong and in which order is part of a model's identity.
+    @Test func digestsTellThemApart() throws {
+        let files = Self.cases.filter { $0.loras.count > 1 }.first?.sources ?? []
+        try #require(files.count == 2)
+        let path = Self.cases.first { $0.sources.contains(files[0]) }?.checkpoint ?? ""
+        func digest(_ sources: [LoRASource]) throws -> String {
+            try Model(path: path, options: ModelOptions(loras: sources)).digest()
+        }
+        let half = LoRASource(path: files[0].path, weight: files[0].weight / 2)
+        let all = try [
+            [], [files[0]], [files[1]], files, files.reversed(), [half], [files[0], files[0]],
+        ].map(digest)
+        #expect(Set(all).count == all.count)
+        #expect(try digest(files) == digest(files))
+        #expect(all.allSatisfy { $0.count == 64 })
+    }
+
+    private static let down = "lora_unet_conv_in.lora_down.weight"
+    private static let up = "lora_unet_conv_in.lora_up.weight"
+
+    /// The tensors of a LoRA for sd15-tiny, and what the error must name.
+    static let refused: [([String: [Int]], String)] = [
+        ([down: [2, 4, 3, 3]], "lora_unet_conv_in"), ([up: [32, 2, 1, 1]], "lora_unet_conv_in"),
+        ([down: [2, 5, 3, 3], up: [32, 2, 1, 1]], "[2, 5, 3, 3]"),
+        ([down: [2, 4, 3, 3], up: [32, 3, 1, 1]], "[32, 3, 1, 1]"),
+        ([down: [2, 4, 3, 3], up: [32, 2, 3, 3]], "[32, 2, 3, 3]"),
+        ([down: [2, 4], up: [32, 2]], "[2, 4]"),
+        ([down: [0, 4, 3, 3], up: [32, 0]], "[0, 4, 3, 3]"),
+        ([down: [], up: []], "[]"),
+        ([down: [2, 4, 3, 3], up: [32, 2, 1, 1], "lora_unet_conv_in.alpha": [2]], "alpha"),
+        ([down: [2, 4, 3, 3], up: [32, 2, 1, 1], "lora_unet_conv_in.dora_scale": [32]], "DoRA"),
+        (["unet.conv_in.lora_magnitude_vector": [32]], "DoRA"),
+        (["lora_unet_conv_in.hada_w1_a": [2, 4]], "LoHa"),
+        (["lora_unet_conv_in.lokr_w1": [2, 4]], "LoKr"),
+        (["lora_unet_conv_in.oft_diag": [2, 4]], "OFT"),
+        (["lora_unet_conv_in.lora_mid.weight": [2, 2]], "Tucker"),
+        (["lora_unet_conv_in.diff": [32]], "full differences"),
+        (["something.else": [2]], "something.else"), ([:], "no tensors"),
+        (
+            [
+                "lora_unet_nowhere.lora_down.weight": [2, 4],
+                "lora_unet_nowhere.lora_up.weight": [4, 2],
+            ],
+            "lora_unet_nowhere"
+        ),
+        (
+            [
+                "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": [2, 4],
+                "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": [4, 2],
+            ], "text_encoder_2"
+        ),
+        (
+            [
+                down: [2, 4, 3, 3], up: [32, 2, 1, 1], "unet.conv_in.lora_A.weight": [2, 4, 3, 3],
+                "unet.conv_in.lora_B.weight": [32, 2, 1, 1],
+            ], "twice"
+        ),
+    ]
+
+    @Test(arguments: refused) func refusals(_ shapes: [String: [Int]], _ part: String) throws {
+        try inTemporaryFolder { folder in
+            let file = "\(folder)/a.safetensors"
+            try RawTensor.writeHollow(shapes, to: file)
+            let error = #expect(throws: InputError.self) {
+                _ = try Model(
+                    path: "\(SingleFileLayout.ownFixtures)/sd15-tiny",
+                    options: ModelOptions(loras: [LoRASource(path: file)])
+                )
+            }
+            #expect(error?.description.contains(part) == true, "\(error?.description ?? "")")
+        }
+    }
+
+    /// One layer by all the names that it has: each adds a matrix of ones times alpha.
+    @Test(arguments: [
+        ("lora_unet_mid_block_attentions_0_proj_in", ".lora_down.weight", ".lora_up.weight"),
+        ("lora_unet_middle_block_1_proj_in", ".lora_down.weight", ".lora_up.weight"),
+        ("unet.mid_block.attentions.0.proj_in", ".lora_A.weight", ".lora_B.weight"),
+        ("unet.mid_block.attentions.0.proj_in", ".lora_A.default.weight", ".lora_B.default.weight"),
+        ("unet.mid_block.attentions.0.proj_in", ".lora.down.weight", ".lora.up.weight"),
+        ("mid_block.attentions.0.proj_in", ".lora.down.weight", ".lora.up.weight"),
+        ("diffusion_model.middle_block.1.proj_in", ".lora_A.weight", ".lora_B.weight"),
+        ("model.diffusion_model.middle_block.1.proj_in", ".lora_down.weight", ".lora_up.weight"),
+        (
+            "unet.base_model.model.mid_block.attentions.0.proj_in", ".lora_A.weight",
+            ".lora_B.weight"
+        ),
+        (
+            "unet.mid_block.attentions.0.proj_in", ".lora_linear_layer.down.weight",
+            ".lora_linear_layer.up.weight"
+        ),
+    ])
+    func everySpelling(stem: String, down: String, up: String) throws {
+        let checkpoint = "\(SingleFileLayout.ownFixtures)/sd15-tiny"
+        let name = "mid_block.attentions.0.proj_in.weight"
+        try inTemporaryFolder { folder in
+            let file = "\(folder)/a.safetensors"
+            var alpha = RawTensor(ones: [])
+            alpha.bytes = withUnsafeBytes(of: Float(3)) { Array($0) }
+            try RawTensor.write(
+                [
+                    stem + down: RawTensor(ones: [2, 64, 1, 1]),
+                    stem + up: RawTensor(ones: [64, 2]),
+                    stem + ".alpha": alpha,
+                ],
+                to: file
+            )
+            let plain = try Model(path: checkpoint).weights(.unet).tensor(name, [64, 64, 1, 1])
+            let source = LoRASource(path: file, weight: 0.5)
+            let model = try Model(path: checkpoint, options: ModelOptions(loras: [source]))
+            let changed = try model.weights(.unet).tensor(name, [64, 64, 1, 1])
+            // weight · alpha / rank · (1 + 1)
+            #expect(changed.values == plain.values.map { $0 + 1.5 })
+        }
+    }
+
+    @Test func argumentsAreRead() throws {
+        #expect(try LoRASource(argument: "a.safetensors") == LoRASource(path: "a.safetensors"))
+        #expect(try LoRASource(argument: "a:b:0.25") == LoRASource(path: "a:b", weight: 0.25))
+        #expect(try LoRASource(argument: "a:-1") == LoRASource(path: "a", weight: -1))
+        for wrong in ["a:b", "a:", "a:nan", "a:inf", "a:1e9"] {
+            #expect(throws: InputError.self) { _ = try LoRASource(argument: wrong) }
+        }
+        try inTemporaryFolder { folder in
+            let path = "\(folder)/a:2"
+            try Data().write(to: URL(fileURLWithPath: path))
+            #expect(try LoRASource(argument: path) == LoRASource(path: path))
+            #expect(try LoRASource(argument: path + ":3") == LoRASource(path: path, weight: 3))
+        }
+    }
+
+    /// Damaged headers, of keys and of PEFT's notes.
+    @Test(arguments: ["sd15-kohya", "sd15-peft"]) func damagedFiles(_ name: String) throws {
+        let path = "\(Self.folder)/\(name).safetensors"
+        let whole = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+        let length = whole[..<8].enumerated().reduce(0) { $0 + Int($1.element) << (8 * $1.offset) }
+        try inTemporaryFolder { folder in
+            let file = "\(folder)/a.safetensors"
+            var (mutator, refused, read) = (Mutator(seed: 23), 0, 0)
+            for round in 0..<300 {
+                var header = Array(whole[8..<(8 + length)])
+                if round % 2 == 0 {
+                    header = mutator.mutate(header)
+                } else {
+                    // In place, so that the header stays JSON now and then.
+                    header[mutator.below(length)] = Array("0123456789.ab_".utf8)[mutator.below(14)]
+                }
+                let size = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) }
+                try Data(size + header + whole[(8 + length)...])
+                    .write(to: URL(fileURLWithPath: file))
+                do {
+                    let options = ModelOptions(loras: [LoRASource(path: file)])
+                    let model = try Model(
+                        path: "\(SingleFileLayout.ownFixtures)/sd15-tiny",
+                        options: options
+                    )
+                    let weights = try model.weights(.unet)
+                    _ = try weights.tensor("mid_block.attentions.0.proj_in.weight", [64, 64, 1, 1])
+                    read += 1
+                } catch is InputError { refused += 1 }
+            }
+            #expect(refused > 100 && read > 0, "\(refused) refused, \(read) read")
+        }
+    }
+}
