@@ -6,7 +6,6 @@ Parts whose state is not there yet keep random weights, so that the layout can b
 """
 
 import argparse
-import json
 import os
 import shutil
 
@@ -23,9 +22,8 @@ def trained_vae(state):
     path = f"{state}/state.pt"
     if os.path.exists(path):
         vae.load_state_dict(torch.load(path, weights_only=False)["ema"])
-    scale = f"{state}/scaling_factor.json"
-    factor = json.load(open(scale)) if os.path.exists(scale) else 1.0
-    vae.register_to_config(scaling_factor=factor)
+    # The latents' deviation is one as they are: see `latents_of`.
+    vae.register_to_config(scaling_factor=1.0)
     return vae.half()
 
 

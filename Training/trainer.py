@@ -21,12 +21,12 @@ def arguments(parser, minutes, rate):
     parser.add_argument("--processes", type=int, default=2)
 
 
-def worker(rank, model, ema, opt_states, shared, make_loss, a):
+def worker(rank, model, ema, opt_states, shared, make_loss, a, rate_factors):
     torch.set_num_threads(1)
     torch.manual_seed(int(time.time()) + 1000 * rank)
     if rank > 0:
         os.nice(5)
-    opt = torch.optim.AdamW(model.parameters(), lr=a.rate, betas=(0.9, 0.99), weight_decay=0.01)
+    opt = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=a.rate, betas=(0.9, 0.99), weight_decay=0.01)
     if opt_states and rank < len(opt_states):
         opt.load_state_dict(opt_states[rank])
     loss_of = make_loss(rank, a)
@@ -34,6 +34,8 @@ def worker(rank, model, ema, opt_states, shared, make_loss, a):
     start = last = time.time()
     metrics, base = [], shared["steps"][rank].item()
     parameters = list(model.parameters())
+    trained = [p for p in parameters if p.requires_grad]
+    slow = rate_factors(model)
 
     while time.time() - start < a.minutes * 60:
         minutes = shared["minutes"].item() + (time.time() - start) / 60
@@ -45,8 +47,12 @@ def worker(rank, model, ema, opt_states, shared, make_loss, a):
         loss, metric = loss_of(model, progress)
         opt.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        opt.step()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        with torch.no_grad():
+            before = {p: p[part].clone() for p, (part, _) in slow.items()}
+            opt.step()
+            for p, (part, factor) in slow.items():
+                p[part] = torch.lerp(before[p], p[part], factor)
         shared["steps"][rank] += 1
         metrics.append(metric)
         if rank:
@@ -56,7 +62,7 @@ def worker(rank, model, ema, opt_states, shared, make_loss, a):
                 last = time.time()
             continue
         steps = int(shared["steps"].sum())
-        decay = min(0.998, (1 + steps) / (10 + steps))
+        decay = min(0.999, (1 + steps) / (10 + steps))
         with torch.no_grad():
             torch._foreach_lerp_(list(ema.parameters()), parameters, 1 - decay)
         if len(metrics) % 50 == 0:
@@ -77,8 +83,11 @@ def save(model, ema, opt, steps, minutes, a):
     os.rename(path + ".tmp", path)
 
 
-def train(make_model, make_loss, a):
-    """`make_loss(rank, a)` returns `loss_of(model, progress) -> (loss, metric)`."""
+def train(make_model, make_loss, a, rate_factors=lambda model: {}):
+    """`make_loss(rank, a)` returns `loss_of(model, progress) -> (loss, metric)`.
+
+    `rate_factors(model)` gives, for some parameters, a part of it and the factor of its learning rate.
+    """
     os.makedirs(a.state, exist_ok=True)
     model, ema = make_model(), make_model()
     ema.load_state_dict(model.state_dict())
@@ -96,4 +105,4 @@ def train(make_model, make_loss, a):
     model.share_memory(), ema.requires_grad_(False).share_memory()
     for t in shared.values():
         t.share_memory_()
-    mp.start_processes(worker, (model, ema, opt_states, shared, make_loss, a), nprocs=a.processes, start_method="fork")
+    mp.start_processes(worker, (model, ema, opt_states, shared, make_loss, a, rate_factors), nprocs=a.processes, start_method="fork")
