@@ -32,6 +32,7 @@ struct Rendering {
         let interruption = Interruption()
         Interrupts.handle(interruption.happen)
         let session = try RenderSession(options)
+        try session.checkWeights()
         let identity = try ModelIdentity(of: session.model)
         let workers = try open(session, identity, logger)
         defer { workers.stop() }

@@ -143,16 +143,68 @@ import Testing
         }
     }
 
-    @Test func damagedWeightsAreNamed() throws {
+    @Test(arguments: ["unet", "vae"]) func damagedWeightsAreNamed(part: String) throws {
         try inTemporaryFolder { folder in
             let copy = "\(folder)/model"
             try FileManager.default.copyItem(atPath: model, toPath: copy)
-            let weights = "\(copy)/unet/diffusion_pytorch_model.safetensors"
+            let weights = "\(copy)/\(part)/diffusion_pytorch_model.safetensors"
             let whole = try Data(contentsOf: URL(fileURLWithPath: weights))
             try whole.dropLast(100).write(to: URL(fileURLWithPath: weights))
             let command = try Command(flags(folder, ["--model", copy]))
-            #expect(command.status == 69, "\(command.errors)")
-            #expect(command.errors.contains("diffusion_pytorch_model.safetensors"))
+            #expect(command.status == 64, "\(command.errors)")
+            #expect(command.complaints.count == 1, "\(command.errors)")
+            #expect(command.complaints.first?.contains(weights) == true, "\(command.errors)")
+        }
+    }
+
+    /// Started by hand over TCP, the same parts make the same bytes as `render` does.
+    @Test func coordinatorAndWorkersByHandMakeTheSameBytes() throws {
+        let whole = try picture([])
+        try inTemporaryFolder { folder in
+            let port = 20_000 + Int(getpid()) % 20_000
+            let endpoint = "tcp://127.0.0.1:\(port)"
+            var byHand = flags(folder, ["--bind", endpoint])
+            byHand[0] = "coordinator"
+            let coordinator = try Command.Running(byHand)
+            let workers = try (0..<2).map { _ in
+                try Command.Running(["worker", "--connect", endpoint, "--model", model])
+            }
+            let command = coordinator.finish()
+            for worker in workers {
+                kill(worker.process.processIdentifier, SIGTERM)
+                #expect(worker.finish().status == 0)
+            }
+            #expect(command.status == 0, "\(command.errors)")
+            let bytes = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
+            #expect(bytes == whole)
+        }
+    }
+
+    @Test(arguments: ["tcp://0.0.0.0:7551", "tcp://192.168.1.2:7551", "udp://127.0.0.1:1"])
+    func bindsToNothingBeyondThisHost(endpoint: String) throws {
+        try inTemporaryFolder { folder in
+            var arguments = flags(folder, ["--bind", endpoint])
+            arguments[0] = "coordinator"
+            let command = try Command(arguments)
+            #expect(command.status == 64, "\(command.errors)")
+            #expect(command.complaints.count == 1, "\(command.errors)")
+            #expect(command.complaints.first?.contains(endpoint) == true, "\(command.errors)")
+        }
+    }
+
+    @Test(arguments: [
+        ("workrs: 2\n", ":1: "), ("hosts: [\n", "not YAML"), ("", "mapping"),
+        ("hosts:\n  - name: localhost\n    workers: many\n", ":3: "),
+    ])
+    func clusterFilesAreCheckedByLine(text: String, part: String) throws {
+        try inTemporaryFolder { folder in
+            let file = "\(folder)/cluster.yaml"
+            try text.write(toFile: file, atomically: true, encoding: .utf8)
+            let command = try Command(flags(folder, ["--cluster", file]))
+            #expect(command.status == 64, "\(text): \(command.errors)")
+            #expect(command.complaints.count == 1, "\(command.errors)")
+            #expect(command.complaints.first?.contains(file) == true, "\(command.errors)")
+            #expect(command.complaints.first?.contains(part) == true, "\(command.errors)")
         }
     }
 

@@ -100,6 +100,14 @@ package struct RenderSession {
         }
     }
 
+    /// Refuses weights that are missing or damaged before any worker starts.
+    ///
+    /// - Throws: `InputError` naming the file
+    package func checkWeights() throws(InputError) {
+        _ = try model.weights(.unet)
+        _ = try model.weights(.vae)
+    }
+
     /// Encodes the prompts; the negative one is nil where guidance does not use it.
     ///
     /// - Throws: `InputError` from the text encoders' files
