@@ -22,6 +22,8 @@ from train_vae import latents_of
 
 UNET = dict(
     sample_size=32, in_channels=4, out_channels=4, block_out_channels=(32, 64, 128), layers_per_block=1,
+    # Groups of four channels at the outer level: one channel to a group would lose the brightness of every one.
+    norm_num_groups=8,
     down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
     transformer_layers_per_block=(1, 1, 1), attention_head_dim=(1, 2, 4), cross_attention_dim=96 + 128, use_linear_projection=True,
@@ -119,8 +121,9 @@ if __name__ == "__main__":
     a = parser.parse_args()
 
     def first_model():
+        begun = make_model()
         if a.begin_from:
-            return UNet2DConditionModel.from_pretrained(a.begin_from).float().to(memory_format=torch.channels_last)
-        return make_model()
+            begun.load_state_dict(UNet2DConditionModel.from_pretrained(a.begin_from).float().state_dict())
+        return begun
 
     trainer.train(first_model, make_loss, a)

@@ -24,7 +24,9 @@ struct Command {
         private let output = Pipe()
         private let errors: URL
 
-        init(_ arguments: [String]) throws {
+        init(_ arguments: [String], environment: [String: String] = [:]) throws {
+            process.environment = ProcessInfo.processInfo.environment
+                .merging(environment) { _, new in new }
             process.executableURL = URL(
                 fileURLWithPath: "\(Fixtures.packageRoot)/.build/release/tessera"
             )
