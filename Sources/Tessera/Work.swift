@@ -1,6 +1,7 @@
 import ArgumentParser
 import Coordinator
 import Engine
+import Foundation
 import Logging
 import Protocol
 import Worker
@@ -42,6 +43,7 @@ struct Work: ParsableCommand {
             let logger = Logger(label: "worker") { _ in
                 StandardErrorLog(level: localChild ? .warning : .info)
             }
+            let start = ContinuousClock.now
             let host = try EngineModelHost(
                 model: try Model(
                     path: try ModelLocation.resolve(model.model),
@@ -49,11 +51,26 @@ struct Work: ParsableCommand {
                 ),
                 options: engine.options(threads: threads ?? HostCores.count)
             )
+            host.origin.report(after: ContinuousClock.now - start, to: logger)
             var options = WorkerProcess.Options(endpoint: endpoint, name: name)
             options.isLocalChild = localChild
             let worker = try WorkerProcess(host: host, options: options, logger: logger)
             Interrupts.handle { worker.stop() }
             try worker.run()
+        }
+    }
+}
+
+extension WeightCache.Origin {
+    /// Says how the weights came, and why they are not shared where they should be.
+    fileprivate func report(after time: Duration, to logger: Logger) {
+        let seconds = String(format: "%.1f", time / .seconds(1))
+        switch self {
+        case .own(nil): logger.info("weights prepared in \(seconds) s")
+        case .own(let reason?):
+            logger.warning("weights prepared in \(seconds) s and not shared: \(reason)")
+        case .built: logger.info("weights prepared in \(seconds) s and kept for the next start")
+        case .mapped: logger.info("weights mapped in \(seconds) s")
         }
     }
 }

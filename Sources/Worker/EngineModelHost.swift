@@ -25,6 +25,8 @@ package final class EngineModelHost: ModelHost {
         networks = Mutex(Networks(unet: try UNet(model: model, options: options)))
     }
 
+    /// Where the UNet's weights came from.
+    package var origin: WeightCache.Origin { networks.withLock { $0.unet.origin } }
     package var backend: String { options.backend.rawValue }
     package var precision: String { options.precision.rawValue }
     package var threads: Int { options.threads }

@@ -46,7 +46,7 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
             padding: given.padding
         )
         let residual = noise.tensor(expected.shape)
-        let prepared = backend.prepareConv(weight: weight, bias: bias, stride: given.stride)
+        let prepared = try backend.prepareConv(weight: weight, bias: bias, stride: given.stride)
         func run(_ residual: Tensor?) -> Tensor {
             backend.download(
                 backend.conv2d(
@@ -79,7 +79,7 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
             backend.download(
                 backend.linear(
                     backend.upload(x),
-                    backend.prepareLinear(weight: weight, bias: nil),
+                    try backend.prepareLinear(weight: weight, bias: nil),
                     then: .identity,
                     with: nil
                 )
@@ -95,7 +95,7 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
             backend.download(
                 backend.linear(
                     backend.upload(x),
-                    backend.prepareLinear(weight: weight, bias: bias),
+                    try backend.prepareLinear(weight: weight, bias: bias),
                     then: .gelu,
                     with: .plus(backend.upload(residual))
                 )
@@ -108,7 +108,7 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
             backend.download(
                 backend.linear(
                     backend.upload(x),
-                    backend.prepareLinear(weight: weight, bias: bias),
+                    try backend.prepareLinear(weight: weight, bias: bias),
                     then: .identity,
                     with: .times(backend.upload(residual))
                 )
@@ -311,5 +311,30 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
             pool = own
         }
         #expect(pool == nil)
+    }
+}
+
+extension Backend {
+    /// Keeps a matrix that is there already.
+    fileprivate func prepareLinear(weight: Tensor, bias: Tensor?) throws -> LinearWeights {
+        try prepareLinear(
+            inputs: weight.shape[1],
+            outputs: weight.shape[0],
+            hasBias: bias != nil
+        ) { Parameters(weight, bias: bias) }
+    }
+
+    /// Keeps convolution weights that are there already.
+    fileprivate func prepareConv(
+        weight: Tensor,
+        bias: Tensor?,
+        stride: Int
+    ) throws -> ConvWeights {
+        try prepareConv(
+            inputs: weight.shape[1],
+            outputs: weight.shape[0],
+            kernel: weight.shape[2],
+            stride: stride
+        ) { Parameters(weight, bias: bias) }
     }
 }

@@ -231,7 +231,7 @@ enum Computing {
 }
 
 /// What a fixture's UNet is conditioned on: the negative prompt, then the positive one.
-private struct Conditions {
+struct Conditions {
     let context: Tensor
     let pooled: Tensor?
     let timeIDs: [[Float]]?

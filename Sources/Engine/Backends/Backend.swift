@@ -14,11 +14,28 @@ package protocol Backend: AnyObject {
     /// Copies an activation back.
     func download(_ activation: Activation) -> Tensor
 
-    /// Keeps a matrix `[outputs, inputs]` and its bias `[outputs]`.
-    func prepareLinear(weight: Tensor, bias: Tensor?) -> LinearWeights
+    /// Whether the weights of layers are there already, so that `read` is never called.
+    var isFilled: Bool { get }
+    /// Keeps a matrix `[outputs, inputs]` and, where it `hasBias`, a bias `[outputs]`.
+    ///
+    /// - Throws: what `read` throws, and errors of files that keep weights
+    func prepareLinear(
+        inputs: Int,
+        outputs: Int,
+        hasBias: Bool,
+        _ read: () throws -> Parameters
+    ) throws -> LinearWeights
     /// Keeps convolution weights `[outputs, inputs, kernel, kernel]` and their bias `[outputs]`, for
     /// steps of `stride` pixels.
-    func prepareConv(weight: Tensor, bias: Tensor?, stride: Int) -> ConvWeights
+    ///
+    /// - Throws: what `read` throws, and errors of files that keep weights
+    func prepareConv(
+        inputs: Int,
+        outputs: Int,
+        kernel: Int,
+        stride: Int,
+        _ read: () throws -> Parameters
+    ) throws -> ConvWeights
     /// Keeps the scale and shift, each `[channels]`, of a normalisation.
     func prepareNorm(scale: Tensor, shift: Tensor) -> NormWeights
     /// Keeps a table `[rows, width]` for `embed`.
@@ -171,6 +188,19 @@ package struct Padding: Hashable {
     package static func all(_ n: Int) -> Padding { Padding(top: n, left: n, bottom: n, right: n) }
     /// One row below and one column to the right: what AutoencoderKL's downsamplers use.
     package static let bottomRight = Padding(top: 0, left: 0, bottom: 1, right: 1)
+}
+
+/// The weights of a layer as a checkpoint has them.
+package struct Parameters {
+    let weight: Tensor
+    let bias: Tensor?
+
+    /// - Parameters:
+    ///   - weight: `[outputs, inputs]`, or `[outputs, inputs, kernel, kernel]`
+    ///   - bias: `[outputs]`
+    package init(_ weight: Tensor, bias: Tensor? = nil) {
+        (self.weight, self.bias) = (weight, bias)
+    }
 }
 
 /// A matrix that a backend keeps.

@@ -49,15 +49,21 @@ package struct EngineOptions: Sendable, Equatable {
         }
     }
 
-    /// The backend that these options ask for.
+    /// The backend that these options ask for, with the weights of its layers in `weights`.
     ///
     /// - Throws: `InputError` for a combination that this build cannot compute
-    package func makeBackend() throws(InputError) -> any Backend {
+    package func makeBackend(
+        weights: any WeightMemory = OwnWeights()
+    ) throws(InputError) -> any Backend {
         try check()
         return switch backend {
-        case .openblas: OpenBLASBackend(threads: threads)
+        case .openblas: OpenBLASBackend(threads: threads, weights: weights)
         case .onednn:
-            OneDNNBackend(element: precision == .f32 ? .float32 : .bfloat16, threads: threads)
+            OneDNNBackend(
+                element: precision == .f32 ? .float32 : .bfloat16,
+                threads: threads,
+                weights: weights
+            )
         }
     }
 }

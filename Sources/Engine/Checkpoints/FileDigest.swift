@@ -45,16 +45,6 @@ package enum FileDigest {
         return digest
     }
 
-    /// `$XDG_CACHE_HOME/tessera/digests`, else in `~/.cache`; nil for a user without a home.
-    static let usualCache: String? = {
-        let environment = ProcessInfo.processInfo.environment
-        if let folder = environment["XDG_CACHE_HOME"], folder.hasPrefix("/") {
-            return "\(folder)/tessera/digests"
-        }
-        guard let home = environment["HOME"], home.hasPrefix("/") else { return nil }
-        return "\(home)/.cache/tessera/digests"
-    }()
-
     private static func isDigest(_ text: String) -> Bool {
         text.utf8.count == 64
             && text.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
@@ -65,6 +55,9 @@ package enum FileDigest {
         try hash.add(contentOf: path)
         return hash.finish()
     }
+
+    /// Bytes of a file; 0 where there is none.
+    static func size(of path: String) -> Int { identity(of: path)?.size ?? 0 }
 
     private struct Identity: Equatable {
         let text: String

@@ -24,7 +24,7 @@ final class FileHash {
 
     /// Adds the digest of a file's content, as a text.
     func add(file: String) throws(InputError) {
-        add(text: try FileDigest.of(file, cache: FileDigest.usualCache))
+        add(text: try FileDigest.of(file, cache: CacheFolder.named("digests")))
     }
 
     /// Adds a file's content, a piece at a time.

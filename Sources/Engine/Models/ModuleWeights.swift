@@ -38,15 +38,19 @@ struct ModuleWeights {
 
     /// A gated linear layer of `2 · outputs` rows: the values', then the gates'.
     func gatedLinear(_ inputs: Int, _ outputs: Int) throws -> GatedLinear {
-        let weight = try tensor("weight", [2 * outputs, inputs])
-        let bias = try tensor("bias", [2 * outputs])
-        func half(_ first: Int) -> LinearWeights {
-            backend.prepareLinear(
-                weight: weight.rows(first..<first + outputs),
-                bias: bias.rows(first..<first + outputs)
-            )
+        func half(_ rows: Range<Int>) throws -> LinearWeights {
+            try backend.prepareLinear(inputs: inputs, outputs: outputs, hasBias: true) {
+                Parameters(
+                    try tensor("weight", [2 * outputs, inputs]).rows(rows),
+                    bias: try tensor("bias", [2 * outputs]).rows(rows)
+                )
+            }
         }
-        return GatedLinear(value: half(0), gate: half(outputs), backend: backend)
+        return GatedLinear(
+            value: try half(0..<outputs),
+            gate: try half(outputs..<2 * outputs),
+            backend: backend
+        )
     }
 
     private func matrix(
@@ -56,10 +60,12 @@ struct ModuleWeights {
         pointwise: Bool
     ) throws -> LinearWeights {
         let shape = [outputs, inputs] + (pointwise ? [1, 1] : [])
-        return backend.prepareLinear(
-            weight: try tensor("weight", shape).reshaped([outputs, inputs]),
-            bias: bias ? try tensor("bias", [outputs]) : nil
-        )
+        return try backend.prepareLinear(inputs: inputs, outputs: outputs, hasBias: bias) {
+            Parameters(
+                try tensor("weight", shape).reshaped([outputs, inputs]),
+                bias: bias ? try tensor("bias", [outputs]) : nil
+            )
+        }
     }
 
     /// Several linear layers of one input, computed as one: their outputs side by side.
@@ -69,12 +75,15 @@ struct ModuleWeights {
         _ outputs: Int,
         bias: Bool
     ) throws -> Linear {
-        let rows = try names.map { try self[$0].tensor("weight", [outputs, inputs]) }
-        let biases = bias ? try names.map { try self[$0].tensor("bias", [outputs]) } : nil
-        let weights = backend.prepareLinear(
-            weight: Tensor(stacking: rows, shape: [names.count * outputs, inputs]),
-            bias: biases.map { Tensor(stacking: $0, shape: [names.count * outputs]) }
-        )
+        let all = names.count * outputs
+        let weights = try backend.prepareLinear(inputs: inputs, outputs: all, hasBias: bias) {
+            let rows = try names.map { try self[$0].tensor("weight", [outputs, inputs]) }
+            let biases = bias ? try names.map { try self[$0].tensor("bias", [outputs]) } : nil
+            return Parameters(
+                Tensor(stacking: rows, shape: [all, inputs]),
+                bias: biases.map { Tensor(stacking: $0, shape: [all]) }
+            )
+        }
         return Linear(weights: weights, backend: backend)
     }
 
@@ -85,11 +94,17 @@ struct ModuleWeights {
         stride: Int = 1,
         padding: Padding = .all(1)
     ) throws -> Conv2d {
-        let weights = backend.prepareConv(
-            weight: try tensor("weight", [outputs, inputs, 3, 3]),
-            bias: try tensor("bias", [outputs]),
+        let weights = try backend.prepareConv(
+            inputs: inputs,
+            outputs: outputs,
+            kernel: 3,
             stride: stride
-        )
+        ) {
+            Parameters(
+                try tensor("weight", [outputs, inputs, 3, 3]),
+                bias: try tensor("bias", [outputs])
+            )
+        }
         return Conv2d(weights: weights, padding: padding, backend: backend)
     }
 

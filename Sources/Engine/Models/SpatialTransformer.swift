@@ -33,9 +33,9 @@ struct SpatialTransformer {
 
     /// - Parameters:
     ///   - x: `[batch, height, width, channels]`
-    ///   - context: `[batch, tokens, contextWidth]`
+    ///   - context: of `[batch, tokens, contextWidth]`
     /// - Returns: the shape of `x`
-    func callAsFunction(_ x: Activation, context: Activation) -> Activation {
+    func callAsFunction(_ x: Activation, context: PromptContext) -> Activation {
         let (n, pixels, channels) = (x.shape[0], x.shape[1] * x.shape[2], x.shape[3])
         var h = projectIn(norm(x)).viewed(as: [n, pixels, channels])
         for block in blocks { h = block(h, context: context) }
@@ -69,7 +69,7 @@ struct TransformerBlock {
     }
 
     /// `[batch, tokens, width]` to the same shape.
-    func callAsFunction(_ x: Activation, context: Activation) -> Activation {
+    func callAsFunction(_ x: Activation, context: PromptContext) -> Activation {
         var h = selfAttention(norm1(x), plus: x)
         h = crossAttention(norm2(h), context: context, plus: h)
         return narrow(widen(norm3(h)), plus: h)
@@ -126,10 +126,10 @@ struct CrossAttention {
 
     func callAsFunction(
         _ x: Activation,
-        context: Activation,
+        context: PromptContext,
         plus residual: Activation
     ) -> Activation {
-        let both = keysValues(context)
+        let both = context.projected(by: keysValues)
         let mixed = out.backend.attention(
             queries(x).columns,
             both.columns(from: 0, count: width),

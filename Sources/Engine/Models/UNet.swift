@@ -4,16 +4,24 @@ package final class UNet {
     package let config: UNetConfig
     private let backend: any Backend
     private let network: UNetNetwork
+    private var contexts = PromptContexts()
+    /// Where the weights came from.
+    package let origin: WeightCache.Origin
 
-    /// Reads the configuration and the weights.
+    /// Reads the configuration and the weights, or maps the weights from `cache`.
     ///
     /// Throws `InputError` for a missing or unusable file.
-    package init(model: Model, options: EngineOptions) throws {
-        config = try model.unetConfig()
-        backend = try options.makeBackend()
-        let reader = try model.weights(.unet)
-        network = try UNetNetwork(ModuleWeights(reader: reader, backend: backend), config: config)
-        try reader.finish()
+    package init(
+        model: Model,
+        options: EngineOptions,
+        cache: WeightCache? = .usual
+    ) throws {
+        let config = try model.unetConfig()
+        let prepared = try model.prepare(.unet, options: options, cache: cache) {
+            try UNetNetwork($0, config: config)
+        }
+        self.config = config
+        (network, backend, origin) = (prepared.network, prepared.backend, prepared.origin)
     }
 
     /// Predicts for a batch of latents at one timestep; every row is the same bits in any batch.
@@ -50,7 +58,7 @@ package final class UNet {
         let prediction = network(
             backend.upload(latents),
             timestep: timestep,
-            context: backend.upload(context),
+            context: contexts.context(context, backend: backend),
             added: added.map(backend.upload)
         )
         return backend.download(prediction)

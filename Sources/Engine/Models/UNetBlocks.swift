@@ -41,7 +41,7 @@ struct UNetDownBlock {
     func callAsFunction(
         _ x: Activation,
         time: Activation,
-        context: Activation
+        context: PromptContext
     ) -> (Activation, skips: [Activation]) {
         var (h, skips) = (x, [Activation]())
         for i in resnets.indices {
@@ -87,7 +87,7 @@ struct UNetMidBlock {
         after = try resBlock(1)
     }
 
-    func callAsFunction(_ x: Activation, time: Activation, context: Activation) -> Activation {
+    func callAsFunction(_ x: Activation, time: Activation, context: PromptContext) -> Activation {
         after(attention(before(x, time: time), context: context), time: time)
     }
 }
@@ -135,7 +135,7 @@ struct UNetUpBlock {
         _ x: Activation,
         skips: inout [Activation],
         time: Activation,
-        context: Activation
+        context: PromptContext
     ) -> Activation {
         var h = x
         for i in resnets.indices {

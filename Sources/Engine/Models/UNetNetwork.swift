@@ -65,13 +65,13 @@ struct UNetNetwork {
     /// - Parameters:
     ///   - x: `[n, height, width, inChannels]`
     ///   - timestep: of the training schedule, the same for the whole batch
-    ///   - context: `[n, tokens, crossAttentionDim]`
+    ///   - context: of `[n, tokens, crossAttentionDim]`
     ///   - added: `[n, pooled + 6 · width]`, see `TextTime`
     /// - Returns: `[n, height, width, outChannels]`
     func callAsFunction(
         _ x: Activation,
         timestep: Float,
-        context: Activation,
+        context: PromptContext,
         added: Activation?
     ) -> Activation {
         let backend = convIn.backend

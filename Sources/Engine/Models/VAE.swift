@@ -5,21 +5,37 @@ package final class VAE {
     private let backend: any Backend
     private let decoder: VAEDecoder
     private let encoder: VAEEncoder?
+    /// Where the weights came from.
+    package let origin: WeightCache.Origin
 
     /// Log-variances are clamped to this, as the reference does.
     private static let logVariances: ClosedRange<Float> = -30...20
 
-    /// Reads the configuration and the weights; without the encoder's where `decoderOnly`.
+    /// Reads the configuration and the weights, or maps the weights from `cache`; without the encoder's
+    /// where `decoderOnly`.
     ///
     /// Throws `InputError` for a missing or unusable file.
-    package init(model: Model, options: EngineOptions, decoderOnly: Bool) throws {
-        config = try model.vaeConfig()
-        backend = try options.makeBackend()
-        let reader = try model.weights(.vae)
-        let weights = ModuleWeights(reader: reader, backend: backend)
-        decoder = try VAEDecoder(weights, config: config)
-        encoder = decoderOnly ? nil : try VAEEncoder(weights, config: config)
-        if !decoderOnly { try reader.finish() }
+    package init(
+        model: Model,
+        options: EngineOptions,
+        decoderOnly: Bool,
+        cache: WeightCache? = .usual
+    ) throws {
+        let config = try model.vaeConfig()
+        let prepared = try model.prepare(
+            .vae,
+            part: decoderOnly ? "decoder" : nil,
+            options: options,
+            cache: cache
+        ) { weights in
+            (
+                decoder: try VAEDecoder(weights, config: config),
+                encoder: decoderOnly ? nil : try VAEEncoder(weights, config: config)
+            )
+        }
+        self.config = config
+        (decoder, encoder) = prepared.network
+        (backend, origin) = (prepared.backend, prepared.origin)
     }
 
     /// Decodes a latent as the sampler leaves it: this call divides it by the scaling factor.

@@ -13,10 +13,13 @@ package class HostBackend {
     let element: Element
     let threads: ThreadPool
     let memory = BufferPool()
+    private let weights: any WeightMemory
     private var scratch: [ScratchBuffer]
 
-    /// A backend that computes with `threads` threads, the caller's among them.
-    package init(element: Element, threads count: Int) {
+    /// A backend that computes with `threads` threads, the caller's among them, and keeps the weights of
+    /// its layers in `weights`.
+    init(element: Element, threads count: Int, weights: any WeightMemory) {
+        self.weights = weights
         self.element = element
         threads = ThreadPool(threads: count)
         scratch = (0..<count).map { _ in ScratchBuffer() }
@@ -36,6 +39,43 @@ package class HostBackend {
             guard let to = out.baseAddress else { return }
             tessera_to_float(pointer(activation), to, out.count, element.rawValue)
         }
+    }
+
+    package var isFilled: Bool { weights.isFilled }
+
+    /// Keeps a layer's weights, `size` bytes as `pack` writes them, and its bias.
+    ///
+    /// - Throws: what `read` throws, and errors of files that keep weights
+    func keep(
+        _ size: Int,
+        outputs: Int,
+        hasBias: Bool,
+        _ read: () throws -> Parameters,
+        pack: (Tensor, UnsafeMutableRawPointer) -> Void
+    ) throws -> KeptLayer {
+        let biasAt = (size + 63) / 64 * 64
+        let whole = hasBias ? biasAt + outputs * MemoryLayout<Float>.stride : size
+        let block = try weights.next(whole) { memory in
+            let parameters = try read()
+            precondition(
+                (parameters.bias != nil) == hasBias && parameters.weight.shape[0] == outputs
+            )
+            pack(parameters.weight, memory)
+            guard let bias = parameters.bias else { return }
+            (memory + size).initializeMemory(as: UInt8.self, repeating: 0, count: biasAt - size)
+            bias.withFloats { from in
+                (memory + biasAt).copyMemory(from: from.baseAddress!, byteCount: whole - biasAt)
+            }
+        }
+        return KeptLayer(block: block, biasAt: hasBias ? biasAt : nil)
+    }
+
+    /// The kept layer behind a handle.
+    func layer(_ storage: AnyObject) -> KeptLayer {
+        guard let layer = storage as? KeptLayer else {
+            preconditionFailure("weights of another backend")
+        }
+        return layer
     }
 
     package func prepareNorm(scale: Tensor, shift: Tensor) -> NormWeights {
@@ -65,7 +105,7 @@ package class HostBackend {
         return buffer.start
     }
 
-    /// The prepared weights behind a handle.
+    /// The vectors or the table behind a handle.
     func matrix(_ storage: AnyObject) -> Matrix {
         guard let matrix = storage as? Matrix else {
             preconditionFailure("weights of another backend")
@@ -79,7 +119,26 @@ package class HostBackend {
     }
 }
 
-/// Weights in the form the operations read: packed for products, plain for the others.
+/// The packed weights of a layer, and its bias in float32.
+class KeptLayer {
+    private let block: WeightBlock
+    private let biasAt: Int?
+
+    init(block: WeightBlock, biasAt: Int?) {
+        (self.block, self.biasAt) = (block, biasAt)
+    }
+
+    init(_ other: KeptLayer) {
+        (block, biasAt) = (other.block, other.biasAt)
+    }
+
+    var weights: UnsafeRawPointer { block.start }
+    var bias: UnsafePointer<Float>? {
+        biasAt.map { (block.start + $0).assumingMemoryBound(to: Float.self) }
+    }
+}
+
+/// A vector or a table in its natural order, and a second vector where there are two.
 final class Matrix {
     let weight: Tensor
     let bias: Tensor?

@@ -25,23 +25,27 @@ package final class OneDNNBackend: HostBackend, Backend {
     private var layouts: [Extents: Layout] = [:]
     private var operations: [Operation.Shape: Operation] = [:]
 
-    package func prepareLinear(weight: Tensor, bias: Tensor?) -> LinearWeights {
-        precondition(weight.shape.count == 2, "\(weight.shape)")
-        let (outputs, inputs) = (weight.shape[0], weight.shape[1])
+    package func prepareLinear(
+        inputs: Int,
+        outputs: Int,
+        hasBias: Bool,
+        _ read: () throws -> Parameters
+    ) throws -> LinearWeights {
         let usual = Extents.product(rows: 1, inputs: inputs, outputs: outputs)
         return LinearWeights(
             inputs: inputs,
             outputs: outputs,
-            storage: PackedWeights(weight, bias: bias, layout: layout(usual))
+            storage: try keep(usual, [outputs, inputs], hasBias: hasBias, read)
         )
     }
 
-    package func prepareConv(weight: Tensor, bias: Tensor?, stride: Int) -> ConvWeights {
-        precondition(
-            weight.shape.count == 4 && weight.shape[2] == weight.shape[3],
-            "\(weight.shape)"
-        )
-        let (outputs, inputs, kernel) = (weight.shape[0], weight.shape[1], weight.shape[2])
+    package func prepareConv(
+        inputs: Int,
+        outputs: Int,
+        kernel: Int,
+        stride: Int,
+        _ read: () throws -> Parameters
+    ) throws -> ConvWeights {
         let usual = Extents.convolution(
             Self.usualBand,
             inputs: inputs,
@@ -54,8 +58,24 @@ package final class OneDNNBackend: HostBackend, Backend {
             outputs: outputs,
             kernel: kernel,
             stride: stride,
-            storage: PackedWeights(weight, bias: bias, layout: layout(usual))
+            storage: try keep(usual, [outputs, inputs, kernel, kernel], hasBias: true, read)
         )
+    }
+
+    /// Keeps weights of a shape in the layout for the usual extents.
+    private func keep(
+        _ usual: Extents,
+        _ shape: [Int],
+        hasBias: Bool,
+        _ read: () throws -> Parameters
+    ) throws -> PackedWeights {
+        let layout = layout(usual)
+        let layer = try keep(layout.size, outputs: shape[0], hasBias: hasBias, read) {
+            weight,
+            memory in
+            layout.pack(weight.reshaped(shape), into: memory)
+        }
+        return PackedWeights(layer, layout: layout)
     }
 
     package func linear(

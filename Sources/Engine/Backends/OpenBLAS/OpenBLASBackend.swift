@@ -18,51 +18,70 @@ package final class OpenBLASBackend: HostBackend, Backend {
     }()
 
     /// A backend that computes with `threads` threads, the caller's among them.
-    init(threads count: Int) {
+    init(threads count: Int, weights: any WeightMemory) {
         _ = Self.library
-        super.init(element: .float32, threads: count)
+        super.init(element: .float32, threads: count, weights: weights)
     }
 
-    package func prepareLinear(weight: Tensor, bias: Tensor?) -> LinearWeights {
-        precondition(weight.shape.count == 2, "\(weight.shape)")
-        let (outputs, inputs) = (weight.shape[0], weight.shape[1])
-        return LinearWeights(
-            inputs: inputs,
-            outputs: outputs,
-            storage: Matrix(weight.packed(), bias: bias)
-        )
+    package func prepareLinear(
+        inputs: Int,
+        outputs: Int,
+        hasBias: Bool,
+        _ read: () throws -> Parameters
+    ) throws -> LinearWeights {
+        let layer = try keep(inputs, outputs, hasBias: hasBias, read) { weight in
+            weight.reshaped([outputs, inputs])
+        }
+        return LinearWeights(inputs: inputs, outputs: outputs, storage: layer)
     }
 
-    package func prepareConv(weight: Tensor, bias: Tensor?, stride: Int) -> ConvWeights {
-        precondition(
-            weight.shape.count == 4 && weight.shape[2] == weight.shape[3],
-            "\(weight.shape)"
-        )
-        let (outputs, inputs, kernel) = (weight.shape[0], weight.shape[1], weight.shape[2])
-        // Inputs in the order in which im2col lays them out: kernel row, kernel column, channel.
-        let rows = weight.channelsLast().reshaped([outputs, kernel * kernel * inputs])
+    package func prepareConv(
+        inputs: Int,
+        outputs: Int,
+        kernel: Int,
+        stride: Int,
+        _ read: () throws -> Parameters
+    ) throws -> ConvWeights {
+        let depth = kernel * kernel * inputs
+        let layer = try keep(depth, outputs, hasBias: true, read) { weight in
+            precondition(weight.shape == [outputs, inputs, kernel, kernel], "\(weight.shape)")
+            // Inputs in the order in which im2col lays them out: kernel row, kernel column, channel.
+            return weight.channelsLast().reshaped([outputs, depth])
+        }
         return ConvWeights(
             inputs: inputs,
             outputs: outputs,
             kernel: kernel,
             stride: stride,
-            storage: Matrix(rows.packed(), bias: bias)
+            storage: layer
         )
+    }
+
+    /// Keeps a matrix `[outputs, depth]` as `tessera_product` reads it.
+    private func keep(
+        _ depth: Int,
+        _ outputs: Int,
+        hasBias: Bool,
+        _ read: () throws -> Parameters,
+        matrix: (Tensor) -> Tensor
+    ) throws -> KeptLayer {
+        let size = tessera_packed_size(depth, outputs) * MemoryLayout<Float>.stride
+        return try keep(size, outputs: outputs, hasBias: hasBias, read) { weight, memory in
+            matrix(weight).withFloats {
+                tessera_pack(
+                    $0.baseAddress,
+                    depth,
+                    1,
+                    depth,
+                    outputs,
+                    memory.assumingMemoryBound(to: Float.self)
+                )
+            }
+        }
     }
 
     /// The memory of an activation.
     func floats(_ activation: Activation) -> UnsafeMutablePointer<Float> {
         pointer(activation).assumingMemoryBound(to: Float.self)
-    }
-}
-
-extension Tensor {
-    /// Weights `[outputs, inputs]` as `tessera_product` reads them.
-    fileprivate func packed() -> Tensor {
-        Tensor(shape: [tessera_packed_size(shape[1], shape[0])]) { out in
-            withFloats {
-                tessera_pack($0.baseAddress, shape[1], 1, shape[1], shape[0], out.baseAddress)
-            }
-        }
     }
 }

@@ -16,7 +16,9 @@ extension OpenBLASBackend {
         let (inputs, outputs) = (weights.inputs, weights.outputs)
         let step = Self.outputsPerBlock
         let parts = (outputs + step - 1) / step
-        matrix(weights.storage).withFloats { w, bias in
+        let layer = layer(weights.storage)
+        let (w, bias) = (layer.weights.assumingMemoryBound(to: Float.self), layer.bias)
+        withExtendedLifetime(layer) {
             forEachBlock(rows: rows, parts: parts) { row, count, part, _ in
                 let first = part * step
                 let width = min(step, outputs - first)
@@ -62,7 +64,9 @@ extension OpenBLASBackend {
         let second = residual.map(Operand.plus)
         second?.check(shape: shape)
         let (from, out, other) = (floats(x), floats(result), residual.map(floats))
-        matrix(weights.storage).withFloats { w, bias in
+        let layer = layer(weights.storage)
+        let (w, bias) = (layer.weights.assumingMemoryBound(to: Float.self), layer.bias)
+        withExtendedLifetime(layer) {
             forEachBlock(rows: shape[0] * pixels, parts: 1) { row, count, _, lane in
                 let columns = scratch(lane: lane, count * depth)
                 forEachPicture(row, count, pixels: pixels) { picture, first, at, count in

@@ -1,0 +1,117 @@
+import Foundation
+
+/// A folder of prepared weights: one file for a network of a model on a kind of processor, built by
+/// the first process that needs it and mapped by all.
+///
+/// A process that finds no file builds it under a lock, so that others wait for it instead of building
+/// their own. A file that is damaged or of another form is built anew. Where the folder cannot be written
+/// to, or the disk is full, a process keeps its weights to itself.
+package struct WeightCache: Sendable {
+    /// How a network came by its weights.
+    package enum Origin: Equatable, Sendable {
+        /// Prepared for this process alone; why, where that is not the usual.
+        case own(String?)
+        /// Prepared now, and kept for the next time.
+        case built
+        /// Mapped as an earlier start left them.
+        case mapped
+    }
+
+    /// Networks of fewer bytes are prepared sooner than a file is opened.
+    package static let smallestUsual = 64 << 20
+    /// Files that nobody has used for so many days are removed when a new one comes.
+    private static let daysKept = 30.0
+
+    /// `$XDG_CACHE_HOME/tessera/weights`, else in `~/.cache`; nil for a user without a home.
+    package static let usual: WeightCache? = CacheFolder.named("weights").map {
+        WeightCache(folder: $0, smallest: smallestUsual)
+    }
+
+    private let folder: String
+    let smallest: Int
+
+    package init(folder: String, smallest: Int) {
+        self.folder = folder
+        self.smallest = smallest
+    }
+
+    /// Makes a network whose weights are kept under a name.
+    ///
+    /// - Parameters:
+    ///   - name: says which weights, prepared how; a file's name
+    ///   - make: builds the network on a memory; called again on another one when that fails
+    /// - Throws: what `make` throws of its own
+    func load<Network>(
+        _ name: String,
+        make: (any WeightMemory) throws -> Network
+    ) throws -> (network: Network, origin: Origin) {
+        let path = "\(folder)/\(name)"
+        if let network = try mapped(path, make) { return (network, .mapped) }
+        do {
+            try? FileManager.default.createDirectory(
+                atPath: folder,
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+            let lock = try FileLock("\(path).lock")
+            defer { lock.release() }
+            // Another process may have built it while we waited.
+            if let network = try mapped(path, make) { return (network, .mapped) }
+            tidy(besides: name)
+            let written = WrittenWeights(try TemporaryFile(for: path))
+            let network = try make(written)
+            try written.finish()
+            return (network, .built)
+        } catch let error as OutputError {
+            return (try make(OwnWeights()), .own(error.description))
+        }
+    }
+
+    private func mapped<Network>(
+        _ path: String,
+        _ make: (any WeightMemory) throws -> Network
+    ) throws -> Network? {
+        guard let weights = MappedWeights(file: path) else { return nil }
+        do {
+            return try make(weights)
+        } catch is StaleWeights {
+            return nil
+        }
+    }
+
+    /// Removes what nobody has used for long, and what a process left that died while it built this
+    /// file, whose lock we hold.
+    private func tidy(besides name: String) {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        let old = Date().addingTimeInterval(-Self.daysKept * 86_400)
+        for other in names where other != name && other != "\(name).lock" {
+            let path = "\(folder)/\(other)"
+            let used =
+                (try? FileManager.default.attributesOfItem(atPath: path))?[.modificationDate]
+                as? Date
+            if other.hasPrefix("\(name).") || used.map({ $0 < old }) == true { unlink(path) }
+        }
+    }
+}
+
+/// A lock that processes of this host hold one at a time; a process that ends lets go of it.
+private struct FileLock {
+    private let descriptor: Int32
+
+    /// Waits for the lock.
+    ///
+    /// - Throws: `OutputError` when the file cannot be made or locked
+    init(_ path: String) throws(OutputError) {
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw OutputError(path, String(cString: strerror(errno))) }
+        while flock(descriptor, LOCK_EX) != 0 {
+            guard errno == EINTR else {
+                let reason = String(cString: strerror(errno))
+                close(descriptor)
+                throw OutputError(path, reason)
+            }
+        }
+    }
+
+    func release() { close(descriptor) }
+}

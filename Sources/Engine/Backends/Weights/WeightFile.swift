@@ -1,0 +1,173 @@
+import CKernels
+import Foundation
+
+/// The form of a file of prepared weights: blocks that begin at whole pages, a table of them, and a
+/// trailer that finds the table. Numbers are the processor's own 64-bit words; the file never leaves
+/// the machine that wrote it.
+enum WeightFile {
+    /// Changes with the form of the file and with what backends put into it.
+    static let version = 1
+    static let page = 4096
+    private static let magic: UInt64 = 0x3153_4554_4847_4957
+
+    /// One block.
+    struct Entry {
+        let offset: Int
+        let size: Int
+        let checksum: UInt64
+
+        init(offset: Int, size: Int, checksum: UInt64) {
+            (self.offset, self.size, self.checksum) = (offset, size, checksum)
+        }
+
+        /// - Returns: nil when it lies outside the blocks of a file
+        fileprivate init?(_ words: ArraySlice<UInt64>, end: Int) {
+            let words = Array(words)
+            guard let offset = Int(exactly: words[0]), let size = Int(exactly: words[1]),
+                offset >= 0, size > 0, offset % page == 0, size <= end, offset <= end - size
+            else { return nil }
+            self.init(offset: offset, size: size, checksum: words[2])
+        }
+    }
+
+    /// What stands after the blocks, which end at `offset`.
+    static func ending(_ entries: [Entry], at offset: Int) -> [UInt8] {
+        let table = entries.flatMap { [UInt64($0.offset), UInt64($0.size), $0.checksum] }
+        let sum = table.withUnsafeBytes { checksum($0) }
+        let words = table + [UInt64(offset), UInt64(entries.count), sum, magic]
+        return words.withUnsafeBytes { Array($0) }
+    }
+
+    /// The table of a file.
+    ///
+    /// - Returns: nil when the file is not whole
+    static func entries(_ descriptor: Int32) -> [Entry]? {
+        var status = stat()
+        let word = MemoryLayout<UInt64>.stride
+        guard fstat(descriptor, &status) == 0 else { return nil }
+        let size = Int(status.st_size)
+        guard let trailer = read(descriptor, words: 4, at: size - 4 * word),
+            trailer[3] == magic, let offset = Int(exactly: trailer[0]),
+            let count = Int(exactly: trailer[1]), offset >= 0, offset <= size,
+            count >= 0, count <= size / (3 * word),
+            offset + (3 * count + 4) * word == size,
+            let table = read(descriptor, words: 3 * count, at: offset),
+            table.withUnsafeBytes({ checksum($0) }) == trailer[2]
+        else { return nil }
+        let entries = (0..<count).compactMap { Entry(table[3 * $0..<3 * $0 + 3], end: offset) }
+        return entries.count == count ? entries : nil
+    }
+
+    static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        guard let start = bytes.baseAddress else { return 0 }
+        return tessera_checksum(start, bytes.count)
+    }
+
+    /// Maps one block, shared and read-only.
+    static func map(_ descriptor: Int32, _ entry: Entry) -> WeightBlock? {
+        let memory = mmap(nil, entry.size, PROT_READ, MAP_SHARED, descriptor, off_t(entry.offset))
+        guard let memory, memory != MAP_FAILED else { return nil }
+        return WeightBlock(memory) { munmap(memory, entry.size) }
+    }
+
+    private static func read(_ descriptor: Int32, words count: Int, at offset: Int) -> [UInt64]? {
+        guard offset >= 0 else { return nil }
+        var words = [UInt64](repeating: 0, count: count)
+        let done = words.withUnsafeMutableBytes { bytes -> Bool in
+            var at = 0
+            while at < bytes.count {
+                let got = pread(
+                    descriptor,
+                    bytes.baseAddress! + at,
+                    bytes.count - at,
+                    off_t(offset + at)
+                )
+                if got <= 0 { return false }
+                at += got
+            }
+            return true
+        }
+        return done ? words : nil
+    }
+}
+
+/// Weights of a whole file, mapped.
+final class MappedWeights: WeightMemory {
+    private let descriptor: Int32
+    private var entries: ArraySlice<WeightFile.Entry>
+
+    /// - Returns: nil when there is no such file, or it is not whole
+    init?(file: String) {
+        descriptor = open(file, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        guard let entries = WeightFile.entries(descriptor) else {
+            close(descriptor)
+            return nil
+        }
+        self.entries = entries[...]
+        // Marks the file as used.
+        futimens(descriptor, nil)
+    }
+
+    deinit { close(descriptor) }
+
+    var isFilled: Bool { true }
+
+    func next(_ size: Int, fill: (UnsafeMutableRawPointer) throws -> Void) throws -> WeightBlock {
+        guard let entry = entries.popFirst(), entry.size == size,
+            let block = WeightFile.map(descriptor, entry),
+            WeightFile.checksum(UnsafeRawBufferPointer(start: block.start, count: size))
+                == entry.checksum
+        else { throw StaleWeights() }
+        return block
+    }
+}
+
+/// Weights that are written to a file as they are prepared, and mapped from it.
+final class WrittenWeights: WeightMemory {
+    private let file: TemporaryFile
+    private var entries: [WeightFile.Entry] = []
+    private var end = 0
+    private var scratch = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+
+    init(_ file: TemporaryFile) {
+        self.file = file
+    }
+
+    deinit { scratch.deallocate() }
+
+    var isFilled: Bool { false }
+
+    func next(_ size: Int, fill: (UnsafeMutableRawPointer) throws -> Void) throws -> WeightBlock {
+        let whole = (size + WeightFile.page - 1) / WeightFile.page * WeightFile.page
+        if scratch.count < whole {
+            scratch.deallocate()
+            scratch = .allocate(byteCount: whole, alignment: WeightFile.page)
+        }
+        guard let start = scratch.baseAddress else { throw StaleWeights() }
+        // What lies between the end of the weights and that of their page.
+        (start + size).initializeMemory(as: UInt8.self, repeating: 0, count: whole - size)
+        try fill(start)
+        let bytes = UnsafeRawBufferPointer(start: start, count: size)
+        let entry = WeightFile.Entry(
+            offset: end,
+            size: size,
+            checksum: WeightFile.checksum(bytes)
+        )
+        try file.write(UnsafeRawBufferPointer(start: start, count: whole))
+        guard let block = WeightFile.map(file.descriptor, entry) else {
+            throw OutputError(file.path, String(cString: strerror(errno)))
+        }
+        entries.append(entry)
+        end += whole
+        return block
+    }
+
+    /// Gives the file its name; what was mapped stays.
+    ///
+    /// - Throws: `OutputError` when it cannot be completed
+    func finish() throws(OutputError) {
+        try file.write(WeightFile.ending(entries, at: end))
+        try file.commit()
+    }
+}

@@ -1,0 +1,52 @@
+/// A prompt embedding that transformer blocks attend to, with the keys and values that each of them
+/// makes of it. They are the same in every step of a render, so each is computed once.
+final class PromptContext {
+    /// What it was made from, `[n, tokens, width]`.
+    let embedding: Tensor
+    private let activation: Activation
+    private var projections: [ObjectIdentifier: Activation] = [:]
+
+    init(_ embedding: Tensor, backend: any Backend) {
+        self.embedding = embedding
+        activation = backend.upload(embedding)
+    }
+
+    /// `layer` of the embedding.
+    func projected(by layer: Linear) -> Activation {
+        let key = ObjectIdentifier(layer.weights.storage)
+        if let known = projections[key] { return known }
+        let new = layer(activation)
+        projections[key] = new
+        return new
+    }
+}
+
+/// The prompts that were last attended to, most recent first.
+struct PromptContexts {
+    /// Prompts of one job in the batch sizes that its views come in.
+    private static let most = 3
+    private var recent: [PromptContext] = []
+
+    /// The context of an embedding, the same as the last time if it was there lately.
+    mutating func context(_ embedding: Tensor, backend: any Backend) -> PromptContext {
+        if let known = recent.firstIndex(where: { $0.embedding.isIdentical(to: embedding) }) {
+            recent.insert(recent.remove(at: known), at: 0)
+        } else {
+            if recent.count == Self.most { recent.removeLast() }
+            recent.insert(PromptContext(embedding, backend: backend), at: 0)
+        }
+        return recent[0]
+    }
+}
+
+extension Tensor {
+    /// Whether both have one shape and the same bits.
+    fileprivate func isIdentical(to other: Tensor) -> Bool {
+        guard shape == other.shape else { return false }
+        return withFloats { a in
+            other.withFloats { b in
+                Swift.zip(a, b).allSatisfy { $0.bitPattern == $1.bitPattern }
+            }
+        }
+    }
+}

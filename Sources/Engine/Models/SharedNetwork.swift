@@ -1,0 +1,70 @@
+extension Model {
+    /// A network on its backend.
+    struct Prepared<Network> {
+        let network: Network
+        let backend: any Backend
+        /// Where its weights came from.
+        let origin: WeightCache.Origin
+    }
+
+    /// Makes a network of a component, whose weights all processes of this host share where there are
+    /// many of them.
+    ///
+    /// - Parameters:
+    ///   - component: whose weights
+    ///   - part: which of them, where it is not all; a word
+    ///   - cache: where prepared weights are kept; nil keeps none
+    ///   - make: builds the network, reading in an order that never changes
+    /// - Throws: `InputError` for unusable files, and for weights that nobody read where `part` is nil
+    func prepare<Network>(
+        _ component: Component,
+        part: String? = nil,
+        options: EngineOptions,
+        cache: WeightCache?,
+        make: (ModuleWeights) throws -> Network
+    ) throws -> Prepared<Network> {
+        func network(_ memory: any WeightMemory) throws -> (Network, any Backend) {
+            let backend = try options.makeBackend(weights: memory)
+            let reader = try weights(component)
+            let network = try make(ModuleWeights(reader: reader, backend: backend))
+            // Of weights that were prepared before, nothing but the norms is read.
+            if part == nil, !memory.isFilled { try reader.finish() }
+            return (network, backend)
+        }
+        guard let cache, try size(of: component) >= cache.smallest else {
+            let (network, backend) = try network(OwnWeights())
+            return Prepared(network: network, backend: backend, origin: .own(nil))
+        }
+        let name = try preparedName(component, part: part, options: options)
+        let loaded = try cache.load(name, make: network)
+        return Prepared(
+            network: loaded.network.0,
+            backend: loaded.network.1,
+            origin: loaded.origin
+        )
+    }
+
+    /// Says which weights, and all that their prepared form depends on.
+    private func preparedName(
+        _ component: Component,
+        part: String?,
+        options: EngineOptions
+    ) throws(InputError) -> String {
+        let hash = FileHash()
+        let (library, instructions) = Processor.oneDNN
+        for text in [
+            try digest(), library, instructions, "\(Processor.current.hasAVX512)",
+            "\(WeightFile.version)",
+        ] {
+            hash.add(text: text)
+        }
+        let words = [
+            component.rawValue, part, options.backend.rawValue, options.precision.rawValue,
+        ]
+        return words.compactMap(\.self).joined(separator: "-") + "-\(hash.finish().prefix(32))"
+    }
+
+    private func size(of component: Component) throws(InputError) -> Int {
+        try files(component).reduce(0) { $0 + FileDigest.size(of: $1) }
+    }
+}
