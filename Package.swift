@@ -80,6 +80,14 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // One network evaluated on request, for `make bench`.
+        .executableTarget(
+            name: "Evaluations",
+            dependencies: ["Engine"],
+            path: "Benchmarks/Evaluations",
+            swiftSettings: strict
+        ),
+
         // Tests.
         .target(
             name: "TestSupport",

@@ -29,6 +29,14 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
         ConvCase(shape: [1, 7, 9, 8], outputs: 8, kernel: 3, stride: 2, padding: .bottomRight),
         ConvCase(shape: [2, 4, 4, 20], outputs: 7, kernel: 1, stride: 1, padding: .all(0)),
         ConvCase(shape: [1, 3, 40, 65], outputs: 70, kernel: 3, stride: 1, padding: .all(1)),
+        ConvCase(
+            shape: [2, 19, 6, 8],
+            outputs: 16,
+            kernel: 2,
+            stride: 1,
+            padding: Padding(top: 1, left: 1, bottom: 0, right: 0)
+        ),
+        ConvCase(shape: [1, 33, 9, 20], outputs: 7, kernel: 2, stride: 1, padding: .bottomRight),
     ]
 
     @Test(arguments: backends, convolutions)
@@ -262,6 +270,11 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
         )
         let odd = backend.download(backend.upsampleNearest(y, height: 3, width: 3))
         #expect(odd.values.suffix(9) == [104, 104, 105, 104, 104, 105, 106, 106, 107])
+        let quarters = (0..<4).map { q in
+            backend.upload(Tensor([0, 4].map { Float($0 + q) }, shape: [1, 1, 2, 1]))
+        }
+        let whole = backend.download(backend.interleave(quarters))
+        #expect(whole.shape == [1, 2, 4, 1] && whole.values == [0, 1, 4, 5, 2, 3, 6, 7])
         let table = backend.prepareTable(a.reshaped([8, 3]))
         let rows = backend.download(backend.embed([[7, 0]], table))
         #expect(rows.shape == [1, 2, 3] && rows.values == [21, 22, 23, 0, 1, 2])

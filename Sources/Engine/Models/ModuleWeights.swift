@@ -94,14 +94,26 @@ struct ModuleWeights {
         stride: Int = 1,
         padding: Padding = .all(1)
     ) throws -> Conv2d {
+        try conv(inputs, outputs, kernel: 3, stride: stride, padding: padding) { $0 }
+    }
+
+    /// A convolution whose weights are made from the 3 × 3 ones of the checkpoint.
+    func conv(
+        _ inputs: Int,
+        _ outputs: Int,
+        kernel: Int,
+        stride: Int = 1,
+        padding: Padding,
+        made: (Tensor) -> Tensor
+    ) throws -> Conv2d {
         let weights = try backend.prepareConv(
             inputs: inputs,
             outputs: outputs,
-            kernel: 3,
+            kernel: kernel,
             stride: stride
         ) {
             Parameters(
-                try tensor("weight", [outputs, inputs, 3, 3]),
+                made(try tensor("weight", [outputs, inputs, 3, 3])),
                 bias: try tensor("bias", [outputs])
             )
         }

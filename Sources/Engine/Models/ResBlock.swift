@@ -51,17 +51,3 @@ struct Downsample {
 
     func callAsFunction(_ x: Activation) -> Activation { conv(x) }
 }
-
-/// Doubles a picture, then convolves it.
-struct Upsample {
-    let conv: Conv2d
-
-    init(_ weights: ModuleWeights, _ channels: Int) throws {
-        conv = try weights["upsamplers"][0]["conv"].conv3x3(channels, channels)
-    }
-
-    /// The size is that of the skip connection to come, which is one less than double for odd ones.
-    func callAsFunction(_ x: Activation, height: Int, width: Int) -> Activation {
-        conv(conv.backend.upsampleNearest(x, height: height, width: width))
-    }
-}

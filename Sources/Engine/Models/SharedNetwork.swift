@@ -13,18 +13,22 @@ extension Model {
     /// - Parameters:
     ///   - component: whose weights
     ///   - part: which of them, where it is not all; a word
+    ///   - options: how it is to be computed
     ///   - cache: where prepared weights are kept; nil keeps none
+    ///   - wrapping: puts something between the network and its backend
     ///   - make: builds the network, reading in an order that never changes
+    /// - Returns: the network, and where its weights came from
     /// - Throws: `InputError` for unusable files, and for weights that nobody read where `part` is nil
     func prepare<Network>(
         _ component: Component,
         part: String? = nil,
         options: EngineOptions,
         cache: WeightCache?,
+        wrapping: (any Backend) -> any Backend,
         make: (ModuleWeights) throws -> Network
     ) throws -> Prepared<Network> {
         func network(_ memory: any WeightMemory) throws -> (Network, any Backend) {
-            let backend = try options.makeBackend(weights: memory)
+            let backend = wrapping(try options.makeBackend(weights: memory))
             let reader = try weights(component)
             let network = try make(ModuleWeights(reader: reader, backend: backend))
             // Of weights that were prepared before, nothing but the norms is read.

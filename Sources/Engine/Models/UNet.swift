@@ -8,18 +8,23 @@ package final class UNet {
     /// Where the weights came from.
     package let origin: WeightCache.Origin
 
-    /// Reads the configuration and the weights, or maps the weights from `cache`.
+    /// Reads the configuration and the weights, or maps the weights from `cache`; `wrapping` may put
+    /// something between the network and its backend, to measure it.
     ///
     /// Throws `InputError` for a missing or unusable file.
     package init(
         model: Model,
         options: EngineOptions,
-        cache: WeightCache? = .usual
+        cache: WeightCache? = .usual,
+        wrapping: (any Backend) -> any Backend = { $0 }
     ) throws {
         let config = try model.unetConfig()
-        let prepared = try model.prepare(.unet, options: options, cache: cache) {
-            try UNetNetwork($0, config: config)
-        }
+        let prepared = try model.prepare(
+            .unet,
+            options: options,
+            cache: cache,
+            wrapping: wrapping
+        ) { try UNetNetwork($0, config: config) }
         self.config = config
         (network, backend, origin) = (prepared.network, prepared.backend, prepared.origin)
     }

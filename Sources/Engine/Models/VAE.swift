@@ -12,21 +12,23 @@ package final class VAE {
     private static let logVariances: ClosedRange<Float> = -30...20
 
     /// Reads the configuration and the weights, or maps the weights from `cache`; without the encoder's
-    /// where `decoderOnly`.
+    /// where `decoderOnly`. `wrapping` may put something between the network and its backend.
     ///
     /// Throws `InputError` for a missing or unusable file.
     package init(
         model: Model,
         options: EngineOptions,
         decoderOnly: Bool,
-        cache: WeightCache? = .usual
+        cache: WeightCache? = .usual,
+        wrapping: (any Backend) -> any Backend = { $0 }
     ) throws {
         let config = try model.vaeConfig()
         let prepared = try model.prepare(
             .vae,
             part: decoderOnly ? "decoder" : nil,
             options: options,
-            cache: cache
+            cache: cache,
+            wrapping: wrapping
         ) { weights in
             (
                 decoder: try VAEDecoder(weights, config: config),

@@ -70,6 +70,30 @@ extension HostBackend {
         return result
     }
 
+    package func interleave(_ quarters: [Activation]) -> Activation {
+        let shape = quarters[0].shape
+        precondition(
+            quarters.count == 4 && shape.count == 4 && quarters.allSatisfy { $0.shape == shape },
+            "\(quarters.map(\.shape))"
+        )
+        let (n, height, width, channels) = (shape[0], shape[1], shape[2], shape[3])
+        let result = make([n, 2 * height, 2 * width, channels])
+        let (out, pixel) = (pointer(result), channels * element.size)
+        let parts = quarters.map { UnsafeRawPointer(pointer($0)) }
+        threads.run(n * 2 * height) { row, _ in
+            let (picture, line) = (row / (2 * height), row % (2 * height))
+            let from = (picture * height + line / 2) * width * pixel
+            let (even, odd) = (parts[line % 2 * 2] + from, parts[line % 2 * 2 + 1] + from)
+            let to = out + row * 2 * width * pixel
+            for column in 0..<width {
+                let at = column * pixel
+                (to + 2 * at).copyMemory(from: even + at, byteCount: pixel)
+                (to + 2 * at + pixel).copyMemory(from: odd + at, byteCount: pixel)
+            }
+        }
+        return result
+    }
+
     package func embed(_ ids: [[Int]], _ table: TableWeights) -> Activation {
         let result = make([ids.count, ids.first?.count ?? 0, table.width])
         let (out, row) = (pointer(result), table.width * element.size)

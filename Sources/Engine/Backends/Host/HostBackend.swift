@@ -64,7 +64,8 @@ package class HostBackend {
             guard let bias = parameters.bias else { return }
             (memory + size).initializeMemory(as: UInt8.self, repeating: 0, count: biasAt - size)
             bias.withFloats { from in
-                (memory + biasAt).copyMemory(from: from.baseAddress!, byteCount: whole - biasAt)
+                UnsafeMutableRawBufferPointer(start: memory + biasAt, count: whole - biasAt)
+                    .copyMemory(from: UnsafeRawBufferPointer(from))
             }
         }
         return KeptLayer(block: block, biasAt: hasBias ? biasAt : nil)

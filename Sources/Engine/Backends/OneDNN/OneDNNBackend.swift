@@ -15,12 +15,14 @@ package final class OneDNNBackend: HostBackend, Backend {
     /// Bands that a convolution of a picture is cut into, of at least `fewestLines` lines each.
     private static let bands = 8
     private static let fewestLines = 4
-    /// The band that weights are packed for.
-    private static let usualBand = Extents.Picture(
-        height: 18,
-        width: 64,
-        padding: Padding(top: 0, left: 1, bottom: 0, right: 1)
-    )
+    /// The band that weights of a kernel are packed for.
+    private static func usualBand(kernel: Int) -> Extents.Picture {
+        Extents.Picture(
+            height: 15 + kernel,
+            width: 64,
+            padding: Padding(top: 0, left: kernel / 2, bottom: 0, right: (kernel - 1) / 2)
+        )
+    }
 
     private var layouts: [Extents: Layout] = [:]
     private var operations: [Operation.Shape: Operation] = [:]
@@ -47,7 +49,7 @@ package final class OneDNNBackend: HostBackend, Backend {
         _ read: () throws -> Parameters
     ) throws -> ConvWeights {
         let usual = Extents.convolution(
-            Self.usualBand,
+            Self.usualBand(kernel: kernel),
             inputs: inputs,
             outputs: outputs,
             kernel: kernel,

@@ -40,6 +40,7 @@ package struct WeightCache: Sendable {
     /// - Parameters:
     ///   - name: says which weights, prepared how; a file's name
     ///   - make: builds the network on a memory; called again on another one when that fails
+    /// - Returns: the network, and how it came by its weights
     /// - Throws: what `make` throws of its own
     func load<Network>(
         _ name: String,

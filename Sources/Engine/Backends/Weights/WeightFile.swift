@@ -74,16 +74,13 @@ enum WeightFile {
         guard offset >= 0 else { return nil }
         var words = [UInt64](repeating: 0, count: count)
         let done = words.withUnsafeMutableBytes { bytes -> Bool in
-            var at = 0
-            while at < bytes.count {
-                let got = pread(
-                    descriptor,
-                    bytes.baseAddress! + at,
-                    bytes.count - at,
-                    off_t(offset + at)
-                )
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let part = UnsafeMutableRawBufferPointer(rebasing: rest)
+                let at = off_t(offset + rest.startIndex)
+                let got = pread(descriptor, part.baseAddress, part.count, at)
                 if got <= 0 { return false }
-                at += got
+                rest = rest.dropFirst(got)
             }
             return true
         }

@@ -11,6 +11,7 @@ package protocol WeightMemory: AnyObject {
     /// - Parameters:
     ///   - size: in bytes
     ///   - fill: writes the weights; called unless they are there already
+    /// - Returns: the memory, filled
     /// - Throws: what `fill` throws; `StaleWeights` and `OutputError` from files
     func next(
         _ size: Int,

@@ -1,0 +1,47 @@
+"""PyTorch's and diffusers' side of a comparison; the same lines in and out as Evaluations/main.swift.
+
+    python torch_side.py MODEL unet|decoder - f32|bf16 THREADS INPUTS OUTPUT
+"""
+
+import sys
+import time
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+
+
+def most_memory():
+    for line in open("/proc/self/status"):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+
+
+def main(model, part, _, precision, threads, inputs, output):
+    torch.set_num_threads(int(threads))
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    start = time.time()
+    kind, folder = (UNet2DConditionModel, "unet") if part == "unet" else (AutoencoderKL, "vae")
+    network = kind.from_pretrained(f"{model}/{folder}", torch_dtype=dtype, use_safetensors=True).eval()
+    network = network.to(memory_format=torch.channels_last)
+    given = load_file(inputs)
+    latents = given["latents"].to(dtype).contiguous(memory_format=torch.channels_last)
+
+    def evaluate():
+        if part == "unet":
+            added = None
+            if "pooled" in given:
+                added = dict(text_embeds=given["pooled"].to(dtype), time_ids=given["time_ids"].to(dtype))
+            return network(latents, given["timestep"], encoder_hidden_states=given["context"].to(dtype), added_cond_kwargs=added).sample
+        return network.decode(latents / network.config.scaling_factor).sample
+
+    print(time.time() - start, most_memory(), flush=True)
+    for _ in sys.stdin:
+        start = time.time()
+        with torch.inference_mode():
+            result = evaluate()
+        print(time.time() - start, most_memory(), flush=True)
+        save_file({"output": result.float().contiguous()}, output)
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,67 @@
+/// Doubles both sides of a picture, then convolves it.
+///
+/// Under a 3 × 3 kernel over doubled pixels lie only 2 × 2 different ones, and which of its weights fall on
+/// the same pixel depends on the parities of row and column alone. So each parity has a 2 × 2 kernel of sums
+/// of weights, over the picture as it is: four ninths of the products, and no doubled picture.
+struct Upsample {
+    private let conv: Conv2d
+    /// By parity: rows first.
+    private let quarters: [Conv2d]
+
+    init(_ weights: ModuleWeights, _ channels: Int) throws {
+        let module = weights["upsamplers"][0]["conv"]
+        conv = try module.conv3x3(channels, channels)
+        quarters = try module.quartersOfDoubled(channels, channels)
+    }
+
+    /// - Parameters:
+    ///   - x: `[n, h, w, channels]`
+    ///   - height: of the result: 2h, or 2h − 1 where a picture of odd height had been halved
+    ///   - width: likewise
+    /// - Returns: `[n, height, width, channels]`
+    func callAsFunction(_ x: Activation, height: Int, width: Int) -> Activation {
+        let backend = conv.backend
+        guard (height, width) == (2 * x.shape[1], 2 * x.shape[2]) else {
+            // The zeros of the padding follow an odd row: no parity's kernel knows that.
+            return conv(backend.upsampleNearest(x, height: height, width: width))
+        }
+        return backend.interleave(quarters.map { $0(x) })
+    }
+}
+
+extension ModuleWeights {
+    /// A 3 × 3 convolution of doubled pixels as four 2 × 2 convolutions of the pixels, by the parities of
+    /// the result's rows and columns: (0, 0), (0, 1), (1, 0), (1, 1).
+    fileprivate func quartersOfDoubled(_ inputs: Int, _ outputs: Int) throws -> [Conv2d] {
+        try (0..<4).map { parity in
+            let (odd, oddColumn) = (parity / 2, parity % 2)
+            return try conv(
+                inputs,
+                outputs,
+                kernel: 2,
+                padding: Padding(top: 1 - odd, left: 1 - oddColumn, bottom: odd, right: oddColumn)
+            ) { $0.foldedOverDoubled(oddRow: odd == 1, oddColumn: oddColumn == 1) }
+        }
+    }
+}
+
+extension Tensor {
+    /// Sums of the weights `[outputs, inputs, 3, 3]` that fall on one pixel, `[outputs, inputs, 2, 2]`.
+    fileprivate func foldedOverDoubled(oddRow: Bool, oddColumn: Bool) -> Tensor {
+        // An even row sees the pixels before and under it: weights 0, and 1 + 2; an odd one 0 + 1, and 2.
+        func place(_ k: Int, _ odd: Bool) -> Int { odd ? k / 2 : (k + 1) / 2 }
+        return Tensor(shape: Array(shape[..<2]) + [2, 2]) { out in
+            out.update(repeating: 0)
+            withFloats { x in
+                for kernel in 0..<x.count / 9 {
+                    for ky in 0..<3 {
+                        for kx in 0..<3 {
+                            let to = 2 * place(ky, oddRow) + place(kx, oddColumn)
+                            out[4 * kernel + to] += x[9 * kernel + 3 * ky + kx]
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
