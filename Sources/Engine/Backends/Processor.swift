@@ -1,5 +1,6 @@
 import CKernels
 import COneDNN
+import Foundation
 
 /// What the choice of a backend depends on.
 package struct Processor: Sendable {
@@ -16,8 +17,15 @@ package struct Processor: Sendable {
     /// The one that this process runs on.
     package static let current = Processor(
         hasAVX512: tessera_has_avx512() != 0,
-        hasBFloat16: tessera_has_bfloat16() != 0
+        hasBFloat16: tessera_has_bfloat16() != 0 || emulatesBFloat16
     )
+
+    /// Whether products of bfloat16 numbers shall be computed on a processor that has none, by oneDNN's
+    /// emulation: slow, but what tests need there. Set by `TESSERA_EMULATE_BF16=1`.
+    private static var emulatesBFloat16: Bool {
+        tessera_has_avx512() != 0
+            && ProcessInfo.processInfo.environment["TESSERA_EMULATE_BF16"] == "1"
+    }
 
     /// The version of oneDNN that is loaded, and the instructions that it uses here.
     package static var oneDNN: (version: String, instructions: String) {
