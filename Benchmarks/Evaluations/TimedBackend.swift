@@ -38,6 +38,12 @@ final class TimedBackend: Backend {
 
     private func count(_ x: Activation) -> Int { x.shape.reduce(1, *) }
 
+    func evaluating<T>(_ shape: [Int], _ body: () throws -> T) rethrows -> T {
+        try inner.evaluating(shape, body)
+    }
+
+    func lasting<T>(_ body: () -> T) -> T { inner.lasting(body) }
+
     var isFilled: Bool { inner.isFilled }
     func upload(_ tensor: Tensor) -> Activation { timed("upload") { inner.upload(tensor) } }
     func download(_ x: Activation) -> Tensor { timed("download") { inner.download(x) } }

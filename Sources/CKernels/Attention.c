@@ -1,59 +1,79 @@
+#include <string.h>
+
 #include "Vector.h"
 
 /// Keys of one block: the weights of a block of queries over them stay in the second-level cache.
 enum { KEYS = 256 };
 
+/// A head is packed in words of four bytes: a float32 number, or a pair of bfloat16 ones.
+typedef unsigned word;
+
 static long at_most(long a, long b) { return a < b ? a : b; }
 
-static long keys_size(long count, long width) { return tessera_packed_size(width, count); }
-static long values_size(long count, long width) { return tessera_packed_size(count, width); }
+/// Words of a packed matrix.
+static long packed_size(long depth, long outputs, int element) {
+    return element == TESSERA_BF16 ? tessera_packed_pairs_size(depth, outputs)
+                                   : tessera_packed_size(depth, outputs);
+}
 
-long tessera_packed_head_size(long keys, long width) {
+/// Words of one row of a block's inputs.
+static long row_size(long depth, int element) {
+    return element == TESSERA_BF16 ? (depth + 1) / 2 : depth;
+}
+
+/// Lays out the matrix whose weight of output j for input k is weight[j · output_step + k · depth_step].
+static void pack(const void *weight, long output_step, long depth_step, long depth, long outputs,
+                 word *packed, int element) {
+    if (element == TESSERA_BF16)
+        tessera_pack_pairs(weight, output_step, depth_step, depth, outputs, packed);
+    else
+        tessera_pack(weight, output_step, depth_step, depth, outputs, (float *)packed);
+}
+
+static void product(const word *a, long lda, const word *packed, float *c, long ldc, long rows,
+                    long depth, long outputs, int add, int element) {
+    if (element == TESSERA_BF16)
+        tessera_pair_product(a, lda, packed, c, ldc, rows, depth, outputs, add);
+    else
+        tessera_product((const float *)a, lda, (const float *)packed, c, ldc, rows, depth, outputs,
+                        add);
+}
+
+long tessera_packed_head_size(long keys, long width, int element) {
     long size = 0;
     for (long first = 0; first < keys; first += KEYS) {
         long count = at_most(KEYS, keys - first);
-        size += keys_size(count, width) + values_size(count, width);
+        size += packed_size(width, count, element) + packed_size(count, width, element);
     }
     return size;
 }
 
-long tessera_attend_scratch_size(long rows, long width) {
-    long attend = rows * (2 * width + KEYS + 3);
-    return attend > KEYS * width ? attend : KEYS * width;
-}
-
-/// Rows of elements as dense float rows, each times `factor`.
-static void gather(const void *from, long ld, long rows, long width, float factor, float *to,
-                   int element) {
-    long bytes = element == TESSERA_BF16 ? 2 : 4;
-    for (long r = 0; r < rows; r++) {
-        tessera_to_float((const char *)from + r * ld * bytes, to + r * width, width, element);
-        for (long j = 0; j < width; j++) to[r * width + j] *= factor;
-    }
+long tessera_attend_scratch_size(long rows, long width, int element) {
+    return rows * (row_size(width, element) + row_size(KEYS, element) + width + KEYS + 3);
 }
 
 void tessera_pack_head(const void *keys, long ldk, const void *values, long ldv, long count,
-                       long width, float *packed, float *scratch, int element) {
+                       long width, void *packed, int element) {
     long bytes = element == TESSERA_BF16 ? 2 : 4;
+    word *to = packed;
     for (long first = 0; first < count; first += KEYS) {
         long some = at_most(KEYS, count - first);
-        gather((const char *)keys + first * ldk * bytes, ldk, some, width, 1, scratch, element);
-        tessera_pack(scratch, width, 1, width, some, packed);
-        packed += keys_size(some, width);
-        gather((const char *)values + first * ldv * bytes, ldv, some, width, 1, scratch, element);
-        tessera_pack(scratch, 1, width, some, width, packed);
-        packed += values_size(some, width);
+        pack((const char *)keys + first * ldk * bytes, ldk, 1, width, some, to, element);
+        to += packed_size(width, some, element);
+        pack((const char *)values + first * ldv * bytes, 1, ldv, some, width, to, element);
+        to += packed_size(some, width, element);
     }
 }
 
-/// The scores of one query over a block of keys become weights; what it has summed so far shrinks to
-/// the new scale.
-TESSERA_KERNEL static void weigh(float *scores, long seen, long count, float *top, float *total,
-                                 float *sums, long width) {
+/// The scores of one query over a block of keys, times `factor`, become weights; what it has summed so
+/// far shrinks to the new scale.
+TESSERA_KERNEL static void weigh(float *scores, long seen, long count, float factor, float *top,
+                                 float *total, float *sums, long width) {
     if (seen <= 0) {
         for (long k = 0; k < count; k++) scores[k] = 0;
         return;
     }
+    for (long k = 0; k < seen; k++) scores[k] *= factor;
     float lanes[PANEL];
     for (int j = 0; j < PANEL; j++) lanes[j] = *top;
     long i = 0;
@@ -75,29 +95,49 @@ TESSERA_KERNEL static void weigh(float *scores, long seen, long count, float *to
     for (long j = 0; j < width; j++) sums[j] *= shrink;
 }
 
-void tessera_attend(const void *queries, long ldq, const float *packed, void *out, long ldo,
+/// Rows of floats as inputs of a product: as they are, or rounded into `room`.
+static const word *narrowed(const float *from, long rows, long depth, word *room, int element) {
+    if (element != TESSERA_BF16) return (const word *)from;
+    long row = row_size(depth, element);
+    for (long r = 0; r < rows; r++) {
+        if (depth % 2) room[r * row + row - 1] = 0;
+        tessera_from_float(from + r * depth, room + r * row, depth, element);
+    }
+    return room;
+}
+
+void tessera_attend(const void *queries, long ldq, const void *packed, void *out, long ldo,
                     long rows, long keys, long width, long causal_from, float *scratch,
                     int element) {
-    float *query = scratch, *sums = query + rows * width, *scores = sums + rows * width;
-    float *top = scores + rows * KEYS, *total = top + rows, *inverse = total + rows;
-    gather(queries, ldq, rows, width, 1.0f / __builtin_sqrtf((float)width), query, element);
-    for (long r = 0; r < rows; r++) top[r] = -__FLT_MAX__, total[r] = 0;
+    long bytes = element == TESSERA_BF16 ? 2 : 4, row = row_size(width, element);
+    word *query = (word *)scratch, *weights = query + rows * row;
+    float *sums = (float *)(weights + rows * row_size(KEYS, element));
+    float *scores = sums + rows * width, *top = scores + rows * KEYS, *total = top + rows;
+    const word *head = packed;
+    float factor = 1.0f / __builtin_sqrtf((float)width);
+    for (long r = 0; r < rows; r++) {
+        top[r] = -__FLT_MAX__, total[r] = 0;
+        query[r * row + row - 1] = 0;
+        memcpy(query + r * row, (const char *)queries + r * ldq * bytes, (size_t)(width * bytes));
+    }
     for (long i = 0; i < rows * width; i++) sums[i] = 0;
     for (long first = 0; first < keys; first += KEYS) {
         long count = at_most(KEYS, keys - first);
-        tessera_product(query, width, packed, scores, count, rows, width, count, 0);
-        packed += keys_size(count, width);
+        product(query, row, head, scores, count, rows, width, count, 0, element);
+        head += packed_size(width, count, element);
         for (long r = 0; r < rows; r++) {
             long seen = causal_from < 0 ? count : at_most(count, causal_from + r + 1 - first);
-            weigh(scores + r * count, seen, count, top + r, total + r, sums + r * width, width);
+            weigh(scores + r * count, seen, count, factor, top + r, total + r, sums + r * width,
+                  width);
         }
-        tessera_product(scores, count, packed, sums, width, rows, count, width, 1);
-        packed += values_size(count, width);
+        const word *inputs = narrowed(scores, rows, count, weights, element);
+        product(inputs, row_size(count, element), head, sums, width, rows, count, width, 1,
+                element);
+        head += packed_size(count, width, element);
     }
-    long bytes = element == TESSERA_BF16 ? 2 : 4;
     for (long r = 0; r < rows; r++) {
-        inverse[r] = 1.0f / total[r];
-        for (long j = 0; j < width; j++) sums[r * width + j] *= inverse[r];
+        float inverse = 1.0f / total[r];
+        for (long j = 0; j < width; j++) sums[r * width + j] *= inverse;
         tessera_from_float(sums + r * width, (char *)out + r * ldo * bytes, width, element);
     }
 }

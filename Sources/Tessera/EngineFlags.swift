@@ -7,8 +7,16 @@ struct EngineFlags: ParsableArguments {
     @Option(help: "Numerical backend (default: what suits the processor, see tessera doctor).")
     var backend: BackendKind?
 
-    @Option(help: "Precision of the arithmetic (default: likewise).")
+    @Option(help: "Precision of the arithmetic (default: likewise; f32 with --inputs).")
     var precision: Precision?
+
+    /// The same flags for recorded inputs, which are there to be compared with a reference: in float32,
+    /// unless a precision was asked for.
+    func comparing(_ inputs: String?) -> EngineFlags {
+        var flags = self
+        if inputs != nil { flags.precision = precision ?? .f32 }
+        return flags
+    }
 
     func options(threads: Int) -> EngineOptions {
         EngineOptions.suited(

@@ -18,6 +18,7 @@ struct Render: ParsableCommand {
             var options = try picture.options()
             let launch = try local.launch()
             options.model = options.model ?? launch.model
+            let engine = engine.comparing(outputs.inputs)
             let rendering = Rendering(options: options, outputs: outputs.places, engine: engine)
             try rendering.run { session, identity, logger in
                 let path = session.model.path

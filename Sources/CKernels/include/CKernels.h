@@ -68,21 +68,33 @@ void tessera_pack(const float *weight, long output_step, long depth_step, long d
 void tessera_product(const float *a, long lda, const float *packed, float *c, long ldc, long rows,
                      long depth, long outputs, int add);
 
-/// Floats that `tessera_pack_head` writes for a head of `keys` keys.
-long tessera_packed_head_size(long keys, long width);
+/// Words that `tessera_pack_pairs` writes.
+long tessera_packed_pairs_size(long depth, long outputs);
 
-/// Floats of working memory that `tessera_pack_head` and `tessera_attend` need for `rows` queries.
-long tessera_attend_scratch_size(long rows, long width);
+/// Lays out bfloat16 weights as `tessera_pair_product` reads them, as `tessera_pack` does.
+void tessera_pack_pairs(const unsigned short *weight, long output_step, long depth_step, long depth,
+                        long outputs, unsigned *packed);
+
+/// As `tessera_product`, of bfloat16 numbers with float32 sums. Rows of `a` are pairs of inputs, `lda` words
+/// apart; the second of an odd last one is 0.
+void tessera_pair_product(const unsigned *a, long lda, const unsigned *packed, float *c, long ldc,
+                          long rows, long depth, long outputs, int add);
+
+/// Words of four bytes that `tessera_pack_head` writes for a head of `keys` keys.
+long tessera_packed_head_size(long keys, long width, int element);
+
+/// Floats of working memory that `tessera_attend` needs for `rows` queries.
+long tessera_attend_scratch_size(long rows, long width, int element);
 
 /// Lays out one head's keys and values, whose rows are `ldk` and `ldv` elements apart.
 void tessera_pack_head(const void *keys, long ldk, const void *values, long ldv, long count,
-                       long width, float *packed, float *scratch, int element);
+                       long width, void *packed, int element);
 
 /// Scaled dot-product attention of `rows` queries to a packed head, a block of keys after the other
 /// with a running softmax (Milakov and Gimelshein 2018; Dao et al. 2022), so that the weights of all
 /// queries over all keys are never in memory. Where `causal_from` ≥ 0, row r sees only the first
-/// `causal_from` + r + 1 keys.
-void tessera_attend(const void *queries, long ldq, const float *packed, void *out, long ldo,
+/// `causal_from` + r + 1 keys. Of bfloat16 elements, the weights are rounded to bfloat16, too.
+void tessera_attend(const void *queries, long ldq, const void *packed, void *out, long ldo,
                     long rows, long keys, long width, long causal_from, float *scratch,
                     int element);
 

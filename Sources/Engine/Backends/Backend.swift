@@ -9,6 +9,12 @@
 /// Shapes that do not fit are our own mistakes: files are checked before they get here, so
 /// operations stop with the shapes instead of throwing.
 package protocol Backend: AnyObject {
+    /// Runs one evaluation of a network; `shape` is all that the order of its operations depends on. Its
+    /// activations end with it: after the first evaluation of a shape, no memory is allocated for them.
+    func evaluating<T>(_ shape: [Int], _ body: () throws -> T) rethrows -> T
+    /// Runs what makes activations that are kept beyond the evaluation.
+    func lasting<T>(_ body: () -> T) -> T
+
     /// Copies a tensor into memory of the backend.
     func upload(_ tensor: Tensor) -> Activation
     /// Copies an activation back.

@@ -60,13 +60,16 @@ package final class UNet {
             )
         }
         let added = try addedCondition(n, pooled: pooled, timeIDs: timeIDs)
-        let prediction = network(
-            backend.upload(latents),
-            timestep: timestep,
-            context: contexts.context(context, backend: backend),
-            added: added.map(backend.upload)
-        )
-        return backend.download(prediction)
+        let prompt = contexts.context(context, backend: backend)
+        return backend.evaluating(latents.shape + context.shape) {
+            let prediction = network(
+                backend.upload(latents),
+                timestep: timestep,
+                context: prompt,
+                added: added.map(backend.upload)
+            )
+            return backend.download(prediction)
+        }
     }
 
     /// The pooled prompt and the sinusoids of the sizes, side by side.

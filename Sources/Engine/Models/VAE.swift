@@ -54,7 +54,9 @@ package final class VAE {
                 fix: "Use a latent that was made for this model"
             )
         }
-        return backend.download(decoder(backend.upload(latent.map { $0 / config.scalingFactor })))
+        return backend.evaluating([0] + latent.shape) {
+            backend.download(decoder(backend.upload(latent.map { $0 / config.scalingFactor })))
+        }
     }
 
     /// Encodes a picture; the sampler's latent is a draw from this times the scaling factor.
@@ -73,7 +75,9 @@ package final class VAE {
                 fix: "Give a picture whose sides are multiples of \(config.factor)"
             )
         }
-        let moments = backend.download(encoder(backend.upload(image)))
+        let moments = backend.evaluating(image.shape) {
+            backend.download(encoder(backend.upload(image)))
+        }
         let c = config.latentChannels
         let range = Self.logVariances
         return (

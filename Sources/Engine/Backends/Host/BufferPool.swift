@@ -1,55 +1,37 @@
-/// Memory for activations that is used again instead of going back to the system.
-///
-/// A network asks for the same sizes at every evaluation, and fresh pages cost as much time as the
-/// arithmetic on them. A buffer goes back to its pool when the last handle to it goes.
+/// Memory that is used again instead of going back to the system: fresh pages cost as much time as the
+/// arithmetic on them.
 final class BufferPool {
     private var free: [UnsafeMutableRawBufferPointer] = []
 
-    deinit {
-        for buffer in free { buffer.deallocate() }
-    }
+    deinit { drain() }
 
     /// Bytes from which on a buffer is too large to be kept for later.
     private static let large = 16 << 20
 
-    /// A buffer of at least `bytes` bytes, aligned for every kernel, its contents undefined.
+    /// At least `bytes` bytes, aligned for every kernel, their contents undefined; whether they are new.
     ///
     /// A free buffer serves when it is large enough and at most twice as large as needed. Where none
     /// fits, the large free buffers go back to the system first: a decoder, whose pictures grow from
     /// layer to layer, must not hold the memory of every layer at once.
-    func take(_ bytes: Int) -> Buffer {
-        let wanted = max(64, bytes)
+    func take(_ bytes: Int) -> (UnsafeMutableRawBufferPointer, isNew: Bool) {
         var best: Int?
-        for i in free.indices where free[i].count >= wanted && free[i].count <= 2 * wanted {
+        for i in free.indices where free[i].count >= bytes && free[i].count <= 2 * bytes {
             if let b = best, free[b].count <= free[i].count { continue }
             best = i
         }
-        if let best { return Buffer(free.remove(at: best), pool: self) }
+        if let best { return (free.remove(at: best), false) }
         for buffer in free where buffer.count >= Self.large { buffer.deallocate() }
         free.removeAll { $0.count >= Self.large }
-        return Buffer(.allocate(byteCount: wanted, alignment: 64), pool: self)
+        return (.allocate(byteCount: bytes, alignment: MemoryPlan.alignment), true)
     }
 
-    fileprivate func giveBack(_ buffer: UnsafeMutableRawBufferPointer) {
+    func giveBack(_ buffer: UnsafeMutableRawBufferPointer) {
         free.append(buffer)
     }
-}
 
-/// Memory on loan from a pool.
-final class Buffer {
-    let bytes: UnsafeMutableRawBufferPointer
-    private let pool: BufferPool
-
-    fileprivate init(_ bytes: UnsafeMutableRawBufferPointer, pool: BufferPool) {
-        self.bytes = bytes
-        self.pool = pool
-    }
-
-    deinit { pool.giveBack(bytes) }
-
-    /// The first byte; a buffer is never empty.
-    var start: UnsafeMutableRawPointer {
-        guard let start = bytes.baseAddress else { preconditionFailure("an empty buffer") }
-        return start
+    /// Gives all that is free back to the system.
+    func drain() {
+        for buffer in free { buffer.deallocate() }
+        free = []
     }
 }

@@ -12,7 +12,7 @@ package class HostBackend {
     /// How activations are stored.
     let element: Element
     let threads: ThreadPool
-    let memory = BufferPool()
+    let memory = ActivationMemory()
     private let weights: any WeightMemory
     private var scratch: [ScratchBuffer]
 
@@ -40,6 +40,15 @@ package class HostBackend {
             tessera_to_float(pointer(activation), to, out.count, element.rawValue)
         }
     }
+
+    /// How often memory for activations was asked of the system.
+    package var allocations: Int { memory.allocations }
+
+    package func evaluating<T>(_ shape: [Int], _ body: () throws -> T) rethrows -> T {
+        try memory.evaluating(shape, body)
+    }
+
+    package func lasting<T>(_ body: () -> T) -> T { memory.lasting(body) }
 
     package var isFilled: Bool { weights.isFilled }
 

@@ -185,11 +185,11 @@ package final class OneDNNBackend: HostBackend, Backend {
         let result = make([q.batch, q.rows, queries.count])
         let (qs, ks, vs) = (pointer(queries), pointer(keys), pointer(values))
         let step = Self.queriesPerBlock
-        let room = tessera_attend_scratch_size(step, width)
-        let own = tessera_packed_head_size(k.rows, width)
+        let room = tessera_attend_scratch_size(step, width, kind)
+        let own = tessera_packed_head_size(k.rows, width, kind)
         let packed = memory.take(q.batch * heads * own * MemoryLayout<Float>.stride)
         let (out, head) = (pointer(result), packed.start.assumingMemoryBound(to: Float.self))
-        threads.run(q.batch * heads) { index, lane in
+        threads.run(q.batch * heads) { index, _ in
             let (picture, column) = (index / heads, index % heads * width)
             tessera_pack_head(
                 ks + (picture * k.rows * k.stride + column) * size,
@@ -199,7 +199,6 @@ package final class OneDNNBackend: HostBackend, Backend {
                 k.rows,
                 width,
                 head + index * own,
-                scratch(lane: lane, room),
                 kind
             )
         }

@@ -1,0 +1,49 @@
+/// Where each buffer of an evaluation lies in one block of memory: buffers whose lives do not meet may lie
+/// in one place.
+package struct MemoryPlan: Equatable {
+    /// One buffer's life: from the moment it is taken until it is given back, of one clock.
+    package struct Life: Equatable {
+        package let bytes: Int
+        package let taken: Int
+        package var givenBack: Int
+
+        package init(bytes: Int, taken: Int, givenBack: Int) {
+            (self.bytes, self.taken, self.givenBack) = (bytes, taken, givenBack)
+        }
+    }
+
+    /// Offset and bytes of every buffer, in the order in which they are taken.
+    package let places: [(offset: Int, bytes: Int)]
+    /// Bytes of the block.
+    package let size: Int
+
+    /// Buffers begin at multiples of this, as kernels like them.
+    package static let alignment = 64
+
+    /// Largest first, each at the lowest offset where it meets no buffer that lives at the same time.
+    package init(_ lives: [Life]) {
+        var places = lives.map { (offset: 0, bytes: $0.bytes) }
+        var placed: [Int] = []
+        for i in lives.indices.sorted(by: { lives[$0].bytes > lives[$1].bytes }) {
+            let neighbours = placed.filter {
+                lives[$0].taken < lives[i].givenBack && lives[i].taken < lives[$0].givenBack
+            }.sorted { places[$0].offset < places[$1].offset }
+            var offset = 0
+            for other in neighbours where offset + lives[i].bytes > places[other].offset {
+                offset = max(offset, Self.rounded(places[other].offset + lives[other].bytes))
+            }
+            places[i].offset = offset
+            placed.append(i)
+        }
+        self.places = places
+        size = places.map { Self.rounded($0.offset + $0.bytes) }.max() ?? 0
+    }
+
+    package static func rounded(_ bytes: Int) -> Int {
+        (bytes + alignment - 1) / alignment * alignment
+    }
+
+    package static func == (a: MemoryPlan, b: MemoryPlan) -> Bool {
+        a.size == b.size && a.places.elementsEqual(b.places, by: ==)
+    }
+}
