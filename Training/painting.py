@@ -1,0 +1,280 @@
+"""Paints any rectangle of a scene from its numbers: sky, layers from far to near, water and ground."""
+
+import numpy as np
+from numba import njit
+
+from noise import fbm, hashed, ridged, smooth, value_noise
+
+# Profiles of a layer's upper edge, and textures of what lies below it.
+PEAKS, HILLS, CONIFERS, CROWNS, TOWERS = range(5)
+ROCK, SAND, FOLIAGE, FACADE, MEADOW = range(5)
+NO_GROUND, WATER, GRASS, DUNES = range(4)
+
+
+@njit(fastmath=True)
+def edge_height(profile, x, freq, seed, px):
+    """Height of a layer's edge above its base, 0…1."""
+    if profile == PEAKS:
+        return ridged(x * freq, seed, px * freq, 11)
+    if profile == HILLS:
+        return 0.5 + fbm(x * freq, 0.5, seed, px * freq, 3) + 0.04 * fbm(x * freq * 9, 1.5, seed + 9, px * freq * 9, 5)
+    best = 0.0
+    cell = np.int64(np.floor(x * freq))
+    for i in range(cell - 2, cell + 3):
+        r1, r2, r3 = hashed(i, 1, seed), hashed(i, 2, seed), hashed(i, 3, seed)
+        if profile == CONIFERS:
+            centre, tall, half = (i + 0.2 + 0.6 * r1) / freq, 0.55 + 0.45 * r2, (0.55 + 0.5 * r3) / freq
+            t = abs(x - centre) / half
+            if t < 1:
+                branch = 0.07 * (value_noise(t * 14, i * 3.1, seed + 5) - 0.5)
+                best = max(best, tall * (1 - t ** 0.85) + branch)
+        elif profile == CROWNS:
+            centre, tall, half = (i + 0.2 + 0.6 * r1) / freq, 0.55 + 0.45 * r2, (0.5 + 0.4 * r3) / freq
+            t = abs(x - centre) / half
+            if t < 1:
+                leaf = 0.12 * fbm(x * freq * 8, i * 1.7, seed + 5, px * freq * 8, 5)
+                best = max(best, tall * np.sqrt(1 - t * t) + leaf)
+        else:
+            left, wide = (i + 0.25 * r1) / freq, (0.55 + 0.75 * r2) / freq
+            tall = 0.3 + 0.7 * r3 * r3
+            if left <= x < left + wide:
+                best = max(best, tall)
+                if r1 > 0.75 and abs(x - left - wide / 2) < 0.0016:
+                    best = max(best, tall + 0.16)
+    return best
+
+
+@njit(fastmath=True)
+def sky(x, y, px, s, out):
+    """The sky's colour: gradient, glow, stars, sun or moon, clouds."""
+    t = y / s[0]
+    t = 0.0 if t < 0 else 1.2 if t > 1.2 else t
+    for c in range(3):
+        if t < 0.55:
+            k = smooth(0.0, 0.55, t)
+            out[c] = s[1 + c] * (1 - k) + s[4 + c] * k
+        else:
+            k = smooth(0.55, 1.05, t)
+            out[c] = s[4 + c] * (1 - k) + s[7 + c] * k
+    sx, sy, radius = s[10], s[11], s[12]
+    dx, dy = x - sx, y - sy
+    d = np.sqrt(dx * dx + dy * dy)
+    if s[22] > 0:  # stars
+        grid = 46.0
+        cx, cy = np.int64(np.floor(x * grid)), np.int64(np.floor(y * grid))
+        for iy in range(cy - 1, cy + 2):
+            for ix in range(cx - 1, cx + 2):
+                if hashed(ix, iy, 77) < 0.35:
+                    px_, py_ = (ix + hashed(ix, iy, 78)) / grid, (iy + hashed(ix, iy, 79)) / grid
+                    r = 0.0011 + 0.0016 * hashed(ix, iy, 80) ** 3
+                    r = max(r, 0.45 * px)
+                    e = ((x - px_) ** 2 + (y - py_) ** 2) / (r * r)
+                    if e < 9:
+                        b = s[22] * np.exp(-e) * (0.45 + 0.55 * hashed(ix, iy, 81))
+                        for c in range(3):
+                            out[c] += b * (1 - out[c])
+    if radius > 0:
+        glow = s[16] * np.exp(-d / (radius * 3.2)) + 0.25 * s[16] * np.exp(-d / (radius * 9))
+        for c in range(3):
+            out[c] += glow * s[13 + c] * (1 - 0.6 * out[c])
+        disc = 1 - smooth(radius - px, radius + px, d)
+        if disc > 0:
+            shade = 1.0
+            if s[23] > 0:
+                shade = 0.86 + 0.32 * fbm(dx / radius * 1.6 + 5, dy / radius * 1.6, 91, px / radius * 1.6, 5)
+            for c in range(3):
+                out[c] = out[c] * (1 - disc) + disc * min(1.0, s[17 + c] * shade)
+    cover = s[20]
+    if cover > 0:
+        depth = 0.25 + 1.1 * max(0.0, s[0] - y)
+        n = fbm(x * 2.4 / depth + s[21], y * 7.0 / depth, 300 + np.int64(s[21]), px * 7.0 / depth, 8)
+        density = smooth(0.28 - 0.62 * cover, 0.62 - 0.5 * cover, n + 0.12)
+        if density > 0:
+            veil = np.exp(-((d / (1.7 * radius)) ** 2)) if radius > 0 else 0.0  # clouds part before sun and moon
+            lit = smooth(-0.25, 0.5, n - fbm((x + 0.02) * 2.4 / depth + s[21], (y - 0.03) * 7.0 / depth, 300 + np.int64(s[21]), px * 7.0 / depth, 4) + 0.12)
+            for c in range(3):
+                cloud = s[24 + c] * (1 - lit) + s[27 + c] * lit
+                a = density * s[30] * (1 - 0.8 * veil)
+                out[c] = out[c] * (1 - a) + cloud * a
+
+
+@njit(fastmath=True)
+def layer_colour(x, y, depth, slope, px, s, L, out):
+    """Colour of a layer at `depth` below its edge."""
+    texture, seed = np.int64(L[6]), np.int64(L[4])
+    towards = np.tanh((s[10] - x) * 6)
+    shade = 0.0
+    if texture == ROCK:
+        f = 16.0
+        warp = 0.35 * fbm(x * 9, y * 9, seed + 50, px * 9, 3)
+        a = fbm(x * f + warp, y * f * 0.6 - warp, seed + 60, px * f, 9)
+        b = fbm((x + 0.006 * towards) * f + warp, (y - 0.005) * f * 0.6 - warp, seed + 60, px * f, 7)
+        shade = 2.1 * (a - b) + 0.55 * a - 0.14 * slope * towards
+        mix = smooth(-0.5, 0.5, a)
+        snow = L[14]
+        k = 0.0
+        if snow > 0:
+            k = 1 - smooth(snow * 0.75, snow, depth + 0.09 * a + 0.25 * (L[1] - depth - y))
+    elif texture == SAND:
+        a = fbm(x * 5, y * 9, seed + 60, px * 9, 7)
+        phase = (y * 95 + 7 * fbm(x * 4, y * 6, seed + 61, px * 6, 4) + x * 12)
+        ripple = np.sin(phase * 3.0) * max(0.0, 1 - px * 95 * 3 / 2.0)
+        shade = 0.22 * a + 0.05 * ripple - 1.0 * slope * towards * smooth(0.25, 0.0, depth)
+        mix = smooth(-0.4, 0.5, a + 0.8 * depth)
+        k = 0.0
+    elif texture == FOLIAGE:
+        f = 34.0
+        a = fbm(x * f * 1.4, y * f * 0.8, seed + 60, px * f, 8)
+        shade = 0.75 * a + 0.35 * smooth(0.12, 0.0, depth) - 0.2
+        mix = smooth(-0.35, 0.45, fbm(x * 11, y * 11, seed + 63, px * 11, 5))
+        snow = L[14]
+        k = 0.0
+        if snow > 0:
+            k = smooth(0.02, 0.3, a + 0.15 + 0.35 * smooth(0.05, 0.0, depth)) * 0.85
+    elif texture == FACADE:
+        cell = 0
+        freq = L[3]
+        best, bl, bw = -1.0, 0.0, 1.0
+        i0 = np.int64(np.floor(x * freq))
+        for i in range(i0 - 2, i0 + 3):
+            r1, r2, r3 = hashed(i, 1, seed), hashed(i, 2, seed), hashed(i, 3, seed)
+            left, wide = (i + 0.25 * r1) / freq, (0.55 + 0.75 * r2) / freq
+            tall = 0.3 + 0.7 * r3 * r3
+            if left <= x < left + wide and tall > best:
+                best, bl, bw, cell = tall, left, wide, i
+        tone = hashed(cell, 9, seed)
+        a = tone - 0.5
+        side = (x - bl) / bw
+        shade = 0.35 * a + (0.12 if (side > 0.7) == (towards > 0) else -0.06)
+        mix = tone
+        n = max(3.0, np.floor(bw * freq * 6))
+        wx, wy = side * n, (L[1] - y) * freq * 7
+        fx, fy = wx - np.floor(wx), wy - np.floor(wy)
+        pane = smooth(0.12, 0.26, fx) * (1 - smooth(0.72, 0.86, fx)) * smooth(0.2, 0.34, fy) * (1 - smooth(0.74, 0.88, fy))
+        visible = 1 - smooth(0.25, 0.7, px * freq * 7)
+        lit = 1.0 if hashed(np.int64(wx) + 50 * cell, np.int64(np.floor(wy)), seed + 8) < s[31] else 0.0
+        k = 0.0
+        pane = pane * visible + 0.3 * (1 - visible)
+        if visible < 1:
+            lit = lit * visible + s[31] * (1 - visible)
+        for c in range(3):
+            wall = (L[7 + c] * (1 - mix) + L[10 + c] * mix) * (1 + shade) * s[32 + c]
+            glass = wall * 0.62 + 0.10 * s[7 + c]
+            warm = 1.0 if c == 0 else 0.82 if c == 1 else 0.45
+            w = glass * (1 - lit) + lit * warm * (0.95 if s[31] > 0.3 else 0.7)
+            v = wall * (1 - pane) + w * pane
+            out[c] = v * (1 - L[13]) + s[7 + c] * L[13]
+        return
+    else:
+        f = 26.0
+        a = fbm(x * f, y * f * 2.4, seed + 60, px * f * 2.4, 8)
+        shade = 0.5 * a - 0.25 * slope * towards
+        mix = smooth(-0.4, 0.4, fbm(x * 6, y * 14, seed + 61, px * 14, 5))
+        k = 0.0
+        if L[14] > 0:
+            k = smooth(-0.55, 0.1, a + 0.2)
+    for c in range(3):
+        v = (L[7 + c] * (1 - mix) + L[10 + c] * mix) * (1 - k) + k * (0.93 if c < 2 else 0.99)
+        v = v * max(0.15, 1 + shade) * s[32 + c]
+        out[c] = v * (1 - L[13]) + s[7 + c] * L[13]
+
+
+@njit(fastmath=True)
+def composite(x, y, j, px, s, layers, edges, slopes, first, last, below, out, tmp):
+    """Layers first..last-1 (far to near) over the colour already in `out`, or the sky."""
+    if not below:
+        sky(x, y, px, s, out)
+    for i in range(first, last):
+        depth = y - edges[i, j]
+        a = depth / px + 0.5
+        if a <= 0:
+            continue
+        if a > 1:
+            a = 1.0
+        layer_colour(x, y, max(depth, 0.0), slopes[i, j], px, s, layers[i], tmp)
+        for c in range(3):
+            out[c] = out[c] * (1 - a) + tmp[c] * a
+
+
+@njit(fastmath=True)
+def ground_colour(x, y, px, kind, s, g, out):
+    d = y - s[0] + 0.012
+    seed = np.int64(g[0])
+    gx, gz = (x - 0.7) * 0.35 / d, 0.35 / d
+    fp = px * 0.35 / (d * d) * 0.5 + px * 0.35 / d
+    a = fbm(gx * 9, gz * 5, seed, fp * 6, 8)
+    if kind == GRASS:
+        mix = smooth(-0.35, 0.35, fbm(gx * 2, gz * 1.5, seed + 20, fp * 2, 4))
+        shade = 0.55 * a
+        flower = 0.0
+        if g[7] > 0:
+            flower = g[7] * smooth(0.3, 0.42, fbm(gx * 30, gz * 16, seed + 30, fp * 16, 4))
+        snow = g[8] * smooth(-0.6, 0.0, a + 0.25)
+        for c in range(3):
+            v = (g[1 + c] * (1 - mix) + g[4 + c] * mix) * (1 + shade)
+            v = v * (1 - flower) + flower * g[9 + c]
+            v = v * (1 - snow) + snow * (0.9 if c < 2 else 0.97) * (1 + 0.2 * a)
+            out[c] = v * s[32 + c]
+    else:
+        ripple = np.sin(gz * 26.0 + 5 * fbm(gx * 2, gz * 2, seed + 21, fp * 2, 4)) * max(0.0, 1 - fp * 9)
+        for c in range(3):
+            out[c] = g[1 + c] * (1 + 0.28 * a + 0.07 * ripple) * s[32 + c]
+    haze = g[12] * np.exp(-d * 9)
+    for c in range(3):
+        out[c] = out[c] * (1 - haze) + s[7 + c] * haze
+
+
+@njit(fastmath=True)
+def draw_window(height, top, left, h, w, s, layers, back, ground, g):
+    px = 1.0 / height
+    n = layers.shape[0]
+    edges, slopes = np.empty((n, w)), np.empty((n, w))
+    for i in range(n):
+        L = layers[i]
+        for j in range(w):
+            x = (left + j + 0.5) * px
+            profile, seed = np.int64(L[0]), np.int64(L[4])
+            e = edge_height(profile, x, L[3], seed, px)
+            step = 0.03
+            slope = 0.0
+            if profile <= HILLS:
+                slope = (edge_height(profile, x + step, L[3], seed, max(px, step)) - edge_height(profile, x - step, L[3], seed, max(px, step))) * L[2] / (2 * step)
+                slope = -min(2.0, max(-2.0, slope))
+            ground_line = L[1] + L[5] * fbm(x * 3, 0.3, seed + 40, px * 3, 5)
+            edges[i, j] = ground_line - L[2] * e
+            slopes[i, j] = slope
+    out = np.empty((h, w, 3), np.float32)
+    col, tmp = np.empty(3), np.empty(3)
+    for i in range(h):
+        y = (top + i + 0.5) * px
+        for j in range(w):
+            x = (left + j + 0.5) * px
+            cover = 0.0 if ground == NO_GROUND else min(1.0, max(0.0, (y - s[0]) / px + 0.5))
+            if ground == WATER and cover > 0:
+                d = y - s[0]
+                fp = px * (0.5 + 0.04 / (d + 0.01))
+                wave = fbm(x * 6 / (d + 0.06), 1.6 / (d + 0.05), np.int64(g[0]), px * 6 / (d + 0.06) + px * 1.6 / (d + 0.05) ** 2, 7)
+                fine = fbm(x * 22 / (d + 0.09), 9.0 / (d + 0.09), np.int64(g[0]) + 20, px * 22 / (d + 0.09) + px * 9 / (d + 0.09) ** 2, 5)
+                rough = g[7]
+                yr = s[0] - d * (1.0 + 0.1 * rough) - rough * (0.05 * wave + 0.03 * fine) * (0.2 + 2.2 * d)
+                xr = x + rough * 0.06 * wave * (0.1 + d)
+                yr = min(yr, s[0] - 0.002)
+                jr = min(w - 1, max(0, j + np.int64(np.round((xr - x) / px))))
+                composite(xr, yr, jr, max(px, fp), s, layers, edges, slopes, 0, back, False, col, tmp)
+                k = g[8] * (1 - 0.45 * smooth(0.0, 0.5, d))
+                light = 1 + 0.5 * rough * (wave + 0.7 * fine)
+                for c in range(3):
+                    col[c] = col[c] * k + g[1 + c] * (1 - k) * light * s[32 + c]
+                if s[12] > 0 and s[11] < s[0]:
+                    spread = 0.025 + 0.30 * d
+                    glit = np.exp(-((x - s[10]) / spread) ** 2) * smooth(0.0, 0.35, 0.5 * wave + fine + 0.12) * g[9]
+                    for c in range(3):
+                        col[c] += glit * s[17 + c] * (1 - 0.5 * col[c])
+            elif ground != NO_GROUND and cover >= 1:
+                ground_colour(x, y, px, ground, s, g, col)
+            else:
+                composite(x, y, j, px, s, layers, edges, slopes, 0, back, False, col, tmp)
+            composite(x, y, j, px, s, layers, edges, slopes, back, n, True, col, tmp)
+            for c in range(3):
+                out[i, j, c] = min(1.0, max(0.0, col[c]))
+    return out
