@@ -101,6 +101,12 @@ let package = Package(
             path: "Tests/FakeModel",
             swiftSettings: strict
         ),
+        .target(
+            name: "FleetSimulation",
+            dependencies: ["Coordinator", "Protocol"],
+            path: "Tests/FleetSimulation",
+            swiftSettings: strict
+        ),
         .executableTarget(
             name: "TestWorker",
             dependencies: [
@@ -122,7 +128,7 @@ let package = Package(
         ),
         .testTarget(
             name: "CoordinatorTests",
-            dependencies: ["Coordinator", "Protocol", "TestSupport"],
+            dependencies: ["Coordinator", "FleetSimulation", "Protocol", "TestSupport"],
             swiftSettings: strict
         ),
         .testTarget(
