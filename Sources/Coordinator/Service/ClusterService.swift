@@ -55,7 +55,9 @@ final class ClusterService {
         defer { fail(ClusterUnavailable("the cluster was stopped")) }
         let pause = min(configuration.heartbeat, .milliseconds(250))
         while !isStopping {
-            try socket.wait(mailbox.wakeup, for: pause)
+            // Late workers are found on ticks.
+            let tick: Duration = state.isBusy ? min(pause, .milliseconds(50)) : pause
+            try socket.wait(mailbox.wakeup, for: tick)
             try receive()
             for command in mailbox.take() { handle(command) }
             feed(.tick)
@@ -98,7 +100,9 @@ final class ClusterService {
         batch = RunningBatch(first: nextUnit, units: units, reports: reports)
         let ids = (0..<UInt64(units.count)).map { UnitID(nextUnit + $0) }
         nextUnit += UInt64(units.count)
-        feed(.submitted(ids))
+        feed(
+            .submitted(ids, costs: units.map(\.cost), kind: units.first?.kind ?? .views)
+        )
     }
 
     private func fail(_ error: any Error) {
@@ -129,10 +133,14 @@ final class ClusterService {
             guard let peer = roster[worker] else { break }
             send(.goodbye(.unknown), to: peer)
             forget(peer, "fell silent")
+        case .doubt(let worker):
+            guard let peer = roster[worker] else { break }
+            lastLoss = "\(peer.hello.name) has not answered in time"
+            logger.notice("worker late", metadata: peer.metadata)
         case .setAside(let worker):
             guard let peer = roster[worker] else { break }
             board.update(peer.place) { $0.isActive = false }
-            lastLoss = "\(peer.hello.name) was set aside after bad answers"
+            lastLoss = "\(peer.hello.name) was set aside after bad answers or none"
             logger.warning("worker set aside", metadata: peer.metadata)
         case .complete:
             batch?.reports.put(.complete)
@@ -169,7 +177,13 @@ final class ClusterService {
         if roster.announce(job.message.id, to: worker) { send(.job(job.message), to: peer) }
         send(
             .task(
-                .init(unit: unit, job: job.message.id, work: request.work, latent: request.latent)
+                .init(
+                    unit: unit,
+                    job: job.message.id,
+                    work: request.work,
+                    latent: request.latent,
+                    wire: job.message.wire
+                )
             ),
             to: peer
         )
@@ -288,11 +302,10 @@ final class ClusterService {
         guard answer.tensor.isFinite else {
             return refuse(answer.unit, "its answer holds NaN or infinity", peer)
         }
-        board.update(peer.place) {
-            $0.busy += .microseconds(Int64(clamping: answer.microseconds))
-        }
+        let spent = Duration.microseconds(Int64(clamping: answer.microseconds))
+        board.update(peer.place) { $0.busy += min(spent, .seconds(86_400)) }
         arriving = (answer, peer.place)
-        feed(.answered(answer.unit, by: peer.worker))
+        feed(.answered(answer.unit, by: peer.worker, spent: spent))
         arriving = nil
     }
 
