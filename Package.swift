@@ -88,6 +88,17 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // Imagined fleets, for `make bench`.
+        .executableTarget(
+            name: "Schedules",
+            dependencies: [
+                "Coordinator", "Engine", "FleetSimulation", "Protocol",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Benchmarks/Schedules",
+            swiftSettings: strict
+        ),
+
         // Tests.
         .target(
             name: "TestSupport",

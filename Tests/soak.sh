@@ -29,6 +29,7 @@ echo "a quiet render first"
 join() {
     "$tessera" worker --connect "$endpoint" --threads 1 2>>"$work/workers.log" &
     workers+=($!)
+    disown
 }
 begin() {
     if [ -e "$work/job/job.json" ]; then

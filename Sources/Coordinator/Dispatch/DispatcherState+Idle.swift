@@ -19,26 +19,28 @@ extension DispatcherState {
         guard batch?.waiting.isEmpty == true, let kind = batch?.kind,
             let cost = batch?.typicalCost
         else { return }
-        // Whoever found nothing before finds nothing until time has passed: ticks tell.
-        let candidates: [WorkerID] =
-            switch scope {
-            case .all: Array(workers.keys)
-            case .some(let touched): touched
-            }
-        let free = Set(candidates).filter { id in
-            workers[id].map { $0.isActive && $0.credit > 0 && $0.held.isEmpty } ?? false
-        }
-        guard !free.isEmpty else { return }
         let reference = referencePace(kind)
-        let idle = free.map { id in
-            let time =
-                workers[id].map { worker in
-                    worker.time(for: cost, kind, reference: reference)
-                        + (worker.speed.roundTrip ?? 0)
-                } ?? 0
-            return (id: id, time: time)
-        }.sorted { ($0.time, $0.id) < ($1.time, $1.id) }
-        var tails = workers.keys.compactMap { tail(of: $0, kind, reference) }
+        var idle: [(id: WorkerID, time: Double)] = []
+        func consider(_ id: WorkerID, _ worker: Worker) {
+            guard worker.held.isEmpty, worker.credit > 0, worker.isActive else { return }
+            let time = worker.time(for: cost, kind, reference: reference)
+            idle.append((id, time + (worker.speed.roundTrip ?? 0)))
+        }
+        // Whoever found nothing before finds nothing until time has passed: ticks tell.
+        switch scope {
+        case .all: for (id, worker) in workers { consider(id, worker) }
+        case .some(let touched):
+            for id in Set(touched) { if let worker = workers[id] { consider(id, worker) } }
+        }
+        guard let quickest = idle.map(\.time).min() else { return }
+        var tails: [Tail] = []
+        for (id, worker) in workers where !worker.held.isEmpty {
+            if let tail = tail(of: id, kind, reference) { tails.append(tail) }
+        }
+        guard let latest = tails.map(\.done).max(), latest > seconds + 1.1 * quickest else {
+            return
+        }
+        idle.sort { ($0.time, $0.id) < ($1.time, $1.id) }
         for (id, time) in idle {
             // A tenth better at least: paces are estimates.
             let promise = seconds + 1.1 * time

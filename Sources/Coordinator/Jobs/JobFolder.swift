@@ -183,7 +183,12 @@ package final class JobFolder: Sendable {
 
     /// Removes what it holds, and the folder if nothing else is in it.
     package func remove() {
-        for file in [statePath, recordPath] { unlink(file) }
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        // A process that was killed while it saved left a file with a longer name.
+        for name in names
+        where name.hasPrefix("state.safetensors") || name.hasPrefix("job.json") {
+            unlink("\(path)/\(name)")
+        }
         rmdir(path)
     }
 }

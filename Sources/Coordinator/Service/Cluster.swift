@@ -202,6 +202,29 @@ struct UnitRequest: Sendable {
             + "\(view.timestep)\(crop))" + (view.place.map { ", \($0)" } ?? "")
     }
 
+    /// One evaluation of a guided view, which two workers share.
+    private init(_ whole: UnitRequest, _ view: CoordinatorMessage.View) {
+        work = .predict(view)
+        latent = whole.latent
+        name = whole.name
+    }
+
+    /// The negative prompt's evaluation and the prompt's; nil for what is not both.
+    var halves: [UnitRequest]? {
+        guard case .predict(let view) = work, view.branch == .both else { return nil }
+        return [GuidanceBranch.negative, .text].map { branch in
+            var half = view
+            half.branch = branch
+            return UnitRequest(self, half)
+        }
+    }
+
+    /// The strength with which its halves are combined.
+    var guidance: Float {
+        guard case .predict(let view) = work else { return 1 }
+        return view.guidance
+    }
+
     init(tile: TileRequest) {
         work = .decode
         latent = tile.latent

@@ -97,7 +97,16 @@ final class ClusterService {
         precondition(batch == nil, "a batch runs already\n\(state.story)")
         guard !isCancelled else { return reports.put(.failed(RenderCancelled())) }
         precondition(job != nil, "predict or decode outside begin … end")
-        batch = RunningBatch(first: nextUnit, units: units, reports: reports)
+        // Halves are rounded before they are combined: only as they are do they give the same bits.
+        let canShare = job?.message.negative != nil && job?.message.wire == .f32
+        let batch = RunningBatch(
+            first: nextUnit,
+            units,
+            sharedBy: canShare ? state.activeWorkers.count : 1,
+            reports: reports
+        )
+        self.batch = batch
+        let units = batch.units
         let ids = (0..<UInt64(units.count)).map { UnitID(nextUnit + $0) }
         nextUnit += UInt64(units.count)
         feed(
@@ -191,12 +200,14 @@ final class ClusterService {
 
     private func accept(_ unit: UnitID) {
         guard let (answer, worker) = arriving, answer.unit == unit,
-            let batch, let place = batch.place(of: unit), let request = batch.request(unit)
+            let request = batch?.request(unit)
         else { preconditionFailure("\(unit) is accepted without an answer\n\(state.story)") }
+        // A view that two share counts for the one that completes it.
+        guard let (place, whole) = batch?.take(answer.tensor, for: unit) else { return }
         board.update(worker) { statistics in
             if request.work == .decode { statistics.tiles += 1 } else { statistics.views += 1 }
         }
-        batch.reports.put(.done(place, answer.tensor))
+        batch?.reports.put(.done(place, whole))
     }
 
     // MARK: - Workers
