@@ -5,7 +5,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
 TESSERA := .build/release/tessera
 
-.PHONY: setup build demo test lint format bench clean
+.PHONY: setup build demo test soak lint format bench clean
 
 ## Installs the Debian packages that are missing.
 setup:
@@ -35,6 +35,10 @@ test: setup lint
 	$(BUILD) --build-tests
 	swift test -c release --skip-build --skip TesseraTests
 	swift test -c release --skip-build --no-parallel --filter TesseraTests
+
+## One render under at least 50 random faults; the picture must be that of a quiet one.
+soak: build
+	Tests/soak.sh
 
 lint:
 	swift format lint --strict -r Package.swift Sources Tests

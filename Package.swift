@@ -88,6 +88,17 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // Imagined fleets, for `make bench`.
+        .executableTarget(
+            name: "Schedules",
+            dependencies: [
+                "Coordinator", "Engine", "FleetSimulation", "Protocol",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Benchmarks/Schedules",
+            swiftSettings: strict
+        ),
+
         // Tests.
         .target(
             name: "TestSupport",
@@ -99,6 +110,12 @@ let package = Package(
             name: "FakeModel",
             dependencies: ["Engine", "Protocol", "Worker"],
             path: "Tests/FakeModel",
+            swiftSettings: strict
+        ),
+        .target(
+            name: "FleetSimulation",
+            dependencies: ["Coordinator", "Protocol"],
+            path: "Tests/FleetSimulation",
             swiftSettings: strict
         ),
         .executableTarget(
@@ -122,7 +139,7 @@ let package = Package(
         ),
         .testTarget(
             name: "CoordinatorTests",
-            dependencies: ["Coordinator", "Protocol", "TestSupport"],
+            dependencies: ["Coordinator", "FleetSimulation", "Protocol", "TestSupport"],
             swiftSettings: strict
         ),
         .testTarget(

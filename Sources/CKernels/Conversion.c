@@ -14,6 +14,23 @@ TESSERA_KERNEL void tessera_from_half(const void *from, float *out, long count) 
     }
 }
 
+TESSERA_KERNEL void tessera_to_half(const float *from, void *out, long count) {
+    unsigned char *bytes = out;
+    for (long i = 0; i < count; i++) {
+        unsigned bits = tessera_float_to_bits(from[i]);
+        unsigned size = bits & 0x7FFFFFFFu;
+        // Rounded to nearest, ties to even, with the exponent made 112 smaller.
+        unsigned normal = (size - (112u << 23) + 0xFFFu + ((size >> 13) & 1)) >> 13;
+        // The last place of 0.5f is that of subnormal halves: the sum rounds.
+        unsigned subnormal = tessera_float_to_bits(tessera_bits_to_float(size) + 0.5f) - 0x3F000000u;
+        unsigned half = size < (113u << 23) ? subnormal : normal;
+        half = size >= (143u << 23) ? 0x7C00u : half;
+        half = size > 0x7F800000u ? 0x7E00u : half;
+        unsigned short rounded = (unsigned short)(half | (bits >> 16 & 0x8000u));
+        __builtin_memcpy(bytes + 2 * i, &rounded, sizeof rounded);
+    }
+}
+
 TESSERA_KERNEL void tessera_from_bfloat(const void *from, float *out, long count) {
     const unsigned char *bytes = from;
     for (long i = 0; i < count; i++) {

@@ -13,32 +13,40 @@ struct Coordinate: ParsableCommand {
     @OptionGroup var picture: PictureFlags
     @OptionGroup var outputs: OutputFlags
     @OptionGroup var engine: EngineFlags
+    @OptionGroup var job: JobFlags
 
     @Option(help: "Where to listen; on loopback, or an ipc:// path.")
     var bind = "tcp://127.0.0.1:7551"
 
     func run() throws {
-        try ExitStatus.reporting {
-            let rendering = Rendering(
-                options: try picture.options(),
-                outputs: outputs.places,
-                engine: engine
+        try ExitStatus.reporting { try render(nil) }
+    }
+
+    /// - Parameter resumed: the job to go on with
+    /// - Throws: whatever ends the render
+    func render(_ resumed: Rendering.Resumed?) throws {
+        let rendering = Rendering(
+            options: try picture.options(),
+            outputs: outputs.places,
+            engine: engine,
+            job: job,
+            command: "coordinator",
+            resumed: resumed
+        )
+        try rendering.run { _, identity, logger in
+            let cluster = try Cluster(
+                Cluster.Configuration(endpoint: try Endpoint(bind), model: identity),
+                logger: logger
             )
-            try rendering.run { _, identity, logger in
-                let cluster = try Cluster(
-                    Cluster.Configuration(endpoint: try Endpoint(bind), model: identity),
-                    logger: logger
-                )
-                FileHandle.standardError.write(
-                    Data("waiting for workers at \(cluster.endpoint.address)\n".utf8)
-                )
-                return Rendering.Workers(
-                    renderer: cluster,
-                    cancel: cluster.cancel,
-                    stop: cluster.stop,
-                    statistics: { cluster.statistics }
-                )
-            }
+            FileHandle.standardError.write(
+                Data("waiting for workers at \(cluster.endpoint.address)\n".utf8)
+            )
+            return Rendering.Workers(
+                renderer: cluster,
+                cancel: cluster.cancel,
+                stop: cluster.stop,
+                statistics: { cluster.statistics }
+            )
         }
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Coordinator
 import Engine
+import Protocol
 
 /// Flags that decide the picture; shared by `render`, `coordinator` and `plan`.
 struct PictureFlags: ParsableArguments {
@@ -64,6 +65,18 @@ struct PictureFlags: ParsableArguments {
     @Option(help: "What windows meet beyond the edge.")
     var border = Border.inside
 
+    @Option(help: "How latents travel to and from workers; f16 changes the picture's bits.")
+    var wire = WireFormat.f32
+
+    @Option(
+        help: ArgumentHelp(
+            "Who renders phase 1: the coordinator, which loads the UNet for it, or the workers, each "
+                + "half of guidance on another one. The picture is the same.",
+            valueName: "who"
+        )
+    )
+    var globalPass = GlobalPass.coordinator
+
     func options() throws -> PictureOptions {
         PictureOptions(
             prompt: prompt,
@@ -80,7 +93,9 @@ struct PictureFlags: ParsableArguments {
             stride: stride,
             cosine: try CosineSchedule.parsed(exponents: cosineScales.values, sigma: sigma),
             ladder: try ladder.map { try Ladder(scales: $0.values) },
-            border: border
+            border: border,
+            wire: wire,
+            globalPass: globalPass
         )
     }
 }
@@ -117,6 +132,8 @@ extension Extent: ExpressibleByArgument {
     }
 }
 
+extension WireFormat: ExpressibleByArgument {}
+extension GlobalPass: ExpressibleByArgument {}
 extension Border: ExpressibleByArgument {}
 extension RandomKind: ExpressibleByArgument {}
 extension SchedulerKind: ExpressibleByArgument {}

@@ -12,6 +12,7 @@ struct Plan: ParsableCommand {
     @OptionGroup var outputs: OutputFlags
     @OptionGroup var workers: LocalFlags
     @OptionGroup var engine: EngineFlags
+    @OptionGroup var job: JobFlags
 
     func run() throws {
         try ExitStatus.reporting {

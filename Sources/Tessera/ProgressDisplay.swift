@@ -14,6 +14,8 @@ final class ProgressDisplay {
     private var stepViews = 0
     private var viewsInStep = 0
     private var viewsDone = 0
+    /// Views that an earlier process did.
+    private var viewsBefore = 0
     private var tiles = (done: 0, all: 0)
     private var lastDrawn = ContinuousClock.now - .seconds(60)
     private var barShown = false
@@ -25,6 +27,9 @@ final class ProgressDisplay {
 
     func show(_ event: RenderEvent) {
         switch event {
+        case .resumed(let views):
+            viewsBefore = views
+            note("going on after \(views) of \(plan.views) views")
         case .phase(let index, _):
             (phase, phaseStart) = (index, .now)
         case .step(let index, let views):
@@ -62,10 +67,12 @@ final class ProgressDisplay {
     }
 
     private func draw(force: Bool) {
-        let share = Double(viewsDone) / Double(max(1, plan.views))
+        let share = Double(viewsBefore + viewsDone) / Double(max(1, plan.views))
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
         let rate = Double(viewsDone) / max(elapsed, 1e-3)
-        let left = viewsDone == 0 ? "…" : duration(Double(plan.views - viewsDone) / max(rate, 1e-9))
+        let left =
+            viewsDone == 0
+            ? "…" : duration(Double(plan.views - viewsBefore - viewsDone) / max(rate, 1e-9))
         let place =
             "phase \(phase + 1)/\(plan.phases.count)  step \(step + 1)/\(plan.settings.steps)  "
             + "view \(viewsInStep)/\(stepViews)"

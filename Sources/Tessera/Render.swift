@@ -12,36 +12,48 @@ struct Render: ParsableCommand {
     @OptionGroup var outputs: OutputFlags
     @OptionGroup var local: LocalFlags
     @OptionGroup var engine: EngineFlags
+    @OptionGroup var job: JobFlags
 
     func run() throws {
-        try ExitStatus.reporting {
-            var options = try picture.options()
-            let launch = try local.launch()
-            options.model = options.model ?? launch.model
-            let engine = engine.comparing(outputs.inputs)
-            let rendering = Rendering(options: options, outputs: outputs.places, engine: engine)
-            try rendering.run { session, identity, logger in
-                let path = session.model.path
-                let more = try picture.model.arguments() + engine.arguments
-                let cluster = try LocalCluster(
-                    workers: launch.workers,
-                    threads: launch.threads,
-                    model: identity,
-                    endpoint: launch.endpoint,
-                    logger: logger
-                ) { endpoint, name, threads in
-                    [
-                        "worker", "--connect", endpoint.address, "--name", name, "--threads",
-                        "\(threads)", "--local-child", "--model", path,
-                    ] + more
-                }
-                return Rendering.Workers(
-                    renderer: cluster,
-                    cancel: cluster.cancel,
-                    stop: cluster.stop,
-                    statistics: { cluster.statistics }
-                )
+        try ExitStatus.reporting { try render(nil) }
+    }
+
+    /// - Parameter resumed: the job to go on with
+    /// - Throws: whatever ends the render
+    func render(_ resumed: Rendering.Resumed?) throws {
+        var options = try picture.options()
+        let launch = try local.launch()
+        options.model = options.model ?? launch.model
+        let engine = engine.comparing(outputs.inputs)
+        let rendering = Rendering(
+            options: options,
+            outputs: outputs.places,
+            engine: engine,
+            job: job,
+            command: "render",
+            resumed: resumed
+        )
+        try rendering.run { session, identity, logger in
+            let path = session.model.path
+            let more = try picture.model.arguments() + engine.arguments
+            let cluster = try LocalCluster(
+                workers: launch.workers,
+                threads: launch.threads,
+                model: identity,
+                endpoint: launch.endpoint,
+                logger: logger
+            ) { endpoint, name, threads in
+                [
+                    "worker", "--connect", endpoint.address, "--name", name, "--threads",
+                    "\(threads)", "--local-child", "--model", path,
+                ] + more
             }
+            return Rendering.Workers(
+                renderer: cluster,
+                cancel: cluster.cancel,
+                stop: cluster.stop,
+                statistics: { cluster.statistics }
+            )
         }
     }
 }

@@ -9,6 +9,13 @@ struct Rendering {
     let options: PictureOptions
     let outputs: RenderSession.Outputs
     let engine: EngineFlags
+    let job: JobFlags
+    /// The subcommand, as it is called to resume.
+    let command: String
+    /// The job to go on with.
+    let resumed: Resumed?
+
+    typealias Resumed = (folder: JobFolder, record: JobFolder.Record)
 
     /// Workers to render on, and how to end them.
     struct Workers {
@@ -31,28 +38,96 @@ struct Rendering {
         try engine.options(threads: 1).check()
         let interruption = Interruption()
         Interrupts.handle(interruption.happen)
+        if resumed == nil, let folder = job.jobDir { try JobFolder.checkFree(folder) }
         let session = try RenderSession(options)
         try session.checkWeights()
         let identity = try ModelIdentity(of: session.model)
+        let record = try record(session, identity)
         let workers = try open(session, identity, logger)
         defer { workers.stop() }
         interruption.whenItHappens(workers.cancel)
         let display = ProgressDisplay(plan: session.plan, isTerminal: isatty(2) == 1)
         defer { display.clear() }
-        let conditioning = try session.conditioning(engine.conditioning)
-        try workers.renderer.begin(
-            JobDescription(
-                positive: PromptTensors(conditioning.positive),
-                negative: conditioning.negative.map(PromptTensors.init),
-                vaeFactor: session.plan.model.vaeFactor
-            )
+        let description = session.job(try session.conditioning(engine.conditioning))
+        let globalPass = session.globalPass(
+            engine.options(threads: HostCores.count),
+            job: description
         )
-        try session.render(on: workers.renderer, digest: identity.digest, outputs: outputs) {
-            display.show($0)
+        interruption.whenItHappens { [cancel = workers.cancel] in
+            globalPass?.cancel()
+            cancel()
         }
+        let writer = try writer(record, logger)
+        try workers.renderer.begin(description)
+        do {
+            try session.render(
+                on: workers.renderer,
+                digest: identity.digest,
+                outputs: outputs,
+                companions: .init(globalPass: globalPass, writer: writer, resumed: resumed)
+            ) { display.show($0) }
+        } catch {
+            if let saved = writer?.finish() { display.note("to go on: tessera resume \(saved)") }
+            throw error
+        }
+        writer?.discard()
         workers.renderer.end()
+        if globalPass != nil, resumed == nil {
+            display.note("coordinator: \(session.plan.phases[0].views) views")
+        }
         for worker in workers.statistics() { display.note(Self.line(worker)) }
         display.note("\(outputs.picture): \(session.plan.settings.size)")
+    }
+
+    /// How this render was asked for; of one that goes on, what must still be true.
+    private func record(
+        _ session: RenderSession,
+        _ identity: ModelIdentity
+    ) throws(InputError) -> JobFolder.Record {
+        let settings = session.text(digest: identity.digest).json
+        guard let resumed else {
+            return JobFolder.Record(
+                command: command,
+                arguments: Array(CommandLine.arguments.dropFirst(2)),
+                directory: FileManager.default.currentDirectoryPath,
+                digest: identity.digest,
+                settings: settings
+            )
+        }
+        let place = resumed.folder.path
+        guard resumed.record.digest == identity.digest else {
+            throw InputError(
+                session.model.path,
+                "the model is not the one that \(place) was begun with",
+                fix: "Bring the old files back, or render anew"
+            )
+        }
+        guard resumed.record.settings == settings else {
+            throw InputError(
+                place,
+                "its settings are not those that it was begun with",
+                fix: "Resume it with the same flags and version of Tessera"
+            )
+        }
+        return resumed.record
+    }
+
+    /// - Returns: nil where nothing is to be saved, or there is no place for it
+    private func writer(
+        _ record: JobFolder.Record,
+        _ logger: Logger
+    ) throws -> CheckpointWriter? {
+        guard job.checkpointEvery > 0 else { return nil }
+        guard let path = resumed?.folder.path ?? job.jobDir ?? JobFolder.newPath() else {
+            logger.warning("nothing is saved to resume from: there is no home, give --job-dir")
+            return nil
+        }
+        return try CheckpointWriter(
+            path: URL(fileURLWithPath: path).path,
+            folder: resumed?.folder,
+            record: record,
+            every: job.checkpointEvery
+        ) { logger.warning("\($0)") }
     }
 
     private static func line(_ worker: WorkerStatistics) -> String {

@@ -8,7 +8,8 @@ struct Tessera: ParsableCommand {
         abstract: "Renders very large pictures with latent diffusion models, on many machines.",
         version: RenderSession.version,
         subcommands: [
-            Render.self, Coordinate.self, Work.self, Plan.self, Inspect.self, Doctor.self,
+            Render.self, Resume.self, Coordinate.self, Work.self, Plan.self, Inspect.self,
+            Doctor.self,
         ]
     )
 }

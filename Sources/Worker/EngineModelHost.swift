@@ -36,7 +36,8 @@ package final class EngineModelHost: ModelHost {
         timestep: Float,
         context: Tensor,
         pooled: Tensor?,
-        timeIDs: [[Float]]?
+        timeIDs: [[Float]]?,
+        cancellation: Cancellation
     ) throws -> Tensor {
         try networks.withLock { networks in
             try networks.unet.predict(
@@ -44,17 +45,18 @@ package final class EngineModelHost: ModelHost {
                 timestep: timestep,
                 context: context,
                 pooled: pooled,
-                timeIDs: timeIDs
+                timeIDs: timeIDs,
+                cancellation: cancellation
             )
         }
     }
 
-    package func decode(_ latent: Tensor) throws -> Tensor {
+    package func decode(_ latent: Tensor, cancellation: Cancellation) throws -> Tensor {
         try networks.withLock { networks in
             let vae =
                 try networks.vae ?? VAE(model: model, options: options, decoderOnly: true)
             networks.vae = vae
-            return try vae.decode(latent)
+            return try vae.decode(latent, cancellation: cancellation)
         }
     }
 }

@@ -19,22 +19,27 @@ package protocol ModelHost: AnyObject, Sendable {
     ///   - context: `[n, tokens, width]`
     ///   - pooled: `[n, width]`, for models that want it
     ///   - timeIDs: n times six, for models that want them
+    ///   - cancellation: heeded within the evaluation where that is cheap
     /// - Returns: predictions, shaped as `latents`
-    /// - Throws: `InputError` when the inputs do not fit the model
+    /// - Throws: `InputError` when the inputs do not fit the model, `ComputationCancelled`
     func predict(
         _ latents: Tensor,
         timestep: Float,
         context: Tensor,
         pooled: Tensor?,
-        timeIDs: [[Float]]?
+        timeIDs: [[Float]]?,
+        cancellation: Cancellation
     ) throws -> Tensor
 
     /// Decodes a latent; loads the decoder when it is first asked.
     ///
-    /// - Parameter latent: `[1, height, width, channels]`
+    /// - Parameters:
+    ///   - latent: `[1, height, width, channels]`
+    ///   - cancellation: as in `predict`
     /// - Returns: `[1, height · factor, width · factor, 3]`, about −1…1
-    /// - Throws: `InputError` when the weights cannot be read or the latent does not fit them
-    func decode(_ latent: Tensor) throws -> Tensor
+    /// - Throws: `InputError` when the weights cannot be read or the latent does not fit them,
+    ///   `ComputationCancelled`
+    func decode(_ latent: Tensor, cancellation: Cancellation) throws -> Tensor
 }
 
 /// A unit with all that its computation needs.
@@ -70,43 +75,46 @@ package struct UnitRunner {
 
     /// Computes a unit.
     ///
-    /// - Returns: the guided prediction, or the picture
+    /// - Returns: the guided prediction, one branch of it, or the picture
     /// - Throws: what the host throws, and `InputError` for prompts that do not fit each other
-    package func run(_ assignment: Assignment) throws -> Tensor {
+    package func run(
+        _ assignment: Assignment,
+        cancellation: Cancellation = Cancellation()
+    ) throws -> Tensor {
         let task = assignment.task
         switch (task.work, assignment.prompts) {
         case (.decode, _):
-            return try host.decode(task.latent)
-        case (.predict(let timestep, let guidance, let timeIDs), let prompts?):
-            return try predict(
-                task.latent,
-                timestep: timestep,
-                guidance: guidance,
-                timeIDs: timeIDs,
-                prompts
-            )
+            return try host.decode(task.latent, cancellation: cancellation)
+        case (.predict(let view), let prompts?):
+            return try predict(task.latent, view, prompts, cancellation)
         case (.predict, nil):
             preconditionFailure("a view without prompts")
         }
     }
 
-    /// uncond + guidance · (text − uncond) from one batch of two, or text alone.
+    /// uncond + guidance · (text − uncond) from one batch of two, or one branch alone.
     private func predict(
         _ latent: Tensor,
-        timestep: Float,
-        guidance: Float,
-        timeIDs: [Float]?,
-        _ prompts: Assignment.Prompts
+        _ view: CoordinatorMessage.View,
+        _ prompts: Assignment.Prompts,
+        _ cancellation: Cancellation
     ) throws -> Tensor {
         let text = prompts.positive
-        guard let negative = prompts.negative else {
-            return try host.predict(
-                latent,
-                timestep: timestep,
-                context: text.context,
-                pooled: text.pooled,
-                timeIDs: timeIDs.map { [$0] }
+        func evaluate(_ latents: Tensor, _ context: Tensor, _ pooled: Tensor?) throws -> Tensor {
+            try host.predict(
+                latents,
+                timestep: view.timestep,
+                context: context,
+                pooled: pooled,
+                timeIDs: view.timeIDs.map { Array(repeating: $0, count: latents.shape[0]) },
+                cancellation: cancellation
             )
+        }
+        guard let negative = prompts.negative, view.branch != .text else {
+            return try evaluate(latent, text.context, text.pooled)
+        }
+        if view.branch == .negative {
+            return try evaluate(latent, negative.context, negative.pooled)
         }
         guard negative.context.shape == text.context.shape,
             negative.pooled?.shape == text.pooled?.shape
@@ -119,12 +127,10 @@ package struct UnitRunner {
         }
         var pooled: Tensor?
         if let first = negative.pooled, let second = text.pooled { pooled = stack(first, second) }
-        let both = try host.predict(
+        let both = try evaluate(
             stack(latent, latent),
-            timestep: timestep,
-            context: stack(negative.context, text.context),
-            pooled: pooled,
-            timeIDs: timeIDs.map { [$0, $0] }
+            stack(negative.context, text.context),
+            pooled
         )
         guard both.shape == [2] + latent.shape.dropFirst() else {
             throw InputError(
@@ -133,7 +139,7 @@ package struct UnitRunner {
                 fix: "Use a model whose predictions are shaped as its latents"
             )
         }
-        return guide(both, guidance: guidance, shape: latent.shape)
+        return guide(both, guidance: view.guidance, shape: latent.shape)
     }
 
     /// Two tensors `[1, …]` as one `[2, …]`.

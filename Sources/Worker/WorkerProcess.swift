@@ -23,8 +23,9 @@ package final class WorkerProcess: Sendable {
         package var name: String
         /// Whether the coordinator started this process: then it ends when the coordinator does.
         package var isLocalChild = false
-        /// Units to hold at once, the one that is computed included.
-        package var credit = 2
+        /// Most units to hold at once, the one that is computed included. The coordinator gives as
+        /// many of them as hide the round trip.
+        package var credit = 16
         /// Whether this is all the process does: then a unit that is being computed when the worker
         /// ends is not waited for, but ends with the process.
         package var ownsProcess = true
@@ -67,11 +68,11 @@ package final class WorkerProcess: Sendable {
     /// - Throws: `InputError` if the coordinator refuses this worker or the endpoint is unusable,
     ///   `SocketError`
     package func run() throws {
-        let units = HandOver<Assignment?>()
+        let units = HandOver<WorkOrder?>()
         let thread = NamedThread("compute", stack: 64 << 20) { [host, mailbox] in
             let runner = UnitRunner(host: host)
-            while let assignment = units.take() {
-                mailbox.post(Self.compute(assignment, with: runner))
+            while let order = units.take() {
+                mailbox.post(Self.compute(order, with: runner))
             }
         }
         let session = WorkerSession(
@@ -112,22 +113,32 @@ package final class WorkerProcess: Sendable {
         )
     }
 
-    private static func compute(_ assignment: Assignment, with runner: UnitRunner) -> WorkerNote {
+    private static func compute(_ order: WorkOrder, with runner: UnitRunner) -> WorkerNote {
         let began = ContinuousClock.now
         let result: Result<Tensor, ComputeError>
         do {
-            result = .success(try runner.run(assignment))
+            result = .success(
+                try runner.run(order.assignment, cancellation: order.cancellation)
+            )
+        } catch is ComputationCancelled {
+            result = .failure(.cancelled)
         } catch {
-            result = .failure(ComputeError(reason: "\(error)"))
+            result = .failure(.failed("\(error)"))
         }
         let spent = began.duration(to: .now).components
         let microseconds = spent.seconds * 1_000_000 + spent.attoseconds / 1_000_000_000_000
         return .finished(
-            assignment.task.unit,
+            order.assignment.task.unit,
             microseconds: UInt64(max(0, microseconds)),
             result
         )
     }
+}
+
+/// A unit for the computing thread.
+struct WorkOrder: Sendable {
+    let assignment: Assignment
+    let cancellation: Cancellation
 }
 
 /// What other threads tell the thread of the worker's socket.

@@ -7,19 +7,21 @@ import Protocol
 final class WorkerSession {
     private let options: WorkerProcess.Options
     private let mailbox: Mailbox<WorkerNote>
-    private let units: HandOver<Assignment?>
+    private let units: HandOver<WorkOrder?>
     private let logger: Logger
     private let start = ContinuousClock.now
     private var state: WorkerSessionState
 
+    /// Ends the unit that is with the computing thread, if there is one.
+    private var cancellation: Cancellation?
     /// Whether a unit is with the computing thread.
-    private(set) var isComputing = false
+    var isComputing: Bool { cancellation != nil }
 
     init(
         options: WorkerProcess.Options,
         hello: WorkerMessage.Hello,
         mailbox: Mailbox<WorkerNote>,
-        units: HandOver<Assignment?>,
+        units: HandOver<WorkOrder?>,
         logger: Logger
     ) {
         self.options = options
@@ -86,7 +88,7 @@ final class WorkerSession {
     private func event(_ note: WorkerNote) -> WorkerSessionState.Event {
         switch note {
         case .finished(let unit, let microseconds, let result):
-            isComputing = false
+            cancellation = nil
             return .finished(unit, microseconds: microseconds, result)
         case .stop:
             return .stop
@@ -103,8 +105,10 @@ final class WorkerSession {
             switch action {
             case .send(let message): try send(message, over: socket)
             case .compute(let assignment):
-                isComputing = true
-                units.put(assignment)
+                let cancellation = Cancellation()
+                self.cancellation = cancellation
+                units.put(WorkOrder(assignment: assignment, cancellation: cancellation))
+            case .cancel: cancellation?.cancel()
             case .reconnect(let pause, let cause):
                 logger.notice("connection given up", metadata: ["cause": "\(cause.rawValue)"])
                 outcome = .reconnect(after: pause)
@@ -131,10 +135,10 @@ final class WorkerSession {
             logger.info("joined", metadata: ["endpoint": "\(options.endpoint)"])
         case .malformed(let error):
             logger.warning("malformed message", metadata: ["problem": "\(error)"])
-        case .finished(let unit, _, .failure(let error)):
+        case .finished(let unit, _, .failure(.failed(let reason))):
             logger.warning(
                 "unit failed",
-                metadata: ["unit": "\(unit)", "problem": "\(error.reason)"]
+                metadata: ["unit": "\(unit)", "problem": "\(reason)"]
             )
         case .received, .finished, .stop, .tick: break
         }

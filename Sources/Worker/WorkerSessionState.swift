@@ -42,6 +42,8 @@ package struct WorkerSessionState: Sendable {
     package enum Action: Sendable {
         case send(WorkerMessage)
         case compute(Assignment)
+        /// Nobody wants the unit that is computed: end it as soon as that is cheap.
+        case cancel
         /// Close the socket, wait, connect a new one, and say so with `connected`.
         case reconnect(after: Duration, because: Cause)
         case end(Ending)
@@ -82,7 +84,7 @@ package struct WorkerSessionState: Sendable {
     private var embeddings = EmbeddingCache()
     /// Counts connections: a result of an earlier one is of no use to this one.
     private var connection = 0
-    private var computing: (unit: UnitID, connection: Int)?
+    private var computing: (unit: UnitID, connection: Int, wire: WireFormat)?
 
     package init(options: Options) {
         self.options = options
@@ -152,6 +154,9 @@ package struct WorkerSessionState: Sendable {
             let dropped = queue.count
             queue.removeAll { units.contains($0.task.unit) }
             if queue.count < dropped { actions.append(.send(.ask(dropped - queue.count))) }
+            if let computing, computing.connection == connection, units.contains(computing.unit) {
+                actions.append(.cancel)
+            }
         case (.goodbye(.leaving), _):
             if options.isLocalChild {
                 end(.dismissed, &actions)
@@ -179,11 +184,13 @@ package struct WorkerSessionState: Sendable {
             let answer = WorkerMessage.Answer(
                 unit: unit,
                 microseconds: microseconds,
-                tensor: tensor
+                tensor: tensor,
+                wire: done.wire
             )
             actions.append(.send(.answer(answer)))
-        case .failure(let error):
-            actions.append(.send(.failure(unit, reason: error.reason)))
+        case .failure(.cancelled): break
+        case .failure(.failed(let reason)):
+            actions.append(.send(.failure(unit, reason: reason)))
         }
         actions.append(.send(.ask(1)))
     }
@@ -216,7 +223,7 @@ package struct WorkerSessionState: Sendable {
             prompts = Assignment.Prompts(positive: positive, negative: negative)
         }
         queue.removeFirst()
-        computing = (next.task.unit, connection)
+        computing = (next.task.unit, connection, next.job.wire)
         actions.append(.compute(Assignment(task: next.task, prompts: prompts)))
     }
 
@@ -224,6 +231,7 @@ package struct WorkerSessionState: Sendable {
         phase = .idle
         queue = []
         job = nil
+        if computing != nil { actions.append(.cancel) }
         let pause = min(options.longestPause, options.shortestPause * (1 << min(failures, 16)))
         failures += 1
         actions.append(.reconnect(after: pause, because: cause))
@@ -242,11 +250,9 @@ extension WorkerSessionState.Action {
     }
 }
 
-/// Why a unit could not be computed.
-package struct ComputeError: Error, Sendable {
-    package let reason: String
-
-    package init(reason: String) {
-        self.reason = reason
-    }
+/// Why a unit was not computed.
+package enum ComputeError: Error, Equatable, Sendable {
+    case failed(String)
+    /// It was not wanted any more.
+    case cancelled
 }

@@ -16,6 +16,10 @@ private struct Simulation {
         var speed: Duration
         var isAlive = true
         var isSilent = false
+        /// It beats, but computes nothing any more.
+        var isStuck = false
+        /// Whether it can end a unit in the middle.
+        var heedsCancel = true
         var badShare: Double
         var lastBeat: Duration = .zero
     }
@@ -41,6 +45,10 @@ private struct Simulation {
         policy.silence = .milliseconds(500)
         policy.grace = .seconds(5)
         policy.stall = .milliseconds(200)
+        policy.shortestLease = .milliseconds(150)
+        policy.firstLease = .milliseconds(800)
+        policy.shortestDelay = .milliseconds(20)
+        policy.depths = 1...4
         // Faults here are far more frequent than in any cluster.
         policy.casualties = 40
         policy.strikes = 10
@@ -56,11 +64,13 @@ private struct Simulation {
         nextWorker += 1
         workers[id] = Imagined(
             speed: .milliseconds(Int.random(in: 1...60, using: &random)),
+            isStuck: !reliable && chance(0.05),
+            heedsCancel: chance(0.7),
             badShare: !reliable && chance(0.2) ? 0.5 : 0,
             lastBeat: now
         )
         try feed(.joined(id))
-        post(.asked(id, Int.random(in: 1...3, using: &random)), from: id)
+        post(.asked(id, Int.random(in: 1...8, using: &random)), from: id)
     }
 
     mutating func post(_ event: DispatcherState.Event, from id: WorkerID) {
@@ -79,15 +89,21 @@ private struct Simulation {
         case .assign(let unit, let id, _):
             workers[id]?.queue.append(unit)
         case .abandon(let unit, let id):
-            // The one in hand is computed to its end.
-            guard let place = workers[id]?.queue.dropFirst().firstIndex(of: unit) else { break }
+            guard let worker = workers[id], let place = worker.queue.firstIndex(of: unit) else {
+                break
+            }
+            if place == 0, worker.doneAt != nil {
+                // The one in hand is computed to its end, or ended in the middle.
+                guard worker.heedsCancel, !worker.isStuck else { break }
+                workers[id]?.doneAt = nil
+            }
             workers[id]?.queue.remove(at: place)
             post(.asked(id, 1), from: id)
         case .accept(let unit):
             accepted[unit, default: 0] += 1
         case .evict(let id):
             workers[id] = nil
-        case .setAside:
+        case .setAside, .doubt:
             break
         case .complete, .failed, .deserted:
             precondition(outcome == nil, "two outcomes")
@@ -115,7 +131,7 @@ private struct Simulation {
             workers[id]?.lastBeat = now
             post(.heard(id), from: id)
         }
-        guard let unit = worker.queue.first else { return }
+        guard let unit = worker.queue.first, !worker.isStuck else { return }
         guard let done = worker.doneAt else {
             workers[id]?.doneAt = now + worker.speed
             return
@@ -126,7 +142,10 @@ private struct Simulation {
         if cursed.contains(unit) || chance(worker.badShare) {
             post(.refused(unit, by: id, reason: "NaN"), from: id)
         } else {
-            post(.answered(unit, by: id), from: id)
+            // Some workers say how long they took, and not all tell the truth.
+            let spent: Duration? =
+                chance(0.3) ? nil : chance(0.05) ? .seconds(1_000_000) : worker.speed
+            post(.answered(unit, by: id, spent: spent), from: id)
             if isStormy, chance(0.05) { post(.answered(unit, by: id), from: id) }
         }
         post(.asked(id, 1), from: id)
@@ -146,6 +165,9 @@ private struct Simulation {
         }
         if chance(0.01) { workers[id]?.isSilent = true }
         if chance(0.05) { workers[id]?.isSilent = false }
+        if chance(0.01) { workers[id]?.isStuck = true }
+        if chance(0.02) { workers[id]?.isStuck = false }
+        if chance(0.01) { workers[id]?.speed *= 10 }
         if chance(0.005) {
             post(.left(id), from: id)
             workers[id]?.isAlive = false
@@ -164,13 +186,17 @@ private struct Simulation {
         if cursed { self.cursed = [units[count / 2]] }
         outcome = nil
         isStormy = true
-        try feed(.submitted(units))
+        let costs = chance(0.5) ? [] : units.map { _ in Double.random(in: 0.5...4, using: &random) }
+        try feed(.submitted(units, costs: costs, kind: chance(0.8) ? .views : .tiles))
         var taken = 0
         while outcome == nil {
             taken += 1
             if taken > steps {
                 isStormy = false
-                if !workers.values.contains(where: { $0.isAlive && !$0.isSilent }) {
+                if !workers.contains(where: { id, worker in
+                    worker.isAlive && !worker.isSilent && !worker.isStuck
+                        && worker.speed < .seconds(1) && state.activeWorkers.contains(id)
+                }) {
                     try join(reliable: true)
                 }
             }

@@ -64,7 +64,10 @@ private struct Script {
     }
 
     @Test func creditIsBounded() throws {
-        var script = Script { $0.credit = 3 }
+        var script = Script {
+            $0.credit = 3
+            $0.depths = 8...8
+        }
         try script.join(w1, credit: 1_000_000)
         #expect(try script.on(.submitted(units(5))).count == 3)
     }
@@ -166,7 +169,7 @@ private struct Script {
     }
 
     @Test func threeBadAnswersSetAWorkerAside() throws {
-        var script = Script()
+        var script = Script { $0.depths = 8...8 }
         try script.join(w1, credit: 4)
         try script.join(w2, credit: 8)
         try script.on(.submitted(units(8)))
@@ -237,6 +240,7 @@ private struct Script {
         var script = Script {
             $0.grace = .seconds(1)
             $0.casualties = 9
+            $0.depths = 3...3
         }
         try script.join(w1, credit: 3)
         try script.on(.submitted(units(9)))

@@ -63,7 +63,8 @@ package final class FakeModelHost: ModelHost {
         timestep: Float,
         context: Tensor,
         pooled: Tensor?,
-        timeIDs: [[Float]]?
+        timeIDs: [[Float]]?,
+        cancellation: Cancellation
     ) throws -> Tensor {
         let n = latents.shape[0]
         rows.add(n, ordering: .relaxed)
@@ -73,10 +74,10 @@ package final class FakeModelHost: ModelHost {
         }
         let length = latents.count / n
         let values = latents.values.enumerated().map { i, x in x / 2 + added[i / length] }
-        return try misbehave(Tensor(values, shape: latents.shape))
+        return try misbehave(Tensor(values, shape: latents.shape), cancellation)
     }
 
-    package func decode(_ latent: Tensor) throws -> Tensor {
+    package func decode(_ latent: Tensor, cancellation: Cancellation) throws -> Tensor {
         let (h, w, c) = (latent.shape[1], latent.shape[2], latent.shape[3])
         let factor = Self.vaeFactor
         let picture = Tensor(shape: [1, h * factor, w * factor, 3]) { out in
@@ -88,7 +89,7 @@ package final class FakeModelHost: ModelHost {
                 }
             }
         }
-        return try misbehave(picture)
+        return try misbehave(picture, cancellation)
     }
 
     private func mean(_ tensor: Tensor, _ row: Int, of n: Int) -> Float {
@@ -97,13 +98,19 @@ package final class FakeModelHost: ModelHost {
         return values.reduce(0, +) / Float(length)
     }
 
-    private func misbehave(_ good: Tensor) throws -> Tensor {
+    private func misbehave(_ good: Tensor, _ cancellation: Cancellation) throws -> Tensor {
         let unit = units.add(1, ordering: .relaxed).newValue
         switch behaviour {
         case .good:
             return good
         case .slow(let milliseconds):
-            Thread.sleep(forTimeInterval: Double(milliseconds) / 1000)
+            // Heeds a cancellation every few milliseconds, as networks do between their blocks.
+            let end = ContinuousClock.now + .milliseconds(milliseconds)
+            while ContinuousClock.now < end {
+                try cancellation.check()
+                let rest = ContinuousClock.now.duration(to: end) / .seconds(1)
+                Thread.sleep(forTimeInterval: max(0, min(rest, 0.005)))
+            }
             return good
         case .nan:
             return good.map { _ in .nan }

@@ -93,7 +93,7 @@ struct Seeded: RandomNumberGenerator {
             let task = CoordinatorMessage.Task(
                 unit: UnitID(1),
                 job: 1,
-                work: .predict(timestep: timestep, guidance: 1, timeIDs: nil),
+                work: .predict(.init(timestep: timestep, guidance: 1, timeIDs: nil)),
                 latent: ramp([1, 1, 1, 1])
             )
             #expect(throws: FrameError.field("task.predict")) {

@@ -39,6 +39,7 @@ let coordinatorMessages: [CoordinatorMessage] = [
     .refusal(.init(model: ModelIdentity(digest: "ff", path: "/m"), reason: "other weights")),
     .job(.init(id: 3, positive: digests.0, negative: digests.1)),
     .job(.init(id: 4, positive: digests.0, negative: nil)),
+    .job(.init(id: 5, positive: digests.0, negative: nil, wire: .f16)),
     .embedding(digests.0, PromptTensors(context: ramp([1, 2, 3]), pooled: nil)),
     .embedding(digests.1, PromptTensors(context: ramp([1, 2, 3]), pooled: ramp([1, 4]))),
     .task(
@@ -46,9 +47,12 @@ let coordinatorMessages: [CoordinatorMessage] = [
             unit: UnitID(7),
             job: 3,
             work: .predict(
-                timestep: 801.5,
-                guidance: 7.5,
-                timeIDs: [1024, 1024, 0, 64, 1024, 512]
+                .init(
+                    timestep: 801.5,
+                    guidance: 7.5,
+                    timeIDs: [1024, 1024, 0, 64, 1024, 512],
+                    branch: .text
+                )
             ),
             latent: ramp([1, 4, 5, 4])
         )
@@ -57,7 +61,7 @@ let coordinatorMessages: [CoordinatorMessage] = [
         .init(
             unit: UnitID(8),
             job: 3,
-            work: .predict(timestep: 1, guidance: 1, timeIDs: nil),
+            work: .predict(.init(timestep: 1, guidance: 1, timeIDs: nil)),
             latent: ramp([1, 1, 1, 4])
         )
     ),
@@ -121,6 +125,45 @@ let coordinatorMessages: [CoordinatorMessage] = [
         )
         #expect(answer.frames == frames)
         #expect(describe(try WorkerMessage(frames: frames)) == describe(answer))
+    }
+
+    /// Half precision holds eleven binary digits: these arrive as they are, and in half the bytes.
+    @Test func halvesTravelInTwoBytes() throws {
+        let values: [Float] = [0, -1, 0.25, 65_504, 1 / 16_777_216, -0.000_061_035_156]
+        let tensor = Tensor(values, shape: [1, 1, 2, 3])
+        let answer = WorkerMessage.answer(
+            .init(unit: UnitID(7), microseconds: 5, tensor: tensor, wire: .f16)
+        )
+        #expect(answer.frames[1].count == 12)
+        guard case .answer(let again) = try WorkerMessage(frames: answer.frames) else {
+            Issue.record("no answer")
+            return
+        }
+        #expect(again.tensor.values == values)
+        var short = answer.frames
+        short[1].removeLast()
+        #expect(throws: FrameError.tensorSize(bytes: 11, shape: [1, 1, 2, 3])) {
+            try WorkerMessage(frames: short)
+        }
+    }
+
+    /// From Python: struct.pack("<e", x) rounds to nearest, ties to even.
+    @Test(
+        arguments: [
+            (1.000_488_281_25, 0x3C00), (1.001_464_843_75, 0x3C02), (65_519, 0x7BFF),
+            (65_520, 0x7C00), (1e9, 0x7C00), (-.infinity, 0xFC00), (1e-8, 0), (3e-8, 1),
+            (8.940_697e-8, 2), (-6.097_555e-5, 0x83FF), (0.1, 0x2E66), (-0.0, 0x8000),
+        ] as [(Float, UInt16)]
+    )
+    func floatsAreRoundedToHalves(value: Float, half: UInt16) {
+        let bytes = Tensor([value], shape: [1]).halves
+        #expect(UInt16(bytes[0]) | UInt16(bytes[1]) << 8 == half)
+    }
+
+    @Test func noHalfIsChangedByRounding() {
+        let bytes = (0..<UInt16(0x7C00)).flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] }
+        #expect(Tensor(halves: bytes, shape: [0x7C00]).halves == bytes)
+        #expect(!Tensor(halves: Tensor([.nan], shape: [1]).halves, shape: [1]).isFinite)
     }
 
     @Test(arguments: [

@@ -26,8 +26,7 @@ def decode(latent):
     return np.repeat(np.repeat(latent[..., :3], 8, axis=1), 8, axis=2)
 
 
-def header(array):
-    return wire.TensorHeader(element_type=wire.ELEMENT_TYPE_FLOAT32, shape=array.shape)
+TYPES = {wire.ELEMENT_TYPE_FLOAT32: "<f4", wire.ELEMENT_TYPE_FLOAT16: "<f2"}
 
 
 def embedding_digest(arrays):
@@ -50,9 +49,10 @@ class Worker:
             model=wire.ModelIdentity(digest=digest, path="a formula"))
         self.send(wire.Envelope(hello=hello))
 
-    def send(self, envelope, *arrays):
-        envelope.tensors.extend(header(a) for a in arrays)
-        frames = [envelope.SerializeToString(), *(a.astype("<f4").tobytes() for a in arrays)]
+    def send(self, envelope, *arrays, kind=wire.ELEMENT_TYPE_FLOAT32):
+        envelope.tensors.extend(
+            wire.TensorHeader(element_type=kind, shape=a.shape) for a in arrays)
+        frames = [envelope.SerializeToString(), *(a.astype(TYPES[kind]).tobytes() for a in arrays)]
         self.socket.send_multipart(frames)
 
     def ask(self, units):
@@ -62,7 +62,7 @@ class Worker:
         """Returns whether to go on."""
         envelope = wire.Envelope.FromString(frames[0])
         arrays = [
-            np.frombuffer(frame, "<f4").reshape(tensor.shape)
+            np.frombuffer(frame, TYPES[tensor.element_type]).astype("<f4").reshape(tensor.shape)
             for tensor, frame in zip(envelope.tensors, frames[1:], strict=True)]
         kind = envelope.WhichOneof("body")
         if kind == "welcome":
@@ -99,6 +99,10 @@ class Worker:
             if not all(d in self.embeddings for d in wanted):
                 return
             view = task.predict
+            if view.branch == wire.GUIDANCE_BRANCH_TEXT:
+                wanted = wanted[:1]
+            elif view.branch == wire.GUIDANCE_BRANCH_NEGATIVE:
+                wanted = wanted[-1:]
             text, *negative = [
                 predict(latent, view.timestep, e[0], e[1] if len(e) > 1 else None, view.time_ids)
                 for e in (self.embeddings[d] for d in wanted)]
@@ -108,7 +112,8 @@ class Worker:
         self.tasks.pop(0)
         spent = int((time.monotonic() - began) * 1e6)
         answer = wire.Answer(unit=task.unit, microseconds=spent)
-        self.send(wire.Envelope(answer=answer), result)
+        kind = job.element_type or wire.ELEMENT_TYPE_FLOAT32
+        self.send(wire.Envelope(answer=answer), result, kind=kind)
         self.ask(1)
 
     def run(self):

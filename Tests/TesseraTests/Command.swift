@@ -25,7 +25,10 @@ struct Command {
         private let errors: URL
 
         init(_ arguments: [String], environment: [String: String] = [:]) throws {
+            // Jobs that are interrupted stay behind: not in the home of whoever runs the tests.
+            let state = ["XDG_STATE_HOME": "\(NSTemporaryDirectory())tessera-state-\(getpid())"]
             process.environment = ProcessInfo.processInfo.environment
+                .merging(state) { _, new in new }
                 .merging(environment) { _, new in new }
             process.executableURL = URL(
                 fileURLWithPath: "\(Fixtures.packageRoot)/.build/release/tessera"

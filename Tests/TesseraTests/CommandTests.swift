@@ -94,7 +94,9 @@ import Testing
             let count = views?.split(separator: " ").last.flatMap { Int($0) }
             let rendered = try Command(flags(folder))
             let done = rendered.errors.split(separator: "\n").compactMap { line -> Int? in
-                guard line.hasPrefix("local-") else { return nil }
+                guard line.hasPrefix("local-") || line.hasPrefix("coordinator:") else {
+                    return nil
+                }
                 return line.split(separator: " ").dropFirst().first.flatMap { Int($0) }
             }
             #expect(count == done.reduce(0, +))

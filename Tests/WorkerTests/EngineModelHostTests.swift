@@ -60,7 +60,7 @@ import Worker
 
         let view = ViewRequest(index: 0, latent: latent, timestep: 501, timeIDs: ids, guidance: 5)
         let predictions = try cluster.predict([view, view]) { _ in }
-        let expected = try directly(.predict(timestep: 501, guidance: 5, timeIDs: ids))
+        let expected = try directly(.predict(.init(timestep: 501, guidance: 5, timeIDs: ids)))
         #expect(predictions.allSatisfy { $0.values == expected })
         let picture = try cluster.decode([TileRequest(index: 0, latent: latent)]) { _ in }
         #expect(picture[0].shape == [1, 8 * vae.factor, 8 * vae.factor, 3])

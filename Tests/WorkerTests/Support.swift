@@ -110,9 +110,12 @@ func expected(_ views: [ViewRequest], _ job: JobDescription = job()) throws -> [
             unit: UnitID(0),
             job: 0,
             work: .predict(
-                timestep: view.timestep,
-                guidance: view.guidance,
-                timeIDs: view.timeIDs
+                .init(
+                    timestep: view.timestep,
+                    guidance: view.guidance,
+                    timeIDs: view.timeIDs,
+                    branch: view.branch
+                )
             ),
             latent: view.latent
         )

@@ -29,7 +29,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> PromptTensors {
     @Test func guidanceIsCombinedFromOneBatchOfTwo() throws {
         let host = FakeModelHost()
         let result = try run(
-            .predict(timestep: 500, guidance: 3, timeIDs: [1024, 0, 0, 0, 0, 512]),
+            .predict(.init(timestep: 500, guidance: 3, timeIDs: [1024, 0, 0, 0, 0, 512])),
             latent: latent,
             .init(positive: prompt(10, pooled: 0.5), negative: prompt(1, pooled: 0.25)),
             host: host
@@ -49,7 +49,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> PromptTensors {
     @Test func withoutANegativeThereIsOneEvaluation() throws {
         let host = FakeModelHost()
         let result = try run(
-            .predict(timestep: 0, guidance: 1, timeIDs: nil),
+            .predict(.init(timestep: 0, guidance: 1, timeIDs: nil)),
             latent: latent,
             .init(positive: prompt(10), negative: nil),
             host: host
@@ -62,7 +62,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> PromptTensors {
         let long = PromptTensors(context: Tensor(zeros: [1, 3, 2]), pooled: nil)
         #expect(throws: InputError.self) {
             try run(
-                .predict(timestep: 0, guidance: 2, timeIDs: nil),
+                .predict(.init(timestep: 0, guidance: 2, timeIDs: nil)),
                 latent: latent,
                 .init(positive: prompt(10), negative: long)
             )

@@ -11,7 +11,7 @@ private let both = CoordinatorMessage.Job(id: 1, positive: text.digest, negative
 
 private func task(_ unit: UInt64, job: UInt64 = 1, decode: Bool = false) -> State.Event {
     let work: CoordinatorMessage.Work =
-        decode ? .decode : .predict(timestep: 1, guidance: 2, timeIDs: nil)
+        decode ? .decode : .predict(.init(timestep: 1, guidance: 2, timeIDs: nil))
     return .received(
         .task(.init(unit: UnitID(unit), job: job, work: work, latent: Tensor(zeros: [1, 1, 1, 4])))
     )
@@ -68,6 +68,7 @@ private struct Script {
             case .send(.heartbeat): "heartbeat"
             case .send(.goodbye): "goodbye"
             case .compute(let assignment): "compute \(assignment.task.unit)"
+            case .cancel: "cancel"
             case .reconnect(let pause, _): "reconnect \(pause.milliseconds)"
             case .end(let ending):
                 switch ending {
@@ -135,7 +136,7 @@ private struct Script {
         let failed = State.Event.finished(
             UnitID(1),
             microseconds: 1,
-            .failure(ComputeError(reason: "no weights"))
+            .failure(.failed("no weights"))
         )
         #expect(script.on(failed) == ["failure u1", "ask 1"])
     }
@@ -145,7 +146,7 @@ private struct Script {
         _ = script.on(.received(.job(both)))
         _ = script.on(task(1, decode: true))
         _ = script.on(task(2, decode: true))
-        #expect(script.on(.received(.abandon([UnitID(1), UnitID(2)]))) == ["ask 1"])
+        #expect(script.on(.received(.abandon([UnitID(1), UnitID(2)]))) == ["ask 1", "cancel"])
         #expect(script.on(finished(1)) == ["answer u1", "ask 1"])
     }
 
@@ -156,11 +157,43 @@ private struct Script {
         #expect(script.on(.tick, after: .milliseconds(500)) == [])
     }
 
+    @Test func aUnitInHandIsEndedWhenItIsNotWanted() {
+        var script = Script.serving()
+        _ = script.on(.received(.job(both)))
+        #expect(script.on(task(1, decode: true)) == ["compute u1"])
+        #expect(script.on(task(2, decode: true)) == [])
+        #expect(script.on(.received(.abandon([UnitID(1)]))) == ["cancel"])
+        let ended = State.Event.finished(UnitID(1), microseconds: 1, .failure(.cancelled))
+        #expect(script.on(ended) == ["ask 1", "compute u2"])
+        // It may have been done by then: that is an answer as any other.
+        #expect(script.on(.received(.abandon([UnitID(2)]))) == ["cancel"])
+        #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
+        #expect(script.on(task(3, decode: true)) == ["compute u3"])
+        #expect(script.on(.received(.goodbye(.unknown))) == ["cancel", "reconnect 100"])
+    }
+
+    @Test func answersTravelAsTheJobSays() throws {
+        var session = State(options: options())
+        var answers: [WorkerMessage.Answer] = []
+        for event: State.Event in [
+            .connected, .received(.welcome(.init(heartbeat: .seconds(1), timeout: .seconds(5)))),
+            .received(
+                .job(.init(id: 1, positive: text.digest, negative: nil, wire: .f16))
+            ),
+            task(1, decode: true), finished(1),
+        ] {
+            for case .send(.answer(let answer)) in session.handle(event, at: .zero) {
+                answers.append(answer)
+            }
+        }
+        #expect(answers.map(\.wire) == [.f16])
+    }
+
     @Test func aSilentCoordinatorIsCalledAgainAndOldResultsAreDropped() {
         var script = Script.serving()
         _ = script.on(.received(.job(both)))
         _ = script.on(task(1, decode: true))
-        #expect(script.on(.tick, after: .seconds(6)) == ["reconnect 100"])
+        #expect(script.on(.tick, after: .seconds(6)) == ["cancel", "reconnect 100"])
         #expect(script.on(.connected) == ["hello"])
         _ = script.on(.received(.welcome(.init(heartbeat: .seconds(1), timeout: .seconds(5)))))
         _ = script.on(.received(.job(both)))

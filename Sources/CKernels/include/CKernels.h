@@ -107,6 +107,9 @@ void tessera_im2col(const float *picture, long height, long width, long channels
 /// IEEE half precision to float; `from` may lie at any address.
 void tessera_from_half(const void *from, float *out, long count);
 
+/// Float to IEEE half precision, rounded to nearest, ties to even; `out` may lie at any address.
+void tessera_to_half(const float *from, void *out, long count);
+
 /// bfloat16 to float; `from` may lie at any address.
 void tessera_from_bfloat(const void *from, float *out, long count);
 

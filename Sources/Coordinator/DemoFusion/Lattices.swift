@@ -32,6 +32,12 @@ package struct LatticeGrid: Equatable, Sendable {
         Extent(height: latent.height + padTop, width: latent.width + padLeft)
     }
 
+    /// Where lattice `index` begins in the padded latent.
+    package func origin(of index: Int) -> (row: Int, column: Int) {
+        let (row, column) = index.quotientAndRemainder(dividingBy: columnStride)
+        return (row, column)
+    }
+
     /// Size of lattice `index`, in row-major order of starting points.
     package func extent(_ index: Int) -> Extent {
         let (row, column) = index.quotientAndRemainder(dividingBy: columnStride)

@@ -61,9 +61,11 @@ extension DispatcherState {
         }
         for (id, worker) in workers.sorted(by: { $0.key < $1.key }) {
             try require((0...policy.credit).contains(worker.credit), "\(id) has \(worker.credit)")
-            try require(!worker.isSetAside || worker.held.isEmpty, "\(id) is set aside with work")
-            try require(Set(worker.held).count == worker.held.count, "\(id) holds a unit twice")
-            for unit in worker.held {
+            try require(worker.isActive || worker.held.isEmpty, "\(id) is set aside with work")
+            let units = worker.held.map(\.unit)
+            try require(Set(units).count == units.count, "\(id) holds a unit twice")
+            try require(worker.held.count <= policy.depths.upperBound, "\(id) holds too much")
+            for unit in units {
                 try require(
                     batch?.units[unit]?.holders.contains(id) == true,
                     "\(id) holds unknown \(unit)"
@@ -81,18 +83,27 @@ extension DispatcherState {
         for (id, unit) in batch.units.sorted(by: { $0.key < $1.key }) {
             try require(!unit.isDone || unit.holders.isEmpty, "\(id) is done and held")
             try require(unit.casualties.count < policy.casualties, "\(id) should have failed")
+            try require(
+                Set(unit.holders).count == unit.holders.count
+                    && unit.holders.count <= policy.copies,
+                "\(id) is held by \(unit.holders)"
+            )
             for holder in unit.holders {
                 try require(
-                    workers[holder]?.held.contains(id) == true,
+                    workers[holder]?.holds(id) == true,
                     "\(id) outlives \(holder)'s lease"
                 )
             }
         }
-        for (id, worker) in workers where !worker.isSetAside && worker.credit > 0 {
-            try require(
-                !batch.waiting.contains { isAllowed($0, id) },
-                "\(id) idles while units wait"
-            )
+        // Somebody is at work, or nobody may be given any, whenever all have been looked at: on every
+        // tick at the latest.
+        if scope == .all, !waiting.isEmpty, !workers.values.contains(where: { !$0.held.isEmpty }) {
+            for (id, worker) in workers where worker.isActive && worker.credit > 0 {
+                try require(
+                    !waiting.contains { isAllowed($0, id) },
+                    "\(id) idles while units wait and nobody works"
+                )
+            }
         }
     }
 }

@@ -3,45 +3,119 @@ import Protocol
 // Batches and units.
 
 extension DispatcherState {
-    mutating func submit(_ units: [UnitID]) {
+    mutating func submit(_ units: [UnitID], _ costs: [Double], _ kind: Kind) {
         precondition(batch == nil, "a batch is open already\n\(story)")
+        precondition(costs.isEmpty || costs.count == units.count, "\(costs.count) costs")
         guard !units.isEmpty else { return }
+        let each = units.enumerated().map { place, id in
+            (id, Unit(cost: costs.isEmpty ? 1 : max(1e-6, costs[place])))
+        }
         batch = Batch(
-            units: Dictionary(uniqueKeysWithValues: units.map { ($0, Unit()) }),
+            kind: kind,
+            units: Dictionary(uniqueKeysWithValues: each),
             waiting: units.sorted(),
-            remaining: units.count
+            remaining: units.count,
+            typicalCost: each.reduce(0) { $0 + $1.1.cost } / Double(each.count)
         )
         desertedSince = nil
     }
 
     /// Ends the batch; whatever is held is no longer wanted.
     mutating func close(_ actions: inout [Action]) {
+        guard let ended = batch else { return }
         batch = nil
         desertedSince = nil
         for id in workers.keys.sorted() {
-            for unit in workers[id]?.held ?? [] { actions.append(.abandon(unit, at: id)) }
+            for (place, lease) in (workers[id]?.held ?? []).enumerated() {
+                actions.append(.abandon(lease.unit, at: id))
+                if place > 0 { workers[id]?.drops += 1 }
+            }
             workers[id]?.held = []
+        }
+        for (id, unit) in ended.units.sorted(by: { $0.key < $1.key }) where !unit.isDone {
+            abandonFormer(id, unit, but: nil, &actions)
         }
     }
 
     /// Takes the first answer to a unit, from whomever it comes.
-    mutating func accept(_ id: UnitID, from worker: WorkerID, _ actions: inout [Action]) {
+    mutating func accept(
+        _ id: UnitID,
+        from worker: WorkerID,
+        _ spent: Duration?,
+        _ actions: inout [Action]
+    ) {
         guard let sender = workers[worker] else { return }
         workers[worker]?.lastHeard = now
-        release(id, from: worker)
-        guard !sender.isSetAside, let unit = batch?.units[id], !unit.isDone else { return }
+        workers[worker]?.isDoubtful = false
+        workers[worker]?.overdue = 0
+        workers[worker]?.doubts = 0
+        touch(worker)
+        if let kind = batch?.kind, let first = sender.held.first, first.unit == id {
+            workers[worker]?.speed.finish(
+                cost: first.cost,
+                kind,
+                assigned: first.assigned,
+                spent: spent.map { $0 / .seconds(1) },
+                at: seconds
+            )
+        }
+        guard !sender.isSetAside, let unit = batch?.units[id], !unit.isDone else {
+            return release(id, from: worker)
+        }
+        drop(id, from: worker)
         actions.append(.accept(id))
         for other in unit.holders where other != worker {
-            workers[other]?.held.removeAll { $0 == id }
+            overtake(other, at: id, &actions)
             actions.append(.abandon(id, at: other))
         }
+        abandonFormer(id, unit, but: worker, &actions)
         batch?.units[id]?.holders = []
+        batch?.units[id]?.former = []
         batch?.units[id]?.isDone = true
-        batch?.waiting.removeAll { $0 == id }
+        if unit.holders.isEmpty { batch?.waiting.removeAll { $0 == id } }
         batch?.remaining -= 1
         if batch?.remaining == 0 {
             close(&actions)
             actions.append(.complete)
+        }
+    }
+
+    /// Another worker was faster with a unit. One that was late with it is in doubt.
+    private mutating func overtake(
+        _ worker: WorkerID,
+        at id: UnitID,
+        _ actions: inout [Action]
+    ) {
+        guard let kind = batch?.kind, let slow = workers[worker] else { return }
+        let isLate = isLate(slow, kind, reference: referencePace(kind))
+        let first = slow.held.first
+        drop(id, from: worker)
+        touch(worker)
+        if let first, first.unit == id {
+            workers[worker]?.speed
+                .interrupt(
+                    cost: first.cost,
+                    kind,
+                    isLate: isLate,
+                    since: slow.speed.since,
+                    at: seconds
+                )
+            if isLate { doubt(worker, &actions) }
+        } else if first != nil {
+            workers[worker]?.drops += 1
+        }
+    }
+
+    /// Tells workers whose lease on a unit is over that nobody waits for it any more.
+    private func abandonFormer(
+        _ id: UnitID,
+        _ unit: Unit,
+        but worker: WorkerID?,
+        _ actions: inout [Action]
+    ) {
+        for other in unit.former where other != worker {
+            guard let there = workers[other], !there.holds(id) else { continue }
+            actions.append(.abandon(id, at: other))
         }
     }
 
@@ -53,7 +127,10 @@ extension DispatcherState {
         _ actions: inout [Action]
     ) {
         workers[worker]?.lastHeard = now
-        guard workers[worker]?.held.contains(id) == true else { return }
+        guard let sender = workers[worker], !sender.isSetAside else { return }
+        let wasFormer = batch?.units[id]?.former.contains(worker) == true
+        guard sender.holds(id) || wasFormer else { return }
+        batch?.units[id]?.former.removeAll { $0 == worker }
         release(id, from: worker)
         workers[worker]?.strikes += 1
         if let strikes = workers[worker]?.strikes, strikes >= policy.strikes {
@@ -73,11 +150,20 @@ extension DispatcherState {
 
     /// Takes a unit out of a worker's hands; it waits again if nobody else has it.
     mutating func release(_ id: UnitID, from worker: WorkerID) {
-        workers[worker]?.held.removeAll { $0 == id }
+        drop(id, from: worker)
         guard var unit = batch?.units[id], unit.holders.contains(worker) else { return }
         unit.holders.removeAll { $0 == worker }
         batch?.units[id] = unit
         if unit.holders.isEmpty, !unit.isDone { wait(id) }
+    }
+
+    /// Takes a unit out of a worker's hands; whose it is then is the caller's business.
+    private mutating func drop(_ id: UnitID, from worker: WorkerID) {
+        guard let place = workers[worker]?.held.firstIndex(where: { $0.unit == id }) else {
+            return
+        }
+        workers[worker]?.held.remove(at: place)
+        if place == 0 { workers[worker]?.speed.begin(at: seconds, idle: false) }
     }
 
     private mutating func wait(_ id: UnitID) {
@@ -85,93 +171,71 @@ extension DispatcherState {
         if let place { batch?.waiting.insert(id, at: place) }
     }
 
-    /// Gives waiting units, in order, to the workers that hold least.
+    /// Gives waiting units, in order, to the workers that would be done with them first.
     mutating func assignWaiting(_ actions: inout [Action]) {
-        guard let waiting = batch?.waiting, !waiting.isEmpty else { return }
-        var queue = WorkerQueue(
-            workers.filter { !$0.value.isSetAside && $0.value.credit > 0 }
-                .map { .init(held: $0.value.held.count, credit: $0.value.credit, id: $0.key) }
-        )
+        guard batch?.waiting.isEmpty == false, !assignPlainly(&actions) else { return }
+        // No copy of the batch outlives this: changing it would copy all its units.
+        guard let waiting = batch?.waiting,
+            var outlook = batch.map({ Outlook(of: workers, $0, policy, at: seconds) })
+        else { return }
+        lastRate = outlook.rate
+        guard outlook.hasRoom else { return }
         var left: [UnitID] = []
-        for id in waiting {
-            if let worker = queue.take(where: { isAllowed(id, $0) }) {
-                assign(id, to: worker, &actions)
-            } else {
-                left.append(id)
+        for (place, id) in waiting.enumerated() {
+            guard outlook.hasRoom else {
+                left += waiting[place...]
+                break
             }
+            let isMarked = batch?.units[id]?.casualties.isEmpty == false
+            let worker = outlook.take(among: waiting.count - place, insist: isMarked) { worker in
+                isAllowed(id, worker)
+            }
+            if let worker { assign(id, to: worker, &actions) } else { left.append(id) }
         }
         batch?.waiting = left
     }
 
-    private mutating func assign(_ id: UnitID, to worker: WorkerID, _ actions: inout [Action]) {
+    /// The usual case, far from the end of a batch and with few workers to look at: whoever has room
+    /// gets the first unit that waits.
+    ///
+    /// - Returns: whether that was all there was to do
+    private mutating func assignPlainly(_ actions: inout [Action]) -> Bool {
+        guard case .some(let touched) = scope, let kind = batch?.kind,
+            let cost = batch?.typicalCost
+        else { return false }
+        for id in touched {
+            while let unit = batch?.waiting.first, let worker = workers[id], worker.isActive,
+                worker.room(kind, cost: cost, policy) > 0
+            {
+                guard let pace = worker.speed.pace(kind) else { return false }
+                let own = pace * cost * Double(worker.held.count + 1)
+                // What waits and what is in hand keeps the others busy for longer than that.
+                let waiting = Double(batch?.waiting.count ?? 0)
+                let inHand = Double(batch?.remaining ?? 0) - waiting
+                guard waiting + inHand / 4 > own * lastRate + 1,
+                    batch?.units[unit]?.casualties.isEmpty == true
+                else { return false }
+                batch?.waiting.removeFirst()
+                assign(unit, to: id, &actions)
+            }
+        }
+        return true
+    }
+
+    mutating func assign(_ id: UnitID, to worker: WorkerID, _ actions: inout [Action]) {
+        guard let unit = batch?.units[id], let holder = workers[worker] else { return }
         workers[worker]?.credit -= 1
-        workers[worker]?.held.append(id)
+        if holder.held.isEmpty { workers[worker]?.speed.begin(at: seconds, idle: true) }
+        workers[worker]?.held.append(Lease(unit: id, cost: unit.cost, assigned: seconds))
         batch?.units[id]?.holders.append(worker)
         batch?.units[id]?.attempts += 1
-        actions.append(.assign(id, to: worker, attempt: batch?.units[id]?.attempts ?? 0))
+        actions.append(.assign(id, to: worker, attempt: unit.attempts + 1))
     }
 
     /// Whether the worker may have the unit: not if the unit went wrong there, unless it went wrong
     /// with everybody who is here.
     func isAllowed(_ id: UnitID, _ worker: WorkerID) -> Bool {
         guard let unit = batch?.units[id], unit.avoids(worker) else { return true }
-        return !workers.contains { !$0.value.isSetAside && !unit.avoids($0.key) }
-    }
-
-    /// Moves units that wait behind another one to workers that have nothing to do.
-    mutating func moveToIdle(_ actions: inout [Action]) {
-        guard let batch, batch.waiting.isEmpty else { return }
-        let idle = workers.filter {
-            !$0.value.isSetAside && $0.value.credit > 0 && $0.value.held.isEmpty
-        }.keys.sorted()
-        for worker in idle {
-            let longest = workers.filter { $0.value.held.count > 1 }
-                .max { ($0.value.held.count, $1.key) < ($1.value.held.count, $0.key) }
-            guard let (owner, queue) = longest, let id = queue.held.last else { break }
-            guard isAllowed(id, worker) else { continue }
-            workers[owner]?.held.removeLast()
-            self.batch?.units[id]?.holders.removeAll { $0 == owner }
-            actions.append(.abandon(id, at: owner))
-            assign(id, to: worker, &actions)
-        }
-    }
-}
-
-/// Workers with credit, those that hold least first.
-private struct WorkerQueue {
-    struct Entry {
-        var held: Int
-        var credit: Int
-        let id: WorkerID
-    }
-
-    private var entries: [Entry]
-
-    init(_ entries: [Entry]) {
-        self.entries = entries.sorted { ($0.held, $0.id) < ($1.held, $1.id) }
-    }
-
-    /// Takes one credit of the first worker that is allowed.
-    mutating func take(where allowed: (WorkerID) -> Bool) -> WorkerID? {
-        guard let place = entries.firstIndex(where: { allowed($0.id) }) else { return nil }
-        var entry = entries.remove(at: place)
-        entry.held += 1
-        entry.credit -= 1
-        if entry.credit > 0 { insert(entry) }
-        return entry.id
-    }
-
-    private mutating func insert(_ entry: Entry) {
-        var (low, high) = (0, entries.count)
-        while low < high {
-            let middle = (low + high) / 2
-            let other = entries[middle]
-            if (other.held, other.id) < (entry.held, entry.id) {
-                low = middle + 1
-            } else {
-                high = middle
-            }
-        }
-        entries.insert(entry, at: low)
+        return !workers.contains { $0.value.isActive && !unit.avoids($0.key) }
     }
 }

@@ -29,23 +29,45 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 ///
 ///                   assign                        answered (first answer: accept)
 ///      ┌─────────┐ ───────▶ ┌─────────────────┐ ─────────────────────────────────▶ ┌──────┐
-///      │ waiting │          │ held by workers │                                    │ done │
-///      └─────────┘ ◀─────── └─────────────────┘                                    └──────┘
-///           refused, or its last holder left, vanished or fell silent
+///      │ waiting │          │ held by workers │ ─┐ copied: an idle worker would    │ done │
+///      └─────────┘ ◀─────── └─────────────────┘ ◀┘ be first, or its holder is late └──────┘
+///           ▲   refused, or its last holder left,     │ moved: an idle worker would
+///           │   vanished, fell silent or let the      │ begin it sooner
+///           │   lease run out                         │
+///           └─────────────────────────────────────────┘
 ///
 /// Of a worker:
 ///
-///             joined                   3 bad answers
-///      (new) ────────▶ ┌──────────┐ ────────────────▶ ┌───────────┐
-///                      │  active  │                   │ set aside │
-///                      └──────────┘                   └───────────┘
-///                            │ left, vanished, silent       │ left, vanished, silent
-///                            ▼                              ▼
-///                         (gone)                         (gone)
+///             joined                  lease over, or late and overtaken
+///      (new) ────────▶ ┌──────────┐ ───────────────────────────────────▶ ┌──────────┐
+///                      │  active  │                                      │ doubtful │
+///                      └──────────┘ ◀─────────────────────────────────── └──────────┘
+///                        │      │             answers, or asks             │      │
+///                        │      │ 3 bad answers, or 3 leases over in a row │      │
+///                        │      └──────────────▶ ┌───────────┐ ◀───────────┘      │
+///                        │                       │ set aside │                    │
+///                        │                       └───────────┘                    │
+///                        │ left, vanished, silent      │                          │
+///                        ▼                             ▼                          ▼
+///                      (gone)                        (gone)                    (gone)
 ///
-/// A worker has credit: it asks for units and is given no more than it asked for, so a fast worker
-/// gets more. Units that wait behind another one move to a worker that has nothing to do. Answers
-/// count once; whatever comes later or twice is ignored.
+/// **Speed.** A worker's pace is how long it takes for a unit of cost 1, measured from when a unit
+/// came first in its hands until its answer. From paces follow leases, and when a worker would be
+/// done with one more unit.
+///
+/// **Credit and depth.** A worker asks for units and is given no more than it asked for, and no more
+/// than hide the round trip: one in hand and as many as it computes while an answer and the next
+/// task are under way.
+///
+/// **The end of a batch.** A waiting unit goes to whoever would be done with it first; a worker so
+/// slow that the others would be through with everything that waits before it had finished one
+/// more gets none. When nothing waits, idle workers take over units that wait behind another one,
+/// and take copies of those that would otherwise be done last. The first answer counts; whatever
+/// comes later or twice is ignored.
+///
+/// **Leases.** A worker that takes much longer than it usually does loses its units to others,
+/// though it be alive; until it answers, or asks for more than replaces what it had not begun, it
+/// gets no more for a while. Its late answer is taken if nobody was faster.
 package struct DispatcherState: Sendable {
     /// Limits that decide what is given up, and when.
     package struct Policy: Equatable, Sendable {
@@ -59,6 +81,22 @@ package struct DispatcherState: Sendable {
         package var casualties = 3
         /// Most units that a worker may ask for.
         package var credit = 64
+        /// Fewest and most units that a worker holds; between them, as many as hide the round trip.
+        package var depths = 2...16
+        /// A lease lasts this many times what the worker usually takes for the unit…
+        package var leaseFactor = 4.0
+        /// …but never less than this.
+        package var shortestLease: Duration = .seconds(5)
+        /// The lease of a worker that has not answered anything yet.
+        package var firstLease: Duration = .seconds(600)
+        /// A unit that takes this many times what it usually does is late.
+        package var lateFactor = 1.5
+        /// A worker in doubt is tried again after this long; the second time, after twice as long.
+        package var probation: Duration = .seconds(20)
+        /// Nothing is late before this.
+        package var shortestDelay: Duration = .milliseconds(100)
+        /// Most workers that compute one unit at once.
+        package var copies = 3
         /// The clock advances by no more than this between two events: after a stop of the whole
         /// machine nobody is blamed for silence.
         package var stall: Duration = .seconds(2)
@@ -66,17 +104,23 @@ package struct DispatcherState: Sendable {
         package init() {}
     }
 
+    /// What a batch consists of: workers have a pace for each.
+    package enum Kind: Int, CaseIterable, Sendable {
+        case views
+        case tiles
+    }
+
     package enum Event: Equatable, Sendable {
-        /// A batch begins; none is open.
-        case submitted([UnitID])
+        /// A batch begins; none is open. Each unit may have a cost, 1 without.
+        case submitted([UnitID], costs: [Double] = [], kind: Kind = .views)
         case cancelled
         case joined(WorkerID)
         /// It may be given so many more units.
         case asked(WorkerID, Int)
         /// It sent anything at all.
         case heard(WorkerID)
-        /// A good answer came.
-        case answered(UnitID, by: WorkerID)
+        /// A good answer came. `spent`: how long the worker says that it computed.
+        case answered(UnitID, by: WorkerID, spent: Duration? = nil)
         /// A bad answer came, or word that the unit cannot be computed.
         case refused(UnitID, by: WorkerID, reason: String)
         /// It said goodbye.
@@ -96,6 +140,8 @@ package struct DispatcherState: Sendable {
         case abandon(UnitID, at: WorkerID)
         /// It fell silent: end its connection.
         case evict(WorkerID)
+        /// A lease is over: it gets no work until it answers or asks.
+        case doubt(WorkerID)
         /// It gets no more work.
         case setAside(WorkerID)
         case complete
@@ -120,17 +166,44 @@ package struct DispatcherState: Sendable {
         }
     }
 
+    /// A unit in a worker's hands.
+    struct Lease: Sendable {
+        let unit: UnitID
+        let cost: Double
+        /// When it was assigned.
+        let assigned: Double
+    }
+
     struct Worker: Sendable {
         var credit = 0
         /// In the order of assignment: it computes the first.
-        var held: [UnitID] = []
+        var held: [Lease] = []
         var strikes = 0
+        /// Leases in a row that ran out.
+        var overdue = 0
         var isSetAside = false
+        /// It lost a lease and has not shown since that it is at work.
+        var isDoubtful = false
+        /// How often in a row, and when last.
+        var doubts = 0
+        var doubtedAt: Duration = .zero
+        /// Units taken back that it has probably not begun: to drop them proves nothing.
+        var drops = 0
         var lastHeard: Duration
+        /// How fast it is.
+        var speed = WorkerSpeed()
+
+        /// Whether it gets work.
+        var isActive: Bool { !isSetAside && !isDoubtful }
+
+        func holds(_ unit: UnitID) -> Bool { held.contains { $0.unit == unit } }
     }
 
     struct Unit: Sendable {
+        let cost: Double
         var holders: [WorkerID] = []
+        /// Workers whose lease ran out, and which may answer yet.
+        var former: [WorkerID] = []
         var attempts = 0
         var casualties: [Casualty] = []
         var isDone = false
@@ -139,11 +212,14 @@ package struct DispatcherState: Sendable {
     }
 
     struct Batch: Sendable {
+        let kind: Kind
         var units: [UnitID: Unit]
         /// Open units without a holder, in order.
         var waiting: [UnitID]
         /// Open units.
         var remaining: Int
+        /// The mean of all costs.
+        let typicalCost: Double
     }
 
     package let policy: Policy
@@ -154,8 +230,24 @@ package struct DispatcherState: Sendable {
     var isClosed = false
     /// The sum of all advances of the clock, none longer than `policy.stall`.
     var now: Duration = .zero
+    /// The same in seconds.
+    var seconds = 0.0
     var lastTime: Duration?
+    /// Which workers the event in hand may have given something to do.
+    var scope = Scope.all
+    /// Units that all workers finish in a second, when that was last counted.
+    var lastRate = 0.0
     var history = DispatcherHistory()
+
+    enum Scope: Equatable, Sendable {
+        case all
+        case some([WorkerID])
+    }
+
+    /// Includes a worker.
+    mutating func touch(_ id: WorkerID) {
+        if case .some(let workers) = scope { scope = .some(workers + [id]) }
+    }
 
     package init(policy: Policy = Policy()) {
         self.policy = policy
@@ -171,20 +263,27 @@ package struct DispatcherState: Sendable {
         advance(to: time)
         var actions: [Action] = []
         switch event {
-        case .submitted(let units): submit(units)
+        case .answered, .asked, .heard: scope = .some([])
+        default: scope = .all
+        }
+        switch event {
+        case .submitted(let units, let costs, let kind): submit(units, costs, kind)
         case .cancelled: close(&actions)
         case .joined(let id): workers[id] = Worker(lastHeard: now)
         case .asked(let id, let units): ask(id, units)
         case .heard(let id): workers[id]?.lastHeard = now
-        case .answered(let unit, let id): accept(unit, from: id, &actions)
+        case .answered(let unit, let id, let spent): accept(unit, from: id, spent, &actions)
         case .refused(let unit, let id, let reason): refuse(unit, by: id, reason, &actions)
         case .left(let id): lose(id, blame: nil, &actions)
         case .vanished(let id): lose(id, blame: .vanished, &actions)
         case .closed: isClosed = true
-        case .tick: evictSilent(&actions)
+        case .tick:
+            evictSilent(&actions)
+            endLeases(&actions)
+            endDoubts()
         }
         assignWaiting(&actions)
-        moveToIdle(&actions)
+        occupyIdle(&actions)
         giveUpIfDeserted(&actions)
         history.record(event, actions, at: time)
         return actions
@@ -194,16 +293,19 @@ package struct DispatcherState: Sendable {
     package var isBusy: Bool { batch != nil }
     /// Workers that get work.
     package var activeWorkers: [WorkerID] {
-        workers.filter { !$0.value.isSetAside }.keys.sorted()
+        workers.filter { $0.value.isActive }.keys.sorted()
     }
-    /// Units that the worker holds.
-    package func held(by worker: WorkerID) -> [UnitID] { workers[worker]?.held ?? [] }
+    /// Units that the worker holds, the one that it computes first.
+    package func held(by worker: WorkerID) -> [UnitID] {
+        workers[worker]?.held.map(\.unit) ?? []
+    }
     /// The last events and what came of them, one per line.
     package var story: String { history.description }
 
     private mutating func advance(to time: Duration) {
         let step = time - (lastTime ?? time)
         now += min(max(.zero, step), policy.stall)
+        seconds = now / .seconds(1)
         lastTime = time
     }
 }

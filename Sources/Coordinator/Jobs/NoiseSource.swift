@@ -17,6 +17,12 @@ package protocol NoiseSource: Sendable {
 
     /// Unit noise that a stochastic scheduler adds in one step.
     func stochastic(phase: Phase, step: Int, channels: Int) throws(InputError) -> Tensor
+
+    /// How many of the numbers that come in an order have been drawn.
+    var drawn: Int { get }
+
+    /// Goes on where so many numbers have been drawn.
+    mutating func skip(to drawn: Int) throws(InputError)
 }
 
 /// Random numbers that follow from the seed: each draw is keyed by (seed, purpose, phase, step), so
@@ -56,6 +62,11 @@ package struct SeededNoise: NoiseSource {
     package func stochastic(phase: Phase, step: Int, channels: Int) -> Tensor {
         normal("step", phase.latent, channels, phase: key(phase), step: step)
     }
+
+    /// Every number is keyed by its place in the render: there is no order.
+    package var drawn: Int { 0 }
+
+    package func skip(to drawn: Int) {}
 
     private func normal(
         _ purpose: String,
@@ -132,6 +143,20 @@ package struct RecordedNoise: NoiseSource {
 
     package func stochastic(phase: Phase, step: Int, channels: Int) -> Tensor {
         seeded.stochastic(phase: phase, step: step, channels: channels)
+    }
+
+    /// Jitter that has been drawn.
+    package var drawn: Int { jitter.startIndex }
+
+    package mutating func skip(to drawn: Int) throws(InputError) {
+        guard (jitter.startIndex...jitter.endIndex).contains(drawn) else {
+            throw InputError(
+                "\(place): jitter",
+                "it has \(jitter.endIndex) numbers, and \(drawn) had been used",
+                fix: "Resume with the file that the render began with"
+            )
+        }
+        jitter = jitter[drawn...]
     }
 
     private func noise(

@@ -1,4 +1,5 @@
 import Engine
+import Protocol
 
 /// A picture as asked for: what is nil is taken from the model.
 package struct PictureOptions: Sendable {
@@ -17,6 +18,8 @@ package struct PictureOptions: Sendable {
     package var cosine: CosineSchedule
     package var ladder: Ladder?
     package var border: Border
+    package var wire: WireFormat
+    package var globalPass: GlobalPass
 
     package init(
         prompt: String,
@@ -33,7 +36,9 @@ package struct PictureOptions: Sendable {
         stride: Int? = nil,
         cosine: CosineSchedule = CosineSchedule(),
         ladder: Ladder? = nil,
-        border: Border = .inside
+        border: Border = .inside,
+        wire: WireFormat = .f32,
+        globalPass: GlobalPass = .coordinator
     ) {
         self.prompt = prompt
         self.negativePrompt = negativePrompt
@@ -50,6 +55,8 @@ package struct PictureOptions: Sendable {
         self.cosine = cosine
         self.ladder = ladder
         self.border = border
+        self.wire = wire
+        self.globalPass = globalPass
     }
 
     /// The settings with every default of the model filled in.
@@ -66,7 +73,9 @@ package struct PictureOptions: Sendable {
             stride: stride,
             cosine: cosine,
             ladder: ladder,
-            border: border
+            border: border,
+            wire: wire,
+            globalPass: globalPass
         )
     }
 }

@@ -62,7 +62,7 @@ package struct PictureText: Sendable {
     }
 
     /// Every setting, keyed by the command line's flags.
-    var json: String {
+    package var json: String {
         var fields: [String: Any] = [
             "prompt": prompt, "size": "\(settings.size.width)x\(settings.size.height)",
             "steps": settings.steps, "guidance": Double(settings.guidance),
@@ -74,6 +74,7 @@ package struct PictureText: Sendable {
             "version": version,
         ]
         if let negativePrompt { fields["negative-prompt"] = negativePrompt }
+        if settings.wire != .f32 { fields["wire"] = settings.wire.rawValue }
         if !loras.isEmpty { fields["lora"] = loras.map(\.description) }
         let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
         let data = try? JSONSerialization.data(withJSONObject: fields, options: options)

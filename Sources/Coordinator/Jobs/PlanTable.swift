@@ -12,7 +12,8 @@ package enum PlanTable {
             "windows",
             "lattices",
             "views/step",
-            "views"
+            "views",
+            "moved/step"
         )
         let phases = plan.phases.indices.map { i in
             let phase = plan.phases[i]
@@ -25,7 +26,8 @@ package enum PlanTable {
                 phase.windows.map { "\($0.count)" } ?? "whole",
                 phase.lattices.map { "\($0.count)" } ?? "–",
                 "\(perStep)",
-                "\(phase.views)"
+                "\(phase.views)",
+                bytes(plan.bytesPerStep(ofPhase: i))
             )
         }
         let halves = plan.settings.guides ? "two per view, with guidance" : "one per view"
@@ -35,14 +37,15 @@ package enum PlanTable {
             "steps per phase   \(plan.settings.steps)",
             "views             \(plan.views)",
             "UNet calls        \(plan.evaluations) (\(halves))",
-            "latents moved     \(bytes(plan.viewBytes)) to and from workers",
+            "latents moved     \(bytes(plan.viewBytes)) to and from workers as "
+                + "\(plan.settings.wire.rawValue)",
             "decoding          \(tiles == 1 ? "whole" : "\(tiles) tiles"), "
                 + "\(bytes(plan.decodeBytes)) moved",
         ]
     }
 
     private static func row(_ cells: String...) -> String {
-        let widths = [5, 7, 13, 11, 9, 9, 11, 9]
+        let widths = [5, 7, 13, 11, 9, 9, 11, 9, 12]
         return Swift.zip(cells, widths).map { cell, width in
             String(repeating: " ", count: max(1, width - cell.count)) + cell
         }.joined()

@@ -2,6 +2,8 @@ import Engine
 
 /// What a render reports as it goes.
 package enum RenderEvent: Sendable {
+    /// It goes on where it stood; so many views were done before.
+    case resumed(views: Int)
     /// A phase begins; counted from 0.
     case phase(Int, Phase)
     /// A step of the current phase begins, with its number of views.

@@ -4,36 +4,78 @@ import Engine
 package struct RenderJob {
     private let sampler: Sampler
     private let renderer: any ViewRenderer
+    private let globalPass: GlobalPassUNet?
     private let observe: (RenderEvent) throws -> Void
 
+    /// - Parameters:
+    ///   - sampler: of the plan
+    ///   - renderer: predicts views and decodes tiles
+    ///   - globalPass: renders phase 1; nil gives it to the renderer too
+    ///   - observe: is told of progress; what it throws ends the render
     package init(
         sampler: Sampler,
         renderer: any ViewRenderer,
+        globalPass: GlobalPassUNet? = nil,
         observe: @escaping (RenderEvent) throws -> Void
     ) {
         self.sampler = sampler
         self.renderer = renderer
+        self.globalPass = globalPass
         self.observe = observe
     }
 
-    /// Runs every phase.
+    /// Runs every phase, or what is left of them.
     ///
+    /// - Parameters:
+    ///   - noise: stands where the state does
+    ///   - start: where to go on; nil begins
+    ///   - reached: is given the state after every step
     /// - Returns: the final latent, `[1, height, width, channels]`
     /// - Throws: what the renderer, the noise source or the observer throws
-    package func sample(noise: inout some NoiseSource) throws -> Tensor {
+    package func sample(
+        noise: inout some NoiseSource,
+        from start: SamplerState? = nil,
+        reached: (SamplerState, _ drawn: Int) -> Void = { _, _ in }
+    ) throws -> Tensor {
         let phases = sampler.plan.phases
-        var state = try sampler.start(noise)
+        var state = try start ?? sampler.start(noise)
+        var opened: Int?
         while state.phase < phases.count {
             let (phase, step) = (state.phase, state.step)
-            if step == 0 { try observe(.phase(phase, phases[phase].phase)) }
+            if opened != phase { try observe(.phase(phase, phases[phase].phase)) }
+            opened = phase
             let work = try sampler.work(for: state, noise: &noise)
             try observe(.step(step, views: work.views.count))
-            let predictions = try renderer.predict(work.views) { _ in try observe(.view) }
+            let predictions = try predict(work.views, isWhole: phases[phase].isWhole)
             let prediction = sampler.fuse(predictions, of: work, at: state)
             let finished = try sampler.advance(&state, work, prediction: prediction, noise: noise)
             if let finished { try observe(.finished(phase, finished)) }
+            if finished != nil, phases[phase].isWhole { globalPass?.unload() }
+            reached(state, noise.drawn)
         }
         return state.latent
+    }
+
+    private func predict(_ views: [ViewRequest], isWhole: Bool) throws -> [Tensor] {
+        guard isWhole else { return try renderer.predict(views) { _ in try observe(.view) } }
+        if let globalPass {
+            return try views.map { view in
+                let prediction = try globalPass.predict(view)
+                try observe(.view)
+                return prediction
+            }
+        }
+        guard sampler.plan.settings.guides else {
+            return try renderer.predict(views) { _ in try observe(.view) }
+        }
+        // One view would keep one worker busy: each evaluation goes to another.
+        return try views.map { view in
+            var (negative, text) = (view, view)
+            (negative.branch, text.branch) = (.negative, .text)
+            let halves = try renderer.predict([negative, text]) { _ in }
+            try observe(.view)
+            return Guidance.combine(negative: halves[0], text: halves[1], by: view.guidance)
+        }
     }
 
     /// Decodes a latent, writing rows to the sink as they complete.

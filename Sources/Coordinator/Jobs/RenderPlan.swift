@@ -99,19 +99,56 @@ package struct RenderPlan: Sendable {
     /// Views of the whole render.
     package var views: Int { phases.reduce(0) { $0 + $1.views } }
 
+    /// Views of the steps before a state.
+    package func views(before state: SamplerState) -> Int {
+        let whole = phases.prefix(state.phase).reduce(0) { $0 + $1.views }
+        guard state.phase < phases.count else { return whole }
+        return (0..<state.step).reduce(whole) { $0 + phases[state.phase].views(at: $1) }
+    }
+
     /// UNet evaluations of one picture each: two for a guided view.
     package var evaluations: Int { views * (settings.guides ? 2 : 1) }
 
-    /// Bytes of latents and predictions that travel to and from workers, in float32.
+    /// Bytes of latents and predictions that travel to and from workers.
     package var viewBytes: Int {
-        phases.reduce(0) { $0 + $1.viewArea } * model.latentChannels * 4 * 2
+        phases.indices.reduce(0) { $0 + bytes(ofArea: movedArea(ofPhase: $1)) }
     }
 
-    /// Bytes of latents and pixels that travel to decode the picture, in float32.
+    /// The same for one step of a phase that uses all its views.
+    package func bytesPerStep(ofPhase index: Int) -> Int {
+        let phase = phases[index]
+        guard let windows = phase.windows, let lattices = phase.lattices else {
+            return bytes(ofArea: movedArea(ofPhase: index)) / max(1, phase.weights.count)
+        }
+        let locals = phase.weights.indices.contains(where: phase.usesWindows)
+        let dilated = phase.weights.indices.contains(where: phase.usesLattices)
+        return bytes(
+            ofArea: (locals ? windows.count * windows.window.area : 0)
+                + (dilated ? lattices.padded.area : 0)
+        )
+    }
+
+    /// Latent pixels that a phase sends to workers. The global pass goes there only if it is to, each
+    /// half of guidance to another worker.
+    private func movedArea(ofPhase index: Int) -> Int {
+        guard phases[index].isWhole else { return phases[index].viewArea }
+        switch settings.globalPass {
+        case .coordinator: return 0
+        case .workers: return phases[index].viewArea * (settings.guides ? 2 : 1)
+        }
+    }
+
+    /// There and back.
+    private func bytes(ofArea area: Int) -> Int {
+        2 * area * model.latentChannels * settings.wire.size
+    }
+
+    /// Bytes of latents and pixels that travel to decode the picture.
     package var decodeBytes: Int {
         decode.tiles.reduce(0) { sum, tile in
             let area = tile.latentRows.count * tile.latentColumns.count
-            return sum + area * 4 * (model.latentChannels + 3 * model.vaeFactor * model.vaeFactor)
+            return sum + area * settings.wire.size
+                * (model.latentChannels + 3 * model.vaeFactor * model.vaeFactor)
         }
     }
 }

@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import Protocol
 
 /// One picture from options to file: reads the model's configuration, plans, renders on whichever
 /// workers it is given, and writes what was asked for.
@@ -125,18 +126,72 @@ package struct RenderSession {
         package let negative: PromptEmbedding?
     }
 
+    /// A UNet for phase 1, where the coordinator is to render it.
+    ///
+    /// - Parameters:
+    ///   - engine: how it computes; as the workers do, or the picture differs from theirs
+    ///   - job: as the workers have it
+    /// - Returns: nil where the workers render phase 1
+    package func globalPass(_ engine: EngineOptions, job: JobDescription) -> GlobalPassUNet? {
+        plan.settings.globalPass == .coordinator
+            ? GlobalPassUNet(model: model, options: engine, job: job) : nil
+    }
+
+    /// What is the same for all views.
+    package func job(_ conditioning: Conditioning) -> JobDescription {
+        JobDescription(
+            positive: PromptTensors(conditioning.positive),
+            negative: conditioning.negative.map(PromptTensors.init),
+            vaeFactor: plan.model.vaeFactor,
+            wire: plan.settings.wire
+        )
+    }
+
+    /// Every setting, as the picture will tell it.
+    package func text(digest: String) -> PictureText {
+        PictureText(
+            prompt: options.prompt,
+            negativePrompt: options.negativePrompt,
+            plan: plan,
+            model: URL(fileURLWithPath: model.path).lastPathComponent,
+            loras: model.options.loras,
+            digest: digest,
+            version: Self.version
+        )
+    }
+
+    /// What a render does beside rendering.
+    package struct Companions: Sendable {
+        /// Renders phase 1; nil gives it to the workers.
+        package var globalPass: GlobalPassUNet?
+        /// Saves where the render stands.
+        package var writer: CheckpointWriter?
+        /// Where it goes on.
+        package var resumed: (folder: JobFolder, record: JobFolder.Record)?
+
+        package init(
+            globalPass: GlobalPassUNet? = nil,
+            writer: CheckpointWriter? = nil,
+            resumed: (folder: JobFolder, record: JobFolder.Record)? = nil
+        ) {
+            (self.globalPass, self.writer, self.resumed) = (globalPass, writer, resumed)
+        }
+    }
+
     /// Renders and writes the picture.
     ///
     /// - Parameters:
     ///   - renderer: workers that have the job already
     ///   - digest: identity of the model, for the picture's text
     ///   - outputs: where the results go
+    ///   - companions: what else there is to do
     ///   - observe: is told of progress; what it throws ends the render
     /// - Throws: what the renderer, the files or the observer throw; no half-written file stays
     package func render(
         on renderer: any ViewRenderer,
         digest: String,
         outputs: Outputs,
+        companions: Companions = Companions(),
         observe: @escaping (RenderEvent) throws -> Void
     ) throws {
         let seeded = SeededNoise(seed: plan.settings.seed, kind: plan.settings.random)
@@ -147,6 +202,7 @@ package struct RenderSession {
                 noise: recorded,
                 digest: digest,
                 outputs: outputs,
+                companions: companions,
                 observe: observe
             )
         } else {
@@ -155,6 +211,7 @@ package struct RenderSession {
                 noise: seeded,
                 digest: digest,
                 outputs: outputs,
+                companions: companions,
                 observe: observe
             )
         }
@@ -165,23 +222,23 @@ package struct RenderSession {
         noise: some NoiseSource,
         digest: String,
         outputs: Outputs,
+        companions: Companions,
         observe: @escaping (RenderEvent) throws -> Void
     ) throws {
-        let text = PictureText(
-            prompt: options.prompt,
-            negativePrompt: options.negativePrompt,
-            plan: plan,
-            model: URL(fileURLWithPath: model.path).lastPathComponent,
-            loras: model.options.loras,
-            digest: digest,
-            version: Self.version
-        )
-        var dumped: [(String, Tensor)] = []
+        let text = text(digest: digest)
+        var noise = noise
+        let start = try resume(companions, noise: &noise)
+        if let start { try observe(.resumed(views: plan.views(before: start.state))) }
+        var finished = start?.finished ?? []
         let decoder = RenderJob(sampler: sampler, renderer: renderer, observe: observe)
-        let job = RenderJob(sampler: sampler, renderer: renderer) { event in
+        let job = RenderJob(
+            sampler: sampler,
+            renderer: renderer,
+            globalPass: companions.globalPass
+        ) { event in
             try observe(event)
             guard case .finished(let phase, let latent) = event else { return }
-            if outputs.dump != nil { dumped.append(("final.\(phase)", latent.channelsFirst())) }
+            if outputs.dump != nil { finished.append(latent) }
             if let folder = outputs.phases {
                 let size = plan.pixels(ofPhase: phase)
                 let name = "phase-\(phase + 1)-\(size.width)x\(size.height).png"
@@ -190,8 +247,11 @@ package struct RenderSession {
                 try sink.finish()
             }
         }
-        var noise = noise
-        let latent = try job.sample(noise: &noise)
+        let latent = try job.sample(noise: &noise, from: start?.state) { state, drawn in
+            companions.writer?.reached(
+                Checkpoint(state: state, drawn: drawn, finished: finished)
+            )
+        }
         var sink = PNGSink(
             try writer(outputs.picture, plan.settings.size, text),
             keeping: outputs.dump != nil
@@ -199,9 +259,25 @@ package struct RenderSession {
         try job.decode(latent, to: &sink)
         try sink.finish()
         if let dump = outputs.dump {
-            dumped.append(("image", sink.picture.channelsFirst()))
-            try SafeTensors.write(dumped, to: dump)
+            let latents = finished.enumerated().map { ("final.\($0)", $1.channelsFirst()) }
+            try SafeTensors.write(latents + [("image", sink.picture.channelsFirst())], to: dump)
         }
+    }
+
+    /// Where a job stands; nil for one that begins, or that ended before its first step was saved.
+    private func resume(
+        _ companions: Companions,
+        noise: inout some NoiseSource
+    ) throws(InputError) -> Checkpoint? {
+        guard let (folder, record) = companions.resumed,
+            FileManager.default.fileExists(atPath: folder.statePath)
+        else { return nil }
+        return try Checkpoint(
+            file: folder.statePath,
+            plan: plan,
+            job: record.identity,
+            noise: &noise
+        )
     }
 
     private func writer(_ path: String, _ size: Extent, _ text: PictureText) throws -> PNGWriter {

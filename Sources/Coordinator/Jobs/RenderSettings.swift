@@ -1,4 +1,13 @@
 import Engine
+import Protocol
+
+/// Who renders phase 1. The raw values are those of `--global-pass`; the picture is the same.
+package enum GlobalPass: String, CaseIterable, Sendable {
+    /// The coordinator itself, which loads the UNet for it.
+    case coordinator
+    /// The cluster, each half of guidance on another worker.
+    case workers
+}
 
 /// Everything that decides a picture besides the model and the prompt.
 package struct RenderSettings: Equatable, Sendable {
@@ -16,6 +25,10 @@ package struct RenderSettings: Equatable, Sendable {
     /// Scales of the phases; every whole scale up to the target when nil.
     package var ladder: Ladder?
     package var border: Border
+    /// How latents travel: decides the picture too.
+    package var wire: WireFormat
+    /// Does not decide the picture.
+    package var globalPass: GlobalPass
 
     package init(
         size: Extent,
@@ -28,7 +41,9 @@ package struct RenderSettings: Equatable, Sendable {
         stride: Int? = nil,
         cosine: CosineSchedule = CosineSchedule(),
         ladder: Ladder? = nil,
-        border: Border = .inside
+        border: Border = .inside,
+        wire: WireFormat = .f32,
+        globalPass: GlobalPass = .coordinator
     ) {
         self.size = size
         self.steps = steps
@@ -41,6 +56,8 @@ package struct RenderSettings: Equatable, Sendable {
         self.cosine = cosine
         self.ladder = ladder
         self.border = border
+        self.wire = wire
+        self.globalPass = globalPass
     }
 
     /// With guidance at or below 1 the negative prompt has no weight and is not evaluated.

@@ -54,14 +54,21 @@ package struct Sampler: Sendable {
     ) throws(InputError) -> StepWork {
         let phase = plan.phases[state.phase]
         let (i, timestep) = (state.step, scheduler.timesteps[state.step])
-        func request(_ index: Int, _ latent: Tensor, crop: (Int, Int) = (0, 0)) -> ViewRequest {
-            ViewRequest(
+        func request(
+            _ index: Int,
+            _ latent: Tensor,
+            crop: (Int, Int) = (0, 0),
+            what: String = "the whole latent"
+        ) -> ViewRequest {
+            var request = ViewRequest(
                 index: index,
                 latent: latent * inputScale(of: index, at: state),
                 timestep: timestep,
                 timeIDs: timeIDs(crop: crop),
                 guidance: plan.settings.guidance
             )
+            request.place = "phase \(state.phase + 1), step \(i + 1), \(what)"
+            return request
         }
         guard let grid = phase.windows, let lattices = phase.lattices, let source = state.source
         else {
@@ -94,7 +101,8 @@ package struct Sampler: Sendable {
                 // Ids count from the margin's corner under both borders: that is what tells a
                 // window at the corner from the whole picture.
                 let crop = (window.top + grid.reach, window.left + grid.reach)
-                views.append(request(views.count, view, crop: crop))
+                let what = "window at row \(window.top), column \(window.left)"
+                views.append(request(views.count, view, crop: crop, what: what))
             }
         }
         if phase.usesLattices(at: i) {
@@ -105,7 +113,10 @@ package struct Sampler: Sendable {
                 border: plan.settings.border
             )
             for lattice in 0..<lattices.count {
-                views.append(request(views.count, lattices.view(lattice, of: blurred)))
+                let place = lattices.origin(of: lattice)
+                let what = "lattice of row \(place.row), column \(place.column)"
+                let view = lattices.view(lattice, of: blurred)
+                views.append(request(views.count, view, what: what))
             }
         }
         return StepWork(mixed: mixed, windows: windows, views: views)

@@ -168,7 +168,12 @@ struct OpenJob: Sendable {
             embeddings[digest] = embedding
             return digest
         }
-        message = CoordinatorMessage.Job(id: id, positive: positive, negative: negative)
+        message = CoordinatorMessage.Job(
+            id: id,
+            positive: positive,
+            negative: negative,
+            wire: job.wire
+        )
         self.embeddings = embeddings
         vaeFactor = job.vaeFactor
     }
@@ -183,21 +188,58 @@ struct UnitRequest: Sendable {
 
     init(view: ViewRequest) {
         work = .predict(
-            timestep: view.timestep,
-            guidance: view.guidance,
-            timeIDs: view.timeIDs
+            .init(
+                timestep: view.timestep,
+                guidance: view.guidance,
+                timeIDs: view.timeIDs,
+                branch: view.branch
+            )
         )
         latent = view.latent
         let crop = view.timeIDs.map { ", crop \(Int($0[2])),\(Int($0[3]))" } ?? ""
         name =
             "view \(view.index) (\(latent.shape[1])×\(latent.shape[2]) at timestep "
-            + "\(view.timestep)\(crop))"
+            + "\(view.timestep)\(crop))" + (view.place.map { ", \($0)" } ?? "")
+    }
+
+    /// One evaluation of a guided view, which two workers share.
+    private init(_ whole: UnitRequest, _ view: CoordinatorMessage.View) {
+        work = .predict(view)
+        latent = whole.latent
+        name = whole.name
+    }
+
+    /// The negative prompt's evaluation and the prompt's; nil for what is not both.
+    var halves: [UnitRequest]? {
+        guard case .predict(let view) = work, view.branch == .both else { return nil }
+        return [GuidanceBranch.negative, .text].map { branch in
+            var half = view
+            half.branch = branch
+            return UnitRequest(self, half)
+        }
+    }
+
+    /// The strength with which its halves are combined.
+    var guidance: Float {
+        guard case .predict(let view) = work else { return 1 }
+        return view.guidance
     }
 
     init(tile: TileRequest) {
         work = .decode
         latent = tile.latent
         name = "tile \(tile.index) (\(latent.shape[1])×\(latent.shape[2]))"
+    }
+
+    /// What kind of work it is, to the dispatcher.
+    var kind: DispatcherState.Kind { work == .decode ? .tiles : .views }
+
+    /// Latent pixels to evaluate.
+    var cost: Double {
+        guard case .predict(let view) = work, view.branch != .both else {
+            return Double(latent.count / latent.shape[3])
+        }
+        return Double(latent.count / latent.shape[3]) / 2
     }
 
     /// The shape that its answer must have.

@@ -55,7 +55,9 @@ final class ClusterService {
         defer { fail(ClusterUnavailable("the cluster was stopped")) }
         let pause = min(configuration.heartbeat, .milliseconds(250))
         while !isStopping {
-            try socket.wait(mailbox.wakeup, for: pause)
+            // Late workers are found on ticks.
+            let tick: Duration = state.isBusy ? min(pause, .milliseconds(50)) : pause
+            try socket.wait(mailbox.wakeup, for: tick)
             try receive()
             for command in mailbox.take() { handle(command) }
             feed(.tick)
@@ -95,10 +97,21 @@ final class ClusterService {
         precondition(batch == nil, "a batch runs already\n\(state.story)")
         guard !isCancelled else { return reports.put(.failed(RenderCancelled())) }
         precondition(job != nil, "predict or decode outside begin … end")
-        batch = RunningBatch(first: nextUnit, units: units, reports: reports)
+        // Halves are rounded before they are combined: only as they are do they give the same bits.
+        let canShare = job?.message.negative != nil && job?.message.wire == .f32
+        let batch = RunningBatch(
+            first: nextUnit,
+            units,
+            sharedBy: canShare ? state.activeWorkers.count : 1,
+            reports: reports
+        )
+        self.batch = batch
+        let units = batch.units
         let ids = (0..<UInt64(units.count)).map { UnitID(nextUnit + $0) }
         nextUnit += UInt64(units.count)
-        feed(.submitted(ids))
+        feed(
+            .submitted(ids, costs: units.map(\.cost), kind: units.first?.kind ?? .views)
+        )
     }
 
     private func fail(_ error: any Error) {
@@ -129,10 +142,14 @@ final class ClusterService {
             guard let peer = roster[worker] else { break }
             send(.goodbye(.unknown), to: peer)
             forget(peer, "fell silent")
+        case .doubt(let worker):
+            guard let peer = roster[worker] else { break }
+            lastLoss = "\(peer.hello.name) has not answered in time"
+            logger.notice("worker late", metadata: peer.metadata)
         case .setAside(let worker):
             guard let peer = roster[worker] else { break }
             board.update(peer.place) { $0.isActive = false }
-            lastLoss = "\(peer.hello.name) was set aside after bad answers"
+            lastLoss = "\(peer.hello.name) was set aside after bad answers or none"
             logger.warning("worker set aside", metadata: peer.metadata)
         case .complete:
             batch?.reports.put(.complete)
@@ -169,7 +186,13 @@ final class ClusterService {
         if roster.announce(job.message.id, to: worker) { send(.job(job.message), to: peer) }
         send(
             .task(
-                .init(unit: unit, job: job.message.id, work: request.work, latent: request.latent)
+                .init(
+                    unit: unit,
+                    job: job.message.id,
+                    work: request.work,
+                    latent: request.latent,
+                    wire: job.message.wire
+                )
             ),
             to: peer
         )
@@ -177,12 +200,14 @@ final class ClusterService {
 
     private func accept(_ unit: UnitID) {
         guard let (answer, worker) = arriving, answer.unit == unit,
-            let batch, let place = batch.place(of: unit), let request = batch.request(unit)
+            let request = batch?.request(unit)
         else { preconditionFailure("\(unit) is accepted without an answer\n\(state.story)") }
+        // A view that two share counts for the one that completes it.
+        guard let (place, whole) = batch?.take(answer.tensor, for: unit) else { return }
         board.update(worker) { statistics in
             if request.work == .decode { statistics.tiles += 1 } else { statistics.views += 1 }
         }
-        batch.reports.put(.done(place, answer.tensor))
+        batch?.reports.put(.done(place, whole))
     }
 
     // MARK: - Workers
@@ -288,11 +313,10 @@ final class ClusterService {
         guard answer.tensor.isFinite else {
             return refuse(answer.unit, "its answer holds NaN or infinity", peer)
         }
-        board.update(peer.place) {
-            $0.busy += .microseconds(Int64(clamping: answer.microseconds))
-        }
+        let spent = Duration.microseconds(Int64(clamping: answer.microseconds))
+        board.update(peer.place) { $0.busy += min(spent, .seconds(86_400)) }
         arriving = (answer, peer.place)
-        feed(.answered(answer.unit, by: peer.worker))
+        feed(.answered(answer.unit, by: peer.worker, spent: spent))
         arriving = nil
     }
 

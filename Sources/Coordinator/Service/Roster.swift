@@ -1,3 +1,4 @@
+import Engine
 import Logging
 import Protocol
 
@@ -68,11 +69,62 @@ struct Roster {
     }
 }
 
-/// The units of the batch that runs.
+/// The units of the batch that runs: what was asked for, the last of it in halves where that keeps
+/// more workers busy to the end.
 struct RunningBatch {
     let first: UInt64
     let units: [UnitRequest]
     let reports: HandOver<BatchReport>
+    /// What was asked for that each unit belongs to.
+    private let places: [Int]
+    /// Halves that have come, by unit.
+    private var halves: [Int: Tensor] = [:]
+
+    /// - Parameters:
+    ///   - first: number of the first unit
+    ///   - requests: what was asked for
+    ///   - workers: how many are there to share guided views; 1 where none may be shared
+    ///   - reports: for the render thread
+    init(
+        first: UInt64,
+        _ requests: [UnitRequest],
+        sharedBy workers: Int,
+        reports: HandOver<BatchReport>
+    ) {
+        self.first = first
+        self.reports = reports
+        // Of 13 views two workers would do 7 and 6; with the last one shared, six and a half each.
+        let rest = requests.count % max(1, workers)
+        let shared = 2 * rest <= workers ? rest : 0
+        var (units, places): ([UnitRequest], [Int]) = ([], [])
+        for (place, request) in requests.enumerated() {
+            let parts = place >= requests.count - shared ? request.halves : nil
+            for part in parts ?? [request] {
+                units.append(part)
+                places.append(place)
+            }
+        }
+        (self.units, self.places) = (units, places)
+    }
+
+    /// Takes the answer to a unit.
+    ///
+    /// - Returns: the place in what was asked for, and the answer to that, when it is whole
+    mutating func take(_ tensor: Tensor, for unit: UnitID) -> (place: Int, answer: Tensor)? {
+        guard let index = place(of: unit) else { return nil }
+        let place = places[index]
+        let isFirst = index + 1 < places.count && places[index + 1] == place
+        let other = isFirst ? index + 1 : index - 1
+        guard places.indices.contains(other), places[other] == place else { return (place, tensor) }
+        guard let there = halves.removeValue(forKey: other) else {
+            halves[index] = tensor
+            return nil
+        }
+        let (negative, text) = isFirst ? (tensor, there) : (there, tensor)
+        return (
+            place, Guidance.combine(negative: negative, text: text, by: units[index].guidance)
+        )
+    }
 
     /// Place in the batch; nil for units of other batches.
     func place(of unit: UnitID) -> Int? {

@@ -13,6 +13,10 @@ package struct ViewRequest: Sendable {
     package let timeIDs: [Float]?
     /// Used only when the job has a negative embedding.
     package let guidance: Float
+    /// Which evaluations are wanted; in a job without a negative embedding there is only one.
+    package var branch = GuidanceBranch.both
+    /// Where it lies in the render; only for people.
+    package var place: String?
 
     package init(
         index: Int,
@@ -49,11 +53,19 @@ package struct JobDescription: Sendable {
     package let negative: PromptTensors?
     /// Pixels per latent pixel along a side, to check decoded tiles.
     package let vaeFactor: Int
+    /// How latents and answers travel.
+    package let wire: WireFormat
 
-    package init(positive: PromptTensors, negative: PromptTensors?, vaeFactor: Int) {
+    package init(
+        positive: PromptTensors,
+        negative: PromptTensors?,
+        vaeFactor: Int,
+        wire: WireFormat = .f32
+    ) {
         self.positive = positive
         self.negative = negative
         self.vaeFactor = vaeFactor
+        self.wire = wire
     }
 }
 

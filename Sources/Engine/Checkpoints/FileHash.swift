@@ -1,8 +1,8 @@
 import CSodium
 import Foundation
 
-/// BLAKE2b-256 over contents of files, and texts preceded by their length.
-final class FileHash {
+/// BLAKE2b-256 over contents of files, texts preceded by their length, and bytes.
+package final class FileHash {
     private static let bytes = 32
     private let memory = UnsafeMutableRawPointer.allocate(
         byteCount: crypto_generichash_statebytes(),
@@ -10,12 +10,12 @@ final class FileHash {
     )
     private var state: OpaquePointer { OpaquePointer(memory) }
 
-    init() { crypto_generichash_init(state, nil, 0, Self.bytes) }
+    package init() { crypto_generichash_init(state, nil, 0, Self.bytes) }
 
     deinit { memory.deallocate() }
 
     /// Adds a text, preceded by its length in eight bytes.
-    func add(text: String) {
+    package func add(text: String) {
         let bytes = Array(text.utf8)
         let length = (0..<8).map { UInt8(truncatingIfNeeded: bytes.count >> (8 * $0)) }
         crypto_generichash_update(state, length, UInt64(length.count))
@@ -43,8 +43,14 @@ final class FileHash {
         }
     }
 
+    /// Adds bytes as they are.
+    package func add(bytes: UnsafeRawBufferPointer) {
+        let start = bytes.bindMemory(to: UInt8.self).baseAddress
+        crypto_generichash_update(state, start, UInt64(bytes.count))
+    }
+
     /// The hash, in hexadecimal.
-    func finish() -> String {
+    package func finish() -> String {
         var hash = [UInt8](repeating: 0, count: Self.bytes)
         crypto_generichash_final(state, &hash, Self.bytes)
         return hash.map { String(format: "%02x", $0) }.joined()

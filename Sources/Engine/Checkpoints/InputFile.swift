@@ -1,13 +1,13 @@
 import Foundation
 
 /// Small files read whole, with a bound on their size.
-enum InputFile {
+package enum InputFile {
     /// - Parameters:
     ///   - path: of the file
     ///   - limit: size in bytes above which it is refused unread
     /// - Returns: its bytes
     /// - Throws: `InputError` when it is missing, not a plain file, too large or unreadable
-    static func bytes(_ path: String, limit: Int = 64 << 20) throws(InputError) -> [UInt8] {
+    package static func bytes(_ path: String, limit: Int = 64 << 20) throws(InputError) -> [UInt8] {
         let (descriptor, size) = try open(path)
         defer { close(descriptor) }
         guard size <= limit else {

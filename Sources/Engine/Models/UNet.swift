@@ -37,14 +37,17 @@ package final class UNet {
     ///   - context: `[n, tokens, crossAttentionDim]`
     ///   - pooled: `[n, pooledWidth]`, where the configuration needs it
     ///   - timeIDs: n × 6 sizes in pixels, where the configuration needs them
+    ///   - cancellation: heeded between the network's blocks
     /// - Returns: `[n, height, width, outChannels]`: noise or velocity, as the model was trained
-    /// - Throws: `InputError` naming the argument whose shape does not fit the model
+    /// - Throws: `InputError` naming the argument whose shape does not fit the model,
+    ///   `ComputationCancelled`
     package func predict(
         _ latents: Tensor,
         timestep: Float,
         context: Tensor,
         pooled: Tensor?,
-        timeIDs: [[Float]]?
+        timeIDs: [[Float]]?,
+        cancellation: Cancellation = Cancellation()
     ) throws -> Tensor {
         let n = latents.shape.first ?? 0
         guard latents.shape.count == 4, n > 0, latents.shape[1] > 0, latents.shape[2] > 0,
@@ -61,12 +64,13 @@ package final class UNet {
         }
         let added = try addedCondition(n, pooled: pooled, timeIDs: timeIDs)
         let prompt = contexts.context(context, backend: backend)
-        return backend.evaluating(latents.shape + context.shape) {
-            let prediction = network(
+        return try backend.evaluating(latents.shape + context.shape) {
+            let prediction = try network(
                 backend.upload(latents),
                 timestep: timestep,
                 context: prompt,
-                added: added.map(backend.upload)
+                added: added.map(backend.upload),
+                cancellation: cancellation
             )
             return backend.download(prediction)
         }

@@ -67,13 +67,16 @@ struct UNetNetwork {
     ///   - timestep: of the training schedule, the same for the whole batch
     ///   - context: of `[n, tokens, crossAttentionDim]`
     ///   - added: `[n, pooled + 6 · width]`, see `TextTime`
+    ///   - cancellation: heeded between blocks
     /// - Returns: `[n, height, width, outChannels]`
+    /// - Throws: `ComputationCancelled`
     func callAsFunction(
         _ x: Activation,
         timestep: Float,
         context: PromptContext,
-        added: Activation?
-    ) -> Activation {
+        added: Activation?,
+        cancellation: Cancellation
+    ) throws(ComputationCancelled) -> Activation {
         let backend = convIn.backend
         let sinusoids = config.sinusoids(
             of: Array(repeating: timestep, count: x.shape[0]),
@@ -89,12 +92,17 @@ struct UNetNetwork {
         var h = convIn(x)
         var skips = [h]
         for block in down {
+            try cancellation.check()
             let (next, left) = block(h, time: time, context: context)
             h = next
             skips += left
         }
+        try cancellation.check()
         h = mid(h, time: time, context: context)
-        for block in up { h = block(h, skips: &skips, time: time, context: context) }
+        for block in up {
+            try cancellation.check()
+            h = block(h, skips: &skips, time: time, context: context)
+        }
         return convOut(normOut(h, then: .silu))
     }
 }

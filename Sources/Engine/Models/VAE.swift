@@ -42,10 +42,15 @@ package final class VAE {
 
     /// Decodes a latent as the sampler leaves it: this call divides it by the scaling factor.
     ///
-    /// - Parameter latent: `[n, h, w, latentChannels]`
+    /// - Parameters:
+    ///   - latent: `[n, h, w, latentChannels]`
+    ///   - cancellation: heeded between the decoder's blocks
     /// - Returns: `[n, factor · h, factor · w, 3]`, about −1…1
-    /// - Throws: `InputError` when the shape does not fit the model
-    package func decode(_ latent: Tensor) throws -> Tensor {
+    /// - Throws: `InputError` when the shape does not fit the model, `ComputationCancelled`
+    package func decode(
+        _ latent: Tensor,
+        cancellation: Cancellation = Cancellation()
+    ) throws -> Tensor {
         guard latent.shape.count == 4, latent.shape[3] == config.latentChannels, latent.count > 0
         else {
             throw InputError(
@@ -54,8 +59,9 @@ package final class VAE {
                 fix: "Use a latent that was made for this model"
             )
         }
-        return backend.evaluating([0] + latent.shape) {
-            backend.download(decoder(backend.upload(latent.map { $0 / config.scalingFactor })))
+        return try backend.evaluating([0] + latent.shape) {
+            let scaled = backend.upload(latent.map { $0 / config.scalingFactor })
+            return backend.download(try decoder(scaled, cancellation))
         }
     }
 

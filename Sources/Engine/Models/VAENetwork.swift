@@ -103,11 +103,17 @@ struct VAEDecoder {
     }
 
     /// `[n, height, width, latentChannels]`, not scaled, to
-    /// `[n, factor · height, factor · width, 3]`.
-    func callAsFunction(_ latent: Activation) -> Activation {
+    /// `[n, factor · height, factor · width, 3]`. Heeds the cancellation between blocks.
+    func callAsFunction(
+        _ latent: Activation,
+        _ cancellation: Cancellation
+    ) throws(ComputationCancelled) -> Activation {
         var h = mid(convIn(postQuant.map { $0(latent) } ?? latent))
         for block in up {
-            for resnet in block.resnets { h = resnet(h) }
+            for resnet in block.resnets {
+                try cancellation.check()
+                h = resnet(h)
+            }
             if let upsample = block.upsample {
                 h = upsample(h, height: 2 * h.shape[1], width: 2 * h.shape[2])
             }

@@ -20,9 +20,9 @@ package struct Scheduler: Sendable {
 
     /// What a multistep scheduler remembers: the last estimate of the noiseless latent.
     package struct History: Sendable {
-        var estimate: Tensor?
+        package let estimate: Tensor?
 
-        package init() {}
+        package init(estimate: Tensor? = nil) { self.estimate = estimate }
     }
 
     /// The fixed numbers of one step.
@@ -146,7 +146,7 @@ package struct Scheduler: Sendable {
             let weight = Float(s.fresh)
             next = next.zip(noise) { $0 + weight * $1 }
         }
-        if kind == .dpmSolver { history.estimate = estimate }
+        if kind == .dpmSolver { history = History(estimate: estimate) }
         return next
     }
 }

@@ -5,11 +5,15 @@ import SwiftProtobuf
 enum FrameCodec {
     /// The frames of a message: the envelope, completed with a header for every tensor, then the
     /// tensors' elements.
-    static func frames(_ envelope: WireEnvelope, _ tensors: [Tensor]) -> [[UInt8]] {
+    static func frames(
+        _ envelope: WireEnvelope,
+        _ tensors: [Tensor],
+        as format: WireFormat = .f32
+    ) -> [[UInt8]] {
         var envelope = envelope
         envelope.tensors = tensors.map { tensor in
             .with {
-                $0.elementType = .float32
+                $0.elementType = format.elementType
                 $0.shape = tensor.shape.map { UInt32($0) }
             }
         }
@@ -19,7 +23,7 @@ enum FrameCodec {
         } catch {
             preconditionFailure("proto3 without required fields always serialises: \(error)")
         }
-        return [head] + tensors.map(TensorFrame.bytes(of:))
+        return [head] + tensors.map { TensorFrame.bytes(of: $0, as: format) }
     }
 
     /// Checks every bound, then reads the envelope and the tensors.
@@ -53,12 +57,15 @@ enum FrameCodec {
 
 /// The elements of one tensor as bytes.
 enum TensorFrame {
-    /// Row-major float32, little-endian.
-    static func bytes(of tensor: Tensor) -> [UInt8] {
+    /// Row-major, little-endian.
+    static func bytes(of tensor: Tensor, as format: WireFormat) -> [UInt8] {
         #if _endian(big)
         #error("Tensor frames are copied as they are: a big-endian host would have to swap them.")
         #endif
-        return tensor.withFloats { Array(UnsafeRawBufferPointer($0)) }
+        switch format {
+        case .f32: return tensor.withFloats { Array(UnsafeRawBufferPointer($0)) }
+        case .f16: return tensor.halves
+        }
     }
 
     /// Reads a tensor whose header and size agree.
@@ -67,9 +74,7 @@ enum TensorFrame {
         _ bytes: [UInt8],
         limits: FrameLimits
     ) throws(FrameError) -> Tensor {
-        guard header.elementType == .float32 else {
-            throw .elementType(header.elementType.rawValue)
-        }
+        let format = try WireFormat(header.elementType)
         guard (1...limits.axes).contains(header.shape.count) else { throw .shape(header.shape) }
         let most = limits.tensor / MemoryLayout<Float>.size
         var count = 1
@@ -79,10 +84,16 @@ enum TensorFrame {
             count = product
         }
         let shape = header.shape.map { Int($0) }
-        guard bytes.count == count * MemoryLayout<Float>.size else {
+        guard bytes.count == count * format.size else {
             throw .tensorSize(bytes: bytes.count, shape: shape)
         }
-        return Tensor(shape: shape) { UnsafeMutableRawBufferPointer($0).copyBytes(from: bytes) }
+        switch format {
+        case .f32:
+            return Tensor(shape: shape) {
+                UnsafeMutableRawBufferPointer($0).copyBytes(from: bytes)
+            }
+        case .f16: return Tensor(halves: bytes, shape: shape)
+        }
     }
 }
 

@@ -36,6 +36,9 @@ package nonisolated enum WireElementType: SwiftProtobuf.Enum, Swift.CaseIterable
 
   /// IEEE 754 binary32, little-endian.
   case float32 // = 1
+
+  /// IEEE 754 binary16, little-endian.
+  case float16 // = 2
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -46,6 +49,7 @@ package nonisolated enum WireElementType: SwiftProtobuf.Enum, Swift.CaseIterable
     switch rawValue {
     case 0: self = .unspecified
     case 1: self = .float32
+    case 2: self = .float16
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -54,6 +58,7 @@ package nonisolated enum WireElementType: SwiftProtobuf.Enum, Swift.CaseIterable
     switch self {
     case .unspecified: return 0
     case .float32: return 1
+    case .float16: return 2
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -62,6 +67,51 @@ package nonisolated enum WireElementType: SwiftProtobuf.Enum, Swift.CaseIterable
   package static let allCases: [WireElementType] = [
     .unspecified,
     .float32,
+    .float16,
+  ]
+
+}
+
+package nonisolated enum WireGuidanceBranch: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+
+  /// Both evaluations, combined.
+  case unspecified // = 0
+
+  /// The prompt's alone, as it is.
+  case text // = 1
+
+  /// The negative prompt's alone, as it is.
+  case negative // = 2
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .text
+    case 2: self = .negative
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .text: return 1
+    case .negative: return 2
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [WireGuidanceBranch] = [
+    .unspecified,
+    .text,
+    .negative,
   ]
 
 }
@@ -436,6 +486,9 @@ package nonisolated struct WireJob: Sendable {
   /// Digest of the negative prompt's embedding; empty when guidance needs none.
   package var negative: Data = Data()
 
+  /// How latents, predictions and pictures travel; FLOAT32 when unspecified.
+  package var elementType: WireElementType = .unspecified
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -508,6 +561,9 @@ package nonisolated struct WirePredict: Sendable {
   /// SDXL's six size and crop ids; empty for models without them.
   package var timeIds: [Float] = []
 
+  /// Which evaluations are wanted; both when unspecified.
+  package var branch: WireGuidanceBranch = .unspecified
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -564,7 +620,11 @@ package nonisolated struct WireGoodbye: Sendable {
 fileprivate nonisolated let _protobuf_package = "tessera.v1"
 
 nonisolated extension WireElementType: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ELEMENT_TYPE_UNSPECIFIED\0\u{1}ELEMENT_TYPE_FLOAT32\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ELEMENT_TYPE_UNSPECIFIED\0\u{1}ELEMENT_TYPE_FLOAT32\0\u{1}ELEMENT_TYPE_FLOAT16\0")
+}
+
+nonisolated extension WireGuidanceBranch: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0GUIDANCE_BRANCH_UNSPECIFIED\0\u{1}GUIDANCE_BRANCH_TEXT\0\u{1}GUIDANCE_BRANCH_NEGATIVE\0")
 }
 
 nonisolated extension WireGoodbyeReason: SwiftProtobuf._ProtoNameProviding {
@@ -1185,7 +1245,7 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Job"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{1}positive\0\u{1}negative\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{1}positive\0\u{1}negative\0\u{3}element_type\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1196,6 +1256,7 @@ nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.job) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self.positive) }()
       case 3: try { try decoder.decodeSingularBytesField(value: &self.negative) }()
+      case 4: try { try decoder.decodeSingularEnumField(value: &self.elementType) }()
       default: break
       }
     }
@@ -1211,6 +1272,9 @@ nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if !self.negative.isEmpty {
       try visitor.visitSingularBytesField(value: self.negative, fieldNumber: 3)
     }
+    if self.elementType != .unspecified {
+      try visitor.visitSingularEnumField(value: self.elementType, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1218,6 +1282,7 @@ nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if lhs.job != rhs.job {return false}
     if lhs.positive != rhs.positive {return false}
     if lhs.negative != rhs.negative {return false}
+    if lhs.elementType != rhs.elementType {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1332,7 +1397,7 @@ nonisolated extension WireTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
 
 nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Predict"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}timestep\0\u{1}guidance\0\u{3}time_ids\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}timestep\0\u{1}guidance\0\u{3}time_ids\0\u{1}branch\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1343,6 +1408,7 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 1: try { try decoder.decodeSingularFloatField(value: &self.timestep) }()
       case 2: try { try decoder.decodeSingularFloatField(value: &self.guidance) }()
       case 3: try { try decoder.decodeRepeatedFloatField(value: &self.timeIds) }()
+      case 4: try { try decoder.decodeSingularEnumField(value: &self.branch) }()
       default: break
       }
     }
@@ -1358,6 +1424,9 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
     if !self.timeIds.isEmpty {
       try visitor.visitPackedFloatField(value: self.timeIds, fieldNumber: 3)
     }
+    if self.branch != .unspecified {
+      try visitor.visitSingularEnumField(value: self.branch, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1365,6 +1434,7 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.timestep != rhs.timestep {return false}
     if lhs.guidance != rhs.guidance {return false}
     if lhs.timeIds != rhs.timeIds {return false}
+    if lhs.branch != rhs.branch {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -45,11 +45,19 @@ package enum CoordinatorMessage: Sendable {
         package var positive: EmbeddingDigest
         /// Nil when guidance needs no second evaluation.
         package var negative: EmbeddingDigest?
+        /// How latents and answers travel.
+        package var wire: WireFormat
 
-        package init(id: UInt64, positive: EmbeddingDigest, negative: EmbeddingDigest?) {
+        package init(
+            id: UInt64,
+            positive: EmbeddingDigest,
+            negative: EmbeddingDigest?,
+            wire: WireFormat = .f32
+        ) {
             self.id = id
             self.positive = positive
             self.negative = negative
+            self.wire = wire
         }
 
         /// Both, or the one there is.
@@ -63,21 +71,49 @@ package enum CoordinatorMessage: Sendable {
         package var work: Work
         /// `[1, height, width, channels]`
         package var latent: Tensor
+        /// How the latent travels.
+        package var wire: WireFormat
 
-        package init(unit: UnitID, job: UInt64, work: Work, latent: Tensor) {
+        package init(
+            unit: UnitID,
+            job: UInt64,
+            work: Work,
+            latent: Tensor,
+            wire: WireFormat = .f32
+        ) {
             self.unit = unit
             self.job = job
             self.work = work
             self.latent = latent
+            self.wire = wire
         }
     }
 
     /// What is to be done with a latent.
     package enum Work: Equatable, Sendable {
-        /// Predict its noise. `timeIDs`: SDXL's six size and crop ids, or nil.
-        case predict(timestep: Float, guidance: Float, timeIDs: [Float]?)
+        /// Predict its noise.
+        case predict(View)
         /// Make it a picture.
         case decode
+    }
+
+    /// How the noise of a view is to be predicted.
+    package struct View: Equatable, Sendable {
+        package var timestep: Float
+        package var guidance: Float
+        /// SDXL's six size and crop ids, or nil.
+        package var timeIDs: [Float]?
+        package var branch: GuidanceBranch
+
+        package init(
+            timestep: Float,
+            guidance: Float,
+            timeIDs: [Float]?,
+            branch: GuidanceBranch = .both
+        ) {
+            (self.timestep, self.guidance) = (timestep, guidance)
+            (self.timeIDs, self.branch) = (timeIDs, branch)
+        }
     }
 }
 
@@ -86,6 +122,7 @@ extension CoordinatorMessage {
     package var frames: [[UInt8]] {
         var envelope = WireEnvelope()
         var tensors: [Tensor] = []
+        var wire = WireFormat.f32
         switch self {
         case .welcome(let welcome):
             envelope.welcome = .with {
@@ -104,6 +141,7 @@ extension CoordinatorMessage {
                 $0.job = job.id
                 $0.positive = job.positive.data
                 if let negative = job.negative { $0.negative = negative.data }
+                $0.elementType = job.wire.elementType
             }
         case .embedding(let digest, let embedding):
             envelope.embedding = .with { $0.digest = digest.data }
@@ -111,6 +149,7 @@ extension CoordinatorMessage {
         case .task(let task):
             envelope.task = WireTask(task)
             tensors = [task.latent]
+            wire = task.wire
         case .abandon(let units):
             envelope.abandon = .with { $0.units = units.map(\.rawValue) }
         case .heartbeat:
@@ -118,7 +157,7 @@ extension CoordinatorMessage {
         case .goodbye(let reason):
             envelope.goodbye = WireGoodbye(reason)
         }
-        return FrameCodec.frames(envelope, tensors)
+        return FrameCodec.frames(envelope, tensors, as: wire)
     }
 
     /// Reads a message from its frames.
@@ -191,7 +230,8 @@ extension CoordinatorMessage.Job {
             id: wire.job,
             positive: try EmbeddingDigest(wire: wire.positive, field: "job.positive"),
             negative: wire.negative.isEmpty
-                ? nil : try EmbeddingDigest(wire: wire.negative, field: "job.negative")
+                ? nil : try EmbeddingDigest(wire: wire.negative, field: "job.negative"),
+            wire: wire.elementType == .unspecified ? .f32 : try WireFormat(wire.elementType)
         )
     }
 }
@@ -210,9 +250,12 @@ extension CoordinatorMessage.Task {
                 throw .field("task.predict")
             }
             work = .predict(
-                timestep: predict.timestep,
-                guidance: predict.guidance,
-                timeIDs: ids.isEmpty ? nil : ids
+                .init(
+                    timestep: predict.timestep,
+                    guidance: predict.guidance,
+                    timeIDs: ids.isEmpty ? nil : ids,
+                    branch: try GuidanceBranch(predict.branch)
+                )
             )
         case .decode:
             work = .decode
@@ -229,11 +272,12 @@ extension WireTask {
         unit = task.unit.rawValue
         job = task.job
         switch task.work {
-        case .predict(let timestep, let guidance, let timeIDs):
+        case .predict(let view):
             predict = .with {
-                $0.timestep = timestep
-                $0.guidance = guidance
-                $0.timeIds = timeIDs ?? []
+                $0.timestep = view.timestep
+                $0.guidance = view.guidance
+                $0.timeIds = view.timeIDs ?? []
+                $0.branch = WireGuidanceBranch(view.branch)
             }
         case .decode:
             decode = WireDecode()

@@ -49,7 +49,7 @@ package struct PromptTensors: Sendable {
             for number in [tensor.shape.count] + tensor.shape {
                 withUnsafeBytes(of: UInt32(number).littleEndian) { bytes.append(contentsOf: $0) }
             }
-            bytes.append(contentsOf: TensorFrame.bytes(of: tensor))
+            bytes.append(contentsOf: TensorFrame.bytes(of: tensor, as: .f32))
         }
         return EmbeddingDigest(of: bytes)
     }

@@ -50,11 +50,19 @@ package enum WorkerMessage: Sendable {
         /// Time spent computing it.
         package let microseconds: UInt64
         package let tensor: Tensor
+        /// How the tensor travels.
+        package let wire: WireFormat
 
-        package init(unit: UnitID, microseconds: UInt64, tensor: Tensor) {
+        package init(
+            unit: UnitID,
+            microseconds: UInt64,
+            tensor: Tensor,
+            wire: WireFormat = .f32
+        ) {
             self.unit = unit
             self.microseconds = microseconds
             self.tensor = tensor
+            self.wire = wire
         }
     }
 }
@@ -72,6 +80,7 @@ extension WorkerMessage {
     package var frames: [[UInt8]] {
         var envelope = WireEnvelope()
         var tensors: [Tensor] = []
+        var wire = WireFormat.f32
         switch self {
         case .hello(let hello):
             envelope.hello = .with {
@@ -94,6 +103,7 @@ extension WorkerMessage {
                 $0.microseconds = answer.microseconds
             }
             tensors = [answer.tensor]
+            wire = answer.wire
         case .failure(let unit, let reason):
             envelope.failure = .with {
                 $0.unit = unit.rawValue
@@ -104,7 +114,7 @@ extension WorkerMessage {
         case .goodbye(let reason):
             envelope.goodbye = WireGoodbye(reason)
         }
-        return FrameCodec.frames(envelope, tensors)
+        return FrameCodec.frames(envelope, tensors, as: wire)
     }
 
     /// Reads a message from its frames.

@@ -1,0 +1,141 @@
+// What `make bench` measures of scheduling, without networks: simulated fleets under the real
+// dispatcher, and the coordinator's own time for a view. Prints a table, then one JSON object.
+//     Schedules TEST_WORKER SCHEDULER_CONFIG
+
+import Coordinator
+import Engine
+import FleetSimulation
+import Foundation
+import Glibc
+import Logging
+import Protocol
+
+/// SDXL's shape.
+let geometry = ModelGeometry(
+    nativeLatentSide: 128,
+    vaeFactor: 8,
+    latentChannels: 4,
+    usesTimeIDs: true
+)
+
+/// Views of the middle step of every phase but the first, several steps of each.
+func steps(side: Int, config: String) throws -> [Int] {
+    let settings = RenderSettings(
+        size: Extent(height: side, width: side),
+        steps: 50,
+        scheduler: .ddim
+    )
+    let scheduler = try Scheduler(.ddim, config: SchedulerConfig(file: config), steps: 50)
+    let plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
+    return plan.phases.dropFirst().flatMap { Array(repeating: $0.views(at: 25), count: 5) }
+}
+
+/// SplitMix64.
+struct Spread: RandomNumberGenerator {
+    var state: UInt64 = 16
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
+
+/// One worker at 1 Gbit/s and 20 ms of round trip, with 256 KB views.
+func member(pace: Double) -> Fleet.Member {
+    var member = Fleet.Member(pace: pace)
+    member.latency = 0.010
+    member.bytesPerSecond = 125_000_000
+    return member
+}
+
+/// - Parameter warmUp: units of a step beforehand, after which all paces are known
+func efficiency(
+    _ members: [Fleet.Member],
+    _ steps: [Int],
+    warmUp: Int = 0
+) -> (share: Double, seconds: Double) {
+    var fleet = Fleet(members, bytes: 262_144)
+    if warmUp > 0 { _ = fleet.run(warmUp) }
+    var (ideal, time, dispatching, views) = (0.0, 0.0, Duration.zero, 0)
+    for count in steps {
+        let result = fleet.run(count)
+        ideal += idealTime(count, paces: members.map(\.pace))
+        time += result.time
+        dispatching += result.dispatching
+        views += count
+    }
+    return (ideal / time, dispatching / .seconds(1) / Double(views))
+}
+
+/// Processor time of this process.
+func processorSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}
+
+/// The coordinator's time for a view of SDXL's size, with a worker process that sums numbers.
+func millisecondsPerView(worker: String) throws -> Double {
+    let quiet = Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }
+    let cluster = try LocalCluster(
+        workers: 1,
+        threads: 1,
+        model: ModelIdentity(digest: String(repeating: "ab", count: 32), path: "/models/fake"),
+        program: worker,
+        logger: quiet
+    ) { endpoint, name, _ in ["--connect", endpoint.address, "--name", name, "--local-child"] }
+    defer { cluster.stop() }
+    let prompt = PromptTensors(context: Tensor([1, 2], shape: [1, 1, 2]), pooled: nil)
+    try cluster.begin(JobDescription(positive: prompt, negative: nil, vaeFactor: 8))
+    let views = (0..<200).map { index in
+        ViewRequest(
+            index: index,
+            latent: Tensor(zeros: [1, 128, 128, 4]),
+            timestep: 500,
+            timeIDs: nil,
+            guidance: 1
+        )
+    }
+    _ = try cluster.predict(views) { _ in }
+    let before = processorSeconds()
+    for _ in 0..<5 { _ = try cluster.predict(views) { _ in } }
+    return (processorSeconds() - before) / 1000 * 1000
+}
+
+let arguments = CommandLine.arguments
+guard arguments.count == 3 else {
+    FileHandle.standardError.write(Data("Schedules TEST_WORKER SCHEDULER_CONFIG\n".utf8))
+    exit(64)
+}
+var random = Spread()
+let fleet = (0..<1000).map { _ in member(pace: Double.random(in: 0.5...3, using: &random)) }
+let plan = try steps(side: 16_384, config: arguments[2])
+let large = efficiency(fleet, plan, warmUp: 3000)
+let cold = efficiency(fleet, plan)
+let cost = try millisecondsPerView(worker: arguments[1])
+print("4,096 pixels, equal workers (1 s a view, 20 ms of round trip):")
+print("  workers   of ceil(views/workers)")
+let small = try steps(side: 4096, config: arguments[2])
+for workers in [1, 2, 4, 8, 16, 32, 64] {
+    let equal = efficiency((0..<workers).map { _ in member(pace: 1) }, small)
+    print("  \(String(format: "%7d   %.3f", workers, equal.share))")
+}
+print(
+    "16,384 pixels, 1,000 workers whose speeds differ sixfold: "
+        + String(format: "%.3f of the ideal schedule;", large.share)
+        + String(format: " %.3f in five steps a phase with no speed known at first", cold.share)
+)
+print(
+    "dispatcher among 1,000 workers: "
+        + String(format: "%.3f ms a view", large.seconds * 1000)
+)
+print(
+    String(
+        format: "{\"sim_1000_workers_efficiency\": %.4f, \"coordinator_ms_per_view\": %.4f}",
+        large.share,
+        cost
+    )
+)

@@ -1,0 +1,93 @@
+import Protocol
+
+// The end of a batch: nothing waits, and some workers have nothing to do.
+
+extension DispatcherState {
+    /// The last unit in a worker's hands.
+    private struct Tail {
+        let owner: WorkerID
+        let unit: UnitID
+        /// Whether it waits behind another one, and nobody else has it.
+        let isMovable: Bool
+        /// When it will be done, in seconds; never, if its holders are late.
+        let done: Double
+    }
+
+    /// Gives idle workers units that would be done sooner there: those that wait behind another one
+    /// move, those in somebody's hands are copied.
+    mutating func occupyIdle(_ actions: inout [Action]) {
+        guard batch?.waiting.isEmpty == true, let kind = batch?.kind,
+            let cost = batch?.typicalCost
+        else { return }
+        let reference = referencePace(kind)
+        var idle: [(id: WorkerID, time: Double)] = []
+        func consider(_ id: WorkerID, _ worker: Worker) {
+            guard worker.held.isEmpty, worker.credit > 0, worker.isActive else { return }
+            let time = worker.time(for: cost, kind, reference: reference)
+            idle.append((id, time + (worker.speed.roundTrip ?? 0)))
+        }
+        // Whoever found nothing before finds nothing until time has passed: ticks tell.
+        switch scope {
+        case .all: for (id, worker) in workers { consider(id, worker) }
+        case .some(let touched):
+            for id in Set(touched) { if let worker = workers[id] { consider(id, worker) } }
+        }
+        guard let quickest = idle.map(\.time).min() else { return }
+        var tails: [Tail] = []
+        for (id, worker) in workers where !worker.held.isEmpty {
+            if let tail = tail(of: id, kind, reference) { tails.append(tail) }
+        }
+        guard let latest = tails.map(\.done).max(), latest > seconds + 1.1 * quickest else {
+            return
+        }
+        idle.sort { ($0.time, $0.id) < ($1.time, $1.id) }
+        for (id, time) in idle {
+            // A tenth better at least: paces are estimates.
+            let promise = seconds + 1.1 * time
+            guard let latest = tails.map(\.done).max(), latest > promise else { return }
+            let best = tails.indices.filter {
+                tails[$0].done > promise && canHave(tails[$0].unit, id)
+            }.max { (tails[$0].done, tails[$1].owner) < (tails[$1].done, tails[$0].owner) }
+            guard let best else { continue }
+            let tail = tails.remove(at: best)
+            if tail.isMovable {
+                workers[tail.owner]?.held.removeLast()
+                workers[tail.owner]?.drops += 1
+                batch?.units[tail.unit]?.holders.removeAll { $0 == tail.owner }
+                actions.append(.abandon(tail.unit, at: tail.owner))
+            }
+            assign(tail.unit, to: id, &actions)
+            tails.removeAll { $0.unit == tail.unit }
+            if let next = self.tail(of: tail.owner, kind, reference) { tails.append(next) }
+        }
+    }
+
+    private func canHave(_ id: UnitID, _ worker: WorkerID) -> Bool {
+        guard let unit = batch?.units[id] else { return false }
+        return !unit.holders.contains(worker) && unit.holders.count < policy.copies
+            && isAllowed(id, worker)
+    }
+
+    private func tail(of owner: WorkerID, _ kind: Kind, _ reference: Double?) -> Tail? {
+        guard let last = workers[owner]?.held.last, let unit = batch?.units[last.unit],
+            unit.holders.count < policy.copies
+        else { return nil }
+        let isMovable = unit.holders.count == 1 && (workers[owner]?.held.count ?? 0) > 1
+        let done = unit.holders.compactMap { holder -> Double? in
+            guard let worker = workers[holder] else { return nil }
+            if isLate(worker, kind, reference: reference) { return .infinity }
+            guard let place = worker.held.firstIndex(where: { $0.unit == last.unit }) else {
+                return nil
+            }
+            let through = worker.free(kind, reference: reference, at: seconds)
+            let behind = worker.held[(place + 1)...].reduce(0) { $0 + $1.cost }
+            return through - worker.time(for: behind, kind, reference: reference)
+        }.min()
+        return Tail(
+            owner: owner,
+            unit: last.unit,
+            isMovable: isMovable,
+            done: done ?? .infinity
+        )
+    }
+}

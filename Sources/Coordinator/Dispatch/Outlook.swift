@@ -1,0 +1,177 @@
+import Protocol
+
+/// When each active worker will be through with what it holds, by its pace: who should have the
+/// next unit. Times are in seconds.
+struct Outlook {
+    /// A worker that holds something or may be given something.
+    private struct Entry {
+        let id: WorkerID
+        /// For a unit of typical cost; that of the others where its own is not known.
+        let pace: Double
+        let isKnown: Bool
+        /// Whether to count on it.
+        let isReliable: Bool
+        /// From its answer until another task is there.
+        let trip: Double
+        /// When it is through.
+        var free: Double
+        /// How many more units it may hold.
+        var room: Int
+
+        /// When it would be done with one more.
+        var next: Double { free + pace }
+    }
+
+    private var entries: [Entry] = []
+    /// Places in `entries` of workers with room, whoever would be done first in front.
+    private var queue: [Int] = []
+    private let now: Double
+    private var hasOnlySlow = false
+    /// Units that all workers finish in a second.
+    private(set) var rate = 0.0
+
+    init(
+        of workers: [WorkerID: DispatcherState.Worker],
+        _ batch: DispatcherState.Batch,
+        _ policy: DispatcherState.Policy,
+        at now: Double
+    ) {
+        self.now = now
+        entries.reserveCapacity(workers.count)
+        let reference = workers.values.referencePace(batch.kind)
+        for (id, worker) in workers where worker.isActive {
+            guard !worker.held.isEmpty || worker.credit > 0 else { continue }
+            let pace = worker.speed.pace(batch.kind)
+            let isLate = worker.isLate(batch.kind, policy, reference: reference, at: now)
+            let entry = Entry(
+                id: id,
+                pace: (pace ?? reference ?? 1) * batch.typicalCost,
+                isKnown: pace != nil,
+                isReliable: pace != nil && !isLate,
+                trip: worker.speed.roundTrip ?? 0,
+                free: worker.free(batch.kind, reference: reference, at: now),
+                room: worker.room(batch.kind, cost: batch.typicalCost, policy)
+            )
+            if entry.room > 0 { queue.append(entries.count) }
+            if entry.isReliable { rate += 1 / entry.pace }
+            entries.append(entry)
+        }
+        queue = queue.sorted { precedes($0, $1) }
+    }
+
+    var hasRoom: Bool { !queue.isEmpty }
+
+    /// Takes a place at the worker that would be done first.
+    ///
+    /// - Parameters:
+    ///   - count: units that wait, this one included
+    ///   - insist: whether to take it even at a worker that will hold up the batch
+    ///   - allowed: whether the worker may have the unit
+    /// - Returns: nil where nobody may have it, or all that may would hold up the batch
+    mutating func take(
+        among count: Int,
+        insist: Bool,
+        where allowed: (WorkerID) -> Bool
+    ) -> WorkerID? {
+        if hasOnlySlow, !insist { return nil }
+        guard let place = queue.firstIndex(where: { allowed(entries[$0].id) }) else { return nil }
+        let index = queue[place]
+        if !insist {
+            // Fewer wait for every later call, so what was too slow remains so.
+            hasOnlySlow = hasOnlySlow || (place == 0 && isTooSlow(index, for: count))
+            if hasOnlySlow { return nil }
+        }
+        queue.remove(at: place)
+        entries[index].free = entries[index].next
+        entries[index].room -= 1
+        if entries[index].room > 0 { insert(index) }
+        return entries[index].id
+    }
+
+    /// Whether the others would be through with all that waits before this one is done with one more.
+    private func isTooSlow(_ index: Int, for count: Int) -> Bool {
+        let entry = entries[index]
+        guard entry.isKnown, Double(count) <= (entry.next - now) * rate else { return false }
+        var done = 0.0
+        for (other, worker) in entries.enumerated() where other != index && worker.isReliable {
+            let time = entry.next - worker.free - worker.trip
+            // Strictly before: of two that are equally fast one gets the last unit.
+            done += max(0, (time / worker.pace - 1e-6).rounded(.up) - 1)
+        }
+        return done >= Double(count)
+    }
+
+    private func precedes(_ a: Int, _ b: Int) -> Bool {
+        (entries[a].next, entries[a].id) < (entries[b].next, entries[b].id)
+    }
+
+    private mutating func insert(_ index: Int) {
+        var (low, high) = (0, queue.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if precedes(queue[middle], index) { low = middle + 1 } else { high = middle }
+        }
+        queue.insert(index, at: low)
+    }
+}
+
+extension DispatcherState.Worker {
+    /// How many more units it may hold.
+    func room(
+        _ kind: DispatcherState.Kind,
+        cost: Double,
+        _ policy: DispatcherState.Policy
+    ) -> Int {
+        let depth = speed.depth(cost: cost, kind, policy.depths)
+        return min(credit, depth - held.count)
+    }
+
+    /// How long it needs for a unit, by its own pace or another; where nobody's is known all are
+    /// thought to be equal.
+    func time(for cost: Double, _ kind: DispatcherState.Kind, reference: Double?) -> Double {
+        (speed.pace(kind) ?? reference ?? 1) * cost
+    }
+
+    /// When it is through with what it holds.
+    func free(_ kind: DispatcherState.Kind, reference: Double?, at now: Double) -> Double {
+        guard let first = held.first else { return now }
+        let head = max(now, speed.since + time(for: first.cost, kind, reference: reference))
+        var rest = 0.0
+        for place in held.indices.dropFirst() { rest += held[place].cost }
+        return head + time(for: rest, kind, reference: reference)
+    }
+
+    /// Whether its first unit takes much longer than usual.
+    func isLate(
+        _ kind: DispatcherState.Kind,
+        _ policy: DispatcherState.Policy,
+        reference: Double?,
+        at now: Double
+    ) -> Bool {
+        guard let first = held.first, speed.pace(kind) ?? reference != nil else { return false }
+        let usual = time(for: first.cost, kind, reference: reference) + (speed.roundTrip ?? 0)
+        return now - speed.since
+            > max(policy.shortestDelay / .seconds(1), policy.lateFactor * usual)
+    }
+}
+
+extension Collection<DispatcherState.Worker> {
+    /// The mean of all paces that are known, if any is.
+    func referencePace(_ kind: DispatcherState.Kind) -> Double? {
+        var (sum, count) = (0.0, 0)
+        for worker in self {
+            guard let pace = worker.speed.pace(kind) else { continue }
+            sum += pace
+            count += 1
+        }
+        return count == 0 ? nil : sum / Double(count)
+    }
+}
+
+extension DispatcherState {
+    func referencePace(_ kind: Kind) -> Double? { workers.values.referencePace(kind) }
+
+    func isLate(_ worker: Worker, _ kind: Kind, reference: Double?) -> Bool {
+        worker.isLate(kind, policy, reference: reference, at: seconds)
+    }
+}

@@ -1,0 +1,148 @@
+import Engine
+
+/// A render between two steps, as it is saved: one safetensors file, whose text says where it stands
+/// and whose digest covers every number.
+package struct Checkpoint: Sendable {
+    package let state: SamplerState
+    /// Numbers that had been drawn from a source with an order.
+    package let drawn: Int
+    /// Latents of finished phases, where they are to be dumped.
+    package let finished: [Tensor]
+
+    package init(state: SamplerState, drawn: Int, finished: [Tensor]) {
+        self.state = state
+        self.drawn = drawn
+        self.finished = finished
+    }
+
+    private static let format = "1"
+
+    /// Replaces the file; there is always a whole one.
+    ///
+    /// - Parameters:
+    ///   - path: of the file
+    ///   - job: whose it is; the reader must know
+    /// - Throws: `OutputError` when the disk is full or broken
+    package func write(to path: String, job: String) throws(OutputError) {
+        var tensors: [(String, Tensor)] = [("latent", state.latent)]
+        if let estimate = state.history.estimate { tensors.append(("estimate", estimate)) }
+        // The noise that belongs to it follows from the seed or the file of inputs.
+        if let source = state.source { tensors.append(("upsampled", source.upsampled)) }
+        if let anchor = state.anchor { tensors.append(("anchor", anchor)) }
+        for (phase, latent) in finished.enumerated() { tensors.append(("final.\(phase)", latent)) }
+        var text = [
+            "format": Self.format, "job": job, "phase": "\(state.phase)", "step": "\(state.step)",
+            "drawn": "\(drawn)",
+        ]
+        text["digest"] = Self.digest(of: tensors, text)
+        try SafeTensors.write(tensors, metadata: text, to: path)
+    }
+
+    /// Reads a file and checks everything in it.
+    ///
+    /// - Parameters:
+    ///   - path: of the file
+    ///   - plan: of the render
+    ///   - job: whose it must be
+    ///   - noise: set to where the render stands
+    /// - Throws: `InputError` naming the file and what is wrong with it
+    package init(
+        file path: String,
+        plan: RenderPlan,
+        job: String,
+        noise: inout some NoiseSource
+    ) throws(InputError) {
+        func damaged(_ problem: String) -> InputError {
+            InputError(
+                path,
+                problem,
+                fix: "The state is damaged and cannot be resumed: render anew"
+            )
+        }
+        let file: SafeTensors
+        do throws(InputError) {
+            file = try SafeTensors(file: path)
+        } catch {
+            throw damaged(error.problem)
+        }
+        let text = file.metadata
+        guard text["format"] == Self.format else {
+            throw damaged("it is not a state of this version of Tessera")
+        }
+        guard text["job"] == job else { throw damaged("it belongs to another job") }
+        func number(_ key: String, upTo most: Int) throws(InputError) -> Int {
+            guard let value = text[key].flatMap({ Int($0) }), (0...most).contains(value) else {
+                throw damaged("its \(key) is missing or out of range")
+            }
+            return value
+        }
+        let count = plan.phases.count
+        let phase = try number("phase", upTo: count)
+        let step = try number("step", upTo: plan.settings.steps)
+        drawn = try number("drawn", upTo: .max)
+        func tensor(_ name: String, of phase: Int) throws(InputError) -> Tensor? {
+            guard file.info(name) != nil else { return nil }
+            let latent = plan.phases[phase].phase.latent
+            let expected = [1, latent.height, latent.width, plan.model.latentChannels]
+            let found = try file.tensor(name)
+            guard found.shape == expected else {
+                throw damaged("its \(name) is \(found.shape), not \(expected)")
+            }
+            return found
+        }
+        let last = min(phase, count - 1)
+        guard let latent = try tensor("latent", of: last) else {
+            throw damaged("its latent is missing")
+        }
+        var state = SamplerState(latent: latent)
+        (state.phase, state.step) = (phase, step)
+        var tensors = [("latent", latent)]
+        if let estimate = try tensor("estimate", of: last) {
+            state.history = Scheduler.History(estimate: estimate)
+            tensors.append(("estimate", estimate))
+        }
+        let upsampled = try tensor("upsampled", of: last)
+        if let upsampled { tensors.append(("upsampled", upsampled)) }
+        state.anchor = try tensor("anchor", of: 0)
+        if let anchor = state.anchor { tensors.append(("anchor", anchor)) }
+        var finished: [Tensor] = []
+        while finished.count < phase,
+            let next = try tensor(
+                "final.\(finished.count)",
+                of: finished.count
+            )
+        {
+            tensors.append(("final.\(finished.count)", next))
+            finished.append(next)
+        }
+        self.finished = finished
+        guard Self.digest(of: tensors, text) == text["digest"] else {
+            throw damaged("its numbers do not agree with its digest")
+        }
+        guard (state.anchor != nil) == (phase > 0), (phase == count) || step < plan.settings.steps,
+            (upsampled != nil) == (phase > 0 && !plan.phases[last].isWhole)
+        else { throw damaged("a part of it is missing") }
+        try noise.skip(to: drawn)
+        if let upsampled {
+            let drawn = try noise.diffusion(
+                of: plan.phases[last].phase,
+                channels: plan.model.latentChannels
+            )
+            state.source = (upsampled, drawn)
+        }
+        self.state = state
+    }
+
+    private static func digest(of tensors: [(String, Tensor)], _ text: [String: String]) -> String {
+        let hash = FileHash()
+        for (key, value) in text.sorted(by: { $0.key < $1.key }) where key != "digest" {
+            hash.add(text: key)
+            hash.add(text: value)
+        }
+        for (name, tensor) in tensors {
+            hash.add(text: "\(name) \(tensor.shape)")
+            tensor.withFloats { hash.add(bytes: UnsafeRawBufferPointer($0)) }
+        }
+        return hash.finish()
+    }
+}

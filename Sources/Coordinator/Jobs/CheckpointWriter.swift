@@ -1,0 +1,158 @@
+import Engine
+import Foundation
+import Protocol
+import Synchronization
+
+/// Saves where a render stands, on a thread of its own: the render goes on meanwhile. When steps are
+/// shorter than saving, the newest state counts.
+package final class CheckpointWriter: Sendable {
+    private let core: Core
+    private let thread: Mutex<NamedThread?>
+
+    /// - Parameters:
+    ///   - path: of the job's folder, which is made when the first step is done
+    ///   - folder: the same, if it exists
+    ///   - record: how the render was asked for
+    ///   - every: saves after so many steps
+    ///   - warn: is told, once, when a state cannot be saved
+    /// - Throws: `SocketError` when the limit of open files is reached
+    package init(
+        path: String,
+        folder: JobFolder? = nil,
+        record: JobFolder.Record,
+        every: Int,
+        warn: @escaping @Sendable (String) -> Void
+    ) throws {
+        precondition(every >= 1, "\(every)")
+        let core = try Core(path: path, folder: folder, record: record, every: every, warn: warn)
+        self.core = core
+        thread = Mutex(NamedThread("checkpoint") { core.run() })
+    }
+
+    deinit { end() }
+
+    /// Takes the state after a step.
+    package func reached(_ checkpoint: Checkpoint) { core.reached(checkpoint) }
+
+    /// Saves the newest state, if that has not been done, and ends.
+    ///
+    /// - Returns: the job's folder, if there is a state in it
+    package func finish() -> String? {
+        core.makeDue()
+        end()
+        return core.release()
+    }
+
+    /// The picture is there: removes the job.
+    package func discard() {
+        end()
+        core.remove()
+    }
+
+    private func end() {
+        core.end()
+        let thread = thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }
+        thread?.join()
+    }
+}
+
+/// What the writer shares with its thread.
+private final class Core: Sendable {
+    private struct Shared {
+        /// The last state that was reached and has not been saved.
+        var newest: Checkpoint?
+        /// Whether it is to be saved.
+        var isDue = false
+        var isEnding = false
+        var folder: JobFolder?
+        var hasSaved = false
+        var hasWarned = false
+        var steps = 0
+    }
+
+    private let path: String
+    private let record: JobFolder.Record
+    private let every: Int
+    private let warn: @Sendable (String) -> Void
+    private let shared: Mutex<Shared>
+    private let wakeup: Wakeup
+
+    init(
+        path: String,
+        folder: JobFolder?,
+        record: JobFolder.Record,
+        every: Int,
+        warn: @escaping @Sendable (String) -> Void
+    ) throws {
+        (self.path, self.record, self.every, self.warn) = (path, record, every, warn)
+        shared = Mutex(Shared(folder: folder, hasSaved: folder != nil))
+        wakeup = try Wakeup()
+    }
+
+    /// Lets others take the folder.
+    ///
+    /// - Returns: where the state is, if there is one
+    func release() -> String? {
+        shared.withLock { shared in
+            shared.folder = nil
+            return shared.hasSaved ? path : nil
+        }
+    }
+
+    func reached(_ checkpoint: Checkpoint) {
+        let isDue = shared.withLock { shared in
+            shared.newest = checkpoint
+            shared.steps += 1
+            shared.isDue = shared.isDue || shared.steps % every == 0
+            return shared.isDue
+        }
+        if isDue { wakeup.signal() }
+    }
+
+    func makeDue() { shared.withLock { $0.isDue = $0.newest != nil } }
+
+    func end() {
+        shared.withLock { $0.isEnding = true }
+        wakeup.signal()
+    }
+
+    func remove() { shared.withLock { $0.folder?.remove() } }
+
+    func run() {
+        while true {
+            wakeup.clear()
+            let (checkpoint, isEnding) = shared.withLock { shared -> (Checkpoint?, Bool) in
+                guard shared.isDue else { return (nil, shared.isEnding) }
+                defer { (shared.newest, shared.isDue) = (nil, false) }
+                return (shared.newest, shared.isEnding)
+            }
+            if let checkpoint {
+                save(checkpoint)
+            } else if isEnding {
+                return
+            } else {
+                wakeup.wait(for: .seconds(60))
+            }
+        }
+    }
+
+    private func save(_ checkpoint: Checkpoint) {
+        do {
+            let folder =
+                try shared.withLock { $0.folder } ?? JobFolder(new: path, record)
+            shared.withLock { $0.folder = folder }
+            try checkpoint.write(to: folder.statePath, job: record.identity)
+            folder.sync()
+            shared.withLock { $0.hasSaved = true }
+        } catch {
+            let isFirst = shared.withLock { shared in
+                defer { shared.hasWarned = true }
+                return !shared.hasWarned
+            }
+            if isFirst { warn("\(error); the render goes on, but cannot be resumed from here") }
+        }
+    }
+}

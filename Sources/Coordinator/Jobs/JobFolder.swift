@@ -1,0 +1,194 @@
+import Engine
+import Foundation
+
+/// The folder of one render: how it was asked for, and where it stands. While somebody renders it,
+/// nobody else can.
+package final class JobFolder: Sendable {
+    /// How a render was asked for.
+    package struct Record: Equatable, Sendable {
+        /// The subcommand that renders.
+        package let command: String
+        /// What followed it on the command line.
+        package let arguments: [String]
+        /// The folder it was called in: relative paths begin there.
+        package let directory: String
+        /// The model's identity.
+        package let digest: String
+        /// Everything that decides the picture, as JSON.
+        package let settings: String
+
+        package init(
+            command: String,
+            arguments: [String],
+            directory: String,
+            digest: String,
+            settings: String
+        ) {
+            (self.command, self.arguments, self.directory) = (command, arguments, directory)
+            (self.digest, self.settings) = (digest, settings)
+        }
+
+        /// Its name in the file of the state.
+        var identity: String {
+            let hash = FileHash()
+            for text in [digest, settings] { hash.add(text: text) }
+            return hash.finish()
+        }
+    }
+
+    package let path: String
+    private let descriptor: Int32
+
+    private static let format = 1
+    private var recordPath: String { "\(path)/job.json" }
+    package var statePath: String { "\(path)/state.safetensors" }
+
+    /// Where jobs are kept: `$XDG_STATE_HOME/tessera/jobs`, else in `~/.local/state`; nil for a user
+    /// without a home.
+    package static var usual: String? {
+        let environment = ProcessInfo.processInfo.environment
+        if let folder = environment["XDG_STATE_HOME"], folder.hasPrefix("/") {
+            return "\(folder)/tessera/jobs"
+        }
+        guard let home = environment["HOME"], home.hasPrefix("/") else { return nil }
+        return "\(home)/.local/state/tessera/jobs"
+    }
+
+    /// A path in the usual place that nobody else takes, or nil where there is none.
+    package static func newPath() -> String? {
+        let format = DateFormatter()
+        format.locale = Locale(identifier: "en_US_POSIX")
+        format.dateFormat = "yyyyMMdd-HHmmss"
+        return usual.map { "\($0)/\(format.string(from: Date()))-\(getpid())" }
+    }
+
+    /// The folder that a person means by a path or by a name in the usual place.
+    ///
+    /// - Throws: `InputError` when there is no job
+    package static func find(_ job: String) throws(InputError) -> String {
+        let candidates = [job] + (job.contains("/") ? [] : usual.map { ["\($0)/\(job)"] } ?? [])
+        for path in candidates
+        where FileManager.default.fileExists(atPath: "\(path)/job.json") {
+            return URL(fileURLWithPath: path).path
+        }
+        throw InputError(
+            job,
+            "there is no job to resume",
+            fix: "Name the folder that the render told of" + (usual.map { ", see \($0)" } ?? "")
+        )
+    }
+
+    /// Makes the folder of a new job, and takes it.
+    ///
+    /// - Throws: `InputError` when it holds another job, `OutputError` when it cannot be made
+    package convenience init(new path: String, _ record: Record) throws {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path,
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+        } catch {
+            throw OutputError(path, "the folder cannot be made")
+        }
+        try self.init(taking: path)
+        guard !FileManager.default.fileExists(atPath: recordPath) else { throw Self.taken(path) }
+        let fields: [String: Any] = [
+            "format": Self.format, "command": record.command, "arguments": record.arguments,
+            "directory": record.directory, "model-digest": record.digest,
+            "settings": record.settings,
+        ]
+        let options: JSONSerialization.WritingOptions = [
+            .sortedKeys, .withoutEscapingSlashes, .prettyPrinted,
+        ]
+        let data = try JSONSerialization.data(withJSONObject: fields, options: options)
+        let file = try TemporaryFile(for: recordPath)
+        try file.write(Array(data))
+        try file.commit()
+        sync()
+    }
+
+    /// Refuses a path that holds a job already.
+    ///
+    /// - Throws: `InputError`
+    package static func checkFree(_ path: String) throws(InputError) {
+        guard !FileManager.default.fileExists(atPath: "\(path)/job.json") else {
+            throw taken(path)
+        }
+    }
+
+    private static func taken(_ path: String) -> InputError {
+        InputError(
+            "--job-dir \(path)",
+            "it holds a job that was not finished",
+            fix: "Go on with it, tessera resume \(path), or remove it"
+        )
+    }
+
+    /// Takes the folder of a job that exists.
+    ///
+    /// - Throws: `InputError` when there is none, or another process renders it
+    package init(taking path: String) throws(InputError) {
+        self.path = path
+        descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw InputError(path, String(cString: strerror(errno)), fix: "Name a job's folder")
+        }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            throw InputError(
+                path,
+                "another process renders this job",
+                fix: "Wait for it, or stop it first"
+            )
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// How the render was asked for.
+    ///
+    /// - Throws: `InputError` naming the field that is missing or wrong
+    package func record() throws(InputError) -> Record {
+        func damaged(_ problem: String) -> InputError {
+            InputError(recordPath, problem, fix: "The job cannot be resumed: render anew")
+        }
+        let json: JSON
+        do throws(InputError) {
+            json = try JSON(InputFile.bytes(recordPath, limit: 1 << 20), place: recordPath)
+        } catch {
+            throw damaged(error.problem)
+        }
+        guard json.object?["format"]?.integer == Self.format else {
+            throw damaged("it is not a job of this version of Tessera")
+        }
+        func text(_ key: String) throws(InputError) -> String {
+            guard let text = json.object?[key]?.string else { throw damaged("'\(key)' is missing") }
+            return text
+        }
+        guard let list = json.object?["arguments"]?.array,
+            case let arguments = list.compactMap(\.string), arguments.count == list.count
+        else { throw damaged("'arguments' is missing") }
+        return Record(
+            command: try text("command"),
+            arguments: arguments,
+            directory: try text("directory"),
+            digest: try text("model-digest"),
+            settings: try text("settings")
+        )
+    }
+
+    /// Makes new names in the folder outlive a loss of power.
+    func sync() { _ = fsync(descriptor) }
+
+    /// Removes what it holds, and the folder if nothing else is in it.
+    package func remove() {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        // A process that was killed while it saved left a file with a longer name.
+        for name in names
+        where name.hasPrefix("state.safetensors") || name.hasPrefix("job.json") {
+            unlink("\(path)/\(name)")
+        }
+        rmdir(path)
+    }
+}

@@ -1,0 +1,157 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Real processes that are killed, stopped and resumed: the picture is the same to the byte.
+@Suite(.serialized) struct FaultTests {
+    let model = Fixtures.networks.first?.checkpoint ?? ""
+
+    private func flags(_ folder: String, _ more: [String] = []) -> [String] {
+        [
+            "render", "--model", model, "--prompt", "a prompt", "--size", "200x136", "--steps",
+            "12", "--seed", "5", "--output", "\(folder)/out.png", "--job-dir", "\(folder)/job",
+        ] + more
+    }
+
+    private func picture(_ folder: String) throws -> Data {
+        try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
+    }
+
+    /// What a quiet render makes.
+    private func quiet(_ more: [String] = []) throws -> Data {
+        try inTemporaryFolder { folder in
+            let command = try Command(flags(folder, more))
+            #expect(command.status == 0, "\(command.errors)")
+            // Nothing of a finished job stays.
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["out.png"])
+            return try picture(folder)
+        }
+    }
+
+    private func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
+
+    /// Starts a render, and waits until a state of its second phase is saved.
+    private func beginAndSave(_ folder: String, _ more: [String] = []) throws -> Command.Running {
+        let running = try Command.Running(flags(folder, more))
+        #expect(running.waitFor("phase 2"), "\(running.errorsSoFar)")
+        let deadline = ContinuousClock.now + .seconds(20)
+        while !exists("\(folder)/job/state.safetensors"), ContinuousClock.now < deadline {
+            usleep(2000)
+        }
+        return running
+    }
+
+    @Test(arguments: ["dpmpp_2m", "euler_a"])
+    func aKilledCoordinatorIsResumedToTheSameBytes(scheduler: String) throws {
+        let whole = try quiet(["--scheduler", scheduler])
+        try inTemporaryFolder { folder in
+            for round in 0..<3 {
+                let running =
+                    round == 0
+                    ? try beginAndSave(folder, ["--scheduler", scheduler])
+                    : try Command.Running(["resume", "\(folder)/job"])
+                if round > 0 { #expect(running.waitFor("going on"), "\(running.errorsSoFar)") }
+                kill(running.process.processIdentifier, SIGKILL)
+                _ = running.finish()
+                #expect(exists("\(folder)/job/state.safetensors"))
+                #expect(!exists("\(folder)/out.png"))
+            }
+            let command = try Command(["resume", "\(folder)/job", "--workers", "3"])
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(command.errors.contains("going on after"))
+            #expect(try picture(folder) == whole)
+            #expect(!exists("\(folder)/job"))
+        }
+    }
+
+    @Test func anInterruptSaysHowToGoOn() throws {
+        let whole = try quiet()
+        try inTemporaryFolder { folder in
+            let running = try beginAndSave(folder)
+            kill(running.process.processIdentifier, SIGINT)
+            let interrupted = running.finish()
+            #expect(interrupted.status == 130)
+            #expect(interrupted.errors.contains("tessera resume \(folder)/job"))
+            let command = try Command(["resume", "\(folder)/job"])
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(try picture(folder) == whole)
+            // It is over: there is nothing to resume any more.
+            let again = try Command(["resume", "\(folder)/job"])
+            #expect(again.status == 64 && again.complaints.count == 1, "\(again.errors)")
+        }
+    }
+
+    @Test func damagedJobsAreRefusedInOneLine() throws {
+        try inTemporaryFolder { folder in
+            let running = try beginAndSave(folder)
+            kill(running.process.processIdentifier, SIGKILL)
+            _ = running.finish()
+            let (state, job) = ("\(folder)/job/state.safetensors", "\(folder)/job/job.json")
+            let (wholeState, wholeJob) = (
+                try Data(contentsOf: URL(fileURLWithPath: state)),
+                try String(contentsOfFile: job, encoding: .utf8)
+            )
+            func refuses(_ what: String, _ more: [String] = []) throws {
+                let command = try Command(["resume", "\(folder)/job"] + more)
+                #expect(command.status == 64, "\(what): \(command.errors)")
+                #expect(command.complaints.count == 1, "\(what): \(command.errors)")
+            }
+            try wholeState.dropLast(7).write(to: URL(fileURLWithPath: state))
+            try refuses("a state that was cut off")
+            try wholeState.write(to: URL(fileURLWithPath: state))
+            try refuses("other settings", ["--steps", "13"])
+            for (from, to) in [("\"settings\"", "\"sittings\""), ("{", ""), ("render", "rinder")] {
+                try wholeJob.replacing(from, with: to)
+                    .write(toFile: job, atomically: true, encoding: .utf8)
+                try refuses("\(from) as \(to)")
+            }
+            try wholeJob.write(toFile: job, atomically: true, encoding: .utf8)
+            // The same folder does not take another job meanwhile.
+            let other = try Command(flags(folder))
+            #expect(other.status == 64 && other.complaints.count == 1, "\(other.errors)")
+            #expect(try Command(["resume", "\(folder)/job"]).status == 0)
+        }
+    }
+
+    /// Hung, not dead: its views are copied, and the render goes on at once.
+    @Test func aStoppedWorkerChangesNothing() throws {
+        let whole = try quiet()
+        try inTemporaryFolder { folder in
+            let running = try beginAndSave(folder, ["--workers", "3"])
+            let children = running.children
+            let victim = try #require(children.first)
+            #expect(kill(victim, SIGSTOP) == 0)
+            let command = running.finish()
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(try picture(folder) == whole)
+            #expect(children.allSatisfy { kill($0, 0) != 0 })
+        }
+    }
+
+    @Test func theGlobalPassIsTheSameAnywhere() throws {
+        let whole = try quiet()
+        #expect(try quiet(["--global-pass", "workers", "--workers", "3"]) == whole)
+        #expect(try quiet(["--global-pass", "workers", "--workers", "1"]) == whole)
+        // Half precision makes another picture, and the same one everywhere.
+        let half = try quiet(["--wire", "f16", "--workers", "1"])
+        #expect(half != whole)
+        #expect(try quiet(["--wire", "f16", "--workers", "2"]) == half)
+        #expect(
+            try quiet(["--wire", "f16", "--workers", "2", "--global-pass", "workers"]) == half
+        )
+    }
+
+    /// All workers gone for good: 69, and the way to go on.
+    @Test func nobodyLeftIsUnavailableAndCanBeResumed() throws {
+        let whole = try quiet()
+        try inTemporaryFolder { folder in
+            let running = try beginAndSave(folder, ["--workers", "2"])
+            for child in running.children { kill(child, SIGKILL) }
+            let command = running.finish()
+            #expect(command.status == 69, "\(command.errors)")
+            #expect(command.errors.contains("tessera resume \(folder)/job"))
+            #expect(try Command(["resume", "\(folder)/job"]).status == 0)
+            #expect(try picture(folder) == whole)
+        }
+    }
+}
