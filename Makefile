@@ -41,11 +41,11 @@ soak: build
 	Tests/soak.sh
 
 lint:
-	swift format lint --strict -r Package.swift Sources Tests
+	swift format lint --strict -r Package.swift Sources Tests Benchmarks
 
 ## Formats the sources in place.
 format:
-	swift format -i -r Package.swift Sources Tests
+	swift format -i -r Package.swift Sources Tests Benchmarks
 
 ## Measures; prints a table and writes .build/bench.json. `make bench ONLY=name,…` runs some.
 bench: build
