@@ -51,7 +51,13 @@ func member(pace: Double) -> Fleet.Member {
     return member
 }
 
-/// - Parameter warmUp: units of a step beforehand, after which all paces are known
+/// How near a fleet comes to its ideal schedule.
+///
+/// - Parameters:
+///   - members: the workers
+///   - steps: units of each step
+///   - warmUp: units of a step beforehand, after which all paces are known
+/// - Returns: ideal time over time, and the dispatcher's seconds for a unit
 func efficiency(
     _ members: [Fleet.Member],
     _ steps: [Int],
