@@ -35,6 +35,8 @@ test: setup lint
 	$(BUILD) --build-tests
 	swift test -c release --skip-build --skip TesseraTests
 	swift test -c release --skip-build --no-parallel --filter TesseraTests
+	@# Once more with bfloat16, which most processors only emulate.
+	TESSERA_EMULATE_BF16=1 swift test -c release --skip-build --filter EngineTests
 
 ## One render under at least 50 random faults; the picture must be that of a quiet one.
 soak: build

@@ -273,7 +273,7 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
         let quarters = (0..<4).map { q in
             backend.upload(Tensor([0, 4].map { Float($0 + q) }, shape: [1, 1, 2, 1]))
         }
-        let whole = backend.download(backend.interleave(quarters))
+        let whole = backend.download(backend.interleave { quarters[$0] })
         #expect(whole.shape == [1, 2, 4, 1] && whole.values == [0, 1, 4, 5, 2, 3, 6, 7])
         let table = backend.prepareTable(a.reshaped([8, 3]))
         let rows = backend.download(backend.embed([[7, 0]], table))

@@ -92,8 +92,8 @@ package protocol Backend: AnyObject {
     /// Repeats every pixel 2 × 2 times and crops to `height` × `width`.
     func upsampleNearest(_ x: Activation, height: Int, width: Int) -> Activation
     /// Four pictures of one shape as one of twice the height and width: pixel (y, x) of the result is pixel
-    /// (y/2, x/2) of the picture number 2·(y mod 2) + x mod 2.
-    func interleave(_ quarters: [Activation]) -> Activation
+    /// (y/2, x/2) of the picture number 2·(y mod 2) + x mod 2. They are made one after the other.
+    func interleave(_ quarter: (Int) -> Activation) -> Activation
     /// The rows `ids` of a table: `[batch, tokens]` to `[batch, tokens, width]`.
     func embed(_ ids: [[Int]], _ table: TableWeights) -> Activation
 }

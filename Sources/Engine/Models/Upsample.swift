@@ -25,7 +25,7 @@ struct Upsample {
             // The zeros of the padding follow an odd row: no parity's kernel knows that.
             return conv(backend.upsampleNearest(x, height: height, width: width))
         }
-        return backend.interleave(quarters.map { $0(x) })
+        return backend.interleave { quarters[$0](x) }
     }
 }
 

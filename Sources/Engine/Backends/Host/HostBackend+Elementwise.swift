@@ -70,28 +70,27 @@ extension HostBackend {
         return result
     }
 
-    package func interleave(_ quarters: [Activation]) -> Activation {
-        let shape = quarters[0].shape
-        precondition(
-            quarters.count == 4 && shape.count == 4 && quarters.allSatisfy { $0.shape == shape },
-            "\(quarters.map(\.shape))"
-        )
-        let (n, height, width, channels) = (shape[0], shape[1], shape[2], shape[3])
-        let result = make([n, 2 * height, 2 * width, channels])
-        let (out, pixel) = (pointer(result), channels * element.size)
-        let parts = quarters.map { UnsafeRawPointer(pointer($0)) }
-        threads.run(n * 2 * height) { row, _ in
-            let (picture, line) = (row / (2 * height), row % (2 * height))
-            let from = (picture * height + line / 2) * width * pixel
-            let (even, odd) = (parts[line % 2 * 2] + from, parts[line % 2 * 2 + 1] + from)
-            let to = out + row * 2 * width * pixel
-            for column in 0..<width {
-                let at = column * pixel
-                (to + 2 * at).copyMemory(from: even + at, byteCount: pixel)
-                (to + 2 * at + pixel).copyMemory(from: odd + at, byteCount: pixel)
+    package func interleave(_ quarter: (Int) -> Activation) -> Activation {
+        var whole: Activation?
+        for number in 0..<4 {
+            let part = quarter(number)
+            precondition(part.shape.count == 4, "\(part.shape)")
+            let (n, height, width) = (part.shape[0], part.shape[1], part.shape[2])
+            let result = whole ?? make([n, 2 * height, 2 * width, part.shape[3]])
+            precondition(result.shape[1...] == [2 * height, 2 * width, part.shape[3]])
+            whole = result
+            let (from, out, pixel) = (pointer(part), pointer(result), part.shape[3] * element.size)
+            threads.run(n * height) { row, _ in
+                let line = from + row * width * pixel
+                let to = out + ((2 * row + number / 2) * 2 * width + number % 2) * pixel
+                for column in 0..<width {
+                    (to + 2 * column * pixel)
+                        .copyMemory(from: line + column * pixel, byteCount: pixel)
+                }
             }
         }
-        return result
+        guard let whole else { preconditionFailure("no quarters") }
+        return whole
     }
 
     package func embed(_ ids: [[Int]], _ table: TableWeights) -> Activation {
