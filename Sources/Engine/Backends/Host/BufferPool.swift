@@ -10,12 +10,13 @@ final class BufferPool {
 
     /// At least `bytes` bytes, aligned for every kernel, their contents undefined; whether they are new.
     ///
-    /// A free buffer serves when it is large enough and at most twice as large as needed. Where none
-    /// fits, the large free buffers go back to the system first: a decoder, whose pictures grow from
+    /// A free buffer serves when it is large enough and at most twice as large as needed, or an eighth
+    /// larger where it is large. Where none fits, the large free buffers go back to the system first: a decoder, whose pictures grow from
     /// layer to layer, must not hold the memory of every layer at once.
     func take(_ bytes: Int) -> (UnsafeMutableRawBufferPointer, isNew: Bool) {
         var best: Int?
-        for i in free.indices where free[i].count >= bytes && free[i].count <= 2 * bytes {
+        let most = bytes < Self.large ? 2 * bytes : bytes + bytes / 8
+        for i in free.indices where (bytes...most).contains(free[i].count) {
             if let b = best, free[b].count <= free[i].count { continue }
             best = i
         }
