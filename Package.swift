@@ -83,7 +83,9 @@ let package = Package(
         // One network evaluated on request, for `make bench`.
         .executableTarget(
             name: "Evaluations",
-            dependencies: ["Engine"],
+            dependencies: [
+                "Engine", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             path: "Benchmarks/Evaluations",
             swiftSettings: strict
         ),

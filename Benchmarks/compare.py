@@ -110,7 +110,7 @@ def inputs_of(path, side, context, pooled):
 
 def peak(precision, a):
     """FLOP/s of a large product."""
-    side = Side([TESSERA, "-", "product", "onednn", precision, str(a.threads), "-", f"{a.work}/product.safetensors"])
+    side = Side([TESSERA, "none", "product", "onednn", precision, str(a.threads), "none", f"{a.work}/product.safetensors"])
     times = [side.evaluate() for _ in range(6)]
     side.end()
     return 2 * 4096**3 / min(times)

@@ -1,4 +1,4 @@
-"""PyTorch's and diffusers' side of a comparison; the same lines in and out as Evaluations/main.swift.
+"""PyTorch's and diffusers' side of a comparison; the same lines in and out as Evaluations/Evaluations.swift.
 
     python torch_side.py MODEL unet|decoder - f32|bf16 THREADS INPUTS OUTPUT
 """

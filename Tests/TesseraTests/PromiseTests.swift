@@ -18,13 +18,15 @@ import Testing
         try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
     }
 
-    /// Sockets live in a private directory; whatever ends a render removes it.
+    /// Sockets live in a private directory; whatever ends a render removes it. What is left of an interrupted
+    /// one is where it stood, in the user's state directory, and the line that says how to go on.
     @Test(arguments: [nil, SIGINT, SIGTERM]) func leavesNothingBehind(signal: Int32?) throws {
         try inTemporaryFolder { folder in
             // Short enough for the path of a socket.
             let (runtime, out) = ("/tmp/tess-\(getpid())", "\(folder)/out")
             defer { try? FileManager.default.removeItem(atPath: runtime) }
-            for path in [runtime, out] {
+            let state = "\(folder)/state"
+            for path in [runtime, out, state] {
                 try FileManager.default.createDirectory(
                     atPath: path,
                     withIntermediateDirectories: false
@@ -32,7 +34,9 @@ import Testing
             }
             let running = try Command.Running(
                 flags(out, signal == nil ? [] : ["--steps", "900"]),
-                environment: ["XDG_RUNTIME_DIR": runtime, "TMPDIR": runtime]
+                environment: [
+                    "XDG_RUNTIME_DIR": runtime, "TMPDIR": runtime, "XDG_STATE_HOME": state,
+                ]
             )
             #expect(running.waitFor("phase 1"))
             if let signal {
@@ -43,6 +47,16 @@ import Testing
             #expect(command.status == (signal == nil ? 0 : 130), "\(command.errors)")
             #expect(try files(in: runtime).isEmpty)
             #expect(try files(in: out) == (signal == nil ? ["out.png"] : []))
+            // None when not even one step was done.
+            let kept = "\(state)/tessera/jobs"
+            let jobs = FileManager.default.fileExists(atPath: kept) ? try files(in: kept) : []
+            #expect(jobs.isEmpty || signal != nil)
+            #expect(
+                command.errors.components(separatedBy: "tessera resume").count - 1 == jobs.count
+            )
+            for job in jobs {
+                #expect(command.errors.contains("tessera resume \(kept)/\(job)"))
+            }
         }
     }
 
