@@ -99,8 +99,17 @@ package struct UnitRunner {
         _ prompts: Assignment.Prompts,
         _ cancellation: Cancellation
     ) throws -> Tensor {
-        let text = prompts.positive
-        func evaluate(_ latents: Tensor, _ context: Tensor, _ pooled: Tensor?) throws -> Tensor {
+        let chosen =
+            switch (view.branch, prompts.negative) {
+            case (.text, _), (_, nil): [prompts.positive]
+            case (.negative, let negative?): [negative]
+            case (.both, let negative?): [negative, prompts.positive]
+            }
+        let branches = try Guidance.branches(
+            of: latent,
+            contexts: chosen.map(\.context),
+            pooled: chosen.compactMap(\.pooled)
+        ) { latents, context, pooled in
             try host.predict(
                 latents,
                 timestep: view.timestep,
@@ -110,56 +119,8 @@ package struct UnitRunner {
                 cancellation: cancellation
             )
         }
-        guard let negative = prompts.negative, view.branch != .text else {
-            return try evaluate(latent, text.context, text.pooled)
-        }
-        if view.branch == .negative {
-            return try evaluate(latent, negative.context, negative.pooled)
-        }
-        guard negative.context.shape == text.context.shape,
-            negative.pooled?.shape == text.pooled?.shape
-        else {
-            throw InputError(
-                "prompt embeddings",
-                "the negative one is \(negative.context.shape), the other \(text.context.shape)",
-                fix: "Make both with one model"
-            )
-        }
-        var pooled: Tensor?
-        if let first = negative.pooled, let second = text.pooled { pooled = stack(first, second) }
-        let both = try evaluate(
-            stack(latent, latent),
-            stack(negative.context, text.context),
-            pooled
-        )
-        guard both.shape == [2] + latent.shape.dropFirst() else {
-            throw InputError(
-                host.identity.path,
-                "its UNet makes \(both.shape) of two latents \(latent.shape)",
-                fix: "Use a model whose predictions are shaped as its latents"
-            )
-        }
-        return guide(both, guidance: view.guidance, shape: latent.shape)
-    }
-
-    /// Two tensors `[1, …]` as one `[2, …]`.
-    private func stack(_ a: Tensor, _ b: Tensor) -> Tensor {
-        precondition(a.shape == b.shape, "\(a.shape) vs \(b.shape)")
-        return Tensor(shape: [2] + a.shape.dropFirst()) { out in
-            a.withFloats { a in for i in a.indices { out[i] = a[i] } }
-            b.withFloats { b in for i in b.indices { out[a.count + i] = b[i] } }
-        }
-    }
-
-    /// From `[2, …]`, uncond first.
-    private func guide(_ both: Tensor, guidance: Float, shape: [Int]) -> Tensor {
-        Tensor(shape: shape) { out in
-            both.withFloats { x in
-                for i in out.indices {
-                    let uncond = x[i]
-                    out[i] = uncond + guidance * (x[out.count + i] - uncond)
-                }
-            }
-        }
+        return branches.count == 1
+            ? branches[0]
+            : Guidance.combine(negative: branches[0], text: branches[1], by: view.guidance)
     }
 }

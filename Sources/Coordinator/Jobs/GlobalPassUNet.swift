@@ -25,18 +25,15 @@ package final class GlobalPassUNet: Sendable {
     ///   prediction that is no number
     package func predict(_ view: ViewRequest) throws -> Tensor {
         let prompts = (job.negative.map { [$0] } ?? []) + [job.positive]
-        let latent = job.wire.carried(view.latent)
-        let n = prompts.count
-        let all = try evaluate(
-            Tensor(joining: Array(repeating: latent, count: n)),
-            view,
-            context: Tensor(joining: prompts.map(\.context)),
-            pooled: job.positive.pooled == nil
-                ? nil : Tensor(joining: prompts.compactMap(\.pooled))
-        )
-        let rows = all.rows.map { job.wire.carried($0) }
+        let rows = try Guidance.branches(
+            of: job.wire.carried(view.latent),
+            contexts: prompts.map(\.context),
+            pooled: prompts.compactMap(\.pooled)
+        ) { latents, context, pooled in
+            try evaluate(latents, view, context: context, pooled: pooled)
+        }.map { job.wire.carried($0) }
         let result =
-            n == 1
+            rows.count == 1
             ? rows[0] : Guidance.combine(negative: rows[0], text: rows[1], by: view.guidance)
         guard result.isFinite else {
             throw UnitFailed(
