@@ -111,7 +111,8 @@ final class TimedBackend: Backend {
         groups: Int,
         epsilon: Float,
         plus channelBias: Activation?,
-        then f: Nonlinearity
+        then f: Nonlinearity,
+        overwriting: Bool
     ) -> Activation {
         timed("group norm") {
             inner.groupNorm(
@@ -120,7 +121,8 @@ final class TimedBackend: Backend {
                 groups: groups,
                 epsilon: epsilon,
                 plus: channelBias,
-                then: f
+                then: f,
+                overwriting: overwriting
             )
         }
     }

@@ -153,7 +153,8 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
                         groups: groups,
                         epsilon: 1e-5,
                         plus: nil,
-                        then: .silu
+                        then: .silu,
+                        overwriting: false
                     )
                 ),
                 grouped.map { Oracle.apply(.silu, $0) },
@@ -177,7 +178,8 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
                         groups: groups,
                         epsilon: 1e-5,
                         plus: backend.upload(bias),
-                        then: .identity
+                        then: .identity,
+                        overwriting: true
                     )
                 ),
                 Oracle.groupNorm(

@@ -62,14 +62,16 @@ package protocol Backend: AnyObject {
         residual: Activation?
     ) -> Activation
     /// Adds `channelBias`, `[batch, channels]`, to every pixel, normalises each group of channels of each
-    /// picture, then applies `f`.
+    /// picture, then applies `f`. Where it is `overwriting`, the result takes the place of `x`, which must
+    /// not be used again.
     func groupNorm(
         _ x: Activation,
         _ weights: NormWeights,
         groups: Int,
         epsilon: Float,
         plus channelBias: Activation?,
-        then f: Nonlinearity
+        then f: Nonlinearity,
+        overwriting: Bool
     ) -> Activation
     /// Normalises the last axis.
     func layerNorm(_ x: Activation, _ weights: NormWeights, epsilon: Float) -> Activation

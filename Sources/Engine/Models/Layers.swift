@@ -42,11 +42,12 @@ struct GroupNorm {
     let epsilon: Float
     let backend: any Backend
 
-    /// Normalises `x` plus `channelBias`, `[batch, channels]`.
+    /// Normalises `x` plus `channelBias`, `[batch, channels]`; in its place, where that is `overwriting`.
     func callAsFunction(
         _ x: Activation,
         plus channelBias: Activation? = nil,
-        then f: Nonlinearity = .identity
+        then f: Nonlinearity = .identity,
+        overwriting: Bool = false
     ) -> Activation {
         backend.groupNorm(
             x,
@@ -54,7 +55,8 @@ struct GroupNorm {
             groups: groups,
             epsilon: epsilon,
             plus: channelBias,
-            then: f
+            then: f,
+            overwriting: overwriting
         )
     }
 }

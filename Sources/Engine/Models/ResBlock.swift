@@ -32,7 +32,18 @@ struct ResBlock {
     func callAsFunction(_ x: Activation, time embedding: Activation? = nil) -> Activation {
         let bias = embedding.flatMap { embedding in time.map { $0(embedding) } }
         let h = conv1(norm1(x, then: .silu))
-        return conv2(norm2(h, plus: bias, then: .silu), plus: shortcut?(x) ?? x)
+        return conv2(
+            norm2(h, plus: bias, then: .silu, overwriting: true),
+            plus: shortcut?(x) ?? x
+        )
+    }
+
+    /// What the block makes of `x`, in its place: nothing else may use `x`. Takes less memory than a call:
+    /// in an autoencoder the widest pictures are the largest, too.
+    func replace(_ x: inout Activation) {
+        let kept = shortcut?(x) ?? x
+        x = conv1(norm1(x, then: .silu, overwriting: shortcut != nil))
+        x = conv2(norm2(x, then: .silu, overwriting: true), plus: kept)
     }
 }
 

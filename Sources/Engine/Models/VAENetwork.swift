@@ -51,7 +51,7 @@ struct VAEEncoder {
     func callAsFunction(_ picture: Activation) -> Activation {
         var h = convIn(picture)
         for block in down {
-            for resnet in block.resnets { h = resnet(h) }
+            for resnet in block.resnets { resnet.replace(&h) }
             if let downsample = block.downsample { h = downsample(h) }
         }
         h = convOut(normOut(mid(h), then: .silu))
@@ -112,13 +112,13 @@ struct VAEDecoder {
         for block in up {
             for resnet in block.resnets {
                 try cancellation.check()
-                h = resnet(h)
+                resnet.replace(&h)
             }
             if let upsample = block.upsample {
                 h = upsample(h, height: 2 * h.shape[1], width: 2 * h.shape[2])
             }
         }
-        return convOut(normOut(h, then: .silu))
+        return convOut(normOut(h, then: .silu, overwriting: true))
     }
 }
 

@@ -10,7 +10,8 @@ extension HostBackend {
         groups: Int,
         epsilon: Float,
         plus channelBias: Activation?,
-        then f: Nonlinearity
+        then f: Nonlinearity,
+        overwriting: Bool
     ) -> Activation {
         precondition(
             x.shape.count >= 3 && x.shape.last == weights.channels
@@ -18,64 +19,74 @@ extension HostBackend {
             "\(x.shape) by \(weights) in \(groups) groups"
         )
         let (n, channels) = (x.shape[0], weights.channels)
-        let bias = channelBias.map { channelBias in
-            precondition(channelBias.shape == [n, channels], "\(channelBias.shape)")
-            return download(channelBias).values
-        }
+        channelBias.map { precondition($0.shape == [n, channels], "\($0.shape)") }
         let pixels = x.shape.dropFirst().dropLast().reduce(1, *)
-        let result = make(x.shape)
+        let result = overwriting ? x : make(x.shape)
         let (from, out, size) = (pointer(x), pointer(result), element.size)
         let blocks = (pixels + Self.pixelsPerBlock - 1) / Self.pixelsPerBlock
         // Per block: the sum, then the sum of squares, of every channel.
-        var moments = [Double](repeating: 0, count: n * blocks * 2 * channels)
-        moments.withUnsafeMutableBufferPointer { moments in
-            guard let moments = moments.baseAddress else { return }
-            threads.run(n * blocks) { index, _ in
-                let first = index % blocks * Self.pixelsPerBlock
-                let row = index / blocks * pixels + first
-                let sums = moments + index * 2 * channels
-                tessera_column_moments(
-                    from + row * channels * size,
-                    min(Self.pixelsPerBlock, pixels - first),
-                    channels,
-                    sums,
-                    sums + channels,
-                    element.rawValue
-                )
-            }
+        let momentsMemory = memory.take(n * blocks * 2 * channels * MemoryLayout<Double>.stride)
+        let moments = momentsMemory.start.assumingMemoryBound(to: Double.self)
+        threads.run(n * blocks) { index, _ in
+            let first = index % blocks * Self.pixelsPerBlock
+            let row = index / blocks * pixels + first
+            let sums = moments + index * 2 * channels
+            sums.update(repeating: 0, count: 2 * channels)
+            tessera_column_moments(
+                from + row * channels * size,
+                min(Self.pixelsPerBlock, pixels - first),
+                channels,
+                sums,
+                sums + channels,
+                element.rawValue
+            )
         }
         // Per picture: the factor, then the summand, of every channel.
-        var scales: [Float] = []
+        let scalesMemory = memory.take(n * 2 * channels * MemoryLayout<Float>.stride)
+        let scales = scalesMemory.start.assumingMemoryBound(to: Float.self)
+        let biasMemory = memory.take(n * channels * MemoryLayout<Float>.stride)
+        let bias = biasMemory.start.assumingMemoryBound(to: Float.self)
+        defer { withExtendedLifetime((momentsMemory, scalesMemory, biasMemory)) {} }
+        if let channelBias {
+            tessera_to_float(pointer(channelBias), bias, n * channels, element.rawValue)
+        } else {
+            bias.update(repeating: 0, count: n * channels)
+        }
         matrix(weights.storage).withFloats { scale, shift in
             guard let shift else { preconditionFailure("a norm without shift") }
             for picture in 0..<n {
-                let own = 2 * channels * blocks
-                scales += Moments(
-                    blocks: moments[picture * own..<(picture + 1) * own],
-                    bias: bias.map { $0[picture * channels..<(picture + 1) * channels] },
+                let moments = ChannelMoments(
+                    adding: moments + picture * 2 * channels * blocks,
+                    blocks: blocks,
                     channels: channels,
                     pixels: pixels
-                ).scales(groups: groups, epsilon: epsilon, scale: scale, shift: shift)
-            }
-        }
-        scales.withUnsafeBufferPointer { scales in
-            guard let scales = scales.baseAddress else { return }
-            threads.run(n * blocks) { index, _ in
-                let first = index % blocks * Self.pixelsPerBlock
-                let picture = index / blocks
-                let at = (picture * pixels + first) * channels * size
-                let own = scales + picture * 2 * channels
-                tessera_scale_shift(
-                    from + at,
-                    out + at,
-                    min(Self.pixelsPerBlock, pixels - first),
-                    channels,
-                    own,
-                    own + channels,
-                    f.rawValue,
-                    element.rawValue
+                )
+                moments.shift(by: bias + picture * channels)
+                moments.normalise(
+                    groups: groups,
+                    epsilon: epsilon,
+                    scale: scale,
+                    shift: shift,
+                    bias: bias + picture * channels,
+                    into: scales + picture * 2 * channels
                 )
             }
+        }
+        threads.run(n * blocks) { index, _ in
+            let first = index % blocks * Self.pixelsPerBlock
+            let picture = index / blocks
+            let at = (picture * pixels + first) * channels * size
+            let own = scales + picture * 2 * channels
+            tessera_scale_shift(
+                from + at,
+                out + at,
+                min(Self.pixelsPerBlock, pixels - first),
+                channels,
+                own,
+                own + channels,
+                f.rawValue,
+                element.rawValue
+            )
         }
         return result
     }
@@ -106,56 +117,53 @@ extension HostBackend {
     }
 }
 
-/// Sums over the pixels of one picture, of every channel plus its bias.
-private struct Moments {
-    /// Σ x and Σ x², a channel after the other.
-    private var sums: [Double]
-    private var squares: [Double]
-    /// What is added to every pixel of a channel.
-    private let bias: [Double]
+/// Sums over the pixels of one picture, of every channel, in borrowed memory.
+private struct ChannelMoments {
+    /// Σ x and Σ x² of every channel.
+    private let sums: UnsafeMutablePointer<Double>
+    private let squares: UnsafeMutablePointer<Double>
+    private let channels: Int
     private let pixels: Int
 
-    /// Adds up the sums, then the sums of squares, of every channel that the blocks hold.
-    init(blocks: ArraySlice<Double>, bias: ArraySlice<Float>?, channels: Int, pixels: Int) {
-        sums = Array(repeating: 0, count: channels)
-        squares = sums
-        self.bias = bias.map { $0.map(Double.init) } ?? sums
-        self.pixels = pixels
-        for first in stride(from: blocks.startIndex, to: blocks.endIndex, by: 2 * channels) {
-            for c in 0..<channels {
-                sums[c] += blocks[first + c]
-                squares[c] += blocks[first + channels + c]
-            }
+    /// Adds up the blocks, each the sums and then the sums of squares of every channel, in the first one.
+    init(adding moments: UnsafeMutablePointer<Double>, blocks: Int, channels: Int, pixels: Int) {
+        for i in 2 * channels..<max(2, 2 * blocks) * channels {
+            moments[i % (2 * channels)] += moments[i]
         }
-        // Σ (x + b)² = Σ x² + 2 b Σ x + n b²
+        (sums, squares) = (moments, moments + channels)
+        (self.channels, self.pixels) = (channels, pixels)
+    }
+
+    /// The sums of x + bias: Σ (x + b)² = Σ x² + 2 b Σ x + n b²
+    func shift(by bias: UnsafePointer<Float>) {
         for c in 0..<channels {
-            squares[c] += self.bias[c] * (2 * sums[c] + Double(pixels) * self.bias[c])
-            sums[c] += Double(pixels) * self.bias[c]
+            let (b, n) = (Double(bias[c]), Double(pixels))
+            squares[c] += b * (2 * sums[c] + n * b)
+            sums[c] += n * b
         }
     }
 
-    /// The normalisation as x · a + b for every channel: all a first, then all b.
-    func scales(
+    /// Writes the normalisation as x · a + b for every channel: all a first, then all b.
+    func normalise(
         groups: Int,
         epsilon: Float,
         scale: UnsafePointer<Float>,
-        shift: UnsafePointer<Float>
-    ) -> [Float] {
-        let channels = sums.count
+        shift: UnsafePointer<Float>,
+        bias: UnsafePointer<Float>,
+        into result: UnsafeMutablePointer<Float>
+    ) {
         let size = channels / groups
-        var result = [Float](repeating: 0, count: 2 * channels)
         for group in 0..<groups {
             let own = group * size..<(group + 1) * size
             let count = Double(size * pixels)
-            let mean = sums[own].reduce(0, +) / count
-            let variance = max(0, squares[own].reduce(0, +) / count - mean * mean)
+            let mean = own.reduce(0) { $0 + sums[$1] } / count
+            let variance = max(0, own.reduce(0) { $0 + squares[$1] } / count - mean * mean)
             let inverse = 1 / (variance + Double(epsilon)).squareRoot()
             for c in own {
                 let a = Double(scale[c]) * inverse
                 result[c] = Float(a)
-                result[channels + c] = Float(Double(shift[c]) - (mean - bias[c]) * a)
+                result[channels + c] = Float(Double(shift[c]) - (mean - Double(bias[c])) * a)
             }
         }
-        return result
     }
 }

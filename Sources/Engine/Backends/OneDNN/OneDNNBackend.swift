@@ -188,6 +188,7 @@ package final class OneDNNBackend: HostBackend, Backend {
         let room = tessera_attend_scratch_size(step, width, kind)
         let own = tessera_packed_head_size(k.rows, width, kind)
         let packed = memory.take(q.batch * heads * own * MemoryLayout<Float>.stride)
+        defer { withExtendedLifetime(packed) {} }
         let (out, head) = (pointer(result), packed.start.assumingMemoryBound(to: Float.self))
         threads.run(q.batch * heads) { index, _ in
             let (picture, column) = (index / heads, index % heads * width)
