@@ -32,7 +32,7 @@ SKIES = {
     "sunset": [("3b3470", "c9526a", "ff9d45"), ("4a2f66", "e0574f", "ffb04a"), ("2e3a78", "b2507e", "ff8a3c")],
     "night": [("050a1e", "0c1a3e", "1d315e"), ("04071a", "0a1533", "182a52"), ("070d28", "10224c", "243b6b")],
 }
-LIGHT = {"dawn": (0.86, 0.76, 0.80), "day": (1.0, 1.0, 0.98), "sunset": (0.82, 0.56, 0.46), "night": (0.17, 0.21, 0.36)}
+LIGHT = {"dawn": (0.86, 0.76, 0.80), "day": (1.0, 1.0, 0.98), "sunset": (0.82, 0.56, 0.46), "night": (0.32, 0.38, 0.58)}
 CLOUDS = {
     "dawn": ("b79ab0", "ffe1d8"), "day": ("b9c6d6", "ffffff"), "sunset": ("7a3f5e", "ff9f66"), "night": ("0d1530", "33456f"),
 }
@@ -68,7 +68,7 @@ class Scene:
         if body is None:
             u = rng.random()
             body = ("moon" if u < 0.6 else "none") if time == "night" else ("sun" if u < 0.6 else "none")
-        clouds = fixed.get("clouds") or str(rng.choice(["clear", "some", "cloudy"], p=[0.4, 0.35, 0.25]))
+        clouds = fixed.get("clouds") or str(rng.choice(["clear", "some", "cloudy"], p=[0.45, 0.35, 0.2]))
         snow = season == "winter" and scene not in ("sea", "desert")
         stars = time == "night" and clouds != "cloudy"
         attributes = dict(scene=scene, time=time, season=season, body=body, clouds=clouds, snow=bool(snow), stars=bool(stars))
@@ -88,10 +88,10 @@ class Scene:
         s[11] = horizon * (u(0.55, 0.86) if low else u(0.16, 0.5))
         if scene in ("mountains", "forest", "city", "lake") and low:
             s[11] = horizon * u(0.22, 0.42)
-        s[12] = {"sun": u(0.04, 0.065), "moon": u(0.038, 0.06), "none": 0.0}[body]
+        s[12] = {"sun": u(0.058, 0.085), "moon": u(0.056, 0.08), "none": 0.0}[body]
         s[13:16] = {"dawn": (1, .85, .75), "day": (1, .97, .85), "sunset": (1, .6, .3), "night": (.55, .65, .9)}[time]
-        s[16] = {"dawn": 0.45, "day": 0.5, "sunset": 0.6, "night": 0.3}[time]
-        s[17:20] = {"dawn": (1, .93, .82), "day": (1, .98, .86), "sunset": (1, .86, .5), "night": (.95, .95, .9)}[time]
+        s[16] = {"dawn": 0.3, "day": 0.3, "sunset": 0.4, "night": 0.2}[time]
+        s[17:20] = {"dawn": (1, .78, .45), "day": (1, .95, .6), "sunset": (1, .88, .45), "night": (.96, .96, .9)}[time]
         s[20] = {"clear": 0.0, "some": u(0.42, 0.55), "cloudy": u(0.85, 1.0)}[clouds]
         s[21] = rng.integers(1000)
         s[22] = 1.0 if stars else 0.0
@@ -117,9 +117,8 @@ class Scene:
         def mountains(base, n, tall):
             for k in range(n):
                 f = k / max(1, n - 1) if n > 1 else 1.0
-                caps = u(0.16, 0.26) if (snow or tall > 0.33) else 0.0
-                layer(PEAKS, base, tall * (1 - 0.35 * f) * u(0.9, 1.1), u(1.3, 2.0) + 0.8 * f, ROCK, *rock, 0.62 * (1 - f) + 0.1,
-                      caps * (1.6 if snow else 1.0))
+                caps = 0.75 if snow else u(0.35, 0.5) if tall > 0.33 else 0.0
+                layer(PEAKS, base, tall * (1 - 0.35 * f) * u(0.9, 1.1), u(1.3, 2.0) + 0.8 * f, ROCK, *rock, 0.5 * (1 - f) + 0.05, caps)
 
         def wood(base, tall, freq, haze):
             crowns = season in ("spring", "autumn") and rng.random() < 0.8
@@ -170,7 +169,7 @@ class Scene:
             back = len(layers)
             for k in range(4):
                 f = k / 3
-                wood(horizon - 0.02 + 0.42 * f, u(0.16, 0.24) + 0.3 * f, u(14, 18) - 9 * f, 0.55 * (1 - f) ** 1.3)
+                wood(horizon - 0.02 + 0.42 * f, u(0.16, 0.24) + 0.3 * f, u(11, 14) - 7 * f, 0.55 * (1 - f) ** 1.3)
         elif scene == "city":
             if rng.random() < 0.4:
                 attributes["backdrop"] = "river"
@@ -178,17 +177,17 @@ class Scene:
                 horizon = s[0] = u(0.66, 0.74)
                 g[1:4], g[7], g[8], g[9] = rgb("24465e"), 0.45, 0.72, 0.3
             base = horizon if ground == WATER else 1.0
-            layer(TOWERS, base, u(0.5, 0.62) * base, u(7, 9), FACADE, "7d8794", "9aa3ad", 0.5)
-            layer(TOWERS, base, u(0.42, 0.55) * base, u(6, 8), FACADE, "6b7480", "a39a8e", 0.2)
+            layer(TOWERS, base, u(0.5, 0.62) * base, u(5.5, 7), FACADE, "6f7a8a", "929ca8", 0.4)
+            layer(TOWERS, base, u(0.42, 0.55) * base, u(4.5, 6), FACADE, "5d6675", "a0917f", 0.12)
             if ground != WATER:
-                layer(TOWERS, base, u(0.25, 0.32), u(5, 6.5), FACADE, "565e6b", "b09a86", 0.0)
+                layer(TOWERS, base, u(0.25, 0.32), u(4, 5), FACADE, "4a5160", "a88e76", 0.0)
             back = len(layers)
         else:
             ground = GRASS
             u1 = rng.random()
             if u1 < 0.35:
                 attributes["backdrop"] = "mountains"
-                layer(PEAKS, horizon + 0.01, u(0.12, 0.2), u(1.6, 2.4), ROCK, *rock, 0.55, 0.0 if not snow else 0.2)
+                layer(PEAKS, horizon + 0.01, u(0.12, 0.2), u(1.6, 2.4), ROCK, *rock, 0.55, 0.0 if not snow else 0.6)
             elif u1 < 0.7:
                 attributes["backdrop"] = "hills"
                 layer(HILLS, horizon + 0.02, u(0.05, 0.09), u(1.0, 2.0), MEADOW, *meadow, 0.4, white)

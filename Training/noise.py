@@ -39,22 +39,6 @@ def fbm(x, y, seed, footprint, octaves):
     return total
 
 
-@njit(fastmath=True)
-def ridged(x, seed, footprint, octaves):
-    total, gain, f = 0.0, 0.5, 1.0
-    for o in range(octaves):
-        visible = 1.6 - 2.0 * f * footprint
-        if visible <= 0:
-            break
-        if visible > 1:
-            visible = 1.0
-        n = 1 - abs(2 * value_noise(x * f, 7.3 * o, seed + o) - 1)
-        total += gain * (visible * (n * n - 0.4) + 0.4)
-        f *= 2.07
-        gain *= 0.47
-    return total
-
-
 @njit(inline="always")
 def smooth(a, b, x):
     t = (x - a) / (b - a)

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from noise import fbm, hashed, ridged, smooth, value_noise
+from noise import fbm, hashed, smooth, value_noise
 
 # Profiles of a layer's upper edge, and textures of what lies below it.
 PEAKS, HILLS, CONIFERS, CROWNS, TOWERS = range(5)
@@ -14,15 +14,16 @@ NO_GROUND, WATER, GRASS, DUNES = range(4)
 @njit(fastmath=True)
 def edge_height(profile, x, freq, seed, px):
     """Height of a layer's edge above its base, 0…1."""
-    if profile == PEAKS:
-        return ridged(x * freq, seed, px * freq, 11)
     if profile == HILLS:
         return 0.5 + fbm(x * freq, 0.5, seed, px * freq, 3) + 0.04 * fbm(x * freq * 9, 1.5, seed + 9, px * freq * 9, 5)
     best = 0.0
     cell = np.int64(np.floor(x * freq))
     for i in range(cell - 2, cell + 3):
         r1, r2, r3 = hashed(i, 1, seed), hashed(i, 2, seed), hashed(i, 3, seed)
-        if profile == CONIFERS:
+        if profile == PEAKS:
+            centre, tall, half = (i + 0.2 + 0.6 * r1) / freq, 0.5 + 0.5 * r2, (0.75 + 0.5 * r3) / freq
+            best = max(best, tall * (1 - abs(x - centre) / half))
+        elif profile == CONIFERS:
             centre, tall, half = (i + 0.2 + 0.6 * r1) / freq, 0.55 + 0.45 * r2, (0.55 + 0.5 * r3) / freq
             t = abs(x - centre) / half
             if t < 1:
@@ -41,6 +42,8 @@ def edge_height(profile, x, freq, seed, px):
                 best = max(best, tall)
                 if r1 > 0.75 and abs(x - left - wide / 2) < 0.0016:
                     best = max(best, tall + 0.16)
+    if profile == PEAKS:
+        best += 0.22 * fbm(x * freq * 2.3, 0.5, seed + 9, px * freq * 2.3, 10)
     return best
 
 
@@ -60,13 +63,13 @@ def sky(x, y, px, s, out):
     dx, dy = x - sx, y - sy
     d = np.sqrt(dx * dx + dy * dy)
     if s[22] > 0:  # stars
-        grid = 46.0
+        grid = 26.0
         cx, cy = np.int64(np.floor(x * grid)), np.int64(np.floor(y * grid))
         for iy in range(cy - 1, cy + 2):
             for ix in range(cx - 1, cx + 2):
                 if hashed(ix, iy, 77) < 0.35:
                     px_, py_ = (ix + hashed(ix, iy, 78)) / grid, (iy + hashed(ix, iy, 79)) / grid
-                    r = 0.0011 + 0.0016 * hashed(ix, iy, 80) ** 3
+                    r = 0.0018 + 0.0022 * hashed(ix, iy, 80) ** 3
                     r = max(r, 0.45 * px)
                     e = ((x - px_) ** 2 + (y - py_) ** 2) / (r * r)
                     if e < 9:
@@ -87,11 +90,11 @@ def sky(x, y, px, s, out):
     cover = s[20]
     if cover > 0:
         depth = 0.25 + 1.1 * max(0.0, s[0] - y)
-        n = fbm(x * 2.4 / depth + s[21], y * 7.0 / depth, 300 + np.int64(s[21]), px * 7.0 / depth, 8)
+        n = fbm(x * 2.4 / depth + s[21], y * 5.0 / depth, 300 + np.int64(s[21]), px * 5.0 / depth, 8)
         density = smooth(0.28 - 0.62 * cover, 0.62 - 0.5 * cover, n + 0.12)
         if density > 0:
             veil = np.exp(-((d / (1.7 * radius)) ** 2)) if radius > 0 else 0.0  # clouds part before sun and moon
-            lit = smooth(-0.25, 0.5, n - fbm((x + 0.02) * 2.4 / depth + s[21], (y - 0.03) * 7.0 / depth, 300 + np.int64(s[21]), px * 7.0 / depth, 4) + 0.12)
+            lit = smooth(-0.25, 0.5, n - fbm((x + 0.02) * 2.4 / depth + s[21], (y - 0.03) * 5.0 / depth, 300 + np.int64(s[21]), px * 5.0 / depth, 4) + 0.12)
             for c in range(3):
                 cloud = s[24 + c] * (1 - lit) + s[27 + c] * lit
                 a = density * s[30] * (1 - 0.8 * veil)
@@ -109,17 +112,18 @@ def layer_colour(x, y, depth, slope, px, s, L, out):
         warp = 0.35 * fbm(x * 9, y * 9, seed + 50, px * 9, 3)
         a = fbm(x * f + warp, y * f * 0.6 - warp, seed + 60, px * f, 9)
         b = fbm((x + 0.006 * towards) * f + warp, (y - 0.005) * f * 0.6 - warp, seed + 60, px * f, 7)
-        shade = 2.1 * (a - b) + 0.55 * a - 0.14 * slope * towards
+        shade = 1.3 * (a - b) + 0.4 * a - 0.2 * slope * towards
         mix = smooth(-0.5, 0.5, a)
         snow = L[14]
         k = 0.0
         if snow > 0:
-            k = 1 - smooth(snow * 0.75, snow, depth + 0.09 * a + 0.25 * (L[1] - depth - y))
+            altitude = (L[1] - y) / L[2]
+            k = smooth(0.96 - snow, 1.04 - snow, altitude + 0.35 * a)
     elif texture == SAND:
         a = fbm(x * 5, y * 9, seed + 60, px * 9, 7)
         phase = (y * 95 + 7 * fbm(x * 4, y * 6, seed + 61, px * 6, 4) + x * 12)
         ripple = np.sin(phase * 3.0) * max(0.0, 1 - px * 95 * 3 / 2.0)
-        shade = 0.22 * a + 0.05 * ripple - 1.0 * slope * towards * smooth(0.25, 0.0, depth)
+        shade = 0.22 * a + 0.05 * ripple - 1.5 * slope * towards * smooth(0.25, 0.0, depth)
         mix = smooth(-0.4, 0.5, a + 0.8 * depth)
         k = 0.0
     elif texture == FOLIAGE:
@@ -147,11 +151,11 @@ def layer_colour(x, y, depth, slope, px, s, L, out):
         side = (x - bl) / bw
         shade = 0.35 * a + (0.12 if (side > 0.7) == (towards > 0) else -0.06)
         mix = tone
-        n = max(3.0, np.floor(bw * freq * 6))
-        wx, wy = side * n, (L[1] - y) * freq * 7
+        n = max(3.0, np.floor(bw * freq * 4))
+        wx, wy = side * n, (L[1] - y) * freq * 5
         fx, fy = wx - np.floor(wx), wy - np.floor(wy)
         pane = smooth(0.12, 0.26, fx) * (1 - smooth(0.72, 0.86, fx)) * smooth(0.2, 0.34, fy) * (1 - smooth(0.74, 0.88, fy))
-        visible = 1 - smooth(0.25, 0.7, px * freq * 7)
+        visible = 1 - smooth(0.25, 0.7, px * freq * 5)
         lit = 1.0 if hashed(np.int64(wx) + 50 * cell, np.int64(np.floor(wy)), seed + 8) < s[31] else 0.0
         k = 0.0
         pane = pane * visible + 0.3 * (1 - visible)
