@@ -15,7 +15,9 @@ struct Coordinate: ParsableCommand {
     @OptionGroup var engine: EngineFlags
     @OptionGroup var job: JobFlags
 
-    @Option(help: "Where to listen; on loopback, or an ipc:// path.")
+    @OptionGroup var security: CoordinatorSecurityFlags
+
+    @Option(help: "Where to listen: tcp://HOST:PORT or ipc:///path; beyond loopback with --keys.")
     var bind = "tcp://127.0.0.1:7551"
 
     func run() throws {
@@ -34,10 +36,15 @@ struct Coordinate: ParsableCommand {
             resumed: resumed
         )
         try rendering.run { _, identity, logger in
-            let cluster = try Cluster(
-                Cluster.Configuration(endpoint: try Endpoint(bind), model: identity),
-                logger: logger
+            var configuration = Cluster.Configuration(
+                endpoint: try Endpoint(bind, reach: security.reach),
+                model: identity
             )
+            configuration.security = try security.security()
+            if security.insecure, !configuration.security.isEncrypted {
+                logger.warning("anybody who reaches \(bind) may read and join: --insecure")
+            }
+            let cluster = try Cluster(configuration, logger: logger)
             FileHandle.standardError.write(
                 Data("waiting for workers at \(cluster.endpoint.address)\n".utf8)
             )

@@ -28,6 +28,7 @@ struct Work: ParsableCommand {
     var localChild = false
 
     @OptionGroup var engine: EngineFlags
+    @OptionGroup var security: WorkerSecurityFlags
 
     mutating func validate() throws {
         if let threads, !(1...1024).contains(threads) {
@@ -37,7 +38,8 @@ struct Work: ParsableCommand {
 
     func run() throws {
         try ExitStatus.reporting {
-            let endpoint = try Endpoint(connect)
+            let endpoint = try Endpoint(connect, reach: security.reach)
+            let keys = try security.security()
             // First of all: whoever started this process may already be gone.
             if localChild { Lifeline.watchStandardInput(endpoint: endpoint) }
             let logger = Logger(label: "worker") { _ in
@@ -54,6 +56,7 @@ struct Work: ParsableCommand {
             host.origin.report(after: ContinuousClock.now - start, to: logger)
             var options = WorkerProcess.Options(endpoint: endpoint, name: name)
             options.isLocalChild = localChild
+            options.security = keys
             let worker = try WorkerProcess(host: host, options: options, logger: logger)
             Interrupts.handle { worker.stop() }
             try worker.run()

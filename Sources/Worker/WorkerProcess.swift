@@ -29,6 +29,8 @@ package final class WorkerProcess: Sendable {
         /// Whether this is all the process does: then a unit that is being computed when the worker
         /// ends is not waited for, but ends with the process.
         package var ownsProcess = true
+        /// What it shows, and whom it speaks to.
+        package var security = Security.open
 
         /// - Parameters:
         ///   - endpoint: the coordinator's

@@ -11,6 +11,8 @@ final class WorkerSession {
     private let logger: Logger
     private let start = ContinuousClock.now
     private var state: WorkerSessionState
+    /// Why there is no connection, as far as it was said: once for each reason, not for each attempt.
+    private var said: Set<String> = []
 
     /// Ends the unit that is with the computing thread, if there is one.
     private var cancellation: Cancellation?
@@ -53,7 +55,7 @@ final class WorkerSession {
     }
 
     private func converse(in context: SocketContext) throws -> Outcome {
-        let socket = try Socket(.dealer, in: context)
+        let socket = try Socket(.dealer, in: context, security: options.security)
         try socket.connect(options.endpoint)
         var outcome = try feed(.connected, to: socket)
         while outcome == nil {
@@ -61,6 +63,10 @@ final class WorkerSession {
             outcome = try receive(from: socket)
             for note in mailbox.take() where outcome == nil {
                 outcome = try feed(event(note), to: socket)
+            }
+            // It may be mended on the other side: told, and tried again.
+            for encounter in try socket.encounters() {
+                say("\(encounter.error(at: options.endpoint, options.security))")
             }
             if outcome == nil { outcome = try feed(.tick, to: socket) }
         }
@@ -110,7 +116,9 @@ final class WorkerSession {
                 units.put(WorkOrder(assignment: assignment, cancellation: cancellation))
             case .cancel: cancellation?.cancel()
             case .reconnect(let pause, let cause):
-                logger.notice("connection given up", metadata: ["cause": "\(cause.rawValue)"])
+                if said.isEmpty || cause != .noWelcome {
+                    say("connection given up: \(cause.rawValue); calling again until it comes")
+                }
                 outcome = .reconnect(after: pause)
             case .end(let ending):
                 outcome = .end(ending)
@@ -130,8 +138,10 @@ final class WorkerSession {
     private func report(_ event: WorkerSessionState.Event) {
         switch event {
         case .connected:
+            guard said.isEmpty else { break }
             logger.info("calling", metadata: ["endpoint": "\(options.endpoint)"])
         case .received(.welcome):
+            said = []
             logger.info("joined", metadata: ["endpoint": "\(options.endpoint)"])
         case .malformed(let error):
             logger.warning("malformed message", metadata: ["problem": "\(error)"])
@@ -144,11 +154,15 @@ final class WorkerSession {
         }
     }
 
-    /// Waits between two connections.
+    private func say(_ line: String) {
+        if said.insert(line).inserted { logger.notice("\(line)") }
+    }
+
+    /// Waits between two connections, not all workers equally long.
     ///
     /// - Returns: the end, if it is stopped meanwhile
     private func sleep(_ pause: Duration) -> WorkerSessionState.Ending? {
-        let end = ContinuousClock.now + pause
+        let end = ContinuousClock.now + pause * Double.random(in: 0.5...1)
         var ending: WorkerSessionState.Ending?
         while ending == nil, ContinuousClock.now < end {
             mailbox.wakeup.wait(for: ContinuousClock.now.duration(to: end))

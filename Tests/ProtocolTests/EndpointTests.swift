@@ -19,7 +19,7 @@ import Testing
 
     @Test(arguments: [
         "tcp://0.0.0.0:5555", "tcp://*:5555", "tcp://[::]:5555", "tcp://10.0.0.1:5555",
-        "tcp://:5555", "tcp://[2001:db8::1]:80",
+        "tcp://[2001:db8::1]:80",
     ])
     func theNetworkNeedsKeys(text: String) {
         let error = #expect(throws: InputError.self) { try Endpoint(text) }
@@ -30,9 +30,20 @@ import Testing
         "", "127.0.0.1:5555", "udp://127.0.0.1:1", "tcp://127.0.0.1", "tcp://127.0.0.1:x",
         "tcp://127.0.0.1:70000", "ipc://relative/path", "ipc://@abstract", "inproc://x",
         "ipc:///tmp/\(String(repeating: "x", count: 110))", "tcp://no such name:1",
-        "tcp://eth0;127.0.0.1:1",
+        "tcp://eth0;127.0.0.1:1", "tcp://:5555",
     ])
     func anythingElseIsRefused(text: String) {
         #expect(throws: InputError.self) { try Endpoint(text) }
+    }
+
+    @Test(arguments: [
+        ("tcp://*:5555", "tcp://0.0.0.0:5555"), ("tcp://0.0.0.0:5555", "tcp://0.0.0.0:5555"),
+        ("tcp://[::]:5555", "tcp://[::]:5555"),
+        ("tcp://[2001:db8::1]:80", "tcp://[2001:db8::1]:80"),
+        ("tcp://10.0.0.1:5555", "tcp://10.0.0.1:5555"),
+        ("tcp://127.0.0.1:1", "tcp://127.0.0.1:1"),
+    ])
+    func withKeysTheNetworkIsAllowed(text: String, address: String) throws {
+        #expect(try Endpoint(text, reach: .network).address == address)
     }
 }

@@ -16,6 +16,8 @@ package final class Cluster: ViewRenderer {
         package var policy = DispatcherState.Policy()
         /// How often each side sends something.
         package var heartbeat: Duration = .milliseconds(500)
+        /// Whom it lets in.
+        package var security = Security.open
 
         package init(endpoint: Endpoint, model: ModelIdentity) {
             self.endpoint = endpoint

@@ -30,6 +30,7 @@ final class ClusterService {
     private var lastLoss: String?
     private var lastHeartbeat = ContinuousClock.now
     private var dropped = 0
+    private var doorkeeper = Doorkeeper()
 
     /// Opens the socket; call on the thread that will run it.
     init(
@@ -43,7 +44,7 @@ final class ClusterService {
         self.board = board
         self.logger = logger
         state = DispatcherState(policy: configuration.policy)
-        socket = try Socket(.router, in: SocketContext())
+        socket = try Socket(.router, in: SocketContext(), security: configuration.security)
         endpoint = try socket.bind(configuration.endpoint)
     }
 
@@ -62,6 +63,7 @@ final class ClusterService {
             for command in mailbox.take() { handle(command) }
             feed(.tick)
             beat()
+            doorkeeper.note(try socket.encounters(), at: start.duration(to: .now), logger)
         }
         for peer in roster.all { send(.goodbye(.leaving), to: peer) }
         if dropped > 0 {

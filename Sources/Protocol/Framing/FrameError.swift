@@ -37,6 +37,8 @@ package struct FrameLimits: Sendable {
     package var tensors = 4
     /// Axes of a tensor.
     package var axes = 4
+    /// Messages of one peer that wait to be read; while there are more, its connection is not read.
+    package var waiting = 64
 
     package init() {}
 

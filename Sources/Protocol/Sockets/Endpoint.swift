@@ -1,7 +1,7 @@
 import Engine
 import Glibc
 
-/// An address that the policy allows: `ipc://` or TCP on the loopback interface.
+/// An address: `ipc://`, TCP on the loopback interface, or, where that is allowed, TCP on the network.
 package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// As ZeroMQ takes it.
     package let address: String
@@ -20,14 +20,25 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
             : address
     }
 
+    /// How far an endpoint may reach.
+    package enum Reach: Sendable {
+        /// Messages stay within this machine.
+        case thisMachine
+        /// They are encrypted, or somebody wrote that they need not be.
+        case network
+    }
+
     /// Checks an address; names are resolved here, so that what is checked is what is used.
     ///
-    /// - Throws: `InputError` for anything but a path or the loopback interface
-    package init(_ text: String) throws(InputError) {
+    /// - Parameters:
+    ///   - text: `ipc:///path`, `tcp://HOST:PORT`; to listen on all interfaces HOST is `*`, 0.0.0.0 or [::]
+    ///   - reach: how far it may lead
+    /// - Throws: `InputError` for what is no address, or reaches too far
+    package init(_ text: String, reach: Reach = .thisMachine) throws(InputError) {
         if let path = text.dropping(prefix: "ipc://") {
             address = try Self.ipc(path, in: text)
         } else if let rest = text.dropping(prefix: "tcp://") {
-            address = try Self.tcp(rest, in: text)
+            address = try Self.tcp(rest, in: text, reach)
         } else {
             throw InputError(
                 text,
@@ -63,7 +74,11 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         return "ipc://" + path
     }
 
-    private static func tcp(_ rest: String, in text: String) throws(InputError) -> String {
+    private static func tcp(
+        _ rest: String,
+        in text: String,
+        _ reach: Reach
+    ) throws(InputError) -> String {
         guard let colon = rest.lastIndex(of: ":"),
             let port = UInt16(rest[rest.index(after: colon)...])
         else {
@@ -71,15 +86,24 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         }
         var host = String(rest[..<colon])
         if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-        let beyond = InputError(
-            text,
-            "it reaches beyond this machine, and that needs CURVE keys",
-            fix: "Use the loopback interface, as in tcp://127.0.0.1:\(port)"
-        )
-        // ZeroMQ also takes the names of network interfaces and "*": never pass those on.
-        guard !host.isEmpty, host != "*" else { throw beyond }
-        let numbers = try resolve(host, in: text)
-        guard let first = numbers.first, numbers.allSatisfy(\.isLoopback) else { throw beyond }
+        guard !host.isEmpty else {
+            throw InputError(text, "there is no host", fix: "Write tcp://127.0.0.1:PORT")
+        }
+        // ZeroMQ would also take the names of network interfaces: those are never passed on.
+        let numbers =
+            host == "*"
+            ? [Address(text: "0.0.0.0", isLoopback: false)] : try resolve(host, in: text)
+        guard let first = numbers.first else {
+            throw InputError(text, "'\(host)' has no address", fix: "Write an address")
+        }
+        guard reach == .network || numbers.allSatisfy(\.isLoopback) else {
+            throw InputError(
+                text,
+                "it reaches beyond this machine, and that needs CURVE keys",
+                fix: "Make keys with tessera keys new and give them with --keys, or use the "
+                    + "loopback interface, as in tcp://127.0.0.1:\(port)"
+            )
+        }
         return "tcp://\(first.text):\(port)"
     }
 
@@ -123,7 +147,9 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
             address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { v6 in
                 let bytes = withUnsafeBytes(of: v6.pointee.sin6_addr) { Array($0) }
                 let loopback = bytes.dropLast().allSatisfy { $0 == 0 } && bytes.last == 1
-                return [Address(text: "[::1]", isLoopback: loopback)]
+                var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+                inet_ntop(AF_INET6, &v6.pointee.sin6_addr, &text, socklen_t(text.count))
+                return [Address(text: "[\(String(zeroEnded: text))]", isLoopback: loopback)]
             }
         default:
             []

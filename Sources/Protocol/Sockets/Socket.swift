@@ -6,7 +6,7 @@ import Glibc
 ///
 /// `@unchecked Sendable`: the manual says that contexts are thread-safe.
 package final class SocketContext: @unchecked Sendable {
-    fileprivate let raw: UnsafeMutableRawPointer
+    let raw: UnsafeMutableRawPointer
 
     /// The version of ZeroMQ that is loaded, and whether it can encrypt.
     package static var libraryVersion: String {
@@ -50,16 +50,32 @@ package struct Socket: ~Copyable {
     // Keeps the context until the socket is closed.
     private let context: SocketContext
     private let limits: FrameLimits
+    private let gate: Gate?
+    private let monitor: HandshakeMonitor
 
+    /// - Parameters:
+    ///   - kind: which end it is
+    ///   - context: of a coordinator with keys, its own: the gate belongs to the context
+    ///   - security: whom it lets in
+    ///   - limits: of what it receives
+    /// - Throws: `SocketError`
     package init(
         _ kind: Kind,
         in context: SocketContext,
+        security: Security = .open,
         limits: FrameLimits = FrameLimits()
     ) throws(SocketError) {
         let type = kind == .router ? ZMQ_ROUTER : ZMQ_DEALER
+        // The gate must stand before anybody can knock.
+        var gate: Gate?
+        if case .coordinator(_, let allowed) = security {
+            gate = try Gate(allowed, in: context)
+        }
         guard let raw = zmq_socket(context.raw, type) else { throw .last("zmq_socket") }
         do throws(SocketError) {
             try Self.configure(raw, kind, limits)
+            try Self.secure(raw, security)
+            monitor = try HandshakeMonitor(of: raw, in: context.raw)
         } catch {
             zmq_close(raw)
             throw error
@@ -67,6 +83,33 @@ package struct Socket: ~Copyable {
         self.raw = raw
         self.context = context
         self.limits = limits
+        self.gate = gate
+    }
+
+    private static func secure(
+        _ raw: UnsafeMutableRawPointer,
+        _ security: Security
+    ) throws(SocketError) {
+        func set(_ option: Int32, _ key: String) throws(SocketError) {
+            // With its final zero, as text and not as 32 bytes.
+            guard zmq_setsockopt(raw, option, key, key.utf8.count + 1) == 0 else {
+                throw .last("zmq_setsockopt(\(option))")
+            }
+        }
+        switch security {
+        case .open: break
+        case .coordinator(let pair, _):
+            var isServer: Int32 = 1
+            let size = MemoryLayout<Int32>.size
+            guard zmq_setsockopt(raw, ZMQ_CURVE_SERVER, &isServer, size) == 0 else {
+                throw .last("zmq_setsockopt(ZMQ_CURVE_SERVER)")
+            }
+            try set(ZMQ_CURVE_SECRETKEY, pair.secret)
+        case .worker(let pair, let coordinator):
+            try set(ZMQ_CURVE_SERVERKEY, coordinator.text)
+            try set(ZMQ_CURVE_PUBLICKEY, pair.publicKey.text)
+            try set(ZMQ_CURVE_SECRETKEY, pair.secret)
+        }
     }
 
     private static func configure(
@@ -87,6 +130,9 @@ package struct Socket: ~Copyable {
         try set(ZMQ_MAXMSGSIZE, Int64(limits.tensor))
         try set(ZMQ_IPV6, Int32(1))
         try set(ZMQ_BACKLOG, Int32(512))
+        // Whoever connects and says nothing is dropped, and nobody fills the memory with messages.
+        try set(ZMQ_HANDSHAKE_IVL, Int32(5000))
+        try set(ZMQ_RCVHWM, Int32(limits.waiting))
         switch kind {
         case .router:
             // A send to a peer that is gone fails instead of vanishing.
@@ -98,6 +144,7 @@ package struct Socket: ~Copyable {
     }
 
     deinit {
+        monitor.stop()
         // The manual knows one failure: that this is no socket.
         let status = zmq_close(raw)
         precondition(status == 0, "zmq_close: \(zmq_errno())")
@@ -121,8 +168,7 @@ package struct Socket: ~Copyable {
         guard zmq_getsockopt(raw, ZMQ_LAST_ENDPOINT, &text, &size) == 0 else {
             throw SocketError.last("zmq_getsockopt(ZMQ_LAST_ENDPOINT)")
         }
-        let bytes = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
-        return Endpoint(checked: String(decoding: bytes, as: UTF8.self))
+        return Endpoint(checked: String(zeroEnded: text))
     }
 
     /// Connects, now or whenever the other side appears.
@@ -164,46 +210,38 @@ package struct Socket: ~Copyable {
 
     /// Takes the next message; never waits. The first frame is the routing id on a router.
     package borrowing func receive() throws(SocketError) -> Arrival {
-        var frames: [[UInt8]] = []
-        var oversized = false
-        var message = zmq_msg_t()
-        zmq_msg_init(&message)
-        defer { zmq_msg_close(&message) }
-        repeat {
-            while zmq_msg_recv(&message, raw, ZMQ_DONTWAIT) < 0 {
-                let code = zmq_errno()
-                if code == EINTR { continue }
-                if code == EAGAIN, frames.isEmpty { return .nothing }
-                throw SocketError("zmq_msg_recv", code: code)
-            }
-            // One more than the limit, for the routing id.
-            if frames.count <= limits.frames {
-                frames.append(
-                    Array(
-                        UnsafeRawBufferPointer(
-                            start: zmq_msg_data(&message),
-                            count: zmq_msg_size(&message)
-                        )
-                    )
-                )
-            } else {
-                oversized = true
-            }
-        } while zmq_msg_more(&message) != 0
-        return oversized ? .oversized(first: frames[0]) : .message(frames)
+        // One more than the limit for the routing id, and one to see that there are more.
+        guard let frames = try MultipartMessage.receive(raw, most: limits.frames + 2) else {
+            return .nothing
+        }
+        return frames.count > limits.frames + 1 ? .oversized(first: frames[0]) : .message(frames)
     }
 
-    /// Waits until a message has come, the wake-up is signalled or the time is over.
+    /// Handshakes that failed since the last call, as far as they were few.
+    package borrowing func encounters() throws(SocketError) -> [Encounter] {
+        let refused = gate?.takeEncounters() ?? []
+        // What the gate refuses the monitor of the same socket reports once more.
+        return try refused
+            + monitor.takeEncounters().filter { gate == nil || $0 != .notAllowed(nil) }
+    }
+
+    /// Waits until a message has come, the wake-up is signalled or the time is over; meanwhile lets in whom
+    /// it may.
     package borrowing func wait(_ wakeup: Wakeup, for time: Duration) throws(SocketError) {
-        var items = [zmq_pollitem_t(), zmq_pollitem_t()]
+        var items = [zmq_pollitem_t](repeating: zmq_pollitem_t(), count: gate == nil ? 2 : 3)
         items[0].socket = raw
         items[0].events = Int16(ZMQ_POLLIN)
         items[1].fd = wakeup.descriptor
         items[1].events = Int16(ZMQ_POLLIN)
         let milliseconds = max(0, min(time.milliseconds + 1, 60_000))
-        if zmq_poll(&items, 2, Int(milliseconds)) < 0 {
+        if let gate {
+            items[2].socket = gate.raw
+            items[2].events = Int16(ZMQ_POLLIN)
+        }
+        if zmq_poll(&items, Int32(items.count), Int(milliseconds)) < 0 {
             let code = zmq_errno()
             guard code == EINTR else { throw SocketError("zmq_poll", code: code) }
         }
+        try gate?.answer()
     }
 }

@@ -1,5 +1,15 @@
 import CZeroMQ
 
+extension String {
+    /// What a C function wrote: the characters before the first zero.
+    init(zeroEnded characters: [CChar]) {
+        self.init(
+            decoding: characters.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) },
+            as: UTF8.self
+        )
+    }
+}
+
 /// A ZeroMQ or system call that failed.
 package struct SocketError: Error, Equatable, CustomStringConvertible {
     package let operation: String

@@ -1,0 +1,43 @@
+import Logging
+import Protocol
+
+/// Says who was turned away at the door, and not more often than people can read.
+struct Doorkeeper {
+    /// Between two lines of one kind.
+    private static let pause: Duration = .seconds(10)
+
+    private var last: [String: Duration] = [:]
+    private var unsaid: [String: Int] = [:]
+
+    /// - Parameters:
+    ///   - encounters: handshakes that failed
+    ///   - now: on the clock of the service
+    ///   - logger: where it is said
+    mutating func note(_ encounters: [Encounter], at now: Duration, _ logger: Logger) {
+        for encounter in encounters {
+            let line = Self.line(encounter)
+            guard last[line].map({ now - $0 >= Self.pause }) ?? (last.count < 256) else {
+                unsaid[line, default: 0] += 1
+                continue
+            }
+            last[line] = now
+            let more = unsaid.removeValue(forKey: line)
+            logger.warning("\(line)", metadata: more.map { ["unsaid": "\($0)"] })
+        }
+    }
+
+    private static func line(_ encounter: Encounter) -> String {
+        switch encounter {
+        case .notAllowed(let key?):
+            "a worker was turned away: its public key \(key) is not in the list (--allow)"
+        case .notAllowed(nil):
+            "a stranger was turned away: it showed no key"
+        case .otherMechanism:
+            "a stranger was turned away: one side encrypts and the other does not"
+        case .failed:
+            "a stranger was turned away: it did not speak as a worker does"
+        case .listUnreadable(let problem):
+            "the list of keys holds as it was, for it cannot be read: \(problem)"
+        }
+    }
+}

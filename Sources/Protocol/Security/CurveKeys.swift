@@ -1,0 +1,77 @@
+import CZeroMQ
+import Engine
+
+/// The public half of a CURVE key pair (CurveZMQ, ZeroMQ RFC 26). It names a coordinator or a worker
+/// and is no secret.
+package struct PublicKey: Hashable, Sendable, CustomStringConvertible {
+    /// 32 bytes in Z85 (ZeroMQ RFC 32): 40 characters.
+    package let text: String
+
+    /// - Returns: nil unless the text is 40 characters of Z85
+    package init?(text: String) {
+        guard Z85.isKey(text) else { return nil }
+        self.text = text
+    }
+
+    /// - Returns: nil unless there are 32 bytes
+    package init?(bytes: [UInt8]) {
+        guard bytes.count == 32, let text = Z85.text(of: bytes) else { return nil }
+        self.text = text
+    }
+
+    package var description: String { text }
+}
+
+/// A CURVE key pair. Nothing prints the secret half.
+package struct KeyPair: Sendable {
+    package let publicKey: PublicKey
+    let secret: String
+
+    /// A pair nobody has.
+    ///
+    /// - Throws: `SocketError` where ZeroMQ was built without CURVE
+    package static func new() throws -> KeyPair {
+        var (open, secret) = ([CChar](repeating: 0, count: 41), [CChar](repeating: 0, count: 41))
+        guard zmq_curve_keypair(&open, &secret) == 0 else { throw SocketError.last("CURVE") }
+        guard let publicKey = PublicKey(text: String(zeroEnded: open)) else {
+            preconditionFailure("ZeroMQ made a key that is none")
+        }
+        return KeyPair(publicKey: publicKey, secret: String(zeroEnded: secret))
+    }
+
+    private init(publicKey: PublicKey, secret: String) {
+        (self.publicKey, self.secret) = (publicKey, secret)
+    }
+
+    /// The pair of a secret half.
+    ///
+    /// - Returns: nil unless it is 40 characters of Z85
+    init?(secret: String) {
+        guard Z85.isKey(secret) else { return nil }
+        var open = [CChar](repeating: 0, count: 41)
+        guard zmq_curve_public(&open, secret) == 0,
+            let key = PublicKey(text: String(zeroEnded: open))
+        else { return nil }
+        self.init(publicKey: key, secret: secret)
+    }
+}
+
+/// How ZeroMQ writes keys as text.
+enum Z85 {
+    private static let alphabet = Set(
+        "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+    )
+
+    /// Whether the text is 32 bytes.
+    static func isKey(_ text: String) -> Bool {
+        guard text.utf8.count == 40, text.allSatisfy(alphabet.contains) else { return false }
+        var bytes = [UInt8](repeating: 0, count: 32)
+        return zmq_z85_decode(&bytes, text) != nil
+    }
+
+    /// A multiple of four bytes as text.
+    static func text(of bytes: [UInt8]) -> String? {
+        var text = [CChar](repeating: 0, count: bytes.count / 4 * 5 + 1)
+        return zmq_z85_encode(&text, bytes, bytes.count) == nil ? nil : String(zeroEnded: text)
+    }
+}

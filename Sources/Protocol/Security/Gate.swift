@@ -1,0 +1,96 @@
+import CZeroMQ
+import Engine
+import Glibc
+
+/// The handler that ZeroMQ asks whether a key may come in (ZAP, ZeroMQ RFC 27). Lives on the thread of the
+/// socket it guards.
+final class Gate {
+    let raw: UnsafeMutableRawPointer
+    // Keeps the context until the socket is closed: its end would wait for that.
+    private let context: SocketContext
+    private let allowed: AllowedKeys
+    private var listed: Set<PublicKey>
+    private var stamp: FileStamp?
+    private(set) var encounters: [Encounter] = []
+
+    /// Most encounters that are remembered until somebody asks.
+    private static let memory = 64
+
+    init(_ allowed: AllowedKeys, in context: SocketContext) throws(SocketError) {
+        guard let raw = zmq_socket(context.raw, ZMQ_REP) else { throw .last("zmq_socket") }
+        self.raw = raw
+        self.context = context
+        self.allowed = allowed
+        listed = allowed.first
+        stamp = allowed.file.flatMap(FileStamp.init(path:))
+        guard zmq_bind(raw, "inproc://zeromq.zap.01") == 0 else {
+            let error = SocketError.last("zmq_bind(zap)")
+            zmq_close(raw)
+            throw error
+        }
+    }
+
+    deinit { zmq_close(raw) }
+
+    /// Answers those who wait; never waits.
+    func answer() throws(SocketError) {
+        while let request = try MultipartMessage.receive(raw, most: 16) {
+            let reply = Self.reply(to: request, isAllowed: check)
+            try MultipartMessage.send(reply, raw)
+        }
+    }
+
+    func takeEncounters() -> [Encounter] {
+        defer { encounters = [] }
+        return encounters
+    }
+
+    /// The reply to a request: version, id, domain, address, identity, mechanism, credentials.
+    static func reply(to request: [[UInt8]], isAllowed: (PublicKey?) -> Bool) -> [[UInt8]] {
+        let version = Array("1.0".utf8)
+        let id = request.count > 1 ? request[1] : []
+        let isSound =
+            request.count == 7 && request[0] == version && request[5] == Array("CURVE".utf8)
+        let key = isSound ? PublicKey(bytes: request[6]) : nil
+        let status = isAllowed(key) ? "200" : "400"
+        return [version, id, Array(status.utf8), [], Array((key?.text ?? "").utf8), []]
+    }
+
+    private func check(_ key: PublicKey?) -> Bool {
+        readAgain()
+        if let key, allowed.own.contains(key) || listed.contains(key) { return true }
+        note(.notAllowed(key))
+        return false
+    }
+
+    private func readAgain() {
+        guard let file = allowed.file else { return }
+        let now = FileStamp(path: file)
+        guard now != stamp else { return }
+        stamp = now
+        do throws(InputError) {
+            listed = try KeyFile.publicKeys(file)
+        } catch {
+            note(.listUnreadable("\(error)"))
+        }
+    }
+
+    private func note(_ encounter: Encounter) {
+        if encounters.count < Self.memory { encounters.append(encounter) }
+    }
+}
+
+/// What tells one state of a file from another.
+private struct FileStamp: Equatable {
+    private let inode: UInt64
+    private let size: Int64
+    private let seconds: Int
+    private let nanoseconds: Int
+
+    init?(path: String) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        (inode, size) = (UInt64(status.st_ino), Int64(status.st_size))
+        (seconds, nanoseconds) = (status.st_mtim.tv_sec, status.st_mtim.tv_nsec)
+    }
+}

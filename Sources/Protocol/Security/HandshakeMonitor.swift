@@ -1,0 +1,112 @@
+import CZeroMQ
+import Synchronization
+
+/// Hears of handshakes on a socket that failed.
+final class HandshakeMonitor {
+    private let socket: UnsafeMutableRawPointer
+    private let raw: UnsafeMutableRawPointer
+
+    private static let count = Atomic<Int>(0)
+    private static let events =
+        ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+        | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+    /// Most events that are read at once.
+    private static let most = 256
+
+    init(
+        of socket: UnsafeMutableRawPointer,
+        in context: UnsafeMutableRawPointer
+    ) throws(SocketError) {
+        let number = Self.count.add(1, ordering: .relaxed).newValue
+        let address = "inproc://tessera-handshakes-\(number)"
+        guard zmq_socket_monitor(socket, address, Self.events) == 0 else {
+            throw .last("zmq_socket_monitor")
+        }
+        guard let raw = zmq_socket(context, ZMQ_PAIR) else { throw .last("zmq_socket") }
+        guard zmq_connect(raw, address) == 0 else {
+            let error = SocketError.last("zmq_connect(monitor)")
+            zmq_close(raw)
+            throw error
+        }
+        (self.socket, self.raw) = (socket, raw)
+    }
+
+    /// Call before the socket is closed.
+    func stop() {
+        zmq_socket_monitor(socket, nil, 0)
+        zmq_close(raw)
+    }
+
+    /// What has happened since the last call; never waits.
+    func takeEncounters() throws(SocketError) -> [Encounter] {
+        var found: [Encounter] = []
+        for _ in 0..<Self.most {
+            guard let frames = try MultipartMessage.receive(raw, most: 2) else { break }
+            if let encounter = Self.encounter(frames[0]) { found.append(encounter) }
+        }
+        return found
+    }
+
+    /// From an event's number, 16 bits, and its value, 32 bits.
+    private static func encounter(_ frame: [UInt8]) -> Encounter? {
+        guard frame.count == 6 else { return nil }
+        let (event, value) = frame.withUnsafeBytes { bytes in
+            (
+                Int32(bytes.loadUnaligned(as: UInt16.self)),
+                bytes.loadUnaligned(fromByteOffset: 2, as: Int32.self)
+            )
+        }
+        switch event {
+        case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return .notAllowed(nil)
+        case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+        where value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+            return .otherMechanism
+        case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+            return .failed
+        default: return nil
+        }
+    }
+}
+
+/// Messages of several frames on sockets that stay within this process.
+enum MultipartMessage {
+    /// Takes a message; never waits.
+    ///
+    /// - Returns: at most the first `most` frames; nil when nothing has come
+    static func receive(
+        _ raw: UnsafeMutableRawPointer,
+        most: Int
+    ) throws(SocketError) -> [[UInt8]]? {
+        var frames: [[UInt8]] = []
+        var message = zmq_msg_t()
+        zmq_msg_init(&message)
+        defer { zmq_msg_close(&message) }
+        repeat {
+            while zmq_msg_recv(&message, raw, ZMQ_DONTWAIT) < 0 {
+                let code = zmq_errno()
+                if code == EINTR { continue }
+                if code == EAGAIN, frames.isEmpty { return nil }
+                throw SocketError("zmq_msg_recv", code: code)
+            }
+            if frames.count < most {
+                let start = zmq_msg_data(&message)
+                let bytes = UnsafeRawBufferPointer(start: start, count: zmq_msg_size(&message))
+                frames.append(Array(bytes))
+            }
+        } while zmq_msg_more(&message) != 0
+        return frames
+    }
+
+    static func send(
+        _ frames: [[UInt8]],
+        _ raw: UnsafeMutableRawPointer
+    ) throws(SocketError) {
+        for (i, frame) in frames.enumerated() {
+            let flags = ZMQ_DONTWAIT | (i + 1 < frames.count ? ZMQ_SNDMORE : 0)
+            while zmq_send(raw, frame, frame.count, flags) < 0 {
+                let code = zmq_errno()
+                guard code == EINTR else { throw SocketError("zmq_send", code: code) }
+            }
+        }
+    }
+}

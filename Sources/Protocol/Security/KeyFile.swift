@@ -1,0 +1,136 @@
+import Engine
+import Foundation
+
+/// Files that hold keys: `FILE` the secret half, for its owner alone, `FILE.pub` the public one.
+package enum KeyFile {
+    /// Writes a new pair; nothing that exists is overwritten.
+    ///
+    /// - Returns: the public key
+    /// - Throws: `InputError` when a file exists already or cannot be written
+    package static func create(_ path: String) throws -> PublicKey {
+        let pair = try KeyPair.new()
+        try save(
+            "# A secret key of Tessera. Whoever has it can pass for its owner.\n\(pair.secret)\n",
+            to: path,
+            mode: 0o600
+        )
+        do {
+            try save("\(pair.publicKey)\n", to: path + ".pub", mode: 0o644)
+        } catch {
+            unlink(path)
+            throw error
+        }
+        return pair.publicKey
+    }
+
+    /// Reads a pair.
+    ///
+    /// - Throws: `InputError` when the file holds no secret key, or others may read it
+    package static func pair(_ path: String) throws(InputError) -> KeyPair {
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw missing(path) }
+        let mode = status.st_mode & 0o777
+        guard mode & 0o077 == 0 else {
+            throw InputError(
+                path,
+                "a secret key that others may open (mode \(String(mode, radix: 8)))",
+                fix: "Call chmod 600 \(path), or make a new one if others may have read it"
+            )
+        }
+        guard let pair = try lines(path).first.flatMap(KeyPair.init(secret:)) else {
+            throw InputError(
+                path,
+                "there is no secret key in it",
+                fix: "Give a file that tessera keys new made, without .pub"
+            )
+        }
+        return pair
+    }
+
+    /// Reads the public key of a `.pub` file.
+    ///
+    /// - Throws: `InputError` when there is none in it
+    package static func publicKey(_ path: String) throws(InputError) -> PublicKey {
+        let lines = try lines(path)
+        guard lines.count == 1, let key = PublicKey(text: lines[0]) else {
+            throw InputError(
+                path,
+                "there is no public key in it",
+                fix: "Give the .pub file of the coordinator's key"
+            )
+        }
+        return key
+    }
+
+    /// Reads a list of public keys: one a line, with whatever its owner is called after it.
+    ///
+    /// - Throws: `InputError` with the line that is no key
+    package static func publicKeys(_ path: String) throws(InputError) -> Set<PublicKey> {
+        var keys: Set<PublicKey> = []
+        for (number, line) in try numberedLines(path) {
+            let word = line.split(separator: " ", maxSplits: 1)[0]
+            guard let key = PublicKey(text: String(word)) else {
+                throw InputError(
+                    "\(path):\(number)",
+                    "this is not a public key",
+                    fix: "Write one line of a worker's .pub file on each line"
+                )
+            }
+            keys.insert(key)
+        }
+        return keys
+    }
+
+    /// Longest file that can hold keys, in bytes.
+    private static let longest = 1 << 20
+
+    private static func lines(_ path: String) throws(InputError) -> [String] {
+        try numberedLines(path).map(\.1)
+    }
+
+    /// Lines with content, without comments, by their numbers from 1.
+    private static func numberedLines(_ path: String) throws(InputError) -> [(Int, String)] {
+        guard let file = FileHandle(forReadingAtPath: path) else { throw missing(path) }
+        let text: String?
+        do {
+            let data = try file.read(upToCount: longest + 1) ?? Data()
+            text = data.count > longest ? nil : String(data: data, encoding: .utf8)
+        } catch {
+            text = nil
+        }
+        guard let text else {
+            throw InputError(path, "this is not a file of keys", fix: "Correct the path")
+        }
+        return text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+            .map { ($0 + 1, $1.trimmingCharacters(in: .whitespaces)) }
+            .filter { !$0.1.isEmpty && !$0.1.hasPrefix("# ") && $0.1 != "#" }
+    }
+
+    private static func save(_ text: String, to path: String, mode: mode_t) throws {
+        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+        guard file >= 0 else {
+            throw InputError(
+                path,
+                errno == EEXIST
+                    ? "it exists already, and a key may be in use"
+                    : "it cannot be written (\(String(cString: strerror(errno))))",
+                fix: "Choose another path"
+            )
+        }
+        defer { close(file) }
+        let bytes = Array(text.utf8)
+        guard write(file, bytes, bytes.count) == bytes.count, fsync(file) == 0 else {
+            let reason = String(cString: strerror(errno))
+            unlink(path)
+            throw InputError(path, "it cannot be written (\(reason))", fix: "Make room for it")
+        }
+    }
+
+    private static func missing(_ path: String) -> InputError {
+        InputError(
+            path,
+            "it cannot be read",
+            fix: "Check the path; tessera keys new FILE makes a key"
+        )
+    }
+}

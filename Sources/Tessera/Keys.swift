@@ -1,0 +1,38 @@
+import ArgumentParser
+import Protocol
+
+/// `tessera keys`: keys for clusters on a network.
+struct Keys: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Makes and shows keys, by which coordinator and workers know each other.",
+        subcommands: [New.self, Show.self]
+    )
+
+    /// `tessera keys new`
+    struct New: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Makes a key: FILE is secret, FILE.pub is for the other side."
+        )
+
+        @Argument(help: "Where to write it; nothing is overwritten.")
+        var file: String
+
+        func run() throws {
+            try ExitStatus.reporting { print(try KeyFile.create(file)) }
+        }
+    }
+
+    /// `tessera keys show`
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Prints the public half of a secret key."
+        )
+
+        @Argument(help: "The secret key's file.")
+        var file: String
+
+        func run() throws {
+            try ExitStatus.reporting { print(try KeyFile.pair(file).publicKey) }
+        }
+    }
+}

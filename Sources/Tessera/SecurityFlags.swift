@@ -1,0 +1,62 @@
+import ArgumentParser
+import Engine
+import Protocol
+
+/// A coordinator's keys.
+struct CoordinatorSecurityFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp("The coordinator's secret key (tessera keys new).", valueName: "file")
+    )
+    var keys: String?
+
+    @Option(help: ArgumentHelp("Public keys of the workers that may join.", valueName: "file"))
+    var allow: String?
+
+    @Flag(help: "Listen beyond this machine without keys: anybody may read and join.")
+    var insecure = false
+
+    mutating func validate() throws {
+        guard (keys == nil) == (allow == nil) else {
+            throw ValidationError("--keys and --allow go together.")
+        }
+    }
+
+    /// - Throws: `InputError` for files that hold no keys
+    func security() throws(InputError) -> Security {
+        guard let keys, let allow else { return .open }
+        return .coordinator(try KeyFile.pair(keys), allowed: try AllowedKeys(file: allow))
+    }
+
+    /// How far the coordinator may be heard.
+    var reach: Endpoint.Reach { keys != nil || insecure ? .network : .thisMachine }
+}
+
+/// A worker's keys.
+struct WorkerSecurityFlags: ParsableArguments {
+    @Option(help: ArgumentHelp("This worker's secret key (tessera keys new).", valueName: "file"))
+    var keys: String?
+
+    @Option(help: ArgumentHelp("The coordinator's public key, a .pub file.", valueName: "file"))
+    var coordinatorKey: String?
+
+    @Flag(help: "Call beyond this machine without keys: anybody may read and answer.")
+    var insecure = false
+
+    mutating func validate() throws {
+        guard (keys == nil) == (coordinatorKey == nil) else {
+            throw ValidationError("--keys and --coordinator-key go together.")
+        }
+    }
+
+    /// - Throws: `InputError` for files that hold no keys
+    func security() throws(InputError) -> Security {
+        guard let keys, let coordinatorKey else { return .open }
+        return .worker(
+            try KeyFile.pair(keys),
+            coordinator: try KeyFile.publicKey(coordinatorKey)
+        )
+    }
+
+    /// How far the worker may call.
+    var reach: Endpoint.Reach { keys != nil || insecure ? .network : .thisMachine }
+}

@@ -1,0 +1,117 @@
+import Engine
+import Foundation
+import Protocol
+import TestSupport
+import Testing
+
+/// Who comes in over CURVE, with real sockets.
+@Suite struct GateTests {
+    private let coordinator: KeyPair
+    private let worker: KeyPair
+
+    init() throws {
+        coordinator = try KeyPair.new()
+        worker = try KeyPair.new()
+    }
+
+    private var guarded: Security {
+        get throws {
+            .coordinator(coordinator, allowed: try AllowedKeys(file: nil, own: [worker.publicKey]))
+        }
+    }
+
+    /// What became of a call.
+    private enum Outcome: Equatable {
+        case delivered
+        case turnedAway(Encounter)
+        case nothing
+    }
+
+    /// Calls a coordinator and waits for a message to arrive, or for what hinders it.
+    private func call(_ worker: Security, _ coordinator: Security) throws -> Outcome {
+        let router = try Socket(.router, in: SocketContext(), security: coordinator)
+        let endpoint = try router.bind(Endpoint("tcp://127.0.0.1:0"))
+        return try call(worker, router, endpoint)
+    }
+
+    private func call(
+        _ worker: Security,
+        _ router: borrowing Socket,
+        _ endpoint: Endpoint
+    ) throws -> Outcome {
+        let dealer = try Socket(.dealer, in: SocketContext(), security: worker)
+        try dealer.connect(endpoint)
+        #expect(try dealer.send([[42]]) == .sent)
+        let wakeup = try Wakeup()
+        let deadline = ContinuousClock.now + .seconds(20)
+        while ContinuousClock.now < deadline {
+            try router.wait(wakeup, for: .milliseconds(20))
+            if case .message(let frames) = try router.receive() {
+                #expect(frames.dropFirst() == [[42]])
+                return .delivered
+            }
+            if let encounter = try dealer.encounters().first { return .turnedAway(encounter) }
+        }
+        return .nothing
+    }
+
+    @Test func theRightKeysComeIn() throws {
+        let security = Security.worker(worker, coordinator: coordinator.publicKey)
+        #expect(try call(security, guarded) == .delivered)
+        #expect(try call(.open, .open) == .delivered)
+    }
+
+    @Test func nobodyElseDoes() throws {
+        let stranger = try KeyPair.new()
+        let open = coordinator.publicKey
+        #expect(
+            try call(.worker(stranger, coordinator: open), guarded)
+                == .turnedAway(.notAllowed(nil))
+        )
+        // Whoever sees first that the other is different hangs up: what the other hears is chance.
+        let different = [Outcome.turnedAway(.otherMechanism), .turnedAway(.failed)]
+        let plain = try call(.open, guarded)
+        #expect(different.contains(plain), "\(plain)")
+        let toPlain = try call(.worker(worker, coordinator: open), .open)
+        #expect(different.contains(toPlain), "\(toPlain)")
+        #expect(
+            try call(.worker(worker, coordinator: stranger.publicKey), guarded)
+                == .turnedAway(.failed)
+        )
+    }
+
+    @Test func theCoordinatorKnowsWhomItTurnedAway() throws {
+        let stranger = try KeyPair.new()
+        let router = try Socket(.router, in: SocketContext(), security: guarded)
+        let endpoint = try router.bind(Endpoint("tcp://127.0.0.1:0"))
+        let security = Security.worker(stranger, coordinator: coordinator.publicKey)
+        #expect(try call(security, router, endpoint) == .turnedAway(.notAllowed(nil)))
+        #expect(try router.encounters().contains(.notAllowed(stranger.publicKey)))
+    }
+
+    @Test func theListIsReadAgainWhenItChanges() throws {
+        try inTemporaryFolder { folder in
+            let list = URL(fileURLWithPath: "\(folder)/list")
+            try Data().write(to: list)
+            let router = try Socket(
+                .router,
+                in: SocketContext(),
+                security: .coordinator(coordinator, allowed: try AllowedKeys(file: list.path))
+            )
+            let endpoint = try router.bind(Endpoint("tcp://127.0.0.1:0"))
+            let security = Security.worker(worker, coordinator: coordinator.publicKey)
+            #expect(try call(security, router, endpoint) == .turnedAway(.notAllowed(nil)))
+            try Data("\(worker.publicKey) late\n".utf8).write(to: list)
+            #expect(try call(security, router, endpoint) == .delivered)
+            // A mistake in the list is told, and locks nobody out.
+            try Data("what?\n".utf8).write(to: list)
+            #expect(try call(security, router, endpoint) == .delivered)
+            let encounters = try router.encounters()
+            #expect(
+                encounters.contains {
+                    if case .listUnreadable = $0 { true } else { false }
+                }
+            )
+        }
+    }
+}
