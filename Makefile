@@ -1,17 +1,19 @@
 # Tessera. `make demo` renders the default picture; `make test` checks everything.
 
 PACKAGES := libdnnl-dev libopenblas-dev libpng-dev libzmq3-dev libsodium-dev
+# What tests start: the ssh path is tried against a real server.
+TEST_PACKAGES := openssh-server
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
 TESSERA := .build/release/tessera
 
-.PHONY: setup build demo test soak lint format bench clean
+.PHONY: setup setup-tests build demo test soak lint format bench clean
 
 ## Installs the Debian packages that are missing.
 setup:
 	@command -v swift >/dev/null || { \
 	    echo "Tessera needs a Swift 6.2 toolchain or newer: https://www.swift.org/install"; exit 1; }
-	@missing=""; for p in $(PACKAGES); do \
+	@missing=""; for p in $(PACKAGES) $(MORE); do \
 	    dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'install ok installed' \
 	        || missing="$$missing $$p"; \
 	done; \
@@ -20,6 +22,10 @@ setup:
 	    $(SUDO) apt-get update -qq && \
 	    DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $$missing >/dev/null; \
 	fi
+
+## The same, and what tests start.
+setup-tests:
+	@$(MAKE) --no-print-directory setup MORE="$(TEST_PACKAGES)"
 
 build: setup
 	$(BUILD) --product tessera
@@ -31,7 +37,7 @@ demo: build
 	    --size 1024x1024 --ladder 1,2,4 --steps 25 --guidance 3 --seed 7
 	@echo "The picture is $(CURDIR)/demo.png"
 
-test: setup lint
+test: setup-tests lint
 	$(BUILD) --build-tests
 	swift test -c release --skip-build --skip TesseraTests
 	swift test -c release --skip-build --no-parallel --filter TesseraTests
