@@ -45,6 +45,7 @@ struct ModelFlags: ParsableArguments {
     /// The flags but `--model` for a worker's command line.
     ///
     /// - Parameter absolute: whether the worker is called in another folder
+    /// - Returns: flags and values
     /// - Throws: `InputError` for a LoRA's weight that is no number
     func arguments(absolute: Bool = false) throws(InputError) -> [String] {
         func path(_ path: String) -> String {

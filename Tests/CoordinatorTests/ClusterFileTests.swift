@@ -76,7 +76,10 @@ import Testing
         ("hosts:\n  - name: -oProxyCommand=x", "x.yaml:2: name"),
         ("hosts:\n  - name: a b", "x.yaml:2: name"),
         ("hosts:\n  - name: localhost\n  - name: localhost", "x.yaml:3: name"),
-        ("hosts:\n  - name: a\n    workers: 1\n    workers: 2", "x.yaml:4: workers"),
+        (
+            "hosts:\n  - name: a\n    workers: 1\n    workers: 2",
+            "x.yaml:3: workers: the field is there twice"
+        ),
         ("hosts:\n  - name: a\n    precision: f8", "x.yaml:3: precision"),
         ("hosts:\n  - name: a\n    backend: cuda", "x.yaml:3: backend"),
         ("hosts:\n  - name: a\n    labels: big", "x.yaml:3: labels"),

@@ -146,7 +146,9 @@ import Testing
         #expect(refused.failure?.contains("ssh h 'x y'") == true)
 
         var good = report()
-        good.take(AgentEvent(.hello))
+        var hello = AgentEvent(.hello)
+        hello.cores = 2
+        good.take(hello)
         good.take(AgentEvent(.done))
         #expect(good.hopes == 2)
         good.take(AgentEvent(.ended, name: "h-1", text: "h-1 ended with status 64"))
@@ -171,16 +173,18 @@ import Testing
 }
 
 @Suite struct ProcessIdentityTests {
+    /// A process that takes signals, which the threads of tests block.
     private func sleeper(_ script: String) throws -> Process {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", script]
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
+        let mask = "import signal, time; signal.pthread_sigmask(signal.SIG_SETMASK, []); "
+        process.arguments = ["-c", mask + script + "; time.sleep(100)"]
         try process.run()
         return process
     }
 
     @Test func endsItsProcess() throws {
-        let process = try sleeper("exec sleep 100")
+        let process = try sleeper("pass")
         let identity = try #require(ProcessIdentity(of: process.processIdentifier))
         #expect(identity.isAlive)
         #expect(identity.end(patience: .seconds(10)) == .ended)
@@ -190,8 +194,14 @@ import Testing
     }
 
     @Test func killsWhatDoesNotEnd() throws {
-        let process = try sleeper("trap '' TERM; echo; while :; do sleep 0.1; done")
-        usleep(300_000)
+        let process = try sleeper("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+        // Until it ignores the signal.
+        let path = "/proc/\(process.processIdentifier)/status"
+        let deadline = ContinuousClock.now + .seconds(30)
+        while ContinuousClock.now < deadline,
+            (try? String(contentsOfFile: path, encoding: .utf8))?
+                .contains("SigIgn:\t0000000001005000") != true
+        { usleep(10_000) }
         let identity = try #require(ProcessIdentity(of: process.processIdentifier))
         #expect(identity.end(patience: .milliseconds(200)) == .killed)
         process.waitUntilExit()
@@ -199,8 +209,8 @@ import Testing
 
     /// A number that belongs to somebody else by now.
     @Test func leavesOthersAlone() throws {
-        let process = try sleeper("exec sleep 100")
-        defer { process.terminate() }
+        let process = try sleeper("pass")
+        defer { kill(process.processIdentifier, SIGKILL) }
         let now = try #require(ProcessIdentity(of: process.processIdentifier))
         let earlier = ProcessIdentity(id: now.id, start: now.start - 1, boot: now.boot)
         let otherBoot = ProcessIdentity(id: now.id, start: now.start, boot: "another")

@@ -295,7 +295,7 @@ import Testing
             bystander.executableURL = URL(fileURLWithPath: "/bin/sleep")
             bystander.arguments = ["600"]
             try bystander.run()
-            defer { bystander.terminate() }
+            defer { kill(bystander.processIdentifier, SIGKILL) }
             let cluster = try #require(site.clusters.first)
             let path = "\(folder)/state/tessera/clusters/\(cluster)/started.json"
             let worker = try #require(workers.first)

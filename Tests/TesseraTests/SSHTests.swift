@@ -78,7 +78,8 @@ import Testing
             guard isUp, process.isRunning else { throw Failure(text: messages) }
         }
 
-        deinit { process.terminate() }
+        // Tests' threads block the gentler signals, and so would it.
+        deinit { kill(process.processIdentifier, SIGKILL) }
 
         struct Failure: Error { let text: String }
 

@@ -375,6 +375,7 @@ package struct ClusterFile: Equatable, Sendable {
     /// - Parameters:
     ///   - path: relative to the folder of the file
     ///   - file: the path of this file
+    /// - Returns: an absolute path
     package static func resolve(_ path: String, in file: String) -> String {
         let expanded = (path as NSString).expandingTildeInPath
         return URL(fileURLWithPath: expanded, relativeTo: URL(fileURLWithPath: file)).path

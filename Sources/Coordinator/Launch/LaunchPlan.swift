@@ -66,6 +66,7 @@ package struct LaunchPlan: Sendable {
     ///   - task: `run` or `start`
     ///   - names: which of its workers; nil for all
     ///   - endpoint: where the coordinator listens
+    /// - Returns: command and request
     package func call(
         _ host: ClusterFile.Host,
         _ task: AgentRequest.Task,
@@ -106,6 +107,7 @@ package struct LaunchPlan: Sendable {
     /// - Parameters:
     ///   - identity: of its model
     ///   - fallback: where, if the file does not say
+    /// - Returns: endpoint, keys and policy
     /// - Throws: `InputError` for an address that cannot be, or keys that cannot be read
     package func configuration(
         _ identity: ModelIdentity,

@@ -99,6 +99,7 @@ package struct LaunchTemplate: Equatable, Sendable {
     ///   - arguments: what shall run there, its program first
     ///   - host: where
     ///   - folder: of the file of hosts
+    /// - Returns: program and arguments
     package func command(_ arguments: [String], host: String, folder: String) -> [String] {
         words.flatMap { word -> [String] in
             if word == [.arguments] { return arguments }
