@@ -1,19 +1,19 @@
 # Tessera. `make demo` renders the default picture; `make test` checks everything.
 
 PACKAGES := libdnnl-dev libopenblas-dev libpng-dev libzmq3-dev libsodium-dev
-# What tests start: the ssh path is tried against a real server.
-TEST_PACKAGES := openssh-server
+# What only the tests use: hosts made of network namespaces, a relay between them, and a server for ssh.
+TEST_PACKAGES := iproute2 openssh-server python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
 TESSERA := .build/release/tessera
 
-.PHONY: setup setup-tests build demo test soak lint format bench clean
+.PHONY: setup build install demo test soak lint format bench clean
 
 ## Installs the Debian packages that are missing.
 setup:
 	@command -v swift >/dev/null || { \
 	    echo "Tessera needs a Swift 6.2 toolchain or newer: https://www.swift.org/install"; exit 1; }
-	@missing=""; for p in $(PACKAGES) $(MORE); do \
+	@missing=""; for p in $(PACKAGES) $(MORE_PACKAGES); do \
 	    dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'install ok installed' \
 	        || missing="$$missing $$p"; \
 	done; \
@@ -23,12 +23,15 @@ setup:
 	    DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $$missing >/dev/null; \
 	fi
 
-## The same, and what tests start.
-setup-tests:
-	@$(MAKE) --no-print-directory setup MORE="$(TEST_PACKAGES)"
-
 build: setup
 	$(BUILD) --product tessera
+
+## A program that needs no Swift where it runs, and the default model, under PREFIX.
+PREFIX ?= /usr/local
+install: setup
+	$(BUILD) --static-swift-stdlib --scratch-path .build/static --product tessera
+	install -D -t $(DESTDIR)$(PREFIX)/bin .build/static/release/tessera
+	mkdir -p $(DESTDIR)$(PREFIX)/Models && cp -R Models/. $(DESTDIR)$(PREFIX)/Models/
 
 ## Renders the default picture through a coordinator and two worker processes.
 demo: build
@@ -37,7 +40,8 @@ demo: build
 	    --size 1024x1024 --ladder 1,2,4 --steps 25 --guidance 3 --seed 7
 	@echo "The picture is $(CURDIR)/demo.png"
 
-test: setup-tests lint
+test: MORE_PACKAGES := $(TEST_PACKAGES)
+test: setup lint
 	$(BUILD) --build-tests
 	swift test -c release --skip-build --skip TesseraTests
 	swift test -c release --skip-build --no-parallel --filter TesseraTests

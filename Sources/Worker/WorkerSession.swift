@@ -61,8 +61,10 @@ final class WorkerSession {
         while outcome == nil {
             try socket.wait(mailbox.wakeup, for: .milliseconds(200))
             outcome = try receive(from: socket)
-            for note in mailbox.take() where outcome == nil {
-                outcome = try feed(event(note), to: socket)
+            // Whatever came over the socket: a note that is not heeded now is lost.
+            for note in mailbox.take() {
+                let next = try feed(event(note), to: socket)
+                if case .end = next { outcome = next } else { outcome = outcome ?? next }
             }
             // It may be mended on the other side: told, and tried again.
             for encounter in try socket.encounters() {

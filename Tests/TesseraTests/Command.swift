@@ -24,16 +24,28 @@ struct Command {
         private let output = Pipe()
         private let errors: URL
 
-        init(_ arguments: [String], environment: [String: String] = [:]) throws {
+        /// - Parameters:
+        ///   - arguments: of the program
+        ///   - environment: more than the tests' own
+        ///   - host: the network namespace to run in
+        ///   - program: another one than `tessera`, in the folder of what was built
+        /// - Throws: when it cannot be started
+        init(
+            _ arguments: [String],
+            environment: [String: String] = [:],
+            on host: String? = nil,
+            program: String = "tessera"
+        ) throws {
             // Jobs that are interrupted stay behind: not in the home of whoever runs the tests.
             let state = ["XDG_STATE_HOME": "\(NSTemporaryDirectory())tessera-state-\(getpid())"]
             process.environment = ProcessInfo.processInfo.environment
                 .merging(state) { _, new in new }
                 .merging(environment) { _, new in new }
-            process.executableURL = URL(
-                fileURLWithPath: "\(Fixtures.packageRoot)/.build/release/tessera"
-            )
-            process.arguments = arguments
+            let path = "\(Fixtures.packageRoot)/.build/release/\(program)"
+            process.executableURL = URL(fileURLWithPath: host == nil ? path : "/usr/bin/env")
+            // `ip netns exec` becomes the program: its process is the program's.
+            process.arguments =
+                (host.map { ["ip", "netns", "exec", $0, path] } ?? []) + arguments
             process.standardOutput = output
             errors = FileManager.default.temporaryDirectory
                 .appendingPathComponent("tessera-stderr-\(UUID().uuidString)")

@@ -125,7 +125,7 @@ import Testing
     private static let launch =
         "ssh -F {folder}/ssh_config -o BatchMode=yes -o ConnectTimeout=10 {host} {command}"
 
-    @Test(.enabled(if: missing.isEmpty, "openssh-server is not installed: make setup-tests"))
+    @Test(.enabled(if: missing.isEmpty, "openssh-server is not installed: make test does"))
     func rendersOverSSH() throws {
         try inSite { site, server in
             let whole = try site.local()
@@ -161,7 +161,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: missing.isEmpty, "openssh-server is not installed: make setup-tests"))
+    @Test(.enabled(if: missing.isEmpty, "openssh-server is not installed: make test does"))
     func workersStayOverSSH() throws {
         try inSite { site, server in
             let whole = try site.local()

@@ -21,74 +21,11 @@ import Testing
         }
     }
 
-    /// A coordinator that waits for workers, with its endpoint.
-    private final class Site {
-        let folder: String
-        let coordinator: Command.Running
-        let endpoint: String
-
-        init(_ folder: String, _ flags: [String]) throws {
-            self.folder = folder
-            coordinator = try Command.Running(
-                [
-                    "coordinator", "--bind", "tcp://127.0.0.1:0", "--output",
-                    "\(folder)/out.png",
-                ] + flags
-            )
-            try #require(coordinator.waitFor("waiting for workers at tcp://127.0.0.1:"))
-            let line = coordinator.errorsSoFar.split(separator: "\n")
-                .first { $0.hasPrefix("waiting for workers at ") }
-            endpoint = String(try #require(line?.split(separator: " ").last))
-        }
-
-        var port: UInt16 { UInt16(endpoint.split(separator: ":").last ?? "") ?? 0 }
-
-        func result() throws -> Data {
-            let command = coordinator.finish()
-            #expect(command.status == 0, "\(command.errors)")
-            return try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
-        }
-    }
-
-    /// Keys of a coordinator and of workers, all of them allowed but the one called stranger.
-    private func makeKeys(_ folder: String) throws -> [String] {
-        for name in ["coordinator", "one", "two", "stranger"] {
-            let command = try Command(["keys", "new", "\(folder)/\(name)"])
-            #expect(command.status == 0, "\(command.errors)")
-            let show = try Command(["keys", "show", "\(folder)/\(name)"])
-            #expect(show.output == command.output && show.output.utf8.count == 41)
-        }
-        let list = try ["one", "two"].map { name in
-            try String(contentsOfFile: "\(folder)/\(name).pub", encoding: .utf8)
-        }
-        try list.joined().write(toFile: "\(folder)/list", atomically: true, encoding: .utf8)
-        return ["--keys", "\(folder)/coordinator", "--allow", "\(folder)/list"]
-    }
-
-    private func worker(_ site: Site, key: String?, coordinator: String = "coordinator")
-        -> [String]
-    {
-        let security =
-            key.map {
-                [
-                    "--keys", "\(site.folder)/\($0)", "--coordinator-key",
-                    "\(site.folder)/\(coordinator).pub",
-                ]
-            } ?? []
-        return ["worker", "--connect", site.endpoint, "--model", model, "--threads", "1"]
-            + security
-    }
-
-    private func end(_ workers: [Command.Running]) -> [Command] {
-        for worker in workers { kill(worker.process.processIdentifier, SIGTERM) }
-        return workers.map { $0.finish() }
-    }
-
     @Test func withKeysThePictureIsTheSame() throws {
         let whole = try quiet()
         try inTemporaryFolder { folder in
-            let site = try Site(folder, picture + makeKeys(folder))
-            let workers = try ["one", "two"].map { try Command.Running(worker(site, key: $0)) }
+            let site = try KeyedSite(folder, picture + KeyedSite.makeKeys(folder))
+            let workers = try ["one", "two"].map { try site.worker(model, key: $0) }
             let processes = [site.coordinator.process] + workers.map(\.process)
             #expect(workers.allSatisfy { $0.waitFor("joined") })
             // No secret is where others can see it.
@@ -106,7 +43,7 @@ import Testing
             }
             #expect(try site.result() == whole)
             seen += site.coordinator.errorsSoFar
-            for command in end(workers) { seen += command.errors + command.output }
+            for command in KeyedSite.end(workers) { seen += command.errors + command.output }
             #expect(!seen.isEmpty && secrets.allSatisfy { !seen.contains($0) })
         }
     }
@@ -114,20 +51,20 @@ import Testing
     @Test func othersAreTurnedAwayAndTold() throws {
         let whole = try quiet()
         try inTemporaryFolder { folder in
-            let site = try Site(folder, picture + makeKeys(folder))
-            let stranger = try Command.Running(worker(site, key: "stranger"))
+            let site = try KeyedSite(folder, picture + KeyedSite.makeKeys(folder))
+            let stranger = try site.worker(model, key: "stranger")
             #expect(stranger.waitFor("does not allow this worker's key"))
-            let keyless = try Command.Running(worker(site, key: nil))
+            let keyless = try site.worker(model, key: nil)
             #expect(keyless.waitFor("wants a key"))
             // A worker's key in the place of the coordinator's.
-            let misled = try Command.Running(worker(site, key: "one", coordinator: "two"))
+            let misled = try site.worker(model, key: "one", coordinator: "two")
             #expect(misled.waitFor("does not encrypt with the coordinator's key"))
-            let right = try Command.Running(worker(site, key: "two"))
+            let right = try site.worker(model, key: "two")
             let open = try String(contentsOfFile: "\(folder)/stranger.pub", encoding: .utf8)
                 .trimmingCharacters(in: .whitespacesAndNewlines)
             #expect(site.coordinator.waitFor(open))
             #expect(try site.result() == whole)
-            for command in end([stranger, keyless, misled, right]) {
+            for command in KeyedSite.end([stranger, keyless, misled, right]) {
                 // Told once, not once an attempt.
                 let told = command.errors.split(separator: "\n").filter { $0.contains("listens") }
                 #expect(Set(told).count == told.count, "\(command.errors)")
@@ -140,8 +77,8 @@ import Testing
     func noiseOnThePortChangesNothing(encrypted: Bool) throws {
         let whole = try quiet()
         try inTemporaryFolder { folder in
-            let keys = try makeKeys(folder)
-            let site = try Site(folder, picture + (encrypted ? keys : []))
+            let keys = try KeyedSite.makeKeys(folder)
+            let site = try KeyedSite(folder, picture + (encrypted ? keys : []))
             let noise = Noise(port: site.port)
             noise.knock(times: 300)
             noise.shout(megabytes: 10, beginning: [])
@@ -151,7 +88,7 @@ import Testing
             noise.shout(megabytes: 1, beginning: greeting + [UInt8](repeating: 0, count: 52))
             noise.shout(megabytes: 1, beginning: [2, 0x7F] + [UInt8](repeating: 0xFF, count: 7))
             noise.shout(megabytes: 1, beginning: Array("GET / HTTP/1.1\r\n\r\n".utf8))
-            let right = try Command.Running(worker(site, key: encrypted ? "one" : nil))
+            let right = try site.worker(model, key: encrypted ? "one" : nil)
             #expect(right.waitFor("joined"))
             noise.knock(times: 100)
             noise.shout(megabytes: 10, beginning: [])
@@ -161,7 +98,7 @@ import Testing
             let kilobytes = peak?.split(whereSeparator: { " \t".contains($0) }).dropFirst().first
             #expect(try site.result() == whole)
             #expect(try #require(kilobytes.flatMap { Int($0) }) < 400_000)
-            _ = end([right])
+            _ = KeyedSite.end([right])
         }
     }
 

@@ -49,7 +49,16 @@ func coordinate(workers: Int) throws {
 
 do {
     if let count = option("coordinate").flatMap({ Int($0) }) { try coordinate(workers: count) }
-    let endpoint = try Endpoint(option("connect") ?? "")
+    let keys = try option("keys").map { keys in
+        Security.worker(
+            try KeyFile.pair(keys),
+            coordinator: try KeyFile.publicKey(option("coordinator-key") ?? "")
+        )
+    }
+    let endpoint = try Endpoint(
+        option("connect") ?? "",
+        reach: keys == nil ? .thisMachine : .network
+    )
     let isLocalChild = CommandLine.arguments.contains("--local-child")
     if isLocalChild { Lifeline.watchStandardInput(endpoint: endpoint) }
     let host = FakeModelHost(
@@ -62,6 +71,7 @@ do {
         name: option("name") ?? "worker-\(getpid())"
     )
     options.isLocalChild = isLocalChild
+    if let keys { options.security = keys }
     try WorkerProcess(host: host, options: options, logger: Logger(label: "worker")).run()
 } catch {
     FileHandle.standardError.write(Data("tessera: \(error)\n".utf8))

@@ -1,0 +1,188 @@
+import Coordinator
+import Engine
+import Foundation
+import Protocol
+import TestSupport
+import Testing
+
+/// A coordinator and workers on hosts of their own, with keys, and what can befall them: the picture is the
+/// same to the byte. Needs root, for network namespaces.
+@Suite(.serialized, .enabled(if: TestNetwork.isPossible)) struct NetworkTests {
+    private let model = Fixtures.networks.first?.checkpoint ?? ""
+
+    private static let picture = [
+        "--model", Fixtures.networks.first?.checkpoint ?? "", "--prompt", "a prompt", "--size",
+        "264x200", "--steps", "20", "--seed", "5",
+    ]
+
+    /// What one quiet host makes.
+    private static let whole = Result {
+        try inTemporaryFolder { folder in
+            let arguments = ["render", "--output", "\(folder)/out.png"] + picture
+            return try KeyedSite.picture(Command.Running(arguments), folder)
+        }
+    }
+
+    @Test func aCutLinkIsMendedAndChangesNothing() throws {
+        let whole = try Self.whole.get()
+        try inTemporaryFolder { folder in
+            let network = try TestNetwork(hosts: 1)
+            let keys = try KeyedSite.makeKeys(folder)
+            let site = try KeyedSite(folder, Self.picture + keys, on: network.centre)
+            let worker = try site.worker(
+                model,
+                key: "one",
+                on: network.hosts[0],
+                at: network.endpoint(from: 0)
+            )
+            #expect(site.coordinator.waitFor("phase 2"))
+            try network.wire(0, isIn: false)
+            // Long enough for each side to give the other up.
+            #expect(worker.waitFor("fell silent"))
+            try network.wire(0, isIn: true)
+            #expect(try site.result() == whole)
+            _ = KeyedSite.end([worker])
+        }
+    }
+
+    @Test func deadAndHungWorkersChangeNothing() throws {
+        let whole = try Self.whole.get()
+        try inTemporaryFolder { folder in
+            let network = try TestNetwork(hosts: 3)
+            let keys = try KeyedSite.makeKeys(folder)
+            let site = try KeyedSite(folder, Self.picture + keys, on: network.centre)
+            let workers = try network.hosts.enumerated().map { number, host in
+                try site.worker(
+                    model,
+                    key: ["one", "two", "two"][number],
+                    on: host,
+                    at: network.endpoint(from: number)
+                )
+            }
+            #expect(workers.allSatisfy { $0.waitFor("joined") })
+            #expect(site.coordinator.waitFor("phase 2"))
+            kill(workers[0].process.processIdentifier, SIGKILL)
+            kill(workers[1].process.processIdentifier, SIGSTOP)
+            #expect(try site.result() == whole)
+            kill(workers[1].process.processIdentifier, SIGCONT)
+            _ = KeyedSite.end(workers)
+        }
+    }
+
+    @Test func aKilledCoordinatorIsResumedAndItsWorkersComeBack() throws {
+        let whole = try Self.whole.get()
+        try inTemporaryFolder { folder in
+            let network = try TestNetwork(hosts: 2)
+            let flags = try Self.picture + KeyedSite.makeKeys(folder)
+            let site = try KeyedSite(
+                folder,
+                flags + ["--job-dir", "\(folder)/job"],
+                on: network.centre
+            )
+            let workers = try (0..<2).map { number in
+                try site.worker(
+                    model,
+                    key: ["one", "two"][number],
+                    on: network.hosts[number],
+                    at: network.endpoint(from: number)
+                )
+            }
+            #expect(site.coordinator.waitFor("phase 2"))
+            let state = "\(folder)/job/state.safetensors"
+            while !FileManager.default.fileExists(atPath: state) { usleep(2000) }
+            kill(site.coordinator.process.processIdentifier, SIGKILL)
+            _ = site.coordinator.finish()
+            let resumed = try Command.Running(["resume", "\(folder)/job"], on: network.centre)
+            #expect(resumed.waitFor("going on after"), "\(resumed.errorsSoFar)")
+            #expect(try KeyedSite.picture(resumed, folder) == whole)
+            _ = KeyedSite.end(workers)
+        }
+    }
+
+    @Test func wrongWorkersAreRefusedAndChangeNothing() throws {
+        let whole = try Self.whole.get()
+        let digest = try ModelIdentity(of: Model(path: model)).digest
+        try inTemporaryFolder { folder in
+            let network = try TestNetwork(hosts: 4)
+            let keys = try KeyedSite.makeKeys(folder)
+            let site = try KeyedSite(folder, Self.picture + keys, on: network.centre)
+            let other = try #require(Fixtures.networks.last?.checkpoint)
+            let stranger = try site.worker(
+                other,
+                key: "one",
+                on: network.hosts[0],
+                at: network.endpoint(from: 0)
+            ).finish()
+            #expect(stranger.status == 64 && stranger.complaints.count == 1, "\(stranger.errors)")
+            let told = stranger.complaints.first ?? ""
+            #expect(told.contains(other) && told.contains(model), "\(told)")
+            let bad = try ["nan", "hang"].enumerated().map { number, behaviour in
+                try site.worker(
+                    model,
+                    key: "one",
+                    on: network.hosts[number + 1],
+                    at: network.endpoint(from: number + 1),
+                    ["--digest", digest, "--behaviour", behaviour, "--name", behaviour],
+                    program: "TestWorker"
+                )
+            }
+            let good = try site.worker(
+                model,
+                key: "two",
+                on: network.hosts[3],
+                at: network.endpoint(from: 3)
+            )
+            #expect(site.coordinator.waitFor("its answer holds NaN or infinity"))
+            #expect(try site.result() == whole)
+            for worker in bad { kill(worker.process.processIdentifier, SIGKILL) }
+            _ = bad.map { $0.finish() }
+            _ = KeyedSite.end([good])
+        }
+    }
+
+    /// 20 ms there and back, and every connection broken every two seconds.
+    @Test func aSlowAndBrokenLinkChangesNothing() throws {
+        let whole = try Self.whole.get()
+        try inTemporaryFolder { folder in
+            let network = try TestNetwork(hosts: 2)
+            let keys = try KeyedSite.makeKeys(folder)
+            let site = try KeyedSite(folder, Self.picture + keys, on: network.centre)
+            let relay = try Relay(
+                on: network.centre,
+                from: 7552,
+                to: 7551,
+                delay: 0.01,
+                breakEvery: 2
+            )
+            defer { relay.end() }
+            let workers = try (0..<2).map { number in
+                try site.worker(
+                    model,
+                    key: ["one", "two"][number],
+                    on: network.hosts[number],
+                    at: network.endpoint(from: number, port: 7552)
+                )
+            }
+            #expect(try site.result() == whole)
+            _ = KeyedSite.end(workers)
+        }
+    }
+}
+
+/// A program that passes on what comes, late, and breaks connections.
+private final class Relay {
+    private let process = Process()
+
+    init(on host: String, from: Int, to: Int, delay: Double, breakEvery: Double) throws {
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [
+            "ip", "netns", "exec", host, "python3", "\(Fixtures.packageRoot)/Tests/relay.py",
+            "\(from)", "\(to)", "\(delay)", "\(breakEvery)",
+        ]
+        try process.run()
+    }
+
+    func end() {
+        kill(process.processIdentifier, SIGKILL)
+    }
+}

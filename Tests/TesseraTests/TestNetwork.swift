@@ -1,0 +1,60 @@
+import Foundation
+
+/// Hosts made of network namespaces: one for the coordinator, and others, each on a wire of its own to it.
+final class TestNetwork {
+    /// The coordinator's host.
+    let centre: String
+    /// The others.
+    let hosts: [String]
+
+    /// Whether this machine lets us make one.
+    static let isPossible = geteuid() == 0 && (try? TestNetwork(hosts: 0)) != nil
+
+    init(hosts count: Int) throws {
+        let name = "tessera\(getpid())-\(UUID().uuidString.prefix(4))"
+        centre = "\(name)-c"
+        hosts = (0..<count).map { "\(name)-\($0)" }
+        try Self.ip("netns add \(centre)")
+        try Self.ip("-n \(centre) link set lo up")
+        for (i, host) in hosts.enumerated() {
+            try Self.ip("netns add \(host)")
+            try Self.ip("-n \(host) link set lo up")
+            try Self.ip("link add wire\(i) netns \(centre) type veth peer name wire netns \(host)")
+            try Self.ip("-n \(centre) address add 10.77.\(i).1/24 dev wire\(i)")
+            try Self.ip("-n \(host) address add 10.77.\(i).2/24 dev wire")
+            try Self.ip("-n \(centre) link set wire\(i) up")
+            try Self.ip("-n \(host) link set wire up")
+        }
+    }
+
+    deinit {
+        // The wires go with the namespaces.
+        for name in hosts + [centre] { try? Self.ip("netns delete \(name)") }
+    }
+
+    /// The coordinator's endpoint, as a host sees it.
+    func endpoint(from host: Int, port: Int = 7551) -> String { "tcp://10.77.\(host).1:\(port)" }
+
+    /// Pulls out a host's wire, or puts it in again.
+    func wire(_ host: Int, isIn: Bool) throws {
+        try Self.ip("-n \(centre) link set wire\(host) \(isIn ? "up" : "down")")
+    }
+
+    private struct Failed: Error {}
+
+    private static func ip(_ arguments: String) throws {
+        // Not Foundation's Process, which may wait for ever for a child whose end another thread saw.
+        var words = (["ip"] + arguments.split(separator: " ").map(String.init)).map { strdup($0) }
+        defer { for word in words { free(word) } }
+        words.append(nil)
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+        var process: pid_t = 0
+        var status: Int32 = 0
+        guard posix_spawnp(&process, "ip", &actions, nil, words, environ) == 0,
+            waitpid(process, &status, 0) == process, status == 0
+        else { throw Failed() }
+    }
+}
