@@ -16,6 +16,7 @@ package enum Agent {
     package static func serve(version: String) throws {
         // Whoever listens may be gone: that is known from the input.
         signal(SIGPIPE, SIG_IGN)
+        keepToItself()
         let input = LineInput(STDIN_FILENO)
         let voice = AgentVoice()
         guard let line = input.next(limit: 2 * AgentRequest.longest),
@@ -47,6 +48,15 @@ package enum Agent {
             }
         } catch {
             voice.say(AgentEvent(.failed, text: "\(error)"))
+        }
+    }
+
+    /// Lets no worker inherit what was open when this process began: whoever waits for the end of such a
+    /// pipe would wait for a worker that stays.
+    private static func keepToItself() {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+        for descriptor in names.compactMap({ Int32($0) }) where descriptor > STDERR_FILENO {
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         }
     }
 
