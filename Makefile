@@ -1,8 +1,8 @@
 # Tessera. `make demo` renders the default picture; `make test` checks everything.
 
 PACKAGES := libdnnl-dev libopenblas-dev libpng-dev libzmq3-dev libsodium-dev
-# What only the tests use: hosts made of network namespaces, and a relay between them.
-TEST_PACKAGES := iproute2 python3
+# What only the tests use: hosts made of network namespaces, a relay between them, and a server for ssh.
+TEST_PACKAGES := iproute2 openssh-server python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
 TESSERA := .build/release/tessera

@@ -6,6 +6,7 @@
 #endif
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -15,5 +16,13 @@ static inline int tessera_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NO
 // It lacks pipe2 too, without which another thread's child could inherit the ends.
 int pipe2(int ends[2], int flags);
 static inline int tessera_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+// Nor has it descriptors of processes, which name a process and never its successor.
+static inline int tessera_pidfd_open(int process) {
+    return (int)syscall(SYS_pidfd_open, process, 0);
+}
+static inline int tessera_pidfd_signal(int descriptor, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, descriptor, signal, (void *)0, 0);
+}
 
 #endif

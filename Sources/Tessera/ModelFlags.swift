@@ -1,5 +1,6 @@
 import ArgumentParser
 import Engine
+import Foundation
 
 /// Flags that say which weights a process computes with.
 struct ModelFlags: ParsableArguments {
@@ -43,11 +44,17 @@ struct ModelFlags: ParsableArguments {
 
     /// The flags but `--model` for a worker's command line.
     ///
+    /// - Parameter absolute: whether the worker is called in another folder
+    /// - Returns: flags and values
     /// - Throws: `InputError` for a LoRA's weight that is no number
-    func arguments() throws(InputError) -> [String] {
+    func arguments(absolute: Bool = false) throws(InputError) -> [String] {
+        func path(_ path: String) -> String {
+            absolute ? URL(fileURLWithPath: path).standardizedFileURL.path : path
+        }
         let options = try options()
-        return options.loras.flatMap { ["--lora", $0.argument] }
-            + (modelConfig.map { ["--model-config", $0] } ?? [])
+        return options.loras.flatMap {
+            ["--lora", LoRASource(path: path($0.path), weight: $0.weight).argument]
+        } + (modelConfig.map { ["--model-config", path($0)] } ?? [])
     }
 }
 

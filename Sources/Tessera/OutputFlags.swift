@@ -35,7 +35,12 @@ struct OutputFlags: ParsableArguments {
 
 /// Flags that say which workers this host runs by itself.
 struct LocalFlags: ParsableArguments {
-    @Option(help: "Worker processes to start on this host. (default: 2, or 1 on one core)")
+    @Option(
+        help: ArgumentHelp(
+            "Worker processes to start on this host, or on each of --cluster. (default: 2, or 1 on "
+                + "one core; what the file says)"
+        )
+    )
     var workers: Int?
 
     @Option(help: "Threads of each. (default: the cores, shared out evenly)")
@@ -44,6 +49,8 @@ struct LocalFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Take workers from a file of hosts.", valueName: "cluster.yaml"))
     var cluster: String?
 
+    @OptionGroup var hosts: HostChoice
+
     mutating func validate() throws {
         if let workers, !(1...256).contains(workers) {
             throw ValidationError("--workers must be from 1 to 256.")
@@ -51,33 +58,8 @@ struct LocalFlags: ParsableArguments {
         if let threadsPerWorker, !(1...1024).contains(threadsPerWorker) {
             throw ValidationError("--threads-per-worker must be from 1 to 1024.")
         }
-    }
-
-    /// Workers to start, threads of each, and the model that the file of hosts names.
-    struct Launch {
-        let workers: Int
-        let threads: Int?
-        let model: String?
-        let endpoint: Endpoint?
-    }
-
-    /// Flags go before the file of hosts.
-    ///
-    /// - Throws: `InputError` when the file is faulty or names other hosts than this one
-    func launch() throws(InputError) -> Launch {
-        guard let cluster else {
-            let count = workers ?? min(2, HostCores.count)
-            return Launch(workers: count, threads: threadsPerWorker, model: nil, endpoint: nil)
+        guard cluster != nil || (hosts.only.isEmpty && hosts.minWorkers == nil) else {
+            throw ValidationError("--only and --min-workers need --cluster.")
         }
-        let file = try ClusterFile(file: cluster)
-        let host = try file.onlyHost(place: cluster)
-        return Launch(
-            workers: workers ?? host.workers,
-            threads: threadsPerWorker ?? host.threads,
-            model: file.model.map {
-                URL(fileURLWithPath: $0, relativeTo: URL(fileURLWithPath: cluster)).path
-            },
-            endpoint: try file.endpoint.map { text throws(InputError) in try Endpoint(text) }
-        )
     }
 }

@@ -1,6 +1,9 @@
 import ArgumentParser
 import Coordinator
+import Engine
 import Foundation
+import Logging
+import Protocol
 
 /// `tessera render`: one picture, on workers that it starts itself.
 struct Render: ParsableCommand {
@@ -22,8 +25,12 @@ struct Render: ParsableCommand {
     /// - Throws: whatever ends the render
     func render(_ resumed: Rendering.Resumed?) throws {
         var options = try picture.options()
-        let launch = try local.launch()
-        options.model = options.model ?? launch.model
+        let file = try local.cluster.map { path throws(InputError) in
+            try ClusterFile(file: path).only(local.hosts.only)
+        }
+        if let path = local.cluster, let model = file?.model {
+            options.model = options.model ?? ClusterFile.resolve(model, in: path)
+        }
         let engine = engine.comparing(outputs.inputs)
         let rendering = Rendering(
             options: options,
@@ -35,17 +42,27 @@ struct Render: ParsableCommand {
         )
         try rendering.run { session, identity, logger in
             let path = session.model.path
+            if let file, let place = local.cluster {
+                return try hosted(
+                    LaunchPlan(
+                        file,
+                        path: place,
+                        try common(.init(model: path, flags: picture.model, engine: engine))
+                    ),
+                    identity,
+                    logger
+                )
+            }
             let more = try picture.model.arguments() + engine.arguments
             let cluster = try LocalCluster(
-                workers: launch.workers,
-                threads: launch.threads,
+                workers: local.workers ?? min(2, HostCores.count),
+                threads: local.threadsPerWorker,
                 model: identity,
-                endpoint: launch.endpoint,
                 logger: logger
             ) { endpoint, name, threads in
                 [
                     "worker", "--connect", endpoint.address, "--name", name, "--threads",
-                    "\(threads)", "--local-child", "--model", path,
+                    "\(threads)", "--end-with-coordinator", "--model", path,
                 ] + more
             }
             return Rendering.Workers(
@@ -55,5 +72,29 @@ struct Render: ParsableCommand {
                 statistics: { cluster.statistics }
             )
         }
+    }
+
+    private func common(_ common: LaunchPlan.Common) -> LaunchPlan.Common {
+        var common = common
+        (common.workers, common.threads) = (local.workers, local.threadsPerWorker)
+        return common
+    }
+
+    private func hosted(
+        _ plan: LaunchPlan,
+        _ identity: ModelIdentity,
+        _ logger: Logger
+    ) throws -> Rendering.Workers {
+        let hosted = try HostedCluster(plan, identity, logger: logger)
+        let least = local.hosts.minWorkers ?? plan.file.minWorkers ?? 1
+        return Rendering.Workers(
+            renderer: hosted.cluster,
+            cancel: hosted.cancel,
+            stop: hosted.stop,
+            statistics: { hosted.cluster.statistics },
+            prepare: {
+                try hosted.awaitWorkers(least, patience: plan.file.timeouts.join)
+            }
+        )
     }
 }

@@ -23,6 +23,8 @@ struct Rendering {
         let cancel: @Sendable () -> Void
         let stop: () -> Void
         let statistics: () -> [WorkerStatistics]
+        /// Waits until there are enough of them.
+        var prepare: () throws -> Void = {}
     }
 
     /// Renders the picture and writes it.
@@ -46,6 +48,7 @@ struct Rendering {
         let workers = try open(session, identity, logger)
         defer { workers.stop() }
         interruption.whenItHappens(workers.cancel)
+        try workers.prepare()
         let display = ProgressDisplay(plan: session.plan, isTerminal: isatty(2) == 1)
         defer { display.clear() }
         let description = session.job(try session.conditioning(engine.conditioning))

@@ -9,7 +9,7 @@ struct Tessera: ParsableCommand {
         version: RenderSession.version,
         subcommands: [
             Render.self, Resume.self, Coordinate.self, Work.self, Plan.self, Inspect.self,
-            Doctor.self, Keys.self,
+            Doctor.self, Keys.self, ClusterCommand.self, AgentCommand.self,
         ]
     )
 }

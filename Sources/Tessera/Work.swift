@@ -24,8 +24,13 @@ struct Work: ParsableCommand {
     @Option(help: "How people call this worker. (default: host and process)")
     var name: String?
 
-    @Flag(help: .hidden)
-    var localChild = false
+    @Flag(
+        help: ArgumentHelp(
+            "End when standard input does or the coordinator says goodbye, as the workers that "
+                + "tessera render starts. (default: call again until a coordinator comes)"
+        )
+    )
+    var endWithCoordinator = false
 
     @OptionGroup var engine: EngineFlags
     @OptionGroup var security: WorkerSecurityFlags
@@ -41,9 +46,9 @@ struct Work: ParsableCommand {
             let endpoint = try Endpoint(connect, reach: security.reach)
             let keys = try security.security()
             // First of all: whoever started this process may already be gone.
-            if localChild { Lifeline.watchStandardInput(endpoint: endpoint) }
+            if endWithCoordinator { Lifeline.watchStandardInput(endpoint: endpoint) }
             let logger = Logger(label: "worker") { _ in
-                StandardErrorLog(level: localChild ? .warning : .info)
+                StandardErrorLog(level: endWithCoordinator ? .warning : .info)
             }
             let start = ContinuousClock.now
             let host = try EngineModelHost(
@@ -55,7 +60,7 @@ struct Work: ParsableCommand {
             )
             host.origin.report(after: ContinuousClock.now - start, to: logger)
             var options = WorkerProcess.Options(endpoint: endpoint, name: name)
-            options.isLocalChild = localChild
+            options.isLocalChild = endWithCoordinator
             options.security = keys
             let worker = try WorkerProcess(host: host, options: options, logger: logger)
             Interrupts.handle { worker.stop() }

@@ -5,40 +5,121 @@ import Testing
 
 @Suite struct ClusterFileTests {
     @Test func readsTheExample() throws {
-        let path = "\(Fixtures.packageRoot)/cluster.yaml"
-        let file = try ClusterFile(file: path)
-        #expect(file.endpoint == nil)
+        let file = try ClusterFile(file: "\(Fixtures.packageRoot)/cluster.yaml")
+        #expect(file.coordinator == ClusterFile.Coordinator())
         #expect(file.model == "Models/vista")
         #expect(file.hosts.map(\.name) == ["localhost"])
         #expect(file.hosts.map(\.workers) == [2])
-        #expect(try file.onlyHost(place: path).workers == 2)
+        #expect(file.hosts.map(\.isThisOne) == [true])
+        #expect(file.timeouts == ClusterFile.Timeouts())
+    }
+
+    static let whole = """
+        coordinator:
+          endpoint: tcp://*:7551
+          connect: tcp://10.0.0.1:7551
+          keys: key
+          allow: allowed
+          insecure: false
+        model: m
+        launch: ssh -p 22 {host} {command}
+        environment: {A: "1 2", B: 3}
+        timeouts: {start: 5, join: 60.5, stop: 2, silence: 4, grace: 9}
+        min-workers: 3
+        hosts:
+          - name: user@alpha
+            workers: 2
+            threads: 4
+            precision: bf16
+            backend: onednn
+            model: /models/m
+            tessera: /opt/te ssera
+            labels: [big, near]
+            keys: ~/k
+            coordinator-key: ~/c.pub
+            connect: tcp://127.0.0.1:9
+            environment: {B: "4"}
+            launch: [sh, -c, "{command}"]
+          - name: beta
+            keys: k
+            coordinator-key: c
+        """
+
+    @Test func readsEveryField() throws {
+        let file = try ClusterFile(yaml: Self.whole, place: "x.yaml")
+        #expect(file.coordinator.connect == "tcp://10.0.0.1:7551")
+        #expect(file.coordinator.keys == "key" && file.coordinator.allow == "allowed")
+        #expect(file.timeouts.start == .seconds(5) && file.timeouts.join == .milliseconds(60_500))
+        #expect(file.minWorkers == 3)
+        let host = try #require(file.hosts.first)
+        #expect(host.name == "user@alpha" && host.workers == 2 && host.threads == 4)
+        #expect(host.precision == .bf16 && host.backend == .onednn)
+        #expect(host.model == "/models/m" && host.program == "/opt/te ssera")
+        #expect(host.labels == ["big", "near"])
+        #expect(host.environment == ["A": "1 2", "B": "4"])
+        #expect(host.launch == (try LaunchTemplate("sh -c {command}")))
+        #expect(file.hosts[1].environment == ["A": "1 2", "B": "3"])
+        #expect(file.hosts[1].launch == nil)
+        #expect(try file.only(["near"]).hosts.map(\.name) == ["user@alpha"])
+        #expect(try file.only(["beta", "big"]).hosts.count == 2)
+        #expect(throws: InputError.self) { try file.only(["gamma"]) }
     }
 
     static let faults = [
         ("hosts: [", "YAML"), ("", "mapping"), ("- a", "mapping"), ("hosts: []", "hosts"),
-        ("hosts: 3", "x.yaml:1: hosts"), ("hosts:\n  - workers: 0", "x.yaml:2: workers"),
+        ("hosts: 3", "x.yaml:1: hosts"),
+        ("hosts:\n  - name: a\n    workers: 0", "x.yaml:3: workers"),
+        ("hosts:\n  - name: a\n    workers: 1e9", "x.yaml:3: workers"),
+        ("hosts:\n  - name: a\n    threads: -1", "x.yaml:3: threads"),
         ("hosts:\n  - name: a\n    cores: 3", "x.yaml:3"), ("hosts:\n  - name: [a]", "name"),
+        ("hosts:\n  - workers: 2", "x.yaml:2: name"),
+        ("hosts:\n  - name: -oProxyCommand=x", "x.yaml:2: name"),
+        ("hosts:\n  - name: a b", "x.yaml:2: name"),
+        ("hosts:\n  - name: localhost\n  - name: localhost", "x.yaml:3: name"),
+        (
+            "hosts:\n  - name: a\n    workers: 1\n    workers: 2",
+            "x.yaml:3: workers: the field is there twice"
+        ),
+        ("hosts:\n  - name: a\n    precision: f8", "x.yaml:3: precision"),
+        ("hosts:\n  - name: a\n    backend: cuda", "x.yaml:3: backend"),
+        ("hosts:\n  - name: a\n    labels: big", "x.yaml:3: labels"),
+        ("hosts:\n  - name: a\n    environment: {1A: b}", "x.yaml:3: environment"),
+        ("hosts:\n  - name: a\n    environment: {A: [b]}", "x.yaml:3: A"),
+        ("hosts:\n  - name: a\n    launch: ssh {host}", "x.yaml:3: launch"),
+        ("launch: ssh {hots} {command}\nhosts:\n  - name: a", "x.yaml:1: launch"),
+        ("launch: ssh 'a {command}\nhosts:\n  - name: a", "quote"),
+        ("launch: ssh {host {command}\nhosts:\n  - name: a", "x.yaml:1: launch"),
+        ("timeouts: {join: soon}\nhosts:\n  - name: a", "x.yaml:1: join"),
+        ("timeouts:\n  start: 1e300\nhosts:\n  - name: a", "x.yaml:2: start"),
+        ("timeouts:\n  start: .nan\nhosts:\n  - name: a", "x.yaml:2: start"),
+        ("min-workers: 3\nhosts:\n  - name: localhost", "x.yaml:1: min-workers"),
         ("model: x\nports: 3\nhosts:\n  - name: a", "x.yaml:2"),
         ("coordinator:\n  endpoint: [1]\nhosts:\n  - name: a", "x.yaml:2: endpoint"),
+        ("coordinator:\n  endpoint: tcp://a\nhosts:\n  - name: a", "x.yaml:2: endpoint"),
+        ("coordinator:\n  insecure: perhaps\nhosts:\n  - name: a", "x.yaml:2: insecure"),
         ("coordinator: 7\nhosts:\n  - name: a", "x.yaml:1"),
+        ("coordinator:\n  endpoint: tcp://a:1\n  keys: k\nhosts:\n  - name: a", "allow"),
+        (
+            "coordinator: {endpoint: 'tcp://a:1', keys: k, allow: l}\nhosts:\n  - name: a",
+            "x.yaml:3: keys"
+        ),
+        ("hosts:\n  - name: localhost\n    keys: k\n    coordinator-key: c", "x.yaml:2: keys"),
+        ("hosts:\n  - name: localhost\n    keys: k", "coordinator-key"),
+        ("coordinator: {endpoint: 'tcp://*:1'}\nhosts:\n  - name: localhost", "connect"),
+        ("hosts:\n  - name: far", "endpoint"),
     ]
 
-    @Test(arguments: faults) func namesTheLineOfAMistake(yaml: String, part: String) {
-        #expect {
+    @Test(arguments: faults) func namesTheLineOfAMistake(yaml: String, part: String) throws {
+        let error = #expect(throws: InputError.self) {
             try ClusterFile(yaml: yaml, place: "x.yaml")
-        } throws: { error in
-            error is InputError && "\(error)".contains(part) && !"\(error)".contains("\n")
         }
-    }
-
-    @Test func refusesHostsThatItCannotReach() throws {
-        let two = try ClusterFile(yaml: "hosts:\n  - name: a\n  - name: b", place: "x.yaml")
-        #expect(throws: InputError.self) { try two.onlyHost(place: "x.yaml") }
+        let line = "\(try #require(error))"
+        #expect(line.contains(part) && !line.contains("\n"), "\(line)")
     }
 
     /// Damaged files are read or refused, never a crash.
     @Test func survivesDamage() throws {
-        let whole = Array("coordinator:\n  endpoint: tcp://127.0.0.1:1\nhosts:\n  - name: a\n".utf8)
+        let whole = Array(Self.whole.utf8)
         var mutator = Mutator(seed: 4)
         for _ in 0..<2000 {
             let text = String(decoding: mutator.mutate(whole), as: UTF8.self)

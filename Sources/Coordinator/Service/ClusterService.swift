@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 import Logging
 import Protocol
 
@@ -280,6 +281,7 @@ final class ClusterService {
     }
 
     private func handle(_ message: WorkerMessage, from peer: Roster.Peer) {
+        board.update(peer.place) { $0.lastHeard = Date() }
         switch message {
         case .hello(let hello):
             lose(peer, .left)

@@ -9,7 +9,7 @@ import Protocol
 ///         workers: 2, threads: nil, model: ModelIdentity(of: folder), logger: logger
 ///     ) { endpoint, name, threads in
 ///         ["worker", "--connect", endpoint.address, "--name", name, "--threads", "\(threads)",
-///             "--local-child", "--model", path]
+///             "--end-with-coordinator", "--model", path]
 ///     }
 ///     defer { cluster.stop() }
 package final class LocalCluster: ViewRenderer {

@@ -30,20 +30,11 @@ package final class LocalWorkers: Sendable {
             arguments: @escaping @Sendable (_ name: String, _ threads: Int) -> [String]
         ) {
             precondition(workers >= 1, "\(workers)")
-            program = Self.thisProgram
+            program = Spawn.thisProgram
             self.workers = workers
             self.threads =
                 threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / workers)
             self.arguments = arguments
-        }
-
-        private static var thisProgram: String {
-            var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
-            let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-            return String(
-                decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) },
-                as: UTF8.self
-            )
         }
     }
 
@@ -69,7 +60,8 @@ package final class LocalWorkers: Sendable {
         let writing = pipe.writing
         defer { close(pipe.reading) }
         lifeline = Mutex(writing)
-        let record = Record(launch.workers)
+        let words = LastWords()
+        let running = RunningCount(launch.workers)
         var children: [ChildProcess] = []
         do {
             for number in 1...launch.workers {
@@ -81,16 +73,16 @@ package final class LocalWorkers: Sendable {
                         name: name,
                         lifeline: pipe.reading,
                         onLine: { line in
-                            record.add(line, of: name)
+                            words.add(line, of: name)
                             logger.info(
                                 "worker says",
                                 metadata: ["worker": "\(name)", "line": "\(line)"]
                             )
                         },
                         onEnd: { [weak cluster] id, ending in
-                            let account = record.account(of: name, ending)
+                            let account = words.account(of: name, ending)
                             cluster?.processEnded(name, process: id, account: account)
-                            if record.countEnd() == 0, !expectOthers { cluster?.expectNobody() }
+                            if running.countEnd() == 0, !expectOthers { cluster?.expectNobody() }
                         }
                     )
                 )
@@ -128,32 +120,15 @@ package final class LocalWorkers: Sendable {
 
     deinit { stop() }
 
-    /// The last lines of each worker, and how many run.
-    private final class Record: Sendable {
-        private let lines = Mutex<[String: [String]]>([:])
+    /// How many run.
+    private final class RunningCount: Sendable {
         private let running: Atomic<Int>
 
         init(_ count: Int) {
             running = Atomic(count)
         }
 
-        func add(_ line: String, of name: String) {
-            lines.withLock { $0[name] = Array(($0[name, default: []] + [line]).suffix(3)) }
-        }
-
         /// - Returns: how many are left
         func countEnd() -> Int { running.subtract(1, ordering: .acquiringAndReleasing).newValue }
-
-        /// How a worker ended, with its last words.
-        func account(of name: String, _ ending: ChildProcess.Ending) -> String {
-            let manner =
-                switch ending {
-                case .exited(let status): "ended with status \(status)"
-                case .killed(let signal): "was killed by signal \(signal)"
-                }
-            let last = lines.withLock { $0[name] ?? [] }
-            guard !last.isEmpty else { return "\(name) \(manner)" }
-            return "\(name) \(manner); its last lines: \(last.joined(separator: " | "))"
-        }
     }
 }

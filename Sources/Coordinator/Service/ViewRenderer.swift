@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 import Protocol
 
 /// One view: a crop of the latent whose noise is to be predicted.
@@ -152,4 +153,6 @@ package struct WorkerStatistics: Equatable, Sendable {
     package internal(set) var tiles = 0
     /// Time it spent computing, as it says.
     package internal(set) var busy: Duration = .zero
+    /// When it last sent anything.
+    package internal(set) var lastHeard = Date()
 }

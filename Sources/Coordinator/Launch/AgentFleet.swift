@@ -1,0 +1,190 @@
+import Engine
+import Foundation
+import Protocol
+import Synchronization
+
+/// How to reach a host, and what its agent shall do.
+package struct HostCall: Equatable, Sendable {
+    package var host: String
+    package var command: [String]
+    package var request: AgentRequest
+
+    package init(host: String, command: [String], request: AgentRequest) {
+        (self.host, self.command, self.request) = (host, command, request)
+    }
+}
+
+/// The agents of several hosts, called at the same time.
+package final class AgentFleet: Sendable {
+    /// What happens on the hosts, told on threads of their own.
+    package enum News: Sendable {
+        case said(worker: String, line: String)
+        case ended(worker: String, process: Int32, account: String)
+        /// A host is of no use, or not any more.
+        case failed(host: String, reason: String)
+        /// No host will run a worker any more.
+        case nobodyLeft
+    }
+
+    private let links: [AgentLink?]
+    private let patience: Duration
+
+    /// Calls all hosts.
+    ///
+    /// - Parameters:
+    ///   - calls: one for each host
+    ///   - start: how long a host may take to answer
+    ///   - stop: how long agents may take to end
+    ///   - onNews: called for what happens
+    package init(
+        _ calls: [HostCall],
+        start: Duration,
+        stop: Duration,
+        onNews: @escaping @Sendable (News) -> Void
+    ) {
+        patience = stop
+        let board = FleetBoard(
+            calls.map {
+                HostReport(
+                    host: $0.host,
+                    command: $0.command,
+                    task: $0.request.task,
+                    expected: $0.request.names
+                )
+            },
+            onNews
+        )
+        self.board = board
+        var links: [AgentLink?] = []
+        for (place, call) in calls.enumerated() {
+            do {
+                links.append(
+                    try AgentLink(
+                        call.command,
+                        host: call.host,
+                        request: call.request,
+                        onLine: { board.take($0, place) },
+                        onEnd: { ending in board.change(place) { $0.end("\(ending)") } }
+                    )
+                )
+            } catch {
+                links.append(nil)
+                board.change(place) {
+                    $0.fail("\(error)")
+                    $0.finish()
+                }
+            }
+        }
+        self.links = links
+        let late = links
+        _ = NamedThread("answers", stack: 1 << 20) {
+            let end = ContinuousClock.now + start
+            while ContinuousClock.now < end, board.isWaiting { usleep(20_000) }
+            let seconds = Int(start / .seconds(1))
+            for (place, link) in late.enumerated() where board.reports[place].cores == nil {
+                guard let link, !board.reports[place].isOver else { continue }
+                board.change(place) { $0.fail("no answer came within \(seconds) s") }
+                link.kill()
+            }
+        }
+    }
+
+    private let board: FleetBoard
+
+    /// What is known of each host, in the order of the calls.
+    package var reports: [HostReport] { board.reports }
+
+    /// Waits until a condition holds.
+    ///
+    /// - Returns: false when the time was over first
+    package func wait(
+        until deadline: ContinuousClock.Instant,
+        _ holds: ([HostReport]) throws -> Bool
+    ) rethrows -> Bool {
+        while true {
+            if try holds(reports) { return true }
+            guard ContinuousClock.now < deadline else { return false }
+            usleep(20_000)
+        }
+    }
+
+    /// Tells a host's agent that its workers shall stay.
+    package func keep(_ place: Int) { links[place]?.keep() }
+
+    /// Ends all agents, and with them the workers that do not stay.
+    ///
+    /// - Parameter dismissed: whether the workers were told to go, and may take a moment to do so
+    package func stop(dismissed: Bool) {
+        board.fallSilent()
+        let now = Date()
+        let soon = dismissed ? now.addingTimeInterval(patience / .seconds(1)) : now
+        if !dismissed { for link in links { link?.hangUp() } }
+        for link in links {
+            link?.end(patience: soon, last: now.addingTimeInterval(patience / .seconds(1) + 3))
+        }
+    }
+}
+
+/// Reports, as the links' threads write them.
+private final class FleetBoard: Sendable {
+    private let state: Mutex<[HostReport]>
+    private let onNews: @Sendable (AgentFleet.News) -> Void
+    private let toldOfEnd = Mutex(false)
+    private let isSilent = Atomic<Bool>(false)
+
+    init(_ reports: [HostReport], _ onNews: @escaping @Sendable (AgentFleet.News) -> Void) {
+        state = Mutex(reports)
+        self.onNews = onNews
+    }
+
+    var reports: [HostReport] { state.withLock { $0 } }
+
+    /// Tells no more of failures: the links are about to be ended.
+    func fallSilent() { isSilent.store(true, ordering: .releasing) }
+
+    /// Whether a host has neither answered nor failed.
+    var isWaiting: Bool {
+        reports.contains { $0.cores == nil && $0.failure == nil && !$0.isOver }
+    }
+
+    func take(_ line: String, _ place: Int) {
+        guard let event = AgentEvent(line: line) else {
+            return change(place) { $0.take(strange: line) }
+        }
+        change(place) { $0.take(event) }
+        switch (event.kind, event.name) {
+        case (.said, let name?):
+            onNews(.said(worker: name, line: event.text ?? ""))
+        case (.ended, let name?):
+            onNews(
+                .ended(
+                    worker: name,
+                    process: event.process?.id ?? 0,
+                    account: event.text ?? "\(name) ended"
+                )
+            )
+        default: break
+        }
+    }
+
+    func change(_ place: Int, _ body: (inout HostReport) -> Void) {
+        let (failure, hopes, name) = state.withLock { reports in
+            let before = reports[place].failure
+            body(&reports[place])
+            let after = reports[place].failure
+            return (
+                before == nil ? after : nil, reports.reduce(0) { $0 + $1.hopes },
+                reports[place].host
+            )
+        }
+        if let failure, !isSilent.load(ordering: .acquiring) {
+            onNews(.failed(host: name, reason: failure))
+        }
+        guard hopes == 0 else { return }
+        let isFirst = toldOfEnd.withLock { told in
+            defer { told = true }
+            return !told
+        }
+        if isFirst { onNews(.nobodyLeft) }
+    }
+}

@@ -1,0 +1,403 @@
+import Engine
+import Foundation
+import Yams
+
+/// `cluster.yaml`: the machines that render, checked field by field. docs/cluster.md describes it.
+package struct ClusterFile: Equatable, Sendable {
+    package struct Coordinator: Equatable, Sendable {
+        /// Where it listens; nil for a private `ipc://` socket.
+        package var endpoint: String?
+        /// Where workers find it, if not there.
+        package var connect: String?
+        /// Its secret key, relative to the file.
+        package var keys: String?
+        /// Public keys of the workers that may join, relative to the file.
+        package var allow: String?
+        /// Whether anybody may read and join.
+        package var insecure = false
+
+        package init() {}
+    }
+
+    package struct Timeouts: Equatable, Sendable {
+        /// Until a host has answered the launch command.
+        package var start: Duration = .seconds(30)
+        /// Until enough workers have joined, their models loaded.
+        package var join: Duration = .seconds(300)
+        /// Until workers have ended by themselves.
+        package var stop: Duration = .seconds(10)
+        /// After which a worker that says nothing is gone.
+        package var silence: Duration = .seconds(10)
+        /// How long a render goes on waiting without a worker.
+        package var grace: Duration = .seconds(60)
+
+        package init() {}
+    }
+
+    /// One machine and the workers it runs.
+    package struct Host: Equatable, Sendable {
+        package var name: String
+        package var workers: Int
+        /// Of each worker; nil shares the host's cores evenly.
+        package var threads: Int?
+        package var backend: BackendKind?
+        package var precision: Precision?
+        /// Where the model is on that host; nil where the coordinator has it.
+        package var model: String?
+        /// Where Tessera is on that host.
+        package var program: String?
+        package var labels: [String] = []
+        package var keys: String?
+        package var coordinatorKey: String?
+        /// Where its workers find the coordinator, if elsewhere than the others.
+        package var connect: String?
+        package var environment: [String: String] = [:]
+        package var launch: LaunchTemplate?
+
+        /// Whether its workers are started without a launch command.
+        package var isThisOne: Bool {
+            launch == nil
+                && ["localhost", "127.0.0.1", "::1", ProcessInfo.processInfo.hostName]
+                    .contains(name)
+        }
+    }
+
+    package var coordinator = Coordinator()
+    /// The model, as written: relative to the file's own folder.
+    package var model: String?
+    package var launch: LaunchTemplate
+    package var timeouts = Timeouts()
+    /// Workers that must have joined before a picture is begun.
+    package var minWorkers: Int?
+    package var hosts: [Host] = []
+
+    private static let longest = 1 << 18
+
+    /// - Throws: `InputError` with the file, the line and the field of the first mistake
+    package init(file path: String) throws(InputError) {
+        guard let handle = FileHandle(forReadingAtPath: path),
+            let data = try? handle.read(upToCount: Self.longest + 1),
+            data.count <= Self.longest, let text = String(data: data, encoding: .utf8)
+        else {
+            throw InputError(
+                path,
+                "it cannot be read as UTF-8 text of at most 256 KiB",
+                fix: "Check that the file exists"
+            )
+        }
+        try self.init(yaml: text, place: path)
+    }
+
+    /// - Throws: `InputError` with the place, the line and the field of the first mistake
+    package init(yaml text: String, place: String) throws(InputError) {
+        let root: Node?
+        do {
+            root = try Yams.compose(yaml: text)
+        } catch {
+            throw Self.fault(error, place)
+        }
+        var reader = try FieldReader(root, file: place, name: "the file")
+        let section = reader.take("coordinator")
+        if let section { coordinator = try Self.coordinator(section, place) }
+        model = try reader.string("model")
+        launch = try Self.launch(&reader) ?? Self.usualLaunch
+        let shared = try Self.environment(&reader)
+        if let node = reader.take("timeouts") { timeouts = try Self.timeouts(node, place) }
+        let least = reader
+        minWorkers = try reader.int("min-workers", in: 1...65_536)
+        var names: Set<String> = []
+        for node in try reader.list("hosts") {
+            let (host, fields) = try self.host(node, place, shared)
+            guard names.insert(host.name).inserted else {
+                throw fields.fault(
+                    "name",
+                    node,
+                    "'\(host.name)' is in the list already",
+                    fix: "Give it more workers, or another name and a launch of its own"
+                )
+            }
+            hosts.append(host)
+        }
+        try reader.finish(
+            known: "coordinator, model, launch, environment, timeouts, min-workers, hosts"
+        )
+        guard !hosts.isEmpty else {
+            throw InputError(
+                "\(place): hosts",
+                "there is no host",
+                fix: "List at least one, as - name: localhost"
+            )
+        }
+        let all = hosts.reduce(0) { $0 + $1.workers }
+        if let minWorkers, minWorkers > all {
+            var least = least
+            throw least.fault(
+                "min-workers",
+                least.take("min-workers"),
+                "the hosts run no more than \(all)",
+                fix: "Write at most \(all)"
+            )
+        }
+        if coordinator.endpoint == nil, let far = hosts.first(where: { !$0.isThisOne }) {
+            throw InputError(
+                "\(place): coordinator: endpoint",
+                "it is missing, and \(far.name) must find the coordinator",
+                fix: "Write endpoint: tcp://ADDRESS:7551 with this machine's address"
+            )
+        }
+    }
+
+    private static let usualLaunch: LaunchTemplate = {
+        do {
+            return try LaunchTemplate(LaunchTemplate.usual)
+        } catch {
+            preconditionFailure("\(error)")
+        }
+    }()
+
+    private static func coordinator(
+        _ node: Node,
+        _ place: String
+    ) throws(InputError) -> Coordinator {
+        var fields = try FieldReader(node, file: place, name: "coordinator")
+        var found = Coordinator()
+        let endpoint = try fields.located("endpoint")
+        if let (text, node) = endpoint { try check(endpoint: text, "endpoint", node, fields) }
+        found.endpoint = endpoint?.text
+        if let (text, node) = try fields.located("connect") {
+            try check(endpoint: text, "connect", node, fields)
+            found.connect = text
+        }
+        found.keys = try fields.string("keys")
+        found.allow = try fields.string("allow")
+        found.insecure = try fields.bool("insecure") ?? false
+        try fields.finish(known: "endpoint, connect, keys, allow, insecure")
+        guard (found.keys == nil) == (found.allow == nil) else {
+            throw fields.fault(
+                found.keys == nil ? "keys" : "allow",
+                nil,
+                "it is missing: keys and allow go together",
+                fix: "Name the coordinator's secret key and the list of workers' public keys"
+            )
+        }
+        return found
+    }
+
+    /// Form only: whether it can be used is known when it is.
+    private static func check(
+        endpoint text: String,
+        _ key: String,
+        _ node: Node,
+        _ fields: FieldReader
+    ) throws(InputError) {
+        let rest = text.dropFirst("tcp://".count)
+        let isTCP =
+            text.hasPrefix("tcp://")
+            && rest.lastIndex(of: ":").map { colon in
+                colon > rest.startIndex && UInt16(rest[rest.index(after: colon)...]) != nil
+            } ?? false
+        guard isTCP || text.hasPrefix("ipc:///") else {
+            throw fields.fault(
+                key,
+                node,
+                "'\(text)' is no address",
+                fix: "Write tcp://HOST:PORT or ipc:///path"
+            )
+        }
+    }
+
+    private static func timeouts(_ node: Node, _ place: String) throws(InputError) -> Timeouts {
+        var fields = try FieldReader(node, file: place, name: "timeouts")
+        var found = Timeouts()
+        let hour = 1.0...3600.0
+        found.start = try fields.seconds("start", in: hour) ?? found.start
+        found.join = try fields.seconds("join", in: 1...86_400) ?? found.join
+        found.stop = try fields.seconds("stop", in: hour) ?? found.stop
+        found.silence = try fields.seconds("silence", in: 2...3600) ?? found.silence
+        found.grace = try fields.seconds("grace", in: 1...86_400) ?? found.grace
+        try fields.finish(known: "start, join, stop, silence, grace")
+        return found
+    }
+
+    private static func launch(_ fields: inout FieldReader) throws(InputError) -> LaunchTemplate? {
+        guard let node = fields.take("launch") else { return nil }
+        do throws(LaunchTemplate.Problem) {
+            if case .sequence(let items) = node {
+                let words = items.compactMap { $0.scalar?.string }
+                guard words.count == items.count else {
+                    throw LaunchTemplate.Problem(
+                        text: "it must be a list of words",
+                        remedy: "Write text only"
+                    )
+                }
+                return try LaunchTemplate(words: words)
+            }
+            guard let text = node.scalar?.string else {
+                throw LaunchTemplate.Problem(
+                    text: "it must be text or a list of words",
+                    remedy: "Write it as in ssh {host} {command}"
+                )
+            }
+            return try LaunchTemplate(text)
+        } catch {
+            throw fields.fault("launch", node, error.text, fix: error.remedy)
+        }
+    }
+
+    private static func environment(
+        _ fields: inout FieldReader
+    ) throws(InputError) -> [String: String] {
+        var found: [String: String] = [:]
+        for (key, value) in try fields.pairs("environment") {
+            let name = key.scalar?.string ?? ""
+            let isName =
+                name.unicodeScalars.allSatisfy {
+                    $0.isASCII && ($0.properties.isAlphabetic || $0 == "_" || ("0"..."9" ~= $0))
+                } && !name.isEmpty && !("0"..."9" ~= name.unicodeScalars.first ?? "0")
+            guard isName else {
+                throw fields.fault(
+                    "environment",
+                    key,
+                    "'\(name)' is no name of a variable",
+                    fix: "Use letters, digits and _"
+                )
+            }
+            guard let text = value.scalar?.string, !text.contains("\0") else {
+                throw fields.fault(name, value, "it must be text", fix: "Quote it")
+            }
+            found[name] = text
+        }
+        return found
+    }
+
+    private func host(
+        _ node: Node,
+        _ place: String,
+        _ shared: [String: String]
+    ) throws(InputError) -> (Host, FieldReader) {
+        var fields = try FieldReader(node, file: place, name: "a host")
+        guard let name = try fields.located("name") else {
+            throw fields.fault("name", nil, "it is missing", fix: "Write - name: HOST")
+        }
+        // What ssh would take for a flag, or a shell for several words, is no host.
+        let allowed = "0123456789._-:@%[]".unicodeScalars
+        guard !name.text.hasPrefix("-"), name.text.count <= 200,
+            name.text.unicodeScalars.allSatisfy({
+                $0.isASCII && ($0.properties.isAlphabetic || allowed.contains($0))
+            })
+        else {
+            throw fields.fault(
+                "name",
+                name.node,
+                "'\(name.text)' is no name of a host",
+                fix: "Write HOST or USER@HOST"
+            )
+        }
+        var host = Host(
+            name: name.text,
+            workers: try fields.int("workers", in: 1...256) ?? 1,
+            threads: try fields.int("threads", in: 1...1024),
+            backend: try fields.choice("backend", of: BackendKind.self),
+            precision: try fields.choice("precision", of: Precision.self),
+            model: try fields.string("model"),
+            program: try fields.string("tessera"),
+            labels: try fields.strings("labels"),
+            keys: try fields.string("keys"),
+            coordinatorKey: try fields.string("coordinator-key")
+        )
+        if let (text, node) = try fields.located("connect") {
+            try Self.check(endpoint: text, "connect", node, fields)
+            host.connect = text
+        }
+        host.environment = try shared.merging(Self.environment(&fields)) { _, own in own }
+        host.launch = try Self.launch(&fields)
+        try fields.finish(
+            known: "name, workers, threads, precision, backend, model, tessera, labels, keys, "
+                + "coordinator-key, connect, environment, launch"
+        )
+        try check(host, fields)
+        return (host, fields)
+    }
+
+    private func check(_ host: Host, _ fields: FieldReader) throws(InputError) {
+        func fault(_ key: String, _ problem: String, _ fix: String) -> InputError {
+            fields.fault(key, nil, "\(host.name): \(problem)", fix: fix)
+        }
+        guard (host.keys == nil) == (host.coordinatorKey == nil) else {
+            throw fault(
+                host.keys == nil ? "keys" : "coordinator-key",
+                "it is missing: keys and coordinator-key go together",
+                "Name the worker's secret key and the coordinator's public one"
+            )
+        }
+        if coordinator.keys != nil, host.keys == nil {
+            throw fault(
+                "keys",
+                "the coordinator has keys, so its workers need them",
+                "Name keys and coordinator-key as they are called on that host"
+            )
+        }
+        if coordinator.keys == nil, host.keys != nil {
+            throw fault(
+                "keys",
+                "the coordinator has none",
+                "Write keys and allow under coordinator too"
+            )
+        }
+        let everywhere = ["tcp://*:", "tcp://0.0.0.0:", "tcp://[::]:"]
+        if let endpoint = coordinator.endpoint, coordinator.connect == nil, host.connect == nil,
+            everywhere.contains(where: endpoint.hasPrefix)
+        {
+            throw fault(
+                "connect",
+                "the coordinator listens everywhere, and that is no address to call",
+                "Write connect: tcp://ADDRESS:PORT here or under coordinator"
+            )
+        }
+    }
+
+    private static func fault(_ error: any Error, _ place: String) -> InputError {
+        if case YamlError.duplicatedKeysInMapping(let names, let context) = error {
+            return InputError(
+                "\(place):\(context.mark.line): \(names.first ?? "?")",
+                "the field is there twice",
+                fix: "Remove one of them"
+            )
+        }
+        let text = String(describing: error).split(separator: "\n").map {
+            $0.trimmingCharacters(in: .whitespaces)
+        }.joined(separator: " ")
+        return InputError(place, "it is not YAML: \(text)", fix: "Correct it")
+    }
+
+    /// A path of the file's, as this machine finds it.
+    ///
+    /// - Parameters:
+    ///   - path: relative to the folder of the file
+    ///   - file: the path of this file
+    /// - Returns: an absolute path
+    package static func resolve(_ path: String, in file: String) -> String {
+        let expanded = (path as NSString).expandingTildeInPath
+        return URL(fileURLWithPath: expanded, relativeTo: URL(fileURLWithPath: file)).path
+    }
+
+    /// The same with the hosts that have one of these names or labels.
+    ///
+    /// - Throws: `InputError` for what no host is called
+    package func only(_ wanted: [String]) throws(InputError) -> ClusterFile {
+        guard !wanted.isEmpty else { return self }
+        for name in wanted
+        where !hosts.contains(where: { $0.name == name || $0.labels.contains(name) }) {
+            throw InputError(
+                "--only \(name)",
+                "no host has this name or label",
+                fix: "The hosts are \(hosts.map(\.name).joined(separator: ", "))"
+            )
+        }
+        var copy = self
+        copy.hosts = hosts.filter { host in
+            wanted.contains { host.name == $0 || host.labels.contains($0) }
+        }
+        return copy
+    }
+}

@@ -1,0 +1,80 @@
+import CZeroMQ
+import Foundation
+import Glibc
+
+/// A process on some machine, told from every other that ever has its number.
+package struct ProcessIdentity: Codable, Hashable, Sendable {
+    /// Its number.
+    package let id: Int32
+    /// When it began, in the kernel's ticks since the machine started.
+    package let start: UInt64
+    /// Which start of the machine that was.
+    package let boot: String
+
+    package init(id: Int32, start: UInt64, boot: String) {
+        (self.id, self.start, self.boot) = (id, start, boot)
+    }
+
+    /// The process that has this number now; nil when there is none, or it has ended and was not yet
+    /// reaped.
+    package init?(of id: Int32) {
+        guard id > 0,
+            let boot = try? String(
+                contentsOfFile: "/proc/sys/kernel/random/boot_id",
+                encoding: .utf8
+            ),
+            let status = try? String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8),
+            let name = status.lastIndex(of: ")")
+        else { return nil }
+        // After the name, which may hold anything: state is the 3rd field, the start the 22nd.
+        let fields = status[name...].split(separator: " ").dropFirst()
+        guard fields.count > 19, let state = fields.first, state != "Z", state != "X",
+            let start = UInt64(fields[fields.startIndex + 19])
+        else { return nil }
+        self.init(
+            id: id,
+            start: start,
+            boot: boot.trimmingCharacters(in: .whitespacesAndNewlines)
+        )
+    }
+
+    /// Whether it still runs on this machine.
+    package var isAlive: Bool { ProcessIdentity(of: id) == self }
+
+    /// What became of a process that was to end.
+    package enum Ending: String, Sendable {
+        case wasGone
+        case ended
+        case killed
+        /// It may not be signalled, or does not end even when killed.
+        case stays
+    }
+
+    /// Ends it: it is asked to, and killed when it has not done so in time. Another process that has
+    /// its number by now is left alone.
+    package func end(patience: Duration) -> Ending {
+        let descriptor = tessera_pidfd_open(id)
+        guard descriptor >= 0 else { return isAlive ? .stays : .wasGone }
+        defer { close(descriptor) }
+        // The descriptor was there first: whoever is seen now is who is signalled.
+        guard isAlive else { return .wasGone }
+        guard tessera_pidfd_signal(descriptor, SIGTERM) == 0 else {
+            return isAlive ? .stays : .ended
+        }
+        if Self.wait(for: descriptor, patience) { return .ended }
+        _ = tessera_pidfd_signal(descriptor, SIGKILL)
+        return Self.wait(for: descriptor, .seconds(5)) ? .killed : .stays
+    }
+
+    /// A descriptor becomes readable when its process ends.
+    private static func wait(for descriptor: Int32, _ time: Duration) -> Bool {
+        let end = ContinuousClock.now + time
+        while true {
+            let left = max(.zero, ContinuousClock.now.duration(to: end))
+            var item = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            let count = poll(&item, 1, Int32(min(left.milliseconds + 1, 3_600_000)))
+            if count > 0 { return true }
+            if count == 0 || errno != EINTR { return false }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+import ArgumentParser
+import Coordinator
+
+/// `tessera agent`: what a coordinator starts on each host.
+struct AgentCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "agent",
+        abstract: "Starts and ends a host's workers as it is asked on standard input.",
+        shouldDisplay: false
+    )
+
+    func run() throws {
+        try ExitStatus.reporting { try Agent.serve(version: RenderSession.version) }
+    }
+}

@@ -1,0 +1,147 @@
+import ArgumentParser
+import Coordinator
+import Engine
+import Foundation
+import Logging
+import Protocol
+
+/// `tessera cluster`: workers that stay between renders.
+struct ClusterCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cluster",
+        abstract: "Starts, shows and ends the workers of a file of hosts (docs/cluster.md).",
+        subcommands: [Up.self, Status.self, Down.self]
+    )
+
+    /// `tessera cluster up`
+    struct Up: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Starts workers on all hosts, which stay and join every later render."
+        )
+
+        @OptionGroup var file: HostsFlags
+        @OptionGroup var hosts: HostChoice
+        @OptionGroup var model: ModelFlags
+        @OptionGroup var engine: EngineFlags
+
+        func run() throws {
+            try ExitStatus.reporting {
+                let read = try ClusterFile(file: file.cluster).only(hosts.only)
+                let path = try ModelLocation.resolve(
+                    model.model ?? read.model.map { ClusterFile.resolve($0, in: file.cluster) }
+                )
+                let found = try Model(path: path, options: try model.options())
+                let control = try ClusterControl(
+                    LaunchPlan(
+                        read,
+                        path: file.cluster,
+                        try .init(model: found.path, flags: model, engine: engine)
+                    )
+                ) { StandardError.write($0) }
+                let (table, failure) = try control.up(
+                    try ModelIdentity(of: found),
+                    least: hosts.minWorkers ?? read.minWorkers,
+                    logger: Logger(label: "tessera") { _ in StandardErrorLog(level: .warning) }
+                )
+                for line in table.lines { print(line) }
+                if let failure { throw failure }
+            }
+        }
+    }
+
+    /// `tessera cluster status`
+    struct Status: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Shows which workers run, and what the coordinator sees of them."
+        )
+
+        @OptionGroup var file: HostsFlags
+
+        func run() throws {
+            try ExitStatus.reporting {
+                for line in try file.control().status().lines { print(line) }
+            }
+        }
+    }
+
+    /// `tessera cluster down`
+    struct Down: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Ends the workers that tessera cluster up has left running, and nothing else."
+        )
+
+        @OptionGroup var file: HostsFlags
+
+        func run() throws {
+            try ExitStatus.reporting { for line in try file.control().down() { print(line) } }
+        }
+    }
+}
+
+/// Names the file of hosts.
+struct HostsFlags: ParsableArguments {
+    @Option(help: ArgumentHelp("The file of hosts.", valueName: "cluster.yaml"))
+    var cluster = "cluster.yaml"
+
+    /// - Throws: `InputError` when the file is faulty
+    func control() throws -> ClusterControl {
+        let read = try ClusterFile(file: cluster)
+        let model = read.model.map { ClusterFile.resolve($0, in: cluster) } ?? "the bundled one"
+        return try ClusterControl(
+            LaunchPlan(
+                read,
+                path: cluster,
+                .init(version: RenderSession.version, model: model)
+            )
+        ) { StandardError.write($0) }
+    }
+}
+
+/// Which hosts are used, and how many workers are enough.
+struct HostChoice: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Use only hosts with this name or label of the file of hosts; may be repeated.",
+            valueName: "name"
+        )
+    )
+    var only: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Workers of the file of hosts that must have joined. (default: its min-workers, else 1 "
+                + "to render and all for tessera cluster up)",
+            valueName: "n"
+        )
+    )
+    var minWorkers: Int?
+
+    mutating func validate() throws {
+        if let minWorkers, !(1...65_536).contains(minWorkers) {
+            throw ValidationError("--min-workers must be from 1 to 65536.")
+        }
+    }
+}
+
+extension LaunchPlan.Common {
+    /// - Parameters:
+    ///   - model: the path of the coordinator's
+    ///   - flags: what else workers are told of it
+    ///   - engine: flags that go before the file's fields
+    /// - Throws: `InputError` for a LoRA's weight that is no number
+    init(model: String, flags: ModelFlags, engine: EngineFlags) throws(InputError) {
+        self.init(
+            version: RenderSession.version,
+            model: URL(fileURLWithPath: model).standardizedFileURL.path
+        )
+        modelFlags = try flags.arguments(absolute: true)
+        (backend, precision) = (engine.backend, engine.precision)
+    }
+}
+
+/// Lines for people who wait.
+enum StandardError {
+    static func write(_ line: String) {
+        FileHandle.standardError.write(Data("\(line)\n".utf8))
+    }
+}

@@ -1,0 +1,373 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Renders on hosts of a file, and the workers that stay between them. The hosts are this machine
+/// under several names.
+@Suite(.serialized) struct ClusterCommandTests {
+    /// A folder with a file of hosts, and what its workers can be told by.
+    struct Site {
+        let folder: String
+        let port: UInt16
+        /// In the environment of every worker of this site, and of nobody else.
+        let mark = "mark-\(UUID().uuidString)"
+        var file: String { "\(folder)/cluster.yaml" }
+        var program: String { "\(Fixtures.packageRoot)/.build/release/tessera" }
+        let model = Fixtures.networks.first?.checkpoint ?? ""
+
+        init(_ folder: String) throws {
+            self.folder = folder
+            port = try freePort()
+        }
+
+        /// Writes the file.
+        func write(launch: String, hosts: String, more: String = "") throws {
+            let text = """
+                coordinator: {endpoint: "tcp://127.0.0.1:\(port)"}
+                model: \(model)
+                launch: \(launch)
+                environment: {TESSERA_TEST_MARK: "\(mark)", QUOTES: "a 'b' \\"c\\" $HOME"}
+                timeouts: {start: 20, join: 60, stop: 10}
+                \(more)
+                hosts:
+                \(hosts)
+                """
+            try text.write(toFile: file, atomically: true, encoding: .utf8)
+        }
+
+        func start(_ arguments: [String]) throws -> Command.Running {
+            try Command.Running(arguments, environment: ["XDG_STATE_HOME": "\(folder)/state"])
+        }
+
+        func run(_ arguments: [String]) throws -> Command { try start(arguments).finish() }
+
+        func cluster(_ verb: String, _ more: [String] = []) throws -> Command {
+            try run(["cluster", verb, "--cluster", file] + more)
+        }
+
+        var picture: [String] {
+            [
+                "render", "--prompt", "a prompt", "--size", "200x136", "--steps", "12", "--seed",
+                "5", "--output", "\(folder)/out.png", "--job-dir", "\(folder)/job",
+            ]
+        }
+
+        func render(_ more: [String] = []) throws -> Command {
+            try run(picture + ["--cluster", file] + more)
+        }
+
+        func bytes() throws -> Data {
+            try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
+        }
+
+        /// What workers of this host alone make.
+        func local() throws -> Data {
+            let command = try run(picture + ["--model", model, "--workers", "1"])
+            #expect(command.status == 0, "\(command.errors)")
+            return try bytes()
+        }
+
+        /// Processes of this site's workers.
+        var processes: [Int32] {
+            let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+            return all.compactMap { Int32($0) }.filter { id in
+                let data = FileManager.default.contents(atPath: "/proc/\(id)/environ") ?? Data()
+                return data.range(of: Data(mark.utf8)) != nil
+            }
+        }
+
+        var clusters: [String] {
+            (try? FileManager.default.contentsOfDirectory(
+                atPath: "\(folder)/state/tessera/clusters"
+            )) ?? []
+        }
+    }
+
+    private static let shell = "[sh, -c, \"{command}\"]"
+
+    private func hosts(_ site: Site, _ names: [String], workers: Int = 1) -> String {
+        names.map { "  - {name: \($0), workers: \(workers), threads: 1, tessera: \(site.program)}" }
+            .joined(separator: "\n")
+    }
+
+    @Test func rendersOnTwoHostsTheSameBytes() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder)
+            let whole = try site.local()
+            try site.write(launch: Self.shell, hosts: hosts(site, ["alpha", "beta"]))
+            let command = try site.render(["--min-workers", "2"])
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(command.errors.contains("alpha-1:") && command.errors.contains("beta-1:"))
+            #expect(try site.bytes() == whole)
+            #expect(site.processes.isEmpty)
+            #expect(site.clusters.isEmpty)
+            // Interrupted while it waits, it ends and leaves nothing.
+            try site.write(
+                launch: "[sh, -c, 'exec sleep 60', '{command}']",
+                hosts: "  - name: alpha"
+            )
+            let waiting = try site.start(site.picture + ["--cluster", site.file])
+            #expect(eventually { !waiting.children.isEmpty })
+            kill(waiting.process.processIdentifier, SIGINT)
+            #expect(waiting.finish().status == 130)
+        }
+    }
+
+    @Test func aHostThatFailsIsNamedAndTheOthersGoOn() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder)
+            let whole = try site.local()
+            let broken = """
+                \(hosts(site, ["alpha"]))
+                  - {name: beta, launch: "sh -c 'echo no route to {host} >&2; exit 7' {command}"}
+                  - {name: gamma, tessera: /nowhere/tessera}
+                  - {name: delta, tessera: \(site.program), model: /nowhere/model}
+                """
+            try site.write(launch: Self.shell, hosts: broken)
+            let command = try site.render()
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(try site.bytes() == whole)
+            for part in [
+                "host beta: no route to beta; it ended with status 7", "sh -c 'echo no route",
+                "host gamma:", "/nowhere/tessera", "status 127",
+            ] { #expect(command.errors.contains(part), "\(part) in \(command.errors)") }
+            // Too few for what was asked.
+            let refused = try site.render(["--min-workers", "2"])
+            #expect(refused.status == 69, "\(refused.errors)")
+            #expect(refused.complaints.count == 1, "\(refused.errors)")
+            let complaint = refused.complaints.first ?? ""
+            for part in ["beta", "gamma", "delta-1", "/nowhere/model", "--min-workers"] {
+                #expect(complaint.contains(part), "\(part) in \(complaint)")
+            }
+            #expect(site.processes.isEmpty)
+            #expect(try site.render(["--only", "alpha", "--min-workers", "1"]).status == 0)
+            #expect(try site.render(["--only", "nobody"]).status == 64)
+        }
+    }
+
+    /// However a coordinator ends, so do the workers that it started.
+    @Test func aKilledRenderLeavesNobody() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder)
+            try site.write(launch: Self.shell, hosts: hosts(site, ["alpha", "beta"]))
+            let running = try site.start(
+                site.picture + ["--cluster", site.file, "--steps", "400", "--min-workers", "2"]
+            )
+            #expect(running.waitFor("phase 2"), "\(running.errorsSoFar)")
+            #expect(site.processes.count >= 2)
+            kill(running.process.processIdentifier, SIGKILL)
+            _ = running.finish()
+            #expect(eventually { site.processes.isEmpty }, "\(site.processes)")
+        }
+    }
+
+    @Test func workersStayFromUpToDown() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder)
+            let whole = try site.local()
+            try site.write(launch: Self.shell, hosts: hosts(site, ["alpha", "beta"], workers: 2))
+            let before = try site.cluster("status")
+            #expect(before.status == 0 && before.output.contains("down"), "\(before.errors)")
+
+            let up = try site.cluster("up")
+            #expect(up.status == 0, "\(up.errors)")
+            #expect(up.output.contains("alpha") && up.output.contains("2/2"), "\(up.output)")
+            let workers = Set(site.processes)
+            #expect(workers.count == 4)
+            // Once more starts nobody.
+            #expect(try site.cluster("up").status == 0)
+            #expect(Set(site.processes) == workers)
+
+            for _ in 0..<2 {
+                let render = try site.render(["--min-workers", "4"])
+                #expect(render.status == 0, "\(render.errors)")
+                #expect(try site.bytes() == whole)
+                #expect(Set(site.processes) == workers)
+            }
+            let idle = try site.cluster("status")
+            #expect(idle.output.contains("no coordinator"), "\(idle.output)")
+            #expect(idle.output.contains("2/2") && idle.output.contains("f32"), "\(idle.output)")
+
+            // One is lost; up brings it back and leaves the others.
+            let victim = try #require(workers.min())
+            kill(victim, SIGKILL)
+            #expect(eventually { site.processes.count == 3 })
+            #expect(try site.cluster("status").output.contains("is gone"))
+            let mended = try site.cluster("up")
+            #expect(mended.status == 0, "\(mended.errors)")
+            #expect(workers.subtracting([victim]).isSubset(of: site.processes))
+            #expect(site.processes.count == 4)
+
+            let down = try site.cluster("down")
+            #expect(down.status == 0, "\(down.errors)")
+            #expect(site.processes.isEmpty)
+            #expect(site.clusters.isEmpty, "\(site.clusters)")
+            let logs = "\(folder)/state/tessera/workers"
+            #expect((try? FileManager.default.contentsOfDirectory(atPath: logs)) ?? [] == [])
+            let again = try site.cluster("down")
+            #expect(again.status == 0 && again.output.contains("nothing runs"))
+        }
+    }
+
+    @Test func statusSeesARenderThatRuns() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder)
+            try site.write(launch: Self.shell, hosts: hosts(site, ["alpha", "beta"]))
+            let running = try site.start(
+                site.picture + ["--cluster", site.file, "--steps", "400", "--min-workers", "2"]
+            )
+            #expect(running.waitFor("phase 2"), "\(running.errorsSoFar)")
+            usleep(1_500_000)
+            let status = try site.cluster("status")
+            kill(running.process.processIdentifier, SIGINT)
+            #expect(running.finish().status == 130)
+            let lines = status.output.split(separator: "\n")
+            #expect(lines.count == 4, "\(status.output)")
+            #expect(lines.last?.contains("process \(running.process.processIdentifier)") == true)
+            for line in lines.dropFirst().prefix(2) {
+                #expect(line.contains("rendering") && line.hasSuffix("s ago"), "\(line)")
+            }
+            #expect(site.processes.isEmpty)
+        }
+    }
+
+    @Test func keysOfTheFileAreUsedAndNeverShown() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder)
+            let whole = try site.local()
+            for name in ["coordinator", "worker"] {
+                #expect(try site.run(["keys", "new", "\(folder)/\(name)"]).status == 0)
+            }
+            try FileManager.default.copyItem(
+                atPath: "\(folder)/worker.pub",
+                toPath: "\(folder)/workers"
+            )
+            func write(_ key: String) throws {
+                let text = """
+                    coordinator:
+                      endpoint: tcp://127.0.0.1:\(site.port)
+                      keys: coordinator
+                      allow: workers
+                    model: \(site.model)
+                    launch: \(Self.shell)
+                    environment: {TESSERA_TEST_MARK: "\(site.mark)"}
+                    timeouts: {join: 20}
+                    hosts:
+                      - name: alpha
+                        tessera: \(site.program)
+                        keys: \(folder)/\(key)
+                        coordinator-key: \(folder)/coordinator.pub
+                    """
+                try text.write(toFile: site.file, atomically: true, encoding: .utf8)
+            }
+            try write("worker")
+            #expect(try site.cluster("up").status == 0)
+            let render = try site.render()
+            #expect(render.status == 0, "\(render.errors)")
+            #expect(try site.bytes() == whole)
+            let secret = try #require(
+                try String(contentsOfFile: "\(folder)/worker", encoding: .utf8)
+                    .split(separator: "\n").last
+            )
+            for id in site.processes {
+                let words = FileManager.default.contents(atPath: "/proc/\(id)/cmdline") ?? Data()
+                #expect(words.range(of: Data(secret.utf8)) == nil)
+            }
+            #expect(try site.cluster("down").status == 0)
+            // A key that is not on the list.
+            #expect(try site.run(["keys", "new", "\(folder)/stranger"]).status == 0)
+            try write("stranger")
+            let refused = try site.cluster("up")
+            #expect(refused.status == 69, "\(refused.errors)")
+            #expect(refused.complaints.first?.contains("does not allow this worker's key") == true)
+            #expect(site.processes.isEmpty)
+        }
+    }
+
+    /// The numbers of processes that ended long ago may be anybody's.
+    @Test func downEndsNobodyElse() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder)
+            try site.write(launch: Self.shell, hosts: hosts(site, ["alpha"]))
+            #expect(try site.cluster("up").status == 0)
+            let workers = site.processes
+            let bystander = Process()
+            bystander.executableURL = URL(fileURLWithPath: "/bin/sleep")
+            bystander.arguments = ["600"]
+            try bystander.run()
+            defer { kill(bystander.processIdentifier, SIGKILL) }
+            let cluster = try #require(site.clusters.first)
+            let path = "\(folder)/state/tessera/clusters/\(cluster)/started.json"
+            let worker = try #require(workers.first)
+            try String(contentsOfFile: path, encoding: .utf8)
+                .replacing("\"id\" : \(worker)", with: "\"id\" : \(bystander.processIdentifier)")
+                .write(toFile: path, atomically: true, encoding: .utf8)
+            let down = try site.cluster("down")
+            #expect(down.status == 0 && down.output.contains("gone already"), "\(down.output)")
+            #expect(bystander.isRunning)
+            #expect(site.processes == workers)
+            for worker in workers { kill(worker, SIGTERM) }
+            #expect(eventually { site.processes.isEmpty })
+            // A damaged record is no reason to guess.
+            try FileManager.default.createDirectory(
+                atPath: (path as NSString).deletingLastPathComponent,
+                withIntermediateDirectories: true
+            )
+            try "{".write(toFile: path, atomically: true, encoding: .utf8)
+            for verb in ["up", "status", "down"] {
+                let command = try site.cluster(verb)
+                #expect(command.status == 64 && command.complaints.count == 1, "\(verb)")
+            }
+        }
+    }
+
+    @Test func upNeedsAnAddressAndHosts() throws {
+        try inTemporaryFolder { folder in
+            let file = "\(folder)/c.yaml"
+            try "hosts:\n  - name: localhost\n".write(
+                toFile: file,
+                atomically: true,
+                encoding: .utf8
+            )
+            let up = try Command(["cluster", "up", "--cluster", file])
+            #expect(up.status == 64 && up.complaints.first?.contains("endpoint") == true)
+            let site = try Site(folder)
+            try site.write(
+                launch: Self.shell,
+                hosts: "  - {name: alpha, tessera: \(site.program), model: /nowhere}"
+            )
+            let failed = try site.cluster("up")
+            #expect(failed.status == 69, "\(failed.errors)")
+            #expect(failed.complaints.count == 1)
+            #expect(failed.complaints.first?.contains("/nowhere") == true, "\(failed.errors)")
+            #expect(site.processes.isEmpty && site.clusters.isEmpty, "\(site.clusters)")
+        }
+    }
+}
+
+/// Waits up to half a minute.
+func eventually(_ holds: () -> Bool) -> Bool {
+    let deadline = ContinuousClock.now + .seconds(30)
+    while !holds() {
+        guard ContinuousClock.now < deadline else { return false }
+        usleep(20_000)
+    }
+    return true
+}
+
+/// A port of the loopback interface that nobody listens on now.
+func freePort() throws -> UInt16 {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let status = withUnsafeMutablePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+            bind(descriptor, generic, size) == 0 ? getsockname(descriptor, generic, &size) : -1
+        }
+    }
+    guard status == 0 else { throw POSIXError(.EADDRINUSE) }
+    return UInt16(bigEndian: address.sin_port)
+}
