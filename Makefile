@@ -2,7 +2,7 @@
 
 PACKAGES := libdnnl-dev libopenblas-dev libpng-dev libzmq3-dev libsodium-dev
 # What only the tests use: hosts made of network namespaces, a relay between them, and a server for ssh.
-TEST_PACKAGES := iproute2 openssh-server python3
+TEST_PACKAGES := iproute2 python3 $(if $(CI),openssh-server)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
 TESSERA := .build/release/tessera

@@ -279,7 +279,17 @@ import Testing
             try write("stranger")
             let refused = try site.cluster("up")
             #expect(refused.status == 69, "\(refused.errors)")
-            #expect(refused.complaints.first?.contains("does not allow this worker's key") == true)
+            let open = try String(contentsOfFile: "\(folder)/stranger.pub", encoding: .utf8)
+            let key = open.trimmingCharacters(in: .whitespacesAndNewlines)
+            #expect(refused.errors.contains("its public key \(key) is not in the list"))
+            // It goes on calling, and is let in as soon as it is on the list.
+            let waiting = Set(site.processes)
+            #expect(waiting.count == 1)
+            try open.write(toFile: "\(folder)/workers", atomically: true, encoding: .utf8)
+            let mended = try site.cluster("up")
+            #expect(mended.status == 0, "\(mended.errors)")
+            #expect(Set(site.processes) == waiting)
+            #expect(try site.cluster("down").status == 0)
             #expect(site.processes.isEmpty)
         }
     }

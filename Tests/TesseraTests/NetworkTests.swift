@@ -171,18 +171,14 @@ import Testing
 
 /// A program that passes on what comes, late, and breaks connections.
 private final class Relay {
-    private let process = Process()
+    private let process: Spawned
 
     init(on host: String, from: Int, to: Int, delay: Double, breakEvery: Double) throws {
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [
+        process = try Spawned([
             "ip", "netns", "exec", host, "python3", "\(Fixtures.packageRoot)/Tests/relay.py",
             "\(from)", "\(to)", "\(delay)", "\(breakEvery)",
-        ]
-        try process.run()
+        ])
     }
 
-    func end() {
-        kill(process.processIdentifier, SIGKILL)
-    }
+    func end() { process.end() }
 }

@@ -12,7 +12,7 @@ import Testing
     /// A server on a port of the loopback interface, and how to reach it as alpha and beta; gamma is
     /// a host where nobody listens.
     final class Server {
-        let process = Process()
+        let process: Spawned
         let folder: String
         let log: String
 
@@ -68,9 +68,10 @@ import Testing
             )
             // An sshd of the system's administrator demands its folder.
             if getuid() == 0 { mkdir("/run/sshd", 0o755) }
-            process.executableURL = URL(fileURLWithPath: "/usr/sbin/sshd")
-            process.arguments = ["-D", "-f", "\(folder)/sshd_config", "-E", log]
-            try process.run()
+            let process = try Spawned(
+                ["/usr/sbin/sshd", "-D", "-f", "\(folder)/sshd_config", "-E", log]
+            )
+            self.process = process
             let isUp = eventually {
                 (try? String(contentsOfFile: log, encoding: .utf8))?.contains("listening") == true
                     || !process.isRunning
@@ -78,20 +79,14 @@ import Testing
             guard isUp, process.isRunning else { throw Failure(text: messages) }
         }
 
-        // Tests' threads block the gentler signals, and so would it.
-        deinit { kill(process.processIdentifier, SIGKILL) }
+        deinit { process.end() }
 
         struct Failure: Error { let text: String }
 
         var messages: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
 
         static func run(_ program: String, _ arguments: [String]) throws {
-            let process = Process()
-            process.executableURL = URL(fileURLWithPath: program)
-            process.arguments = arguments
-            try process.run()
-            process.waitUntilExit()
-            guard process.terminationStatus == 0 else { throw Failure(text: program) }
+            guard try Spawned([program] + arguments).wait() else { throw Failure(text: program) }
         }
     }
 

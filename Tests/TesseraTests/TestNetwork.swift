@@ -43,18 +43,7 @@ final class TestNetwork {
     private struct Failed: Error {}
 
     private static func ip(_ arguments: String) throws {
-        // Not Foundation's Process, which may wait for ever for a child whose end another thread saw.
-        var words = (["ip"] + arguments.split(separator: " ").map(String.init)).map { strdup($0) }
-        defer { for word in words { free(word) } }
-        words.append(nil)
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
-        var process: pid_t = 0
-        var status: Int32 = 0
-        guard posix_spawnp(&process, "ip", &actions, nil, words, environ) == 0,
-            waitpid(process, &status, 0) == process, status == 0
-        else { throw Failed() }
+        let words = ["ip"] + arguments.split(separator: " ").map(String.init)
+        guard try Spawned(words).wait() else { throw Failed() }
     }
 }

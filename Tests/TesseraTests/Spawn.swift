@@ -1,0 +1,57 @@
+import Foundation
+
+/// A child process that Foundation knows nothing of. Its `Process` takes a child that closes the files it
+/// inherited, as servers do, for one that has ended, and then waits for that for ever.
+struct Spawned {
+    let id: pid_t
+
+    /// - Parameter words: the program, looked up in the path, and its arguments
+    /// - Throws: when it cannot be started
+    init(_ words: [String]) throws {
+        var arguments = words.map { strdup($0) }
+        defer { for word in arguments { free(word) } }
+        arguments.append(nil)
+        var files = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&files)
+        defer { posix_spawn_file_actions_destroy(&files) }
+        posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0)
+        // Tests' threads block signals that it should take.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+        var id: pid_t = 0
+        let code = posix_spawnp(
+            &id,
+            arguments[0] ?? strdup(""),
+            &files,
+            &attributes,
+            arguments,
+            environ
+        )
+        guard code == 0 else { throw POSIXError(POSIXErrorCode(rawValue: code) ?? .ENOENT) }
+        self.id = id
+    }
+
+    /// Waits for its end.
+    ///
+    /// - Returns: whether it ended with status 0
+    @discardableResult
+    func wait() -> Bool {
+        var status: Int32 = 0
+        return waitpid(id, &status, 0) == id && status == 0
+    }
+
+    /// Whether it has not ended.
+    var isRunning: Bool { waitpid(id, nil, WNOHANG) == 0 }
+
+    /// Ends it at once.
+    func end() {
+        kill(id, SIGKILL)
+        wait()
+    }
+}
