@@ -18,6 +18,9 @@ from painting import (CONIFERS, CROWNS, DUNES, FACADE, FOLIAGE, GRASS, HILLS, ME
 
 SCENES = ("mountains", "lake", "sea", "desert", "forest", "city", "plain")
 TIMES = ("dawn", "day", "sunset", "night")
+# Compositions of each scene: what lies where. Colours, light, clouds and season vary freely. A small model
+# that sees each composition often learns its outlines; of thousands it learns their mean.
+COMPOSITIONS = 16
 SEASONS = ("spring", "summer", "autumn", "winter")
 
 
@@ -73,7 +76,8 @@ class Scene:
         stars = time == "night" and clouds != "cloudy"
         attributes = dict(scene=scene, time=time, season=season, body=body, clouds=clouds, snow=bool(snow), stars=bool(stars))
         attributes["backdrop"] = "none"
-        u = lambda a, b: rng.uniform(a, b)
+        plan = np.random.default_rng((SCENES.index(scene), rng.integers(COMPOSITIONS)))
+        u = lambda a, b: plan.uniform(a, b)
 
         horizon = {"mountains": u(0.66, 0.78), "lake": u(0.55, 0.66), "sea": u(0.45, 0.62), "desert": u(0.48, 0.6),
                    "forest": u(0.62, 0.75), "city": u(0.68, 0.82), "plain": u(0.5, 0.66)}[scene]
@@ -107,7 +111,7 @@ class Scene:
             a = rgb(a) if isinstance(a, str) else a
             b = rgb(b) if isinstance(b, str) else b
             tint = rng.normal(0, 0.012, 3)
-            layers.append([profile, base, amp, freq, rng.integers(1, 100000), wander, texture, *np.clip(a + tint, 0, 1),
+            layers.append([profile, base, amp, freq, plan.integers(1, 100000), wander, texture, *np.clip(a + tint, 0, 1),
                            *np.clip(b + tint, 0, 1), haze, snow_line])
 
         rock = [("5b5f6b", "8a8378"), ("6a5f57", "988b7c"), ("4f5866", "7d8694")][rng.integers(3)]
@@ -121,29 +125,29 @@ class Scene:
                 layer(PEAKS, base, tall * (1 - 0.35 * f) * u(0.9, 1.1), u(1.3, 2.0) + 0.8 * f, ROCK, *rock, 0.5 * (1 - f) + 0.05, caps)
 
         def wood(base, tall, freq, haze):
-            crowns = season in ("spring", "autumn") and rng.random() < 0.8
+            crowns = season in ("spring", "autumn") and plan.random() < 0.8
             colours = leaf if crowns else (leaf if season != "autumn" else ("2f4a2a", "6d6a2e"))
             layer(CROWNS if crowns else CONIFERS, base, tall, freq, FOLIAGE, *colours, haze, white, wander=0.03)
 
         ground, g = NO_GROUND, np.zeros(13)
-        g[0] = rng.integers(1, 100000)
+        g[0] = plan.integers(1, 100000)
         if scene == "mountains":
             attributes["backdrop"] = "none"
-            mountains(horizon + 0.05, int(rng.integers(2, 4)), u(0.62, 0.85))
+            mountains(horizon + 0.05, int(plan.integers(2, 4)), u(0.62, 0.85))
             back = len(layers)
             layer(HILLS, horizon + 0.16, 0.1, u(1.0, 1.8), MEADOW, *meadow, 0.08, white)
-            if rng.random() < 0.6:
+            if plan.random() < 0.6:
                 wood(u(0.98, 1.05), u(0.12, 0.2), u(9, 14), 0.0)
         elif scene in ("lake", "sea"):
             ground = WATER
             if scene == "lake":
-                attributes["backdrop"] = str(rng.choice(["mountains", "forest"], p=[0.65, 0.35]))
+                attributes["backdrop"] = str(plan.choice(["mountains", "forest"], p=[0.65, 0.35]))
                 if attributes["backdrop"] == "mountains":
                     mountains(horizon + 0.02, 2, u(0.4, 0.6))
                 else:
                     layer(HILLS, horizon, 0.16, u(1, 2), FOLIAGE, *leaf, 0.45, white)
                 wood(horizon + 0.008, u(0.06, 0.16), u(10, 18), 0.12)
-            elif rng.random() < 0.3:
+            elif plan.random() < 0.3:
                 attributes["backdrop"] = "island"
                 layer(HILLS, horizon + 0.03, u(0.07, 0.12), u(1.1, 1.8), ROCK, *rock, 0.5)
             back = len(layers)
@@ -151,11 +155,11 @@ class Scene:
             g[7] = u(0.15, 0.35) if scene == "lake" else u(0.4, 0.7)
             g[8] = u(0.78, 0.9) if scene == "lake" else u(0.5, 0.62)
             g[9] = 0.3 if scene == "lake" else 0.9
-            if scene == "lake" and rng.random() < 0.35:
+            if scene == "lake" and plan.random() < 0.35:
                 layer(HILLS, 1.0, u(0.05, 0.1), u(1, 2), MEADOW, *meadow, 0.0, white)
         elif scene == "desert":
             sand = [("d9a766", "c28a4a"), ("e2b878", "cf9c5a"), ("d18f52", "b5723c")][rng.integers(3)]
-            if rng.random() < 0.35:
+            if plan.random() < 0.35:
                 attributes["backdrop"] = "mountains"
                 layer(PEAKS, horizon + 0.03, u(0.14, 0.24), u(1.6, 2.4), ROCK, "8a5a44", "a8755a", 0.5)
             back = len(layers)
@@ -163,7 +167,7 @@ class Scene:
                 f = k / 3
                 layer(HILLS, horizon + 0.05 + 0.42 * f, 0.10 + 0.12 * f, u(0.9, 1.5), SAND, *sand, 0.4 * (1 - f))
         elif scene == "forest":
-            if rng.random() < 0.4:
+            if plan.random() < 0.4:
                 attributes["backdrop"] = "mountains"
                 mountains(horizon - 0.05, 1, u(0.3, 0.4))
             back = len(layers)
@@ -171,7 +175,7 @@ class Scene:
                 f = k / 3
                 wood(horizon - 0.02 + 0.42 * f, u(0.16, 0.24) + 0.3 * f, u(11, 14) - 7 * f, 0.55 * (1 - f) ** 1.3)
         elif scene == "city":
-            if rng.random() < 0.4:
+            if plan.random() < 0.4:
                 attributes["backdrop"] = "river"
                 ground = WATER
                 horizon = s[0] = u(0.66, 0.74)
@@ -184,7 +188,7 @@ class Scene:
             back = len(layers)
         else:
             ground = GRASS
-            u1 = rng.random()
+            u1 = plan.random()
             if u1 < 0.35:
                 attributes["backdrop"] = "mountains"
                 layer(PEAKS, horizon + 0.01, u(0.12, 0.2), u(1.6, 2.4), ROCK, *rock, 0.55, 0.0 if not snow else 0.6)
@@ -193,7 +197,7 @@ class Scene:
                 layer(HILLS, horizon + 0.02, u(0.05, 0.09), u(1.0, 2.0), MEADOW, *meadow, 0.4, white)
             back = len(layers)
             g[1:4], g[4:7] = rgb(meadow[0]), rgb(meadow[1])
-            if season == "spring" and rng.random() < 0.7:
+            if season == "spring" and plan.random() < 0.7:
                 attributes["flowers"] = True
                 g[7] = 0.85
                 g[9:12] = rgb(["e8d24a", "d95d6b", "f2f0ea", "9a6fd0"][rng.integers(4)])
