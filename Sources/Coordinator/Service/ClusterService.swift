@@ -32,6 +32,7 @@ final class ClusterService {
     private var lastHeartbeat = ContinuousClock.now
     private var dropped = 0
     private var doorkeeper = Doorkeeper()
+    private var strangers = RateLimit.strangers
 
     /// Opens the socket; call on the thread that will run it.
     init(
@@ -229,7 +230,15 @@ final class ClusterService {
 
     private func receive(_ frames: [[UInt8]]) {
         let (id, body) = (frames[0], Array(frames.dropFirst()))
-        guard let peer = roster[id] else { return greet(id, body) }
+        let now = start.duration(to: .now)
+        guard let peer = roster[id] else {
+            guard strangers.admits(at: now) else {
+                dropped += 1
+                return
+            }
+            return greet(id, body)
+        }
+        guard roster.hears(peer.worker, at: now) else { return reject(id, .tooOften) }
         do throws(FrameError) {
             handle(try WorkerMessage(frames: body), from: peer)
         } catch {

@@ -21,6 +21,7 @@ struct Roster {
     private var peers: [[UInt8]: Peer] = [:]
     private var ids: [WorkerID: [UInt8]] = [:]
     private var announced: [WorkerID: UInt64] = [:]
+    private var rates: [WorkerID: RateLimit] = [:]
     /// Of everybody who was ever here.
     private var names: [WorkerID: String] = [:]
 
@@ -48,7 +49,15 @@ struct Roster {
         guard let id = ids.removeValue(forKey: worker) else { return false }
         peers[id] = nil
         announced[worker] = nil
+        rates[worker] = nil
         return true
+    }
+
+    /// Counts a message.
+    ///
+    /// - Returns: whether the worker sends no more than it has reason to
+    mutating func hears(_ worker: WorkerID, at now: Duration) -> Bool {
+        rates[worker, default: .worker].admits(at: now)
     }
 
     /// Notes that the worker is told of a job.

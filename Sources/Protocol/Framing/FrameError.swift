@@ -10,6 +10,7 @@ package enum FrameError: Error, Equatable, CustomStringConvertible {
     case shape([UInt32])
     case tensorSize(bytes: Int, shape: [Int])
     case field(String)
+    case tooOften
 
     package var description: String {
         switch self {
@@ -23,6 +24,7 @@ package enum FrameError: Error, Equatable, CustomStringConvertible {
         case .shape(let shape): "shape \(shape) is not acceptable"
         case .tensorSize(let bytes, let shape): "\(bytes) bytes do not hold a tensor of \(shape)"
         case .field(let name): "\(name) is missing or out of range"
+        case .tooOften: "messages come faster than a worker has reason to send them"
         }
     }
 }
