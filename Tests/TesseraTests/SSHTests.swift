@@ -120,7 +120,12 @@ import Testing
     private static let launch =
         "ssh -F {folder}/ssh_config -o BatchMode=yes -o ConnectTimeout=10 {host} {command}"
 
-    @Test(.enabled(if: missing.isEmpty, "openssh-server is not installed: make test does"))
+    @Test(
+        .enabled(
+            if: missing.isEmpty,
+            "openssh-server is not installed (make test installs it where CI is set)"
+        )
+    )
     func rendersOverSSH() throws {
         try inSite { site, server in
             let whole = try site.local()
@@ -156,7 +161,12 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: missing.isEmpty, "openssh-server is not installed: make test does"))
+    @Test(
+        .enabled(
+            if: missing.isEmpty,
+            "openssh-server is not installed (make test installs it where CI is set)"
+        )
+    )
     func workersStayOverSSH() throws {
         try inSite { site, server in
             let whole = try site.local()
