@@ -37,7 +37,7 @@ package final class JobFolder: Sendable {
     }
 
     package let path: String
-    private let descriptor: Int32
+    private let hold: FolderHold
 
     private static let format = 1
     private var recordPath: String { "\(path)/job.json" }
@@ -45,14 +45,7 @@ package final class JobFolder: Sendable {
 
     /// Where jobs are kept: `$XDG_STATE_HOME/tessera/jobs`, else in `~/.local/state`; nil for a user
     /// without a home.
-    package static var usual: String? {
-        let environment = ProcessInfo.processInfo.environment
-        if let folder = environment["XDG_STATE_HOME"], folder.hasPrefix("/") {
-            return "\(folder)/tessera/jobs"
-        }
-        guard let home = environment["HOME"], home.hasPrefix("/") else { return nil }
-        return "\(home)/.local/state/tessera/jobs"
-    }
+    package static var usual: String? { StateFolder.named("jobs") }
 
     /// A path in the usual place that nobody else takes, or nil where there is none.
     package static func newPath() -> String? {
@@ -130,21 +123,16 @@ package final class JobFolder: Sendable {
     /// - Throws: `InputError` when there is none, or another process renders it
     package init(taking path: String) throws(InputError) {
         self.path = path
-        descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw InputError(path, String(cString: strerror(errno)), fix: "Name a job's folder")
-        }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
-            throw InputError(
+        hold = try FolderHold(
+            of: path,
+            fix: "Name a job's folder",
+            taken: InputError(
                 path,
                 "another process renders this job",
                 fix: "Wait for it, or stop it first"
             )
-        }
+        )
     }
-
-    deinit { close(descriptor) }
 
     /// How the render was asked for.
     ///
@@ -179,7 +167,7 @@ package final class JobFolder: Sendable {
     }
 
     /// Makes new names in the folder outlive a loss of power.
-    func sync() { _ = fsync(descriptor) }
+    func sync() { hold.sync() }
 
     /// Removes what it holds, and the folder if nothing else is in it.
     package func remove() {

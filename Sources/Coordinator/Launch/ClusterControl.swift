@@ -41,11 +41,8 @@ package struct ClusterControl {
         least: Int?,
         logger: Logger
     ) throws -> (ClusterTable, ClusterUnavailable?) {
-        let lock = try folder.take()
-        defer {
-            close(lock)
-            folder.tidy()
-        }
+        let hold = try folder.take()
+        defer { withExtendedLifetime(hold) { folder.tidy() } }
         let configuration = try plan.configuration(identity, fallback: nil)
         guard !configuration.endpoint.address.hasSuffix(":0") else {
             throw InputError(
@@ -292,11 +289,8 @@ package struct ClusterControl {
     /// - Returns: the hosts
     /// - Throws: `ClusterUnavailable` when some of it may still run; it stays recorded
     package func down() throws -> [String] {
-        let lock = try folder.take()
-        defer {
-            close(lock)
-            folder.tidy()
-        }
+        let hold = try folder.take()
+        defer { withExtendedLifetime(hold) { folder.tidy() } }
         guard var record = try folder.record() else {
             return ["nothing runs that was started with \(plan.path)"]
         }

@@ -99,26 +99,21 @@ package struct ClusterFolder: Sendable {
     private var recordPath: String { "\(path)/started.json" }
     private var sightingPath: String { "\(path)/seen.json" }
 
-    /// Makes the folder, and keeps everybody else from starting or stopping workers until the
-    /// descriptor is closed.
+    /// Makes the folder, and keeps everybody else from starting or stopping workers as long as the
+    /// hold is kept.
     ///
-    /// - Returns: a descriptor
     /// - Throws: `InputError` when somebody else does so now
-    package func take() throws(InputError) -> Int32 {
+    func take() throws(InputError) -> FolderHold {
         try make()
-        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw InputError(path, String(cString: strerror(errno)), fix: "Make it readable")
-        }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
-            throw InputError(
+        return try FolderHold(
+            of: path,
+            fix: "Make it readable",
+            taken: InputError(
                 file,
                 "another tessera cluster starts or stops its workers",
                 fix: "Wait for it"
             )
-        }
-        return descriptor
+        )
     }
 
     private func make() throws(InputError) {
