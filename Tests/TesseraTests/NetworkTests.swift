@@ -140,6 +140,44 @@ import Testing
         }
     }
 
+    @Test func strangersOnTheNetworkAreTurnedAway() throws {
+        let whole = try Self.whole.get()
+        try inTemporaryFolder { folder in
+            let network = try TestNetwork(hosts: 4)
+            let keys = try KeyedSite.makeKeys(folder)
+            let site = try KeyedSite(folder, Self.picture + keys, on: network.centre)
+            let strangers = try ["stranger", nil].enumerated().map { number, key in
+                try site.worker(
+                    model,
+                    key: key,
+                    on: network.hosts[number],
+                    at: network.endpoint(from: number),
+                    // One without a key has to insist on calling beyond its own machine.
+                    key == nil ? ["--insecure"] : []
+                )
+            }
+            #expect(strangers[0].waitFor("does not allow this worker's key"))
+            #expect(strangers[1].waitFor("wants a key"))
+            func noise() throws -> Spawned {
+                try Spawned([
+                    "ip", "netns", "exec", network.hosts[2], "python3",
+                    "\(Fixtures.packageRoot)/Tests/noise.py", "10.77.2.1", "7551", "10",
+                ])
+            }
+            #expect(try noise().wait())
+            let right = try site.worker(
+                model,
+                key: "two",
+                on: network.hosts[3],
+                at: network.endpoint(from: 3)
+            )
+            #expect(right.waitFor("joined"))
+            #expect(try noise().wait())
+            #expect(try site.result() == whole)
+            _ = KeyedSite.end(strangers + [right])
+        }
+    }
+
     /// 20 ms there and back, and every connection broken every two seconds.
     @Test func aSlowAndBrokenLinkChangesNothing() throws {
         let whole = try Self.whole.get()
