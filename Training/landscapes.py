@@ -20,7 +20,7 @@ SCENES = ("mountains", "lake", "sea", "desert", "forest", "city", "plain")
 TIMES = ("dawn", "day", "sunset", "night")
 # Compositions of each scene: what lies where. Colours, light, clouds and season vary freely. A small model
 # that sees each composition often learns its outlines; of thousands it learns their mean.
-COMPOSITIONS = 4
+COMPOSITIONS = 16
 SEASONS = ("spring", "summer", "autumn", "winter")
 
 
