@@ -26,6 +26,8 @@ static void pack(const void *weight, long output_step, long depth_step, long dep
                  word *packed, int element) {
     if (element == TESSERA_BF16)
         tessera_pack_pairs(weight, output_step, depth_step, depth, outputs, packed);
+    else if (element == TESSERA_BF16_WIDENED)
+        tessera_pack_widened(weight, output_step, depth_step, depth, outputs, (float *)packed);
     else
         tessera_pack(weight, output_step, depth_step, depth, outputs, (float *)packed);
 }
@@ -54,7 +56,7 @@ long tessera_attend_scratch_size(long rows, long width, int element) {
 
 void tessera_pack_head(const void *keys, long ldk, const void *values, long ldv, long count,
                        long width, void *packed, int element) {
-    long bytes = element == TESSERA_BF16 ? 2 : 4;
+    long bytes = element == TESSERA_F32 ? 4 : 2;
     word *to = packed;
     for (long first = 0; first < count; first += KEYS) {
         long some = at_most(KEYS, count - first);
@@ -109,7 +111,7 @@ static const word *narrowed(const float *from, long rows, long depth, word *room
 void tessera_attend(const void *queries, long ldq, const void *packed, void *out, long ldo,
                     long rows, long keys, long width, long causal_from, float *scratch,
                     int element) {
-    long bytes = element == TESSERA_BF16 ? 2 : 4, row = row_size(width, element);
+    long bytes = element == TESSERA_F32 ? 4 : 2, row = row_size(width, element);
     word *query = (word *)scratch, *weights = query + rows * row;
     float *sums = (float *)(weights + rows * row_size(KEYS, element));
     float *scores = sums + rows * width, *top = scores + rows * KEYS, *total = top + rows;
@@ -118,7 +120,11 @@ void tessera_attend(const void *queries, long ldq, const void *packed, void *out
     for (long r = 0; r < rows; r++) {
         top[r] = -__FLT_MAX__, total[r] = 0;
         query[r * row + row - 1] = 0;
-        memcpy(query + r * row, (const char *)queries + r * ldq * bytes, (size_t)(width * bytes));
+        const char *from = (const char *)queries + r * ldq * bytes;
+        if (element == TESSERA_BF16_WIDENED)
+            tessera_to_float(from, (float *)(query + r * row), width, TESSERA_BF16);
+        else
+            memcpy(query + r * row, from, (size_t)(width * bytes));
     }
     for (long i = 0; i < rows * width; i++) sums[i] = 0;
     for (long first = 0; first < keys; first += KEYS) {
@@ -138,6 +144,7 @@ void tessera_attend(const void *queries, long ldq, const void *packed, void *out
     for (long r = 0; r < rows; r++) {
         float inverse = 1.0f / total[r];
         for (long j = 0; j < width; j++) sums[r * width + j] *= inverse;
-        tessera_from_float(sums + r * width, (char *)out + r * ldo * bytes, width, element);
+        tessera_from_float(sums + r * width, (char *)out + r * ldo * bytes, width,
+                           element == TESSERA_F32 ? TESSERA_F32 : TESSERA_BF16);
     }
 }

@@ -52,3 +52,5 @@ int tessera_has_avx512(void) {
 }
 
 int tessera_has_bfloat16(void) { return __builtin_cpu_supports("avx512bf16") != 0; }
+
+int tessera_is_intel(void) { return __builtin_cpu_is("intel") != 0; }

@@ -1,10 +1,10 @@
-#include "CKernels.h"
-
 #include <string.h>
+
+#include "Vector.h"
 
 /// Outputs that one panel of packed weights holds; the last panel holds what is left, rounded up to
 /// ROUND. Within a panel the inputs follow one another, each with its outputs side by side.
-enum { PANEL = 64, ROUND = 16 };
+enum { WIDTH = 64, ROUND = 16 };
 
 /// Inputs that are summed before the next rows get their turn: a panel's share then stays in the
 /// first-level cache.
@@ -18,16 +18,24 @@ static long rounded(long outputs) { return (outputs + ROUND - 1) / ROUND * ROUND
 
 long tessera_packed_size(long depth, long outputs) { return depth * rounded(outputs); }
 
-void tessera_pack(const float *weight, long output_step, long depth_step, long depth, long outputs,
-                  float *packed) {
-    for (long first = 0; first < outputs; first += PANEL) {
-        long rest = outputs - first < PANEL ? outputs - first : PANEL;
-        long width = rounded(rest);
-        for (long k = 0; k < depth; k++, packed += width)
-            for (long j = 0; j < width; j++)
-                packed[j] = j < rest ? weight[(first + j) * output_step + k * depth_step] : 0;
+#define PACK(NAME, TYPE, GET) \
+    void NAME(const TYPE *weight, long output_step, long depth_step, long depth, long outputs, \
+              float *packed) { \
+        for (long first = 0; first < outputs; first += WIDTH) { \
+            long rest = outputs - first < WIDTH ? outputs - first : WIDTH; \
+            long width = rounded(rest); \
+            for (long k = 0; k < depth; k++, packed += width) \
+                for (long j = 0; j < width; j++) \
+                    packed[j] = \
+                        j < rest ? GET(weight[(first + j) * output_step + k * depth_step]) : 0; \
+        } \
     }
-}
+
+#define AS_IT_IS(x) x
+#define WIDENED(x) tessera_bits_to_float((unsigned)(x) << 16)
+
+PACK(tessera_pack, float, AS_IT_IS)
+PACK(tessera_pack_widened, unsigned short, WIDENED)
 
 /// c[r][j] (+)= Σ a[r][k] · b[k][j] for ROWS rows and VECTORS vectors of columns, all in registers.
 ///
@@ -74,10 +82,10 @@ typedef void (*tile_function)(const float *const *a, const float *b, long ldb, f
 struct tiling {
     long rows;
     long columns;
-    tile_function tile[PANEL / ROUND];
+    tile_function tile[WIDTH / ROUND];
 };
 
-static const struct tiling tiling512 = {6, PANEL, {tile512x1, tile512x2, tile512x3, tile512x4}};
+static const struct tiling tiling512 = {6, WIDTH, {tile512x1, tile512x2, tile512x3, tile512x4}};
 static const struct tiling tiling256 = {6, ROUND, {tile256}};
 static const struct tiling tiling128 = {2, ROUND, {tile128}};
 
@@ -93,8 +101,8 @@ void tessera_product(const float *a, long lda, const float *packed, float *c, lo
     enum { MOST_ROWS = 6 };
     for (long k = 0; k < depth; k += DEPTH) {
         long share = depth - k < DEPTH ? depth - k : DEPTH;
-        for (long first = 0; first < outputs; first += PANEL) {
-            long rest = outputs - first < PANEL ? outputs - first : PANEL;
+        for (long first = 0; first < outputs; first += WIDTH) {
+            long rest = outputs - first < WIDTH ? outputs - first : WIDTH;
             long width = rounded(rest);
             const float *panel = packed + first * depth + k * width;
             for (long row = 0; row < rows; row += tiling->rows) {
@@ -111,13 +119,13 @@ void tessera_product(const float *a, long lda, const float *packed, float *c, lo
                         continue;
                     }
                     // The last columns are padding that the result has no room for.
-                    float edge[MOST_ROWS * PANEL];
+                    float edge[MOST_ROWS * WIDTH];
                     long real = rest - j;
                     for (long r = 0; r < valid && (add || k > 0); r++)
-                        memcpy(edge + r * PANEL, to + r * ldc, (size_t)real * sizeof(float));
-                    tile(input, panel + j, width, edge, PANEL, share, valid, add || k > 0);
+                        memcpy(edge + r * WIDTH, to + r * ldc, (size_t)real * sizeof(float));
+                    tile(input, panel + j, width, edge, WIDTH, share, valid, add || k > 0);
                     for (long r = 0; r < valid; r++)
-                        memcpy(to + r * ldc, edge + r * PANEL, (size_t)real * sizeof(float));
+                        memcpy(to + r * ldc, edge + r * WIDTH, (size_t)real * sizeof(float));
                 }
             }
         }

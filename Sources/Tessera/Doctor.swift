@@ -26,6 +26,10 @@ struct Doctor: ParsableCommand {
                 ("cores", "\(HostCores.count)"),
                 ("AVX-512", processor.hasAVX512 ? "yes" : "no"),
                 ("bfloat16 products", processor.hasBFloat16 ? "yes" : "no"),
+                (
+                    "bfloat16 computed",
+                    processor.multiplication == .widened ? "as float32" : "in pairs"
+                ),
                 ("oneDNN", "\(Processor.oneDNN.version), uses \(Processor.oneDNN.instructions)"),
                 ("ZeroMQ", SocketContext.libraryVersion),
                 ("backend", suited.options.backend.rawValue),

@@ -331,7 +331,7 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
 
 extension Backend {
     /// Keeps a matrix that is there already.
-    fileprivate func prepareLinear(weight: Tensor, bias: Tensor?) throws -> LinearWeights {
+    func prepareLinear(weight: Tensor, bias: Tensor?) throws -> LinearWeights {
         try prepareLinear(
             inputs: weight.shape[1],
             outputs: weight.shape[0],
@@ -340,7 +340,7 @@ extension Backend {
     }
 
     /// Keeps convolution weights that are there already.
-    fileprivate func prepareConv(
+    func prepareConv(
         weight: Tensor,
         bias: Tensor?,
         stride: Int

@@ -142,11 +142,11 @@ import Testing
     }
 
     /// bfloat16 keeps eight bits of a number: the results differ from float32's, but not by much.
-    @Test(.enabled(if: Processor.current.hasBFloat16), arguments: Fixtures.networks)
-    func bfloat16StaysNear(_ fixture: NetworkFixture) throws {
+    @Test(.enabled(if: Processor.current.hasAVX512), arguments: Fixtures.networks, Computing.short)
+    func bfloat16StaysNear(_ fixture: NetworkFixture, _ way: Computing) throws {
         let expected = try fixture.tensors()
         let model = try Model(path: fixture.checkpoint)
-        let unet = try UNet(model: model, options: Computing.bfloat16.options(threads: 1))
+        let unet = try UNet(model: model, options: way.options(threads: 1))
         let conditions = try Conditions(fixture)
         for j in try fixture.indices(of: "unet", "input") {
             let found = try unet.predict(
@@ -162,7 +162,7 @@ import Testing
         }
         let vae = try VAE(
             model: model,
-            options: Computing.bfloat16.options(threads: 1),
+            options: way.options(threads: 1),
             decoderOnly: true
         )
         let picture = try vae.decode(try expected.tensor("vae.latent").channelsLast())
@@ -214,18 +214,30 @@ import Testing
 
 /// The ways to compute that this build has.
 enum Computing {
-    case openblas, onednn, bfloat16
+    case openblas, onednn, bfloat16, widened
 
     /// Those that this processor can run.
     static var available: [Computing] {
-        [.openblas, .onednn] + (Processor.current.hasBFloat16 ? [.bfloat16] : [])
+        [.openblas, .onednn] + short
+    }
+
+    /// Those with bfloat16 numbers.
+    static var short: [Computing] {
+        (Processor.current.hasBFloat16 ? [.bfloat16] : [])
+            + (Processor.current.hasAVX512 ? [.widened] : [])
     }
 
     func options(threads: Int) -> EngineOptions {
         switch self {
         case .openblas: EngineOptions(backend: .openblas, threads: threads)
         case .onednn: EngineOptions(backend: .onednn, threads: threads)
-        case .bfloat16: EngineOptions(backend: .onednn, precision: .bf16, threads: threads)
+        case .bfloat16, .widened:
+            EngineOptions(
+                backend: .onednn,
+                precision: .bf16,
+                threads: threads,
+                multiplication: self == .widened ? .widened : .stored
+            )
         }
     }
 }

@@ -19,6 +19,9 @@ enum {
 /// Types of elements; the raw values are those of Swift's `Element`. Sums are in float or double.
 enum { TESSERA_F32 = 0, TESSERA_BF16 = 1 };
 
+/// In attention: bfloat16 elements that are multiplied as floats.
+enum { TESSERA_BF16_WIDENED = 2 };
+
 /// What is done with a second operand.
 enum { TESSERA_NOTHING = 0, TESSERA_ADD = 1, TESSERA_MULTIPLY = 2 };
 
@@ -50,6 +53,11 @@ void tessera_to_float(const void *x, float *out, long count, int element);
 void tessera_finish(float *c, long rows, long columns, long ldc, const float *bias,
                     const float *second, long lds, int function, int with);
 
+/// out[r][j] = from[r][j], plus or times second[r][j], rounded to bfloat16; rows of `out` and `second` are `ld`
+/// elements apart.
+void tessera_finish_bfloat(const float *from, long rows, long columns, const void *second, void *out,
+                           long ld, int with);
+
 /// Softmax of `factor` · x over each row, in place. Where `causal_from` ≥ 0, row r sees only its
 /// first `causal_from` + r + 1 columns and the others become 0.
 void tessera_softmax(float *x, long rows, long columns, float factor, long causal_from);
@@ -61,6 +69,10 @@ long tessera_packed_size(long depth, long outputs);
 /// weight[j · output_step + k · depth_step].
 void tessera_pack(const float *weight, long output_step, long depth_step, long depth, long outputs,
                   float *packed);
+
+/// The same from bfloat16 weights.
+void tessera_pack_widened(const unsigned short *weight, long output_step, long depth_step,
+                          long depth, long outputs, float *packed);
 
 /// c = a · Wᵀ, plus c where `add`, for `rows` rows of `depth` inputs and packed weights of `outputs`
 /// rows; c must not be a. Each element is one chain of additions in the order of the inputs: the bits
@@ -93,7 +105,8 @@ void tessera_pack_head(const void *keys, long ldk, const void *values, long ldv,
 /// Scaled dot-product attention of `rows` queries to a packed head, a block of keys after the other
 /// with a running softmax (Milakov and Gimelshein 2018; Dao et al. 2022), so that the weights of all
 /// queries over all keys are never in memory. Where `causal_from` ≥ 0, row r sees only the first
-/// `causal_from` + r + 1 keys. Of bfloat16 elements, the weights are rounded to bfloat16, too.
+/// `causal_from` + r + 1 keys. Of bfloat16 elements, the weights are rounded to bfloat16, too, unless
+/// they are multiplied as floats.
 void tessera_attend(const void *queries, long ldq, const void *packed, void *out, long ldo,
                     long rows, long keys, long width, long causal_from, float *scratch,
                     int element);
@@ -124,6 +137,9 @@ int tessera_has_avx512(void);
 
 /// Whether it multiplies bfloat16 numbers.
 int tessera_has_bfloat16(void);
+
+/// Whether Intel made the processor.
+int tessera_is_intel(void);
 
 /// Makes OpenBLAS use the kernels of this processor.
 ///

@@ -17,16 +17,20 @@ package struct EngineOptions: Sendable, Equatable {
     package let precision: Precision
     /// Threads that share one evaluation. The result does not depend on it.
     package let threads: Int
+    /// How bfloat16 numbers are multiplied.
+    package let multiplication: Multiplication
 
     package init(
         backend: BackendKind = .openblas,
         precision: Precision = .f32,
-        threads: Int = 1
+        threads: Int = 1,
+        multiplication: Multiplication = Processor.current.multiplication
     ) {
         precondition(threads > 0, "\(threads) threads")
         self.backend = backend
         self.precision = precision
         self.threads = threads
+        self.multiplication = multiplication
     }
 
     /// Refuses combinations that this build cannot compute.
@@ -40,10 +44,10 @@ package struct EngineOptions: Sendable, Equatable {
                 fix: "Use --precision f32 or --backend onednn"
             )
         }
-        guard precision == .f32 || Processor.current.hasBFloat16 else {
+        guard precision == .f32 || Processor.current.hasAVX512 else {
             throw InputError(
                 "--precision bf16",
-                "this processor does not multiply bfloat16 numbers",
+                "this processor has no AVX-512",
                 fix: "Use --precision f32"
             )
         }
@@ -61,6 +65,7 @@ package struct EngineOptions: Sendable, Equatable {
         case .onednn:
             OneDNNBackend(
                 element: precision == .f32 ? .float32 : .bfloat16,
+                multiplication,
                 threads: threads,
                 weights: weights
             )

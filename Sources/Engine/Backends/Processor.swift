@@ -8,17 +8,29 @@ package struct Processor: Sendable {
     package let hasAVX512: Bool
     /// Products of bfloat16 numbers.
     package let hasBFloat16: Bool
+    /// How they are computed fastest.
+    package let multiplication: Multiplication
 
-    package init(hasAVX512: Bool, hasBFloat16: Bool) {
+    package init(hasAVX512: Bool, hasBFloat16: Bool, _ multiplication: Multiplication = .stored) {
         self.hasAVX512 = hasAVX512
         self.hasBFloat16 = hasBFloat16
+        self.multiplication = multiplication
     }
 
     /// The one that this process runs on.
     package static let current = Processor(
         hasAVX512: tessera_has_avx512() != 0,
-        hasBFloat16: tessera_has_bfloat16() != 0 || emulatesBFloat16
+        hasBFloat16: tessera_has_bfloat16() != 0 || emulatesBFloat16,
+        emulatesBFloat16 || hasFastPairs ? .stored : .widened
     )
+
+    /// Whether pairs of bfloat16 numbers are multiplied faster than float32 ones: by AMX tiles, or by
+    /// another maker's AVX-512 units than Intel's, which need two cycles for each.
+    private static var hasFastPairs: Bool {
+        guard tessera_has_bfloat16() != 0 else { return false }
+        return tessera_is_intel() == 0
+            || String(cString: tessera_dnnl_instructions()).hasSuffix("amx")
+    }
 
     /// Whether products of bfloat16 numbers shall be computed on a processor that has none, by oneDNN's
     /// emulation: slow, but what tests need there. Set by `TESSERA_EMULATE_BF16=1`.

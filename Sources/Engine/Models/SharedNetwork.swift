@@ -64,6 +64,7 @@ extension Model {
         }
         let words = [
             component.rawValue, part, options.backend.rawValue, options.precision.rawValue,
+            options.precision == .bf16 && options.multiplication == .widened ? "widened" : nil,
         ]
         return words.compactMap(\.self).joined(separator: "-") + "-\(hash.finish().prefix(32))"
     }

@@ -24,8 +24,25 @@ package final class OneDNNBackend: HostBackend, Backend {
         )
     }
 
+    /// Bytes of a band's lines, widened, at most, where they are widened.
+    private static let roomOfBand = 4 << 20
+
+    private let multiplication: Multiplication
     private var layouts: [Extents: Layout] = [:]
     private var operations: [Operation.Shape: Operation] = [:]
+
+    /// A backend that stores numbers as `element`; for the others see `HostBackend`.
+    init(
+        element: Element,
+        _ multiplication: Multiplication,
+        threads: Int,
+        weights: any WeightMemory
+    ) {
+        self.multiplication = multiplication
+        super.init(element: element, threads: threads, weights: weights)
+    }
+
+    private var isWidened: Bool { multiplication == .widened && element == .bfloat16 }
 
     package func prepareLinear(
         inputs: Int,
@@ -127,7 +144,7 @@ package final class OneDNNBackend: HostBackend, Backend {
         second?.check(shape: shape)
         let (height, width) = (x.shape[1], x.shape[2])
         let (line, outLine) = (width * weights.inputs, shape[2] * weights.outputs)
-        let most = max(Self.fewestLines, (shape[1] + Self.bands - 1) / Self.bands)
+        let most = linesOfBand(height: shape[1], line: line)
         let blocks = Bands(of: shape[1], most: most).map { lines in
             // The lines of the picture under the kernel, of which some may be padding.
             let first = lines.lowerBound * weights.stride - padding.top
@@ -173,6 +190,15 @@ package final class OneDNNBackend: HostBackend, Backend {
         return result
     }
 
+    /// Lines of one band of a convolution at most, of `line` numbers each before it. Where weights are widened
+    /// for every band, fewer and higher bands do it less often, as long as their lines stay in a cache.
+    private func linesOfBand(height: Int, line: Int) -> Int {
+        let bands = isWidened ? Self.bands / 2 : Self.bands
+        let most = (height + bands - 1) / bands
+        let room = isWidened ? Self.roomOfBand / (line * MemoryLayout<Float>.stride) : most
+        return max(Self.fewestLines, min(most, room))
+    }
+
     package func attention(
         _ queries: Columns,
         _ keys: Columns,
@@ -181,7 +207,8 @@ package final class OneDNNBackend: HostBackend, Backend {
         causal: Bool
     ) -> Activation {
         let (q, k, v) = AttentionShape.check(queries, keys, values, heads: heads)
-        let (width, size, kind) = (queries.count / heads, element.size, element.rawValue)
+        let (width, size) = (queries.count / heads, element.size)
+        let kind = multiplication.kind(of: element)
         let result = make([q.batch, q.rows, queries.count])
         let (qs, ks, vs) = (pointer(queries), pointer(keys), pointer(values))
         let step = Self.queriesPerBlock
@@ -245,7 +272,7 @@ package final class OneDNNBackend: HostBackend, Backend {
             key = .product(rows: 1, inputs: inputs, outputs: outputs)
         }
         if let known = layouts[key] { return known }
-        let new = Layout(key, element: element)
+        let new = Layout(key, element: element, multiplication)
         layouts[key] = new
         return new
     }
