@@ -134,6 +134,19 @@ private struct Nowhere: PictureSink {
         #expect(tolerance == 0 ? plan.views == whole.views : plan.views < whole.views)
     }
 
+    /// Side by side until the last steps, which leave no cuts.
+    @Test(arguments: [1, 2, 16, 17, 50]) func cutsAreSmoothedAtTheEnd(steps: Int) throws {
+        let (plan, _) = try self.plan(320, 320, steps: steps) { $0.stride = .window }
+        let (usual, _) = try self.plan(320, 320, steps: steps)
+        for (phase, other) in Swift.zip(plan.phases, usual.phases).dropFirst() {
+            let overlap = (0..<steps).filter { phase.windows(at: $0) == other.windows(at: $0) }
+            #expect(overlap == Array((steps - (steps + 15) / 16)..<steps))
+            let apart = try #require(phase.windows)
+            #expect(apart.count < (try #require(other.windows).count))
+        }
+        #expect(plan.views <= usual.views)
+    }
+
     /// Nothing but the whole picture and its sub-lattices says that it begins at the corner.
     @Test(arguments: [WindowStride?.none, .window])
     func aWindowAtTheCornerIsNotTheWhole(stride: WindowStride?) throws {

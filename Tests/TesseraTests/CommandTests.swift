@@ -23,12 +23,16 @@ import Testing
         }
     }
 
-    @Test func theSameBytesFromAnyWorkers() throws {
-        let one = try picture(["--workers", "1"])
-        #expect(try picture(["--workers", "2"]) == one)
-        #expect(try picture(["--workers", "3", "--threads-per-worker", "1"]) == one)
-        #expect(try picture(["--workers", "1", "--threads-per-worker", "3"]) == one)
-        #expect(try picture(["--workers", "1", "--seed", "6"]) != one)
+    @Test(arguments: [
+        [], ["--window-weight", "gaussian"],
+        ["--stride", "window", "--skip-below", "0.3", "--ladder", "auto"],
+    ])
+    func theSameBytesFromAnyWorkers(more: [String]) throws {
+        let one = try picture(more + ["--workers", "1"])
+        #expect(try picture(more + ["--workers", "2"]) == one)
+        #expect(try picture(more + ["--workers", "3", "--threads-per-worker", "1"]) == one)
+        #expect(try picture(more + ["--workers", "1", "--threads-per-worker", "3"]) == one)
+        #expect(try picture(more + ["--workers", "1", "--seed", "6"]) != one)
     }
 
     @Test func aKilledWorkerChangesNothing() throws {

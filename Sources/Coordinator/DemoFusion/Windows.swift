@@ -13,7 +13,8 @@ package enum WindowStride: Hashable, Sendable {
     /// So many latent pixels apart, overlapping, each window shifted on its own.
     case every(Int)
     /// Side by side: every pixel is predicted once, and all cuts between windows are shifted together
-    /// ("SpotDiffusion", Frolov et al. 2024, arXiv 2407.15507, without wrapping round the edges).
+    /// ("SpotDiffusion", Frolov et al. 2024, arXiv 2407.15507, without wrapping round the edges). The
+    /// last steps of a phase overlap as usual.
     case window
 }
 

@@ -7,6 +7,8 @@ package struct RenderPlan: Sendable {
         package let phase: Phase
         /// Local windows; nil in phase 1, which is rendered whole.
         package let windows: WindowGrid?
+        /// Overlapping windows for the last steps, where the others lie side by side.
+        private let closing: WindowGrid?
         /// Dilated sub-lattices; nil in phase 1.
         package let lattices: LatticeGrid?
         /// Weights of each step, by step.
@@ -23,15 +25,20 @@ package struct RenderPlan: Sendable {
             self.weights = weights
             skipBelow = Float(settings.skipBelow)
             guard phase.scale > 1 else {
-                (windows, lattices) = (nil, nil)
+                (windows, closing, lattices) = (nil, nil, nil)
                 return
             }
-            windows = WindowGrid(
-                latent: phase.latent,
-                window: model.nativeLatentSide,
-                stride: settings.stride(for: model),
-                border: settings.border
-            )
+            func grid(_ stride: WindowStride) -> WindowGrid {
+                WindowGrid(
+                    latent: phase.latent,
+                    window: model.nativeLatentSide,
+                    stride: stride,
+                    border: settings.border
+                )
+            }
+            let stride = settings.stride(for: model)
+            windows = grid(stride)
+            closing = stride == .window ? grid(RenderSettings.usualStride(for: model)) : nil
             lattices = LatticeGrid(
                 latent: phase.latent,
                 dilation: phase.dilation,
@@ -42,9 +49,19 @@ package struct RenderPlan: Sendable {
         /// The phase is one view, the whole latent.
         package var isWhole: Bool { windows == nil }
 
+        /// One step in so many, rounded up, ends a phase with overlapping windows where the others lie
+        /// side by side: what cuts leave in the last prediction no later step would smooth.
+        package static let closingShare = 16
+
+        /// Local windows of a step; nil in phase 1.
+        package func windows(at step: Int) -> WindowGrid? {
+            let last = (weights.count + Self.closingShare - 1) / Self.closingShare
+            return step >= weights.count - last ? closing ?? windows : windows
+        }
+
         /// Views that step `step` evaluates.
         package func views(at step: Int) -> Int {
-            guard let windows, let lattices else { return 1 }
+            guard let windows = windows(at: step), let lattices else { return 1 }
             return (usesWindows(at: step) ? windows.count : 0)
                 + (usesLattices(at: step) ? lattices.count : 0)
         }
@@ -62,7 +79,7 @@ package struct RenderPlan: Sendable {
 
         /// Latent pixels in the views of a step.
         package func viewArea(at step: Int) -> Int {
-            guard let windows, let lattices else { return phase.latent.area }
+            guard let windows = windows(at: step), let lattices else { return phase.latent.area }
             return (usesWindows(at: step) ? windows.count * windows.window.area : 0)
                 + (usesLattices(at: step) ? lattices.padded.area : 0)
         }

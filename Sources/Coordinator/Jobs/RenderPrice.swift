@@ -78,14 +78,13 @@ extension RenderPlan {
             let steady = Double(steps.count) * speeds.coordinatorStep
             let own = (steady + speeds.coordinatorPhase) * share
             // Steps differ only in which of the two paths they evaluate.
-            var known: [Int: Double] = [:]
+            var known: [[Int]: Double] = [:]
             return steps.reduce(own) { sum, step in
-                let count = phase.views(at: step)
+                let (count, area) = (phase.views(at: step), phase.viewArea(at: step))
                 let time =
-                    known[count]
-                    ?? speeds.time(forViews: count) * Double(phase.viewArea(at: step))
-                    / Double(count * speeds.viewArea)
-                known[count] = time
+                    known[[count, area]]
+                    ?? speeds.time(forViews: count) * Double(area) / Double(count * speeds.viewArea)
+                known[[count, area]] = time
                 return sum + time
             }
         }

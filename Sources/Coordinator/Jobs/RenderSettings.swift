@@ -72,7 +72,12 @@ package struct RenderSettings: Equatable, Sendable {
 
     /// How local windows follow each other.
     package func stride(for model: ModelGeometry) -> WindowStride {
-        stride ?? .every(max(1, model.nativeLatentSide / 2))
+        stride ?? Self.usualStride(for: model)
+    }
+
+    /// Half a window apart.
+    static func usualStride(for model: ModelGeometry) -> WindowStride {
+        .every(max(1, model.nativeLatentSide / 2))
     }
 
     /// Largest side of a picture that is accepted, in pixels.

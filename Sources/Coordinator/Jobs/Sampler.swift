@@ -70,7 +70,8 @@ package struct Sampler: Sendable {
             request.place = "phase \(state.phase + 1), step \(i + 1), \(what)"
             return request
         }
-        guard let grid = phase.windows, let lattices = phase.lattices, let source = state.source
+        guard let grid = phase.windows(at: i), let lattices = phase.lattices,
+            let source = state.source
         else {
             return StepWork(
                 mixed: state.latent,
