@@ -141,10 +141,12 @@ private struct Nowhere: PictureSink {
         for (phase, other) in Swift.zip(plan.phases, usual.phases).dropFirst() {
             let overlap = (0..<steps).filter { phase.windows(at: $0) == other.windows(at: $0) }
             #expect(overlap == Array((steps - (steps + 15) / 16)..<steps))
-            let apart = try #require(phase.windows)
-            #expect(apart.count < (try #require(other.windows).count))
+            let (apart, overlapping) = (
+                try #require(phase.windows).count, try #require(other.windows).count
+            )
+            // Three windows in a row overlap as little as can be.
+            #expect(phase.phase.scale > 2 ? apart < overlapping : apart <= overlapping)
         }
-        #expect(plan.views <= usual.views)
     }
 
     /// Nothing but the whole picture and its sub-lattices says that it begins at the corner.
