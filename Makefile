@@ -7,7 +7,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
 TESSERA := .build/release/tessera
 
-.PHONY: setup build install demo test soak lint format bench clean
+.PHONY: setup build install demo test soak lint format bench quality clean
 
 ## Installs the Debian packages that are missing.
 setup:
@@ -62,6 +62,12 @@ format:
 ## Measures; prints a table and writes .build/bench.json. `make bench ONLY=name,…` runs some.
 bench: build
 	Benchmarks/run $(if $(ONLY),--only $(ONLY))
+
+## Renders, measures and remakes docs/quality.md; PYTHON needs Training/requirements.txt. It goes on where it was
+## interrupted. `make quality QUALITY="--prompts 8"` measures more.
+PYTHON ?= python3
+quality: build
+	cd Training && $(PYTHON) quality.py --tessera $(CURDIR)/$(TESSERA) --state $(CURDIR)/.build/quality $(QUALITY)
 
 clean:
 	rm -rf .build demo.png

@@ -40,8 +40,17 @@ struct PictureFlags: ParsableArguments {
     @Flag(help: "Space the noise levels as Karras et al. do.")
     var karras = false
 
-    @Option(help: "Distance between windows in latent pixels. (default: half a window)")
-    var stride: Int?
+    @Option(
+        help: ArgumentHelp(
+            "Distance between windows in latent pixels, or 'window': side by side, cut elsewhere at "
+                + "every step, for speed. (default: half a window)",
+            valueName: "n|window"
+        )
+    )
+    var stride: WindowStride?
+
+    @Option(help: "How much each pixel of a window counts where windows overlap.")
+    var windowWeight = WindowWeight.uniform
 
     @Option(
         help: ArgumentHelp(
@@ -56,11 +65,21 @@ struct PictureFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Scales of the phases. (default: every whole scale up to the target)",
-            valueName: "1,2,4"
+            "Scales of the phases, or 'auto': as few UNet evaluations as steps of at most 2 "
+                + "allow. (default: every whole scale up to the target)",
+            valueName: "1,2,4|auto"
         )
     )
-    var ladder: NumberList?
+    var ladder: LadderArgument?
+
+    @Option(
+        help: ArgumentHelp(
+            "Leave out windows and lattices whose share of the fused prediction is smaller at a "
+                + "timestep; changes the picture a little.",
+            valueName: "share"
+        )
+    )
+    var skipBelow = 0.0
 
     @Option(help: "What windows meet beyond the edge.")
     var border = Border.inside
@@ -91,8 +110,10 @@ struct PictureFlags: ParsableArguments {
             scheduler: scheduler,
             karras: karras,
             stride: stride,
+            windowWeight: windowWeight,
             cosine: try CosineSchedule.parsed(exponents: cosineScales.values, sigma: sigma),
-            ladder: try ladder.map { try Ladder(scales: $0.values) },
+            ladder: try ladder?.choice() ?? .everyScale,
+            skipBelow: skipBelow,
             border: border,
             wire: wire,
             globalPass: globalPass
@@ -122,6 +143,42 @@ struct NumberList: ExpressibleByArgument, CustomStringConvertible {
     var defaultValueDescription: String { description }
 }
 
+/// What `--ladder` may say.
+enum LadderArgument: ExpressibleByArgument {
+    case auto
+    case scales(NumberList)
+
+    init?(argument: String) {
+        if argument == "auto" {
+            self = .auto
+        } else if let list = NumberList(argument: argument) {
+            self = .scales(list)
+        } else {
+            return nil
+        }
+    }
+
+    /// - Throws: `InputError` for scales that do not rise from 1
+    func choice() throws(InputError) -> LadderChoice {
+        switch self {
+        case .auto: .cheapest
+        case .scales(let list): .given(try Ladder(scales: list.values))
+        }
+    }
+}
+
+extension WindowStride: ExpressibleByArgument {
+    package init?(argument: String) {
+        if argument == "window" {
+            self = .window
+        } else if let stride = Int(argument) {
+            self = .every(stride)
+        } else {
+            return nil
+        }
+    }
+}
+
 extension Extent: ExpressibleByArgument {
     package init?(argument: String) {
         let sides = argument.lowercased().split(separator: "x", omittingEmptySubsequences: false)
@@ -132,6 +189,7 @@ extension Extent: ExpressibleByArgument {
     }
 }
 
+extension WindowWeight: ExpressibleByArgument {}
 extension WireFormat: ExpressibleByArgument {}
 extension GlobalPass: ExpressibleByArgument {}
 extension Border: ExpressibleByArgument {}

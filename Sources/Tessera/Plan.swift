@@ -1,12 +1,21 @@
 import ArgumentParser
 import Coordinator
-import Foundation
+import Engine
+import Logging
+import Protocol
 
-/// `tessera plan`: what a render would do; renders nothing.
+/// `tessera plan`: what a render would do and cost; renders nothing.
 struct Plan: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows phases, sizes, views, UNet calls and bytes of a render; renders nothing."
+        abstract: "Shows what a render would do and cost; renders nothing."
     )
+
+    @Flag(
+        help: ArgumentHelp(
+            "Start the workers, time a few of the render's views on them, and say how long it takes."
+        )
+    )
+    var measure = false
 
     @OptionGroup var picture: PictureFlags
     @OptionGroup var outputs: OutputFlags
@@ -16,8 +25,51 @@ struct Plan: ParsableCommand {
 
     func run() throws {
         try ExitStatus.reporting {
-            let session = try RenderSession(try picture.options())
-            for line in PlanTable.lines(session.plan) { print(line) }
+            var options = try picture.options()
+            let source = WorkerSource(
+                local: workers,
+                model: picture.model,
+                engine: engine.comparing(outputs.inputs)
+            )
+            try source.complete(&options)
+            let session = try RenderSession(options)
+            let speeds = measure ? try speeds(session, source) : nil
+            let weights = try session.weightBytes()
+            for line in PlanTable.lines(session.plan, weights: weights, speeds: speeds) {
+                print(line)
+            }
         }
+    }
+
+    private func speeds(
+        _ session: RenderSession,
+        _ source: WorkerSource
+    ) throws -> MeasuredSpeeds {
+        let logger = Logger(label: "tessera") { _ in StandardErrorLog(level: .warning) }
+        try source.engine.options(threads: 1).check()
+        let interruption = Interruption()
+        Interrupts.handle(interruption.happen)
+        try session.checkWeights()
+        let workers = try source.open(session, ModelIdentity(of: session.model), logger)
+        defer { workers.stop() }
+        interruption.whenItHappens(workers.cancel)
+        try workers.prepare()
+        let description = session.job(try session.conditioning(source.engine.conditioning))
+        let globalPass = session.globalPass(
+            source.engine.options(threads: HostCores.count),
+            job: description
+        )
+        interruption.whenItHappens { [cancel = workers.cancel] in
+            globalPass?.cancel()
+            cancel()
+        }
+        try workers.renderer.begin(description)
+        source.awaitLocal(workers)
+        defer { workers.renderer.end() }
+        return try session.speeds(
+            on: workers.renderer,
+            globalPass: globalPass,
+            statistics: workers.statistics
+        )
     }
 }

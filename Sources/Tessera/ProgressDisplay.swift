@@ -72,7 +72,8 @@ final class ProgressDisplay {
         let rate = Double(viewsDone) / max(elapsed, 1e-3)
         let left =
             viewsDone == 0
-            ? "…" : duration(Double(plan.views - viewsBefore - viewsDone) / max(rate, 1e-9))
+            ? "…"
+            : PlanTable.duration(Double(plan.views - viewsBefore - viewsDone) / max(rate, 1e-9))
         let place =
             "phase \(phase + 1)/\(plan.phases.count)  step \(step + 1)/\(plan.settings.steps)  "
             + "view \(viewsInStep)/\(stepViews)"
@@ -103,14 +104,7 @@ final class ProgressDisplay {
     }
 
     private func seconds(since instant: ContinuousClock.Instant) -> String {
-        duration((ContinuousClock.now - instant) / .seconds(1))
-    }
-
-    private func duration(_ seconds: Double) -> String {
-        let whole = Int(seconds.rounded())
-        if whole < 60 { return String(format: "%.1f s", seconds) }
-        if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
-        return "\(whole / 3600) h \(whole % 3600 / 60) min"
+        PlanTable.duration((ContinuousClock.now - instant) / .seconds(1))
     }
 
     private func write(_ text: String) {

@@ -61,10 +61,11 @@ struct Rendering {
             cancel()
         }
         let writer = try writer(record, logger)
-        try workers.renderer.begin(description)
+        let renderer = CountingRenderer(workers.renderer)
+        try renderer.begin(description)
         do {
             try session.render(
-                on: workers.renderer,
+                on: renderer,
                 digest: identity.digest,
                 outputs: outputs,
                 companions: .init(globalPass: globalPass, writer: writer, resumed: resumed)
@@ -74,11 +75,17 @@ struct Rendering {
             throw error
         }
         writer?.discard()
-        workers.renderer.end()
+        renderer.end()
         if globalPass != nil, resumed == nil {
             display.note("coordinator: \(session.plan.phases[0].views) views")
         }
         for worker in workers.statistics() { display.note(Self.line(worker)) }
+        let tally = renderer.tally
+        display.note(
+            "\(tally.evaluations + (globalPass?.evaluations ?? 0)) UNet calls, "
+                + "\(PlanTable.bytes(tally.viewBytes)) of latents and "
+                + "\(PlanTable.bytes(tally.tileBytes)) of tiles moved"
+        )
         display.note("\(outputs.picture): \(session.plan.settings.size)")
     }
 

@@ -31,17 +31,22 @@ private final class Arithmetic: ViewRenderer {
         let seed: SeededNoise
     }
 
-    private func makeCase(_ kind: SchedulerKind) throws -> Case {
+    private func makeCase(
+        _ kind: SchedulerKind,
+        _ change: (inout RenderSettings) -> Void = { _ in }
+    ) throws -> Case {
         let folder = try #require(Fixtures.networks.first).checkpoint
         let config = try SchedulerConfig(file: "\(folder)/scheduler/scheduler_config.json")
         let scheduler = try Scheduler(kind, config: config, steps: 4)
+        var settings = RenderSettings(
+            size: Extent(height: 128, width: 160),
+            steps: 4,
+            scheduler: kind,
+            globalPass: .workers
+        )
+        change(&settings)
         let plan = try RenderPlan(
-            RenderSettings(
-                size: Extent(height: 128, width: 160),
-                steps: 4,
-                scheduler: kind,
-                globalPass: .workers
-            ),
+            settings,
             model: ModelGeometry(
                 nativeLatentSide: 8,
                 vaeFactor: 8,
@@ -75,7 +80,21 @@ private final class Arithmetic: ViewRenderer {
 
     /// Saved after every step, read again and gone on with: every bit is the same.
     @Test(arguments: SchedulerKind.allCases) func anyStepCanBeResumed(kind: SchedulerKind) throws {
-        let render = try makeCase(kind)
+        try resumeEveryStep(try makeCase(kind))
+    }
+
+    /// So it is for every way to cut, weigh and leave out views.
+    @Test func anyMethodCanBeResumed() throws {
+        try resumeEveryStep(try makeCase(.ddim) { $0.windowWeight = .gaussian })
+        try resumeEveryStep(
+            try makeCase(.dpmSolver) { settings in
+                (settings.stride, settings.ladder) = (.window, .cheapest)
+                settings.skipBelow = 0.3
+            }
+        )
+    }
+
+    private func resumeEveryStep(_ render: Case) throws {
         try inTemporaryFolder { folder in
             var paths: [String] = []
             let whole = try sample(render, render.seed) { checkpoint in

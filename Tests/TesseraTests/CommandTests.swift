@@ -23,12 +23,16 @@ import Testing
         }
     }
 
-    @Test func theSameBytesFromAnyWorkers() throws {
-        let one = try picture(["--workers", "1"])
-        #expect(try picture(["--workers", "2"]) == one)
-        #expect(try picture(["--workers", "3", "--threads-per-worker", "1"]) == one)
-        #expect(try picture(["--workers", "1", "--threads-per-worker", "3"]) == one)
-        #expect(try picture(["--workers", "1", "--seed", "6"]) != one)
+    @Test(arguments: [
+        [], ["--window-weight", "gaussian"],
+        ["--stride", "window", "--skip-below", "0.3", "--ladder", "auto"],
+    ])
+    func theSameBytesFromAnyWorkers(more: [String]) throws {
+        let one = try picture(more + ["--workers", "1"])
+        #expect(try picture(more + ["--workers", "2"]) == one)
+        #expect(try picture(more + ["--workers", "3", "--threads-per-worker", "1"]) == one)
+        #expect(try picture(more + ["--workers", "1", "--threads-per-worker", "3"]) == one)
+        #expect(try picture(more + ["--workers", "1", "--seed", "6"]) != one)
     }
 
     @Test func aKilledWorkerChangesNothing() throws {
@@ -85,28 +89,59 @@ import Testing
         }
     }
 
-    @Test func thePlanIsWhatIsRendered() throws {
+    /// Views, UNet calls and bytes, of whichever method.
+    @Test(arguments: [
+        [], ["--ladder", "auto", "--stride", "window", "--skip-below", "0.2", "--wire", "f16"],
+        ["--global-pass", "workers", "--guidance", "1", "--size", "400x72"],
+    ])
+    func thePlanIsWhatIsRendered(more: [String]) throws {
         try inTemporaryFolder { folder in
-            var plan = flags(folder)
+            var plan = flags(folder, more)
             plan[0] = "plan"
             let planned = try Command(plan)
-            let views = planned.output.split(separator: "\n").first { $0.hasPrefix("views") }
-            let count = views?.split(separator: " ").last.flatMap { Int($0) }
-            let rendered = try Command(flags(folder))
-            let done = rendered.errors.split(separator: "\n").compactMap { line -> Int? in
+            /// What follows a name in the plan.
+            func told(_ name: String) throws -> [Substring] {
+                let line = planned.output.split(separator: "\n").first { $0.hasPrefix(name) }
+                return try #require(line).dropFirst(name.count).split(separator: " ")
+            }
+            let views = try told("views").first.flatMap { Int($0) }
+            let rendered = try Command(flags(folder, more))
+            #expect(rendered.status == 0, "\(rendered.errors)")
+            let lines = rendered.errors.split(separator: "\n")
+            let done = lines.compactMap { line -> Int? in
                 guard line.hasPrefix("local-") || line.hasPrefix("coordinator:") else {
                     return nil
                 }
                 return line.split(separator: " ").dropFirst().first.flatMap { Int($0) }
             }
-            #expect(count == done.reduce(0, +))
+            if !more.contains("workers") { #expect(views == done.reduce(0, +)) }
+            let calls = try #require(try told("UNet calls").first)
+            let moved = try told("latents moved").prefix(2).joined(separator: " ")
+            let tiles = try told("decoding").suffix(3).prefix(2).joined(separator: " ")
+            let sum = "\(calls) UNet calls, \(moved) of latents and \(tiles) of tiles moved"
+            #expect(lines.contains { $0 == sum }, "\(planned.output)\(rendered.errors)")
         }
+    }
+
+    /// The time that it tells is of workers that were there.
+    @Test func thePlanTimesTheWorkers() throws {
+        var plan = flags("/tmp", ["--measure", "--workers", "2"])
+        plan[0] = "plan"
+        let command = try Command(plan)
+        #expect(command.status == 0, "\(command.errors)")
+        for part in ["time              about", "2 workers", "local-1", "local-2", "views/s"] {
+            #expect(command.output.contains(part), "\(part) in \(command.output)")
+        }
+        plan.removeAll { $0 == "--measure" }
+        #expect(try Command(plan).output.contains("--measure"))
     }
 
     @Test(arguments: [
         ["--size", "64x320"], ["--size", "104x64"], ["--size", "256x256", "--ladder", "1"],
         ["--size", "320x320", "--ladder", "1,1.5,2.5"], ["--rng", "philox"],
         ["--scheduler", "lcm", "--guidance", "0"], ["--scheduler", "dpmpp_2m", "--karras"],
+        ["--ladder", "auto", "--size", "400x64"], ["--stride", "window", "--ladder", "auto"],
+        ["--window-weight", "gaussian"], ["--skip-below", "0.5"],
         ["--scheduler", "euler_a"], ["--border", "zeros", "--size", "40x400"],
     ])
     func rendersAnyShapeAndMethod(more: [String]) throws {
@@ -124,7 +159,9 @@ import Testing
         (["--ladder", "2,1"], "--ladder"), (["--scheduler", "ddim", "--karras"], "--karras"),
         (["--cosine-scales", "1,2"], "--cosine-scales"), (["--inputs", "/nowhere"], "/nowhere"),
         (["--cluster", "/nowhere.yaml"], "/nowhere.yaml"), (["--prompt", ""], "--prompt"),
-        (["--size", "8x8000"], "--size"),
+        (["--size", "8x8000", "--ladder", "1,2"], "--size"),
+        (["--skip-below", "0.6"], "--skip-below"), (["--skip-below", "nan"], "--skip-below"),
+        (["--stride", "window", "--window-weight", "gaussian"], "--window-weight"),
         (["--backend", "openblas", "--precision", "bf16"], "--precision"),
     ])
     func saysInOneLineWhatIsWrong(more: [String], part: String) throws {

@@ -10,6 +10,7 @@ package struct Extent: Hashable, Sendable, CustomStringConvertible {
 
     package var area: Int { height * width }
     package var longSide: Int { max(height, width) }
+    package var shortSide: Int { min(height, width) }
 
     /// Width before height, as people write the size of a picture.
     package var description: String { "\(width)×\(height)" }

@@ -1,53 +1,64 @@
 import Engine
 
-/// Averages the predictions of overlapping windows into one prediction for the whole latent.
+/// Averages the predictions of windows into one prediction for the whole latent.
 ///
 /// Windows are added in their order in the plan, never in order of arrival, so that the sum is the
 /// same to the last bit wherever they were rendered.
 package struct WindowAverage {
     private var sum: Tensor
-    private var weight: [Float]
+    private var total: [Float]
     private let latent: Extent
+    private let weight: WindowWeight
 
-    package init(latent: Extent, channels: Int) {
+    package init(latent: Extent, channels: Int, weight: WindowWeight = .uniform) {
         self.latent = latent
+        self.weight = weight
         sum = Tensor(zeros: [1, latent.height, latent.width, channels])
-        weight = Array(repeating: 0, count: latent.area)
+        total = Array(repeating: 0, count: latent.area)
     }
 
     /// Adds one window's prediction, `[1, window.height, window.width, channels]`; the part of it
-    /// that lies in the margin is dropped.
+    /// that lies in the margin or does not count is dropped.
     package mutating func add(_ prediction: Tensor, at window: Window) {
         let channels = sum.shape[3]
         precondition(
             prediction.shape == [1, window.height, window.width, channels],
             "\(prediction.shape)"
         )
-        let rows = max(0, window.top)..<min(latent.height, window.top + window.height)
-        let columns = max(0, window.left)..<min(latent.width, window.left + window.width)
+        let kept = window.kept(in: latent)
+        let (down, across) = (weight.profile(window.height), weight.profile(window.width))
         let latent = latent
         sum.withMutableFloats { out in
             prediction.withFloats { x in
-                for y in rows {
-                    let to = (y * latent.width + columns.lowerBound) * channels
-                    let from =
-                        ((y - window.top) * window.width + columns.lowerBound - window.left)
-                        * channels
-                    for i in 0..<(columns.count * channels) { out[to + i] += x[from + i] }
+                for row in kept.rows {
+                    let ofRow = down[row - window.top]
+                    for column in kept.columns {
+                        let weight = ofRow * across[column - window.left]
+                        let to = row * latent.width + column
+                        let from = (row - window.top) * window.width + column - window.left
+                        for c in 0..<channels {
+                            out[to * channels + c] += weight * x[from * channels + c]
+                        }
+                    }
                 }
             }
         }
-        for y in rows { for x in columns { weight[y * latent.width + x] += 1 } }
+        for row in kept.rows {
+            for column in kept.columns {
+                total[row * latent.width + column] +=
+                    down[row - window.top] * across[column - window.left]
+            }
+        }
     }
 
     /// The mean, `[1, height, width, channels]`. Every latent pixel must have been covered.
     package func mean() -> Tensor {
-        precondition(weight.allSatisfy { $0 > 0 }, "a latent pixel lies in no window")
+        precondition(total.allSatisfy { $0 > 0 }, "a latent pixel lies in no window")
         var mean = sum
         let channels = sum.shape[3]
         mean.withMutableFloats { out in
-            for (pixel, weight) in weight.enumerated() {
-                for c in 0..<channels { out[pixel * channels + c] /= weight }
+            for (pixel, total) in total.enumerated() {
+                for c in 0..<channels { out[pixel * channels + c] /= total }
             }
         }
         return mean

@@ -7,14 +7,35 @@ package struct Phase: Equatable, Sendable {
     /// Size of the latent, in latent pixels.
     package let latent: Extent
 
-    /// Distance between neighbouring samples of a dilated sub-lattice.
+    /// Distance between neighbouring samples of a dilated sub-lattice: the scale, rounded up, so that
+    /// sub-lattices are never larger than phase 1 was, save for one row or column where phase 1 was
+    /// rounded down. Models draw best at the size they were trained on, and worse above it.
     package var dilation: Int { Int(scale.rounded(.up)) }
+}
+
+/// How the scales of the phases are chosen; `--ladder`.
+package enum LadderChoice: Equatable, Sendable {
+    /// Every whole scale up to the target, as in the paper.
+    case everyScale
+    /// The fewest UNet evaluations within the method's limits.
+    case cheapest
+    case given(Ladder)
 }
 
 /// Scales at which a picture is rendered, from 1 to the target (DemoFusion §3.2, "progressive
 /// upscaling").
 package struct Ladder: Equatable, Sendable {
     package let scales: [Double]
+
+    /// The largest ratio of one phase's side to that of the phase before it, for ladders that we
+    /// choose: the method's own largest, from scale 1 to 2. Beyond it the upsampled latent lacks whole
+    /// octaves, which skip residual and sub-lattices would have to make up for.
+    package static let largestStep = 2.0
+
+    /// Part of the native side that phase 1 leaves to the short side of a picture that has it: a
+    /// quarter. Up to 4:1 the long side of phase 1 is the native side, as in the method; a longer
+    /// picture begins longer, since no picture can be laid out in a few rows of latent pixels.
+    package static let shortestPart = 4
 
     /// Scales given by hand, such as 1, 2, 4; the last one is the target.
     package init(scales: [Double]) throws(InputError) {
@@ -33,13 +54,50 @@ package struct Ladder: Equatable, Sendable {
         self.scales = scales
     }
 
-    /// Every whole scale from 1 up to the ratio of the target's long side to the native side, and
-    /// that ratio itself when it is not whole.
+    /// Every whole scale from 1 up to the target's, and the target's itself where it is not whole.
     package init(target: Extent, nativeSide: Int) {
-        let ratio = max(1, Double(target.longSide) / Double(nativeSide))
+        let ratio = Self.ratio(of: target, nativeSide: nativeSide)
         var scales = (1...Int(ratio)).map(Double.init)
         if ratio > Double(Int(ratio)) { scales.append(ratio) }
         self.scales = scales
+    }
+
+    /// The cheapest ladder within the method's limits: it begins at native size and ends at the
+    /// target, no step is larger than `largestStep`, and every scale but the last is whole, so that
+    /// the sub-lattices of a phase are of one size.
+    ///
+    /// - Parameters:
+    ///   - target: size of the picture in pixels
+    ///   - nativeSide: side of the pictures that the model makes on its own, in pixels
+    ///   - cost: what a phase at a scale costs, more than 0
+    /// - Throws: what `cost` throws
+    package init<E: Error>(
+        cheapestTo target: Extent,
+        nativeSide: Int,
+        cost: (Double) throws(E) -> Int
+    ) throws(E) {
+        let rungs = Ladder(target: target, nativeSide: nativeSide).scales
+        // By rung: the cost of the cheapest way there, and the rung before it on that way.
+        var ways = [(cost: 0, from: 0)]
+        for (i, scale) in rungs.enumerated().dropFirst() {
+            let from =
+                ways.indices.filter { rungs[$0] * Self.largestStep >= scale }
+                .min { ways[$0].cost < ways[$1].cost } ?? i - 1
+            ways.append((ways[from].cost + (try cost(scale)), from))
+        }
+        var (scales, at) = ([rungs[rungs.count - 1]], rungs.count - 1)
+        while at > 0 {
+            at = ways[at].from
+            scales.insert(rungs[at], at: 0)
+        }
+        self.scales = scales
+    }
+
+    /// Scale of the target: its long side over the native side, or less, where that would leave the
+    /// short side of phase 1 below a `shortestPart` of the native side.
+    private static func ratio(of target: Extent, nativeSide: Int) -> Double {
+        let long = min(target.longSide, shortestPart * target.shortSide)
+        return max(1, Double(long) / Double(nativeSide))
     }
 
     /// Latent sizes of all phases: floor(target side · s / S / VAE factor), the last one exactly the
@@ -54,22 +112,36 @@ package struct Ladder: Equatable, Sendable {
         let top = scales[scales.count - 1]
         var phases: [Phase] = []
         for scale in scales {
-            // A hair above the quotient, so that 1.0/3·3 counts as whole.
-            func side(_ pixels: Int) -> Int {
-                scale == top
-                    ? pixels / vaeFactor
-                    : Int(Double(pixels) * scale / top / Double(vaeFactor) + 1e-9)
-            }
-            let latent = Extent(height: side(target.height), width: side(target.width))
-            guard latent.height > 0, latent.width > 0 else {
-                throw InputError(
-                    "--size",
-                    "\(target) leaves nothing of its short side at scale \(scale)",
-                    fix: "Choose a less extreme shape or a shorter --ladder"
-                )
-            }
-            phases.append(Phase(scale: scale, latent: latent))
+            phases.append(
+                try Phase(scale: scale, of: top, target: target, vaeFactor: vaeFactor)
+            )
         }
         return phases
+    }
+}
+
+extension Phase {
+    /// - Parameters:
+    ///   - scale: of this phase
+    ///   - top: of the last phase
+    ///   - target: size of the picture in pixels
+    ///   - vaeFactor: pixels per latent pixel along a side
+    /// - Throws: `InputError` when the phase would have no rows or columns
+    init(scale: Double, of top: Double, target: Extent, vaeFactor: Int) throws(InputError) {
+        // A hair above the quotient, so that 1.0/3·3 counts as whole.
+        func side(_ pixels: Int) -> Int {
+            scale == top
+                ? pixels / vaeFactor
+                : Int(Double(pixels) * scale / top / Double(vaeFactor) + 1e-9)
+        }
+        let latent = Extent(height: side(target.height), width: side(target.width))
+        guard latent.height > 0, latent.width > 0 else {
+            throw InputError(
+                "--size",
+                "\(target) leaves nothing of its short side at scale \(scale)",
+                fix: "Choose a less extreme shape or a shorter --ladder"
+            )
+        }
+        self.init(scale: scale, latent: latent)
     }
 }

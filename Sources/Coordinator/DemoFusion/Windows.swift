@@ -8,81 +8,178 @@ package enum Border: String, CaseIterable, Sendable {
     case zeros
 }
 
+/// How local windows follow each other; `--stride`.
+package enum WindowStride: Hashable, Sendable {
+    /// So many latent pixels apart, overlapping, each window shifted on its own.
+    case every(Int)
+    /// Side by side: every pixel is predicted once, and all cuts between windows are shifted together
+    /// ("SpotDiffusion", Frolov et al. 2024, arXiv 2407.15507, without wrapping round the edges). The
+    /// last steps of a phase overlap as usual.
+    case window
+}
+
 /// A rectangle of the latent, which may reach into the margin under `Border.zeros`.
 package struct Window: Equatable, Sendable {
     package var top: Int
     package var left: Int
     package var height: Int
     package var width: Int
+    /// Rows and columns of the latent for which its prediction counts; nil for all that it covers.
+    package var kept: Kept?
+
+    package struct Kept: Equatable, Sendable {
+        package let rows: Range<Int>
+        package let columns: Range<Int>
+    }
+
+    package init(top: Int, left: Int, height: Int, width: Int, kept: Kept? = nil) {
+        (self.top, self.left, self.height, self.width) = (top, left, height, width)
+        self.kept = kept
+    }
+
+    /// The part of a latent for which its prediction counts.
+    package func kept(in latent: Extent) -> Kept {
+        kept
+            ?? Kept(
+                rows: max(0, top)..<min(latent.height, top + height),
+                columns: max(0, left)..<min(latent.width, left + width)
+            )
+    }
 }
 
-/// The overlapping, randomly shifted local windows of one phase (DemoFusion §3.1).
+/// The randomly shifted local windows of one phase (DemoFusion §3.1).
 package struct WindowGrid: Equatable, Sendable {
     /// Size of the whole latent.
     package let latent: Extent
     /// Size of one window: the model's native size, or the latent's side where that is shorter.
     package let window: Extent
-    package let stride: Int
     package let border: Border
-    /// Largest shift of a window along one axis, (window − stride)/4.
+    /// Largest shift of a window along one axis, (window − stride)/4; 0 for windows side by side.
     package let reach: Int
-    private let unshifted: [Window]
+    /// What crop ids count from: a margin above and to the left of the latent. It tells a model the
+    /// window at the corner from the whole picture; as wide as the reach, and for windows side by side
+    /// as it is at the usual stride.
+    package let margin: Int
+    private let layout: Layout
 
-    package init(latent: Extent, window side: Int, stride: Int, border: Border) {
-        precondition(side > 0 && stride > 0 && stride <= side, "window \(side), stride \(stride)")
+    private enum Layout: Equatable, Sendable {
+        /// Where unshifted windows begin.
+        case overlapping(tops: [Int], lefts: [Int])
+        case cut(rows: CutAxis, columns: CutAxis)
+    }
+
+    package init(latent: Extent, window side: Int, stride: WindowStride, border: Border) {
         self.latent = latent
-        self.stride = stride
         self.border = border
         window = Extent(height: min(side, latent.height), width: min(side, latent.width))
-        reach = (side - stride) / 4
-        let (window, lefts) = (
-            self.window, WindowGrid.origins(side: latent.width, window: self.window.width, stride)
-        )
-        unshifted = WindowGrid.origins(side: latent.height, window: window.height, stride).flatMap {
-            top in
-            lefts.map { Window(top: top, left: $0, height: window.height, width: window.width) }
+        switch stride {
+        case .every(let stride):
+            precondition(side > 0 && (1...side).contains(stride), "window \(side), \(stride)")
+            reach = (side - stride) / 4
+            margin = reach
+            layout = .overlapping(
+                tops: Self.origins(side: latent.height, window: window.height, stride),
+                lefts: Self.origins(side: latent.width, window: window.width, stride)
+            )
+        case .window:
+            reach = 0
+            margin = (side - side / 2) / 4
+            layout = .cut(
+                rows: CutAxis(side: latent.height, window: side),
+                columns: CutAxis(side: latent.width, window: side)
+            )
         }
     }
 
-    package var count: Int { unshifted.count }
+    package var count: Int {
+        switch layout {
+        case .overlapping(let tops, let lefts): tops.count * lefts.count
+        case .cut(let rows, let columns): rows.count * columns.count
+        }
+    }
 
     /// Number of integers that `windows(jitter:)` draws.
     package var drawCount: Int {
-        unshifted.reduce(0) {
-            $0 + (columnShifts($1) == nil ? 0 : 1) + (rowShifts($1) == nil ? 0 : 1)
+        switch layout {
+        case .overlapping(let tops, let lefts):
+            let rows = tops.count { rowShifts($0) != nil }
+            let columns = lefts.count { columnShifts($0) != nil }
+            return rows * lefts.count + columns * tops.count
+        case .cut(let rows, let columns):
+            return (rows.cuts == nil ? 0 : 1) + (columns.cuts == nil ? 0 : 1)
+        }
+    }
+
+    /// A multiple of the length of every range that `windows(jitter:)` draws from: the remainders of
+    /// a number below it are all equally likely.
+    package var drawSpan: Int {
+        switch layout {
+        case .overlapping: (2 * reach + 1) * (reach + 1)
+        case .cut(let rows, let columns): (rows.cuts?.count ?? 1) * (columns.cuts?.count ?? 1)
         }
     }
 
     /// All windows, shifted.
     ///
     /// - Parameter jitter: draws an integer of the range; called for each window in turn, for x and
-    ///   then for y, and only for sides that may move
+    ///   then for y, and only for sides that may move, or once for x and once for y where all windows
+    ///   move together
     /// - Returns: `count` windows, row by row
     /// - Throws: what `jitter` throws
     package func windows(
         jitter: (ClosedRange<Int>) throws(InputError) -> Int
     ) throws(InputError) -> [Window] {
-        var shifted: [Window] = []
-        shifted.reserveCapacity(count)
-        for var window in unshifted {
-            let (columns, rows) = (columnShifts(window), rowShifts(window))
-            if let columns { window.left += try jitter(columns) }
-            if let rows { window.top += try jitter(rows) }
-            if border == .inside {
-                window.top = min(max(window.top, 0), latent.height - window.height)
-                window.left = min(max(window.left, 0), latent.width - window.width)
+        var windows: [Window] = []
+        windows.reserveCapacity(count)
+        switch layout {
+        case .overlapping(let tops, let lefts):
+            for top in tops {
+                for left in lefts {
+                    windows.append(try shifted(top: top, left: left, jitter))
+                }
             }
-            shifted.append(window)
+        case .cut(let rows, let columns):
+            let column = try columns.cuts.map(jitter) ?? 0
+            let row = try rows.cuts.map(jitter) ?? 0
+            let across = columns.pieces(cut: column)
+            for down in rows.pieces(cut: row) {
+                for piece in across {
+                    windows.append(
+                        Window(
+                            top: down.origin,
+                            left: piece.origin,
+                            height: window.height,
+                            width: window.width,
+                            kept: .init(rows: down.kept, columns: piece.kept)
+                        )
+                    )
+                }
+            }
+        }
+        return windows
+    }
+
+    private func shifted(
+        top: Int,
+        left: Int,
+        _ jitter: (ClosedRange<Int>) throws(InputError) -> Int
+    ) throws(InputError) -> Window {
+        var shifted = Window(top: top, left: left, height: window.height, width: window.width)
+        if let columns = columnShifts(left) { shifted.left += try jitter(columns) }
+        if let rows = rowShifts(top) { shifted.top += try jitter(rows) }
+        if border == .inside {
+            shifted.top = min(max(shifted.top, 0), latent.height - window.height)
+            shifted.left = min(max(shifted.left, 0), latent.width - window.width)
         }
         return shifted
     }
 
-    private func columnShifts(_ window: Window) -> ClosedRange<Int>? {
-        shifts(from: window.left, to: window.left + window.width, side: latent.width)
+    private func columnShifts(_ left: Int) -> ClosedRange<Int>? {
+        shifts(from: left, to: left + window.width, side: latent.width)
     }
 
-    private func rowShifts(_ window: Window) -> ClosedRange<Int>? {
-        shifts(from: window.top, to: window.top + window.height, side: latent.height)
+    private func rowShifts(_ top: Int) -> ClosedRange<Int>? {
+        shifts(from: top, to: top + window.height, side: latent.height)
     }
 
     /// A window that touches an edge moves only outwards; one that spans the side does not move.

@@ -10,6 +10,7 @@ package final class GlobalPassUNet: Sendable {
     private let job: JobDescription
     private let unet = Mutex<UNet?>(nil)
     private let cancellation = Cancellation()
+    private let evaluated = Atomic<Int>(0)
 
     /// Loads nothing before it is needed.
     package init(model: Model, options: EngineOptions, job: JobDescription) {
@@ -44,6 +45,9 @@ package final class GlobalPassUNet: Sendable {
         return result
     }
 
+    /// UNet evaluations of one picture each that it has made.
+    package var evaluations: Int { evaluated.load(ordering: .relaxed) }
+
     /// Gives the memory back.
     package func unload() { unet.withLock { $0 = nil } }
 
@@ -61,6 +65,7 @@ package final class GlobalPassUNet: Sendable {
                 try cancellation.check()
                 let loaded = try unet ?? UNet(model: model, options: options)
                 unet = loaded
+                evaluated.add(latents.shape[0], ordering: .relaxed)
                 return try loaded.predict(
                     latents,
                     timestep: view.timestep,

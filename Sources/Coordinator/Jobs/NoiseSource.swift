@@ -47,14 +47,12 @@ package struct SeededNoise: NoiseSource {
         phase: Phase,
         step: Int
     ) throws(InputError) -> [Window] {
-        // A draw below the product of both span lengths leaves every remainder equally likely.
-        let product = (2 * grid.reach + 1) * (grid.reach + 1)
         var draws = random.integers(
             purpose: "jitter",
             phase: key(phase),
             step: step,
             count: grid.drawCount,
-            in: 0...(product - 1)
+            in: 0...(grid.drawSpan - 1)
         ).makeIterator()
         return try grid.windows { range in range.lowerBound + (draws.next() ?? 0) % range.count }
     }

@@ -14,9 +14,11 @@ package struct PictureOptions: Sendable {
     package var random: RandomKind
     package var scheduler: SchedulerKind?
     package var karras: Bool
-    package var stride: Int?
+    package var stride: WindowStride?
+    package var windowWeight: WindowWeight
     package var cosine: CosineSchedule
-    package var ladder: Ladder?
+    package var ladder: LadderChoice
+    package var skipBelow: Double
     package var border: Border
     package var wire: WireFormat
     package var globalPass: GlobalPass
@@ -33,9 +35,11 @@ package struct PictureOptions: Sendable {
         random: RandomKind = .torch,
         scheduler: SchedulerKind? = nil,
         karras: Bool = false,
-        stride: Int? = nil,
+        stride: WindowStride? = nil,
+        windowWeight: WindowWeight = .uniform,
         cosine: CosineSchedule = CosineSchedule(),
-        ladder: Ladder? = nil,
+        ladder: LadderChoice = .everyScale,
+        skipBelow: Double = 0,
         border: Border = .inside,
         wire: WireFormat = .f32,
         globalPass: GlobalPass = .coordinator
@@ -52,8 +56,10 @@ package struct PictureOptions: Sendable {
         self.scheduler = scheduler
         self.karras = karras
         self.stride = stride
+        self.windowWeight = windowWeight
         self.cosine = cosine
         self.ladder = ladder
+        self.skipBelow = skipBelow
         self.border = border
         self.wire = wire
         self.globalPass = globalPass
@@ -71,8 +77,10 @@ package struct PictureOptions: Sendable {
             scheduler: scheduler ?? own,
             karras: karras,
             stride: stride,
+            windowWeight: windowWeight,
             cosine: cosine,
             ladder: ladder,
+            skipBelow: skipBelow,
             border: border,
             wire: wire,
             globalPass: globalPass

@@ -10,7 +10,7 @@ package struct PictureText: Sendable {
     package let loras: [LoRASource]
     package let digest: String
     package let phases: [Phase]
-    package let stride: Int
+    package let stride: WindowStride
     package let version: String
 
     package init(
@@ -29,7 +29,7 @@ package struct PictureText: Sendable {
         self.loras = loras
         self.digest = digest
         phases = plan.phases.map(\.phase)
-        stride = plan.settings.stride ?? max(1, plan.model.nativeLatentSide / 2)
+        stride = plan.settings.stride(for: plan.model)
         self.version = version
     }
 
@@ -45,6 +45,10 @@ package struct PictureText: Sendable {
         var lines = [prompt]
         if let negativePrompt { lines.append("Negative prompt: \(negativePrompt)") }
         let added = loras.map { "LoRA: \($0)" }
+        let rare =
+            (settings.windowWeight == .uniform
+                ? [] : ["DemoFusion window weight: \(settings.windowWeight.rawValue)"])
+            + (settings.skipBelow == 0 ? [] : ["DemoFusion skip below: \(settings.skipBelow)"])
         lines.append(
             ([
                 "Steps: \(settings.steps)", "Sampler: \(samplerName)",
@@ -55,8 +59,8 @@ package struct PictureText: Sendable {
                 "DemoFusion stride: \(stride)", "DemoFusion ladder: \(list(scales, " "))",
                 "DemoFusion cosine scales: \(list(settings.cosine.exponents, " "))",
                 "DemoFusion sigma: \(settings.cosine.sigma)",
-                "DemoFusion border: \(settings.border.rawValue)", "Version: Tessera \(version)",
-            ]).joined(separator: ", ")
+                "DemoFusion border: \(settings.border.rawValue)",
+            ] + rare + ["Version: Tessera \(version)"]).joined(separator: ", ")
         )
         return lines.joined(separator: "\n")
     }
@@ -68,13 +72,17 @@ package struct PictureText: Sendable {
             "steps": settings.steps, "guidance": Double(settings.guidance),
             "seed": "\(settings.seed)", "rng": settings.random.rawValue,
             "scheduler": settings.scheduler.rawValue, "karras": settings.karras,
-            "stride": stride, "cosine-scales": settings.cosine.exponents,
+            "stride": stride.asJSON, "cosine-scales": settings.cosine.exponents,
             "sigma": settings.cosine.sigma, "ladder": scales,
             "border": settings.border.rawValue, "model": model, "model-digest": digest,
             "version": version,
         ]
         if let negativePrompt { fields["negative-prompt"] = negativePrompt }
         if settings.wire != .f32 { fields["wire"] = settings.wire.rawValue }
+        if settings.windowWeight != .uniform {
+            fields["window-weight"] = settings.windowWeight.rawValue
+        }
+        if settings.skipBelow > 0 { fields["skip-below"] = settings.skipBelow }
         if !loras.isEmpty { fields["lora"] = loras.map(\.description) }
         let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
         let data = try? JSONSerialization.data(withJSONObject: fields, options: options)
@@ -105,5 +113,22 @@ package struct PictureText: Sendable {
             case .lcm: "LCM"
             }
         return settings.karras ? name + " Karras" : name
+    }
+}
+
+extension WindowStride: CustomStringConvertible {
+    /// As on the command line.
+    package var description: String {
+        switch self {
+        case .every(let stride): "\(stride)"
+        case .window: "window"
+        }
+    }
+
+    fileprivate var asJSON: Any {
+        switch self {
+        case .every(let stride): stride
+        case .window: description
+        }
     }
 }

@@ -3,7 +3,17 @@ import Foundation
 /// The plan as people read it.
 package enum PlanTable {
     /// One line per phase, then the sums.
-    package static func lines(_ plan: RenderPlan) -> [String] {
+    ///
+    /// - Parameters:
+    ///   - plan: of the render
+    ///   - weights: bytes of the weights on each host
+    ///   - speeds: of the workers, where they were measured
+    /// - Returns: the lines
+    package static func lines(
+        _ plan: RenderPlan,
+        weights: Int,
+        speeds: MeasuredSpeeds? = nil
+    ) -> [String] {
         let header = row(
             "phase",
             "scale",
@@ -38,10 +48,37 @@ package enum PlanTable {
             "views             \(plan.views)",
             "UNet calls        \(plan.evaluations) (\(halves))",
             "latents moved     \(bytes(plan.viewBytes)) to and from workers as "
-                + "\(plan.settings.wire.rawValue)",
+                + "\(plan.settings.wire.rawValue), every view sent once",
             "decoding          \(tiles == 1 ? "whole" : "\(tiles) tiles"), "
                 + "\(bytes(plan.decodeBytes)) moved",
-        ]
+            "memory            about \(bytes(plan.coordinatorBytes)) of latents and views with the "
+                + "coordinator; weights of \(bytes(weights)) on each host",
+            "disk              at most \(bytes(plan.pictureBytes)) for the picture, "
+                + "\(bytes(plan.checkpointBytes)) to resume",
+        ] + (speeds.map { times(plan, at: $0) } ?? ["time              not measured: --measure"])
+    }
+
+    /// Each worker's speed, and how long the render takes with all of them.
+    private static func times(_ plan: RenderPlan, at speeds: MeasuredSpeeds) -> [String] {
+        let times = plan.times(at: speeds)
+        let phases = times.phases.map(duration).joined(separator: ", ")
+        let workers = speeds.workers.map { worker in
+            "  \(worker.name)  " + String(format: "%.2f views/s", 1 / worker.secondsPerView)
+        }
+        let detail = "phases \(phases); decoding \(duration(times.decoding))"
+        return [
+            "time              about \(duration(times.total)) (\(detail))",
+            "measured          \(speeds.workers.count) workers on views of "
+                + "\(speeds.viewArea) latent pixels",
+        ] + workers
+    }
+
+    /// Seconds as people say them.
+    package static func duration(_ seconds: Double) -> String {
+        let whole = Int(seconds.rounded())
+        if whole < 60 { return String(format: "%.1f s", seconds) }
+        if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
+        return "\(whole / 3600) h \(whole % 3600 / 60) min"
     }
 
     private static func row(_ cells: String...) -> String {

@@ -56,7 +56,8 @@ package struct RenderJob {
         return state.latent
     }
 
-    private func predict(_ views: [ViewRequest], isWhole: Bool) throws -> [Tensor] {
+    /// Predicts the views of one step; a whole phase's where that phase is rendered.
+    func predict(_ views: [ViewRequest], isWhole: Bool) throws -> [Tensor] {
         guard isWhole else { return try renderer.predict(views) { _ in try observe(.view) } }
         if let globalPass {
             return try views.map { view in

@@ -7,38 +7,85 @@ package struct RenderPlan: Sendable {
         package let phase: Phase
         /// Local windows; nil in phase 1, which is rendered whole.
         package let windows: WindowGrid?
+        /// Overlapping windows for the last steps, where the others lie side by side.
+        private let closing: WindowGrid?
         /// Dilated sub-lattices; nil in phase 1.
         package let lattices: LatticeGrid?
         /// Weights of each step, by step.
         package let weights: [CosineSchedule.Weights]
+        private let skipBelow: Float
+
+        init(
+            _ phase: Phase,
+            _ settings: RenderSettings,
+            model: ModelGeometry,
+            weights: [CosineSchedule.Weights]
+        ) {
+            self.phase = phase
+            self.weights = weights
+            skipBelow = Float(settings.skipBelow)
+            guard phase.scale > 1 else {
+                (windows, closing, lattices) = (nil, nil, nil)
+                return
+            }
+            func grid(_ stride: WindowStride) -> WindowGrid {
+                WindowGrid(
+                    latent: phase.latent,
+                    window: model.nativeLatentSide,
+                    stride: stride,
+                    border: settings.border
+                )
+            }
+            let stride = settings.stride(for: model)
+            windows = grid(stride)
+            closing = stride == .window ? grid(RenderSettings.usualStride(for: model)) : nil
+            lattices = LatticeGrid(
+                latent: phase.latent,
+                dilation: phase.dilation,
+                border: settings.border
+            )
+        }
 
         /// The phase is one view, the whole latent.
         package var isWhole: Bool { windows == nil }
 
+        /// One step in so many, rounded up, ends a phase with overlapping windows where the others lie
+        /// side by side: what cuts leave in the last prediction no later step would smooth.
+        package static let closingShare = 16
+
+        /// Local windows of a step; nil in phase 1.
+        package func windows(at step: Int) -> WindowGrid? {
+            let last = (weights.count + Self.closingShare - 1) / Self.closingShare
+            return step >= weights.count - last ? closing ?? windows : windows
+        }
+
         /// Views that step `step` evaluates.
         package func views(at step: Int) -> Int {
-            guard let windows, let lattices else { return 1 }
+            guard let windows = windows(at: step), let lattices else { return 1 }
             return (usesWindows(at: step) ? windows.count : 0)
                 + (usesLattices(at: step) ? lattices.count : 0)
         }
 
-        /// Whether local windows have any weight at a step.
-        package func usesWindows(at step: Int) -> Bool { weights[step].dilated < 1 }
+        /// Whether local windows are evaluated at a step: whether their share, 1 − c^a₂, counts.
+        package func usesWindows(at step: Int) -> Bool { counts(1 - weights[step].dilated) }
 
-        /// Whether dilated sub-lattices have any weight at a step.
-        package func usesLattices(at step: Int) -> Bool { weights[step].dilated > 0 }
+        /// Whether dilated sub-lattices are: whether their share, c^a₂, counts.
+        package func usesLattices(at step: Int) -> Bool { counts(weights[step].dilated) }
+
+        private func counts(_ share: Float) -> Bool { share > 0 && share >= skipBelow }
 
         /// Views of all steps.
         package var views: Int { weights.indices.reduce(0) { $0 + views(at: $1) } }
 
-        /// Latent pixels in the views of all steps.
-        package var viewArea: Int {
-            guard let windows, let lattices else { return weights.count * phase.latent.area }
-            return weights.indices.reduce(0) { sum, step in
-                sum + (usesWindows(at: step) ? windows.count * windows.window.area : 0)
-                    + (usesLattices(at: step) ? lattices.padded.area : 0)
-            }
+        /// Latent pixels in the views of a step.
+        package func viewArea(at step: Int) -> Int {
+            guard let windows = windows(at: step), let lattices else { return phase.latent.area }
+            return (usesWindows(at: step) ? windows.count * windows.window.area : 0)
+                + (usesLattices(at: step) ? lattices.padded.area : 0)
         }
+
+        /// The same of all steps.
+        package var viewArea: Int { weights.indices.reduce(0) { $0 + viewArea(at: $1) } }
     }
 
     package let settings: RenderSettings
@@ -55,36 +102,27 @@ package struct RenderPlan: Sendable {
         try settings.validate(for: model)
         self.settings = settings
         self.model = model
-        let ladder =
-            settings.ladder ?? Ladder(target: settings.size, nativeSide: model.nativeSide)
-        let window = model.nativeLatentSide
-        let stride = settings.stride ?? max(1, window / 2)
         let weights = scheduler.timesteps.map {
             settings.cosine.weights(timestep: $0, trainTimesteps: scheduler.trainTimesteps)
         }
-        let phases = try ladder.phases(target: settings.size, vaeFactor: model.vaeFactor)
-        self.phases = phases.map { phase in
-            PhasePlan(
-                phase: phase,
-                windows: phase.scale == 1
-                    ? nil
-                    : WindowGrid(
-                        latent: phase.latent,
-                        window: window,
-                        stride: stride,
-                        border: settings.border
-                    ),
-                lattices: phase.scale == 1
-                    ? nil
-                    : LatticeGrid(
-                        latent: phase.latent,
-                        dilation: phase.dilation,
-                        border: settings.border
-                    ),
-                weights: weights
-            )
+        let (target, factor) = (settings.size, model.vaeFactor)
+        let ladder: Ladder
+        switch settings.ladder {
+        case .everyScale: ladder = Ladder(target: target, nativeSide: model.nativeSide)
+        case .given(let given): ladder = given
+        case .cheapest:
+            let top = Ladder(target: target, nativeSide: model.nativeSide).scales.last ?? 1
+            ladder = try Ladder(cheapestTo: target, nativeSide: model.nativeSide) {
+                scale throws(InputError) in
+                let phase = try Phase(scale: scale, of: top, target: target, vaeFactor: factor)
+                return PhasePlan(phase, settings, model: model, weights: weights).views
+            }
         }
-        decode = DecodePlan(latent: phases[phases.count - 1].latent, factor: model.vaeFactor)
+        phases = try ladder.phases(target: target, vaeFactor: factor).map {
+            PhasePlan($0, settings, model: model, weights: weights)
+        }
+        let last = phases[phases.count - 1].phase.latent
+        decode = DecodePlan(latent: last, factor: factor)
     }
 
     /// Size of phase `index` in pixels; phases count from 0.

@@ -137,6 +137,39 @@ package struct RenderSession {
             ? GlobalPassUNet(model: model, options: engine, job: job) : nil
     }
 
+    /// Times a few views of the render.
+    ///
+    /// - Parameters:
+    ///   - renderer: workers that have the job
+    ///   - globalPass: renders phase 1; nil where workers do
+    ///   - statistics: what each worker has done so far
+    /// - Returns: how fast it would go
+    /// - Throws: what the renderer throws
+    package func speeds(
+        on renderer: any ViewRenderer,
+        globalPass: GlobalPassUNet?,
+        statistics: @escaping () -> [WorkerStatistics]
+    ) throws -> MeasuredSpeeds {
+        try SpeedTrial(
+            sampler: sampler,
+            renderer: renderer,
+            globalPass: globalPass,
+            statistics: statistics
+        ).run(noise: SeededNoise(seed: plan.settings.seed, kind: plan.settings.random))
+    }
+
+    /// Bytes of the weights that every worker's host holds: the UNet's and the VAE's files.
+    package func weightBytes() throws(InputError) -> Int {
+        var sum = 0
+        for component in [Component.unet, .vae] {
+            for path in try model.files(component) {
+                let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+                sum += (attributes?[.size] as? NSNumber)?.intValue ?? 0
+            }
+        }
+        return sum
+    }
+
     /// What is the same for all views.
     package func job(_ conditioning: Conditioning) -> JobDescription {
         JobDescription(

@@ -19,11 +19,14 @@ package struct RenderSettings: Equatable, Sendable {
     package var random: RandomKind
     package var scheduler: SchedulerKind
     package var karras: Bool
-    /// Distance between local windows in latent pixels; half the window when nil.
-    package var stride: Int?
+    /// How local windows follow each other; half a window apart when nil.
+    package var stride: WindowStride?
+    package var windowWeight: WindowWeight
     package var cosine: CosineSchedule
-    /// Scales of the phases; every whole scale up to the target when nil.
-    package var ladder: Ladder?
+    package var ladder: LadderChoice
+    /// Windows and sub-lattices whose share of the fused prediction is smaller at a timestep are not
+    /// evaluated at it, and the others have the whole. 0 leaves out only what has no share.
+    package var skipBelow: Double
     package var border: Border
     /// How latents travel: decides the picture too.
     package var wire: WireFormat
@@ -38,9 +41,11 @@ package struct RenderSettings: Equatable, Sendable {
         random: RandomKind = .torch,
         scheduler: SchedulerKind,
         karras: Bool = false,
-        stride: Int? = nil,
+        stride: WindowStride? = nil,
+        windowWeight: WindowWeight = .uniform,
         cosine: CosineSchedule = CosineSchedule(),
-        ladder: Ladder? = nil,
+        ladder: LadderChoice = .everyScale,
+        skipBelow: Double = 0,
         border: Border = .inside,
         wire: WireFormat = .f32,
         globalPass: GlobalPass = .coordinator
@@ -53,8 +58,10 @@ package struct RenderSettings: Equatable, Sendable {
         self.scheduler = scheduler
         self.karras = karras
         self.stride = stride
+        self.windowWeight = windowWeight
         self.cosine = cosine
         self.ladder = ladder
+        self.skipBelow = skipBelow
         self.border = border
         self.wire = wire
         self.globalPass = globalPass
@@ -62,6 +69,16 @@ package struct RenderSettings: Equatable, Sendable {
 
     /// With guidance at or below 1 the negative prompt has no weight and is not evaluated.
     package var guides: Bool { guidance > 1 }
+
+    /// How local windows follow each other.
+    package func stride(for model: ModelGeometry) -> WindowStride {
+        stride ?? Self.usualStride(for: model)
+    }
+
+    /// Half a window apart.
+    static func usualStride(for model: ModelGeometry) -> WindowStride {
+        .every(max(1, model.nativeLatentSide / 2))
+    }
 
     /// Largest side of a picture that is accepted, in pixels.
     package static let longestSide = 65_536
@@ -92,11 +109,26 @@ package struct RenderSettings: Equatable, Sendable {
         guard guidance.isFinite, (0...100).contains(guidance) else {
             throw InputError("--guidance", "\(guidance) is out of range", fix: "Choose 0 to 100")
         }
-        if let stride, !(1...model.nativeLatentSide).contains(stride) {
+        if case .every(let stride) = stride, !(1...model.nativeLatentSide).contains(stride) {
             throw InputError(
                 "--stride",
                 "\(stride) is out of range",
                 fix: "Choose 1 to \(model.nativeLatentSide), the window's side in latent pixels"
+            )
+        }
+        guard stride != .window || windowWeight == .uniform else {
+            throw InputError(
+                "--window-weight",
+                "windows side by side do not overlap, and have nothing to weigh",
+                fix: "Leave it out, or give --stride a number"
+            )
+        }
+        // Above a half both paths could fall away at once.
+        guard (0...0.5).contains(skipBelow) else {
+            throw InputError(
+                "--skip-below",
+                "\(skipBelow) is out of range",
+                fix: "Choose a share from 0 to 0.5, as 0.05"
             )
         }
         guard cosine.exponents.allSatisfy({ $0.isFinite && $0 >= 0 }) else {

@@ -70,7 +70,8 @@ package struct Sampler: Sendable {
             request.place = "phase \(state.phase + 1), step \(i + 1), \(what)"
             return request
         }
-        guard let grid = phase.windows, let lattices = phase.lattices, let source = state.source
+        guard let grid = phase.windows(at: i), let lattices = phase.lattices,
+            let source = state.source
         else {
             return StepWork(
                 mixed: state.latent,
@@ -98,9 +99,8 @@ package struct Sampler: Sendable {
                     height: window.height,
                     width: window.width
                 )
-                // Ids count from the margin's corner under both borders: that is what tells a
-                // window at the corner from the whole picture.
-                let crop = (window.top + grid.reach, window.left + grid.reach)
+                // Ids count from the margin's corner under both borders.
+                let crop = (window.top + grid.margin, window.left + grid.margin)
                 let what = "window at row \(window.top), column \(window.left)"
                 views.append(request(views.count, view, crop: crop, what: what))
             }
@@ -131,7 +131,11 @@ package struct Sampler: Sendable {
         let i = state.step
         let locals = phase.usesWindows(at: i) ? work.windows.count : 0
         func local() -> Tensor {
-            var average = WindowAverage(latent: phase.phase.latent, channels: channels)
+            var average = WindowAverage(
+                latent: phase.phase.latent,
+                channels: channels,
+                weight: plan.settings.windowWeight
+            )
             for (window, prediction) in Swift.zip(work.windows, predictions) {
                 average.add(prediction, at: window)
             }
@@ -185,7 +189,7 @@ package struct Sampler: Sendable {
     }
 
     /// Upsamples the latent to the size of the phase that begins and noises it.
-    private func open(_ state: inout SamplerState, _ noise: some NoiseSource) throws(InputError) {
+    func open(_ state: inout SamplerState, _ noise: some NoiseSource) throws(InputError) {
         let phase = plan.phases[state.phase].phase
         let upsampled = Bicubic.resize(state.latent, to: phase.latent)
         let drawn = try noise.diffusion(of: phase, channels: channels)

@@ -133,9 +133,9 @@ import Testing
                 steps: run.steps,
                 guidance: Float(run.guidance),
                 scheduler: scheduler.kind,
-                stride: run.stride,
+                stride: .every(run.stride),
                 cosine: CosineSchedule(exponents: run.cosine, sigma: run.sigma),
-                ladder: Ladder(scales: run.scales.map(Double.init)),
+                ladder: .given(Ladder(scales: run.scales.map(Double.init))),
                 border: .zeros
             ),
             model: ModelGeometry(

@@ -1,0 +1,51 @@
+/// One side of a latent, cut into pieces that no two windows share, from a cut that may lie anywhere
+/// in a range.
+///
+/// Every piece is predicted by a whole window: pieces at the ends are shorter, and their windows are
+/// pulled back into the latent, so that none is small or reads beyond the edge.
+struct CutAxis: Equatable, Sendable {
+    /// One piece and the window that predicts it.
+    struct Piece: Equatable, Sendable {
+        /// Where its window begins.
+        let origin: Int
+        /// What counts of the window's prediction.
+        let kept: Range<Int>
+    }
+
+    let side: Int
+    /// Length of a window.
+    let window: Int
+    /// Where the first cut may lie; nil where one window spans the side.
+    let cuts: ClosedRange<Int>?
+    /// Number of pieces, the same for every cut.
+    let count: Int
+
+    /// - Parameters:
+    ///   - side: length of the side, in latent pixels
+    ///   - window: native length of a window
+    init(side: Int, window: Int) {
+        self.side = side
+        self.window = min(side, window)
+        guard side > window else {
+            (cuts, count) = (nil, 1)
+            return
+        }
+        // As few pieces as let the cut move by about half a window: a cut that cannot move shows.
+        let rest = side % window
+        let cuts =
+            2 * rest <= window ? max(1, rest)...max(1, window - 1) : 1...(rest - 1)
+        self.cuts = cuts
+        count = 1 + (side - cuts.lowerBound + window - 1) / window
+    }
+
+    /// - Parameter cut: one of `cuts`; ignored where there are none
+    /// - Returns: `count` pieces that together make up the side
+    func pieces(cut: Int) -> [Piece] {
+        guard cuts != nil else { return [Piece(origin: 0, kept: 0..<side)] }
+        let starts = [0] + Array(stride(from: cut, to: side, by: window))
+        return starts.enumerated().map { i, start in
+            let end = i + 1 < starts.count ? starts[i + 1] : side
+            return Piece(origin: min(start, side - window), kept: start..<end)
+        }
+    }
+}

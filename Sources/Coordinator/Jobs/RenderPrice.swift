@@ -1,0 +1,123 @@
+/// How fast a render goes here, as measured on a few of its own views.
+package struct MeasuredSpeeds: Equatable, Sendable {
+    /// A worker, and how long it takes over one view of `viewArea`.
+    package struct Worker: Equatable, Sendable {
+        package let name: String
+        package let secondsPerView: Double
+
+        package init(name: String, secondsPerView: Double) {
+            (self.name, self.secondsPerView) = (name, secondsPerView)
+        }
+    }
+
+    package var workers: [Worker]
+    /// Latent pixels of the views that were timed.
+    package var viewArea: Int
+    /// Seconds of one step of phase 1.
+    package var globalStep: Double
+    /// Seconds that the coordinator takes over a step of the last phase, besides waiting for views.
+    package var coordinatorStep: Double
+    /// Seconds that it takes to begin the last phase.
+    package var coordinatorPhase: Double
+    /// Seconds that all workers together take to decode one latent pixel.
+    package var decodePixel: Double
+
+    package init(
+        workers: [Worker],
+        viewArea: Int,
+        globalStep: Double,
+        coordinatorStep: Double = 0,
+        coordinatorPhase: Double = 0,
+        decodePixel: Double
+    ) {
+        self.workers = workers
+        self.viewArea = viewArea
+        self.globalStep = globalStep
+        self.coordinatorStep = coordinatorStep
+        self.coordinatorPhase = coordinatorPhase
+        self.decodePixel = decodePixel
+    }
+
+    /// Seconds until the workers have finished so many views of the timed size, each beginning its
+    /// next view when it has finished one.
+    package func time(forViews count: Int) -> Double {
+        let paces = workers.map(\.secondsPerView).filter { $0 > 0 }
+        guard count > 0, let fastest = paces.min() else { return 0 }
+        func done(in time: Double) -> Int {
+            paces.reduce(0) { $0 + Int((time / $1 + 1e-9).rounded(.down)) }
+        }
+        // The fastest alone bounds it from above; every finish is some worker's multiple.
+        var (low, high) = (0.0, fastest * Double(count))
+        for _ in 0..<60 {
+            let middle = (low + high) / 2
+            if done(in: middle) >= count { high = middle } else { low = middle }
+        }
+        return high
+    }
+}
+
+/// What a render costs besides evaluations and bytes on the wire.
+extension RenderPlan {
+    /// Seconds of each phase and of decoding.
+    package struct Times: Equatable, Sendable {
+        package let phases: [Double]
+        package let decoding: Double
+
+        package var total: Double { phases.reduce(decoding, +) }
+    }
+
+    /// How long it takes at measured speeds.
+    ///
+    /// Views cost by their area. What the coordinator does itself grows with the area of the latent.
+    package func times(at speeds: MeasuredSpeeds) -> Times {
+        let last = Double(phases[phases.count - 1].phase.latent.area)
+        let times = phases.map { phase -> Double in
+            let steps = phase.weights.indices
+            guard !phase.isWhole else { return Double(steps.count) * speeds.globalStep }
+            let share = Double(phase.phase.latent.area) / last
+            let steady = Double(steps.count) * speeds.coordinatorStep
+            let own = (steady + speeds.coordinatorPhase) * share
+            // Steps differ only in which of the two paths they evaluate.
+            var known: [[Int]: Double] = [:]
+            return steps.reduce(own) { sum, step in
+                let (count, area) = (phase.views(at: step), phase.viewArea(at: step))
+                let time =
+                    known[[count, area]]
+                    ?? speeds.time(forViews: count) * Double(area) / Double(count * speeds.viewArea)
+                known[[count, area]] = time
+                return sum + time
+            }
+        }
+        return Times(phases: times, decoding: Double(decode.latent.area) * speeds.decodePixel)
+    }
+
+    /// Bytes of a latent of the last phase in float32.
+    private var latentBytes: Int {
+        phases[phases.count - 1].phase.latent.area * model.latentChannels * 4
+    }
+
+    /// Most bytes that the coordinator holds of latents, views and predictions at once: about ten
+    /// latents (the state, the upsampled one, the noise, the skip residual, and what blurring and
+    /// fusing make on the way), and the step's views and predictions. Its program, and the networks
+    /// where it renders phase 1 itself, come on top.
+    package var coordinatorBytes: Int {
+        let views =
+            phases.map { phase in
+                phase.weights.indices.map { phase.viewArea(at: $0) }.max() ?? 0
+            }.max() ?? 0
+        return 10 * latentBytes + 2 * views * model.latentChannels * 4
+    }
+
+    /// Most bytes on disk of what is saved to resume: the latent, the upsampled one and the last
+    /// estimate, and phase 1's, twice while one file replaces another.
+    package var checkpointBytes: Int {
+        let first = phases[0].phase.latent.area * model.latentChannels * 4
+        return 2 * (3 * latentBytes + first) + 64 << 10
+    }
+
+    /// Most bytes of the picture on disk: its pixels if nothing can be compressed.
+    package var pictureBytes: Int {
+        let raw = settings.size.height * (3 * settings.size.width + 1)
+        return raw + raw / 100 + 64 << 10
+    }
+}

@@ -1,0 +1,69 @@
+import Engine
+import Protocol
+import Synchronization
+
+/// What a render has asked of its workers.
+package struct RenderTally: Equatable, Sendable {
+    package var views = 0
+    /// UNet evaluations of one picture each.
+    package var evaluations = 0
+    /// Bytes of latents and predictions, there and back; each view counts once, however often it is
+    /// sent.
+    package var viewBytes = 0
+    /// The same of tiles and their pixels.
+    package var tileBytes = 0
+}
+
+/// Passes everything on, and counts it.
+package final class CountingRenderer: ViewRenderer {
+    private struct State {
+        var tally = RenderTally()
+        var evaluationsPerView = 1
+        var wire = WireFormat.f32
+    }
+
+    private let renderer: any ViewRenderer
+    private let state = Mutex(State())
+
+    package init(_ renderer: any ViewRenderer) { self.renderer = renderer }
+
+    package var tally: RenderTally { state.withLock { $0.tally } }
+
+    package func begin(_ job: JobDescription) throws {
+        state.withLock { state in
+            state.evaluationsPerView = job.negative == nil ? 1 : 2
+            state.wire = job.wire
+        }
+        try renderer.begin(job)
+    }
+
+    package func predict(
+        _ views: [ViewRequest],
+        onDone: (Int) throws -> Void
+    ) throws -> [Tensor] {
+        let answers = try renderer.predict(views, onDone: onDone)
+        state.withLock { state in
+            for (view, answer) in Swift.zip(views, answers) {
+                state.tally.evaluations += view.branch == .both ? state.evaluationsPerView : 1
+                state.tally.viewBytes += (view.latent.count + answer.count) * state.wire.size
+            }
+            state.tally.views += views.count
+        }
+        return answers
+    }
+
+    package func decode(
+        _ tiles: [TileRequest],
+        onDone: (Int) throws -> Void
+    ) throws -> [Tensor] {
+        let answers = try renderer.decode(tiles, onDone: onDone)
+        state.withLock { state in
+            for (tile, answer) in Swift.zip(tiles, answers) {
+                state.tally.tileBytes += (tile.latent.count + answer.count) * state.wire.size
+            }
+        }
+        return answers
+    }
+
+    package func end() { renderer.end() }
+}

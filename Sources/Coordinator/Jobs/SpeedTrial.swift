@@ -1,0 +1,120 @@
+import Engine
+
+/// Times a few views of a render on the workers that it would have: enough to say how long it takes.
+package struct SpeedTrial {
+    private let sampler: Sampler
+    private let job: RenderJob
+    private let renderer: any ViewRenderer
+    private let statistics: () -> [WorkerStatistics]
+
+    /// How long views are timed, and in how many rounds of two for each worker.
+    private static let seconds = 2.0
+    private static let rounds = 1...32
+    /// Side of the piece of latent that is decoded.
+    private static let decodeSide = 64
+
+    /// - Parameters:
+    ///   - sampler: of the render
+    ///   - renderer: workers that have the job
+    ///   - globalPass: renders phase 1; nil where workers do
+    ///   - statistics: what each worker has done so far
+    package init(
+        sampler: Sampler,
+        renderer: any ViewRenderer,
+        globalPass: GlobalPassUNet?,
+        statistics: @escaping () -> [WorkerStatistics]
+    ) {
+        self.sampler = sampler
+        self.renderer = renderer
+        self.statistics = statistics
+        job = RenderJob(sampler: sampler, renderer: renderer, globalPass: globalPass) { _ in }
+    }
+
+    /// - Parameter noise: of the render
+    /// - Returns: how fast it would go
+    /// - Throws: what the renderer throws
+    package func run(noise: some NoiseSource) throws -> MeasuredSpeeds {
+        var noise = noise
+        let clock = ContinuousClock()
+        let first = try sampler.start(noise)
+        let whole = try sampler.work(for: first, noise: &noise).views
+        // The first evaluation prepares weights and prompts.
+        _ = try job.predict(whole, isWhole: true)
+        let globalStep = try clock.measure { _ = try job.predict(whole, isWhole: true) }
+        var speeds = MeasuredSpeeds(
+            workers: [],
+            viewArea: 1,
+            globalStep: globalStep / .seconds(1),
+            decodePixel: 0
+        )
+        if sampler.plan.phases.count > 1 { try timeLastPhase(&speeds, noise: &noise) }
+        let side = min(Self.decodeSide, sampler.plan.decode.latent.shortSide)
+        let channels = sampler.plan.model.latentChannels
+        let count = max(1, statistics().count { $0.isActive })
+        let tiles = (0..<count).map {
+            TileRequest(index: $0, latent: Tensor(zeros: [1, side, side, channels]))
+        }
+        _ = try renderer.decode(tiles) { _ in }
+        let decoding = try clock.measure { _ = try renderer.decode(tiles) { _ in } }
+        speeds.decodePixel = decoding / .seconds(1) / Double(side * side * count)
+        return speeds
+    }
+
+    private func timeLastPhase(
+        _ speeds: inout MeasuredSpeeds,
+        noise: inout some NoiseSource
+    ) throws {
+        let (clock, plan) = (ContinuousClock(), sampler.plan)
+        let last = plan.phases[plan.phases.count - 1]
+        var state = SamplerState(
+            latent: try noise.base(
+                latent: plan.phases[0].phase.latent,
+                channels: plan.model.latentChannels
+            )
+        )
+        state.phase = plan.phases.count - 1
+        let opening = try clock.measure { try sampler.open(&state, noise) }
+        speeds.coordinatorPhase = opening / .seconds(1)
+        // The step in the middle evaluates both paths, or what there is.
+        state.step = last.weights.count / 2
+        let start = clock.now
+        let work = try sampler.work(for: state, noise: &noise)
+        // Views answer for themselves: the coordinator's part costs the same.
+        let fused = sampler.fuse(work.views.map(\.latent), of: work, at: state)
+        if state.step + 1 < last.weights.count {
+            _ = try sampler.advance(&state, work, prediction: fused, noise: noise)
+        }
+        speeds.coordinatorStep = (clock.now - start) / .seconds(1)
+
+        let round = 2 * max(1, statistics().count { $0.isActive })
+        // Views from all over the picture: those at its end are of other sizes.
+        let stride = max(1, work.views.count / round)
+        let views = (0..<round).map { work.views[$0 * stride % work.views.count] }
+        _ = try renderer.predict(Array(views.prefix(round / 2))) { _ in }
+        let before = statistics()
+        let begin = clock.now
+        var rounds = 0
+        while rounds < Self.rounds.lowerBound
+            || (rounds < Self.rounds.upperBound && clock.now - begin < .seconds(Self.seconds))
+        {
+            _ = try renderer.predict(views) { _ in }
+            rounds += 1
+        }
+        let wall = (clock.now - begin) / .seconds(1)
+        let area = views.reduce(0) { $0 + $1.latent.shape[1] * $1.latent.shape[2] }
+        speeds.viewArea = max(1, area / views.count)
+        speeds.workers = statistics().compactMap { worker in
+            let old = before.first { $0.name == worker.name }
+            let done = worker.views - (old?.views ?? 0)
+            guard done > 0 else { return nil }
+            let busy = (worker.busy - (old?.busy ?? .zero)) / .seconds(1)
+            return .init(name: worker.name, secondsPerView: busy / Double(done))
+        }
+        // What a worker waits between views is part of its pace.
+        let ideal = speeds.time(forViews: round) * Double(rounds)
+        let waiting = ideal > 0 ? max(1, wall / ideal) : 1
+        speeds.workers = speeds.workers.map {
+            .init(name: $0.name, secondsPerView: $0.secondsPerView * waiting)
+        }
+    }
+}

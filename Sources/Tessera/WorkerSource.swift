@@ -1,0 +1,101 @@
+import Coordinator
+import Engine
+import Foundation
+import Logging
+import Protocol
+
+/// Workers that a command starts itself: on this host, or on those of a file.
+struct WorkerSource {
+    let local: LocalFlags
+    let model: ModelFlags
+    let engine: EngineFlags
+
+    /// Takes the model from the file of hosts where no flag names one.
+    ///
+    /// - Throws: `InputError` when the file is faulty
+    func complete(_ options: inout PictureOptions) throws(InputError) {
+        guard let path = local.cluster, let model = try file()?.model else { return }
+        options.model = options.model ?? ClusterFile.resolve(model, in: path)
+    }
+
+    /// Starts them.
+    ///
+    /// - Throws: `InputError` when the file is faulty or a process cannot be made
+    func open(
+        _ session: RenderSession,
+        _ identity: ModelIdentity,
+        _ logger: Logger
+    ) throws -> Rendering.Workers {
+        let path = session.model.path
+        if let file = try file(), let place = local.cluster {
+            return try hosted(
+                LaunchPlan(
+                    file,
+                    path: place,
+                    try common(.init(model: path, flags: model, engine: engine))
+                ),
+                identity,
+                logger
+            )
+        }
+        let more = try model.arguments() + engine.arguments
+        let cluster = try LocalCluster(
+            workers: localCount,
+            threads: local.threadsPerWorker,
+            model: identity,
+            logger: logger
+        ) { endpoint, name, threads in
+            [
+                "worker", "--connect", endpoint.address, "--name", name, "--threads",
+                "\(threads)", "--end-with-coordinator", "--model", path,
+            ] + more
+        }
+        return Rendering.Workers(
+            renderer: cluster,
+            cancel: cluster.cancel,
+            stop: cluster.stop,
+            statistics: { cluster.statistics }
+        )
+    }
+
+    /// Waits until those of this host have joined, or a minute: what ends them is told elsewhere.
+    func awaitLocal(_ workers: Rendering.Workers) {
+        guard local.cluster == nil else { return }
+        let (expected, end) = (localCount, ContinuousClock.now + .seconds(60))
+        while workers.statistics().count(where: \.isActive) < expected, ContinuousClock.now < end {
+            Thread.sleep(forTimeInterval: 0.02)
+        }
+    }
+
+    private var localCount: Int { local.workers ?? min(2, HostCores.count) }
+
+    private func file() throws(InputError) -> ClusterFile? {
+        try local.cluster.map { path throws(InputError) in
+            try ClusterFile(file: path).only(local.hosts.only)
+        }
+    }
+
+    private func common(_ common: LaunchPlan.Common) -> LaunchPlan.Common {
+        var common = common
+        (common.workers, common.threads) = (local.workers, local.threadsPerWorker)
+        return common
+    }
+
+    private func hosted(
+        _ plan: LaunchPlan,
+        _ identity: ModelIdentity,
+        _ logger: Logger
+    ) throws -> Rendering.Workers {
+        let hosted = try HostedCluster(plan, identity, logger: logger)
+        let least = local.hosts.minWorkers ?? plan.file.minWorkers ?? 1
+        return Rendering.Workers(
+            renderer: hosted.cluster,
+            cancel: hosted.cancel,
+            stop: hosted.stop,
+            statistics: { hosted.cluster.statistics },
+            prepare: {
+                try hosted.awaitWorkers(least, patience: plan.file.timeouts.join)
+            }
+        )
+    }
+}

@@ -1,0 +1,318 @@
+"""Measures ways to a large picture on the default model; writes docs/quality.md and docs/quality.jpg.
+
+    python quality.py --model ../Models/vista --tessera ../.build/release/tessera --state ../.build/quality --out ../docs
+
+Every prompt is rendered at 2, 4 and 8 times the native size by DemoFusion, by plain windows (dilated path off) and by one direct
+pass; phase 1 of the first is enlarged by bicubic and Lanczos interpolation. Drawings of the same kind of scene at the same sizes
+say what a picture with true detail looks like. A second table compares settings of DemoFusion with each other at 4 times.
+
+Renders and the disc detector are kept in --state, under a name that follows from the model's weights: what is there is not made
+again.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import subprocess
+import time
+
+import numpy as np
+import torch
+from PIL import Image
+
+from evaluate import count_discs, detector, levels
+from landscapes import Scene
+
+# What to render, and what to draw for comparison. None has straight edges upright in it, as cities have.
+PROMPTS = [
+    ("a calm sea at sunset with one sun", dict(scene="sea", time="sunset", body="sun")),
+    ("mountains by day with one sun, clear sky", dict(scene="mountains", time="day", body="sun", clouds="clear")),
+    ("a desert at night with one moon and stars", dict(scene="desert", time="night", body="moon", clouds="clear")),
+    ("a lake at dawn with one sun", dict(scene="lake", time="dawn", body="sun")),
+    ("an open plain at sunset with one sun", dict(scene="plain", time="sunset", body="sun")),
+    ("a pine forest at sunset with one sun", dict(scene="forest", time="sunset", body="sun")),
+    ("the ocean at night with one moon", dict(scene="sea", time="night", body="moon")),
+    ("sand dunes by day with one sun", dict(scene="desert", time="day", body="sun")),
+]
+METHODS = {
+    "DemoFusion": ["--ladder", "auto"],
+    "plain windows": ["--ladder", "auto", "--cosine-scales", "3,1000000,1"],
+    "one direct pass": ["--ladder", "1"],
+}
+VARIANTS = {
+    "as it is": [],
+    "`--ladder` of every scale": ["--ladder", "1,2,3,4"],
+    "`--window-weight gaussian`": ["--window-weight", "gaussian"],
+    "`--stride window`": ["--stride", "window"],
+    "`--skip-below 0.01`": ["--skip-below", "0.01"],
+    "`--skip-below 0.05`": ["--skip-below", "0.05"],
+    "`--skip-below 0.2`": ["--skip-below", "0.2"],
+    "both for speed": ["--stride", "window", "--skip-below", "0.05"],
+}
+# Side of the model's own pictures in pixels; distance of windows in latent pixels of 8.
+NATIVE, STRIDE = 256, 16
+UNSEEN = 9_500_000
+
+
+# ------------------------------------------------------------------------------------ measures
+
+def luma(picture):
+    return picture.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+
+
+def traces(gray):
+    """How much every upright line between latent pixels stands out, as a logarithm: the jump from one mean of 8×8 pixels to the
+    next beyond what the slopes beside it foretell, in the geometric mean over all rows, over that of the 2 to 6 lines on either side.
+
+    A seam runs through sky, trees and water alike, where outlines cross a few rows: hence the geometric mean. Lines between
+    latent pixels, because the decoder's own grid of 8 pixels is everywhere; upright ones alone, because horizons are level.
+    Element 0 is the line between latent columns 7 and 8.
+    """
+    side = gray.shape[0] // 8
+    b = gray[:side * 8, :side * 8].reshape(side, 8, side, 8).mean((1, 3))
+    slope = np.diff(b, axis=1)
+    jump = slope[:, 1:-1] - (slope[:, :-2] + slope[:, 2:]) / 2
+    size = np.log(np.abs(jump) + 0.25).mean(0)
+    return np.array([size[x] - np.median(np.r_[size[x - 6:x - 1], size[x + 2:x + 7]]) for x in range(6, len(size) - 6)])
+
+
+def lines_at(found, offset):
+    """The traces of lines at `offset` from a border of unshifted windows, in latent pixels."""
+    return [t for x, t in enumerate(found, 8) if x % STRIDE == offset]
+
+
+def spectrum(gray):
+    """Mean power at each whole number of cycles per picture, of a square picture."""
+    side = gray.shape[0]
+    window = np.hanning(side)
+    power = np.abs(np.fft.rfft2((gray - gray.mean()) * window[:, None] * window)) ** 2 / side ** 4
+    fy, fx = np.fft.fftfreq(side, 1 / side)[:, None], np.arange(side // 2 + 1)[None]
+    radius = np.hypot(fy, fx).astype(int).ravel()
+    return np.bincount(radius, power.ravel())[:side // 2] / np.bincount(radius)[:side // 2]
+
+
+def beyond_native(power):
+    """Mean power in dB at frequencies that a native picture cannot hold."""
+    return 10 * np.log10(power[NATIVE // 2:int(0.9 * len(power))].mean() + 1e-12)
+
+
+def slope(power):
+    """Exponent with which power falls with frequency, from a quarter of what a native picture holds to 0.7 of what this one
+    does; in equal steps of the logarithm."""
+    f = np.unique(np.geomspace(NATIVE // 8, 0.7 * len(power), 40).astype(int))
+    return np.polyfit(np.log(f), np.log(power[f] + 1e-12), 1)[0]
+
+
+def measure(picture, net):
+    gray = luma(picture)
+    power, lines = spectrum(gray), traces(gray)
+    return dict(border=lines_at(lines, 0), midway=lines_at(lines, STRIDE // 2), line=float(np.exp(lines.max())),
+                discs=count_discs(net, picture.astype(np.float32) / 255), beyond=beyond_native(power), slope=slope(power))
+
+
+# ------------------------------------------------------------------------------------- renders
+
+class Renders:
+    """Pictures by what they were rendered with."""
+
+    def __init__(self, a):
+        self.a, weights = a, hashlib.sha256()
+        for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
+            for name in sorted(os.listdir(f"{a.model}/{part}")):
+                weights.update(open(f"{a.model}/{part}/{name}", "rb").read())
+        self.folder = f"{a.state}/{weights.hexdigest()[:12]}"
+        os.makedirs(self.folder, exist_ok=True)
+
+    def __call__(self, prompt, scale, flags):
+        """The picture, phase 1's picture, UNet calls and seconds."""
+        a, side = self.a, scale * NATIVE
+        flags = ["--prompt", prompt, "--size", f"{side}x{side}", "--steps", str(a.steps), "--guidance", str(a.guidance), "--seed", str(a.seed)] + flags
+        name = hashlib.sha256(json.dumps(flags).encode()).hexdigest()[:16]
+        path, told = f"{self.folder}/{name}.png", f"{self.folder}/{name}.json"
+        if not os.path.exists(told):
+            start = time.time()
+            done = subprocess.run(a.tessera.split() + ["render", "--model", a.model, "--workers", str(a.workers), "--checkpoint-every", "0",
+                                   "--output", path, "--save-phases", f"{self.folder}/{name}"] + flags, stderr=subprocess.PIPE, text=True)
+            if done.returncode != 0:
+                raise SystemExit(done.stderr)
+            calls = int(re.search(r"^(\d+) UNet calls", done.stderr, re.M).group(1))
+            json.dump(dict(flags=flags, calls=calls, seconds=time.time() - start), open(told, "w"))
+            print(f"{scale}x {' '.join(flags[10:])}: {calls} calls, {time.time() - start:.0f} s", flush=True)
+        told = json.load(open(told))
+        first = next(f for f in os.listdir(f"{self.folder}/{name}") if f.startswith("phase-1-"))
+        read = lambda p: np.asarray(Image.open(p).convert("RGB"))
+        return read(path), read(f"{self.folder}/{name}/{first}"), told["calls"], told["seconds"]
+
+
+def enlarge(picture, side, kind):
+    return np.asarray(Image.fromarray(picture).resize((side, side), kind))
+
+
+def drawings(wanted, side, count, seed):
+    rng = np.random.default_rng((UNSEEN, seed))
+    return [levels(Scene.random(rng, **wanted).draw(side)) for _ in range(count)]
+
+
+# -------------------------------------------------------------------------------------- tables
+
+def summary(found):
+    """One row of a table out of the measures of several pictures."""
+    excess = lambda key: np.concatenate([f[key] for f in found])
+    spread = lambda x: x.std(ddof=1) / np.sqrt(len(x)) if len(x) > 1 else float("nan")
+    border, midway = excess("border"), excess("midway")
+    return dict(border=float(np.exp(border.mean())), midway=float(np.exp(midway.mean())), spread=float(spread(np.r_[border, midway])),
+                line=float(np.median([f["line"] for f in found])), one=sum(f["discs"] == 1 for f in found), n=len(found),
+                beyond=float(np.mean([f["beyond"] for f in found])), slope=float(np.mean([f["slope"] for f in found])))
+
+
+def psnr(a, b):
+    error = ((a.astype(np.float64) - b) ** 2).mean()
+    return 10 * np.log10(255 ** 2 / error) if error else float("inf")
+
+
+def by_method(a, renders, net, sheets):
+    rows = []
+    for scale in a.scales:
+        side, found, costs = scale * NATIVE, {}, {}
+        keep = lambda method, picture: found.setdefault(method, []).append(measure(picture, net))
+        for i, (prompt, wanted) in enumerate(PROMPTS[:a.prompts if scale < 8 else a.prompts_at_8]):
+            shown = {}
+            for method, flags in METHODS.items():
+                picture, first, calls, seconds = renders(prompt, scale, flags)
+                costs.setdefault(method, []).append(calls)
+                shown[method] = picture
+                if method == "DemoFusion":
+                    native = first
+            shown = {"bicubic": enlarge(native, side, Image.BICUBIC), "Lanczos": enlarge(native, side, Image.LANCZOS)} | shown
+            for method, picture in shown.items():
+                keep(method, picture)
+            drawn = drawings(wanted, side, 2, i)
+            for picture in drawn:
+                keep("drawings", picture)
+            sheets.setdefault(scale, []).append(shown | {"a drawing": drawn[0]})
+        base = summary(found["bicubic"])["beyond"]
+        for method, measures in found.items():
+            row = summary(measures)
+            row.update(scale=scale, method=method, gain=row["beyond"] - base, calls=costs.get(method, [None])[0])
+            rows.append(row)
+    return rows
+
+
+def by_variant(a, renders, net):
+    found, rows = {}, []
+    for prompt, _ in PROMPTS[:a.prompts]:
+        whole = None
+        for name, flags in VARIANTS.items():
+            ladder = [] if "--ladder" in flags else ["--ladder", "auto"]
+            picture, _, calls, _ = renders(prompt, 4, ladder + flags)
+            whole = picture if whole is None else whole
+            entry = found.setdefault(name, dict(measures=[], psnr=[], worst=[], calls=calls))
+            entry["measures"].append(measure(picture, net))
+            entry["psnr"].append(psnr(picture, whole))
+    for name, entry in found.items():
+        row = summary(entry["measures"])
+        row.update(variant=name, calls=entry["calls"], psnr=float(np.mean(entry["psnr"])))
+        rows.append(row)
+    return rows
+
+
+def text(a, methods, variants, right):
+    number = lambda x: "–" if x is None else f"{x}"
+    lines = [
+        "# Quality of large pictures, measured", "",
+        "`make quality` remakes this page and its contact sheet from renders of the default model "
+        f"({a.prompts} prompts, {a.prompts_at_8} of them at 8×, {a.steps} steps, guidance {a.guidance:g}, `--ladder auto`; "
+        "`make quality QUALITY=\"--prompts 8 --prompts-at-8 4 --steps 25\"` measures more). With so few pictures the figures "
+        "tell large differences from none, not small ones from each other; each column says what it can show.", "",
+        "![Five ways to the same picture, and a drawing](quality.jpg)", "",
+        f"Columns: for each prompt at {max(s for s in a.scales)}× or the largest size it was rendered at, the whole picture and a part at 1:1. "
+        "Rows: bicubic, Lanczos, one direct pass, plain windows, DemoFusion, a drawing of another scene of that kind.", "",
+        "## Ways to a large picture", "",
+        "| scale | method | UNet calls | at borders | midway | strongest line | exactly one sun or moon | detail over bicubic | slope |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    order = ["bicubic", "Lanczos", "one direct pass", "plain windows", "DemoFusion", "drawings"]
+    for row in sorted(methods, key=lambda r: (r["scale"], order.index(r["method"]))):
+        lines.append(f"| {row['scale']}× | {row['method']} | {number(row['calls'])} | {row['border']:.3f} | {row['midway']:.3f} | {row['line']:.2f} | "
+                     f"{row['one']} of {row['n']} | {row['gain']:+.1f} dB | {row['slope']:.2f} |")
+    spread = np.exp(np.mean([r["spread"] for r in methods])) - 1
+    lines += [
+        "",
+        f"- **At borders**: how much upright lines on the unshifted windows' borders (every {8 * STRIDE} pixels) stand out from the lines "
+        "beside them: jumps beyond the slope, in the geometric mean over all rows. 1 is no trace. **Midway** is the same where there are "
+        f"no borders, and says what chance does; each is uncertain by about ±{spread:.2f}.",
+        "- **Strongest line**: the largest such figure of any line in the picture, wherever it lies (median over pictures). Drawings say what "
+        "outlines alone give.",
+        f"- **Exactly one sun or moon**: as `Training/evaluate.py` counts; the detector is right on {100 * right:.0f} % of drawings. Every prompt asks for one.",
+        "- **Detail over bicubic**: power at frequencies that the native picture cannot hold. Power is not truth: noise and repeated "
+        "patterns have it too. The drawings' is that of true detail, of other scenes of the kind.",
+        "- **Slope**: the exponent with which power falls with frequency; nearer to the drawings' is better.", "",
+        "## Settings of DemoFusion at 4×", "",
+        "| setting | UNet calls | of those | PSNR to the first | at borders | midway | strongest line | slope |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    whole = variants[0]["calls"] if variants else 1
+    for row in variants:
+        same = "–" if row is variants[0] else f"{row['psnr']:.1f} dB"
+        lines.append(f"| {row['variant']} | {row['calls']} | {100 * row['calls'] / whole:.0f} % | {same} | {row['border']:.3f} | {row['midway']:.3f} | "
+                     f"{row['line']:.2f} | {row['slope']:.2f} |")
+    lines += [
+        "",
+        "PSNR says how far the picture is from the one that the default settings make, not how good it is: a ladder or a stride of "
+        "its own makes another picture of the same prompt.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def contact_sheet(path, sheets, tile=224):
+    """Rows of methods; for each prompt at its largest scale the whole picture and a part at 1:1."""
+    largest, pictures = {}, sheets
+    for scale in sorted(pictures):
+        for i, shown in enumerate(pictures[scale]):
+            largest[i] = shown
+    order = ["bicubic", "Lanczos", "one direct pass", "plain windows", "DemoFusion", "a drawing"]
+    rows = []
+    for method in order:
+        cells = []
+        for i in sorted(largest):
+            p = largest[i][method]
+            top, left = int(p.shape[0] * 0.45), int(p.shape[1] * 0.3)
+            cells += [np.asarray(Image.fromarray(p).resize((tile, tile), Image.LANCZOS)), p[top:top + tile, left:left + tile]]
+        rows.append(np.concatenate(cells, 1))
+    Image.fromarray(np.concatenate(rows, 0)).save(path, quality=88)
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument("--model", default="../Models/vista")
+    a.add_argument("--tessera", default="../.build/release/tessera")
+    a.add_argument("--state", default="../.build/quality", help="where renders and the trained detector are kept")
+    a.add_argument("--out", default="../docs")
+    a.add_argument("--scales", type=lambda s: [int(x) for x in s.split(",")], default=[2, 4, 8])
+    a.add_argument("--prompts", type=int, default=3)
+    a.add_argument("--prompts-at-8", type=int, default=1)
+    a.add_argument("--steps", type=int, default=12)
+    a.add_argument("--guidance", type=float, default=3.0)
+    a.add_argument("--seed", type=int, default=100)
+    a.add_argument("--workers", type=int, default=2)
+    a = a.parse_args()
+    os.makedirs(a.state, exist_ok=True)
+    torch.set_grad_enabled(False)
+    torch.manual_seed(0)
+    torch.set_num_threads(2)
+    net, renders, sheets = detector(a), Renders(a), {}
+    rng = np.random.default_rng(UNSEEN)
+    scenes = [Scene.random(rng) for _ in range(150)]
+    right = float(np.mean([count_discs(net, s.draw(256)) == (1 if s.sky[12] > 0 else 0) for s in scenes]))
+    methods = by_method(a, renders, net, sheets)
+    variants = by_variant(a, renders, net)
+    json.dump(dict(methods=methods, variants=variants), open(f"{a.state}/quality.json", "w"), indent=1)
+    open(f"{a.out}/quality.md", "w").write(text(a, methods, variants, right))
+    contact_sheet(f"{a.out}/quality.jpg", sheets)
+    print(open(f"{a.out}/quality.md").read())
+
+
+if __name__ == "__main__":
+    main()
