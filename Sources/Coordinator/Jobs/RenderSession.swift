@@ -26,7 +26,8 @@ package struct RenderSession {
             nativeLatentSide: unet.sampleSize,
             vaeFactor: vae.factor,
             latentChannels: vae.latentChannels,
-            usesTimeIDs: unet.needsTimeIDs
+            usesTimeIDs: unet.needsTimeIDs,
+            decoder: vae.decoder
         )
         let config = try model.schedulerConfig()
         let settings = options.settings(for: geometry, scheduler: config.defaultKind)
