@@ -48,6 +48,7 @@ package protocol ModelHost: AnyObject, Sendable {
     ///   - part: what is asked for
     ///   - keys: `[1, tokens, width]` each, tokens of the picture
     ///   - cancellation: as in `predict`
+    /// - Returns: what the part asks for
     /// - Throws: as `decode`
     func decode(
         _ latent: Tensor,

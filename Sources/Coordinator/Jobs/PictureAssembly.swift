@@ -30,21 +30,30 @@ extension Tensor {
     }
 }
 
-/// Writes rows to a PNG as they come; keeps them too where `--dump` wants the whole picture.
-package struct PNGSink: PictureSink {
-    private let writer: PNGWriter
+/// Writes rows to a file as they come; keeps them too where `--dump` wants the whole picture.
+package struct FileSink: PictureSink {
+    private let writer: any PictureWriter
+    private let depth: PixelDepth
     private let keeps: Bool
     private var bands: [Tensor] = []
 
-    package init(_ writer: PNGWriter, keeping: Bool = false) {
-        self.writer = writer
+    package init(_ writer: any PictureWriter, depth: PixelDepth, keeping: Bool = false) {
+        (self.writer, self.depth) = (writer, depth)
         keeps = keeping
     }
 
     package mutating func write(_ rows: Tensor) throws {
-        try writer.write(rows: PNGSink.bytes(rows))
+        // In pieces: what is kept of a wide picture stays small.
+        let (height, width) = (rows.shape[1], rows.shape[2])
+        for top in stride(from: 0, to: height, by: Self.rowsAtOnce) {
+            let count = min(Self.rowsAtOnce, height - top)
+            let piece = rows.cropped(top: top, left: 0, height: count, width: width)
+            try writer.write(rows: depth.bytes(piece))
+        }
         if keeps { bands.append(rows) }
     }
+
+    private static let rowsAtOnce = 64
 
     /// Closes the file and gives it its name.
     ///
@@ -56,12 +65,5 @@ package struct PNGSink: PictureSink {
         let width = bands.first?.shape[2] ?? 0
         let height = bands.reduce(0) { $0 + $1.shape[1] }
         return Tensor(bands.flatMap(\.values), shape: [1, height, width, 3])
-    }
-
-    /// −1…1 to 0…255, rounded to nearest.
-    package static func bytes(_ rows: Tensor) -> [UInt8] {
-        rows.withFloats { x in
-            x.map { UInt8((min(max($0 * 0.5 + 0.5, 0), 1) * 255).rounded()) }
-        }
     }
 }

@@ -73,6 +73,7 @@ package final class VAE {
     ///   - keys: `[1, tokens, width]` each: tokens of the picture, for the attention; none takes the
     ///     latent's own
     ///   - cancellation: heeded between the decoder's blocks
+    /// - Returns: `[1, factor · height, factor · width, 3]` of the tile, or what else is asked for
     /// - Throws: `InputError` when something does not fit the model or the tile, `ComputationCancelled`
     package func decode(
         _ latent: Tensor,

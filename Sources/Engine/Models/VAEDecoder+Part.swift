@@ -13,6 +13,7 @@ extension VAEDecoder {
     ///   - reach: `VAEConfig.decoderReach`
     ///   - cancellation: heeded between blocks
     /// - Returns: `[1, rows, columns, 3]`, or the tokens; nil where only norms were asked for
+    /// - Throws: `ComputationCancelled`
     func part(
         _ latent: Activation,
         _ part: PicturePart,
@@ -80,6 +81,7 @@ extension VAEAttention {
     ///   - normed: the same after the norm
     ///   - keys: `[1, tokens, channels]`, before the norm; nil takes the pixels of `x`
     ///   - moments: what the norm normalises by
+    /// - Returns: `[1, height, width, channels]`
     func mix(
         _ x: Activation,
         _ normed: Activation,
