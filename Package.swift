@@ -30,6 +30,7 @@ let package = Package(
             providers: [.apt(["libsodium-dev"])]
         ),
         .target(name: "CPNG", cSettings: strictC, linkerSettings: [.linkedLibrary("png")]),
+        .target(name: "CTIFF", cSettings: strictC, linkerSettings: [.linkedLibrary("tiff")]),
         .target(name: "CKernels", cSettings: strictC),
         .target(
             name: "COneDNN",
@@ -41,7 +42,7 @@ let package = Package(
         // Arrows point one way: Tessera → Coordinator, Worker → Protocol, Engine.
         .target(
             name: "Engine",
-            dependencies: ["CKernels", "COneDNN", "COpenBLAS", "CPNG", "CSodium"],
+            dependencies: ["CKernels", "COneDNN", "COpenBLAS", "CPNG", "CSodium", "CTIFF"],
             swiftSettings: strict
         ),
         .target(
@@ -101,6 +102,14 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // Very large pictures, for `make bench`.
+        .executableTarget(
+            name: "Pictures",
+            dependencies: ["Coordinator", "Engine", "Protocol"],
+            path: "Benchmarks/Pictures",
+            swiftSettings: strict
+        ),
+
         // Tests.
         .target(
             name: "TestSupport",
@@ -131,7 +140,7 @@ let package = Package(
         ),
         .testTarget(
             name: "EngineTests",
-            dependencies: ["Engine", "CPNG", "TestSupport"],
+            dependencies: ["Engine", "CPNG", "CTIFF", "TestSupport"],
             swiftSettings: strict
         ),
         .testTarget(

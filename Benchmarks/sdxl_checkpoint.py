@@ -1,6 +1,8 @@
 """Writes a checkpoint of SDXL's full size with random weights (5.3 GB), for measurements.
 
-    python sdxl_checkpoint.py OUT
+    python sdxl_checkpoint.py OUT [vae]
+
+With `vae` of the VAE alone (0.2 GB); the rest is the default model's.
 """
 
 import json
@@ -53,9 +55,11 @@ def write(model, path):
             f.write(shifted[: count % len(shifted)].tobytes())
 
 
-def main(out):
+def main(out, only=None):
     with torch.device("meta"):
-        parts = dict(unet=UNet2DConditionModel(**UNET), vae=AutoencoderKL(**VAE))
+        parts = dict(vae=AutoencoderKL(**VAE))
+        if only != "vae":
+            parts["unet"] = UNet2DConditionModel(**UNET)
     for name, model in parts.items():
         os.makedirs(f"{out}/{name}", exist_ok=True)
         model.save_config(f"{out}/{name}")
@@ -63,10 +67,10 @@ def main(out):
     EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1).save_pretrained(f"{out}/scheduler")
     # The rest of a model, which is never evaluated: the default model's.
     vista = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Models", "vista")
-    for name in ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "model_index.json"):
+    for name in ("unet", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "model_index.json"):
         if not os.path.lexists(f"{out}/{name}"):
             os.symlink(os.path.abspath(f"{vista}/{name}"), f"{out}/{name}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

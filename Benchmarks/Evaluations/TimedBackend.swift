@@ -127,6 +127,39 @@ final class TimedBackend: Backend {
         }
     }
 
+    var normCourse: NormCourse? {
+        get { inner.normCourse }
+        set { inner.normCourse = newValue }
+    }
+
+    func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments] {
+        timed("moments") { inner.moments(x, groups: groups, of: region) }
+    }
+
+    func normalise(
+        _ x: Activation,
+        _ weights: NormWeights,
+        epsilon: Float,
+        by statistics: [Moments],
+        then f: Nonlinearity,
+        overwriting: Bool
+    ) -> Activation {
+        timed("normalise") {
+            inner.normalise(
+                x,
+                weights,
+                epsilon: epsilon,
+                by: statistics,
+                then: f,
+                overwriting: overwriting
+            )
+        }
+    }
+
+    func pick(_ x: Activation, rows: [Int], columns: [Int]) -> Activation {
+        timed("pick") { inner.pick(x, rows: rows, columns: columns) }
+    }
+
     func layerNorm(_ x: Activation, _ weights: NormWeights, epsilon: Float) -> Activation {
         timed("layer norm") { inner.layerNorm(x, weights, epsilon: epsilon) }
     }

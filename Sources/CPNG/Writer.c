@@ -44,7 +44,8 @@ static void append(png_structp png, png_bytep bytes, size_t count) {
 // libpng asks for a flush after every chunk when it is told to; `end` flushes once.
 static void keep(png_structp png) { (void)png; }
 
-tessera_png_writer *tessera_png_writer_open(int descriptor, uint32_t width, uint32_t height) {
+tessera_png_writer *tessera_png_writer_open(
+    int descriptor, uint32_t width, uint32_t height, int depth) {
     tessera_png_writer *writer = calloc(1, sizeof *writer);
     if (!writer) return NULL;
     writer->descriptor = descriptor;
@@ -58,7 +59,7 @@ tessera_png_writer *tessera_png_writer_open(int descriptor, uint32_t width, uint
     png_set_user_limits(writer->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_write_fn(writer->png, writer, append, keep);
     png_set_IHDR(
-        writer->png, writer->info, width, height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+        writer->png, writer->info, width, height, depth, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
         PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_set_sRGB(writer->png, writer->info, PNG_sRGB_INTENT_PERCEPTUAL);
     return writer;
@@ -108,6 +109,10 @@ int tessera_png_writer_text(tessera_png_writer *writer, const char *key, const c
 int tessera_png_writer_begin(tessera_png_writer *writer) {
     if (setjmp(writer->fault.landing) != 0) return -1;
     png_write_info(writer->png, writer->info);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    // PNG stores the high byte first.
+    if (png_get_bit_depth(writer->png, writer->info) == 16) png_set_swap(writer->png);
+#endif
     return 0;
 }
 

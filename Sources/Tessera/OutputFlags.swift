@@ -6,8 +6,13 @@ import Protocol
 
 /// Flags that say where results go.
 struct OutputFlags: ParsableArguments {
-    @Option(help: "The picture, a PNG.")
+    @Option(
+        help: "The picture: a PNG, or by its ending (.tif) a tiled BigTIFF with smaller copies."
+    )
     var output = "out.png"
+
+    @Option(help: ArgumentHelp("Bits of each colour in pictures, 8 or 16.", valueName: "bits"))
+    var bitDepth = 8
 
     @Option(help: ArgumentHelp("Folder for each phase's picture, as it ends.", valueName: "dir"))
     var savePhases: String?
@@ -28,8 +33,20 @@ struct OutputFlags: ParsableArguments {
     )
     var dump: String?
 
+    mutating func validate() throws {
+        guard PixelDepth(rawValue: bitDepth) != nil else {
+            throw ValidationError("--bit-depth must be 8 or 16.")
+        }
+    }
+
     var places: RenderSession.Outputs {
-        RenderSession.Outputs(picture: output, phases: savePhases, inputs: inputs, dump: dump)
+        RenderSession.Outputs(
+            picture: output,
+            depth: PixelDepth(rawValue: bitDepth) ?? .eight,
+            phases: savePhases,
+            inputs: inputs,
+            dump: dump
+        )
     }
 }
 

@@ -17,6 +17,9 @@ final class ProgressDisplay {
     /// Views that an earlier process did.
     private var viewsBefore = 0
     private var tiles = (done: 0, all: 0)
+    /// Passes over the tiles before they are decoded.
+    private var passes = 0
+    private var isMeasuring = false
     private var lastDrawn = ContinuousClock.now - .seconds(60)
     private var barShown = false
 
@@ -44,12 +47,17 @@ final class ProgressDisplay {
             note(
                 "phase \(index + 1)/\(plan.phases.count): \(size) in \(seconds(since: phaseStart))"
             )
+        case .measuring(let count):
+            if passes == 0 { note("measuring the picture for \(count) tiles") }
+            passes += 1
+            (tiles, isMeasuring) = ((0, count), true)
         case .decoding(let count):
-            tiles = (0, count)
+            (tiles, passes, isMeasuring) = ((0, count), 0, false)
             note("decoding, \(count == 1 ? "whole" : "\(count) tiles")")
         case .tile:
             tiles.done += 1
-            if tiles.all > 1 { drawLine("decoding \(tiles.done)/\(tiles.all) tiles", force: false) }
+            let work = isMeasuring ? "measuring, pass \(passes):" : "decoding"
+            if tiles.all > 1 { drawLine("\(work) \(tiles.done)/\(tiles.all) tiles", force: false) }
         }
     }
 

@@ -1,6 +1,6 @@
 import Protocol
 
-/// The prompt embeddings that were used last, by digest.
+/// The embeddings that were used last, by digest: of prompts, and tokens of a picture.
 package struct EmbeddingCache: Sendable {
     private let capacity: Int
     /// Least recently used first.
@@ -29,6 +29,15 @@ package struct EmbeddingCache: Sendable {
     package mutating func insert(_ value: PromptTensors, as digest: EmbeddingDigest) {
         entries.removeAll { $0.digest == digest }
         entries.append((digest, value))
-        if entries.count > capacity { entries.removeFirst() }
+        while entries.count > capacity || (entries.count > 2 && bytes > Self.mostBytes) {
+            entries.removeFirst()
+        }
+    }
+
+    /// Bytes that are kept, unless a single job needs more.
+    private static let mostBytes = 192 << 20
+
+    private var bytes: Int {
+        entries.reduce(0) { $0 + 4 * ($1.value.context.count + ($1.value.pooled?.count ?? 0)) }
     }
 }

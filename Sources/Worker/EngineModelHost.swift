@@ -8,6 +8,8 @@ package final class EngineModelHost: ModelHost {
     private struct Networks {
         let unet: UNet
         var vae: VAE?
+        /// In float32, once the other one failed.
+        var exactVAE: VAE?
     }
 
     package let identity: ModelIdentity
@@ -52,11 +54,41 @@ package final class EngineModelHost: ModelHost {
     }
 
     package func decode(_ latent: Tensor, cancellation: Cancellation) throws -> Tensor {
+        let result = try decoding { vae in
+            PartResult(tensor: try vae.decode(latent, cancellation: cancellation))
+        }
+        guard let picture = result.tensor else { preconditionFailure("a decode without a picture") }
+        return picture
+    }
+
+    package func decode(
+        _ latent: Tensor,
+        as part: PicturePart,
+        keys: [Tensor],
+        cancellation: Cancellation
+    ) throws -> PartResult {
+        try decoding { vae in
+            try vae.decode(latent, as: part, keys: keys, cancellation: cancellation)
+        }
+    }
+
+    /// Decodes, and once more in float32 where bfloat16 gave what is no number.
+    private func decoding(_ decode: (VAE) throws -> PartResult) throws -> PartResult {
         try networks.withLock { networks in
             let vae =
                 try networks.vae ?? VAE(model: model, options: options, decoderOnly: true)
             networks.vae = vae
-            return try vae.decode(latent, cancellation: cancellation)
+            let result = try decode(vae)
+            guard options.precision != .f32, !result.isFinite else { return result }
+            let exact = EngineOptions(
+                backend: options.backend,
+                precision: .f32,
+                threads: options.threads
+            )
+            let other =
+                try networks.exactVAE ?? VAE(model: model, options: exact, decoderOnly: true)
+            networks.exactVAE = other
+            return try decode(other)
         }
     }
 }

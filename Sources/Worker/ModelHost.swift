@@ -40,6 +40,22 @@ package protocol ModelHost: AnyObject, Sendable {
     /// - Throws: `InputError` when the weights cannot be read or the latent does not fit them,
     ///   `ComputationCancelled`
     func decode(_ latent: Tensor, cancellation: Cancellation) throws -> Tensor
+
+    /// Decodes a tile as a part of its picture.
+    ///
+    /// - Parameters:
+    ///   - latent: `[1, height, width, channels]`, with its margins
+    ///   - part: what is asked for
+    ///   - keys: `[1, tokens, width]` each, tokens of the picture
+    ///   - cancellation: as in `predict`
+    /// - Returns: what the part asks for
+    /// - Throws: as `decode`
+    func decode(
+        _ latent: Tensor,
+        as part: PicturePart,
+        keys: [Tensor],
+        cancellation: Cancellation
+    ) throws -> PartResult
 }
 
 /// A unit with all that its computation needs.
@@ -47,6 +63,8 @@ package struct Assignment: Sendable {
     package let task: CoordinatorMessage.Task
     /// Nil for tiles.
     package let prompts: Prompts?
+    /// Tokens of the picture, `[1, tokens, width]` each; for tiles.
+    package let keys: [Tensor]
 
     /// The embeddings of a view's job.
     package struct Prompts: Sendable {
@@ -59,9 +77,10 @@ package struct Assignment: Sendable {
         }
     }
 
-    package init(task: CoordinatorMessage.Task, prompts: Prompts?) {
+    package init(task: CoordinatorMessage.Task, prompts: Prompts?, keys: [Tensor] = []) {
         self.task = task
         self.prompts = prompts
+        self.keys = keys
     }
 }
 
@@ -75,18 +94,25 @@ package struct UnitRunner {
 
     /// Computes a unit.
     ///
-    /// - Returns: the guided prediction, one branch of it, or the picture
+    /// - Returns: the guided prediction, one branch of it, the picture, or what a part asks for
     /// - Throws: what the host throws, and `InputError` for prompts that do not fit each other
     package func run(
         _ assignment: Assignment,
         cancellation: Cancellation = Cancellation()
-    ) throws -> Tensor {
+    ) throws -> PartResult {
         let task = assignment.task
         switch (task.work, assignment.prompts) {
         case (.decode, _):
-            return try host.decode(task.latent, cancellation: cancellation)
+            return PartResult(tensor: try host.decode(task.latent, cancellation: cancellation))
+        case (.decodePart(let part), _):
+            return try host.decode(
+                task.latent,
+                as: part.part,
+                keys: assignment.keys,
+                cancellation: cancellation
+            )
         case (.predict(let view), let prompts?):
-            return try predict(task.latent, view, prompts, cancellation)
+            return PartResult(tensor: try predict(task.latent, view, prompts, cancellation))
         case (.predict, nil):
             preconditionFailure("a view without prompts")
         }

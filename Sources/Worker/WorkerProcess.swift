@@ -117,7 +117,7 @@ package final class WorkerProcess: Sendable {
 
     private static func compute(_ order: WorkOrder, with runner: UnitRunner) -> WorkerNote {
         let began = ContinuousClock.now
-        let result: Result<Tensor, ComputeError>
+        let result: Result<PartResult, ComputeError>
         do {
             result = .success(
                 try runner.run(order.assignment, cancellation: order.cancellation)
@@ -145,6 +145,6 @@ struct WorkOrder: Sendable {
 
 /// What other threads tell the thread of the worker's socket.
 enum WorkerNote: Sendable {
-    case finished(UnitID, microseconds: UInt64, Result<Tensor, ComputeError>)
+    case finished(UnitID, microseconds: UInt64, Result<PartResult, ComputeError>)
     case stop
 }

@@ -34,7 +34,7 @@ package struct WorkerSessionState: Sendable {
         case received(CoordinatorMessage)
         /// Frames came that are no message.
         case malformed(FrameError)
-        case finished(UnitID, microseconds: UInt64, Result<Tensor, ComputeError>)
+        case finished(UnitID, microseconds: UInt64, Result<PartResult, ComputeError>)
         case stop
         case tick
     }
@@ -82,6 +82,8 @@ package struct WorkerSessionState: Sendable {
     private var job: CoordinatorMessage.Job?
     private var queue: [Waiting] = []
     private var embeddings = EmbeddingCache()
+    /// Tokens that were asked for on this connection and have not come.
+    private var demanded: Set<EmbeddingDigest> = []
     /// Counts connections: a result of an earlier one is of no use to this one.
     private var connection = 0
     private var computing: (unit: UnitID, connection: Int, wire: WireFormat)?
@@ -100,6 +102,7 @@ package struct WorkerSessionState: Sendable {
         case .connected:
             connection += 1
             job = nil
+            demanded = []
             queue = []
             phase = .calling(since: now)
             actions.append(.send(.hello(options.hello)))
@@ -143,9 +146,11 @@ package struct WorkerSessionState: Sendable {
             if !missing.isEmpty { actions.append(.send(.wanted(missing))) }
         case (.embedding(let digest, let value), .serving):
             if value.digest == digest { embeddings.insert(value, as: digest) }
+            demanded.remove(digest)
         case (.task(let task), .serving):
             if let job, job.id == task.job {
                 queue.append(Waiting(task: task, job: job))
+                demand(task.keys, &actions)
             } else {
                 actions.append(.send(.failure(task.unit, reason: "its job was not announced")))
                 actions.append(.send(.ask(1)))
@@ -173,18 +178,19 @@ package struct WorkerSessionState: Sendable {
     private mutating func finish(
         _ unit: UnitID,
         _ microseconds: UInt64,
-        _ result: Result<Tensor, ComputeError>,
+        _ result: Result<PartResult, ComputeError>,
         _ actions: inout [Action]
     ) {
         guard let done = computing, done.unit == unit else { return }
         computing = nil
         guard case .serving = phase, done.connection == connection else { return }
         switch result {
-        case .success(let tensor):
+        case .success(let result):
             let answer = WorkerMessage.Answer(
                 unit: unit,
                 microseconds: microseconds,
-                tensor: tensor,
+                tensor: result.tensor,
+                statistics: result.statistics,
                 wire: done.wire
             )
             actions.append(.send(.answer(answer)))
@@ -222,9 +228,22 @@ package struct WorkerSessionState: Sendable {
             }
             prompts = Assignment.Prompts(positive: positive, negative: negative)
         }
+        var keys: [Tensor] = []
+        for digest in next.task.keys {
+            guard let found = embeddings.find(digest) else { return demand([digest], &actions) }
+            keys.append(found.context)
+        }
         queue.removeFirst()
         computing = (next.task.unit, connection, next.job.wire)
-        actions.append(.compute(Assignment(task: next.task, prompts: prompts)))
+        actions.append(.compute(Assignment(task: next.task, prompts: prompts, keys: keys)))
+    }
+
+    /// Asks for tokens that are not here, once.
+    private mutating func demand(_ digests: [EmbeddingDigest], _ actions: inout [Action]) {
+        let missing = digests.filter { !embeddings.contains($0) && !demanded.contains($0) }
+        guard !missing.isEmpty else { return }
+        demanded.formUnion(missing)
+        actions.append(.send(.wanted(missing)))
     }
 
     private mutating func reconnect(_ cause: Cause, _ actions: inout [Action]) {
@@ -240,6 +259,14 @@ package struct WorkerSessionState: Sendable {
     private mutating func end(_ ending: Ending, _ actions: inout [Action]) {
         phase = .ended
         actions.append(.end(ending))
+    }
+}
+
+extension CoordinatorMessage.Task {
+    /// Digests of the tokens that it needs.
+    fileprivate var keys: [EmbeddingDigest] {
+        guard case .decodePart(let part) = work else { return [] }
+        return part.keys
     }
 }
 

@@ -22,6 +22,10 @@ private final class Arithmetic: ViewRenderer {
     func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) -> [Tensor] {
         tiles.map { Tensor(zeros: $0.latent.shape) }
     }
+
+    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) -> [PartResult] {
+        parts.map { PartResult(tensor: Tensor(zeros: $0.latent.shape)) }
+    }
 }
 
 @Suite struct CheckpointTests {

@@ -11,7 +11,7 @@ import Testing
         let descriptor = open("/dev/full", O_WRONLY)
         try #require(descriptor >= 0)
         defer { close(descriptor) }
-        let writer = try #require(tessera_png_writer_open(descriptor, 1, 1))
+        let writer = try #require(tessera_png_writer_open(descriptor, 1, 1, 8))
         defer { tessera_png_writer_close(writer) }
         #expect(tessera_png_writer_begin(writer) == 0)
         #expect(tessera_png_writer_rows(writer, [1, 2, 3], 1, 3) == 0)

@@ -92,6 +92,67 @@ package final class FakeModelHost: ModelHost {
         return try misbehave(picture, cancellation)
     }
 
+    /// Mean and variance of norm k are those of the tile plus k and what the norms before used, in every
+    /// group; the picture has the sum of all that is used, and of the keys, on top.
+    package func decode(
+        _ latent: Tensor,
+        as part: PicturePart,
+        keys: [Tensor],
+        cancellation: Cancellation
+    ) throws -> PartResult {
+        let groups = Self.network.groups
+        let core = part.margins.core(height: latent.shape[1], width: latent.shape[2])
+        let tile = latent.cropped(
+            top: core.rows.lowerBound,
+            left: core.columns.lowerBound,
+            height: core.rows.count,
+            width: core.columns.count
+        )
+        let added = keys.reduce(Float(0)) { $0 + mean($1, 0, of: 1) }
+        guard part.norms > 0 else {
+            let sum = part.statistics.reduce(0) { $0 + $1.mean + $1.variance }
+            let picture = try decode(tile, cancellation: cancellation)
+            return PartResult(tensor: picture.map { $0 + Float(sum) + added })
+        }
+        let own = tile.values.reduce(0) { $0 + Double($1) } / Double(tile.count)
+        let square = tile.values.reduce(0) { $0 + Double($1) * Double($1) } / Double(tile.count)
+        let seen = (0..<part.norms * groups).map { place in
+            let before = part.statistics.prefix(place / groups * groups).reduce(0) { $0 + $1.mean }
+            let shift = part.corrections.isEmpty ? 0 : part.corrections[0].mean
+            return Moments(
+                mean: own + Double(place / groups) + before / 4 + shift + Double(added),
+                variance: max(0, square - own * own) + 1
+            )
+        }
+        let tokens = part.tokens.map { lattice in
+            let places = lattice.places(height: core.rows.count, width: core.columns.count)
+            return Tensor(shape: [1, places.rows.count, places.columns.count, Self.network.width]) {
+                var at = 0
+                for row in places.rows {
+                    for column in places.columns {
+                        for channel in 0..<Self.network.width {
+                            let pixel = row * core.columns.count + column
+                            $0[at] = tile.values[pixel * latent.shape[3] + channel]
+                            at += 1
+                        }
+                    }
+                }
+            }
+        }
+        _ = try misbehave(tile, cancellation)
+        return PartResult(tensor: tokens, statistics: seen)
+    }
+
+    /// What coordinators are told of it.
+    package static let network = TiledNetwork(
+        norms: 4,
+        groups: 2,
+        attention: 1,
+        width: 2,
+        halo: 3,
+        attentionHalo: 1
+    )
+
     private func mean(_ tensor: Tensor, _ row: Int, of n: Int) -> Float {
         let length = tensor.count / n
         let values = tensor.values[(row * length)..<((row + 1) * length)]

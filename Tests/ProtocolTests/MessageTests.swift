@@ -28,6 +28,14 @@ let workerMessages: [WorkerMessage] = [
     .ask(2),
     .wanted([digests.0, digests.1]),
     .answer(.init(unit: UnitID(1 << 40), microseconds: 123_456, tensor: ramp([1, 3, 2, 4]))),
+    .answer(
+        .init(
+            unit: UnitID(8),
+            microseconds: 1,
+            tensor: nil,
+            statistics: [Moments(mean: 0.1, variance: 1e-300), Moments(mean: -2, variance: 3)]
+        )
+    ),
     .failure(UnitID(9), reason: "no weights"),
     .heartbeat,
     .goodbye(.leaving),
@@ -52,6 +60,25 @@ let coordinatorMessages: [CoordinatorMessage] = [
                     guidance: 7.5,
                     timeIDs: [1024, 1024, 0, 64, 1024, 512],
                     branch: .text
+                )
+            ),
+            latent: ramp([1, 4, 5, 4])
+        )
+    ),
+    .task(
+        .init(
+            unit: UnitID(8),
+            job: 3,
+            work: .decodePart(
+                .init(
+                    PicturePart(
+                        margins: .init(top: 1, left: 0, bottom: 2, right: 3),
+                        statistics: [Moments(mean: 0.1, variance: 2)],
+                        norms: 2,
+                        corrections: [Moments(mean: 0, variance: 1)],
+                        tokens: .init(stride: 2, firstRow: 0, firstColumn: 1)
+                    ),
+                    keys: [digests.0, digests.1]
                 )
             ),
             latent: ramp([1, 4, 5, 4])
@@ -139,7 +166,7 @@ let coordinatorMessages: [CoordinatorMessage] = [
             Issue.record("no answer")
             return
         }
-        #expect(again.tensor.values == values)
+        #expect(again.tensor?.values == values)
         var short = answer.frames
         short[1].removeLast()
         #expect(throws: FrameError.tensorSize(bytes: 11, shape: [1, 1, 2, 3])) {
@@ -188,7 +215,8 @@ let coordinatorMessages: [CoordinatorMessage] = [
 /// Everything in a message, tensors by shape and values.
 func describe(_ message: WorkerMessage) -> String {
     guard case .answer(let answer) = message else { return "\(message)" }
-    return "\(answer.unit) \(answer.microseconds) \(describe(answer.tensor))"
+    let tensor = answer.tensor.map { describe($0) } ?? "nothing"
+    return "\(answer.unit) \(answer.microseconds) \(tensor) \(answer.statistics)"
 }
 
 func describe(_ message: CoordinatorMessage) -> String {

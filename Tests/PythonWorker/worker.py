@@ -26,6 +26,32 @@ def decode(latent):
     return np.repeat(np.repeat(latent[..., :3], 8, axis=1), 8, axis=2)
 
 
+GROUPS, WIDTH = 2, 2
+
+
+def decode_part(latent, part, keys):
+    """Returns the picture or tokens, if any, and the statistics."""
+    top, left, bottom, right = part.margins or (0, 0, 0, 0)
+    _, height, width, _ = latent.shape
+    tile = latent[:, top:height - bottom, left:width - right]
+    added = sum(k.mean() for k in keys)
+    used = np.array(part.statistics).reshape(-1, 2)
+    if not part.norms:
+        return decode(tile) + np.float32(used.sum()) + np.float32(added), []
+    exact = tile.astype(float)
+    shift = part.corrections[0] if part.corrections else 0
+    statistics = []
+    for place in range(part.norms * GROUPS):
+        before = used[:place // GROUPS * GROUPS, 0].sum()
+        mean = exact.mean() + place // GROUPS + before / 4 + shift + float(added)
+        statistics += [mean, exact.var() + 1]
+    if not part.HasField("tokens"):
+        return None, statistics
+    lattice = part.tokens
+    return tile[:, lattice.first_row::lattice.stride, lattice.first_column::lattice.stride, :WIDTH], \
+        statistics
+
+
 TYPES = {wire.ELEMENT_TYPE_FLOAT32: "<f4", wire.ELEMENT_TYPE_FLOAT16: "<f2"}
 
 
@@ -42,9 +68,10 @@ class Worker:
         self.socket = context.socket(zmq.DEALER)
         self.socket.connect(endpoint)
         self.embeddings, self.job, self.tasks = {}, None, []
+        self.demanded = set()
         self.heartbeat = None
         hello = wire.Hello(
-            protocol_version=1, name="python", threads=1, processor="any", backend="numpy",
+            protocol_version=2, name="python", threads=1, processor="any", backend="numpy",
             precision="f32", process_id=os.getpid(),
             model=wire.ModelIdentity(digest=digest, path="a formula"))
         self.send(wire.Envelope(hello=hello))
@@ -78,6 +105,11 @@ class Worker:
             self.embeddings[envelope.embedding.digest] = arrays
         elif kind == "task":
             self.tasks.append((envelope.task, self.job, arrays[0]))
+            missing = [d for d in envelope.task.decode.part.keys
+                       if d not in self.embeddings and d not in self.demanded]
+            if missing:
+                self.demanded.update(missing)
+                self.send(wire.Envelope(wanted=wire.Wanted(digests=missing)))
         elif kind == "abandon":
             kept = [t for t in self.tasks if t[0].unit not in envelope.abandon.units]
             if len(kept) < len(self.tasks):
@@ -92,7 +124,14 @@ class Worker:
         """Computes the first task, if its embeddings are here."""
         task, job, latent = self.tasks[0]
         began = time.monotonic()
-        if task.WhichOneof("work") == "decode":
+        statistics = []
+        if task.WhichOneof("work") == "decode" and task.decode.HasField("part"):
+            part = task.decode.part
+            if not all(d in self.embeddings for d in part.keys):
+                return
+            keys = [self.embeddings[d][0] for d in part.keys]
+            result, statistics = decode_part(latent, part, keys)
+        elif task.WhichOneof("work") == "decode":
             result = decode(latent)
         else:
             wanted = [d for d in (job.positive, job.negative) if d]
@@ -111,9 +150,10 @@ class Worker:
                 result = negative[0] + np.float32(view.guidance) * (text - negative[0])
         self.tasks.pop(0)
         spent = int((time.monotonic() - began) * 1e6)
-        answer = wire.Answer(unit=task.unit, microseconds=spent)
+        answer = wire.Answer(unit=task.unit, microseconds=spent, statistics=statistics)
         kind = job.element_type or wire.ELEMENT_TYPE_FLOAT32
-        self.send(wire.Envelope(answer=answer), result, kind=kind)
+        arrays = [] if result is None else [result]
+        self.send(wire.Envelope(answer=answer), *arrays, kind=kind)
         self.ask(1)
 
     def run(self):

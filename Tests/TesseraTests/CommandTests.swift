@@ -155,7 +155,8 @@ import Testing
     @Test(arguments: [
         (["--size", "100x100"], "--size"), (["--steps", "0"], "--steps"),
         (["--model", "/nowhere"], "/nowhere"), (["--guidance", "nan"], "--guidance"),
-        (["--output", "/nowhere/out.png"], "/nowhere"), (["--stride", "400"], "--stride"),
+        (["--output", "/nowhere/out.png"], "/nowhere"), (["--output", "out.jpg"], "out.jpg"),
+        (["--stride", "400"], "--stride"),
         (["--ladder", "2,1"], "--ladder"), (["--scheduler", "ddim", "--karras"], "--karras"),
         (["--cosine-scales", "1,2"], "--cosine-scales"), (["--inputs", "/nowhere"], "/nowhere"),
         (["--cluster", "/nowhere.yaml"], "/nowhere.yaml"), (["--prompt", ""], "--prompt"),

@@ -55,7 +55,8 @@ import Worker
         let ids: [Float]? = unet.needsTimeIDs ? [64, 64, 0, 8, 64, 64] : nil
         func directly(_ work: CoordinatorMessage.Work) throws -> [Float] {
             let task = CoordinatorMessage.Task(unit: UnitID(1), job: 1, work: work, latent: latent)
-            return try UnitRunner(host: host).run(Assignment(task: task, prompts: prompts)).values
+            return try UnitRunner(host: host).run(Assignment(task: task, prompts: prompts)).tensor?
+                .values ?? []
         }
 
         let view = ViewRequest(index: 0, latent: latent, timestep: 501, timeIDs: ids, guidance: 5)

@@ -120,7 +120,7 @@ func expected(_ views: [ViewRequest], _ job: JobDescription = job()) throws -> [
             latent: view.latent
         )
         let prompts = Assignment.Prompts(positive: job.positive, negative: job.negative)
-        return try runner.run(Assignment(task: task, prompts: prompts)).values
+        return try runner.run(Assignment(task: task, prompts: prompts)).tensor?.values ?? []
     }
 }
 

@@ -12,7 +12,8 @@ private func run(
     host: FakeModelHost = FakeModelHost()
 ) throws -> Tensor {
     let task = CoordinatorMessage.Task(unit: UnitID(1), job: 1, work: work, latent: latent)
-    return try UnitRunner(host: host).run(Assignment(task: task, prompts: prompts))
+    let result = try UnitRunner(host: host).run(Assignment(task: task, prompts: prompts))
+    return try #require(result.tensor)
 }
 
 private func prompt(_ value: Float, pooled: Float? = nil) -> PromptTensors {

@@ -18,7 +18,7 @@ private func task(_ unit: UInt64, job: UInt64 = 1, decode: Bool = false) -> Stat
 }
 
 private func finished(_ unit: UInt64) -> State.Event {
-    .finished(UnitID(unit), microseconds: 5, .success(Tensor(zeros: [1])))
+    .finished(UnitID(unit), microseconds: 5, .success(PartResult(tensor: Tensor(zeros: [1]))))
 }
 
 private func options(localChild: Bool = false) -> State.Options {

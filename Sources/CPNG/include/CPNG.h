@@ -9,11 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// Writes one picture of 8-bit RGB into an open file.
+/// Writes one picture of RGB, 8 or 16 bits of each, into an open file.
 typedef struct tessera_png_writer tessera_png_writer;
 
 /// Null where memory is short. The caller keeps `descriptor` and closes it after the writer.
-tessera_png_writer *tessera_png_writer_open(int descriptor, uint32_t width, uint32_t height);
+tessera_png_writer *tessera_png_writer_open(
+    int descriptor, uint32_t width, uint32_t height, int depth);
 
 /// Adds a text chunk, before `begin`: as Latin-1 (tEXt) where every letter has one, else as UTF-8
 /// (iTXt).
@@ -26,7 +27,7 @@ int tessera_png_writer_text(tessera_png_writer *writer, const char *key, const c
 /// Writes all that precedes the rows.
 int tessera_png_writer_begin(tessera_png_writer *writer);
 
-/// Appends `count` rows of 3 · width bytes, `stride` bytes apart.
+/// Appends `count` rows of 3 · width numbers in the byte order of this machine, `stride` bytes apart.
 int tessera_png_writer_rows(
     tessera_png_writer *writer, const uint8_t *rows, size_t count, size_t stride);
 

@@ -9,13 +9,17 @@ package struct ModelGeometry: Equatable, Sendable {
     package let latentChannels: Int
     /// Whether views carry SDXL's size and crop ids.
     package let usesTimeIDs: Bool
+    /// The VAE's decoder, as it works in tiles.
+    package let decoder: TiledNetwork
 
     package init(
         nativeLatentSide: Int,
         vaeFactor: Int,
         latentChannels: Int,
-        usesTimeIDs: Bool
+        usesTimeIDs: Bool,
+        decoder: TiledNetwork = .pointwise
     ) {
+        self.decoder = decoder
         self.nativeLatentSide = nativeLatentSide
         self.vaeFactor = vaeFactor
         self.latentChannels = latentChannels

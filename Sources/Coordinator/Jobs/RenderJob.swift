@@ -83,24 +83,19 @@ package struct RenderJob {
     ///
     /// - Throws: what the renderer, the observer or the sink throws
     package func decode(_ latent: Tensor, to sink: inout some PictureSink) throws {
-        let extent = Extent(height: latent.shape[1], width: latent.shape[2])
-        let plan = DecodePlan(latent: extent, factor: sampler.plan.model.vaeFactor)
-        var assembly = PictureAssembly(plan)
-        try observe(.decoding(tiles: plan.tiles.count))
-        for row in plan.rows {
-            let requests = plan.tiles(in: row).enumerated().map { index, tile in
-                TileRequest(
-                    index: index,
-                    latent: latent.cropped(
-                        top: tile.latentRows.lowerBound,
-                        left: tile.latentColumns.lowerBound,
-                        height: tile.latentRows.count,
-                        width: tile.latentColumns.count
-                    )
-                )
-            }
-            let tiles = try renderer.decode(requests) { _ in try observe(.tile) }
-            try sink.write(assembly.add(tiles))
+        let model = sampler.plan.model
+        let plan = DecodePlan(
+            latent: Extent(height: latent.shape[1], width: latent.shape[2]),
+            factor: model.vaeFactor,
+            network: model.decoder
+        )
+        guard !plan.isWhole else {
+            try observe(.decoding(tiles: 1))
+            let whole = TileRequest(index: 0, latent: latent)
+            return try sink.write(renderer.decode([whole]) { _ in try observe(.tile) }[0])
         }
+        let tiles = try TiledDecode(latent, plan: plan, on: renderer, observe: observe)
+        try observe(.decoding(tiles: plan.tiles.count))
+        for row in plan.rows { try sink.write(Tensor(sideBySide: tiles.row(row))) }
     }
 }

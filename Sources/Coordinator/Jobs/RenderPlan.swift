@@ -122,7 +122,7 @@ package struct RenderPlan: Sendable {
             PhasePlan($0, settings, model: model, weights: weights)
         }
         let last = phases[phases.count - 1].phase.latent
-        decode = DecodePlan(latent: last, factor: factor)
+        decode = DecodePlan(latent: last, factor: factor, network: model.decoder)
     }
 
     /// Size of phase `index` in pixels; phases count from 0.
@@ -181,12 +181,27 @@ package struct RenderPlan: Sendable {
         2 * area * model.latentChannels * settings.wire.size
     }
 
-    /// Bytes of latents and pixels that travel to decode the picture.
+    /// Bytes of latents and pixels that travel to decode the picture, and of latents and tokens for what
+    /// its tiles must know of it: at best, for the number of passes follows from the picture.
     package var decodeBytes: Int {
-        decode.tiles.reduce(0) { sum, tile in
-            let area = tile.latentRows.count * tile.latentColumns.count
-            return sum + area * settings.wire.size
-                * (model.latentChannels + 3 * model.vaeFactor * model.vaeFactor)
+        let pixels = 3 * model.vaeFactor * model.vaeFactor
+        guard !decode.isWhole else {
+            return decode.latent.area * settings.wire.size * (model.latentChannels + pixels)
         }
+        let network = model.decoder
+        func latents(halo: Int) -> Int {
+            decode.tiles.reduce(0) { sum, tile in
+                let margins = decode.margins(of: tile, halo: halo)
+                return sum + (tile.rows.count + margins.top + margins.bottom)
+                    * (tile.columns.count + margins.left + margins.right)
+            } * model.latentChannels
+        }
+        let keys = network.attention.map { attention in
+            (attention + 1) * latents(halo: network.attentionHalo)
+                + KeyLattice(latent: decode.latent, width: network.width).count(in: decode.latent)
+                * network.width
+        }
+        return settings.wire.size
+            * (3 * latents(halo: network.halo) + decode.latent.area * pixels + (keys ?? 0))
     }
 }

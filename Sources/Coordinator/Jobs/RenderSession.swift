@@ -26,7 +26,8 @@ package struct RenderSession {
             nativeLatentSide: unet.sampleSize,
             vaeFactor: vae.factor,
             latentChannels: vae.latentChannels,
-            usesTimeIDs: unet.needsTimeIDs
+            usesTimeIDs: unet.needsTimeIDs,
+            decoder: vae.decoder
         )
         let config = try model.schedulerConfig()
         let settings = options.settings(for: geometry, scheduler: config.defaultKind)
@@ -44,26 +45,30 @@ package struct RenderSession {
     /// Where the results go.
     package struct Outputs: Sendable {
         package var picture: String
+        /// Bits of each colour in pictures.
+        package var depth: PixelDepth
         package var phases: String?
         package var inputs: String?
         package var dump: String?
 
         package init(
             picture: String,
+            depth: PixelDepth = .eight,
             phases: String? = nil,
             inputs: String? = nil,
             dump: String? = nil
         ) {
-            self.picture = picture
+            (self.picture, self.depth) = (picture, depth)
             self.phases = phases
             self.inputs = inputs
             self.dump = dump
         }
 
-        /// Refuses folders that do not exist before hours are spent.
+        /// Refuses names of no known kind and folders that do not exist before hours are spent.
         ///
         /// - Throws: `InputError` naming the flag
         package func validate() throws(InputError) {
+            _ = try PictureFormat(path: picture, flag: "--output")
             for (flag, path) in [("--output", picture), ("--dump", dump)] {
                 guard let path else { continue }
                 let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
@@ -275,7 +280,11 @@ package struct RenderSession {
             if let folder = outputs.phases {
                 let size = plan.pixels(ofPhase: phase)
                 let name = "phase-\(phase + 1)-\(size.width)x\(size.height).png"
-                var sink = PNGSink(try writer("\(folder)/\(name)", size, text))
+                let file = "\(folder)/\(name)"
+                var sink = FileSink(
+                    try writer(file, .png, size, outputs.depth, text),
+                    depth: outputs.depth
+                )
                 try decoder.decode(latent, to: &sink)
                 try sink.finish()
             }
@@ -285,8 +294,10 @@ package struct RenderSession {
                 Checkpoint(state: state, drawn: drawn, finished: finished)
             )
         }
-        var sink = PNGSink(
-            try writer(outputs.picture, plan.settings.size, text),
+        let format = try PictureFormat(path: outputs.picture, flag: "--output")
+        var sink = FileSink(
+            try writer(outputs.picture, format, plan.settings.size, outputs.depth, text),
+            depth: outputs.depth,
             keeping: outputs.dump != nil
         )
         try job.decode(latent, to: &sink)
@@ -313,7 +324,19 @@ package struct RenderSession {
         )
     }
 
-    private func writer(_ path: String, _ size: Extent, _ text: PictureText) throws -> PNGWriter {
-        try PNGWriter(file: path, width: size.width, height: size.height, text: text.chunks)
+    private func writer(
+        _ path: String,
+        _ format: PictureFormat,
+        _ size: Extent,
+        _ depth: PixelDepth,
+        _ text: PictureText
+    ) throws -> any PictureWriter {
+        try format.writer(
+            path,
+            width: size.width,
+            height: size.height,
+            depth: depth,
+            text: text.chunks
+        )
     }
 }

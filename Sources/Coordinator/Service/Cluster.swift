@@ -67,14 +67,21 @@ package final class Cluster: ViewRenderer {
         _ views: [ViewRequest],
         onDone: (Int) throws -> Void
     ) throws -> [Tensor] {
-        try run(views.map { UnitRequest(view: $0) }, onDone: onDone)
+        try run(views.map { UnitRequest(view: $0) }, onDone: onDone).map(\.wholeTensor)
     }
 
     package func decode(
         _ tiles: [TileRequest],
         onDone: (Int) throws -> Void
     ) throws -> [Tensor] {
-        try run(tiles.map { UnitRequest(tile: $0) }, onDone: onDone)
+        try run(tiles.map { UnitRequest(tile: $0) }, onDone: onDone).map(\.wholeTensor)
+    }
+
+    package func decode(
+        _ parts: [PartRequest],
+        onDone: (Int) throws -> Void
+    ) throws -> [PartResult] {
+        try run(parts.map { UnitRequest(part: $0) }, onDone: onDone)
     }
 
     package func end() { mailbox.post(.end) }
@@ -109,16 +116,16 @@ package final class Cluster: ViewRenderer {
     private func run(
         _ units: [UnitRequest],
         onDone: (Int) throws -> Void
-    ) throws -> [Tensor] {
+    ) throws -> [PartResult] {
         guard !units.isEmpty else { return [] }
         let reports = HandOver<BatchReport>()
         try board.post(.run(units, reports), to: mailbox)
-        var answers = [Tensor?](repeating: nil, count: units.count)
+        var answers = [PartResult?](repeating: nil, count: units.count)
         while true {
             switch reports.take() {
-            case .done(let place, let tensor):
+            case .done(let place, let result):
                 precondition(answers[place] == nil, "unit \(place) was answered twice")
-                answers[place] = tensor
+                answers[place] = result
                 do {
                     try onDone(place)
                 } catch {
@@ -151,9 +158,17 @@ enum ClusterCommand: Sendable {
 
 /// What the coordinator's thread tells the render thread of a batch.
 enum BatchReport: Sendable {
-    case done(Int, Tensor)
+    case done(Int, PartResult)
     case complete
     case failed(any Error)
+}
+
+extension PartResult {
+    /// The tensor of a view or a picture, whose shape was checked when it came.
+    var wholeTensor: Tensor {
+        guard let tensor else { preconditionFailure("an answer without its tensor") }
+        return tensor
+    }
 }
 
 /// A job as the coordinator's thread keeps it.
@@ -187,6 +202,10 @@ struct UnitRequest: Sendable {
     let latent: Tensor
     /// What people are told if it fails.
     let name: String
+    /// Of a part: tokens for its attention.
+    var keys: [EmbeddingDigest: PromptTensors] = [:]
+    /// Of a part: what it is decoded by.
+    var network: TiledNetwork?
 
     init(view: ViewRequest) {
         work = .predict(
@@ -233,23 +252,68 @@ struct UnitRequest: Sendable {
         name = "tile \(tile.index) (\(latent.shape[1])×\(latent.shape[2]))"
     }
 
+    init(part request: PartRequest) {
+        work = .decodePart(.init(request.part, keys: request.keys.digests))
+        latent = request.latent
+        keys = request.keys.tensors
+        network = request.network
+        let task = request.part.norms > 0 ? ", statistics" : ""
+        name = "tile \(request.index) (\(latent.shape[1])×\(latent.shape[2])\(task))"
+    }
+
     /// What kind of work it is, to the dispatcher.
-    var kind: DispatcherState.Kind { work == .decode ? .tiles : .views }
+    var kind: DispatcherState.Kind {
+        guard case .predict = work else { return .tiles }
+        return .views
+    }
 
     /// Latent pixels to evaluate.
     var cost: Double {
-        guard case .predict(let view) = work, view.branch != .both else {
-            return Double(latent.count / latent.shape[3])
+        let area = Double(latent.count / latent.shape[3])
+        switch work {
+        case .predict(let view): return view.branch == .both ? area : area / 2
+        case .decode: return area
+        case .decodePart(let part):
+            // The first norms are at the coarsest resolution, where little is computed.
+            let isCoarse = (network?.attention).map { 1...$0 + 1 ~= part.part.norms } ?? false
+            return isCoarse ? area / 16 : area
         }
-        return Double(latent.count / latent.shape[3]) / 2
     }
 
-    /// The shape that its answer must have.
-    func answerShape(vaeFactor: Int) -> [Int] {
+    /// What is wrong with an answer; nil for a good one.
+    func fault(of answer: PartResult, vaeFactor: Int) -> String? {
+        let (shape, count) = expected(vaeFactor: vaeFactor)
+        guard answer.tensor?.shape == shape else {
+            let found = answer.tensor.map { "\($0.shape)" } ?? "no tensor"
+            return "its answer is \(found), not \(shape.map { "\($0)" } ?? "statistics alone")"
+        }
+        guard answer.statistics.count == count else {
+            return "its answer has \(answer.statistics.count) statistics, not \(count)"
+        }
+        guard answer.isFinite, answer.statistics.allSatisfy({ $0.variance >= 0 }) else {
+            return "its answer holds NaN or infinity"
+        }
+        return nil
+    }
+
+    /// The shape of its answer's tensor, nil for none, and the number of its statistics.
+    private func expected(vaeFactor: Int) -> (shape: [Int]?, statistics: Int) {
         let shape = latent.shape
         switch work {
-        case .predict: return shape
-        case .decode: return [shape[0], shape[1] * vaeFactor, shape[2] * vaeFactor, 3]
+        case .predict: return (shape, 0)
+        case .decode: return ([shape[0], shape[1] * vaeFactor, shape[2] * vaeFactor, 3], 0)
+        case .decodePart(let part):
+            let network = network ?? .pointwise
+            let core = part.part.margins.core(height: shape[1], width: shape[2])
+            let (height, width) = (core.rows.count, core.columns.count)
+            guard part.part.norms > 0 else {
+                return ([1, height * vaeFactor, width * vaeFactor, 3], 0)
+            }
+            let tokens = part.part.tokens.map { lattice in
+                let places = lattice.places(height: height, width: width)
+                return [1, places.rows.count, places.columns.count, network.width]
+            }
+            return (tokens, part.part.norms * network.groups)
         }
     }
 }

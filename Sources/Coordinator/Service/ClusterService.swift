@@ -23,6 +23,8 @@ final class ClusterService {
     private var batch: RunningBatch?
     private var nextUnit: UInt64 = 1
     private var job: OpenJob?
+    /// Tokens of the picture that the job's last parts named: a worker may ask for them when those are done.
+    private var keys: [EmbeddingDigest: PromptTensors] = [:]
     private var isCancelled = false
     private var isStopping = false
     /// The answer that the event being handled is about.
@@ -77,8 +79,8 @@ final class ClusterService {
 
     private func handle(_ command: ClusterCommand) {
         switch command {
-        case .begin(let job): self.job = job
-        case .end: job = nil
+        case .begin(let job): (self.job, keys) = (job, [:])
+        case .end: (job, keys) = (nil, [:])
         case .run(let units, let reports): begin(units, reports)
         case .abandon:
             batch = nil
@@ -111,6 +113,8 @@ final class ClusterService {
         )
         self.batch = batch
         let units = batch.units
+        // All parts of a batch are of one picture.
+        if let first = units.first, !first.keys.isEmpty { keys = first.keys }
         let ids = (0..<UInt64(units.count)).map { UnitID(nextUnit + $0) }
         nextUnit += UInt64(units.count)
         feed(
@@ -207,9 +211,9 @@ final class ClusterService {
             let request = batch?.request(unit)
         else { preconditionFailure("\(unit) is accepted without an answer\n\(state.story)") }
         // A view that two share counts for the one that completes it.
-        guard let (place, whole) = batch?.take(answer.tensor, for: unit) else { return }
+        guard let (place, whole) = batch?.take(answer.result, for: unit) else { return }
         board.update(worker) { statistics in
-            if request.work == .decode { statistics.tiles += 1 } else { statistics.views += 1 }
+            if request.kind == .tiles { statistics.tiles += 1 } else { statistics.views += 1 }
         }
         batch?.reports.put(.done(place, whole))
     }
@@ -298,8 +302,8 @@ final class ClusterService {
         case .ask(let units): feed(.asked(peer.worker, units))
         case .wanted(let digests):
             feed(.heard(peer.worker))
-            for digest in digests.prefix(2) {
-                if let embedding = job?.embeddings[digest] {
+            for digest in digests.prefix(CoordinatorMessage.Part.mostKeys) {
+                if let embedding = job?.embeddings[digest] ?? keys[digest] {
                     send(.embedding(digest, embedding), to: peer)
                 }
             }
@@ -315,16 +319,8 @@ final class ClusterService {
         guard let request = batch?.request(answer.unit), let job else {
             return feed(.heard(peer.worker))
         }
-        let expected = request.answerShape(vaeFactor: job.vaeFactor)
-        guard answer.tensor.shape == expected else {
-            return refuse(
-                answer.unit,
-                "its answer is \(answer.tensor.shape), not \(expected)",
-                peer
-            )
-        }
-        guard answer.tensor.isFinite else {
-            return refuse(answer.unit, "its answer holds NaN or infinity", peer)
+        if let fault = request.fault(of: answer.result, vaeFactor: job.vaeFactor) {
+            return refuse(answer.unit, fault, peer)
         }
         let spent = Duration.microseconds(Int64(clamping: answer.microseconds))
         board.update(peer.place) { $0.busy += min(spent, .seconds(86_400)) }

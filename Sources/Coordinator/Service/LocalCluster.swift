@@ -86,6 +86,13 @@ package final class LocalCluster: ViewRenderer {
         try cluster.decode(tiles, onDone: onDone)
     }
 
+    package func decode(
+        _ parts: [PartRequest],
+        onDone: (Int) throws -> Void
+    ) throws -> [PartResult] {
+        try cluster.decode(parts, onDone: onDone)
+    }
+
     package func end() { cluster.end() }
 
     /// As `Cluster.cancel`: from any thread.

@@ -119,20 +119,23 @@ struct RunningBatch {
     /// Takes the answer to a unit.
     ///
     /// - Returns: the place in what was asked for, and the answer to that, when it is whole
-    mutating func take(_ tensor: Tensor, for unit: UnitID) -> (place: Int, answer: Tensor)? {
+    mutating func take(
+        _ result: PartResult,
+        for unit: UnitID
+    ) -> (place: Int, answer: PartResult)? {
         guard let index = place(of: unit) else { return nil }
         let place = places[index]
         let isFirst = index + 1 < places.count && places[index + 1] == place
         let other = isFirst ? index + 1 : index - 1
-        guard places.indices.contains(other), places[other] == place else { return (place, tensor) }
+        guard places.indices.contains(other), places[other] == place else { return (place, result) }
+        let tensor = result.wholeTensor
         guard let there = halves.removeValue(forKey: other) else {
             halves[index] = tensor
             return nil
         }
         let (negative, text) = isFirst ? (tensor, there) : (there, tensor)
-        return (
-            place, Guidance.combine(negative: negative, text: text, by: units[index].guidance)
-        )
+        let whole = Guidance.combine(negative: negative, text: text, by: units[index].guidance)
+        return (place, PartResult(tensor: whole))
     }
 
     /// Place in the batch; nil for units of other batches.

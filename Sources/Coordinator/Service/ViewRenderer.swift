@@ -47,6 +47,47 @@ package struct TileRequest: Sendable {
     }
 }
 
+/// One tile of the final latent, to be decoded as a part of its picture.
+package struct PartRequest: Sendable {
+    /// Place in the list of tiles; only for people.
+    package let index: Int
+    /// `[1, height, width, channels]`, with the part's margins.
+    package let latent: Tensor
+    package let part: PicturePart
+    /// Tokens of the picture, for the attention.
+    package let keys: PictureKeys
+    /// What it is decoded by.
+    package let network: TiledNetwork
+
+    package init(
+        index: Int,
+        latent: Tensor,
+        part: PicturePart,
+        keys: PictureKeys = PictureKeys(),
+        network: TiledNetwork
+    ) {
+        (self.index, self.latent, self.part) = (index, latent, part)
+        (self.keys, self.network) = (keys, network)
+    }
+}
+
+/// Tokens of a picture, which go to every worker once.
+package struct PictureKeys: Sendable {
+    /// Digests, in order.
+    package private(set) var digests: [EmbeddingDigest] = []
+    /// The tokens, `[1, tokens, width]` each, by digest.
+    package private(set) var tensors: [EmbeddingDigest: PromptTensors] = [:]
+
+    package init(_ parts: [Tensor] = []) {
+        for part in parts {
+            let tensors = PromptTensors(context: part, pooled: nil)
+            let digest = tensors.digest
+            digests.append(digest)
+            self.tensors[digest] = tensors
+        }
+    }
+}
+
 /// What is the same for all views of a picture.
 package struct JobDescription: Sendable {
     package let positive: PromptTensors
@@ -99,6 +140,15 @@ package protocol ViewRenderer: Sendable {
     ///   `tiles`
     /// - Throws: as `predict`
     func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor]
+
+    /// Decodes tiles as parts of their picture.
+    ///
+    /// - Parameters:
+    ///   - parts: any number
+    ///   - onDone: as in `predict`
+    /// - Returns: what each part asks for, in the order of `parts`
+    /// - Throws: as `predict`
+    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult]
 
     /// Closes the job.
     func end()

@@ -73,6 +73,22 @@ package protocol Backend: AnyObject {
         then f: Nonlinearity,
         overwriting: Bool
     ) -> Activation
+    /// What the group norms of the running evaluation normalise by; nil lets them take what they are
+    /// given. `Layers.swift` heeds it.
+    var normCourse: NormCourse? { get set }
+    /// Mean and variance of each group of channels of one picture, over some of its pixels or all.
+    func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments]
+    /// Normalises each group of channels by its moments, then applies `f`; `overwriting` as above.
+    func normalise(
+        _ x: Activation,
+        _ weights: NormWeights,
+        epsilon: Float,
+        by statistics: [Moments],
+        then f: Nonlinearity,
+        overwriting: Bool
+    ) -> Activation
+    /// Some rows and columns of one picture, in ascending order.
+    func pick(_ x: Activation, rows: [Int], columns: [Int]) -> Activation
     /// Normalises the last axis.
     func layerNorm(_ x: Activation, _ weights: NormWeights, epsilon: Float) -> Activation
     /// Scaled dot-product attention of `[batch, tokens, heads · width]`; a `causal` token sees only

@@ -4,33 +4,37 @@ import Foundation
 /// Writes a PNG row by row under a temporary name; the file gets its own name when it is complete.
 ///
 /// Used by one thread at a time.
-package final class PNGWriter {
+package final class PNGWriter: PictureWriter {
     private let file: TemporaryFile
     private let handle: OpaquePointer
     private let width: Int
     private let height: Int
+    private let depth: PixelDepth
     private var written = 0
 
     /// - Parameters:
     ///   - path: final name
     ///   - width: in pixels
     ///   - height: in pixels
+    ///   - depth: bits of each colour
     ///   - text: text chunks, keywords of 1 to 79 printable ASCII letters
     /// - Throws: `OutputError` when the file cannot be written
     package init(
         file path: String,
         width: Int,
         height: Int,
+        depth: PixelDepth = .eight,
         text: [(key: String, value: String)] = []
     ) throws(OutputError) {
         precondition(width > 0 && height > 0, "\(width)×\(height)")
         file = try TemporaryFile(for: path)
-        (self.width, self.height) = (width, height)
+        (self.width, self.height, self.depth) = (width, height, depth)
         guard
             let handle = tessera_png_writer_open(
                 file.descriptor,
                 UInt32(width),
-                UInt32(height)
+                UInt32(height),
+                Int32(depth.rawValue)
             )
         else { throw OutputError(path, "libpng could not be started") }
         self.handle = handle
@@ -42,23 +46,18 @@ package final class PNGWriter {
 
     deinit { tessera_png_writer_close(handle) }
 
-    /// Appends whole rows of 8-bit RGB.
-    ///
-    /// - Throws: `OutputError` when the disk is full or broken
     package func write(rows: [UInt8]) throws(OutputError) {
-        let count = rows.count / (3 * width)
-        precondition(rows.count == count * 3 * width, "\(rows.count) bytes of width \(width)")
+        let line = depth.pixel * width
+        let count = rows.count / line
+        precondition(rows.count == count * line, "\(rows.count) bytes of width \(width)")
         precondition(written + count <= height, "more than \(height) rows")
         let status = rows.withUnsafeBufferPointer {
-            tessera_png_writer_rows(handle, $0.baseAddress, count, 3 * width)
+            tessera_png_writer_rows(handle, $0.baseAddress, count, line)
         }
         guard status == 0 else { throw failure() }
         written += count
     }
 
-    /// Completes the file and gives it its name.
-    ///
-    /// - Throws: `OutputError` when it cannot be completed
     package func finish() throws(OutputError) {
         precondition(written == height, "\(written) of \(height) rows")
         guard tessera_png_writer_end(handle) == 0 else { throw failure() }

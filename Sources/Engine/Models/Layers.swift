@@ -49,12 +49,38 @@ struct GroupNorm {
         then f: Nonlinearity = .identity,
         overwriting: Bool = false
     ) -> Activation {
-        backend.groupNorm(
+        if let course = backend.normCourse {
+            precondition(channelBias == nil, "tiles have no timestep")
+            let moments = course.next {
+                backend.moments(x, groups: groups, of: course.region)
+            }
+            return normalise(x, by: moments, then: f, overwriting: overwriting)
+        }
+        return backend.groupNorm(
             x,
             weights,
             groups: groups,
             epsilon: epsilon,
             plus: channelBias,
+            then: f,
+            overwriting: overwriting
+        )
+    }
+}
+
+extension GroupNorm {
+    /// Normalises by the moments of each group.
+    func normalise(
+        _ x: Activation,
+        by moments: [Moments],
+        then f: Nonlinearity = .identity,
+        overwriting: Bool = false
+    ) -> Activation {
+        backend.normalise(
+            x,
+            weights,
+            epsilon: epsilon,
+            by: moments,
             then: f,
             overwriting: overwriting
         )

@@ -7,6 +7,34 @@ package struct VAEConfig: Sendable, Equatable {
     /// Pixels of the picture per latent pixel, along each side.
     package var factor: Int { 1 << (channels.count - 1) }
 
+    /// What tiled decoding needs to know of the decoder.
+    package var decoder: TiledNetwork {
+        TiledNetwork(
+            norms: (midAttention ? 5 : 4) + channels.count * 2 * (layers + 1) + 1,
+            groups: normGroups,
+            attention: midAttention ? 2 : nil,
+            width: width,
+            halo: 5 + decoderReach[0],
+            attentionHalo: 3
+        )
+    }
+
+    /// Channels at the coarsest resolution, where the attention is.
+    var width: Int { channels[channels.count - 1] }
+
+    /// How far the decoder sees from the beginning of each resolution on, in its pixels, the coarsest
+    /// first: every 3 × 3 convolution is a pixel, and those after doubling half of one.
+    var decoderReach: [Int] {
+        var reach: [Int] = []
+        var finer = 1
+        for level in channels.indices {
+            let own = 2 * (layers + 1) + (level == 0 ? finer : (finer + 2) / 2)
+            reach.insert(own, at: 0)
+            finer = own
+        }
+        return reach
+    }
+
     let channels: [Int]
     let imageChannels: Int
     let outChannels: Int

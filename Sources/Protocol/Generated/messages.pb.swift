@@ -397,7 +397,8 @@ package nonisolated struct WireWanted: Sendable {
   package init() {}
 }
 
-/// The result of a unit. Tensor 0: `[1, h, w, c]` guided noise prediction, or `[1, 8h, 8w, 3]` picture.
+/// The result of a unit. Tensor 0: `[1, h, w, c]` guided noise prediction, `[1, 8h, 8w, 3]` picture, or
+/// `[1, rows, columns, width]` tokens; none where only statistics were asked for.
 package nonisolated struct WireAnswer: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -407,6 +408,9 @@ package nonisolated struct WireAnswer: Sendable {
 
   /// Time spent computing.
   package var microseconds: UInt64 = 0
+
+  /// Of each group of each norm asked for: mean, variance.
+  package var statistics: [Double] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -495,6 +499,7 @@ package nonisolated struct WireJob: Sendable {
 }
 
 /// One prompt embedding. Tensor 0: context `[1, tokens, width]`; tensor 1, if any: pooled `[1, width]`.
+/// Or some tokens of a picture, for `Part.keys`: tensor 0: `[1, tokens, width]`.
 package nonisolated struct WireEmbedding: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -574,6 +579,78 @@ package nonisolated struct WireDecode: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
+
+  /// Without it the latent is the whole picture's.
+  package var part: WirePart {
+    get {_part ?? WirePart()}
+    set {_part = newValue}
+  }
+  /// Returns true if `part` has been explicitly set.
+  package var hasPart: Bool {self._part != nil}
+  /// Clears the value of `part`. Subsequent reads from it will return its default value.
+  package mutating func clearPart() {self._part = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _part: WirePart? = nil
+}
+
+/// One tile of a larger picture, computed as in the whole.
+package nonisolated struct WirePart: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// What the latent has beside the tile, for its sake: rows above, columns left, rows below, columns
+  /// right. Four, or none for no rows and columns. The answer is of the tile alone.
+  package var margins: [UInt32] = []
+
+  /// Of the first group norms, in the order of evaluation: for each group the mean and the variance to
+  /// normalise by.
+  package var statistics: [Double] = []
+
+  /// The answer is the mean and the variance, over the tile, of what goes into each group of the first
+  /// so many norms. 0: the answer is the picture.
+  package var norms: UInt32 = 0
+
+  /// Of the norms after those of `statistics`, for each group: what is added to the mean that the latent
+  /// gives, and what its variance is multiplied by. What they become is the answer.
+  package var corrections: [Double] = []
+
+  /// Digests of the tokens that the attention's keys and values are made of, in order; none: the
+  /// latent's own.
+  package var keys: [Data] = []
+
+  /// Which of the tile's tokens the answer holds, too.
+  package var tokens: WireLattice {
+    get {_tokens ?? WireLattice()}
+    set {_tokens = newValue}
+  }
+  /// Returns true if `tokens` has been explicitly set.
+  package var hasTokens: Bool {self._tokens != nil}
+  /// Clears the value of `tokens`. Subsequent reads from it will return its default value.
+  package mutating func clearTokens() {self._tokens = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _tokens: WireLattice? = nil
+}
+
+/// The rows and columns of a tile that are `first_row` or `first_column` plus a multiple of `stride`.
+package nonisolated struct WireLattice: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var stride: UInt32 = 0
+
+  package var firstRow: UInt32 = 0
+
+  package var firstColumn: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1091,7 +1168,7 @@ nonisolated extension WireWanted: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Answer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}microseconds\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}microseconds\0\u{1}statistics\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1101,6 +1178,7 @@ nonisolated extension WireAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.unit) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.microseconds) }()
+      case 3: try { try decoder.decodeRepeatedDoubleField(value: &self.statistics) }()
       default: break
       }
     }
@@ -1113,12 +1191,16 @@ nonisolated extension WireAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if self.microseconds != 0 {
       try visitor.visitSingularUInt64Field(value: self.microseconds, fieldNumber: 2)
     }
+    if !self.statistics.isEmpty {
+      try visitor.visitPackedDoubleField(value: self.statistics, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireAnswer, rhs: WireAnswer) -> Bool {
     if lhs.unit != rhs.unit {return false}
     if lhs.microseconds != rhs.microseconds {return false}
+    if lhs.statistics != rhs.statistics {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1442,18 +1524,132 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireDecode: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Decode"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}part\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    // Load everything into unknown fields
-    while try decoder.nextFieldNumber() != nil {}
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._part) }()
+      default: break
+      }
+    }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._part {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireDecode, rhs: WireDecode) -> Bool {
+    if lhs._part != rhs._part {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Part"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}margins\0\u{1}statistics\0\u{1}norms\0\u{1}corrections\0\u{1}keys\0\u{1}tokens\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedUInt32Field(value: &self.margins) }()
+      case 2: try { try decoder.decodeRepeatedDoubleField(value: &self.statistics) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.norms) }()
+      case 4: try { try decoder.decodeRepeatedDoubleField(value: &self.corrections) }()
+      case 5: try { try decoder.decodeRepeatedBytesField(value: &self.keys) }()
+      case 6: try { try decoder.decodeSingularMessageField(value: &self._tokens) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.margins.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.margins, fieldNumber: 1)
+    }
+    if !self.statistics.isEmpty {
+      try visitor.visitPackedDoubleField(value: self.statistics, fieldNumber: 2)
+    }
+    if self.norms != 0 {
+      try visitor.visitSingularUInt32Field(value: self.norms, fieldNumber: 3)
+    }
+    if !self.corrections.isEmpty {
+      try visitor.visitPackedDoubleField(value: self.corrections, fieldNumber: 4)
+    }
+    if !self.keys.isEmpty {
+      try visitor.visitRepeatedBytesField(value: self.keys, fieldNumber: 5)
+    }
+    try { if let v = self._tokens {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePart, rhs: WirePart) -> Bool {
+    if lhs.margins != rhs.margins {return false}
+    if lhs.statistics != rhs.statistics {return false}
+    if lhs.norms != rhs.norms {return false}
+    if lhs.corrections != rhs.corrections {return false}
+    if lhs.keys != rhs.keys {return false}
+    if lhs._tokens != rhs._tokens {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireLattice: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Lattice"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}stride\0\u{3}first_row\0\u{3}first_column\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.stride) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.firstRow) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.firstColumn) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.stride != 0 {
+      try visitor.visitSingularUInt32Field(value: self.stride, fieldNumber: 1)
+    }
+    if self.firstRow != 0 {
+      try visitor.visitSingularUInt32Field(value: self.firstRow, fieldNumber: 2)
+    }
+    if self.firstColumn != 0 {
+      try visitor.visitSingularUInt32Field(value: self.firstColumn, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireLattice, rhs: WireLattice) -> Bool {
+    if lhs.stride != rhs.stride {return false}
+    if lhs.firstRow != rhs.firstRow {return false}
+    if lhs.firstColumn != rhs.firstColumn {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -95,6 +95,8 @@ package enum CoordinatorMessage: Sendable {
         case predict(View)
         /// Make it a picture.
         case decode
+        /// Make it a part of a picture.
+        case decodePart(Part)
     }
 
     /// How the noise of a view is to be predicted.
@@ -257,8 +259,8 @@ extension CoordinatorMessage.Task {
                     branch: try GuidanceBranch(predict.branch)
                 )
             )
-        case .decode:
-            work = .decode
+        case .decode(let decode):
+            work = decode.hasPart ? .decodePart(try .init(decode.part)) : .decode
         case nil:
             throw .field("task.work")
         }
@@ -281,6 +283,8 @@ extension WireTask {
             }
         case .decode:
             decode = WireDecode()
+        case .decodePart(let part):
+            decode = .with { $0.part = WirePart(part) }
         }
     }
 }

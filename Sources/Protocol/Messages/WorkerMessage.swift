@@ -49,19 +49,27 @@ package enum WorkerMessage: Sendable {
         package let unit: UnitID
         /// Time spent computing it.
         package let microseconds: UInt64
-        package let tensor: Tensor
+        /// Nil where only statistics were asked for.
+        package let tensor: Tensor?
+        /// Of each group of each norm that was asked for.
+        package let statistics: [Moments]
         /// How the tensor travels.
         package let wire: WireFormat
+
+        /// Both.
+        package var result: PartResult { PartResult(tensor: tensor, statistics: statistics) }
 
         package init(
             unit: UnitID,
             microseconds: UInt64,
-            tensor: Tensor,
+            tensor: Tensor?,
+            statistics: [Moments] = [],
             wire: WireFormat = .f32
         ) {
             self.unit = unit
             self.microseconds = microseconds
             self.tensor = tensor
+            self.statistics = statistics
             self.wire = wire
         }
     }
@@ -101,8 +109,9 @@ extension WorkerMessage {
             envelope.answer = .with {
                 $0.unit = answer.unit.rawValue
                 $0.microseconds = answer.microseconds
+                $0.statistics = answer.statistics.wire
             }
-            tensors = [answer.tensor]
+            tensors = answer.tensor.map { [$0] } ?? []
             wire = answer.wire
         case .failure(let unit, let reason):
             envelope.failure = .with {
@@ -137,12 +146,15 @@ extension WorkerMessage {
             }
             self = .wanted(digests)
         case .answer(let answer):
-            try tensors.expect(1)
+            guard tensors.count <= 1, !tensors.isEmpty || !answer.statistics.isEmpty else {
+                throw .tensorCount(tensors.count)
+            }
             self = .answer(
                 Answer(
                     unit: UnitID(answer.unit),
                     microseconds: answer.microseconds,
-                    tensor: tensors[0]
+                    tensor: tensors.first,
+                    statistics: try [Moments](wire: answer.statistics, "answer.statistics")
                 )
             )
         case .failure(let failure):

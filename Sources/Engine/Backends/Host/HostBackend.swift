@@ -13,6 +13,7 @@ package class HostBackend {
     let element: Element
     let threads: ThreadPool
     let memory = ActivationMemory()
+    package var normCourse: NormCourse?
     private let weights: any WeightMemory
     private var scratch: [ScratchBuffer]
 

@@ -1,0 +1,193 @@
+// What `make bench` measures of very large pictures. Prints one JSON object.
+//     Pictures memory SIDE OUTPUT     the coordinator's memory for a render, workers left out
+//     Pictures difference MODEL SIDE BACKEND PRECISION [TILE]
+//                                     how far tiles are from one decode of the whole, in levels of 255
+
+import Coordinator
+import Engine
+import Foundation
+import Protocol
+
+let arguments = CommandLine.arguments
+
+/// The most memory that this process ever had, in gigabytes.
+func peak() throws -> Double {
+    let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+    let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+    let kilobytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first
+    return (kilobytes.flatMap { Double($0) } ?? 0) * 1024 / 1e9
+}
+
+/// Answers of the right shapes at no cost: what is left is the coordinator.
+struct ShapesOnly: ViewRenderer {
+    func begin(_ job: JobDescription) {}
+    func end() {}
+
+    func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
+        try views.enumerated().map { place, view in
+            try onDone(place)
+            return view.latent.map { $0 * 0.1 }
+        }
+    }
+
+    func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
+        tiles.map {
+            picture(
+                of: $0.latent,
+                Region(rows: 0..<$0.latent.shape[1], columns: 0..<$0.latent.shape[2])
+            )
+        }
+    }
+
+    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
+        try parts.enumerated().map { place, request in
+            try onDone(place)
+            let shape = request.latent.shape
+            let core = request.part.margins.core(height: shape[1], width: shape[2])
+            guard request.part.norms > 0 else {
+                return PartResult(tensor: picture(of: request.latent, core))
+            }
+            let count = request.part.norms * request.network.groups
+            let tokens = request.part.tokens.map { lattice in
+                let places = lattice.places(height: core.rows.count, width: core.columns.count)
+                return Tensor(
+                    zeros: [1, places.rows.count, places.columns.count, request.network.width]
+                )
+            }
+            return PartResult(
+                tensor: tokens,
+                statistics: Array(repeating: Moments(mean: 0, variance: 1), count: count)
+            )
+        }
+    }
+
+    /// The latent's first channels, each pixel 8 × 8 times.
+    private func picture(of latent: Tensor, _ core: Region) -> Tensor {
+        let (width, channels) = (latent.shape[2], latent.shape[3])
+        return Tensor(shape: [1, 8 * core.rows.count, 8 * core.columns.count, 3]) { out in
+            latent.withFloats { x in
+                var at = 0
+                for row in 0..<8 * core.rows.count {
+                    let line = (core.rows.lowerBound + row / 8) * width
+                    for column in 0..<8 * core.columns.count {
+                        let pixel = line + core.columns.lowerBound + column / 8
+                        for channel in 0..<3 {
+                            out[at] = x[pixel * channels + channel]
+                            at += 1
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A decoder in this process.
+final class Direct: ViewRenderer, @unchecked Sendable {
+    // One thread uses it.
+    private let vae: VAE
+    init(_ vae: VAE) { self.vae = vae }
+    func begin(_ job: JobDescription) {}
+    func end() {}
+    func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) -> [Tensor] { [] }
+
+    func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
+        try tiles.map { try vae.decode($0.latent) }
+    }
+
+    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
+        try parts.map { request in
+            let keys = request.keys.digests.compactMap { request.keys.tensors[$0]?.context }
+            return try vae.decode(request.latent, as: request.part, keys: keys)
+        }
+    }
+}
+
+func memory(side: Int, output: String) throws {
+    let session = try RenderSession(
+        PictureOptions(
+            prompt: "-",
+            model: "Models/vista",
+            size: Extent(height: side, width: side),
+            steps: 2,
+            random: .philox,
+            ladder: try Ladder(scales: [1, Double(side / 256)]),
+            globalPass: .workers
+        )
+    )
+    try session.render(on: ShapesOnly(), digest: "-", outputs: .init(picture: output)) { event in
+        if case .decoding = event {
+            FileHandle.standardError.write(Data("decoding at \(try peak()) GB\n".utf8))
+        }
+    }
+    print("{\"render_\(side)_coordinator_gb\": \(String(format: "%.2f", try peak()))}")
+}
+
+func difference(model: String, side: Int, options: EngineOptions, tile: Int) throws {
+    let vae = try VAE(model: Model(path: model), options: options, decoderOnly: true)
+    let config = vae.config
+    let channels = config.latentChannels
+    let large = TorchRandom.normal(seed: 4, count: 64 * channels)
+    let noise = TorchRandom.normal(seed: 3, count: side * side * channels)
+    let latent = Tensor(shape: [1, side, side, channels]) { out in
+        for i in out.indices {
+            let (row, column) = (i / channels / side, i / channels % side)
+            let form = (row * 8 / side * 8 + column * 8 / side) * channels + i % channels
+            out[i] = 0.7 * (noise[i] + large[form]) / config.scalingFactor
+        }
+    }
+    var start = ContinuousClock.now
+    let whole = try vae.decode(latent)
+    let wholeTime = start.duration(to: .now)
+    start = .now
+    let plan = DecodePlan(
+        latent: Extent(height: side, width: side),
+        factor: config.factor,
+        network: config.decoder,
+        wholeArea: 0,
+        side: tile
+    )
+    var passes = 0
+    let tiles = try TiledDecode(latent, plan: plan, on: Direct(vae), copyArea: side * side / 4) {
+        if case .measuring = $0 { passes += 1 }
+    }
+    let prepared = start.duration(to: .now)
+    var (largest, sum) = (Float(0), 0.0)
+    for row in plan.rows {
+        let band = Tensor(sideBySide: try tiles.row(row))
+        let same = whole.cropped(
+            top: row.lowerBound * config.factor,
+            left: 0,
+            height: band.shape[1],
+            width: band.shape[2]
+        )
+        for value in band.zip(same, { abs($0 - $1) * 127.5 }).values {
+            largest = max(largest, value)
+            sum += Double(value)
+        }
+    }
+    print(
+        "{\"decode_max_difference_levels\": \(largest), \"decode_mean_difference_levels\": "
+            + "\(sum / Double(whole.count)), \"decode_passes\": \(passes), \"decode_whole_seconds\": "
+            + "\(wholeTime / .seconds(1)), \"decode_measuring_seconds\": \(prepared / .seconds(1)), "
+            + "\"decode_tiles_seconds\": \((start.duration(to: .now) - prepared) / .seconds(1))}"
+    )
+}
+
+switch (arguments.dropFirst().first, arguments.count) {
+case ("memory", 4): try memory(side: Int(arguments[2]) ?? 16384, output: arguments[3])
+case ("difference", 6...7):
+    try difference(
+        model: arguments[2],
+        side: Int(arguments[3]) ?? 64,
+        options: EngineOptions(
+            backend: BackendKind(rawValue: arguments[4]) ?? .onednn,
+            precision: Precision(rawValue: arguments[5]) ?? .f32,
+            threads: 2
+        ),
+        tile: arguments.count > 6 ? Int(arguments[6]) ?? 96 : 96
+    )
+default:
+    print("Pictures memory SIDE OUTPUT | Pictures difference MODEL SIDE BACKEND PRECISION [TILE]")
+    exit(64)
+}

@@ -1,0 +1,97 @@
+/// How many bits each colour of a pixel has in a file.
+package enum PixelDepth: Int, CaseIterable, Sendable {
+    case eight = 8
+    case sixteen = 16
+
+    /// Bytes of a pixel of red, green and blue.
+    package var pixel: Int { 3 * rawValue / 8 }
+
+    /// −1…1 to 0…255 or 0…65535, rounded to nearest, in the byte order of this machine.
+    package func bytes(_ rows: Tensor) -> [UInt8] {
+        rows.withFloats { x in
+            switch self {
+            case .eight: x.map { UInt8((min(max($0 * 0.5 + 0.5, 0), 1) * 255).rounded()) }
+            case .sixteen:
+                [UInt8](unsafeUninitializedCapacity: 2 * x.count) { out, count in
+                    for i in x.indices {
+                        let value = UInt16((min(max(x[i] * 0.5 + 0.5, 0), 1) * 65535).rounded())
+                        UnsafeMutableRawBufferPointer(out)
+                            .storeBytes(of: value, toByteOffset: 2 * i, as: UInt16.self)
+                    }
+                    count = 2 * x.count
+                }
+            }
+        }
+    }
+}
+
+/// Writes a picture row by row under a temporary name; the file gets its own name when it is complete.
+///
+/// Used by one thread at a time.
+package protocol PictureWriter: AnyObject {
+    /// Appends whole rows of RGB, as `PixelDepth.bytes` makes them.
+    ///
+    /// - Throws: `OutputError` when the disk is full or broken
+    func write(rows: [UInt8]) throws(OutputError)
+
+    /// Completes the file and gives it its name.
+    ///
+    /// - Throws: `OutputError` when it cannot be completed
+    func finish() throws(OutputError)
+}
+
+/// Kinds of files that pictures are written as.
+package enum PictureFormat: Sendable {
+    case png
+    case tiff
+
+    /// What a name ends in.
+    ///
+    /// - Throws: `InputError` for an ending that is none of them
+    package init(path: String, flag: String) throws(InputError) {
+        let name = path.split(separator: "/").last ?? ""
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        switch parts.count > 1 ? parts[parts.count - 1].lowercased() : "" {
+        case "png": self = .png
+        case "tif", "tiff": self = .tiff
+        default:
+            throw InputError(
+                "\(flag) \(path)",
+                "its name does not say what kind of picture it is",
+                fix: "End it in .png or .tif"
+            )
+        }
+    }
+
+    /// A writer of this kind.
+    ///
+    /// - Parameters:
+    ///   - path: final name
+    ///   - width: in pixels
+    ///   - height: in pixels
+    ///   - depth: bits of each colour
+    ///   - text: about the picture; of a TIFF only `parameters` and `Software`, for which it has a place
+    /// - Returns: a writer of a file that has no rows yet
+    /// - Throws: `OutputError` when the file cannot be written
+    package func writer(
+        _ path: String,
+        width: Int,
+        height: Int,
+        depth: PixelDepth,
+        text: [(key: String, value: String)]
+    ) throws(OutputError) -> any PictureWriter {
+        switch self {
+        case .png:
+            try PNGWriter(file: path, width: width, height: height, depth: depth, text: text)
+        case .tiff:
+            try TIFFWriter(
+                file: path,
+                width: width,
+                height: height,
+                depth: depth,
+                description: text.first { $0.key == "parameters" }?.value,
+                software: text.first { $0.key == "Software" }?.value
+            )
+        }
+    }
+}

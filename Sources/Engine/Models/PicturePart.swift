@@ -1,0 +1,118 @@
+/// What tiled evaluation needs to know of a network whose group norms see the whole picture.
+package struct TiledNetwork: Equatable, Sendable {
+    /// Group norms, in the order of evaluation.
+    package let norms: Int
+    /// Groups of each.
+    package let groups: Int
+    /// The norm before the attention over the whole picture; nil where there is none.
+    package let attention: Int?
+    /// Channels of the tokens there.
+    package let width: Int
+    /// Latent pixels around a tile that its result depends on, beside the attention.
+    package let halo: Int
+    /// Latent pixels around a tile that its tokens depend on.
+    package let attentionHalo: Int
+
+    package init(
+        norms: Int,
+        groups: Int,
+        attention: Int?,
+        width: Int,
+        halo: Int,
+        attentionHalo: Int
+    ) {
+        (self.norms, self.groups, self.attention) = (norms, groups, attention)
+        (self.width, self.halo, self.attentionHalo) = (width, halo, attentionHalo)
+    }
+
+    /// A network in which no pixel depends on another.
+    package static let pointwise = TiledNetwork(
+        norms: 0,
+        groups: 1,
+        attention: nil,
+        width: 0,
+        halo: 0,
+        attentionHalo: 0
+    )
+}
+
+/// One tile of a picture, to be computed as in the whole.
+package struct PicturePart: Equatable, Sendable {
+    /// Rows and columns that a tile has beside it, in latent pixels.
+    package struct Margins: Equatable, Sendable {
+        package let top: Int, left: Int, bottom: Int, right: Int
+
+        package init(top: Int, left: Int, bottom: Int, right: Int) {
+            (self.top, self.left, self.bottom, self.right) = (top, left, bottom, right)
+        }
+
+        package static let none = Margins(top: 0, left: 0, bottom: 0, right: 0)
+
+        /// What is between them of a picture; empty where they overlap.
+        package func core(height: Int, width: Int) -> Region {
+            Region(
+                rows: top..<max(top, height - bottom),
+                columns: left..<max(left, width - right)
+            )
+        }
+    }
+
+    /// Rows and columns of a tile: `firstRow` and `firstColumn` plus multiples of `stride`.
+    package struct Lattice: Equatable, Sendable {
+        package let stride: Int, firstRow: Int, firstColumn: Int
+
+        package init(stride: Int, firstRow: Int, firstColumn: Int) {
+            (self.stride, self.firstRow, self.firstColumn) = (stride, firstRow, firstColumn)
+        }
+
+        /// Rows and columns of a tile of this size.
+        package func places(height: Int, width: Int) -> (rows: [Int], columns: [Int]) {
+            (
+                Array(Swift.stride(from: firstRow, to: height, by: stride)),
+                Array(Swift.stride(from: firstColumn, to: width, by: stride))
+            )
+        }
+    }
+
+    package var margins: Margins
+    /// Of the first group norms, in the order of evaluation, for each group: what to normalise by.
+    package var statistics: [Moments]
+    /// How many norms to report; 0 computes the picture.
+    package var norms: Int
+    /// Of the norms after those of `statistics`, for each group: what is added to the mean that the
+    /// tensor gives, and what its variance is multiplied by. Then the report is what this becomes.
+    package var corrections: [Moments]
+    /// Which of the tile's tokens the answer holds.
+    package var tokens: Lattice?
+
+    package init(
+        margins: Margins = .none,
+        statistics: [Moments] = [],
+        norms: Int = 0,
+        corrections: [Moments] = [],
+        tokens: Lattice? = nil
+    ) {
+        (self.margins, self.statistics, self.norms) = (margins, statistics, norms)
+        (self.corrections, self.tokens) = (corrections, tokens)
+    }
+}
+
+/// What becomes of a part.
+package struct PartResult: Sendable {
+    /// The picture, −1…1, or tokens; nil where only moments were asked for.
+    package let tensor: Tensor?
+    /// For each group of each norm that was asked for.
+    package let statistics: [Moments]
+
+    package init(tensor: Tensor?, statistics: [Moments] = []) {
+        (self.tensor, self.statistics) = (tensor, statistics)
+    }
+}
+
+extension PartResult {
+    /// Whether every number in it is one.
+    package var isFinite: Bool {
+        (tensor?.isFinite ?? true)
+            && statistics.allSatisfy { $0.mean.isFinite && $0.variance.isFinite }
+    }
+}

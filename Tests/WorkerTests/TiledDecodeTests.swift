@@ -1,0 +1,168 @@
+import Coordinator
+import Engine
+import FakeModel
+import Foundation
+import Protocol
+import TestSupport
+import Testing
+
+/// A decoder called directly, which counts.
+private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
+    // Called by one thread, that of the test.
+    private let vae: VAE
+    private(set) var parts = 0
+
+    init(_ vae: VAE) { self.vae = vae }
+
+    func begin(_ job: JobDescription) {}
+    func end() {}
+
+    func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) -> [Tensor] { [] }
+
+    func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
+        try tiles.map { try vae.decode($0.latent) }
+    }
+
+    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
+        try parts.map { request in
+            self.parts += 1
+            let keys = request.keys.digests.compactMap { request.keys.tensors[$0]?.context }
+            return try vae.decode(request.latent, as: request.part, keys: keys)
+        }
+    }
+}
+
+@Suite struct TiledDecodeTests {
+    /// The bar: levels of 255 that a pixel, and all pixels on average, may be off.
+    private static let most = (one: 2.0, mean: 0.25)
+
+    private static let models =
+        Fixtures.networks.map(\.checkpoint) + ["\(Fixtures.packageRoot)/Models/vista"]
+
+    /// A latent with large forms and small ones.
+    private func latent(_ height: Int, _ width: Int, channels: Int, deviation: Float) -> Tensor {
+        let small = TorchRandom.normal(seed: 3, count: height * width * channels)
+        let large = TorchRandom.normal(seed: 4, count: 9 * channels)
+        return Tensor(shape: [1, height, width, channels]) { out in
+            for i in out.indices {
+                let (pixel, channel) = (i / channels, i % channels)
+                let (row, column) = (pixel / width, pixel % width)
+                let place = (row * 3 / height * 3 + column * 3 / width) * channels + channel
+                out[i] = deviation * (0.7 * small[i] + 0.7 * large[place])
+            }
+        }
+    }
+
+    private func decode(_ latent: Tensor, _ plan: DecodePlan, _ renderer: any ViewRenderer) throws
+        -> Tensor
+    {
+        let tiles = try TiledDecode(latent, plan: plan, on: renderer, copyArea: 400) { _ in }
+        let rows = try plan.rows.map { Tensor(sideBySide: try tiles.row($0)) }
+        return Tensor(
+            rows.flatMap(\.values),
+            shape: [1, plan.latent.height * plan.factor, plan.latent.width * plan.factor, 3]
+        )
+    }
+
+    /// Tiles of every position, at edges and inside, of unequal sizes.
+    @Test(arguments: models, BackendKind.allCases)
+    func tilesAreOneDecode(_ model: String, _ backend: BackendKind) throws {
+        let vae = try VAE(
+            model: Model(path: model),
+            options: EngineOptions(backend: backend, threads: 2),
+            decoderOnly: true
+        )
+        let config = vae.config
+        let deviation = 0.8 / config.scalingFactor
+        let latent = latent(34, 47, channels: config.latentChannels, deviation: deviation)
+        let plan = DecodePlan(
+            latent: Extent(height: 34, width: 47),
+            factor: config.factor,
+            network: config.decoder,
+            wholeArea: 0,
+            side: 13
+        )
+        #expect(plan.rows.count == 3 && plan.columns.count == 4)
+        let renderer = DirectRenderer(vae)
+        let found = try decode(latent, plan, renderer)
+        let whole = try vae.decode(latent)
+        #expect(found.shape == whole.shape)
+        let levels = found.zip(whole) { abs($0 - $1) * 127.5 }.values
+        let (one, mean) = (
+            Double(levels.max() ?? 0), levels.reduce(0) { $0 + Double($1) } / Double(levels.count)
+        )
+        print("tiles against whole, \(model), \(backend): \(one), \(mean), \(renderer.parts) parts")
+        #expect(one <= Self.most.one && mean <= Self.most.mean, "\(one) and \(mean) levels")
+        // What is at stake: without the whole's statistics tiles differ visibly.
+        let alone = try vae.decode(latent.cropped(top: 0, left: 0, height: 12, width: 12))
+        let corner = whole.cropped(
+            top: 0,
+            left: 0,
+            height: alone.shape[1],
+            width: alone.shape[2]
+        )
+        let apart = alone.zip(corner) { abs($0 - $1) * 127.5 }.values
+        #expect(Double(apart.max() ?? 0) > 10 * one)
+    }
+
+    /// The same bytes for any number of workers, one of which dies in the middle.
+    @Test func workersChangeNothing() throws {
+        let latent = latent(20, 26, channels: 4, deviation: 1)
+        let plan = DecodePlan(
+            latent: Extent(height: 20, width: 26),
+            factor: FakeModelHost.vaeFactor,
+            network: FakeModelHost.network,
+            wholeArea: 0,
+            side: 8
+        )
+        var pictures: [[Float]] = []
+        for workers in [1, 3] {
+            let local = try ThreadCluster()
+            defer { local.stop() }
+            for index in 0..<workers { try local.add(index == 1 ? .slow(3) : .good) }
+            if workers > 1 { try local.add(.nan) }
+            try local.cluster.begin(job(negative: nil))
+            pictures.append(try decode(latent, plan, local.cluster).values)
+        }
+        #expect(pictures[0] == pictures[1])
+        // The tokens came to the workers, and the statistics are those of the whole.
+        #expect(pictures[0].contains { abs($0) > 1 })
+    }
+
+    @Test func partsThatDoNotFitAreRefused() throws {
+        let model = try #require(Self.models.first)
+        let vae = try VAE(
+            model: Model(path: model),
+            options: EngineOptions(),
+            decoderOnly: true
+        )
+        let groups = vae.config.decoder.groups
+        let latent = Tensor(zeros: [1, 8, 8, vae.config.latentChannels])
+        let one = Moments(mean: 0, variance: 1)
+        let wrong: [PicturePart] = [
+            PicturePart(),
+            PicturePart(margins: .init(top: 4, left: 0, bottom: 4, right: 0), norms: 1),
+            PicturePart(margins: .init(top: .max, left: 0, bottom: 0, right: 0), norms: 1),
+            PicturePart(norms: 1000),
+            PicturePart(statistics: [one], norms: 1),
+            PicturePart(
+                statistics: Array(repeating: Moments(mean: .nan, variance: 1), count: groups),
+                norms: 1
+            ),
+            PicturePart(
+                statistics: Array(repeating: Moments(mean: 0, variance: -1), count: groups),
+                norms: 1
+            ),
+            PicturePart(norms: 3, tokens: .init(stride: 1, firstRow: 8, firstColumn: 0)),
+            PicturePart(norms: 3, tokens: .init(stride: 0, firstRow: 0, firstColumn: 0)),
+        ]
+        for part in wrong {
+            #expect(throws: InputError.self) {
+                try vae.decode(latent, as: part, keys: [])
+            }
+        }
+        #expect(throws: InputError.self) {
+            try vae.decode(latent, as: PicturePart(norms: 3), keys: [Tensor(zeros: [1, 2, 3])])
+        }
+    }
+}
