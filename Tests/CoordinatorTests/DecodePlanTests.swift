@@ -59,6 +59,22 @@ import Testing
         #expect(found.allSatisfy { $0.allSatisfy { $0 % lattice.stride == lattice.first } })
     }
 
+    @Test func messagesHoldWhatIsSaidOfSDXLButNotOfAnything() {
+        func network(norms: Int, width: Int) -> TiledNetwork {
+            TiledNetwork(
+                norms: norms,
+                groups: 32,
+                attention: 2,
+                width: width,
+                halo: 18,
+                attentionHalo: 3
+            )
+        }
+        #expect(network(norms: 30, width: 512).fitsMessages)
+        #expect(!network(norms: 120, width: 512).fitsMessages)
+        #expect(!network(norms: 30, width: 2048).fitsMessages)
+    }
+
     @Test func momentsOfPartsMakeThoseOfTheWhole() {
         let numbers = (0..<1000).map { 1000 + Double($0 * $0 % 97) / 7 }
         func moments(_ part: ArraySlice<Double>) -> Moments {

@@ -91,6 +91,35 @@ private struct Script {
         )
     }
 
+    /// Tokens of a picture: asked for once, by whichever part comes first, and anew on another connection.
+    @Test func partsWaitForTheirKeys() {
+        let tokens = [PromptTensors(context: Tensor(zeros: [1, 3, 2]), pooled: nil), text]
+        func part(_ unit: UInt64) -> State.Event {
+            let work = CoordinatorMessage.Work.decodePart(
+                .init(PicturePart(norms: 1), keys: tokens.map(\.digest))
+            )
+            return .received(
+                .task(
+                    .init(
+                        unit: UnitID(unit),
+                        job: 1,
+                        work: work,
+                        latent: Tensor(zeros: [1, 1, 1, 4])
+                    )
+                )
+            )
+        }
+        var script = Script.serving()
+        _ = script.on(.received(.job(both)))
+        #expect(script.on(part(1)) == ["wanted 2"])
+        #expect(script.on(part(2)) == [])
+        #expect(script.on(.received(.embedding(text.digest, text))) == [])
+        #expect(
+            script.on(.received(.embedding(tokens[0].digest, tokens[0]))) == ["compute u1"]
+        )
+        #expect(script.on(finished(1)) == ["answer u1", "ask 1", "compute u2"])
+    }
+
     @Test func promptsAreAskedForOnceAndViewsWaitForThem() {
         var script = Script.serving()
         #expect(script.on(.received(.job(both))) == ["wanted 2"])

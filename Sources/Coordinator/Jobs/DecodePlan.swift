@@ -1,4 +1,5 @@
 import Engine
+import Protocol
 
 /// How the final latent is cut for VAE decoding: whole where that is one tile's work, else into tiles
 /// that are computed as parts of the whole.
@@ -64,6 +65,16 @@ package struct DecodePlan: Equatable, Sendable {
         let count = (length + longest - 1) / longest
         let each = (length + count - 1) / count
         return stride(from: 0, to: length, by: each).map { $0..<min(length, $0 + each) }
+    }
+}
+
+extension TiledNetwork {
+    /// Whether what tiles are told and answer fits the frames of the protocol.
+    package var fitsMessages: Bool {
+        let limits = FrameLimits()
+        let moments = norms * groups * 2 * MemoryLayout<Double>.size
+        let tokens = DecodePlan.side * DecodePlan.side * width * MemoryLayout<Float>.size
+        return moments + 4096 <= limits.envelope && tokens <= limits.tensor
     }
 }
 

@@ -40,6 +40,13 @@ package struct RenderSession {
         )
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
         sampler = Sampler(plan: plan, scheduler: scheduler)
+        guard plan.decode.isWhole || vae.decoder.fitsMessages else {
+            throw InputError(
+                model.path,
+                "its VAE has too many norms or channels to decode a picture of this size in tiles",
+                fix: "Render at most 1024×1024 pixels with it"
+            )
+        }
     }
 
     /// Where the results go.
