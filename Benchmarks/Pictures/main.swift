@@ -111,7 +111,7 @@ func memory(side: Int, output: String) throws {
             size: Extent(height: side, width: side),
             steps: 2,
             random: .philox,
-            ladder: try Ladder(scales: [1, Double(side / 256)]),
+            ladder: .given(try Ladder(scales: [1, Double(side / 256)])),
             globalPass: .workers
         )
     )

@@ -24,6 +24,10 @@ private struct Sums: ViewRenderer {
             return Tensor(zeros: [1, height * 8, width * 8, 3])
         }
     }
+
+    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) -> [PartResult] {
+        preconditionFailure("no picture of these is decoded in parts")
+    }
 }
 
 /// Keeps nothing.

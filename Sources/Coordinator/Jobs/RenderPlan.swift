@@ -181,6 +181,9 @@ package struct RenderPlan: Sendable {
         2 * area * model.latentChannels * settings.wire.size
     }
 
+    /// How often all tiles are decoded, at best: twice for what their norms see, and for their pixels.
+    var decodePasses: Int { 3 }
+
     /// Bytes of latents and pixels that travel to decode the picture, and of latents and tokens for what
     /// its tiles must know of it: at best, for the number of passes follows from the picture.
     package var decodeBytes: Int {
@@ -202,6 +205,7 @@ package struct RenderPlan: Sendable {
                 * network.width
         }
         return settings.wire.size
-            * (3 * latents(halo: network.halo) + decode.latent.area * pixels + (keys ?? 0))
+            * (decodePasses * latents(halo: network.halo) + decode.latent.area * pixels
+                + (keys ?? 0))
     }
 }

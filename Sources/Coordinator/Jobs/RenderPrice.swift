@@ -88,7 +88,11 @@ extension RenderPlan {
                 return sum + time
             }
         }
-        return Times(phases: times, decoding: Double(decode.latent.area) * speeds.decodePixel)
+        let passes = Double(decode.isWhole ? 1 : decodePasses)
+        return Times(
+            phases: times,
+            decoding: passes * Double(decode.latent.area) * speeds.decodePixel
+        )
     }
 
     /// Bytes of a latent of the last phase in float32.

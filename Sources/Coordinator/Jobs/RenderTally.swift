@@ -65,5 +65,19 @@ package final class CountingRenderer: ViewRenderer {
         return answers
     }
 
+    package func decode(
+        _ parts: [PartRequest],
+        onDone: (Int) throws -> Void
+    ) throws -> [PartResult] {
+        let answers = try renderer.decode(parts, onDone: onDone)
+        state.withLock { state in
+            for (part, answer) in Swift.zip(parts, answers) {
+                let numbers = part.latent.count + (answer.tensor?.count ?? 0)
+                state.tally.tileBytes += numbers * state.wire.size
+            }
+        }
+        return answers
+    }
+
     package func end() { renderer.end() }
 }
