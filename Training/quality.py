@@ -16,6 +16,7 @@ import json
 import os
 import re
 import subprocess
+import textwrap
 import time
 
 import numpy as np
@@ -202,7 +203,7 @@ def by_method(a, renders, net, sheets):
 
 def by_variant(a, renders, net):
     found, rows = {}, []
-    for prompt, _ in PROMPTS[:a.prompts]:
+    for prompt, _ in PROMPTS[:a.variant_prompts]:
         whole = None
         for name, flags in VARIANTS.items():
             ladder = [] if "--ladder" in flags else ["--ladder", "auto"]
@@ -219,12 +220,13 @@ def by_variant(a, renders, net):
 
 
 def text(a, methods, variants, right):
+    at_8 = f"{a.prompts_at_8} of them at 8×, " if 8 in a.scales else ""
     number = lambda x: "–" if x is None else f"{x}"
     lines = [
         "# Quality of large pictures, measured", "",
         "`make quality` remakes this page and its contact sheet from renders of the default model "
-        f"({a.prompts} prompts, {a.prompts_at_8} of them at 8×, {a.steps} steps, guidance {a.guidance:g}, `--ladder auto`; "
-        "`make quality QUALITY=\"--prompts 8 --prompts-at-8 4 --steps 25\"` measures more). With so few pictures the figures "
+        f"({a.prompts} prompts, {at_8}{a.variant_prompts} for settings, {a.steps} steps, guidance {a.guidance:g}, `--ladder auto`; "
+        "`make quality QUALITY=\"--prompts 8 --prompts-at-8 4 --variant-prompts 4 --steps 25\"` measures more). With so few pictures the figures "
         "tell large differences from none, not small ones from each other; each column says what it can show.", "",
         "![Five ways to the same picture, and a drawing](quality.jpg)", "",
         f"Columns: for each prompt at {max(s for s in a.scales)}× or the largest size it was rendered at, the whole picture and a part at 1:1. "
@@ -242,13 +244,15 @@ def text(a, methods, variants, right):
         "",
         f"- **At borders**: how much upright lines on the unshifted windows' borders (every {8 * STRIDE} pixels) stand out from the lines "
         "beside them: jumps beyond the slope, in the geometric mean over all rows. 1 is no trace. **Midway** is the same where there are "
-        f"no borders, and says what chance does; each is uncertain by about ±{spread:.2f}.",
+        f"no borders, and says what chance does; each is uncertain by about ±{spread:.2f}. Enlarged pictures have the decoder's own grid of "
+        "8 pixels enlarged too, at borders and midway alike.",
         "- **Strongest line**: the largest such figure of any line in the picture, wherever it lies (median over pictures). Drawings say what "
         "outlines alone give.",
         f"- **Exactly one sun or moon**: as `Training/evaluate.py` counts; the detector is right on {100 * right:.0f} % of drawings. Every prompt asks for one.",
         "- **Detail over bicubic**: power at frequencies that the native picture cannot hold. Power is not truth: noise and repeated "
         "patterns have it too. The drawings' is that of true detail, of other scenes of the kind.",
-        "- **Slope**: the exponent with which power falls with frequency; nearer to the drawings' is better.", "",
+        f"- **Slope**: the exponent with which power falls with frequency; nearer to the drawings' is better. It is fitted from {NATIVE // 8} cycles per "
+        "picture on, so it judges what a native picture holds too.", "",
         "## Settings of DemoFusion at 4×", "",
         "| setting | UNet calls | of those | PSNR to the first | at borders | midway | strongest line | slope |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -263,7 +267,8 @@ def text(a, methods, variants, right):
         "PSNR says how far the picture is from the one that the default settings make, not how good it is: a ladder or a stride of "
         "its own makes another picture of the same prompt.",
     ]
-    return "\n".join(lines) + "\n"
+    fold = lambda line: line if line.startswith(("|", "!")) else "\n".join(textwrap.wrap(line, 128, subsequent_indent="  " * line.startswith("- ")))
+    return "\n".join(map(fold, lines)) + "\n"
 
 
 def contact_sheet(path, sheets, tile=224):
@@ -291,8 +296,9 @@ def main():
     a.add_argument("--state", default="../.build/quality", help="where renders and the trained detector are kept")
     a.add_argument("--out", default="../docs")
     a.add_argument("--scales", type=lambda s: [int(x) for x in s.split(",")], default=[2, 4, 8])
-    a.add_argument("--prompts", type=int, default=3)
+    a.add_argument("--prompts", type=int, default=2)
     a.add_argument("--prompts-at-8", type=int, default=1)
+    a.add_argument("--variant-prompts", type=int, default=1, help="how many the settings are compared on")
     a.add_argument("--steps", type=int, default=12)
     a.add_argument("--guidance", type=float, default=3.0)
     a.add_argument("--seed", type=int, default=100)
@@ -306,8 +312,8 @@ def main():
     rng = np.random.default_rng(UNSEEN)
     scenes = [Scene.random(rng) for _ in range(150)]
     right = float(np.mean([count_discs(net, s.draw(256)) == (1 if s.sky[12] > 0 else 0) for s in scenes]))
-    methods = by_method(a, renders, net, sheets)
     variants = by_variant(a, renders, net)
+    methods = by_method(a, renders, net, sheets)
     json.dump(dict(methods=methods, variants=variants), open(f"{a.state}/quality.json", "w"), indent=1)
     open(f"{a.out}/quality.md", "w").write(text(a, methods, variants, right))
     contact_sheet(f"{a.out}/quality.jpg", sheets)

@@ -1,3 +1,4 @@
+import Engine
 import Foundation
 import TestSupport
 import Testing
@@ -184,9 +185,14 @@ import Testing
                 #expect(try site.bytes() == whole)
                 #expect(Set(site.processes) == workers)
             }
+            let precision = EngineOptions.suited(to: .current, threads: 1).options.precision
+                .rawValue
             let idle = try site.cluster("status")
             #expect(idle.output.contains("no coordinator"), "\(idle.output)")
-            #expect(idle.output.contains("2/2") && idle.output.contains("f32"), "\(idle.output)")
+            #expect(
+                idle.output.contains("2/2") && idle.output.contains(precision),
+                "\(idle.output)"
+            )
 
             // One is lost; up brings it back and leaves the others.
             let victim = try #require(workers.min())
