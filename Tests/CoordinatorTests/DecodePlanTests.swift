@@ -71,7 +71,7 @@ import Testing
             )
         }
         #expect(network(norms: 30, width: 512).fitsMessages)
-        #expect(!network(norms: 120, width: 512).fitsMessages)
+        #expect(!network(norms: 121, width: 512).fitsMessages)
         #expect(!network(norms: 30, width: 2048).fitsMessages)
     }
 
