@@ -24,6 +24,18 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
         ConvCase(shape: [1, 1, 1, 3], outputs: 2, kernel: 3, stride: 1, padding: .all(1)),
         ConvCase(shape: [2, 16, 16, 8], outputs: 32, kernel: 3, stride: 1, padding: .all(1)),
         ConvCase(shape: [1, 17, 31, 16], outputs: 5, kernel: 3, stride: 1, padding: .all(1)),
+        // Multiples of 16 channels, and what is left of panels of 64 and of tiles of 4×4 pixels.
+        ConvCase(shape: [2, 13, 10, 80], outputs: 144, kernel: 3, stride: 1, padding: .all(1)),
+        ConvCase(shape: [1, 50, 47, 16], outputs: 16, kernel: 3, stride: 1, padding: .all(1)),
+        ConvCase(shape: [1, 1, 3, 32], outputs: 16, kernel: 3, stride: 1, padding: .all(1)),
+        ConvCase(shape: [1, 9, 12, 64], outputs: 32, kernel: 3, stride: 1, padding: .all(0)),
+        ConvCase(
+            shape: [1, 6, 8, 16],
+            outputs: 48,
+            kernel: 3,
+            stride: 1,
+            padding: Padding(top: 2, left: 0, bottom: 0, right: 1)
+        ),
         ConvCase(shape: [2, 9, 6, 8], outputs: 8, kernel: 3, stride: 2, padding: .all(1)),
         ConvCase(shape: [1, 8, 10, 8], outputs: 8, kernel: 3, stride: 2, padding: .bottomRight),
         ConvCase(shape: [1, 7, 9, 8], outputs: 8, kernel: 3, stride: 2, padding: .bottomRight),

@@ -117,6 +117,30 @@ void tessera_im2col(const float *picture, long height, long width, long channels
                     long stride, long top, long left, long out_width, long first, long count,
                     float *columns);
 
+/// A 3 × 3 convolution of stride 1 over one picture `[height, width, inputs]`, with `top` and `left` zeros before it.
+/// Inputs and outputs are multiples of 16.
+struct tessera_winograd {
+    long height, width, inputs;
+    long out_height, out_width, outputs;
+    long top, left;
+    int element;
+};
+
+/// Lays out kernels `[outputs, inputs, 3, 3]` as elements for `tessera_convolve_winograd`, as many as there are.
+void tessera_winograd_pack(const float *weight, long inputs, long outputs, void *packed,
+                           int element);
+
+/// Floats of working memory for a block of tiles.
+long tessera_winograd_scratch_size(long inputs, long tiles);
+
+/// Computes some outputs (from a multiple of 64 on) of `tiles` tiles of 4 × 4 pixels, counted along the rows, by
+/// Winograd's products in float32 (Lavin and Gray, 2016); plus `second`, if any. Bits do not depend on
+/// which tiles and outputs are computed together.
+void tessera_convolve_winograd(const struct tessera_winograd *of, long first, long tiles,
+                               long first_output, long end_output, const void *picture,
+                               const void *packed, const float *bias, const void *second, void *out,
+                               float *scratch);
+
 /// IEEE half precision to float; `from` may lie at any address.
 void tessera_from_half(const void *from, float *out, long count);
 

@@ -1,7 +1,7 @@
 import CKernels
 import COneDNN
 
-/// Products and convolutions by oneDNN, channels last, with weights packed once and what follows a
+/// Products and convolutions by oneDNN (and most 3×3 ones by Winograd's products), channels last, with weights packed once and what follows a
 /// product fused into it; float32 or bfloat16 with float32 sums.
 ///
 /// oneDNN's own sharing of work among threads would let the bits of a result depend on their number and
@@ -44,6 +44,9 @@ package final class OneDNNBackend: HostBackend, Backend {
 
     private var isWidened: Bool { multiplication == .widened && element == .bfloat16 }
 
+    /// Whether products are of float32 numbers, however they are stored.
+    var multipliesFloats: Bool { isWidened || element == .float32 }
+
     package func prepareLinear(
         inputs: Int,
         outputs: Int,
@@ -65,6 +68,27 @@ package final class OneDNNBackend: HostBackend, Backend {
         stride: Int,
         _ read: () throws -> Parameters
     ) throws -> ConvWeights {
+        let storage =
+            servesWinograd(inputs: inputs, outputs: outputs, kernel: kernel, stride: stride)
+            ? try prepareWinograd(inputs: inputs, outputs: outputs, read)
+            : try prepareDirect(inputs, outputs, kernel: kernel, stride: stride, read)
+        return ConvWeights(
+            inputs: inputs,
+            outputs: outputs,
+            kernel: kernel,
+            stride: stride,
+            storage: storage
+        )
+    }
+
+    /// Keeps the weights of a convolution that oneDNN computes.
+    private func prepareDirect(
+        _ inputs: Int,
+        _ outputs: Int,
+        kernel: Int,
+        stride: Int,
+        _ read: () throws -> Parameters
+    ) throws -> KeptLayer {
         let usual = Extents.convolution(
             Self.usualBand(kernel: kernel),
             inputs: inputs,
@@ -72,13 +96,7 @@ package final class OneDNNBackend: HostBackend, Backend {
             kernel: kernel,
             stride: stride
         )
-        return ConvWeights(
-            inputs: inputs,
-            outputs: outputs,
-            kernel: kernel,
-            stride: stride,
-            storage: try keep(usual, [outputs, inputs, kernel, kernel], hasBias: true, read)
-        )
+        return try keep(usual, [outputs, inputs, kernel, kernel], hasBias: true, read)
     }
 
     /// Keeps weights of a shape in the layout for the usual extents.
@@ -138,10 +156,14 @@ package final class OneDNNBackend: HostBackend, Backend {
         residual: Activation?
     ) -> Activation {
         let shape = weights.result(of: x.shape, padding: padding)
-        let packed = packed(weights.storage)
-        let result = make(shape)
         let second = residual.map(Operand.plus)
         second?.check(shape: shape)
+        let result = make(shape)
+        if let kernels = weights.storage as? WinogradWeights {
+            convolve(x, kernels, padding: padding, residual: residual, into: result)
+            return result
+        }
+        let packed = packed(weights.storage)
         let (height, width) = (x.shape[1], x.shape[2])
         let (line, outLine) = (width * weights.inputs, shape[2] * weights.outputs)
         let most = linesOfBand(height: shape[1], line: line)

@@ -1,0 +1,98 @@
+import CKernels
+
+/// Kernels as `tessera_convolve_winograd` reads them, and their bias.
+final class WinogradWeights: KeptLayer {}
+
+/// 3×3 convolutions of stride 1 in float32 by Winograd's products: a quarter of the direct ones.
+///
+/// Kernels stay as small as they are and are transformed a panel at a time where they are used: transformed
+/// they would take four times the memory.
+extension OneDNNBackend {
+    /// Tiles of 4×4 pixels of one block, at most.
+    private static let tilesPerBlock = 132
+    /// Blocks that a picture is cut into, at least, where it has outputs for as many.
+    private static let blocks = 8
+    /// Outputs of a block are a multiple of this, but for the last.
+    private static let outputsPerPanel = 64
+    /// Inputs and outputs that the kernel takes are multiples of this.
+    private static let lanes = 16
+
+    /// Whether a layer is computed so: whatever is multiplied in float32 and has the sizes for it.
+    func servesWinograd(inputs: Int, outputs: Int, kernel: Int, stride: Int) -> Bool {
+        multipliesFloats && kernel == 3 && stride == 1 && inputs % Self.lanes == 0
+            && outputs % Self.lanes == 0
+    }
+
+    /// Keeps the weights of such a layer.
+    func prepareWinograd(
+        inputs: Int,
+        outputs: Int,
+        _ read: () throws -> Parameters
+    ) throws -> WinogradWeights {
+        let size = outputs * inputs * 9 * element.size
+        return WinogradWeights(
+            try keep(size, outputs: outputs, hasBias: true, read) { weight, memory in
+                weight.withFloats { from in
+                    guard let start = from.baseAddress else { return }
+                    tessera_winograd_pack(start, inputs, outputs, memory, element.rawValue)
+                }
+            }
+        )
+    }
+
+    /// Convolves every picture of `x` into `result`, whose pictures get `residual` added, if any.
+    func convolve(
+        _ x: Activation,
+        _ weights: WinogradWeights,
+        padding: Padding,
+        residual: Activation?,
+        into result: Activation
+    ) {
+        let (from, to, size) = (x.shape, result.shape, element.size)
+        var picture = tessera_winograd(
+            height: from[1],
+            width: from[2],
+            inputs: from[3],
+            out_height: to[1],
+            out_width: to[2],
+            outputs: to[3],
+            top: padding.top,
+            left: padding.left,
+            element: element.rawValue
+        )
+        let tiles = ((to[1] + 3) / 4) * ((to[2] + 3) / 4)
+        let groups = (tiles + Self.tilesPerBlock - 1) / Self.tilesPerBlock
+        let step = (tiles + groups - 1) / groups
+        // Few tiles: their outputs are shared out, too, though each block transforms the inputs anew.
+        let panels = (to[3] + Self.outputsPerPanel - 1) / Self.outputsPerPanel
+        let parts = min(panels, max(1, Self.blocks / groups))
+        let outputs = (panels + parts - 1) / parts * Self.outputsPerPanel
+        let shares = (to[3] + outputs - 1) / outputs
+        let room = tessera_winograd_scratch_size(from[3], step)
+        let (input, out) = (pointer(x), pointer(result))
+        let second = residual.map { UnsafeRawPointer(pointer($0)) }
+        let (ins, outs) = (
+            from[1] * from[2] * from[3] * size, to[1] * to[2] * to[3] * size
+        )
+        withUnsafePointer(to: &picture) { picture in
+            threads.run(from[0] * groups * shares) { index, lane in
+                let (share, at) = (index % shares, index / shares)
+                let (first, number) = (at % groups * step, at / groups)
+                guard first < tiles else { return }
+                tessera_convolve_winograd(
+                    picture,
+                    first,
+                    min(step, tiles - first),
+                    share * outputs,
+                    min(to[3], (share + 1) * outputs),
+                    input + number * ins,
+                    weights.weights,
+                    weights.bias,
+                    second.map { $0 + number * outs },
+                    out + number * outs,
+                    scratch(lane: lane, room)
+                )
+            }
+        }
+    }
+}
