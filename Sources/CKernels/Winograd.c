@@ -34,27 +34,32 @@ TESSERA_INLINE void store(void *to, long index, int element, const vector *value
     for (int j = 0; j < LANES; j++) out[j] = tessera_to_bfloat((*value)[j]);
 }
 
-/// Six numbers of a patch's row or column at the points 0, ±1, ±2 and ∞.
+/// The points are 0, ±NEAR, ±FAR and ∞ with NEAR² = 1/2 and FAR² = 2: the usual ±1 and ±2 lose three times as much to
+/// rounding (Barabasz, Anderson, Soodhalter and Gregg, 2020).
+#define NEAR 0.70710678f
+#define FAR 1.41421356f
+
+/// Six numbers of a patch's row or column at the points.
 #define PATCH_TRANSFORM(OUT, D) \
     { \
-        vector a = D(4) - 4 * D(2), b = D(3) - 4 * D(1); \
-        vector c = D(4) - D(2), d = 2 * (D(3) - D(1)); \
-        OUT(0) = 4 * D(0) - 5 * D(2) + D(4); \
+        vector a = D(4) - 2 * D(2), b = NEAR * D(3) - FAR * D(1); \
+        vector c = D(4) - 0.5f * D(2), d = FAR * D(3) - NEAR * D(1); \
+        OUT(0) = D(0) - 2.5f * D(2) + D(4); \
         OUT(1) = a + b; \
         OUT(2) = a - b; \
         OUT(3) = c + d; \
         OUT(4) = c - d; \
-        OUT(5) = 4 * D(1) - 5 * D(3) + D(5); \
+        OUT(5) = D(1) - 2.5f * D(3) + D(5); \
     }
 
-/// Three numbers of a kernel's row or column at the same points.
+/// Three numbers of a kernel's row or column at the points.
 #define KERNEL_TRANSFORM(OUT, G) \
     { \
-        vector a = (G(0) + G(2)) * (-1.0f / 6), b = G(1) * (1.0f / 6); \
-        vector c = G(0) * (1.0f / 24) + G(2) * (1.0f / 6), d = G(1) * (1.0f / 12); \
-        OUT(0) = G(0) * 0.25f; \
-        OUT(1) = a - b; \
-        OUT(2) = a + b; \
+        vector a = G(0) * (-2.0f / 3) + G(2) * (-1.0f / 3), b = G(1) * (-NEAR * 2 / 3); \
+        vector c = G(0) * (1.0f / 6) + G(2) * (1.0f / 3), d = G(1) * (FAR / 6); \
+        OUT(0) = G(0); \
+        OUT(1) = a + b; \
+        OUT(2) = a - b; \
         OUT(3) = c + d; \
         OUT(4) = c - d; \
         OUT(5) = G(2); \
@@ -65,9 +70,9 @@ TESSERA_INLINE void store(void *to, long index, int element, const vector *value
     { \
         vector a = M(1) + M(2), b = M(1) - M(2), c = M(3) + M(4), d = M(3) - M(4); \
         OUT(0) = M(0) + a + c; \
-        OUT(1) = b + 2 * d; \
-        OUT(2) = a + 4 * c; \
-        OUT(3) = b + 8 * d + M(5); \
+        OUT(1) = NEAR * b + FAR * d; \
+        OUT(2) = 0.5f * a + 2 * c; \
+        OUT(3) = (0.5f * NEAR) * b + (2 * FAR) * d + M(5); \
     }
 
 void tessera_winograd_pack(const float *weight, long inputs, long outputs, void *packed,
