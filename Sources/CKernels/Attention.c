@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "PairWeights.h"
 #include "Vector.h"
 
 /// Keys of one block: the weights of a block of queries over them stay in the second-level cache.
@@ -117,6 +118,8 @@ void tessera_attend(const void *queries, long ldq, const void *packed, void *out
     float *scores = sums + rows * width, *top = scores + rows * KEYS, *total = top + rows;
     const word *head = packed;
     float factor = 1.0f / __builtin_sqrtf((float)width);
+    // Attention to all keys goes from scores to pairs in one step where there are instructions for it.
+    int pairs = element == TESSERA_BF16 && causal_from < 0 && tessera_has_bfloat16();
     for (long r = 0; r < rows; r++) {
         top[r] = -__FLT_MAX__, total[r] = 0;
         query[r * row + row - 1] = 0;
@@ -131,12 +134,21 @@ void tessera_attend(const void *queries, long ldq, const void *packed, void *out
         long count = at_most(KEYS, keys - first);
         product(query, row, head, scores, count, rows, width, count, 0, element);
         head += packed_size(width, count, element);
-        for (long r = 0; r < rows; r++) {
-            long seen = causal_from < 0 ? count : at_most(count, causal_from + r + 1 - first);
-            weigh(scores + r * count, seen, count, factor, top + r, total + r, sums + r * width,
-                  width);
+        const word *inputs = (const word *)scores;
+        if (pairs) {
+            for (long r = 0; r < rows; r++)
+                tessera_weigh_pairs(scores + r * count, count, factor, top + r, total + r,
+                                    sums + r * width, width,
+                                    (unsigned short *)(weights + r * row_size(count, element)));
+            inputs = weights;
+        } else {
+            for (long r = 0; r < rows; r++) {
+                long seen = causal_from < 0 ? count : at_most(count, causal_from + r + 1 - first);
+                weigh(scores + r * count, seen, count, factor, top + r, total + r, sums + r * width,
+                      width);
+            }
+            inputs = narrowed(scores, rows, count, weights, element);
         }
-        const word *inputs = narrowed(scores, rows, count, weights, element);
         product(inputs, row_size(count, element), head, sums, width, rows, count, width, 1,
                 element);
         head += packed_size(count, width, element);

@@ -12,18 +12,40 @@ long tessera_packed_pairs_size(long depth, long outputs) {
     return (depth + 1) / 2 * rounded(outputs);
 }
 
+/// Pairs of inputs beside each other in memory, of outputs `step` apart.
+TESSERA_KERNEL static void pack_words(const unsigned short *weight, long step, long pairs, long rest,
+                                      long width, unsigned *packed) {
+    for (long k = 0; k < pairs; k++, packed += width) {
+        for (long j = 0; j < rest; j++) memcpy(packed + j, weight + j * step + 2 * k, 4);
+        for (long j = rest; j < width; j++) packed[j] = 0;
+    }
+}
+
+/// Outputs beside each other in memory, of inputs `step` apart.
+TESSERA_KERNEL static void pack_rows(const unsigned short *weight, long step, long pairs, long rest,
+                                     long width, unsigned *packed) {
+    for (long k = 0; k < pairs; k++, packed += width) {
+        const unsigned short *low = weight + 2 * k * step, *high = low + step;
+        for (long j = 0; j < rest; j++) packed[j] = low[j] | (unsigned)high[j] << 16;
+        for (long j = rest; j < width; j++) packed[j] = 0;
+    }
+}
+
 void tessera_pack_pairs(const unsigned short *weight, long output_step, long depth_step, long depth,
                         long outputs, unsigned *packed) {
     for (long first = 0; first < outputs; first += OUTPUTS) {
         long rest = outputs - first < OUTPUTS ? outputs - first : OUTPUTS;
-        long width = rounded(rest);
-        for (long k = 0; k < depth; k += 2, packed += width)
-            for (long j = 0; j < width; j++) {
-                const unsigned short *from = weight + (first + j) * output_step + k * depth_step;
-                unsigned low = j < rest ? from[0] : 0;
-                unsigned high = j < rest && k + 1 < depth ? from[depth_step] : 0;
-                packed[j] = low | high << 16;
-            }
+        long width = rounded(rest), pairs = depth / 2;
+        const unsigned short *from = weight + first * output_step;
+        if (depth_step == 1)
+            pack_words(from, output_step, pairs, rest, width, packed);
+        else
+            pack_rows(from, depth_step, pairs, rest, width, packed);
+        packed += pairs * width;
+        if (depth % 2 == 0) continue;
+        for (long j = 0; j < width; j++)
+            packed[j] = j < rest ? from[j * output_step + (depth - 1) * depth_step] : 0;
+        packed += width;
     }
 }
 

@@ -83,7 +83,7 @@ void tessera_product(const float *a, long lda, const float *packed, float *c, lo
 /// Words that `tessera_pack_pairs` writes.
 long tessera_packed_pairs_size(long depth, long outputs);
 
-/// Lays out bfloat16 weights as `tessera_pair_product` reads them, as `tessera_pack` does.
+/// Lays out bfloat16 weights as `tessera_pair_product` reads them, as `tessera_pack` does. One of the steps is 1.
 void tessera_pack_pairs(const unsigned short *weight, long output_step, long depth_step, long depth,
                         long outputs, unsigned *packed);
 
