@@ -141,6 +141,16 @@ void tessera_convolve_winograd(const struct tessera_winograd *of, long first, lo
                                const void *packed, const float *bias, const void *second, void *out,
                                float *scratch);
 
+/// Floats of working memory for a block of tiles.
+long tessera_winograd_pairs_scratch_size(long inputs, long tiles);
+
+/// As `tessera_convolve_winograd`, of bfloat16 numbers, tiles of 2 × 2 pixels and with products of pairs, for processors
+/// that `tessera_has_bfloat16`.
+void tessera_convolve_winograd_pairs(const struct tessera_winograd *of, long first, long tiles,
+                                     long first_output, long end_output, const void *picture,
+                                     const void *packed, const float *bias, const void *second,
+                                     void *out, float *scratch);
+
 /// IEEE half precision to float; `from` may lie at any address.
 void tessera_from_half(const void *from, float *out, long count);
 

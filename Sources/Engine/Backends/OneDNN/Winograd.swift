@@ -3,12 +3,13 @@ import CKernels
 /// Kernels as `tessera_convolve_winograd` reads them, and their bias.
 final class WinogradWeights: KeptLayer {}
 
-/// 3×3 convolutions of stride 1 in float32 by Winograd's products: a quarter of the direct ones.
+/// 3×3 convolutions of stride 1 by Winograd's products: a quarter of the direct ones in float32, four ninths in
+/// pairs of bfloat16 numbers, whose few bits allow no larger tiles.
 ///
 /// Kernels stay as small as they are and are transformed a panel at a time where they are used: transformed
 /// they would take four times the memory.
 extension OneDNNBackend {
-    /// Tiles of 4×4 pixels of one block, at most.
+    /// Tiles of one block, at most.
     private static let tilesPerBlock = 132
     /// Blocks that a picture is cut into, at least, where it has outputs for as many.
     private static let blocks = 8
@@ -17,10 +18,10 @@ extension OneDNNBackend {
     /// Inputs and outputs that the kernel takes are multiples of this.
     private static let lanes = 16
 
-    /// Whether a layer is computed so: whatever is multiplied in float32 and has the sizes for it.
+    /// Whether a layer is computed so: it has the sizes for it, and oneDNN is not asked to emulate instructions.
     func servesWinograd(inputs: Int, outputs: Int, kernel: Int, stride: Int) -> Bool {
-        multipliesFloats && kernel == 3 && stride == 1 && inputs % Self.lanes == 0
-            && outputs % Self.lanes == 0
+        (multipliesFloats || tessera_has_bfloat16() != 0) && kernel == 3 && stride == 1
+            && inputs % Self.lanes == 0 && outputs % Self.lanes == 0
     }
 
     /// Keeps the weights of such a layer.
@@ -60,7 +61,8 @@ extension OneDNNBackend {
             left: padding.left,
             element: element.rawValue
         )
-        let tiles = ((to[1] + 3) / 4) * ((to[2] + 3) / 4)
+        let edge = multipliesFloats ? 4 : 2
+        let tiles = ((to[1] + edge - 1) / edge) * ((to[2] + edge - 1) / edge)
         let groups = (tiles + Self.tilesPerBlock - 1) / Self.tilesPerBlock
         let step = (tiles + groups - 1) / groups
         // Few tiles: their outputs are shared out, too, though each block transforms the inputs anew.
@@ -68,7 +70,12 @@ extension OneDNNBackend {
         let parts = min(panels, max(1, Self.blocks / groups))
         let outputs = (panels + parts - 1) / parts * Self.outputsPerPanel
         let shares = (to[3] + outputs - 1) / outputs
-        let room = tessera_winograd_scratch_size(from[3], step)
+        let room =
+            multipliesFloats
+            ? tessera_winograd_scratch_size(from[3], step)
+            : tessera_winograd_pairs_scratch_size(from[3], step)
+        let compute =
+            multipliesFloats ? tessera_convolve_winograd : tessera_convolve_winograd_pairs
         let (input, out) = (pointer(x), pointer(result))
         let second = residual.map { UnsafeRawPointer(pointer($0)) }
         let (ins, outs) = (
@@ -79,7 +86,7 @@ extension OneDNNBackend {
                 let (share, at) = (index % shares, index / shares)
                 let (first, number) = (at % groups * step, at / groups)
                 guard first < tiles else { return }
-                tessera_convolve_winograd(
+                compute(
                     picture,
                     first,
                     min(step, tiles - first),
