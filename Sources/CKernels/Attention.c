@@ -6,6 +6,9 @@
 /// Keys of one block: the weights of a block of queries over them stay in the second-level cache.
 enum { KEYS = 256 };
 
+/// Queries whose scores over a block of keys fit the first-level cache.
+enum { FEW = 24 };
+
 /// A head is packed in words of four bytes: a float32 number, or a pair of bfloat16 ones.
 typedef unsigned word;
 
@@ -109,6 +112,17 @@ static const word *narrowed(const float *from, long rows, long depth, word *room
     return room;
 }
 
+/// Weights of a few queries over a block of keys, in pairs, while their scores are in the first-level cache.
+static void weigh_few(const word *query, const word *keys, float *scores, long rows, long count,
+                      long width, float factor, float *top, float *total, float *sums,
+                      word *weights) {
+    long row = row_size(width, TESSERA_BF16), out = row_size(count, TESSERA_BF16);
+    tessera_pair_product(query, row, keys, scores, count, rows, width, count, 0);
+    for (long r = 0; r < rows; r++)
+        tessera_weigh_pairs(scores + r * count, count, factor, top + r, total + r, sums + r * width,
+                            width, (unsigned short *)(weights + r * out));
+}
+
 void tessera_attend(const void *queries, long ldq, const void *packed, void *out, long ldo,
                     long rows, long keys, long width, long causal_from, float *scratch,
                     int element) {
@@ -132,16 +146,14 @@ void tessera_attend(const void *queries, long ldq, const void *packed, void *out
     for (long i = 0; i < rows * width; i++) sums[i] = 0;
     for (long first = 0; first < keys; first += KEYS) {
         long count = at_most(KEYS, keys - first);
-        product(query, row, head, scores, count, rows, width, count, 0, element);
-        head += packed_size(width, count, element);
-        const word *inputs = (const word *)scores;
+        const word *values = head + packed_size(width, count, element), *inputs = weights;
         if (pairs) {
-            for (long r = 0; r < rows; r++)
-                tessera_weigh_pairs(scores + r * count, count, factor, top + r, total + r,
-                                    sums + r * width, width,
-                                    (unsigned short *)(weights + r * row_size(count, element)));
-            inputs = weights;
+            for (long from = 0; from < rows; from += FEW)
+                weigh_few(query + from * row, head, scores, at_most(FEW, rows - from), count, width,
+                          factor, top + from, total + from, sums + from * width,
+                          weights + from * row_size(count, element));
         } else {
+            product(query, row, head, scores, count, rows, width, count, 0, element);
             for (long r = 0; r < rows; r++) {
                 long seen = causal_from < 0 ? count : at_most(count, causal_from + r + 1 - first);
                 weigh(scores + r * count, seen, count, factor, top + r, total + r, sums + r * width,
@@ -149,9 +161,9 @@ void tessera_attend(const void *queries, long ldq, const void *packed, void *out
             }
             inputs = narrowed(scores, rows, count, weights, element);
         }
-        product(inputs, row_size(count, element), head, sums, width, rows, count, width, 1,
+        product(inputs, row_size(count, element), values, sums, width, rows, count, width, 1,
                 element);
-        head += packed_size(count, width, element);
+        head = values + packed_size(count, width, element);
     }
     for (long r = 0; r < rows; r++) {
         float inverse = 1.0f / total[r];

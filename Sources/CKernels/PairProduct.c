@@ -4,7 +4,7 @@
 #include "Vector.h"
 
 /// As in Product.c, with two neighbouring inputs in one word: what VDPBF16PS multiplies.
-enum { OUTPUTS = 64, ROUND = 16, ROWS = 6, PAIRS = 64 };
+enum { OUTPUTS = 64, ROUND = 16, ROWS = 6, PAIRS = 128 };
 
 static long rounded(long outputs) { return (outputs + ROUND - 1) / ROUND * ROUND; }
 
