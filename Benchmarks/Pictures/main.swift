@@ -30,22 +30,22 @@ struct ShapesOnly: ViewRenderer {
         }
     }
 
-    func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
+    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
         tiles.map {
             picture(
-                of: $0.latent,
-                Region(rows: 0..<$0.latent.shape[1], columns: 0..<$0.latent.shape[2])
+                of: $0.input,
+                Region(rows: 0..<$0.input.shape[1], columns: 0..<$0.input.shape[2])
             )
         }
     }
 
-    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
+    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
         try parts.enumerated().map { place, request in
             try onDone(place)
-            let shape = request.latent.shape
+            let shape = request.input.shape
             let core = request.part.margins.core(height: shape[1], width: shape[2])
             guard request.part.norms > 0 else {
-                return PartResult(tensor: picture(of: request.latent, core))
+                return PartResult(tensor: picture(of: request.input, core))
             }
             let count = request.part.norms * request.network.groups
             let tokens = request.part.tokens.map { lattice in
@@ -91,14 +91,19 @@ final class Direct: ViewRenderer, @unchecked Sendable {
     func end() {}
     func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) -> [Tensor] { [] }
 
-    func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
-        try tiles.map { try vae.decode($0.latent) }
+    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
+        try tiles.map { try vae.decode($0.input) }
     }
 
-    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
+    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
         try parts.map { request in
             let keys = request.keys.digests.compactMap { request.keys.tensors[$0]?.context }
-            return try vae.decode(request.latent, as: request.part, keys: keys)
+            return try vae.evaluate(
+                request.network.half,
+                request.input,
+                as: request.part,
+                keys: keys
+            )
         }
     }
 }
@@ -124,7 +129,7 @@ func memory(side: Int, output: String) throws {
 }
 
 func difference(model: String, side: Int, options: EngineOptions, tile: Int) throws {
-    let vae = try VAE(model: Model(path: model), options: options, decoderOnly: true)
+    let vae = try VAE(model: Model(path: model), options: options, halves: [.decoder])
     let config = vae.config
     let channels = config.latentChannels
     let large = TorchRandom.normal(seed: 4, count: 64 * channels)
@@ -140,7 +145,7 @@ func difference(model: String, side: Int, options: EngineOptions, tile: Int) thr
     let whole = try vae.decode(latent)
     let wholeTime = start.duration(to: .now)
     start = .now
-    let plan = DecodePlan(
+    let plan = TilePlan(
         latent: Extent(height: side, width: side),
         factor: config.factor,
         network: config.decoder,
@@ -148,7 +153,8 @@ func difference(model: String, side: Int, options: EngineOptions, tile: Int) thr
         side: tile
     )
     var passes = 0
-    let tiles = try TiledDecode(latent, plan: plan, on: Direct(vae), copyArea: side * side / 4) {
+    let tiles = try TiledEvaluation(latent, plan: plan, on: Direct(vae), copyArea: side * side / 4)
+    {
         if case .measuring = $0 { passes += 1 }
     }
     let prepared = start.duration(to: .now)

@@ -19,20 +19,25 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
 
     func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) -> [Tensor] { [] }
 
-    func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
-        try tiles.map { try vae.decode($0.latent) }
+    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
+        try tiles.map { try vae.decode($0.input) }
     }
 
-    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
+    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
         try parts.map { request in
             self.parts += 1
             let keys = request.keys.digests.compactMap { request.keys.tensors[$0]?.context }
-            return try vae.decode(request.latent, as: request.part, keys: keys)
+            return try vae.evaluate(
+                request.network.half,
+                request.input,
+                as: request.part,
+                keys: keys
+            )
         }
     }
 }
 
-@Suite struct TiledDecodeTests {
+@Suite struct TiledEvaluationTests {
     /// The bar: levels of 255 that a pixel, and all pixels on average, may be off.
     private static let most = (one: 2.0, mean: 0.25)
 
@@ -53,10 +58,10 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
         }
     }
 
-    private func decode(_ latent: Tensor, _ plan: DecodePlan, _ renderer: any ViewRenderer) throws
+    private func decode(_ latent: Tensor, _ plan: TilePlan, _ renderer: any ViewRenderer) throws
         -> Tensor
     {
-        let tiles = try TiledDecode(latent, plan: plan, on: renderer, copyArea: 400) { _ in }
+        let tiles = try TiledEvaluation(latent, plan: plan, on: renderer, copyArea: 400) { _ in }
         let rows = try plan.rows.map { Tensor(sideBySide: try tiles.row($0)) }
         return Tensor(
             rows.flatMap(\.values),
@@ -70,12 +75,12 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
         let vae = try VAE(
             model: Model(path: model),
             options: EngineOptions(backend: backend, threads: 2),
-            decoderOnly: true
+            halves: [.decoder]
         )
         let config = vae.config
         let deviation = 0.8 / config.scalingFactor
         let latent = latent(34, 47, channels: config.latentChannels, deviation: deviation)
-        let plan = DecodePlan(
+        let plan = TilePlan(
             latent: Extent(height: 34, width: 47),
             factor: config.factor,
             network: config.decoder,
@@ -108,7 +113,7 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
     /// The same bytes for any number of workers, one of which dies in the middle.
     @Test func workersChangeNothing() throws {
         let latent = latent(20, 26, channels: 4, deviation: 1)
-        let plan = DecodePlan(
+        let plan = TilePlan(
             latent: Extent(height: 20, width: 26),
             factor: FakeModelHost.vaeFactor,
             network: FakeModelHost.network,
@@ -134,7 +139,7 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
         let vae = try VAE(
             model: Model(path: model),
             options: EngineOptions(),
-            decoderOnly: true
+            halves: [.decoder]
         )
         let groups = vae.config.decoder.groups
         let latent = Tensor(zeros: [1, 8, 8, vae.config.latentChannels])

@@ -1,0 +1,74 @@
+/// A picture at the size at which it is to be encoded, in a file of its own, from which parts are read:
+/// however large it is, nothing but these is ever in memory. Its numbers have 16 bits.
+///
+/// Used by one thread at a time.
+package final class ScaledPicture {
+    /// Columns.
+    package let width: Int
+    /// Rows.
+    package let height: Int
+    private let scratch: ScratchFile
+
+    private static let most: Float = 65535
+
+    /// Reads the whole file once.
+    ///
+    /// - Parameters:
+    ///   - file: the picture
+    ///   - frame: what of it is shown
+    ///   - height: rows that it is scaled to
+    ///   - width: columns
+    /// - Throws: `InputError` when the file is damaged, `OutputError` when the disk is full
+    package init(_ file: PictureFile, frame: PictureFrame, height: Int, width: Int) throws {
+        (self.height, self.width) = (height, width)
+        scratch = try ScratchFile(bytes: Self.bytes(height: height, width: width))
+        var scaler = RowScaler(
+            frame,
+            height: file.height,
+            width: file.width,
+            to: (height, width),
+            channels: 3
+        )
+        var (row, line) = (0, [UInt16](repeating: 0, count: 3 * width))
+        try file.rows { input in
+            try scaler.take(input) { done in
+                for i in done.indices {
+                    line[i] = UInt16((min(max(done[i], 0), 1) * Self.most).rounded())
+                }
+                try line.withUnsafeBufferPointer { line throws(OutputError) in
+                    try scratch.write(line, at: row * line.count)
+                }
+                row += 1
+            }
+        }
+        precondition(row == height, "\(row) of \(height) rows")
+    }
+
+    /// Bytes on disk of a picture of this size.
+    package static func bytes(height: Int, width: Int) -> Int {
+        3 * width * height * MemoryLayout<UInt16>.size
+    }
+
+    /// A part, `[1, rows, columns, 3]`, −1…1; of every `step`-th row and column, where that is not 1.
+    ///
+    /// - Throws: `OutputError` when the disk is broken
+    package func part(_ region: Region, step: Int = 1) throws -> Tensor {
+        let (rows, columns) = (region.rows.count / step, region.columns.count / step)
+        var line = [UInt16](repeating: 0, count: 3 * region.columns.count)
+        return try Tensor(shape: [1, rows, columns, 3]) { out in
+            for row in 0..<rows {
+                let y = region.rows.lowerBound + row * step + step / 2
+                let place = 3 * (y * width + region.columns.lowerBound)
+                try line.withUnsafeMutableBufferPointer { line throws(OutputError) in
+                    try scratch.read(line, at: place)
+                }
+                for column in 0..<columns {
+                    for c in 0..<3 {
+                        let number = Float(line[3 * (column * step + step / 2) + c])
+                        out[3 * (row * columns + column) + c] = number / Self.most * 2 - 1
+                    }
+                }
+            }
+        }
+    }
+}
