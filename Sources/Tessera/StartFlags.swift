@@ -25,7 +25,7 @@ struct StartFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Down to which share of its own resolution the picture is kept; what is finer is invented. "
-                + "(default: 0.25)",
+                + "(default: 0.5)",
             valueName: "0…1"
         )
     )

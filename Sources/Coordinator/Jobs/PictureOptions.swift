@@ -83,16 +83,20 @@ package struct PictureOptions: Sendable {
         self.globalPass = globalPass
     }
 
+    /// The size that was asked for, or else that of the picture to begin with, or the model's own.
+    package func size(for model: ModelGeometry, picture found: Extent?) -> Extent {
+        let side = max(1024, 2 * model.nativeSide) / model.vaeFactor * model.vaeFactor
+        return size ?? found.map { InitPicture.usualSize(of: $0, model: model) }
+            ?? Extent(height: side, width: side)
+    }
+
     /// The settings with every default of the model, or of a picture of some size, filled in.
     func settings(
         for model: ModelGeometry,
         scheduler own: SchedulerKind,
         picture found: Extent?
     ) -> RenderSettings {
-        let side = max(1024, 2 * model.nativeSide) / model.vaeFactor * model.vaeFactor
-        let size =
-            size ?? found.map { InitPicture.usualSize(of: $0, model: model) }
-            ?? Extent(height: side, width: side)
+        let size = size(for: model, picture: found)
         let start = picture.flatMap { picture in
             found.map { found in
                 PictureStart(

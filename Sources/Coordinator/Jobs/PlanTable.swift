@@ -33,8 +33,9 @@ package enum PlanTable {
                 number(phase.phase.scale),
                 "\(plan.pixels(ofPhase: i))",
                 "\(phase.phase.latent)",
-                phase.windows.map { "\($0.count)" } ?? "whole",
-                phase.lattices.map { "\($0.count)" } ?? "–",
+                phase.steps.isEmpty
+                    ? "picture" : phase.windows.map { "\($0.count)" } ?? "whole",
+                phase.steps.isEmpty ? "–" : phase.lattices.map { "\($0.count)" } ?? "–",
                 "\(perStep)",
                 "\(phase.views)",
                 bytes(plan.bytesPerStep(ofPhase: i))

@@ -111,9 +111,10 @@ package struct RenderJob {
             frame: start.frame
         )
         let tiles = PictureTiles(picture: scaled, factor: plan.factor)
-        try observe(.encoding(tiles: plan.tiles.count))
         var rows: [Tensor] = []
-        try evaluate(tiles, plan) { rows.append($0) }
+        try evaluate(tiles, plan, begin: { try observe(.encoding(tiles: plan.tiles.count)) }) {
+            rows.append($0)
+        }
         return Tensor(stacked: rows)
     }
 
@@ -142,7 +143,7 @@ package struct RenderJob {
     private func evaluate(
         _ source: any TileSource,
         _ plan: TilePlan,
-        begin: () throws -> Void = {},
+        begin: () throws -> Void,
         _ body: (Tensor) throws -> Void
     ) throws {
         guard !plan.isWhole else {

@@ -78,7 +78,7 @@ package struct TilePlan: Equatable, Sendable {
     }
 }
 
-/// What a plan costs, at best: the number of passes follows from the picture.
+/// What a plan costs, nearly at best: the number of passes follows from the picture.
 extension TilePlan {
     /// How often all tiles are evaluated up to the attention: for every norm where these are coarse, else
     /// twice for what the norms see and once for the tokens.
@@ -87,9 +87,8 @@ extension TilePlan {
         return network.areCoarse(norms: attention) ? attention + 1 : 3
     }
 
-    /// How often they are evaluated to the end: for what the rest of the norms see, and for the result. Before
-    /// a decoder's are as many again as an encoder has after its attention.
-    private var passesToEnd: Int { isWhole ? 1 : network.half == .decoder ? 3 : 2 }
+    /// How often they are evaluated to the end: twice for what the rest of the norms see, and for the result.
+    private var passesToEnd: Int { isWhole ? 1 : 3 }
 
     /// How often all tiles are evaluated; passes over coarse norms cost next to nothing.
     package var passes: Int {

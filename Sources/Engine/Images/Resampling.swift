@@ -77,7 +77,7 @@ package struct PictureFrame: Equatable, Sendable {
 
 /// Scales a picture whose rows come one after the other, keeping no more of them than a row of the result
 /// needs.
-struct RowScaler {
+package struct RowScaler {
     private let down: [ResamplingTap]
     private let across: [ResamplingTap]
     private let channels: Int
@@ -94,7 +94,7 @@ struct RowScaler {
     ///   - width: columns of it
     ///   - size: rows and columns of the result
     ///   - channels: numbers of a pixel
-    init(
+    package init(
         _ frame: PictureFrame,
         height: Int,
         width: Int,
@@ -110,7 +110,7 @@ struct RowScaler {
     }
 
     /// Takes the next row; gives the rows of the result that are complete with it.
-    mutating func take(
+    package mutating func take(
         _ input: UnsafeBufferPointer<Float>,
         _ body: (UnsafeBufferPointer<Float>) throws -> Void
     ) rethrows {
