@@ -167,7 +167,10 @@ struct Pixels: TileSource {
         )
     }
 
-    func thinned(toArea area: Int) -> Tensor { picture.thinned(toArea: area * factor * factor) }
+    func thinned(toArea area: Int) throws -> Tensor {
+        let latent = Extent(height: picture.shape[1] / factor, width: picture.shape[2] / factor)
+        return try mosaic(of: latent, toArea: area)
+    }
 }
 
 func encoding(model: String, side: Int, options: EngineOptions, tile: Int) throws {

@@ -162,12 +162,6 @@ struct PictureFixtures: Decodable {
         #expect(
             part.values == whole.cropped(top: 2, left: 3, height: 4, width: 5).values
         )
-        let thin = try scaled.part(Region(rows: 0..<6, columns: 0..<8), step: 2)
-        #expect(thin.shape == [1, 3, 4, 3])
-        #expect(
-            thin.cropped(top: 1, left: 2, height: 1, width: 1).values
-                == whole.cropped(top: 3, left: 5, height: 1, width: 1).values
-        )
     }
 
     @Test func framesCoverTheWholeSize() {

@@ -92,14 +92,12 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
             )
         }
 
-        func thinned(toArea area: Int) -> Tensor {
-            let (rows, columns) = (picture.shape[1] / factor, picture.shape[2] / factor)
-            var step = 1
-            while (rows / step) * (columns / step) > area { step += 1 }
-            return picture.resampled(
-                height: rows / step * factor,
-                width: columns / step * factor
+        func thinned(toArea area: Int) throws -> Tensor {
+            let latent = Extent(
+                height: picture.shape[1] / factor,
+                width: picture.shape[2] / factor
             )
+            return try mosaic(of: latent, toArea: area)
         }
     }
 

@@ -101,24 +101,17 @@ struct PictureTiles: TileSource {
     let picture: ScaledPicture
     let factor: Int
 
-    func cut(_ region: Region) throws -> Tensor { try picture.part(pixels(region)) }
-
-    func thinned(toArea area: Int) throws -> Tensor {
-        let (rows, columns) = (picture.height / factor, picture.width / factor)
-        var step = 1
-        while (rows / step) * (columns / step) > area { step += 1 }
-        // Whole latent pixels of the copy.
-        let region = Region(
-            rows: 0..<max(1, rows / step) * step,
-            columns: 0..<max(1, columns / step) * step
+    func cut(_ region: Region) throws -> Tensor {
+        try picture.part(
+            Region(
+                rows: factor * region.rows.lowerBound..<factor * region.rows.upperBound,
+                columns: factor * region.columns.lowerBound..<factor * region.columns.upperBound
+            )
         )
-        return try picture.part(pixels(region), step: step)
     }
 
-    private func pixels(_ region: Region) -> Region {
-        Region(
-            rows: factor * region.rows.lowerBound..<factor * region.rows.upperBound,
-            columns: factor * region.columns.lowerBound..<factor * region.columns.upperBound
-        )
+    func thinned(toArea area: Int) throws -> Tensor {
+        let latent = Extent(height: picture.height / factor, width: picture.width / factor)
+        return try mosaic(of: latent, toArea: area)
     }
 }

@@ -13,6 +13,34 @@ package protocol TileSource {
     func thinned(toArea area: Int) throws -> Tensor
 }
 
+extension TileSource {
+    /// Some blocks from all over the whole, edge to edge: where neighbours depend on each other, as in a
+    /// picture, they do so in most of this, too.
+    ///
+    /// - Parameters:
+    ///   - latent: of the whole
+    ///   - area: latent pixels, at most
+    ///   - block: side of a block
+    /// - Throws: as `cut`
+    package func mosaic(of latent: Extent, toArea area: Int, block: Int = 20) throws -> Tensor {
+        let side = max(1, Int(Double(area).squareRoot()))
+        func pieces(_ length: Int) -> [Range<Int>] {
+            guard length > side else { return [0..<length] }
+            let (count, each) = (max(1, side / block), min(side, block))
+            return (0..<count).map { i in
+                let start = i * (length - each) / max(1, count - 1)
+                return start..<start + each
+            }
+        }
+        let columns = pieces(latent.width)
+        return Tensor(
+            stacked: try pieces(latent.height).map { rows in
+                Tensor(sideBySide: try columns.map { try cut(Region(rows: rows, columns: $0)) })
+            }
+        )
+    }
+}
+
 extension Tensor: TileSource {
     package func cut(_ region: Region) -> Tensor {
         cropped(

@@ -49,24 +49,20 @@ package final class ScaledPicture {
         3 * width * height * MemoryLayout<UInt16>.size
     }
 
-    /// A part, `[1, rows, columns, 3]`, −1…1; of every `step`-th row and column, where that is not 1.
+    /// A part, `[1, rows, columns, 3]`, −1…1.
     ///
     /// - Throws: `OutputError` when the disk is broken
-    package func part(_ region: Region, step: Int = 1) throws -> Tensor {
-        let (rows, columns) = (region.rows.count / step, region.columns.count / step)
-        var line = [UInt16](repeating: 0, count: 3 * region.columns.count)
+    package func part(_ region: Region) throws -> Tensor {
+        let (rows, columns) = (region.rows.count, region.columns.count)
+        var line = [UInt16](repeating: 0, count: 3 * columns)
         return try Tensor(shape: [1, rows, columns, 3]) { out in
-            for row in 0..<rows {
-                let y = region.rows.lowerBound + row * step + step / 2
+            for (row, y) in region.rows.enumerated() {
                 let place = 3 * (y * width + region.columns.lowerBound)
                 try line.withUnsafeMutableBufferPointer { line throws(OutputError) in
                     try scratch.read(line, at: place)
                 }
-                for column in 0..<columns {
-                    for c in 0..<3 {
-                        let number = Float(line[3 * (column * step + step / 2) + c])
-                        out[3 * (row * columns + column) + c] = number / Self.most * 2 - 1
-                    }
+                for i in line.indices {
+                    out[row * line.count + i] = Float(line[i]) / Self.most * 2 - 1
                 }
             }
         }
