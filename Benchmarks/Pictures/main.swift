@@ -153,26 +153,6 @@ func forms(_ side: Int, channels: Int, deviation: Float) -> Tensor {
     }
 }
 
-/// A picture in memory, cut by latent pixels.
-struct Pixels: TileSource {
-    let picture: Tensor
-    let factor: Int
-
-    func cut(_ region: Region) -> Tensor {
-        picture.cropped(
-            top: factor * region.rows.lowerBound,
-            left: factor * region.columns.lowerBound,
-            height: factor * region.rows.count,
-            width: factor * region.columns.count
-        )
-    }
-
-    func thinned(toArea area: Int) throws -> Tensor {
-        let latent = Extent(height: picture.shape[1] / factor, width: picture.shape[2] / factor)
-        return try mosaic(of: latent, toArea: area)
-    }
-}
-
 func encoding(model: String, side: Int, options: EngineOptions, tile: Int) throws {
     let vae = try VAE(model: Model(path: model), options: options, halves: [.encoder])
     let config = vae.config
@@ -189,7 +169,7 @@ func encoding(model: String, side: Int, options: EngineOptions, tile: Int) throw
         side: tile
     )
     var passes = 0
-    let source = Pixels(picture: picture, factor: config.factor)
+    let source = PictureTiles(latent: plan.latent, factor: plan.factor) { picture.cut($0) }
     let tiles = try TiledEvaluation(source, plan: plan, on: Direct(vae), copyArea: side * side / 4)
     {
         if case .measuring = $0 { passes += 1 }

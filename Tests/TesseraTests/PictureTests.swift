@@ -91,30 +91,26 @@ import Testing
             var plan = flags(folder, more)
             plan[0] = "plan"
             let planned = try Command(plan)
-            func told(_ name: String) throws -> [Substring] {
-                let line = planned.output.split(separator: "\n").first { $0.hasPrefix(name) }
-                return try #require(line).dropFirst(name.count).split(separator: " ")
-            }
             let rendered = try Command(flags(folder, more))
             #expect(rendered.status == 0, "\(rendered.errors)")
             let line = try #require(
                 rendered.errors.split(separator: "\n").first { $0.contains("UNet calls,") }
             )
-            let calls = try #require(try told("UNet calls").first)
+            let calls = try #require(try planned.told("UNet calls").first)
             #expect(line.hasPrefix("\(calls) UNet calls, "))
-            let moved = try told("latents moved").prefix(2).joined(separator: " ")
+            let moved = try planned.told("latents moved").prefix(2).joined(separator: " ")
             #expect(line.contains(", \(moved) of latents"), "\(line)")
             guard !more.contains("1048x1032") else {
                 // The number of passes over tiles is told at best.
                 #expect(planned.output.contains("encoding          4 tiles for phase 1"))
                 return
             }
-            let encoded = try told("encoding").suffix(3).prefix(2).joined(separator: " ")
+            let encoded = try planned.told("encoding").suffix(3).prefix(2).joined(separator: " ")
             #expect(
                 line.hasSuffix(", \(encoded) to encode the picture"),
                 "\(planned.output)\(line)"
             )
-            let decoded = try told("decoding").suffix(3).prefix(2).joined(separator: " ")
+            let decoded = try planned.told("decoding").suffix(3).prefix(2).joined(separator: " ")
             #expect(line.contains("and \(decoded) of tiles"), "\(planned.output)\(line)")
         }
     }

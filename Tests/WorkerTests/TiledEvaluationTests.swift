@@ -78,29 +78,6 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
         )
     }
 
-    /// Tiles are cut from pixels by latent pixels.
-    private struct Pixels: TileSource {
-        let picture: Tensor
-        let factor: Int
-
-        func cut(_ region: Region) -> Tensor {
-            picture.cropped(
-                top: factor * region.rows.lowerBound,
-                left: factor * region.columns.lowerBound,
-                height: factor * region.rows.count,
-                width: factor * region.columns.count
-            )
-        }
-
-        func thinned(toArea area: Int) throws -> Tensor {
-            let latent = Extent(
-                height: picture.shape[1] / factor,
-                width: picture.shape[2] / factor
-            )
-            return try mosaic(of: latent, toArea: area)
-        }
-    }
-
     /// A picture with edges, smooth parts and noise, −1…1.
     private func picture(_ height: Int, _ width: Int) -> Tensor {
         let noise = TorchRandom.normal(seed: 5, count: height * width * 3)
@@ -137,7 +114,7 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
         )
         #expect(plan.rows.count == 3 && plan.columns.count == 4)
         let renderer = DirectRenderer(vae)
-        let source = Pixels(picture: picture, factor: config.factor)
+        let source = PictureTiles(latent: plan.latent, factor: config.factor) { picture.cut($0) }
         let found = try evaluate(source, plan, renderer)
         let whole = try vae.latent(of: picture)
         let error = Double(relativeError(found, whole))
@@ -147,7 +124,7 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
         #expect(error <= Self.mostOfLatent)
         // What is at stake: without the whole's statistics tiles differ.
         let region = Region(rows: 0..<12, columns: 0..<12)
-        let alone = try vae.latent(of: source.cut(region))
+        let alone = try vae.latent(of: try source.cut(region))
         #expect(Double(relativeError(alone, whole.cut(region))) > 10 * error)
     }
 
@@ -203,8 +180,6 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
             channels: half == .decoder ? 4 : 3,
             deviation: 1
         )
-        let source: any TileSource =
-            half == .decoder ? input : Pixels(picture: input, factor: factor)
         let plan = TilePlan(
             latent: Extent(height: 20, width: 26),
             factor: FakeModelHost.vaeFactor,
@@ -212,6 +187,9 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
             wholeArea: 0,
             side: 8
         )
+        let source: any TileSource =
+            half == .decoder
+            ? input : PictureTiles(latent: plan.latent, factor: factor) { input.cut($0) }
         var results: [[Float]] = []
         for workers in [1, 3] {
             let local = try ThreadCluster()

@@ -15,11 +15,12 @@ package struct PictureHold: Equatable, Sendable {
     /// Rows and columns of the resolution down to which the picture is kept.
     package let grid: Extent
 
+    /// nil where nothing is held.
+    ///
     /// - Parameters:
     ///   - fidelity: share of the picture's own resolution, 0…1
     ///   - picture: rows and columns of the picture that are shown, in latent pixels of its own size
     ///   - latent: of the phase
-    /// - Returns: nil where nothing is held
     package init?(fidelity: Double, of picture: (height: Double, width: Double), latent: Extent) {
         guard fidelity > 0 else { return nil }
         func side(_ length: Double, _ most: Int) -> Int {

@@ -95,23 +95,3 @@ package final class InitPicture {
         return Extent(height: side(picture.height), width: side(picture.width))
     }
 }
-
-/// A picture at a phase's size, as tiles are cut from it.
-struct PictureTiles: TileSource {
-    let picture: ScaledPicture
-    let factor: Int
-
-    func cut(_ region: Region) throws -> Tensor {
-        try picture.part(
-            Region(
-                rows: factor * region.rows.lowerBound..<factor * region.rows.upperBound,
-                columns: factor * region.columns.lowerBound..<factor * region.columns.upperBound
-            )
-        )
-    }
-
-    func thinned(toArea area: Int) throws -> Tensor {
-        let latent = Extent(height: picture.height / factor, width: picture.width / factor)
-        return try mosaic(of: latent, toArea: area)
-    }
-}

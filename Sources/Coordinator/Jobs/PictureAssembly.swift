@@ -36,16 +36,7 @@ extension Tensor {
         let (width, channels) = (rows[0].shape[2], rows[0].shape[3])
         precondition(rows.allSatisfy { $0.shape[2] == width && $0.shape[3] == channels })
         let height = rows.reduce(0) { $0 + $1.shape[1] }
-        self.init(shape: [1, height, width, channels]) { out in
-            var at = 0
-            for row in rows {
-                row.withFloats { x in
-                    let to = UnsafeMutableBufferPointer(rebasing: out[at..<at + x.count])
-                    _ = to.update(fromContentsOf: x)
-                    at += x.count
-                }
-            }
-        }
+        self.init(chaining: rows, shape: [1, height, width, channels])
     }
 }
 

@@ -110,11 +110,9 @@ package struct RenderJob {
             to: sampler.plan.pixels(ofPhase: index),
             frame: start.frame
         )
-        let tiles = PictureTiles(picture: scaled, factor: plan.factor)
+        let tiles = PictureTiles(latent: plan.latent, factor: plan.factor, part: scaled.part)
         var rows: [Tensor] = []
-        try evaluate(tiles, plan, begin: { try observe(.encoding(tiles: plan.tiles.count)) }) {
-            rows.append($0)
-        }
+        try evaluate(tiles, plan, as: .encoding(tiles: plan.tiles.count)) { rows.append($0) }
         return Tensor(stacked: rows)
     }
 
@@ -128,9 +126,7 @@ package struct RenderJob {
             factor: model.vaeFactor,
             network: model.decoder
         )
-        try evaluate(latent, plan, begin: { try observe(.decoding(tiles: plan.tiles.count)) }) {
-            try sink.write($0)
-        }
+        try evaluate(latent, plan, as: .decoding(tiles: plan.tiles.count)) { try sink.write($0) }
     }
 
     /// Decodes or encodes, whole or in tiles.
@@ -138,16 +134,17 @@ package struct RenderJob {
     /// - Parameters:
     ///   - source: the latent or the picture
     ///   - plan: how it is cut
-    ///   - begin: is called when nothing but the tiles themselves is left to be evaluated
+    ///   - event: is told when nothing but the tiles themselves is left to be evaluated
     ///   - body: takes the result, from top to bottom
+    /// - Throws: what the source, the renderer, the observer or `body` throws
     private func evaluate(
         _ source: any TileSource,
         _ plan: TilePlan,
-        begin: () throws -> Void,
+        as event: RenderEvent,
         _ body: (Tensor) throws -> Void
     ) throws {
         guard !plan.isWhole else {
-            try begin()
+            try observe(event)
             let whole = TileRequest(
                 index: 0,
                 half: plan.network.half,
@@ -156,7 +153,7 @@ package struct RenderJob {
             return try body(renderer.evaluate([whole]) { _ in try observe(.tile) }[0])
         }
         let tiles = try TiledEvaluation(source, plan: plan, on: renderer, observe: observe)
-        try begin()
+        try observe(event)
         for row in plan.rows { try body(Tensor(sideBySide: tiles.row(row))) }
     }
 }

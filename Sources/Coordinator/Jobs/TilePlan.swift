@@ -176,17 +176,7 @@ package struct KeyLattice: Equatable, Sendable {
         guard let width = parts.first?.shape[3] else { return [] }
         let all = parts.reduce(0) { $0 + $1.count / width }
         let each = max(1, mostBytesAtOnce / (4 * width))
-        var flat = Tensor(zeros: [1, all, width])
-        flat.withMutableFloats { out in
-            var at = 0
-            for part in parts {
-                part.withFloats { x in
-                    let rest = UnsafeMutableBufferPointer(rebasing: out[at..<at + x.count])
-                    _ = rest.update(fromContentsOf: x)
-                    at += x.count
-                }
-            }
-        }
+        let flat = Tensor(chaining: parts, shape: [1, all, width])
         return Swift.stride(from: 0, to: all, by: each).map { from in
             let count = min(each, all - from)
             return Tensor(shape: [1, count, width]) { out in

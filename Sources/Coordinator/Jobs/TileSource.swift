@@ -7,26 +7,45 @@ package protocol TileSource {
     /// - Throws: `InputError` or `OutputError` where it is on disk and cannot be read
     func cut(_ region: Region) throws -> Tensor
 
-    /// A small copy, of at most `area` latent pixels, in which numbers are spread as in the whole.
+    /// Something smaller, of at most `area` latent pixels, in which numbers are spread as in the whole.
     ///
     /// - Throws: as `cut`
     func thinned(toArea area: Int) throws -> Tensor
 }
 
-extension TileSource {
-    /// Some blocks from all over the whole, edge to edge: where neighbours depend on each other, as in a
-    /// picture, they do so in most of this, too.
-    ///
+/// A picture at the size at which it is encoded, as tiles are cut from it.
+package struct PictureTiles: TileSource {
+    private let latent: Extent
+    private let factor: Int
+    private let part: (Region) throws -> Tensor
+
+    /// Side of the blocks of the small copy, in latent pixels.
+    private static let block = 20
+
     /// - Parameters:
-    ///   - latent: of the whole
-    ///   - area: latent pixels, at most
-    ///   - block: side of a block
-    /// - Throws: as `cut`
-    package func mosaic(of latent: Extent, toArea area: Int, block: Int = 20) throws -> Tensor {
+    ///   - latent: of the picture
+    ///   - factor: pixels per latent pixel along a side
+    ///   - part: gives some rows and columns of pixels
+    package init(latent: Extent, factor: Int, part: @escaping (Region) throws -> Tensor) {
+        (self.latent, self.factor, self.part) = (latent, factor, part)
+    }
+
+    package func cut(_ region: Region) throws -> Tensor {
+        try part(
+            Region(
+                rows: factor * region.rows.lowerBound..<factor * region.rows.upperBound,
+                columns: factor * region.columns.lowerBound..<factor * region.columns.upperBound
+            )
+        )
+    }
+
+    /// Some blocks from all over the picture, edge to edge. Pixels depend on their neighbours: in most of
+    /// this they do so, too, which in every k-th pixel they would not.
+    package func thinned(toArea area: Int) throws -> Tensor {
         let side = max(1, Int(Double(area).squareRoot()))
         func pieces(_ length: Int) -> [Range<Int>] {
             guard length > side else { return [0..<length] }
-            let (count, each) = (max(1, side / block), min(side, block))
+            let (count, each) = (max(1, side / Self.block), min(side, Self.block))
             return (0..<count).map { i in
                 let start = i * (length - each) / max(1, count - 1)
                 return start..<start + each

@@ -14,6 +14,7 @@ struct ResamplingTap: Equatable {
     ///   - count: output samples
     ///   - part: of the input, in its samples: the first lies between 0 and 1
     ///   - length: input samples
+    /// - Returns: one for each output sample
     static func lanczos(_ count: Int, of part: Range<Double>, length: Int) -> [ResamplingTap] {
         let scale = (part.upperBound - part.lowerBound) / Double(count)
         let width = max(scale, 1)

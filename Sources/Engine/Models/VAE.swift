@@ -118,7 +118,8 @@ package final class VAE {
                 part: part,
                 course: course,
                 keys: keys.isEmpty
-                    ? nil : backend.upload(Tensor(chaining: keys, width: config.width)),
+                    ? nil
+                    : backend.upload(Tensor(chaining: keys, shape: [1, tokens, config.width])),
                 cancellation: cancellation
             )
             let result =
@@ -246,20 +247,6 @@ package final class VAE {
 }
 
 extension Tensor {
-    /// Tokens `[1, n, width]`, one after the other.
-    fileprivate init(chaining parts: [Tensor], width: Int) {
-        self.init(shape: [1, parts.reduce(0) { $0 + $1.shape[1] }, width]) { out in
-            var at = 0
-            for part in parts {
-                part.withFloats { from in
-                    let rest = UnsafeMutableBufferPointer(rebasing: out[at..<at + from.count])
-                    _ = rest.update(fromContentsOf: from)
-                    at += from.count
-                }
-            }
-        }
-    }
-
     /// The columns `from ..< from + count` of the last axis.
     fileprivate func columns(from: Int, count: Int) -> Tensor {
         let width = shape[shape.count - 1]

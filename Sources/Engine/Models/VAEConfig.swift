@@ -46,6 +46,7 @@ package struct VAEConfig: Sendable, Equatable {
     /// it is halved.
     ///
     /// - Parameter rest: how far it sees after all halving, from the middle block on
+    /// - Returns: pixels on every side, for each resolution
     func encoderReach(seeing rest: Int = 5) -> [Int] {
         var reach = [2 * layers + rest]
         for _ in channels.dropFirst() { reach.insert(2 * layers + 2 * reach[0] + 2, at: 0) }
