@@ -88,7 +88,13 @@ extension TilePlan {
     }
 
     /// How often they are evaluated to the end: twice for what the rest of the norms see, and for the result.
-    private var passesToEnd: Int { isWhole ? 1 : 3 }
+    private var passesToEnd: Int { isWhole || network.norms == 0 ? 1 : 3 }
+
+    /// How often something smaller is evaluated to foresee norms: before each pass of the two, and after them.
+    private var copies: Int {
+        guard !isWhole, network.norms > 0 else { return 0 }
+        return 3 + (network.attention.map { network.areCoarse(norms: $0) ? 0 : 3 } ?? 0)
+    }
 
     /// How often all tiles are evaluated; passes over coarse norms cost next to nothing.
     package var passes: Int {
@@ -108,8 +114,9 @@ extension TilePlan {
         let tokens =
             network.attention == nil
             ? 0 : KeyLattice(latent: latent, width: network.width).count(in: latent) * network.width
+        let small = latent.thinnedArea(of: network.half, toArea: TiledEvaluation.copyArea) * input
         return passesToEnd * inputs(halo: network.halo) + latent.area * output
-            + passesToAttention * inputs(halo: network.attentionHalo) + tokens
+            + passesToAttention * inputs(halo: network.attentionHalo) + tokens + copies * small
     }
 
     /// Whether every tile, and what it is told and answers, fits the frames of the protocol.

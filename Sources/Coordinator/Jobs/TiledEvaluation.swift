@@ -18,6 +18,9 @@ package struct TiledEvaluation {
     /// Latent pixels of the small copy, at most.
     private let copyArea: Int
 
+    /// The same, unless a test wants another.
+    package static let copyArea = 80 * 80
+
     /// Bytes of tiles that are cut at once, at least one tile.
     private static let mostBytesAtOnce = 256 << 20
 
@@ -41,7 +44,7 @@ package struct TiledEvaluation {
         _ source: any TileSource,
         plan: TilePlan,
         on renderer: any ViewRenderer,
-        copyArea: Int = 80 * 80,
+        copyArea: Int = copyArea,
         observe: @escaping (RenderEvent) throws -> Void
     ) throws {
         (self.source, self.plan, self.copyArea) = (source, plan, copyArea)
