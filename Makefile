@@ -1,6 +1,6 @@
 # Tessera. `make demo` renders the default picture; `make test` checks everything.
 
-PACKAGES := libdnnl-dev libopenblas-dev libpng-dev libtiff-dev libzmq3-dev libsodium-dev
+PACKAGES := libdnnl-dev liblcms2-dev libopenblas-dev libpng-dev libtiff-dev libzmq3-dev libsodium-dev
 # What only the tests use: hosts made of network namespaces, a relay between them, and a server for ssh.
 TEST_PACKAGES := iproute2 python3 $(if $(CI),openssh-server)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

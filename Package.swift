@@ -26,6 +26,10 @@ let package = Package(
             providers: [.apt(["libopenblas-dev"])]
         ),
         .systemLibrary(
+            name: "CLCMS",
+            providers: [.apt(["liblcms2-dev"])]
+        ),
+        .systemLibrary(
             name: "CSodium",
             providers: [.apt(["libsodium-dev"])]
         ),
@@ -42,7 +46,9 @@ let package = Package(
         // Arrows point one way: Tessera → Coordinator, Worker → Protocol, Engine.
         .target(
             name: "Engine",
-            dependencies: ["CKernels", "COneDNN", "COpenBLAS", "CPNG", "CSodium", "CTIFF"],
+            dependencies: [
+                "CKernels", "CLCMS", "COneDNN", "COpenBLAS", "CPNG", "CSodium", "CTIFF",
+            ],
             swiftSettings: strict
         ),
         .target(

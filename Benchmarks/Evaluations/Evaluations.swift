@@ -104,7 +104,7 @@ struct Evaluations: ParsableCommand {
             let vae = try VAE(
                 model: try Model(path: model),
                 options: options,
-                decoderOnly: true,
+                halves: [.decoder],
                 wrapping: wrapping
             )
             let latent = try file.tensor("latents").channelsLast()

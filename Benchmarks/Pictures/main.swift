@@ -1,7 +1,10 @@
 // What `make bench` measures of very large pictures. Prints one JSON object.
-//     Pictures memory SIDE OUTPUT     the coordinator's memory for a render, workers left out
+//     Pictures memory SIDE OUTPUT [PICTURE]
+//                                     the coordinator's memory for a render, workers left out
 //     Pictures difference MODEL SIDE BACKEND PRECISION [TILE]
 //                                     how far tiles are from one decode of the whole, in levels of 255
+//     Pictures encoding MODEL SIDE BACKEND PRECISION [TILE]
+//                                     the same of one encode, in deviations of the latent
 
 import Coordinator
 import Engine
@@ -30,22 +33,28 @@ struct ShapesOnly: ViewRenderer {
         }
     }
 
-    func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
-        tiles.map {
-            picture(
-                of: $0.latent,
-                Region(rows: 0..<$0.latent.shape[1], columns: 0..<$0.latent.shape[2])
-            )
+    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
+        tiles.map { tile in
+            let (rows, columns) = (tile.input.shape[1], tile.input.shape[2])
+            guard tile.half == .decoder else {
+                return Tensor(zeros: [1, rows / 8, columns / 8, 4])
+            }
+            return picture(of: tile.input, Region(rows: 0..<rows, columns: 0..<columns))
         }
     }
 
-    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
+    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
         try parts.enumerated().map { place, request in
             try onDone(place)
-            let shape = request.latent.shape
-            let core = request.part.margins.core(height: shape[1], width: shape[2])
+            let (shape, half) = (request.input.shape, request.network.half)
+            let unit = half == .encoder ? 8 : 1
+            let core = request.part.margins.core(height: shape[1] / unit, width: shape[2] / unit)
             guard request.part.norms > 0 else {
-                return PartResult(tensor: picture(of: request.latent, core))
+                return PartResult(
+                    tensor: half == .decoder
+                        ? picture(of: request.input, core)
+                        : Tensor(zeros: [1, core.rows.count, core.columns.count, 4])
+                )
             }
             let count = request.part.norms * request.network.groups
             let tokens = request.part.tokens.map { lattice in
@@ -82,7 +91,7 @@ struct ShapesOnly: ViewRenderer {
     }
 }
 
-/// A decoder in this process.
+/// Half an autoencoder in this process.
 final class Direct: ViewRenderer, @unchecked Sendable {
     // One thread uses it.
     private let vae: VAE
@@ -91,19 +100,26 @@ final class Direct: ViewRenderer, @unchecked Sendable {
     func end() {}
     func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) -> [Tensor] { [] }
 
-    func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
-        try tiles.map { try vae.decode($0.latent) }
+    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
+        try tiles.map {
+            $0.half == .decoder ? try vae.decode($0.input) : try vae.latent(of: $0.input)
+        }
     }
 
-    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
+    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
         try parts.map { request in
             let keys = request.keys.digests.compactMap { request.keys.tensors[$0]?.context }
-            return try vae.decode(request.latent, as: request.part, keys: keys)
+            return try vae.evaluate(
+                request.network.half,
+                request.input,
+                as: request.part,
+                keys: keys
+            )
         }
     }
 }
 
-func memory(side: Int, output: String) throws {
+func memory(side: Int, output: String, start: String?) throws {
     let session = try RenderSession(
         PictureOptions(
             prompt: "-",
@@ -112,6 +128,7 @@ func memory(side: Int, output: String) throws {
             steps: 2,
             random: .philox,
             ladder: .given(try Ladder(scales: [1, Double(side / 256)])),
+            picture: start.map { PictureChoice(path: $0) },
             globalPass: .workers
         )
     )
@@ -123,24 +140,67 @@ func memory(side: Int, output: String) throws {
     print("{\"render_\(side)_coordinator_gb\": \(String(format: "%.2f", try peak()))}")
 }
 
-func difference(model: String, side: Int, options: EngineOptions, tile: Int) throws {
-    let vae = try VAE(model: Model(path: model), options: options, decoderOnly: true)
-    let config = vae.config
-    let channels = config.latentChannels
+/// Large forms and small ones.
+func forms(_ side: Int, channels: Int, deviation: Float) -> Tensor {
     let large = TorchRandom.normal(seed: 4, count: 64 * channels)
     let noise = TorchRandom.normal(seed: 3, count: side * side * channels)
-    let latent = Tensor(shape: [1, side, side, channels]) { out in
+    return Tensor(shape: [1, side, side, channels]) { out in
         for i in out.indices {
             let (row, column) = (i / channels / side, i / channels % side)
             let form = (row * 8 / side * 8 + column * 8 / side) * channels + i % channels
-            out[i] = 0.7 * (noise[i] + large[form]) / config.scalingFactor
+            out[i] = deviation * (noise[i] + large[form])
         }
     }
+}
+
+func encoding(model: String, side: Int, options: EngineOptions, tile: Int) throws {
+    let vae = try VAE(model: Model(path: model), options: options, halves: [.encoder])
+    let config = vae.config
+    let picture = forms(side * config.factor, channels: 3, deviation: 0.3)
+    var start = ContinuousClock.now
+    let whole = try vae.latent(of: picture)
+    let wholeTime = start.duration(to: .now)
+    start = .now
+    let plan = TilePlan(
+        latent: Extent(height: side, width: side),
+        factor: config.factor,
+        network: config.encoder,
+        wholeArea: 0,
+        side: tile
+    )
+    var passes = 0
+    let source = PictureTiles(latent: plan.latent, factor: plan.factor) { picture.cut($0) }
+    let tiles = try TiledEvaluation(source, plan: plan, on: Direct(vae), copyArea: side * side / 4)
+    {
+        if case .measuring = $0 { passes += 1 }
+    }
+    let deviation = whole.meanAndDeviation().deviation
+    var largest: Float = 0
+    for row in plan.rows {
+        let band = Tensor(sideBySide: try tiles.row(row))
+        let same = whole.cut(Region(rows: row, columns: 0..<side))
+        largest = max(largest, band.zip(same) { abs($0 - $1) / deviation }.values.max() ?? 0)
+    }
+    print(
+        "{\"encode_max_difference_deviations\": \(largest), \"encode_passes\": \(passes), "
+            + "\"encode_whole_seconds\": \(wholeTime / .seconds(1)), \"encode_seconds\": "
+            + "\(start.duration(to: .now) / .seconds(1))}"
+    )
+}
+
+func difference(model: String, side: Int, options: EngineOptions, tile: Int) throws {
+    let vae = try VAE(model: Model(path: model), options: options, halves: [.decoder])
+    let config = vae.config
+    let latent = forms(
+        side,
+        channels: config.latentChannels,
+        deviation: 0.7 / config.scalingFactor
+    )
     var start = ContinuousClock.now
     let whole = try vae.decode(latent)
     let wholeTime = start.duration(to: .now)
     start = .now
-    let plan = DecodePlan(
+    let plan = TilePlan(
         latent: Extent(height: side, width: side),
         factor: config.factor,
         network: config.decoder,
@@ -148,7 +208,8 @@ func difference(model: String, side: Int, options: EngineOptions, tile: Int) thr
         side: tile
     )
     var passes = 0
-    let tiles = try TiledDecode(latent, plan: plan, on: Direct(vae), copyArea: side * side / 4) {
+    let tiles = try TiledEvaluation(latent, plan: plan, on: Direct(vae), copyArea: side * side / 4)
+    {
         if case .measuring = $0 { passes += 1 }
     }
     let prepared = start.duration(to: .now)
@@ -175,19 +236,28 @@ func difference(model: String, side: Int, options: EngineOptions, tile: Int) thr
 }
 
 switch (arguments.dropFirst().first, arguments.count) {
-case ("memory", 4): try memory(side: Int(arguments[2]) ?? 16384, output: arguments[3])
-case ("difference", 6...7):
-    try difference(
-        model: arguments[2],
-        side: Int(arguments[3]) ?? 64,
-        options: EngineOptions(
+case ("memory", 4...5):
+    try memory(
+        side: Int(arguments[2]) ?? 16384,
+        output: arguments[3],
+        start: arguments.count > 4 ? arguments[4] : nil
+    )
+case (let way?, 6...7) where ["difference", "encoding"].contains(way):
+    let compare = way == "encoding" ? encoding : difference
+    try compare(
+        arguments[2],
+        Int(arguments[3]) ?? 64,
+        EngineOptions(
             backend: BackendKind(rawValue: arguments[4]) ?? .onednn,
             precision: Precision(rawValue: arguments[5]) ?? .f32,
             threads: 2
         ),
-        tile: arguments.count > 6 ? Int(arguments[6]) ?? 96 : 96
+        arguments.count > 6 ? Int(arguments[6]) ?? 96 : 96
     )
 default:
-    print("Pictures memory SIDE OUTPUT | Pictures difference MODEL SIDE BACKEND PRECISION [TILE]")
+    print(
+        "Pictures memory SIDE OUTPUT [PICTURE] | Pictures difference|encoding MODEL SIDE BACKEND "
+            + "PRECISION [TILE]"
+    )
     exit(64)
 }

@@ -2,34 +2,61 @@
 
 #include "Fault.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct tessera_png_reader {
     tessera_png_fault fault;
     png_structp png;
     png_infop info;
+    // What is to be read: all of it, or what was last read of the file.
     const uint8_t *bytes;
     size_t count;
     size_t at;
+    // Negative without a file.
+    int descriptor;
     int passes;
+    uint8_t buffer[1 << 16];
 };
 
 // Bounds on what a hostile file can make libpng keep: side in pixels, bytes of one chunk, chunks.
 enum { LONGEST_SIDE = 1 << 20, LARGEST_CHUNK = 1 << 23, MOST_CHUNKS = 200 };
 
-static void take(png_structp png, png_bytep out, size_t count) {
-    tessera_png_reader *reader = png_get_io_ptr(png);
-    if (count > reader->count - reader->at) png_error(png, "it ends too early");
-    memcpy(out, reader->bytes + reader->at, count);
-    reader->at += count;
+static void refill(png_structp png, tessera_png_reader *reader) {
+    ssize_t count = 0;
+    if (reader->descriptor >= 0) {
+        do {
+            count = read(reader->descriptor, reader->buffer, sizeof reader->buffer);
+        } while (count < 0 && errno == EINTR);
+        if (count < 0) png_error(png, strerror(errno));
+    }
+    if (count == 0) png_error(png, "it ends too early");
+    reader->bytes = reader->buffer;
+    reader->count = (size_t)count;
+    reader->at = 0;
 }
 
-tessera_png_reader *tessera_png_reader_open(const uint8_t *bytes, size_t count) {
+static void take(png_structp png, png_bytep out, size_t count) {
+    tessera_png_reader *reader = png_get_io_ptr(png);
+    while (count > 0) {
+        if (reader->at == reader->count) refill(png, reader);
+        size_t rest = reader->count - reader->at;
+        size_t part = count < rest ? count : rest;
+        memcpy(out, reader->bytes + reader->at, part);
+        reader->at += part;
+        out += part;
+        count -= part;
+    }
+}
+
+static tessera_png_reader *make(const uint8_t *bytes, size_t count, int descriptor) {
     tessera_png_reader *reader = calloc(1, sizeof *reader);
     if (!reader) return NULL;
     reader->bytes = bytes;
     reader->count = count;
+    reader->descriptor = descriptor;
     if (setjmp(reader->fault.landing) != 0) goto failed;
     reader->png = png_create_read_struct(
         PNG_LIBPNG_VER_STRING, &reader->fault, tessera_png_fail, tessera_png_ignore);
@@ -46,13 +73,25 @@ failed:
     return NULL;
 }
 
-int tessera_png_reader_header(tessera_png_reader *reader, tessera_png_header *header) {
-    if (setjmp(reader->fault.landing) != 0) return -1;
+tessera_png_reader *tessera_png_reader_open(const uint8_t *bytes, size_t count) {
+    return make(bytes, count, -1);
+}
+
+tessera_png_reader *tessera_png_reader_open_file(int descriptor) {
+    return make(NULL, 0, descriptor);
+}
+
+static void read_info(tessera_png_reader *reader, tessera_png_header *header) {
     png_read_info(reader->png, reader->info);
     header->width = png_get_image_width(reader->png, reader->info);
     header->height = png_get_image_height(reader->png, reader->info);
     header->stored_bytes =
         (uint64_t)png_get_rowbytes(reader->png, reader->info) * header->height;
+}
+
+int tessera_png_reader_header(tessera_png_reader *reader, tessera_png_header *header) {
+    if (setjmp(reader->fault.landing) != 0) return -1;
+    read_info(reader, header);
     png_set_expand(reader->png);
     png_set_scale_16(reader->png);
     png_set_gray_to_rgb(reader->png);
@@ -73,6 +112,59 @@ int tessera_png_reader_rows(tessera_png_reader *reader, uint8_t *pixels, size_t 
             png_read_row(reader->png, pixels + y * stride, NULL);
         }
     }
+    png_read_end(reader->png, reader->info);
+    return 0;
+}
+
+static void read_colours(tessera_png_reader *reader, tessera_png_colours *colours) {
+    png_structp png = reader->png;
+    png_infop info = reader->info;
+    memset(colours, 0, sizeof *colours);
+    png_charp name = NULL;
+    png_bytep profile = NULL;
+    png_uint_32 size = 0;
+    int compression = 0, intent = 0;
+    if (png_get_iCCP(png, info, &name, &compression, &profile, &size) == PNG_INFO_iCCP) {
+        colours->profile = profile;
+        colours->profile_size = size;
+    }
+    colours->is_srgb = png_get_sRGB(png, info, &intent) == PNG_INFO_sRGB;
+    if (png_get_gAMA(png, info, &colours->gamma) != PNG_INFO_gAMA) colours->gamma = 0;
+    double *c = colours->chromaticities;
+    if (png_get_cHRM(png, info, c, c + 1, c + 2, c + 3, c + 4, c + 5, c + 6, c + 7)
+        != PNG_INFO_cHRM) {
+        memset(c, 0, sizeof colours->chromaticities);
+    }
+}
+
+int tessera_png_reader_plain_header(
+    tessera_png_reader *reader, tessera_png_header *header, tessera_png_rows_layout *layout,
+    tessera_png_colours *colours) {
+    if (setjmp(reader->fault.landing) != 0) return -1;
+    read_info(reader, header);
+    read_colours(reader, colours);
+    png_set_expand_16(reader->png);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    png_set_swap(reader->png);
+#endif
+    layout->passes = reader->passes = png_set_interlace_handling(reader->png);
+    png_read_update_info(reader->png, reader->info);
+    layout->channels = png_get_channels(reader->png, reader->info);
+    if (png_get_rowbytes(reader->png, reader->info)
+        != (size_t)2 * (size_t)layout->channels * header->width) {
+        png_error(reader->png, "its pixels are of an unknown kind");
+    }
+    return 0;
+}
+
+int tessera_png_reader_row(tessera_png_reader *reader, uint16_t *row) {
+    if (setjmp(reader->fault.landing) != 0) return -1;
+    png_read_row(reader->png, (png_bytep)row, NULL);
+    return 0;
+}
+
+int tessera_png_reader_finish(tessera_png_reader *reader) {
+    if (setjmp(reader->fault.landing) != 0) return -1;
     png_read_end(reader->png, reader->info);
     return 0;
 }

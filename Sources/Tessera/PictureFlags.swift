@@ -16,11 +16,14 @@ struct PictureFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Size in pixels. (default: twice the model's native side, at least 1024)",
+            "Size in pixels. (default: twice the model's native side, at least 1024; the size of "
+                + "--init-image, at least the native side)",
             valueName: "WxH"
         )
     )
     var size: Extent?
+
+    @OptionGroup var start: StartFlags
 
     @Option(help: "Timesteps of each phase.")
     var steps = 50
@@ -115,6 +118,7 @@ struct PictureFlags: ParsableArguments {
             ladder: try ladder?.choice() ?? .everyScale,
             skipBelow: skipBelow,
             border: border,
+            picture: try start.choice(),
             wire: wire,
             globalPass: globalPass
         )

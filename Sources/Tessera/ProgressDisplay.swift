@@ -37,7 +37,7 @@ final class ProgressDisplay {
             (phase, phaseStart) = (index, .now)
         case .step(let index, let views):
             (step, stepViews, viewsInStep) = (index, views, 0)
-            draw(force: step == 0)
+            draw(force: stepsDone == 0)
         case .view:
             viewsInStep += 1
             viewsDone += 1
@@ -47,6 +47,9 @@ final class ProgressDisplay {
             note(
                 "phase \(index + 1)/\(plan.phases.count): \(size) in \(seconds(since: phaseStart))"
             )
+        case .encoding(let count):
+            (tiles, passes, isMeasuring) = ((0, count), 0, false)
+            note("encoding the picture, \(count == 1 ? "whole" : "\(count) tiles")")
         case .measuring(let count):
             if passes == 0 { note("measuring the picture for \(count) tiles") }
             passes += 1
@@ -74,6 +77,9 @@ final class ProgressDisplay {
         barShown = false
     }
 
+    /// Of the current phase.
+    private var stepsDone: Int { step - plan.phases[phase].steps.lowerBound }
+
     private func draw(force: Bool) {
         let share = Double(viewsBefore + viewsDone) / Double(max(1, plan.views))
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
@@ -83,7 +89,7 @@ final class ProgressDisplay {
             ? "…"
             : PlanTable.duration(Double(plan.views - viewsBefore - viewsDone) / max(rate, 1e-9))
         let place =
-            "phase \(phase + 1)/\(plan.phases.count)  step \(step + 1)/\(plan.settings.steps)  "
+            "phase \(phase + 1)/\(plan.phases.count)  step \(stepsDone + 1)/\(plan.stepsRun)  "
             + "view \(viewsInStep)/\(stepViews)"
         let speed = String(format: "%.1f views/s", rate)
         if isTerminal {

@@ -43,6 +43,7 @@ struct Rendering {
         if resumed == nil, let folder = job.jobDir { try JobFolder.checkFree(folder) }
         let session = try RenderSession(options)
         try session.checkWeights()
+        if resumed == nil { try session.checkPicture() }
         let identity = try ModelIdentity(of: session.model)
         let record = try record(session, identity)
         let workers = try open(session, identity, logger)
@@ -76,7 +77,7 @@ struct Rendering {
         }
         writer?.discard()
         renderer.end()
-        if globalPass != nil, resumed == nil {
+        if globalPass != nil, resumed == nil, session.plan.phases[0].isWhole {
             display.note("coordinator: \(session.plan.phases[0].views) views")
         }
         for worker in workers.statistics() { display.note(Self.line(worker)) }
@@ -84,7 +85,9 @@ struct Rendering {
         display.note(
             "\(tally.evaluations + (globalPass?.evaluations ?? 0)) UNet calls, "
                 + "\(PlanTable.bytes(tally.viewBytes)) of latents and "
-                + "\(PlanTable.bytes(tally.tileBytes)) of tiles moved"
+                + "\(PlanTable.bytes(tally.decodeBytes)) of tiles moved"
+                + (session.plan.encodes.isEmpty
+                    ? "" : ", \(PlanTable.bytes(tally.encodeBytes)) to encode the picture")
         )
         display.note("\(outputs.picture): \(session.plan.settings.size)")
     }
@@ -113,6 +116,15 @@ struct Rendering {
             )
         }
         guard resumed.record.settings == settings else {
+            if let path = options.picture?.path, let digest = session.pictureDigest,
+                !resumed.record.settings.contains(digest)
+            {
+                throw InputError(
+                    path,
+                    "the picture is not the one that \(place) was begun with",
+                    fix: "Bring the old file back, or render anew"
+                )
+            }
             throw InputError(
                 place,
                 "its settings are not those that it was begun with",

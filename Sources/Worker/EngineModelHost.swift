@@ -2,14 +2,14 @@ import Engine
 import Protocol
 import Synchronization
 
-/// The UNet of a model, and its VAE's decoder once a tile is to be decoded. Never the text
-/// encoders: prompts come as embeddings.
+/// The UNet of a model, and the halves of its VAE once a tile is to be decoded or encoded. Never the
+/// text encoders: prompts come as embeddings.
 package final class EngineModelHost: ModelHost {
     private struct Networks {
         let unet: UNet
-        var vae: VAE?
-        /// In float32, once the other one failed.
-        var exactVAE: VAE?
+        var halves: [AutoencoderHalf: VAE] = [:]
+        /// In float32, once the others failed.
+        var exactHalves: [AutoencoderHalf: VAE] = [:]
     }
 
     package let identity: ModelIdentity
@@ -53,32 +53,42 @@ package final class EngineModelHost: ModelHost {
         }
     }
 
-    package func decode(_ latent: Tensor, cancellation: Cancellation) throws -> Tensor {
-        let result = try decoding { vae in
-            PartResult(tensor: try vae.decode(latent, cancellation: cancellation))
-        }
-        guard let picture = result.tensor else { preconditionFailure("a decode without a picture") }
-        return picture
-    }
-
-    package func decode(
-        _ latent: Tensor,
-        as part: PicturePart,
+    package func evaluate(
+        _ half: AutoencoderHalf,
+        _ input: Tensor,
+        as part: PicturePart?,
         keys: [Tensor],
         cancellation: Cancellation
     ) throws -> PartResult {
-        try decoding { vae in
-            try vae.decode(latent, as: part, keys: keys, cancellation: cancellation)
+        try autoencoding(half) { vae in
+            if let part {
+                return try vae.evaluate(
+                    half,
+                    input,
+                    as: part,
+                    keys: keys,
+                    cancellation: cancellation
+                )
+            }
+            let whole =
+                switch half {
+                case .decoder: try vae.decode(input, cancellation: cancellation)
+                case .encoder: try vae.latent(of: input, cancellation: cancellation)
+                }
+            return PartResult(tensor: whole)
         }
     }
 
-    /// Decodes, and once more in float32 where bfloat16 gave what is no number.
-    private func decoding(_ decode: (VAE) throws -> PartResult) throws -> PartResult {
+    /// Evaluates a half, and once more in float32 where bfloat16 gave what is no number.
+    private func autoencoding(
+        _ half: AutoencoderHalf,
+        _ evaluate: (VAE) throws -> PartResult
+    ) throws -> PartResult {
         try networks.withLock { networks in
             let vae =
-                try networks.vae ?? VAE(model: model, options: options, decoderOnly: true)
-            networks.vae = vae
-            let result = try decode(vae)
+                try networks.halves[half] ?? VAE(model: model, options: options, halves: [half])
+            networks.halves[half] = vae
+            let result = try evaluate(vae)
             guard options.precision != .f32, !result.isFinite else { return result }
             let exact = EngineOptions(
                 backend: options.backend,
@@ -86,9 +96,10 @@ package final class EngineModelHost: ModelHost {
                 threads: options.threads
             )
             let other =
-                try networks.exactVAE ?? VAE(model: model, options: exact, decoderOnly: true)
-            networks.exactVAE = other
-            return try decode(other)
+                try networks.exactHalves[half]
+                ?? VAE(model: model, options: exact, halves: [half])
+            networks.exactHalves[half] = other
+            return try evaluate(other)
         }
     }
 }

@@ -31,28 +31,22 @@ package protocol ModelHost: AnyObject, Sendable {
         cancellation: Cancellation
     ) throws -> Tensor
 
-    /// Decodes a latent; loads the decoder when it is first asked.
+    /// Decodes a latent or encodes a picture; loads that half of the VAE when it is first asked for.
     ///
     /// - Parameters:
-    ///   - latent: `[1, height, width, channels]`
-    ///   - cancellation: as in `predict`
-    /// - Returns: `[1, height · factor, width · factor, 3]`, about −1…1
-    /// - Throws: `InputError` when the weights cannot be read or the latent does not fit them,
-    ///   `ComputationCancelled`
-    func decode(_ latent: Tensor, cancellation: Cancellation) throws -> Tensor
-
-    /// Decodes a tile as a part of its picture.
-    ///
-    /// - Parameters:
-    ///   - latent: `[1, height, width, channels]`, with its margins
-    ///   - part: what is asked for
+    ///   - half: which way
+    ///   - input: `[1, height, width, channels]`, a latent, or `[1, height · factor, width · factor, 3]`,
+    ///     a picture; of a part with its margins
+    ///   - part: what is asked for of a tile; nil for what is whole
     ///   - keys: `[1, tokens, width]` each, tokens of the picture
     ///   - cancellation: as in `predict`
-    /// - Returns: what the part asks for
-    /// - Throws: as `decode`
-    func decode(
-        _ latent: Tensor,
-        as part: PicturePart,
+    /// - Returns: the picture, about −1…1, the latent as samplers take it, or what the part asks for
+    /// - Throws: `InputError` when the weights cannot be read or the input does not fit them,
+    ///   `ComputationCancelled`
+    func evaluate(
+        _ half: AutoencoderHalf,
+        _ input: Tensor,
+        as part: PicturePart?,
         keys: [Tensor],
         cancellation: Cancellation
     ) throws -> PartResult
@@ -94,7 +88,7 @@ package struct UnitRunner {
 
     /// Computes a unit.
     ///
-    /// - Returns: the guided prediction, one branch of it, the picture, or what a part asks for
+    /// - Returns: the guided prediction, one branch of it, the picture or latent, or what a part asks for
     /// - Throws: what the host throws, and `InputError` for prompts that do not fit each other
     package func run(
         _ assignment: Assignment,
@@ -102,17 +96,16 @@ package struct UnitRunner {
     ) throws -> PartResult {
         let task = assignment.task
         switch (task.work, assignment.prompts) {
-        case (.decode, _):
-            return PartResult(tensor: try host.decode(task.latent, cancellation: cancellation))
-        case (.decodePart(let part), _):
-            return try host.decode(
-                task.latent,
-                as: part.part,
+        case (.autoencode(let half, let part), _):
+            return try host.evaluate(
+                half,
+                task.input,
+                as: part?.part,
                 keys: assignment.keys,
                 cancellation: cancellation
             )
         case (.predict(let view), let prompts?):
-            return PartResult(tensor: try predict(task.latent, view, prompts, cancellation))
+            return PartResult(tensor: try predict(task.input, view, prompts, cancellation))
         case (.predict, nil):
             preconditionFailure("a view without prompts")
         }

@@ -265,7 +265,7 @@ package struct WorkerSessionState: Sendable {
 extension CoordinatorMessage.Task {
     /// Digests of the tokens that it needs.
     fileprivate var keys: [EmbeddingDigest] {
-        guard case .decodePart(let part) = work else { return [] }
+        guard case .autoencode(_, let part?) = work else { return [] }
         return part.keys
     }
 }

@@ -19,12 +19,12 @@ private final class Arithmetic: ViewRenderer {
         }
     }
 
-    func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) -> [Tensor] {
-        tiles.map { Tensor(zeros: $0.latent.shape) }
+    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) -> [Tensor] {
+        tiles.map { Tensor(zeros: $0.input.shape) }
     }
 
-    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) -> [PartResult] {
-        parts.map { PartResult(tensor: Tensor(zeros: $0.latent.shape)) }
+    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) -> [PartResult] {
+        parts.map { PartResult(tensor: Tensor(zeros: $0.input.shape)) }
     }
 }
 

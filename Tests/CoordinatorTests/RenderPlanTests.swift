@@ -17,15 +17,15 @@ private struct Sums: ViewRenderer {
         }
     }
 
-    func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
+    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
         try tiles.enumerated().map { place, tile in
             try onDone(place)
-            let (height, width) = (tile.latent.shape[1], tile.latent.shape[2])
+            let (height, width) = (tile.input.shape[1], tile.input.shape[2])
             return Tensor(zeros: [1, height * 8, width * 8, 3])
         }
     }
 
-    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) -> [PartResult] {
+    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) -> [PartResult] {
         preconditionFailure("no picture of these is decoded in parts")
     }
 }
@@ -118,7 +118,7 @@ private struct Nowhere: PictureSink {
         #expect(tally.viewBytes == plan.viewBytes)
         var sink = Nowhere()
         try job.decode(latent, to: &sink)
-        #expect(renderer.tally.tileBytes == plan.decodeBytes)
+        #expect(renderer.tally.decodeBytes == plan.decodeBytes)
         #expect(latent.shape == [1, size.1 / 8, size.0 / 8, 4])
     }
 

@@ -162,7 +162,7 @@ import Testing
                 for name in a.names { #expect(try a.tensor(name).values == b.tensor(name).values) }
             }
             _ = try UNet(model: found, options: EngineOptions())
-            _ = try VAE(model: found, options: EngineOptions(), decoderOnly: false)
+            _ = try VAE(model: found, options: EngineOptions(), halves: [.decoder, .encoder])
             #expect(try found.files(.vae).count == 2)
             #expect(try found.digest() != expected.digest())
         }

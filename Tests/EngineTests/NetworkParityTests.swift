@@ -70,7 +70,7 @@ import Testing
         let vae = try VAE(
             model: Model(path: fixture.checkpoint),
             options: EngineOptions(backend: backend, threads: 2),
-            decoderOnly: true
+            halves: [.decoder]
         )
         let found = try vae.decode(try expected.tensor("vae.latent").channelsLast())
         expectClose(
@@ -87,7 +87,7 @@ import Testing
         let vae = try VAE(
             model: Model(path: fixture.checkpoint),
             options: EngineOptions(backend: backend),
-            decoderOnly: false
+            halves: [.decoder, .encoder]
         )
         let found = try vae.encode(try expected.tensor("vae.image").channelsLast())
         expectClose(
@@ -163,7 +163,7 @@ import Testing
         let vae = try VAE(
             model: model,
             options: way.options(threads: 1),
-            decoderOnly: true
+            halves: [.decoder]
         )
         let picture = try vae.decode(try expected.tensor("vae.latent").channelsLast())
         let error = rootMeanSquareError(

@@ -102,7 +102,7 @@ import Testing
 }
 
 /// The checksums of a PNG's chunks.
-private enum PNGSums {
+enum PNGSums {
     /// The same file with every checksum set right, as far as its chunks can be followed.
     static func mended(_ bytes: [UInt8]) -> [UInt8] {
         var bytes = bytes

@@ -57,7 +57,7 @@ import Testing
         }
         #expect(try predict(one) == predict(other))
         func through(_ model: Model) throws -> [Float] {
-            let vae = try VAE(model: model, options: options, decoderOnly: false)
+            let vae = try VAE(model: model, options: options, halves: [.decoder, .encoder])
             let picture = try vae.decode(latent)
             return picture.values + (try vae.encode(picture).mean.values)
         }

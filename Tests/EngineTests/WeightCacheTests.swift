@@ -55,20 +55,20 @@ import Testing
     @Test func theVAEIsKeptToo() throws {
         try inTemporaryFolder { folder in
             let cache = WeightCache(folder: folder, smallest: 0)
-            func vae(decoderOnly: Bool) throws -> VAE {
+            func vae(halves: Set<AutoencoderHalf>) throws -> VAE {
                 try VAE(
                     model: Model(path: model),
                     options: Self.backends[0],
-                    decoderOnly: decoderOnly,
+                    halves: halves,
                     cache: cache
                 )
             }
             var noise = Noise(4)
             let latent = noise.tensor([1, 6, 5, 4])
-            let built = try vae(decoderOnly: true)
+            let built = try vae(halves: [.decoder])
             #expect(built.origin == .built)
-            #expect(try vae(decoderOnly: false).origin == .built)
-            let mapped = try vae(decoderOnly: true)
+            #expect(try vae(halves: [.decoder, .encoder]).origin == .built)
+            let mapped = try vae(halves: [.decoder])
             #expect(mapped.origin == .mapped)
             #expect(try mapped.decode(latent).values == built.decode(latent).values)
         }

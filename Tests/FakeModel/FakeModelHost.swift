@@ -77,30 +77,50 @@ package final class FakeModelHost: ModelHost {
         return try misbehave(Tensor(values, shape: latents.shape), cancellation)
     }
 
-    package func decode(_ latent: Tensor, cancellation: Cancellation) throws -> Tensor {
-        let (h, w, c) = (latent.shape[1], latent.shape[2], latent.shape[3])
+    /// Decodes by repeating every pixel of the first three channels 8 × 8 times; encodes by taking the first
+    /// of so many, and a fourth channel of ones.
+    private func whole(_ half: AutoencoderHalf, _ input: Tensor) -> Tensor {
+        let (h, w, c) = (input.shape[1], input.shape[2], input.shape[3])
         let factor = Self.vaeFactor
-        let picture = Tensor(shape: [1, h * factor, w * factor, 3]) { out in
-            latent.withFloats { x in
-                for i in out.indices {
-                    let (pixel, channel) = (i / 3, i % 3)
-                    let (row, column) = (pixel / (w * factor), pixel % (w * factor))
-                    out[i] = x[((row / factor) * w + column / factor) * c + channel]
+        switch half {
+        case .decoder:
+            return Tensor(shape: [1, h * factor, w * factor, 3]) { out in
+                input.withFloats { x in
+                    for i in out.indices {
+                        let (pixel, channel) = (i / 3, i % 3)
+                        let (row, column) = (pixel / (w * factor), pixel % (w * factor))
+                        out[i] = x[((row / factor) * w + column / factor) * c + channel]
+                    }
+                }
+            }
+        case .encoder:
+            return Tensor(shape: [1, h / factor, w / factor, 4]) { out in
+                input.withFloats { x in
+                    for i in out.indices {
+                        let (pixel, channel) = (i / 4, i % 4)
+                        let (row, column) = (pixel / (w / factor), pixel % (w / factor))
+                        let from = (row * factor * w + column * factor) * c + channel
+                        out[i] = channel < 3 ? x[from] : 1
+                    }
                 }
             }
         }
-        return try misbehave(picture, cancellation)
     }
 
-    /// Mean and variance of norm k are those of the tile plus k and what the norms before used, in every
-    /// group; the picture has the sum of all that is used, and of the keys, on top.
-    package func decode(
-        _ latent: Tensor,
-        as part: PicturePart,
+    /// Mean and variance of norm k are those of the tile's latent plus k and what the norms before used, in
+    /// every group; the result has the sum of all that is used, and of the keys, on top.
+    package func evaluate(
+        _ half: AutoencoderHalf,
+        _ input: Tensor,
+        as part: PicturePart?,
         keys: [Tensor],
         cancellation: Cancellation
     ) throws -> PartResult {
+        guard let part else {
+            return PartResult(tensor: try misbehave(whole(half, input), cancellation))
+        }
         let groups = Self.network.groups
+        let latent = half == .encoder ? whole(.encoder, input) : input
         let core = part.margins.core(height: latent.shape[1], width: latent.shape[2])
         let tile = latent.cropped(
             top: core.rows.lowerBound,
@@ -111,8 +131,11 @@ package final class FakeModelHost: ModelHost {
         let added = keys.reduce(Float(0)) { $0 + mean($1, 0, of: 1) }
         guard part.norms > 0 else {
             let sum = part.statistics.reduce(0) { $0 + $1.mean + $1.variance }
-            let picture = try decode(tile, cancellation: cancellation)
-            return PartResult(tensor: picture.map { $0 + Float(sum) + added })
+            let result = try misbehave(
+                half == .decoder ? whole(.decoder, tile) : tile,
+                cancellation
+            )
+            return PartResult(tensor: result.map { $0 + Float(sum) + added })
         }
         let own = tile.values.reduce(0) { $0 + Double($1) } / Double(tile.count)
         let square = tile.values.reduce(0) { $0 + Double($1) * Double($1) } / Double(tile.count)
@@ -143,15 +166,21 @@ package final class FakeModelHost: ModelHost {
         return PartResult(tensor: tokens, statistics: seen)
     }
 
-    /// What coordinators are told of it.
-    package static let network = TiledNetwork(
-        norms: 4,
-        groups: 2,
-        attention: 1,
-        width: 2,
-        halo: 3,
-        attentionHalo: 1
-    )
+    /// What coordinators are told of its decoder.
+    package static let network = network(.decoder)
+
+    /// What they are told of a half.
+    package static func network(_ half: AutoencoderHalf) -> TiledNetwork {
+        TiledNetwork(
+            half: half,
+            norms: 4,
+            groups: 2,
+            attention: 1,
+            width: 2,
+            halo: 3,
+            attentionHalo: 1
+        )
+    }
 
     private func mean(_ tensor: Tensor, _ row: Int, of n: Int) -> Float {
         let length = tensor.count / n

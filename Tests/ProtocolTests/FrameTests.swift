@@ -94,7 +94,7 @@ struct Seeded: RandomNumberGenerator {
                 unit: UnitID(1),
                 job: 1,
                 work: .predict(.init(timestep: timestep, guidance: 1, timeIDs: nil)),
-                latent: ramp([1, 1, 1, 1])
+                input: ramp([1, 1, 1, 1])
             )
             #expect(throws: FrameError.field("task.predict")) {
                 try CoordinatorMessage(frames: CoordinatorMessage.task(task).frames)

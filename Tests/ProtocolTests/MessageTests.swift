@@ -62,14 +62,15 @@ let coordinatorMessages: [CoordinatorMessage] = [
                     branch: .text
                 )
             ),
-            latent: ramp([1, 4, 5, 4])
+            input: ramp([1, 4, 5, 4])
         )
     ),
     .task(
         .init(
             unit: UnitID(8),
             job: 3,
-            work: .decodePart(
+            work: .autoencode(
+                .decoder,
                 .init(
                     PicturePart(
                         margins: .init(top: 1, left: 0, bottom: 2, right: 3),
@@ -81,7 +82,7 @@ let coordinatorMessages: [CoordinatorMessage] = [
                     keys: [digests.0, digests.1]
                 )
             ),
-            latent: ramp([1, 4, 5, 4])
+            input: ramp([1, 4, 5, 4])
         )
     ),
     .task(
@@ -89,10 +90,21 @@ let coordinatorMessages: [CoordinatorMessage] = [
             unit: UnitID(8),
             job: 3,
             work: .predict(.init(timestep: 1, guidance: 1, timeIDs: nil)),
-            latent: ramp([1, 1, 1, 4])
+            input: ramp([1, 1, 1, 4])
         )
     ),
-    .task(.init(unit: UnitID(10), job: 3, work: .decode, latent: ramp([1, 2, 2, 4]))),
+    .task(.init(unit: UnitID(10), job: 3, work: .autoencode(.decoder), input: ramp([1, 2, 2, 4]))),
+    .task(
+        .init(unit: UnitID(11), job: 3, work: .autoencode(.encoder), input: ramp([1, 8, 16, 3]))
+    ),
+    .task(
+        .init(
+            unit: UnitID(12),
+            job: 3,
+            work: .autoencode(.encoder, .init(PicturePart(norms: 3), keys: [digests.1])),
+            input: ramp([1, 8, 8, 3])
+        )
+    ),
     .abandon([UnitID(7), UnitID(8)]),
     .heartbeat,
     .goodbye(.unknown),
@@ -224,7 +236,7 @@ func describe(_ message: CoordinatorMessage) -> String {
     case .embedding(let digest, let value):
         return "\(digest) \(describe(value.context)) \(value.pooled.map { describe($0) } ?? "")"
     case .task(let task):
-        return "\(task.unit) \(task.job) \(task.work) \(describe(task.latent))"
+        return "\(task.unit) \(task.job) \(task.work) \(describe(task.input))"
     default:
         return "\(message)"
     }

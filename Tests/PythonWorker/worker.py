@@ -26,18 +26,23 @@ def decode(latent):
     return np.repeat(np.repeat(latent[..., :3], 8, axis=1), 8, axis=2)
 
 
+def encode(picture):
+    latent = picture[:, ::8, ::8]
+    return np.concatenate([latent, np.ones_like(latent[..., :1])], axis=-1)
+
+
 GROUPS, WIDTH = 2, 2
 
 
-def decode_part(latent, part, keys):
-    """Returns the picture or tokens, if any, and the statistics."""
+def evaluate_part(latent, part, keys, finish):
+    """Returns what `finish` makes of the tile, or tokens, if any, and the statistics."""
     top, left, bottom, right = part.margins or (0, 0, 0, 0)
     _, height, width, _ = latent.shape
     tile = latent[:, top:height - bottom, left:width - right]
     added = sum(k.mean() for k in keys)
     used = np.array(part.statistics).reshape(-1, 2)
     if not part.norms:
-        return decode(tile) + np.float32(used.sum()) + np.float32(added), []
+        return finish(tile) + np.float32(used.sum()) + np.float32(added), []
     exact = tile.astype(float)
     shift = part.corrections[0] if part.corrections else 0
     statistics = []
@@ -63,6 +68,11 @@ def embedding_digest(arrays):
     return digest.digest()
 
 
+def part_of(task):
+    """What is asked for of a tile; an empty one for all other tasks."""
+    return task.encode.part if task.WhichOneof("work") == "encode" else task.decode.part
+
+
 class Worker:
     def __init__(self, endpoint, digest, context):
         self.socket = context.socket(zmq.DEALER)
@@ -71,7 +81,7 @@ class Worker:
         self.demanded = set()
         self.heartbeat = None
         hello = wire.Hello(
-            protocol_version=2, name="python", threads=1, processor="any", backend="numpy",
+            protocol_version=3, name="python", threads=1, processor="any", backend="numpy",
             precision="f32", process_id=os.getpid(),
             model=wire.ModelIdentity(digest=digest, path="a formula"))
         self.send(wire.Envelope(hello=hello))
@@ -105,7 +115,7 @@ class Worker:
             self.embeddings[envelope.embedding.digest] = arrays
         elif kind == "task":
             self.tasks.append((envelope.task, self.job, arrays[0]))
-            missing = [d for d in envelope.task.decode.part.keys
+            missing = [d for d in part_of(envelope.task).keys
                        if d not in self.embeddings and d not in self.demanded]
             if missing:
                 self.demanded.update(missing)
@@ -125,14 +135,16 @@ class Worker:
         task, job, latent = self.tasks[0]
         began = time.monotonic()
         statistics = []
-        if task.WhichOneof("work") == "decode" and task.decode.HasField("part"):
-            part = task.decode.part
+        work = task.WhichOneof("work")
+        if work in ("decode", "encode") and getattr(task, work).HasField("part"):
+            part = part_of(task)
             if not all(d in self.embeddings for d in part.keys):
                 return
             keys = [self.embeddings[d][0] for d in part.keys]
-            result, statistics = decode_part(latent, part, keys)
-        elif task.WhichOneof("work") == "decode":
-            result = decode(latent)
+            tile, finish = (latent, decode) if work == "decode" else (encode(latent), lambda x: x)
+            result, statistics = evaluate_part(tile, part, keys, finish)
+        elif work in ("decode", "encode"):
+            result = (decode if work == "decode" else encode)(latent)
         else:
             wanted = [d for d in (job.positive, job.negative) if d]
             if not all(d in self.embeddings for d in wanted):

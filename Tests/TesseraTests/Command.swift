@@ -1,5 +1,6 @@
 import Foundation
 import TestSupport
+import Testing
 
 /// The built program, run as a person would.
 struct Command {
@@ -10,6 +11,12 @@ struct Command {
     /// Lines of standard error that report an error.
     var complaints: [String] {
         errors.split(separator: "\n").map(String.init).filter { $0.hasPrefix("tessera: ") }
+    }
+
+    /// What follows a name in the table of a plan.
+    func told(_ name: String) throws -> [Substring] {
+        let line = output.split(separator: "\n").first { $0.hasPrefix(name) }
+        return try #require(line).dropFirst(name.count).split(separator: " ")
     }
 
     /// Runs `tessera` to its end.

@@ -99,12 +99,7 @@ import Testing
             var plan = flags(folder, more)
             plan[0] = "plan"
             let planned = try Command(plan)
-            /// What follows a name in the plan.
-            func told(_ name: String) throws -> [Substring] {
-                let line = planned.output.split(separator: "\n").first { $0.hasPrefix(name) }
-                return try #require(line).dropFirst(name.count).split(separator: " ")
-            }
-            let views = try told("views").first.flatMap { Int($0) }
+            let views = try planned.told("views").first.flatMap { Int($0) }
             let rendered = try Command(flags(folder, more))
             #expect(rendered.status == 0, "\(rendered.errors)")
             let lines = rendered.errors.split(separator: "\n")
@@ -115,9 +110,9 @@ import Testing
                 return line.split(separator: " ").dropFirst().first.flatMap { Int($0) }
             }
             if !more.contains("workers") { #expect(views == done.reduce(0, +)) }
-            let calls = try #require(try told("UNet calls").first)
-            let moved = try told("latents moved").prefix(2).joined(separator: " ")
-            let tiles = try told("decoding").suffix(3).prefix(2).joined(separator: " ")
+            let calls = try #require(try planned.told("UNet calls").first)
+            let moved = try planned.told("latents moved").prefix(2).joined(separator: " ")
+            let tiles = try planned.told("decoding").suffix(3).prefix(2).joined(separator: " ")
             let sum = "\(calls) UNet calls, \(moved) of latents and \(tiles) of tiles moved"
             #expect(lines.contains { $0 == sum }, "\(planned.output)\(rendered.errors)")
         }

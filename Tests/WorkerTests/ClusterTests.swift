@@ -36,10 +36,10 @@ import Worker
         let tiles = (0..<5).map { i in
             TileRequest(
                 index: i,
-                latent: Tensor([Float](repeating: Float(i), count: 24), shape: [1, 2, 3, 4])
+                input: Tensor([Float](repeating: Float(i), count: 24), shape: [1, 2, 3, 4])
             )
         }
-        let pictures = try local.cluster.decode(tiles) { _ in }
+        let pictures = try local.cluster.evaluate(tiles) { _ in }
         #expect(pictures.allSatisfy { $0.shape == [1, 16, 24, 3] })
         #expect(pictures.map { $0.values[100] } == [0, 1, 2, 3, 4])
         #expect(local.cluster.statistics.first?.tiles == 5)

@@ -54,7 +54,7 @@ import Worker
         )
         let ids: [Float]? = unet.needsTimeIDs ? [64, 64, 0, 8, 64, 64] : nil
         func directly(_ work: CoordinatorMessage.Work) throws -> [Float] {
-            let task = CoordinatorMessage.Task(unit: UnitID(1), job: 1, work: work, latent: latent)
+            let task = CoordinatorMessage.Task(unit: UnitID(1), job: 1, work: work, input: latent)
             return try UnitRunner(host: host).run(Assignment(task: task, prompts: prompts)).tensor?
                 .values ?? []
         }
@@ -63,8 +63,8 @@ import Worker
         let predictions = try cluster.predict([view, view]) { _ in }
         let expected = try directly(.predict(.init(timestep: 501, guidance: 5, timeIDs: ids)))
         #expect(predictions.allSatisfy { $0.values == expected })
-        let picture = try cluster.decode([TileRequest(index: 0, latent: latent)]) { _ in }
+        let picture = try cluster.evaluate([TileRequest(index: 0, input: latent)]) { _ in }
         #expect(picture[0].shape == [1, 8 * vae.factor, 8 * vae.factor, 3])
-        #expect(picture[0].values == (try directly(.decode)))
+        #expect(picture[0].values == (try directly(.autoencode(.decoder))))
     }
 }

@@ -62,44 +62,58 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
             }
         }
         let latent = Tensor([1, 2, 3, 4], shape: [1, 1, 1, 4])
-        let picture = try local.cluster.decode([TileRequest(index: 0, latent: latent)]) { _ in }
+        let picture = try local.cluster.evaluate([TileRequest(index: 0, input: latent)]) { _ in }
         #expect(picture[0].shape == [1, 8, 8, 3] && picture[0].values.prefix(3) == [1, 2, 3])
         #expect(local.cluster.statistics.map(\.name) == ["python"])
         let keys = PictureKeys([Tensor([1, 2, 3, 6], shape: [1, 2, 2])])
         let wide = Tensor((0..<96).map { Float($0) / 7 }, shape: [1, 4, 6, 4])
         let known = [Moments](repeating: Moments(mean: 0.5, variance: 2), count: 4)
         let margins = PicturePart.Margins(top: 1, left: 0, bottom: 0, right: 2)
-        for part in [
-            PicturePart(margins: margins, statistics: known),
-            PicturePart(margins: margins, statistics: known, norms: 4),
-            PicturePart(norms: 2, corrections: known),
-            PicturePart(
-                margins: margins,
-                norms: 2,
-                tokens: .init(stride: 2, firstRow: 1, firstColumn: 0)
-            ),
-        ] {
-            let request = PartRequest(
-                index: 0,
-                latent: wide,
-                part: part,
-                keys: keys,
-                network: FakeModelHost.network
-            )
-            let found = try local.cluster.decode([request]) { _ in }[0]
-            let wanted = try FakeModelHost().decode(
-                wide,
-                as: part,
-                keys: [Tensor([1, 2, 3, 6], shape: [1, 2, 2])],
-                cancellation: Cancellation()
-            )
-            #expect(found.tensor?.shape == wanted.tensor?.shape)
-            for (a, b) in zip(found.tensor?.values ?? [], wanted.tensor?.values ?? []) {
-                #expect(abs(a - b) <= 1e-4)
-            }
-            #expect(found.statistics.count == wanted.statistics.count)
-            for (a, b) in zip(found.statistics, wanted.statistics) {
-                #expect(abs(a.mean - b.mean) <= 1e-4 && abs(a.variance - b.variance) <= 1e-4)
+        let (encoder, whole) = (
+            AutoencoderHalf.encoder, Tensor((0..<768).map { Float($0) / 9 }, shape: [1, 16, 16, 3])
+        )
+        let code = try local.cluster.evaluate([TileRequest(index: 0, half: encoder, input: whole)])
+        {
+            _ in
+        }
+        #expect(
+            code[0].shape == [1, 2, 2, 4] && code[0].values.prefix(4) == [0, 1.0 / 9, 2.0 / 9, 1]
+        )
+        let large = Tensor((0..<4608).map { Float($0) / 99 }, shape: [1, 32, 48, 3])
+        for (half, input) in [(AutoencoderHalf.decoder, wide), (encoder, large)] {
+            for part in [
+                PicturePart(margins: margins, statistics: known),
+                PicturePart(margins: margins, statistics: known, norms: 4),
+                PicturePart(norms: 2, corrections: known),
+                PicturePart(
+                    margins: margins,
+                    norms: 2,
+                    tokens: .init(stride: 2, firstRow: 1, firstColumn: 0)
+                ),
+            ] {
+                let request = PartRequest(
+                    index: 0,
+                    input: input,
+                    part: part,
+                    keys: keys,
+                    network: FakeModelHost.network(half)
+                )
+                let found = try local.cluster.evaluate([request]) { _ in }[0]
+                let wanted = try FakeModelHost().evaluate(
+                    half,
+                    input,
+                    as: part,
+                    keys: [Tensor([1, 2, 3, 6], shape: [1, 2, 2])],
+                    cancellation: Cancellation()
+                )
+                #expect(found.tensor?.shape == wanted.tensor?.shape)
+                for (a, b) in zip(found.tensor?.values ?? [], wanted.tensor?.values ?? []) {
+                    #expect(abs(a - b) <= 1e-4)
+                }
+                #expect(found.statistics.count == wanted.statistics.count)
+                for (a, b) in zip(found.statistics, wanted.statistics) {
+                    #expect(abs(a.mean - b.mean) <= 1e-4 && abs(a.variance - b.variance) <= 1e-4)
+                }
             }
         }
         local.cluster.stop()

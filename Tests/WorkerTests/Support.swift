@@ -117,7 +117,7 @@ func expected(_ views: [ViewRequest], _ job: JobDescription = job()) throws -> [
                     branch: view.branch
                 )
             ),
-            latent: view.latent
+            input: view.latent
         )
         let prompts = Assignment.Prompts(positive: job.positive, negative: job.negative)
         return try runner.run(Assignment(task: task, prompts: prompts)).tensor?.values ?? []

@@ -11,7 +11,7 @@ private func run(
     _ prompts: Assignment.Prompts?,
     host: FakeModelHost = FakeModelHost()
 ) throws -> Tensor {
-    let task = CoordinatorMessage.Task(unit: UnitID(1), job: 1, work: work, latent: latent)
+    let task = CoordinatorMessage.Task(unit: UnitID(1), job: 1, work: work, input: latent)
     let result = try UnitRunner(host: host).run(Assignment(task: task, prompts: prompts))
     return try #require(result.tensor)
 }

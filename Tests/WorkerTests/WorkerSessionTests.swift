@@ -11,9 +11,9 @@ private let both = CoordinatorMessage.Job(id: 1, positive: text.digest, negative
 
 private func task(_ unit: UInt64, job: UInt64 = 1, decode: Bool = false) -> State.Event {
     let work: CoordinatorMessage.Work =
-        decode ? .decode : .predict(.init(timestep: 1, guidance: 2, timeIDs: nil))
+        decode ? .autoencode(.decoder) : .predict(.init(timestep: 1, guidance: 2, timeIDs: nil))
     return .received(
-        .task(.init(unit: UnitID(unit), job: job, work: work, latent: Tensor(zeros: [1, 1, 1, 4])))
+        .task(.init(unit: UnitID(unit), job: job, work: work, input: Tensor(zeros: [1, 1, 1, 4])))
     )
 }
 
@@ -95,7 +95,8 @@ private struct Script {
     @Test func partsWaitForTheirKeys() {
         let tokens = [PromptTensors(context: Tensor(zeros: [1, 3, 2]), pooled: nil), text]
         func part(_ unit: UInt64) -> State.Event {
-            let work = CoordinatorMessage.Work.decodePart(
+            let work = CoordinatorMessage.Work.autoencode(
+                .decoder,
                 .init(PicturePart(norms: 1), keys: tokens.map(\.digest))
             )
             return .received(
@@ -104,7 +105,7 @@ private struct Script {
                         unit: UnitID(unit),
                         job: 1,
                         work: work,
-                        latent: Tensor(zeros: [1, 1, 1, 4])
+                        input: Tensor(zeros: [1, 1, 1, 4])
                     )
                 )
             )

@@ -60,14 +60,52 @@ typedef struct {
     int utf8;
 } tessera_png_text;
 
+/// What a file says of its colours.
+typedef struct {
+    /// An ICC profile, valid until `close`; null where there is none.
+    const uint8_t *profile;
+    size_t profile_size;
+    /// Whether they are said to be sRGB.
+    int is_srgb;
+    /// The power that encoded them, about 1/2.2; 0 where it is not told.
+    double gamma;
+    /// x and y of white, red, green and blue; all 0 where they are not told.
+    double chromaticities[8];
+} tessera_png_colours;
+
+/// How rows come that are read one by one.
+typedef struct {
+    /// Numbers of a pixel: grey, grey and opacity, RGB, or RGB and opacity.
+    int channels;
+    /// How often all rows are read: more than once in an interlaced file.
+    int passes;
+} tessera_png_rows_layout;
+
 /// Null where memory is short. `bytes` must stay until the reader is closed.
 tessera_png_reader *tessera_png_reader_open(const uint8_t *bytes, size_t count);
+
+/// Reads from an open file, where it stands. Null where memory is short. The caller closes the file after
+/// the reader.
+tessera_png_reader *tessera_png_reader_open_file(int descriptor);
 
 /// Reads all that precedes the rows.
 int tessera_png_reader_header(tessera_png_reader *reader, tessera_png_header *header);
 
 /// Reads every row, 3 · width bytes each and `stride` apart, and what follows them.
 int tessera_png_reader_rows(tessera_png_reader *reader, uint8_t *pixels, size_t stride);
+
+/// Instead of `header`, to read rows one by one, as they are in the file: 16 bits for each number in the
+/// byte order of this machine, without any conversion of colours. Palettes become RGB, and what makes
+/// pixels transparent a number of its own.
+int tessera_png_reader_plain_header(
+    tessera_png_reader *reader, tessera_png_header *header, tessera_png_rows_layout *layout,
+    tessera_png_colours *colours);
+
+/// Reads the next row. In later passes of an interlaced file `row` must hold what earlier ones left in it.
+int tessera_png_reader_row(tessera_png_reader *reader, uint16_t *row);
+
+/// Reads what follows the last row of the last pass.
+int tessera_png_reader_finish(tessera_png_reader *reader);
 
 /// Number of text chunks, after `rows`.
 int tessera_png_reader_text_count(const tessera_png_reader *reader);

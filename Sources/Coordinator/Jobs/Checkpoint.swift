@@ -29,6 +29,7 @@ package struct Checkpoint: Sendable {
         // The noise that belongs to it follows from the seed or the file of inputs.
         if let source = state.source { tensors.append(("upsampled", source.upsampled)) }
         if let anchor = state.anchor { tensors.append(("anchor", anchor)) }
+        if let picture = state.picture { tensors.append(("picture", picture)) }
         for (phase, latent) in finished.enumerated() { tensors.append(("final.\(phase)", latent)) }
         var text = [
             "format": Self.format, "job": job, "phase": "\(state.phase)", "step": "\(state.step)",
@@ -105,6 +106,8 @@ package struct Checkpoint: Sendable {
         if let upsampled { tensors.append(("upsampled", upsampled)) }
         state.anchor = try tensor("anchor", of: 0)
         if let anchor = state.anchor { tensors.append(("anchor", anchor)) }
+        state.picture = try tensor("picture", of: last)
+        if let picture = state.picture { tensors.append(("picture", picture)) }
         var finished: [Tensor] = []
         while finished.count < phase,
             let next = try tensor(
@@ -119,15 +122,20 @@ package struct Checkpoint: Sendable {
         guard Self.digest(of: tensors, text) == text["digest"] else {
             throw damaged("its numbers do not agree with its digest")
         }
-        guard (state.anchor != nil) == (phase > 0), (phase == count) || step < plan.settings.steps,
-            (upsampled != nil) == (phase > 0 && !plan.phases[last].isWhole)
+        let isSourced = phase > 0 || plan.settings.picture != nil
+        guard (state.anchor != nil) == isSourced,
+            phase == count || plan.phases[phase].steps.contains(step),
+            (upsampled != nil)
+                == (isSourced && (plan.settings.picture != nil || !plan.phases[last].isWhole)),
+            (state.picture != nil) == (plan.phases[last].hold != nil)
         else { throw damaged("a part of it is missing") }
         try noise.skip(to: drawn)
         if let upsampled {
-            let drawn = try noise.diffusion(
-                of: plan.phases[last].phase,
-                channels: plan.model.latentChannels
-            )
+            let (latent, channels) = (plan.phases[last].phase, plan.model.latentChannels)
+            let drawn =
+                last == 0
+                ? try noise.base(latent: latent.latent, channels: channels)
+                : try noise.diffusion(of: latent, channels: channels)
             state.source = (upsampled, drawn)
         }
         self.state = state

@@ -11,15 +11,18 @@ package struct ModelGeometry: Equatable, Sendable {
     package let usesTimeIDs: Bool
     /// The VAE's decoder, as it works in tiles.
     package let decoder: TiledNetwork
+    /// Its encoder.
+    package let encoder: TiledNetwork
 
     package init(
         nativeLatentSide: Int,
         vaeFactor: Int,
         latentChannels: Int,
         usesTimeIDs: Bool,
-        decoder: TiledNetwork = .pointwise
+        decoder: TiledNetwork = .pointwise(.decoder),
+        encoder: TiledNetwork = .pointwise(.encoder)
     ) {
-        self.decoder = decoder
+        (self.decoder, self.encoder) = (decoder, encoder)
         self.nativeLatentSide = nativeLatentSide
         self.vaeFactor = vaeFactor
         self.latentChannels = latentChannels

@@ -30,6 +30,16 @@ extension Tensor {
     }
 }
 
+extension Tensor {
+    /// Pictures `[1, …, width, channels]` of one width, one below the other.
+    init(stacked rows: [Tensor]) {
+        let (width, channels) = (rows[0].shape[2], rows[0].shape[3])
+        precondition(rows.allSatisfy { $0.shape[2] == width && $0.shape[3] == channels })
+        let height = rows.reduce(0) { $0 + $1.shape[1] }
+        self.init(chaining: rows, shape: [1, height, width, channels])
+    }
+}
+
 /// Writes rows to a file as they come; keeps them too where `--dump` wants the whole picture.
 package struct FileSink: PictureSink {
     private let writer: any PictureWriter
@@ -62,8 +72,6 @@ package struct FileSink: PictureSink {
 
     /// The rows kept, `[1, height, width, 3]`.
     package var picture: Tensor {
-        let width = bands.first?.shape[2] ?? 0
-        let height = bands.reduce(0) { $0 + $1.shape[1] }
-        return Tensor(bands.flatMap(\.values), shape: [1, height, width, 3])
+        Tensor(stacked: bands)
     }
 }

@@ -1,6 +1,21 @@
 import Engine
 import Protocol
 
+/// A picture to begin with, as asked for.
+package struct PictureChoice: Equatable, Sendable {
+    package var path: String
+    package var strength: Double
+    package var fidelity: Double
+
+    package init(
+        path: String,
+        strength: Double = PictureStart.usual.strength,
+        fidelity: Double = PictureStart.usual.fidelity
+    ) {
+        (self.path, self.strength, self.fidelity) = (path, strength, fidelity)
+    }
+}
+
 /// A picture as asked for: what is nil is taken from the model.
 package struct PictureOptions: Sendable {
     package var prompt: String
@@ -20,6 +35,7 @@ package struct PictureOptions: Sendable {
     package var ladder: LadderChoice
     package var skipBelow: Double
     package var border: Border
+    package var picture: PictureChoice?
     package var wire: WireFormat
     package var globalPass: GlobalPass
 
@@ -41,6 +57,7 @@ package struct PictureOptions: Sendable {
         ladder: LadderChoice = .everyScale,
         skipBelow: Double = 0,
         border: Border = .inside,
+        picture: PictureChoice? = nil,
         wire: WireFormat = .f32,
         globalPass: GlobalPass = .coordinator
     ) {
@@ -61,15 +78,41 @@ package struct PictureOptions: Sendable {
         self.ladder = ladder
         self.skipBelow = skipBelow
         self.border = border
+        self.picture = picture
         self.wire = wire
         self.globalPass = globalPass
     }
 
-    /// The settings with every default of the model filled in.
-    func settings(for model: ModelGeometry, scheduler own: SchedulerKind) -> RenderSettings {
+    /// The size that was asked for, or else that of the picture to begin with, or the model's own.
+    package func size(for model: ModelGeometry, picture found: Extent?) -> Extent {
         let side = max(1024, 2 * model.nativeSide) / model.vaeFactor * model.vaeFactor
+        return size ?? found.map { InitPicture.usualSize(of: $0, model: model) }
+            ?? Extent(height: side, width: side)
+    }
+
+    /// The settings with every default of the model, or of a picture of some size, filled in.
+    func settings(
+        for model: ModelGeometry,
+        scheduler own: SchedulerKind,
+        picture found: Extent?
+    ) -> RenderSettings {
+        let size = size(for: model, picture: found)
+        let start = picture.flatMap { picture in
+            found.map { found in
+                PictureStart(
+                    strength: picture.strength,
+                    fidelity: picture.fidelity,
+                    frame: PictureFrame(
+                        ofHeight: found.height,
+                        width: found.width,
+                        covering: (size.height, size.width),
+                        slack: model.vaeFactor
+                    )
+                )
+            }
+        }
         return RenderSettings(
-            size: size ?? Extent(height: side, width: side),
+            size: size,
             steps: steps,
             guidance: guidance,
             seed: seed,
@@ -82,6 +125,7 @@ package struct PictureOptions: Sendable {
             ladder: ladder,
             skipBelow: skipBelow,
             border: border,
+            picture: start,
             wire: wire,
             globalPass: globalPass
         )

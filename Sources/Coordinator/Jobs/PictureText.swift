@@ -8,6 +8,8 @@ package struct PictureText: Sendable {
     package let settings: RenderSettings
     package let model: String
     package let loras: [LoRASource]
+    /// File and digest of the picture that it began with.
+    package let picture: (name: String, digest: String)?
     package let digest: String
     package let phases: [Phase]
     package let stride: WindowStride
@@ -19,6 +21,7 @@ package struct PictureText: Sendable {
         plan: RenderPlan,
         model: String,
         loras: [LoRASource] = [],
+        picture: (name: String, digest: String)? = nil,
         digest: String,
         version: String
     ) {
@@ -27,6 +30,7 @@ package struct PictureText: Sendable {
         settings = plan.settings
         self.model = model
         self.loras = loras
+        self.picture = picture
         self.digest = digest
         phases = plan.phases.map(\.phase)
         stride = plan.settings.stride(for: plan.model)
@@ -44,7 +48,7 @@ package struct PictureText: Sendable {
     var parameters: String {
         var lines = [prompt]
         if let negativePrompt { lines.append("Negative prompt: \(negativePrompt)") }
-        let added = loras.map { "LoRA: \($0)" }
+        let added = loras.map { "LoRA: \($0)" } + began
         let rare =
             (settings.windowWeight == .uniform
                 ? [] : ["DemoFusion window weight: \(settings.windowWeight.rawValue)"])
@@ -78,6 +82,12 @@ package struct PictureText: Sendable {
             "version": version,
         ]
         if let negativePrompt { fields["negative-prompt"] = negativePrompt }
+        if let picture, let start = settings.picture {
+            fields["init-image"] = picture.name
+            fields["init-image-digest"] = picture.digest
+            fields["strength"] = start.strength
+            fields["fidelity"] = start.fidelity
+        }
         if settings.wire != .f32 { fields["wire"] = settings.wire.rawValue }
         if settings.windowWeight != .uniform {
             fields["window-weight"] = settings.windowWeight.rawValue
@@ -87,6 +97,14 @@ package struct PictureText: Sendable {
         let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
         let data = try? JSONSerialization.data(withJSONObject: fields, options: options)
         return data.map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+    }
+
+    private var began: [String] {
+        guard let picture, let start = settings.picture else { return [] }
+        return [
+            "Denoising strength: \(start.strength)",
+            "Init image hash: \(picture.digest.prefix(10))", "Fidelity: \(start.fidelity)",
+        ]
     }
 
     private var scales: [Double] { phases.map(\.scale) }

@@ -27,35 +27,54 @@ package enum PlanTable {
         )
         let phases = plan.phases.indices.map { i in
             let phase = plan.phases[i]
-            let perStep = phase.weights.indices.map(phase.views(at:)).max() ?? 0
+            let perStep = phase.steps.map(phase.views(at:)).max() ?? 0
             return row(
                 "\(i + 1)",
                 number(phase.phase.scale),
                 "\(plan.pixels(ofPhase: i))",
                 "\(phase.phase.latent)",
-                phase.windows.map { "\($0.count)" } ?? "whole",
-                phase.lattices.map { "\($0.count)" } ?? "–",
+                phase.steps.isEmpty
+                    ? "picture" : phase.windows.map { "\($0.count)" } ?? "whole",
+                phase.steps.isEmpty ? "–" : phase.lattices.map { "\($0.count)" } ?? "–",
                 "\(perStep)",
                 "\(phase.views)",
                 bytes(plan.bytesPerStep(ofPhase: i))
             )
         }
         let halves = plan.settings.guides ? "two per view, with guidance" : "one per view"
-        let tiles = plan.decode.tiles.count
+        let skipped = plan.settings.steps - plan.stepsRun
         return [header] + phases + [
             "",
-            "steps per phase   \(plan.settings.steps)",
+            "steps per phase   \(plan.stepsRun)"
+                + (skipped == 0 ? "" : " of \(plan.settings.steps)"),
             "views             \(plan.views)",
             "UNet calls        \(plan.evaluations) (\(halves))",
             "latents moved     \(bytes(plan.viewBytes)) to and from workers as "
                 + "\(plan.settings.wire.rawValue), every view sent once",
-            "decoding          \(tiles == 1 ? "whole" : "\(tiles) tiles"), "
-                + "\(bytes(plan.decodeBytes)) moved",
+        ] + encoding(plan) + [
+            "decoding          \(tiles(plan.decode)), \(bytes(plan.decodeBytes)) moved",
             "memory            about \(bytes(plan.coordinatorBytes)) of latents and views with the "
                 + "coordinator; weights of \(bytes(weights)) on each host",
             "disk              at most \(bytes(plan.pictureBytes)) for the picture, "
-                + "\(bytes(plan.checkpointBytes)) to resume",
+                + "\(bytes(plan.checkpointBytes)) to resume"
+                + (plan.encodes.isEmpty ? "" : ", \(bytes(plan.scratchBytes)) while it renders"),
         ] + (speeds.map { times(plan, at: $0) } ?? ["time              not measured: --measure"])
+    }
+
+    private static func tiles(_ plan: TilePlan) -> String {
+        plan.isWhole ? "whole" : "\(plan.tiles.count) tiles"
+    }
+
+    /// Of a picture that the render begins with: for which phases, in how many tiles.
+    private static func encoding(_ plan: RenderPlan) -> [String] {
+        guard !plan.encodes.isEmpty else { return [] }
+        let phases = plan.encodes.sorted { $0.key < $1.key }.map {
+            "\(tiles($0.value)) for phase \($0.key + 1)"
+        }
+        return [
+            "encoding          \(phases.joined(separator: ", ")), "
+                + "\(bytes(plan.encodeBytes)) moved"
+        ]
     }
 
     /// Each worker's speed, and how long the render takes with all of them.
@@ -65,7 +84,9 @@ package enum PlanTable {
         let workers = speeds.workers.map { worker in
             "  \(worker.name)  " + String(format: "%.2f views/s", 1 / worker.secondsPerView)
         }
-        let detail = "phases \(phases); decoding \(duration(times.decoding))"
+        let encoding =
+            plan.encodes.isEmpty ? "" : "encoding \(duration(times.encoding)); "
+        let detail = "\(encoding)phases \(phases); decoding \(duration(times.decoding))"
         return [
             "time              about \(duration(times.total)) (\(detail))",
             "measured          \(speeds.workers.count) workers on views of "

@@ -12,7 +12,9 @@ package enum RenderEvent: Sendable {
     case view
     /// A phase is finished; its latent, `[1, height, width, channels]`.
     case finished(Int, Tensor)
-    /// A pass over all tiles begins, which finds what their decoding needs to know of the whole.
+    /// The picture that the render began with is encoded for a phase, in so many tiles.
+    case encoding(tiles: Int)
+    /// A pass over all tiles begins, which finds what their evaluation needs to know of the whole.
     case measuring(tiles: Int)
     /// Decoding begins, with its number of tiles.
     case decoding(tiles: Int)

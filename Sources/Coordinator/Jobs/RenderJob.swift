@@ -5,22 +5,26 @@ package struct RenderJob {
     private let sampler: Sampler
     private let renderer: any ViewRenderer
     private let globalPass: GlobalPassUNet?
+    private let picture: InitPicture?
     private let observe: (RenderEvent) throws -> Void
 
     /// - Parameters:
     ///   - sampler: of the plan
     ///   - renderer: predicts views and decodes tiles
     ///   - globalPass: renders phase 1; nil gives it to the renderer too
+    ///   - picture: the one to begin with, where the plan has one
     ///   - observe: is told of progress; what it throws ends the render
     package init(
         sampler: Sampler,
         renderer: any ViewRenderer,
         globalPass: GlobalPassUNet? = nil,
+        picture: InitPicture? = nil,
         observe: @escaping (RenderEvent) throws -> Void
     ) {
         self.sampler = sampler
         self.renderer = renderer
         self.globalPass = globalPass
+        self.picture = picture
         self.observe = observe
     }
 
@@ -38,7 +42,18 @@ package struct RenderJob {
         reached: (SamplerState, _ drawn: Int) -> Void = { _, _ in }
     ) throws -> Tensor {
         let phases = sampler.plan.phases
-        var state = try start ?? sampler.start(noise)
+        var state: SamplerState
+        if let start {
+            state = start
+        } else {
+            state = try sampler.start(noise, picture: try encoded(forPhase: 0))
+            if phases[0].steps.isEmpty {
+                // The picture is all that this phase shows.
+                try observe(.phase(0, phases[0].phase))
+                try observe(.finished(0, state.latent))
+                try sampler.finish(&state, noise, picture: encoded(forPhase:))
+            }
+        }
         var opened: Int?
         while state.phase < phases.count {
             let (phase, step) = (state.phase, state.step)
@@ -48,7 +63,13 @@ package struct RenderJob {
             try observe(.step(step, views: work.views.count))
             let predictions = try predict(work.views, isWhole: phases[phase].isWhole)
             let prediction = sampler.fuse(predictions, of: work, at: state)
-            let finished = try sampler.advance(&state, work, prediction: prediction, noise: noise)
+            let finished = try sampler.advance(
+                &state,
+                work,
+                prediction: prediction,
+                noise: noise,
+                picture: encoded(forPhase:)
+            )
             if let finished { try observe(.finished(phase, finished)) }
             if finished != nil, phases[phase].isWhole { globalPass?.unload() }
             reached(state, noise.drawn)
@@ -79,23 +100,60 @@ package struct RenderJob {
         }
     }
 
+    /// The picture that the render begins with, as a latent of a phase; nil where there is none.
+    ///
+    /// - Throws: what the picture's file, the renderer or the observer throws
+    func encoded(forPhase index: Int) throws -> Tensor? {
+        guard let start = sampler.plan.settings.picture, let picture else { return nil }
+        guard let plan = sampler.plan.encodes[index] else { return nil }
+        let scaled = try picture.scaled(
+            to: sampler.plan.pixels(ofPhase: index),
+            frame: start.frame
+        )
+        let tiles = PictureTiles(latent: plan.latent, factor: plan.factor, part: scaled.part)
+        var rows: [Tensor] = []
+        try evaluate(tiles, plan, as: .encoding(tiles: plan.tiles.count)) { rows.append($0) }
+        return Tensor(stacked: rows)
+    }
+
     /// Decodes a latent, writing rows to the sink as they complete.
     ///
     /// - Throws: what the renderer, the observer or the sink throws
     package func decode(_ latent: Tensor, to sink: inout some PictureSink) throws {
         let model = sampler.plan.model
-        let plan = DecodePlan(
+        let plan = TilePlan(
             latent: Extent(height: latent.shape[1], width: latent.shape[2]),
             factor: model.vaeFactor,
             network: model.decoder
         )
+        try evaluate(latent, plan, as: .decoding(tiles: plan.tiles.count)) { try sink.write($0) }
+    }
+
+    /// Decodes or encodes, whole or in tiles.
+    ///
+    /// - Parameters:
+    ///   - source: the latent or the picture
+    ///   - plan: how it is cut
+    ///   - event: is told when nothing but the tiles themselves is left to be evaluated
+    ///   - body: takes the result, from top to bottom
+    /// - Throws: what the source, the renderer, the observer or `body` throws
+    private func evaluate(
+        _ source: any TileSource,
+        _ plan: TilePlan,
+        as event: RenderEvent,
+        _ body: (Tensor) throws -> Void
+    ) throws {
         guard !plan.isWhole else {
-            try observe(.decoding(tiles: 1))
-            let whole = TileRequest(index: 0, latent: latent)
-            return try sink.write(renderer.decode([whole]) { _ in try observe(.tile) }[0])
+            try observe(event)
+            let whole = TileRequest(
+                index: 0,
+                half: plan.network.half,
+                input: try source.cut(plan.tiles[0])
+            )
+            return try body(renderer.evaluate([whole]) { _ in try observe(.tile) }[0])
         }
-        let tiles = try TiledDecode(latent, plan: plan, on: renderer, observe: observe)
-        try observe(.decoding(tiles: plan.tiles.count))
-        for row in plan.rows { try sink.write(Tensor(sideBySide: tiles.row(row))) }
+        let tiles = try TiledEvaluation(source, plan: plan, on: renderer, observe: observe)
+        try observe(event)
+        for row in plan.rows { try body(Tensor(sideBySide: tiles.row(row))) }
     }
 }

@@ -11,8 +11,13 @@ package struct RenderPlan: Sendable {
         private let closing: WindowGrid?
         /// Dilated sub-lattices; nil in phase 1.
         package let lattices: LatticeGrid?
-        /// Weights of each step, by step.
+        /// Weights of each step of the schedule, by step.
         package let weights: [CosineSchedule.Weights]
+        /// The steps that are run: all, or the last ones where it begins with a picture; none where the
+        /// picture is all that the phase can show.
+        package let steps: Range<Int>
+        /// What is held to the picture that the render began with; nil for nothing.
+        package let hold: PictureHold?
         private let skipBelow: Float
 
         init(
@@ -23,6 +28,9 @@ package struct RenderPlan: Sendable {
         ) {
             self.phase = phase
             self.weights = weights
+            hold = settings.picture?.hold(phase.latent, vaeFactor: model.vaeFactor)
+            let skipped = settings.picture?.skipped(of: weights.count) ?? 0
+            steps = (hold?.isWhole == true ? weights.count : skipped)..<weights.count
             skipBelow = Float(settings.skipBelow)
             guard phase.scale > 1 else {
                 (windows, closing, lattices) = (nil, nil, nil)
@@ -74,8 +82,8 @@ package struct RenderPlan: Sendable {
 
         private func counts(_ share: Float) -> Bool { share > 0 && share >= skipBelow }
 
-        /// Views of all steps.
-        package var views: Int { weights.indices.reduce(0) { $0 + views(at: $1) } }
+        /// Views of all steps that are run.
+        package var views: Int { steps.reduce(0) { $0 + views(at: $1) } }
 
         /// Latent pixels in the views of a step.
         package func viewArea(at step: Int) -> Int {
@@ -85,13 +93,16 @@ package struct RenderPlan: Sendable {
         }
 
         /// The same of all steps.
-        package var viewArea: Int { weights.indices.reduce(0) { $0 + viewArea(at: $1) } }
+        package var viewArea: Int { steps.reduce(0) { $0 + viewArea(at: $1) } }
     }
 
     package let settings: RenderSettings
     package let model: ModelGeometry
     package let phases: [PhasePlan]
-    package let decode: DecodePlan
+    package let decode: TilePlan
+    /// How the picture that it begins with is encoded, by phase: for the first, and for those that are held
+    /// to it.
+    package let encodes: [Int: TilePlan]
 
     /// - Throws: `InputError` naming the setting that cannot be met
     package init(
@@ -118,11 +129,23 @@ package struct RenderPlan: Sendable {
                 return PhasePlan(phase, settings, model: model, weights: weights).views
             }
         }
-        phases = try ladder.phases(target: target, vaeFactor: factor).map {
+        let all = try ladder.phases(target: target, vaeFactor: factor).map {
             PhasePlan($0, settings, model: model, weights: weights)
         }
+        // What the picture itself shows need not be rendered: it begins with the last phase of these.
+        let phases = Array(all[(all.lastIndex { $0.steps.isEmpty } ?? 0)...])
+        let encoded =
+            settings.picture == nil
+            ? [] : phases.indices.filter { $0 == 0 || phases[$0].hold != nil }
+        encodes = Dictionary(
+            uniqueKeysWithValues: encoded.map { index in
+                let latent = phases[index].phase.latent
+                return (index, TilePlan(latent: latent, factor: factor, network: model.encoder))
+            }
+        )
+        self.phases = phases
         let last = phases[phases.count - 1].phase.latent
-        decode = DecodePlan(latent: last, factor: factor, network: model.decoder)
+        decode = TilePlan(latent: last, factor: factor, network: model.decoder)
     }
 
     /// Size of phase `index` in pixels; phases count from 0.
@@ -134,6 +157,11 @@ package struct RenderPlan: Sendable {
         )
     }
 
+    /// Steps of a phase that are run, where any are.
+    package var stepsRun: Int {
+        settings.steps - (settings.picture?.skipped(of: settings.steps) ?? 0)
+    }
+
     /// Views of the whole render.
     package var views: Int { phases.reduce(0) { $0 + $1.views } }
 
@@ -141,7 +169,8 @@ package struct RenderPlan: Sendable {
     package func views(before state: SamplerState) -> Int {
         let whole = phases.prefix(state.phase).reduce(0) { $0 + $1.views }
         guard state.phase < phases.count else { return whole }
-        return (0..<state.step).reduce(whole) { $0 + phases[state.phase].views(at: $1) }
+        let phase = phases[state.phase]
+        return phase.steps.prefix { $0 < state.step }.reduce(whole) { $0 + phase.views(at: $1) }
     }
 
     /// UNet evaluations of one picture each: two for a guided view.
@@ -156,10 +185,10 @@ package struct RenderPlan: Sendable {
     package func bytesPerStep(ofPhase index: Int) -> Int {
         let phase = phases[index]
         guard let windows = phase.windows, let lattices = phase.lattices else {
-            return bytes(ofArea: movedArea(ofPhase: index)) / max(1, phase.weights.count)
+            return bytes(ofArea: movedArea(ofPhase: index)) / max(1, phase.steps.count)
         }
-        let locals = phase.weights.indices.contains(where: phase.usesWindows)
-        let dilated = phase.weights.indices.contains(where: phase.usesLattices)
+        let locals = phase.steps.contains(where: phase.usesWindows)
+        let dilated = phase.steps.contains(where: phase.usesLattices)
         return bytes(
             ofArea: (locals ? windows.count * windows.window.area : 0)
                 + (dilated ? lattices.padded.area : 0)
@@ -181,31 +210,16 @@ package struct RenderPlan: Sendable {
         2 * area * model.latentChannels * settings.wire.size
     }
 
-    /// How often all tiles are decoded, at best: twice for what their norms see, and for their pixels.
-    var decodePasses: Int { 3 }
-
     /// Bytes of latents and pixels that travel to decode the picture, and of latents and tokens for what
     /// its tiles must know of it: at best, for the number of passes follows from the picture.
     package var decodeBytes: Int {
-        let pixels = 3 * model.vaeFactor * model.vaeFactor
-        guard !decode.isWhole else {
-            return decode.latent.area * settings.wire.size * (model.latentChannels + pixels)
+        settings.wire.size * decode.numbersMoved(latentChannels: model.latentChannels)
+    }
+
+    /// The same to encode the picture that the render begins with, for all phases.
+    package var encodeBytes: Int {
+        encodes.values.reduce(0) {
+            $0 + settings.wire.size * $1.numbersMoved(latentChannels: model.latentChannels)
         }
-        let network = model.decoder
-        func latents(halo: Int) -> Int {
-            decode.tiles.reduce(0) { sum, tile in
-                let margins = decode.margins(of: tile, halo: halo)
-                return sum + (tile.rows.count + margins.top + margins.bottom)
-                    * (tile.columns.count + margins.left + margins.right)
-            } * model.latentChannels
-        }
-        let keys = network.attention.map { attention in
-            (attention + 1) * latents(halo: network.attentionHalo)
-                + KeyLattice(latent: decode.latent, width: network.width).count(in: decode.latent)
-                * network.width
-        }
-        return settings.wire.size
-            * (decodePasses * latents(halo: network.halo) + decode.latent.area * pixels
-                + (keys ?? 0))
     }
 }

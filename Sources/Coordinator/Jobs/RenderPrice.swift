@@ -1,3 +1,5 @@
+import Engine
+
 /// How fast a render goes here, as measured on a few of its own views.
 package struct MeasuredSpeeds: Equatable, Sendable {
     /// A worker, and how long it takes over one view of `viewArea`.
@@ -21,6 +23,8 @@ package struct MeasuredSpeeds: Equatable, Sendable {
     package var coordinatorPhase: Double
     /// Seconds that all workers together take to decode one latent pixel.
     package var decodePixel: Double
+    /// The same to encode one.
+    package var encodePixel: Double
 
     package init(
         workers: [Worker],
@@ -28,7 +32,8 @@ package struct MeasuredSpeeds: Equatable, Sendable {
         globalStep: Double,
         coordinatorStep: Double = 0,
         coordinatorPhase: Double = 0,
-        decodePixel: Double
+        decodePixel: Double,
+        encodePixel: Double = 0
     ) {
         self.workers = workers
         self.viewArea = viewArea
@@ -36,6 +41,7 @@ package struct MeasuredSpeeds: Equatable, Sendable {
         self.coordinatorStep = coordinatorStep
         self.coordinatorPhase = coordinatorPhase
         self.decodePixel = decodePixel
+        self.encodePixel = encodePixel
     }
 
     /// Seconds until the workers have finished so many views of the timed size, each beginning its
@@ -58,12 +64,13 @@ package struct MeasuredSpeeds: Equatable, Sendable {
 
 /// What a render costs besides evaluations and bytes on the wire.
 extension RenderPlan {
-    /// Seconds of each phase and of decoding.
+    /// Seconds of each phase, of encoding the picture that it begins with, and of decoding.
     package struct Times: Equatable, Sendable {
         package let phases: [Double]
+        package let encoding: Double
         package let decoding: Double
 
-        package var total: Double { phases.reduce(decoding, +) }
+        package var total: Double { phases.reduce(encoding + decoding, +) }
     }
 
     /// How long it takes at measured speeds.
@@ -72,7 +79,8 @@ extension RenderPlan {
     package func times(at speeds: MeasuredSpeeds) -> Times {
         let last = Double(phases[phases.count - 1].phase.latent.area)
         let times = phases.map { phase -> Double in
-            let steps = phase.weights.indices
+            let steps = phase.steps
+            guard !steps.isEmpty else { return 0 }
             guard !phase.isWhole else { return Double(steps.count) * speeds.globalStep }
             let share = Double(phase.phase.latent.area) / last
             let steady = Double(steps.count) * speeds.coordinatorStep
@@ -88,10 +96,11 @@ extension RenderPlan {
                 return sum + time
             }
         }
-        let passes = Double(decode.isWhole ? 1 : decodePasses)
+        func pixels(_ plan: TilePlan) -> Double { Double(plan.passes * plan.latent.area) }
         return Times(
             phases: times,
-            decoding: passes * Double(decode.latent.area) * speeds.decodePixel
+            encoding: encodes.values.map(pixels).reduce(0, +) * speeds.encodePixel,
+            decoding: pixels(decode) * speeds.decodePixel
         )
     }
 
@@ -102,21 +111,35 @@ extension RenderPlan {
 
     /// Most bytes that the coordinator holds of latents, views and predictions at once: about ten
     /// latents (the state, the upsampled one, the noise, the skip residual, and what blurring and
-    /// fusing make on the way), and the step's views and predictions. Its program, and the networks
+    /// fusing make on the way), two more where they are held to a picture, and the step's views and
+    /// predictions; or the tiles of a picture that is encoded, twice. Its program, and the networks
     /// where it renders phase 1 itself, come on top.
     package var coordinatorBytes: Int {
         let views =
             phases.map { phase in
-                phase.weights.indices.map { phase.viewArea(at: $0) }.max() ?? 0
+                phase.steps.map { phase.viewArea(at: $0) }.max() ?? 0
             }.max() ?? 0
-        return 10 * latentBytes + 2 * views * model.latentChannels * 4
+        let latents = holdsPicture ? 12 : 10
+        let tiles = encodes.values.map(TiledEvaluation.mostBytes).max() ?? 0
+        return latents * latentBytes + max(2 * views * model.latentChannels * 4, 2 * tiles)
     }
 
-    /// Most bytes on disk of what is saved to resume: the latent, the upsampled one and the last
-    /// estimate, and phase 1's, twice while one file replaces another.
+    /// Whether any phase is held to the picture that it begins with.
+    private var holdsPicture: Bool { phases.contains { $0.hold != nil } }
+
+    /// Bytes on disk, while it renders, of the picture that it begins with at the size of a phase.
+    package var scratchBytes: Int {
+        encodes.keys.map { index in
+            let size = pixels(ofPhase: index)
+            return ScaledPicture.bytes(height: size.height, width: size.width)
+        }.max() ?? 0
+    }
+
+    /// Most bytes on disk of what is saved to resume: the latent, the upsampled one, the last estimate and
+    /// the picture's that it is held to, and phase 1's, twice while one file replaces another.
     package var checkpointBytes: Int {
         let first = phases[0].phase.latent.area * model.latentChannels * 4
-        return 2 * (3 * latentBytes + first) + 64 << 10
+        return 2 * ((holdsPicture ? 4 : 3) * latentBytes + first) + 64 << 10
     }
 
     /// Most bytes of the picture on disk: its pixels if nothing can be compressed.

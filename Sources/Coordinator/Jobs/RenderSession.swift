@@ -10,6 +10,8 @@ package struct RenderSession {
     package let options: PictureOptions
     package let model: Model
     package let plan: RenderPlan
+    /// The picture to begin with.
+    private let picture: InitPicture?
     private let sampler: Sampler
 
     /// Reads the model's configuration, no weights, and plans.
@@ -27,10 +29,18 @@ package struct RenderSession {
             vaeFactor: vae.factor,
             latentChannels: vae.latentChannels,
             usesTimeIDs: unet.needsTimeIDs,
-            decoder: vae.decoder
+            decoder: vae.decoder,
+            encoder: vae.encoder
         )
+        picture = try options.picture.map { choice throws(InputError) in
+            try InitPicture(choice.path)
+        }
         let config = try model.schedulerConfig()
-        let settings = options.settings(for: geometry, scheduler: config.defaultKind)
+        let settings = options.settings(
+            for: geometry,
+            scheduler: config.defaultKind,
+            picture: picture?.size
+        )
         try settings.validate(for: geometry)
         let scheduler = try Scheduler(
             settings.scheduler,
@@ -40,13 +50,24 @@ package struct RenderSession {
         )
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
         sampler = Sampler(plan: plan, scheduler: scheduler)
-        guard plan.decode.isWhole || vae.decoder.fitsMessages else {
+        guard plan.decode.fitsMessages, plan.encodes.values.allSatisfy(\.fitsMessages) else {
             throw InputError(
                 model.path,
                 "its VAE has too many norms or channels to decode a picture of this size in tiles",
                 fix: "Render at most 1024×1024 pixels with it"
             )
         }
+    }
+
+    /// Digest of the picture to begin with.
+    package var pictureDigest: String? { picture?.digest }
+
+    /// Refuses a picture that cannot be read to its end before any worker starts.
+    ///
+    /// - Throws: `InputError` naming the file, `OutputError` when there is no room for it
+    package func checkPicture() throws {
+        guard let picture, let start = plan.settings.picture else { return }
+        try picture.prepare(plan.pixels(ofPhase: 0), frame: start.frame)
     }
 
     /// Where the results go.
@@ -188,6 +209,7 @@ package struct RenderSession {
             positive: PromptTensors(conditioning.positive),
             negative: conditioning.negative.map(PromptTensors.init),
             vaeFactor: plan.model.vaeFactor,
+            latentChannels: plan.model.latentChannels,
             wire: plan.settings.wire
         )
     }
@@ -200,6 +222,9 @@ package struct RenderSession {
             plan: plan,
             model: URL(fileURLWithPath: model.path).lastPathComponent,
             loras: model.options.loras,
+            picture: picture.map {
+                ($0.file.path.split(separator: "/").last.map(String.init) ?? "", $0.digest)
+            },
             digest: digest,
             version: Self.version
         )
@@ -279,7 +304,8 @@ package struct RenderSession {
         let job = RenderJob(
             sampler: sampler,
             renderer: renderer,
-            globalPass: companions.globalPass
+            globalPass: companions.globalPass,
+            picture: picture
         ) { event in
             try observe(event)
             guard case .finished(let phase, let latent) = event else { return }

@@ -28,6 +28,8 @@ package struct RenderSettings: Equatable, Sendable {
     /// evaluated at it, and the others have the whole. 0 leaves out only what has no share.
     package var skipBelow: Double
     package var border: Border
+    /// The picture that it begins with; nil begins with noise.
+    package var picture: PictureStart?
     /// How latents travel: decides the picture too.
     package var wire: WireFormat
     /// Does not decide the picture.
@@ -47,6 +49,7 @@ package struct RenderSettings: Equatable, Sendable {
         ladder: LadderChoice = .everyScale,
         skipBelow: Double = 0,
         border: Border = .inside,
+        picture: PictureStart? = nil,
         wire: WireFormat = .f32,
         globalPass: GlobalPass = .coordinator
     ) {
@@ -63,6 +66,7 @@ package struct RenderSettings: Equatable, Sendable {
         self.ladder = ladder
         self.skipBelow = skipBelow
         self.border = border
+        self.picture = picture
         self.wire = wire
         self.globalPass = globalPass
     }
@@ -106,6 +110,7 @@ package struct RenderSettings: Equatable, Sendable {
         guard (1...1000).contains(steps) else {
             throw InputError("--steps", "\(steps) is out of range", fix: "Choose 1 to 1000")
         }
+        try picture?.validate(steps: steps)
         guard guidance.isFinite, (0...100).contains(guidance) else {
             throw InputError("--guidance", "\(guidance) is out of range", fix: "Choose 0 to 100")
         }

@@ -10,8 +10,17 @@ package struct RenderTally: Equatable, Sendable {
     /// Bytes of latents and predictions, there and back; each view counts once, however often it is
     /// sent.
     package var viewBytes = 0
-    /// The same of tiles and their pixels.
-    package var tileBytes = 0
+    /// The same of latents that are decoded, their pixels and tokens.
+    package var decodeBytes = 0
+    /// The same of pictures that are encoded.
+    package var encodeBytes = 0
+
+    fileprivate mutating func add(_ bytes: Int, of half: AutoencoderHalf) {
+        switch half {
+        case .decoder: decodeBytes += bytes
+        case .encoder: encodeBytes += bytes
+        }
+    }
 }
 
 /// Passes everything on, and counts it.
@@ -52,28 +61,29 @@ package final class CountingRenderer: ViewRenderer {
         return answers
     }
 
-    package func decode(
+    package func evaluate(
         _ tiles: [TileRequest],
         onDone: (Int) throws -> Void
     ) throws -> [Tensor] {
-        let answers = try renderer.decode(tiles, onDone: onDone)
+        let answers = try renderer.evaluate(tiles, onDone: onDone)
         state.withLock { state in
             for (tile, answer) in Swift.zip(tiles, answers) {
-                state.tally.tileBytes += (tile.latent.count + answer.count) * state.wire.size
+                let numbers = tile.input.count + answer.count
+                state.tally.add(numbers * state.wire.size, of: tile.half)
             }
         }
         return answers
     }
 
-    package func decode(
+    package func evaluate(
         _ parts: [PartRequest],
         onDone: (Int) throws -> Void
     ) throws -> [PartResult] {
-        let answers = try renderer.decode(parts, onDone: onDone)
+        let answers = try renderer.evaluate(parts, onDone: onDone)
         state.withLock { state in
             for (part, answer) in Swift.zip(parts, answers) {
-                let numbers = part.latent.count + (answer.tensor?.count ?? 0)
-                state.tally.tileBytes += numbers * state.wire.size
+                let numbers = part.input.count + (answer.tensor?.count ?? 0)
+                state.tally.add(numbers * state.wire.size, of: part.network.half)
             }
         }
         return answers

@@ -9,10 +9,14 @@ package struct SamplerState: Sendable {
     /// The whole latent before that step, `[1, height, width, channels]`.
     package internal(set) var latent: Tensor
     var history = Scheduler.History()
-    /// The upsampled latent and the noise that diffuses it, in phases after the first.
+    /// The upsampled latent and the noise that diffuses it: in phases after the first, and in the first where
+    /// it begins with a picture.
     var source: (upsampled: Tensor, noise: Tensor)?
-    /// The finished phase 1, to whose mean and deviation later phases are brought back.
+    /// The finished phase 1, to whose mean and deviation later phases are brought back; or the picture that
+    /// the render began with.
     var anchor: Tensor?
+    /// That picture, encoded for this phase, where the phase is held to it.
+    var picture: Tensor?
 }
 
 /// One step's work: views to predict, and what is needed to fuse their predictions.
@@ -37,12 +41,28 @@ package struct Sampler: Sendable {
 
     private var channels: Int { plan.model.latentChannels }
 
-    /// The state before the first step of phase 1.
+    /// The state before the first step.
     ///
+    /// - Parameters:
+    ///   - noise: of the render
+    ///   - picture: the one to begin with, encoded for the first phase; nil begins with noise
+    /// - Returns: what the first phase begins with; where it has no steps, the picture itself
     /// - Throws: `InputError` from the noise source
-    package func start(_ noise: some NoiseSource) throws(InputError) -> SamplerState {
-        let base = try noise.base(latent: plan.phases[0].phase.latent, channels: channels)
-        return SamplerState(latent: base * scheduler.initNoiseSigma)
+    package func start(
+        _ noise: some NoiseSource,
+        picture: Tensor? = nil
+    ) throws(InputError) -> SamplerState {
+        let first = plan.phases[0]
+        guard let picture else {
+            let base = try noise.base(latent: first.phase.latent, channels: channels)
+            return SamplerState(latent: base * scheduler.initNoiseSigma)
+        }
+        var state = SamplerState(latent: picture)
+        state.anchor = picture
+        guard !first.steps.isEmpty else { return state }
+        let base = try noise.base(latent: first.phase.latent, channels: channels)
+        begin(&state, with: picture, base, picture: picture)
+        return state
     }
 
     /// Cuts the state's latent into the views of its next step.
@@ -70,18 +90,15 @@ package struct Sampler: Sendable {
             request.place = "phase \(state.phase + 1), step \(i + 1), \(what)"
             return request
         }
-        guard let grid = phase.windows(at: i), let lattices = phase.lattices,
-            let source = state.source
-        else {
-            return StepWork(
-                mixed: state.latent,
-                windows: [],
-                views: [request(0, state.latent)]
-            )
-        }
         let weights = phase.weights[i]
-        let noised = scheduler.addNoise(source.upsampled, source.noise, at: i)
-        let mixed = Fusion.blend(state.latent, noised, share: weights.skip)
+        let mixed =
+            state.source.map { source in
+                let noised = scheduler.addNoise(source.upsampled, source.noise, at: i)
+                return Fusion.blend(state.latent, noised, share: weights.skip)
+            } ?? state.latent
+        guard let grid = phase.windows(at: i), let lattices = phase.lattices else {
+            return StepWork(mixed: mixed, windows: [], views: [request(0, mixed)])
+        }
         let windows = try noise.windows(of: grid, phase: phase.phase, step: i)
         var views: [ViewRequest] = []
         if phase.usesWindows(at: i) {
@@ -156,18 +173,39 @@ package struct Sampler: Sendable {
     /// Takes one scheduler step on the whole latent; at the end of a phase anchors it and opens the
     /// next one.
     ///
+    /// - Parameters:
+    ///   - state: becomes the next one
+    ///   - work: of the step
+    ///   - prediction: fused
+    ///   - noise: of the render
+    ///   - picture: encodes the picture that the render began with for a phase, counted from 0; is asked
+    ///     where that phase is held to it
     /// - Returns: the finished latent of the phase, when this was its last step
-    /// - Throws: `InputError` from the noise source
+    /// - Throws: `InputError` from the noise source, and what `picture` throws
     package func advance(
         _ state: inout SamplerState,
         _ work: StepWork,
         prediction: Tensor,
-        noise: some NoiseSource
-    ) throws(InputError) -> Tensor? {
-        let phase = plan.phases[state.phase].phase
+        noise: some NoiseSource,
+        picture: (_ phase: Int) throws -> Tensor? = { _ in nil }
+    ) throws -> Tensor? {
+        let (phase, hold) = (plan.phases[state.phase].phase, plan.phases[state.phase].hold)
+        func held(_ x: Tensor) -> Tensor {
+            guard let hold, let picture = state.picture else { return x }
+            return hold.apply(to: x, picture)
+        }
         let drawn =
             scheduler.drawsNoise
             ? try noise.stochastic(phase: phase, step: state.step, channels: channels) : nil
+        let prediction =
+            state.picture == nil
+            ? prediction
+            : scheduler.output(
+                prediction,
+                at: state.step,
+                from: work.mixed,
+                changingEstimate: held
+            )
         state.latent = scheduler.step(
             prediction,
             at: state.step,
@@ -178,25 +216,55 @@ package struct Sampler: Sendable {
         state.step += 1
         guard state.step == scheduler.timesteps.count else { return nil }
         if let anchor = state.anchor {
-            state.latent = Fusion.anchor(state.latent, to: anchor)
+            state.latent = held(Fusion.anchor(state.latent, to: anchor))
         } else {
             state.anchor = state.latent
         }
         let finished = state.latent
-        state.phase += 1
-        if state.phase < plan.phases.count { try open(&state, noise) }
+        try finish(&state, noise, picture: picture)
         return finished
     }
 
+    /// Goes on from a finished phase to the next one, if there is one.
+    ///
+    /// - Throws: as `advance`
+    func finish(
+        _ state: inout SamplerState,
+        _ noise: some NoiseSource,
+        picture: (_ phase: Int) throws -> Tensor?
+    ) throws {
+        state.phase += 1
+        guard state.phase < plan.phases.count else { return }
+        let isHeld = plan.phases[state.phase].hold != nil
+        try open(&state, noise, picture: isHeld ? try picture(state.phase) : nil)
+    }
+
     /// Upsamples the latent to the size of the phase that begins and noises it.
-    func open(_ state: inout SamplerState, _ noise: some NoiseSource) throws(InputError) {
+    func open(
+        _ state: inout SamplerState,
+        _ noise: some NoiseSource,
+        picture: Tensor?
+    ) throws(InputError) {
         let phase = plan.phases[state.phase].phase
         let upsampled = Bicubic.resize(state.latent, to: phase.latent)
         let drawn = try noise.diffusion(of: phase, channels: channels)
-        state.source = (upsampled, drawn)
-        state.latent = scheduler.addNoise(upsampled, drawn, at: 0)
+        begin(&state, with: upsampled, drawn, picture: picture)
+    }
+
+    /// Noises a clean latent for the first step of a phase that is run.
+    private func begin(
+        _ state: inout SamplerState,
+        with clean: Tensor,
+        _ drawn: Tensor,
+        picture: Tensor?
+    ) {
+        let phase = plan.phases[state.phase]
+        state.picture = phase.hold == nil ? nil : picture
+        let held = state.picture.flatMap { phase.hold?.apply(to: clean, $0) } ?? clean
+        state.source = (held, drawn)
+        state.step = phase.steps.lowerBound
+        state.latent = scheduler.addNoise(held, drawn, at: state.step)
         state.history = Scheduler.History()
-        state.step = 0
     }
 
     /// What a view is multiplied by for the model: the factor of the step.

@@ -10,8 +10,8 @@ package struct SpeedTrial {
     /// How long views are timed, and in how many rounds of two for each worker.
     private static let seconds = 2.0
     private static let rounds = 1...32
-    /// Side of the piece of latent that is decoded.
-    private static let decodeSide = 64
+    /// Side of the piece of latent that is decoded and encoded.
+    private static let tileSide = 64
 
     /// - Parameters:
     ///   - sampler: of the render
@@ -36,28 +36,38 @@ package struct SpeedTrial {
     package func run(noise: some NoiseSource) throws -> MeasuredSpeeds {
         var noise = noise
         let clock = ContinuousClock()
-        let first = try sampler.start(noise)
-        let whole = try sampler.work(for: first, noise: &noise).views
-        // The first evaluation prepares weights and prompts.
-        _ = try job.predict(whole, isWhole: true)
-        let globalStep = try clock.measure { _ = try job.predict(whole, isWhole: true) }
-        var speeds = MeasuredSpeeds(
-            workers: [],
-            viewArea: 1,
-            globalStep: globalStep / .seconds(1),
-            decodePixel: 0
-        )
-        if sampler.plan.phases.count > 1 { try timeLastPhase(&speeds, noise: &noise) }
-        let side = min(Self.decodeSide, sampler.plan.decode.latent.shortSide)
-        let channels = sampler.plan.model.latentChannels
+        var speeds = MeasuredSpeeds(workers: [], viewArea: 1, globalStep: 0, decodePixel: 0)
+        let (plan, channels) = (sampler.plan, sampler.plan.model.latentChannels)
+        if plan.phases[0].isWhole, !plan.phases[0].steps.isEmpty {
+            let first = try sampler.start(noise)
+            let whole = try sampler.work(for: first, noise: &noise).views
+            // The first evaluation prepares weights and prompts.
+            _ = try job.predict(whole, isWhole: true)
+            let globalStep = try clock.measure { _ = try job.predict(whole, isWhole: true) }
+            speeds.globalStep = globalStep / .seconds(1)
+        }
+        if let last = plan.phases.last, !last.isWhole, !last.steps.isEmpty {
+            try timeLastPhase(&speeds, noise: &noise)
+        }
+        let side = min(Self.tileSide, plan.decode.latent.shortSide)
+        speeds.decodePixel = try timePixel(.decoder, side, [1, side, side, channels])
+        if !plan.encodes.isEmpty {
+            let pixels = side * plan.model.vaeFactor
+            speeds.encodePixel = try timePixel(.encoder, side, [1, pixels, pixels, 3])
+        }
+        return speeds
+    }
+
+    /// Seconds that all workers together take over a latent pixel.
+    private func timePixel(_ half: AutoencoderHalf, _ side: Int, _ shape: [Int]) throws -> Double {
         let count = max(1, statistics().count { $0.isActive })
         let tiles = (0..<count).map {
-            TileRequest(index: $0, latent: Tensor(zeros: [1, side, side, channels]))
+            TileRequest(index: $0, half: half, input: Tensor(zeros: shape))
         }
-        _ = try renderer.decode(tiles) { _ in }
-        let decoding = try clock.measure { _ = try renderer.decode(tiles) { _ in } }
-        speeds.decodePixel = decoding / .seconds(1) / Double(side * side * count)
-        return speeds
+        // The first one loads the weights.
+        _ = try renderer.evaluate(tiles) { _ in }
+        let time = try ContinuousClock().measure { _ = try renderer.evaluate(tiles) { _ in } }
+        return time / .seconds(1) / Double(side * side * count)
     }
 
     private func timeLastPhase(
@@ -73,10 +83,14 @@ package struct SpeedTrial {
             )
         )
         state.phase = plan.phases.count - 1
-        let opening = try clock.measure { try sampler.open(&state, noise) }
+        // The picture costs as much whatever it shows.
+        let picture = last.hold.map {
+            Tensor(zeros: [1, $0.latent.height, $0.latent.width, plan.model.latentChannels])
+        }
+        let opening = try clock.measure { try sampler.open(&state, noise, picture: picture) }
         speeds.coordinatorPhase = opening / .seconds(1)
         // The step in the middle evaluates both paths, or what there is.
-        state.step = last.weights.count / 2
+        state.step = last.steps.lowerBound + last.steps.count / 2
         let start = clock.now
         let work = try sampler.work(for: state, noise: &noise)
         // Views answer for themselves: the coordinator's part costs the same.

@@ -5,7 +5,7 @@ import Synchronization
 
 /// Renders views on workers that connect to an endpoint.
 ///
-/// Owns the thread that owns the coordinator's socket. `predict` and `decode` block the render
+/// Owns the thread that owns the coordinator's socket. `predict` and `evaluate` block the render
 /// thread; `cancel` and `stop` may be called from any thread.
 package final class Cluster: ViewRenderer {
     package struct Configuration: Sendable {
@@ -70,14 +70,14 @@ package final class Cluster: ViewRenderer {
         try run(views.map { UnitRequest(view: $0) }, onDone: onDone).map(\.wholeTensor)
     }
 
-    package func decode(
+    package func evaluate(
         _ tiles: [TileRequest],
         onDone: (Int) throws -> Void
     ) throws -> [Tensor] {
         try run(tiles.map { UnitRequest(tile: $0) }, onDone: onDone).map(\.wholeTensor)
     }
 
-    package func decode(
+    package func evaluate(
         _ parts: [PartRequest],
         onDone: (Int) throws -> Void
     ) throws -> [PartResult] {
@@ -176,6 +176,7 @@ struct OpenJob: Sendable {
     let message: CoordinatorMessage.Job
     let embeddings: [EmbeddingDigest: PromptTensors]
     let vaeFactor: Int
+    let latentChannels: Int
 
     init(id: UInt64, _ job: JobDescription) {
         let positive = job.positive.digest
@@ -193,18 +194,20 @@ struct OpenJob: Sendable {
         )
         self.embeddings = embeddings
         vaeFactor = job.vaeFactor
+        latentChannels = job.latentChannels
     }
 }
 
 /// A view or a tile, as the coordinator's thread keeps it.
 struct UnitRequest: Sendable {
     let work: CoordinatorMessage.Work
-    let latent: Tensor
+    /// A latent or a picture.
+    let input: Tensor
     /// What people are told if it fails.
     let name: String
     /// Of a part: tokens for its attention.
     var keys: [EmbeddingDigest: PromptTensors] = [:]
-    /// Of a part: what it is decoded by.
+    /// Of a part: the half that evaluates it.
     var network: TiledNetwork?
 
     init(view: ViewRequest) {
@@ -216,17 +219,17 @@ struct UnitRequest: Sendable {
                 branch: view.branch
             )
         )
-        latent = view.latent
+        input = view.latent
         let crop = view.timeIDs.map { ", crop \(Int($0[2])),\(Int($0[3]))" } ?? ""
         name =
-            "view \(view.index) (\(latent.shape[1])×\(latent.shape[2]) at timestep "
+            "view \(view.index) (\(input.shape[1])×\(input.shape[2]) at timestep "
             + "\(view.timestep)\(crop))" + (view.place.map { ", \($0)" } ?? "")
     }
 
     /// One evaluation of a guided view, which two workers share.
     private init(_ whole: UnitRequest, _ view: CoordinatorMessage.View) {
         work = .predict(view)
-        latent = whole.latent
+        input = whole.input
         name = whole.name
     }
 
@@ -247,18 +250,24 @@ struct UnitRequest: Sendable {
     }
 
     init(tile: TileRequest) {
-        work = .decode
-        latent = tile.latent
-        name = "tile \(tile.index) (\(latent.shape[1])×\(latent.shape[2]))"
+        work = .autoencode(tile.half)
+        input = tile.input
+        name = Self.name(tile.index, input)
     }
 
     init(part request: PartRequest) {
-        work = .decodePart(.init(request.part, keys: request.keys.digests))
-        latent = request.latent
+        work = .autoencode(
+            request.network.half,
+            .init(request.part, keys: request.keys.digests)
+        )
+        input = request.input
         keys = request.keys.tensors
         network = request.network
-        let task = request.part.norms > 0 ? ", statistics" : ""
-        name = "tile \(request.index) (\(latent.shape[1])×\(latent.shape[2])\(task))"
+        name = Self.name(request.index, input, request.part.norms > 0 ? ", statistics" : "")
+    }
+
+    private static func name(_ tile: Int, _ input: Tensor, _ task: String = "") -> String {
+        "tile \(tile) (\(input.shape[1])×\(input.shape[2])\(task))"
     }
 
     /// What kind of work it is, to the dispatcher.
@@ -268,21 +277,22 @@ struct UnitRequest: Sendable {
     }
 
     /// Latent pixels to evaluate.
-    var cost: Double {
-        let area = Double(latent.count / latent.shape[3])
+    func cost(_ job: OpenJob) -> Double {
+        let area = Double(input.count / input.shape[3])
         switch work {
         case .predict(let view): return view.branch == .both ? area : area / 2
-        case .decode: return area
-        case .decodePart(let part):
-            // The first norms are at the coarsest resolution, where little is computed.
-            let isCoarse = (network?.attention).map { 1...$0 + 1 ~= part.part.norms } ?? false
-            return isCoarse ? area / 16 : area
+        case .autoencode(let half, let part):
+            let pixels = half == .encoder ? Double(job.vaeFactor * job.vaeFactor) : 1
+            let isCoarse =
+                part.map { $0.part.norms > 0 && network?.areCoarse(norms: $0.part.norms) == true }
+                ?? false
+            return area / pixels / (isCoarse ? 16 : 1)
         }
     }
 
     /// What is wrong with an answer; nil for a good one.
-    func fault(of answer: PartResult, vaeFactor: Int) -> String? {
-        let (shape, count) = expected(vaeFactor: vaeFactor)
+    func fault(of answer: PartResult, in job: OpenJob) -> String? {
+        let (shape, count) = expected(in: job)
         guard answer.tensor?.shape == shape else {
             let found = answer.tensor.map { "\($0.shape)" } ?? "no tensor"
             return "its answer is \(found), not \(shape.map { "\($0)" } ?? "statistics alone")"
@@ -297,24 +307,26 @@ struct UnitRequest: Sendable {
     }
 
     /// The shape of its answer's tensor, nil for none, and the number of its statistics.
-    private func expected(vaeFactor: Int) -> (shape: [Int]?, statistics: Int) {
-        let shape = latent.shape
-        switch work {
-        case .predict: return (shape, 0)
-        case .decode: return ([shape[0], shape[1] * vaeFactor, shape[2] * vaeFactor, 3], 0)
-        case .decodePart(let part):
-            let network = network ?? .pointwise
-            let core = part.part.margins.core(height: shape[1], width: shape[2])
-            let (height, width) = (core.rows.count, core.columns.count)
-            guard part.part.norms > 0 else {
-                return ([1, height * vaeFactor, width * vaeFactor, 3], 0)
+    private func expected(in job: OpenJob) -> (shape: [Int]?, statistics: Int) {
+        let shape = input.shape
+        guard case .autoencode(let half, let part) = work else { return (shape, 0) }
+        let factor = job.vaeFactor
+        let unit = half == .encoder ? factor : 1
+        let core = (part?.part.margins ?? .none)
+            .core(height: shape[1] / unit, width: shape[2] / unit)
+        let (height, width) = (core.rows.count, core.columns.count)
+        guard let part = part?.part, part.norms > 0 else {
+            switch half {
+            case .decoder: return ([shape[0], height * factor, width * factor, 3], 0)
+            case .encoder: return ([shape[0], height, width, job.latentChannels], 0)
             }
-            let tokens = part.part.tokens.map { lattice in
-                let places = lattice.places(height: height, width: width)
-                return [1, places.rows.count, places.columns.count, network.width]
-            }
-            return (tokens, part.part.norms * network.groups)
         }
+        let network = network ?? .pointwise(half)
+        let tokens = part.tokens.map { lattice in
+            let places = lattice.places(height: height, width: width)
+            return [1, places.rows.count, places.columns.count, network.width]
+        }
+        return (tokens, part.norms * network.groups)
     }
 }
 

@@ -102,9 +102,9 @@ final class ClusterService {
     private func begin(_ units: [UnitRequest], _ reports: HandOver<BatchReport>) {
         precondition(batch == nil, "a batch runs already\n\(state.story)")
         guard !isCancelled else { return reports.put(.failed(RenderCancelled())) }
-        precondition(job != nil, "predict or decode outside begin … end")
+        guard let job else { preconditionFailure("predict or evaluate outside begin … end") }
         // Halves are rounded before they are combined: only as they are do they give the same bits.
-        let canShare = job?.message.negative != nil && job?.message.wire == .f32
+        let canShare = job.message.negative != nil && job.message.wire == .f32
         let batch = RunningBatch(
             first: nextUnit,
             units,
@@ -118,7 +118,7 @@ final class ClusterService {
         let ids = (0..<UInt64(units.count)).map { UnitID(nextUnit + $0) }
         nextUnit += UInt64(units.count)
         feed(
-            .submitted(ids, costs: units.map(\.cost), kind: units.first?.kind ?? .views)
+            .submitted(ids, costs: units.map { $0.cost(job) }, kind: units.first?.kind ?? .views)
         )
     }
 
@@ -198,7 +198,7 @@ final class ClusterService {
                     unit: unit,
                     job: job.message.id,
                     work: request.work,
-                    latent: request.latent,
+                    input: request.input,
                     wire: job.message.wire
                 )
             ),
@@ -319,7 +319,7 @@ final class ClusterService {
         guard let request = batch?.request(answer.unit), let job else {
             return feed(.heard(peer.worker))
         }
-        if let fault = request.fault(of: answer.result, vaeFactor: job.vaeFactor) {
+        if let fault = request.fault(of: answer.result, in: job) {
             return refuse(answer.unit, fault, peer)
         }
         let spent = Duration.microseconds(Int64(clamping: answer.microseconds))

@@ -79,18 +79,18 @@ package final class LocalCluster: ViewRenderer {
         try cluster.predict(views, onDone: onDone)
     }
 
-    package func decode(
+    package func evaluate(
         _ tiles: [TileRequest],
         onDone: (Int) throws -> Void
     ) throws -> [Tensor] {
-        try cluster.decode(tiles, onDone: onDone)
+        try cluster.evaluate(tiles, onDone: onDone)
     }
 
-    package func decode(
+    package func evaluate(
         _ parts: [PartRequest],
         onDone: (Int) throws -> Void
     ) throws -> [PartResult] {
-        try cluster.decode(parts, onDone: onDone)
+        try cluster.evaluate(parts, onDone: onDone)
     }
 
     package func end() { cluster.end() }

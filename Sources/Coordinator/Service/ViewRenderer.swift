@@ -34,39 +34,42 @@ package struct ViewRequest: Sendable {
     }
 }
 
-/// One tile of the final latent, to be decoded.
+/// A latent to be decoded, or a picture to be encoded, whole.
 package struct TileRequest: Sendable {
     /// Place in the list of tiles; only for people.
     package let index: Int
-    /// `[1, height, width, channels]`
-    package let latent: Tensor
+    /// Which way.
+    package let half: AutoencoderHalf
+    /// A latent `[1, height, width, channels]`, or a picture `[1, height · factor, width · factor, 3]`.
+    package let input: Tensor
 
-    package init(index: Int, latent: Tensor) {
+    package init(index: Int, half: AutoencoderHalf = .decoder, input: Tensor) {
         self.index = index
-        self.latent = latent
+        self.half = half
+        self.input = input
     }
 }
 
-/// One tile of the final latent, to be decoded as a part of its picture.
+/// One tile of a latent or of a picture, to be decoded or encoded as a part of the whole.
 package struct PartRequest: Sendable {
     /// Place in the list of tiles; only for people.
     package let index: Int
-    /// `[1, height, width, channels]`, with the part's margins.
-    package let latent: Tensor
+    /// As of a `TileRequest`, with the part's margins.
+    package let input: Tensor
     package let part: PicturePart
     /// Tokens of the picture, for the attention.
     package let keys: PictureKeys
-    /// What it is decoded by.
+    /// The half that evaluates it.
     package let network: TiledNetwork
 
     package init(
         index: Int,
-        latent: Tensor,
+        input: Tensor,
         part: PicturePart,
         keys: PictureKeys = PictureKeys(),
         network: TiledNetwork
     ) {
-        (self.index, self.latent, self.part) = (index, latent, part)
+        (self.index, self.input, self.part) = (index, input, part)
         (self.keys, self.network) = (keys, network)
     }
 }
@@ -95,6 +98,8 @@ package struct JobDescription: Sendable {
     package let negative: PromptTensors?
     /// Pixels per latent pixel along a side, to check decoded tiles.
     package let vaeFactor: Int
+    /// To check encoded ones.
+    package let latentChannels: Int
     /// How latents and answers travel.
     package let wire: WireFormat
 
@@ -102,16 +107,18 @@ package struct JobDescription: Sendable {
         positive: PromptTensors,
         negative: PromptTensors?,
         vaeFactor: Int,
+        latentChannels: Int = 4,
         wire: WireFormat = .f32
     ) {
         self.positive = positive
         self.negative = negative
         self.vaeFactor = vaeFactor
+        self.latentChannels = latentChannels
         self.wire = wire
     }
 }
 
-/// Predicts views and decodes tiles somewhere. The render loop sees nothing else of the cluster.
+/// Predicts views, decodes and encodes tiles somewhere. The render loop sees nothing else of the cluster.
 ///
 /// All calls come from one thread, the render thread, and block it. The answers are as the workers
 /// sent them, in the order of the requests: what a picture is made of never depends on which worker
@@ -131,24 +138,24 @@ package protocol ViewRenderer: Sendable {
     /// - Throws: `RenderCancelled`, `ClusterUnavailable`, `UnitFailed`, or what `onDone` throws
     func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) throws -> [Tensor]
 
-    /// Decodes tiles.
+    /// Decodes latents or encodes pictures, whole.
     ///
     /// - Parameters:
     ///   - tiles: any number
     ///   - onDone: as in `predict`
-    /// - Returns: pictures `[1, height · factor, width · factor, 3]`, about −1…1, in the order of
-    ///   `tiles`
+    /// - Returns: pictures `[1, height · factor, width · factor, 3]`, about −1…1, or latents
+    ///   `[1, height, width, channels]`, in the order of `tiles`
     /// - Throws: as `predict`
-    func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor]
+    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor]
 
-    /// Decodes tiles as parts of their picture.
+    /// Decodes or encodes tiles as parts of their picture.
     ///
     /// - Parameters:
     ///   - parts: any number
     ///   - onDone: as in `predict`
     /// - Returns: what each part asks for, in the order of `parts`
     /// - Throws: as `predict`
-    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult]
+    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult]
 
     /// Closes the job.
     func end()

@@ -1,5 +1,15 @@
+/// The halves of an autoencoder.
+package enum AutoencoderHalf: String, CaseIterable, Sendable {
+    /// Latent to picture.
+    case decoder
+    /// Picture to latent.
+    case encoder
+}
+
 /// What tiled evaluation needs to know of a network whose group norms see the whole picture.
 package struct TiledNetwork: Equatable, Sendable {
+    /// Which half of an autoencoder it is.
+    package let half: AutoencoderHalf
     /// Group norms, in the order of evaluation.
     package let norms: Int
     /// Groups of each.
@@ -14,6 +24,7 @@ package struct TiledNetwork: Equatable, Sendable {
     package let attentionHalo: Int
 
     package init(
+        half: AutoencoderHalf = .decoder,
         norms: Int,
         groups: Int,
         attention: Int?,
@@ -21,24 +32,34 @@ package struct TiledNetwork: Equatable, Sendable {
         halo: Int,
         attentionHalo: Int
     ) {
+        self.half = half
         (self.norms, self.groups, self.attention) = (norms, groups, attention)
         (self.width, self.halo, self.attentionHalo) = (width, halo, attentionHalo)
     }
 
-    /// A network in which no pixel depends on another.
-    package static let pointwise = TiledNetwork(
-        norms: 0,
-        groups: 1,
-        attention: nil,
-        width: 0,
-        halo: 0,
-        attentionHalo: 0
-    )
+    /// A network in which no latent pixel depends on another.
+    package static func pointwise(_ half: AutoencoderHalf) -> TiledNetwork {
+        TiledNetwork(
+            half: half,
+            norms: 0,
+            groups: 1,
+            attention: nil,
+            width: 0,
+            halo: 0,
+            attentionHalo: 0
+        )
+    }
+
+    /// Whether its first so many norms are at the coarsest resolution, where little is computed: those
+    /// up to the attention's, if that is where the network begins.
+    package func areCoarse(norms: Int) -> Bool {
+        half == .decoder && (attention.map { norms <= $0 + 1 } ?? false)
+    }
 }
 
 /// One tile of a picture, to be computed as in the whole.
 package struct PicturePart: Equatable, Sendable {
-    /// Rows and columns that a tile has beside it, in latent pixels.
+    /// Rows and columns that a tile has beside it, in latent pixels, whichever half is evaluated.
     package struct Margins: Equatable, Sendable {
         package let top: Int, left: Int, bottom: Int, right: Int
 
@@ -77,7 +98,7 @@ package struct PicturePart: Equatable, Sendable {
     package var margins: Margins
     /// Of the first group norms, in the order of evaluation, for each group: what to normalise by.
     package var statistics: [Moments]
-    /// How many norms to report; 0 computes the picture.
+    /// How many norms to report; 0 computes the picture or the latent.
     package var norms: Int
     /// Of the norms after those of `statistics`, for each group: what is added to the mean that the
     /// tensor gives, and what its variance is multiplied by. Then the report is what this becomes.
@@ -99,7 +120,7 @@ package struct PicturePart: Equatable, Sendable {
 
 /// What becomes of a part.
 package struct PartResult: Sendable {
-    /// The picture, −1…1, or tokens; nil where only moments were asked for.
+    /// The picture, −1…1, the latent, or tokens; nil where only moments were asked for.
     package let tensor: Tensor?
     /// For each group of each norm that was asked for.
     package let statistics: [Moments]

@@ -3,7 +3,7 @@ package final class VAE {
     /// The shape of the network.
     package let config: VAEConfig
     private let backend: any Backend
-    private let decoder: VAEDecoder
+    private let decoder: VAEDecoder?
     private let encoder: VAEEncoder?
     /// Where the weights came from.
     package let origin: WeightCache.Origin
@@ -11,33 +11,40 @@ package final class VAE {
     /// Log-variances are clamped to this, as the reference does.
     private static let logVariances: ClosedRange<Float> = -30...20
 
-    /// Reads the configuration and the weights, or maps the weights from `cache`; without the encoder's
-    /// where `decoderOnly`. `wrapping` may put something between the network and its backend.
+    /// Reads the configuration and the weights of some halves, or maps the weights from `cache`. `wrapping`
+    /// may put something between the network and its backend.
     ///
     /// Throws `InputError` for a missing or unusable file.
     package init(
         model: Model,
         options: EngineOptions,
-        decoderOnly: Bool,
+        halves: Set<AutoencoderHalf>,
         cache: WeightCache? = .usual,
         wrapping: (any Backend) -> any Backend = { $0 }
     ) throws {
         let config = try model.vaeConfig()
         let prepared = try model.prepare(
             .vae,
-            part: decoderOnly ? "decoder" : nil,
+            part: halves.count == 1 ? halves.first?.rawValue : nil,
             options: options,
             cache: cache,
             wrapping: wrapping
         ) { weights in
             (
-                decoder: try VAEDecoder(weights, config: config),
-                encoder: decoderOnly ? nil : try VAEEncoder(weights, config: config)
+                decoder: halves.contains(.decoder)
+                    ? try VAEDecoder(weights, config: config) : nil,
+                encoder: halves.contains(.encoder)
+                    ? try VAEEncoder(weights, config: config) : nil
             )
         }
         self.config = config
         (decoder, encoder) = prepared.network
         (backend, origin) = (prepared.backend, prepared.origin)
+    }
+
+    private func loaded<Half>(_ half: Half?) -> Half {
+        guard let half else { preconditionFailure("this half of the VAE was not read") }
+        return half
     }
 
     /// Decodes a latent as the sampler leaves it: this call divides it by the scaling factor.
@@ -60,28 +67,36 @@ package final class VAE {
             )
         }
         return try backend.evaluating([0] + latent.shape) {
-            let scaled = backend.upload(latent.map { $0 / config.scalingFactor })
-            return backend.download(try decoder(scaled, cancellation))
+            backend.download(try loaded(decoder)(uploaded(latent: latent), cancellation))
         }
     }
 
-    /// Decodes a tile as a part of its picture.
+    /// The latent as the decoder takes it.
+    private func uploaded(latent: Tensor) -> Activation {
+        backend.upload(latent.map { $0 / config.scalingFactor })
+    }
+
+    /// Evaluates a half on a tile, as a part of its picture.
     ///
     /// - Parameters:
-    ///   - latent: `[1, h, w, latentChannels]`, the tile and its margins, as the sampler leaves it
+    ///   - half: decodes or encodes
+    ///   - input: `[1, h, w, latentChannels]`, the tile and its margins, as the sampler leaves it; to encode
+    ///     `[1, factor · h, factor · w, 3]`, −1…1
     ///   - part: what is asked for
     ///   - keys: `[1, tokens, width]` each: tokens of the picture, for the attention; none takes the
-    ///     latent's own
-    ///   - cancellation: heeded between the decoder's blocks
-    /// - Returns: `[1, factor · height, factor · width, 3]` of the tile, or what else is asked for
+    ///     tile's own
+    ///   - cancellation: heeded between the blocks
+    /// - Returns: `[1, factor · height, factor · width, 3]` of the tile, its latent
+    ///   `[1, height, width, latentChannels]` as `latent(of:)` gives it, or what else is asked for
     /// - Throws: `InputError` when something does not fit the model or the tile, `ComputationCancelled`
-    package func decode(
-        _ latent: Tensor,
+    package func evaluate(
+        _ half: AutoencoderHalf,
+        _ input: Tensor,
         as part: PicturePart,
         keys: [Tensor],
         cancellation: Cancellation = Cancellation()
     ) throws -> PartResult {
-        try check(part, of: latent, keys, network: config.decoder)
+        try check(part, of: input, keys, half)
         let course = NormCourse(
             groups: config.normGroups,
             statistics: part.statistics,
@@ -92,42 +107,69 @@ package final class VAE {
         let lattice = part.tokens
         let tokens = keys.reduce(0) { $0 + $1.shape[1] }
         let order =
-            [1] + latent.shape + [margins.top, margins.left, margins.bottom, margins.right]
+            [half == .decoder ? 1 : 2] + input.shape
+            + [margins.top, margins.left, margins.bottom, margins.right]
             + [part.norms, part.statistics.count, tokens]
             + (lattice.map { [$0.stride, $0.firstRow, $0.firstColumn] } ?? [])
         backend.normCourse = course
         defer { backend.normCourse = nil }
         let result = try backend.evaluating(order) {
-            let scaled = backend.upload(latent.map { $0 / config.scalingFactor })
-            let keys =
-                keys.isEmpty ? nil : backend.upload(Tensor(chaining: keys, width: config.width))
-            let result = try decoder.part(
-                scaled,
-                part,
+            let task = PartTask(
+                part: part,
                 course: course,
-                keys: keys,
-                reach: config.decoderReach,
-                cancellation
+                keys: keys.isEmpty
+                    ? nil
+                    : backend.upload(Tensor(chaining: keys, shape: [1, tokens, config.width])),
+                cancellation: cancellation
             )
+            let result =
+                switch half {
+                case .decoder:
+                    try loaded(decoder).part(
+                        uploaded(latent: input),
+                        task,
+                        reach: config.decoderReach
+                    )
+                case .encoder:
+                    try loaded(encoder).part(
+                        backend.upload(input),
+                        task,
+                        factor: config.factor,
+                        reach: config.encoderReach()
+                    )
+                }
             return result.map(backend.download)
         }
-        return PartResult(tensor: result, statistics: course.seen)
+        let isLatent = half == .encoder && part.norms == 0
+        return PartResult(
+            tensor: isLatent ? result.map(latent(ofMoments:)) : result,
+            statistics: course.seen
+        )
     }
 
     /// Refuses what could not come from a coordinator that has this model.
     private func check(
         _ part: PicturePart,
-        of latent: Tensor,
+        of input: Tensor,
         _ keys: [Tensor],
-        network: TiledNetwork
+        _ half: AutoencoderHalf
     ) throws(InputError) {
+        let network = config.network(half)
+        let (channels, unit) =
+            switch half {
+            case .decoder: (config.latentChannels, 1)
+            case .encoder: (config.imageChannels, config.factor)
+            }
         func misfit(_ what: String) -> InputError {
             InputError("part", what, fix: "Use the same version of Tessera on both sides")
         }
-        guard latent.shape.count == 4, latent.shape[0] == 1,
-            latent.shape[3] == config.latentChannels, latent.count > 0
-        else { throw misfit("has a latent of the shape \(latent.shape)") }
-        let core = part.margins.core(height: latent.shape[1], width: latent.shape[2])
+        guard input.shape.count == 4, input.shape[0] == 1, input.shape[3] == channels,
+            input.count > 0, input.shape[1] % unit == 0, input.shape[2] % unit == 0
+        else { throw misfit("has a tile of the shape \(input.shape)") }
+        let core = part.margins.core(
+            height: input.shape[1] / unit,
+            width: input.shape[2] / unit
+        )
         guard core.area > 0 else { throw misfit("has margins that leave nothing") }
         let known = part.statistics.count
         guard part.norms <= network.norms, known % network.groups == 0,
@@ -150,25 +192,18 @@ package final class VAE {
         else { throw misfit("asks for tokens that there are not") }
     }
 
-    /// Encodes a picture; the sampler's latent is a draw from this times the scaling factor.
+    /// Encodes a picture to the distribution of its latents.
     ///
-    /// - Parameter image: `[n, height, width, 3]`, −1…1, the sides multiples of `config.factor`
+    /// - Parameters:
+    ///   - image: `[n, height, width, 3]`, −1…1, the sides multiples of `config.factor`
+    ///   - cancellation: heeded between the encoder's blocks
     /// - Returns: mean and log-variance, each `[n, height / factor, width / factor, latentChannels]`
-    /// - Throws: `InputError` when the shape does not fit the model
-    package func encode(_ image: Tensor) throws -> (mean: Tensor, logVariance: Tensor) {
-        guard let encoder else { preconditionFailure("this VAE was read with decoderOnly") }
-        guard image.shape.count == 4, image.shape[3] == config.imageChannels, image.count > 0,
-            image.shape[1] % config.factor == 0, image.shape[2] % config.factor == 0
-        else {
-            throw InputError(
-                "image",
-                "has the shape \(image.shape), the VAE needs [n, h, w, \(config.imageChannels)]",
-                fix: "Give a picture whose sides are multiples of \(config.factor)"
-            )
-        }
-        let moments = backend.evaluating(image.shape) {
-            backend.download(encoder(backend.upload(image)))
-        }
+    /// - Throws: `InputError` when the shape does not fit the model, `ComputationCancelled`
+    package func encode(
+        _ image: Tensor,
+        cancellation: Cancellation = Cancellation()
+    ) throws -> (mean: Tensor, logVariance: Tensor) {
+        let moments = try moments(of: image, cancellation)
         let c = config.latentChannels
         let range = Self.logVariances
         return (
@@ -178,23 +213,40 @@ package final class VAE {
             }
         )
     }
+
+    /// The likeliest latent of a picture, as the sampler takes it: the mean times the scaling factor.
+    ///
+    /// - Parameters: as of `encode`
+    /// - Returns: `[n, height / factor, width / factor, latentChannels]`
+    /// - Throws: as `encode`
+    package func latent(
+        of image: Tensor,
+        cancellation: Cancellation = Cancellation()
+    ) throws -> Tensor {
+        latent(ofMoments: try moments(of: image, cancellation))
+    }
+
+    private func latent(ofMoments moments: Tensor) -> Tensor {
+        moments.columns(from: 0, count: config.latentChannels) * config.scalingFactor
+    }
+
+    private func moments(of image: Tensor, _ cancellation: Cancellation) throws -> Tensor {
+        guard image.shape.count == 4, image.shape[3] == config.imageChannels, image.count > 0,
+            image.shape[1] % config.factor == 0, image.shape[2] % config.factor == 0
+        else {
+            throw InputError(
+                "image",
+                "has the shape \(image.shape), the VAE needs [n, h, w, \(config.imageChannels)]",
+                fix: "Give a picture whose sides are multiples of \(config.factor)"
+            )
+        }
+        return try backend.evaluating([3] + image.shape) {
+            backend.download(try loaded(encoder)(backend.upload(image), cancellation))
+        }
+    }
 }
 
 extension Tensor {
-    /// Tokens `[1, n, width]`, one after the other.
-    fileprivate init(chaining parts: [Tensor], width: Int) {
-        self.init(shape: [1, parts.reduce(0) { $0 + $1.shape[1] }, width]) { out in
-            var at = 0
-            for part in parts {
-                part.withFloats { from in
-                    let rest = UnsafeMutableBufferPointer(rebasing: out[at..<at + from.count])
-                    _ = rest.update(fromContentsOf: from)
-                    at += from.count
-                }
-            }
-        }
-    }
-
     /// The columns `from ..< from + count` of the last axis.
     fileprivate func columns(from: Int, count: Int) -> Tensor {
         let width = shape[shape.count - 1]

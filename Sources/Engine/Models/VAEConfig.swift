@@ -19,6 +19,45 @@ package struct VAEConfig: Sendable, Equatable {
         )
     }
 
+    /// The same of the encoder.
+    package var encoder: TiledNetwork {
+        let before = channels.count * 2 * layers
+        return TiledNetwork(
+            half: .encoder,
+            norms: before + (midAttention ? 5 : 4) + 1,
+            groups: normGroups,
+            attention: midAttention ? before + 2 : nil,
+            width: width,
+            halo: encoderHalo(seeing: 5),
+            attentionHalo: encoderHalo(seeing: 2)
+        )
+    }
+
+    /// What tiled evaluation needs to know of a half.
+    package func network(_ half: AutoencoderHalf) -> TiledNetwork {
+        switch half {
+        case .decoder: decoder
+        case .encoder: encoder
+        }
+    }
+
+    /// How far the encoder sees from the beginning of each resolution on, in its pixels, the finest first:
+    /// every 3 × 3 convolution is a pixel, and what halves sees two pixels beyond for one. Even wherever
+    /// it is halved.
+    ///
+    /// - Parameter rest: how far it sees after all halving, from the middle block on
+    /// - Returns: pixels on every side, for each resolution
+    func encoderReach(seeing rest: Int = 5) -> [Int] {
+        var reach = [2 * layers + rest]
+        for _ in channels.dropFirst() { reach.insert(2 * layers + 2 * reach[0] + 2, at: 0) }
+        return reach
+    }
+
+    /// In latent pixels, with the first convolution.
+    private func encoderHalo(seeing rest: Int) -> Int {
+        (encoderReach(seeing: rest)[0] + 1 + factor - 1) / factor
+    }
+
     /// Channels at the coarsest resolution, where the attention is.
     var width: Int { channels[channels.count - 1] }
 

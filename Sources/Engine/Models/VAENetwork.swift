@@ -47,11 +47,17 @@ struct VAEEncoder {
     }
 
     /// `[n, height, width, 3]` to `[n, height / factor, width / factor, 2 · latentChannels]`: the
-    /// mean, then the logarithm of the variance.
-    func callAsFunction(_ picture: Activation) -> Activation {
+    /// mean, then the logarithm of the variance. Heeds the cancellation between blocks.
+    func callAsFunction(
+        _ picture: Activation,
+        _ cancellation: Cancellation
+    ) throws(ComputationCancelled) -> Activation {
         var h = convIn(picture)
         for block in down {
-            for resnet in block.resnets { resnet.replace(&h) }
+            for resnet in block.resnets {
+                try cancellation.check()
+                resnet.replace(&h)
+            }
             if let downsample = block.downsample { h = downsample(h) }
         }
         h = convOut(normOut(mid(h), then: .silu))

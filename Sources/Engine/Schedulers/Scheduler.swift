@@ -114,6 +114,25 @@ package struct Scheduler: Sendable {
         return clean.zip(noise) { a * $0 + b * $1 }
     }
 
+    /// The prediction that a model would have made whose estimate of the noiseless latent is another one.
+    ///
+    /// - Parameters:
+    ///   - output: what it predicted
+    ///   - i: index into `timesteps`
+    ///   - x: the latent before the step
+    ///   - change: gives another estimate for its own
+    /// - Returns: a prediction for `step`
+    package func output(
+        _ output: Tensor,
+        at i: Int,
+        from x: Tensor,
+        changingEstimate change: (Tensor) -> Tensor
+    ) -> Tensor {
+        let (p, q) = (Float(steps[i].fromLatent), Float(steps[i].fromOutput))
+        let estimate = x.zip(output) { p * $0 + q * $1 }
+        return output.zip(change(estimate) - estimate) { $0 + $1 / q }
+    }
+
     /// Takes step `i`.
     ///
     /// - Parameters:
@@ -137,8 +156,9 @@ package struct Scheduler: Sendable {
         let weight = Float(s.estimate)
         var next = x.zip(output) { keep * $0 + direct * $1 }
         next = next.zip(estimate) { $0 + weight * $1 }
-        if s.previous != 0, let previous = history.estimate {
-            let weight = Float(s.previous)
+        if s.previous != 0 {
+            // A run that begins here has no history: then this is the step of first order.
+            let (weight, previous) = (Float(s.previous), history.estimate ?? estimate)
             next = next.zip(previous) { $0 + weight * $1 }
         }
         if s.fresh != 0 {

@@ -5,12 +5,21 @@ extension Tensor {
             !rows.isEmpty && rows.allSatisfy { $0.shape == rows[0].shape && $0.shape[0] == 1 },
             "\(rows.map(\.shape))"
         )
-        self.init(shape: [rows.count] + rows[0].shape.dropFirst()) { out in
-            for (place, row) in rows.enumerated() {
-                row.withFloats { x in
-                    for i in x.indices { out[place * x.count + i] = x[i] }
+        self.init(chaining: rows, shape: [rows.count] + rows[0].shape.dropFirst())
+    }
+
+    /// The elements of some tensors, one after the other, under a shape that has as many.
+    package init(chaining parts: [Tensor], shape: [Int]) {
+        self.init(shape: shape) { out in
+            var at = 0
+            for part in parts {
+                part.withFloats { x in
+                    let rest = UnsafeMutableBufferPointer(rebasing: out[at..<at + x.count])
+                    _ = rest.update(fromContentsOf: x)
+                    at += x.count
                 }
             }
+            precondition(at == out.count, "\(at) elements as \(shape)")
         }
     }
 

@@ -397,8 +397,8 @@ package nonisolated struct WireWanted: Sendable {
   package init() {}
 }
 
-/// The result of a unit. Tensor 0: `[1, h, w, c]` guided noise prediction, `[1, 8h, 8w, 3]` picture, or
-/// `[1, rows, columns, width]` tokens; none where only statistics were asked for.
+/// The result of a unit. Tensor 0: `[1, h, w, c]` guided noise prediction or latent, `[1, 8h, 8w, 3]`
+/// picture, or `[1, rows, columns, width]` tokens; none where only statistics were asked for.
 package nonisolated struct WireAnswer: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -512,7 +512,7 @@ package nonisolated struct WireEmbedding: Sendable {
   package init() {}
 }
 
-/// One unit of work. Tensor 0: latent `[1, h, w, c]`.
+/// One unit of work. Tensor 0: latent `[1, h, w, c]`; to encode: picture `[1, 8h, 8w, 3]`, −1…1.
 package nonisolated struct WireTask: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -540,11 +540,20 @@ package nonisolated struct WireTask: Sendable {
     set {work = .decode(newValue)}
   }
 
+  package var encode: WireEncode {
+    get {
+      if case .encode(let v)? = work {return v}
+      return WireEncode()
+    }
+    set {work = .encode(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Work: Equatable, Sendable {
     case predict(WirePredict)
     case decode(WireDecode)
+    case encode(WireEncode)
 
   }
 
@@ -597,6 +606,29 @@ package nonisolated struct WireDecode: Sendable {
   fileprivate var _part: WirePart? = nil
 }
 
+/// Encode the picture to the latent that a sampler takes: the mean, times the scaling factor.
+package nonisolated struct WireEncode: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Without it the picture is the whole one.
+  package var part: WirePart {
+    get {_part ?? WirePart()}
+    set {_part = newValue}
+  }
+  /// Returns true if `part` has been explicitly set.
+  package var hasPart: Bool {self._part != nil}
+  /// Clears the value of `part`. Subsequent reads from it will return its default value.
+  package mutating func clearPart() {self._part = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _part: WirePart? = nil
+}
+
 /// One tile of a larger picture, computed as in the whole.
 package nonisolated struct WirePart: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -604,7 +636,7 @@ package nonisolated struct WirePart: Sendable {
   // methods supported on all messages.
 
   /// What the latent has beside the tile, for its sake: rows above, columns left, rows below, columns
-  /// right. Four, or none for no rows and columns. The answer is of the tile alone.
+  /// right, in latent pixels. Four, or none for no rows and columns. The answer is of the tile alone.
   package var margins: [UInt32] = []
 
   /// Of the first group norms, in the order of evaluation: for each group the mean and the variance to
@@ -612,7 +644,7 @@ package nonisolated struct WirePart: Sendable {
   package var statistics: [Double] = []
 
   /// The answer is the mean and the variance, over the tile, of what goes into each group of the first
-  /// so many norms. 0: the answer is the picture.
+  /// so many norms. 0: the answer is the picture or the latent.
   package var norms: UInt32 = 0
 
   /// Of the norms after those of `statistics`, for each group: what is added to the mean that the latent
@@ -1402,7 +1434,7 @@ nonisolated extension WireEmbedding: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WireTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Task"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}job\0\u{1}predict\0\u{1}decode\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}job\0\u{1}predict\0\u{1}decode\0\u{1}encode\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1438,6 +1470,19 @@ nonisolated extension WireTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
           self.work = .decode(v)
         }
       }()
+      case 5: try {
+        var v: WireEncode?
+        var hadOneofValue = false
+        if let current = self.work {
+          hadOneofValue = true
+          if case .encode(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.work = .encode(v)
+        }
+      }()
       default: break
       }
     }
@@ -1462,6 +1507,10 @@ nonisolated extension WireTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     case .decode?: try {
       guard case .decode(let v)? = self.work else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case .encode?: try {
+      guard case .encode(let v)? = self.work else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
     }()
     case nil: break
     }
@@ -1550,6 +1599,40 @@ nonisolated extension WireDecode: SwiftProtobuf.Message, SwiftProtobuf._MessageI
   }
 
   package static func ==(lhs: WireDecode, rhs: WireDecode) -> Bool {
+    if lhs._part != rhs._part {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireEncode: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Encode"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}part\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._part) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._part {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireEncode, rhs: WireEncode) -> Bool {
     if lhs._part != rhs._part {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

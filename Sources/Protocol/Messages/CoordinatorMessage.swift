@@ -69,34 +69,32 @@ package enum CoordinatorMessage: Sendable {
         package var unit: UnitID
         package var job: UInt64
         package var work: Work
-        /// `[1, height, width, channels]`
-        package var latent: Tensor
-        /// How the latent travels.
+        /// A latent `[1, height, width, channels]`, or a picture.
+        package var input: Tensor
+        /// How it travels.
         package var wire: WireFormat
 
         package init(
             unit: UnitID,
             job: UInt64,
             work: Work,
-            latent: Tensor,
+            input: Tensor,
             wire: WireFormat = .f32
         ) {
             self.unit = unit
             self.job = job
             self.work = work
-            self.latent = latent
+            self.input = input
             self.wire = wire
         }
     }
 
-    /// What is to be done with a latent.
+    /// What is to be done with a latent or a picture.
     package enum Work: Equatable, Sendable {
         /// Predict its noise.
         case predict(View)
-        /// Make it a picture.
-        case decode
-        /// Make it a part of a picture.
-        case decodePart(Part)
+        /// Make a latent a picture, or a picture a latent; a part as in the whole.
+        case autoencode(AutoencoderHalf, Part? = nil)
     }
 
     /// How the noise of a view is to be predicted.
@@ -150,7 +148,7 @@ extension CoordinatorMessage {
             tensors = [embedding.context] + (embedding.pooled.map { [$0] } ?? [])
         case .task(let task):
             envelope.task = WireTask(task)
-            tensors = [task.latent]
+            tensors = [task.input]
             wire = task.wire
         case .abandon(let units):
             envelope.abandon = .with { $0.units = units.map(\.rawValue) }
@@ -192,7 +190,7 @@ extension CoordinatorMessage {
             self = .embedding(digest, PromptTensors(context: tensors[0], pooled: pooled))
         case .task(let task):
             try tensors.expect(1)
-            self = .task(try Task(task, latent: tensors[0]))
+            self = .task(try Task(task, input: tensors[0]))
         case .abandon(let abandon):
             try tensors.expect(0)
             self = .abandon(abandon.units.map { UnitID($0) })
@@ -239,8 +237,8 @@ extension CoordinatorMessage.Job {
 }
 
 extension CoordinatorMessage.Task {
-    fileprivate init(_ wire: WireTask, latent: Tensor) throws(FrameError) {
-        guard latent.shape.count == 4, latent.shape[0] == 1 else { throw .field("task: shape") }
+    fileprivate init(_ wire: WireTask, input: Tensor) throws(FrameError) {
+        guard input.shape.count == 4, input.shape[0] == 1 else { throw .field("task: shape") }
         let work: CoordinatorMessage.Work
         switch wire.work {
         case .predict(let predict):
@@ -260,11 +258,13 @@ extension CoordinatorMessage.Task {
                 )
             )
         case .decode(let decode):
-            work = decode.hasPart ? .decodePart(try .init(decode.part)) : .decode
+            work = .autoencode(.decoder, decode.hasPart ? try .init(decode.part) : nil)
+        case .encode(let encode):
+            work = .autoencode(.encoder, encode.hasPart ? try .init(encode.part) : nil)
         case nil:
             throw .field("task.work")
         }
-        self.init(unit: UnitID(wire.unit), job: wire.job, work: work, latent: latent)
+        self.init(unit: UnitID(wire.unit), job: wire.job, work: work, input: input)
     }
 }
 
@@ -281,10 +281,10 @@ extension WireTask {
                 $0.timeIds = view.timeIDs ?? []
                 $0.branch = WireGuidanceBranch(view.branch)
             }
-        case .decode:
-            decode = WireDecode()
-        case .decodePart(let part):
-            decode = .with { $0.part = WirePart(part) }
+        case .autoencode(.decoder, let part):
+            decode = .with { if let part { $0.part = WirePart(part) } }
+        case .autoencode(.encoder, let part):
+            encode = .with { if let part { $0.part = WirePart(part) } }
         }
     }
 }

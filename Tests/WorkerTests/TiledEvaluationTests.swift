@@ -6,7 +6,7 @@ import Protocol
 import TestSupport
 import Testing
 
-/// A decoder called directly, which counts.
+/// An autoencoder called directly, which counts.
 private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
     // Called by one thread, that of the test.
     private let vae: VAE
@@ -19,20 +19,30 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
 
     func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) -> [Tensor] { [] }
 
-    func decode(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
-        try tiles.map { try vae.decode($0.latent) }
+    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
+        try tiles.map {
+            $0.half == .decoder ? try vae.decode($0.input) : try vae.latent(of: $0.input)
+        }
     }
 
-    func decode(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
+    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
         try parts.map { request in
             self.parts += 1
             let keys = request.keys.digests.compactMap { request.keys.tensors[$0]?.context }
-            return try vae.decode(request.latent, as: request.part, keys: keys)
+            return try vae.evaluate(
+                request.network.half,
+                request.input,
+                as: request.part,
+                keys: keys
+            )
         }
     }
 }
 
-@Suite struct TiledDecodeTests {
+@Suite struct TiledEvaluationTests {
+    /// The bar of encoding: deviations of the latent that a number may be off.
+    private static let mostOfLatent = 0.02
+
     /// The bar: levels of 255 that a pixel, and all pixels on average, may be off.
     private static let most = (one: 2.0, mean: 0.25)
 
@@ -53,15 +63,69 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
         }
     }
 
-    private func decode(_ latent: Tensor, _ plan: DecodePlan, _ renderer: any ViewRenderer) throws
-        -> Tensor
-    {
-        let tiles = try TiledDecode(latent, plan: plan, on: renderer, copyArea: 400) { _ in }
+    private func evaluate(
+        _ source: any TileSource,
+        _ plan: TilePlan,
+        _ renderer: any ViewRenderer
+    ) throws -> Tensor {
+        let tiles = try TiledEvaluation(source, plan: plan, on: renderer, copyArea: 400) { _ in }
         let rows = try plan.rows.map { Tensor(sideBySide: try tiles.row($0)) }
+        let (height, width) = (plan.latent.height, plan.latent.width)
+        let factor = plan.network.half == .decoder ? plan.factor : 1
         return Tensor(
             rows.flatMap(\.values),
-            shape: [1, plan.latent.height * plan.factor, plan.latent.width * plan.factor, 3]
+            shape: [1, height * factor, width * factor, rows[0].shape[3]]
         )
+    }
+
+    /// A picture with edges, smooth parts and noise, −1…1.
+    private func picture(_ height: Int, _ width: Int) -> Tensor {
+        let noise = TorchRandom.normal(seed: 5, count: height * width * 3)
+        return Tensor(shape: [1, height, width, 3]) { out in
+            for i in out.indices {
+                let (pixel, channel) = (i / 3, i % 3)
+                let (y, x) = (
+                    Float(pixel / width) / Float(height), Float(pixel % width) / Float(width)
+                )
+                let form = y > 0.4 + 0.1 * sin(9 * x) ? 0.8 * x - 0.5 : 0.5 - y
+                let grain = noise[i] * (x > 0.6 ? 0.2 : 0.02)
+                out[i] = min(max(form + 0.2 * Float(channel - 1) + grain, -1), 1)
+            }
+        }
+    }
+
+    /// Tiles of every position give the latent that one encode of the whole gives.
+    @Test(arguments: models, BackendKind.allCases)
+    func tilesAreOneEncode(_ model: String, _ backend: BackendKind) throws {
+        let vae = try VAE(
+            model: Model(path: model),
+            options: EngineOptions(backend: backend, threads: 2),
+            halves: [.encoder]
+        )
+        let config = vae.config
+        let (height, width) = (34, 47)
+        let picture = picture(height * config.factor, width * config.factor)
+        let plan = TilePlan(
+            latent: Extent(height: height, width: width),
+            factor: config.factor,
+            network: config.encoder,
+            wholeArea: 0,
+            side: 13
+        )
+        #expect(plan.rows.count == 3 && plan.columns.count == 4)
+        let renderer = DirectRenderer(vae)
+        let source = PictureTiles(latent: plan.latent, factor: config.factor) { picture.cut($0) }
+        let found = try evaluate(source, plan, renderer)
+        let whole = try vae.latent(of: picture)
+        let error = Double(relativeError(found, whole))
+        print(
+            "encoded tiles against whole, \(model), \(backend): \(error), \(renderer.parts) parts"
+        )
+        #expect(error <= Self.mostOfLatent)
+        // What is at stake: without the whole's statistics tiles differ.
+        let region = Region(rows: 0..<12, columns: 0..<12)
+        let alone = try vae.latent(of: try source.cut(region))
+        #expect(Double(relativeError(alone, whole.cut(region))) > 10 * error)
     }
 
     /// Tiles of every position, at edges and inside, of unequal sizes.
@@ -70,12 +134,12 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
         let vae = try VAE(
             model: Model(path: model),
             options: EngineOptions(backend: backend, threads: 2),
-            decoderOnly: true
+            halves: [.decoder]
         )
         let config = vae.config
         let deviation = 0.8 / config.scalingFactor
         let latent = latent(34, 47, channels: config.latentChannels, deviation: deviation)
-        let plan = DecodePlan(
+        let plan = TilePlan(
             latent: Extent(height: 34, width: 47),
             factor: config.factor,
             network: config.decoder,
@@ -84,7 +148,7 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
         )
         #expect(plan.rows.count == 3 && plan.columns.count == 4)
         let renderer = DirectRenderer(vae)
-        let found = try decode(latent, plan, renderer)
+        let found = try evaluate(latent, plan, renderer)
         let whole = try vae.decode(latent)
         #expect(found.shape == whole.shape)
         let levels = found.zip(whole) { abs($0 - $1) * 127.5 }.values
@@ -106,27 +170,38 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
     }
 
     /// The same bytes for any number of workers, one of which dies in the middle.
-    @Test func workersChangeNothing() throws {
-        let latent = latent(20, 26, channels: 4, deviation: 1)
-        let plan = DecodePlan(
+    @Test(arguments: AutoencoderHalf.allCases) func workersChangeNothing(half: AutoencoderHalf)
+        throws
+    {
+        let factor = half == .decoder ? 1 : FakeModelHost.vaeFactor
+        let input = latent(
+            20 * factor,
+            26 * factor,
+            channels: half == .decoder ? 4 : 3,
+            deviation: 1
+        )
+        let plan = TilePlan(
             latent: Extent(height: 20, width: 26),
             factor: FakeModelHost.vaeFactor,
-            network: FakeModelHost.network,
+            network: FakeModelHost.network(half),
             wholeArea: 0,
             side: 8
         )
-        var pictures: [[Float]] = []
+        let source: any TileSource =
+            half == .decoder
+            ? input : PictureTiles(latent: plan.latent, factor: factor) { input.cut($0) }
+        var results: [[Float]] = []
         for workers in [1, 3] {
             let local = try ThreadCluster()
             defer { local.stop() }
             for index in 0..<workers { try local.add(index == 1 ? .slow(3) : .good) }
             if workers > 1 { try local.add(.nan) }
             try local.cluster.begin(job(negative: nil))
-            pictures.append(try decode(latent, plan, local.cluster).values)
+            results.append(try evaluate(source, plan, local.cluster).values)
         }
-        #expect(pictures[0] == pictures[1])
+        #expect(results[0] == results[1])
         // The tokens came to the workers, and the statistics are those of the whole.
-        #expect(pictures[0].contains { abs($0) > 1 })
+        #expect(results[0].contains { abs($0) > 1 })
     }
 
     @Test func partsThatDoNotFitAreRefused() throws {
@@ -134,10 +209,13 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
         let vae = try VAE(
             model: Model(path: model),
             options: EngineOptions(),
-            decoderOnly: true
+            halves: [.decoder, .encoder]
         )
         let groups = vae.config.decoder.groups
-        let latent = Tensor(zeros: [1, 8, 8, vae.config.latentChannels])
+        let inputs: [AutoencoderHalf: Tensor] = [
+            .decoder: Tensor(zeros: [1, 8, 8, vae.config.latentChannels]),
+            .encoder: Tensor(zeros: [1, 8 * vae.config.factor, 8 * vae.config.factor, 3]),
+        ]
         let one = Moments(mean: 0, variance: 1)
         let wrong: [PicturePart] = [
             PicturePart(),
@@ -156,13 +234,21 @@ private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
             PicturePart(norms: 3, tokens: .init(stride: 1, firstRow: 8, firstColumn: 0)),
             PicturePart(norms: 3, tokens: .init(stride: 0, firstRow: 0, firstColumn: 0)),
         ]
-        for part in wrong {
+        for (half, input) in inputs {
+            for part in wrong {
+                #expect(throws: InputError.self) {
+                    try vae.evaluate(half, input, as: part, keys: [])
+                }
+            }
+            let keys = [Tensor(zeros: [1, 2, 3])]
             #expect(throws: InputError.self) {
-                try vae.decode(latent, as: part, keys: [])
+                try vae.evaluate(half, input, as: PicturePart(norms: 3), keys: keys)
             }
         }
+        // Half a latent pixel.
         #expect(throws: InputError.self) {
-            try vae.decode(latent, as: PicturePart(norms: 3), keys: [Tensor(zeros: [1, 2, 3])])
+            let odd = Tensor(zeros: [1, vae.config.factor, vae.config.factor + 1, 3])
+            return try vae.evaluate(.encoder, odd, as: PicturePart(norms: 1), keys: [])
         }
     }
 }

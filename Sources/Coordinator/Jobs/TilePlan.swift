@@ -1,9 +1,9 @@
 import Engine
 import Protocol
 
-/// How the final latent is cut for VAE decoding: whole where that is one tile's work, else into tiles
-/// that are computed as parts of the whole.
-package struct DecodePlan: Equatable, Sendable {
+/// How a latent is cut for decoding, or a picture for encoding: whole where that is one tile's work, else
+/// into tiles that are computed as parts of the whole.
+package struct TilePlan: Equatable, Sendable {
     /// One tile: its rows and columns of the latent.
     package typealias Tile = Region
 
@@ -15,7 +15,7 @@ package struct DecodePlan: Equatable, Sendable {
     package let rows: [Range<Int>]
     package let columns: [Range<Int>]
 
-    /// Latent area up to which the picture is decoded whole: 1024×1024 pixels at factor 8.
+    /// Latent area up to which the picture is evaluated whole: 1024×1024 pixels at factor 8.
     package static let wholeArea = 128 * 128
     /// Longest side of a tile, in latent pixels.
     package static let side = 96
@@ -23,8 +23,8 @@ package struct DecodePlan: Equatable, Sendable {
     /// - Parameters:
     ///   - latent: of the picture
     ///   - factor: pixels per latent pixel along a side
-    ///   - network: the decoder
-    ///   - wholeArea: decodes larger ones in tiles
+    ///   - network: the half that decodes or encodes
+    ///   - wholeArea: evaluates larger ones in tiles
     ///   - side: longest side of a tile
     package init(
         latent: Extent,
@@ -60,6 +60,16 @@ package struct DecodePlan: Equatable, Sendable {
         )
     }
 
+    /// A tile with what it has beside it.
+    package func frame(of tile: Tile, halo: Int) -> Tile {
+        let margins = margins(of: tile, halo: halo)
+        return Region(
+            rows: tile.rows.lowerBound - margins.top..<tile.rows.upperBound + margins.bottom,
+            columns: tile.columns.lowerBound - margins.left..<tile.columns.upperBound
+                + margins.right
+        )
+    }
+
     /// As few spans as `longest` allows, all of one length but the last: most tiles have the same shape.
     private static func spans(_ length: Int, of longest: Int) -> [Range<Int>] {
         let count = (length + longest - 1) / longest
@@ -68,12 +78,62 @@ package struct DecodePlan: Equatable, Sendable {
     }
 }
 
+/// What a plan costs, nearly at best: the number of passes follows from the picture.
+extension TilePlan {
+    /// How often all tiles are evaluated up to the attention: for every norm where these are coarse, else
+    /// twice for what the norms see and once for the tokens.
+    private var passesToAttention: Int {
+        guard !isWhole, let attention = network.attention else { return 0 }
+        return network.areCoarse(norms: attention) ? attention + 1 : 3
+    }
+
+    /// How often they are evaluated to the end: twice for what the rest of the norms see, and for the result.
+    private var passesToEnd: Int { isWhole || network.norms == 0 ? 1 : 3 }
+
+    /// How often something smaller is evaluated to foresee norms: before each pass of the two, and after them.
+    private var copies: Int {
+        guard !isWhole, network.norms > 0 else { return 0 }
+        return 3 + (network.attention.map { network.areCoarse(norms: $0) ? 0 : 3 } ?? 0)
+    }
+
+    /// How often all tiles are evaluated; passes over coarse norms cost next to nothing.
+    package var passes: Int {
+        let isCoarse = network.attention.map(network.areCoarse) ?? false
+        return passesToEnd + (isCoarse ? 0 : passesToAttention)
+    }
+
+    /// Numbers of latents, pixels and tokens that travel.
+    package func numbersMoved(latentChannels: Int) -> Int {
+        let pixels = 3 * factor * factor
+        let (input, output) =
+            network.half == .decoder ? (latentChannels, pixels) : (pixels, latentChannels)
+        guard !isWhole else { return latent.area * (input + output) }
+        func inputs(halo: Int) -> Int {
+            tiles.reduce(0) { $0 + frame(of: $1, halo: halo).area } * input
+        }
+        let tokens =
+            network.attention == nil
+            ? 0 : KeyLattice(latent: latent, width: network.width).count(in: latent) * network.width
+        let small = latent.thinnedArea(of: network.half, toArea: TiledEvaluation.copyArea) * input
+        return passesToEnd * inputs(halo: network.halo) + latent.area * output
+            + passesToAttention * inputs(halo: network.attentionHalo) + tokens + copies * small
+    }
+
+    /// Whether every tile, and what it is told and answers, fits the frames of the protocol.
+    package var fitsMessages: Bool {
+        guard !isWhole else { return true }
+        let side = (Self.side + 2 * network.halo) * factor
+        let pixels = 3 * side * side * MemoryLayout<Float>.size
+        return network.fitsMessages && pixels <= FrameLimits().tensor
+    }
+}
+
 extension TiledNetwork {
     /// Whether what tiles are told and answer fits the frames of the protocol.
     package var fitsMessages: Bool {
         let limits = FrameLimits()
         let moments = norms * groups * 2 * MemoryLayout<Double>.size
-        let tokens = DecodePlan.side * DecodePlan.side * width * MemoryLayout<Float>.size
+        let tokens = TilePlan.side * TilePlan.side * width * MemoryLayout<Float>.size
         return moments + 4096 <= limits.envelope && tokens <= limits.tensor
     }
 }
@@ -123,17 +183,7 @@ package struct KeyLattice: Equatable, Sendable {
         guard let width = parts.first?.shape[3] else { return [] }
         let all = parts.reduce(0) { $0 + $1.count / width }
         let each = max(1, mostBytesAtOnce / (4 * width))
-        var flat = Tensor(zeros: [1, all, width])
-        flat.withMutableFloats { out in
-            var at = 0
-            for part in parts {
-                part.withFloats { x in
-                    let rest = UnsafeMutableBufferPointer(rebasing: out[at..<at + x.count])
-                    _ = rest.update(fromContentsOf: x)
-                    at += x.count
-                }
-            }
-        }
+        let flat = Tensor(chaining: parts, shape: [1, all, width])
         return Swift.stride(from: 0, to: all, by: each).map { from in
             let count = min(each, all - from)
             return Tensor(shape: [1, count, width]) { out in

@@ -2,7 +2,7 @@ import Coordinator
 import Engine
 import Testing
 
-@Suite struct DecodePlanTests {
+@Suite struct TilePlanTests {
     private static let network = TiledNetwork(
         norms: 4,
         groups: 1,
@@ -14,7 +14,7 @@ import Testing
 
     @Test(arguments: [(128, 128), (129, 128), (300, 41), (17, 4000), (1, 20000)])
     func tilesCoverThePictureOnce(_ height: Int, _ width: Int) {
-        let plan = DecodePlan(
+        let plan = TilePlan(
             latent: Extent(height: height, width: width),
             factor: 8,
             network: Self.network
@@ -24,7 +24,7 @@ import Testing
         #expect(plan.columns.first?.lowerBound == 0 && plan.columns.last?.upperBound == width)
         for spans in [plan.rows, plan.columns] {
             for (a, b) in zip(spans, spans.dropFirst()) { #expect(a.upperBound == b.lowerBound) }
-            #expect(plan.isWhole || spans.allSatisfy { $0.count <= DecodePlan.side })
+            #expect(plan.isWhole || spans.allSatisfy { $0.count <= TilePlan.side })
         }
         for tile in plan.tiles {
             let margins = plan.margins(of: tile, halo: 18)
@@ -40,7 +40,7 @@ import Testing
     func keysAreOneLattice(_ height: Int, _ width: Int) {
         let latent = Extent(height: height, width: width)
         let lattice = KeyLattice(latent: latent, width: 512)
-        let plan = DecodePlan(latent: latent, factor: 8, network: Self.network)
+        let plan = TilePlan(latent: latent, factor: 8, network: Self.network)
         var found: Set<[Int]> = []
         var count = 0
         for tile in plan.tiles {

@@ -1,0 +1,48 @@
+import Engine
+
+/// Keeps a latent to a picture: what the picture shows down to some resolution is taken from it, and
+/// everything finer is left as it is.
+///
+///     x ← x + A⁺A(s − x)
+///
+/// where s is the encoded picture, A scales down to the resolution and A⁺ up again. It is applied to every
+/// estimate of the noiseless latent, so that what is held and what is invented fit each other (the
+/// range–null-space decomposition of Wang et al., 2023, arXiv 2212.00490; Choi et al., 2021, arXiv
+/// 2108.02938, do it to the noisy latent).
+package struct PictureHold: Equatable, Sendable {
+    /// The latent that is held.
+    package let latent: Extent
+    /// Rows and columns of the resolution down to which the picture is kept.
+    package let grid: Extent
+
+    /// nil where nothing is held.
+    ///
+    /// - Parameters:
+    ///   - fidelity: share of the picture's own resolution, 0…1
+    ///   - picture: rows and columns of the picture that are shown, in latent pixels of its own size
+    ///   - latent: of the phase
+    package init?(fidelity: Double, of picture: (height: Double, width: Double), latent: Extent) {
+        guard fidelity > 0 else { return nil }
+        func side(_ length: Double, _ most: Int) -> Int {
+            min(most, max(1, Int((fidelity * length).rounded())))
+        }
+        self.latent = latent
+        grid = Extent(
+            height: side(picture.height, latent.height),
+            width: side(picture.width, latent.width)
+        )
+    }
+
+    /// Whether nothing of the latent is left to be invented.
+    package var isWhole: Bool { grid == latent }
+
+    /// - Parameters:
+    ///   - x: `[1, height, width, channels]`
+    ///   - picture: encoded at that size
+    /// - Returns: `x` as the picture has it, and finer than that as it was
+    package func apply(to x: Tensor, _ picture: Tensor) -> Tensor {
+        guard !isWhole else { return picture }
+        let difference = (picture - x).resampled(height: grid.height, width: grid.width)
+        return x + difference.resampled(height: latent.height, width: latent.width)
+    }
+}

@@ -1,0 +1,125 @@
+import CLCMS
+
+/// What a file says of its colours.
+struct ColourDescription: Equatable {
+    /// An ICC profile; nil where there is none.
+    var profile: [UInt8]?
+    var isSRGB = false
+    /// The power that encoded them, about 1/2.2; nil where it is not told.
+    var gamma: Double?
+    /// x and y of white, red, green and blue; nil where they are not told.
+    var chromaticities: [Double]?
+
+    /// How far a told power may be from 1/2.2 for the curve of sRGB to be meant, as libpng has it: many
+    /// programs write 0.45455 beside pictures in sRGB, and few mean the power.
+    private static let gammaTolerance = 0.05
+    /// Powers that a picture may have been encoded with.
+    private static let gammas = 0.1...10.0
+    /// White, red, green and blue of sRGB.
+    private static let usual = [0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06]
+
+    /// Whether the curve is sRGB's.
+    fileprivate var hasUsualCurve: Bool {
+        gamma.map { abs($0 * 2.2 - 1) <= Self.gammaTolerance } ?? true
+    }
+
+    /// Whether white and primaries are sRGB's, to the third digit, which some programs round to.
+    fileprivate var hasUsualPrimaries: Bool {
+        chromaticities.map { zip($0, Self.usual).allSatisfy { abs($0 - $1) < 0.0015 } } ?? true
+    }
+
+    /// Whether nothing has to be converted. A profile counts more than the word that it is sRGB, and that
+    /// more than a power and primaries (PNG, third edition, §4.3); without any of them it is sRGB.
+    var needsNothing: Bool {
+        profile == nil && (isSRGB || (hasUsualCurve && hasUsualPrimaries))
+    }
+
+    fileprivate var isSound: Bool { gamma.map(Self.gammas.contains) ?? true }
+
+    fileprivate var places: [Double] { chromaticities ?? Self.usual }
+}
+
+/// Converts rows of floats to sRGB, by Little CMS.
+///
+/// Used by one thread at a time.
+final class ColourConversion {
+    private let transform: cmsHTRANSFORM
+
+    /// - Parameters:
+    ///   - colours: of the file
+    ///   - isGrey: whether a pixel is one number; it becomes three all the same
+    ///   - path: of the file
+    /// - Throws: `InputError` for a profile or numbers that cannot be used
+    init(from colours: ColourDescription, isGrey: Bool, path: String) throws(InputError) {
+        func fault(_ problem: String) -> InputError {
+            InputError(path, problem, fix: "Save it as sRGB, or without its colour profile")
+        }
+        let own: cmsHPROFILE?
+        if let profile = colours.profile {
+            own = cmsOpenProfileFromMem(profile, cmsUInt32Number(profile.count))
+        } else {
+            guard colours.isSound else { throw fault("its gAMA is out of range") }
+            own = isGrey ? Self.grey(colours) : Self.matrix(colours)
+        }
+        guard let own else { throw fault("its colour profile cannot be read") }
+        defer { cmsCloseProfile(own) }
+        guard cmsGetColorSpace(own) == (isGrey ? cmsSigGrayData : cmsSigRgbData) else {
+            throw fault("its colour profile is of another kind than its pixels")
+        }
+        guard let target = cmsCreate_sRGBProfile() else { throw fault("memory is short") }
+        defer { cmsCloseProfile(target) }
+        // Without optimization: tables of 33 steps are too coarse for 16 bits.
+        let flags = cmsFLAGS_BLACKPOINTCOMPENSATION | cmsFLAGS_NOOPTIMIZE | cmsFLAGS_NOCACHE
+        let intent = cmsUInt32Number(INTENT_RELATIVE_COLORIMETRIC)
+        guard
+            let transform = cmsCreateTransform(
+                own,
+                isGrey ? tessera_gray_floats : tessera_rgb_floats,
+                target,
+                tessera_rgb_floats,
+                intent,
+                cmsUInt32Number(flags)
+            )
+        else { throw fault("its colour profile cannot be converted to sRGB") }
+        self.transform = transform
+    }
+
+    deinit { cmsDeleteTransform(transform) }
+
+    /// Converts pixels, each number 0…1, to three numbers each, which may lie a little outside.
+    func convert(
+        _ pixels: UnsafeMutableBufferPointer<Float>,
+        to rgb: UnsafeMutableBufferPointer<Float>,
+        count: Int
+    ) {
+        cmsDoTransform(transform, pixels.baseAddress, rgb.baseAddress, cmsUInt32Number(count))
+    }
+
+    private static func curve(_ colours: ColourDescription) -> OpaquePointer? {
+        guard !colours.hasUsualCurve, let gamma = colours.gamma else {
+            return cmsBuildParametricToneCurve(
+                nil,
+                4,
+                [2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045]
+            )
+        }
+        return cmsBuildGamma(nil, 1 / gamma)
+    }
+
+    private static func matrix(_ colours: ColourDescription) -> cmsHPROFILE? {
+        guard let curve = curve(colours) else { return nil }
+        defer { cmsFreeToneCurve(curve) }
+        let at = colours.places
+        func place(_ i: Int) -> cmsCIExyY { cmsCIExyY(x: at[2 * i], y: at[2 * i + 1], Y: 1) }
+        var white = place(0)
+        var primaries = cmsCIExyYTRIPLE(Red: place(1), Green: place(2), Blue: place(3))
+        return cmsCreateRGBProfile(&white, &primaries, [curve, curve, curve])
+    }
+
+    /// Grey stays grey, whatever the primaries.
+    private static func grey(_ colours: ColourDescription) -> cmsHPROFILE? {
+        guard let curve = curve(colours) else { return nil }
+        defer { cmsFreeToneCurve(curve) }
+        return cmsCreateGrayProfile(cmsD50_xyY(), curve)
+    }
+}

@@ -1,0 +1,219 @@
+import CPNG
+import Foundation
+
+/// A picture that is read from a PNG row by row, as sRGB, whatever it is in the file: 1 to 16 bits, grey, RGB
+/// or a palette, interlaced or not, with any ICC profile, gamma and primaries. What is transparent shows
+/// white behind it.
+///
+/// Used by one thread at a time.
+package final class PictureFile {
+    package let path: String
+    /// Columns.
+    package let width: Int
+    /// Rows.
+    package let height: Int
+    /// Open while this object lives: another file under the same name changes nothing.
+    private let descriptor: Int32
+
+    /// Largest picture that is read, in pixels.
+    package static let largestArea = 1 << 30
+
+    /// Reads all that precedes the rows.
+    ///
+    /// - Throws: `InputError` when the file is missing, no PNG, damaged there or too large
+    package init(_ path: String) throws(InputError) {
+        self.path = path
+        let (descriptor, size) = try InputFile.open(path)
+        do throws(InputError) {
+            let reader = try RowReader(path, descriptor)
+            let (width, height) = (reader.width, reader.height)
+            guard width * height <= Self.largestArea else {
+                throw InputError(
+                    path,
+                    "it is \(width)×\(height)",
+                    fix: "Use at most \(Self.largestArea) pixels"
+                )
+            }
+            // A small file that promises a huge picture is refused before anything is made for it.
+            guard reader.storedBytes / PNGImage.highestCompression <= size else {
+                throw reader.damaged("it is too short for \(width)×\(height) pixels")
+            }
+            if let conversion = try reader.conversion() { withExtendedLifetime(conversion) {} }
+            (self.width, self.height) = (width, height)
+        } catch {
+            close(descriptor)
+            throw error
+        }
+        self.descriptor = descriptor
+    }
+
+    deinit { close(descriptor) }
+
+    /// Reads all rows, from the top.
+    ///
+    /// - Parameter body: is given 3 · width numbers of 0…1 for each row, valid for the call
+    /// - Throws: `InputError` when the file is damaged, `OutputError` when there is no room for an
+    ///   interlaced one, and what `body` throws
+    package func rows(_ body: (UnsafeBufferPointer<Float>) throws -> Void) throws {
+        let reader = try RowReader(path, descriptor)
+        guard (reader.width, reader.height) == (width, height) else {
+            throw InputError(path, "it was changed", fix: "Leave it alone while it is rendered")
+        }
+        var converter = try RowConverter(reader)
+        try reader.rows { try converter.convert($0, body) }
+    }
+}
+
+/// libpng, reading one picture from its beginning.
+private final class RowReader {
+    let path: String
+    let width: Int
+    let height: Int
+    /// Bytes of all rows before compression.
+    let storedBytes: Int
+    let channels: Int
+    private let passes: Int
+    private let colours: ColourDescription
+    private let handle: OpaquePointer
+
+    var hasAlpha: Bool { channels % 2 == 0 }
+
+    init(_ path: String, _ descriptor: Int32) throws(InputError) {
+        self.path = path
+        guard lseek(descriptor, 0, SEEK_SET) == 0,
+            let handle = tessera_png_reader_open_file(descriptor)
+        else { throw InputError(path, "libpng could not be started", fix: "Free some memory") }
+        var header = tessera_png_header()
+        var layout = tessera_png_rows_layout()
+        var told = tessera_png_colours()
+        guard tessera_png_reader_plain_header(handle, &header, &layout, &told) == 0 else {
+            defer { tessera_png_reader_close(handle) }
+            throw Self.damaged(path, String(cString: tessera_png_reader_error(handle)))
+        }
+        self.handle = handle
+        (width, height) = (Int(header.width), Int(header.height))
+        storedBytes = Int(clamping: header.stored_bytes)
+        (channels, passes) = (Int(layout.channels), Int(layout.passes))
+        colours = ColourDescription(told)
+    }
+
+    deinit { tessera_png_reader_close(handle) }
+
+    /// nil where the colours are sRGB already.
+    func conversion() throws(InputError) -> ColourConversion? {
+        colours.needsNothing
+            ? nil : try ColourConversion(from: colours, isGrey: channels <= 2, path: path)
+    }
+
+    func damaged(_ reason: String) -> InputError { Self.damaged(path, reason) }
+
+    private static func damaged(_ path: String, _ reason: String) -> InputError {
+        InputError(path, "it is not a whole PNG: \(reason)", fix: "Name a PNG, or fetch it again")
+    }
+
+    /// Reads all rows of numbers.
+    func rows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws {
+        let count = width * channels
+        var row = [UInt16](repeating: 0, count: count)
+        try row.withUnsafeMutableBufferPointer { row in
+            guard passes > 1 else {
+                for _ in 0..<height {
+                    try read(row)
+                    try body(row)
+                }
+                return
+            }
+            // The passes of an interlaced picture meet on disk.
+            let scratch = try ScratchFile(bytes: height * count * MemoryLayout<UInt16>.size)
+            for pass in 0..<passes {
+                for y in 0..<height {
+                    if pass > 0 { try scratch.read(row, at: y * count) }
+                    try read(row)
+                    if pass < passes - 1 {
+                        try scratch.write(UnsafeBufferPointer(row), at: y * count)
+                    } else {
+                        try body(row)
+                    }
+                }
+            }
+        }
+        guard tessera_png_reader_finish(handle) == 0 else { throw failure() }
+    }
+
+    private func read(_ row: UnsafeMutableBufferPointer<UInt16>) throws(InputError) {
+        guard tessera_png_reader_row(handle, row.baseAddress) == 0 else { throw failure() }
+    }
+
+    private func failure() -> InputError {
+        damaged(String(cString: tessera_png_reader_error(handle)))
+    }
+}
+
+/// Makes sRGB of a file's numbers.
+private struct RowConverter {
+    private let channels: Int
+    private let conversion: ColourConversion?
+    private var colours: [Float]
+    private var rgb: [Float]
+
+    /// Behind what is transparent.
+    private static let background: Float = 1
+
+    init(_ reader: RowReader) throws(InputError) {
+        channels = reader.channels
+        conversion = try reader.conversion()
+        colours = Array(repeating: 0, count: reader.width * (reader.channels <= 2 ? 1 : 3))
+        rgb = Array(repeating: 0, count: reader.width * 3)
+    }
+
+    /// Gives 3 · width numbers of 0…1 to `body`.
+    mutating func convert(
+        _ row: UnsafeMutableBufferPointer<UInt16>,
+        _ body: (UnsafeBufferPointer<Float>) throws -> Void
+    ) rethrows {
+        let (channels, own) = (channels, channels <= 2 ? 1 : 3)
+        let count = row.count / channels
+        colours.withUnsafeMutableBufferPointer { colours in
+            for i in 0..<count {
+                for c in 0..<own {
+                    colours[i * own + c] = Float(row[i * channels + c]) / 65535
+                }
+            }
+        }
+        let conversion = conversion
+        try rgb.withUnsafeMutableBufferPointer { rgb in
+            colours.withUnsafeMutableBufferPointer { colours in
+                if let conversion {
+                    conversion.convert(colours, to: rgb, count: count)
+                } else {
+                    for i in 0..<count {
+                        for c in 0..<3 { rgb[3 * i + c] = colours[i * own + min(c, own - 1)] }
+                    }
+                }
+            }
+            let behind = Self.background
+            for i in 0..<count {
+                let alpha = channels > own ? Float(row[i * channels + own]) / 65535 : 1
+                for c in 0..<3 {
+                    let colour = min(max(rgb[3 * i + c], 0), 1)
+                    rgb[3 * i + c] = behind + (colour - behind) * alpha
+                }
+            }
+            try body(UnsafeBufferPointer(rgb))
+        }
+    }
+}
+
+extension ColourDescription {
+    fileprivate init(_ told: tessera_png_colours) {
+        if let start = told.profile {
+            profile = Array(UnsafeBufferPointer(start: start, count: told.profile_size))
+        }
+        isSRGB = told.is_srgb != 0
+        if told.gamma > 0 { gamma = told.gamma }
+        let places = withUnsafeBytes(of: told.chromaticities) {
+            Array($0.bindMemory(to: Double.self))
+        }
+        if places.contains(where: { $0 != 0 }) { chromaticities = places }
+    }
+}
