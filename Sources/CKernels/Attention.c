@@ -116,11 +116,10 @@ static const word *narrowed(const float *from, long rows, long depth, word *room
 static void weigh_few(const word *query, const word *keys, float *scores, long rows, long count,
                       long width, float factor, float *top, float *total, float *sums,
                       word *weights) {
-    long row = row_size(width, TESSERA_BF16), out = row_size(count, TESSERA_BF16);
-    tessera_pair_product(query, row, keys, scores, count, rows, width, count, 0);
-    for (long r = 0; r < rows; r++)
-        tessera_weigh_pairs(scores + r * count, count, factor, top + r, total + r, sums + r * width,
-                            width, (unsigned short *)(weights + r * out));
+    tessera_pair_product(query, row_size(width, TESSERA_BF16), keys, scores, count, rows, width,
+                         count, 0);
+    tessera_weigh_pairs(scores, rows, count, factor, top, total, sums, width,
+                        (unsigned short *)weights);
 }
 
 void tessera_attend(const void *queries, long ldq, const void *packed, void *out, long ldo,

@@ -7,6 +7,10 @@
 
 enum { LANES = 16 };
 
+/// Queries that are weighed side by side.
+enum { MOST = 3 };
+#define EACH(r) _Pragma("unroll") for (int r = 0; r < rows; r++)
+
 /// 2^x for x ≤ 0 to 1e-4 relative, a fortieth of what bfloat16 keeps; not-a-number stays it.
 ///
 /// x = n + f, |f| ≤ 1/2; 2^f by a polynomial (Lawson fit of the relative error).
@@ -30,50 +34,67 @@ PAIRS_INLINE __mmask16 lanes(long index, long count) {
     return rest >= LANES ? 0xFFFF : rest <= 0 ? 0 : (__mmask16)((1u << rest) - 1);
 }
 
-PAIRS_KERNEL void tessera_weigh_pairs(const float *scores, long count, float factor, float *top,
-                                      float *total, float *sums, long width,
-                                      unsigned short *weights) {
-    __m512 high = _mm512_set1_ps(*top), other = high;
+/// `rows` queries side by side, so that one's chain of operations fills the gaps of the other's.
+PAIRS_INLINE void weigh(int rows, const float *scores, long count, float factor, float *top,
+                        float *total, float *sums, long width, unsigned short *weights) {
+    long even = count + count % 2;
+    __m512 high[MOST], shift[MOST], sum[MOST];
+    EACH(r) high[r] = _mm512_set1_ps(top[r]);
     long i = 0;
-    for (; i + 2 * LANES <= count; i += 2 * LANES) {
-        high = _mm512_max_ps(high, _mm512_loadu_ps(scores + i));
-        other = _mm512_max_ps(other, _mm512_loadu_ps(scores + i + LANES));
-    }
-    for (; i < count; i += LANES)
-        high = _mm512_max_ps(high, _mm512_mask_loadu_ps(high, lanes(i, count), scores + i));
-    float best = _mm512_reduce_max_ps(_mm512_max_ps(high, other));
+    for (; i + LANES <= count; i += LANES)
+        EACH(r) high[r] = _mm512_max_ps(high[r], _mm512_loadu_ps(scores + r * count + i));
+    __mmask16 rest = (__mmask16)((1u << (count - i)) - 1);
+    EACH(r) high[r] = _mm512_mask_max_ps(high[r], rest, high[r],
+                                         _mm512_maskz_loadu_ps(rest, scores + r * count + i));
 
     // e^(factor · (score − best)) = 2^(scale · score − scale · best)
     __m512 scale = _mm512_set1_ps(factor * 1.44269504f);
-    __m512 shift = _mm512_mul_ps(scale, _mm512_set1_ps(best));
-    __m512 sum = _mm512_setzero_ps(), sum2 = sum;
-    for (i = 0; i + 2 * LANES <= count; i += 2 * LANES) {
-        __m512 a = _mm512_loadu_ps(scores + i), b = _mm512_loadu_ps(scores + i + LANES);
-        a = power_of_two(_mm512_fmsub_ps(scale, a, shift));
-        b = power_of_two(_mm512_fmsub_ps(scale, b, shift));
-        sum = _mm512_add_ps(sum, a);
-        sum2 = _mm512_add_ps(sum2, b);
-        _mm512_storeu_si512(weights + i, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+    float best[MOST];
+    EACH(r) {
+        best[r] = _mm512_reduce_max_ps(high[r]);
+        shift[r] = _mm512_mul_ps(scale, _mm512_set1_ps(best[r]));
+        sum[r] = _mm512_setzero_ps();
     }
-    for (; i < count; i += LANES) {
-        __mmask16 m = lanes(i, count), kept = lanes(i, count + count % 2);
-        __m512 a = _mm512_maskz_loadu_ps(m, scores + i);
-        a = _mm512_maskz_mov_ps(m, power_of_two(_mm512_fmsub_ps(scale, a, shift)));
-        sum = _mm512_add_ps(sum, a);
-        _mm256_mask_storeu_epi16(weights + i, kept, (__m256i)_mm512_cvtneps_pbh(a));
+    for (i = 0; i + 2 * LANES <= count; i += 2 * LANES) EACH(r) {
+        const float *from = scores + r * count + i;
+        __m512 a = power_of_two(_mm512_fmsub_ps(scale, _mm512_loadu_ps(from), shift[r]));
+        __m512 b = power_of_two(_mm512_fmsub_ps(scale, _mm512_loadu_ps(from + LANES), shift[r]));
+        sum[r] = _mm512_add_ps(sum[r], _mm512_add_ps(a, b));
+        _mm512_storeu_si512(weights + r * even + i, (__m512i)_mm512_cvtne2ps_pbh(b, a));
     }
-    float weight = _mm512_reduce_add_ps(_mm512_add_ps(sum, sum2));
-    if (best == *top) {
-        *total += weight;
-        return;
+    for (; i < count; i += LANES) EACH(r) {
+        __mmask16 m = lanes(i, count);
+        __m512 a = _mm512_maskz_loadu_ps(m, scores + r * count + i);
+        a = _mm512_maskz_mov_ps(m, power_of_two(_mm512_fmsub_ps(scale, a, shift[r])));
+        sum[r] = _mm512_add_ps(sum[r], a);
+        _mm256_mask_storeu_epi16(weights + r * even + i, lanes(i, even),
+                                 (__m256i)_mm512_cvtneps_pbh(a));
     }
-    __m512 before = _mm512_fmsub_ps(scale, _mm512_set1_ps(*top), shift);
-    __m512 shrink = power_of_two(before);
-    *total = *total * _mm512_cvtss_f32(shrink) + weight;
-    *top = best;
-    for (i = 0; i < width; i += LANES) {
-        __mmask16 m = lanes(i, width);
-        __m512 shrunk = _mm512_mul_ps(shrink, _mm512_maskz_loadu_ps(m, sums + i));
-        _mm512_mask_storeu_ps(sums + i, m, shrunk);
+    EACH(r) {
+        float weight = _mm512_reduce_add_ps(sum[r]);
+        if (best[r] == top[r]) {
+            total[r] += weight;
+            continue;
+        }
+        __m512 shrink = power_of_two(_mm512_fmsub_ps(scale, _mm512_set1_ps(top[r]), shift[r]));
+        total[r] = total[r] * _mm512_cvtss_f32(shrink) + weight;
+        top[r] = best[r];
+        for (i = 0; i < width; i += LANES) {
+            __mmask16 m = lanes(i, width);
+            float *at = sums + r * width + i;
+            _mm512_mask_storeu_ps(at, m, _mm512_mul_ps(shrink, _mm512_maskz_loadu_ps(m, at)));
+        }
     }
+}
+
+PAIRS_KERNEL void tessera_weigh_pairs(const float *scores, long rows, long count, float factor,
+                                      float *top, float *total, float *sums, long width,
+                                      unsigned short *weights) {
+    long even = count + count % 2, r = 0;
+    for (; r + MOST <= rows; r += MOST)
+        weigh(MOST, scores + r * count, count, factor, top + r, total + r, sums + r * width, width,
+              weights + r * even);
+    for (; r < rows; r++)
+        weigh(1, scores + r * count, count, factor, top + r, total + r, sums + r * width, width,
+              weights + r * even);
 }

@@ -163,6 +163,13 @@ void tessera_from_bfloat(const void *from, float *out, long count);
 /// A checksum of `count` bytes that finds damage, not malice; runs at the speed of memory.
 unsigned long long tessera_checksum(const void *bytes, size_t count);
 
+/// Lets the processor know that a thread only looks out for another.
+static inline void tessera_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
 /// Names the calling thread, as debuggers and `top -H` show it (15 bytes at most).
 void tessera_name_thread(const char *name);
 

@@ -32,6 +32,9 @@ package final class ThreadPool {
 
 /// What the threads of a pool share; they keep it alive, not the pool.
 ///
+/// A network has a thousand rounds, most of a few milliseconds: waking a sleeping thread for each would take a
+/// noticeable share of them, more so on a virtual machine. So whoever waits looks out for a while before it sleeps.
+///
 /// `@unchecked Sendable`: `state` is read and written only under `condition`; a round's body is called
 /// only between the start of `run` and its return, which waits for every helper.
 private final class Crew: @unchecked Sendable {
@@ -48,10 +51,16 @@ private final class Crew: @unchecked Sendable {
         var stopping = false
     }
 
+    /// Looks that a waiting thread takes, some tens of nanoseconds each, before it sleeps.
+    private static let looks = 4000
+
     private let helpers: Int
     private let condition = NSCondition()
     private var state = State()
     private let next = Atomic<Int>(0)
+    /// `state.number` and `state.busy`, for those who look out; true when the lock has been let go.
+    private let announced = Atomic<Int>(0)
+    private let working = Atomic<Int>(0)
 
     init(helpers: Int) {
         self.helpers = helpers
@@ -80,13 +89,17 @@ private final class Crew: @unchecked Sendable {
     /// Takes part in a round and returns when its last block is done.
     func run(_ round: Round) {
         next.store(0, ordering: .relaxed)
-        condition.withLock {
+        working.store(helpers, ordering: .relaxed)
+        let number = condition.withLock {
             state.round = round
             state.number += 1
             state.busy = helpers
             condition.broadcast()
+            return state.number
         }
+        announced.store(number, ordering: .releasing)
         take(round, lane: 0)
+        lookOut { working.load(ordering: .acquiring) == 0 }
         waitForHelpers()
         condition.withLock { state.round = nil }
     }
@@ -100,24 +113,36 @@ private final class Crew: @unchecked Sendable {
         }
     }
 
+    /// Returns when `isTime`, or when it is better to sleep.
+    private func lookOut(_ isTime: () -> Bool) {
+        for _ in 0..<Self.looks {
+            if isTime() { return }
+            tessera_pause()
+        }
+    }
+
     private func waitForHelpers() {
         condition.withLock {
             while state.busy > 0 { condition.wait() }
         }
     }
 
-    /// Says that a helper has nothing to do; `condition` is held.
+    /// Says that a helper has nothing to do.
     private func report() {
-        state.busy -= 1
-        if state.busy == 0 { condition.broadcast() }
+        condition.withLock {
+            state.busy -= 1
+            if state.busy == 0 { condition.broadcast() }
+        }
+        working.subtract(1, ordering: .releasing)
     }
 
     /// A helper's life: report, sleep until the next round, take blocks, report again.
     private func help(lane: Int) {
         var seen = 0
         while true {
+            report()
+            lookOut { announced.load(ordering: .acquiring) != seen }
             let round: Round? = condition.withLock {
-                report()
                 while state.number == seen && !state.stopping { condition.wait() }
                 seen = state.number
                 return state.stopping ? nil : state.round
@@ -125,6 +150,6 @@ private final class Crew: @unchecked Sendable {
             guard let round else { break }
             take(round, lane: lane)
         }
-        condition.withLock { report() }
+        report()
     }
 }

@@ -11,7 +11,7 @@ package final class OneDNNBackend: HostBackend, Backend {
     /// Queries of one block of attention.
     private static let queriesPerBlock = 96
     /// Rows of one block of a product, at most.
-    private static let rowsOfProduct = 128
+    private static let rowsOfProduct = 256
     /// Bands that a convolution of a picture is cut into, of at least `fewestLines` lines each.
     private static let bands = 8
     private static let fewestLines = 4

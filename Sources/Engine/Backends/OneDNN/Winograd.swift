@@ -12,7 +12,7 @@ extension OneDNNBackend {
     /// Tiles of one block, at most.
     private static let tilesPerBlock = 132
     /// Blocks that a picture is cut into, at least, where it has outputs for as many.
-    private static let blocks = 8
+    private static let blocks = 4
     /// Outputs of a block are a multiple of this, but for the last.
     private static let outputsPerPanel = 64
     /// Inputs and outputs that the kernel takes are multiples of this.
