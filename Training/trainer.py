@@ -29,8 +29,6 @@ def adam(model, rate):
 def worker(rank, model, ema, opt_states, shared, make_loss, a, rate_factors, optimizers):
     torch.set_num_threads(1)
     torch.manual_seed(int(time.time()) + 1000 * rank)
-    if rank > 0:
-        os.nice(5)
     opts = optimizers(model, a.rate)
     if rank < len(opt_states):
         for opt, state in zip(opts, opt_states[rank]):
