@@ -20,7 +20,8 @@ SCENES = ("mountains", "lake", "sea", "desert", "forest", "city", "plain")
 TIMES = ("dawn", "day", "sunset", "night")
 # Compositions of each scene: what lies where. Colours, light, clouds and season vary freely. A small model
 # that sees each composition often learns its outlines; of thousands it learns their mean.
-COMPOSITIONS = 8
+COMPOSITIONS = {"mountains": (0, 2, 6), "lake": (2, 4, 5), "sea": (1, 5, 6), "desert": (2, 5, 6), "forest": (0, 5, 7), "city": (2, 4, 7),
+                "plain": (2, 3, 6)}
 CLOUD_FIELDS = 12
 SEASONS = ("spring", "summer", "autumn", "winter")
 
@@ -93,7 +94,7 @@ class Scene:
         stars = time == "night" and clouds != "cloudy"
         attributes = dict(scene=scene, time=time, season=season, body=body, clouds=clouds, snow=bool(snow), stars=bool(stars))
         attributes["backdrop"] = "none"
-        composition = int(rng.integers(COMPOSITIONS))
+        composition = int(rng.choice(COMPOSITIONS[scene]))
         plan = np.random.default_rng((SCENES.index(scene), composition))
         u, v = plan.uniform, rng.uniform  # what composes the picture; what varies freely
 

@@ -72,7 +72,7 @@ class Captions:
 
 
 class Latents:
-    """Every drawing's latent, its ids and what its captions tell; whole pictures also as their mirror images."""
+    """Every drawing's latent, its ids and what its captions tell."""
 
     def __init__(self, folder, seed):
         self.rng, self.shards = np.random.default_rng(seed), []
@@ -101,8 +101,6 @@ class Latents:
         windows = self.rng.binomial(n, share) if len(self.windows[k]) else 0
         pick = np.concatenate([self.pick(k, self.windows[k], windows), self.pick(k, self.whole[k], n - windows)]).astype(int)
         z, ids = latents[pick].float(), torch.from_numpy(ids[pick])
-        whole = (ids[:, 2:4] == 0).all(1)
-        z = torch.where((whole & (torch.rand(n) < 0.5))[:, None, None, None], z.flip(3), z)
         return z, ids, [attributes[i] for i in pick]
 
 
@@ -127,7 +125,7 @@ def make_loss(rank, a):
     acp = DDIMScheduler(**SCHEDULER).alphas_cumprod.float()
     def loss_of(unet, progress):
         # First what a scene looks like, then its parts.
-        z, ids, attributes = data.batch(a.batch, 0.1 if progress < 0.6 else 0.3)
+        z, ids, attributes = data.batch(a.batch, 0.1 if progress < 0.75 else 0.2)
         context, pooled = text(attributes)
         dropped = torch.rand(len(z)) < 0.11
         context[dropped], pooled[dropped] = 0, 0

@@ -70,7 +70,7 @@ def worker(rank, model, ema, opt_states, shared, make_loss, a, rate_factors, opt
                 last = time.time()
             continue
         steps = int(shared["steps"].sum())
-        decay = min(0.998, (1 + steps) / (10 + steps))
+        decay = min(0.995, (1 + steps) / (10 + steps))
         with torch.no_grad():
             torch._foreach_lerp_(list(ema.parameters()), parameters, 1 - decay)
         if len(metrics) % 50 == 0:
