@@ -69,7 +69,7 @@ def caption(attributes, rng):
         parts.append(one(SEASONS[a["season"]]))
     if a.get("flowers") and said(0.8):
         parts.append(one(FLOWERS))
-    if (key := (a["body"], a["time"])) in BODIES and said(0.85):
+    if (key := (a["body"], a["time"])) in BODIES and said(0.92):
         parts.append(one(BODIES[key]))
     if said(0.6):
         parts.append(one(CLOUDS[a["clouds"]]))

@@ -22,7 +22,7 @@ def main():
     left.plot(vae[:, 1], 10 * np.log10(4 / vae[:, 2]))
     left.set(title="Decoder: PSNR of training crops (of the mean error)", xlabel="minutes", ylabel="dB")
     right.plot(unet[:, 1], unet[:, 2], alpha=0.35)
-    width = min(9, len(unet))
+    width = max(1, min(9, len(unet) // 8))
     right.plot(unet[width - 1:, 1], np.convolve(unet[:, 2], np.ones(width) / width, "valid"))
     right.set(title="UNet: mean squared error of v", xlabel="minutes", ylabel="", yscale="log")
     for axes in (left, right):

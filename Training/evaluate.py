@@ -225,7 +225,8 @@ def evaluate_count(a, results):
             path = f"{a.state}/{mode.replace(' ', '-')}-{i}.png"
             if not os.path.exists(path):
                 subprocess.run([a.tessera, "render", "--model", a.model, "--prompt", prompt, "--size", "1024x1024", "--steps", str(a.render_steps),
-                                "--guidance", str(a.guidance), "--seed", str(100 + i), "--workers", str(a.workers), "--output", path, *flags], check=True,
+                                "--guidance", str(a.guidance), "--seed", str(100 + i), "--workers", str(a.workers), "--precision", a.precision,
+                                "--output", path, *flags], check=True,
                                stderr=subprocess.DEVNULL)
             picture = np.asarray(Image.open(path).convert("RGB"))
             counts[mode].append(count_discs(net, picture.astype(np.float32) / 255))
@@ -266,6 +267,7 @@ def main():
     a.add_argument("--guidance", type=float, default=3.0)
     a.add_argument("--renders", type=int, default=10)
     a.add_argument("--workers", type=int, default=2)
+    a.add_argument("--precision", default="f32", help="of the renders")
     a.add_argument("--render-steps", type=int, default=20)
     a = a.parse_args()
     os.makedirs(a.state, exist_ok=True), os.makedirs(a.out, exist_ok=True)

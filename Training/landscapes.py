@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from painting import (CONIFERS, CROWNS, DUNES, FACADE, FOLIAGE, GRASS, HILLS, MEADOW, NO_GROUND, PEAKS, ROCK, SAND, TOWERS, WATER,
-                      draw_window)
+from painting import (CLOTH, CONIFERS, CROWNS, FACADE, FOLIAGE, GRASS, HILLS, MEADOW, NO_GROUND, PEAKS, ROCK, SAIL, SAND, TOWERS, TREE,
+                      WATER, draw_window, skyline)
 
 SCENES = ("mountains", "lake", "sea", "desert", "forest", "city", "plain")
 TIMES = ("dawn", "day", "sunset", "night")
 # Compositions of each scene: what lies where. Colours, light, clouds and season vary freely. A small model
 # that sees each composition often learns its outlines; of thousands it learns their mean.
-COMPOSITIONS = 16
+COMPOSITIONS = {"mountains": (0, 2, 6), "lake": (2, 4, 5), "sea": (1, 5, 6), "desert": (2, 5, 6), "forest": (0, 5, 7), "city": (2, 4, 7),
+                "plain": (2, 3, 6)}
+CLOUD_FIELDS = 12
 SEASONS = ("spring", "summer", "autumn", "winter")
 
 
@@ -33,9 +35,9 @@ SKIES = {
     "dawn": [("6f86b8", "c9b3cf", "f6cdb6"), ("7a90c4", "d9b4c8", "fbd9c0"), ("8b9fcb", "e3c4d4", "fde3cd")],
     "day": [("2f74c9", "7db4e8", "d3e8f5"), ("2467bd", "64a5e3", "c5e2f5"), ("3c86d0", "8fc4ec", "e2f0f6")],
     "sunset": [("3b3470", "c9526a", "ff9d45"), ("4a2f66", "e0574f", "ffb04a"), ("2e3a78", "b2507e", "ff8a3c")],
-    "night": [("050a1e", "0c1a3e", "1d315e"), ("04071a", "0a1533", "182a52"), ("070d28", "10224c", "243b6b")],
+    "night": [("060b22", "12244f", "3f5f9c"), ("050a20", "101f47", "35548f"), ("080f2c", "162a5a", "4a6aa6")],
 }
-LIGHT = {"dawn": (0.86, 0.76, 0.80), "day": (1.0, 1.0, 0.98), "sunset": (0.82, 0.56, 0.46), "night": (0.32, 0.38, 0.58)}
+LIGHT = {"dawn": (0.92, 0.83, 0.86), "day": (1.0, 1.0, 0.98), "sunset": (0.88, 0.66, 0.54), "night": (0.42, 0.48, 0.70)}
 CLOUDS = {
     "dawn": ("b79ab0", "ffe1d8"), "day": ("b9c6d6", "ffffff"), "sunset": ("7a3f5e", "ff9f66"), "night": ("0d1530", "33456f"),
 }
@@ -43,8 +45,25 @@ FOLIAGE_COLOURS = {
     "spring": ("4c8a3a", "8fbf4f"), "summer": ("2b5e2c", "4e8b3c"), "autumn": ("a8481c", "e0a52e"), "winter": ("2e4a3a", "4a6456"),
 }
 MEADOW_COLOURS = {
-    "spring": ("5c9c3c", "9ccb55"), "summer": ("7d9a3a", "c9b955"), "autumn": ("a5793a", "c99b4a"), "winter": ("8e8f80", "b5b8b0"),
+    "spring": ("5c9c3c", "9ccb55"), "summer": ("4f9a3a", "8cc04e"), "autumn": ("8f8a35", "c2a648"), "winter": ("8e8f80", "b5b8b0"),
 }
+
+
+def place_of_body(layers, horizon, radius, aspect, low, seed):
+    """A place for sun or moon in free sky: near the horizon when the sun is low."""
+    rng = np.random.default_rng(seed)
+    free = np.minimum(horizon, skyline(layers, aspect)) if len(layers) else np.full(64, horizon)
+    best, chosen = -np.inf, None
+    for _ in range(24):
+        x = rng.uniform(0.15, 0.85) * aspect
+        near = np.abs((np.arange(len(free)) + 0.5) / len(free) * aspect - x) < 1.3 * radius
+        lowest = free[near].min() - 1.25 * radius
+        y = rng.uniform(0.5, 1.0) if low else rng.uniform(0.2, 0.7)
+        y = max(1.2 * radius, y * lowest)
+        room = min(0.0, lowest - y)
+        if room > best:
+            best, chosen = room, (x, y)
+    return chosen
 
 
 @dataclass
@@ -69,41 +88,37 @@ class Scene:
             season = "summer"
         body = fixed.get("body")
         if body is None:
-            u = rng.random()
-            body = ("moon" if u < 0.6 else "none") if time == "night" else ("sun" if u < 0.6 else "none")
-        clouds = fixed.get("clouds") or str(rng.choice(["clear", "some", "cloudy"], p=[0.45, 0.35, 0.2]))
+            body = "none" if rng.random() < 0.4 else "moon" if time == "night" else "sun"
+        clouds = fixed.get("clouds") or str(rng.choice(["clear", "some", "cloudy"], p=[0.55, 0.3, 0.15]))
         snow = season == "winter" and scene not in ("sea", "desert")
         stars = time == "night" and clouds != "cloudy"
         attributes = dict(scene=scene, time=time, season=season, body=body, clouds=clouds, snow=bool(snow), stars=bool(stars))
         attributes["backdrop"] = "none"
-        plan = np.random.default_rng((SCENES.index(scene), rng.integers(COMPOSITIONS)))
-        u = lambda a, b: plan.uniform(a, b)
+        composition = int(rng.choice(COMPOSITIONS[scene]))
+        plan = np.random.default_rng((SCENES.index(scene), composition))
+        u, v = plan.uniform, rng.uniform  # what composes the picture; what varies freely
 
-        horizon = {"mountains": u(0.66, 0.78), "lake": u(0.55, 0.66), "sea": u(0.45, 0.62), "desert": u(0.48, 0.6),
-                   "forest": u(0.62, 0.75), "city": u(0.68, 0.82), "plain": u(0.5, 0.66)}[scene]
+        horizon = {"mountains": u(0.7, 0.78), "lake": u(0.55, 0.66), "sea": u(0.48, 0.6), "desert": u(0.5, 0.6),
+                   "forest": u(0.6, 0.7), "city": u(0.68, 0.82), "plain": u(0.52, 0.64)}[scene]
         s = np.zeros(35)
         s[0] = horizon
         palette = SKIES[time][rng.integers(len(SKIES[time]))]
-        shift = rng.normal(0, 0.018, 3)
+        shift = rng.normal(0, 0.015, 3)
         for k in range(3):
-            s[1 + 3 * k:4 + 3 * k] = np.clip(rgb(palette[k]) * u(0.93, 1.07) + shift * (0.4 if time == "night" else 1), 0, 1)
+            s[1 + 3 * k:4 + 3 * k] = np.clip(rgb(palette[k]) * v(0.95, 1.05) + shift * (0.4 if time == "night" else 1), 0, 1)
         low = time in ("dawn", "sunset")
-        s[10] = u(0.15, 0.85) * aspect
-        s[11] = horizon * (u(0.55, 0.86) if low else u(0.16, 0.5))
-        if scene in ("mountains", "forest", "city", "lake") and low:
-            s[11] = horizon * u(0.22, 0.42)
-        s[12] = {"sun": u(0.058, 0.085), "moon": u(0.056, 0.08), "none": 0.0}[body]
+        s[12] = 0.0 if body == "none" else u(0.075, 0.095)
         s[13:16] = {"dawn": (1, .85, .75), "day": (1, .97, .85), "sunset": (1, .6, .3), "night": (.55, .65, .9)}[time]
-        s[16] = {"dawn": 0.3, "day": 0.3, "sunset": 0.4, "night": 0.2}[time]
-        s[17:20] = {"dawn": (1, .78, .45), "day": (1, .95, .6), "sunset": (1, .88, .45), "night": (.96, .96, .9)}[time]
-        s[20] = {"clear": 0.0, "some": u(0.42, 0.55), "cloudy": u(0.85, 1.0)}[clouds]
-        s[21] = rng.integers(1000)
+        s[16] = {"dawn": 0.25, "day": 0.25, "sunset": 0.3, "night": 0.15}[time]
+        s[17:20] = {"dawn": (1, .74, .36), "day": (1, .95, .55), "sunset": (1, .93, .55), "night": (.97, .97, .92)}[time]
+        s[20] = {"clear": 0.0, "some": v(0.42, 0.55), "cloudy": v(0.85, 1.0)}[clouds]
+        s[21] = rng.integers(CLOUD_FIELDS)
         s[22] = 1.0 if stars else 0.0
         s[23] = 1.0 if body == "moon" else 0.0
         s[24:27], s[27:30] = rgb(CLOUDS[time][0]), rgb(CLOUDS[time][1])
         s[30] = 0.92 if body == "none" else 0.75
-        s[31] = {"dawn": 0.12, "day": 0.0, "sunset": 0.3, "night": 0.5}[time]
-        s[32:35] = np.array(LIGHT[time]) * u(0.93, 1.06) * (0.86 if clouds == "cloudy" else 1)
+        s[31] = {"dawn": 0.2, "day": 0.0, "sunset": 0.35, "night": 0.6}[time]
+        s[32:35] = np.array(LIGHT[time]) * v(0.95, 1.05) * (0.9 if clouds == "cloudy" else 1)
 
         layers = []
 
@@ -118,92 +133,96 @@ class Scene:
         leaf, meadow = FOLIAGE_COLOURS[season], MEADOW_COLOURS[season]
         white = 1.0 if snow else 0.0
 
-        def mountains(base, n, tall):
-            for k in range(n):
-                f = k / max(1, n - 1) if n > 1 else 1.0
-                caps = 0.75 if snow else u(0.35, 0.5) if tall > 0.33 else 0.0
-                layer(PEAKS, base, tall * (1 - 0.35 * f) * u(0.9, 1.1), u(1.3, 2.0) + 0.8 * f, ROCK, *rock, 0.5 * (1 - f) + 0.05, caps)
+        def mountains(base, tall, ridge=True):
+            layer(PEAKS, base, tall, u(1.2, 1.7), ROCK, *rock, 0.22, 0.62 if snow else 0.45)
+            if ridge:
+                layer(PEAKS, base, tall * u(0.4, 0.5), u(2.0, 2.6), ROCK, rgb(rock[0]) * 0.7, rgb(rock[1]) * 0.7, 0.08, 0.5 if snow else 0.0)
 
-        def wood(base, tall, freq, haze):
-            crowns = season in ("spring", "autumn") and plan.random() < 0.8
-            colours = leaf if crowns else (leaf if season != "autumn" else ("2f4a2a", "6d6a2e"))
-            layer(CROWNS if crowns else CONIFERS, base, tall, freq, FOLIAGE, *colours, haze, white, wander=0.03)
+        def wood(base, tall, freq, haze, crowns):
+            colours = leaf if crowns or season != "autumn" else ("2f4a2a", "6d6a2e")
+            layer(CROWNS if crowns else CONIFERS, base, tall, freq, FOLIAGE, *colours, haze, white, wander=0.02)
+
+        def thing(profile, base, tall, x, wide, texture, a, b):
+            layer(profile, base, tall, x, texture, a, b, 0.0, wander=wide)
 
         ground, g = NO_GROUND, np.zeros(13)
         g[0] = plan.integers(1, 100000)
+        crowns = bool(plan.random() < 0.4)
         if scene == "mountains":
-            attributes["backdrop"] = "none"
-            mountains(horizon + 0.05, int(plan.integers(2, 4)), u(0.62, 0.85))
+            mountains(horizon + 0.05, u(0.52, 0.64))
             back = len(layers)
             layer(HILLS, horizon + 0.16, 0.1, u(1.0, 1.8), MEADOW, *meadow, 0.08, white)
-            if plan.random() < 0.6:
-                wood(u(0.98, 1.05), u(0.12, 0.2), u(9, 14), 0.0)
+            if plan.random() < 0.5:
+                wood(u(1.0, 1.05), u(0.14, 0.2), u(8, 11), 0.0, False)
         elif scene in ("lake", "sea"):
             ground = WATER
             if scene == "lake":
-                attributes["backdrop"] = str(plan.choice(["mountains", "forest"], p=[0.65, 0.35]))
+                attributes["backdrop"] = "mountains" if composition < 5 else "forest"
                 if attributes["backdrop"] == "mountains":
-                    mountains(horizon + 0.02, 2, u(0.4, 0.6))
+                    mountains(horizon + 0.02, u(0.34, 0.46), False)
+                    wood(horizon + 0.008, u(0.07, 0.1), u(12, 16), 0.1, crowns)
                 else:
-                    layer(HILLS, horizon, 0.16, u(1, 2), FOLIAGE, *leaf, 0.45, white)
-                wood(horizon + 0.008, u(0.06, 0.16), u(10, 18), 0.12)
-            elif plan.random() < 0.3:
-                attributes["backdrop"] = "island"
-                layer(HILLS, horizon + 0.03, u(0.07, 0.12), u(1.1, 1.8), ROCK, *rock, 0.5)
+                    layer(HILLS, horizon, 0.16, u(1, 2), FOLIAGE, *leaf, 0.5, white)
+                    wood(horizon + 0.008, u(0.16, 0.22), u(6, 9), 0.05, crowns)
+            else:
+                attributes["backdrop"] = "island" if composition < 3 else "none"
+                if composition < 3:
+                    layer(HILLS, horizon + 0.03, u(0.07, 0.12), u(1.1, 1.8), ROCK, *rock, 0.4)
+                if composition % 4:
+                    thing(SAIL, horizon + 0.004, u(0.17, 0.21), u(0.2, 0.8), u(0.16, 0.2), CLOTH, "ffffff", "5a3020")
             back = len(layers)
             g[1:4] = rgb(["1c4a6e", "1d5a6b", "234f5c"][rng.integers(3)]) * (1.2 if time == "day" else 1)
-            g[7] = u(0.15, 0.35) if scene == "lake" else u(0.4, 0.7)
-            g[8] = u(0.78, 0.9) if scene == "lake" else u(0.5, 0.62)
+            g[7] = u(0.12, 0.25) if scene == "lake" else u(0.5, 0.7)
+            g[8] = u(0.8, 0.9) if scene == "lake" else u(0.45, 0.55)
             g[9] = 0.3 if scene == "lake" else 0.9
-            if scene == "lake" and plan.random() < 0.35:
-                layer(HILLS, 1.0, u(0.05, 0.1), u(1, 2), MEADOW, *meadow, 0.0, white)
         elif scene == "desert":
             sand = [("d9a766", "c28a4a"), ("e2b878", "cf9c5a"), ("d18f52", "b5723c")][rng.integers(3)]
-            if plan.random() < 0.35:
+            if composition < 3:
                 attributes["backdrop"] = "mountains"
-                layer(PEAKS, horizon + 0.03, u(0.14, 0.24), u(1.6, 2.4), ROCK, "8a5a44", "a8755a", 0.5)
+                layer(PEAKS, horizon + 0.04, u(0.18, 0.24), u(1.4, 2.0), ROCK, "8a5a44", "a8755a", 0.35)
             back = len(layers)
-            for k in range(4):
-                f = k / 3
-                layer(HILLS, horizon + 0.05 + 0.42 * f, 0.10 + 0.12 * f, u(0.9, 1.5), SAND, *sand, 0.4 * (1 - f))
+            for k in range(3):
+                f = k / 2
+                layer(HILLS, horizon + 0.05 + 0.4 * f, 0.13 + 0.14 * f, u(0.9, 1.4), SAND, *sand, 0.3 * (1 - f))
         elif scene == "forest":
-            if plan.random() < 0.4:
+            if composition < 3:
                 attributes["backdrop"] = "mountains"
-                mountains(horizon - 0.05, 1, u(0.3, 0.4))
+                mountains(horizon - 0.02, u(0.36, 0.44), False)
             back = len(layers)
-            for k in range(4):
-                f = k / 3
-                wood(horizon - 0.02 + 0.42 * f, u(0.16, 0.24) + 0.3 * f, u(11, 14) - 7 * f, 0.55 * (1 - f) ** 1.3)
+            for k in range(3):
+                f = k / 2
+                wood(horizon + 0.02 + 0.42 * f, u(0.2, 0.26) + 0.26 * f, u(8, 10) - 4.5 * f, 0.5 * (1 - f) ** 1.3, crowns)
         elif scene == "city":
-            if plan.random() < 0.4:
+            if composition < 3:
                 attributes["backdrop"] = "river"
                 ground = WATER
-                horizon = s[0] = u(0.66, 0.74)
-                g[1:4], g[7], g[8], g[9] = rgb("24465e"), 0.45, 0.72, 0.3
+                horizon = s[0] = u(0.7, 0.76)
+                g[1:4], g[7], g[8], g[9] = rgb("24465e"), 0.3, 0.75, 0.3
             base = horizon if ground == WATER else 1.0
-            layer(TOWERS, base, u(0.5, 0.62) * base, u(5.5, 7), FACADE, "6f7a8a", "929ca8", 0.4)
-            layer(TOWERS, base, u(0.42, 0.55) * base, u(4.5, 6), FACADE, "5d6675", "a0917f", 0.12)
-            if ground != WATER:
-                layer(TOWERS, base, u(0.25, 0.32), u(4, 5), FACADE, "4a5160", "a88e76", 0.0)
+            layer(TOWERS, base, u(0.56, 0.66) * base, u(4.5, 5.5), FACADE, "7a8594", "98a2ae", 0.35)
+            layer(TOWERS, base, u(0.36, 0.46) * base, u(3.6, 4.6), FACADE, "4d5666", "94806e", 0.05)
             back = len(layers)
         else:
             ground = GRASS
-            u1 = plan.random()
-            if u1 < 0.35:
+            if composition < 3:
                 attributes["backdrop"] = "mountains"
-                layer(PEAKS, horizon + 0.01, u(0.12, 0.2), u(1.6, 2.4), ROCK, *rock, 0.55, 0.0 if not snow else 0.6)
-            elif u1 < 0.7:
+                layer(PEAKS, horizon + 0.01, u(0.16, 0.22), u(1.4, 2.0), ROCK, *rock, 0.4, 0.6 if snow else 0.35)
+            elif composition < 6:
                 attributes["backdrop"] = "hills"
-                layer(HILLS, horizon + 0.02, u(0.05, 0.09), u(1.0, 2.0), MEADOW, *meadow, 0.4, white)
+                layer(HILLS, horizon + 0.02, u(0.08, 0.12), u(1.0, 2.0), MEADOW, *meadow, 0.35, white)
             back = len(layers)
+            if composition % 4:
+                thing(TREE, u(0.72, 0.8), u(0.32, 0.4), u(0.2, 0.8), u(0.28, 0.36), FOLIAGE, *leaf)
             g[1:4], g[4:7] = rgb(meadow[0]), rgb(meadow[1])
-            if season == "spring" and plan.random() < 0.7:
+            if season == "spring" and rng.random() < 0.7:
                 attributes["flowers"] = True
                 g[7] = 0.85
-                g[9:12] = rgb(["e8d24a", "d95d6b", "f2f0ea", "9a6fd0"][rng.integers(4)])
+                g[9:12] = rgb(["e8d24a", "d95d6b", "f2f0ea"][rng.integers(3)])
             g[8] = white
-            g[12] = 0.75
-        return Scene(attributes, aspect, s, np.array(layers).reshape(-1, 15), back, ground, g)
+            g[12] = 0.6
+        layers = np.array(layers).reshape(-1, 15)
+        s[10:12] = place_of_body(layers, s[0], s[12] or 0.09, aspect, low, (SCENES.index(scene), composition, int(low)))
+        return Scene(attributes, aspect, s, layers, back, ground, g)
 
     def draw(self, height, window=None):
         """Draws the picture `height` pixels tall, or the window (top, left, height, width) of it.

@@ -6,9 +6,9 @@ from numba import njit
 from noise import fbm, hashed, smooth, value_noise
 
 # Profiles of a layer's upper edge, and textures of what lies below it.
-PEAKS, HILLS, CONIFERS, CROWNS, TOWERS = range(5)
-ROCK, SAND, FOLIAGE, FACADE, MEADOW = range(5)
-NO_GROUND, WATER, GRASS, DUNES = range(4)
+PEAKS, HILLS, CONIFERS, CROWNS, TOWERS, SAIL, TREE = range(7)
+ROCK, SAND, FOLIAGE, FACADE, MEADOW, CLOTH = range(6)
+NO_GROUND, WATER, GRASS = range(3)
 
 
 @njit(fastmath=True)
@@ -16,12 +16,26 @@ def edge_height(profile, x, freq, seed, px):
     """Height of a layer's edge above its base, 0…1."""
     if profile == HILLS:
         return 0.5 + fbm(x * freq, 0.5, seed, px * freq, 3) + 0.04 * fbm(x * freq * 9, 1.5, seed + 9, px * freq * 9, 5)
+    if profile == SAIL or profile == TREE:  # one thing that stands at x = freq
+        u = (x - freq) / 0.5
+        if profile == SAIL:
+            e = -10.0
+            if abs(u) < 1:
+                e = 0.16 * (1 - max(0.0, abs(u) - 0.85) / 0.15)
+            if -0.08 < u < 0.8:
+                e = max(e, 1 - (u + 0.08) / 0.88)
+            if -0.85 < u < -0.12:
+                e = max(e, 0.85 * (u + 0.85) / 0.73)
+            return e
+        if abs(u) >= 1:
+            return -10.0
+        return 0.62 + 0.38 * np.sqrt(1 - u * u) + 0.07 * fbm(u * 4, 0.5, seed, px * 8, 8)
     best = 0.0
     cell = np.int64(np.floor(x * freq))
     for i in range(cell - 2, cell + 3):
         r1, r2, r3 = hashed(i, 1, seed), hashed(i, 2, seed), hashed(i, 3, seed)
         if profile == PEAKS:
-            centre, tall, half = (i + 0.2 + 0.6 * r1) / freq, 0.5 + 0.5 * r2, (0.75 + 0.5 * r3) / freq
+            centre, tall, half = (i + 0.25 + 0.5 * r1) / freq, 0.6 + 0.4 * r2, (0.7 + 0.3 * r3) / freq
             best = max(best, tall * (1 - abs(x - centre) / half))
         elif profile == CONIFERS:
             centre, tall, half = (i + 0.2 + 0.6 * r1) / freq, 0.55 + 0.45 * r2, (0.55 + 0.5 * r3) / freq
@@ -37,13 +51,15 @@ def edge_height(profile, x, freq, seed, px):
                 best = max(best, tall * np.sqrt(1 - t * t) + leaf)
         else:
             left, wide = (i + 0.25 * r1) / freq, (0.55 + 0.75 * r2) / freq
-            tall = 0.3 + 0.7 * r3 * r3
+            tall = 0.35 + 0.65 * r3
             if left <= x < left + wide:
                 best = max(best, tall)
                 if r1 > 0.75 and abs(x - left - wide / 2) < 0.0016:
                     best = max(best, tall + 0.16)
     if profile == PEAKS:
-        best += 0.22 * fbm(x * freq * 2.3, 0.5, seed + 9, px * freq * 2.3, 10)
+        best += 0.14 * fbm(x * freq * 3.1, 0.5, seed + 9, px * freq * 3.1, 10)
+    if profile == TOWERS:
+        best = max(best, 0.22)
     return best
 
 
@@ -67,9 +83,9 @@ def sky(x, y, px, s, out):
         cx, cy = np.int64(np.floor(x * grid)), np.int64(np.floor(y * grid))
         for iy in range(cy - 1, cy + 2):
             for ix in range(cx - 1, cx + 2):
-                if hashed(ix, iy, 77) < 0.35:
+                if hashed(ix, iy, 77) < 0.16:
                     px_, py_ = (ix + hashed(ix, iy, 78)) / grid, (iy + hashed(ix, iy, 79)) / grid
-                    r = 0.0018 + 0.0022 * hashed(ix, iy, 80) ** 3
+                    r = 0.0022 + 0.0030 * hashed(ix, iy, 80) ** 2
                     r = max(r, 0.45 * px)
                     e = ((x - px_) ** 2 + (y - py_) ** 2) / (r * r)
                     if e < 9:
@@ -108,17 +124,17 @@ def layer_colour(x, y, depth, slope, px, s, L, out):
     towards = np.tanh((s[10] - x) * 6)
     shade = 0.0
     if texture == ROCK:
-        f = 16.0
+        f = 24.0
         warp = 0.35 * fbm(x * 9, y * 9, seed + 50, px * 9, 3)
         a = fbm(x * f + warp, y * f * 0.6 - warp, seed + 60, px * f, 9)
         b = fbm((x + 0.006 * towards) * f + warp, (y - 0.005) * f * 0.6 - warp, seed + 60, px * f, 7)
-        shade = 1.3 * (a - b) + 0.4 * a - 0.2 * slope * towards
+        shade = 0.9 * (a - b) + 0.25 * a - 0.24 * slope * towards
         mix = smooth(-0.5, 0.5, a)
         snow = L[14]
         k = 0.0
         if snow > 0:
             altitude = (L[1] - y) / L[2]
-            k = smooth(0.96 - snow, 1.04 - snow, altitude + 0.35 * a)
+            k = smooth(0.97 - snow, 1.03 - snow, altitude + 0.22 * a)
     elif texture == SAND:
         a = fbm(x * 5, y * 9, seed + 60, px * 9, 7)
         phase = (y * 95 + 7 * fbm(x * 4, y * 6, seed + 61, px * 6, 4) + x * 12)
@@ -129,21 +145,21 @@ def layer_colour(x, y, depth, slope, px, s, L, out):
     elif texture == FOLIAGE:
         f = 34.0
         a = fbm(x * f * 1.4, y * f * 0.8, seed + 60, px * f, 8)
-        shade = 0.75 * a + 0.35 * smooth(0.12, 0.0, depth) - 0.2
+        shade = 0.6 * a + 0.4 * smooth(0.12, 0.0, depth) - 0.2
         mix = smooth(-0.35, 0.45, fbm(x * 11, y * 11, seed + 63, px * 11, 5))
         snow = L[14]
         k = 0.0
         if snow > 0:
-            k = smooth(0.02, 0.3, a + 0.15 + 0.35 * smooth(0.05, 0.0, depth)) * 0.85
+            k = smooth(0.35, 0.75, 0.4 * a + smooth(0.12, 0.0, depth)) * 0.9
     elif texture == FACADE:
-        cell = 0
+        cell = -1
         freq = L[3]
         best, bl, bw = -1.0, 0.0, 1.0
         i0 = np.int64(np.floor(x * freq))
         for i in range(i0 - 2, i0 + 3):
             r1, r2, r3 = hashed(i, 1, seed), hashed(i, 2, seed), hashed(i, 3, seed)
             left, wide = (i + 0.25 * r1) / freq, (0.55 + 0.75 * r2) / freq
-            tall = 0.3 + 0.7 * r3 * r3
+            tall = 0.35 + 0.65 * r3
             if left <= x < left + wide and tall > best:
                 best, bl, bw, cell = tall, left, wide, i
         tone = hashed(cell, 9, seed)
@@ -151,24 +167,40 @@ def layer_colour(x, y, depth, slope, px, s, L, out):
         side = (x - bl) / bw
         shade = 0.35 * a + (0.12 if (side > 0.7) == (towards > 0) else -0.06)
         mix = tone
-        n = max(3.0, np.floor(bw * freq * 4))
-        wx, wy = side * n, (L[1] - y) * freq * 5
+        n = max(2.0, np.floor(bw * freq * 2.6))
+        wx, wy = side * n, (L[1] - y) * freq * 2.6
         fx, fy = wx - np.floor(wx), wy - np.floor(wy)
-        pane = smooth(0.12, 0.26, fx) * (1 - smooth(0.72, 0.86, fx)) * smooth(0.2, 0.34, fy) * (1 - smooth(0.74, 0.88, fy))
-        visible = 1 - smooth(0.25, 0.7, px * freq * 5)
+        pane = smooth(0.14, 0.2, fx) * (1 - smooth(0.8, 0.86, fx)) * smooth(0.18, 0.24, fy) * (1 - smooth(0.76, 0.82, fy))
+        # Bars of a window, then finer and finer ones: a larger picture shows more of them.
+        bars = 2.0
+        for _ in range(4):
+            thin = 1 - smooth(0.1, 0.4, px * freq * 2.6 * bars)
+            bx, by = fx * bars * 2 - np.floor(fx * bars * 2), fy * bars - np.floor(fy * bars)
+            if thin > 0:
+                pane *= 1 - 0.5 * thin * (1 - smooth(0.0, 0.16, min(min(bx, 1 - bx), min(by, 1 - by))))
+            bars *= 3
+        visible = 1 - smooth(0.25, 0.7, px * freq * 2.6)
+        if cell < 0:
+            pane = 0.0
         lit = 1.0 if hashed(np.int64(wx) + 50 * cell, np.int64(np.floor(wy)), seed + 8) < s[31] else 0.0
         k = 0.0
-        pane = pane * visible + 0.3 * (1 - visible)
+        pane = pane * visible + (0.38 * (1 - visible) if cell >= 0 else 0.0)
+        shade += 0.3 * fbm(x * 40, y * 40, seed + 62, px * 40, 8)
         if visible < 1:
             lit = lit * visible + s[31] * (1 - visible)
         for c in range(3):
             wall = (L[7 + c] * (1 - mix) + L[10 + c] * mix) * (1 + shade) * s[32 + c]
             glass = wall * 0.62 + 0.10 * s[7 + c]
             warm = 1.0 if c == 0 else 0.82 if c == 1 else 0.45
-            w = glass * (1 - lit) + lit * warm * (0.95 if s[31] > 0.3 else 0.7)
+            w = glass * (1 - lit) + lit * warm * (1.0 if s[31] > 0.3 else 0.8)
             v = wall * (1 - pane) + w * pane
             out[c] = v * (1 - L[13]) + s[7 + c] * L[13]
         return
+    elif texture == CLOTH:
+        altitude = (L[1] - y) / L[2]
+        mix = 1.0 if altitude < 0.17 else 0.0
+        shade = 0.2 + 0.2 * fbm(x * 60, y * 25, seed + 60, px * 60, 7)
+        k = 0.0
     else:
         f = 26.0
         a = fbm(x * f, y * f * 2.4, seed + 60, px * f * 2.4, 8)
@@ -193,6 +225,11 @@ def composite(x, y, j, px, s, layers, edges, slopes, first, last, below, out, tm
         a = depth / px + 0.5
         if a <= 0:
             continue
+        if layers[i, 0] >= SAIL:  # things that end where they stand; a tree has a trunk
+            if y > layers[i, 1]:
+                continue
+            if layers[i, 0] == TREE and y > layers[i, 1] - 0.3 * layers[i, 2] and abs(x - layers[i, 3]) > 0.07 * layers[i, 5]:
+                continue
         if a > 1:
             a = 1.0
         layer_colour(x, y, max(depth, 0.0), slopes[i, j], px, s, layers[i], tmp)
@@ -201,31 +238,42 @@ def composite(x, y, j, px, s, layers, edges, slopes, first, last, below, out, tm
 
 
 @njit(fastmath=True)
-def ground_colour(x, y, px, kind, s, g, out):
+def ground_colour(x, y, px, s, g, out):
     d = y - s[0] + 0.012
     seed = np.int64(g[0])
     gx, gz = (x - 0.7) * 0.35 / d, 0.35 / d
     fp = px * 0.35 / (d * d) * 0.5 + px * 0.35 / d
     a = fbm(gx * 9, gz * 5, seed, fp * 6, 8)
-    if kind == GRASS:
-        mix = smooth(-0.35, 0.35, fbm(gx * 2, gz * 1.5, seed + 20, fp * 2, 4))
-        shade = 0.55 * a
-        flower = 0.0
-        if g[7] > 0:
-            flower = g[7] * smooth(0.3, 0.42, fbm(gx * 30, gz * 16, seed + 30, fp * 16, 4))
-        snow = g[8] * smooth(-0.6, 0.0, a + 0.25)
-        for c in range(3):
-            v = (g[1 + c] * (1 - mix) + g[4 + c] * mix) * (1 + shade)
-            v = v * (1 - flower) + flower * g[9 + c]
-            v = v * (1 - snow) + snow * (0.9 if c < 2 else 0.97) * (1 + 0.2 * a)
-            out[c] = v * s[32 + c]
-    else:
-        ripple = np.sin(gz * 26.0 + 5 * fbm(gx * 2, gz * 2, seed + 21, fp * 2, 4)) * max(0.0, 1 - fp * 9)
-        for c in range(3):
-            out[c] = g[1 + c] * (1 + 0.28 * a + 0.07 * ripple) * s[32 + c]
+    mix = smooth(-0.35, 0.35, fbm(gx * 2, gz * 1.5, seed + 20, fp * 2, 4))
+    shade = 0.55 * a
+    flower = 0.0
+    if g[7] > 0:
+        flower = g[7] * smooth(0.3, 0.42, fbm(gx * 30, gz * 16, seed + 30, fp * 16, 4))
+    snow = g[8] * smooth(-0.6, 0.0, a + 0.25)
+    for c in range(3):
+        v = (g[1 + c] * (1 - mix) + g[4 + c] * mix) * (1 + shade)
+        v = v * (1 - flower) + flower * g[9 + c]
+        v = v * (1 - snow) + snow * (0.9 if c < 2 else 0.97) * (1 + 0.2 * a)
+        out[c] = v * s[32 + c]
     haze = g[12] * np.exp(-d * 9)
     for c in range(3):
         out[c] = out[c] * (1 - haze) + s[7 + c] * haze
+
+
+@njit(fastmath=True)
+def skyline(layers, aspect):
+    """The highest edge of all layers at 64 places from left to right."""
+    free = np.full(64, 2.0)
+    for j in range(64):
+        x = (j + 0.5) / 64 * aspect
+        for L in layers:
+            profile, seed = np.int64(L[0]), np.int64(L[4])
+            if profile >= SAIL:
+                e = edge_height(profile, 0.5 * (x - L[3]) / (0.5 * L[5]), 0.0, seed, 1 / 64)
+            else:
+                e = edge_height(profile, x, L[3], seed, 1 / 64)
+            free[j] = min(free[j], L[1] - L[2] * e)
+    return free
 
 
 @njit(fastmath=True)
@@ -238,6 +286,10 @@ def draw_window(height, top, left, h, w, s, layers, back, ground, g):
         for j in range(w):
             x = (left + j + 0.5) * px
             profile, seed = np.int64(L[0]), np.int64(L[4])
+            if profile >= SAIL:  # things: as wide as L[5], at L[3]
+                edges[i, j] = L[1] - L[2] * edge_height(profile, 0.5 * (x - L[3]) / (0.5 * L[5]), 0.0, seed, px)
+                slopes[i, j] = 0.0
+                continue
             e = edge_height(profile, x, L[3], seed, px)
             step = 0.03
             slope = 0.0
@@ -247,6 +299,8 @@ def draw_window(height, top, left, h, w, s, layers, back, ground, g):
             ground_line = L[1] + L[5] * fbm(x * 3, 0.3, seed + 40, px * 3, 5)
             edges[i, j] = ground_line - L[2] * e
             slopes[i, j] = slope
+    mirrored = s.copy()  # water shows the light's path, not a second disc
+    mirrored[12] = 0.0
     out = np.empty((h, w, 3), np.float32)
     col, tmp = np.empty(3), np.empty(3)
     for i in range(h):
@@ -264,7 +318,7 @@ def draw_window(height, top, left, h, w, s, layers, back, ground, g):
                 xr = x + rough * 0.06 * wave * (0.1 + d)
                 yr = min(yr, s[0] - 0.002)
                 jr = min(w - 1, max(0, j + np.int64(np.round((xr - x) / px))))
-                composite(xr, yr, jr, max(px, fp), s, layers, edges, slopes, 0, back, False, col, tmp)
+                composite(xr, yr, jr, max(px, fp), mirrored, layers, edges, slopes, 0, back, False, col, tmp)
                 k = g[8] * (1 - 0.45 * smooth(0.0, 0.5, d))
                 light = 1 + 0.5 * rough * (wave + 0.7 * fine)
                 for c in range(3):
@@ -275,7 +329,7 @@ def draw_window(height, top, left, h, w, s, layers, back, ground, g):
                     for c in range(3):
                         col[c] += glit * s[17 + c] * (1 - 0.5 * col[c])
             elif ground != NO_GROUND and cover >= 1:
-                ground_colour(x, y, px, ground, s, g, col)
+                ground_colour(x, y, px, s, g, col)
             else:
                 composite(x, y, j, px, s, layers, edges, slopes, 0, back, False, col, tmp)
             composite(x, y, j, px, s, layers, edges, slopes, back, n, True, col, tmp)

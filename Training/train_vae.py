@@ -207,8 +207,17 @@ def make_loss(rank, a):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", required=True)
+    parser.add_argument("--begin-from", help="a folder with a trained VAE to begin from")
     parser.add_argument("--texture", type=float, default=0.03, help="weight of the texture term")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int, default=64)
     trainer.arguments(parser, minutes=30, rate=1e-3)
-    trainer.train(make_model, make_loss, parser.parse_args(), rate_factors)
+    a = parser.parse_args()
+
+    def first_model():
+        begun = make_model()
+        if a.begin_from:
+            begun.load_state_dict(AutoencoderKL.from_pretrained(a.begin_from).float().state_dict())
+        return begun
+
+    trainer.train(first_model, make_loss, a, rate_factors)

@@ -21,14 +21,18 @@ def arguments(parser, minutes, rate):
     parser.add_argument("--processes", type=int, default=2)
 
 
-def worker(rank, model, ema, opt_states, shared, make_loss, a, rate_factors):
+def adam(model, rate):
+    """The optimizers of a model; all follow one schedule of the learning rate."""
+    return [torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=rate, betas=(0.9, 0.99), weight_decay=0.01)]
+
+
+def worker(rank, model, ema, opt_states, shared, make_loss, a, rate_factors, optimizers):
     torch.set_num_threads(1)
     torch.manual_seed(int(time.time()) + 1000 * rank)
-    if rank > 0:
-        os.nice(5)
-    opt = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=a.rate, betas=(0.9, 0.99), weight_decay=0.01)
-    if opt_states and rank < len(opt_states):
-        opt.load_state_dict(opt_states[rank])
+    opts = optimizers(model, a.rate)
+    if rank < len(opt_states):
+        for opt, state in zip(opts, opt_states[rank]):
+            opt.load_state_dict(state)
     loss_of = make_loss(rank, a)
     total = a.total_minutes or a.minutes
     start = last = time.time()
@@ -41,28 +45,32 @@ def worker(rank, model, ema, opt_states, shared, make_loss, a, rate_factors):
         minutes = shared["minutes"].item() + (time.time() - start) / 60
         progress = min(1.0, minutes / total)
         warm = min(1.0, (shared["steps"].sum().item() + 1) / 150)
-        rate = a.rate * warm * (0.03 + 0.97 * 0.5 * (1 + np.cos(np.pi * progress)))
-        for group in opt.param_groups:
-            group["lr"] = rate
+        # Full rate at first, then down to nothing: along half a cosine.
+        rate = a.rate * warm * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
+        for opt in opts:
+            for group in opt.param_groups:
+                group["lr"] = rate
         loss, metric = loss_of(model, progress)
-        opt.zero_grad(set_to_none=True)
+        for p in trained:
+            p.grad = None
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         with torch.no_grad():
             before = {p: p[part].clone() for p, (part, _) in slow.items()}
-            opt.step()
+            for opt in opts:
+                opt.step()
             for p, (part, factor) in slow.items():
                 p[part] = torch.lerp(before[p], p[part], factor)
         shared["steps"][rank] += 1
         metrics.append(metric)
         if rank:
             if time.time() - last > 110:
-                torch.save(opt.state_dict(), f"{a.state}/opt{rank}.pt.tmp")
+                torch.save([opt.state_dict() for opt in opts], f"{a.state}/opt{rank}.pt.tmp")
                 os.rename(f"{a.state}/opt{rank}.pt.tmp", f"{a.state}/opt{rank}.pt")
                 last = time.time()
             continue
         steps = int(shared["steps"].sum())
-        decay = min(0.999, (1 + steps) / (10 + steps))
+        decay = min(0.995, (1 + steps) / (10 + steps))
         with torch.no_grad():
             torch._foreach_lerp_(list(ema.parameters()), parameters, 1 - decay)
         if len(metrics) % 50 == 0:
@@ -71,19 +79,19 @@ def worker(rank, model, ema, opt_states, shared, make_loss, a, rate_factors):
                 f.write(json.dumps(point) + "\n")
             print(f"steps {steps} {minutes:.1f} min  {point[2]:.4f}  {(shared['steps'][0].item() - base) / (time.time() - start):.2f} steps/s here  lr {rate:.1e}", flush=True)
         if time.time() - last > 110:
-            save(model, ema, opt, shared["steps"], minutes, a)
+            save(model, ema, opts, shared["steps"], minutes, a)
             last = time.time()
     if rank == 0:
-        save(model, ema, opt, shared["steps"], shared["minutes"].item() + a.minutes, a)
+        save(model, ema, opts, shared["steps"], shared["minutes"].item() + a.minutes, a)
 
 
-def save(model, ema, opt, steps, minutes, a):
+def save(model, ema, opts, steps, minutes, a):
     path = f"{a.state}/state.pt"
-    torch.save(dict(model=model.state_dict(), ema=ema.state_dict(), opt=opt.state_dict(), steps=steps.tolist(), minutes=minutes), path + ".tmp")
+    torch.save(dict(model=model.state_dict(), ema=ema.state_dict(), opt=[opt.state_dict() for opt in opts], steps=steps.tolist(), minutes=minutes), path + ".tmp")
     os.rename(path + ".tmp", path)
 
 
-def train(make_model, make_loss, a, rate_factors=lambda model: {}):
+def train(make_model, make_loss, a, rate_factors=lambda model: {}, optimizers=adam):
     """`make_loss(rank, a)` returns `loss_of(model, progress) -> (loss, metric)`.
 
     `rate_factors(model)` gives, for some parameters, a part of it and the factor of its learning rate.
@@ -105,4 +113,4 @@ def train(make_model, make_loss, a, rate_factors=lambda model: {}):
     model.share_memory(), ema.requires_grad_(False).share_memory()
     for t in shared.values():
         t.share_memory_()
-    mp.start_processes(worker, (model, ema, opt_states, shared, make_loss, a, rate_factors), nprocs=a.processes, start_method="fork")
+    mp.start_processes(worker, (model, ema, opt_states, shared, make_loss, a, rate_factors, optimizers), nprocs=a.processes, start_method="fork")
