@@ -102,7 +102,7 @@ final class ActivationMemory {
     private func reserve(_ bytes: Int) {
         guard block.count < bytes else { return }
         block.deallocate()
-        block = .allocate(byteCount: bytes, alignment: MemoryPlan.alignment)
+        block = LargePages.allocate(bytes)
         allocations += 1
     }
 

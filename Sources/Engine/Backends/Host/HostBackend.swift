@@ -176,12 +176,9 @@ final class ScratchBuffer {
     func pointer(_ count: Int) -> UnsafeMutablePointer<Float> {
         if let start = floats.baseAddress, floats.count >= count { return start }
         floats.deallocate()
-        let raw = UnsafeMutableRawPointer.allocate(
-            byteCount: count * MemoryLayout<Float>.stride,
-            alignment: 64
-        )
-        let start = raw.bindMemory(to: Float.self, capacity: count)
-        floats = UnsafeMutableBufferPointer(start: start, count: count)
+        let raw = LargePages.allocate(count * MemoryLayout<Float>.stride)
+        floats = raw.bindMemory(to: Float.self)
+        guard let start = floats.baseAddress else { preconditionFailure("no working memory") }
         return start
     }
 
