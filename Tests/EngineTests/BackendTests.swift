@@ -51,6 +51,16 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
         ConvCase(shape: [1, 33, 9, 20], outputs: 7, kernel: 2, stride: 1, padding: .bottomRight),
     ]
 
+    /// Layers as wide as those that pairs of bfloat16 numbers convolve by Winograd's products.
+    @Test(arguments: backends.filter { $0.precision == .bf16 })
+    func convolvesWideLayersInPairs(_ options: EngineOptions) throws {
+        let wide = [2, 7, 9, 272]
+        try convolves(
+            options,
+            ConvCase(shape: wide, outputs: 336, kernel: 3, stride: 1, padding: .all(1))
+        )
+    }
+
     @Test(arguments: backends, convolutions)
     func convolves(_ options: EngineOptions, _ given: ConvCase) throws {
         let backend = try options.makeBackend()

@@ -18,10 +18,17 @@ extension OneDNNBackend {
     /// Inputs and outputs that the kernel takes are multiples of this.
     private static let lanes = 16
 
+    /// Inputs and outputs from which on pairs gain: narrow layers are of small networks, whose pictures have too few
+    /// tiles to pay for transforming the kernels.
+    private static let fewestForPairs = 256
+
     /// Whether a layer is computed so: it has the sizes for it, and oneDNN is not asked to emulate instructions.
     func servesWinograd(inputs: Int, outputs: Int, kernel: Int, stride: Int) -> Bool {
-        (multipliesFloats || tessera_has_bfloat16() != 0) && kernel == 3 && stride == 1
-            && inputs % Self.lanes == 0 && outputs % Self.lanes == 0
+        let gains =
+            multipliesFloats
+            || (tessera_has_bfloat16() != 0 && min(inputs, outputs) >= Self.fewestForPairs)
+        return gains && kernel == 3 && stride == 1 && inputs % Self.lanes == 0
+            && outputs % Self.lanes == 0
     }
 
     /// Keeps the weights of such a layer.
