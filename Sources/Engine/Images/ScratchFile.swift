@@ -18,6 +18,7 @@ final class ScratchFile {
     /// - Throws: `OutputError` when the disk is full or the folder cannot be written to
     init(bytes: Int) throws(OutputError) {
         folder = Self.folder
+        // mkstemp puts letters for the six X that no other file has, so that no one else's file is opened.
         var template = Array("\(folder)/tessera-XXXXXX".utf8CString)
         descriptor = mkstemp(&template)
         guard descriptor >= 0 else { throw Self.failure(folder, errno) }
@@ -25,7 +26,7 @@ final class ScratchFile {
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         let status = posix_fallocate(descriptor, 0, off_t(max(1, bytes)))
         guard status == 0 else {
-            close(descriptor)
+            // deinit runs when this is thrown, and closes the file.
             throw OutputError(
                 folder,
                 "\(bytes) bytes cannot be reserved there: \(String(cString: strerror(status)))"
@@ -33,7 +34,9 @@ final class ScratchFile {
         }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        if descriptor >= 0 { close(descriptor) }
+    }
 
     /// Writes numbers at a place, counted in such numbers.
     ///
