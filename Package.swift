@@ -111,7 +111,7 @@ let package = Package(
         // Very large pictures, for `make bench`.
         .executableTarget(
             name: "Pictures",
-            dependencies: ["Coordinator", "Engine", "Protocol"],
+            dependencies: ["Coordinator", "DirectRendering", "Engine", "Protocol"],
             path: "Benchmarks/Pictures",
             swiftSettings: strict
         ),
@@ -127,6 +127,12 @@ let package = Package(
             name: "FakeModel",
             dependencies: ["Engine", "Protocol", "Worker"],
             path: "Tests/FakeModel",
+            swiftSettings: strict
+        ),
+        .target(
+            name: "DirectRendering",
+            dependencies: ["Coordinator", "Engine", "Protocol"],
+            path: "Tests/DirectRendering",
             swiftSettings: strict
         ),
         .target(
@@ -161,7 +167,10 @@ let package = Package(
         ),
         .testTarget(
             name: "WorkerTests",
-            dependencies: ["Worker", "Coordinator", "FakeModel", "TestSupport", "TestWorker"],
+            dependencies: [
+                "Worker", "Coordinator", "DirectRendering", "FakeModel", "TestSupport",
+                "TestWorker",
+            ],
             swiftSettings: strict
         ),
         .testTarget(

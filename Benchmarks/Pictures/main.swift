@@ -7,6 +7,7 @@
 //                                     the same of one encode, in deviations of the latent
 
 import Coordinator
+import DirectRendering
 import Engine
 import Foundation
 import Protocol
@@ -91,34 +92,6 @@ struct ShapesOnly: ViewRenderer {
     }
 }
 
-/// Half an autoencoder in this process.
-final class Direct: ViewRenderer, @unchecked Sendable {
-    // One thread uses it.
-    private let vae: VAE
-    init(_ vae: VAE) { self.vae = vae }
-    func begin(_ job: JobDescription) {}
-    func end() {}
-    func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) -> [Tensor] { [] }
-
-    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
-        try tiles.map {
-            $0.half == .decoder ? try vae.decode($0.input) : try vae.latent(of: $0.input)
-        }
-    }
-
-    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
-        try parts.map { request in
-            let keys = request.keys.digests.compactMap { request.keys.tensors[$0]?.context }
-            return try vae.evaluate(
-                request.network.half,
-                request.input,
-                as: request.part,
-                keys: keys
-            )
-        }
-    }
-}
-
 func memory(side: Int, output: String, start: String?) throws {
     let session = try RenderSession(
         PictureOptions(
@@ -170,8 +143,12 @@ func encoding(model: String, side: Int, options: EngineOptions, tile: Int) throw
     )
     var passes = 0
     let source = PictureTiles(latent: plan.latent, factor: plan.factor) { picture.cut($0) }
-    let tiles = try TiledEvaluation(source, plan: plan, on: Direct(vae), copyArea: side * side / 4)
-    {
+    let tiles = try TiledEvaluation(
+        source,
+        plan: plan,
+        on: DirectRenderer(vae),
+        copyArea: side * side / 4
+    ) {
         if case .measuring = $0 { passes += 1 }
     }
     let deviation = whole.meanAndDeviation().deviation
@@ -208,8 +185,12 @@ func difference(model: String, side: Int, options: EngineOptions, tile: Int) thr
         side: tile
     )
     var passes = 0
-    let tiles = try TiledEvaluation(latent, plan: plan, on: Direct(vae), copyArea: side * side / 4)
-    {
+    let tiles = try TiledEvaluation(
+        latent,
+        plan: plan,
+        on: DirectRenderer(vae),
+        copyArea: side * side / 4
+    ) {
         if case .measuring = $0 { passes += 1 }
     }
     let prepared = start.duration(to: .now)

@@ -1,43 +1,11 @@
 import Coordinator
+import DirectRendering
 import Engine
 import FakeModel
 import Foundation
 import Protocol
 import TestSupport
 import Testing
-
-/// An autoencoder called directly, which counts.
-private final class DirectRenderer: ViewRenderer, @unchecked Sendable {
-    // Called by one thread, that of the test.
-    private let vae: VAE
-    private(set) var parts = 0
-
-    init(_ vae: VAE) { self.vae = vae }
-
-    func begin(_ job: JobDescription) {}
-    func end() {}
-
-    func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) -> [Tensor] { [] }
-
-    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
-        try tiles.map {
-            $0.half == .decoder ? try vae.decode($0.input) : try vae.latent(of: $0.input)
-        }
-    }
-
-    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
-        try parts.map { request in
-            self.parts += 1
-            let keys = request.keys.digests.compactMap { request.keys.tensors[$0]?.context }
-            return try vae.evaluate(
-                request.network.half,
-                request.input,
-                as: request.part,
-                keys: keys
-            )
-        }
-    }
-}
 
 @Suite struct TiledEvaluationTests {
     /// The bar of encoding: deviations of the latent that a number may be off.

@@ -1,0 +1,43 @@
+import Coordinator
+import Engine
+import Protocol
+
+/// An autoencoder called directly, in this process; it counts the parts of pictures that it was asked for.
+///
+/// `@unchecked Sendable`: one thread uses it, that of the test or of the measurement.
+package final class DirectRenderer: ViewRenderer, @unchecked Sendable {
+    private let vae: VAE
+    package private(set) var parts = 0
+
+    package init(_ vae: VAE) { self.vae = vae }
+
+    package func begin(_ job: JobDescription) {}
+    package func end() {}
+
+    package func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) -> [Tensor] { [] }
+
+    package func evaluate(
+        _ tiles: [TileRequest],
+        onDone: (Int) throws -> Void
+    ) throws -> [Tensor] {
+        try tiles.map {
+            $0.half == .decoder ? try vae.decode($0.input) : try vae.latent(of: $0.input)
+        }
+    }
+
+    package func evaluate(
+        _ parts: [PartRequest],
+        onDone: (Int) throws -> Void
+    ) throws -> [PartResult] {
+        try parts.map { request in
+            self.parts += 1
+            let keys = request.keys.digests.compactMap { request.keys.tensors[$0]?.context }
+            return try vae.evaluate(
+                request.network.half,
+                request.input,
+                as: request.part,
+                keys: keys
+            )
+        }
+    }
+}
