@@ -58,7 +58,8 @@ private final class Crew: @unchecked Sendable {
     private let condition = NSCondition()
     private var state = State()
     private let next = Atomic<Int>(0)
-    /// `state.number` and `state.busy`, for those who look out; true when the lock has been let go.
+    /// `state.number` and `state.busy` for those who look out. They follow when the lock has been let go, so that nobody
+    /// who sees them has to wait for it; they may be late, and the state itself decides.
     private let announced = Atomic<Int>(0)
     private let working = Atomic<Int>(0)
 
@@ -99,7 +100,7 @@ private final class Crew: @unchecked Sendable {
         }
         announced.store(number, ordering: .releasing)
         take(round, lane: 0)
-        lookOut { working.load(ordering: .acquiring) == 0 }
+        lookOut { working.load(ordering: .acquiring) <= 0 }
         waitForHelpers()
         condition.withLock { state.round = nil }
     }
