@@ -15,13 +15,13 @@ final class FolderHold: Sendable {
         guard descriptor >= 0 else {
             throw InputError(path, String(cString: strerror(errno)), fix: fix)
         }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
-            throw taken
-        }
+        // deinit runs when this is thrown, and closes the folder.
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw taken }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        if descriptor >= 0 { close(descriptor) }
+    }
 
     /// Makes new names in the folder outlive a loss of power.
     func sync() { _ = fsync(descriptor) }
