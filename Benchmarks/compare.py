@@ -42,6 +42,13 @@ class Side:
         seconds, self.memory = self.answer()
         return seconds
 
+    def turn(self):
+        """Seconds per evaluation, one after another as in a render, of half a second of them or of one that takes longer."""
+        times = []
+        while sum(times) < 0.5:
+            times.append(self.evaluate())
+        return statistics.mean(times)
+
     def end(self):
         self.process.stdin.close()
         self.process.wait()
@@ -68,18 +75,18 @@ def measure(model, part, precision, a, inputs, need):
     if available() > need:
         running = [Side(c) for c in commands]
         for r in running:
-            r.evaluate()
+            r.turn()
         for _ in range(a.rounds):
             for r, t in zip(running, times):
-                t.append(r.evaluate())
+                t.append(r.turn())
         memory, loading = running[0].memory, running[0].loading
         for r in running:
             r.end()
     else:
         for c, t in zip(commands, times):
             side = Side(c)
-            side.evaluate()
-            t += [side.evaluate() for _ in range(a.rounds)]
+            side.turn()
+            t += [side.turn() for _ in range(a.rounds)]
             if t is times[0]:
                 memory, loading = side.memory, side.loading
             side.end()
@@ -143,10 +150,10 @@ def compare(figures, a):
             differ = ((out[0] - out[1]).pow(2).mean().sqrt() / out[1].std()).item()
             bar = bars[0] if precision == "bf16" else bars[1]
             label = "vista_unet_ratio" if name == "vista_unet" else f"{name}_{precision}_ratio"
-            print(f"{name + ' ' + precision:24}{ours:9.3f}s{theirs:9.3f}s{ours / theirs:8.2f}{bar:6.2f}{work / ours / 1e9:9.0f}"
+            print(f"{name + ' ' + precision:24}{ours:9.4f}s{theirs:9.4f}s{ours / theirs:8.2f}{bar:6.2f}{work / ours / 1e9:9.0f}"
                   f"{work / ours / best:8.0%}{memory / 1e9:7.2f}GB{differ:9.1e}", flush=True)
             figures[label] = round(ours / theirs, 3)
-            figures[f"{name}_{precision}_seconds"] = round(ours, 3)
+            figures[f"{name}_{precision}_seconds"] = round(ours, 4)
             figures[f"{name}_{precision}_first_load_seconds"] = round(loading[0], 2)
             figures[f"{name}_{precision}_load_seconds"] = round(loading[1], 2)
             if name == "sdxl_unet":

@@ -32,11 +32,13 @@ package final class ThreadPool {
 
 /// What the threads of a pool share; they keep it alive, not the pool.
 ///
-/// A network has a thousand rounds, most of a few milliseconds: waking a sleeping thread for each would take a
-/// noticeable share of them, more so on a virtual machine. So whoever waits looks out for a while before it sleeps.
+/// A network has a thousand rounds, most of some microseconds to a few milliseconds. Waking a sleeping thread for each
+/// would take a noticeable share of them, more so on a virtual machine, so whoever waits looks out for a while before it
+/// sleeps. And nobody waits for a thread that has not woken: the helpers that are there when a round begins share it with
+/// the caller, one that is late finds the round over and leaves it alone.
 ///
 /// `@unchecked Sendable`: `state` is read and written only under `condition`; a round's body is called
-/// only between the start of `run` and its return, which waits for every helper.
+/// only between the start of `run` and its return, which waits for every helper that has joined.
 private final class Crew: @unchecked Sendable {
     /// One round of blocks. The caller of `run` outlives it.
     struct Round {
@@ -45,27 +47,31 @@ private final class Crew: @unchecked Sendable {
     }
 
     private struct State {
+        /// What may be joined.
         var round: Round?
         var number = 0
-        var busy = 0
+        /// Helpers that have joined the round and not yet left it.
+        var joined = 0
+        /// Whether the caller sleeps until they have left.
+        var awaited = false
+        /// Helpers whose thread has not ended.
+        var living = 0
         var stopping = false
     }
 
     /// Looks that a waiting thread takes, some tens of nanoseconds each, before it sleeps.
     private static let looks = 4000
 
-    private let helpers: Int
     private let condition = NSCondition()
     private var state = State()
     private let next = Atomic<Int>(0)
-    /// `state.number` and `state.busy` for those who look out. They follow when the lock has been let go, so that nobody
-    /// who sees them has to wait for it; they may be late, and the state itself decides.
+    /// `state.number` and `state.joined` for those who look out. They follow when the lock has been let go, so that
+    /// nobody who sees them has to wait for it; they may be late, and the state itself decides.
     private let announced = Atomic<Int>(0)
     private let working = Atomic<Int>(0)
 
     init(helpers: Int) {
-        self.helpers = helpers
-        state.busy = helpers
+        state.living = helpers
         for lane in 0..<helpers {
             let thread = Thread {
                 tessera_name_thread("tessera-math-\(lane + 1)")
@@ -74,35 +80,39 @@ private final class Crew: @unchecked Sendable {
             thread.stackSize = 4 << 20
             thread.start()
         }
-        waitForHelpers()
     }
 
     /// Ends the threads and waits until they have left their last instructions.
     func stop() {
         condition.withLock {
             state.stopping = true
-            state.busy = helpers
             condition.broadcast()
+            while state.living > 0 { condition.wait() }
         }
-        waitForHelpers()
     }
 
     /// Takes part in a round and returns when its last block is done.
     func run(_ round: Round) {
         next.store(0, ordering: .relaxed)
-        working.store(helpers, ordering: .relaxed)
         let number = condition.withLock {
             state.round = round
             state.number += 1
-            state.busy = helpers
             condition.broadcast()
             return state.number
         }
         announced.store(number, ordering: .releasing)
         take(round, lane: 0)
-        lookOut { working.load(ordering: .acquiring) <= 0 }
-        waitForHelpers()
-        condition.withLock { state.round = nil }
+        let alone = condition.withLock {
+            state.round = nil
+            return state.joined == 0
+        }
+        if alone { return }
+        lookOut { working.load(ordering: .acquiring) == 0 }
+        condition.withLock {
+            state.awaited = true
+            while state.joined > 0 { condition.wait() }
+            state.awaited = false
+        }
     }
 
     /// Takes blocks until none is left.
@@ -122,35 +132,40 @@ private final class Crew: @unchecked Sendable {
         }
     }
 
-    private func waitForHelpers() {
-        condition.withLock {
-            while state.busy > 0 { condition.wait() }
-        }
-    }
-
-    /// Says that a helper has nothing to do.
-    private func report() {
-        condition.withLock {
-            state.busy -= 1
-            if state.busy == 0 { condition.broadcast() }
-        }
-        working.subtract(1, ordering: .releasing)
-    }
-
-    /// A helper's life: report, sleep until the next round, take blocks, report again.
+    /// A helper's life: wait for a round, join it, take blocks, leave it.
     private func help(lane: Int) {
         var seen = 0
-        while true {
-            report()
-            lookOut { announced.load(ordering: .acquiring) != seen }
-            let round: Round? = condition.withLock {
-                while state.number == seen && !state.stopping { condition.wait() }
-                seen = state.number
-                return state.stopping ? nil : state.round
+        while let joined = takePart(after: &seen, lane: lane) {
+            guard joined else { continue }
+            condition.withLock {
+                state.joined -= 1
+                if state.joined == 0 && state.awaited { condition.broadcast() }
             }
-            guard let round else { break }
-            take(round, lane: lane)
+            working.subtract(1, ordering: .releasing)
         }
-        report()
+        condition.withLock {
+            state.living -= 1
+            if state.living == 0 { condition.broadcast() }
+        }
+    }
+
+    /// Waits for a round after number `seen` and takes blocks of it; tells whether it was still open, or nil at the end.
+    ///
+    /// Never inlined: the caller of `run` owns the round's body, so no copy of it may be left when a helper says that it
+    /// has left the round.
+    @inline(never) private func takePart(after seen: inout Int, lane: Int) -> Bool? {
+        lookOut { announced.load(ordering: .acquiring) != seen }
+        condition.lock()
+        while state.number == seen && !state.stopping { condition.wait() }
+        seen = state.number
+        guard !state.stopping, let round = state.round else {
+            defer { condition.unlock() }
+            return state.stopping ? nil : false
+        }
+        state.joined += 1
+        working.add(1, ordering: .relaxed)
+        condition.unlock()
+        take(round, lane: lane)
+        return true
     }
 }
