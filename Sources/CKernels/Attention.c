@@ -133,6 +133,8 @@ void tessera_attend(const void *queries, long ldq, const void *packed, void *out
     float factor = 1.0f / __builtin_sqrtf((float)width);
     // Attention to all keys goes from scores to pairs in one step where there are instructions for it.
     int pairs = element == TESSERA_BF16 && causal_from < 0 && tessera_has_bfloat16();
+    int in_blocks = width == TESSERA_BLOCK_WIDTH && rows % TESSERA_BLOCK_QUERIES == 0 &&
+                    rows >= 8 * TESSERA_BLOCK_QUERIES;
     for (long r = 0; r < rows; r++) {
         top[r] = -__FLT_MAX__, total[r] = 0;
         query[r * row + row - 1] = 0;
@@ -146,6 +148,12 @@ void tessera_attend(const void *queries, long ldq, const void *packed, void *out
     for (long first = 0; first < keys; first += KEYS) {
         long count = at_most(KEYS, keys - first);
         const word *values = head + packed_size(width, count, element), *inputs = weights;
+        if (pairs && in_blocks && count == TESSERA_BLOCK_KEYS) {
+            tessera_attend_block(query, head, values, rows, factor, top, total, sums, scores,
+                                 weights);
+            head = values + packed_size(count, width, element);
+            continue;
+        }
         if (pairs) {
             for (long from = 0; from < rows; from += FEW)
                 weigh_few(query + from * row, head, scores, at_most(FEW, rows - from), count, width,

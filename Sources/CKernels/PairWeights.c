@@ -1,32 +1,10 @@
 #include "PairWeights.h"
 
-#include <immintrin.h>
-
-#define PAIRS_KERNEL __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
-#define PAIRS_INLINE PAIRS_KERNEL static inline __attribute__((always_inline))
-
 enum { LANES = 16 };
 
 /// Queries that are weighed side by side.
 enum { MOST = 3 };
 #define EACH(r) _Pragma("unroll") for (int r = 0; r < rows; r++)
-
-/// 2^x for x ≤ 0 to 1e-4 relative, a fortieth of what bfloat16 keeps; not-a-number stays it.
-///
-/// x = n + f, |f| ≤ 1/2; 2^f by a polynomial (Lawson fit of the relative error).
-PAIRS_INLINE __m512 power_of_two(__m512 x) {
-    // Where one of the two is no number, the second is the result.
-    x = _mm512_max_ps(_mm512_set1_ps(-126), x);
-    // Adding 1.5 · 2^23 rounds to the nearest integer and leaves it in the low bits.
-    __m512 magic = _mm512_set1_ps(12582912.0f), shifted = _mm512_add_ps(x, magic);
-    __m512 f = _mm512_sub_ps(x, _mm512_sub_ps(shifted, magic));
-    __m512 p = _mm512_set1_ps(0.0551716694f);
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.242611131f));
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.693260986f));
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.999928073f));
-    __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
-    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), exponent));
-}
 
 /// Lanes of the vector at `index` that hold scores.
 PAIRS_INLINE __mmask16 lanes(long index, long count) {
@@ -57,15 +35,15 @@ PAIRS_INLINE void weigh(int rows, const float *scores, long count, float factor,
     }
     for (i = 0; i + 2 * LANES <= count; i += 2 * LANES) EACH(r) {
         const float *from = scores + r * count + i;
-        __m512 a = power_of_two(_mm512_fmsub_ps(scale, _mm512_loadu_ps(from), shift[r]));
-        __m512 b = power_of_two(_mm512_fmsub_ps(scale, _mm512_loadu_ps(from + LANES), shift[r]));
+        __m512 a = tessera_power_of_two(_mm512_fmsub_ps(scale, _mm512_loadu_ps(from), shift[r]));
+        __m512 b = tessera_power_of_two(_mm512_fmsub_ps(scale, _mm512_loadu_ps(from + LANES), shift[r]));
         sum[r] = _mm512_add_ps(sum[r], _mm512_add_ps(a, b));
         _mm512_storeu_si512(weights + r * even + i, (__m512i)_mm512_cvtne2ps_pbh(b, a));
     }
     for (; i < count; i += LANES) EACH(r) {
         __mmask16 m = lanes(i, count);
         __m512 a = _mm512_maskz_loadu_ps(m, scores + r * count + i);
-        a = _mm512_maskz_mov_ps(m, power_of_two(_mm512_fmsub_ps(scale, a, shift[r])));
+        a = _mm512_maskz_mov_ps(m, tessera_power_of_two(_mm512_fmsub_ps(scale, a, shift[r])));
         sum[r] = _mm512_add_ps(sum[r], a);
         _mm256_mask_storeu_epi16(weights + r * even + i, lanes(i, even),
                                  (__m256i)_mm512_cvtneps_pbh(a));
@@ -76,7 +54,7 @@ PAIRS_INLINE void weigh(int rows, const float *scores, long count, float factor,
             total[r] += weight;
             continue;
         }
-        __m512 shrink = power_of_two(_mm512_fmsub_ps(scale, _mm512_set1_ps(top[r]), shift[r]));
+        __m512 shrink = tessera_power_of_two(_mm512_fmsub_ps(scale, _mm512_set1_ps(top[r]), shift[r]));
         total[r] = total[r] * _mm512_cvtss_f32(shrink) + weight;
         top[r] = best[r];
         for (i = 0; i < width; i += LANES) {

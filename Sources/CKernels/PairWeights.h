@@ -1,11 +1,39 @@
-/// What Attention.c shares with PairWeights.c.
+/// Attention's steps on processors that `tessera_has_bfloat16`.
 #ifndef TESSERA_PAIR_WEIGHTS_H
 #define TESSERA_PAIR_WEIGHTS_H
 
+#include <immintrin.h>
+
+#define PAIRS_KERNEL __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+#define PAIRS_INLINE PAIRS_KERNEL static inline __attribute__((always_inline))
+
+/// 2^x for x ≤ 0 to 1e-4 relative, a twentieth of what bfloat16 keeps; not-a-number stays it.
+///
+/// x = n + f, 0 ≤ f < 1; 2^f by a polynomial (Lawson fit of the relative error), 2^n by the exponent.
+PAIRS_INLINE __m512 tessera_power_of_two(__m512 x) {
+    __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);
+    __m512 p = _mm512_set1_ps(0.0780244917f);
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.226067573f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.695833206f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.999925256f));
+    return _mm512_scalef_ps(p, x);
+}
+
 /// The scores of some queries over a block of `count` keys, times `factor`, become weights, rounded to bfloat16 in
 /// `weights` (one more, 0, where `count` is odd); what each query has summed so far shrinks to the new scale.
-/// For processors that `tessera_has_bfloat16`.
 void tessera_weigh_pairs(const float *scores, long rows, long count, float factor, float *top,
                          float *total, float *sums, long width, unsigned short *weights);
+
+/// Keys and width of a head that `tessera_attend_block` is for, and of how many queries it takes multiples, and at least
+/// eight times as many.
+enum { TESSERA_BLOCK_KEYS = 256, TESSERA_BLOCK_WIDTH = 64, TESSERA_BLOCK_QUERIES = 4 };
+
+/// Attention of `rows` queries to one block of keys, packed as `tessera_pack_pairs` does: scores, weights and what they
+/// sum up of the values. The weights of some queries are computed beside the products of others.
+///
+/// `scores` and `weights` are working memory, of a float and of half a word for each query and key.
+void tessera_attend_block(const unsigned *query, const unsigned *keys, const unsigned *values,
+                          long rows, float factor, float *top, float *total, float *sums,
+                          float *scores, unsigned *weights);
 
 #endif

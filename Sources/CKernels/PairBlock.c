@@ -1,0 +1,132 @@
+#include "PairWeights.h"
+
+/// A block of attention: `TESSERA_BLOCK_KEYS` keys, heads of `TESSERA_BLOCK_WIDTH`.
+enum { KEYS = TESSERA_BLOCK_KEYS, WIDTH = TESSERA_BLOCK_WIDTH };
+
+/// Queries and vectors of results that one tile keeps in registers, and what is left beside them for weights.
+enum { ROWS = 4, VECTORS = 4, LANES = 16, COLUMNS = VECTORS * LANES };
+
+/// Queries of a group: the scores of two groups fit the first-level cache.
+enum { GROUP = 16 };
+
+/// Pairs of keys that are multiplied in one go, so that their values stay in the first-level cache.
+enum { PAIRS = 64 };
+
+/// Scores that are to become weights, in the order of rows.
+struct waiting {
+    const float *scores;
+    unsigned *weights;
+    const float *shift;
+    float *total;
+    long rows;
+};
+
+/// Two vectors of scores to weights; their sum is added to `sum`.
+PAIRS_INLINE __m512 weigh(const float *scores, unsigned *weights, __m512 scale, __m512 shift,
+                          __m512 sum) {
+    __m512 a = tessera_power_of_two(_mm512_fmsub_ps(scale, _mm512_loadu_ps(scores), shift));
+    __m512 b = tessera_power_of_two(_mm512_fmsub_ps(scale, _mm512_loadu_ps(scores + LANES), shift));
+    _mm512_storeu_si512(weights, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+    return _mm512_add_ps(sum, _mm512_add_ps(a, b));
+}
+
+/// c[r][j] (+)= Σ a[r][k] · b[k][j] over `pairs`, a multiple of eight, for ROWS rows and COLUMNS columns; and, eighth by
+/// eighth beside it, the weights of one waiting row: the processor finds units for them that the product leaves idle.
+PAIRS_INLINE void tile(const unsigned *a, long lda, const unsigned *b, float *c, long ldc, long pairs,
+                       int add, struct waiting *w, __m512 scale) {
+    enum { PARTS = KEYS / (2 * LANES) };
+    __m512 result[ROWS][VECTORS], sum = _mm512_setzero_ps();
+    __m512 shift = _mm512_set1_ps(w->rows > 0 ? *w->shift : 0);
+    _Pragma("unroll") for (int r = 0; r < ROWS; r++)
+        _Pragma("unroll") for (int v = 0; v < VECTORS; v++)
+            result[r][v] = add ? _mm512_loadu_ps(c + r * ldc + v * LANES) : _mm512_setzero_ps();
+    for (long part = 0; part < PARTS; part++) {
+        if (w->rows > 0)
+            sum = weigh(w->scores + part * 2 * LANES, w->weights + part * LANES, scale, shift, sum);
+        for (long k = part * pairs / PARTS; k < (part + 1) * pairs / PARTS; k++) {
+            __m512bh weight[VECTORS];
+            _Pragma("unroll") for (int v = 0; v < VECTORS; v++)
+                weight[v] = (__m512bh)_mm512_loadu_si512(b + k * COLUMNS + v * LANES);
+            _Pragma("unroll") for (int r = 0; r < ROWS; r++) {
+                __m512bh input = (__m512bh)_mm512_set1_epi32((int)a[r * lda + k]);
+                _Pragma("unroll") for (int v = 0; v < VECTORS; v++)
+                    result[r][v] = _mm512_dpbf16_ps(result[r][v], input, weight[v]);
+            }
+        }
+    }
+    _Pragma("unroll") for (int r = 0; r < ROWS; r++)
+        _Pragma("unroll") for (int v = 0; v < VECTORS; v++)
+            _mm512_storeu_ps(c + r * ldc + v * LANES, result[r][v]);
+    if (w->rows <= 0) return;
+    *w->total += _mm512_reduce_add_ps(sum);
+    w->scores += KEYS, w->weights += KEYS / 2, w->shift++, w->total++, w->rows--;
+}
+
+/// The scores of a group.
+PAIRS_KERNEL static void score(const unsigned *query, const unsigned *keys, float *scores, long rows,
+                               struct waiting *w, __m512 scale) {
+    for (long first = 0; first < KEYS; first += COLUMNS)
+        for (long r = 0; r < rows; r += ROWS)
+            tile(query + r * (WIDTH / 2), WIDTH / 2, keys + first * (WIDTH / 2),
+                 scores + r * KEYS + first, KEYS, WIDTH / 2, 0, w, scale);
+}
+
+/// What the weights of some queries sum up.
+PAIRS_KERNEL static void add_values(const unsigned *weights, const unsigned *values, float *sums,
+                                    long rows, struct waiting *w, __m512 scale) {
+    for (long k = 0; k < KEYS / 2; k += PAIRS)
+        for (long r = 0; r < rows; r += ROWS)
+            tile(weights + r * (KEYS / 2) + k, KEYS / 2, values + k * COLUMNS, sums + r * WIDTH,
+                 WIDTH, PAIRS, 1, w, scale);
+}
+
+/// Finds the highest score of every query; what a query has summed so far shrinks to the new scale.
+PAIRS_KERNEL static void rescale(const float *scores, long rows, __m512 scale, float *top,
+                                 float *shift, float *total, float *sums) {
+    for (long r = 0; r < rows; r++, scores += KEYS, sums += WIDTH) {
+        __m512 high[4];
+        for (int v = 0; v < 4; v++) high[v] = _mm512_set1_ps(top[r]);
+        for (long i = 0; i < KEYS; i += 4 * LANES)
+            _Pragma("unroll") for (int v = 0; v < 4; v++)
+                high[v] = _mm512_max_ps(high[v], _mm512_loadu_ps(scores + i + v * LANES));
+        float best = _mm512_reduce_max_ps(
+            _mm512_max_ps(_mm512_max_ps(high[0], high[1]), _mm512_max_ps(high[2], high[3])));
+        __m512 moved = _mm512_mul_ps(scale, _mm512_set1_ps(best));
+        shift[r] = _mm512_cvtss_f32(moved);
+        if (best == top[r]) continue;
+        __m512 shrink =
+            tessera_power_of_two(_mm512_fmsub_ps(scale, _mm512_set1_ps(top[r]), moved));
+        total[r] *= _mm512_cvtss_f32(shrink);
+        top[r] = best;
+        for (long j = 0; j < WIDTH; j += LANES)
+            _mm512_storeu_ps(sums + j, _mm512_mul_ps(shrink, _mm512_loadu_ps(sums + j)));
+    }
+}
+
+PAIRS_KERNEL void tessera_attend_block(const unsigned *query, const unsigned *keys,
+                                       const unsigned *values, long rows, float factor, float *top,
+                                       float *total, float *sums, float *scores, unsigned *weights) {
+    // e^(factor · (score − best)) = 2^(scale · score − scale · best)
+    __m512 scale = _mm512_set1_ps(factor * 1.44269504f);
+    float shift[2 * GROUP];
+    struct waiting w = {.rows = 0};
+    for (long first = 0, turn = 0; first < rows; first += GROUP, turn ^= 1) {
+        long some = rows - first < GROUP ? rows - first : GROUP;
+        float *to = scores + turn * GROUP * KEYS;
+        score(query + first * (WIDTH / 2), keys, to, some, &w, scale);
+        rescale(to, some, scale, top + first, shift + turn * GROUP, total + first,
+                sums + first * WIDTH);
+        w = (struct waiting){to, weights + first * (KEYS / 2), shift + turn * GROUP, total + first,
+                             some};
+    }
+    long ready = rows - w.rows;
+    add_values(weights, values, sums, ready, &w, scale);
+    for (; w.rows > 0; w.rows--) {
+        __m512 sum = _mm512_setzero_ps(), moved = _mm512_set1_ps(*w.shift++);
+        for (long i = 0; i < KEYS; i += 2 * LANES)
+            sum = weigh(w.scores + i, w.weights + i / 2, scale, moved, sum);
+        *w.total++ += _mm512_reduce_add_ps(sum);
+        w.scores += KEYS, w.weights += KEYS / 2;
+    }
+    add_values(weights + ready * (KEYS / 2), values, sums + ready * WIDTH, rows - ready, &w, scale);
+}
