@@ -63,11 +63,12 @@ enum WeightFile {
         return tessera_checksum(start, bytes.count)
     }
 
-    /// Maps one block, shared and read-only.
-    static func map(_ descriptor: Int32, _ entry: Entry) -> WeightBlock? {
-        let memory = mmap(nil, entry.size, PROT_READ, MAP_SHARED, descriptor, off_t(entry.offset))
+    /// Maps the bytes of `range`, which begins at a page, shared and read-only.
+    static func map(_ descriptor: Int32, _ range: Range<Int>) -> WeightBlock? {
+        let (size, from) = (range.count, off_t(range.lowerBound))
+        let memory = mmap(nil, size, PROT_READ, MAP_SHARED, descriptor, from)
         guard let memory, memory != MAP_FAILED else { return nil }
-        return WeightBlock(memory) { munmap(memory, entry.size) }
+        return WeightBlock(memory) { munmap(memory, size) }
     }
 
     private static func read(_ descriptor: Int32, words count: Int, at offset: Int) -> [UInt64]? {
@@ -90,33 +91,33 @@ enum WeightFile {
 
 /// Weights of a whole file, mapped.
 final class MappedWeights: WeightMemory {
-    private let descriptor: Int32
+    private let whole: WeightBlock
     private var entries: ArraySlice<WeightFile.Entry>
 
     /// - Returns: nil when there is no such file, or it is not whole
     init?(file: String) {
-        descriptor = open(file, O_RDONLY | O_CLOEXEC)
+        let descriptor = open(file, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
-        guard let entries = WeightFile.entries(descriptor) else {
-            close(descriptor)
-            return nil
-        }
+        defer { close(descriptor) }
+        // One mapping, so that the system can use its large pages across the blocks' borders.
+        guard let entries = WeightFile.entries(descriptor),
+            let end = entries.map({ $0.offset + $0.size }).max(),
+            let whole = WeightFile.map(descriptor, 0..<end)
+        else { return nil }
+        self.whole = whole
         self.entries = entries[...]
         // Marks the file as used.
         futimens(descriptor, nil)
     }
 
-    deinit { close(descriptor) }
-
     var isFilled: Bool { true }
 
     func next(_ size: Int, fill: (UnsafeMutableRawPointer) throws -> Void) throws -> WeightBlock {
-        guard let entry = entries.popFirst(), entry.size == size,
-            let block = WeightFile.map(descriptor, entry),
-            WeightFile.checksum(UnsafeRawBufferPointer(start: block.start, count: size))
-                == entry.checksum
-        else { throw StaleWeights() }
-        return block
+        guard let entry = entries.popFirst(), entry.size == size else { throw StaleWeights() }
+        let start = whole.start + entry.offset
+        let bytes = UnsafeRawBufferPointer(start: start, count: size)
+        guard WeightFile.checksum(bytes) == entry.checksum else { throw StaleWeights() }
+        return WeightBlock(start) { [whole] in withExtendedLifetime(whole) {} }
     }
 }
 
@@ -152,7 +153,7 @@ final class WrittenWeights: WeightMemory {
             checksum: WeightFile.checksum(bytes)
         )
         try file.write(UnsafeRawBufferPointer(start: start, count: whole))
-        guard let block = WeightFile.map(file.descriptor, entry) else {
+        guard let block = WeightFile.map(file.descriptor, end..<end + size) else {
             throw OutputError(file.path, String(cString: strerror(errno)))
         }
         entries.append(entry)
