@@ -91,6 +91,16 @@ final class TimedBackend: Backend {
         }
     }
 
+    func panelOfGates(outputs: Int) -> Int { inner.panelOfGates(outputs: outputs) }
+
+    func gated(_ x: Activation, _ panels: [GatedWeights]) -> Activation {
+        let inputs = x.shape[x.shape.count - 1]
+        let outputs = panels.reduce(0) { $0 + $1.outputs }
+        return timed("gated product \(inputs) to \(outputs)", flops: 4 * count(x) * outputs) {
+            inner.gated(x, panels)
+        }
+    }
+
     func conv2d(
         _ x: Activation,
         _ weights: ConvWeights,

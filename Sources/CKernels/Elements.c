@@ -6,12 +6,14 @@ typedef unsigned short bfloat;
 #define GET(v) (v)
 #define PUT(v) (v)
 #define NAMED(name) name##_f32
+#define ROUGHLY(name) tessera_##name
 #include "Elements.h"
 
 #define ELEMENT bfloat
 #define GET(v) tessera_bits_to_float((unsigned)(v) << 16)
 #define PUT(v) tessera_to_bfloat(v)
 #define NAMED(name) name##_bf16
+#define ROUGHLY(name) tessera_rough_##name
 #include "Elements.h"
 
 /// Calls the copy of a loop for a type of element.
@@ -25,6 +27,11 @@ void tessera_activate(const void *x, void *out, long count, int function, int el
 
 void tessera_add(const void *a, const void *b, void *out, long count, int element) {
     FOR_ELEMENT(element, add, a, b, out, count);
+}
+
+void tessera_gate(const void *value, const void *gate, long rows, long columns, void *out, long ldo,
+                  int element) {
+    FOR_ELEMENT(element, gate, value, gate, rows, columns, out, ldo);
 }
 
 void tessera_scale_shift(const void *x, void *out, long rows, long columns, const float *scale,

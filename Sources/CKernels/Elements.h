@@ -1,6 +1,7 @@
 /// The loops that are the same for every type of element; `Elements.c` includes this once for each.
 ///
-/// `ELEMENT` is the type in memory, `GET` and `PUT` convert from and to float, `NAMED` names the copy.
+/// `ELEMENT` is the type in memory, `GET` and `PUT` convert from and to float, `NAMED` names the copy,
+/// `ROUGHLY` the function that is exact enough for the type.
 
 TESSERA_KERNEL static void NAMED(activate)(const ELEMENT *x, ELEMENT *out, long count,
                                            int function) {
@@ -13,6 +14,14 @@ TESSERA_KERNEL static void NAMED(activate)(const ELEMENT *x, ELEMENT *out, long 
 TESSERA_KERNEL static void NAMED(add)(const ELEMENT *a, const ELEMENT *b, ELEMENT *out,
                                       long count) {
     for (long i = 0; i < count; i++) out[i] = PUT(GET(a[i]) + GET(b[i]));
+}
+
+TESSERA_KERNEL static void NAMED(gate)(const ELEMENT *value, const ELEMENT *gate, long rows,
+                                       long columns, ELEMENT *restrict out, long ldo) {
+    for (long r = 0; r < rows; r++)
+        for (long c = 0; c < columns; c++)
+            out[r * ldo + c] =
+                PUT(GET(value[r * columns + c]) * ROUGHLY(gelu)(GET(gate[r * columns + c])));
 }
 
 TESSERA_KERNEL static void NAMED(scale_shift)(const ELEMENT *x, ELEMENT *restrict out, long rows,
@@ -85,3 +94,4 @@ TESSERA_KERNEL static void NAMED(to_float)(const ELEMENT *x, float *out, long co
 #undef GET
 #undef PUT
 #undef NAMED
+#undef ROUGHLY

@@ -79,6 +79,29 @@ TESSERA_INLINE float tessera_gelu(float x) {
     return 0.5f * x * (1.0f + tessera_erf(x * 0.707106781f));
 }
 
+/// The same to 5e-4 relative, a quarter of bfloat16's rounding.
+///
+/// Φ(−a) = 2^q(a), q fitted to log₂ Φ(−a) for 0 ≤ a ≤ 6, 2^q as in `tessera_exp` (both Lawson fits).
+TESSERA_INLINE float tessera_rough_gelu(float x) {
+    float a = __builtin_fabsf(x);
+    a = a > 6.0f ? 6.0f : a;
+    float q = -0.000201684656f;
+    q = q * a + 0.0044676126f;
+    q = q * a - 0.0428327844f;
+    q = q * a - 0.472785503f;
+    q = q * a - 1.14439988f;
+    q = q * a - 1.00053179f;
+    float shifted = q + 12582912.0f;
+    float f = q - (shifted - 12582912.0f);
+    float p = 0.0551716694f;
+    p = p * f + 0.242611131f;
+    p = p * f + 0.693260986f;
+    p = p * f + 0.999928073f;
+    unsigned exponent = tessera_float_to_bits(shifted) << 23;
+    float tail = tessera_bits_to_float(tessera_float_to_bits(p) + exponent);
+    return x * (x < 0 ? tail : 1.0f - tail);
+}
+
 /// Runs `statement` with `APPLY(v)` bound to the chosen function; the choice stays outside the loops.
 #define TESSERA_WITH_FUNCTION(function, LOOP) \
     switch (function) { \

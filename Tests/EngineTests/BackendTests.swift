@@ -51,16 +51,6 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
         ConvCase(shape: [1, 33, 9, 20], outputs: 7, kernel: 2, stride: 1, padding: .bottomRight),
     ]
 
-    /// Layers as wide as those that pairs of bfloat16 numbers convolve by Winograd's products.
-    @Test(arguments: backends.filter { $0.precision == .bf16 })
-    func convolvesWideLayersInPairs(_ options: EngineOptions) throws {
-        let wide = [2, 7, 9, 272]
-        try convolves(
-            options,
-            ConvCase(shape: wide, outputs: 336, kernel: 3, stride: 1, padding: .all(1))
-        )
-    }
-
     @Test(arguments: backends, convolutions)
     func convolves(_ options: EngineOptions, _ given: ConvCase) throws {
         let backend = try options.makeBackend()
@@ -146,6 +136,27 @@ private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
             scaled,
             "product, times another"
         )
+    }
+
+    /// Rows, inputs, outputs: one panel, several, and a last one that is not full.
+    @Test(arguments: backends, [[3, 5, 7], [64, 32, 768], [300, 10, 1300]])
+    func gates(_ options: EngineOptions, _ size: [Int]) throws {
+        let backend = try options.makeBackend()
+        let (rows, inputs, outputs) = (size[0], size[1], size[2])
+        var noise = Noise(6)
+        let x = noise.tensor([2, rows, inputs])
+        let (weight, bias) = (noise.tensor([2 * outputs, inputs]), noise.tensor([2 * outputs]))
+        let panels = try backend.prepareGated(inputs: inputs, outputs: outputs) {
+            Parameters(weight, bias: bias)
+        }
+        let both = Oracle.linear(x, weight, bias)
+        let expected = (0..<2 * rows).flatMap { row in
+            (0..<outputs).map { j in
+                let at = row * 2 * outputs + j
+                return both[at] * Oracle.apply(.gelu, both[at + outputs])
+            }
+        }
+        check(backend.download(backend.gated(backend.upload(x), panels)), expected, "gated")
     }
 
     /// A mean far from zero is where a careless variance loses its digits.

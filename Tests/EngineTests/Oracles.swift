@@ -142,6 +142,12 @@ struct Noise {
 
     init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
 
+    /// Numbers that bfloat16 holds exactly, in −1…1 times `scale`.
+    mutating func bfloats(_ shape: [Int], scale: Float = 1) -> Tensor {
+        let values = tensor(shape, scale: scale).values
+        return Tensor(values.map { Float(bitPattern: $0.bitPattern & 0xFFFF_0000) }, shape: shape)
+    }
+
     /// Uniform in −1…1 times `scale`, plus `offset`.
     mutating func tensor(_ shape: [Int], scale: Float = 1, offset: Float = 0) -> Tensor {
         Tensor(shape: shape) { out in

@@ -13,15 +13,6 @@ import Testing
         )
     }
 
-    /// Numbers that bfloat16 holds exactly.
-    private static func exact(_ noise: inout Noise, _ shape: [Int]) -> Tensor {
-        let values = noise.tensor(shape).values
-        return Tensor(
-            values.map { Float(bitPattern: $0.bitPattern & 0xFFFF_0000) },
-            shape: shape
-        )
-    }
-
     /// Runs on both precisions, and on several threads.
     private func compare(_ what: String, _ run: (any Backend) throws -> Tensor) throws {
         let wanted = try run(Self.options(.f32).makeBackend())
@@ -43,13 +34,13 @@ import Testing
             var noise = Noise(1)
             let kernel = [given.outputs, given.shape[3], given.kernel, given.kernel]
             let weights = try backend.prepareConv(
-                weight: Self.exact(&noise, kernel),
-                bias: Self.exact(&noise, [given.outputs]),
+                weight: noise.bfloats(kernel),
+                bias: noise.bfloats([given.outputs]),
                 stride: given.stride
             )
-            let x = backend.upload(Self.exact(&noise, given.shape))
+            let x = backend.upload(noise.bfloats(given.shape))
             let plain = backend.conv2d(x, weights, padding: given.padding, residual: nil)
-            let residual = Self.exact(&noise, plain.shape)
+            let residual = noise.bfloats(plain.shape)
             return backend.download(
                 backend.conv2d(
                     x,
@@ -73,11 +64,11 @@ import Testing
         try compare("\(size)") { backend in
             var noise = Noise(2)
             let weights = try backend.prepareLinear(
-                weight: Self.exact(&noise, [size[3], size[2]]) * 0.125,
-                bias: Self.exact(&noise, [size[3]])
+                weight: noise.bfloats([size[3], size[2]]) * 0.125,
+                bias: noise.bfloats([size[3]])
             )
-            let x = backend.upload(Self.exact(&noise, [size[0], size[1], size[2]]))
-            let other = backend.upload(Self.exact(&noise, [size[0], size[1], size[3]]))
+            let x = backend.upload(noise.bfloats([size[0], size[1], size[2]]))
+            let other = backend.upload(noise.bfloats([size[0], size[1], size[3]]))
             return backend.download(
                 backend.linear(
                     x,
@@ -93,9 +84,9 @@ import Testing
     func attends(_ size: [Int]) throws {
         try compare("\(size)") { backend in
             var noise = Noise(3)
-            let q = backend.upload(Self.exact(&noise, [size[0], size[1], 40]))
-            let k = backend.upload(Self.exact(&noise, [size[0], size[2], 40]))
-            let v = backend.upload(Self.exact(&noise, [size[0], size[2], 40]))
+            let q = backend.upload(noise.bfloats([size[0], size[1], 40]))
+            let k = backend.upload(noise.bfloats([size[0], size[2], 40]))
+            let v = backend.upload(noise.bfloats([size[0], size[2], 40]))
             return backend.download(
                 backend.attention(q.columns, k.columns, v.columns, heads: 2, causal: false)
             )

@@ -31,6 +31,10 @@ void tessera_activate(const void *x, void *out, long count, int function, int el
 /// out[i] = a[i] + b[i]; in place where `out == a`.
 void tessera_add(const void *a, const void *b, void *out, long count, int element);
 
+/// out[r][c] = value[r][c] · GELU(gate[r][c]); rows of `out` are `ldo` elements apart.
+void tessera_gate(const void *value, const void *gate, long rows, long columns, void *out, long ldo,
+                  int element);
+
 /// Adds to sum[c] and squares[c] the sum and the sum of squares of column c over `rows` rows.
 void tessera_column_moments(const void *x, long rows, long columns, double *sum, double *squares,
                             int element);

@@ -54,6 +54,10 @@ package protocol Backend: AnyObject {
         then f: Nonlinearity,
         with second: Operand?
     ) -> Activation
+    /// Into how many neighbouring outputs each a gated layer of `outputs` is to be cut for `gated`.
+    func panelOfGates(outputs: Int) -> Int
+    /// `value(x) · gelu(gate(x))` of every panel, side by side: GEGLU (Shazeer 2020).
+    func gated(_ x: Activation, _ panels: [GatedWeights]) -> Activation
     /// Convolution over zero padding, plus `residual`.
     func conv2d(
         _ x: Activation,

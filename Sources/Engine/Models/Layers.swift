@@ -14,14 +14,10 @@ struct Linear {
 
 /// A linear layer that another one gates: GEGLU (Shazeer 2020).
 struct GatedLinear {
-    let value: LinearWeights
-    let gate: LinearWeights
+    let panels: [GatedWeights]
     let backend: any Backend
 
-    func callAsFunction(_ x: Activation) -> Activation {
-        let open = backend.linear(x, gate, then: .gelu, with: nil)
-        return backend.linear(x, value, then: .identity, with: .times(open))
-    }
+    func callAsFunction(_ x: Activation) -> Activation { backend.gated(x, panels) }
 }
 
 /// A convolution over zero padding.

@@ -38,19 +38,13 @@ struct ModuleWeights {
 
     /// A gated linear layer of `2 · outputs` rows: the values', then the gates'.
     func gatedLinear(_ inputs: Int, _ outputs: Int) throws -> GatedLinear {
-        func half(_ rows: Range<Int>) throws -> LinearWeights {
-            try backend.prepareLinear(inputs: inputs, outputs: outputs, hasBias: true) {
-                Parameters(
-                    try tensor("weight", [2 * outputs, inputs]).rows(rows),
-                    bias: try tensor("bias", [2 * outputs]).rows(rows)
-                )
-            }
+        let panels = try backend.prepareGated(inputs: inputs, outputs: outputs) {
+            Parameters(
+                try tensor("weight", [2 * outputs, inputs]),
+                bias: try tensor("bias", [2 * outputs])
+            )
         }
-        return GatedLinear(
-            value: try half(0..<outputs),
-            gate: try half(outputs..<2 * outputs),
-            backend: backend
-        )
+        return GatedLinear(panels: panels, backend: backend)
     }
 
     private func matrix(
@@ -80,8 +74,8 @@ struct ModuleWeights {
             let rows = try names.map { try self[$0].tensor("weight", [outputs, inputs]) }
             let biases = bias ? try names.map { try self[$0].tensor("bias", [outputs]) } : nil
             return Parameters(
-                Tensor(stacking: rows, shape: [all, inputs]),
-                bias: biases.map { Tensor(stacking: $0, shape: [all]) }
+                Tensor(chaining: rows, shape: [all, inputs]),
+                bias: biases.map { Tensor(chaining: $0, shape: [all]) }
             )
         }
         return Linear(weights: weights, backend: backend)
@@ -143,33 +137,5 @@ struct ModuleWeights {
     /// An embedding table.
     func table(_ rows: Int, _ width: Int) throws -> TableWeights {
         backend.prepareTable(try tensor("weight", [rows, width]))
-    }
-}
-
-extension Tensor {
-    /// Some of the extents of the first axis.
-    fileprivate func rows(_ range: Range<Int>) -> Tensor {
-        let row = count / shape[0]
-        return Tensor(shape: [range.count] + shape.dropFirst()) { out in
-            withFloats { from in
-                let part = UnsafeBufferPointer(
-                    rebasing: from[range.lowerBound * row..<range.upperBound * row]
-                )
-                _ = out.update(fromContentsOf: part)
-            }
-        }
-    }
-
-    /// The elements of `parts`, one after the other.
-    fileprivate init(stacking parts: [Tensor], shape: [Int]) {
-        self.init(shape: shape) { out in
-            var at = 0
-            for part in parts {
-                part.withFloats { from in
-                    for i in from.indices { out[at + i] = from[i] }
-                    at += from.count
-                }
-            }
-        }
     }
 }

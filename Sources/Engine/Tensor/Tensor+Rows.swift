@@ -23,6 +23,19 @@ extension Tensor {
         }
     }
 
+    /// Some of the rows of `[n, …]`.
+    func rows(_ range: Range<Int>) -> Tensor {
+        let row = count / shape[0]
+        return Tensor(shape: [range.count] + shape.dropFirst()) { out in
+            withFloats { from in
+                let part = UnsafeBufferPointer(
+                    rebasing: from[range.lowerBound * row..<range.upperBound * row]
+                )
+                _ = out.update(fromContentsOf: part)
+            }
+        }
+    }
+
     /// The rows of `[n, …]`, each `[1, …]`.
     package var rows: [Tensor] {
         let length = count / max(1, shape[0])

@@ -11,7 +11,7 @@ package final class OneDNNBackend: HostBackend, Backend {
     /// Queries of one block of attention.
     private static let queriesPerBlock = 96
     /// Rows of one block of a product, at most.
-    private static let rowsOfProduct = 256
+    static let rowsOfProduct = 256
     /// Bands that a convolution of a picture is cut into, of at least `fewestLines` lines each.
     private static let bands = 8
     private static let fewestLines = 4
@@ -280,7 +280,7 @@ package final class OneDNNBackend: HostBackend, Backend {
         pointer(columns.activation) + columns.from * element.size
     }
 
-    private func packed(_ storage: AnyObject) -> PackedWeights {
+    func packed(_ storage: AnyObject) -> PackedWeights {
         guard let packed = storage as? PackedWeights else {
             preconditionFailure("weights of another backend")
         }
@@ -299,7 +299,7 @@ package final class OneDNNBackend: HostBackend, Backend {
         return new
     }
 
-    private func operation(
+    func operation(
         _ extents: Extents,
         _ weights: PackedWeights,
         function: Nonlinearity,
@@ -356,7 +356,7 @@ package final class OneDNNBackend: HostBackend, Backend {
 }
 
 /// Rows `0 ..< count` in bands of at most `most`, all but the last of one size.
-private struct Bands: Sequence {
+struct Bands: Sequence {
     private let count: Int
     private let step: Int
 

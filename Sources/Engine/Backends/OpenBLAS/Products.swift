@@ -50,6 +50,14 @@ extension OpenBLASBackend {
         return result
     }
 
+    package func panelOfGates(outputs: Int) -> Int { outputs }
+
+    package func gated(_ x: Activation, _ panels: [GatedWeights]) -> Activation {
+        precondition(panels.count == 1, "\(panels.count) panels")
+        let open = linear(x, panels[0].gate, then: .gelu, with: nil)
+        return linear(x, panels[0].value, then: .identity, with: .times(open))
+    }
+
     package func conv2d(
         _ x: Activation,
         _ weights: ConvWeights,

@@ -1,0 +1,36 @@
+/// Some neighbouring outputs of a gated layer: the matrix of their values and that of their gates.
+package struct GatedWeights {
+    let value: LinearWeights
+    let gate: LinearWeights
+
+    package var outputs: Int { value.outputs }
+}
+
+extension Backend {
+    /// Keeps a gated layer, `[2 · outputs, inputs]`, the values' rows before the gates', and its bias, in the panels
+    /// that `gated` takes.
+    ///
+    /// - Throws: what `read` throws, and errors of files that keep weights
+    package func prepareGated(
+        inputs: Int,
+        outputs: Int,
+        _ read: () throws -> Parameters
+    ) throws -> [GatedWeights] {
+        var whole: Parameters?
+        func rows(_ range: Range<Int>) throws -> LinearWeights {
+            try prepareLinear(inputs: inputs, outputs: range.count, hasBias: true) {
+                let all = try whole ?? read()
+                whole = all
+                return Parameters(all.weight.rows(range), bias: all.bias?.rows(range))
+            }
+        }
+        let most = panelOfGates(outputs: outputs)
+        return try stride(from: 0, to: outputs, by: most).map { first in
+            let end = min(outputs, first + most)
+            return GatedWeights(
+                value: try rows(first..<end),
+                gate: try rows(outputs + first..<outputs + end)
+            )
+        }
+    }
+}
