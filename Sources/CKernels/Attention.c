@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "PairWeights.h"
+#include "Pairs.h"
 #include "Vector.h"
 
 /// Keys of one block: the weights of a block of queries over them stay in the second-level cache.
@@ -122,6 +122,18 @@ static void weigh_few(const word *query, const word *keys, float *scores, long r
                         (unsigned short *)weights);
 }
 
+/// Weights of all queries over a block of keys, of which the first query sees `own` + 1, the next one more, unless they
+/// see `all`.
+static const word *weigh_all(const word *query, const word *keys, float *scores, long rows,
+                             long count, long width, long own, int all, float factor, float *top,
+                             float *total, float *sums, word *weights, int element) {
+    product(query, row_size(width, element), keys, scores, count, rows, width, count, 0, element);
+    for (long r = 0; r < rows; r++)
+        weigh(scores + r * count, all ? count : at_most(count, own + r + 1), count, factor, top + r,
+              total + r, sums + r * width, width);
+    return narrowed(scores, rows, count, weights, element);
+}
+
 void tessera_attend(const void *queries, long ldq, const void *packed, void *out, long ldo,
                     long rows, long keys, long width, long causal_from, float *scratch,
                     int element) {
@@ -151,25 +163,18 @@ void tessera_attend(const void *queries, long ldq, const void *packed, void *out
         if (pairs && in_blocks && count == TESSERA_BLOCK_KEYS) {
             tessera_attend_block(query, head, values, rows, factor, top, total, sums, scores,
                                  weights);
-            head = values + packed_size(count, width, element);
-            continue;
-        }
-        if (pairs) {
-            for (long from = 0; from < rows; from += FEW)
-                weigh_few(query + from * row, head, scores, at_most(FEW, rows - from), count, width,
-                          factor, top + from, total + from, sums + from * width,
-                          weights + from * row_size(count, element));
         } else {
-            product(query, row, head, scores, count, rows, width, count, 0, element);
-            for (long r = 0; r < rows; r++) {
-                long seen = causal_from < 0 ? count : at_most(count, causal_from + r + 1 - first);
-                weigh(scores + r * count, seen, count, factor, top + r, total + r, sums + r * width,
-                      width);
-            }
-            inputs = narrowed(scores, rows, count, weights, element);
+            if (pairs)
+                for (long from = 0; from < rows; from += FEW)
+                    weigh_few(query + from * row, head, scores, at_most(FEW, rows - from), count,
+                              width, factor, top + from, total + from, sums + from * width,
+                              weights + from * row_size(count, element));
+            else
+                inputs = weigh_all(query, head, scores, rows, count, width, causal_from - first,
+                                   causal_from < 0, factor, top, total, sums, weights, element);
+            product(inputs, row_size(count, element), values, sums, width, rows, count, width, 1,
+                    element);
         }
-        product(inputs, row_size(count, element), values, sums, width, rows, count, width, 1,
-                element);
         head = values + packed_size(count, width, element);
     }
     for (long r = 0; r < rows; r++) {

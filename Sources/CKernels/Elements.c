@@ -1,3 +1,4 @@
+#include "Pairs.h"
 #include "Vector.h"
 
 typedef unsigned short bfloat;
@@ -31,7 +32,10 @@ void tessera_add(const void *a, const void *b, void *out, long count, int elemen
 
 void tessera_gate(const void *value, const void *gate, long rows, long columns, void *out, long ldo,
                   int element) {
-    FOR_ELEMENT(element, gate, value, gate, rows, columns, out, ldo);
+    if (element == TESSERA_BF16 && tessera_has_bfloat16())
+        tessera_gate_pairs(value, gate, rows, columns, out, ldo);
+    else
+        FOR_ELEMENT(element, gate, value, gate, rows, columns, out, ldo);
 }
 
 void tessera_scale_shift(const void *x, void *out, long rows, long columns, const float *scale,

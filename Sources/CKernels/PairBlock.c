@@ -1,4 +1,4 @@
-#include "PairWeights.h"
+#include "Pairs.h"
 
 /// A block of attention: `TESSERA_BLOCK_KEYS` keys, heads of `TESSERA_BLOCK_WIDTH`.
 enum { KEYS = TESSERA_BLOCK_KEYS, WIDTH = TESSERA_BLOCK_WIDTH };

@@ -1,4 +1,4 @@
-#include "PairWeights.h"
+#include "Pairs.h"
 
 enum { LANES = 16 };
 

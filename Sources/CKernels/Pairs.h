@@ -1,6 +1,6 @@
-/// Attention's steps on processors that `tessera_has_bfloat16`.
-#ifndef TESSERA_PAIR_WEIGHTS_H
-#define TESSERA_PAIR_WEIGHTS_H
+/// For processors that `tessera_has_bfloat16`.
+#ifndef TESSERA_PAIRS_H
+#define TESSERA_PAIRS_H
 
 #include <immintrin.h>
 
@@ -18,6 +18,10 @@ PAIRS_INLINE __m512 tessera_power_of_two(__m512 x) {
     p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.999925256f));
     return _mm512_scalef_ps(p, x);
 }
+
+/// `tessera_gate` of bfloat16 numbers.
+void tessera_gate_pairs(const unsigned short *value, const unsigned short *gate, long rows,
+                        long columns, unsigned short *out, long ldo);
 
 /// The scores of some queries over a block of `count` keys, times `factor`, become weights, rounded to bfloat16 in
 /// `weights` (one more, 0, where `count` is odd); what each query has summed so far shrinks to the new scale.
