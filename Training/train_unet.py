@@ -125,7 +125,7 @@ def make_loss(rank, a):
     acp = DDIMScheduler(**SCHEDULER).alphas_cumprod.float()
     def loss_of(unet, progress):
         # First what a scene looks like, then its parts.
-        z, ids, attributes = data.batch(a.batch, 0.1 if progress < 0.75 else 0.2)
+        z, ids, attributes = data.batch(a.batch, 0.1 if progress < 0.3 else 0.5)
         context, pooled = text(attributes)
         dropped = torch.rand(len(z)) < 0.11
         context[dropped], pooled[dropped] = 0, 0
