@@ -156,7 +156,7 @@ def layer_colour(x, y, depth, slope, px, s, L, out):
         white = smooth(-0.025 - 2 * px, 0.025 + 2 * px, altitude - L[14] - teeth)
         for c in range(3):
             rock = (L[7 + c] * (1 - light) + L[10 + c] * light) * (1 + 0.4 * a) * s[32 + c]
-            snow = s[35 + c] * (0.97 * light + (1 - light) * (0.66 + 0.05 * c)) * (1 + 0.12 * a)
+            snow = s[35 + c] * (0.97 * light + (1 - light) * (0.46 + 0.1 * c)) * (1 + 0.12 * a)
             v = rock * (1 - white) + snow * white
             out[c] = v * (1 - L[13]) + s[7 + c] * L[13]
         return
