@@ -36,8 +36,8 @@ install: setup
 ## Renders the default picture through a coordinator and two worker processes.
 demo: build
 	$(TESSERA) render --workers 2 --output demo.png \
-	    --prompt "the ocean at night with one moon" \
-	    --size 1024x1024 --ladder 1,2,4 --steps 25 --guidance 3 --seed 106
+	    --prompt "a desert by day with one sun" \
+	    --size 1024x1024 --ladder 1,2,4 --steps 25 --guidance 3 --seed 1
 	@echo "The picture is $(CURDIR)/demo.png"
 
 test: MORE_PACKAGES := $(TEST_PACKAGES)

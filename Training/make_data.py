@@ -32,7 +32,7 @@ def shape_of(number):
 
 def sample(rng, h, w):
     """One picture with its ids: a whole scene, or a window of a larger drawing of one."""
-    whole = (h, w) != (256, 256) or rng.random() < 0.6
+    whole = (h, w) != (256, 256) or rng.random() < 0.4
     if whole:
         scene = Scene.random(rng, aspect=w / h)
         scale = rng.choice(SIZES) / 256

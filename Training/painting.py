@@ -6,8 +6,9 @@ from numba import njit
 from noise import fbm, hashed, smooth, value_noise
 
 # Profiles of a layer's upper edge, and textures of what lies below it.
-PEAKS, HILLS, CONIFERS, CROWNS, TOWERS, SAIL, TREE = range(7)
-ROCK, SAND, FOLIAGE, FACADE, MEADOW, CLOTH = range(6)
+# From SAIL on, a layer is one thing that stands at L[3], L[5] wide, and ends at its base.
+HILLS, CONIFERS, CROWNS, SAIL, TREE, PEAK, DUNE, TOWER, CACTUS = range(9)
+ROCK, SAND, FOLIAGE, MEADOW, CLOTH, STONE, SLOPE, FACADE, PLANT = range(9)
 NO_GROUND, WATER, GRASS = range(3)
 
 
@@ -16,7 +17,7 @@ def edge_height(profile, x, freq, seed, px):
     """Height of a layer's edge above its base, 0…1."""
     if profile == HILLS:
         return 0.5 + fbm(x * freq, 0.5, seed, px * freq, 3) + 0.04 * fbm(x * freq * 9, 1.5, seed + 9, px * freq * 9, 5)
-    if profile == SAIL or profile == TREE:  # one thing that stands at x = freq
+    if profile >= SAIL:
         u = (x - freq) / 0.5
         if profile == SAIL:
             e = -10.0
@@ -29,37 +30,29 @@ def edge_height(profile, x, freq, seed, px):
             return e
         if abs(u) >= 1:
             return -10.0
+        if profile == PEAK:
+            return 1 - abs(u) + 0.16 * min(1.0, 5 * abs(u)) * fbm(u * 2.4, 0.5, seed, px * 8, 10)
+        if profile == DUNE:
+            return (1 + u) ** 1.6 if u < 0 else (1 - u) ** 1.3
+        if profile == TOWER or profile == CACTUS:
+            return 1.0
         return 0.62 + 0.38 * np.sqrt(1 - u * u) + 0.07 * fbm(u * 4, 0.5, seed, px * 8, 8)
     best = 0.0
     cell = np.int64(np.floor(x * freq))
     for i in range(cell - 2, cell + 3):
         r1, r2, r3 = hashed(i, 1, seed), hashed(i, 2, seed), hashed(i, 3, seed)
-        if profile == PEAKS:
-            centre, tall, half = (i + 0.25 + 0.5 * r1) / freq, 0.6 + 0.4 * r2, (0.7 + 0.3 * r3) / freq
-            best = max(best, tall * (1 - abs(x - centre) / half))
-        elif profile == CONIFERS:
+        if profile == CONIFERS:
             centre, tall, half = (i + 0.2 + 0.6 * r1) / freq, 0.55 + 0.45 * r2, (0.55 + 0.5 * r3) / freq
             t = abs(x - centre) / half
             if t < 1:
                 branch = 0.07 * (value_noise(t * 14, i * 3.1, seed + 5) - 0.5)
                 best = max(best, tall * (1 - t ** 0.85) + branch)
-        elif profile == CROWNS:
+        else:
             centre, tall, half = (i + 0.2 + 0.6 * r1) / freq, 0.55 + 0.45 * r2, (0.5 + 0.4 * r3) / freq
             t = abs(x - centre) / half
             if t < 1:
                 leaf = 0.12 * fbm(x * freq * 8, i * 1.7, seed + 5, px * freq * 8, 5)
                 best = max(best, tall * np.sqrt(1 - t * t) + leaf)
-        else:
-            left, wide = (i + 0.25 * r1) / freq, (0.55 + 0.75 * r2) / freq
-            tall = 0.35 + 0.65 * r3
-            if left <= x < left + wide:
-                best = max(best, tall)
-                if r1 > 0.75 and abs(x - left - wide / 2) < 0.0016:
-                    best = max(best, tall + 0.16)
-    if profile == PEAKS:
-        best += 0.14 * fbm(x * freq * 3.1, 0.5, seed + 9, px * freq * 3.1, 10)
-    if profile == TOWERS:
-        best = max(best, 0.22)
     return best
 
 
@@ -151,51 +144,64 @@ def layer_colour(x, y, depth, slope, px, s, L, out):
         k = 0.0
         if snow > 0:
             k = smooth(0.35, 0.75, 0.4 * a + smooth(0.12, 0.0, depth)) * 0.9
+    elif texture == STONE:  # a side in the light, a side in shadow, and a white cap that takes the light's colour
+        u, altitude = 2 * (x - L[3]) / L[5], (L[1] - y) / L[2]
+        low = max(0.0, 1 - altitude)
+        spine = 0.1 * low + 0.22 * low * fbm(altitude * 2.2, 0.3, seed + 50, px * 2.2 / L[2], 6)
+        f = 24.0
+        warp = 0.35 * fbm(x * 9, y * 9, seed + 51, px * 9, 3)
+        a = fbm(x * f + warp, y * f * 0.6 - warp, seed + 60, px * f, 9)
+        light = smooth(-0.04, 0.04, u - spine + 0.04 * a)
+        teeth = 0.24 * fbm(u * 3.2, 0.7, seed + 52, px * 3.2, 6) + 0.04 * a
+        white = smooth(-0.025 - 2 * px, 0.025 + 2 * px, altitude - L[14] - teeth)
+        for c in range(3):
+            rock = (L[7 + c] * (1 - light) + L[10 + c] * light) * (1 + 0.4 * a) * s[32 + c]
+            snow = s[35 + c] * (0.97 * light + (1 - light) * (0.46 + 0.1 * c)) * (1 + 0.12 * a)
+            v = rock * (1 - white) + snow * white
+            out[c] = v * (1 - L[13]) + s[7 + c] * L[13]
+        return
+    elif texture == SLOPE:  # of a dune: a winding crest parts light and shadow
+        u, altitude = 2 * (x - L[3]) / L[5], (L[1] - y) / L[2]
+        low = max(0.0, 1 - altitude)
+        crest = 0.16 * np.sin(low * 7.0) * low - 0.1 * low + 0.06 * low * fbm(altitude * 4, 0.3, seed + 50, px * 4 / L[2], 6)
+        mix = smooth(-0.02 - 2 * px, 0.02 + 2 * px, u - crest)
+        a = fbm(x * 5, y * 9, seed + 60, px * 9, 7)
+        phase = (y * 95 + 7 * fbm(x * 4, y * 6, seed + 61, px * 6, 4) + x * 12)
+        ripple = np.sin(phase * 3.0) * max(0.0, 1 - px * 95 * 3 / 2.0)
+        shade = 0.12 * a + 0.05 * ripple - 0.12 * low * mix
+        k = 0.0
     elif texture == FACADE:
-        cell = -1
-        freq = L[3]
-        best, bl, bw = -1.0, 0.0, 1.0
-        i0 = np.int64(np.floor(x * freq))
-        for i in range(i0 - 2, i0 + 3):
-            r1, r2, r3 = hashed(i, 1, seed), hashed(i, 2, seed), hashed(i, 3, seed)
-            left, wide = (i + 0.25 * r1) / freq, (0.55 + 0.75 * r2) / freq
-            tall = 0.35 + 0.65 * r3
-            if left <= x < left + wide and tall > best:
-                best, bl, bw, cell = tall, left, wide, i
-        tone = hashed(cell, 9, seed)
-        a = tone - 0.5
-        side = (x - bl) / bw
-        shade = 0.35 * a + (0.12 if (side > 0.7) == (towards > 0) else -0.06)
-        mix = tone
-        n = max(2.0, np.floor(bw * freq * 2.6))
-        wx, wy = side * n, (L[1] - y) * freq * 2.6
+        cell = L[14]  # the side of a window with its wall
+        wide = max(1.0, np.round(L[5] / cell))
+        wx, wy = (x - L[3] + 0.5 * L[5]) / L[5] * wide, (y - L[1] + L[2]) / cell - 0.15
         fx, fy = wx - np.floor(wx), wy - np.floor(wy)
-        pane = smooth(0.14, 0.2, fx) * (1 - smooth(0.8, 0.86, fx)) * smooth(0.18, 0.24, fy) * (1 - smooth(0.76, 0.82, fy))
+        e = 0.5 * px / cell
+        pane = smooth(0.2 - e, 0.2 + e, fx) * (1 - smooth(0.8 - e, 0.8 + e, fx)) * smooth(0.2 - e, 0.2 + e, fy) * (1 - smooth(0.84 - e, 0.84 + e, fy))
+        if wy < 0 or y > L[1] - 0.2 * cell:
+            pane = 0.0
         # Bars of a window, then finer and finer ones: a larger picture shows more of them.
         bars = 2.0
         for _ in range(4):
-            thin = 1 - smooth(0.1, 0.4, px * freq * 2.6 * bars)
+            thin = 1 - smooth(0.1, 0.4, px / cell * bars)
             bx, by = fx * bars * 2 - np.floor(fx * bars * 2), fy * bars - np.floor(fy * bars)
             if thin > 0:
-                pane *= 1 - 0.5 * thin * (1 - smooth(0.0, 0.16, min(min(bx, 1 - bx), min(by, 1 - by))))
+                pane *= 1 - 0.4 * thin * (1 - smooth(0.0, 0.16, min(min(bx, 1 - bx), min(by, 1 - by))))
             bars *= 3
-        visible = 1 - smooth(0.25, 0.7, px * freq * 2.6)
-        if cell < 0:
-            pane = 0.0
-        lit = 1.0 if hashed(np.int64(wx) + 50 * cell, np.int64(np.floor(wy)), seed + 8) < s[31] else 0.0
-        k = 0.0
-        pane = pane * visible + (0.38 * (1 - visible) if cell >= 0 else 0.0)
-        shade += 0.3 * fbm(x * 40, y * 40, seed + 62, px * 40, 8)
-        if visible < 1:
-            lit = lit * visible + s[31] * (1 - visible)
+        lit = hashed(np.int64(np.floor(wx)), np.int64(np.floor(wy)), seed + 8) < s[31]
+        shade = 0.16 * fbm(x * 40, y * 40, seed + 62, px * 40, 8) + (0.12 if x > L[3] + 0.25 * L[5] else 0.0)
         for c in range(3):
-            wall = (L[7 + c] * (1 - mix) + L[10 + c] * mix) * (1 + shade) * s[32 + c]
-            glass = wall * 0.62 + 0.10 * s[7 + c]
-            warm = 1.0 if c == 0 else 0.82 if c == 1 else 0.45
-            w = glass * (1 - lit) + lit * warm * (1.0 if s[31] > 0.3 else 0.8)
-            v = wall * (1 - pane) + w * pane
+            wall = L[7 + c] * (1 + shade) * s[32 + c]
+            glass = s[7 + c] * (0.95 - 1.15 * s[31])  # shows the sky, where nobody is at home
+            if lit:
+                glass = 1.0 if c == 0 else 0.84 if c == 1 else 0.42
+            v = wall * (1 - pane) + glass * pane
             out[c] = v * (1 - L[13]) + s[7 + c] * L[13]
         return
+    elif texture == PLANT:
+        a = fbm(x * 60, y * 12, seed + 60, px * 60, 7)
+        mix = smooth(-0.03, 0.03, x - L[3])
+        shade = 0.3 * a
+        k = 0.0
     elif texture == CLOTH:
         altitude = (L[1] - y) / L[2]
         mix = 1.0 if altitude < 0.17 else 0.0
@@ -216,6 +222,25 @@ def layer_colour(x, y, depth, slope, px, s, L, out):
 
 
 @njit(fastmath=True)
+def within(x, y, x0, y0, x1, y1, r):
+    """How deep a point lies in the capsule of radius r about a segment; below 0 outside."""
+    dx, dy = x1 - x0, y1 - y0
+    t = min(1.0, max(0.0, ((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy)))
+    return r - np.sqrt((x - x0 - t * dx) ** 2 + (y - y0 - t * dy) ** 2)
+
+
+@njit(fastmath=True)
+def cactus(x, y, wide, tall):
+    """How deep a point lies in a cactus with two arms that stands at 0, y upwards."""
+    trunk, arm, reach = 0.16 * wide, 0.12 * wide, 0.38 * wide
+    d = within(x, y, 0.0, 0.0, 0.0, tall - trunk, trunk)
+    d = max(d, within(x, y, 0.0, 0.38 * tall, -reach, 0.38 * tall, arm))
+    d = max(d, within(x, y, -reach, 0.38 * tall, -reach, 0.7 * tall, arm))
+    d = max(d, within(x, y, 0.0, 0.5 * tall, reach, 0.5 * tall, arm))
+    return max(d, within(x, y, reach, 0.5 * tall, reach, 0.84 * tall, arm))
+
+
+@njit(fastmath=True)
 def composite(x, y, j, px, s, layers, edges, slopes, first, last, below, out, tmp):
     """Layers first..last-1 (far to near) over the colour already in `out`, or the sky."""
     if not below:
@@ -225,14 +250,24 @@ def composite(x, y, j, px, s, layers, edges, slopes, first, last, below, out, tm
         a = depth / px + 0.5
         if a <= 0:
             continue
+        trunk = False
         if layers[i, 0] >= SAIL:  # things that end where they stand; a tree has a trunk
             if y > layers[i, 1]:
                 continue
-            if layers[i, 0] == TREE and y > layers[i, 1] - 0.3 * layers[i, 2] and abs(x - layers[i, 3]) > 0.07 * layers[i, 5]:
-                continue
+            if layers[i, 0] == TREE:
+                trunk = y > layers[i, 1] - 0.32 * layers[i, 2]
+                if trunk and abs(x - layers[i, 3]) > 0.1 * layers[i, 5]:
+                    continue
+            if layers[i, 0] == CACTUS:
+                a = min(a, cactus(x - layers[i, 3], layers[i, 1] - y, layers[i, 5], layers[i, 2]) / px + 0.5)
+                if a <= 0:
+                    continue
         if a > 1:
             a = 1.0
         layer_colour(x, y, max(depth, 0.0), slopes[i, j], px, s, layers[i], tmp)
+        if trunk:
+            for c in range(3):
+                tmp[c] = (0.34 if c == 0 else 0.21 if c == 1 else 0.12) * (0.75 + 0.5 * tmp[1]) * s[32 + c]
         for c in range(3):
             out[c] = out[c] * (1 - a) + tmp[c] * a
 
@@ -261,22 +296,6 @@ def ground_colour(x, y, px, s, g, out):
 
 
 @njit(fastmath=True)
-def skyline(layers, aspect):
-    """The highest edge of all layers at 64 places from left to right."""
-    free = np.full(64, 2.0)
-    for j in range(64):
-        x = (j + 0.5) / 64 * aspect
-        for L in layers:
-            profile, seed = np.int64(L[0]), np.int64(L[4])
-            if profile >= SAIL:
-                e = edge_height(profile, 0.5 * (x - L[3]) / (0.5 * L[5]), 0.0, seed, 1 / 64)
-            else:
-                e = edge_height(profile, x, L[3], seed, 1 / 64)
-            free[j] = min(free[j], L[1] - L[2] * e)
-    return free
-
-
-@njit(fastmath=True)
 def draw_window(height, top, left, h, w, s, layers, back, ground, g):
     px = 1.0 / height
     n = layers.shape[0]
@@ -293,7 +312,7 @@ def draw_window(height, top, left, h, w, s, layers, back, ground, g):
             e = edge_height(profile, x, L[3], seed, px)
             step = 0.03
             slope = 0.0
-            if profile <= HILLS:
+            if profile == HILLS:
                 slope = (edge_height(profile, x + step, L[3], seed, max(px, step)) - edge_height(profile, x - step, L[3], seed, max(px, step))) * L[2] / (2 * step)
                 slope = -min(2.0, max(-2.0, slope))
             ground_line = L[1] + L[5] * fbm(x * 3, 0.3, seed + 40, px * 3, 5)

@@ -32,7 +32,7 @@ UNET = dict(
 SCHEDULER = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
                  prediction_type="v_prediction", timestep_spacing="trailing", rescale_betas_zero_snr=True, set_alpha_to_one=True)
 
-OFTENER = {"mountains": 2.0, "city": 1.6, "lake": 1.6}  # scenes with more outlines than the others are harder
+OFTENER = {"mountains": 1.8, "city": 1.8, "desert": 1.4, "lake": 1.3}  # scenes with more outlines than the others are harder
 
 
 class Text:
@@ -125,7 +125,7 @@ def make_loss(rank, a):
     acp = DDIMScheduler(**SCHEDULER).alphas_cumprod.float()
     def loss_of(unet, progress):
         # First what a scene looks like, then its parts.
-        z, ids, attributes = data.batch(a.batch, 0.1 if progress < 0.75 else 0.2)
+        z, ids, attributes = data.batch(a.batch, 0.1 if progress < 0.3 else 0.5)
         context, pooled = text(attributes)
         dropped = torch.rand(len(z)) < 0.11
         context[dropped], pooled[dropped] = 0, 0
