@@ -17,9 +17,17 @@ struct waiting {
     const float *scores;
     unsigned *weights;
     const float *shift;
+    const float *shrink;
     float *total;
     long rows;
 };
+
+/// The next row has the weights `sum`; in the same bits as `tessera_weigh_pairs` has it.
+PAIRS_INLINE void finish_row(struct waiting *w, __m512 sum) {
+    *w->total = __builtin_fmaf(*w->total, *w->shrink, _mm512_reduce_add_ps(sum));
+    w->scores += KEYS, w->weights += KEYS / 2, w->rows--;
+    w->shift++, w->shrink++, w->total++;
+}
 
 /// Two vectors of scores to weights; their sum is added to `sum`.
 PAIRS_INLINE __m512 weigh(const float *scores, unsigned *weights, __m512 scale, __m512 shift,
@@ -57,9 +65,7 @@ PAIRS_INLINE void tile(const unsigned *a, long lda, const unsigned *b, float *c,
     _Pragma("unroll") for (int r = 0; r < ROWS; r++)
         _Pragma("unroll") for (int v = 0; v < VECTORS; v++)
             _mm512_storeu_ps(c + r * ldc + v * LANES, result[r][v]);
-    if (w->rows <= 0) return;
-    *w->total += _mm512_reduce_add_ps(sum);
-    w->scores += KEYS, w->weights += KEYS / 2, w->shift++, w->total++, w->rows--;
+    if (w->rows > 0) finish_row(w, sum);
 }
 
 /// The scores of a group.
@@ -80,9 +86,20 @@ PAIRS_KERNEL static void add_values(const unsigned *weights, const unsigned *val
                  WIDTH, PAIRS, 1, w, scale);
 }
 
-/// Finds the highest score of every query; what a query has summed so far shrinks to the new scale.
+/// The weights of the rows that no product was there for.
+PAIRS_KERNEL static void finish(struct waiting *w, __m512 scale) {
+    while (w->rows > 0) {
+        __m512 sum = _mm512_setzero_ps(), shift = _mm512_set1_ps(*w->shift);
+        for (long i = 0; i < KEYS; i += 2 * LANES)
+            sum = weigh(w->scores + i, w->weights + i / 2, scale, shift, sum);
+        finish_row(w, sum);
+    }
+}
+
+/// Finds the highest score of every query; what a query has summed so far shrinks to the new scale, its total when its
+/// weights are known.
 PAIRS_KERNEL static void rescale(const float *scores, long rows, __m512 scale, float *top,
-                                 float *shift, float *total, float *sums) {
+                                 float *shift, float *shrinks, float *sums) {
     for (long r = 0; r < rows; r++, scores += KEYS, sums += WIDTH) {
         __m512 high[4];
         for (int v = 0; v < 4; v++) high[v] = _mm512_set1_ps(top[r]);
@@ -92,11 +109,11 @@ PAIRS_KERNEL static void rescale(const float *scores, long rows, __m512 scale, f
         float best = _mm512_reduce_max_ps(
             _mm512_max_ps(_mm512_max_ps(high[0], high[1]), _mm512_max_ps(high[2], high[3])));
         __m512 moved = _mm512_mul_ps(scale, _mm512_set1_ps(best));
-        shift[r] = _mm512_cvtss_f32(moved);
+        shift[r] = _mm512_cvtss_f32(moved), shrinks[r] = 1;
         if (best == top[r]) continue;
         __m512 shrink =
             tessera_power_of_two(_mm512_fmsub_ps(scale, _mm512_set1_ps(top[r]), moved));
-        total[r] *= _mm512_cvtss_f32(shrink);
+        shrinks[r] = _mm512_cvtss_f32(shrink);
         top[r] = best;
         for (long j = 0; j < WIDTH; j += LANES)
             _mm512_storeu_ps(sums + j, _mm512_mul_ps(shrink, _mm512_loadu_ps(sums + j)));
@@ -108,25 +125,26 @@ PAIRS_KERNEL void tessera_attend_block(const unsigned *query, const unsigned *ke
                                        float *total, float *sums, float *scores, unsigned *weights) {
     // e^(factor · (score − best)) = 2^(scale · score − scale · best)
     __m512 scale = _mm512_set1_ps(factor * 1.44269504f);
-    float shift[2 * GROUP];
+    float shift[2 * GROUP], shrink[2 * GROUP];
     struct waiting w = {.rows = 0};
     for (long first = 0, turn = 0; first < rows; first += GROUP, turn ^= 1) {
         long some = rows - first < GROUP ? rows - first : GROUP;
         float *to = scores + turn * GROUP * KEYS;
         score(query + first * (WIDTH / 2), keys, to, some, &w, scale);
-        rescale(to, some, scale, top + first, shift + turn * GROUP, total + first,
+        finish(&w, scale);
+        rescale(to, some, scale, top + first, shift + turn * GROUP, shrink + turn * GROUP,
                 sums + first * WIDTH);
-        w = (struct waiting){to, weights + first * (KEYS / 2), shift + turn * GROUP, total + first,
-                             some};
+        w = (struct waiting){
+            .scores = to,
+            .weights = weights + first * (KEYS / 2),
+            .shift = shift + turn * GROUP,
+            .shrink = shrink + turn * GROUP,
+            .total = total + first,
+            .rows = some,
+        };
     }
     long ready = rows - w.rows;
     add_values(weights, values, sums, ready, &w, scale);
-    for (; w.rows > 0; w.rows--) {
-        __m512 sum = _mm512_setzero_ps(), moved = _mm512_set1_ps(*w.shift++);
-        for (long i = 0; i < KEYS; i += 2 * LANES)
-            sum = weigh(w.scores + i, w.weights + i / 2, scale, moved, sum);
-        *w.total++ += _mm512_reduce_add_ps(sum);
-        w.scores += KEYS, w.weights += KEYS / 2;
-    }
+    finish(&w, scale);
     add_values(weights + ready * (KEYS / 2), values, sums + ready * WIDTH, rows - ready, &w, scale);
 }

@@ -27,7 +27,8 @@ import Testing
     @Test(
         arguments: [
             [96, 256, 2, 64], [64, 600, 1, 64], [100, 512, 1, 64], [97, 300, 2, 64],
-            [16, 256, 1, 64], [50, 77, 2, 64], [96, 512, 1, 40], [130, 256, 1, 80],
+            [16, 256, 1, 64], [50, 77, 2, 64], [40, 300, 1, 64], [96, 512, 1, 40],
+            [130, 256, 1, 80],
         ]
     )
     func attends(_ size: [Int]) throws {
@@ -41,6 +42,34 @@ import Testing
             return backend.download(
                 backend.attention(q.columns, k.columns, v.columns, heads: size[2], causal: false)
             )
+        }
+    }
+
+    /// A query's bits are the same in every company: tiles of a picture ask with more or fewer of them.
+    @Test func aQueryStandsAlone() throws {
+        let backend = try Self.backend(.bf16)
+        var noise = Noise(7)
+        let q = noise.bfloats([1, 133, 64], scale: 3)
+        let k = backend.upload(noise.bfloats([1, 600, 64], scale: 3))
+        let v = backend.upload(noise.bfloats([1, 600, 64]))
+        func attend(_ queries: Range<Int>) -> [Float] {
+            let some = Tensor(
+                Array(q.values[queries.lowerBound * 64..<queries.upperBound * 64]),
+                shape: [1, queries.count, 64]
+            )
+            let found = backend.attention(
+                backend.upload(some).columns,
+                k.columns,
+                v.columns,
+                heads: 1,
+                causal: false
+            )
+            return backend.download(found).values
+        }
+        let all = attend(0..<133)
+        for some in [0..<96, 0..<97, 1..<3, 40..<80, 90..<133] {
+            let alone = attend(some) == Array(all[some.lowerBound * 64..<some.upperBound * 64])
+            #expect(alone, "queries \(some)")
         }
     }
 
