@@ -1,6 +1,6 @@
 """Tessera against PyTorch and diffusers on the same weights, inputs and threads, in one interleaved run.
 
-    python compare.py FIGURES WORK [--precisions f32,bf16] [--rounds 2] [--threads N]
+    python compare.py FIGURES WORK [--precisions f32,bf16] [--rounds 3] [--threads N]
 
 Adds to the flat JSON file FIGURES; keeps the checkpoint and inputs in the folder WORK. Both sides hold their
 weights while they take turns; where memory is too short for that, each starts anew for its turns.
@@ -170,7 +170,7 @@ if __name__ == "__main__":
     parser.add_argument("work")
     parser.add_argument("--precisions", type=lambda s: s.split(","), default=None)
     parser.add_argument("--parts", type=lambda s: s.split(","), default=None, help="of sdxl_unet,sdxl_vae,vista_unet")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     a = parser.parse_args()
     if a.precisions is None:
