@@ -55,6 +55,7 @@ PAIRS_INLINE void weigh(int rows, const float *scores, long count, float factor,
             continue;
         }
         __m512 shrink = tessera_power_of_two(_mm512_fmsub_ps(scale, _mm512_set1_ps(top[r]), shift[r]));
+        // Rounded once, as in PairBlock.c: a query's bits do not depend on which of the two weighs it.
         total[r] = __builtin_fmaf(total[r], _mm512_cvtss_f32(shrink), weight);
         top[r] = best[r];
         for (i = 0; i < width; i += LANES) {

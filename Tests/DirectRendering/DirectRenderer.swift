@@ -4,7 +4,9 @@ import Protocol
 
 /// An autoencoder called directly, in this process; it counts the parts of pictures that it was asked for.
 ///
-/// `@unchecked Sendable`: one thread uses it, that of the test or of the measurement.
+/// `@unchecked Sendable`: `ViewRenderer` asks for it, since a coordinator hands its renderer to the thread of a job. This
+/// one never leaves the thread that made it: a tiled evaluation starts none and calls its renderer on its caller's, so
+/// neither `vae` nor `parts` is ever shared.
 package final class DirectRenderer: ViewRenderer, @unchecked Sendable {
     private let vae: VAE
     package private(set) var parts = 0
@@ -14,6 +16,7 @@ package final class DirectRenderer: ViewRenderer, @unchecked Sendable {
     package func begin(_ job: JobDescription) {}
     package func end() {}
 
+    /// Never asked for: a tiled evaluation has tiles and parts only.
     package func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) -> [Tensor] { [] }
 
     package func evaluate(

@@ -6,7 +6,7 @@ import Foundation
 /// the machine that wrote it.
 enum WeightFile {
     /// Changes with the form of the file and with what backends put into it.
-    static let version = 4
+    static let version = 5
     static let page = 4096
     private static let magic: UInt64 = 0x3153_4554_4847_4957
 
