@@ -300,10 +300,16 @@ struct UnitRequest: Sendable {
         guard answer.statistics.count == count else {
             return "its answer has \(answer.statistics.count) statistics, not \(count)"
         }
-        guard answer.isFinite, answer.statistics.allSatisfy({ $0.variance >= 0 }) else {
-            return "its answer holds NaN or infinity"
-        }
-        return nil
+        return bounds.fault(of: answer)
+    }
+
+    /// How large its answer may be.
+    private var bounds: AnswerBounds {
+        guard case .predict(let view) = work else { return AnswerBounds(evaluating: input) }
+        return AnswerBounds(
+            predicting: input,
+            guidance: view.branch == .both ? view.guidance : 0
+        )
     }
 
     /// The shape of its answer's tensor, nil for none, and the number of its statistics.
