@@ -46,20 +46,14 @@ private struct Script {
         try on(.joined(worker, from: host)) + on(.asked(worker, credit))
     }
 
-    /// A worker with credit that has answered one unit.
-    mutating func joinProven(
-        _ worker: WorkerID,
-        from host: HostID? = nil,
-        kind: DispatcherState.Kind = .views,
-        credit: Int = 8
-    ) throws {
+    /// A worker that has answered one view in a second, and may have no more yet. Nobody has credit.
+    mutating func joinProven(_ worker: WorkerID, from host: HostID? = nil) throws {
         try on(.joined(worker, from: host))
-        try on(.submitted([u(next)], kind: kind))
+        try on(.submitted([u(next)]))
         try on(.asked(worker, 1))
         #expect(state.held(by: worker) == [u(next)])
         try on(.answered(u(next), by: worker), after: .seconds(1))
         next += 1
-        try on(.asked(worker, credit))
     }
 }
 
@@ -149,7 +143,8 @@ private struct Script {
     @Test(arguments: DispatcherState.Kind.allCases)
     func anIdleProvenWorkerTakesOverAtOnce(kind: DispatcherState.Kind) throws {
         var script = Script()
-        try script.joinProven(w1, kind: .views)
+        try script.joinProven(w1)
+        try script.on(.asked(w1, 8))
         try script.join(w2)
         try script.join(w3)
         try script.on(.submitted(units(1...4), kind: kind))
@@ -170,16 +165,12 @@ private struct Script {
     @Test(arguments: DispatcherState.Kind.allCases)
     func theOnlyUnitGoesToTheProvenWorker(kind: DispatcherState.Kind) throws {
         var script = Script()
-        try script.join(w1)
-        try script.join(w2)
+        for worker in [w1, w2, w3] { try script.on(.joined(worker)) }
         // Proven by views alone.
-        try script.on(.submitted([u(1)]))
-        #expect(script.state.held(by: w1) == [u(1)])
-        try script.on(.joined(w3))
-        try script.on(.cancelled)
-        try script.joinProven(w4, credit: 2)
+        try script.joinProven(w4)
+        for worker in [w1, w2, w3, w4] { try script.on(.asked(worker, 8)) }
         #expect(
-            try script.on(.submitted([u(2)], kind: kind)) == [.assign(u(2), to: w4, attempt: 1)]
+            try script.on(.submitted([u(1)], kind: kind)) == [.assign(u(1), to: w4, attempt: 1)]
         )
     }
 
@@ -199,11 +190,9 @@ private struct Script {
     }
 
     @Test func theFirstLeaseFollowsFromWhatOthersNeed() throws {
-        var script = Script {
-            $0.copies = 0
-            $0.shortestLease = .seconds(1)
-        }
-        try script.joinProven(w1, credit: 1)
+        var script = Script { $0.shortestLease = .seconds(1) }
+        try script.joinProven(w1)
+        try script.on(.asked(w1, 1))
         try script.join(w2, credit: 1)
         try script.on(.submitted(units(1...2)))
         #expect(script.state.held(by: w2) == [u(2)])
@@ -282,15 +271,17 @@ private struct Script {
         try script.on(.submitted(units(1...3)))
         try script.on(.vanished(w1))
         try script.join(w2, from: hostA)
-        try script.on(.answered(u(2), by: w2))
+        try script.on(.answered(u(1), by: w2))
         try script.on(.vanished(w2))
-        #expect(try script.join(w3, from: hostA).contains(.assign(u(1), to: w3, attempt: 2)))
+        #expect(try script.join(w3, from: hostA).contains(.assign(u(2), to: w3, attempt: 2)))
     }
 
     @Test func threeConnectionsOfOneHostThatSayNoKillNoUnit() throws {
         var script = Script()
+        try script.joinProven(w4, from: hostB)
         for worker in [w1, w2, w3] { try script.join(worker, from: hostA, credit: 1) }
-        try script.joinProven(w4, from: hostB, credit: 0)
+        // w4 has not asked for long, and nobody waits for it.
+        try script.on(.tick, after: .seconds(21))
         try script.on(.submitted([u(1)]))
         for worker in [w1, w2, w3] {
             #expect(script.state.held(by: worker) == [u(1)])
@@ -303,7 +294,8 @@ private struct Script {
 
     @Test func aUnitThatFailedGoesToAProvenWorkerFirst() throws {
         var script = Script()
-        try script.joinProven(w4, credit: 1)
+        try script.joinProven(w4)
+        try script.on(.asked(w4, 1))
         for worker in [w1, w2] { try script.join(worker, credit: 1) }
         try script.on(.submitted(units(1...2)))
         #expect(script.state.held(by: w4) == [u(1)] && script.state.held(by: w1) == [u(2)])
@@ -317,6 +309,7 @@ private struct Script {
         var script = Script()
         let proven = (1...3).map { WorkerID($0) }
         for worker in proven { try script.joinProven(worker) }
+        for worker in proven { try script.on(.asked(worker, 1)) }
         for number in 4...6 { try script.join(WorkerID(number)) }
         try script.on(.submitted([u(1)]))
         var last: [Action] = []

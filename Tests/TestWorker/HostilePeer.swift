@@ -57,6 +57,7 @@ struct HostilePeer {
                 switch try CoordinatorMessage(frames: frames) {
                 case .welcome:
                     isIn = true
+                    FileHandle.standardError.write(Data("joined\n".utf8))
                     lastTask = .now
                     if manner != .unasked { try send(.ask(16)) }
                 case .task(let task):

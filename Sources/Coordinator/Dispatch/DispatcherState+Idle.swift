@@ -55,7 +55,7 @@ extension DispatcherState {
             let promise = seconds + 1.1 * time
             guard let latest = tails.map(\.done).max(), latest > promise else { return }
             let best = tails.indices.filter {
-                tails[$0].done > promise && canHave(tails[$0].unit, id, among: guesses)
+                tails[$0].done > promise && canHave(tails[$0], id, among: guesses)
             }.max {
                 let (a, b) = (tails[$0], tails[$1])
                 return (a.done, b.holders, b.owner) < (b.done, a.holders, a.owner)
@@ -78,10 +78,11 @@ extension DispatcherState {
     }
 
     /// - Parameter guesses: unproven workers that have nothing to do
-    private func canHave(_ id: UnitID, _ worker: WorkerID, among guesses: Int) -> Bool {
-        guard let unit = batch?.units[id], let taker = workers[worker],
-            !unit.holders.contains(worker), isAllowed(id, worker)
+    private func canHave(_ tail: Tail, _ worker: WorkerID, among guesses: Int) -> Bool {
+        guard let unit = batch?.units[tail.unit], let taker = workers[worker],
+            !unit.holders.contains(worker), isAllowed(tail.unit, worker)
         else { return false }
+        if tail.isMovable { return true }
         let proven = provenHolders(unit)
         guard !taker.isProven else { return proven < policy.copies }
         // Nobody is known to answer: the longer nobody does, the more are asked.

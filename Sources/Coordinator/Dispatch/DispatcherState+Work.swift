@@ -50,6 +50,7 @@ extension DispatcherState {
         }
         workers[worker]?.lastHeard = now
         guard let sender = workers[worker], answered.isFirst else { return }
+        workers[worker]?.lastActed = now
         workers[worker]?.isDoubtful = false
         workers[worker]?.overdue = 0
         workers[worker]?.doubts = 0
@@ -202,7 +203,8 @@ extension DispatcherState {
         let others = workers.values.filter { !$0.isSetAside && unit.failed[$0.host] == nil }
         if others.contains(where: \.isProven) { return false }
         if unit.failed.count >= policy.unprovenCasualties { return true }
-        return unit.casualties.count >= policy.casualties && !others.contains(where: \.isAvailable)
+        return unit.casualties.count >= policy.casualties
+            && !others.contains { $0.isAvailable(at: now, policy) }
     }
 
     /// Takes a unit out of a worker's hands; it waits again if nobody else has it.
@@ -308,6 +310,8 @@ extension DispatcherState {
         }
         let limit = rank(worker, own)
         return limit == 0
-            || !workers.contains { $0.value.isAvailable && rank($0.key, $0.value) < limit }
+            || !workers.contains {
+                $0.value.isAvailable(at: now, policy) && rank($0.key, $0.value) < limit
+            }
     }
 }

@@ -4,7 +4,7 @@ import Protocol
 
 extension DispatcherState {
     mutating func join(_ id: WorkerID, from host: HostID, _ actions: inout [Action]) {
-        var worker = Worker(host: host, lastHeard: now)
+        var worker = Worker(host: host, lastHeard: now, lastActed: now)
         if let until = hosts[host]?.restsUntil, until > now {
             worker.restsUntil = until
             actions.append(.rest(id, for: until - now))
@@ -15,6 +15,7 @@ extension DispatcherState {
     mutating func ask(_ id: WorkerID, _ units: Int) {
         guard let worker = workers[id] else { return }
         workers[id]?.lastHeard = now
+        if units > 0 { workers[id]?.lastActed = now }
         // It has disposed of more than what it had not begun, so it is at work.
         if units > worker.drops { workers[id]?.isDoubtful = false }
         workers[id]?.drops = max(0, worker.drops - units)

@@ -226,13 +226,17 @@ package struct DispatcherState: Sendable {
         /// Units taken back that it has probably not begun: to drop them proves nothing.
         var drops = 0
         var lastHeard: Duration
+        /// When it last joined, asked or disposed of a unit.
+        var lastActed: Duration
         /// How fast it is.
         var speed = WorkerSpeed()
 
         /// Whether it gets work.
         var isActive: Bool { !isSetAside && !isDoubtful && restsUntil == nil }
-        /// Whether it has a unit or may be given one.
-        var isAvailable: Bool { isActive && (credit > 0 || !held.isEmpty) }
+        /// Whether it has a unit, or may be given one now or in a moment: it asks after it has answered.
+        func isAvailable(at now: Duration, _ policy: Policy) -> Bool {
+            isActive && (credit > 0 || !held.isEmpty || now - lastActed <= policy.probation)
+        }
 
         func holds(_ unit: UnitID) -> Bool { held.contains { $0.unit == unit } }
     }

@@ -9,7 +9,7 @@ import Engine
 /// - Decoded pixels are about −1…1, encoded latents of the scale of latents.
 /// - Tokens and moments are of activations inside the autoencoder. SDXL's leave the range of float16
 ///   (65,504); a thousand times as much is far enough.
-struct AnswerBounds {
+package struct AnswerBounds {
     /// The largest magnitude of an element.
     private let largest: Float
     /// The largest magnitude must not be less than this, unless it may be zero.
@@ -24,19 +24,19 @@ struct AnswerBounds {
     /// - Parameters:
     ///   - latent: the view
     ///   - guidance: the strength with which evaluations are combined; 0 for a single one
-    init(predicting latent: Tensor, guidance: Float) {
+    package init(predicting latent: Tensor, guidance: Float) {
         largest = Self.gain * max(1, latent.largestMagnitude ?? 1) * (1 + 2 * abs(guidance))
         (smallest, mayBeZero) = (1e-12, false)
     }
 
     /// - Parameter input: a latent to decode, or a picture to encode
-    init(evaluating input: Tensor) {
+    package init(evaluating input: Tensor) {
         largest = Self.gain * max(1, input.largestMagnitude ?? 1)
         (smallest, mayBeZero) = (1e-30, true)
     }
 
     /// What is wrong with an answer; nil for a good one.
-    func fault(of answer: PartResult) -> String? {
+    package func fault(of answer: PartResult) -> String? {
         if let tensor = answer.tensor {
             guard let peak = tensor.largestMagnitude else {
                 return "its answer holds NaN or infinity"
