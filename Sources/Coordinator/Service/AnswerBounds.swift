@@ -8,7 +8,7 @@ import Engine
 ///   that is what a broken device answers.
 /// - Decoded pixels are about −1…1, encoded latents of the scale of latents.
 /// - Tokens and moments are of activations inside the autoencoder. SDXL's leave the range of float16
-///   (65,504); a thousand times as much is far enough.
+///   (65,504); 10⁹ is 15,000 times as much.
 package struct AnswerBounds {
     /// The largest magnitude of an element.
     private let largest: Float

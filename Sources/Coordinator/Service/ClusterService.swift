@@ -34,7 +34,8 @@ final class ClusterService {
     private var lastHeartbeat = ContinuousClock.now
     private var dropped = 0
     private var doorkeeper = Doorkeeper()
-    private var strangers = RateLimit.strangers
+    /// By key, so that one that is allowed cannot keep the others out; nil where there are no keys.
+    private var strangers: [PublicKey?: RateLimit] = [:]
 
     /// Opens the socket; call on the thread that will run it.
     init(
@@ -253,7 +254,7 @@ final class ClusterService {
                 dropped += 1
                 return hangUp(on: origin)
             }
-            guard strangers.admits(at: now) else {
+            guard strangers[origin.key, default: .strangers].admits(at: now) else {
                 dropped += 1
                 return
             }
@@ -412,7 +413,7 @@ final class ClusterService {
     private func turnOut() {
         guard let allowed = socket.allowedKeys() else { return }
         for peer in roster.all where peer.origin.key.map(allowed.contains) != true {
-            expel(peer, "its key was taken off the list (--allow)")
+            expel(peer, "was turned out: its key was taken off the list (--allow)")
             feed(.left(peer.worker))
         }
     }
