@@ -22,6 +22,7 @@ import Testing
     ///   - others: arguments of each
     ///   - keys: whose key each has, by turns; the honest one's is "two"
     /// - Returns: the picture, what the coordinator wrote and how long it took
+    /// - Throws: when a process does not start
     private func render(
         beside others: [[String]],
         keys: [String] = ["one"]

@@ -77,7 +77,7 @@ extension DispatcherState {
         }
     }
 
-    /// - Parameter guesses: unproven workers that have nothing to do
+    /// Whether an idle worker may have the unit, where `guesses` unproven ones are idle.
     private func canHave(_ tail: Tail, _ worker: WorkerID, among guesses: Int) -> Bool {
         guard let unit = batch?.units[tail.unit], let taker = workers[worker],
             !unit.holders.contains(worker), isAllowed(tail.unit, worker)

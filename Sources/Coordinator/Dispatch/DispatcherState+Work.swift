@@ -78,9 +78,7 @@ extension DispatcherState {
         }
     }
 
-    /// Notes a good answer: how long it took, and that the worker gives some.
-    ///
-    /// - Parameter sender: the worker as it was
+    /// Notes a good answer: how long it took, and that the worker, which was `sender` before, gives some.
     private mutating func note(
         _ lease: Lease,
         by worker: WorkerID,
@@ -178,9 +176,8 @@ extension DispatcherState {
         charge(id, Casualty(worker: worker, cause: .refused(reason)), sender, &actions)
     }
 
-    /// Remembers a failed attempt; the batch ends where nobody is left who might do better.
-    ///
-    /// - Parameter sender: the worker as it was
+    /// Remembers a failed attempt of a worker, which was `sender` then; the batch ends where nobody is left
+    /// who might do better.
     mutating func charge(
         _ id: UnitID,
         _ casualty: Casualty,

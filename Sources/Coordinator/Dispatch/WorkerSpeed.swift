@@ -32,6 +32,7 @@ struct WorkerSpeed: Sendable {
     ///   - kind: of the unit
     ///   - policy: the dispatcher's
     ///   - reference: what others take for a unit of cost 1, where anybody knows
+    /// - Returns: seconds
     func lease(
         of cost: Double,
         _ kind: DispatcherState.Kind,

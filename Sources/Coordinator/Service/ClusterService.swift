@@ -244,7 +244,7 @@ final class ClusterService {
         mailbox.wakeup.signal()
     }
 
-    /// - Parameter origin: where they came from, unless their sender is in
+    /// Takes a message. Its origin is told unless its sender is in.
     private func receive(_ frames: [[UInt8]], from origin: Origin) {
         let (id, body) = (frames[0], Array(frames.dropFirst()))
         let now = start.duration(to: .now)

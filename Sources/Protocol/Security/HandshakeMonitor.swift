@@ -77,6 +77,7 @@ enum MultipartMessage {
     ///   - most: frames to keep
     ///   - inspect: is shown the first frame, and what ZeroMQ knows of it
     /// - Returns: at most the first `most` frames; nil when nothing has come
+    /// - Throws: `SocketError`
     static func receive(
         _ raw: UnsafeMutableRawPointer,
         most: Int,

@@ -217,6 +217,7 @@ package struct Socket: ~Copyable {
     ///
     /// - Parameter isKnown: whether the origin of what this routing id sends is known already
     /// - Returns: the message, and its origin unless that was known
+    /// - Throws: `SocketError`
     package borrowing func receive(
         knowing isKnown: ([UInt8]) -> Bool
     ) throws(SocketError) -> (arrival: Arrival, origin: Origin) {
