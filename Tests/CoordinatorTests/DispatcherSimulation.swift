@@ -322,9 +322,11 @@ struct SplitMix: RandomNumberGenerator {
 }
 
 @Suite struct DispatcherSimulationTests {
-    /// 2,000 clusters, three batches each: every unit is accepted exactly once, and batches end.
+    /// 2,000 clusters, three batches each: every unit is accepted exactly once, and from a worker that was given
+    /// it (`perform` checks that), and batches end, whoever takes part.
     @Test func everyUnitIsAcceptedExactlyOnce() throws {
-        var completed = 0
+        var (completed, expelled) = (0, 0)
+        var joined: [Simulation.Manner: Int] = [:]
         for seed in 0..<UInt64(2000) {
             var simulation = Simulation(seed: seed)
             for _ in 0..<Int.random(in: 0...6, using: &simulation.random) {
@@ -354,8 +356,16 @@ struct SplitMix: RandomNumberGenerator {
                     )
                 }
             }
+            joined.merge(simulation.joined) { $0 + $1 }
+            expelled += simulation.expelled
         }
         #expect(completed > 5500, "only \(completed) of 6,000 batches were completed")
+        // All kinds of workers took part.
+        #expect(
+            Simulation.Manner.allCases.allSatisfy { joined[$0, default: 0] > 1000 },
+            "\(joined)"
+        )
+        #expect(expelled > 1000)
     }
 
     @Test func aCursedUnitEndsItsBatch() throws {
