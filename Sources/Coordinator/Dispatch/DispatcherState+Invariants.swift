@@ -65,7 +65,10 @@ extension DispatcherState {
             let units = worker.held.map(\.unit)
             try require(Set(units).count == units.count, "\(id) holds a unit twice")
             try require(worker.held.count <= policy.depths.upperBound, "\(id) holds too much")
-            try require(units.allSatisfy(worker.lent.contains), "\(id) holds what it was not given")
+            try require(
+                units.allSatisfy { lent[id]?.contains($0) == true },
+                "\(id) holds what it was not given"
+            )
             for unit in units {
                 try require(
                     batch?.units[unit]?.holders.contains(id) == true,

@@ -45,7 +45,7 @@ extension DispatcherState {
         _ actions: inout [Action]
     ) {
         guard workers[worker] != nil else { return }
-        guard let answered = workers[worker]?.lent.settle(id) else {
+        guard let answered = lent[worker]?.settle(id) else {
             return expel(worker, because: id, &actions)
         }
         workers[worker]?.lastHeard = now
@@ -159,7 +159,7 @@ extension DispatcherState {
         _ actions: inout [Action]
     ) {
         guard workers[worker] != nil else { return }
-        guard let answered = workers[worker]?.lent.settle(id) else {
+        guard let answered = lent[worker]?.settle(id) else {
             return expel(worker, because: id, &actions)
         }
         workers[worker]?.lastHeard = now
@@ -289,7 +289,7 @@ extension DispatcherState {
             isProven: holder.isProven
         )
         workers[worker]?.held.append(lease)
-        workers[worker]?.lent.add(lease)
+        lent[worker]?.add(lease)
         if unit.firstAssigned == nil { batch?.units[id]?.firstAssigned = seconds }
         batch?.units[id]?.holders.append(worker)
         batch?.units[id]?.attempts += 1

@@ -3,7 +3,10 @@ import Protocol
 // Workers that come, go and misbehave.
 
 extension DispatcherState {
-    mutating func join(_ id: WorkerID, from host: HostID, _ actions: inout [Action]) {
+    mutating func join(_ id: WorkerID, from name: HostID, _ actions: inout [Action]) {
+        let host = hostNumbers[name] ?? hostNumbers.count
+        hostNumbers[name] = host
+        lent[id] = LentUnits()
         var worker = Worker(host: host, lastHeard: now, lastActed: now)
         if let until = hosts[host]?.restsUntil, until > now {
             worker.restsUntil = until
@@ -29,6 +32,7 @@ extension DispatcherState {
         guard let worker = workers[id] else { return }
         for lease in worker.held { release(lease.unit, from: id) }
         workers[id] = nil
+        lent[id] = nil
         if let cause, let first = worker.held.first?.unit {
             blame(worker.host)
             charge(first, Casualty(worker: id, cause: cause), worker, &actions)
@@ -46,7 +50,7 @@ extension DispatcherState {
     }
 
     /// Counts a failure of a host; the workers that join from it next rest if there were several.
-    mutating func blame(_ host: HostID) {
+    mutating func blame(_ host: Int) {
         var record = hosts[host] ?? HostRecord()
         record.fail(at: now, policy)
         hosts[host] = record
@@ -55,7 +59,7 @@ extension DispatcherState {
     }
 
     /// Lets a good answer make up for a failure.
-    mutating func forgive(_ host: HostID) {
+    mutating func forgive(_ host: Int) {
         guard var record = hosts[host] else { return }
         record.failures -= 1
         hosts[host] = record.failures > 0 ? record : nil

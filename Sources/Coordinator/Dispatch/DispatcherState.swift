@@ -204,12 +204,11 @@ package struct DispatcherState: Sendable {
     }
 
     struct Worker: Sendable {
-        let host: HostID
+        /// Its host's number: a name would cost a reference wherever workers are looked through.
+        let host: Int
         var credit = 0
         /// In the order of assignment: it computes the first.
         var held: [Lease] = []
-        /// What it was given lately, whatever became of it.
-        var lent = LentUnits()
         /// Whether it has answered a unit well.
         var isProven = false
         /// Until when it gets nothing, because of what its host did before.
@@ -251,7 +250,7 @@ package struct DispatcherState: Sendable {
         var firstAssigned: Double?
         var casualties: [Casualty] = []
         /// Hosts that failed it, and whether they were proven.
-        var failed: [HostID: Bool] = [:]
+        var failed: [Int: Bool] = [:]
         var isDone = false
 
         func failed(at worker: WorkerID) -> Bool { casualties.contains { $0.worker == worker } }
@@ -270,8 +269,12 @@ package struct DispatcherState: Sendable {
 
     package let policy: Policy
     var workers: [WorkerID: Worker] = [:]
-    /// Hosts that failed lately.
-    var hosts: [HostID: HostRecord] = [:]
+    /// What each of them was given lately, whatever became of it.
+    var lent: [WorkerID: LentUnits] = [:]
+    /// Hosts that failed lately, by their numbers.
+    var hosts: [Int: HostRecord] = [:]
+    /// Numbers of all hosts that ever came.
+    var hostNumbers: [HostID: Int] = [:]
     var batch: Batch?
     /// Since when the open batch has had no active worker.
     var desertedSince: Duration?

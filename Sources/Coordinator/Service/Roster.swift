@@ -15,9 +15,10 @@ struct Roster {
         /// Where it calls from.
         let origin: Origin
 
-        /// The host that its failures count against: that of its key, else what it announces and its address.
+        /// The host that its failures count against: its key, which many machines may share, or else what it
+        /// announces; and its address.
         var host: HostID {
-            if let key = origin.key { return HostID(key.text) }
+            if let key = origin.key { return HostID("\(key) at \(origin.address)") }
             // By default a worker's name ends with its process id, and a host that starts it again is the same.
             let (name, process) = (hello.name, "-\(hello.processID)")
             let announced = name.hasSuffix(process) ? String(name.dropLast(process.count)) : name
