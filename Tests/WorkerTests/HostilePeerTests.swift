@@ -87,7 +87,9 @@ import Worker
         #expect(isGood(PartResult(tensor: Tensor(zeros: [1, 1, 1, 3]))))
         #expect(isGood(moments(0, 0)) && isGood(moments(0, 1e-300)))
         for bad in [1e38, -3e38, .nan, .infinity] as [Float] { #expect(!isGood(picture(bad))) }
-        #expect(!isGood(PartResult(tensor: Tensor([.leastNonzeroMagnitude, 0], shape: [1, 1, 1, 2]))))
+        #expect(
+            !isGood(PartResult(tensor: Tensor([.leastNonzeroMagnitude, 0], shape: [1, 1, 1, 2])))
+        )
         #expect(!isGood(moments(1e38, 1)) && !isGood(moments(-3e38, 1)))
         #expect(!isGood(moments(0, 1e38)) && !isGood(moments(0, -1)) && !isGood(moments(.nan, 0)))
     }
