@@ -22,11 +22,11 @@ extension DispatcherState {
             let cost = batch?.typicalCost
         else { return }
         let reference = referencePace(kind)
-        var idle: [(id: WorkerID, time: Double)] = []
+        var idle: [(id: WorkerID, time: Double, isProven: Bool)] = []
         func consider(_ id: WorkerID, _ worker: Worker) {
             guard worker.held.isEmpty, worker.credit > 0, worker.isActive else { return }
             let time = worker.time(for: cost, kind, reference: reference)
-            idle.append((id, time + (worker.speed.roundTrip ?? 0)))
+            idle.append((id, time + (worker.speed.roundTrip ?? 0), worker.isProven))
         }
         // Whoever found nothing before finds nothing until time has passed: ticks tell.
         switch scope {
@@ -42,15 +42,14 @@ extension DispatcherState {
         guard let latest = tails.map(\.done).max(), latest > seconds + 1.1 * quickest else {
             return
         }
-        func isProven(_ id: WorkerID) -> Bool { workers[id]?.isProven == true }
         idle.sort {
-            (isProven($0.id) ? 0 : 1, $0.time, $0.id) < (isProven($1.id) ? 0 : 1, $1.time, $1.id)
+            $0.isProven == $1.isProven ? ($0.time, $0.id) < ($1.time, $1.id) : $0.isProven
         }
-        let guesses = idle.count { !isProven($0.id) }
+        let guesses = idle.count { !$0.isProven }
         var hasGuessed = false
-        for (id, time) in idle {
+        for (id, time, isProven) in idle {
             // What one unproven worker may not have, the others may not have either.
-            if hasGuessed, !isProven(id) { return }
+            if hasGuessed, !isProven { return }
             // A tenth better at least: paces are estimates.
             let promise = seconds + 1.1 * time
             guard let latest = tails.map(\.done).max(), latest > promise else { return }
@@ -61,7 +60,7 @@ extension DispatcherState {
                 return (a.done, b.holders, b.owner) < (b.done, a.holders, a.owner)
             }
             guard let best else {
-                hasGuessed = !isProven(id)
+                hasGuessed = !isProven
                 continue
             }
             let tail = tails.remove(at: best)
@@ -80,26 +79,28 @@ extension DispatcherState {
     /// Whether an idle worker may have the unit, where `guesses` unproven ones are idle.
     private func canHave(_ tail: Tail, _ worker: WorkerID, among guesses: Int) -> Bool {
         guard let unit = batch?.units[tail.unit], let taker = workers[worker],
-            !unit.holders.contains(worker), isAllowed(tail.unit, worker)
+            !unit.holders.contains(worker), isAllowed(tail.unit, worker), hasRoom(unit)
         else { return false }
-        if tail.isMovable { return true }
-        let proven = provenHolders(unit)
-        guard !taker.isProven else { return proven < policy.copies }
+        if tail.isMovable || taker.isProven { return true }
         // Nobody is known to answer: the longer nobody does, the more are asked.
         let age = seconds - (unit.firstAssigned ?? seconds)
         let rounds = (age / (policy.hedge / .seconds(1))).rounded(.down)
         let each = min(16, 1 + guesses / 8)
-        return proven < policy.copies
-            && Double(unit.holders.count - proven) < 1 + rounds * Double(each)
+        return Double(unproven(unit)) < 1 + rounds * Double(each)
     }
 
-    private func provenHolders(_ unit: Unit) -> Int {
-        unit.holders.count { workers[$0]?.isProven == true }
+    /// Whether another proven worker may take a copy.
+    private func hasRoom(_ unit: Unit) -> Bool {
+        unit.holders.count < policy.copies || unit.holders.count - unproven(unit) < policy.copies
+    }
+
+    private func unproven(_ unit: Unit) -> Int {
+        unit.holders.count { workers[$0]?.isProven != true }
     }
 
     private func tail(of owner: WorkerID, _ kind: Kind, _ reference: Double?) -> Tail? {
         guard let last = workers[owner]?.held.last, let unit = batch?.units[last.unit],
-            provenHolders(unit) < policy.copies
+            hasRoom(unit)
         else { return nil }
         let isMovable = unit.holders.count == 1 && (workers[owner]?.held.count ?? 0) > 1
         let done = unit.holders.compactMap { holder -> Double? in

@@ -106,8 +106,10 @@ struct Outlook {
 
     /// Of two that would be done at once, the proven one comes first, then whoever joined first.
     private func precedes(_ a: Int, _ b: Int) -> Bool {
-        let (a, b) = (entries[a], entries[b])
-        return (a.next, a.isProven ? 0 : 1, a.id) < (b.next, b.isProven ? 0 : 1, b.id)
+        let (first, second) = (entries[a].next, entries[b].next)
+        if first != second { return first < second }
+        if entries[a].isProven != entries[b].isProven { return entries[a].isProven }
+        return entries[a].id < entries[b].id
     }
 
     private mutating func insert(_ index: Int) {
