@@ -42,8 +42,15 @@ struct Rendering {
         Interrupts.handle(interruption.happen)
         if resumed == nil, let folder = job.jobDir { try JobFolder.checkFree(folder) }
         let session = try RenderSession(options)
-        try session.checkWeights()
-        if resumed == nil { try session.checkPicture() }
+        try session.checkWeights(scanning: true)
+        for line in session.notices { StandardErrorLog.note(line) }
+        if resumed == nil {
+            try session.checkPicture { share in
+                StandardErrorLog.note(
+                    "reading \(options.picture?.path ?? ""): \(Int(100 * share)) %"
+                )
+            }
+        }
         let identity = try ModelIdentity(of: session.model)
         let record = try record(session, identity)
         let workers = try open(session, identity, logger)
