@@ -45,7 +45,12 @@ struct Rendering {
         try session.checkWeights(scanning: true)
         for line in session.notices { StandardErrorLog.note(line) }
         if resumed == nil {
+            var told = ContinuousClock.now - .seconds(4)
             try session.checkPicture { share in
+                if interruption.hasHappened { throw RenderCancelled() }
+                // After a second, then every five.
+                guard ContinuousClock.now - told >= .seconds(5) else { return }
+                told = .now
                 StandardErrorLog.note(
                     "reading \(options.picture?.path ?? ""): \(Int(100 * share)) %"
                 )

@@ -59,8 +59,8 @@ import Testing
             let keys = Set(whole.keys).union(Self.more[target.file] ?? []).sorted()
             let before = try peakMemory()
             var refused = 0
-            for key in keys {
-                for value in Self.extremes {
+            for (at, key) in keys.enumerated() {
+                for value in Self.values(forKey: at) {
                     try Self.text(whole, key, value).write(
                         toFile: path,
                         atomically: false,
@@ -79,8 +79,18 @@ import Testing
             }
             #expect(refused > 0)
             let grown = try peakMemory() - before
-            #expect(grown < 300_000_000, "\(grown) bytes more for \(target)")
+            // Other suites of this process grow at the same time.
+            #expect(grown < 1_000_000_000, "\(grown) bytes more for \(target)")
         }
+    }
+
+    /// All extremes with TESSERA_FUZZ=all, as in `make fuzz`; else some, other ones for each key.
+    private static func values(forKey index: Int) -> [String] {
+        guard ProcessInfo.processInfo.environment["TESSERA_FUZZ"] != "all" else {
+            return extremes
+        }
+        var mutator = Mutator(seed: UInt64(index))
+        return (0..<6).map { _ in extremes[mutator.below(extremes.count)] }
     }
 
     /// What a coordinator does with a model before it starts a worker, short of reading weights.
@@ -135,11 +145,12 @@ import Testing
         }
     }
 
-    /// Most memory that this process had, in bytes.
+    /// Most memory that this process has had, in bytes.
     private func peakMemory() throws -> Int {
-        var usage = rusage()
-        try #require(getrusage(RUSAGE_SELF, &usage) == 0)
-        return usage.ru_maxrss * 1024
+        let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") } ?? ""
+        let number = line.split(separator: " ").compactMap { Int($0) }.first
+        return 1024 * (try #require(number))
     }
 }
 
@@ -199,10 +210,7 @@ import Testing
             // Of two files that disagree the UNet's is named.
             let partner = key == "latent_channels" ? "in_channels" : key
             #expect(message.contains(words) && message.contains(copy), "\(message)")
-            #expect(
-                message.contains(partner) || words == "inpainting",
-                "\(message)"
-            )
+            #expect(message.contains(partner), "\(message)")
         }
     }
 }

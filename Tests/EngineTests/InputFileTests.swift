@@ -16,7 +16,8 @@ import Testing
         try inTemporaryFolder { folder in
             let pipe = "\(folder)/pipe"
             #expect(mkfifo(pipe, 0o600) == 0)
-            for (path, kind) in [(pipe, "a pipe"), ("/dev/zero", "a device"), (folder, "a folder")] {
+            for (path, kind) in [(pipe, "a pipe"), ("/dev/zero", "a device"), (folder, "a folder")]
+            {
                 let start = ContinuousClock.now
                 for read in [
                     { _ = try InputFile.bytes(path) }, { _ = try InputFile.text(path) },

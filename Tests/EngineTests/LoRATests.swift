@@ -190,7 +190,10 @@ import Testing
         ("lora_transformer_transformer_blocks_0_attn_to_q.lora_down.weight", "transformer model"),
         ("diffusion_model.blocks.0.self_attn.q.lora_A.weight", "video model"),
         ("lycoris_blocks_0_attn_wq.lora_down.weight", "video model"),
-        ("text_encoders.clip_l.transformer.text_model.encoder.layers.0.mlp.fc1.lora_down.weight", "ComfyUI"),
+        (
+            "text_encoders.clip_l.transformer.text_model.encoder.layers.0.mlp.fc1.lora_down.weight",
+            "ComfyUI"
+        ),
         ("lora_te3_encoder_block_0_layer_0_SelfAttention_q.lora_down.weight", "T5"),
         ("down_blocks.0.motion_modules.0.proj_in.lora_A.weight", "AnimateDiff"),
         ("lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.down.0.weight", "LLLite"),

@@ -57,7 +57,9 @@ import Testing
         func key(_ tensors: [String: RawTensor]) throws -> String {
             try #require(tensors.keys.first { $0 == name || $0.hasSuffix(own) })
         }
-        try changed(part) { try $0[key($0)] = nil } _: { copy, _ in
+        try changed(part) {
+            try $0[key($0)] = nil
+        } _: { copy, _ in
             let model = try Model(path: copy)
             let error = #expect(throws: InputError.self) { try model.check(needs) }
             #expect(error?.place.contains("\(copy)/\(part)/") == true, "\(error as Any)")
@@ -127,7 +129,9 @@ import Testing
 
     /// `inspect` says it, too.
     @Test func reportsTellFaults() throws {
-        try changed("vae") { $0["decoder.conv_out.weight"] = nil } _: { copy, _ in
+        try changed("vae") {
+            $0["decoder.conv_out.weight"] = nil
+        } _: { copy, _ in
             let report = try ModelReport(path: copy, options: ModelOptions(), readsWeights: false)
             #expect(report.missing == [])
             #expect(report.faults.count == 1)
@@ -215,7 +219,8 @@ import Testing
 
     /// What is sound is noted, and read again only when the file was touched.
     @Test func scansAreKept() throws {
-        try changed("vae") { _ in } _: { copy, weights in
+        try changed("vae") { _ in
+        } _: { copy, weights in
             let model = try Model(path: copy)
             let used = try model.check(needs)
             let notes = "\(copy)/notes"

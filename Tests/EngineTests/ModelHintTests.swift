@@ -17,7 +17,8 @@ import Testing
             let shapes = try SingleFileLayout(kind, size: "published").entries.mapValues(\.shape)
             try RawTensor.writeHollow(shapes, to: path)
             if let spread {
-                let last = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"
+                let last =
+                    "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"
                 try Self.fill(last, with: spread, in: path)
             }
             if let yaml {
@@ -33,10 +34,9 @@ import Testing
         defer { try? file.close() }
         let length = try #require(try file.read(upToCount: 8))
         let size = length.withUnsafeBytes { Int($0.loadUnaligned(as: UInt64.self)) }
-        let header = try #require(
-            JSONSerialization.jsonObject(with: try #require(try file.read(upToCount: size)))
-                as? [String: [String: Any]]
-        )
+        let text = try #require(try file.read(upToCount: size))
+        let json = try JSONSerialization.jsonObject(with: text)
+        let header = try #require(json as? [String: [String: Any]])
         let offsets = try #require(header[name]?["data_offsets"] as? [Int])
         try file.seek(toOffset: UInt64(8 + size + offsets[0]))
         let count = (offsets[1] - offsets[0]) / bytes.count
@@ -50,18 +50,22 @@ import Testing
     ])
     func theYAMLBesideItTells(yaml: String, expected: PredictionType) throws {
         try single("sd15", yaml: yaml) { model in
-            #expect(try model.schedulerConfig().prediction == expected)
+            let prediction = try model.schedulerConfig().prediction
+            #expect(prediction == expected)
             #expect(model.predictionSource.hasSuffix("a.yaml") && !model.predictionIsGuess)
         }
         try single("sd21", yaml: yaml) { model in
-            #expect(try model.schedulerConfig().prediction == expected)
-            #expect(try model.unetConfig().sampleSize == (expected == .epsilon ? 64 : 96))
+            let prediction = try model.schedulerConfig().prediction
+            #expect(prediction == expected)
+            let side = try model.unetConfig().sampleSize
+            #expect(side == (expected == .epsilon ? 64 : 96))
         }
     }
 
     @Test func aYAMLThatSaysSomethingElseIsRefusedOrIgnored() throws {
         try single("sd15", yaml: "model:\n  target: ldm\n") { model in
-            #expect(try model.schedulerConfig().prediction == .epsilon)
+            let prediction = try model.schedulerConfig().prediction
+            #expect(prediction == .epsilon)
             #expect(model.predictionIsGuess)
         }
         let error = #expect(throws: InputError.self) {
@@ -81,8 +85,10 @@ import Testing
         side: Int
     ) throws {
         try single("sd21", spread: bytes) { model in
-            #expect(try model.schedulerConfig().prediction == expected)
-            #expect(try model.unetConfig().sampleSize == side)
+            let prediction = try model.schedulerConfig().prediction
+            #expect(prediction == expected)
+            let found = try model.unetConfig().sampleSize
+            #expect(found == side)
             #expect(model.predictionIsGuess && model.predictionSource.contains("norm1.bias"))
         }
     }
@@ -96,7 +102,8 @@ import Testing
         ("photonLCM_v10", "LCM 4 1.0 lcm -"), ("LCM_Dreamshaper_v7", "LCM 4 1.0 lcm -"),
         ("Hyper-SDXL-8steps", "Hyper-SD 8 1.0 ddim trailing"),
         ("Hyper-SD15-12steps-CFG", "Hyper-SD 12 5.0 ddim trailing"),
-        ("TurboVisionXL", "Turbo 4 1.0 euler_a trailing"), ("XLTurbo", "Turbo 4 1.0 euler_a trailing"),
+        ("TurboVisionXL", "Turbo 4 1.0 euler_a trailing"),
+        ("XLTurbo", "Turbo 4 1.0 euler_a trailing"),
         ("hyperrealism_v2", nil), ("sd_xl_base_1.0", nil), ("calcmap", nil),
         ("v1-5-pruned-emaonly", nil), ("turbocharged", nil),
     ])

@@ -70,7 +70,9 @@ import Testing
                 "sigmas"
             )
         }
-        let (outputs, noise) = (run.fields["outputs"]?.array ?? [], run.fields["noise"]?.array ?? [])
+        let (outputs, noise) = (
+            run.fields["outputs"]?.array ?? [], run.fields["noise"]?.array ?? []
+        )
         let first = run.floats("start")
         var x = Tensor(first, shape: [first.count]) * scheduler.initNoiseSigma
         var history = Scheduler.History()

@@ -44,14 +44,21 @@ import Testing
         command: String
     ) throws {
         let name = "decoder.conv_out.weight"
-        try changed("vae") { $0[name] = nil } _: { folder, copy, weights in
-            try expectRefusal(flags(command, folder, ["--model", copy]), [weights, name, "missing"])
+        try changed("vae") {
+            $0[name] = nil
+        } _: { folder, copy, weights in
+            try expectRefusal(
+                flags(command, folder, ["--model", copy]),
+                [weights, name, "missing"]
+            )
         }
     }
 
     @Test func aWorkerRefusesAtOnce() throws {
         let name = "decoder.conv_in.bias"
-        try changed("vae") { $0[name]?.shape.append(1) } _: { folder, copy, weights in
+        try changed("vae") {
+            $0[name]?.shape.append(1)
+        } _: { folder, copy, weights in
             try expectRefusal(
                 ["worker", "--connect", "ipc://\(folder)/nobody", "--model", copy],
                 [weights, name]
@@ -155,7 +162,8 @@ import Testing
             }
             let choices = [
                 ["--timestep-spacing", "leading"], ["--timestep-spacing", "trailing"],
-                ["--sgm-uniform"], ["--timestep-spacing", "trailing", "--final-sigma", "sigma_min"],
+                ["--sgm-uniform"],
+                ["--timestep-spacing", "trailing", "--final-sigma", "sigma_min"],
             ]
             let pictures = try choices.map(render)
             #expect(Set(pictures.map(\.pixels)).count == pictures.count)

@@ -239,14 +239,12 @@ package struct RenderSession {
 
     /// Bytes of the weights that every worker's host holds: the UNet's and the VAE's files.
     package func weightBytes() throws(InputError) -> Int {
-        var sum = 0
-        for component in [Component.unet, .vae] {
-            for path in try model.files(component) {
-                let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-                sum += (attributes?[.size] as? NSNumber)?.intValue ?? 0
-            }
+        // A single file holds both.
+        let paths = Set(try model.files(.unet) + model.files(.vae))
+        return paths.reduce(0) { sum, path in
+            let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+            return sum + ((attributes?[.size] as? NSNumber)?.intValue ?? 0)
         }
-        return sum
     }
 
     /// What is the same for all views.

@@ -61,11 +61,15 @@ extension Model {
     private func checkChannels(_ unet: UNetConfig, _ vae: VAEConfig) throws(InputError) {
         // The weights tell even where the configuration was copied from a plain model.
         let stored = try table(.unet).shape("conv_in.weight") ?? []
-        for count in [unet.inChannels] + (stored.count == 4 ? [stored[1]] : [])
-        where count != vae.latentChannels {
+        let configured = "\(try configPlace(.unet)): in_channels"
+        var told = [(unet.inChannels, configured)]
+        if stored.count == 4 {
+            told.append((stored[1], try table(.unet).place(of: "conv_in.weight")))
+        }
+        for (count, place) in told where count != vae.latentChannels {
             guard let kind = OriginalKinds.specialInputs[count] else { continue }
             throw InputError(
-                try table(.unet).place(of: "conv_in.weight"),
+                place,
                 "it belongs to a model \(kind): the UNet takes \(count) channels, not "
                     + "\(vae.latentChannels)",
                 fix: "Use a model that makes pictures from text alone"

@@ -26,7 +26,7 @@ extension SafeTensors {
     /// Refuses a tensor with NaN or infinities: a picture made with it would be noise or nothing.
     ///
     /// - Throws: `InputError` naming the file and the tensor
-    func refuseFlaw(in name: String) throws(InputError) {
+    package func refuseFlaw(in name: String) throws(InputError) {
         guard let flaw = flaw(in: name) else { return }
         throw InputError(
             "\(path): \(name)",
