@@ -204,7 +204,8 @@ import Testing
             let file = "\(folder)/a.safetensors"
             let other = key.replacing("lora_down", with: "lora_up")
                 .replacing("lora_A", with: "lora_B").replacing(".down.", with: ".up.")
-            try RawTensor.writeHollow([key: [2, 4], other: [4, 2]], to: file)
+            let shapes = [(key, [2, 4]), (other, [4, 2])]
+            try RawTensor.writeHollow(Dictionary(shapes) { first, _ in first }, to: file)
             let error = #expect(throws: InputError.self) {
                 _ = try Model(
                     path: "\(SingleFileLayout.ownFixtures)/sdxl-tiny",

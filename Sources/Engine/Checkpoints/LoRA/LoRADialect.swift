@@ -3,6 +3,9 @@
 enum LoRADialect {
     /// By a part of a key, in its lower case; the first that fits names the file.
     private static let known: [(part: String, name: String)] = [
+        ("text_encoders.", "LoRA with ComfyUI's names of text encoders"),
+        ("clip_l.", "LoRA with ComfyUI's names of text encoders"),
+        ("clip_g.", "LoRA with ComfyUI's names of text encoders"),
         ("lllite_", "ControlNet-LLLite"),
         ("image_proj", "IP-Adapter"), ("ip_adapter", "IP-Adapter"),
         ("motion_modules", "motion LoRA of AnimateDiff"),
@@ -30,9 +33,6 @@ enum LoRADialect {
         ("lycoris_blocks", "LoRA for a transformer or video model (Wan and the like)"),
         ("transformer.blocks.", "LoRA for a transformer or video model (Wan and the like)"),
         ("transformer.", "LoRA for a transformer model"),
-        ("text_encoders.", "LoRA with ComfyUI's names of text encoders"),
-        ("clip_l.", "LoRA with ComfyUI's names of text encoders"),
-        ("clip_g.", "LoRA with ComfyUI's names of text encoders"),
         ("resblocks", "LoRA with OpenCLIP's names of a text encoder"),
         ("string_to_param", "textual inversion"), ("emb_params", "textual inversion"),
     ]
