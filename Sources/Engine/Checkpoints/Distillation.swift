@@ -21,11 +21,12 @@ package struct Distillation: Equatable, Sendable {
     /// Whether it predicts the picture itself, as Lightning's model of one step: that is not supported.
     package let predictsPicture: Bool
 
+    /// Nil for a model that is not distilled, as far as its name tells.
+    ///
     /// - Parameters:
     ///   - titles: what the model is called
     ///   - path: its path
     ///   - tellsItsScheduler: whether its own scheduler is to be used
-    /// - Returns: nil for a model that is not distilled, as far as its name tells
     init?(ofModel titles: [String], _ path: String, tellsItsScheduler: Bool) {
         self.init(titles, path, isLoRA: false, usesOwnScheduler: tellsItsScheduler)
     }

@@ -9,7 +9,7 @@ extension Model {
     ///
     /// - Parameters:
     ///   - used: as `check` returns it
-    ///   - notes: folder of what is known; nil keeps nothing
+    ///   - folder: of what is known; nil keeps nothing
     ///   - smallest: size in bytes from which on a note is worth its while
     ///   - settling: seconds for which a file must have been left alone
     /// - Returns: how many weights were read
