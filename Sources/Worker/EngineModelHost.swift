@@ -17,10 +17,12 @@ package final class EngineModelHost: ModelHost {
     private let options: EngineOptions
     private let networks: Mutex<Networks>
 
-    /// Reads the UNet, and all files once for the digest.
+    /// Checks all that it may be asked to compute with, then reads the UNet, and all files once for the
+    /// digest.
     ///
     /// - Throws: `InputError` for a missing or unusable file, or options that this build lacks
     package init(model: Model, options: EngineOptions) throws {
+        try model.check(ModelNeeds(encoder: nil, texts: false))
         identity = try ModelIdentity(of: model)
         self.model = model
         self.options = options
