@@ -2,8 +2,8 @@ import CPNG
 import Foundation
 
 /// A picture that is read from a PNG row by row, as sRGB, whatever it is in the file: 1 to 16 bits, grey, RGB
-/// or a palette, interlaced or not, with any ICC profile, gamma and primaries. What is transparent shows
-/// white behind it.
+/// or a palette, interlaced or not, turned as Exif says, with any ICC profile, gamma and primaries, in high
+/// dynamic range. What is transparent shows white behind it.
 ///
 /// Used by one thread at a time.
 package final class PictureFile {
@@ -26,7 +26,7 @@ package final class PictureFile {
         let (descriptor, size) = try InputFile.open(path)
         do throws(InputError) {
             let reader = try RowReader(path, descriptor)
-            let (width, height) = (reader.width, reader.height)
+            let (width, height) = reader.uprightSize
             guard width * height <= Self.largestArea else {
                 throw InputError(
                     path,
@@ -56,11 +56,11 @@ package final class PictureFile {
     ///   interlaced one, and what `body` throws
     package func rows(_ body: (UnsafeBufferPointer<Float>) throws -> Void) throws {
         let reader = try RowReader(path, descriptor)
-        guard (reader.width, reader.height) == (width, height) else {
+        guard reader.uprightSize == (width, height) else {
             throw InputError(path, "it was changed", fix: "Leave it alone while it is rendered")
         }
         var converter = try RowConverter(reader)
-        try reader.rows { try converter.convert($0, body) }
+        try reader.uprightRows { try converter.convert($0, body) }
     }
 }
 
@@ -74,12 +74,14 @@ private final class RowReader {
     let channels: Int
     private let passes: Int
     private let colours: ColourDescription
+    private let orientation: Orientation
     private let handle: OpaquePointer
 
     var hasAlpha: Bool { channels % 2 == 0 }
 
     init(_ path: String, _ descriptor: Int32) throws(InputError) {
         self.path = path
+        let chunks = PNGChunks(descriptor)
         guard lseek(descriptor, 0, SEEK_SET) == 0,
             let handle = tessera_png_reader_open_file(descriptor)
         else { throw InputError(path, "libpng could not be started", fix: "Free some memory") }
@@ -94,15 +96,21 @@ private final class RowReader {
         (width, height) = (Int(header.width), Int(header.height))
         storedBytes = Int(clamping: header.stored_bytes)
         (channels, passes) = (Int(layout.channels), Int(layout.passes))
-        colours = ColourDescription(told)
+        var colours = ColourDescription(told)
+        (colours.coded, colours.depth) = (chunks.colours, chunks.depth)
+        (self.colours, orientation) = (colours, chunks.orientation)
     }
 
     deinit { tessera_png_reader_close(handle) }
 
     /// nil where the colours are sRGB already.
-    func conversion() throws(InputError) -> ColourConversion? {
-        colours.needsNothing
-            ? nil : try ColourConversion(from: colours, isGrey: channels <= 2, path: path)
+    func conversion() throws(InputError) -> (any PixelConversion)? {
+        try colours.conversion(isGrey: channels <= 2, path: path)
+    }
+
+    /// Columns and rows of the upright picture.
+    var uprightSize: (width: Int, height: Int) {
+        orientation.exchangesSides ? (height, width) : (width, height)
     }
 
     func damaged(_ reason: String) -> InputError { Self.damaged(path, reason) }
@@ -111,8 +119,19 @@ private final class RowReader {
         InputError(path, "it is not a whole PNG: \(reason)", fix: "Name a PNG, or fetch it again")
     }
 
-    /// Reads all rows of numbers.
-    func rows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws {
+    /// Reads all rows of numbers of the upright picture.
+    func uprightRows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws {
+        try orientation.upright(
+            width: width,
+            height: height,
+            channels: channels,
+            stored: { try rows($0) },
+            body
+        )
+    }
+
+    /// Reads all rows of numbers as they are stored.
+    private func rows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws {
         let count = width * channels
         var row = [UInt16](repeating: 0, count: count)
         try row.withUnsafeMutableBufferPointer { row in
@@ -152,7 +171,7 @@ private final class RowReader {
 /// Makes sRGB of a file's numbers.
 private struct RowConverter {
     private let channels: Int
-    private let conversion: ColourConversion?
+    private let conversion: (any PixelConversion)?
     private var colours: [Float]
     private var rgb: [Float]
 
@@ -162,8 +181,9 @@ private struct RowConverter {
     init(_ reader: RowReader) throws(InputError) {
         channels = reader.channels
         conversion = try reader.conversion()
-        colours = Array(repeating: 0, count: reader.width * (reader.channels <= 2 ? 1 : 3))
-        rgb = Array(repeating: 0, count: reader.width * 3)
+        let width = reader.uprightSize.width
+        colours = Array(repeating: 0, count: width * (reader.channels <= 2 ? 1 : 3))
+        rgb = Array(repeating: 0, count: width * 3)
     }
 
     /// Gives 3 · width numbers of 0…1 to `body`.
