@@ -112,6 +112,20 @@ struct PictureFixtures: Decodable {
         }
     }
 
+    private struct Stored: StoredRows {
+        let width: Int
+        let height: Int
+        let channels = 1
+        let pixels: [UInt16]
+
+        func rows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws {
+            for y in 0..<height {
+                var row = Array(pixels[y * width..<(y + 1) * width])
+                try row.withUnsafeMutableBufferPointer { try body($0) }
+            }
+        }
+    }
+
     /// A picture that is turned by columns, in several blocks: as it is upright.
     @Test(arguments: 5...8) func turnsWideAndNarrowPictures(orientation: Int) throws {
         let (width, height) = (3, 5000)
@@ -119,19 +133,8 @@ struct PictureFixtures: Decodable {
         let pixels = (0..<width * height).map { UInt16($0 * 7 % 65536) }
         for (width, height) in [(width, height), (height, width)] {
             var found: [[UInt16]] = []
-            try turn.upright(
-                width: width,
-                height: height,
-                channels: 1,
-                block: 2 * height,
-                stored: { give in
-                    for y in 0..<height {
-                        var row = Array(pixels[y * width..<(y + 1) * width])
-                        try row.withUnsafeMutableBufferPointer { try give($0) }
-                    }
-                },
-                { found.append(Array($0)) }
-            )
+            let stored = Stored(width: width, height: height, pixels: pixels)
+            try turn.upright(stored, block: 2 * height) { found.append(Array($0)) }
             let expected = (0..<width).map { y in
                 (0..<height).map { x -> UInt16 in
                     let column = orientation >= 7 ? width - 1 - y : y

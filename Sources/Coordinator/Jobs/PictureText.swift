@@ -10,6 +10,8 @@ package struct PictureText: Sendable {
     package let loras: [LoRASource]
     /// File and digest of the picture that it began with.
     package let picture: (name: String, digest: String)?
+    /// Chunks that the prompts were cut into.
+    package let promptChunks: Int
     package let digest: String
     package let phases: [Phase]
     package let stride: WindowStride
@@ -22,6 +24,7 @@ package struct PictureText: Sendable {
         model: String,
         loras: [LoRASource] = [],
         picture: (name: String, digest: String)? = nil,
+        promptChunks: Int = 1,
         digest: String,
         version: String
     ) {
@@ -31,6 +34,7 @@ package struct PictureText: Sendable {
         self.model = model
         self.loras = loras
         self.picture = picture
+        self.promptChunks = promptChunks
         self.digest = digest
         phases = plan.phases.map(\.phase)
         stride = plan.settings.stride(for: plan.model)
@@ -100,6 +104,8 @@ package struct PictureText: Sendable {
             fields["strength"] = start.strength
             fields["fidelity"] = start.fidelity
         }
+        // Not of one: pictures of short prompts stay as they were before there were chunks.
+        if promptChunks > 1 { fields["prompt-chunks"] = promptChunks }
         if settings.wire != .f32 { fields["wire"] = settings.wire.rawValue }
         if settings.windowWeight != .uniform {
             fields["window-weight"] = settings.windowWeight.rawValue

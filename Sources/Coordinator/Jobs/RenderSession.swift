@@ -10,6 +10,8 @@ package struct RenderSession {
     package let options: PictureOptions
     package let model: Model
     package let plan: RenderPlan
+    /// The prompts, cut into chunks.
+    package let prompts: PromptPair
     /// The picture to begin with.
     private let picture: InitPicture?
     private let sampler: Sampler
@@ -49,6 +51,12 @@ package struct RenderSession {
             karras: settings.karras
         )
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
+        prompts = try PromptPair(
+            positive: options.prompt,
+            negative: options.negativePrompt,
+            guides: settings.guides,
+            model: model
+        )
         sampler = Sampler(plan: plan, scheduler: scheduler)
         guard plan.decode.fitsMessages, plan.encodes.values.allSatisfy(\.fitsMessages) else {
             throw InputError(
@@ -147,9 +155,10 @@ package struct RenderSession {
     /// - Throws: `InputError` from the text encoders' files
     package func conditioning(_ engine: EngineOptions) throws -> Conditioning {
         let encoder = try PromptEncoder(model: model, options: engine)
-        let positive = try encoder.encode(options.prompt)
+        let positive = try encoder.encode(prompts.positive, chunks: prompts.count)
         let negative =
-            plan.settings.guides ? try encoder.encodeNegative(options.negativePrompt) : nil
+            plan.settings.guides
+            ? try encoder.encodeNegative(options.negativePrompt, chunks: prompts.count) : nil
         return Conditioning(positive: positive, negative: negative)
     }
 
@@ -225,6 +234,7 @@ package struct RenderSession {
             picture: picture.map {
                 ($0.file.path.split(separator: "/").last.map(String.init) ?? "", $0.digest)
             },
+            promptChunks: prompts.count,
             digest: digest,
             version: Self.version
         )

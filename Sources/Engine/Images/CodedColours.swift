@@ -190,9 +190,12 @@ final class CodedConversion: PixelConversion {
     /// Light of primaries to XYZ.
     private static func toXYZ(_ places: [Double]) -> [Double] {
         let columns = (1...3).map { xyz(places[2 * $0], places[2 * $0 + 1]) }
-        let matrix = (0..<9).map { columns[$0 % 3][$0 / 3] }
+        let matrix: [Double] = (0..<9).map { columns[$0 % 3][$0 / 3] }
         let white = Matrix3.product(Matrix3.inverse(matrix), column: xyz(places[0], places[1]))
-        return (0..<9).map { matrix[$0] * white[$0 % 3] }
+        return Matrix3.product(
+            matrix,
+            [white[0], 0, 0, 0, white[1], 0, 0, 0, white[2]]
+        )
     }
 
     /// Bradford's adaptation of one white to another.
@@ -200,28 +203,46 @@ final class CodedConversion: PixelConversion {
         let cones = [0.8951, 0.2664, -0.1614, -0.7502, 1.7135, 0.0367, 0.0389, -0.0685, 1.0296]
         let a = Matrix3.product(cones, column: from)
         let b = Matrix3.product(cones, column: to)
-        let scaled = (0..<9).map { cones[$0] * b[$0 / 3] / a[$0 / 3] }
-        return Matrix3.product(Matrix3.inverse(cones), scaled)
+        let scale = [b[0] / a[0], 0, 0, 0, b[1] / a[1], 0, 0, 0, b[2] / a[2]]
+        return Matrix3.product(Matrix3.inverse(cones), Matrix3.product(scale, cones))
     }
 }
 
 /// Matrices of three by three, row by row.
 private enum Matrix3 {
     static func product(_ a: [Double], _ b: [Double]) -> [Double] {
-        (0..<9).map { i in (0..<3).reduce(0) { $0 + a[i / 3 * 3 + $1] * b[3 * $1 + i % 3] } }
+        var result = [Double](repeating: 0, count: 9)
+        for row in 0..<3 {
+            for column in 0..<3 {
+                for k in 0..<3 { result[3 * row + column] += a[3 * row + k] * b[3 * k + column] }
+            }
+        }
+        return result
     }
 
     static func product(_ a: [Double], column: [Double]) -> [Double] {
-        (0..<3).map { i in (0..<3).reduce(0) { $0 + a[3 * i + $1] * column[$1] } }
+        var result = [0.0, 0.0, 0.0]
+        for row in 0..<3 {
+            for k in 0..<3 { result[row] += a[3 * row + k] * column[k] }
+        }
+        return result
     }
 
     static func inverse(_ m: [Double]) -> [Double] {
+        /// With its sign: rows and columns are taken in cyclic order.
         func minor(_ row: Int, _ column: Int) -> Double {
             let (r, c) = ((row + 1) % 3, (column + 1) % 3)
             let (s, d) = ((row + 2) % 3, (column + 2) % 3)
-            return m[3 * r + c] * m[3 * s + d] - m[3 * r + d] * m[3 * s + c]
+            let down: Double = m[3 * r + c] * m[3 * s + d]
+            let up: Double = m[3 * r + d] * m[3 * s + c]
+            return down - up
         }
-        let determinant = (0..<3).reduce(0) { $0 + m[$1] * minor(0, $1) }
-        return (0..<9).map { minor($0 % 3, $0 / 3) / determinant }
+        var determinant = 0.0
+        for column in 0..<3 { determinant += m[column] * minor(0, column) }
+        var result = [Double](repeating: 0, count: 9)
+        for row in 0..<3 {
+            for column in 0..<3 { result[3 * row + column] = minor(column, row) / determinant }
+        }
+        return result
     }
 }

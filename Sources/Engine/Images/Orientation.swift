@@ -1,3 +1,15 @@
+/// A picture as a file has it.
+package protocol StoredRows {
+    /// Columns.
+    var width: Int { get }
+    /// Rows.
+    var height: Int { get }
+    /// Numbers of a pixel.
+    var channels: Int { get }
+    /// Gives every row, from the first, each valid for the call; what `body` changes in it is its own.
+    func rows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws
+}
+
 /// How a picture is stored, with the numbers of Exif's tag 0x0112: which turn or mirror image of the upright
 /// picture its rows are.
 package enum Orientation: Int, CaseIterable {
@@ -80,24 +92,19 @@ extension Orientation {
     /// Gives the rows of the upright picture, from the top.
     ///
     /// - Parameters:
-    ///   - width: columns as they are stored
-    ///   - height: rows as they are stored
-    ///   - channels: numbers of a pixel
+    ///   - picture: as it is stored
     ///   - block: about so many numbers are in memory while columns are read
-    ///   - stored: gives the stored rows to what it is called with, from the first
     ///   - body: is given each row, valid for the call
     /// - Throws: `OutputError` when there is no room on the disk for a picture that is turned, and what
     ///   the others throw
     package func upright(
-        width: Int,
-        height: Int,
-        channels: Int,
+        _ picture: some StoredRows,
         block: Int = 1 << 24,
-        stored: ((UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws -> Void,
         _ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void
     ) throws {
+        let (width, height, channels) = (picture.width, picture.height, picture.channels)
         if !exchangesSides, !beginsAtTheEnd {
-            try stored { row in
+            try picture.rows { row in
                 if runsBackwards { Self.reverse(row, channels) }
                 try body(row)
             }
@@ -106,7 +113,7 @@ extension Orientation {
         let line = width * channels
         let scratch = try ScratchFile(bytes: height * line * MemoryLayout<UInt16>.size)
         var next = 0
-        try stored { row in
+        try picture.rows { row in
             try scratch.write(UnsafeBufferPointer(row), at: next * line)
             next += 1
         }

@@ -65,7 +65,7 @@ package final class PictureFile {
 }
 
 /// libpng, reading one picture from its beginning.
-private final class RowReader {
+private final class RowReader: StoredRows {
     let path: String
     let width: Int
     let height: Int
@@ -121,17 +121,11 @@ private final class RowReader {
 
     /// Reads all rows of numbers of the upright picture.
     func uprightRows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws {
-        try orientation.upright(
-            width: width,
-            height: height,
-            channels: channels,
-            stored: { try rows($0) },
-            body
-        )
+        try orientation.upright(self, body)
     }
 
     /// Reads all rows of numbers as they are stored.
-    private func rows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws {
+    func rows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws {
         let count = width * channels
         var row = [UInt16](repeating: 0, count: count)
         try row.withUnsafeMutableBufferPointer { row in
