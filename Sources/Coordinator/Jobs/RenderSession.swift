@@ -154,7 +154,7 @@ package struct RenderSession {
     ///
     /// - Throws: `InputError` from the text encoders' files
     package func conditioning(_ engine: EngineOptions) throws -> Conditioning {
-        let encoder = try PromptEncoder(model: model, options: engine)
+        let encoder = try PromptEncoder(model: model, options: engine, prompts: prompts)
         let positive = try encoder.encode(prompts.positive, chunks: prompts.count)
         let negative =
             plan.settings.guides

@@ -18,7 +18,7 @@ struct PNGChunks {
     private static let most = 1 << 20
     private static let signature = 8
 
-    /// Follows the chunks of an open file, wherever it stands.
+    /// Follows the chunks of a PNG that is open, and leaves it where it stands.
     init(_ descriptor: Int32) {
         var place = Self.signature
         var (hasExif, hasPixels) = (false, false)

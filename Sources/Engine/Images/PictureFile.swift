@@ -81,7 +81,6 @@ private final class RowReader: StoredRows {
 
     init(_ path: String, _ descriptor: Int32) throws(InputError) {
         self.path = path
-        let chunks = PNGChunks(descriptor)
         guard lseek(descriptor, 0, SEEK_SET) == 0,
             let handle = tessera_png_reader_open_file(descriptor)
         else { throw InputError(path, "libpng could not be started", fix: "Free some memory") }
@@ -96,6 +95,7 @@ private final class RowReader: StoredRows {
         (width, height) = (Int(header.width), Int(header.height))
         storedBytes = Int(clamping: header.stored_bytes)
         (channels, passes) = (Int(layout.channels), Int(layout.passes))
+        let chunks = PNGChunks(descriptor)
         var colours = ColourDescription(told)
         (colours.coded, colours.depth) = (chunks.colours, chunks.depth)
         (self.colours, orientation) = (colours, chunks.orientation)

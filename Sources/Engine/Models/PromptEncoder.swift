@@ -65,12 +65,12 @@ package final class PromptEncoder {
     private let second: Stage?
     private let zerosForNoPrompt: Bool
 
-    /// Reads the tokenizers, configurations and weights.
+    /// Reads configurations and weights, and the tokenizers unless `prompts` were cut with them already.
     ///
     /// Throws `InputError` for a missing or unusable file.
-    package init(model: Model, options: EngineOptions) throws {
+    package init(model: Model, options: EngineOptions, prompts: PromptPair? = nil) throws {
         let backend = try options.makeBackend()
-        let tokenizers = try model.tokenizers()
+        let tokenizers = try prompts?.tokenizers ?? model.tokenizers()
         first = try Stage(
             model: model,
             component: .textEncoder,

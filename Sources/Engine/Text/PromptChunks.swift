@@ -83,10 +83,12 @@ package struct PromptChunks: Equatable, Sendable {
 }
 
 /// Positive and negative prompt in as many chunks each.
-package struct PromptPair: Equatable, Sendable {
+package struct PromptPair: Sendable {
     package let positive: PromptChunks
     /// nil where guidance does not use it; of no prompt the empty one.
     package let negative: PromptChunks?
+    /// Of the model's text encoders, in their order.
+    let tokenizers: [CLIPTokenizer]
 
     /// Chunks of either side: the shorter one is filled up with empty ones.
     package var count: Int { max(positive.count, negative?.count ?? 0) }
@@ -105,7 +107,7 @@ package struct PromptPair: Equatable, Sendable {
         guides: Bool,
         model: Model
     ) throws {
-        let tokenizers = try model.tokenizers()
+        tokenizers = try model.tokenizers()
         self.positive = try PromptChunks(positive, tokenizers, flag: "--prompt")
         self.negative =
             guides
