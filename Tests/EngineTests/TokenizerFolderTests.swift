@@ -62,56 +62,56 @@ struct TokenizerFixtures: Decodable {
         #expect(fixtures.cases["saved"]?.files["vocab.json"] == nil)
     }
 
-    private func fault(_ name: String, _ change: (inout [String: String]) -> Void) throws -> String
-    {
-        let fixtures = try #require(TokenizerFixtures.all)
-        var files = try #require(fixtures.cases[name]).files
-        change(&files)
-        return try inTemporaryFolder { folder in
-            for (name, text) in files {
-                try Data(text.utf8).write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
+    /// A file of a case and what is done to it: a text replaced, or all of it where `old` is nil.
+    private struct Change {
+        let name: String
+        let file: String
+        let old: String?
+        let new: String
+        /// Part of what is said.
+        let part: String
+
+        init(_ name: String, _ file: String, _ old: String?, _ new: String, _ part: String) {
+            (self.name, self.file, self.old, self.new, self.part) = (name, file, old, new, part)
+        }
+
+        func fault() throws -> String {
+            let fixtures = try #require(TokenizerFixtures.all)
+            var files = try #require(fixtures.cases[name]).files
+            let whole = files[file] ?? ""
+            files[file] = old.map { whole.replacing($0, with: new) } ?? new
+            #expect(files[file] != whole)
+            return try inTemporaryFolder { folder in
+                for (name, text) in files {
+                    try Data(text.utf8).write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
+                }
+                let error = #expect(throws: InputError.self) { try CLIPTokenizer(folder: folder) }
+                return (error.map { "\($0)" } ?? "").replacing(folder, with: "FOLDER")
             }
-            let error = #expect(throws: InputError.self) { try CLIPTokenizer(folder: folder) }
-            return (error.map { "\($0)" } ?? "").replacing(folder, with: "FOLDER")
         }
     }
 
     /// Each names the file and what is wrong in it.
     @Test func saysWhatIsWrong() throws {
-        func replace(_ file: String, _ old: String, _ new: String) -> (inout [String: String]) ->
-            Void
-        {
-            { $0[file] = $0[file]?.replacing(old, with: new) }
-        }
-        let whole = "tokenizer.json"
-        for (name, change, part) in [
-            (
-                "saved", replace(whole, "\"BPE\"", "\"WordPiece\""),
-                "FOLDER/tokenizer.json, 'model.type'"
-            ),
-            ("saved", replace(whole, "\"</w>\"", "\"@@\""), "'model.end_of_word_suffix'"),
-            ("saved", replace(whole, "[\"i\", \"n\"]", "[\"i\"]"), "is not a pair"),
-            (
-                "saved", replace(whole, "[\"i\", \"n\"]", "[\"i\", \"nope\"]"),
-                "'i nope', which the vocabulary"
-            ),
-            ("saved", replace(whole, "\"merges\"", "\"margins\""), "has no model with a vocab"),
-            ("saved", { $0[whole] = "[]" }, "has no model with a vocab"),
-            (
-                "saved-added", replace(whole, "\"content\": \"<cat-toy>\"", "\"content\": 3"),
-                "'added_tokens'"
-            ),
-            ("legacy", { $0["added_tokens.json"] = "{\"<x>\": -1}" }, "FOLDER/added_tokens.json"),
-            ("legacy", { $0["added_tokens.json"] = "{\"the</w>\": 9999}" }, "'the</w>' is "),
-            (
-                "decoder", { $0["added_tokens.json"] = "{\"<cat-toy>\": 9999}" },
-                "another file that it is"
-            ),
-            ("pair", { $0["merges.txt"] = "#version: 0.2\ni n e\n" }, "FOLDER/merges.txt"),
-            ("pair", { $0["vocab.json"] = "{\"a\": 1.5}" }, "FOLDER/vocab.json"),
-        ] as [(String, (inout [String: String]) -> Void, String)] {
-            let found = try fault(name, change)
-            #expect(found.contains(part), "\(name): \(found)")
+        let (whole, added) = ("tokenizer.json", "added_tokens.json")
+        let pair = "[\"i\", \"n\"]"
+        let changes: [Change] = [
+            Change("saved", whole, "\"BPE\"", "\"Other\"", "FOLDER/tokenizer.json, 'model.type'"),
+            Change("saved", whole, "\"</w>\"", "\"@@\"", "'model.end_of_word_suffix'"),
+            Change("saved", whole, pair, "[\"i\"]", "is not a pair"),
+            Change("saved", whole, pair, "[\"i\", \"no\"]", "'i no', which the vocabulary"),
+            Change("saved", whole, "\"merges\"", "\"margins\"", "has no model with a vocab"),
+            Change("saved", whole, nil, "[]", "has no model with a vocab"),
+            Change("saved-added", whole, ": \"<cat-toy>\"", ": 3", "'added_tokens'"),
+            Change("legacy", added, nil, "{\"<x>\": -1}", "FOLDER/added_tokens.json"),
+            Change("legacy", added, nil, "{\"the</w>\": 9999}", "'the</w>' is "),
+            Change("decoder", added, nil, "{\"<cat-toy>\": 9999}", "another file that it is"),
+            Change("pair", "merges.txt", nil, "#version: 0.2\ni n e\n", "FOLDER/merges.txt"),
+            Change("pair", "vocab.json", nil, "{\"a\": 1.5}", "FOLDER/vocab.json"),
+        ]
+        for change in changes {
+            let found = try change.fault()
+            #expect(found.contains(change.part), "\(change.name): \(found)")
             #expect(!found.contains("\n"))
         }
         // UTF-16, as some editors save.
