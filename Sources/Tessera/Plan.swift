@@ -37,9 +37,13 @@ struct Plan: ParsableCommand {
             for line in session.notices { StandardErrorLog.note(line) }
             let speeds = measure ? try speeds(session, source) : nil
             let weights = try session.weightBytes()
-            for line in PlanTable.lines(session.plan, weights: weights, speeds: speeds) {
-                print(line)
-            }
+            let lines = PlanTable.lines(
+                session.plan,
+                prompts: session.prompts,
+                weights: weights,
+                speeds: speeds
+            )
+            for line in lines { print(line) }
         }
     }
 

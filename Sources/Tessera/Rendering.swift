@@ -64,6 +64,7 @@ struct Rendering {
         try workers.prepare()
         let display = ProgressDisplay(plan: session.plan, isTerminal: isatty(2) == 1)
         defer { display.clear() }
+        display.note("prompt: \(session.prompts.summary)")
         let description = session.job(try session.conditioning(engine.conditioning))
         let globalPass = session.globalPass(
             engine.options(threads: HostCores.count),

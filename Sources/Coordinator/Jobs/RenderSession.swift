@@ -13,6 +13,8 @@ package struct RenderSession {
     /// What was assumed of the model because nothing says it, one line each.
     package let notices: [String]
     private let prediction: PredictionType
+    /// The prompts, cut into chunks.
+    package let prompts: PromptPair
     /// The picture to begin with.
     private let picture: InitPicture?
     private let sampler: Sampler
@@ -57,6 +59,12 @@ package struct RenderSession {
         )
         notices = try Self.notices(model, config, preset, settings)
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
+        prompts = try PromptPair(
+            positive: options.prompt,
+            negative: options.negativePrompt,
+            guides: settings.guides,
+            model: model
+        )
         sampler = Sampler(plan: plan, scheduler: scheduler)
         guard plan.decode.fitsMessages, plan.encodes.values.allSatisfy(\.fitsMessages) else {
             throw InputError(
@@ -192,10 +200,11 @@ package struct RenderSession {
     ///
     /// - Throws: `InputError` from the text encoders' files
     package func conditioning(_ engine: EngineOptions) throws -> Conditioning {
-        let encoder = try PromptEncoder(model: model, options: engine)
-        let positive = try encoder.encode(options.prompt)
+        let encoder = try PromptEncoder(model: model, options: engine, prompts: prompts)
+        let positive = try encoder.encode(prompts.positive, chunks: prompts.count)
         let negative =
-            plan.settings.guides ? try encoder.encodeNegative(options.negativePrompt) : nil
+            plan.settings.guides
+            ? try encoder.encodeNegative(options.negativePrompt, chunks: prompts.count) : nil
         return Conditioning(positive: positive, negative: negative)
     }
 
@@ -269,6 +278,7 @@ package struct RenderSession {
             picture: picture.map {
                 ($0.file.path.split(separator: "/").last.map(String.init) ?? "", $0.digest)
             },
+            promptChunks: prompts.count,
             digest: digest,
             prediction: prediction,
             version: Self.version
