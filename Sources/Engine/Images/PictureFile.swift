@@ -65,8 +65,11 @@ package final class PictureFile {
             throw InputError(path, "it was changed", fix: "Leave it alone while it is rendered")
         }
         var converter = try RowConverter(reader)
-        reader.observe = observe
-        try reader.uprightRows { try converter.convert($0, body) }
+        try withoutActuallyEscaping(observe) { observe in
+            reader.observe = observe
+            defer { reader.observe = { _ in } }
+            try reader.uprightRows { try converter.convert($0, body) }
+        }
     }
 }
 
