@@ -90,6 +90,7 @@ package struct ClusterFile: Equatable, Sendable {
 
     /// - Throws: `InputError` with the place, the line and the field of the first mistake
     package init(yaml text: String, place: String) throws(InputError) {
+        try YAMLForm.check(text, place: place)
         let root: Node?
         do {
             root = try Yams.compose(yaml: text)

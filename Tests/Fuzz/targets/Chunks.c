@@ -125,7 +125,7 @@ static void mutate_payload(chunk *c) {
 static void mutate_number(chunk *c) {
     if (c->size < 4) return;
     uint32_t place = below((uint32_t)c->size - 3);
-    if (memcmp(c->type, "IHDR", 4) == 0) place = 4 * below(2);
+    if (memcmp(c->type, "IHDR", 4) == 0 && c->size >= 8) place = 4 * below(2);
     put_big(c->bytes + place, EDGES[below(sizeof EDGES / sizeof *EDGES)]);
 }
 

@@ -1,10 +1,10 @@
 #include "Reading.h"
 
-#include <lcms2.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "CPNG.h"
+#include "shim.h"
 
 // Sources/Engine/Images/PNGImage.swift
 enum { HIGHEST_COMPRESSION = 1032 };
@@ -47,7 +47,13 @@ void read_as_rgb(const uint8_t *data, size_t size) {
 // As Sources/Engine/Images/ColourConversion.swift does.
 static cmsHPROFILE told_profile(const tessera_png_colours *colours, int is_grey) {
     if (colours->profile) {
-        return cmsOpenProfileFromMem(colours->profile, (cmsUInt32Number)colours->profile_size);
+        size_t size = colours->profile_size;
+        uint8_t *profile = malloc(size + 1);
+        memcpy(profile, colours->profile, size);
+        tessera_hide_float_tables(profile, size);
+        cmsHPROFILE opened = cmsOpenProfileFromMem(profile, (cmsUInt32Number)size);
+        free(profile);
+        return opened;
     }
     double gamma = colours->gamma > 0 ? colours->gamma : 1 / 2.2;
     if (!(gamma >= 0.1 && gamma <= 10)) return NULL;
