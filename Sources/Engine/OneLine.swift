@@ -4,6 +4,7 @@
 /// - Parameters:
 ///   - text: as it came
 ///   - limit: Unicode scalars that are kept; of a longer text the end is cut off, and "…" says so
+/// - Returns: one line
 package func oneLine(_ text: String, limit: Int) -> String {
     var line = String.UnicodeScalarView()
     var count = 0

@@ -82,7 +82,8 @@ import Testing
                     channels: 4
                 )
             }
-            #expect(try base().shape == [1, 4, 4, 4])
+            let sound = try base()
+            #expect(sound.shape == [1, 4, 4, 4])
             values[37] = value
             let error = #expect(throws: InputError.self) { try base() }
             #expect(error?.place == "\(file): base_noise")
