@@ -360,7 +360,7 @@ package struct ClusterFile: Equatable, Sendable {
     private static func fault(_ error: any Error, _ place: String) -> InputError {
         if case YamlError.duplicatedKeysInMapping(let names, let context) = error {
             return InputError(
-                "\(place):\(context.mark.line): \(names.first ?? "?")",
+                "\(place):\(context.mark.line): \((names.first ?? "?").prefix(80))",
                 "the field is there twice",
                 fix: "Remove one of them"
             )
