@@ -48,7 +48,7 @@ def run(command, folder, environment):
     out = open(folder / "stdout", "w+b")
     err = open(folder / "stderr", "w+b")
     # Others may share the processors.
-    limit = MAX_CLOCK * max(1, 2 * os.getloadavg()[0] / os.cpu_count())
+    limit = min(120, MAX_CLOCK * max(1, 2 * os.getloadavg()[0] / os.cpu_count()))
     start = time.monotonic()
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
