@@ -51,13 +51,17 @@ package struct ClusterTable: Equatable, Sendable {
         } + notes
     }
 
+    /// Seconds, about 270 years: what claims to be older comes from a damaged file.
+    private static let longAgo = 1e5 * 86_400
+
     static func ago(_ seconds: Double) -> String {
         switch max(0, seconds) {
         case let s where s < 10: String(format: "%.1f s ago", s)
         case let s where s < 120: "\(Int(s)) s ago"
         case let s where s < 7200: "\(Int(s / 60)) min ago"
         case let s where s < 172_800: "\(Int(s / 3600)) h ago"
-        case let s: "\(Int(s / 86_400)) d ago"
+        case let s where s < longAgo: "\(Int(s / 86_400)) d ago"
+        default: "long ago"
         }
     }
 }
