@@ -17,14 +17,21 @@ struct Plan: ParsableCommand {
     )
     var measure = false
 
+    @Flag(help: "Print one line of JSON.")
+    var json = false
+
+    @Flag(help: .hidden)
+    var quiet = false
+
     @OptionGroup var picture: PictureFlags
-    @OptionGroup var outputs: OutputFlags
-    @OptionGroup var workers: LocalFlags
-    @OptionGroup var engine: EngineFlags
-    @OptionGroup var job: JobFlags
+    @OptionGroup(title: "Workers") var workers: LocalFlags
+    @OptionGroup(title: "Computation") var engine: EngineFlags
+    @OptionGroup(title: "Of a render, without effect here") var outputs: OutputFlags
+    @OptionGroup(title: "Of a render, without effect here") var job: JobFlags
 
     func run() throws {
         try ExitStatus.reporting {
+            try workers.checkHosts()
             var options = try picture.options()
             let source = WorkerSource(
                 local: workers,
@@ -35,8 +42,14 @@ struct Plan: ParsableCommand {
             let session = try RenderSession(options)
             let speeds = measure ? try speeds(session, source) : nil
             let weights = try session.weightBytes()
-            for line in PlanTable.lines(session.plan, weights: weights, speeds: speeds) {
-                print(line)
+            if json {
+                try StandardOutput.write(
+                    json: PlanReport(session.plan, weights: weights, speeds: speeds)
+                )
+            } else {
+                try StandardOutput.write(
+                    lines: PlanTable.lines(session.plan, weights: weights, speeds: speeds)
+                )
             }
         }
     }
