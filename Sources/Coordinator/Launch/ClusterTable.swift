@@ -1,8 +1,8 @@
 import Foundation
 
 /// The table of hosts that `tessera cluster` shows. What is not known is a dash.
-package struct ClusterTable: Equatable, Sendable {
-    package struct Row: Equatable, Sendable {
+package struct ClusterTable: Equatable, Sendable, Encodable {
+    package struct Row: Equatable, Sendable, Encodable {
         package var host: String
         package var state: String
         /// Workers that run or have joined, of those there should be.

@@ -99,7 +99,7 @@ package final class HostedCluster: Sendable {
         reports.flatMap { report in
             (report.failure.map { ["\(report.host): \($0)"] } ?? [])
                 + report.ended.sorted { $0.key < $1.key }.map(\.value)
-        }.joined(separator: "; ")
+        }.map(\.withoutFullStop).joined(separator: "; ")
     }
 
     /// As `Cluster.cancel`; ends the wait for workers too.

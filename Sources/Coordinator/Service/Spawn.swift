@@ -3,7 +3,7 @@ import Foundation
 import Glibc
 
 /// Starts programs.
-enum Spawn {
+package enum Spawn {
     /// What a new process belongs to.
     enum Company {
         /// A group of its own: Ctrl-C is for the coordinator, which ends its workers in order.
@@ -14,6 +14,10 @@ enum Spawn {
 
     /// POSIX_SPAWN_SETSID, a GNU extension that Glibc's module lacks.
     private static let newSession: Int32 = 0x80
+
+    /// Set for every program that is started: it is told what it must know on its command line, and flags that
+    /// have defaults in the environment of whoever started this one are not meant for it.
+    package static let withoutDefaults = (name: "TESSERA_DEFAULTS", value: "none")
 
     /// Starts a program with signals as they are by default, whatever this process ignores or blocks.
     ///
@@ -59,6 +63,7 @@ enum Spawn {
         for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT] { sigaddset(&signals, number) }
         posix_spawnattr_setsigdefault(&attributes, &signals)
         let variables = ProcessInfo.processInfo.environment
+            .merging([withoutDefaults.name: withoutDefaults.value]) { _, new in new }
             .merging(environment) { _, new in new }
             .map { "\($0.key)=\($0.value)" }
         var id: Int32 = 0

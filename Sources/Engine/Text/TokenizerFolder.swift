@@ -152,12 +152,7 @@ struct TokenizerFolder {
 
     /// A text file without the mark that some editors begin it with.
     private static func text(_ file: String) throws(InputError) -> String {
-        guard let data = FileManager.default.contents(atPath: file) else {
-            throw InputError(file, "cannot be read", fix: "Fetch the whole tokenizer folder")
-        }
-        guard let text = String(validating: data, as: UTF8.self) else {
-            throw InputError(file, "is not UTF-8 text", fix: "Use the original file")
-        }
+        let text = try InputFile.text(file)
         return text.unicodeScalars.first == "\u{FEFF}"
             ? String(text.unicodeScalars.dropFirst()) : text
     }
