@@ -20,7 +20,7 @@ struct Doorkeeper {
     /// Says a line, unless it was said a moment ago.
     mutating func say(_ line: String, at now: Duration, _ logger: Logger) {
         guard last[line].map({ now - $0 >= Self.pause }) ?? (last.count < 256) else {
-            unsaid[line, default: 0] += 1
+            if last[line] != nil { unsaid[line, default: 0] += 1 }
             return
         }
         last[line] = now
