@@ -48,12 +48,7 @@ struct Coordinate: ParsableCommand {
             FileHandle.standardError.write(
                 Data("waiting for workers at \(cluster.endpoint.address)\n".utf8)
             )
-            return Rendering.Workers(
-                renderer: cluster,
-                cancel: cluster.cancel,
-                stop: cluster.stop,
-                statistics: { cluster.statistics }
-            )
+            return Rendering.Workers(cluster: cluster, stop: cluster.stop)
         }
     }
 }

@@ -50,19 +50,16 @@ struct WorkerSource {
                 "\(threads)", "--end-with-coordinator", "--model", path,
             ] + more
         }
-        return Rendering.Workers(
-            renderer: cluster,
-            cancel: cluster.cancel,
-            stop: cluster.stop,
-            statistics: { cluster.statistics }
-        )
+        return Rendering.Workers(cluster: cluster.cluster, stop: cluster.stop)
     }
 
     /// Waits until those of this host have joined, or a minute: what ends them is told elsewhere.
     func awaitLocal(_ workers: Rendering.Workers) {
         guard local.cluster == nil else { return }
         let (expected, end) = (localCount, ContinuousClock.now + .seconds(60))
-        while workers.statistics().count(where: \.isActive) < expected, ContinuousClock.now < end {
+        while workers.cluster.statistics.count(where: \.isActive) < expected,
+            ContinuousClock.now < end
+        {
             Thread.sleep(forTimeInterval: 0.02)
         }
     }
@@ -89,12 +86,14 @@ struct WorkerSource {
         let hosted = try HostedCluster(plan, identity, logger: logger)
         let least = local.hosts.minWorkers ?? plan.file.minWorkers ?? 1
         return Rendering.Workers(
-            renderer: hosted.cluster,
-            cancel: hosted.cancel,
+            cluster: hosted.cluster,
             stop: hosted.stop,
-            statistics: { hosted.cluster.statistics },
-            prepare: {
-                try hosted.awaitWorkers(least, patience: plan.file.timeouts.join)
+            prepare: { cancellation in
+                try hosted.awaitWorkers(
+                    least,
+                    patience: plan.file.timeouts.join,
+                    cancellation: cancellation
+                )
             }
         )
     }

@@ -31,4 +31,12 @@ package struct ModelGeometry: Equatable, Sendable {
 
     /// Side of the pictures that the model makes on its own, in pixels.
     package var nativeSide: Int { nativeLatentSide * vaeFactor }
+
+    /// What tiled evaluation needs to know of a half of the VAE.
+    package func network(_ half: AutoencoderHalf) -> TiledNetwork {
+        switch half {
+        case .decoder: decoder
+        case .encoder: encoder
+        }
+    }
 }

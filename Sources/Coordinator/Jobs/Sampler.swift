@@ -25,7 +25,7 @@ package struct StepWork: Sendable {
     package let mixed: Tensor
     package let windows: [Window]
     /// Local windows first, then lattices, or the one whole view of phase 1.
-    package let views: [ViewRequest]
+    package let views: [WorkUnit]
 }
 
 /// DemoFusion as a pure machine: it says which views a step needs, and makes of their predictions
@@ -33,10 +33,11 @@ package struct StepWork: Sendable {
 package struct Sampler: Sendable {
     package let plan: RenderPlan
     package let scheduler: Scheduler
+    /// What its views are conditioned on.
+    package let prompts: Prompts
 
-    package init(plan: RenderPlan, scheduler: Scheduler) {
-        self.plan = plan
-        self.scheduler = scheduler
+    package init(plan: RenderPlan, scheduler: Scheduler, prompts: Prompts) {
+        (self.plan, self.scheduler, self.prompts) = (plan, scheduler, prompts)
     }
 
     private var channels: Int { plan.model.latentChannels }
@@ -79,16 +80,16 @@ package struct Sampler: Sendable {
             _ latent: Tensor,
             crop: (Int, Int) = (0, 0),
             what: String = "the whole latent"
-        ) -> ViewRequest {
-            var request = ViewRequest(
-                index: index,
-                latent: latent * inputScale(of: index, at: state),
+        ) -> WorkUnit {
+            .view(
+                index,
+                latent * inputScale(of: index, at: state),
                 timestep: timestep,
+                guidance: plan.settings.guidance,
+                prompts: prompts,
                 timeIDs: timeIDs(crop: crop),
-                guidance: plan.settings.guidance
+                place: "phase \(state.phase + 1), step \(i + 1), \(what)"
             )
-            request.place = "phase \(state.phase + 1), step \(i + 1), \(what)"
-            return request
         }
         let weights = phase.weights[i]
         let mixed =
@@ -100,7 +101,7 @@ package struct Sampler: Sendable {
             return StepWork(mixed: mixed, windows: [], views: [request(0, mixed)])
         }
         let windows = try noise.windows(of: grid, phase: phase.phase, step: i)
-        var views: [ViewRequest] = []
+        var views: [WorkUnit] = []
         if phase.usesWindows(at: i) {
             let margin = plan.settings.border == .zeros ? grid.reach : 0
             let padded = mixed.padded(

@@ -8,12 +8,12 @@ import Engine
 package struct TiledEvaluation {
     private let plan: TilePlan
     private let source: any TileSource
-    private let renderer: any ViewRenderer
+    private let renderer: any UnitRenderer
     private let observe: (RenderEvent) throws -> Void
 
     /// What every tile must be told of the whole.
     private var statistics: [Moments] = []
-    private var keys = PictureKeys()
+    private var attention: [Embedding] = []
 
     /// Latent pixels of the small copy, at most.
     private let copyArea: Int
@@ -43,7 +43,7 @@ package struct TiledEvaluation {
     package init(
         _ source: any TileSource,
         plan: TilePlan,
-        on renderer: any ViewRenderer,
+        on renderer: any UnitRenderer,
         copyArea: Int = copyArea,
         observe: @escaping (RenderEvent) throws -> Void
     ) throws {
@@ -86,7 +86,9 @@ package struct TiledEvaluation {
         }
         statistics += [Moments](joining: parts)
         if lattice != nil {
-            keys = PictureKeys(KeyLattice.messages(answers.compactMap(\.tensor)))
+            attention = KeyLattice.messages(answers.compactMap(\.tensor)).map {
+                Embedding(context: $0)
+            }
         }
     }
 
@@ -123,19 +125,19 @@ package struct TiledEvaluation {
         by corrections: [Moments]
     ) throws -> [Moments] {
         let part = PicturePart(statistics: statistics, norms: norms, corrections: corrections)
-        let request = PartRequest(
-            index: 0,
-            input: copy,
+        let request = WorkUnit.tile(
+            0,
+            plan.network.half,
+            copy,
             part: part,
-            keys: keys,
-            network: plan.network
+            attending: attention
         )
         let others = try renderer.evaluate([request]) { _ in }[0].statistics
         return statistics + others[statistics.count...]
     }
 
     /// Lets every tile say what its first norms see.
-    private func pass(norms: Int, lattice: KeyLattice? = nil) throws -> [PartResult] {
+    private func pass(norms: Int, lattice: KeyLattice? = nil) throws -> [WorkResult] {
         let network = plan.network
         let isBefore = network.attention.map { norms <= $0 + 1 } ?? false
         try observe(.measuring(tiles: plan.tiles.count))
@@ -153,9 +155,9 @@ package struct TiledEvaluation {
         _ tiles: [TilePlan.Tile],
         halo: Int,
         _ part: (TilePlan.Tile) -> PicturePart
-    ) throws -> [PartResult] {
-        var results: [PartResult] = []
-        var (waiting, bytes): ([PartRequest], Int) = ([], 0)
+    ) throws -> [WorkResult] {
+        var results: [WorkResult] = []
+        var (waiting, bytes): ([WorkUnit], Int) = ([], 0)
         func send() throws {
             results += try renderer.evaluate(waiting) { _ in try observe(.tile) }
             (waiting, bytes) = ([], 0)
@@ -163,12 +165,12 @@ package struct TiledEvaluation {
         for (index, tile) in tiles.enumerated() {
             var part = part(tile)
             part.margins = plan.margins(of: tile, halo: halo)
-            let request = PartRequest(
-                index: index,
-                input: try source.cut(plan.frame(of: tile, halo: halo)),
+            let request = WorkUnit.tile(
+                index,
+                plan.network.half,
+                try source.cut(plan.frame(of: tile, halo: halo)),
                 part: part,
-                keys: keys,
-                network: plan.network
+                attending: attention
             )
             bytes += request.input.count * MemoryLayout<Float>.size
             waiting.append(request)

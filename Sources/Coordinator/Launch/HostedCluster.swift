@@ -3,7 +3,6 @@ import Foundation
 import Glibc
 import Logging
 import Protocol
-import Synchronization
 
 /// A cluster on the hosts of a file: those that `tessera cluster up` left running join by themselves, on
 /// the others workers are started, and ended with the render.
@@ -13,7 +12,6 @@ package final class HostedCluster: Sendable {
     private let fleet: AgentFleet
     private let lookout: Lookout?
     private let folder: ClusterFolder?
-    private let isCancelled = Atomic<Bool>(false)
     /// Workers that run already.
     private let standing: Int
     private let place: String
@@ -68,10 +66,15 @@ package final class HostedCluster: Sendable {
     /// - Parameters:
     ///   - least: how many
     ///   - patience: how long
+    ///   - cancellation: ends the wait
     /// - Throws: `ClusterUnavailable` when there will not be enough, `RenderCancelled`
-    package func awaitWorkers(_ least: Int, patience: Duration) throws {
+    package func awaitWorkers(
+        _ least: Int,
+        patience: Duration,
+        cancellation: Cancellation = Cancellation()
+    ) throws {
         let enough = try fleet.wait(until: .now + patience) { reports in
-            if isCancelled.load(ordering: .acquiring) { throw RenderCancelled() }
+            if cancellation.isCancelled { throw RenderCancelled() }
             if joined >= least { return true }
             let hopes = standing + reports.reduce(0) { $0 + $1.hopes }
             guard hopes < least else { return false }
@@ -100,12 +103,6 @@ package final class HostedCluster: Sendable {
             (report.failure.map { ["\(report.host): \($0)"] } ?? [])
                 + report.ended.sorted { $0.key < $1.key }.map(\.value)
         }.joined(separator: "; ")
-    }
-
-    /// As `Cluster.cancel`; ends the wait for workers too.
-    package func cancel() {
-        isCancelled.store(true, ordering: .releasing)
-        cluster.cancel()
     }
 
     /// Ends what was started for this render, and nothing else. Call once.

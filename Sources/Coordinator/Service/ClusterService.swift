@@ -22,10 +22,11 @@ final class ClusterService {
     private var roster = Roster()
     private var batch: RunningBatch?
     private var nextUnit: UInt64 = 1
-    private var job: OpenJob?
-    /// Tokens of the picture that the job's last parts named: a worker may ask for them when those are done.
-    private var keys: [EmbeddingDigest: PromptTensors] = [:]
-    private var isCancelled = false
+    private var jobs: [UInt64: OpenJob] = [:]
+    /// Batches of other jobs that wait for the one that runs.
+    private var waiting: [(units: [WorkUnit], job: UInt64, reports: HandOver<BatchReport>)] = []
+    /// What the last batches named: a worker may ask for it when they are done.
+    private var embeddings = EmbeddingCache()
     private var isStopping = false
     /// The answer that the event being handled is about.
     private var arriving: (answer: WorkerMessage.Answer, place: Int)?
@@ -57,7 +58,12 @@ final class ClusterService {
     /// - Throws: `SocketError` when the socket itself fails
     func run() throws {
         // Ends the batch too when the socket fails.
-        defer { fail(ClusterUnavailable("the cluster was stopped")) }
+        defer {
+            let error = ClusterUnavailable("the cluster was stopped")
+            for batch in waiting { batch.reports.put(.failed(error)) }
+            waiting = []
+            fail(error)
+        }
         let pause = min(configuration.heartbeat, .milliseconds(250))
         while !isStopping {
             // Late workers are found on ticks.
@@ -79,16 +85,17 @@ final class ClusterService {
 
     private func handle(_ command: ClusterCommand) {
         switch command {
-        case .begin(let job): (self.job, keys) = (job, [:])
-        case .end: (job, keys) = (nil, [:])
-        case .run(let units, let reports): begin(units, reports)
-        case .abandon:
-            batch = nil
-            feed(.cancelled)
-        case .cancel:
-            isCancelled = true
-            feed(.cancelled)
-            fail(RenderCancelled())
+        case .open(let job): jobs[job.message.id] = job
+        case .run(let units, let job, let reports):
+            waiting.append((units, job, reports))
+            beginNext()
+        case .abandon(let job): drop(job)
+        case .cancel(let job):
+            jobs[job]?.isCancelled = true
+            drop(job, because: RenderCancelled())
+        case .end(let job):
+            jobs[job] = nil
+            drop(job, because: ClusterUnavailable("the job was ended"))
         case .processEnded(let name, let process, let account):
             lastLoss = account
             if let peer = roster.find(name: name, process: process) {
@@ -99,32 +106,72 @@ final class ClusterService {
         }
     }
 
-    private func begin(_ units: [UnitRequest], _ reports: HandOver<BatchReport>) {
-        precondition(batch == nil, "a batch runs already\n\(state.story)")
-        guard !isCancelled else { return reports.put(.failed(RenderCancelled())) }
-        guard let job else { preconditionFailure("predict or evaluate outside begin … end") }
-        // Halves are rounded before they are combined: only as they are do they give the same bits.
-        let canShare = job.message.negative != nil && job.message.wire == .f32
+    /// Begins the batch that has waited longest, unless one runs.
+    private func beginNext() {
+        while batch == nil, !waiting.isEmpty {
+            let (units, id, reports) = waiting.removeFirst()
+            guard let job = jobs[id] else {
+                reports.put(.failed(ClusterUnavailable("the job was ended")))
+                continue
+            }
+            if job.isCancelled {
+                reports.put(.failed(RenderCancelled()))
+            } else {
+                begin(units, of: job, reports)
+            }
+        }
+    }
+
+    private func begin(
+        _ requests: [WorkUnit],
+        of job: OpenJob,
+        _ reports: HandOver<BatchReport>
+    ) {
         let batch = RunningBatch(
+            requests,
+            of: job,
             first: nextUnit,
-            units,
-            sharedBy: canShare ? state.activeWorkers.count : 1,
+            sharedBy: state.activeWorkers.count,
             reports: reports
         )
         self.batch = batch
         let units = batch.units
-        // All parts of a batch are of one picture.
-        if let first = units.first, !first.keys.isEmpty { keys = first.keys }
+        var seen: Set<EmbeddingDigest> = []
+        for unit in units {
+            for digest in unit.embeddingDigests where seen.insert(digest).inserted {
+                if let embedding = unit.embeddings[digest] { embeddings.insert(embedding) }
+            }
+        }
         let ids = (0..<UInt64(units.count)).map { UnitID(nextUnit + $0) }
         nextUnit += UInt64(units.count)
         feed(
-            .submitted(ids, costs: units.map { $0.cost(job) }, kind: units.first?.kind ?? .views)
+            .submitted(
+                ids,
+                costs: units.map { $0.cost(job.model) },
+                kind: units.first?.kind ?? .views
+            )
         )
+    }
+
+    /// Ends the batches of a job.
+    ///
+    /// - Parameter error: for whoever waits for them; nil where nobody does
+    private func drop(_ job: UInt64, because error: (any Error)? = nil) {
+        if let error {
+            for batch in waiting where batch.job == job { batch.reports.put(.failed(error)) }
+        }
+        waiting.removeAll { $0.job == job }
+        guard let running = batch, running.job.message.id == job else { return }
+        if let error { running.reports.put(.failed(error)) }
+        batch = nil
+        feed(.cancelled)
+        beginNext()
     }
 
     private func fail(_ error: any Error) {
         batch?.reports.put(.failed(error))
         batch = nil
+        beginNext()
     }
 
     // MARK: - The dispatcher
@@ -162,6 +209,7 @@ final class ClusterService {
         case .complete:
             batch?.reports.put(.complete)
             batch = nil
+            beginNext()
         case .failed(let unit, let casualties):
             let name = batch?.request(unit)?.name ?? "\(unit)"
             fail(UnitFailed(unit: name, reasons: casualties.map(roster.describe)))
@@ -181,7 +229,7 @@ final class ClusterService {
     private func assign(_ unit: UnitID, to worker: WorkerID, _ attempt: Int) {
         // Gone while this was decided: its loss is the next event.
         guard let peer = roster[worker] else { return }
-        guard let job, let request = batch?.request(unit) else {
+        guard let job = batch?.job.message, let request = batch?.request(unit) else {
             preconditionFailure("\(unit) for \(worker) is unknown\n\(state.story)")
         }
         if attempt > 1 {
@@ -191,17 +239,9 @@ final class ClusterService {
                     ["unit": "\(request.name)", "attempt": "\(attempt)"]) { $1 }
             )
         }
-        if roster.announce(job.message.id, to: worker) { send(.job(job.message), to: peer) }
+        if roster.announce(job.id, to: worker) { send(.job(job), to: peer) }
         send(
-            .task(
-                .init(
-                    unit: unit,
-                    job: job.message.id,
-                    work: request.work,
-                    input: request.input,
-                    wire: job.message.wire
-                )
-            ),
+            .task(.init(id: unit, job: job.id, unit: request, wire: job.wire)),
             to: peer
         )
     }
@@ -302,8 +342,9 @@ final class ClusterService {
         case .ask(let units): feed(.asked(peer.worker, units))
         case .wanted(let digests):
             feed(.heard(peer.worker))
-            for digest in digests.prefix(CoordinatorMessage.Part.mostKeys) {
-                if let embedding = job?.embeddings[digest] ?? keys[digest] {
+            for digest in digests.prefix(PicturePart.maxAttention) {
+                let named = batch?.units.lazy.compactMap { $0.embeddings[digest] }.first
+                if let embedding = embeddings.find(digest) ?? named {
                     send(.embedding(digest, embedding), to: peer)
                 }
             }
@@ -316,10 +357,10 @@ final class ClusterService {
     }
 
     private func handle(_ answer: WorkerMessage.Answer, from peer: Roster.Peer) {
-        guard let request = batch?.request(answer.unit), let job else {
+        guard let request = batch?.request(answer.unit), let model = batch?.job.model else {
             return feed(.heard(peer.worker))
         }
-        if let fault = request.fault(of: answer.result, in: job) {
+        if let fault = request.fault(of: answer.result, model) {
             return refuse(answer.unit, fault, peer)
         }
         let spent = Duration.microseconds(Int64(clamping: answer.microseconds))

@@ -12,7 +12,7 @@ import Protocol
 ///             "--end-with-coordinator", "--model", path]
 ///     }
 ///     defer { cluster.stop() }
-package final class LocalCluster: ViewRenderer {
+package final class LocalCluster: Sendable {
     package let cluster: Cluster
     private let workers: LocalWorkers
     private let directory: PrivateDirectory
@@ -69,37 +69,6 @@ package final class LocalCluster: ViewRenderer {
             logger: logger
         )
     }
-
-    package func begin(_ job: JobDescription) throws { try cluster.begin(job) }
-
-    package func predict(
-        _ views: [ViewRequest],
-        onDone: (Int) throws -> Void
-    ) throws -> [Tensor] {
-        try cluster.predict(views, onDone: onDone)
-    }
-
-    package func evaluate(
-        _ tiles: [TileRequest],
-        onDone: (Int) throws -> Void
-    ) throws -> [Tensor] {
-        try cluster.evaluate(tiles, onDone: onDone)
-    }
-
-    package func evaluate(
-        _ parts: [PartRequest],
-        onDone: (Int) throws -> Void
-    ) throws -> [PartResult] {
-        try cluster.evaluate(parts, onDone: onDone)
-    }
-
-    package func end() { cluster.end() }
-
-    /// As `Cluster.cancel`: from any thread.
-    package func cancel() { cluster.cancel() }
-
-    /// As `Cluster.statistics`.
-    package var statistics: [WorkerStatistics] { cluster.statistics }
 
     /// Process ids of the workers.
     package var processes: [Int32] { workers.processes }

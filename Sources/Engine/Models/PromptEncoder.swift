@@ -1,21 +1,3 @@
-/// What a prompt becomes: the UNet's context and, for SDXL, the pooled embedding.
-package struct PromptEmbedding: Sendable, Equatable {
-    /// `[1, tokens, width]`
-    package let context: Tensor
-    /// `[1, width]`, for models that want it.
-    package let pooled: Tensor?
-
-    package init(context: Tensor, pooled: Tensor?) {
-        self.context = context
-        self.pooled = pooled
-    }
-
-    package static func == (a: PromptEmbedding, b: PromptEmbedding) -> Bool {
-        a.context.shape == b.context.shape && a.context.values == b.context.values
-            && a.pooled?.shape == b.pooled?.shape && a.pooled?.values == b.pooled?.values
-    }
-}
-
 /// The tokenizers and text encoders of a model.
 ///
 /// SD 1 and 2 take the last hidden state of their one encoder; SDXL takes the states before the
@@ -71,22 +53,22 @@ package final class PromptEncoder {
     }
 
     /// Encodes a prompt; what does not fit into 77 tokens is cut off.
-    package func encode(_ prompt: String) throws -> PromptEmbedding {
+    package func encode(_ prompt: String) throws -> Embedding {
         let one = try first.encode(prompt)
         guard let second else {
-            return PromptEmbedding(context: first.backend.download(one.last), pooled: nil)
+            return Embedding(context: first.backend.download(one.last), pooled: nil)
         }
         let two = try second.encode(prompt)
         let context = first.backend.concatChannels(one.penultimate, two.penultimate)
-        return PromptEmbedding(context: first.backend.download(context), pooled: two.pooled)
+        return Embedding(context: first.backend.download(context), pooled: two.pooled)
     }
 
     /// Encodes what guidance leads away from; no prompt is zeros for models that ask for it, else
     /// the empty prompt.
-    package func encodeNegative(_ prompt: String?) throws -> PromptEmbedding {
+    package func encodeNegative(_ prompt: String?) throws -> Embedding {
         let embedding = try encode(prompt ?? "")
         guard prompt == nil && zerosForNoPrompt else { return embedding }
-        return PromptEmbedding(
+        return Embedding(
             context: Tensor(zeros: embedding.context.shape),
             pooled: embedding.pooled.map { Tensor(zeros: $0.shape) }
         )

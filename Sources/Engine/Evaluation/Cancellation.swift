@@ -9,11 +9,13 @@ package final class Cancellation: Sendable {
     /// Asks the computation to end; from any thread.
     package func cancel() { happened.store(true, ordering: .relaxed) }
 
+    package var isCancelled: Bool { happened.load(ordering: .relaxed) }
+
     /// Ends the computation if it was asked to. Networks call this between their blocks.
     ///
     /// - Throws: `ComputationCancelled`
     package func check() throws(ComputationCancelled) {
-        if happened.load(ordering: .relaxed) { throw ComputationCancelled() }
+        if isCancelled { throw ComputationCancelled() }
     }
 }
 
