@@ -11,6 +11,7 @@ import DirectRendering
 import Engine
 import Foundation
 import Protocol
+import Sampling
 
 let arguments = CommandLine.arguments
 

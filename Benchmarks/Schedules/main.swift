@@ -4,11 +4,13 @@
 
 import Coordinator
 import Engine
+import Fleet
 import FleetSimulation
 import Foundation
 import Glibc
 import Logging
 import Protocol
+import Sampling
 
 /// SDXL's shape.
 let geometry = ModelGeometry(

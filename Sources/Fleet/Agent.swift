@@ -1,3 +1,4 @@
+import Coordinator
 import Engine
 import Foundation
 import Glibc
@@ -60,14 +61,18 @@ package enum Agent {
         }
     }
 
-    private static func arguments(_ request: AgentRequest, _ name: String) -> [String] {
-        let cores = ProcessInfo.processInfo.activeProcessorCount
-        let threads = request.threads ?? max(1, cores / max(1, request.names.count))
-        return ["worker", "--name", name, "--threads", "\(threads)"]
-            + request.arguments.map {
-                // The home is this host's: whoever asked does not know it.
-                $0.hasPrefix("~/") ? ($0 as NSString).expandingTildeInPath : $0
-            }
+    private static func arguments(
+        _ request: AgentRequest,
+        _ name: String,
+        endsWithCoordinator: Bool = false
+    ) -> [String] {
+        WorkerArguments.command(
+            name: name,
+            threads: request.threads,
+            of: request.names.count,
+            flags: request.arguments,
+            endsWithCoordinator: endsWithCoordinator
+        )
     }
 
     // MARK: - Workers that end with the request
@@ -77,48 +82,28 @@ package enum Agent {
         _ input: LineInput,
         _ voice: AgentVoice
     ) throws {
-        let pipe = try PrivatePipe()
-        let running = Atomic<Int>(request.names.count)
         let over = HandOver<Void>()
-        let words = LastWords()
-        var children: [ChildProcess] = []
-        defer {
-            close(pipe.writing)
-            let deadline = Date(timeIntervalSinceNow: 2)
-            let hung = children.filter { !$0.wait(until: deadline) }
-            for child in hung { child.signal(SIGKILL) }
-            for child in hung { child.wait() }
-            close(pipe.reading)
-        }
-        for name in request.names {
-            let child = try ChildProcess(
-                Spawn.thisProgram,
-                arguments(request, name) + ["--end-with-coordinator"],
-                environment: request.environment,
-                name: name,
-                lifeline: pipe.reading,
-                onLine: { line in
-                    words.add(line, of: name)
-                    voice.say(AgentEvent(.said, name: name, text: line))
-                },
-                onEnd: { id, ending in
-                    var event = AgentEvent(
-                        .ended,
-                        name: name,
-                        text: words.account(of: name, ending)
-                    )
-                    event.process = ProcessIdentity(id: id, start: 0, boot: "")
+        let workers = try WorkerGroup(
+            request.names,
+            environment: request.environment,
+            arguments: { arguments(request, $0, endsWithCoordinator: true) },
+            onEvent: { event in
+                switch event {
+                case .started(let name, let process):
+                    var event = AgentEvent(.started, name: name)
+                    event.process = ProcessIdentity(of: process)
                     voice.say(event)
-                    if running.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 {
-                        over.put(())
-                    }
+                case .said(let name, let line):
+                    voice.say(AgentEvent(.said, name: name, text: line))
+                case .ended(let name, let process, let account):
+                    var event = AgentEvent(.ended, name: name, text: account)
+                    event.process = ProcessIdentity(id: process, start: 0, boot: "")
+                    voice.say(event)
+                case .allEnded: over.put(())
                 }
-            )
-            children.append(child)
-            var event = AgentEvent(.started, name: name)
-            event.process = ProcessIdentity(of: child.id)
-            voice.say(event)
-        }
+            }
+        )
+        defer { workers.stop(dismissed: false) }
         voice.say(AgentEvent(.done))
         _ = NamedThread("input", stack: 1 << 20) {
             while input.next(limit: 100) != nil {}
@@ -197,7 +182,7 @@ package enum Agent {
 
     private static func logFolder(_ name: String) -> String? {
         guard !name.isEmpty, !name.contains("/"), !name.hasPrefix(".") else { return nil }
-        return StateFolder.named("workers").map { "\($0)/\(name)" }
+        return UserFolder.state.named("workers").map { "\($0)/\(name)" }
     }
 
     /// The last lines with something on them, of a file that may be long.

@@ -1,3 +1,4 @@
+import Coordinator
 import Engine
 import Foundation
 import Glibc
@@ -86,7 +87,7 @@ package struct ClusterFolder: Sendable {
         let stem = url.deletingPathExtension().lastPathComponent
             .filter { $0.isASCII && ($0.isLetter || $0.isNumber) }
         name = "\(stem.prefix(40))-\(hash.finish().prefix(12))"
-        guard let folder = StateFolder.named("clusters") else {
+        guard let folder = UserFolder.state.named("clusters") else {
             throw InputError(
                 "$HOME",
                 "there is no home to keep state in",
@@ -103,10 +104,10 @@ package struct ClusterFolder: Sendable {
     /// hold is kept.
     ///
     /// - Throws: `InputError` when somebody else does so now
-    func take() throws(InputError) -> FolderHold {
+    func take() throws(InputError) -> FileLock {
         try make()
-        return try FolderHold(
-            of: path,
+        return try FileLock(
+            folder: path,
             fix: "Make it readable",
             taken: InputError(
                 file,

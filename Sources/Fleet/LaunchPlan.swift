@@ -1,3 +1,4 @@
+import Coordinator
 import Engine
 import Foundation
 import Protocol
@@ -81,23 +82,18 @@ package struct LaunchPlan: Sendable {
         func there(_ path: String) -> String {
             host.isThisOne ? ClusterFile.resolve(path, in: self.path) : path
         }
-        var arguments = [
-            "--connect", host.connect ?? file.coordinator.connect ?? endpoint, "--model",
-            host.model.map(there) ?? common.model,
-        ]
-        arguments += common.modelFlags
-        if let backend = common.backend ?? host.backend {
-            arguments += ["--backend", backend.rawValue]
-        }
-        if let precision = common.precision ?? host.precision {
-            arguments += ["--precision", precision.rawValue]
-        }
+        var worker = WorkerArguments(
+            endpoint: host.connect ?? file.coordinator.connect ?? endpoint,
+            model: host.model.map(there) ?? common.model
+        )
+        worker.modelFlags = common.modelFlags
+        worker.backend = common.backend ?? host.backend
+        worker.precision = common.precision ?? host.precision
+        worker.insecure = file.coordinator.insecure
         if let keys = host.keys, let coordinator = host.coordinatorKey {
-            arguments += ["--keys", there(keys), "--coordinator-key", there(coordinator)]
-        } else if file.coordinator.insecure {
-            arguments.append("--insecure")
+            worker.keys = (there(keys), there(coordinator))
         }
-        request.arguments = arguments
+        request.arguments = worker.flags
         request.patience = file.timeouts.stop / .seconds(1)
         return HostCall(host: host.name, command: command(host), request: request)
     }

@@ -1,3 +1,4 @@
+import Coordinator
 import Engine
 import Logging
 import Protocol
@@ -6,15 +7,12 @@ import Protocol
 /// process and no file behind, however the render ends.
 ///
 ///     let cluster = try LocalCluster(
-///         workers: 2, threads: nil, model: ModelIdentity(of: folder), logger: logger
-///     ) { endpoint, name, threads in
-///         ["worker", "--connect", endpoint.address, "--name", name, "--threads", "\(threads)",
-///             "--end-with-coordinator", "--model", path]
-///     }
+///         workers: 2, threads: nil, model: identity, logger: logger, arguments: arguments
+///     )
 ///     defer { cluster.stop() }
 package final class LocalCluster: Sendable {
     package let cluster: Cluster
-    private let workers: LocalWorkers
+    private let workers: WorkerGroup
     private let directory: PrivateDirectory
 
     /// As everywhere, but patient while workers load their weights: if they end, that is known at
@@ -47,8 +45,7 @@ package final class LocalCluster: Sendable {
         policy: DispatcherState.Policy = LocalCluster.policy,
         logger: Logger,
         arguments:
-            @escaping @Sendable (_ endpoint: Endpoint, _ name: String, _ threads: Int) ->
-            [String]
+            (_ endpoint: Endpoint, _ name: String, _ threads: Int) -> [String]
     ) throws {
         directory = try PrivateDirectory()
         var configuration = Cluster.Configuration(
@@ -57,16 +54,26 @@ package final class LocalCluster: Sendable {
         )
         configuration.policy = policy
         cluster = try Cluster(configuration, logger: logger)
-        let bound = cluster.endpoint
-        var launch = LocalWorkers.Launch(workers: workers, threads: threads) { name, threads in
-            arguments(bound, name, threads)
-        }
-        if let program { launch.program = program }
-        self.workers = try LocalWorkers(
-            launch,
-            for: cluster,
-            expectOthers: false,
-            logger: logger
+        let (cluster, bound) = (cluster, cluster.endpoint)
+        let each = threads ?? WorkerArguments.threadsEach(of: workers)
+        self.workers = try WorkerGroup(
+            (1...workers).map { "local-\($0)" },
+            program: program ?? Spawn.thisProgram,
+            arguments: { arguments(bound, $0, each) },
+            onEvent: { [weak cluster] event in
+                switch event {
+                case .started: break
+                case .said(let name, let line):
+                    logger.info(
+                        "worker says",
+                        metadata: ["worker": "\(name)", "line": "\(line)"]
+                    )
+                case .ended(let name, let process, let account):
+                    cluster?.processEnded(name, process: process, account: account)
+                // Nobody else will join.
+                case .allEnded: cluster?.expectNobody()
+                }
+            }
         )
     }
 
@@ -77,7 +84,7 @@ package final class LocalCluster: Sendable {
     /// calls do nothing.
     package func stop() {
         cluster.stop()
-        workers.stop()
+        workers.stop(dismissed: true)
         directory.remove()
     }
 

@@ -3,7 +3,7 @@ import Foundation
 import Glibc
 
 /// Starts programs.
-enum Spawn {
+package enum Spawn {
     /// What a new process belongs to.
     enum Company {
         /// A group of its own: Ctrl-C is for the coordinator, which ends its workers in order.
@@ -78,7 +78,7 @@ enum Spawn {
     }
 
     /// The path of the program that runs now.
-    static var thisProgram: String {
+    package static var thisProgram: String {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
         let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
         return String(

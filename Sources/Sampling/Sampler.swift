@@ -3,20 +3,22 @@ import Engine
 /// Where a render stands between two steps: all that is needed to go on.
 package struct SamplerState: Sendable {
     /// Index into the plan's phases.
-    package internal(set) var phase = 0
+    package var phase = 0
     /// Next step of that phase.
-    package internal(set) var step = 0
+    package var step = 0
     /// The whole latent before that step, `[1, height, width, channels]`.
-    package internal(set) var latent: Tensor
-    var history = Scheduler.History()
+    package var latent: Tensor
+    package var history = Scheduler.History()
     /// The upsampled latent and the noise that diffuses it: in phases after the first, and in the first where
     /// it begins with a picture.
-    var source: (upsampled: Tensor, noise: Tensor)?
+    package var source: (upsampled: Tensor, noise: Tensor)?
     /// The finished phase 1, to whose mean and deviation later phases are brought back; or the picture that
     /// the render began with.
-    var anchor: Tensor?
+    package var anchor: Tensor?
     /// That picture, encoded for this phase, where the phase is held to it.
-    var picture: Tensor?
+    package var picture: Tensor?
+
+    package init(latent: Tensor) { self.latent = latent }
 }
 
 /// One step's work: views to predict, and what is needed to fuse their predictions.
@@ -229,7 +231,7 @@ package struct Sampler: Sendable {
     /// Goes on from a finished phase to the next one, if there is one.
     ///
     /// - Throws: as `advance`
-    func finish(
+    package func finish(
         _ state: inout SamplerState,
         _ noise: some NoiseSource,
         picture: (_ phase: Int) throws -> Tensor?
@@ -241,7 +243,7 @@ package struct Sampler: Sendable {
     }
 
     /// Upsamples the latent to the size of the phase that begins and noises it.
-    func open(
+    package func open(
         _ state: inout SamplerState,
         _ noise: some NoiseSource,
         picture: Tensor?

@@ -2,6 +2,7 @@ import ArgumentParser
 import Coordinator
 import Engine
 import Protocol
+import Sampling
 
 /// Flags that decide the picture; shared by `render`, `coordinator` and `plan`.
 struct PictureFlags: ParsableArguments {

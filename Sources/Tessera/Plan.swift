@@ -3,6 +3,7 @@ import Coordinator
 import Engine
 import Logging
 import Protocol
+import Sampling
 
 /// `tessera plan`: what a render would do and cost; renders nothing.
 struct Plan: ParsableCommand {

@@ -1,5 +1,6 @@
 import Coordinator
 import Engine
+import Fleet
 import Foundation
 import Logging
 import Protocol
@@ -38,17 +39,23 @@ struct WorkerSource {
                 logger
             )
         }
-        let more = try model.arguments() + engine.arguments
+        let modelFlags = try model.arguments()
         let cluster = try LocalCluster(
             workers: localCount,
             threads: local.threadsPerWorker,
             model: identity,
             logger: logger
         ) { endpoint, name, threads in
-            [
-                "worker", "--connect", endpoint.address, "--name", name, "--threads",
-                "\(threads)", "--end-with-coordinator", "--model", path,
-            ] + more
+            var worker = WorkerArguments(endpoint: endpoint.address, model: path)
+            worker.modelFlags = modelFlags
+            (worker.backend, worker.precision) = (engine.backend, engine.precision)
+            return WorkerArguments.command(
+                name: name,
+                threads: threads,
+                of: localCount,
+                flags: worker.flags,
+                endsWithCoordinator: true
+            )
         }
         return Rendering.Workers(cluster: cluster.cluster, stop: cluster.stop)
     }

@@ -2,6 +2,7 @@ import Coordinator
 import Engine
 import Foundation
 import Protocol
+import Sampling
 import Synchronization
 import TestSupport
 import Testing

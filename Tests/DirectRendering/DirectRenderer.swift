@@ -1,5 +1,5 @@
-import Coordinator
 import Engine
+import Sampling
 
 /// An autoencoder called directly, in this process; it counts the parts of pictures that it was asked for.
 ///

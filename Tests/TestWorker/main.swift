@@ -4,9 +4,11 @@
 import Coordinator
 import Engine
 import FakeModel
+import Fleet
 import Foundation
 import Logging
 import Protocol
+import Sampling
 import Worker
 
 func option(_ name: String) -> String? {

@@ -3,6 +3,7 @@ import Engine
 import FakeModel
 import Foundation
 import Protocol
+import Sampling
 import Synchronization
 import Testing
 import Worker

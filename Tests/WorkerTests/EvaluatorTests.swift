@@ -1,6 +1,7 @@
 import Coordinator
 import Engine
 import FakeModel
+import Sampling
 import Testing
 import Worker
 

@@ -1,6 +1,7 @@
 import Coordinator
 import Engine
 import FakeModel
+import Fleet
 import Foundation
 import Protocol
 import Testing

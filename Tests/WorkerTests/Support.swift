@@ -4,6 +4,7 @@ import FakeModel
 import Foundation
 import Logging
 import Protocol
+import Sampling
 import Synchronization
 import Worker
 

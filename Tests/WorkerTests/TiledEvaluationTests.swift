@@ -4,6 +4,7 @@ import Engine
 import FakeModel
 import Foundation
 import Protocol
+import Sampling
 import TestSupport
 import Testing
 

@@ -1,6 +1,7 @@
 import Engine
 import Logging
 import Protocol
+import Sampling
 import Synchronization
 
 /// Workers that connect to an endpoint, and the thread that owns the coordinator's socket.

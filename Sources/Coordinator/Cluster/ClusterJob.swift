@@ -1,5 +1,6 @@
 import Engine
 import Protocol
+import Sampling
 
 /// One render on a cluster. `evaluate` blocks the render thread; `cancel` may be called from any thread.
 package final class ClusterJob: UnitRenderer {

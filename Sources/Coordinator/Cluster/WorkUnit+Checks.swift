@@ -1,4 +1,5 @@
 import Engine
+import Sampling
 
 // What the coordinator knows of a unit before and after it is computed.
 

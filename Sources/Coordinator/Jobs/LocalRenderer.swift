@@ -1,4 +1,5 @@
 import Engine
+import Sampling
 
 /// Evaluates units in this process, as a cluster whose workers compute alike would: inputs and results are rounded as
 /// they would be on the wire. The coordinator renders phase 1 with it.

@@ -1,4 +1,5 @@
 import Foundation
+import Sampling
 
 /// The plan as people read it.
 package enum PlanTable {

@@ -1,4 +1,5 @@
 import Engine
+import Sampling
 
 /// Renders one picture: drives the sampler through all steps on a renderer, and decodes the result.
 package struct RenderJob {

@@ -1,6 +1,7 @@
 import Engine
 import Foundation
 import Protocol
+import Sampling
 
 /// One picture from options to file: reads the model's configuration, plans, renders on whichever
 /// workers it is given, and writes what was asked for.

@@ -1,4 +1,5 @@
 import Engine
+import Sampling
 import Synchronization
 
 /// What a render has asked of its workers.

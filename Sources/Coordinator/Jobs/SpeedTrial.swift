@@ -1,4 +1,5 @@
 import Engine
+import Sampling
 
 /// Times a few views of a render on the workers that it would have: enough to say how long it takes.
 package struct SpeedTrial {

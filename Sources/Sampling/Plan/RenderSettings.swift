@@ -1,5 +1,4 @@
 import Engine
-import Protocol
 
 /// Who renders phase 1. The raw values are those of `--global-pass`; the picture is the same.
 package enum GlobalPass: String, CaseIterable, Sendable {

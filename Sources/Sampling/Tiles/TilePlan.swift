@@ -1,5 +1,4 @@
 import Engine
-import Protocol
 
 /// How a latent is cut for decoding, or a picture for encoding: whole where that is one tile's work, else
 /// into tiles that are computed as parts of the whole.
@@ -117,24 +116,6 @@ extension TilePlan {
         let small = latent.thinnedArea(of: network.half, toArea: TiledEvaluation.copyArea) * input
         return passesToEnd * inputs(halo: network.halo) + latent.area * output
             + passesToAttention * inputs(halo: network.attentionHalo) + tokens + copies * small
-    }
-
-    /// Whether every tile, and what it is told and answers, fits the frames of the protocol.
-    package var fitsMessages: Bool {
-        guard !isWhole else { return true }
-        let side = (Self.side + 2 * network.halo) * factor
-        let pixels = 3 * side * side * MemoryLayout<Float>.size
-        return network.fitsMessages && pixels <= FrameLimits().tensor
-    }
-}
-
-extension TiledNetwork {
-    /// Whether what tiles are told and answer fits the frames of the protocol.
-    package var fitsMessages: Bool {
-        let limits = FrameLimits()
-        let moments = norms * groups * 2 * MemoryLayout<Double>.size
-        let tokens = TilePlan.side * TilePlan.side * width * MemoryLayout<Float>.size
-        return moments + 4096 <= limits.envelope && tokens <= limits.tensor
     }
 }
 

@@ -1,5 +1,5 @@
-import Coordinator
 import Engine
+import Sampling
 import TestSupport
 import Testing
 
