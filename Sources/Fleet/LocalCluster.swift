@@ -15,11 +15,13 @@ package final class LocalCluster: Sendable {
     private let workers: WorkerGroup
     private let directory: PrivateDirectory
 
-    /// As everywhere, but patient while workers load their weights: if they end, that is known at
-    /// once.
+    /// As everywhere, but patient while workers load their weights and compute their first unit: if they
+    /// end, that is known at once.
     package static var policy: DispatcherState.Policy {
         var policy = DispatcherState.Policy()
         policy.grace = .seconds(600)
+        // They are ours, and copies would compete for this host's cores and memory.
+        policy.hedge = .seconds(30)
         return policy
     }
 

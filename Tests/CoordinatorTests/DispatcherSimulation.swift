@@ -5,9 +5,27 @@ import Testing
 /// A cluster of imagined workers with every fault that a real one may have, driven at random.
 ///
 /// Messages from a worker arrive in order, but late; workers die, hang, fall silent, leave, answer
-/// twice, answer nonsense, join again; the clock jumps.
+/// twice, answer nonsense, join again; the clock jumps. Some only beat, some answer what they were not
+/// asked, some die of every unit and come back.
 private struct Simulation {
+    /// What a worker is like.
+    enum Manner: CaseIterable {
+        case honest
+        /// Beats and asks, and never answers.
+        case mute
+        /// Answers units that others hold.
+        case meddler
+        /// Dies as soon as it is given a unit, and comes back.
+        case crasher
+        /// Spoils every answer, and comes back when it is set aside.
+        case spoiler
+    }
+
     struct Imagined {
+        var manner = Manner.honest
+        var host = HostID("nowhere")
+        /// All that it was ever given.
+        var given: [UnitID] = []
         var queue: [UnitID] = []
         /// Messages under way to the coordinator, with the time of their arrival.
         var mail: [(at: Duration, event: DispatcherState.Event)] = []
@@ -33,6 +51,16 @@ private struct Simulation {
     var nextWorker = 1
     var nextUnit: UInt64 = 1
     var accepted: [UnitID: Int] = [:]
+    /// Who was ever given a unit.
+    var given: [UnitID: Set<WorkerID>] = [:]
+    /// Units of the open batch.
+    var open: [UnitID] = []
+    /// Returns of hosts to come.
+    var returns: [(at: Duration, host: HostID, manner: Manner)] = []
+    var nextHost = 1
+    /// How many joined of each manner, and were expelled.
+    var joined: [Manner: Int] = [:]
+    var expelled = 0
     var outcome: DispatcherState.Action?
     /// Whether faults still happen.
     var isStormy = true
@@ -59,17 +87,29 @@ private struct Simulation {
         Double.random(in: 0..<1, using: &random) < share
     }
 
-    mutating func join(reliable: Bool = false) throws {
+    mutating func join(
+        reliable: Bool = false,
+        as manner: Manner? = nil,
+        from host: HostID? = nil
+    ) throws {
         let id = WorkerID(nextWorker)
         nextWorker += 1
+        let isHostile = !reliable && chance(0.25)
+        let manner =
+            manner ?? (isHostile ? Manner.allCases.randomElement(using: &random) : nil) ?? .honest
+        let host = host ?? HostID("host \(nextHost)")
+        nextHost += 1
+        joined[manner, default: 0] += 1
         workers[id] = Imagined(
+            manner: manner,
+            host: host,
             speed: .milliseconds(Int.random(in: 1...60, using: &random)),
             isStuck: !reliable && chance(0.05),
             heedsCancel: chance(0.7),
-            badShare: !reliable && chance(0.2) ? 0.5 : 0,
+            badShare: manner == .spoiler ? 1 : !reliable && chance(0.2) ? 0.5 : 0,
             lastBeat: now
         )
-        try feed(.joined(id))
+        try feed(.joined(id, from: host))
         post(.asked(id, Int.random(in: 1...8, using: &random)), from: id)
     }
 
@@ -80,13 +120,20 @@ private struct Simulation {
     }
 
     mutating func feed(_ event: DispatcherState.Event) throws {
-        for action in state.handle(event, at: now + clockOffset) { perform(action, event) }
+        for action in state.handle(event, at: now + clockOffset) {
+            try perform(action, event)
+        }
         try state.checkInvariants()
     }
 
-    mutating func perform(_ action: DispatcherState.Action, _ event: DispatcherState.Event) {
+    mutating func perform(
+        _ action: DispatcherState.Action,
+        _ event: DispatcherState.Event
+    ) throws {
         switch action {
         case .assign(let unit, let id, _):
+            given[unit, default: []].insert(id)
+            workers[id]?.given.append(unit)
             workers[id]?.queue.append(unit)
         case .abandon(let unit, let id):
             guard let worker = workers[id], let place = worker.queue.firstIndex(of: unit) else {
@@ -101,9 +148,31 @@ private struct Simulation {
             post(.asked(id, 1), from: id)
         case .accept(let unit):
             accepted[unit, default: 0] += 1
+            guard case .answered(unit, let id, _) = event, given[unit]?.contains(id) == true else {
+                throw InvariantViolation(
+                    promise: "\(unit) is fused from a worker that never had it",
+                    story: state.story
+                )
+            }
         case .evict(let id):
             workers[id] = nil
-        case .setAside, .doubt:
+        case .expel(let id, let unit):
+            guard workers[id]?.given.suffix(64).contains(unit) != true else {
+                throw InvariantViolation(
+                    promise: "\(id) is expelled for \(unit), which it was given",
+                    story: state.story
+                )
+            }
+            expelled += 1
+            comeBack(id)
+            workers[id] = nil
+        case .setAside(let id):
+            // It hangs up and tries again.
+            guard workers[id]?.manner == .spoiler else { break }
+            comeBack(id)
+            post(.vanished(id), from: id)
+            workers[id]?.isAlive = false
+        case .doubt, .rest:
             break
         case .complete, .failed, .deserted:
             precondition(outcome == nil, "two outcomes")
@@ -111,10 +180,20 @@ private struct Simulation {
         }
     }
 
+    /// Lets a host return soon with another connection.
+    mutating func comeBack(_ id: WorkerID) {
+        guard let worker = workers[id], worker.isAlive else { return }
+        returns.append((now + .milliseconds(30), worker.host, worker.manner))
+    }
+
     /// A few milliseconds pass.
     mutating func step() throws {
         now += .milliseconds(Int.random(in: 1...10, using: &random))
         if isStormy { try storm() }
+        for comer in returns where comer.at <= now && workers.count < 12 {
+            try join(as: comer.manner, from: comer.host)
+        }
+        returns.removeAll { $0.at <= now }
         for id in workers.keys.sorted() {
             try work(id)
             while let mail = workers[id]?.mail.first, mail.at <= now {
@@ -129,9 +208,17 @@ private struct Simulation {
         guard let worker = workers[id], worker.isAlive, !worker.isSilent else { return }
         if now - worker.lastBeat > .milliseconds(100) {
             workers[id]?.lastBeat = now
-            post(.heard(id), from: id)
+            post(worker.manner == .mute && chance(0.3) ? .asked(id, 1) : .heard(id), from: id)
+            if worker.manner == .meddler, let unit = open.randomElement(using: &random) {
+                post(.answered(unit, by: id, spent: .milliseconds(1)), from: id)
+            }
         }
-        guard let unit = worker.queue.first, !worker.isStuck else { return }
+        guard let unit = worker.queue.first, !worker.isStuck, worker.manner != .mute else { return }
+        if worker.manner == .crasher {
+            comeBack(id)
+            workers[id]?.isAlive = false
+            return post(.vanished(id), from: id)
+        }
         guard let done = worker.doneAt else {
             workers[id]?.doneAt = now + worker.speed
             return
@@ -183,6 +270,7 @@ private struct Simulation {
     mutating func run(_ count: Int, stormFor steps: Int, cursed: Bool = false) throws -> [UnitID] {
         let units = (0..<UInt64(count)).map { UnitID(nextUnit + $0) }
         nextUnit += UInt64(count)
+        open = units
         if cursed { self.cursed = [units[count / 2]] }
         outcome = nil
         isStormy = true
@@ -195,6 +283,7 @@ private struct Simulation {
                 isStormy = false
                 if !workers.contains(where: { id, worker in
                     worker.isAlive && !worker.isSilent && !worker.isStuck
+                        && worker.manner == .honest && worker.badShare == 0
                         && worker.speed < .seconds(1) && state.activeWorkers.contains(id)
                 }) {
                     try join(reliable: true)
@@ -233,9 +322,11 @@ struct SplitMix: RandomNumberGenerator {
 }
 
 @Suite struct DispatcherSimulationTests {
-    /// 2,000 clusters, three batches each: every unit is accepted exactly once, and batches end.
+    /// 2,000 clusters, three batches each: every unit is accepted exactly once, and from a worker that was given
+    /// it (`perform` checks that), and batches end, whoever takes part.
     @Test func everyUnitIsAcceptedExactlyOnce() throws {
-        var completed = 0
+        var (completed, expelled) = (0, 0)
+        var joined: [Simulation.Manner: Int] = [:]
         for seed in 0..<UInt64(2000) {
             var simulation = Simulation(seed: seed)
             for _ in 0..<Int.random(in: 0...6, using: &simulation.random) {
@@ -265,8 +356,16 @@ struct SplitMix: RandomNumberGenerator {
                     )
                 }
             }
+            joined.merge(simulation.joined) { $0 + $1 }
+            expelled += simulation.expelled
         }
         #expect(completed > 5500, "only \(completed) of 6,000 batches were completed")
+        // All kinds of workers took part.
+        #expect(
+            Simulation.Manner.allCases.allSatisfy { joined[$0, default: 0] > 1000 },
+            "\(joined)"
+        )
+        #expect(expelled > 1000)
     }
 
     @Test func aCursedUnitEndsItsBatch() throws {

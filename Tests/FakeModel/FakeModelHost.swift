@@ -10,6 +10,8 @@ package final class FakeModelHost: ModelNetworks {
         /// Takes so many milliseconds.
         case slow(Int)
         case nan
+        /// Answers with this number everywhere.
+        case constant(Float)
         case wrongShape
         case throwing
         /// Ends the process by SIGKILL in the middle of this unit, counted from 1.
@@ -17,9 +19,13 @@ package final class FakeModelHost: ModelNetworks {
         /// Never ends.
         case hanging
 
-        /// Reads "good", "slow:50", "nan", "shape", "throw", "die:3" or "hang".
+        /// Reads "good", "slow:50", "nan", "fill:1e38", "shape", "throw", "die:3" or "hang".
         package init?(_ text: String) {
             let parts = text.split(separator: ":")
+            if parts.count == 2, parts[0] == "fill", let value = Float(parts[1]) {
+                self = .constant(value)
+                return
+            }
             let number = parts.count > 1 ? Int(parts[1]) : nil
             switch (parts.first, number) {
             case ("good", nil): self = .good
@@ -202,6 +208,8 @@ package final class FakeModelHost: ModelNetworks {
             return good
         case .nan:
             return good.map { _ in .nan }
+        case .constant(let value):
+            return good.map { _ in value }
         case .wrongShape:
             return Tensor(zeros: good.shape.map { $0 + 1 })
         case .throwing:

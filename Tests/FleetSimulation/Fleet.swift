@@ -136,7 +136,7 @@ package struct Fleet {
                 )
             case .accept: result.accepted += 1
             case .complete: isComplete = true
-            case .failed, .deserted:
+            case .failed, .deserted, .expel, .rest:
                 preconditionFailure("\(action)\n\(state.story)")
             case .evict, .doubt, .setAside: break
             }

@@ -114,4 +114,55 @@ import Testing
             )
         }
     }
+
+    /// A connection outlives its key's line in the list, until this side hangs up.
+    @Test func whoIsTakenOffTheListIsKnownAndCanBeTurnedOut() throws {
+        try inTemporaryFolder { folder in
+            let list = URL(fileURLWithPath: "\(folder)/list")
+            try Data("\(worker.publicKey) one\n".utf8).write(to: list)
+            let own = try KeyPair.new().publicKey
+            let router = try Socket(
+                .router,
+                in: SocketContext(),
+                security: .coordinator(
+                    coordinator,
+                    allowed: try AllowedKeys(file: list.path, own: [own])
+                )
+            )
+            let endpoint = try router.bind(Endpoint("tcp://127.0.0.1:0"))
+            let dealer = try Socket(
+                .dealer,
+                in: SocketContext(),
+                security: .worker(worker, coordinator: coordinator.publicKey)
+            )
+            try dealer.connect(endpoint)
+            let wakeup = try Wakeup()
+            func next() throws -> Origin? {
+                #expect(try dealer.send([[42]]) == .sent)
+                let deadline = ContinuousClock.now + .seconds(20)
+                while ContinuousClock.now < deadline {
+                    try router.wait(wakeup, for: .milliseconds(20))
+                    let (arrival, origin) = try router.receive { _ in false }
+                    if case .message = arrival { return origin }
+                }
+                return nil
+            }
+            let origin = try #require(try next())
+            #expect(origin.key == worker.publicKey && origin.address == "127.0.0.1")
+            #expect(router.allowedKeys() == [worker.publicKey, own])
+            try Data("# nobody\n".utf8).write(to: list)
+            #expect(router.allowedKeys() == [own])
+            // The connection itself goes on…
+            #expect(try next() == origin)
+            // …until it is ended; the next one is refused.
+            router.hangUp(try #require(origin.connection))
+            let deadline = ContinuousClock.now + .seconds(20)
+            var told: [Encounter] = []
+            while told.isEmpty, ContinuousClock.now < deadline {
+                try router.wait(wakeup, for: .milliseconds(20))
+                told = try dealer.encounters()
+            }
+            #expect(told == [.notAllowed(nil)])
+        }
+    }
 }

@@ -1,5 +1,6 @@
 // A worker process with a fake model, for tests that kill processes. With --coordinate N it is a
-// coordinator with N such workers instead, which renders for ever.
+// coordinator with N such workers instead, which renders until it is killed; with --hostile MANNER it speaks
+// the protocol and breaks its rules.
 
 import Coordinator
 import Engine
@@ -69,6 +70,16 @@ do {
     )
     let isLocalChild = CommandLine.arguments.contains("--local-child")
     if isLocalChild { Lifeline.watchStandardInput(endpoint: endpoint) }
+    if let manner = option("hostile").flatMap(HostilePeer.Manner.init) {
+        try HostilePeer(
+            manner: manner,
+            endpoint: endpoint,
+            security: keys ?? .open,
+            name: option("name") ?? "hostile-\(getpid())",
+            digest: option("digest") ?? FakeModelHost.digest,
+            shape: (option("shape") ?? "1,4,4,4").split(separator: ",").compactMap { Int($0) }
+        ).run()
+    }
     let host = FakeModelHost(
         FakeModelHost.Behaviour(option("behaviour") ?? "good") ?? .good,
         digest: option("digest") ?? FakeModelHost.digest,

@@ -82,6 +82,27 @@ private func folder(_ cluster: LocalCluster) throws -> String {
         #expect(!processes.contains(where: isRunning))
     }
 
+    /// Eight of nine beat and never answer: the first tile, views, and another tile.
+    @Test func muteWorkersHoldNothingUp() throws {
+        let cluster = try makeCluster(Array(repeating: "hang", count: 8) + ["slow:5"])
+        defer { cluster.stop() }
+        #expect(eventually { cluster.cluster.statistics.count == 9 })
+        let job = cluster.cluster.open(geometry)
+        let tile = WorkUnit.tile(0, .decoder, Tensor([1, 2, 3, 4], shape: [1, 1, 1, 4]))
+        let views = makeViews(30)
+        let clock = ContinuousClock()
+        let time = try clock.measure {
+            for _ in 0..<3 {
+                let picture = try job.tensors([tile])
+                #expect(picture[0].values.prefix(3) == [1, 2, 3])
+                #expect(try job.tensors(views).map(\.values) == expected(views))
+            }
+        }
+        // Two seconds at most until the honest one is known; then it does everything.
+        print("90 views and 3 tiles beside eight mute workers: \(time)")
+        #expect(time < .seconds(20))
+    }
+
     @Test func whenTheLastWorkerDiesTheCallFailsAtOnceAndSaysWhy() throws {
         let cluster = try makeCluster(["die:2", "die:2"])
         defer { cluster.stop() }

@@ -35,7 +35,8 @@ final class ClusterService {
     private var lastHeartbeat = ContinuousClock.now
     private var dropped = 0
     private var doorkeeper = Doorkeeper()
-    private var strangers = RateLimit.strangers
+    /// By key, so that one that is allowed cannot keep the others out; nil where there are no keys.
+    private var strangers: [PublicKey?: RateLimit] = [:]
 
     /// Opens the socket; call on the thread that will run it.
     init(
@@ -206,6 +207,16 @@ final class ClusterService {
             board.update(peer.place) { $0.isActive = false }
             lastLoss = "\(peer.hello.name) was set aside after bad answers or none"
             logger.warning("worker set aside", metadata: peer.metadata)
+        case .expel(let worker, let unit):
+            guard let peer = roster[worker] else { break }
+            expel(peer, "answered unit \(unit), which it was not given")
+        case .rest(let worker, let time):
+            guard let peer = roster[worker] else { break }
+            lastLoss = "\(peer.hello.name) failed repeatedly and rests"
+            logger.warning(
+                "worker rests: its host failed repeatedly",
+                metadata: peer.metadata.merging(["milliseconds": "\(time.milliseconds)"]) { $1 }
+            )
         case .complete:
             batch?.reports.put(.complete)
             batch = nil
@@ -263,24 +274,31 @@ final class ClusterService {
     private func receive() throws {
         // Bounded, so that a flood cannot keep the thread from its other duties.
         for _ in 0..<1024 {
-            switch try socket.receive() {
+            let (arrival, origin) = try socket.receive { roster[$0] != nil }
+            switch arrival {
             case .nothing: return
             case .oversized(let id): reject(id, FrameError.frameCount(FrameLimits().frames + 1))
-            case .message(let frames): receive(frames)
+            case .message(let frames): receive(frames, from: origin)
             }
         }
         mailbox.wakeup.signal()
     }
 
-    private func receive(_ frames: [[UInt8]]) {
+    /// Takes a message. Its origin is told unless its sender is in.
+    private func receive(_ frames: [[UInt8]], from origin: Origin) {
         let (id, body) = (frames[0], Array(frames.dropFirst()))
         let now = start.duration(to: .now)
         guard let peer = roster[id] else {
-            guard strangers.admits(at: now) else {
+            // Who was turned out may not use up what strangers may send.
+            guard isAllowed(origin) else {
+                dropped += 1
+                return hangUp(on: origin)
+            }
+            guard strangers[origin.key, default: .strangers].admits(at: now) else {
                 dropped += 1
                 return
             }
-            return greet(id, body)
+            return greet(id, body, from: origin)
         }
         guard roster.hears(peer.worker, at: now) else { return reject(id, .tooOften) }
         do throws(FrameError) {
@@ -291,7 +309,7 @@ final class ClusterService {
     }
 
     /// A message from somebody unknown: only an introduction is read, and it is small.
-    private func greet(_ id: [UInt8], _ frames: [[UInt8]]) {
+    private func greet(_ id: [UInt8], _ frames: [[UInt8]], from origin: Origin) {
         guard frames.count == 1, frames[0].count <= 4096,
             let message = try? WorkerMessage(frames: frames)
         else {
@@ -299,7 +317,7 @@ final class ClusterService {
             return
         }
         switch message {
-        case .hello(let hello): admit(hello, id)
+        case .hello(let hello): admit(hello, id, from: origin)
         case .heartbeat, .ask:
             // It believes to be in: it was given up, or another coordinator had its place.
             send(.goodbye(.unknown), to: id)
@@ -308,7 +326,7 @@ final class ClusterService {
         }
     }
 
-    private func admit(_ hello: WorkerMessage.Hello, _ id: [UInt8]) {
+    private func admit(_ hello: WorkerMessage.Hello, _ id: [UInt8], from origin: Origin) {
         if let refusal = Handshake.refusal(of: hello, by: configuration.model) {
             logger.warning(
                 "worker refused",
@@ -318,7 +336,7 @@ final class ClusterService {
             send(.refusal(refusal), to: id)
             return
         }
-        let peer = roster.add(hello, id, place: board.enter(hello))
+        let peer = roster.add(hello, id, place: board.enter(hello), from: origin)
         logger.info(
             "worker joined",
             metadata: peer.metadata.merging(
@@ -330,7 +348,7 @@ final class ClusterService {
             ),
             to: peer
         )
-        feed(.joined(peer.worker))
+        feed(.joined(peer.worker, from: peer.host))
     }
 
     private func handle(_ message: WorkerMessage, from peer: Roster.Peer) {
@@ -338,7 +356,7 @@ final class ClusterService {
         switch message {
         case .hello(let hello):
             lose(peer, .left)
-            admit(hello, peer.id)
+            admit(hello, peer.id, from: peer.origin)
         case .ask(let units): feed(.asked(peer.worker, units))
         case .wanted(let digests):
             feed(.heard(peer.worker))
@@ -358,7 +376,8 @@ final class ClusterService {
 
     private func handle(_ answer: WorkerMessage.Answer, from peer: Roster.Peer) {
         guard let request = batch?.request(answer.unit), let model = batch?.job.model else {
-            return feed(.heard(peer.worker))
+            // Of a batch that is over, or never given: the dispatcher knows.
+            return feed(.answered(answer.unit, by: peer.worker))
         }
         if let fault = request.fault(of: answer.result, model) {
             return refuse(answer.unit, fault, peer)
@@ -411,9 +430,39 @@ final class ClusterService {
         lose(peer, .vanished)
     }
 
+    /// Ends the membership of somebody who broke the rules, and the connection with it.
+    private func expel(_ peer: Roster.Peer, _ reason: String) {
+        logger.warning(
+            "worker expelled",
+            metadata: peer.metadata.merging(["reason": "\(reason)"]) { $1 }
+        )
+        forget(peer, reason)
+        hangUp(on: peer.origin)
+    }
+
+    private func hangUp(on origin: Origin) {
+        if let connection = origin.connection { socket.hangUp(connection) }
+    }
+
+    private func isAllowed(_ origin: Origin) -> Bool {
+        guard let allowed = socket.allowedKeys() else { return true }
+        return origin.key.map(allowed.contains) ?? false
+    }
+
+    /// Turns out workers whose keys were taken off the list since they joined. Nobody is blamed for what they
+    /// held.
+    private func turnOut() {
+        guard let allowed = socket.allowedKeys() else { return }
+        for peer in roster.all where peer.origin.key.map(allowed.contains) != true {
+            expel(peer, "was turned out: its key was taken off the list (--allow)")
+            feed(.left(peer.worker))
+        }
+    }
+
     private func beat() {
         guard lastHeartbeat.duration(to: .now) >= configuration.heartbeat else { return }
         lastHeartbeat = .now
+        turnOut()
         for peer in roster.all { send(.heartbeat, to: peer) }
     }
 

@@ -3,7 +3,8 @@
 package struct RateLimit: Equatable, Sendable {
     /// Of one worker, far beyond two for each view of the smallest model.
     package static let worker = RateLimit(perSecond: 20_000)
-    /// Of all strangers together: a fleet of thousands that comes back at once.
+    /// Of all strangers with one key, or of all together where there are no keys: a fleet of thousands that
+    /// comes back at once.
     package static let strangers = RateLimit(perSecond: 2000)
 
     private let perSecond: Double

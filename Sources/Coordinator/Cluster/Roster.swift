@@ -12,6 +12,18 @@ struct Roster {
         let hello: WorkerMessage.Hello
         /// Place on the board.
         let place: Int
+        /// Where it calls from.
+        let origin: Origin
+
+        /// The host that its failures count against: its key, which many machines may share, or else what it
+        /// announces; and its address.
+        var host: HostID {
+            if let key = origin.key { return HostID("\(key) at \(origin.address)") }
+            // By default a worker's name ends with its process id, and a host that starts it again is the same.
+            let (name, process) = (hello.name, "-\(hello.processID)")
+            let announced = name.hasSuffix(process) ? String(name.dropLast(process.count)) : name
+            return HostID("\(announced) at \(origin.address)")
+        }
 
         var metadata: Logger.Metadata {
             ["worker": "\(hello.name)", "process": "\(hello.processID)"]
@@ -35,9 +47,14 @@ struct Roster {
         peers.values.first { $0.hello.name == name && $0.hello.processID == process }
     }
 
-    mutating func add(_ hello: WorkerMessage.Hello, _ id: [UInt8], place: Int) -> Peer {
+    mutating func add(
+        _ hello: WorkerMessage.Hello,
+        _ id: [UInt8],
+        place: Int,
+        from origin: Origin
+    ) -> Peer {
         let worker = WorkerID(names.count + 1)
-        let peer = Peer(worker: worker, id: id, hello: hello, place: place)
+        let peer = Peer(worker: worker, id: id, hello: hello, place: place, origin: origin)
         peers[id] = peer
         ids[worker] = id
         names[worker] = hello.name

@@ -33,10 +33,16 @@ extension WorkUnit {
         guard result.statistics.count == count else {
             return "its answer has \(result.statistics.count) statistics, not \(count)"
         }
-        guard result.isFinite, result.statistics.allSatisfy({ $0.variance >= 0 }) else {
-            return "its answer holds NaN or infinity"
-        }
-        return nil
+        return bounds.fault(of: result)
+    }
+
+    /// How large its result may be.
+    private var bounds: AnswerBounds {
+        guard case .predict(let view) = work else { return AnswerBounds(evaluating: input) }
+        return AnswerBounds(
+            predicting: input,
+            guidance: view.conditioning.count == 2 ? view.guidance : 0
+        )
     }
 
     /// The shape of its result's tensor, nil for none, and the number of its statistics.

@@ -9,8 +9,10 @@ extension DispatcherState {
         let unit: UnitID
         /// Whether it waits behind another one, and nobody else has it.
         let isMovable: Bool
-        /// When it will be done, in seconds; never, if its holders are late.
+        /// When it will be done, in seconds; never, if its holders are late or unproven.
         let done: Double
+        /// Who has it.
+        let holders: Int
     }
 
     /// Gives idle workers units that would be done sooner there: those that wait behind another one
@@ -20,11 +22,11 @@ extension DispatcherState {
             let cost = batch?.typicalCost
         else { return }
         let reference = referencePace(kind)
-        var idle: [(id: WorkerID, time: Double)] = []
+        var idle: [(id: WorkerID, time: Double, isProven: Bool)] = []
         func consider(_ id: WorkerID, _ worker: Worker) {
             guard worker.held.isEmpty, worker.credit > 0, worker.isActive else { return }
             let time = worker.time(for: cost, kind, reference: reference)
-            idle.append((id, time + (worker.speed.roundTrip ?? 0)))
+            idle.append((id, time + (worker.speed.roundTrip ?? 0), worker.isProven))
         }
         // Whoever found nothing before finds nothing until time has passed: ticks tell.
         switch scope {
@@ -40,15 +42,27 @@ extension DispatcherState {
         guard let latest = tails.map(\.done).max(), latest > seconds + 1.1 * quickest else {
             return
         }
-        idle.sort { ($0.time, $0.id) < ($1.time, $1.id) }
-        for (id, time) in idle {
+        idle.sort {
+            $0.isProven == $1.isProven ? ($0.time, $0.id) < ($1.time, $1.id) : $0.isProven
+        }
+        let guesses = idle.count { !$0.isProven }
+        var hasGuessed = false
+        for (id, time, isProven) in idle {
+            // What one unproven worker may not have, the others may not have either.
+            if hasGuessed, !isProven { return }
             // A tenth better at least: paces are estimates.
             let promise = seconds + 1.1 * time
             guard let latest = tails.map(\.done).max(), latest > promise else { return }
             let best = tails.indices.filter {
-                tails[$0].done > promise && canHave(tails[$0].unit, id)
-            }.max { (tails[$0].done, tails[$1].owner) < (tails[$1].done, tails[$0].owner) }
-            guard let best else { continue }
+                tails[$0].done > promise && canHave(tails[$0], id, among: guesses)
+            }.max {
+                let (a, b) = (tails[$0], tails[$1])
+                return (a.done, b.holders, b.owner) < (b.done, a.holders, a.owner)
+            }
+            guard let best else {
+                hasGuessed = !isProven
+                continue
+            }
             let tail = tails.remove(at: best)
             if tail.isMovable {
                 workers[tail.owner]?.held.removeLast()
@@ -62,20 +76,36 @@ extension DispatcherState {
         }
     }
 
-    private func canHave(_ id: UnitID, _ worker: WorkerID) -> Bool {
-        guard let unit = batch?.units[id] else { return false }
-        return !unit.holders.contains(worker) && unit.holders.count < policy.copies
-            && isAllowed(id, worker)
+    /// Whether an idle worker may have the unit, where `guesses` unproven ones are idle.
+    private func canHave(_ tail: Tail, _ worker: WorkerID, among guesses: Int) -> Bool {
+        guard let unit = batch?.units[tail.unit], let taker = workers[worker],
+            !unit.holders.contains(worker), isAllowed(tail.unit, worker), hasRoom(unit)
+        else { return false }
+        if tail.isMovable || taker.isProven { return true }
+        // Nobody is known to answer: the longer nobody does, the more are asked.
+        let age = seconds - (unit.firstAssigned ?? seconds)
+        let rounds = (age / (policy.hedge / .seconds(1))).rounded(.down)
+        let each = min(16, 1 + guesses / 8)
+        return Double(unproven(unit)) < 1 + rounds * Double(each)
+    }
+
+    /// Whether another proven worker may take a copy.
+    private func hasRoom(_ unit: Unit) -> Bool {
+        unit.holders.count < policy.copies || unit.holders.count - unproven(unit) < policy.copies
+    }
+
+    private func unproven(_ unit: Unit) -> Int {
+        unit.holders.count { workers[$0]?.isProven != true }
     }
 
     private func tail(of owner: WorkerID, _ kind: Kind, _ reference: Double?) -> Tail? {
         guard let last = workers[owner]?.held.last, let unit = batch?.units[last.unit],
-            unit.holders.count < policy.copies
+            hasRoom(unit)
         else { return nil }
         let isMovable = unit.holders.count == 1 && (workers[owner]?.held.count ?? 0) > 1
         let done = unit.holders.compactMap { holder -> Double? in
             guard let worker = workers[holder] else { return nil }
-            if isLate(worker, kind, reference: reference) { return .infinity }
+            if !worker.isProven || isLate(worker, kind, reference: reference) { return .infinity }
             guard let place = worker.held.firstIndex(where: { $0.unit == last.unit }) else {
                 return nil
             }
@@ -87,7 +117,8 @@ extension DispatcherState {
             owner: owner,
             unit: last.unit,
             isMovable: isMovable,
-            done: done ?? .infinity
+            done: done ?? .infinity,
+            holders: unit.holders.count
         )
     }
 }

@@ -65,6 +65,10 @@ extension DispatcherState {
             let units = worker.held.map(\.unit)
             try require(Set(units).count == units.count, "\(id) holds a unit twice")
             try require(worker.held.count <= policy.depths.upperBound, "\(id) holds too much")
+            try require(
+                units.allSatisfy { lent[id]?.contains($0) == true },
+                "\(id) holds what it was not given"
+            )
             for unit in units {
                 try require(
                     batch?.units[unit]?.holders.contains(id) == true,
@@ -82,10 +86,15 @@ extension DispatcherState {
         try require(waiting == batch.waiting, "waiting \(batch.waiting), without holder \(waiting)")
         for (id, unit) in batch.units.sorted(by: { $0.key < $1.key }) {
             try require(!unit.isDone || unit.holders.isEmpty, "\(id) is done and held")
-            try require(unit.casualties.count < policy.casualties, "\(id) should have failed")
             try require(
-                Set(unit.holders).count == unit.holders.count
-                    && unit.holders.count <= policy.copies,
+                unit.failed.values.count(where: { $0 }) < policy.casualties,
+                "\(id) should have failed"
+            )
+            let proven = unit.holders.count { holder in
+                workers[holder]?.held.contains { $0.unit == id && $0.isProven } == true
+            }
+            try require(
+                Set(unit.holders).count == unit.holders.count && proven <= policy.copies,
                 "\(id) is held by \(unit.holders)"
             )
             for holder in unit.holders {

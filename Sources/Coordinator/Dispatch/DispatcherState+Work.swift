@@ -37,28 +37,26 @@ extension DispatcherState {
         }
     }
 
-    /// Takes the first answer to a unit, from whomever it comes.
+    /// Takes the first answer to a unit, from whichever worker was given it.
     mutating func accept(
         _ id: UnitID,
         from worker: WorkerID,
         _ spent: Duration?,
         _ actions: inout [Action]
     ) {
-        guard let sender = workers[worker] else { return }
+        guard workers[worker] != nil else { return }
+        guard let answered = lent[worker]?.settle(id) else {
+            return expel(worker, because: id, &actions)
+        }
         workers[worker]?.lastHeard = now
+        guard let sender = workers[worker], answered.isFirst else { return }
+        workers[worker]?.lastActed = now
         workers[worker]?.isDoubtful = false
         workers[worker]?.overdue = 0
         workers[worker]?.doubts = 0
         touch(worker)
-        if let kind = batch?.kind, let first = sender.held.first, first.unit == id {
-            workers[worker]?.speed.finish(
-                cost: first.cost,
-                kind,
-                assigned: first.assigned,
-                spent: spent.map { $0 / .seconds(1) },
-                at: seconds
-            )
-        }
+        // Answers of batches that are over were not looked at: they prove nothing.
+        if batch?.units[id] != nil { note(answered.lease, by: worker, sender, spent) }
         guard !sender.isSetAside, let unit = batch?.units[id], !unit.isDone else {
             return release(id, from: worker)
         }
@@ -78,6 +76,40 @@ extension DispatcherState {
             close(&actions)
             actions.append(.complete)
         }
+    }
+
+    /// Notes a good answer: how long it took, and that the worker, which was `sender` before, gives some.
+    private mutating func note(
+        _ lease: Lease,
+        by worker: WorkerID,
+        _ sender: Worker,
+        _ spent: Duration?
+    ) {
+        guard let kind = batch?.kind else { return }
+        if let first = sender.held.first, first.unit == lease.unit {
+            workers[worker]?.speed.finish(
+                cost: first.cost,
+                kind,
+                assigned: first.assigned,
+                spent: spent.map { $0 / .seconds(1) },
+                at: seconds
+            )
+        } else if !sender.isProven {
+            // It lost the unit before: it is as slow as that.
+            workers[worker]?.speed.interrupt(
+                cost: lease.cost,
+                kind,
+                isLate: true,
+                since: lease.assigned,
+                at: seconds
+            )
+        }
+        if !sender.isProven {
+            workers[worker]?.isProven = true
+            // Others were waiting for somebody to be proven.
+            scope = .all
+        }
+        forgive(sender.host)
     }
 
     /// Another worker was faster with a unit. One that was late with it is in doubt.
@@ -119,33 +151,57 @@ extension DispatcherState {
         }
     }
 
-    /// Counts a bad answer against the unit and against the worker.
+    /// Counts a bad answer against the unit, the worker and its host.
     mutating func refuse(
         _ id: UnitID,
         by worker: WorkerID,
         _ reason: String,
         _ actions: inout [Action]
     ) {
+        guard workers[worker] != nil else { return }
+        guard let answered = lent[worker]?.settle(id) else {
+            return expel(worker, because: id, &actions)
+        }
         workers[worker]?.lastHeard = now
-        guard let sender = workers[worker], !sender.isSetAside else { return }
+        guard let sender = workers[worker], !sender.isSetAside, answered.isFirst else { return }
         let wasFormer = batch?.units[id]?.former.contains(worker) == true
         guard sender.holds(id) || wasFormer else { return }
         batch?.units[id]?.former.removeAll { $0 == worker }
         release(id, from: worker)
         workers[worker]?.strikes += 1
+        blame(sender.host)
         if let strikes = workers[worker]?.strikes, strikes >= policy.strikes {
             setAside(worker, &actions)
         }
-        charge(id, Casualty(worker: worker, cause: .refused(reason)), &actions)
+        charge(id, Casualty(worker: worker, cause: .refused(reason)), sender, &actions)
     }
 
-    /// Remembers a failed attempt; too many of them end the batch.
-    mutating func charge(_ id: UnitID, _ casualty: Casualty, _ actions: inout [Action]) {
-        guard let unit = batch?.units[id], !unit.isDone else { return }
-        batch?.units[id]?.casualties.append(casualty)
-        guard unit.casualties.count + 1 >= policy.casualties else { return }
+    /// Remembers a failed attempt of a worker, which was `sender` then; the batch ends where nobody is left
+    /// who might do better.
+    mutating func charge(
+        _ id: UnitID,
+        _ casualty: Casualty,
+        _ sender: Worker,
+        _ actions: inout [Action]
+    ) {
+        guard var unit = batch?.units[id], !unit.isDone else { return }
+        unit.casualties.append(casualty)
+        unit.failed[sender.host] = unit.failed[sender.host] == true || sender.isProven
+        batch?.units[id] = unit
+        guard isHopeless(unit) else { return }
         close(&actions)
-        actions.append(.failed(id, unit.casualties + [casualty]))
+        actions.append(.failed(id, unit.casualties))
+    }
+
+    /// Whether a unit is given up: if it failed on enough hosts that are known to work, or if nobody is
+    /// left to be asked. One sick host, however often it comes back, is not enough.
+    private func isHopeless(_ unit: Unit) -> Bool {
+        if unit.failed.values.count(where: { $0 }) >= policy.casualties { return true }
+        let others = workers.values.filter { !$0.isSetAside && unit.failed[$0.host] == nil }
+        if others.contains(where: \.isProven) { return false }
+        if unit.failed.count >= policy.unprovenCasualties { return true }
+        return unit.casualties.count >= policy.casualties
+            && !others.contains { $0.isAvailable(at: now, policy) }
     }
 
     /// Takes a unit out of a worker's hands; it waits again if nobody else has it.
@@ -226,16 +282,33 @@ extension DispatcherState {
         guard let unit = batch?.units[id], let holder = workers[worker] else { return }
         workers[worker]?.credit -= 1
         if holder.held.isEmpty { workers[worker]?.speed.begin(at: seconds, idle: true) }
-        workers[worker]?.held.append(Lease(unit: id, cost: unit.cost, assigned: seconds))
+        let lease = Lease(
+            unit: id,
+            cost: unit.cost,
+            assigned: seconds,
+            isProven: holder.isProven
+        )
+        workers[worker]?.held.append(lease)
+        lent[worker]?.add(lease)
+        if unit.firstAssigned == nil { batch?.units[id]?.firstAssigned = seconds }
         batch?.units[id]?.holders.append(worker)
         batch?.units[id]?.attempts += 1
         actions.append(.assign(id, to: worker, attempt: unit.attempts + 1))
     }
 
-    /// Whether the worker may have the unit: not if the unit went wrong there, unless it went wrong
-    /// with everybody who is here.
+    /// Whether the worker may have the unit. One that failed goes to a proven worker of another host, else to
+    /// any of another host, else to another worker, and only then back to one that failed it.
     func isAllowed(_ id: UnitID, _ worker: WorkerID) -> Bool {
-        guard let unit = batch?.units[id], unit.avoids(worker) else { return true }
-        return !workers.contains { $0.value.isActive && !unit.avoids($0.key) }
+        guard let unit = batch?.units[id], !unit.casualties.isEmpty, let own = workers[worker]
+        else { return true }
+        func rank(_ id: WorkerID, _ worker: Worker) -> Int {
+            if unit.failed[worker.host] == nil { return worker.isProven ? 0 : 1 }
+            return unit.failed(at: id) ? 3 : 2
+        }
+        let limit = rank(worker, own)
+        return limit == 0
+            || !workers.contains {
+                $0.value.isAvailable(at: now, policy) && rank($0.key, $0.value) < limit
+            }
     }
 }

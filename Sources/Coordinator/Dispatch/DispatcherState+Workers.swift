@@ -3,9 +3,22 @@ import Protocol
 // Workers that come, go and misbehave.
 
 extension DispatcherState {
+    mutating func join(_ id: WorkerID, from name: HostID, _ actions: inout [Action]) {
+        let host = hostNumbers[name] ?? hostNumbers.count
+        hostNumbers[name] = host
+        lent[id] = LentUnits()
+        var worker = Worker(host: host, lastHeard: now, lastActed: now)
+        if let until = hosts[host]?.restsUntil, until > now {
+            worker.restsUntil = until
+            actions.append(.rest(id, for: until - now))
+        }
+        workers[id] = worker
+    }
+
     mutating func ask(_ id: WorkerID, _ units: Int) {
         guard let worker = workers[id] else { return }
         workers[id]?.lastHeard = now
+        if units > 0 { workers[id]?.lastActed = now }
         // It has disposed of more than what it had not begun, so it is at work.
         if units > worker.drops { workers[id]?.isDoubtful = false }
         workers[id]?.drops = max(0, worker.drops - units)
@@ -19,8 +32,42 @@ extension DispatcherState {
         guard let worker = workers[id] else { return }
         for lease in worker.held { release(lease.unit, from: id) }
         workers[id] = nil
+        lent[id] = nil
         if let cause, let first = worker.held.first?.unit {
-            charge(first, Casualty(worker: id, cause: cause), &actions)
+            blame(worker.host)
+            charge(first, Casualty(worker: id, cause: cause), worker, &actions)
+        }
+    }
+
+    /// Ends the membership of a worker that answered what it was never given. What it held waits again, and
+    /// is not to blame.
+    mutating func expel(_ id: WorkerID, because unit: UnitID, _ actions: inout [Action]) {
+        guard let worker = workers[id] else { return }
+        actions.append(.expel(id, unit))
+        blame(worker.host)
+        scope = .all
+        lose(id, blame: nil, &actions)
+    }
+
+    /// Counts a failure of a host; the workers that join from it next rest if there were several.
+    mutating func blame(_ host: Int) {
+        var record = hosts[host] ?? HostRecord()
+        record.fail(at: now, policy)
+        hosts[host] = record
+        guard hosts.count > HostRecord.memory else { return }
+        hosts = hosts.filter { $0.value.restsUntil > now || $0.key == host }
+    }
+
+    /// Lets a good answer make up for a failure.
+    mutating func forgive(_ host: Int) {
+        guard var record = hosts[host] else { return }
+        record.failures -= 1
+        hosts[host] = record.failures > 0 ? record : nil
+    }
+
+    mutating func endRests() {
+        for (id, worker) in workers {
+            if let until = worker.restsUntil, until <= now { workers[id]?.restsUntil = nil }
         }
     }
 
@@ -37,9 +84,10 @@ extension DispatcherState {
     /// Takes the units of workers that hold one for far longer than they usually take.
     mutating func endLeases(_ actions: inout [Action]) {
         guard let kind = batch?.kind else { return }
+        let reference = referencePace(kind)
         let over = workers.filter { _, worker in
             guard let first = worker.held.first else { return false }
-            let lease = worker.speed.lease(of: first.cost, kind, policy)
+            let lease = worker.speed.lease(of: first.cost, kind, policy, reference: reference)
             return seconds - worker.speed.since > lease
         }.keys.sorted()
         for id in over {

@@ -18,7 +18,7 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 ///
 ///                 submitted                       every unit done
 ///      ┌──────┐ ────────────▶ ┌─────────────────┐ ───────────────▶ complete ──┐
-///      │ idle │               │      open       │ a unit failed 3 times        │
+///      │ idle │               │      open       │ nobody can compute a unit    │
 ///      └──────┘ ◀──────┐      │                 │ ───────────────▶ failed ─────┤
 ///                      │      │                 │ nobody for `grace`           │
 ///                      │      │                 │ ───────────────▶ deserted ───┤
@@ -65,6 +65,15 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 /// and take copies of those that would otherwise be done last. The first answer counts; whatever
 /// comes later or twice is ignored.
 ///
+/// **Trust.** A worker that has answered nothing yet is unproven. It holds one unit, its lease follows
+/// from what others need, and an idle proven worker takes a copy of that unit at once. Where nobody is
+/// proven, idle workers take copies after `hedge`, more of them the longer nobody answers. An answer counts
+/// only from a worker that was given the unit; any other answer ends the worker's membership.
+///
+/// **Failures.** A unit that failed on a host goes to a proven worker of another host. It is given up when
+/// three hosts that are proven failed it, or when nobody is left who might do better. A host that fails
+/// repeatedly rests, twice as long each time: its workers may join, but get nothing.
+///
 /// **Leases.** A worker that takes much longer than it usually does loses its units to others,
 /// though it be alive; until it answers, or asks for more than replaces what it had not begun, it
 /// gets no more for a while. Its late answer is taken if nobody was faster.
@@ -77,25 +86,37 @@ package struct DispatcherState: Sendable {
         package var grace: Duration = .seconds(60)
         /// Bad answers after which a worker gets no more work.
         package var strikes = 3
-        /// Workers that a unit may cost before it is given up.
+        /// Proven hosts that a unit may fail on before it is given up; also the fewest attempts.
         package var casualties = 3
+        /// Hosts without a record that it may fail on, where no proven one is left to be asked.
+        package var unprovenCasualties = 8
         /// Most units that a worker may ask for.
         package var credit = 64
         /// Fewest and most units that a worker holds; between them, as many as hide the round trip.
         package var depths = 2...16
+        /// Most units that a worker holds before its first answer.
+        package var firstDepth = 1
         /// A lease lasts this many times what the worker usually takes for the unit…
         package var leaseFactor = 4.0
         /// …but never less than this.
         package var shortestLease: Duration = .seconds(5)
-        /// The lease of a worker that has not answered anything yet.
+        /// The longest lease of a worker that has not answered anything of the kind yet, and its lease
+        /// where nobody has.
         package var firstLease: Duration = .seconds(600)
+        /// Where nobody has answered anything at all, idle workers take copies of what others hold after
+        /// this long, and more of them each time that it has passed again.
+        package var hedge: Duration = .milliseconds(250)
+        /// How long a host rests after its second failure; after each further one, twice as long.
+        package var rest: Duration = .seconds(5)
+        /// The longest that a host rests.
+        package var longestRest: Duration = .seconds(300)
         /// A unit that takes this many times what it usually does is late.
         package var lateFactor = 1.5
         /// A worker in doubt is tried again after this long; the second time, after twice as long.
         package var probation: Duration = .seconds(20)
         /// Nothing is late before this.
         package var shortestDelay: Duration = .milliseconds(100)
-        /// Most workers that compute one unit at once.
+        /// Most proven workers that compute one unit at once.
         package var copies = 3
         /// The clock advances by no more than this between two events: after a stop of the whole
         /// machine nobody is blamed for silence.
@@ -114,12 +135,14 @@ package struct DispatcherState: Sendable {
         /// A batch begins; none is open. Each unit may have a cost, 1 without.
         case submitted([UnitID], costs: [Double] = [], kind: Kind = .views)
         case cancelled
-        case joined(WorkerID)
+        /// A worker came. Workers of one host share its record; without a host, it is a host of its own.
+        case joined(WorkerID, from: HostID? = nil)
         /// It may be given so many more units.
         case asked(WorkerID, Int)
         /// It sent anything at all.
         case heard(WorkerID)
-        /// A good answer came. `spent`: how long the worker says that it computed.
+        /// An answer came, to be ignored unless it is to a unit of the open batch; then it is a good one.
+        /// `spent`: how long the worker says that it computed.
         case answered(UnitID, by: WorkerID, spent: Duration? = nil)
         /// A bad answer came, or word that the unit cannot be computed.
         case refused(UnitID, by: WorkerID, reason: String)
@@ -144,6 +167,10 @@ package struct DispatcherState: Sendable {
         case doubt(WorkerID)
         /// It gets no more work.
         case setAside(WorkerID)
+        /// It answered a unit that it was never given: end its connection.
+        case expel(WorkerID, UnitID)
+        /// Its host failed repeatedly: it gets nothing for so long.
+        case rest(WorkerID, for: Duration)
         case complete
         case failed(UnitID, [Casualty])
         /// Nobody is left, and nobody came.
@@ -172,12 +199,20 @@ package struct DispatcherState: Sendable {
         let cost: Double
         /// When it was assigned.
         let assigned: Double
+        /// Whether the worker was proven then.
+        let isProven: Bool
     }
 
     struct Worker: Sendable {
+        /// Its host's number: a name would cost a reference wherever workers are looked through.
+        let host: Int
         var credit = 0
         /// In the order of assignment: it computes the first.
         var held: [Lease] = []
+        /// Whether it has answered a unit well.
+        var isProven = false
+        /// Until when it gets nothing, because of what its host did before.
+        var restsUntil: Duration?
         var strikes = 0
         /// Leases in a row that ran out.
         var overdue = 0
@@ -190,11 +225,17 @@ package struct DispatcherState: Sendable {
         /// Units taken back that it has probably not begun: to drop them proves nothing.
         var drops = 0
         var lastHeard: Duration
+        /// When it last joined, asked or disposed of a unit.
+        var lastActed: Duration
         /// How fast it is.
         var speed = WorkerSpeed()
 
         /// Whether it gets work.
-        var isActive: Bool { !isSetAside && !isDoubtful }
+        var isActive: Bool { !isSetAside && !isDoubtful && restsUntil == nil }
+        /// Whether it has a unit, or may be given one now or in a moment: it asks after it has answered.
+        func isAvailable(at now: Duration, _ policy: Policy) -> Bool {
+            isActive && (credit > 0 || !held.isEmpty || now - lastActed <= policy.probation)
+        }
 
         func holds(_ unit: UnitID) -> Bool { held.contains { $0.unit == unit } }
     }
@@ -205,10 +246,14 @@ package struct DispatcherState: Sendable {
         /// Workers whose lease ran out, and which may answer yet.
         var former: [WorkerID] = []
         var attempts = 0
+        /// When it was first given to anybody.
+        var firstAssigned: Double?
         var casualties: [Casualty] = []
+        /// Hosts that failed it, and whether they were proven.
+        var failed: [Int: Bool] = [:]
         var isDone = false
 
-        func avoids(_ worker: WorkerID) -> Bool { casualties.contains { $0.worker == worker } }
+        func failed(at worker: WorkerID) -> Bool { casualties.contains { $0.worker == worker } }
     }
 
     struct Batch: Sendable {
@@ -224,6 +269,12 @@ package struct DispatcherState: Sendable {
 
     package let policy: Policy
     var workers: [WorkerID: Worker] = [:]
+    /// What each of them was given lately, whatever became of it.
+    var lent: [WorkerID: LentUnits] = [:]
+    /// Hosts that failed lately, by their numbers.
+    var hosts: [Int: HostRecord] = [:]
+    /// Numbers of all hosts that ever came.
+    var hostNumbers: [HostID: Int] = [:]
     var batch: Batch?
     /// Since when the open batch has had no active worker.
     var desertedSince: Duration?
@@ -269,7 +320,7 @@ package struct DispatcherState: Sendable {
         switch event {
         case .submitted(let units, let costs, let kind): submit(units, costs, kind)
         case .cancelled: close(&actions)
-        case .joined(let id): workers[id] = Worker(lastHeard: now)
+        case .joined(let id, let host): join(id, from: host ?? HostID(id), &actions)
         case .asked(let id, let units): ask(id, units)
         case .heard(let id): workers[id]?.lastHeard = now
         case .answered(let unit, let id, let spent): accept(unit, from: id, spent, &actions)
@@ -281,6 +332,7 @@ package struct DispatcherState: Sendable {
             evictSilent(&actions)
             endLeases(&actions)
             endDoubts()
+            endRests()
         }
         assignWaiting(&actions)
         occupyIdle(&actions)

@@ -26,14 +26,24 @@ struct WorkerSpeed: Sendable {
     }
 
     /// How long it may hold a unit.
+    ///
+    /// - Parameters:
+    ///   - cost: of the unit
+    ///   - kind: of the unit
+    ///   - policy: the dispatcher's
+    ///   - reference: what others take for a unit of cost 1, where anybody knows
+    /// - Returns: seconds
     func lease(
         of cost: Double,
         _ kind: DispatcherState.Kind,
-        _ policy: DispatcherState.Policy
+        _ policy: DispatcherState.Policy,
+        reference: Double? = nil
     ) -> Double {
-        guard let pace = pace(kind) else { return policy.firstLease / .seconds(1) }
-        let usual = pace * cost + (roundTrip ?? 0)
-        return max(policy.shortestLease / .seconds(1), policy.leaseFactor * usual)
+        let longest = policy.firstLease / .seconds(1)
+        guard let pace = pace(kind) ?? reference else { return longest }
+        let expected = policy.leaseFactor * (pace * cost + (roundTrip ?? 0))
+        let lease = max(policy.shortestLease / .seconds(1), expected)
+        return self.pace(kind) == nil ? min(lease, longest) : lease
     }
 
     /// How many units it should hold so that one is always there when it has finished another.

@@ -13,6 +13,14 @@ package struct PublicKey: Hashable, Sendable, CustomStringConvertible {
         self.text = text
     }
 
+    /// A key that was checked before.
+    ///
+    /// - Returns: nil for no text
+    init?(checked text: String) {
+        guard !text.isEmpty else { return nil }
+        self.text = text
+    }
+
     /// - Returns: nil unless there are 32 bytes
     package init?(bytes: [UInt8]) {
         guard bytes.count == 32, let text = Z85.text(of: bytes) else { return nil }

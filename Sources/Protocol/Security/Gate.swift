@@ -56,6 +56,12 @@ final class Gate {
         return [version, id, Array(status.utf8), [], Array((key?.text ?? "").utf8), []]
     }
 
+    /// Who may come in, and stay.
+    func current() -> Set<PublicKey> {
+        readAgain()
+        return listed.union(allowed.own)
+    }
+
     private func check(_ key: PublicKey?) -> Bool {
         readAgain()
         if let key, allowed.own.contains(key) || listed.contains(key) { return true }

@@ -72,10 +72,16 @@ final class HandshakeMonitor {
 enum MultipartMessage {
     /// Takes a message; never waits.
     ///
+    /// - Parameters:
+    ///   - raw: the socket
+    ///   - most: frames to keep
+    ///   - inspect: is shown the first frame, and what ZeroMQ knows of it
     /// - Returns: at most the first `most` frames; nil when nothing has come
+    /// - Throws: `SocketError`
     static func receive(
         _ raw: UnsafeMutableRawPointer,
-        most: Int
+        most: Int,
+        inspect: (_ first: [UInt8], inout zmq_msg_t) -> Void = { _, _ in }
     ) throws(SocketError) -> [[UInt8]]? {
         var frames: [[UInt8]] = []
         var message = zmq_msg_t()
@@ -92,6 +98,7 @@ enum MultipartMessage {
                 let start = zmq_msg_data(&message)
                 let bytes = UnsafeRawBufferPointer(start: start, count: zmq_msg_size(&message))
                 frames.append(Array(bytes))
+                if frames.count == 1 { inspect(frames[0], &message) }
             }
         } while zmq_msg_more(&message) != 0
         return frames

@@ -18,7 +18,7 @@ package enum Security: Sendable {
 
 /// Public keys of the workers that may come in.
 package struct AllowedKeys: Sendable {
-    /// Read anew when it changes, so that a worker can be allowed while the coordinator runs.
+    /// Read again when it changes, so that workers can be allowed and turned out while the coordinator runs.
     package let file: String?
     /// Those allowed by the coordinator itself: of workers that it starts.
     package let own: Set<PublicKey>

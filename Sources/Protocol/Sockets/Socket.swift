@@ -210,12 +210,32 @@ package struct Socket: ~Copyable {
 
     /// Takes the next message; never waits. The first frame is the routing id on a router.
     package borrowing func receive() throws(SocketError) -> Arrival {
-        // One more than the limit for the routing id, and one to see that there are more.
-        guard let frames = try MultipartMessage.receive(raw, most: limits.frames + 2) else {
-            return .nothing
-        }
-        return frames.count > limits.frames + 1 ? .oversized(first: frames[0]) : .message(frames)
+        try receive(knowing: { _ in true }).arrival
     }
+
+    /// As `receive`, and tells where a message came from.
+    ///
+    /// - Parameter isKnown: whether the origin of what this routing id sends is known already
+    /// - Returns: the message, and its origin unless that was known
+    /// - Throws: `SocketError`
+    package borrowing func receive(
+        knowing isKnown: ([UInt8]) -> Bool
+    ) throws(SocketError) -> (arrival: Arrival, origin: Origin) {
+        var origin = Origin()
+        // One more than the limit for the routing id, and one to see that there are more.
+        let frames = try MultipartMessage.receive(raw, most: limits.frames + 2) { id, message in
+            if !isKnown(id) { origin = Origin(of: &message) }
+        }
+        guard let frames else { return (.nothing, origin) }
+        let isTooLong = frames.count > limits.frames + 1
+        return (isTooLong ? .oversized(first: frames[0]) : .message(frames), origin)
+    }
+
+    /// Which keys may be connected, by the list as it is now; nobody's where everybody may.
+    package borrowing func allowedKeys() -> Set<PublicKey>? { gate?.current() }
+
+    /// Closes a connection from this side; does nothing if it has ended.
+    package borrowing func hangUp(_ connection: Connection) { connection.close() }
 
     /// Handshakes that failed since the last call, as far as they were few.
     package borrowing func encounters() throws(SocketError) -> [Encounter] {

@@ -1,0 +1,350 @@
+import Coordinator
+import FleetSimulation
+import Protocol
+import Testing
+
+private typealias Event = DispatcherState.Event
+private typealias Action = DispatcherState.Action
+private typealias Casualty = DispatcherState.Casualty
+
+private let (w1, w2, w3, w4) = (WorkerID(1), WorkerID(2), WorkerID(3), WorkerID(4))
+private let (hostA, hostB, hostC) = (HostID("a"), HostID("b"), HostID("c"))
+
+private func u(_ number: UInt64) -> UnitID { UnitID(number) }
+
+private func units(_ range: ClosedRange<UInt64>) -> [UnitID] { range.map { UnitID($0) } }
+
+/// A dispatcher that checks its promises after every event.
+private struct Script {
+    var state: DispatcherState
+    var time: Duration = .zero
+    private var next: UInt64 = 1000
+
+    init(_ change: (inout DispatcherState.Policy) -> Void = { _ in }) {
+        var policy = DispatcherState.Policy()
+        policy.stall = .seconds(1000)
+        policy.silence = .seconds(100_000)
+        change(&policy)
+        state = DispatcherState(policy: policy)
+    }
+
+    @discardableResult
+    mutating func on(_ event: Event, after pause: Duration = .zero) throws -> [Action] {
+        time += pause
+        let actions = state.handle(event, at: time)
+        try state.checkInvariants()
+        return actions
+    }
+
+    /// A worker with credit that has answered nothing.
+    @discardableResult
+    mutating func join(
+        _ worker: WorkerID,
+        from host: HostID? = nil,
+        credit: Int = 8
+    ) throws -> [Action] {
+        try on(.joined(worker, from: host)) + on(.asked(worker, credit))
+    }
+
+    /// A worker that has answered one view in a second, and may have no more yet. Nobody has credit.
+    mutating func joinProven(_ worker: WorkerID, from host: HostID? = nil) throws {
+        try on(.joined(worker, from: host))
+        try on(.submitted([u(next)]))
+        try on(.asked(worker, 1))
+        #expect(state.held(by: worker) == [u(next)])
+        try on(.answered(u(next), by: worker), after: .seconds(1))
+        next += 1
+    }
+}
+
+/// Answers that nobody asked for.
+@Suite struct UnaskedAnswerTests {
+    @Test func anAnswerToWhatWasNeverGivenEndsTheMembership() throws {
+        var script = Script()
+        try script.join(w1)
+        try script.on(.joined(w2))
+        try script.on(.submitted(units(1...3)))
+        // It has joined, asks for nothing and answers everything.
+        #expect(try script.on(.answered(u(2), by: w2)) == [.expel(w2, u(2))])
+        #expect(script.state.activeWorkers == [w1])
+        #expect(try script.on(.answered(u(3), by: w2)) == [])
+        #expect(script.state.held(by: w1) == [u(1)])
+    }
+
+    @Test func whatAnotherHoldsIsNotOnesOwn() throws {
+        var script = Script()
+        try script.join(w1)
+        try script.join(w2)
+        try script.on(.submitted(units(1...2)))
+        #expect(script.state.held(by: w2) == [u(2)])
+        // What the liar held waits again, and the liar's answer is not accepted.
+        #expect(try script.on(.answered(u(1), by: w2)) == [.expel(w2, u(1))])
+        try script.on(.answered(u(1), by: w1))
+        #expect(script.state.held(by: w1) == [u(2)])
+    }
+
+    @Test func aFailureOfWhatWasNeverGivenIsAFaultToo() throws {
+        var script = Script()
+        try script.join(w1)
+        try script.on(.joined(w2))
+        try script.on(.submitted(units(1...2)))
+        #expect(
+            try script.on(.refused(u(1), by: w2, reason: "no")) == [.expel(w2, u(1))]
+        )
+        #expect(script.state.held(by: w1) == [u(1)])
+    }
+
+    @Test func lateAndRepeatedAnswersAreNoFaults() throws {
+        var script = Script()
+        try script.join(w1)
+        try script.on(.submitted([u(1)]))
+        try script.on(.cancelled)
+        // It was under way.
+        #expect(try script.on(.answered(u(1), by: w1)) == [])
+        #expect(try script.on(.answered(u(1), by: w1)) == [])
+        #expect(try script.on(.refused(u(1), by: w1, reason: "late")) == [])
+        // Of a unit that was never anybody's it is one.
+        #expect(try script.on(.answered(u(2), by: w1)) == [.expel(w1, u(2))])
+    }
+
+    @Test func anAnswerOfAnEarlierBatchProvesNothing() throws {
+        var script = Script { $0.depths = 4...4 }
+        try script.join(w1)
+        try script.on(.submitted([u(1)]))
+        try script.on(.cancelled)
+        try script.on(.answered(u(1), by: w1))
+        try script.on(.submitted(units(2...9)))
+        #expect(script.state.held(by: w1) == [u(2)])
+    }
+
+    /// Answering one unit again and again does not make up for failures.
+    @Test func repeatedAnswersProveNothing() throws {
+        var script = Script()
+        try script.joinProven(w1, from: hostA)
+        for _ in 0..<5 { try script.on(.answered(u(1000), by: w1)) }
+        try script.on(.answered(u(1), by: w1))
+        try script.join(w2, from: hostA)
+        try script.on(.answered(u(1), by: w2))
+        #expect(try script.join(w3, from: hostA) == [.rest(w3, for: .seconds(5))])
+    }
+}
+
+/// Workers that send heartbeats and answer nothing.
+@Suite struct MuteWorkerTests {
+    @Test func aWorkerWithoutARecordGetsOneUnit() throws {
+        var script = Script { $0.depths = 4...8 }
+        try script.join(w1)
+        try script.on(.submitted(units(1...9)))
+        #expect(script.state.held(by: w1) == [u(1)])
+        try script.on(.answered(u(1), by: w1), after: .seconds(1))
+        #expect(script.state.held(by: w1) == units(2...5))
+    }
+
+    @Test(arguments: DispatcherState.Kind.allCases)
+    func anIdleProvenWorkerTakesOverAtOnce(kind: DispatcherState.Kind) throws {
+        var script = Script()
+        try script.joinProven(w1)
+        try script.on(.asked(w1, 8))
+        try script.join(w2)
+        try script.join(w3)
+        try script.on(.submitted(units(1...4), kind: kind))
+        #expect(script.state.held(by: w1) == [u(1), u(4)])
+        try script.on(.answered(u(1), by: w1), after: .seconds(1))
+        #expect(
+            try script.on(.answered(u(4), by: w1), after: .seconds(1)) == [
+                .accept(u(4)), .assign(u(2), to: w1, attempt: 2),
+            ]
+        )
+        // Nobody waits for the end of a lease.
+        try script.on(.answered(u(2), by: w1), after: .seconds(1))
+        #expect(script.state.held(by: w1) == [u(3)])
+        let last = try script.on(.answered(u(3), by: w1), after: .seconds(1))
+        #expect(last.contains(.complete))
+    }
+
+    @Test(arguments: DispatcherState.Kind.allCases)
+    func theOnlyUnitGoesToTheProvenWorker(kind: DispatcherState.Kind) throws {
+        var script = Script()
+        for worker in [w1, w2, w3] { try script.on(.joined(worker)) }
+        // Proven by views alone.
+        try script.joinProven(w4)
+        for worker in [w1, w2, w3, w4] { try script.on(.asked(worker, 8)) }
+        #expect(
+            try script.on(.submitted([u(1)], kind: kind)) == [.assign(u(1), to: w4, attempt: 1)]
+        )
+    }
+
+    /// Eight mute workers have joined first, and nobody is proven: the ninth is asked all the same.
+    @Test func whereNobodyIsProvenMoreAreAskedAsTimePasses() throws {
+        var script = Script()
+        for number in 1...9 { try script.join(WorkerID(number)) }
+        try script.on(.submitted([u(1)], kind: .tiles))
+        #expect(script.state.held(by: w1) == [u(1)])
+        var waited = Duration.zero
+        while script.state.held(by: WorkerID(9)).isEmpty, waited < .seconds(10) {
+            try script.on(.tick, after: .milliseconds(50))
+            waited += .milliseconds(50)
+        }
+        #expect(waited <= .seconds(2))
+        #expect(try script.on(.answered(u(1), by: WorkerID(9))).contains(.complete))
+    }
+
+    @Test func theFirstLeaseFollowsFromWhatOthersNeed() throws {
+        var script = Script { $0.shortestLease = .seconds(1) }
+        try script.joinProven(w1)
+        try script.on(.asked(w1, 1))
+        try script.join(w2, credit: 1)
+        try script.on(.submitted(units(1...2)))
+        #expect(script.state.held(by: w2) == [u(2)])
+        try script.on(.answered(u(1), by: w1), after: .seconds(1))
+        // Four times the second that the other one needs.
+        #expect(try script.on(.tick, after: .milliseconds(2900)) == [])
+        #expect(try script.on(.tick, after: .milliseconds(200)) == [.doubt(w2)])
+    }
+
+    /// The bar: a render with eight mute workers that joined first takes at most twice as long. Steps of 13
+    /// views, as at twice the native size, and the first batch is a single one.
+    @Test(arguments: [1, 13])
+    func eightMuteWorkersAtMostDoubleARender(first: Int) {
+        func time(mute: Int) -> Double {
+            var members = (0..<mute + 1).map { _ in Fleet.Member(pace: 0.5) }
+            for index in 0..<mute { members[index].isStuck = true }
+            var fleet = Fleet(members)
+            return ([first] + Array(repeating: 13, count: 20) + [1]).reduce(0) {
+                $0 + fleet.run($1).time
+            }
+        }
+        let (alone, crowded) = (time(mute: 0), time(mute: 8))
+        print("beside eight mute workers a render takes \(crowded / alone) of its time")
+        #expect(crowded <= 2 * alone)
+    }
+}
+
+/// Hosts that fail, again and again.
+@Suite struct SickHostTests {
+    @Test func aWorkerThatCrashesAndReturnsKillsNoUnit() throws {
+        var script = Script()
+        try script.join(w4, from: hostB, credit: 1)
+        try script.on(.submitted(units(1...2)))
+        // w4 has the first unit, and is slow with it; u2 crashes the other one.
+        for number in 10...12 {
+            let worker = WorkerID(number)
+            let actions = try script.join(worker, from: hostA, credit: 1)
+            #expect(!actions.contains { if case .failed = $0 { true } else { false } })
+            try script.on(.vanished(worker))
+            try script.on(.tick, after: .seconds(20))
+        }
+        #expect(script.state.isBusy)
+        try script.on(.answered(u(1), by: w4))
+        #expect(try script.on(.asked(w4, 1)).contains(.assign(u(2), to: w4, attempt: 2)))
+        #expect(try script.on(.answered(u(2), by: w4)).contains(.complete))
+    }
+
+    @Test func aHostThatCrashesAgainAndAgainRestsLongerEachTime() throws {
+        var script = Script { $0.longestRest = .seconds(15) }
+        try script.join(w4, from: hostB)
+        for (round, rest) in [nil, nil, 5, 10, 15, 15].enumerated() {
+            let worker = WorkerID(10 + round)
+            let first = UInt64(round * 10 + 1)
+            let actions = try script.join(worker, from: hostA)
+            #expect(actions == (rest.map { [.rest(worker, for: .seconds($0))] } ?? []))
+            try script.on(.submitted(units(first...(first + 1))))
+            if let rest {
+                // Meanwhile it gets nothing.
+                #expect(script.state.held(by: worker) == [])
+                #expect(script.state.activeWorkers == [w4])
+                try script.on(.heard(worker), after: .seconds(rest))
+                try script.on(.tick, after: .milliseconds(1))
+            }
+            #expect(script.state.held(by: worker) == [u(first + 1)])
+            try script.on(.vanished(worker))
+            try script.on(.cancelled)
+            try script.on(.asked(w4, 1))
+        }
+        // Another host does not rest.
+        #expect(try script.join(w1, from: hostC) == [])
+    }
+
+    @Test func goodAnswersMakeUpForFailures() throws {
+        var script = Script()
+        try script.join(w1, from: hostA)
+        try script.on(.submitted(units(1...3)))
+        try script.on(.vanished(w1))
+        try script.join(w2, from: hostA)
+        try script.on(.answered(u(1), by: w2))
+        try script.on(.vanished(w2))
+        #expect(try script.join(w3, from: hostA).contains(.assign(u(2), to: w3, attempt: 2)))
+    }
+
+    @Test func threeConnectionsOfOneHostThatSayNoKillNoUnit() throws {
+        var script = Script()
+        try script.joinProven(w4, from: hostB)
+        for worker in [w1, w2, w3] { try script.join(worker, from: hostA, credit: 1) }
+        // w4 has not asked for long, and nobody waits for it.
+        try script.on(.tick, after: .seconds(21))
+        try script.on(.submitted([u(1)]))
+        for worker in [w1, w2, w3] {
+            #expect(script.state.held(by: worker) == [u(1)])
+            try script.on(.refused(u(1), by: worker, reason: "no"))
+        }
+        #expect(script.state.isBusy)
+        #expect(try script.on(.asked(w4, 1)) == [.assign(u(1), to: w4, attempt: 4)])
+        #expect(try script.on(.answered(u(1), by: w4)).contains(.complete))
+    }
+
+    @Test func aUnitThatFailedGoesToAProvenWorkerFirst() throws {
+        var script = Script()
+        try script.joinProven(w4)
+        try script.on(.asked(w4, 1))
+        for worker in [w1, w2] { try script.join(worker, credit: 1) }
+        try script.on(.submitted(units(1...2)))
+        #expect(script.state.held(by: w4) == [u(1)] && script.state.held(by: w1) == [u(2)])
+        // w2 is idle, but nobody knows it.
+        #expect(try script.on(.refused(u(2), by: w1, reason: "no")) == [])
+        try script.on(.answered(u(1), by: w4), after: .seconds(1))
+        #expect(try script.on(.asked(w4, 1)) == [.assign(u(2), to: w4, attempt: 2)])
+    }
+
+    @Test func threeProvenHostsThatFailAUnitEndTheJob() throws {
+        var script = Script()
+        let proven = (1...3).map { WorkerID($0) }
+        for worker in proven { try script.joinProven(worker) }
+        for worker in proven { try script.on(.asked(worker, 1)) }
+        for number in 4...6 { try script.join(WorkerID(number)) }
+        try script.on(.submitted([u(1)]))
+        var last: [Action] = []
+        for worker in proven {
+            #expect(script.state.held(by: worker) == [u(1)])
+            last = try script.on(.vanished(worker))
+        }
+        let casualties = proven.map { Casualty(worker: $0, cause: .vanished) }
+        #expect(last == [.failed(u(1), casualties)])
+    }
+
+    /// What ends every worker must not end a fleet of thousands.
+    @Test func eightUnknownHostsThatFailAUnitEndTheJob() throws {
+        var script = Script()
+        for number in 1...100 { try script.join(WorkerID(number)) }
+        try script.on(.submitted([u(1)]))
+        for number in 1...8 {
+            let actions = try script.on(.vanished(WorkerID(number)))
+            #expect(
+                actions.contains { if case .failed = $0 { true } else { false } } == (number == 8)
+            )
+        }
+    }
+
+    /// A lone host gets three attempts.
+    @Test func whereNobodyElseIsLeftThreeAttemptsAreEnough() throws {
+        var script = Script()
+        try script.join(w1, from: hostA)
+        try script.on(.submitted([u(1)]))
+        for attempt in 1...3 {
+            #expect(script.state.held(by: w1) == [u(1)])
+            let actions = try script.on(.refused(u(1), by: w1, reason: "NaN"))
+            #expect(
+                actions.contains { if case .failed = $0 { true } else { false } } == (attempt == 3)
+            )
+        }
+    }
+}

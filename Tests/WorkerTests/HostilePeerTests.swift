@@ -1,0 +1,123 @@
+import Coordinator
+import Engine
+import FakeModel
+import Foundation
+import Protocol
+import Testing
+import Worker
+
+/// Workers that break the rules beside an honest one: its answers, and nobody else's.
+@Suite(.serialized) struct HostilePeerTests {
+    private func hello(_ name: String) -> WorkerMessage.Hello {
+        WorkerMessage.Hello(
+            name: name,
+            model: ModelIdentity(digest: FakeModelHost.digest, path: ""),
+            threads: 1,
+            processor: "",
+            backend: "",
+            precision: "",
+            processID: getpid()
+        )
+    }
+
+    @Test func answersThatNobodyAskedForAreNotFused() throws {
+        let local = try ThreadCluster()
+        defer { local.stop() }
+        let liar = try Socket(.dealer, in: SocketContext())
+        try liar.connect(local.cluster.endpoint)
+        _ = try liar.send(WorkerMessage.hello(hello("liar")).frames)
+        #expect(eventually { local.cluster.statistics.count == 1 })
+        try local.add(.slow(5), name: "honest")
+        #expect(eventually { local.cluster.statistics.count == 2 })
+        let job = local.cluster.open(geometry)
+        let views = makeViews(60)
+        let garbage = Tensor([Float](repeating: 0.5, count: 64), shape: [1, 4, 4, 4])
+        var round = 0
+        let answers = try job.tensors(views) { _ in
+            // It answers everything, and says hello again whenever it was thrown out.
+            round += 1
+            _ = try liar.send(WorkerMessage.hello(hello("liar")).frames)
+            for unit in UInt64(1)...60 {
+                let answer = WorkerMessage.Answer(
+                    unit: UnitID(unit),
+                    microseconds: 1,
+                    result: WorkResult(tensor: garbage)
+                )
+                _ = try liar.send(WorkerMessage.answer(answer).frames)
+            }
+        }
+        #expect(round == 60)
+        #expect(answers.map(\.values) == (try expected(views)))
+        let lies = local.cluster.statistics.filter { $0.name == "liar" }
+        #expect(!lies.isEmpty && lies.allSatisfy { $0.views == 0 })
+    }
+
+    @Test(arguments: ["1e38", "-3e38", "1e-40", "0"])
+    func finiteGarbageIsComputedElsewhere(value: String) throws {
+        let local = try ThreadCluster()
+        defer { local.stop() }
+        let behaviour = try #require(FakeModelHost.Behaviour("fill:\(value)"))
+        let bad = try local.add(behaviour, name: "bad")
+        #expect(eventually { local.cluster.statistics.count == 1 })
+        try local.add(.slow(5), name: "good")
+        #expect(eventually { local.cluster.statistics.count == 2 })
+        let job = local.cluster.open(geometry)
+        let views = makeViews(30)
+        #expect(try job.tensors(views).map(\.values) == expected(views))
+        #expect(bad.unitCount >= 1)
+        #expect(local.cluster.statistics.first { $0.name == "bad" }?.views == 0)
+    }
+
+    /// Whole pictures and latents, tokens and moments.
+    @Test func noModelPutsOutSuchTilesEither() throws {
+        func isGood(_ result: WorkResult) -> Bool {
+            AnswerBounds(evaluating: Tensor(zeros: [1, 4, 4, 4])).fault(of: result) == nil
+        }
+        func picture(_ value: Float) -> WorkResult {
+            WorkResult(tensor: Tensor([0.5, value], shape: [1, 1, 1, 2]))
+        }
+        func moments(_ mean: Double, _ variance: Double) -> WorkResult {
+            WorkResult(
+                tensor: Tensor([1e6], shape: [1, 1, 1, 1]),
+                statistics: [Moments(mean: mean, variance: variance)]
+            )
+        }
+        // Beyond float16, as SDXL's autoencoder has them inside.
+        #expect(isGood(picture(-3)) && isGood(picture(0)) && isGood(moments(1e5, 1e12)))
+        #expect(isGood(WorkResult(tensor: Tensor(zeros: [1, 1, 1, 3]))))
+        #expect(isGood(moments(0, 0)) && isGood(moments(0, 1e-300)))
+        for bad in [1e38, -3e38, .nan, .infinity] as [Float] { #expect(!isGood(picture(bad))) }
+        #expect(
+            !isGood(WorkResult(tensor: Tensor([.leastNonzeroMagnitude, 0], shape: [1, 1, 1, 2])))
+        )
+        #expect(!isGood(moments(1e38, 1)) && !isGood(moments(-3e38, 1)))
+        #expect(!isGood(moments(0, 1e38)) && !isGood(moments(0, -1)) && !isGood(moments(.nan, 0)))
+    }
+
+    @Test func predictionsAreBoundedByTheirInputAndGuidance() {
+        let latent = Tensor([0.5, -4], shape: [1, 1, 1, 2])
+        func isGood(_ value: Float, guidance: Float) -> Bool {
+            AnswerBounds(predicting: latent, guidance: guidance)
+                .fault(of: WorkResult(tensor: Tensor([value, 0], shape: [1, 1, 1, 2]))) == nil
+        }
+        #expect(isGood(1, guidance: 0) && isGood(-40, guidance: 7.5) && isGood(4000, guidance: 0))
+        #expect(!isGood(4001, guidance: 0) && isGood(-4001, guidance: 1))
+        // The strongest guidance that is accepted, 100, with predictions of 50.
+        #expect(isGood(50 * 201, guidance: 100))
+        #expect(!isGood(1e7, guidance: 100) && !isGood(0, guidance: 7.5))
+    }
+
+    @Test func theLargestMagnitudeIsFoundAnywhere() {
+        for count in [1, 7, 8, 9, 31, 64] {
+            for place in 0..<count {
+                var values = [Float](repeating: 0.25, count: count)
+                values[place] = -3
+                #expect(Tensor(values, shape: [1, count]).largestMagnitude == 3)
+                for bad in [Float.nan, .infinity, -.infinity] {
+                    values[place] = bad
+                    #expect(Tensor(values, shape: [1, count]).largestMagnitude == nil)
+                }
+            }
+        }
+    }
+}
