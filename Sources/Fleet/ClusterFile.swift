@@ -75,16 +75,7 @@ package struct ClusterFile: Equatable, Sendable {
 
     /// - Throws: `InputError` with the file, the line and the field of the first mistake
     package init(file path: String) throws(InputError) {
-        guard let handle = FileHandle(forReadingAtPath: path),
-            let data = try? handle.read(upToCount: Self.longest + 1) ?? Data(),
-            data.count <= Self.longest, let text = String(data: data, encoding: .utf8)
-        else {
-            throw InputError(
-                path,
-                "it cannot be read as UTF-8 text of at most 256 KiB",
-                fix: "Check that the file exists"
-            )
-        }
+        let text = try InputFile.text(path, limit: Self.longest)
         try self.init(yaml: text, place: path)
     }
 

@@ -57,6 +57,9 @@ final class Interruption: Sendable {
         response?()
     }
 
+    /// Whether it has come.
+    var hasHappened: Bool { state.withLock { $0.happened } }
+
     /// Sets what is to be done.
     func whenItHappens(_ response: @escaping @Sendable () -> Void) {
         let happened = state.withLock { state in

@@ -26,11 +26,16 @@ struct PictureFlags: ParsableArguments {
 
     @OptionGroup var start: StartFlags
 
-    @Option(help: "Timesteps of each phase.")
-    var steps = 50
+    @Option(help: "Timesteps of each phase. (default: 50; as it says in a distilled model's name)")
+    var steps: Int?
 
-    @Option(help: "Strength of the prompt; at or below 1 it is not amplified.")
-    var guidance: Float = 7.5
+    @Option(
+        help: ArgumentHelp(
+            "Strength of the prompt; at or below 1 it is not amplified. (default: 7.5; 1 for a "
+                + "distilled model)"
+        )
+    )
+    var guidance: Float?
 
     @Option(help: "Number that the picture follows from.")
     var seed: UInt64 = 0
@@ -43,6 +48,8 @@ struct PictureFlags: ParsableArguments {
 
     @Flag(help: "Space the noise levels as Karras et al. do.")
     var karras = false
+
+    @OptionGroup var schedule: ScheduleFlags
 
     @Option(
         help: ArgumentHelp(
@@ -113,6 +120,8 @@ struct PictureFlags: ParsableArguments {
             random: rng,
             scheduler: scheduler,
             karras: karras,
+            schedule: schedule.choice,
+            usesModelPreset: !schedule.noModelPreset,
             stride: stride,
             windowWeight: windowWeight,
             cosine: try CosineSchedule.parsed(exponents: cosineScales.values, sigma: sigma),
@@ -200,6 +209,8 @@ extension GlobalPass: ExpressibleByArgument {}
 extension Border: ExpressibleByArgument {}
 extension RandomKind: ExpressibleByArgument {}
 extension SchedulerKind: ExpressibleByArgument {}
+extension TimestepSpacing: ExpressibleByArgument {}
+extension FinalSigma: ExpressibleByArgument {}
 extension PredictionType: ExpressibleByArgument {}
 extension BackendKind: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}

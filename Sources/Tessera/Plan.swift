@@ -34,6 +34,8 @@ struct Plan: ParsableCommand {
             )
             try source.complete(&options)
             let session = try RenderSession(options)
+            try session.checkWeights(scanning: measure)
+            for line in session.notices { StandardErrorLog.note(line) }
             let speeds = measure ? try speeds(session, source) : nil
             let weights = try session.weightBytes()
             for line in PlanTable.lines(session.plan, weights: weights, speeds: speeds) {
@@ -50,7 +52,6 @@ struct Plan: ParsableCommand {
         try source.engine.options(threads: 1).check()
         let interruption = Interruption()
         Interrupts.handle(interruption.happen)
-        try session.checkWeights()
         let identity = try ModelIdentity(of: session.model)
         let workers = try source.open(session, identity, logger)
         defer { workers.stop() }

@@ -40,8 +40,20 @@ struct Rendering {
         Interrupts.handle(interruption.happen)
         if resumed == nil, let folder = job.jobDir { try JobFolder.checkFree(folder) }
         let session = try RenderSession(options)
-        try session.checkWeights()
-        if resumed == nil { try session.checkPicture() }
+        try session.checkWeights(scanning: true)
+        for line in session.notices { StandardErrorLog.note(line) }
+        if resumed == nil {
+            var told = ContinuousClock.now - .seconds(4)
+            try session.checkPicture { share in
+                if interruption.hasHappened { throw RenderCancelled() }
+                // After a second, then every five.
+                guard ContinuousClock.now - told >= .seconds(5) else { return }
+                told = .now
+                StandardErrorLog.note(
+                    "reading \(options.picture?.path ?? ""): \(Int(100 * share)) %"
+                )
+            }
+        }
         let identity = try ModelIdentity(of: session.model)
         let record = try record(session, identity)
         let workers = try open(session, identity, logger)

@@ -31,11 +31,29 @@ struct StartFlags: ParsableArguments {
     )
     var fidelity: Double?
 
+    @Option(
+        help: ArgumentHelp(
+            "Most pixels that --init-image may have. (default: \(PictureLimits.defaultPixels))",
+            valueName: "n"
+        )
+    )
+    var maxInitPixels: Int?
+
+    mutating func validate() throws {
+        if let maxInitPixels, !(1...PictureLimits.mostPixels).contains(maxInitPixels) {
+            throw ValidationError(
+                "--max-init-pixels must be from 1 to \(PictureLimits.mostPixels)."
+            )
+        }
+    }
+
     /// - Throws: `InputError` for flags about a picture where there is none
     func choice() throws(InputError) -> PictureChoice? {
         guard let initImage else {
-            for (flag, value) in [("--strength", strength), ("--fidelity", fidelity)]
-            where value != nil {
+            for (flag, isGiven) in [
+                ("--strength", strength != nil), ("--fidelity", fidelity != nil),
+                ("--max-init-pixels", maxInitPixels != nil),
+            ] where isGiven {
                 throw InputError(
                     flag,
                     "there is no picture to begin with",
@@ -47,6 +65,7 @@ struct StartFlags: ParsableArguments {
         var choice = PictureChoice(path: initImage)
         choice.strength = strength ?? choice.strength
         choice.fidelity = fidelity ?? choice.fidelity
+        choice.limits.pixels = maxInitPixels ?? choice.limits.pixels
         return choice
     }
 }

@@ -55,6 +55,7 @@ struct Work: ParsableCommand {
                 path: try ModelLocation.resolve(model.model),
                 options: try model.options()
             )
+            try weights.check(ModelNeeds(encoder: nil, texts: false))
             let networks = LoadedNetworks(
                 weights,
                 identity: try ModelIdentity(of: weights),

@@ -180,6 +180,87 @@ import Testing
         }
     }
 
+    /// A key of each dialect that is not for these models, and what the error must call it.
+    @Test(arguments: [
+        ("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", "Flux"),
+        ("double_blocks.0.processor.qkv_lora1.down.weight", "Flux (XLabs)"),
+        ("transformer.transformer_blocks.0.attn.to_q.lora_A.weight", "transformer model"),
+        ("lora_unet_joint_blocks_0_context_block_attn_qkv.lora_down.weight", "Diffusion 3"),
+        ("lora_prior_unet_down_blocks_0_1_channelwise_0.lora_down.weight", "Stable Cascade"),
+        ("lora_transformer_transformer_blocks_0_attn_to_q.lora_down.weight", "transformer model"),
+        ("diffusion_model.blocks.0.self_attn.q.lora_A.weight", "video model"),
+        ("lycoris_blocks_0_attn_wq.lora_down.weight", "video model"),
+        (
+            "text_encoders.clip_l.transformer.text_model.encoder.layers.0.mlp.fc1.lora_down.weight",
+            "ComfyUI"
+        ),
+        ("lora_te3_encoder_block_0_layer_0_SelfAttention_q.lora_down.weight", "T5"),
+        ("down_blocks.0.motion_modules.0.proj_in.lora_A.weight", "AnimateDiff"),
+        ("lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.down.0.weight", "LLLite"),
+        ("bundle_emb.word.string_to_param.*", "textual inversion"),
+    ])
+    func otherDialectsAreNamed(key: String, name: String) throws {
+        try inTemporaryFolder { folder in
+            let file = "\(folder)/a.safetensors"
+            let other = key.replacing("lora_down", with: "lora_up")
+                .replacing("lora_A", with: "lora_B").replacing(".down.", with: ".up.")
+            let shapes = [(key, [2, 4]), (other, [4, 2])]
+            try RawTensor.writeHollow(Dictionary(shapes) { first, _ in first }, to: file)
+            let error = #expect(throws: InputError.self) {
+                _ = try Model(
+                    path: "\(SingleFileLayout.ownFixtures)/sdxl-tiny",
+                    options: ModelOptions(loras: [LoRASource(path: file)])
+                )
+            }
+            let message = error?.description ?? ""
+            #expect(message.contains(name) && message.contains("not supported yet"), "\(message)")
+            #expect(message.contains(file), "\(message)")
+        }
+    }
+
+    /// A LoRA of another family says which.
+    @Test func otherFamiliesAreNamed() throws {
+        try inTemporaryFolder { folder in
+            let file = "\(folder)/a.safetensors"
+            let stem = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"
+            try RawTensor.writeHollow(
+                ["\(stem).lora_down.weight": [2, 768], "\(stem).lora_up.weight": [64, 2]],
+                to: file
+            )
+            let error = #expect(throws: InputError.self) {
+                _ = try Model(
+                    path: "\(SingleFileLayout.ownFixtures)/sdxl-tiny",
+                    options: ModelOptions(loras: [LoRASource(path: file)])
+                )
+            }
+            let message = error?.description ?? ""
+            #expect(message.contains("made for Stable Diffusion 1"), "\(message)")
+            #expect(message.contains("the model is Stable Diffusion XL"), "\(message)")
+        }
+    }
+
+    /// NaN in a LoRA is found when the model is opened.
+    @Test(arguments: ["lora_down", "lora_up"]) func notANumberIsNamed(_ half: String) throws {
+        try inTemporaryFolder { folder in
+            let file = "\(folder)/a.safetensors"
+            var tensors = try RawTensor.read(
+                "\(SingleFileLayout.ownFixtures)/lora/sd15-kohya.safetensors"
+            )
+            let key = try #require(tensors.keys.sorted().last { $0.contains(half) })
+            let isHalf = tensors[key]?.type == .float16
+            let nan: [UInt8] = isHalf ? [0, 0x7E] : [0, 0, 0xC0, 0x7F]
+            tensors[key]?.bytes.replaceSubrange(0..<nan.count, with: nan)
+            try RawTensor.write(tensors, to: file)
+            let error = #expect(throws: InputError.self) {
+                _ = try Model(
+                    path: "\(SingleFileLayout.ownFixtures)/sd15-tiny",
+                    options: ModelOptions(loras: [LoRASource(path: file)])
+                )
+            }
+            #expect(error?.place == "\(file): \(key)" && error?.problem.contains("NaN") == true)
+        }
+    }
+
     /// One layer by all the names that it has: each adds a matrix of ones times alpha.
     @Test(arguments: [
         ("lora_unet_mid_block_attentions_0_proj_in", ".lora_down.weight", ".lora_up.weight"),
@@ -190,6 +271,7 @@ import Testing
         ("mid_block.attentions.0.proj_in", ".lora.down.weight", ".lora.up.weight"),
         ("diffusion_model.middle_block.1.proj_in", ".lora_A.weight", ".lora_B.weight"),
         ("model.diffusion_model.middle_block.1.proj_in", ".lora_down.weight", ".lora_up.weight"),
+        ("lycoris_mid_block_attentions_0_proj_in", ".lora_down.weight", ".lora_up.weight"),
         (
             "unet.base_model.model.mid_block.attentions.0.proj_in", ".lora_A.weight",
             ".lora_B.weight"

@@ -164,6 +164,13 @@ void tessera_to_half(const float *from, void *out, long count);
 /// bfloat16 to float; `from` may lie at any address.
 void tessera_from_bfloat(const void *from, float *out, long count);
 
+/// Whether no 16-bit float of `count` has all bits of `exponent` set, which infinities and NaN have: 0x7C00 for
+/// half, 0x7F80 for bfloat16. `from` may lie at any address.
+int tessera_finite_words(const void *from, long count, unsigned exponent);
+
+/// The same for floats.
+int tessera_finite_floats(const void *from, long count);
+
 /// A checksum of `count` bytes that finds damage, not malice; runs at the speed of memory.
 unsigned long long tessera_checksum(const void *bytes, size_t count);
 

@@ -1,19 +1,45 @@
 import Engine
 import Sampling
 
+/// How large a picture may be that somebody else gives, and how long reading it may take. A PNG of 100 KB
+/// can promise a thousand million pixels, and hold them.
+package struct PictureLimits: Equatable, Sendable {
+    package var pixels: Int
+    /// Nil waits as long as it takes.
+    package var seconds: Double?
+
+    /// 134 million pixels, three seconds of reading: 11,585×11,585.
+    package static let defaultPixels = 1 << 27
+    package static let mostPixels = PictureFile.largestArea
+
+    package init(pixels: Int = defaultPixels, seconds: Double? = nil) {
+        (self.pixels, self.seconds) = (pixels, seconds)
+    }
+}
+
 /// A picture that a render begins with, and its digest.
 package final class InitPicture {
     package let file: PictureFile
     /// BLAKE2b-256 of the file.
     package let digest: String
+    private let limits: PictureLimits
     /// Scaled in advance.
     private var prepared: ScaledPicture?
 
     /// Reads all that precedes the rows, and the whole file once for its digest.
     ///
-    /// - Throws: `InputError` when it is missing or of no use
-    package init(_ path: String) throws(InputError) {
+    /// - Throws: `InputError` when it is missing, of no use, or has more pixels than it may
+    package init(_ path: String, limits: PictureLimits = PictureLimits()) throws(InputError) {
+        self.limits = limits
         file = try PictureFile(path)
+        let area = file.width * file.height
+        guard area <= limits.pixels else {
+            throw InputError(
+                path,
+                "it has \(file.width)×\(file.height) pixels, and at most \(limits.pixels) are read",
+                fix: "Scale it down, or raise the limit: --max-init-pixels \(area)"
+            )
+        }
         digest = try FileDigest.of(path, cache: nil)
     }
 
@@ -21,19 +47,50 @@ package final class InitPicture {
 
     /// Reads the whole picture for its first use, to learn now whether it can be read.
     ///
-    /// - Throws: as `ScaledPicture.init`
-    package func prepare(_ size: Extent, frame: PictureFrame) throws {
-        prepared = try scaled(to: size, frame: frame)
+    /// - Parameters:
+    ///   - size: that it is scaled to
+    ///   - frame: what of it is shown
+    ///   - report: is given the share that is read, about once a second
+    /// - Throws: as `ScaledPicture.init`, and what `report` throws; `InputError` when it takes too long
+    package func prepare(
+        _ size: Extent,
+        frame: PictureFrame,
+        report: (Double) throws -> Void = { _ in }
+    ) throws {
+        prepared = try scaled(to: size, frame: frame, report: report)
     }
 
     /// The picture at a size.
     ///
-    /// - Throws: as `ScaledPicture.init`
-    func scaled(to size: Extent, frame: PictureFrame) throws -> ScaledPicture {
+    /// - Throws: as `prepare`
+    func scaled(
+        to size: Extent,
+        frame: PictureFrame,
+        report: (Double) throws -> Void = { _ in }
+    ) throws -> ScaledPicture {
         defer { prepared = nil }
         if let prepared, (prepared.height, prepared.width) == (size.height, size.width) {
             return prepared
         }
-        return try ScaledPicture(file, frame: frame, height: size.height, width: size.width)
+        let start = ContinuousClock.now
+        var told = start
+        return try ScaledPicture(
+            file,
+            frame: frame,
+            height: size.height,
+            width: size.width
+        ) { share in
+            let now = ContinuousClock.now
+            if let limit = limits.seconds, now - start > .seconds(limit) {
+                throw InputError(
+                    file.path,
+                    "reading it takes longer than \(limit) seconds",
+                    fix: "Use a smaller picture"
+                )
+            }
+            guard now - told >= .seconds(1) else { return }
+            told = now
+            try report(share)
+        }
     }
 }

@@ -7,13 +7,16 @@ package struct PictureChoice: Equatable, Sendable {
     package var path: String
     package var strength: Double
     package var fidelity: Double
+    package var limits: PictureLimits
 
     package init(
         path: String,
         strength: Double = PictureStart.usual.strength,
-        fidelity: Double = PictureStart.usual.fidelity
+        fidelity: Double = PictureStart.usual.fidelity,
+        limits: PictureLimits = PictureLimits()
     ) {
         (self.path, self.strength, self.fidelity) = (path, strength, fidelity)
+        self.limits = limits
     }
 }
 
@@ -24,12 +27,16 @@ package struct PictureOptions: Sendable {
     package var model: String?
     package var modelOptions: ModelOptions
     package var size: Extent?
-    package var steps: Int
-    package var guidance: Float
+    package var steps: Int?
+    package var guidance: Float?
     package var seed: UInt64
     package var random: RandomKind
     package var scheduler: SchedulerKind?
     package var karras: Bool
+    package var schedule: ScheduleChoice
+    /// Whether a distilled model, told by its name, is sampled as it is meant to be where nothing else is
+    /// asked for.
+    package var usesModelPreset: Bool
     package var stride: WindowStride?
     package var windowWeight: WindowWeight
     package var cosine: CosineSchedule
@@ -46,12 +53,14 @@ package struct PictureOptions: Sendable {
         model: String? = nil,
         modelOptions: ModelOptions = ModelOptions(),
         size: Extent? = nil,
-        steps: Int = 50,
-        guidance: Float = 7.5,
+        steps: Int? = nil,
+        guidance: Float? = nil,
         seed: UInt64 = 0,
         random: RandomKind = .torch,
         scheduler: SchedulerKind? = nil,
         karras: Bool = false,
+        schedule: ScheduleChoice = ScheduleChoice(),
+        usesModelPreset: Bool = true,
         stride: WindowStride? = nil,
         windowWeight: WindowWeight = .uniform,
         cosine: CosineSchedule = CosineSchedule(),
@@ -73,6 +82,8 @@ package struct PictureOptions: Sendable {
         self.random = random
         self.scheduler = scheduler
         self.karras = karras
+        self.schedule = schedule
+        self.usesModelPreset = usesModelPreset
         self.stride = stride
         self.windowWeight = windowWeight
         self.cosine = cosine
@@ -83,6 +94,9 @@ package struct PictureOptions: Sendable {
         self.wire = wire
         self.globalPass = globalPass
     }
+
+    package static let defaultSteps = 50
+    package static let defaultGuidance: Float = 7.5
 
     /// The size that was asked for, or else that of the picture to begin with, or the model's own.
     package func size(for model: ModelGeometry, picture found: Extent?) -> Extent {
@@ -95,8 +109,15 @@ package struct PictureOptions: Sendable {
     func settings(
         for model: ModelGeometry,
         scheduler own: SchedulerKind,
+        preset: Distillation? = nil,
         picture found: Extent?
     ) -> RenderSettings {
+        let kind = scheduler ?? preset?.scheduler ?? own
+        var schedule = schedule
+        // LCM has timesteps of its own, and so does whoever asks for others.
+        if kind != .lcm, !schedule.isSGMUniform {
+            schedule.spacing = schedule.spacing ?? preset?.spacing
+        }
         let size = size(for: model, picture: found)
         let start = picture.flatMap { picture in
             found.map { found in
@@ -114,12 +135,13 @@ package struct PictureOptions: Sendable {
         }
         return RenderSettings(
             size: size,
-            steps: steps,
-            guidance: guidance,
+            steps: steps ?? preset?.steps ?? Self.defaultSteps,
+            guidance: guidance ?? preset?.guidance ?? Self.defaultGuidance,
             seed: seed,
             random: random,
-            scheduler: scheduler ?? own,
+            scheduler: kind,
             karras: karras,
+            schedule: schedule,
             stride: stride,
             windowWeight: windowWeight,
             cosine: cosine,

@@ -14,6 +14,8 @@ package struct PictureText: Sendable {
     package let digest: String
     package let phases: [Phase]
     package let stride: WindowStride
+    /// What the network was taken to predict.
+    package let prediction: PredictionType?
     package let version: String
 
     package init(
@@ -24,8 +26,10 @@ package struct PictureText: Sendable {
         loras: [LoRASource] = [],
         picture: (name: String, digest: String)? = nil,
         digest: String,
+        prediction: PredictionType? = nil,
         version: String
     ) {
+        self.prediction = prediction
         self.prompt = prompt
         self.negativePrompt = negativePrompt
         settings = plan.settings
@@ -60,7 +64,7 @@ package struct PictureText: Sendable {
                 "CFG scale: \(settings.guidance)", "Seed: \(settings.seed)",
                 "Size: \(settings.size.width)x\(settings.size.height)",
                 "Model hash: \(digest.prefix(10))", "Model: \(model)", "RNG: \(rngName)",
-            ] + added + [
+            ] + scheduleType + added + [
                 "DemoFusion stride: \(stride)", "DemoFusion ladder: \(list(scales, " "))",
                 "DemoFusion cosine scales: \(list(settings.cosine.exponents, " "))",
                 "DemoFusion sigma: \(settings.cosine.sigma)",
@@ -89,6 +93,12 @@ package struct PictureText: Sendable {
             fields["strength"] = start.strength
             fields["fidelity"] = start.fidelity
         }
+        if let prediction { fields["prediction"] = prediction.rawValue }
+        if let spacing = settings.schedule.spacing {
+            fields["timestep-spacing"] = spacing.rawValue
+        }
+        if let final = settings.schedule.finalSigma { fields["final-sigma"] = final.rawValue }
+        if settings.schedule.isSGMUniform { fields["sgm-uniform"] = true }
         if settings.wire != .f32 { fields["wire"] = settings.wire.rawValue }
         if settings.windowWeight != .uniform {
             fields["window-weight"] = settings.windowWeight.rawValue
@@ -106,6 +116,11 @@ package struct PictureText: Sendable {
             "Denoising strength: \(start.strength)",
             "Init image hash: \(picture.digest.prefix(10))", "Fidelity: \(start.fidelity)",
         ]
+    }
+
+    /// As A1111 writes it where it is not the sampler's own.
+    private var scheduleType: [String] {
+        settings.schedule.isSGMUniform ? ["Schedule type: SGM Uniform"] : []
     }
 
     private var scales: [Double] { phases.map(\.scale) }

@@ -11,6 +11,9 @@ package struct RenderSession {
     package let options: PictureOptions
     package let model: Model
     package let plan: RenderPlan
+    /// What was assumed of the model because nothing says it, one line each.
+    package let notices: [String]
+    private let prediction: PredictionType
     /// The picture to begin with.
     private let picture: InitPicture?
     private let scheduler: Scheduler
@@ -34,12 +37,15 @@ package struct RenderSession {
             encoder: vae.encoder
         )
         picture = try options.picture.map { choice throws(InputError) in
-            try InitPicture(choice.path)
+            try InitPicture(choice.path, limits: choice.limits)
         }
         let config = try model.schedulerConfig()
+        prediction = config.prediction
+        let preset = options.usesModelPreset ? model.distillation : nil
         let settings = options.settings(
             for: geometry,
             scheduler: config.defaultKind,
+            preset: preset,
             picture: picture?.size
         )
         try settings.validate(for: geometry)
@@ -47,8 +53,10 @@ package struct RenderSession {
             settings.scheduler,
             config: config,
             steps: settings.steps,
-            karras: settings.karras
+            karras: settings.karras,
+            choice: settings.schedule
         )
+        notices = try Self.notices(model, config, preset, settings)
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
         guard plan.decode.fitsMessages, plan.encodes.values.allSatisfy(\.fitsMessages) else {
             throw InputError(
@@ -59,15 +67,51 @@ package struct RenderSession {
         }
     }
 
+    /// What a person should know of choices that were made for them.
+    ///
+    /// - Throws: `InputError` for a model whose name says that it predicts what is not supported
+    private static func notices(
+        _ model: Model,
+        _ config: SchedulerConfig,
+        _ preset: Distillation?,
+        _ settings: RenderSettings
+    ) throws(InputError) -> [String] {
+        var lines: [String] = []
+        func name(_ path: String) -> String { URL(fileURLWithPath: path).lastPathComponent }
+        if model.predictionIsGuess {
+            lines.append(
+                "\(name(model.path)) is taken to predict \(config.prediction.rawValue) "
+                    + "(\(model.predictionSource)); --prediction says otherwise"
+            )
+        }
+        guard let preset else { return lines }
+        guard !preset.predictsPicture else {
+            throw InputError(
+                preset.path,
+                "by its name it predicts the picture itself (x0), which is not supported",
+                fix: "Use one of more steps, or --no-model-preset if the name misleads"
+            )
+        }
+        let spacing = settings.schedule.spacing.map { ", \($0.rawValue) timesteps" } ?? ""
+        lines.append(
+            "\(name(preset.path)) is a \(preset.method.rawValue) model by its name: \(settings.steps) steps, "
+                + "guidance \(settings.guidance), \(settings.scheduler.rawValue)\(spacing); "
+                + "flags go first, --no-model-preset ignores the name"
+        )
+        return lines
+    }
+
     /// Digest of the picture to begin with.
     package var pictureDigest: String? { picture?.digest }
 
     /// Refuses a picture that cannot be read to its end before any worker starts.
     ///
-    /// - Throws: `InputError` naming the file, `OutputError` when there is no room for it
-    package func checkPicture() throws {
+    /// - Parameter report: is given the share that is read, about once a second
+    /// - Throws: `InputError` naming the file, `OutputError` when there is no room for it, and what
+    ///   `report` throws
+    package func checkPicture(report: (Double) throws -> Void = { _ in }) throws {
         guard let picture, let start = plan.settings.picture else { return }
-        try picture.prepare(plan.pixels(ofPhase: 0), frame: start.frame)
+        try picture.prepare(plan.pixels(ofPhase: 0), frame: start.frame, report: report)
     }
 
     /// Where the results go.
@@ -134,12 +178,14 @@ package struct RenderSession {
         }
     }
 
-    /// Refuses weights that are missing or damaged before any worker starts.
+    /// Refuses weights that are missing or damaged, or do not fit their configurations, before any worker
+    /// starts.
     ///
+    /// - Parameter scanning: whether to look for NaN, too: that reads large files once
     /// - Throws: `InputError` naming the file
-    package func checkWeights() throws(InputError) {
-        _ = try model.weights(.unet)
-        _ = try model.weights(.vae)
+    package func checkWeights(scanning: Bool) throws {
+        let used = try model.check(ModelNeeds(encoder: picture != nil, texts: true))
+        if scanning { try model.scan(used) }
     }
 
     /// Encodes the prompts; the negative one is nil where guidance does not use it.
@@ -198,14 +244,12 @@ package struct RenderSession {
 
     /// Bytes of the weights that every worker's host holds: the UNet's and the VAE's files.
     package func weightBytes() throws(InputError) -> Int {
-        var sum = 0
-        for component in [Component.unet, .vae] {
-            for path in try model.files(component) {
-                let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-                sum += (attributes?[.size] as? NSNumber)?.intValue ?? 0
-            }
+        // A single file holds both.
+        let paths = Set(try model.files(.unet) + model.files(.vae))
+        return paths.reduce(0) { sum, path in
+            let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+            return sum + ((attributes?[.size] as? NSNumber)?.intValue ?? 0)
         }
-        return sum
     }
 
     /// Every setting, as the picture will tell it.
@@ -220,6 +264,7 @@ package struct RenderSession {
                 ($0.file.path.split(separator: "/").last.map(String.init) ?? "", $0.digest)
             },
             digest: digest,
+            prediction: prediction,
             version: Self.version
         )
     }

@@ -32,46 +32,107 @@ package struct ConfigReader {
         return value
     }
 
+    private static let compare = "Compare with the model's original file"
+
     private mutating func read<T>(
         _ key: String,
         _ kind: String,
+        nullable: Bool,
         _ convert: (JSON) -> T?
     ) throws(InputError) -> T? {
-        guard let value = value(key) else { return nil }
+        guard let value = value(key) else {
+            // Diffusers takes null for a value of its own there, not for the default.
+            guard nullable || fields[key] == nil else {
+                throw fault(key, "it is null, and must be \(kind)", fix: Self.compare)
+            }
+            return nil
+        }
         guard let converted = convert(value) else {
-            throw fault(key, "it is not \(kind)", fix: "Compare with the model's original file")
+            throw fault(key, "it is \(Self.shown(value)), not \(kind)", fix: Self.compare)
         }
         return converted
     }
 
-    package mutating func optionalInt(_ key: String) throws(InputError) -> Int? {
-        try read(key, "a whole number") { json in
-            json.integer.flatMap { abs($0) <= 1 << 40 ? $0 : nil }
+    /// A value as an error quotes it.
+    private static func shown(_ value: JSON) -> String {
+        switch value {
+        case .null: "null"
+        case .bool(let value): "\(value)"
+        case .number(let value): Int(exactly: value).map(String.init) ?? "\(value)"
+        case .string(let value): "'\(value.prefix(40))'"
+        case .array: "a list"
+        case .object: "an object"
         }
     }
 
+    private static func kind(_ range: ClosedRange<Int>) -> String {
+        range.count == 1
+            ? "\(range.lowerBound)"
+            : "a whole number from \(range.lowerBound) to \(range.upperBound)"
+    }
+
+    /// A whole number in `range`; nil where it is missing or null.
+    package mutating func optionalInt(
+        _ key: String,
+        in range: ClosedRange<Int>
+    ) throws(InputError) -> Int? {
+        try int(key, in: range, nullable: true)
+    }
+
+    private mutating func int(
+        _ key: String,
+        in range: ClosedRange<Int>,
+        nullable: Bool
+    ) throws(InputError) -> Int? {
+        try read(
+            key,
+            Self.kind(range),
+            nullable: nullable
+        ) { json in json.integer.flatMap { range.contains($0) ? $0 : nil } }
+    }
+
     package mutating func optionalString(_ key: String) throws(InputError) -> String? {
-        try read(key, "text", \.string)
+        try read(key, "text", nullable: true, \.string)
     }
 
-    package mutating func int(_ key: String, default fallback: Int) throws(InputError) -> Int {
-        try optionalInt(key) ?? fallback
+    /// A whole number in `range`, which every number of a configuration is declared with.
+    package mutating func int(
+        _ key: String,
+        default fallback: Int,
+        in range: ClosedRange<Int>
+    ) throws(InputError) -> Int {
+        try int(key, in: range, nullable: false) ?? fallback
     }
 
+    /// A number in `range`: neither infinite nor NaN.
     package mutating func double(
         _ key: String,
-        default fallback: Double
+        default fallback: Double,
+        in range: ClosedRange<Double>
     ) throws(InputError) -> Double {
-        try read(key, "a number", \.number) ?? fallback
+        try read(
+            key,
+            "a number from \(range.lowerBound) to \(range.upperBound)",
+            nullable: false
+        ) { json in json.number.flatMap { range.contains($0) ? $0 : nil } } ?? fallback
     }
 
-    package mutating func float(_ key: String, default fallback: Float) throws(InputError) -> Float
-    {
-        try read(key, "a number") { $0.number.map { Float($0) } } ?? fallback
+    /// A number in `range`: neither infinite nor NaN.
+    package mutating func float(
+        _ key: String,
+        default fallback: Float,
+        in range: ClosedRange<Double>
+    ) throws(InputError) -> Float {
+        Float(try double(key, default: Double(fallback), in: range))
     }
 
+    /// True or false; null is false, as in Python.
     package mutating func bool(_ key: String, default fallback: Bool) throws(InputError) -> Bool {
-        try read(key, "true or false", \.bool) ?? fallback
+        if fields[key] == .null {
+            seen.insert(key)
+            return false
+        }
+        return try read(key, "true or false", nullable: true, \.bool) ?? fallback
     }
 
     package mutating func string(
@@ -81,12 +142,31 @@ package struct ConfigReader {
         try optionalString(key) ?? fallback
     }
 
-    /// One whole number, or a list of them.
-    package mutating func ints(_ key: String, default fallback: [Int]) throws(InputError) -> [Int] {
-        try read(key, "a whole number or a list of them") { json in
-            let items = json.array ?? [json]
-            let integers = items.compactMap(\.integer).filter { abs($0) <= 1 << 40 }
-            return integers.count == items.count ? integers : nil
+    /// One whole number in `range`, or a list of at most `most` of them.
+    package mutating func ints(
+        _ key: String,
+        default fallback: [Int],
+        in range: ClosedRange<Int>,
+        most: Int
+    ) throws(InputError) -> [Int] {
+        let kind = Self.kind(range)
+        if let items = value(key)?.array {
+            guard (1...most).contains(items.count) else {
+                throw fault(key, "it has \(items.count) entries", fix: "Give 1 to \(most)")
+            }
+            for item in items {
+                guard let integer = item.integer, range.contains(integer) else {
+                    throw fault(
+                        key,
+                        "it holds \(Self.shown(item)), not \(kind)",
+                        fix: Self.compare
+                    )
+                }
+            }
+            return items.compactMap(\.integer)
+        }
+        return try read(key, "\(kind), or a list of them", nullable: false) { json in
+            json.integer.flatMap { range.contains($0) ? [$0] : nil }
         } ?? fallback
     }
 
@@ -95,19 +175,34 @@ package struct ConfigReader {
         _ key: String,
         default fallback: [String]
     ) throws(InputError) -> [String] {
-        try read(key, "a list of texts") { json in
+        try read(key, "a list of texts", nullable: false) { json in
             let items = json.array ?? []
             let strings = items.compactMap(\.string)
             return strings.count == items.count && json.array != nil ? strings : nil
         } ?? fallback
     }
 
-    /// Accepts a field with one of `allowed` values; a missing field is accepted too.
-    package mutating func expect(_ key: String, _ allowed: [JSON]) throws(InputError) {
-        guard let value = value(key), !allowed.contains(value) else { return }
+    /// Accepts a field with one of `allowed` values; a missing field is accepted too, and null where it
+    /// is `nullable`, for some options mean something else by it than by their default.
+    package mutating func expect(
+        _ key: String,
+        _ allowed: [JSON],
+        nullable: Bool = true
+    ) throws(InputError) {
+        guard let value = value(key) else {
+            guard nullable || fields[key] == nil else {
+                throw fault(
+                    key,
+                    "it is null, which is not supported",
+                    fix: "Supported is \(allowed.map(Self.shown).joined(separator: ", "))"
+                )
+            }
+            return
+        }
+        guard !allowed.contains(value) else { return }
         throw fault(
             key,
-            "this value of it is not supported",
+            "\(Self.shown(value)) is not supported",
             fix: "Use a model without this option"
         )
     }

@@ -20,7 +20,7 @@ package enum FileDigest {
         smallest: Int = 64 << 20,
         settling: Int = 2
     ) throws(InputError) -> String {
-        guard let cache, let before = identity(of: path), before.size >= smallest else {
+        guard let cache, let before = FileIdentity(of: path), before.size >= smallest else {
             return try computed(path)
         }
         let key = FileHash()
@@ -32,7 +32,7 @@ package enum FileDigest {
             return known
         }
         let digest = try computed(path)
-        guard identity(of: path) == before, time(nil) - before.newest > settling else {
+        guard FileIdentity(of: path) == before, before.isSettled(for: settling) else {
             return digest
         }
         // The cache may be read-only or full: then the next start hashes again.
@@ -57,26 +57,5 @@ package enum FileDigest {
     }
 
     /// Bytes of a file; 0 where there is none.
-    static func size(of path: String) -> Int { identity(of: path)?.size ?? 0 }
-
-    private struct Identity: Equatable {
-        let text: String
-        let size: Int
-        /// When it was changed last, in seconds since 1970.
-        let newest: Int
-
-        static func == (a: Identity, b: Identity) -> Bool { a.text == b.text }
-    }
-
-    private static func identity(of path: String) -> Identity? {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
-        let (modified, changed) = (status.st_mtim, status.st_ctim)
-        return Identity(
-            text: "\(status.st_dev) \(status.st_ino) \(status.st_size) \(modified.tv_sec)."
-                + "\(modified.tv_nsec) \(changed.tv_sec).\(changed.tv_nsec)",
-            size: Int(status.st_size),
-            newest: max(modified.tv_sec, changed.tv_sec)
-        )
-    }
+    static func size(of path: String) -> Int { FileIdentity(of: path)?.size ?? 0 }
 }

@@ -1,12 +1,13 @@
 import Foundation
 
-/// Small files read whole, with a bound on their size.
+/// The one way to open a file that somebody gave us. Only regular files are read: a FIFO or a device
+/// could keep its reader waiting indefinitely, or never end.
 package enum InputFile {
     /// - Parameters:
     ///   - path: of the file
     ///   - limit: size in bytes above which it is refused unread
     /// - Returns: its bytes
-    /// - Throws: `InputError` when it is missing, not a plain file, too large or unreadable
+    /// - Throws: `InputError` when it is missing, not a regular file, too large or unreadable
     package static func bytes(_ path: String, limit: Int = 64 << 20) throws(InputError) -> [UInt8] {
         let (descriptor, size) = try open(path)
         defer { close(descriptor) }
@@ -23,6 +24,7 @@ package enum InputFile {
             let count = bytes.withUnsafeMutableBytes { buffer in
                 read(descriptor, buffer.baseAddress?.advanced(by: done), size - done)
             }
+            if count < 0, errno == EINTR { continue }
             guard count > 0 else {
                 throw InputError(path, "it cannot be read to its end", fix: "Check the disk")
             }
@@ -31,21 +33,71 @@ package enum InputFile {
         return bytes
     }
 
-    /// Opens a plain file for reading.
+    /// - Returns: the file's text
+    /// - Throws: as `bytes`, and when it is not UTF-8
+    package static func text(_ path: String, limit: Int = 64 << 20) throws(InputError) -> String {
+        guard let text = String(validating: try bytes(path, limit: limit), as: UTF8.self) else {
+            throw InputError(path, "it is not UTF-8 text", fix: "Check that it is the right file")
+        }
+        return text
+    }
+
+    /// Opens a regular file for reading.
     ///
     /// - Returns: its descriptor, which the caller closes, and its size in bytes
-    /// - Throws: `InputError` when it is missing, not a plain file or unreadable
+    /// - Throws: `InputError` when it is missing, not a regular file, unreadable, or only a pointer to a
+    ///   file that Git LFS keeps elsewhere
     static func open(_ path: String) throws(InputError) -> (descriptor: Int32, size: Int) {
+        // Opening a FIFO would wait for a writer without O_NONBLOCK.
         let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
-            let reason = String(cString: strerror(errno))
-            throw InputError(path, "it cannot be opened: \(reason)", fix: "Check the path")
+            let missing = errno == ENOENT
+            throw InputError(
+                path,
+                missing
+                    ? "there is no such file"
+                    : "it cannot be opened: \(String(cString: strerror(errno)))",
+                fix: "Check the path"
+            )
         }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             close(descriptor)
-            throw InputError(path, "it is not a plain file", fix: "Check the path")
+            throw InputError(
+                path,
+                "it is \(kind(of: status.st_mode)), not a file",
+                fix: "Check the path"
+            )
+        }
+        guard !isPointer(descriptor, size: Int(status.st_size)) else {
+            close(descriptor)
+            throw InputError(
+                path,
+                "it is only a Git LFS pointer: the file itself was not downloaded",
+                fix: "Run 'git lfs pull' in its repository"
+            )
         }
         return (descriptor, Int(status.st_size))
+    }
+
+    private static func kind(of mode: mode_t) -> String {
+        switch mode & S_IFMT {
+        case S_IFDIR: "a folder"
+        case S_IFIFO: "a pipe"
+        case S_IFSOCK: "a socket"
+        case S_IFCHR, S_IFBLK: "a device"
+        default: "something else"
+        }
+    }
+
+    /// Begins every pointer (specification of Git LFS); no picture, model or JSON file begins so.
+    private static let pointer = Array("version https://git-lfs.github.com/spec/".utf8)
+    /// Pointers are smaller than this, in bytes, by the same specification.
+    private static let pointerLimit = 1024
+
+    private static func isPointer(_ descriptor: Int32, size: Int) -> Bool {
+        guard (pointer.count..<pointerLimit).contains(size) else { return false }
+        var head = [UInt8](repeating: 0, count: pointer.count)
+        return pread(descriptor, &head, head.count, 0) == head.count && head == pointer
     }
 }

@@ -61,6 +61,7 @@ package struct Model: Sendable {
         var tables: [Component: (table: WeightTable, original: Renaming?)] = [:]
         for source in sources {
             let lora = try LoRAFile(source)
+            try lora.refuseFlaws()
             for component in Set(lora.modules.map(\.component)).sorted(by: {
                 $0.rawValue < $1.rawValue
             }) {
@@ -78,11 +79,32 @@ package struct Model: Sendable {
                     tables[component] = (table, original)
                 }
                 guard let (table, original) = tables[component] else { continue }
-                let own = try lora.changes(to: component, table, original: original)
+                let own = try Self.explaining(lora, layout.family) { () throws(InputError) in
+                    try lora.changes(to: component, table, original: original)
+                }
                 changes[component, default: [:]].merge(own.mapValues { [$0] }) { $0 + $1 }
             }
         }
         return changes
+    }
+
+    /// Adds to a misfit what the LoRA was made for, where that is another family.
+    private static func explaining<T>(
+        _ lora: LoRAFile,
+        _ family: ModelFamily,
+        _ body: () throws(InputError) -> T
+    ) throws(InputError) -> T {
+        do throws(InputError) {
+            return try body()
+        } catch {
+            guard let made = lora.family, made != family else { throw error }
+            throw InputError(
+                error.place,
+                "\(error.problem); the LoRA was made for \(made.name), and the model is "
+                    + family.name,
+                fix: "Use a LoRA that was made for \(family.name)"
+            )
+        }
     }
 
     private static func unetLayout(_ layout: any ModelLayout) throws(InputError) -> UNetLayout {
@@ -110,6 +132,21 @@ package struct Model: Sendable {
         options.prediction == nil ? layout.predictionSource : "--prediction"
     }
 
+    /// Whether nothing says what the network predicts, and it is taken to be what is most common.
+    package var predictionIsGuess: Bool { options.prediction == nil && layout.predictionIsGuess }
+
+    /// How a distilled model, or one that a LoRA makes so, is meant to be sampled; nil for others.
+    package var distillation: Distillation? {
+        for source in options.loras {
+            if let found = Distillation(ofLoRA: source.titles, source.path) { return found }
+        }
+        return Distillation(
+            ofModel: layout.titles,
+            path,
+            tellsItsScheduler: layout.tellsItsScheduler
+        )
+    }
+
     /// The UNet's configuration.
     ///
     /// Throws `InputError` for an option that is unknown or not supported, as the other three do.
@@ -118,6 +155,11 @@ package struct Model: Sendable {
         let config = try UNetConfig(&reader)
         try reader.finish()
         return config
+    }
+
+    /// Where a component's configuration comes from, for errors.
+    func configPlace(_ component: Component) throws(InputError) -> String {
+        try layout.config(component).place
     }
 
     /// The VAE's configuration.

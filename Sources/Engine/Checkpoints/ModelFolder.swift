@@ -10,6 +10,9 @@ struct ModelFolder: ModelLayout {
 
     var kind: String { "folder in Diffusers layout" }
     var predictionSource: String { "\(path)/scheduler/scheduler_config.json" }
+    let predictionIsGuess = false
+    let titles: [String]
+    let tellsItsScheduler = true
 
     /// Reads `model_index.json`; no weights.
     ///
@@ -44,6 +47,11 @@ struct ModelFolder: ModelLayout {
                 fix: "Use a StableDiffusionPipeline or StableDiffusionXLPipeline"
             )
         }
+        titles =
+            [URL(fileURLWithPath: path).lastPathComponent]
+            + [try config.optionalString("_name_or_path")].compactMap {
+                $0?.split(separator: "/").last.map(String.init)
+            }
         forceZerosForEmptyPrompt = try config.bool(
             "force_zeros_for_empty_prompt",
             default: family == .sdxl

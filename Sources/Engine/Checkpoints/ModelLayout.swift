@@ -16,6 +16,12 @@ protocol ModelLayout: Sendable {
     var missing: [MissingPart] { get }
     /// How it is known what the network predicts.
     var predictionSource: String { get }
+    /// Whether nothing says it.
+    var predictionIsGuess: Bool { get }
+    /// What the model is called: by its name, and by what it says of itself.
+    var titles: [String] { get }
+    /// Whether it comes with a scheduler of its own.
+    var tellsItsScheduler: Bool { get }
     /// Names before the first dot of tensors that belong to no part, and how many there are.
     var ignored: [(name: String, count: Int)] { get }
 

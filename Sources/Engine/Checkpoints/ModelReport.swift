@@ -18,6 +18,8 @@ package struct ModelReport: Sendable {
     package private(set) var facts: [(name: String, value: String)] = []
     /// What rendering lacks, one line each.
     package private(set) var missing: [String] = []
+    /// What is there and does not fit, one line each.
+    package private(set) var faults: [String] = []
 
     /// Reads headers and configurations and, for the digest, all weights once.
     ///
@@ -81,6 +83,14 @@ package struct ModelReport: Sendable {
                 let tokenizer = try model.tokenizer(component)
                 let place = try model.tokenizerPlace(component)
                 report.add(component.tokenizer, "\(tokenizer.count) tokens, from \(place)")
+            }
+        }
+        // What a render would be refused for, though every part is there.
+        if missing.isEmpty {
+            do {
+                try model.check(ModelNeeds(encoder: nil, texts: true))
+            } catch let error as InputError {
+                faults.append("\(error)")
             }
         }
         for lora in model.options.loras { add("lora", lora.argument) }
@@ -149,8 +159,9 @@ package struct ModelReport: Sendable {
             )
         }
         if kind != "LoRA" {
-            if missing.isEmpty { lines.append("nothing is missing") }
+            if missing.isEmpty, faults.isEmpty { lines.append("nothing is missing") }
             for line in missing { lines.append("missing: \(line)") }
+            for line in faults { lines.append("fault: \(line)") }
         }
         return lines
     }
@@ -158,7 +169,7 @@ package struct ModelReport: Sendable {
     /// The report as JSON, one line.
     package var json: String {
         var fields: [String: Any] = [
-            "path": path, "kind": kind, "missing": missing,
+            "path": path, "kind": kind, "missing": missing, "faults": faults,
             "parts": parts.map {
                 [
                     "name": $0.name, "parameters": $0.parameters, "types": $0.types,

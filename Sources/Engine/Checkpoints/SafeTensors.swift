@@ -78,13 +78,7 @@ package final class SafeTensors: Sendable {
     /// - Throws: `InputError` when it is missing or not of a float type
     func tensor(_ name: String, elements: Range<Int>) throws(InputError) -> Tensor {
         guard let info = entries[name], let whole = bytes(name) else { throw missing(name) }
-        guard [.float32, .float16, .bfloat16].contains(info.type) else {
-            throw InputError(
-                "\(path): \(name)",
-                "its type is \(info.type.rawValue)",
-                fix: "It must be F32, F16 or BF16"
-            )
-        }
+        guard Self.floats.contains(info.type) else { throw notFloat(name) }
         let size = info.type.size
         let raw = UnsafeRawBufferPointer(
             rebasing: whole[elements.lowerBound * size..<elements.upperBound * size]
@@ -125,6 +119,17 @@ package final class SafeTensors: Sendable {
         }
     }
 
+    /// The types that weights may have.
+    static let floats: Set<ElementType> = [.float32, .float16, .bfloat16]
+
+    func notFloat(_ name: String) -> InputError {
+        InputError(
+            "\(path): \(name)",
+            "its type is \(entries[name]?.type.rawValue ?? "unknown")",
+            fix: "It must be F32, F16 or BF16"
+        )
+    }
+
     private func missing(_ name: String) -> InputError {
         InputError(path, "there is no tensor '\(name)'", fix: "Check that it is the right file")
     }
@@ -137,6 +142,11 @@ extension SafeTensors {
             return "a pickled checkpoint (.ckpt, .pt, .bin), which can run code and is not read"
         }
         if bytes.starts(with: Array("GGUF".utf8)) { return "a GGUF file" }
+        let start = String(decoding: bytes.prefix(64), as: UTF8.self)
+            .drop { $0.isWhitespace }.lowercased()
+        if start.hasPrefix("<!doctype") || start.hasPrefix("<html") {
+            return "a web page, saved under this name"
+        }
         return nil
     }
 

@@ -4,6 +4,7 @@ package final class WeightReader {
     private let table: WeightTable
     private let changes: [String: [LoRAChange]]
     private var seen: Set<String> = []
+    private var finite: Set<String> = []
 
     /// - Parameters:
     ///   - table: where the weights lie
@@ -23,20 +24,34 @@ package final class WeightReader {
     /// Whether a tensor is there.
     package func has(_ name: String) -> Bool { table.shape(name) != nil }
 
+    /// Checks a weight by the file's header, and counts it as read.
+    ///
+    /// - Throws: `InputError` when it is missing, of another shape, or not of a float type
+    func check(_ name: String, _ shape: [Int]) throws(InputError) {
+        try table.check(name, shape)
+        seen.insert(name)
+    }
+
+    /// Names of the weights that were checked or read, sorted.
+    var used: [String] { seen.sorted() }
+
     /// One tensor as float32, in the file's order of axes.
     ///
-    /// - Throws: `InputError` when it is missing or of another shape
+    /// - Throws: `InputError` when it is missing or of another shape, and when it is not finite
     package func tensor(_ name: String, _ shape: [Int]) throws(InputError) -> Tensor {
-        if let found = table.shape(name), found != shape {
+        try check(name, shape)
+        // Some weights are read once for each of the forms that they are kept in.
+        if finite.insert(name).inserted { try table.refuseFlaw(in: name) }
+        var tensor = try table.tensor(name)
+        guard let changes = changes[name] else { return tensor }
+        for change in changes { try change.add(to: &tensor) }
+        guard tensor.isFinite else {
             throw InputError(
                 table.place(of: name),
-                "it is \(found), the model needs \(shape)",
-                fix: "Check that config.json belongs to this file"
+                "it is not finite once its LoRA is added",
+                fix: "Use a smaller weight with --lora, or another LoRA"
             )
         }
-        var tensor = try table.tensor(name)
-        seen.insert(name)
-        for change in changes[name] ?? [] { try change.add(to: &tensor) }
         return tensor
     }
 

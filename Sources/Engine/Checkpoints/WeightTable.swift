@@ -61,17 +61,43 @@ package struct WeightTable: Sendable {
         return "\(entry.file.path): \(entry.name)"
     }
 
+    private func missing(_ name: String) -> InputError {
+        InputError(
+            "\(place): \(name)",
+            "this weight is missing",
+            fix: "Check that config.json belongs to this file"
+        )
+    }
+
+    /// Checks what the header says of a weight; reads nothing.
+    ///
+    /// - Throws: `InputError` when it is missing, of another shape, or not of a float type
+    func check(_ name: String, _ shape: [Int]) throws(InputError) {
+        guard let entry = entries[name] else { throw missing(name) }
+        guard entry.shape == shape else {
+            throw InputError(
+                place(of: name),
+                "it is \(entry.shape), the model needs \(shape)",
+                fix: "Check that config.json belongs to this file"
+            )
+        }
+        guard let type = entry.file.info(entry.name)?.type, SafeTensors.floats.contains(type)
+        else { throw entry.file.notFloat(entry.name) }
+    }
+
+    /// Refuses a weight that holds NaN or infinities.
+    ///
+    /// - Throws: `InputError` naming the file and the tensor
+    func refuseFlaw(in name: String) throws(InputError) {
+        guard let entry = entries[name] else { return }
+        try entry.file.refuseFlaw(in: entry.name)
+    }
+
     /// Reads one weight.
     ///
     /// - Throws: `InputError` when it is missing or not of a float type
     package func tensor(_ name: String) throws(InputError) -> Tensor {
-        guard let entry = entries[name] else {
-            throw InputError(
-                "\(place): \(name)",
-                "this weight is missing",
-                fix: "Check that config.json belongs to this file"
-            )
-        }
+        guard let entry = entries[name] else { throw missing(name) }
         switch entry.form {
         case .same:
             return try entry.file.tensor(entry.name).reshaped(entry.shape)

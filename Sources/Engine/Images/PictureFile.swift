@@ -51,16 +51,21 @@ package final class PictureFile {
 
     /// Reads all rows, from the top.
     ///
-    /// - Parameter body: is given 3 · width numbers of 0…1 for each row, valid for the call
+    /// - Parameters:
+    ///   - observe: is given the share that is read, after every row of every pass
+    ///   - body: is given 3 · width numbers of 0…1 for each row, valid for the call
     /// - Throws: `InputError` when the file is damaged, `OutputError` when there is no room for an
-    ///   interlaced one, and what `body` throws
-    package func rows(_ body: (UnsafeBufferPointer<Float>) throws -> Void) throws {
+    ///   interlaced one, and what `observe` and `body` throw
+    package func rows(
+        observe: (Double) throws -> Void = { _ in },
+        _ body: (UnsafeBufferPointer<Float>) throws -> Void
+    ) throws {
         let reader = try RowReader(path, descriptor)
         guard (reader.width, reader.height) == (width, height) else {
             throw InputError(path, "it was changed", fix: "Leave it alone while it is rendered")
         }
         var converter = try RowConverter(reader)
-        try reader.rows { try converter.convert($0, body) }
+        try reader.rows(observe) { try converter.convert($0, body) }
     }
 }
 
@@ -112,14 +117,19 @@ private final class RowReader {
     }
 
     /// Reads all rows of numbers.
-    func rows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws {
+    func rows(
+        _ observe: (Double) throws -> Void,
+        _ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void
+    ) throws {
         let count = width * channels
+        let all = Double(height * passes)
         var row = [UInt16](repeating: 0, count: count)
         try row.withUnsafeMutableBufferPointer { row in
             guard passes > 1 else {
-                for _ in 0..<height {
+                for y in 0..<height {
                     try read(row)
                     try body(row)
+                    try observe(Double(y + 1) / all)
                 }
                 return
             }
@@ -134,6 +144,7 @@ private final class RowReader {
                     } else {
                         try body(row)
                     }
+                    try observe(Double(pass * height + y + 1) / all)
                 }
             }
         }

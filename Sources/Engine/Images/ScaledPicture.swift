@@ -18,8 +18,16 @@ package final class ScaledPicture {
     ///   - frame: what of it is shown
     ///   - height: rows that it is scaled to
     ///   - width: columns
-    /// - Throws: `InputError` when the file is damaged, `OutputError` when the disk is full
-    package init(_ file: PictureFile, frame: PictureFrame, height: Int, width: Int) throws {
+    ///   - observe: is given the share that is read, after every row
+    /// - Throws: `InputError` when the file is damaged, `OutputError` when the disk is full, and what
+    ///   `observe` throws
+    package init(
+        _ file: PictureFile,
+        frame: PictureFrame,
+        height: Int,
+        width: Int,
+        observe: (Double) throws -> Void = { _ in }
+    ) throws {
         (self.height, self.width) = (height, width)
         scratch = try ScratchFile(bytes: Self.bytes(height: height, width: width))
         var scaler = RowScaler(
@@ -30,7 +38,7 @@ package final class ScaledPicture {
             channels: 3
         )
         var (row, line) = (0, [UInt16](repeating: 0, count: 3 * width))
-        try file.rows { input in
+        try file.rows(observe: observe) { input in
             try scaler.take(input) { done in
                 for i in done.indices {
                     line[i] = UInt16((min(max(done[i], 0), 1) * Self.most).rounded())

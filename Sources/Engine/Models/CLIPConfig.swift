@@ -39,16 +39,24 @@ package struct CLIPConfig: Equatable {
     }
 
     init(_ config: inout ConfigReader, projected: Bool) throws {
-        vocabulary = try config.int("vocab_size", default: 49408)
-        tokens = try config.int("max_position_embeddings", default: 77)
-        width = try config.int("hidden_size", default: 512)
-        innerWidth = try config.int("intermediate_size", default: 2048)
-        layers = try config.int("num_hidden_layers", default: 12)
-        heads = try config.int("num_attention_heads", default: 8)
-        normEpsilon = try config.float("layer_norm_eps", default: 1e-5)
-        let end = try config.int("eos_token_id", default: 49407)
+        vocabulary = try config.int("vocab_size", default: 49408, in: ConfigRange.vocabulary)
+        tokens = try config.int("max_position_embeddings", default: 77, in: ConfigRange.tokens)
+        width = try config.int("hidden_size", default: 512, in: ConfigRange.channels)
+        innerWidth = try config.int(
+            "intermediate_size",
+            default: 2048,
+            in: ConfigRange.channels
+        )
+        layers = try config.int("num_hidden_layers", default: 12, in: ConfigRange.depth)
+        heads = try config.int("num_attention_heads", default: 8, in: ConfigRange.heads)
+        normEpsilon = try config.float("layer_norm_eps", default: 1e-5, in: ConfigRange.epsilon)
+        let end = try config.int(
+            "eos_token_id",
+            default: 49407,
+            in: 0...ConfigRange.vocabulary.upperBound
+        )
         pooling = end == 2 ? .highestID : .first(end)
-        let dimension = try config.int("projection_dim", default: 512)
+        let dimension = try config.int("projection_dim", default: 512, in: ConfigRange.channels)
         projection = projected ? dimension : nil
         let name = try config.string("hidden_act", default: "quick_gelu")
         switch name {
@@ -61,8 +69,8 @@ package struct CLIPConfig: Equatable {
                 fix: "Supported are quick_gelu and gelu"
             )
         }
-        try config.expect("model_type", [.null, .string("clip_text_model")])
-        try config.expect("use_attention_mask", [.null, .bool(false)])
+        try config.expect("model_type", [.string("clip_text_model")])
+        try config.expect("use_attention_mask", [.bool(false)])
         // What Transformers writes beside the shape: for training, for generating text, or about
         // the file itself. None of it changes an encoding.
         config.ignore(
@@ -92,13 +100,11 @@ package struct CLIPConfig: Equatable {
             "use_bfloat16",
             "use_cache"
         )
-        guard vocabulary > 0, tokens > 0, width > 0, innerWidth > 0, (1...128).contains(layers),
-            heads > 0, width % heads == 0, dimension > 0
-        else {
+        guard width % heads == 0 else {
             throw config.fault(
-                "hidden_size",
-                "or another size does not fit the others",
-                fix: "num_attention_heads must divide hidden_size; sizes must be positive"
+                "num_attention_heads",
+                "\(heads) does not divide hidden_size, \(width)",
+                fix: "Compare with the model's original file"
             )
         }
     }

@@ -1,18 +1,24 @@
 /// The weights of one module of a checkpoint: a path into its key names, which are Diffusers' and
 /// Transformers' own. Everything that a network reads goes through here, with the shape that the
 /// configuration calls for.
+///
+/// Every weight is checked by its file's header before a backend is asked to keep it, whether it is read
+/// or was prepared before.
 struct ModuleWeights {
     let reader: WeightReader
     let backend: any Backend
     /// The key prefix, without the last dot; empty at the root.
     var path = ""
+    /// Only the headers are checked: nothing is read, and the network that is made cannot compute.
+    var isDescription = false
 
     /// The submodule `name`.
     subscript(_ name: String) -> ModuleWeights {
         ModuleWeights(
             reader: reader,
             backend: backend,
-            path: path.isEmpty ? name : "\(path).\(name)"
+            path: path.isEmpty ? name : "\(path).\(name)",
+            isDescription: isDescription
         )
     }
 
@@ -22,8 +28,15 @@ struct ModuleWeights {
     /// Whether the checkpoint has a weight of this name here.
     func has(_ name: String) -> Bool { reader.has(self[name].path) }
 
+    /// Stands for weights that are not there in a description.
+    private final class Nothing {}
+
     private func tensor(_ name: String, _ shape: [Int]) throws -> Tensor {
         try reader.tensor(self[name].path, shape)
+    }
+
+    private func check(_ name: String, _ shape: [Int]) throws {
+        try reader.check(self[name].path, shape)
     }
 
     /// A linear layer `[outputs, inputs]`.
@@ -38,6 +51,9 @@ struct ModuleWeights {
 
     /// A gated linear layer of `2 · outputs` rows: the values', then the gates'.
     func gatedLinear(_ inputs: Int, _ outputs: Int) throws -> GatedLinear {
+        try check("weight", [2 * outputs, inputs])
+        try check("bias", [2 * outputs])
+        guard !isDescription else { return GatedLinear(panels: [], backend: backend) }
         let panels = try backend.prepareGated(inputs: inputs, outputs: outputs) {
             Parameters(
                 try tensor("weight", [2 * outputs, inputs]),
@@ -54,6 +70,11 @@ struct ModuleWeights {
         pointwise: Bool
     ) throws -> LinearWeights {
         let shape = [outputs, inputs] + (pointwise ? [1, 1] : [])
+        try check("weight", shape)
+        if bias { try check("bias", [outputs]) }
+        guard !isDescription else {
+            return LinearWeights(inputs: inputs, outputs: outputs, storage: Nothing())
+        }
         return try backend.prepareLinear(inputs: inputs, outputs: outputs, hasBias: bias) {
             Parameters(
                 try tensor("weight", shape).reshaped([outputs, inputs]),
@@ -70,6 +91,14 @@ struct ModuleWeights {
         bias: Bool
     ) throws -> Linear {
         let all = names.count * outputs
+        for name in names {
+            try self[name].check("weight", [outputs, inputs])
+            if bias { try self[name].check("bias", [outputs]) }
+        }
+        guard !isDescription else {
+            let nothing = LinearWeights(inputs: inputs, outputs: all, storage: Nothing())
+            return Linear(weights: nothing, backend: backend)
+        }
         let weights = try backend.prepareLinear(inputs: inputs, outputs: all, hasBias: bias) {
             let rows = try names.map { try self[$0].tensor("weight", [outputs, inputs]) }
             let biases = bias ? try names.map { try self[$0].tensor("bias", [outputs]) } : nil
@@ -100,6 +129,18 @@ struct ModuleWeights {
         padding: Padding,
         made: (Tensor) -> Tensor
     ) throws -> Conv2d {
+        try check("weight", [outputs, inputs, 3, 3])
+        try check("bias", [outputs])
+        guard !isDescription else {
+            let nothing = ConvWeights(
+                inputs: inputs,
+                outputs: outputs,
+                kernel: kernel,
+                stride: stride,
+                storage: Nothing()
+            )
+            return Conv2d(weights: nothing, padding: padding, backend: backend)
+        }
         let weights = try backend.prepareConv(
             inputs: inputs,
             outputs: outputs,
@@ -128,7 +169,10 @@ struct ModuleWeights {
     }
 
     private func norm(_ channels: Int) throws -> NormWeights {
-        backend.prepareNorm(
+        try check("weight", [channels])
+        try check("bias", [channels])
+        guard !isDescription else { return NormWeights(channels: channels, storage: Nothing()) }
+        return backend.prepareNorm(
             scale: try tensor("weight", [channels]),
             shift: try tensor("bias", [channels])
         )
@@ -136,6 +180,10 @@ struct ModuleWeights {
 
     /// An embedding table.
     func table(_ rows: Int, _ width: Int) throws -> TableWeights {
-        backend.prepareTable(try tensor("weight", [rows, width]))
+        try check("weight", [rows, width])
+        guard !isDescription else {
+            return TableWeights(rows: rows, width: width, storage: Nothing())
+        }
+        return backend.prepareTable(try tensor("weight", [rows, width]))
     }
 }

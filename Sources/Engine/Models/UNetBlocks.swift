@@ -33,7 +33,8 @@ struct UNetDownBlock {
             : try Downsample(
                 weights,
                 shape.channels,
-                padding: .all(config.downsamplePadding)
+                // Diffusers pads below and to the right where the convolution itself does not pad.
+                padding: config.downsamplePadding == 0 ? .bottomRight : .all(1)
             )
     }
 

@@ -61,10 +61,24 @@ package struct UNetConfig: Sendable, Equatable {
     }
 
     init(_ config: inout ConfigReader) throws {
-        let channels = try config.ints("block_out_channels", default: [320, 640, 1280, 1280])
+        let channels = try config.ints(
+            "block_out_channels",
+            default: [320, 640, 1280, 1280],
+            in: ConfigRange.channels,
+            most: ConfigRange.levels
+        )
         let count = channels.count
-        func perLevel(_ key: String, default fallback: Int) throws -> [Int] {
-            let values = try config.ints(key, default: [fallback])
+        func perLevel(
+            _ key: String,
+            default fallback: Int,
+            in range: ClosedRange<Int>
+        ) throws -> [Int] {
+            let values = try config.ints(
+                key,
+                default: [fallback],
+                in: range,
+                most: ConfigRange.levels
+            )
             if values.count == 1 { return Array(repeating: values[0], count: count) }
             guard values.count == count else {
                 throw config.fault(
@@ -75,11 +89,19 @@ package struct UNetConfig: Sendable, Equatable {
             }
             return values
         }
-        let layers = try perLevel("layers_per_block", default: 2)
+        let layers = try perLevel("layers_per_block", default: 2, in: ConfigRange.layers)
         // Diffusers' own naming: this is the number of heads, not their width.
-        let heads = try perLevel("attention_head_dim", default: 8)
-        let depths = try perLevel("transformer_layers_per_block", default: 1)
-        let widths = try perLevel("cross_attention_dim", default: 1280)
+        let heads = try perLevel("attention_head_dim", default: 8, in: ConfigRange.heads)
+        let depths = try perLevel(
+            "transformer_layers_per_block",
+            default: 1,
+            in: ConfigRange.depth
+        )
+        let widths = try perLevel(
+            "cross_attention_dim",
+            default: 1280,
+            in: ConfigRange.channels
+        )
         let downTypes = try config.strings(
             "down_block_types",
             default: Array(repeating: "CrossAttnDownBlock2D", count: 3) + ["DownBlock2D"]
@@ -115,16 +137,21 @@ package struct UNetConfig: Sendable, Equatable {
         }
         crossAttentionDim = widths[0]
 
-        let sides = try config.ints("sample_size", default: [64])
+        let sides = try config.ints(
+            "sample_size",
+            default: [64],
+            in: ConfigRange.latentSide,
+            most: 2
+        )
         sampleSize = sides.max() ?? 64
-        inChannels = try config.int("in_channels", default: 4)
-        outChannels = try config.int("out_channels", default: 4)
+        inChannels = try config.int("in_channels", default: 4, in: ConfigRange.latentChannels)
+        outChannels = try config.int("out_channels", default: 4, in: ConfigRange.latentChannels)
         linearProjection = try config.bool("use_linear_projection", default: false)
-        downsamplePadding = try config.int("downsample_padding", default: 1)
-        normGroups = try config.int("norm_num_groups", default: 32)
-        normEpsilon = try config.float("norm_eps", default: 1e-5)
+        downsamplePadding = try config.int("downsample_padding", default: 1, in: 0...1)
+        normGroups = try config.int("norm_num_groups", default: 32, in: ConfigRange.channels)
+        normEpsilon = try config.float("norm_eps", default: 1e-5, in: ConfigRange.epsilon)
         flipSinToCos = try config.bool("flip_sin_to_cos", default: true)
-        frequencyShift = try config.float("freq_shift", default: 0)
+        frequencyShift = try config.float("freq_shift", default: 0, in: 0...1)
         textTime = try Self.textTime(&config)
         try Self.refuseOthers(&config)
         try check(config)
@@ -158,11 +185,14 @@ package struct UNetConfig: Sendable, Equatable {
     }
 
     private static func textTime(_ config: inout ConfigReader) throws -> TextTime? {
-        try config.expect("addition_embed_type", [.null, .string("text_time")])
-        let width = try config.optionalInt("addition_time_embed_dim")
-        let inputs = try config.optionalInt("projection_class_embeddings_input_dim")
+        try config.expect("addition_embed_type", [.string("text_time")])
+        let width = try config.optionalInt("addition_time_embed_dim", in: ConfigRange.channels)
+        let inputs = try config.optionalInt(
+            "projection_class_embeddings_input_dim",
+            in: 1...(TextTime.sizes + 1) * ConfigRange.channels.upperBound
+        )
         guard try config.optionalString("addition_embed_type") != nil else { return nil }
-        guard let width, let inputs, width > 0, width % 2 == 0, inputs > TextTime.sizes * width
+        guard let width, let inputs, width > 2, width % 2 == 0, inputs > TextTime.sizes * width
         else {
             throw config.fault(
                 "addition_time_embed_dim",
@@ -204,7 +234,11 @@ package struct UNetConfig: Sendable, Equatable {
             ("time_embedding_type", [.string("positional")]),
             ("timestep_post_act", []),
         ]
-        for (key, values) in fixed { try config.expect(key, [.null] + values) }
+        // Where the value is a word or a number, null leaves out what it names: no middle block, say.
+        for (key, values) in fixed {
+            let nullable = values.allSatisfy { $0.bool == false }
+            try config.expect(key, values, nullable: nullable)
+        }
         // Dropout is for training; upcasting changes nothing in float32; the heads belong to
         // another addition_embed_type.
         config.ignore("dropout", "upcast_attention", "addition_embed_type_num_heads")
@@ -212,33 +246,34 @@ package struct UNetConfig: Sendable, Equatable {
 
     /// Sizes that a network of this shape cannot have.
     private func check(_ config: ConfigReader) throws {
-        guard !levels.isEmpty, levels.count <= 8, inChannels > 0, outChannels > 0, sampleSize > 0,
-            (0...1).contains(downsamplePadding)
-        else {
+        let narrowest = Float(min(levels[0].channels, textTime?.sizeWidth ?? .max) / 2)
+        guard narrowest > frequencyShift else {
             throw config.fault(
-                "block_out_channels",
-                "or another size is empty or out of range",
-                fix: "Compare the file with the model's original"
+                "freq_shift",
+                "\(frequencyShift) does not fit \(levels[0].channels) channels",
+                fix: "0 is the common value"
             )
         }
         for level in levels {
-            guard level.channels > 0, level.layers > 0, level.layers <= 16, normGroups > 0,
-                level.channels % normGroups == 0, level.channels % 2 == 0
-            else {
+            guard level.channels % normGroups == 0, level.channels % 2 == 0 else {
                 throw config.fault(
                     "block_out_channels",
                     "\(level.channels) does not fit norm_num_groups",
-                    fix: "Channels must be a multiple of \(normGroups)"
+                    fix: "Channels must be even multiples of \(normGroups)"
                 )
             }
-            guard level.heads > 0, level.channels % level.heads == 0, level.depth > 0,
-                level.contextWidth == crossAttentionDim
-            else {
+            guard level.channels % level.heads == 0 else {
                 throw config.fault(
                     "attention_head_dim",
                     "asks for \(level.heads) heads of \(level.channels) channels",
-                    fix:
-                        "Heads must divide the channels, and cross_attention_dim must be one number"
+                    fix: "Heads must divide the channels"
+                )
+            }
+            guard level.contextWidth == crossAttentionDim else {
+                throw config.fault(
+                    "cross_attention_dim",
+                    "differs between blocks",
+                    fix: "Only models with one width for all blocks are supported"
                 )
             }
         }

@@ -94,13 +94,23 @@ package struct VAEConfig: Sendable, Equatable {
     }
 
     init(_ config: inout ConfigReader) throws {
-        channels = try config.ints("block_out_channels", default: [64])
-        scalingFactor = try config.float("scaling_factor", default: 0.18215)
-        latentChannels = try config.int("latent_channels", default: 4)
-        imageChannels = try config.int("in_channels", default: 3)
-        outChannels = try config.int("out_channels", default: 3)
-        layers = try config.int("layers_per_block", default: 1)
-        normGroups = try config.int("norm_num_groups", default: 32)
+        channels = try config.ints(
+            "block_out_channels",
+            default: [64],
+            in: ConfigRange.channels,
+            most: ConfigRange.levels
+        )
+        scalingFactor = try config.float("scaling_factor", default: 0.18215, in: 1e-6...1e6)
+        latentChannels = try config.int(
+            "latent_channels",
+            default: 4,
+            in: ConfigRange.latentChannels
+        )
+        // Red, green and blue.
+        imageChannels = try config.int("in_channels", default: 3, in: 3...3)
+        outChannels = try config.int("out_channels", default: 3, in: 3...3)
+        layers = try config.int("layers_per_block", default: 1, in: ConfigRange.layers)
+        normGroups = try config.int("norm_num_groups", default: 32, in: ConfigRange.channels)
         midAttention = try config.bool("mid_block_add_attention", default: true)
         quantConv = try config.bool("use_quant_conv", default: true)
         postQuantConv = try config.bool("use_post_quant_conv", default: true)
@@ -116,20 +126,17 @@ package struct VAEConfig: Sendable, Equatable {
                 )
             }
         }
-        try config.expect("act_fn", [.null, .string("silu"), .string("swish")])
+        try config.expect("act_fn", [.string("silu"), .string("swish")], nullable: false)
         for key in ["latents_mean", "latents_std", "shift_factor"] {
-            try config.expect(key, [.null])
+            try config.expect(key, [])
         }
         // The size of training pictures binds nothing, and float32 is what upcasting asks for.
         config.ignore("sample_size", "force_upcast")
-        guard !channels.isEmpty, channels.count <= 8, scalingFactor > 0, latentChannels > 0,
-            imageChannels > 0, outChannels > 0, (1...16).contains(layers), normGroups > 0,
-            channels.allSatisfy({ $0 > 0 && $0 % normGroups == 0 })
-        else {
+        guard channels.allSatisfy({ $0 % normGroups == 0 }) else {
             throw config.fault(
                 "block_out_channels",
-                "or another size is empty or out of range",
-                fix: "Channels must be multiples of norm_num_groups; sizes must be positive"
+                "\(channels) does not fit norm_num_groups",
+                fix: "Channels must be multiples of \(normGroups)"
             )
         }
     }

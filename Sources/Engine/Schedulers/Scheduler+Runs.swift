@@ -14,6 +14,13 @@ extension Scheduler.Step {
     }
 }
 
+extension SchedulerConfig {
+    /// The noise level after the last step.
+    fileprivate func finalLevel(_ trained: [Float]) -> Double {
+        finalSigma == .zero ? 0 : Double(trained[0])
+    }
+}
+
 extension Scheduler.Run {
     /// DDIM with η = 0 (Song et al., 2021, equation 12).
     static func ddim(_ config: SchedulerConfig, _ schedule: NoiseSchedule, _ count: Int) -> Self {
@@ -52,15 +59,17 @@ extension Scheduler.Run {
         ancestral: Bool
     ) -> Self {
         let spacing = config.spacing ?? .linspace
-        var timesteps = Timesteps.plain(config, spacing: spacing, steps: count, fractional: true)
         let trained = schedule.sigmas
-        var levels = timesteps.map { interpolate(trained, at: $0) }
-        if config.karras && !ancestral {
+        var (timesteps, levels) = laidOut(config, trained, count) {
+            Timesteps.plain(config, spacing: spacing, steps: count, fractional: true)
+        }
+        if config.karras && !ancestral && !config.isSGMUniform {
             levels = Karras.sigmas(from: levels[0], to: levels[count - 1], steps: count)
             let logs = trained.map { Float(log(Double($0))) }
             timesteps = levels.map { Karras.timestep(of: $0, in: logs) }
         }
-        let sigmas = (levels + [0]).map { Float($0) }
+        let end = ancestral ? 0 : config.finalLevel(trained)
+        let sigmas = (levels + [end]).map { Float($0) }
         let steps = (0..<count).map { i in
             let (sigma, next) = (Double(sigmas[i]), Double(sigmas[i + 1]))
             let root = (sigma * sigma + 1).squareRoot()
@@ -84,7 +93,8 @@ extension Scheduler.Run {
             return step
         }
         let largest = Double(sigmas.max() ?? 1)
-        let start = spacing == .leading ? (largest * largest + 1).squareRoot() : largest
+        let isLeading = spacing == .leading && !config.isSGMUniform
+        let start = isLeading ? (largest * largest + 1).squareRoot() : largest
         return Self(
             timesteps: timesteps,
             sigmas: sigmas,
@@ -101,16 +111,19 @@ extension Scheduler.Run {
         _ count: Int
     ) -> Self {
         let spacing = config.spacing ?? .linspace
-        var timesteps = Timesteps.multistep(config, spacing: spacing, steps: count)
         let trained = schedule.sigmas
-        var levels = timesteps.map { interpolate(trained, at: $0) }
-        if config.karras {
+        var (timesteps, levels) = laidOut(config, trained, count) {
+            Timesteps.multistep(config, spacing: spacing, steps: count)
+        }
+        if config.karras && !config.isSGMUniform {
             let (largest, smallest) = (trained[trained.count - 1], trained[0])
             levels = Karras.sigmas(from: Double(largest), to: Double(smallest), steps: count)
             let logs = trained.map { Float(log(Double($0))) }
             timesteps = levels.map { Karras.timestep(of: $0, in: logs).rounded(.toNearestOrEven) }
         }
-        let sigmas = (levels + [0]).map { Float($0) }
+        let sigmas = (levels + [config.finalLevel(trained)]).map { Float($0) }
+        // Diffusers' `lower_order_final`: always with σ = 0, else in short runs.
+        let endsInFirstOrder = config.finalSigma == .zero || count < 15
         // α, σ and λ = log(α/σ) of a level.
         func at(_ i: Int) -> (alpha: Double, sigma: Double, lambda: Double) {
             let s = Double(sigmas[i])
@@ -126,9 +139,8 @@ extension Scheduler.Run {
             let h = next.lambda - now.lambda
             let gain = -next.alpha * expm1(-h)
             step.estimate = gain
-            // The history is empty at first, and the last step is of first order: with σ = 0
-            // always, and in short runs by `lower_order_final`.
-            if i > 0 && i < count - 1 {
+            // The history is empty at first.
+            if i > 0 && (i < count - 1 || !endsInFirstOrder) {
                 let ratio = (now.lambda - at(i - 1).lambda) / h
                 step.estimate += 0.5 * gain / ratio
                 step.previous = -0.5 * gain / ratio
@@ -162,6 +174,24 @@ extension Scheduler.Run {
             return step
         }
         return Self(timesteps: timesteps, steps: steps)
+    }
+
+    /// Timesteps and noise levels of a run: as `plain` lays them out, or as SGM's uniform schedule does,
+    /// whose levels between whole timesteps are those of k-diffusion: interpolated as log σ.
+    private static func laidOut(
+        _ config: SchedulerConfig,
+        _ trained: [Float],
+        _ count: Int,
+        plain: () -> [Double]
+    ) -> (timesteps: [Double], levels: [Double]) {
+        guard config.isSGMUniform else {
+            let timesteps = plain()
+            return (timesteps, timesteps.map { interpolate(trained, at: $0) })
+        }
+        let last = Double(config.trainTimesteps - 1)
+        let timesteps = Array(Timesteps.linspace(last, 0, count + 1).dropLast())
+        let logs = trained.map { Float(log(Double($0))) }
+        return (timesteps, timesteps.map { exp(interpolate(logs, at: $0)) })
     }
 
     /// The schedule between whole timesteps.

@@ -48,12 +48,14 @@ package struct Scheduler: Sendable {
     ///   - config: the model's training schedule
     ///   - steps: number of timesteps
     ///   - karras: spaces noise levels as Karras et al., whatever the configuration says
+    ///   - choice: how timesteps are laid out, where the configuration is not to decide it
     /// - Throws: `InputError` when the combination does not exist
     package init(
         _ kind: SchedulerKind,
         config: SchedulerConfig,
         steps: Int,
-        karras: Bool = false
+        karras: Bool = false,
+        choice: ScheduleChoice = ScheduleChoice()
     ) throws(InputError) {
         let limit = kind == .lcm ? config.originalSteps : config.trainTimesteps
         guard (1...limit).contains(steps) else {
@@ -70,10 +72,12 @@ package struct Scheduler: Sendable {
                 fix: "Use it with --scheduler euler or dpmpp_2m"
             )
         }
+        try choice.check(kind, karras: karras)
         self.kind = kind
         trainTimesteps = config.trainTimesteps
         var config = config
         config.karras = config.karras || karras
+        config.apply(choice)
         let schedule = NoiseSchedule(config)
         let run: Run
         switch kind {

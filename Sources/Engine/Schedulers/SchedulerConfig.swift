@@ -24,6 +24,62 @@ package enum TimestepSpacing: String, CaseIterable, Sendable {
     case linspace
 }
 
+/// The noise level that the last step ends at.
+package enum FinalSigma: String, CaseIterable, Sendable {
+    /// None: the picture itself.
+    case zero
+    /// The lowest level that the network was trained on.
+    case smallest = "sigma_min"
+}
+
+/// What a person asks for of the timesteps; what is nil is as the model's file says.
+package struct ScheduleChoice: Equatable, Sendable {
+    package var spacing: TimestepSpacing?
+    package var finalSigma: FinalSigma?
+    /// Timesteps from the last one of the training schedule down, in equal parts of it that need not be
+    /// whole: "SGM uniform" elsewhere.
+    package var isSGMUniform: Bool
+
+    package init(
+        spacing: TimestepSpacing? = nil,
+        finalSigma: FinalSigma? = nil,
+        isSGMUniform: Bool = false
+    ) {
+        (self.spacing, self.finalSigma) = (spacing, finalSigma)
+        self.isSGMUniform = isSGMUniform
+    }
+
+    /// Refuses what a scheduler does not have.
+    ///
+    /// - Throws: `InputError` naming the flag
+    func check(_ kind: SchedulerKind, karras: Bool) throws(InputError) {
+        func refusal(_ flag: String, _ kinds: String) -> InputError {
+            InputError(flag, "\(kind.rawValue) has no such choice", fix: "Use it with \(kinds)")
+        }
+        if isSGMUniform {
+            guard [.euler, .eulerAncestral, .dpmSolver].contains(kind) else {
+                throw refusal(
+                    "--sgm-uniform",
+                    "--scheduler euler, euler_a or dpmpp_2m; --timestep-spacing trailing is close"
+                )
+            }
+            guard spacing == nil, !karras else {
+                throw InputError(
+                    "--sgm-uniform",
+                    "\(karras ? "--karras" : "--timestep-spacing") lays the timesteps out, too",
+                    fix: "Choose one of them"
+                )
+            }
+        }
+        if spacing != nil, kind == .lcm {
+            throw refusal("--timestep-spacing", "another --scheduler")
+        }
+        if finalSigma != nil, kind == .lcm || kind == .eulerAncestral {
+            throw refusal("--final-sigma", "--scheduler ddim, euler or dpmpp_2m")
+        }
+    }
+}
+
 /// A `scheduler_config.json`, of whichever class wrote it: any of our schedulers can be built from
 /// it, as with Diffusers' `from_config`.
 package struct SchedulerConfig: Equatable, Sendable {
@@ -38,8 +94,12 @@ package struct SchedulerConfig: Equatable, Sendable {
     package var startsAtPureNoise: Bool { rescalesToZeroSNR }
     let stepsOffset: Int
     /// What the file says; each scheduler has its own default.
-    let spacing: TimestepSpacing?
-    let setsAlphaToOne: Bool
+    package private(set) var spacing: TimestepSpacing?
+    /// Where Euler's method and DPM-Solver++ end.
+    private(set) var finalSigma: FinalSigma
+    /// Where DDIM ends.
+    private(set) var setsAlphaToOne: Bool
+    private(set) var isSGMUniform = false
     let originalSteps: Int
     let timestepScaling: Double
 
@@ -69,31 +129,39 @@ package struct SchedulerConfig: Equatable, Sendable {
             )
         }
         defaultKind = kind
-        trainTimesteps = try reader.int("num_train_timesteps", default: 1000)
-        guard (2...100_000).contains(trainTimesteps) else {
-            throw reader.fault("num_train_timesteps", "it is out of range", fix: "1000 is usual")
-        }
+        trainTimesteps = try reader.int(
+            "num_train_timesteps",
+            default: 1000,
+            in: 2...100_000
+        )
         prediction = try Self.choice(&reader, "prediction_type", .epsilon)
         spacing = try Self.choice(&reader, "timestep_spacing", nil)
+        finalSigma = try Self.choice(&reader, "final_sigmas_type", .zero)
         karras = try reader.bool("use_karras_sigmas", default: false)
         rescalesToZeroSNR = try reader.bool("rescale_betas_zero_snr", default: false)
-        stepsOffset = try reader.int("steps_offset", default: 0)
+        stepsOffset = try reader.int(
+            "steps_offset",
+            default: 0,
+            in: 0...trainTimesteps - 1
+        )
         setsAlphaToOne = try reader.bool("set_alpha_to_one", default: true)
-        originalSteps = try reader.int("original_inference_steps", default: 50)
-        timestepScaling = try reader.double("timestep_scaling", default: 10)
+        originalSteps = try reader.int(
+            "original_inference_steps",
+            default: min(50, trainTimesteps),
+            in: 1...trainTimesteps
+        )
+        timestepScaling = try reader.double("timestep_scaling", default: 10, in: 0...1e6)
         betas = try Self.betas(&reader, count: trainTimesteps)
-        let original = "Compare with the model's original file"
-        guard (0..<trainTimesteps).contains(stepsOffset) else {
-            throw reader.fault("steps_offset", "it is out of range", fix: original)
-        }
-        guard (1...trainTimesteps).contains(originalSteps) else {
-            throw reader.fault("original_inference_steps", "it is out of range", fix: original)
-        }
-        guard timestepScaling.isFinite else {
-            throw reader.fault("timestep_scaling", "it is out of range", fix: original)
-        }
         try Self.refuseOthers(&reader)
         try reader.finish()
+    }
+
+    /// Does as a person asks.
+    mutating func apply(_ choice: ScheduleChoice) {
+        spacing = choice.spacing ?? spacing
+        isSGMUniform = choice.isSGMUniform
+        guard let final = choice.finalSigma else { return }
+        (finalSigma, setsAlphaToOne) = (final, final == .zero)
     }
 
     private static let kinds: [String: SchedulerKind] = [
@@ -124,14 +192,18 @@ package struct SchedulerConfig: Equatable, Sendable {
         return value
     }
 
+    /// Of the variance that one training timestep adds.
+    private static let betaRange = 1e-9...0.999
+
     private static func betas(
         _ reader: inout ConfigReader,
         count: Int
     ) throws(InputError) -> Betas {
-        let start = try reader.double("beta_start", default: 0.0001)
-        let end = try reader.double("beta_end", default: 0.02)
+        let start = try reader.double("beta_start", default: 0.0001, in: Self.betaRange)
+        let end = try reader.double("beta_end", default: 0.02, in: Self.betaRange)
         let schedule = try reader.string("beta_schedule", default: "linear")
-        if let trained = reader.value("trained_betas")?.array {
+        if let given = reader.value("trained_betas") {
+            let trained = given.array ?? []
             let values = trained.compactMap { $0.number.map { Float($0) } }
             guard values.count == count, trained.count == count,
                 values.allSatisfy({ $0 > 0 && $0 < 1 })
@@ -143,13 +215,6 @@ package struct SchedulerConfig: Equatable, Sendable {
                 )
             }
             return .trained(values)
-        }
-        guard start > 0, start < 1, end > 0, end < 1 else {
-            throw reader.fault(
-                "beta_start",
-                "or beta_end is not between 0 and 1",
-                fix: "Compare with the model's original file"
-            )
         }
         switch schedule {
         case "linear": return .linear(start, end)
@@ -175,7 +240,6 @@ package struct SchedulerConfig: Equatable, Sendable {
         try reader.expect("solver_type", [.string("midpoint")])
         try reader.expect("solver_order", [.number(2)])
         try reader.expect("lower_order_final", [.bool(true)])
-        try reader.expect("final_sigmas_type", [.string("zero")])
         try reader.expect("interpolation_type", [.string("linear")])
         try reader.expect("timestep_type", [.string("discrete")])
         try reader.expect("variance_type", [])

@@ -90,17 +90,8 @@ package enum KeyFile {
 
     /// Lines with content, without comments, by their numbers from 1.
     private static func numberedLines(_ path: String) throws(InputError) -> [(Int, String)] {
-        guard let file = FileHandle(forReadingAtPath: path) else { throw missing(path) }
-        let text: String?
-        do {
-            let data = try file.read(upToCount: longest + 1) ?? Data()
-            text = data.count > longest ? nil : String(data: data, encoding: .utf8)
-        } catch {
-            text = nil
-        }
-        guard let text else {
-            throw InputError(path, "this is not a file of keys", fix: "Correct the path")
-        }
+        guard FileManager.default.fileExists(atPath: path) else { throw missing(path) }
+        let text = try InputFile.text(path, limit: longest)
         return text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
             .map { ($0 + 1, $1.trimmingCharacters(in: .whitespaces)) }
             .filter { !$0.1.isEmpty && !$0.1.hasPrefix("# ") && $0.1 != "#" }

@@ -18,6 +18,8 @@ package struct RenderSettings: Equatable, Sendable {
     package var random: RandomKind
     package var scheduler: SchedulerKind
     package var karras: Bool
+    /// How its timesteps are laid out, where the model does not decide it.
+    package var schedule: ScheduleChoice
     /// How local windows follow each other; half a window apart when nil.
     package var stride: WindowStride?
     package var windowWeight: WindowWeight
@@ -42,6 +44,7 @@ package struct RenderSettings: Equatable, Sendable {
         random: RandomKind = .torch,
         scheduler: SchedulerKind,
         karras: Bool = false,
+        schedule: ScheduleChoice = ScheduleChoice(),
         stride: WindowStride? = nil,
         windowWeight: WindowWeight = .uniform,
         cosine: CosineSchedule = CosineSchedule(),
@@ -59,6 +62,7 @@ package struct RenderSettings: Equatable, Sendable {
         self.random = random
         self.scheduler = scheduler
         self.karras = karras
+        self.schedule = schedule
         self.stride = stride
         self.windowWeight = windowWeight
         self.cosine = cosine

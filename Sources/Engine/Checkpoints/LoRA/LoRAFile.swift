@@ -80,6 +80,15 @@ package struct LoRAFile: Sendable {
         return value
     }
 
+    /// Refuses matrices with NaN or infinities; reads the whole file.
+    ///
+    /// - Throws: `InputError` naming the first tensor
+    func refuseFlaws() throws(InputError) {
+        for module in modules {
+            for name in [module.down, module.up] { try file.refuseFlaw(in: name) }
+        }
+    }
+
     /// What the file adds to the weights of a network.
     ///
     /// - Parameters:
@@ -101,11 +110,12 @@ package struct LoRAFile: Sendable {
         for module in own {
             guard let target = names.find(module.name), let shape = table.shape(target.weight)
             else {
-                throw InputError(
-                    "\(file.path): \(module.stem)",
-                    "the model's \(component.rawValue) has no such module",
-                    fix: "Use a LoRA that was made for this kind of model"
-                )
+                throw LoRADialect.refusal(file.path, module.stem)
+                    ?? InputError(
+                        "\(file.path): \(module.stem)",
+                        "the model's \(component.rawValue) has no such module",
+                        fix: "Use a LoRA that was made for this kind of model"
+                    )
             }
             let change = try LoRAChange(
                 file: file,

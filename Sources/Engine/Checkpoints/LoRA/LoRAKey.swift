@@ -51,7 +51,8 @@ struct LoRAKey: Equatable, Sendable {
 
     private static let prefixes: [(text: String, component: Component)] = [
         ("lora_unet_", .unet), ("lora_te1_", .textEncoder), ("lora_te2_", .textEncoder2),
-        ("lora_te_", .textEncoder), ("unet.", .unet), ("text_encoder.", .textEncoder),
+        ("lora_te_", .textEncoder), ("lycoris_", .unet), ("unet.", .unet),
+        ("text_encoder.", .textEncoder),
         ("text_encoder_2.", .textEncoder2), ("diffusion_model.", .unet),
         ("model.diffusion_model.", .unet),
     ]
@@ -66,11 +67,12 @@ struct LoRAKey: Equatable, Sendable {
             )
         }
         guard let ending = Self.endings.first(where: { key.hasSuffix($0.text) }) else {
-            throw InputError(
-                "\(place): \(key)",
-                "this key is unknown",
-                fix: "Use a LoRA with keys of kohya's or of Diffusers' kind"
-            )
+            throw LoRADialect.refusal(place, key)
+                ?? InputError(
+                    "\(place): \(key)",
+                    "this key is unknown",
+                    fix: "Use a LoRA with keys of kohya's or of Diffusers' kind"
+                )
         }
         role = ending.role
         let stem = String(key.dropLast(ending.text.count))
@@ -78,7 +80,7 @@ struct LoRAKey: Equatable, Sendable {
         let prefix = Self.prefixes.first { stem.hasPrefix($0.text) }
         component = prefix?.component ?? .unet
         var module = String(stem.dropFirst(prefix?.text.count ?? 0))
-        if prefix?.text.hasPrefix("lora_") == true {
+        if prefix?.text.hasSuffix("_") == true {
             self.module = .flattened(module)
             return
         }

@@ -8,12 +8,18 @@ struct SingleFile: ModelLayout {
     let ignored: [(name: String, count: Int)]
     private let options: ModelOptions
     private let file: SafeTensors
+    private let prediction: Prediction
     private let unet: OriginalUNet?
     private let vae: OriginalVAE?
     private let texts: [Component: OriginalText]
 
     var kind: String { "single file in the original layout" }
     var forceZerosForEmptyPrompt: Bool { family == .sdxl }
+    var titles: [String] {
+        [URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent]
+            + ["modelspec.title", "ss_output_name"].compactMap { file.metadata[$0] }
+    }
+    var tellsItsScheduler: Bool { given("scheduler/scheduler_config.json") != nil }
 
     /// Reads the header.
     ///
@@ -48,6 +54,7 @@ struct SingleFile: ModelLayout {
             ? .sdxl : texts[.textEncoder]?.kind == .openCLIP ? .sd2 : .sd1
         let family = unet?.family ?? kindOfText
         self.family = family
+        prediction = try Self.prediction(file, family, options)
         let found: Set<Component> = Set(texts.keys)
             .union(unet == nil ? [] : [.unet]).union(vae == nil ? [] : [.vae])
         missing = family.components.filter { !found.contains($0) }.map { component in
@@ -151,17 +158,71 @@ struct SingleFile: ModelLayout {
         given("scheduler/scheduler_config.json") ?? prediction.source
     }
 
+    var predictionIsGuess: Bool {
+        given("scheduler/scheduler_config.json") == nil && prediction.isGuess
+    }
+
     /// What the network predicts, and how that is known.
-    private var prediction: (type: PredictionType, source: String) {
-        if let own = options.prediction { return (own, "--prediction") }
+    struct Prediction: Sendable {
+        let type: PredictionType
+        let source: String
+        /// Nothing says so: it is what most such models predict.
+        var isGuess = false
+    }
+
+    private static func prediction(
+        _ file: SafeTensors,
+        _ family: ModelFamily,
+        _ options: ModelOptions
+    ) throws(InputError) -> Prediction {
+        if let own = options.prediction { return Prediction(type: own, source: "--prediction") }
+        let header = "the file's header"
         switch file.metadata["modelspec.prediction_type"] {
-        case "epsilon", "eps": return (.epsilon, "the file's header")
-        case "v", "v_prediction", "v-prediction": return (.vPrediction, "the file's header")
+        case "epsilon", "eps": return Prediction(type: .epsilon, source: header)
+        case "v", "v_prediction", "v-prediction":
+            return Prediction(type: .vPrediction, source: header)
         default: break
         }
-        if file.info("v_pred") != nil { return (.vPrediction, "the file's tensor 'v_pred'") }
-        let usual: PredictionType = family == .sd2 ? .vPrediction : .epsilon
-        return (usual, "usual for \(family.name); the file does not say")
+        if let (type, file) = try SiblingConfig.prediction(beside: file.path) {
+            return Prediction(type: type, source: file)
+        }
+        if file.info("v_pred") != nil {
+            return Prediction(type: .vPrediction, source: "the file's tensor 'v_pred'")
+        }
+        if family == .sd2, let spread = try spreadOfLastNorm(file), spread > 0 {
+            return Prediction(
+                type: spread > spreadOfEpsilon ? .vPrediction : .epsilon,
+                source: String(
+                    format: "the spread of %@, %.3f: above %.2f in models that predict v",
+                    lastNorm,
+                    spread,
+                    spreadOfEpsilon
+                ),
+                isGuess: true
+            )
+        }
+        return Prediction(
+            type: family == .sd2 ? .vPrediction : .epsilon,
+            source: "usual for \(family.name); the file does not say",
+            isGuess: true
+        )
+    }
+
+    /// The two base models of Stable Diffusion 2 have the same shapes and predict different things. The
+    /// standard deviation of this bias tells them apart, as ComfyUI found.
+    private static let lastNorm = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
+    private static let spreadOfEpsilon = 0.09
+
+    private static func spreadOfLastNorm(_ file: SafeTensors) throws(InputError) -> Double? {
+        let name = OriginalUNet.prefix + lastNorm
+        guard let info = file.info(name), SafeTensors.floats.contains(info.type) else {
+            return nil
+        }
+        let values = try file.tensor(name).values.map(Double.init)
+        guard !values.isEmpty else { return nil }
+        let mean = values.reduce(0, +) / Double(values.count)
+        return (values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(values.count))
+            .squareRoot()
     }
 
     /// Side of the latents that the UNet was trained on: what the header says, else what is usual.

@@ -1,0 +1,119 @@
+import Foundation
+
+/// How a model is meant to be sampled that was distilled to a few steps. Its weights have the shapes of any
+/// other, so only its name tells: that of the file or folder, or what the file says it is called.
+package struct Distillation: Equatable, Sendable {
+    package enum Method: String, CaseIterable, Sendable {
+        case turbo = "Turbo"
+        case lightning = "Lightning"
+        case lcm = "LCM"
+        case hyper = "Hyper-SD"
+    }
+
+    package let method: Method
+    /// The file that says so.
+    package let path: String
+    package let steps: Int
+    package let guidance: Float
+    /// Nil where the model comes with a scheduler of its own.
+    package let scheduler: SchedulerKind?
+    package let spacing: TimestepSpacing?
+    /// Whether it predicts the picture itself, as Lightning's model of one step: that is not supported.
+    package let predictsPicture: Bool
+
+    /// Nil for a model that is not distilled, as far as its name tells.
+    ///
+    /// - Parameters:
+    ///   - titles: what the model is called
+    ///   - path: its path
+    ///   - tellsItsScheduler: whether its own scheduler is to be used
+    init?(ofModel titles: [String], _ path: String, tellsItsScheduler: Bool) {
+        self.init(titles, path, isLoRA: false, usesOwnScheduler: tellsItsScheduler)
+    }
+
+    /// The same for a LoRA that makes a model so.
+    init?(ofLoRA titles: [String], _ path: String) {
+        self.init(titles, path, isLoRA: true, usesOwnScheduler: false)
+    }
+
+    private init?(_ titles: [String], _ path: String, isLoRA: Bool, usesOwnScheduler: Bool) {
+        var found: (Method, [String])?
+        for words in titles.map(Self.words) where found == nil {
+            found = Self.method(words, isLoRA: isLoRA).map { ($0, words) }
+        }
+        guard let (method, words) = found else { return nil }
+        let told = Self.steps(words)
+        predictsPicture = zip(words, words.dropFirst()).contains { $0 == "x" && $1 == "0" }
+        let kind: SchedulerKind
+        switch method {
+        case .turbo: kind = .eulerAncestral
+        case .lightning: kind = .euler
+        case .lcm: kind = .lcm
+        case .hyper: kind = .ddim
+        }
+        scheduler = usesOwnScheduler ? nil : kind
+        spacing = usesOwnScheduler || method == .lcm ? nil : .trailing
+        (self.method, self.path) = (method, path)
+        steps = told ?? (method == .hyper ? 8 : 4)
+        // Those of Hyper-SD with CFG in their names keep the use of a negative prompt, and need it.
+        guidance = method == .hyper && words.contains("cfg") ? 5 : 1
+    }
+
+    /// Letters and numbers of a name, apart: `SDXL-Lightning_4step` is sdxl, lightning, 4, step.
+    private static func words(_ title: String) -> [String] {
+        var words: [String] = []
+        var last: Character?
+        for character in title.prefix(200) {
+            let begins =
+                last.map { last in
+                    last.isNumber != character.isNumber
+                        || (last.isLowercase && character.isUppercase)
+                } ?? true
+            defer { last = character.isLetter || character.isNumber ? character : nil }
+            guard character.isLetter || character.isNumber else { continue }
+            if begins || words.isEmpty {
+                words.append(String(character))
+            } else {
+                words[words.count - 1].append(character)
+            }
+        }
+        return words.map { $0.lowercased() }
+    }
+
+    private static func method(_ words: [String], isLoRA: Bool) -> Method? {
+        // Lightning and turbos are also what LoRAs draw: theirs must say a model or a number of steps.
+        let isSure =
+            !isLoRA || steps(words) != nil
+            || words.contains { ["sdxl", "xl", "sd"].contains($0) }
+        func has(_ word: String) -> Bool {
+            words.contains { $0 == word || $0 == "xl\(word)" || $0 == "sdxl\(word)" }
+        }
+        if has("lcm") { return .lcm }
+        if words.contains("hypersd") || words.contains("hypersdxl")
+            || zip(words, words.dropFirst()).contains(where: { $0 == "hyper" && $1.hasPrefix("sd") }
+            )
+        {
+            return .hyper
+        }
+        guard isSure else { return nil }
+        if has("lightning") { return .lightning }
+        return has("turbo") ? .turbo : nil
+    }
+
+    /// The number before "step" or "steps".
+    private static func steps(_ words: [String]) -> Int? {
+        for (number, word) in zip(words, words.dropFirst()) where ["step", "steps"].contains(word) {
+            if let steps = Int(number), (1...16).contains(steps) { return steps }
+        }
+        return nil
+    }
+}
+
+extension LoRASource {
+    /// What the file is called: by its name, and by what it says of itself.
+    var titles: [String] {
+        let metadata = (try? SafeTensors(file: path))?.metadata ?? [:]
+        return [URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent]
+            + ["modelspec.title", "ss_output_name"].compactMap { metadata[$0] }
+    }
+}

@@ -1,0 +1,78 @@
+/// Kinds of adapters whose keys we know and cannot use: for what other models, or other ways of changing
+/// them, they were made. Without this their keys would only be "unknown".
+enum LoRADialect {
+    /// By a part of a key, in its lower case; the first that fits names the file.
+    private static let known: [(part: String, name: String)] = [
+        ("text_encoders.", "LoRA with ComfyUI's names of text encoders"),
+        ("clip_l.", "LoRA with ComfyUI's names of text encoders"),
+        ("clip_g.", "LoRA with ComfyUI's names of text encoders"),
+        ("lllite_", "ControlNet-LLLite"),
+        ("image_proj", "IP-Adapter"), ("ip_adapter", "IP-Adapter"),
+        ("motion_modules", "motion LoRA of AnimateDiff"),
+        ("temporal_transformer", "motion LoRA of AnimateDiff"),
+        ("bundle_emb", "LoRA with textual inversions inside (OneTrainer)"),
+        ("lora_controlnet", "Control-LoRA"), ("input_hint_block", "Control-LoRA"),
+        ("controlnet_cond_embedding", "Control-LoRA"),
+        (".processor.qkv_lora", "LoRA for Flux (XLabs)"),
+        (".processor.proj_lora", "LoRA for Flux (XLabs)"),
+        ("double_blocks", "LoRA for Flux"), ("single_blocks", "LoRA for Flux"),
+        ("single_transformer_blocks", "LoRA for Flux"),
+        ("joint_blocks", "LoRA for Stable Diffusion 3"),
+        ("lora_prior_", "LoRA for Stable Cascade"),
+        ("lora_te3_", "LoRA for a model with a T5 text encoder (Stable Diffusion 3, Flux)"),
+        ("text_encoder_3", "LoRA for a model with a T5 text encoder (Stable Diffusion 3, Flux)"),
+        ("lora_transformer_", "LoRA for a transformer model (Stable Diffusion 3, Flux, PixArt)"),
+        (
+            "transformer.transformer_blocks",
+            "LoRA for a transformer model (Stable Diffusion 3, Flux)"
+        ),
+        ("diffusion_model.layers.", "LoRA for a transformer model (Lumina, Z-Image)"),
+        ("diffusion_model.blocks.", "LoRA for a transformer or video model (Wan and the like)"),
+        ("lora_unet__blocks", "LoRA for a transformer or video model (Wan and the like)"),
+        ("lora_unet_blocks", "LoRA for a transformer or video model (Wan and the like)"),
+        ("lycoris_blocks", "LoRA for a transformer or video model (Wan and the like)"),
+        ("transformer.blocks.", "LoRA for a transformer or video model (Wan and the like)"),
+        ("transformer.", "LoRA for a transformer model"),
+        ("resblocks", "LoRA with OpenCLIP's names of a text encoder"),
+        ("string_to_param", "textual inversion"), ("emb_params", "textual inversion"),
+    ]
+
+    /// What a key tells of its file; nil for one that nobody knows.
+    static func name(of key: String) -> String? {
+        let key = key.lowercased()
+        return known.first { key.contains($0.part) }?.name
+    }
+
+    /// An error for a key, or for a module that the model has not.
+    static func refusal(_ place: String, _ key: String) -> InputError? {
+        name(of: key).map { name in
+            InputError(
+                "\(place): \(key.prefix(120))",
+                "this key is of another dialect, that of a \(name), which is not supported yet",
+                fix: "Use a LoRA for Stable Diffusion 1, 2 or XL with kohya's or Diffusers' names"
+            )
+        }
+    }
+}
+
+extension LoRAFile {
+    /// The family that it was made for, where its notes or its widths tell.
+    var family: ModelFamily? {
+        let told = ["ss_base_model_version", "modelspec.architecture"]
+            .compactMap { file.metadata[$0]?.lowercased() }.joined(separator: " ")
+        for (part, family) in [
+            ("sdxl", ModelFamily.sdxl), ("stable-diffusion-xl", .sdxl), ("sd_v1", .sd1),
+            ("stable-diffusion-v1", .sd1), ("sd_v2", .sd2), ("stable-diffusion-v2", .sd2),
+        ] where told.contains(part) { return family }
+        // The keys of attention to the prompt read as many channels as the prompt has.
+        let widths: [Int: ModelFamily] = [768: .sd1, 1024: .sd2, 2048: .sdxl]
+        for module in modules where module.component == .unet {
+            let name = module.stem.replacing(".", with: "_")
+            guard name.contains("attn2"), name.hasSuffix("to_k"),
+                let shape = file.info(module.down)?.shape, shape.count > 1
+            else { continue }
+            return widths[shape[1]]
+        }
+        return nil
+    }
+}

@@ -1,0 +1,115 @@
+/// What a process needs of a model besides the UNet and the VAE's decoder.
+package struct ModelNeeds: Sendable {
+    /// Whether pictures are encoded; nil where that is not known yet: then the encoder is checked if
+    /// there is one.
+    package var encoder: Bool?
+    /// Whether prompts are encoded.
+    package var texts: Bool
+
+    package init(encoder: Bool?, texts: Bool) {
+        (self.encoder, self.texts) = (encoder, texts)
+    }
+}
+
+extension Model {
+    /// The weights that a process reads, by component.
+    package typealias UsedWeights = [(component: Component, names: [String])]
+
+    /// Checks that the parts of a model fit each other, and by the files' headers that every weight is
+    /// there in the shape that its configuration calls for. Reads no weights: it takes milliseconds.
+    ///
+    /// - Returns: the weights that are needed
+    /// - Throws: `InputError` naming the file or the option at fault
+    @discardableResult
+    package func check(_ needs: ModelNeeds) throws -> UsedWeights {
+        let (unet, vae) = (try unetConfig(), try vaeConfig())
+        try checkChannels(unet, vae)
+        var used: UsedWeights = []
+        used.append((.unet, try describe(.unet) { _ = try UNetNetwork($0, config: unet) }))
+        let hasEncoder = try table(.vae).names.contains { $0.hasPrefix("encoder.") }
+        let encodes = needs.encoder ?? hasEncoder
+        let autoencoder = try describe(.vae, isWhole: encodes) { weights in
+            _ = try VAEDecoder(weights, config: vae)
+            if encodes { _ = try VAEEncoder(weights, config: vae) }
+        }
+        used.append((.vae, autoencoder))
+        guard needs.texts else { return used }
+        let texts = family.components.filter { $0 != .unet && $0 != .vae }
+        let configs = try texts.map { try textConfig($0) }
+        try checkPrompts(unet, configs)
+        for (component, config) in zip(texts, configs) {
+            let names = try describe(component) { _ = try CLIPTextNetwork($0, config: config) }
+            used.append((component, names))
+        }
+        return used
+    }
+
+    /// Makes a network by the headers alone.
+    private func describe(
+        _ component: Component,
+        isWhole: Bool = true,
+        _ make: (ModuleWeights) throws -> Void
+    ) throws -> [String] {
+        let reader = try weights(component)
+        let backend = try EngineOptions().makeBackend()
+        try make(ModuleWeights(reader: reader, backend: backend, isDescription: true))
+        if isWhole { try reader.finish() }
+        return reader.used
+    }
+
+    /// Refuses a UNet and a VAE that do not belong together, and UNets that want other inputs.
+    private func checkChannels(_ unet: UNetConfig, _ vae: VAEConfig) throws(InputError) {
+        // The weights tell even where the configuration was copied from a plain model.
+        let stored = try table(.unet).shape("conv_in.weight") ?? []
+        let configured = "\(try configPlace(.unet)): in_channels"
+        var told = [(unet.inChannels, configured)]
+        if stored.count == 4 {
+            told.append((stored[1], try table(.unet).place(of: "conv_in.weight")))
+        }
+        for (count, place) in told where count != vae.latentChannels {
+            guard let kind = OriginalKinds.specialInputs[count] else { continue }
+            throw InputError(
+                place,
+                "it belongs to a model \(kind): the UNet takes \(count) channels, not "
+                    + "\(vae.latentChannels)",
+                fix: "Use a model that makes pictures from text alone"
+            )
+        }
+        for (key, count) in [("in_channels", unet.inChannels), ("out_channels", unet.outChannels)]
+        where count != vae.latentChannels {
+            throw InputError(
+                "\(try configPlace(.unet)): \(key)",
+                "it is \(count), but latents of the VAE have \(vae.latentChannels) channels",
+                fix: "Use a UNet and a VAE of one model"
+            )
+        }
+        guard unet.needsTimeIDs == (family == .sdxl) else {
+            throw InputError(
+                "\(try configPlace(.unet)): addition_embed_type",
+                unet.needsTimeIDs
+                    ? "it is that of Stable Diffusion XL, and the model is \(family.name)"
+                    : "it is missing, and the model is \(family.name)",
+                fix: "Use the model_index.json and the UNet of one model"
+            )
+        }
+    }
+
+    /// Refuses text encoders that make prompts of another width than the UNet takes.
+    private func checkPrompts(_ unet: UNetConfig, _ texts: [CLIPConfig]) throws(InputError) {
+        let width = texts.reduce(0) { $0 + $1.width }
+        guard width == unet.crossAttentionDim else {
+            throw InputError(
+                "\(try configPlace(.unet)): cross_attention_dim",
+                "it is \(unet.crossAttentionDim), but the text encoders make prompts of \(width)",
+                fix: "Use a UNet and text encoders of one model"
+            )
+        }
+        guard let pooled = unet.pooledWidth, let own = texts.last?.projection, pooled != own
+        else { return }
+        throw InputError(
+            "\(try configPlace(.unet)): projection_class_embeddings_input_dim",
+            "it leaves \(pooled) for the pooled prompt, of which text_encoder_2 makes \(own)",
+            fix: "Use a UNet and text encoders of one model"
+        )
+    }
+}

@@ -1,0 +1,48 @@
+import Foundation
+
+extension Model {
+    /// Refuses NaN and infinities in the weights that a render reads, before its first step. Whoever
+    /// prepares the weights finds them too, but may do so hours later, on another machine.
+    ///
+    /// The first scan of large files reads all of them; that they are sound is noted under their identity,
+    /// and costs no more after that.
+    ///
+    /// - Parameters:
+    ///   - used: as `check` returns it
+    ///   - folder: of what is known; nil keeps nothing
+    ///   - smallest: size in bytes from which on a note is worth its while
+    ///   - settling: seconds for which a file must have been left alone
+    /// - Returns: how many weights were read
+    /// - Throws: `InputError` naming the file and the tensor
+    @discardableResult
+    package func scan(
+        _ used: UsedWeights,
+        notes folder: String? = CacheFolder.named("sound"),
+        smallest: Int = 64 << 20,
+        settling: Int = 2
+    ) throws(InputError) -> Int {
+        var count = 0
+        for (component, names) in used {
+            let before = try files(component).compactMap(FileIdentity.init(of:))
+            let key = FileHash()
+            for text in [component.rawValue] + before.map(\.text) + names { key.add(text: text) }
+            let entry = folder.map { "\($0)/\(key.finish())" }
+            if let entry, access(entry, F_OK) == 0 { continue }
+            let table = try table(component)
+            for name in names { try table.refuseFlaw(in: name) }
+            count += names.count
+            guard let folder, let entry, before.reduce(0, { $0 + $1.size }) >= smallest,
+                try files(component).compactMap(FileIdentity.init(of:)) == before,
+                before.allSatisfy({ $0.isSettled(for: settling) })
+            else { continue }
+            // The cache may be read-only or full: then the next start scans again.
+            try? FileManager.default.createDirectory(
+                atPath: folder,
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+            _ = FileManager.default.createFile(atPath: entry, contents: Data())
+        }
+        return count
+    }
+}

@@ -1,0 +1,174 @@
+import Engine
+import Foundation
+import TestSupport
+import Testing
+
+/// Faults of files that a render would meet after hours, told before its first step.
+@Suite(.serialized) struct ModelFaultTests {
+    let model = "\(SingleFileLayout.ownFixtures)/sd15-tiny"
+
+    private func flags(_ command: String, _ folder: String, _ more: [String]) -> [String] {
+        [
+            command, "--prompt", "a prompt", "--size", "128x128", "--steps", "2", "--output",
+            "\(folder)/out.png",
+        ] + more
+    }
+
+    private func changed(
+        _ part: String,
+        _ change: (inout [String: RawTensor]) throws -> Void,
+        _ body: (_ folder: String, _ model: String, _ weights: String) throws -> Void
+    ) throws {
+        try inTemporaryFolder { folder in
+            let copy = "\(folder)/model"
+            try FileManager.default.copyItem(atPath: model, toPath: copy)
+            let weights = "\(copy)/\(part)/diffusion_pytorch_model.safetensors"
+            var tensors = try RawTensor.read(weights)
+            try change(&tensors)
+            try RawTensor.write(tensors, to: weights)
+            try body(folder, copy, weights)
+        }
+    }
+
+    /// One line, status 64, the file named.
+    private func expectRefusal(_ arguments: [String], _ parts: [String]) throws {
+        let command = try Command(arguments)
+        #expect(command.status == 64, "\(arguments): \(command.errors)")
+        #expect(command.complaints.count == 1, "\(command.errors)")
+        for part in parts { #expect(command.errors.contains(part), "\(part) in \(command.errors)") }
+    }
+
+    @Test(arguments: ["render", "plan", "coordinator"]) func aWeightOfTheDecoderIsMissing(
+        command: String
+    ) throws {
+        let name = "decoder.conv_out.weight"
+        try changed("vae") {
+            $0[name] = nil
+        } _: { folder, copy, weights in
+            try expectRefusal(
+                flags(command, folder, ["--model", copy]),
+                [weights, name, "missing"]
+            )
+        }
+    }
+
+    @Test func aWorkerRefusesAtOnce() throws {
+        let name = "decoder.conv_in.bias"
+        try changed("vae") {
+            $0[name]?.shape.append(1)
+        } _: { folder, copy, weights in
+            try expectRefusal(
+                ["worker", "--connect", "ipc://\(folder)/nobody", "--model", copy],
+                [weights, name]
+            )
+        }
+    }
+
+    @Test(arguments: [("unet", "conv_out.weight"), ("vae", "decoder.conv_out.weight")])
+    func aCheckpointHoldsNaN(part: String, name: String) throws {
+        try changed(part) { tensors in
+            let nan: [UInt8] =
+                tensors[name]?.type == .float32 ? [0, 0, 0xC0, 0x7F] : [0xFF, 0x7F]
+            tensors[name]?.bytes.replaceSubrange(0..<nan.count, with: nan)
+        } _: { folder, copy, weights in
+            try expectRefusal(flags("render", folder, ["--model", copy]), [weights, name, "NaN"])
+        }
+    }
+
+    @Test func whatIsNoFileIsNotWaitedFor() throws {
+        try inTemporaryFolder { folder in
+            let pipe = "\(folder)/pipe"
+            #expect(mkfifo(pipe, 0o600) == 0)
+            let start = ContinuousClock.now
+            for flag in ["--cluster", "--init-image", "--lora", "--inputs", "--model"] {
+                let given = flag == "--model" ? [] : ["--model", model]
+                try expectRefusal(
+                    flags("render", folder, given + [flag, pipe]),
+                    [pipe, "a pipe"]
+                )
+            }
+            #expect(ContinuousClock.now - start < .seconds(20))
+            try expectRefusal(
+                flags("render", folder, ["--model", model, "--cluster", "\(folder)/none.yaml"]),
+                ["none.yaml", "no such file"]
+            )
+        }
+    }
+
+    @Test func largePicturesAreRefusedUnread() throws {
+        try inTemporaryFolder { folder in
+            let photo = "\(folder)/photo.png"
+            let writer = try PNGWriter(file: photo, width: 100, height: 80)
+            try writer.write(rows: Array(repeating: 7, count: 100 * 80 * 3))
+            try writer.finish()
+            let picture = ["--model", model, "--init-image", photo, "--max-init-pixels"]
+            try expectRefusal(
+                flags("plan", folder, picture + ["7999"]),
+                [photo, "100×80", "--max-init-pixels 8000"]
+            )
+            let command = try Command(flags("plan", folder, picture + ["8000"]))
+            #expect(command.status == 0, "\(command.errors)")
+        }
+    }
+
+    /// A guess is told in one line, and so are the settings that a name brings; flags go first.
+    @Test func choicesThatWereMadeAreTold() throws {
+        try inTemporaryFolder { folder in
+            let path = "\(folder)/sd15_lightning_4step.safetensors"
+            try SingleFileLayout("sd15", size: "fixture").write(to: path)
+            // Heads and vocabulary do not follow from a tiny model; the scheduler shall.
+            let config = "\(folder)/config"
+            try FileManager.default.copyItem(atPath: model, toPath: config)
+            try FileManager.default.removeItem(atPath: "\(config)/scheduler")
+            let common = ["--prompt", "x", "--model", path, "--model-config", config]
+            func plan(_ more: [String]) throws -> Command {
+                let command = try Command(["plan"] + common + more)
+                #expect(command.status == 0, "\(command.errors)")
+                return command
+            }
+            let preset = try plan([])
+            #expect(preset.errors.contains("is taken to predict epsilon"), "\(preset.errors)")
+            #expect(preset.errors.contains("--prediction"), "\(preset.errors)")
+            #expect(
+                preset.errors.contains("4 steps, guidance 1.0, euler, trailing timesteps"),
+                "\(preset.errors)"
+            )
+            #expect(try preset.told("steps per phase") == ["4"])
+            #expect(preset.output.contains("one per view"))
+            let mine = try plan(["--steps", "6", "--guidance", "2", "--scheduler", "ddim"])
+            #expect(mine.errors.contains("6 steps, guidance 2.0, ddim, trailing"), "\(mine.errors)")
+            #expect(try mine.told("steps per phase") == ["6"])
+            let plain = try plan(["--no-model-preset", "--prediction", "epsilon"])
+            #expect(plain.errors.isEmpty, "\(plain.errors)")
+            #expect(try plain.told("steps per phase") == ["50"])
+        }
+    }
+
+    /// How timesteps are laid out changes the picture, and is told in it.
+    @Test func schedulesChangeThePicture() throws {
+        try inTemporaryFolder { folder in
+            func render(_ more: [String]) throws -> PNGImage {
+                let command = try Command(
+                    flags(
+                        "render",
+                        folder,
+                        ["--model", model, "--scheduler", "euler", "--workers", "1"] + more
+                    )
+                )
+                #expect(command.status == 0, "\(command.errors)")
+                return try PNGImage(file: "\(folder)/out.png")
+            }
+            let choices = [
+                ["--timestep-spacing", "leading"], ["--timestep-spacing", "trailing"],
+                ["--sgm-uniform"],
+                ["--timestep-spacing", "trailing", "--final-sigma", "sigma_min"],
+            ]
+            let pictures = try choices.map(render)
+            #expect(Set(pictures.map(\.pixels)).count == pictures.count)
+            let told = pictures.map { $0.text["tessera"] ?? "" }
+            #expect(told[1].contains("\"timestep-spacing\":\"trailing\""), "\(told[1])")
+            #expect(told[2].contains("\"sgm-uniform\":true"), "\(told[2])")
+            #expect(told[3].contains("\"final-sigma\":\"sigma_min\""), "\(told[3])")
+        }
+    }
+}
