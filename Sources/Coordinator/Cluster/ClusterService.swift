@@ -16,7 +16,7 @@ final class ClusterService {
     private let start = ContinuousClock.now
 
     private var state: DispatcherState
-    private var events: [DispatcherState.Event] = []
+    private var inputs: [Input] = []
     private var isFeeding = false
 
     private var roster = Roster()
@@ -28,8 +28,6 @@ final class ClusterService {
     /// What the last batches named: a worker may ask for it when they are done.
     private var embeddings = EmbeddingCache()
     private var isStopping = false
-    /// The answer that the event being handled is about.
-    private var arriving: (answer: WorkerMessage.Answer, place: Int)?
     /// What last befell a worker.
     private var lastLoss: String?
     private var lastHeartbeat = ContinuousClock.now
@@ -177,27 +175,36 @@ final class ClusterService {
 
     // MARK: - The dispatcher
 
-    private func feed(_ event: DispatcherState.Event) {
-        events.append(event)
+    /// An event for the dispatcher, and the answer that came with it.
+    private struct Input {
+        let event: DispatcherState.Event
+        /// Of an answered unit: the result, and the worker's place on the board.
+        var answer: (result: WorkResult, place: Int)?
+    }
+
+    private func feed(_ event: DispatcherState.Event, answer: (WorkResult, Int)? = nil) {
+        inputs.append(Input(event: event, answer: answer))
         guard !isFeeding else { return }
         isFeeding = true
-        while !events.isEmpty {
-            let event = events.removeFirst()
-            for action in state.handle(event, at: start.duration(to: .now)) { perform(action) }
+        while !inputs.isEmpty {
+            let input = inputs.removeFirst()
+            for action in state.handle(input.event, at: start.duration(to: .now)) {
+                perform(action, input)
+            }
         }
         isFeeding = false
     }
 
-    private func perform(_ action: DispatcherState.Action) {
+    private func perform(_ action: DispatcherState.Action, _ input: Input) {
         switch action {
         case .assign(let unit, let worker, let attempt): assign(unit, to: worker, attempt)
-        case .accept(let unit): accept(unit)
+        case .accept(let unit): accept(unit, input)
         case .abandon(let unit, let worker):
             if let peer = roster[worker] { send(.abandon([unit]), to: peer) }
         case .evict(let worker):
             guard let peer = roster[worker] else { break }
             send(.goodbye(.unknown), to: peer)
-            forget(peer, "fell silent")
+            forget(peer, "\(WorkerLoss.silent)")
         case .doubt(let worker):
             guard let peer = roster[worker] else { break }
             lastLoss = "\(peer.hello.name) has not answered in time"
@@ -257,12 +264,12 @@ final class ClusterService {
         )
     }
 
-    private func accept(_ unit: UnitID) {
-        guard let (answer, worker) = arriving, answer.unit == unit,
-            let request = batch?.request(unit)
-        else { preconditionFailure("\(unit) is accepted without an answer\n\(state.story)") }
+    private func accept(_ unit: UnitID, _ input: Input) {
+        guard let (result, worker) = input.answer, let request = batch?.request(unit) else {
+            preconditionFailure("\(unit) is accepted without an answer\n\(state.story)")
+        }
         // A view that two share counts for the one that completes it.
-        guard let (place, whole) = batch?.take(answer.result, for: unit) else { return }
+        guard let (place, whole) = batch?.take(result, for: unit) else { return }
         board.update(worker) { statistics in
             if request.kind == .tiles { statistics.tiles += 1 } else { statistics.views += 1 }
         }
@@ -384,9 +391,10 @@ final class ClusterService {
         }
         let spent = Duration.microseconds(Int64(clamping: answer.microseconds))
         board.update(peer.place) { $0.busy += min(spent, .seconds(86_400)) }
-        arriving = (answer, peer.place)
-        feed(.answered(answer.unit, by: peer.worker, spent: spent))
-        arriving = nil
+        feed(
+            .answered(answer.unit, by: peer.worker, spent: spent),
+            answer: (answer.result, peer.place)
+        )
     }
 
     private func refuse(_ unit: UnitID, _ reason: String, _ peer: Roster.Peer) {
@@ -397,14 +405,9 @@ final class ClusterService {
         feed(.refused(unit, by: peer.worker, reason: reason))
     }
 
-    private enum Loss {
-        case left
-        case vanished
-    }
-
-    private func lose(_ peer: Roster.Peer, _ loss: Loss, account: String? = nil) {
-        forget(peer, loss == .left ? "left" : "vanished", account: account)
-        feed(loss == .left ? .left(peer.worker) : .vanished(peer.worker))
+    private func lose(_ peer: Roster.Peer, _ loss: WorkerLoss, account: String? = nil) {
+        forget(peer, "\(loss)", account: account)
+        feed(.lost(peer.worker, loss))
     }
 
     private func forget(_ peer: Roster.Peer, _ manner: String, account: String? = nil) {
@@ -455,7 +458,7 @@ final class ClusterService {
         guard let allowed = socket.allowedKeys() else { return }
         for peer in roster.all where peer.origin.key.map(allowed.contains) != true {
             expel(peer, "was turned out: its key was taken off the list (--allow)")
-            feed(.left(peer.worker))
+            feed(.lost(peer.worker, .left))
         }
     }
 

@@ -88,8 +88,7 @@ struct Roster {
     func describe(_ casualty: DispatcherState.Casualty) -> String {
         let name = names[casualty.worker] ?? "\(casualty.worker)"
         switch casualty.cause {
-        case .silent: return "\(name) fell silent"
-        case .vanished: return "\(name) vanished"
+        case .lost(let loss): return "\(name) \(loss)"
         case .refused(let reason): return "\(name): \(reason)"
         }
     }
