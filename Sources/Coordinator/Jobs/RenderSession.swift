@@ -26,16 +26,7 @@ package struct RenderSession {
         var modelOptions = options.modelOptions
         modelOptions.vocabulary = ModelLocation.vocabulary
         model = try Model(path: try ModelLocation.resolve(options.model), options: modelOptions)
-        let unet = try model.unetConfig()
-        let vae = try model.vaeConfig()
-        let geometry = ModelGeometry(
-            nativeLatentSide: unet.sampleSize,
-            vaeFactor: vae.factor,
-            latentChannels: vae.latentChannels,
-            usesTimeIDs: unet.needsTimeIDs,
-            decoder: vae.decoder,
-            encoder: vae.encoder
-        )
+        let geometry = try model.architecture.geometry()
         picture = try options.picture.map { choice throws(InputError) in
             try InitPicture(choice.path, limits: choice.limits)
         }
@@ -192,10 +183,12 @@ package struct RenderSession {
     ///
     /// - Throws: `InputError` from the text encoders' files
     package func prompts(_ engine: EngineOptions) throws -> Prompts {
-        let encoder = try PromptEncoder(model: model, options: engine)
-        let positive = try encoder.encode(options.prompt)
-        let negative =
-            plan.settings.guides ? try encoder.encodeNegative(options.negativePrompt) : nil
+        let (positive, negative) = try model.architecture.embeddings(
+            of: options.prompt,
+            negative: options.negativePrompt,
+            guided: plan.settings.guides,
+            options: engine
+        )
         return Prompts(positive: positive, negative: negative)
     }
 

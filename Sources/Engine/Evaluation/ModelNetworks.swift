@@ -66,7 +66,7 @@ extension ModelNetworks {
 /// encoders: prompts come as embeddings.
 package final class LoadedNetworks: ModelNetworks {
     private struct Networks {
-        var unet: UNet?
+        var denoiser: (any Denoiser)?
         var halves: [AutoencoderHalf: VAE] = [:]
         /// In float32, once the others failed.
         var exactHalves: [AutoencoderHalf: VAE] = [:]
@@ -95,7 +95,7 @@ package final class LoadedNetworks: ModelNetworks {
     /// - Throws: `InputError` for a missing or unusable file, or options that this build lacks
     @discardableResult
     package func load() throws -> WeightCache.Origin {
-        try networks.withLock { try loadedUNet(&$0).origin }
+        try networks.withLock { try loadedDenoiser(&$0).origin }
     }
 
     package func unload() { networks.withLock { $0 = Networks() } }
@@ -110,7 +110,7 @@ package final class LoadedNetworks: ModelNetworks {
     ) throws -> Tensor {
         try networks.withLock { networks in
             try cancellation.check()
-            return try loadedUNet(&networks).predict(
+            return try loadedDenoiser(&networks).predict(
                 latents,
                 timestep: timestep,
                 context: context,
@@ -121,10 +121,10 @@ package final class LoadedNetworks: ModelNetworks {
         }
     }
 
-    private func loadedUNet(_ networks: inout Networks) throws -> UNet {
-        let unet = try networks.unet ?? UNet(model: model, options: options)
-        networks.unet = unet
-        return unet
+    private func loadedDenoiser(_ networks: inout Networks) throws -> any Denoiser {
+        let denoiser = try networks.denoiser ?? model.architecture.denoiser(options)
+        networks.denoiser = denoiser
+        return denoiser
     }
 
     /// Evaluates a half, and once more in float32 where bfloat16 gave NaN or infinity.
@@ -140,7 +140,7 @@ package final class LoadedNetworks: ModelNetworks {
         }
         return try networks.withLock { networks in
             let vae =
-                try networks.halves[half] ?? VAE(model: model, options: options, halves: [half])
+                try networks.halves[half] ?? model.architecture.autoencoder(half, options)
             networks.halves[half] = vae
             let result = try evaluate(vae)
             guard options.precision != .f32, !result.isFinite else { return result }
@@ -151,7 +151,7 @@ package final class LoadedNetworks: ModelNetworks {
             )
             let other =
                 try networks.exactHalves[half]
-                ?? VAE(model: model, options: exact, halves: [half])
+                ?? model.architecture.autoencoder(half, exact)
             networks.exactHalves[half] = other
             return try evaluate(other)
         }

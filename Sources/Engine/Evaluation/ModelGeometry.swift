@@ -1,5 +1,3 @@
-import Engine
-
 /// What planning needs to know of a model; no weights.
 package struct ModelGeometry: Equatable, Sendable {
     /// Side of the latents that the UNet was trained on.
