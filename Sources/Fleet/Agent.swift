@@ -138,8 +138,7 @@ package enum Agent {
                 let path = "\(folder)/\(name).log"
                 let log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
                 guard log >= 0 else {
-                    let reason = String(cString: strerror(errno))
-                    throw InputError(path, "it cannot be written (\(reason))", fix: "Make room")
+                    throw OutputError(path, String(cString: strerror(errno)))
                 }
                 defer { close(log) }
                 let before = lseek(log, 0, SEEK_END)

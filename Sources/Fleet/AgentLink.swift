@@ -39,11 +39,7 @@ final class AgentLink: Sendable {
         do {
             // The pipe holds it all: this does not wait for a reader.
             guard write(pipe.writing, line, line.count) == line.count else {
-                throw InputError(
-                    host,
-                    "a pipe takes no request (\(String(cString: strerror(errno))))",
-                    fix: "Use a shorter environment"
-                )
+                throw SocketError("write", code: errno)
             }
             child = try ChildProcess(
                 command[0],

@@ -36,7 +36,7 @@ final class ChildProcess: Sendable {
     ///   - longestLine: bytes of a line that are kept
     ///   - onLine: called with each line that it prints, on a thread of its own
     ///   - onEnd: called once, after the last line
-    /// - Throws: `InputError` when it cannot be started
+    /// - Throws: `InputError` when there is no such program, `SocketError` when the system has no room for it
     init(
         _ program: String,
         _ arguments: [String],
@@ -46,12 +46,12 @@ final class ChildProcess: Sendable {
         longestLine: Int = 1000,
         onLine: @escaping @Sendable (String) -> Void,
         onEnd: @escaping @Sendable (Int32, Ending) -> Void
-    ) throws(InputError) {
+    ) throws {
         self.name = name
         let output = try PrivatePipe()
         let (reading, writing) = (output.reading, output.writing)
         defer { close(writing) }
-        do throws(InputError) {
+        do {
             id = try Spawn.start(
                 program,
                 arguments,

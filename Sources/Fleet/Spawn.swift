@@ -1,6 +1,7 @@
 import Engine
 import Foundation
 import Glibc
+import Protocol
 
 /// Starts programs.
 package enum Spawn {
@@ -25,7 +26,7 @@ package enum Spawn {
     ///   - input: becomes its standard input
     ///   - output: becomes its standard output and error
     /// - Returns: its id
-    /// - Throws: `InputError` when it cannot be started
+    /// - Throws: `InputError` when there is no such program, `SocketError` when the system has no room for it
     static func start(
         _ program: String,
         _ arguments: [String],
@@ -33,7 +34,7 @@ package enum Spawn {
         company: Company = .group,
         input: Int32,
         output: Int32
-    ) throws(InputError) -> Int32 {
+    ) throws -> Int32 {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -68,6 +69,10 @@ package enum Spawn {
             }
         }
         guard code == 0 else {
+            // No room for another process is nobody's mistake in the input.
+            guard ![EAGAIN, ENOMEM, EMFILE, ENFILE].contains(code) else {
+                throw SocketError("posix_spawn \(program)", code: code)
+            }
             throw InputError(
                 program,
                 "it cannot be started (\(String(cString: strerror(code))))",
