@@ -6,6 +6,7 @@ PNGs and profiles are put together here from their specifications, and colours c
 formulas, so that nothing but the format is shared with what is tested.
 """
 
+import itertools
 import json
 import pathlib
 import struct
@@ -38,8 +39,8 @@ def packed(row, bits):
 ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
 
 
-def png(pixels, kind, bits, *, chunks=(), interlaced=False):
-    """`pixels`: [height, width, channels] of integers; `kind`: PNG's colour type."""
+def png(pixels, kind, bits, *, chunks=(), interlaced=False, after=()):
+    """`pixels`: [height, width, channels] of integers; `kind`: PNG's colour type; `after` follows the pixels."""
     h, w, _ = pixels.shape
     rows = b""
     for y, x, dy, dx in ADAM7 if interlaced else [(0, 0, 1, 1)]:
@@ -48,7 +49,7 @@ def png(pixels, kind, bits, *, chunks=(), interlaced=False):
             rows += b"".join(b"\0" + packed(row.reshape(-1), bits) for row in part)
     header = struct.pack(">IIBBBBB", w, h, bits, kind, 0, 0, int(interlaced))
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunk(*c) for c in chunks)
-            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+            + chunk(b"IDAT", zlib.compress(rows)) + b"".join(chunk(*c) for c in after) + chunk(b"IEND", b""))
 
 
 # --- colours
@@ -217,6 +218,145 @@ def pictures():
            three(encoded(grey[..., :1] / 65535)))
 
 
+# --- orientation (Exif 2.3, tag 0x0112): how the upright picture is stored
+
+STORED = {1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1],
+          5: lambda a: a.swapaxes(0, 1), 6: lambda a: np.rot90(a, 1), 7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+          8: lambda a: np.rot90(a, -1)}
+
+
+def exif(value, order=">", *, kind=3, count=1, tag=0x0112, entries=None, offset=8, magic=42):
+    """TIFF's header, one directory of two entries (the maker's name first), nothing else."""
+    mark = b"MM" if order == ">" else b"II"
+    cell = struct.pack(order + ("H2x" if kind == 3 else "I"), value)
+    return (mark + struct.pack(order + "HI", magic, offset) + struct.pack(order + "H", entries or 2)
+            + struct.pack(order + "HHI4s", 0x010F, 2, 4, b"abc") + struct.pack(order + "HHI", tag, kind, count) + cell
+            + bytes(4))
+
+
+def turned():
+    upright = ramp(3, 255, 200)
+    shown = upright / 255
+    for value, store in STORED.items():
+        stored = store(upright)
+        # Pillow's own view of the same thing.
+        names = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
+                 7: "TRANSVERSE", 8: "ROTATE_90"}
+        image = Image.fromarray(np.ascontiguousarray(stored.astype(np.uint8)))
+        if value > 1:
+            image = image.transpose(Image.Transpose[names[value]])
+        assert (np.asarray(image) == upright).all(), value
+        for order in "<>":
+            data = exif(value, order)
+            yield (f"exif{value}-{'little' if order == '<' else 'big'}",
+                   png(stored, 2, 8, chunks=[(b"eXIf", data)]), shown)
+    rgba = ramp(4, 65535, 201)
+    yield ("exif6-interlaced", png(STORED[6](rgba), 6, 16, chunks=[(b"eXIf", exif(6))], interlaced=True),
+           over_white(rgba[..., :3] / 65535, rgba[..., 3] / 65535))
+    grey = ramp(1, 15, 202)
+    yield "exif8-grey4", png(STORED[8](grey), 0, 4, chunks=[(b"eXIf", exif(8))]), three(grey / 15)
+    yield "exif7-after", png(STORED[7](upright), 2, 8, after=[(b"eXIf", exif(7, "<"))]), shown
+    yield "exif5-long", png(STORED[5](upright), 2, 8, chunks=[(b"eXIf", exif(5, kind=4))]), shown
+    yield "exif6-prefix", png(STORED[6](upright), 2, 8, chunks=[(b"eXIf", b"Exif\0\0" + exif(6))]), shown
+    # Damaged, or of no use: as it is stored.
+    for name, data in {
+        "empty": b"", "short": exif(6)[:7], "cut": exif(6)[:30], "magic": exif(6, magic=43), "zero": exif(0),
+        "nine": exif(9), "bytes": exif(6, kind=1), "two": exif(6, count=2), "offset": exif(6, offset=0xFFFFFFF0),
+        "entries": exif(6, tag=0x0111, entries=65535), "mark": b"XX" + exif(6)[2:], "none": exif(6, tag=0x0111),
+    }.items():
+        yield f"exif-damaged-{name}", png(upright, 2, 8, chunks=[(b"eXIf", data)]), shown
+
+
+# --- code points (ITU-T H.273), curves of BT.709 and BT.2100, white of BT.2408
+
+BT2020 = np.array([[0.708, 0.292], [0.170, 0.797], [0.131, 0.046]])
+NTSC = np.array([[0.670, 0.330], [0.210, 0.710], [0.140, 0.080]])
+C = np.array([0.310, 0.316])
+DCI = np.array([0.314, 0.351])
+REFERENCE_WHITE = 203
+
+
+def pq(v):
+    """SMPTE ST 2084: of 10,000 cd/m²; 1 is the reference white."""
+    m1, m2, c1, c2, c3 = 0.1593017578125, 78.84375, 0.8359375, 18.8515625, 18.6875
+    root = v ** (1 / m2)
+    return 10000 * (np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1) / REFERENCE_WHITE
+
+
+def to_pq(light):
+    m1, m2, c1, c2, c3 = 0.1593017578125, 78.84375, 0.8359375, 18.8515625, 18.6875
+    power = (light * REFERENCE_WHITE / 10000) ** m1
+    return ((c1 + c2 * power) / (1 + c3 * power)) ** m2
+
+
+def hlg(v):
+    """BT.2100: scene light, then a display of 1,000 cd/m² with a system gamma of 1.2."""
+    a = 0.17883277
+    b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
+    scene = np.where(v <= 0.5, v ** 2 / 3, (np.exp((v - c) / a) + b) / 12)
+    luminance = scene @ np.array([0.2627, 0.6780, 0.0593])
+    return 1000 / REFERENCE_WHITE * scene * luminance[..., None] ** 0.2
+
+
+def television(v):
+    """The inverse of BT.709's curve, with BT.2020's digits for 12 bits and more."""
+    return np.where(v < 4.5 * 0.01805397, v / 4.5, ((v + 0.09929683) / 1.09929683) ** (1 / 0.45))
+
+
+def cicp(*codes):
+    return b"cICP", bytes(codes)
+
+
+def coded():
+    rgb = ramp(3, 65535, 300)
+    v = rgb / 65535
+    rgb8 = ramp(3, 255, 301)
+    kinds = {
+        "pq": ((9, 16, 0, 1), pq, BT2020, D65), "hlg": ((9, 18, 0, 1), hlg, BT2020, D65),
+        "p3": ((12, 13, 0, 1), decoded, P3, D65), "p3-pq": ((12, 16, 0, 1), pq, P3, D65),
+        "bt709": ((1, 1, 0, 1), television, None, D65), "bt2020": ((9, 14, 0, 1), television, BT2020, D65),
+        "ntsc": ((4, 4, 0, 1), lambda x: x ** 2.2, NTSC, C), "dci": ((11, 8, 0, 1), lambda x: x, P3, DCI),
+        "linear": ((1, 8, 0, 1), lambda x: x, None, D65), "pal": ((1, 5, 0, 1), lambda x: x ** 2.8, None, D65),
+    }
+    for name, (codes, curve, primaries, white) in kinds.items():
+        yield f"cicp-{name}", png(rgb, 2, 16, chunks=[cicp(*codes)]), converted(v, curve, primaries, white)
+    yield "cicp-srgb", png(rgb, 2, 16, chunks=[cicp(1, 13, 0, 1)]), v
+    # What is no brighter than the reference white is the sRGB picture that it was made from.
+    matrix = np.linalg.inv(to_d50(BT2020, D65)) @ to_d50(SRGB, D65)
+    stored = np.rint(to_pq(np.maximum(decoded(v) @ matrix.T, 0)) * 65535).astype(int)
+    yield "cicp-pq-of-srgb", png(stored, 2, 16, chunks=[cicp(9, 16, 0, 1)]), v
+    # Video's range of 8 and 16 bits.
+    for bits, values in ((8, rgb8), (16, rgb)):
+        step = 2 ** (bits - 8)
+        signal = np.clip((values - 16 * step) / (219 * step), 0, 1)
+        yield (f"cicp-pq-narrow{bits}", png(values, 2, bits, chunks=[cicp(9, 16, 0, 0)]),
+               converted(signal, pq, BT2020))
+    grey = ramp(2, 65535, 302)
+    yield ("cicp-pq-grey-alpha", png(grey, 4, 16, chunks=[cicp(9, 16, 0, 1)]),
+           over_white(three(encoded(pq(grey[..., :1] / 65535))), grey[..., 1] / 65535))
+    yield ("cicp-hlg-grey8", png(ramp(1, 255, 303), 0, 8, chunks=[cicp(9, 18, 0, 1)]),
+           encoded(hlg(np.repeat(ramp(1, 255, 303) / 255, 3, -1))))
+    colours = ramp(3, 255, 304).reshape(-1, 3)
+    indices = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH, 1)
+    yield ("cicp-p3-palette", png(indices, 3, 8, chunks=[
+        cicp(12, 13, 0, 1), (b"PLTE", colours.astype(np.uint8).tobytes())]),
+        converted(colours[indices[..., 0]] / 255, decoded, P3))
+    # It counts more than all others (PNG, third edition, 4.3).
+    shown = converted(v, decoded, P3)
+    others = {"srgb": [(b"sRGB", b"\0")], "gama": [gama(1.0), chrm(ADOBE)],
+              "iccp": [iccp(profile(b"RGB ", 563 / 256, ADOBE)), gama(1.0)]}
+    for name, chunks in others.items():
+        yield f"cicp-before-{name}", png(rgb, 2, 16, chunks=chunks + [cicp(12, 13, 0, 1)]), shown
+    # What cannot be used, does not know, is damaged or comes too late gives way to them.
+    linear = converted(v, lambda x: x, None)
+    for name, chunk in {"primaries": cicp(99, 13, 0, 1), "curve": cicp(1, 17, 0, 1), "matrix": cicp(9, 16, 9, 1),
+                        "unspecified": cicp(2, 2, 0, 1), "short": cicp(9, 16, 0), "range": cicp(9, 16, 0, 2)}.items():
+        yield f"cicp-unused-{name}", png(rgb, 2, 16, chunks=[chunk, gama(1.0)]), linear
+    yield "cicp-after", png(rgb, 2, 16, chunks=[gama(1.0)], after=[cicp(9, 16, 0, 1)]), linear
+    yield "exif6-cicp-pq", png(STORED[6](rgb), 2, 16, chunks=[cicp(9, 16, 0, 1), (b"eXIf", exif(6))]), \
+        converted(v, pq, BT2020)
+
+
 def scaled():
     """Pictures at other sizes, by Pillow's Lanczos filter in floats."""
     rng = np.random.default_rng(5)
@@ -236,7 +376,7 @@ def scaled():
 def main():
     OUT.mkdir(exist_ok=True)
     shown = {}
-    for name, data, pixels in pictures():
+    for name, data, pixels in itertools.chain(pictures(), turned(), coded()):
         (OUT / f"{name}.png").write_bytes(data)
         assert pixels.shape == (HEIGHT, WIDTH, 3), name
         shown[name] = [round(float(v), 6) for v in pixels.reshape(-1)]

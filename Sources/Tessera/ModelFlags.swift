@@ -62,8 +62,8 @@ struct ModelFlags: ParsableArguments {
 struct TextFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Folder with vocab.json and merges.txt, for a model in a single file. "
-                + "(default: those beside the file, else CLIP's)",
+            "Folder with tokenizer.json, or vocab.json and merges.txt, or such folders named tokenizer and "
+                + "tokenizer_2. (default: the model's own, or those beside a single file, else CLIP's)",
             valueName: "dir"
         )
     )

@@ -38,9 +38,13 @@ struct Plan: ParsableCommand {
             for line in session.notices { StandardErrorLog.note(line) }
             let speeds = measure ? try speeds(session, source) : nil
             let weights = try session.weightBytes()
-            for line in PlanTable.lines(session.plan, weights: weights, speeds: speeds) {
-                print(line)
-            }
+            let lines = PlanTable.lines(
+                session.plan,
+                prompts: session.prompts,
+                weights: weights,
+                speeds: speeds
+            )
+            for line in lines { print(line) }
         }
     }
 
@@ -65,7 +69,7 @@ struct Plan: ParsableCommand {
             job.cancel()
         }
         try workers.prepare(cancellation)
-        let prompts = try session.prompts(source.engine.conditioning)
+        let prompts = try session.encodedPrompts(source.engine.conditioning)
         let globalPass = session.globalPass(
             source.engine.options(threads: HostCores.count),
             identity,

@@ -70,7 +70,8 @@ struct Rendering {
         try workers.prepare(cancellation)
         let display = ProgressDisplay(plan: session.plan, isTerminal: isatty(2) == 1)
         defer { display.clear() }
-        let prompts = try session.prompts(engine.conditioning)
+        display.note("prompt: \(session.prompts.summary)")
+        let prompts = try session.encodedPrompts(engine.conditioning)
         let globalPass = session.globalPass(
             engine.options(threads: HostCores.count),
             identity,

@@ -31,8 +31,9 @@ struct PictureFixtures: Decodable {
         return values
     }
 
-    /// 1 to 16 bits, grey, palette, transparent, interlaced, with profiles, powers and primaries: as
-    /// computed by textbook formulas, to half a level of 255, and to 1/2000 what has no profile.
+    /// 1 to 16 bits, grey, palette, transparent, interlaced, turned in all ways, with profiles, powers,
+    /// primaries and code points: as computed by textbook formulas, to half a level of 255, and to 1/2000
+    /// what has no profile.
     @Test(arguments: PictureFixtures.names)
     func everyKindIsReadAsSRGB(name: String) throws {
         let fixtures = try #require(PictureFixtures.all)
@@ -49,11 +50,12 @@ struct PictureFixtures: Decodable {
         }
     }
 
-    @Test func theFixturesAreThere() { #expect(PictureFixtures.names.count > 30) }
+    @Test func theFixturesAreThere() { #expect(PictureFixtures.names.count > 95) }
 
     /// Hundreds of damaged files of each kind: each is read or refused.
     @Test(arguments: [
         "palette4-trns", "rgba16-interlaced", "icc-adobe", "icc-grey-alpha", "linear-p3",
+        "exif6-interlaced", "exif7-after", "cicp-pq-narrow8", "exif6-cicp-pq",
     ])
     func survivesDamage(name: String) throws {
         let path = "\(PictureFixtures.folder)/\(name).png"
@@ -86,6 +88,62 @@ struct PictureFixtures: Decodable {
         let error = #expect(throws: InputError.self) { try PictureFile(file).rows { _ in } }
         #expect(error?.place == file)
         return error?.problem ?? ""
+    }
+
+    /// Code points that no curve or primaries belong to, and video's range where there is none, in files
+    /// that say nothing else of their colours.
+    @Test(
+        arguments: [
+            ("rgb8", [99, 13, 0, 1]), ("rgb8", [9, 17, 0, 1]), ("rgb16", [9, 16, 9, 1]),
+            ("grey4", [9, 16, 0, 0]), ("rgb8", [2, 16, 0, 1]),
+        ] as [(String, [UInt8])]
+    )
+    func namesColoursThatItDoesNotKnow(name: String, codes: [UInt8]) throws {
+        let whole = try Data(
+            contentsOf: URL(fileURLWithPath: "\(PictureFixtures.folder)/\(name).png")
+        )
+        try inTemporaryFolder { folder in
+            let found = try fault(
+                "\(folder)/a.png",
+                Data(PNGSums.adding("cICP", codes, to: Array(whole)))
+            )
+            let told = codes.map { "\($0)" }.joined(separator: ", ")
+            #expect(found.contains("cICP says (\(told))"), "\(found)")
+        }
+    }
+
+    private struct Stored: StoredRows {
+        let width: Int
+        let height: Int
+        let channels = 1
+        let pixels: [UInt16]
+
+        func rows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws {
+            for y in 0..<height {
+                var row = Array(pixels[y * width..<(y + 1) * width])
+                try row.withUnsafeMutableBufferPointer { try body($0) }
+            }
+        }
+    }
+
+    /// A picture that is turned by columns, in several blocks: as it is upright.
+    @Test(arguments: 5...8) func turnsWideAndNarrowPictures(orientation: Int) throws {
+        let (width, height) = (3, 5000)
+        let turn = try #require(Orientation(rawValue: orientation))
+        let pixels = (0..<width * height).map { UInt16($0 * 7 % 65536) }
+        for (width, height) in [(width, height), (height, width)] {
+            var found: [[UInt16]] = []
+            let stored = Stored(width: width, height: height, pixels: pixels)
+            try turn.upright(stored, block: 2 * height) { found.append(Array($0)) }
+            let expected = (0..<width).map { y in
+                (0..<height).map { x -> UInt16 in
+                    let column = orientation >= 7 ? width - 1 - y : y
+                    let row = (6...7).contains(orientation) ? height - 1 - x : x
+                    return pixels[row * width + column]
+                }
+            }
+            #expect(found == expected)
+        }
     }
 
     /// Every way to be of no use is told in a line that names the file.

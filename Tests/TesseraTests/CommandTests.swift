@@ -317,7 +317,7 @@ import Testing
             #expect(changed != whole)
             #expect(try picture(single + ["--lora", lora]) == changed)
             let text = try PNGImage(file: "\(folder)/out.png").text
-            #expect(text["parameters"]?.contains("LoRA: sd15-kohya:0.5") == true)
+            #expect(text["parameters"]?.contains("LoRA: \"sd15-kohya:0.5\"") == true)
         }
     }
 

@@ -49,6 +49,47 @@ import Testing
         #expect(try render(more + ["--workers", "3", "--threads-per-worker", "1"]) == one)
     }
 
+    /// A picture of 256×192 that a camera stored on its side gives what the upright one gives.
+    @Test func cameraPicturesAreTurnedUpright() throws {
+        try inTemporaryFolder { folder in
+            let (width, height) = (256, 192)
+            func level(_ x: Int, _ y: Int, _ c: Int) -> UInt8 {
+                UInt8((x + y / 2 + 40 * c + (x * y) % 23) % 256)
+            }
+            func write(_ name: String, turned: Bool) throws -> [UInt8] {
+                let path = "\(folder)/\(name)"
+                let (columns, rows) = turned ? (height, width) : (width, height)
+                let writer = try PNGWriter(file: path, width: columns, height: rows)
+                try writer.write(
+                    rows: (0..<width * height * 3).map { i in
+                        let (row, column, c) = (i / 3 / columns, i / 3 % columns, i % 3)
+                        // Orientation 6 is turned clockwise to be seen.
+                        return turned ? level(row, height - 1 - column, c) : level(column, row, c)
+                    }
+                )
+                try writer.finish()
+                return Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+            }
+            _ = try write("upright.png", turned: false)
+            let exif: [UInt8] = [
+                0x4D, 0x4D, 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0,
+                0,
+            ]
+            let turned = PNGSums.adding("eXIf", exif, to: try write("turned.png", turned: true))
+            try Data(turned).write(to: URL(fileURLWithPath: "\(folder)/turned.png"))
+            let results = try ["upright", "turned"].map { name in
+                var arguments = flags(folder, ["--strength", "0.5"])
+                let at = try #require(arguments.firstIndex(of: "\(folder)/photo.png"))
+                arguments[at] = "\(folder)/\(name).png"
+                let command = try Command(arguments)
+                #expect(command.status == 0, "\(command.errors)")
+                return try PNGImage(file: "\(folder)/out.png")
+            }
+            #expect(results[0].width == width && results[0].height == height)
+            #expect(results[0].pixels == results[1].pixels)
+        }
+    }
+
     @Test func strengthAndFidelityChangeThePicture() throws {
         let usual = try render(["--size", "264x200"])
         #expect(

@@ -11,6 +11,8 @@ package struct PictureText: Sendable {
     package let loras: [LoRASource]
     /// File and digest of the picture that it began with.
     package let picture: (name: String, digest: String)?
+    /// Chunks that the prompts were cut into.
+    package let promptChunks: Int
     package let digest: String
     package let phases: [Phase]
     package let stride: WindowStride
@@ -25,6 +27,7 @@ package struct PictureText: Sendable {
         model: String,
         loras: [LoRASource] = [],
         picture: (name: String, digest: String)? = nil,
+        promptChunks: Int = 1,
         digest: String,
         prediction: PredictionType? = nil,
         version: String
@@ -36,6 +39,7 @@ package struct PictureText: Sendable {
         self.model = model
         self.loras = loras
         self.picture = picture
+        self.promptChunks = promptChunks
         self.digest = digest
         phases = plan.phases.map(\.phase)
         stride = plan.settings.stride(for: plan.model)
@@ -50,28 +54,42 @@ package struct PictureText: Sendable {
     }
 
     /// The line format in which Stable Diffusion web interfaces exchange settings.
-    var parameters: String {
+    package var parameters: String {
         var lines = [prompt]
         if let negativePrompt { lines.append("Negative prompt: \(negativePrompt)") }
-        let added = loras.map { "LoRA: \($0)" } + began
-        let rare =
-            (settings.windowWeight == .uniform
-                ? [] : ["DemoFusion window weight: \(settings.windowWeight.rawValue)"])
-            + (settings.skipBelow == 0 ? [] : ["DemoFusion skip below: \(settings.skipBelow)"])
-        lines.append(
-            ([
-                "Steps: \(settings.steps)", "Sampler: \(samplerName)",
-                "CFG scale: \(settings.guidance)", "Seed: \(settings.seed)",
-                "Size: \(settings.size.width)x\(settings.size.height)",
-                "Model hash: \(digest.prefix(10))", "Model: \(model)", "RNG: \(rngName)",
-            ] + scheduleType + added + [
-                "DemoFusion stride: \(stride)", "DemoFusion ladder: \(list(scales, " "))",
-                "DemoFusion cosine scales: \(list(settings.cosine.exponents, " "))",
-                "DemoFusion sigma: \(settings.cosine.sigma)",
-                "DemoFusion border: \(settings.border.rawValue)",
-            ] + rare + ["Version: Tessera \(version)"]).joined(separator: ", ")
-        )
+        lines.append(settingsLine.text)
         return lines.joined(separator: "\n")
+    }
+
+    private var settingsLine: SettingsLine {
+        var line = SettingsLine([
+            "Steps": "\(settings.steps)", "Sampler": samplerName,
+            "CFG scale": "\(settings.guidance)", "Seed": "\(settings.seed)",
+            "Size": "\(settings.size.width)x\(settings.size.height)",
+            "Model hash": "\(digest.prefix(10))", "Model": model, "RNG": rngName,
+        ])
+        // As A1111 writes it where it is not the sampler's own.
+        if settings.schedule.isSGMUniform { line.add("Schedule type", "SGM Uniform") }
+        // One key each: of two values with the same key, parsers keep the last.
+        for (i, lora) in loras.enumerated() {
+            line.add(i == 0 ? "LoRA" : "LoRA \(i + 1)", lora.description)
+        }
+        if let picture, let start = settings.picture {
+            line.add("Denoising strength", "\(start.strength)")
+            line.add("Init image hash", "\(picture.digest.prefix(10))")
+            line.add("Fidelity", "\(start.fidelity)")
+        }
+        line.add("DemoFusion stride", "\(stride)")
+        line.add("DemoFusion ladder", list(scales, " "))
+        line.add("DemoFusion cosine scales", list(settings.cosine.exponents, " "))
+        line.add("DemoFusion sigma", "\(settings.cosine.sigma)")
+        line.add("DemoFusion border", settings.border.rawValue)
+        if settings.windowWeight != .uniform {
+            line.add("DemoFusion window weight", settings.windowWeight.rawValue)
+        }
+        if settings.skipBelow != 0 { line.add("DemoFusion skip below", "\(settings.skipBelow)") }
+        line.add("Version", "Tessera \(version)")
+        return line
     }
 
     /// Every setting, keyed by the command line's flags.
@@ -99,6 +117,8 @@ package struct PictureText: Sendable {
         }
         if let final = settings.schedule.finalSigma { fields["final-sigma"] = final.rawValue }
         if settings.schedule.isSGMUniform { fields["sgm-uniform"] = true }
+        // Not of one: pictures of short prompts stay as they were before there were chunks.
+        if promptChunks > 1 { fields["prompt-chunks"] = promptChunks }
         if settings.wire != .f32 { fields["wire"] = settings.wire.rawValue }
         if settings.windowWeight != .uniform {
             fields["window-weight"] = settings.windowWeight.rawValue
@@ -108,19 +128,6 @@ package struct PictureText: Sendable {
         let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
         let data = try? JSONSerialization.data(withJSONObject: fields, options: options)
         return data.map { String(decoding: $0, as: UTF8.self) } ?? "{}"
-    }
-
-    private var began: [String] {
-        guard let picture, let start = settings.picture else { return [] }
-        return [
-            "Denoising strength: \(start.strength)",
-            "Init image hash: \(picture.digest.prefix(10))", "Fidelity: \(start.fidelity)",
-        ]
-    }
-
-    /// As A1111 writes it where it is not the sampler's own.
-    private var scheduleType: [String] {
-        settings.schedule.isSGMUniform ? ["Schedule type: SGM Uniform"] : []
     }
 
     private var scales: [Double] { phases.map(\.scale) }

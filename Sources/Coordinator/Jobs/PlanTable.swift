@@ -1,3 +1,4 @@
+import Engine
 import Foundation
 import Sampling
 
@@ -7,11 +8,13 @@ package enum PlanTable {
     ///
     /// - Parameters:
     ///   - plan: of the render
+    ///   - prompts: what it renders, where that is to be told
     ///   - weights: bytes of the weights on each host
     ///   - speeds: of the workers, where they were measured
     /// - Returns: the lines
     package static func lines(
         _ plan: RenderPlan,
+        prompts: PromptPair? = nil,
         weights: Int,
         speeds: MeasuredSpeeds? = nil
     ) -> [String] {
@@ -45,7 +48,8 @@ package enum PlanTable {
         let halves = plan.settings.guides ? "two per view, with guidance" : "one per view"
         let skipped = plan.settings.steps - plan.stepsRun
         return [header] + phases + [
-            "",
+            ""
+        ] + (prompts.map { ["prompt            \($0.summary)"] } ?? []) + [
             "steps per phase   \(plan.stepsRun)"
                 + (skipped == 0 ? "" : " of \(plan.settings.steps)"),
             "views             \(plan.views)",

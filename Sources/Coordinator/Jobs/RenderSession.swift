@@ -14,6 +14,8 @@ package struct RenderSession {
     /// What was assumed of the model because nothing says it, one line each.
     package let notices: [String]
     private let prediction: PredictionType
+    /// The prompts, cut into chunks.
+    package let prompts: PromptPair
     /// The picture to begin with.
     private let picture: InitPicture?
     private let scheduler: Scheduler
@@ -49,6 +51,12 @@ package struct RenderSession {
         )
         notices = try Self.notices(model, config, preset, settings)
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
+        prompts = try PromptPair(
+            positive: options.prompt,
+            negative: options.negativePrompt,
+            guides: settings.guides,
+            model: model
+        )
         guard plan.decode.fitsMessages, plan.encodes.values.allSatisfy(\.fitsMessages) else {
             throw InputError(
                 model.path,
@@ -182,9 +190,9 @@ package struct RenderSession {
     /// Encodes the prompts; the negative one is nil where guidance does not use it.
     ///
     /// - Throws: `InputError` from the text encoders' files
-    package func prompts(_ engine: EngineOptions) throws -> Prompts {
+    package func encodedPrompts(_ engine: EngineOptions) throws -> Prompts {
         let (positive, negative) = try model.architecture.embeddings(
-            of: options.prompt,
+            of: prompts,
             negative: options.negativePrompt,
             guided: plan.settings.guides,
             options: engine
@@ -256,6 +264,7 @@ package struct RenderSession {
             picture: picture.map {
                 ($0.file.path.split(separator: "/").last.map(String.init) ?? "", $0.digest)
             },
+            promptChunks: prompts.count,
             digest: digest,
             prediction: prediction,
             version: Self.version

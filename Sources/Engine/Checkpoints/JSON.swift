@@ -8,14 +8,20 @@ package indirect enum JSON: Equatable, Sendable {
     case object([String: JSON])
 
     /// Reads one JSON text, with two liberties that files from Python need: `Infinity`, `-Infinity`
-    /// and `NaN`. Duplicate keys, text after the value and nesting beyond 64 levels are refused.
+    /// and `NaN`; and a third for editors, a byte-order mark before it. Duplicate keys, text after the value and nesting beyond 64 levels are refused.
     ///
     /// - Parameters:
     ///   - bytes: UTF-8 text
     ///   - place: names the text in errors
     /// - Throws: `InputError` with the offset of the first fault
     package init(_ bytes: some Collection<UInt8>, place: String) throws(InputError) {
-        var parser = JSONParser(bytes: Array(bytes), place: place)
+        let bytes = Array(bytes)
+        if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
+            throw InputError(place, "it is UTF-16 text", fix: "Save it as UTF-8")
+        }
+        let hasMark = bytes.starts(with: [0xEF, 0xBB, 0xBF])
+        var parser = JSONParser(bytes: bytes, place: place)
+        if hasMark { parser.at = 3 }
         self = try parser.document()
     }
 

@@ -30,7 +30,7 @@ package struct Model: Sendable {
         }
         if isFolder.boolValue {
             try Self.refuseForFolders(options)
-            layout = try ModelFolder(path: path)
+            layout = try ModelFolder(path: path, options: options)
         } else {
             layout = try SingleFile(path: path, options: options)
         }
@@ -38,18 +38,14 @@ package struct Model: Sendable {
         changes = try Self.changes(options.loras, layout)
     }
 
-    /// A folder has its own configurations and tokenizers.
+    /// A folder has its own configurations.
     private static func refuseForFolders(_ options: ModelOptions) throws(InputError) {
-        for (flag, value) in [
-            ("--model-config", options.config), ("--tokenizer", options.tokenizer),
-        ] {
-            guard let value else { continue }
-            throw InputError(
-                "\(flag) \(value)",
-                "it is for models in a single file; this model is a folder with its own",
-                fix: "Leave it out"
-            )
-        }
+        guard let value = options.config else { return }
+        throw InputError(
+            "--model-config \(value)",
+            "it is for models in a single file; this model is a folder with its own",
+            fix: "Leave it out"
+        )
     }
 
     /// What LoRA files add, by component and weight.
@@ -207,7 +203,18 @@ package struct Model: Sendable {
     ///
     /// Throws `InputError` when its files are missing or contradict each other.
     package func tokenizer(_ component: Component) throws -> CLIPTokenizer {
-        try layout.tokenizer(component)
+        let tokenizer = try layout.tokenizer(component)
+        if let given = options.tokenizer {
+            let known = try textConfig(component).vocabulary
+            guard tokenizer.count <= known else {
+                throw InputError(
+                    "--tokenizer \(given)",
+                    "it has \(tokenizer.count) tokens, the model's \(component.rawValue) knows \(known)",
+                    fix: "Give the model's own tokenizer"
+                )
+            }
+        }
+        return tokenizer
     }
 
     /// Where a text encoder's tokenizer is read from.

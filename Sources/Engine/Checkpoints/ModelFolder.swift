@@ -7,6 +7,8 @@ struct ModelFolder: ModelLayout {
     let forceZerosForEmptyPrompt: Bool
     let missing: [MissingPart]
     let ignored: [(name: String, count: Int)] = []
+    /// A tokenizer that was given instead of the folder's own.
+    private let tokenizer: String?
 
     var kind: String { "folder in Diffusers layout" }
     var predictionSource: String { "\(path)/scheduler/scheduler_config.json" }
@@ -17,8 +19,9 @@ struct ModelFolder: ModelLayout {
     /// Reads `model_index.json`; no weights.
     ///
     /// - Throws: `InputError` naming what is not supported
-    init(path: String) throws(InputError) {
+    init(path: String, options: ModelOptions) throws(InputError) {
         self.path = path
+        tokenizer = options.tokenizer
         let index = "\(path)/model_index.json"
         guard FileManager.default.fileExists(atPath: index) else {
             let isComponent = FileManager.default.fileExists(atPath: "\(path)/config.json")
@@ -58,7 +61,8 @@ struct ModelFolder: ModelLayout {
         )
         let encoders: [Component] =
             family == .sdxl ? [.textEncoder, .textEncoder2] : [.textEncoder]
-        missing = (family.components.map(\.rawValue) + ["scheduler"] + encoders.map(\.tokenizer))
+        let tokenizers = options.tokenizer == nil ? encoders.map(\.tokenizer) : []
+        missing = (family.components.map(\.rawValue) + ["scheduler"] + tokenizers)
             .filter { !FileManager.default.fileExists(atPath: "\(path)/\($0)") }
             .map { name in
                 MissingPart(
@@ -89,11 +93,20 @@ struct ModelFolder: ModelLayout {
     }
 
     func tokenizer(_ component: Component) throws -> CLIPTokenizer {
-        try CLIPTokenizer(folder: try tokenizerPlace(component))
+        let place = try tokenizerPlace(component)
+        // One vocabulary for all encoders says nothing of how each fills up short prompts.
+        let isOwn = tokenizer == nil || place.hasSuffix("/\(component.tokenizer)")
+        let isOpenCLIP = family == .sd2 || component == .textEncoder2
+        return try CLIPTokenizer(
+            folder: place,
+            padding: isOwn ? nil : isOpenCLIP ? "!" : "<|endoftext|>"
+        )
     }
 
     func tokenizerPlace(_ component: Component) throws(InputError) -> String {
-        "\(path)/\(component.tokenizer)"
+        try tokenizer.map { given throws(InputError) in
+            try TokenizerFolder.given(given, for: component)
+        } ?? "\(path)/\(component.tokenizer)"
     }
 
     func addIdentity(to hash: FileHash) throws(InputError) {

@@ -10,14 +10,14 @@ package protocol ModelArchitecture: Sendable {
     /// Encodes prompts.
     ///
     /// - Parameters:
-    ///   - prompt: what the picture shows
-    ///   - negative: what it must not show; nil for nothing
+    ///   - prompts: cut into chunks
+    ///   - negative: what the picture must not show; nil for nothing
     ///   - guided: whether the negative prompt is used at all
     ///   - options: how the text encoders are computed
     /// - Returns: embeddings; no negative one where it is not used
     /// - Throws: `InputError` from the text encoders' files
     func embeddings(
-        of prompt: String,
+        of prompts: PromptPair,
         negative: String?,
         guided: Bool,
         options: EngineOptions

@@ -16,14 +16,15 @@ struct StableDiffusion: ModelArchitecture {
     }
 
     func embeddings(
-        of prompt: String,
+        of prompts: PromptPair,
         negative: String?,
         guided: Bool,
         options: EngineOptions
     ) throws -> (positive: Embedding, negative: Embedding?) {
-        let encoder = try PromptEncoder(model: model, options: options)
-        let positive = try encoder.encode(prompt)
-        return (positive, guided ? try encoder.encodeNegative(negative) : nil)
+        let encoder = try PromptEncoder(model: model, options: options, prompts: prompts)
+        let positive = try encoder.encode(prompts.positive, chunks: prompts.count)
+        guard guided else { return (positive, nil) }
+        return (positive, try encoder.encodeNegative(negative, chunks: prompts.count))
     }
 
     func denoiser(_ options: EngineOptions) throws -> any Denoiser {

@@ -2,6 +2,10 @@ import CLCMS
 
 /// What a file says of its colours.
 struct ColourDescription: Equatable {
+    /// Code points; nil where there are none, or none that say anything.
+    var coded: CodedColours?
+    /// Bits of each number in the file.
+    var depth = 8
     /// An ICC profile; nil where there is none.
     var profile: [UInt8]?
     var isSRGB = false
@@ -28,10 +32,41 @@ struct ColourDescription: Equatable {
         chromaticities.map { zip($0, Self.usual).allSatisfy { abs($0 - $1) < 0.0015 } } ?? true
     }
 
-    /// Whether nothing has to be converted. A profile counts more than the word that it is sRGB, and that
-    /// more than a power and primaries (PNG, third edition, §4.3); without any of them it is sRGB.
-    var needsNothing: Bool {
+    /// Whether nothing has to be converted. Code points count most, then a profile, then the word that it is
+    /// sRGB, then a power and primaries (PNG, third edition, §4.3); without any of them it is sRGB.
+    private var needsNothing: Bool {
         profile == nil && (isSRGB || (hasUsualCurve && hasUsualPrimaries))
+    }
+
+    private var saysNothingElse: Bool {
+        profile == nil && !isSRGB && gamma == nil && chromaticities == nil
+    }
+
+    /// What makes sRGB of such colours.
+    ///
+    /// - Parameters:
+    ///   - isGrey: whether a pixel is one number
+    ///   - path: of the file
+    /// - Returns: nil where they are sRGB
+    /// - Throws: `InputError` for colours that cannot be converted
+    func conversion(isGrey: Bool, path: String) throws(InputError) -> (any PixelConversion)? {
+        if let coded, !coded.isUnspecified {
+            if coded.isSRGB { return nil }
+            if coded.isSupported(depth: depth) {
+                return CodedConversion(coded, depth: depth, isGrey: isGrey)
+            }
+            // What cannot be used gives way to what counts less, if there is any.
+            guard !saysNothingElse else {
+                throw InputError(
+                    path,
+                    "its cICP says \(coded), which are colours that are not supported",
+                    fix: "Save it as sRGB, PQ (9, 16, 0, 1), HLG (9, 18, 0, 1) or "
+                        + "Display P3 (12, 13, 0, 1)"
+                )
+            }
+        }
+        if needsNothing { return nil }
+        return try ColourConversion(from: self, isGrey: isGrey, path: path)
     }
 
     fileprivate var isSound: Bool { gamma.map(Self.gammas.contains) ?? true }
@@ -42,7 +77,7 @@ struct ColourDescription: Equatable {
 /// Converts rows of floats to sRGB, by Little CMS.
 ///
 /// Used by one thread at a time.
-final class ColourConversion {
+final class ColourConversion: PixelConversion {
     private let transform: cmsHTRANSFORM
 
     /// - Parameters:
@@ -86,7 +121,6 @@ final class ColourConversion {
 
     deinit { cmsDeleteTransform(transform) }
 
-    /// Converts pixels, each number 0…1, to three numbers each, which may lie a little outside.
     func convert(
         _ pixels: UnsafeMutableBufferPointer<Float>,
         to rgb: UnsafeMutableBufferPointer<Float>,

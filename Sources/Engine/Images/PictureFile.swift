@@ -2,8 +2,8 @@ import CPNG
 import Foundation
 
 /// A picture that is read from a PNG row by row, as sRGB, whatever it is in the file: 1 to 16 bits, grey, RGB
-/// or a palette, interlaced or not, with any ICC profile, gamma and primaries. What is transparent shows
-/// white behind it.
+/// or a palette, interlaced or not, turned as Exif says, with any ICC profile, gamma and primaries, in high
+/// dynamic range. What is transparent shows white behind it.
 ///
 /// Used by one thread at a time.
 package final class PictureFile {
@@ -26,7 +26,7 @@ package final class PictureFile {
         let (descriptor, size) = try InputFile.open(path)
         do throws(InputError) {
             let reader = try RowReader(path, descriptor)
-            let (width, height) = (reader.width, reader.height)
+            let (width, height) = reader.uprightSize
             guard width * height <= Self.largestArea else {
                 throw InputError(
                     path,
@@ -61,11 +61,11 @@ package final class PictureFile {
         _ body: (UnsafeBufferPointer<Float>) throws -> Void
     ) throws {
         let reader = try RowReader(path, descriptor)
-        guard (reader.width, reader.height) == (width, height) else {
+        guard reader.uprightSize == (width, height) else {
             throw InputError(path, "it was changed", fix: "Leave it alone while it is rendered")
         }
         var converter = try RowConverter(reader)
-        try reader.rows(observe) { try converter.convert($0, body) }
+        try reader.uprightRows(observe) { try converter.convert($0, body) }
     }
 }
 
@@ -79,6 +79,7 @@ private final class RowReader {
     let channels: Int
     private let passes: Int
     private let colours: ColourDescription
+    private let orientation: Orientation
     private let handle: OpaquePointer
 
     var hasAlpha: Bool { channels % 2 == 0 }
@@ -99,15 +100,22 @@ private final class RowReader {
         (width, height) = (Int(header.width), Int(header.height))
         storedBytes = Int(clamping: header.stored_bytes)
         (channels, passes) = (Int(layout.channels), Int(layout.passes))
-        colours = ColourDescription(told)
+        let chunks = PNGChunks(descriptor)
+        var colours = ColourDescription(told)
+        (colours.coded, colours.depth) = (chunks.colours, chunks.depth)
+        (self.colours, orientation) = (colours, chunks.orientation)
     }
 
     deinit { tessera_png_reader_close(handle) }
 
     /// nil where the colours are sRGB already.
-    func conversion() throws(InputError) -> ColourConversion? {
-        colours.needsNothing
-            ? nil : try ColourConversion(from: colours, isGrey: channels <= 2, path: path)
+    func conversion() throws(InputError) -> (any PixelConversion)? {
+        try colours.conversion(isGrey: channels <= 2, path: path)
+    }
+
+    /// Columns and rows of the upright picture.
+    var uprightSize: (width: Int, height: Int) {
+        orientation.exchangesSides ? (height, width) : (width, height)
     }
 
     func damaged(_ reason: String) -> InputError { Self.damaged(path, reason) }
@@ -116,7 +124,17 @@ private final class RowReader {
         InputError(path, "it is not a whole PNG: \(reason)", fix: "Name a PNG, or fetch it again")
     }
 
-    /// Reads all rows of numbers.
+    /// Reads all rows of numbers of the upright picture.
+    func uprightRows(
+        _ observe: (Double) throws -> Void,
+        _ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void
+    ) throws {
+        try withoutActuallyEscaping(observe) { observe in
+            try orientation.upright(ObservedRows(reader: self, observe: observe), body)
+        }
+    }
+
+    /// Reads all rows of numbers as they are stored.
     func rows(
         _ observe: (Double) throws -> Void,
         _ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void
@@ -160,10 +178,24 @@ private final class RowReader {
     }
 }
 
+/// The rows of a reader that tells how far it is.
+private struct ObservedRows: StoredRows {
+    let reader: RowReader
+    let observe: (Double) throws -> Void
+
+    var width: Int { reader.width }
+    var height: Int { reader.height }
+    var channels: Int { reader.channels }
+
+    func rows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws {
+        try reader.rows(observe, body)
+    }
+}
+
 /// Makes sRGB of a file's numbers.
 private struct RowConverter {
     private let channels: Int
-    private let conversion: ColourConversion?
+    private let conversion: (any PixelConversion)?
     private var colours: [Float]
     private var rgb: [Float]
 
@@ -173,8 +205,9 @@ private struct RowConverter {
     init(_ reader: RowReader) throws(InputError) {
         channels = reader.channels
         conversion = try reader.conversion()
-        colours = Array(repeating: 0, count: reader.width * (reader.channels <= 2 ? 1 : 3))
-        rgb = Array(repeating: 0, count: reader.width * 3)
+        let width = reader.uprightSize.width
+        colours = Array(repeating: 0, count: width * (reader.channels <= 2 ? 1 : 3))
+        rgb = Array(repeating: 0, count: width * 3)
     }
 
     /// Gives 3 · width numbers of 0…1 to `body`.

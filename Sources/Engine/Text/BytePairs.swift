@@ -1,5 +1,3 @@
-import Foundation
-
 /// Byte-pair encoding with CLIP's alphabet: every byte is a letter, and the last letter of a word is
 /// another one.
 struct BytePairs: Sendable {
@@ -20,31 +18,14 @@ struct BytePairs: Sendable {
         let id: Int
     }
 
-    /// Reads vocab.json and merges.txt.
-    init(folder: String) throws(InputError) {
-        let vocabularyFile = "\(folder)/vocab.json"
-        let json = try JSON(InputFile.bytes(vocabularyFile), place: vocabularyFile)
-        guard let members = json.object else {
-            throw InputError(vocabularyFile, "is not an object", fix: "Use the original file")
-        }
-        var vocabulary: [String: Int] = [:]
-        for (text, value) in members {
-            guard case .number(let number) = value, number >= 0, number < 1e9,
-                number == number.rounded()
-            else {
-                throw InputError(
-                    vocabularyFile,
-                    "gives '\(text)' no whole number",
-                    fix: "Use the original file"
-                )
-            }
-            vocabulary[text] = Int(number)
-        }
+    /// - Throws: `InputError` for a vocabulary without a letter of the alphabet, or a merge of what it lacks
+    init(_ files: TokenizerFolder) throws(InputError) {
+        let vocabulary = files.vocabulary
         func letter(_ byte: Int, _ suffix: String) throws(InputError) -> Int {
             let text = String(Character(Self.alphabet[byte])) + suffix
             guard let id = vocabulary[text] else {
                 throw InputError(
-                    vocabularyFile,
+                    files.vocabularyFile,
                     "lacks the letter '\(text)'",
                     fix: "Use the original file"
                 )
@@ -57,34 +38,22 @@ struct BytePairs: Sendable {
             last.append(try letter(byte, "</w>"))
         }
         (self.inside, self.last) = (inside, last)
-        merges = try Self.merges(file: "\(folder)/merges.txt", vocabulary: vocabulary)
-        self.vocabulary = vocabulary
-    }
-
-    private static func merges(
-        file: String,
-        vocabulary: [String: Int]
-    ) throws(InputError) -> [Pair: Merge] {
-        guard let data = FileManager.default.contents(atPath: file),
-            let text = String(validating: data, as: UTF8.self)
-        else {
-            throw InputError(file, "cannot be read", fix: "Fetch the whole tokenizer folder")
-        }
         var merges: [Pair: Merge] = [:]
-        for line in text.split(whereSeparator: \.isNewline) where !line.hasPrefix("#version") {
-            let parts = line.split(separator: " ")
-            guard parts.count == 2, let left = vocabulary[String(parts[0])],
-                let right = vocabulary[String(parts[1])], let id = vocabulary[parts.joined()]
+        merges.reserveCapacity(files.merges.count)
+        for (first, second) in files.merges {
+            guard let left = vocabulary[first], let right = vocabulary[second],
+                let id = vocabulary[first + second]
             else {
                 throw InputError(
-                    file,
-                    "has the merge '\(line.prefix(60))', which vocab.json does not know",
+                    files.mergesFile,
+                    "has the merge '\("\(first) \(second)".prefix(60))', which the vocabulary lacks",
                     fix: "Use the files of one tokenizer"
                 )
             }
             merges[Pair(left: left, right: right)] = Merge(rank: merges.count, id: id)
         }
-        return merges
+        self.merges = merges
+        self.vocabulary = vocabulary
     }
 
     /// The letter of each byte: itself where it is printable, else a letter past 255.

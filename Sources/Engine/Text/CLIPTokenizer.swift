@@ -3,32 +3,42 @@ import Foundation
 /// CLIP's byte-pair tokenizer, as Transformers runs it on a tokenizer folder.
 package struct CLIPTokenizer: Sendable {
     private let pairs: BytePairs
-    private let specials: [SpecialToken]
+    /// Tokens that are found in a text as it is.
+    private let literal: AddedTokenFinder
+    /// Tokens that are found in a normalised text.
+    private let normalised: AddedTokenFinder
     private let begin: Int
     private let end: Int
     private let padding: Int
-    /// Ids of an encoded prompt.
+    /// Ids of a chunk of a prompt: begin, `room` ids of text or padding, end.
     package let length: Int
 
-    /// Tokens of the vocabulary.
+    /// Tokens of the vocabulary, added ones included: the highest id and one.
     package let count: Int
 
-    /// Reads vocab.json, merges.txt, tokenizer_config.json and special_tokens_map.json.
+    /// Ids of text in a chunk.
+    package var room: Int { length - 2 }
+
+    /// Reads vocab.json and merges.txt, or tokenizer.json, and what the folder says of special and added
+    /// tokens.
     ///
     /// - Parameters:
-    ///   - folder: the last two files may be missing there
+    ///   - folder: of the tokenizer
     ///   - own: the token that short prompts are filled up with, whatever the files say
     /// - Throws: `InputError` where a file is missing or contradicts another
     package init(folder: String, padding own: String? = nil) throws {
-        pairs = try BytePairs(folder: folder)
-        let config = try SpecialTokenFiles(folder: folder)
-        let pairs = pairs
+        let files = try TokenizerFolder(folder)
+        pairs = try BytePairs(files)
+        let config = try SpecialTokenFiles(folder: folder, listed: files.added)
+        let tokens = try config.tokens(vocabulary: files.vocabulary, file: files.vocabularyFile)
+        let added = Dictionary(tokens.map { ($0.content, $0.id) }) { first, _ in first }
+        func known(_ text: String) -> Int? { files.vocabulary[text] ?? added[text] }
         func id(_ role: String, default fallback: String) throws -> Int {
             let text = config.text(of: role) ?? fallback
-            guard let id = pairs.vocabulary[text] else {
+            guard let id = known(text) else {
                 throw InputError(
                     "\(folder)/tokenizer_config.json",
-                    "names the \(role) '\(text)', which vocab.json lacks",
+                    "names the \(role) '\(text)', which the vocabulary lacks",
                     fix: "Use the files of one tokenizer"
                 )
             }
@@ -37,76 +47,73 @@ package struct CLIPTokenizer: Sendable {
         let last = "<|endoftext|>"
         begin = try id("bos_token", default: "<|startoftext|>")
         end = try id("eos_token", default: last)
-        if let own, let id = pairs.vocabulary[own] {
+        if let own, let id = known(own) {
             padding = id
         } else {
             padding = try id("pad_token", default: last)
         }
-        count = (pairs.vocabulary.values.max() ?? 0) + 1
+        count = max(files.vocabulary.values.max() ?? 0, tokens.map(\.id).max() ?? 0) + 1
         _ = try id("unk_token", default: last)
         length = config.length
-        specials = config.tokens(vocabulary: pairs.vocabulary)
+        literal = AddedTokenFinder(tokens.filter { !$0.flags.normalized }) {
+            Array($0.unicodeScalars)
+        }
+        normalised = AddedTokenFinder(
+            tokens.filter(\.flags.normalized),
+            spelling: { Self.normalised(String.UnicodeScalarView($0.unicodeScalars)[...]) }
+        )
     }
 
-    /// The ids of a prompt: begin, at most `length` − 2 ids of text, end, padding.
-    package func encode(_ text: String) -> [Int] {
-        var ids = [begin]
-        for piece in split(text) {
+    /// The ids of a text, without begin and end, however many they are.
+    package func tokens(of text: String) -> [Int] {
+        var ids: [Int] = []
+        for piece in literal.split(Array(text.unicodeScalars)) {
             switch piece {
-            case .special(let id): ids.append(id)
-            case .text(let text):
-                for word in CLIPWords(of: normalised(text)) {
-                    ids += pairs.encode(word)
-                    if ids.count >= length { break }
+            case .token(let id): ids.append(id)
+            case .text(let raw):
+                var view = String.UnicodeScalarView()
+                view.append(contentsOf: raw)
+                for part in normalised.split(Self.normalised(view[...])) {
+                    switch part {
+                    case .token(let id): ids.append(id)
+                    case .text(let text):
+                        for word in CLIPWords(of: Array(text)) { ids += pairs.encode(word) }
+                    }
                 }
             }
-            if ids.count >= length { break }
         }
-        ids = Array(ids.prefix(length - 1))
-        ids.append(end)
-        return ids + Array(repeating: padding, count: length - ids.count)
+        return ids
     }
 
-    private enum Piece {
-        case special(Int)
-        case text(String)
+    /// A chunk as the text encoder takes it: begin, ids of text, end, padding.
+    ///
+    /// - Parameter ids: at most `room`
+    /// - Returns: `length` ids
+    package func chunk(_ ids: some Collection<Int>) -> [Int] {
+        precondition(ids.count <= room, "\(ids.count) ids for \(room)")
+        let chunk = [begin] + ids + [end]
+        return chunk + Array(repeating: padding, count: length - chunk.count)
     }
 
-    /// Cuts a text at the special tokens that it spells out.
-    private func split(_ text: String) -> [Piece] {
-        let scalars = Array(text.unicodeScalars)
-        var pieces: [Piece] = []
-        var plain = String.UnicodeScalarView()
-        var at = 0
-        while at < scalars.count {
-            guard let token = specials.first(where: { $0.stands(in: scalars, at: at) }) else {
-                plain.append(scalars[at])
-                at += 1
-                continue
-            }
-            if !plain.isEmpty { pieces.append(.text(String(plain))) }
-            plain = String.UnicodeScalarView()
-            pieces.append(.special(token.id))
-            at += token.scalars.count
-        }
-        return plain.isEmpty ? pieces : pieces + [.text(String(plain))]
-    }
+    /// The first chunk of a prompt: begin, at most `length` − 2 ids of text, end, padding.
+    package func encode(_ text: String) -> [Int] { chunk(tokens(of: text).prefix(room)) }
 
-    /// Composed (NFC) and in lower case, scalar by scalar.
-    private func normalised(_ text: String) -> [Unicode.Scalar] {
+    /// Composed (NFC), every run of white space one space, and in lower case, scalar by scalar.
+    private static func normalised(_ text: String.UnicodeScalarView.SubSequence) -> [Unicode.Scalar]
+    {
         var scalars: [Unicode.Scalar] = []
         var piece = String.UnicodeScalarView()
         var count = 0
-        for scalar in text.unicodeScalars {
-            if count >= Self.pieceLength && scalar.beginsSyllable {
-                Self.normalise(String(piece), into: &scalars)
+        for scalar in text {
+            if count >= pieceLength && scalar.beginsSyllable {
+                normalise(String(piece), into: &scalars)
                 piece = String.UnicodeScalarView()
                 count = 0
             }
             piece.append(scalar)
             count += 1
         }
-        Self.normalise(String(piece), into: &scalars)
+        normalise(String(piece), into: &scalars)
         return scalars
     }
 
@@ -119,7 +126,9 @@ package struct CLIPTokenizer: Sendable {
         let composed = piece.decomposedStringWithCanonicalMapping
             .precomposedStringWithCanonicalMapping
         for scalar in composed.unicodeScalars {
-            if scalar.isASCII && !("A"..."Z").contains(scalar) {
+            if scalar.properties.isWhitespace {
+                if scalars.last != " " { scalars.append(" ") }
+            } else if scalar.isASCII && !("A"..."Z").contains(scalar) {
                 scalars.append(scalar)
             } else {
                 scalars.append(contentsOf: scalar.properties.lowercaseMapping.unicodeScalars)
@@ -140,17 +149,6 @@ extension Unicode.Scalar {
 
     /// Whether Unicode 16 has this character: what comes later is no letter to Transformers yet.
     fileprivate var isKnown: Bool { (properties.age?.major ?? .max) <= 16 }
-}
-
-/// A token that is found in a text before anything else happens to it.
-struct SpecialToken: Sendable {
-    let scalars: [Unicode.Scalar]
-    let id: Int
-
-    /// Whether the text spells this token out at a place.
-    func stands(in text: [Unicode.Scalar], at start: Int) -> Bool {
-        text[start] == scalars[0] && text[start...].starts(with: scalars)
-    }
 }
 
 /// The words of a normalised text: what byte pairs are merged within.

@@ -1,30 +1,48 @@
 import Foundation
 
-/// What tokenizer_config.json and special_tokens_map.json say about special tokens. A token is a
-/// text, or an object whose `content` is the text.
+/// What a tokenizer folder says about special and added tokens: tokenizer_config.json,
+/// special_tokens_map.json, added_tokens.json, and tokenizer.json's `added_tokens`.
 struct SpecialTokenFiles {
-    private var roles: [String: String] = [:]
-    private var added: [String] = []
+    /// A token of a role, and how it is found unless the lists of added tokens say otherwise.
+    private struct Role {
+        let text: String
+        let flags: AddedToken.Flags
+    }
+
+    private var roles: [String: Role] = [:]
+    /// Special tokens without a role.
+    private var others: [Role] = []
+    private var added: [AddedToken] = []
+    private let folder: String
     /// Ids of an encoded prompt.
     let length: Int
 
+    /// In Transformers' order: of two with one text, the last says how it is found.
     private static let roleNames = ["bos_token", "eos_token", "unk_token", "pad_token"]
-    private static let usualLength = 77
+    private static let defaultLength = 77
 
-    /// Reads the two files; a missing one says nothing.
-    init(folder: String) throws(InputError) {
-        var length = Self.usualLength
+    /// Reads the files; a missing one says nothing.
+    ///
+    /// - Parameters:
+    ///   - folder: of the tokenizer
+    ///   - listed: `added_tokens` of tokenizer.json
+    /// - Throws: `InputError` where a file is damaged or contradicts another
+    init(folder: String, listed: [JSON]) throws(InputError) {
+        self.folder = folder
+        var length = Self.defaultLength
+        var decoder: [AddedToken] = []
         for name in ["tokenizer_config.json", "special_tokens_map.json"] {
             let file = "\(folder)/\(name)"
-            guard FileManager.default.fileExists(atPath: file) else { continue }
-            guard let members = try JSON(InputFile.bytes(file), place: file).object else {
-                throw InputError(file, "is not an object", fix: "Use the original file")
-            }
+            guard let members = try Self.members(file) else { continue }
             for role in Self.roleNames {
-                if let text = members[role].flatMap(Self.text) { roles[role] = text }
+                if let value = members[role], let token = Self.role(value) { roles[role] = token }
             }
-            if case .object(let tokens)? = members["added_tokens_decoder"] {
-                added += tokens.values.compactMap(Self.text)
+            for key in ["additional_special_tokens", "extra_special_tokens"] {
+                others += (members[key]?.array ?? []).compactMap(Self.role)
+            }
+            for (id, value) in members["added_tokens_decoder"]?.object ?? [:] {
+                let place = "\(file), 'added_tokens_decoder'"
+                decoder.append(try Self.token(value, id: .number(Double(id) ?? -1), place))
             }
             // A tokenizer without a limit of its own says so with a huge number.
             if case .number(let number)? = members["model_max_length"], number <= 4096 {
@@ -39,28 +57,113 @@ struct SpecialTokenFiles {
             }
         }
         self.length = length
+        // The first to say how a token is found is right, as with Transformers.
+        for token in decoder.sorted(by: { ($0.id, $0.content) < ($1.id, $1.content) }) {
+            try add(token, "\(folder)/tokenizer_config.json")
+        }
+        for value in listed {
+            let place = "\(folder)/tokenizer.json, 'added_tokens'"
+            try add(Self.token(value, id: value.object?["id"], place), place)
+        }
+        let file = "\(folder)/added_tokens.json"
+        let special = Set(roles.values.map(\.text) + others.map(\.text))
+        for (text, id) in (try Self.members(file) ?? [:]).sorted(by: { $0.key < $1.key }) {
+            let flags = AddedToken.Flags(normalized: !special.contains(text))
+            let token = try Self.token(.string(text), id: id, flags: flags, file)
+            try add(token, file)
+        }
     }
 
-    private static func text(_ value: JSON) -> String? {
+    private static func members(_ file: String) throws(InputError) -> [String: JSON]? {
+        guard FileManager.default.fileExists(atPath: file) else { return nil }
+        guard let members = try JSON(InputFile.bytes(file), place: file).object else {
+            throw InputError(file, "is not an object", fix: "Use the original file")
+        }
+        return members
+    }
+
+    private mutating func add(_ token: AddedToken, _ place: String) throws(InputError) {
+        guard let known = added.first(where: { $0.content == token.content }) else {
+            added.append(token)
+            return
+        }
+        guard known.id == token.id else {
+            throw InputError(
+                place,
+                "says that '\(token.content)' is \(token.id), another file that it is \(known.id)",
+                fix: "Use the files of one tokenizer"
+            )
+        }
+    }
+
+    /// A token is a text, or an object whose `content` is the text.
+    private static func role(_ value: JSON) -> Role? {
         switch value {
-        case .string(let text): return text
+        case .string(let text): return Role(text: text, flags: .init())
         case .object(let members):
             guard case .string(let text)? = members["content"] else { return nil }
-            return text
+            return Role(text: text, flags: flags(members, isSpecial: true))
         default: return nil
         }
     }
 
-    /// The text of one role, nil where the files do not name it.
-    func text(of role: String) -> String? { roles[role] }
+    private static func flags(_ members: [String: JSON], isSpecial: Bool) -> AddedToken.Flags {
+        AddedToken.Flags(
+            lstrip: members["lstrip"]?.bool ?? false,
+            rstrip: members["rstrip"]?.bool ?? false,
+            singleWord: members["single_word"]?.bool ?? false,
+            normalized: members["normalized"]?.bool ?? !isSpecial
+        )
+    }
 
-    /// All special tokens of the vocabulary, the longest first.
-    func tokens(vocabulary: [String: Int]) -> [SpecialToken] {
-        let usual = ["<|startoftext|>", "<|endoftext|>"]
-        return Set(Array(roles.values) + added + usual).sorted { ($1.count, $0) < ($0.count, $1) }
-            .compactMap { text in
-                guard !text.isEmpty, let id = vocabulary[text] else { return nil }
-                return SpecialToken(scalars: Array(text.unicodeScalars), id: id)
+    private static func token(
+        _ value: JSON,
+        id: JSON?,
+        flags: AddedToken.Flags? = nil,
+        _ place: String
+    ) throws(InputError) -> AddedToken {
+        let members = value.object ?? ["content": value]
+        guard let text = members["content"]?.string, let id = TokenizerFolder.tokenID(id) else {
+            throw InputError(
+                place,
+                "has a token without a text, or with an id that is no whole number",
+                fix: "Use the original file"
+            )
+        }
+        let own = Self.flags(members, isSpecial: members["special"]?.bool ?? false)
+        return AddedToken(content: text, id: id, flags: flags ?? own)
+    }
+
+    /// The text of one role, nil where the files do not name it.
+    func text(of role: String) -> String? { roles[role]?.text }
+
+    /// All tokens that are found as a whole.
+    ///
+    /// - Parameters:
+    ///   - vocabulary: ids of what byte pairs merge to
+    ///   - file: where it is from
+    /// - Returns: those with an id, by id
+    /// - Throws: `InputError` for a token with one id here and another there
+    func tokens(vocabulary: [String: Int], file: String) throws(InputError) -> [AddedToken] {
+        for token in added {
+            if let id = vocabulary[token.content], id != token.id {
+                throw InputError(
+                    file,
+                    "says that '\(token.content)' is \(id), the added tokens that it is \(token.id)",
+                    fix: "Use the files of one tokenizer"
+                )
             }
+        }
+        let usual = ["<|startoftext|>", "<|endoftext|>"].map { Role(text: $0, flags: .init()) }
+        var tokens = added
+        var special: [String: AddedToken] = [:]
+        let known = Set(added.map(\.content))
+        for role in usual + others + Self.roleNames.compactMap({ roles[$0] })
+        where !role.text.isEmpty && !known.contains(role.text) {
+            guard let id = vocabulary[role.text] else { continue }
+            special[role.text] = AddedToken(content: role.text, id: id, flags: role.flags)
+        }
+        tokens += special.values
+        return tokens.sorted { ($0.id, $0.content) < ($1.id, $1.content) }
     }
 }

@@ -296,26 +296,14 @@ struct SingleFile: ModelLayout {
 
     /// A tokenizer's folder: what was given, else beside the file, else what comes with us.
     func tokenizerPlace(_ component: Component) throws(InputError) -> String {
-        func has(_ folder: String) -> Bool {
-            ["vocab.json", "merges.txt"].allSatisfy {
-                FileManager.default.fileExists(atPath: "\(folder)/\($0)")
-            }
-        }
         if let folder = options.tokenizer {
-            for place in ["\(folder)/\(component.tokenizer)", folder] where has(place) {
-                return place
-            }
-            throw InputError(
-                "--tokenizer \(folder)",
-                "there is no vocab.json and merges.txt in it",
-                fix: "Name a folder that holds both"
-            )
+            return try TokenizerFolder.given(folder, for: component)
         }
         var places: [String] = []
         if let config = options.config { places.append("\(config)/\(component.tokenizer)") }
         places.append(URL(fileURLWithPath: path).deletingLastPathComponent().path)
         if let vocabulary = options.vocabulary { places.append(vocabulary) }
-        guard let place = places.first(where: has) else {
+        guard let place = places.first(where: TokenizerFolder.isThere) else {
             throw InputError(
                 path,
                 "it has no tokenizer, and there is no vocab.json and merges.txt beside it",

@@ -1,0 +1,88 @@
+import Foundation
+
+/// What a PNG says in chunks that libpng hands over too late or not at all: `eXIf` may follow the pixels,
+/// and libpng knows `cICP` only since 1.6.45.
+///
+/// A chunk that is damaged says nothing, as with libpng.
+struct PNGChunks {
+    /// Bits of each number, or of a colour of the palette.
+    private(set) var depth = 8
+    /// How the rows have to be turned.
+    private(set) var orientation = Orientation.upright
+    /// What the colours are; nil where there is no `cICP` before the pixels.
+    private(set) var colours: CodedColours?
+
+    /// Bytes of the largest `eXIf` that is looked at; thumbnails make them large.
+    private static let largest = 1 << 20
+    /// Chunks after which nothing is looked for any more.
+    private static let most = 1 << 20
+    private static let signature = 8
+
+    /// Follows the chunks of a PNG that is open, and leaves it where it stands.
+    init(_ descriptor: Int32) {
+        var place = Self.signature
+        var (hasExif, hasPixels) = (false, false)
+        for _ in 0..<Self.most {
+            let header = Self.bytes(descriptor, at: place, count: 8)
+            guard header.count == 8 else { return }
+            let length = header[..<4].reduce(0) { $0 << 8 | Int($1) }
+            let kind = String(decoding: header[4...], as: UTF8.self)
+            func content() -> [UInt8]? { Self.content(descriptor, at: place, length) }
+            switch kind {
+            case "IHDR":
+                // A palette's colours have eight bits each.
+                if let data = content(), data.count == 13 {
+                    depth = data[9] == 3 ? 8 : Int(data[8])
+                }
+            case "cICP" where colours == nil && !hasPixels:
+                if let data = content() { colours = CodedColours(data) }
+            case "eXIf" where !hasExif:
+                hasExif = true
+                if let data = content() { orientation = Orientation(exif: data) ?? .upright }
+            case "IDAT": hasPixels = true
+            case "IEND": return
+            default: break
+            }
+            place += 12 + length
+        }
+    }
+
+    /// A chunk's content; nil where it is too long, not there or not what its checksum says.
+    private static func content(_ descriptor: Int32, at place: Int, _ length: Int) -> [UInt8]? {
+        guard length <= largest else { return nil }
+        let bytes = bytes(descriptor, at: place + 4, count: length + 8)
+        guard bytes.count == length + 8 else { return nil }
+        let told = bytes[(length + 4)...].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        guard checksum(bytes[..<(length + 4)]) == told else { return nil }
+        return Array(bytes[4..<(length + 4)])
+    }
+
+    private static func bytes(_ descriptor: Int32, at place: Int, count: Int) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var done = 0
+        while done < count {
+            let now = bytes.withUnsafeMutableBytes { buffer in
+                pread(
+                    descriptor,
+                    buffer.baseAddress?.advanced(by: done),
+                    count - done,
+                    off_t(place + done)
+                )
+            }
+            if now < 0, errno == EINTR { continue }
+            guard now > 0 else { return [] }
+            done += now
+        }
+        return bytes
+    }
+
+    /// CRC-32 (ISO 3309).
+    private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+        var sum = UInt32.max
+        for byte in bytes {
+            sum ^= UInt32(byte)
+            for _ in 0..<8 { sum = sum >> 1 ^ (sum & 1 == 1 ? 0xEDB8_8320 : 0) }
+        }
+        return ~sum
+    }
+}

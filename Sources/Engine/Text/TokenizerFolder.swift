@@ -1,0 +1,164 @@
+import Foundation
+
+/// The vocabulary of a tokenizer folder and the order in which its pairs merge: `vocab.json` and
+/// `merges.txt`, or `tokenizer.json`, which is all that Transformers 5 writes.
+struct TokenizerFolder {
+    /// Ids by text.
+    let vocabulary: [String: Int]
+    /// The file that says so.
+    let vocabularyFile: String
+    /// Left and right, the first to merge first.
+    let merges: [(left: String, right: String)]
+    /// The file that says so.
+    let mergesFile: String
+    /// `added_tokens` of `tokenizer.json`.
+    private(set) var added: [JSON] = []
+
+    private static let pair = ["vocab.json", "merges.txt"]
+    private static let whole = "tokenizer.json"
+
+    /// Whether a folder holds a tokenizer.
+    static func isThere(_ folder: String) -> Bool {
+        func has(_ name: String) -> Bool {
+            FileManager.default.fileExists(atPath: "\(folder)/\(name)")
+        }
+        return pair.allSatisfy(has) || has(whole)
+    }
+
+    /// The folder that `--tokenizer` means for a component.
+    ///
+    /// - Throws: `InputError` where there is none
+    static func given(_ folder: String, for component: Component) throws(InputError) -> String {
+        for place in ["\(folder)/\(component.tokenizer)", folder] where isThere(place) {
+            return place
+        }
+        throw InputError(
+            "--tokenizer \(folder)",
+            "there is no tokenizer.json, nor vocab.json and merges.txt, in it",
+            fix: "Name a folder that holds them"
+        )
+    }
+
+    /// Reads the files; the pair goes before `tokenizer.json`.
+    init(_ folder: String) throws(InputError) {
+        let whole = "\(folder)/\(Self.whole)"
+        let hasWhole = FileManager.default.fileExists(atPath: whole)
+        let hasPair = Self.pair.allSatisfy {
+            FileManager.default.fileExists(atPath: "\(folder)/\($0)")
+        }
+        if hasWhole, !hasPair {
+            try self.init(whole: whole)
+        } else {
+            try self.init(pairIn: folder)
+            if hasWhole, let members = try JSON(InputFile.bytes(whole), place: whole).object {
+                added = members["added_tokens"]?.array ?? []
+            }
+        }
+    }
+
+    private init(pairIn folder: String) throws(InputError) {
+        vocabularyFile = "\(folder)/\(Self.pair[0])"
+        mergesFile = "\(folder)/\(Self.pair[1])"
+        let json = try JSON(InputFile.bytes(vocabularyFile), place: vocabularyFile)
+        vocabulary = try Self.vocabulary(json, vocabularyFile)
+        var merges: [(String, String)] = []
+        for line in try Self.text(mergesFile).split(whereSeparator: \.isNewline)
+        where !line.hasPrefix("#version") {
+            merges.append(try Self.merge(String(line), mergesFile))
+        }
+        self.merges = merges
+    }
+
+    private init(whole file: String) throws(InputError) {
+        (vocabularyFile, mergesFile) = (file, file)
+        guard let members = try JSON(InputFile.bytes(file), place: file).object,
+            let model = members["model"]?.object, let words = model["vocab"],
+            case .array(let pairs)? = model["merges"]
+        else {
+            throw InputError(
+                file,
+                "has no model with a vocab and merges",
+                fix: "Use the original file"
+            )
+        }
+        for (key, expected) in [("type", "BPE"), ("end_of_word_suffix", "</w>")] {
+            if let value = model[key], value != .null, value != .string(expected) {
+                throw InputError(
+                    "\(file), 'model.\(key)'",
+                    "is not '\(expected)'",
+                    fix: "Use a tokenizer for CLIP"
+                )
+            }
+        }
+        vocabulary = try Self.vocabulary(words, file)
+        var merges: [(String, String)] = []
+        for pair in pairs {
+            switch pair {
+            case .string(let line): merges.append(try Self.merge(line, file))
+            case .array(let sides):
+                guard sides.count == 2, let left = sides[0].string, let right = sides[1].string
+                else { throw Self.unreadable("\(sides.prefix(3))", file) }
+                merges.append((left, right))
+            default: throw Self.unreadable("\(pair)", file)
+            }
+        }
+        self.merges = merges
+        added = members["added_tokens"]?.array ?? []
+    }
+
+    private static func vocabulary(
+        _ json: JSON,
+        _ file: String
+    ) throws(InputError) -> [String: Int] {
+        guard let members = json.object else {
+            throw InputError(file, "has no object of words", fix: "Use the original file")
+        }
+        var vocabulary: [String: Int] = [:]
+        vocabulary.reserveCapacity(members.count)
+        for (text, value) in members {
+            guard let id = tokenID(value) else {
+                throw InputError(
+                    file,
+                    "gives '\(text)' no whole number",
+                    fix: "Use the original file"
+                )
+            }
+            vocabulary[text] = id
+        }
+        return vocabulary
+    }
+
+    /// A number that an id can be.
+    static func tokenID(_ value: JSON?) -> Int? {
+        value?.integer.flatMap { (0..<1_000_000_000).contains($0) ? $0 : nil }
+    }
+
+    private static func merge(
+        _ line: String,
+        _ file: String
+    ) throws(InputError) -> (String, String) {
+        let parts = line.split(separator: " ")
+        guard parts.count == 2 else { throw unreadable(line, file) }
+        return (String(parts[0]), String(parts[1]))
+    }
+
+    private static func unreadable(_ merge: String, _ file: String) -> InputError {
+        InputError(
+            file,
+            "has the merge '\(merge.prefix(60))', which is not a pair",
+            fix: "Use the original file"
+        )
+    }
+
+    /// A text file without the mark that some editors begin it with.
+    private static func text(_ file: String) throws(InputError) -> String {
+        guard let data = FileManager.default.contents(atPath: file) else {
+            throw InputError(file, "cannot be read", fix: "Fetch the whole tokenizer folder")
+        }
+        guard let text = String(validating: data, as: UTF8.self) else {
+            throw InputError(file, "is not UTF-8 text", fix: "Use the original file")
+        }
+        return text.unicodeScalars.first == "\u{FEFF}"
+            ? String(text.unicodeScalars.dropFirst()) : text
+    }
+}

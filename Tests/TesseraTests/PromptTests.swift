@@ -1,0 +1,109 @@
+import Engine
+import Foundation
+import TestSupport
+import Testing
+
+/// Long prompts and tokenizers, from the command line to the picture.
+@Suite struct PromptTests {
+    private var model: String { "\(Fixtures.packageRoot)/Tests/Fixtures/sdxl-tiny" }
+
+    private func flags(_ folder: String, _ prompt: String, _ more: [String] = []) -> [String] {
+        [
+            "render", "--model", model, "--prompt", prompt, "--size", "72x64", "--steps", "2",
+            "--seed", "5", "--workers", "2", "--threads-per-worker", "1", "--output",
+            "\(folder)/out.png",
+        ] + more
+    }
+
+    /// Pixels, text and standard error.
+    private func render(
+        _ prompt: String,
+        _ more: [String] = []
+    ) throws -> (image: PNGImage, errors: String) {
+        try inTemporaryFolder { folder in
+            let command = try Command(flags(folder, prompt, more))
+            #expect(command.status == 0, "\(command.errors)")
+            return (try PNGImage(file: "\(folder)/out.png"), command.errors)
+        }
+    }
+
+    /// A hundred words, and the same with five more: other pictures, by workers too.
+    @Test func wordsBeyondTheFirstChunkCount() throws {
+        let words = Array(repeating: "a lake under tall pines", count: 20).joined(separator: " ")
+        let one = try render(words)
+        let other = try render(words + " and birds in the sky")
+        #expect(one.image.pixels != other.image.pixels)
+        let counted = try #require(
+            one.errors.split(separator: "\n").first { $0.hasPrefix("prompt: ") }
+        )
+        let json = try JSON(try #require(one.image.text["tessera"]).utf8, place: "png").object
+        let chunks = try #require(json?["prompt-chunks"]?.integer)
+        #expect(chunks > 1 && counted.contains("(\(chunks) chunks of 75)"))
+        let shared = try render(words, ["--global-pass", "workers"])
+        #expect(shared.image.pixels == one.image.pixels)
+        let broken = try render("a BREAK " + words)
+        #expect(broken.image.pixels != one.image.pixels)
+        let negative = try render("a lake", ["--negative-prompt", words])
+        #expect(negative.image.pixels != (try render("a lake")).image.pixels)
+    }
+
+    /// A short prompt is told, and leaves the picture's text as it was.
+    @Test func thePlanCountsTokens() throws {
+        let short = try render("a lake")
+        #expect(short.errors.contains("prompt: 3 tokens, negative prompt 0 tokens (1 chunk of 75)"))
+        #expect(short.image.text["tessera"]?.contains("prompt-chunks") == false)
+        let plan = try Command([
+            "plan", "--model", model, "--prompt", "a lake BREAK a lake", "--size", "72x64",
+            "--guidance", "1",
+        ])
+        #expect(plan.status == 0, "\(plan.errors)")
+        #expect(plan.output.contains("prompt            6 tokens in 2 chunks (2 chunks of 75)"))
+        let long = Array(repeating: "a BREAK", count: 17).joined(separator: " ")
+        let refused = try Command(["plan", "--model", model, "--prompt", long])
+        #expect(refused.status == 64 && refused.complaints.count == 1, "\(refused.errors)")
+        #expect(
+            refused.complaints.first?.contains("--prompt: it has 17 tokens in 17 chunks") == true
+        )
+    }
+
+    /// `--tokenizer` for a folder: with its own it is the same picture, also where the folder has none.
+    @Test func foldersTakeATokenizer() throws {
+        try inTemporaryFolder { folder in
+            let bare = "\(folder)/my model, Steps: 5"
+            try FileManager.default.createDirectory(
+                atPath: bare,
+                withIntermediateDirectories: false
+            )
+            for name in try FileManager.default.contentsOfDirectory(atPath: model)
+            where !name.hasPrefix("tokenizer") {
+                try FileManager.default.createSymbolicLink(
+                    atPath: "\(bare)/\(name)",
+                    withDestinationPath: "\(model)/\(name)"
+                )
+            }
+            let whole = try render("a lake", ["--tokenizer", model])
+            let own = try render("a lake")
+            #expect(whole.image.pixels == own.image.pixels)
+            let other = try render(
+                "a lake",
+                ["--tokenizer", "\(model)/tokenizer", "--model", bare]
+            )
+            #expect(other.image.pixels == own.image.pixels)
+            let parameters = try #require(other.image.text["parameters"])
+            #expect(parameters.contains(", Model: \"my model, Steps: 5\", "), "\(parameters)")
+            for (place, part) in [(folder, "no tokenizer.json"), ("\(folder)/none", "--tokenizer")]
+            {
+                let refused = try Command(flags(folder, "a", ["--tokenizer", place]))
+                #expect(refused.status == 64 && refused.complaints.count == 1, "\(refused.errors)")
+                #expect(refused.complaints.first?.contains(part) == true, "\(refused.errors)")
+            }
+            let large = try Command(
+                flags(folder, "a", ["--tokenizer", "\(Fixtures.packageRoot)/Models/clip"])
+            )
+            #expect(large.status == 64, "\(large.errors)")
+            #expect(
+                large.complaints.first?.contains("tokens, the model's text_encoder knows") == true
+            )
+        }
+    }
+}
