@@ -7,7 +7,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
 TESSERA := .build/release/tessera
 
-.PHONY: setup build install demo test soak lint format bench quality clean
+.PHONY: setup build install install-files demo test soak lint format bench quality clean
 
 ## Installs the Debian packages that are missing.
 setup:
@@ -26,12 +26,29 @@ setup:
 build: setup
 	$(BUILD) --product tessera
 
-## A program that needs no Swift where it runs, and the default model, under PREFIX.
+## A program that needs no Swift where it runs, the default model, the manual page, completions for bash, zsh and
+## fish, the documents and the units, under PREFIX.
 PREFIX ?= /usr/local
+ROOT = $(DESTDIR)$(PREFIX)
+INSTALLED ?= .build/static/release/tessera
 install: setup
 	$(BUILD) --static-swift-stdlib --scratch-path .build/static --product tessera
-	install -D -t $(DESTDIR)$(PREFIX)/bin .build/static/release/tessera
-	mkdir -p $(DESTDIR)$(PREFIX)/Models && cp -R Models/. $(DESTDIR)$(PREFIX)/Models/
+	$(MAKE) --no-print-directory install-files
+
+## The same of a program that is built already.
+install-files:
+	install -D -t $(ROOT)/bin $(INSTALLED)
+	mkdir -p $(ROOT)/Models && cp -R Models/. $(ROOT)/Models/
+	install -d $(ROOT)/share/man/man1 $(ROOT)/share/bash-completion/completions \
+	    $(ROOT)/share/zsh/site-functions $(ROOT)/share/fish/vendor_completions.d
+	$(INSTALLED) manual >$(ROOT)/share/man/man1/tessera.1 && gzip -9nf $(ROOT)/share/man/man1/tessera.1
+	$(INSTALLED) --generate-completion-script bash >$(ROOT)/share/bash-completion/completions/tessera
+	$(INSTALLED) --generate-completion-script zsh >$(ROOT)/share/zsh/site-functions/_tessera
+	$(INSTALLED) --generate-completion-script fish >$(ROOT)/share/fish/vendor_completions.d/tessera.fish
+	install -D -m 644 -t $(ROOT)/share/doc/tessera README.md LICENSE NOTICE docs/*.md
+	install -D -m 644 -t $(ROOT)/share/doc/tessera/systemd deploy/systemd/*
+	install -D -m 644 -t $(ROOT)/share/doc/tessera/kubernetes deploy/kubernetes/*
+	install -D -m 644 -t $(ROOT)/share/doc/tessera/slurm deploy/slurm/*
 
 ## Renders the default picture through a coordinator and two worker processes.
 demo: build

@@ -15,8 +15,6 @@ package enum Agent {
     /// - Parameter version: of this program
     /// - Throws: `InputError` for a request that makes no sense
     package static func serve(version: String) throws {
-        // Whoever listens may be gone: that is known from the input.
-        signal(SIGPIPE, SIG_IGN)
         keepToItself()
         let input = LineInput(STDIN_FILENO)
         let voice = AgentVoice()
@@ -236,13 +234,8 @@ private final class AgentVoice: Sendable {
     func say(_ event: AgentEvent) {
         guard let line = try? event.line() else { return }
         lock.withLock { _ in
-            var rest = line[...]
-            while !rest.isEmpty {
-                let count = rest.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else { return }
-                rest = rest.dropFirst(count)
-            }
+            // Whoever listened may be gone: that is known from the input.
+            _ = StandardStreams.write(line, to: STDOUT_FILENO)
         }
     }
 }

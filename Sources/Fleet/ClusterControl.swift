@@ -56,9 +56,6 @@ package struct ClusterControl {
             try folder.record()
             ?? ClusterFolder.Record(file: folder.file, endpoint: configuration.endpoint.address)
         let known = try survey(record)
-        for (host, _) in known where host.failure != nil {
-            onNews("host \(host.host): \(host.failure ?? "")")
-        }
         // A render may listen there now: then the workers join that.
         let cluster = try openUnlessTaken(configuration, logger)
         defer { cluster?.stop() }
@@ -85,14 +82,8 @@ package struct ClusterControl {
             // The dead are no more of this cluster.
             record.keep(alive, of: host.name)
         }
-        let onNews = onNews
-        let fleet = AgentFleet(calls, start: timeouts.start, stop: timeouts.stop) { news in
-            switch news {
-            case .ended(_, _, let account): onNews(account)
-            case .failed(let host, let reason): onNews("host \(host): \(reason)")
-            case .said, .nobodyLeft: break
-            }
-        }
+        // What fails is told once: below the table, or in the error if too few are left.
+        let fleet = AgentFleet(calls, start: timeouts.start, stop: timeouts.stop) { _ in }
         // Whatever happens now: workers that were not recorded end.
         defer { fleet.stop(dismissed: false) }
         var kept: Set<Int> = []
@@ -119,13 +110,23 @@ package struct ClusterControl {
             )
             try folder.save(sighting)
         }
-        let shown = table(
+        var shown = table(
             record,
             known.map(\.report).filter { r in !fleet.reports.contains { $0.host == r.host } }
                 + fleet.reports,
             hasCoordinator: cluster != nil
         )
-        guard joined < wanted else { return (shown, nil) }
+        guard joined < wanted else {
+            shown.notes += fleet.reports.flatMap {
+                $0.ended.sorted { $0.key < $1.key }.map(\.value)
+            }
+            return (shown, nil)
+        }
+        shown.notes.removeAll { note in
+            (fleet.reports + known.map(\.report)).contains { report in
+                report.failure.map { note == "host \(report.host): \($0)" } ?? false
+            }
+        }
         let losses = HostedCluster.losses(fleet.reports + known.map(\.report))
         return (
             shown,
@@ -314,7 +315,7 @@ package struct ClusterControl {
             if !words.isEmpty { lines.append("\(report.host): \(words.joined(separator: ", "))") }
             if gone.count < host.workers.count {
                 let reason = report.failure ?? "\(host.workers.count - gone.count) stay"
-                left.append("\(report.host): \(reason)")
+                left.append("\(report.host): \(reason.withoutFullStop)")
             }
         }
         try folder.save(record)

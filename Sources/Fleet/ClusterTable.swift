@@ -1,8 +1,9 @@
+import Engine
 import Foundation
 
 /// The table of hosts that `tessera cluster` shows. What is not known is a dash.
-package struct ClusterTable: Equatable, Sendable {
-    package struct Row: Equatable, Sendable {
+package struct ClusterTable: Equatable, Sendable, Encodable {
+    package struct Row: Equatable, Sendable, Encodable {
         package var host: String
         package var state: String
         /// Workers that run or have joined, of those there should be.
@@ -40,25 +41,10 @@ package struct ClusterTable: Equatable, Sendable {
                     row.host, row.state, row.workers, row.model ?? "-",
                     row.cores.map(String.init) ?? "-", row.precision ?? "-",
                     row.viewsPerSecond.map { String(format: "%.1f", $0) } ?? "-",
-                    row.lastSeen.map(Self.ago) ?? "-",
+                    row.lastSeen.map(TextTable.ago) ?? "-",
                 ]
             }
-        let widths = Self.head.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
-        return cells.map { line in
-            zip(line, widths).map { cell, width in
-                cell + String(repeating: " ", count: width - cell.count)
-            }.joined(separator: "  ").trimmingCharacters(in: .whitespaces)
-        } + notes
-    }
-
-    static func ago(_ seconds: Double) -> String {
-        switch max(0, seconds) {
-        case let s where s < 10: String(format: "%.1f s ago", s)
-        case let s where s < 120: "\(Int(s)) s ago"
-        case let s where s < 7200: "\(Int(s / 60)) min ago"
-        case let s where s < 172_800: "\(Int(s / 3600)) h ago"
-        case let s: "\(Int(s / 86_400)) d ago"
-        }
+        return TextTable.lines(cells) + notes
     }
 }
 

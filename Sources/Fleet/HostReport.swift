@@ -1,3 +1,4 @@
+import Engine
 import Protocol
 
 /// What is known of one host whose agent was called. Lines in, no I/O.

@@ -103,7 +103,7 @@ package final class HostedCluster: Sendable {
         reports.flatMap { report in
             (report.failure.map { ["\(report.host): \($0)"] } ?? [])
                 + report.ended.sorted { $0.key < $1.key }.map(\.value)
-        }.joined(separator: "; ")
+        }.map(\.withoutFullStop).joined(separator: "; ")
     }
 
     /// Ends what was started for this render, and nothing else. Call once.

@@ -114,7 +114,19 @@ package struct LaunchPlan: Sendable {
             coordinator.keys != nil || coordinator.insecure ? .network : .thisMachine
         let endpoint: Endpoint
         if let text = coordinator.endpoint {
-            endpoint = try Endpoint(text, reach: reach)
+            do throws(InputError) {
+                endpoint = try Endpoint(
+                    text,
+                    reach: reach,
+                    keys: "with keys: and allow: under coordinator:"
+                )
+            } catch {
+                throw InputError(
+                    "\(path): coordinator: endpoint: \(error.place)",
+                    error.problem,
+                    fix: error.remedy
+                )
+            }
         } else if let fallback {
             endpoint = fallback
         } else {

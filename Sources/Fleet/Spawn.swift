@@ -16,6 +16,10 @@ package enum Spawn {
     /// POSIX_SPAWN_SETSID, a GNU extension that Glibc's module lacks.
     private static let newSession: Int32 = 0x80
 
+    /// Set for every program that is started: it is told what it must know on its command line, and flags that
+    /// have defaults in the environment of whoever started this one are not meant for it.
+    package static let withoutDefaults = (name: "TESSERA_DEFAULTS", value: "none")
+
     /// Starts a program with signals as they are by default, whatever this process ignores or blocks.
     ///
     /// - Parameters:
@@ -60,6 +64,7 @@ package enum Spawn {
         for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT] { sigaddset(&signals, number) }
         posix_spawnattr_setsigdefault(&attributes, &signals)
         let variables = ProcessInfo.processInfo.environment
+            .merging([withoutDefaults.name: withoutDefaults.value]) { _, new in new }
             .merging(environment) { _, new in new }
             .map { "\($0.key)=\($0.value)" }
         var id: Int32 = 0

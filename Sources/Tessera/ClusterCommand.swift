@@ -44,7 +44,7 @@ struct ClusterCommand: ParsableCommand {
                     least: hosts.minWorkers ?? read.minWorkers,
                     logger: Logger(label: "tessera") { _ in StandardErrorLog(level: .warning) }
                 )
-                for line in table.lines { print(line) }
+                try StandardOutput.write(lines: table.lines)
                 if let failure { throw failure }
             }
         }
@@ -58,9 +58,17 @@ struct ClusterCommand: ParsableCommand {
 
         @OptionGroup var file: HostsFlags
 
+        @Flag(help: "Print one line of JSON.")
+        var json = false
+
         func run() throws {
             try ExitStatus.reporting {
-                for line in try file.control().status().lines { print(line) }
+                let table = try file.control().status()
+                if json {
+                    try StandardOutput.write(json: table)
+                } else {
+                    try StandardOutput.write(lines: table.lines)
+                }
             }
         }
     }
@@ -74,7 +82,7 @@ struct ClusterCommand: ParsableCommand {
         @OptionGroup var file: HostsFlags
 
         func run() throws {
-            try ExitStatus.reporting { for line in try file.control().down() { print(line) } }
+            try ExitStatus.reporting { try StandardOutput.write(lines: try file.control().down()) }
         }
     }
 }
@@ -137,12 +145,5 @@ extension LaunchPlan.Common {
         )
         modelFlags = try flags.arguments(absolute: true)
         (backend, precision) = (engine.backend, engine.precision)
-    }
-}
-
-/// Lines for people who wait.
-enum StandardError {
-    static func write(_ line: String) {
-        FileHandle.standardError.write(Data("\(line)\n".utf8))
     }
 }

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Coordinator
-import Foundation
 import Protocol
 
 /// `tessera coordinator`: one picture, on workers that were started by hand.
@@ -11,18 +10,18 @@ struct Coordinate: ParsableCommand {
     )
 
     @OptionGroup var picture: PictureFlags
-    @OptionGroup var outputs: OutputFlags
-    @OptionGroup var engine: EngineFlags
-    @OptionGroup var job: JobFlags
-
-    @OptionGroup var security: CoordinatorSecurityFlags
-
-    @Option(help: "Where to listen: tcp://HOST:PORT or ipc:///path; beyond loopback with --keys.")
-    var bind = "tcp://127.0.0.1:7551"
+    @OptionGroup(title: "Workers") var listening: ListeningFlags
+    @OptionGroup(title: "Workers") var security: CoordinatorSecurityFlags
+    @OptionGroup(title: "Computation") var engine: EngineFlags
+    @OptionGroup(title: "Output") var outputs: OutputFlags
+    @OptionGroup(title: "Output") var display: DisplayFlags
+    @OptionGroup(title: "Saving and resuming") var job: JobFlags
 
     func run() throws {
         try ExitStatus.reporting { try render(nil) }
     }
+
+    private static let defaultEndpoint = "tcp://127.0.0.1:7551"
 
     /// - Parameter resumed: the job to go on with
     /// - Throws: whatever ends the render
@@ -32,23 +31,43 @@ struct Coordinate: ParsableCommand {
             outputs: outputs.places,
             engine: engine,
             job: job,
+            display: display,
+            seed: picture.subject.seed,
             command: "coordinator",
             resumed: resumed
         )
         try rendering.run { _, identity, logger in
             var configuration = Cluster.Configuration(
-                endpoint: try Endpoint(bind, reach: security.reach),
+                endpoint: try Endpoint(
+                    listening.bind ?? Self.defaultEndpoint,
+                    reach: security.reach
+                ),
                 model: identity
             )
             configuration.security = try security.security()
             if security.insecure, !configuration.security.isEncrypted {
-                logger.warning("anybody who reaches \(bind) may read and join: --insecure")
+                logger.warning(
+                    "anybody who reaches \(configuration.endpoint) may read and join: --insecure"
+                )
             }
             let cluster = try Cluster(configuration, logger: logger)
-            FileHandle.standardError.write(
-                Data("waiting for workers at \(cluster.endpoint.address)\n".utf8)
-            )
+            display.note("waiting for workers at \(cluster.endpoint.address)")
             return Rendering.Workers(cluster: cluster, stop: cluster.stop)
         }
     }
+}
+
+/// Where a coordinator listens.
+struct ListeningFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Where to listen: tcp://HOST:PORT or ipc:///path; beyond loopback with --keys. "
+                + "(default: tcp://127.0.0.1:7551)",
+            valueName: "endpoint"
+        )
+    )
+    var bind: String?
+
+    /// The same flags for another command line.
+    var arguments: [String] { bind.map { ["--bind", $0] } ?? [] }
 }

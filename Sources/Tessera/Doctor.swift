@@ -11,6 +11,9 @@ struct Doctor: ParsableCommand {
 
     @OptionGroup var engine: EngineFlags
 
+    @Flag(help: "Print one line of JSON.")
+    var json = false
+
     func run() throws {
         try ExitStatus.reporting {
             let processor = Processor.current
@@ -36,10 +39,14 @@ struct Doctor: ParsableCommand {
                 ("precision", suited.options.precision.rawValue),
                 ("because", suited.why),
             ]
-            let width = found.map(\.0.count).max() ?? 0
-            for (name, value) in found {
-                print(name + String(repeating: " ", count: width + 2 - name.count) + value)
+            if json {
+                // The names, as in other programs' JSON: words of small letters with lines between.
+                let pairs = found.map {
+                    ($0.0.lowercased().replacing(/[^a-z0-9]+/, with: "_"), $0.1)
+                }
+                return try StandardOutput.write(json: Dictionary(uniqueKeysWithValues: pairs))
             }
+            try StandardOutput.write(lines: TextTable.lines(found.map { [$0.0, $0.1] }))
         }
     }
 }

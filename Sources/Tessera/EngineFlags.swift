@@ -31,6 +31,12 @@ struct EngineFlags: ParsableArguments {
     var conditioning: EngineOptions {
         EngineOptions.suited(to: .current, backend: backend, precision: .f32, threads: 1).options
     }
+
+    /// The same flags for another command line.
+    var arguments: [String] {
+        (backend.map { ["--backend", $0.rawValue] } ?? [])
+            + (precision.map { ["--precision", $0.rawValue] } ?? [])
+    }
 }
 
 /// The processors that this process may use.

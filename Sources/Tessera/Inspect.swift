@@ -37,7 +37,11 @@ struct Inspect: ParsableCommand {
                 ),
                 readsWeights: true
             )
-            if json { print(report.json) } else { for line in report.lines { print(line) } }
+            if json {
+                try StandardOutput.write(report.json)
+            } else {
+                try StandardOutput.write(lines: report.lines)
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 import Foundation
 import Synchronization
 
-/// Turns SIGINT and SIGTERM into one call on a thread of its own; a second signal ends the process
-/// at once.
+/// Turns SIGINT, SIGTERM and SIGHUP into one call on a thread of its own; a second signal ends the process
+/// at once. A SIGHUP that was ignored, by nohup for example, stays ignored.
 enum Interrupts {
     /// Begins to listen. Call once, early.
     static func handle(_ onFirst: @escaping @Sendable () -> Void) {
@@ -21,18 +21,27 @@ enum Interrupts {
         }
         thread.name = "interrupts"
         thread.start()
+        let numbers = [SIGINT, SIGTERM] + (isIgnored(SIGHUP) ? [] : [SIGHUP])
         // Whoever started this process may have blocked them.
         var wanted = sigset_t()
         sigemptyset(&wanted)
-        sigaddset(&wanted, SIGINT)
-        sigaddset(&wanted, SIGTERM)
+        for number in numbers { sigaddset(&wanted, number) }
         pthread_sigmask(SIG_UNBLOCK, &wanted, nil)
-        for number in [SIGINT, SIGTERM] {
+        for number in numbers {
             signal(number) { _ in
                 var byte: UInt8 = 1
                 _ = write(signalPipe, &byte, 1)
             }
         }
+    }
+}
+
+extension Interrupts {
+    private static func isIgnored(_ number: Int32) -> Bool {
+        var action = sigaction()
+        guard sigaction(number, nil, &action) == 0 else { return false }
+        // SIG_IGN has no type of its own in Swift: it is the handler with address 1.
+        return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
     }
 }
 

@@ -18,7 +18,7 @@ struct Keys: ParsableCommand {
         var file: String
 
         func run() throws {
-            try ExitStatus.reporting { print(try KeyFile.create(file)) }
+            try ExitStatus.reporting { try StandardOutput.write("\(KeyFile.create(file))") }
         }
     }
 
@@ -32,7 +32,9 @@ struct Keys: ParsableCommand {
         var file: String
 
         func run() throws {
-            try ExitStatus.reporting { print(try KeyFile.pair(file).publicKey) }
+            try ExitStatus.reporting {
+                try StandardOutput.write("\(KeyFile.pair(file).publicKey)")
+            }
         }
     }
 }

@@ -7,21 +7,31 @@ import Protocol
 /// Flags that say where results go.
 struct OutputFlags: ParsableArguments {
     @Option(
-        help: "The picture: a PNG, or by its ending (.tif) a tiled BigTIFF with smaller copies."
+        help: ArgumentHelp(
+            "The picture: a PNG, or by its ending (.tif) a tiled BigTIFF with smaller copies. A file that has "
+                + "this name is replaced when the picture is done. (default: out.png, or the first of "
+                + "out-2.png, out-3.png … that is free)",
+            valueName: "file"
+        ),
+        completion: .file(extensions: ["png", "tif", "tiff"])
     )
-    var output = "out.png"
+    var output: String?
 
     @Option(help: ArgumentHelp("Bits of each colour in pictures, 8 or 16.", valueName: "bits"))
     var bitDepth = 8
 
-    @Option(help: ArgumentHelp("Folder for each phase's picture, as it ends.", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp("Folder for each phase's picture, as it ends.", valueName: "dir"),
+        completion: .directory
+    )
     var savePhases: String?
 
     @Option(
         help: ArgumentHelp(
             "Random numbers to use instead of the seed's (safetensors).",
             valueName: "file"
-        )
+        ),
+        completion: .file(extensions: ["safetensors"])
     )
     var inputs: String?
 
@@ -29,7 +39,8 @@ struct OutputFlags: ParsableArguments {
         help: ArgumentHelp(
             "Write latents of all phases and the picture (safetensors).",
             valueName: "file"
-        )
+        ),
+        completion: .file(extensions: ["safetensors"])
     )
     var dump: String?
 
@@ -41,12 +52,33 @@ struct OutputFlags: ParsableArguments {
 
     var places: RenderSession.Outputs {
         RenderSession.Outputs(
-            picture: output,
+            picture: output ?? "out.png",
+            isNumbered: output == nil,
             depth: PixelDepth(rawValue: bitDepth) ?? .eight,
             phases: savePhases,
             inputs: inputs,
             dump: dump
         )
+    }
+}
+
+/// What a render says besides its picture.
+struct DisplayFlags: ParsableArguments {
+    @Flag(help: "Print no progress, only warnings and errors.")
+    var quiet = false
+
+    @Flag(
+        help:
+            "Print one line of JSON about the result to standard output, instead of the picture's path."
+    )
+    var json = false
+
+    /// The same flags for another command line.
+    var arguments: [String] { (quiet ? ["--quiet"] : []) + (json ? ["--json"] : []) }
+
+    /// Prints a line for people who watch.
+    func note(_ line: String) {
+        if !quiet { StandardError.write(line) }
     }
 }
 
@@ -63,7 +95,10 @@ struct LocalFlags: ParsableArguments {
     @Option(help: "Threads of each. (default: the cores, shared out evenly)")
     var threadsPerWorker: Int?
 
-    @Option(help: ArgumentHelp("Take workers from a file of hosts.", valueName: "cluster.yaml"))
+    @Option(
+        help: ArgumentHelp("Take workers from a file of hosts.", valueName: "cluster.yaml"),
+        completion: .file(extensions: ["yaml", "yml"])
+    )
     var cluster: String?
 
     @OptionGroup var hosts: HostChoice
@@ -75,8 +110,29 @@ struct LocalFlags: ParsableArguments {
         if let threadsPerWorker, !(1...1024).contains(threadsPerWorker) {
             throw ValidationError("--threads-per-worker must be from 1 to 1024.")
         }
+    }
+
+    /// Refuses flags about hosts where there are none. Not part of the parsing: `resume` is given some of the
+    /// flags.
+    ///
+    /// - Throws: `InputError`
+    func checkHosts() throws(InputError) {
         guard cluster != nil || (hosts.only.isEmpty && hosts.minWorkers == nil) else {
-            throw ValidationError("--only and --min-workers need --cluster.")
+            throw InputError(
+                hosts.only.isEmpty ? "--min-workers" : "--only",
+                "there is no file of hosts",
+                fix: "Give --cluster"
+            )
         }
+    }
+
+    /// The same flags for another command line, called in any folder.
+    var arguments: [String] {
+        (workers.map { ["--workers", "\($0)"] } ?? [])
+            + (threadsPerWorker.map { ["--threads-per-worker", "\($0)"] } ?? [])
+            + (cluster.map { ["--cluster", URL(fileURLWithPath: $0).standardizedFileURL.path] }
+                ?? [])
+            + hosts.only.map { "--only=\($0)" }
+            + (hosts.minWorkers.map { ["--min-workers", "\($0)"] } ?? [])
     }
 }

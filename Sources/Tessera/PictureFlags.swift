@@ -1,19 +1,58 @@
 import ArgumentParser
 import Coordinator
 import Engine
+import Foundation
 import Protocol
 import Sampling
 
 /// Flags that decide the picture; shared by `render`, `coordinator` and `plan`.
 struct PictureFlags: ParsableArguments {
+    @OptionGroup(title: "Picture") var subject: SubjectFlags
+    @OptionGroup(title: "Model") var model: ModelFlags
+    @OptionGroup(title: "Model") var text: TextFlags
+    @OptionGroup(title: "Sampling") var sampling: SamplingFlags
+    @OptionGroup(title: "Start from a picture") var start: StartFlags
+    @OptionGroup(title: "Large pictures (DemoFusion)") var large: LargePictureFlags
+    @OptionGroup(title: "Computation") var exchange: ExchangeFlags
+
+    func options() throws -> PictureOptions {
+        PictureOptions(
+            prompt: subject.prompt,
+            negativePrompt: subject.negativePrompt,
+            model: model.model,
+            modelOptions: try model.options(text: text),
+            size: subject.size,
+            steps: sampling.steps,
+            guidance: sampling.guidance,
+            seed: subject.seed.value,
+            random: sampling.rng,
+            scheduler: sampling.scheduler,
+            karras: sampling.karras,
+            schedule: sampling.schedule.choice,
+            usesModelPreset: !sampling.schedule.noModelPreset,
+            stride: large.stride,
+            windowWeight: large.windowWeight,
+            cosine: try CosineSchedule.parsed(
+                exponents: large.cosineScales.values,
+                sigma: large.sigma
+            ),
+            ladder: try large.ladder?.choice() ?? .everyScale,
+            skipBelow: large.skipBelow,
+            border: large.border,
+            picture: try start.choice(),
+            wire: exchange.wire,
+            globalPass: exchange.globalPass
+        )
+    }
+}
+
+/// What the picture shows, and its size.
+struct SubjectFlags: ParsableArguments {
     @Option(help: "What the picture shows.")
     var prompt = ""
 
     @Option(help: "What the picture must not show.")
     var negativePrompt: String?
-
-    @OptionGroup var model: ModelFlags
-    @OptionGroup var text: TextFlags
 
     @Option(
         help: ArgumentHelp(
@@ -24,8 +63,12 @@ struct PictureFlags: ParsableArguments {
     )
     var size: Extent?
 
-    @OptionGroup var start: StartFlags
+    @Option(help: ArgumentHelp("Random seed; -1 chooses one and prints it.", valueName: "n|-1"))
+    var seed = Seed(value: 0)
+}
 
+/// How noise becomes a picture, at any size.
+struct SamplingFlags: ParsableArguments {
     @Option(help: "Timesteps of each phase. (default: 50; as it says in a distilled model's name)")
     var steps: Int?
 
@@ -37,12 +80,6 @@ struct PictureFlags: ParsableArguments {
     )
     var guidance: Float?
 
-    @Option(help: "Number that the picture follows from.")
-    var seed: UInt64 = 0
-
-    @Option(help: "Generator of random numbers: as PyTorch on a CPU or on CUDA.")
-    var rng = RandomKind.torch
-
     @Option(help: "Scheduler. (default: the model's own)")
     var scheduler: SchedulerKind?
 
@@ -51,6 +88,12 @@ struct PictureFlags: ParsableArguments {
 
     @OptionGroup var schedule: ScheduleFlags
 
+    @Option(help: "Generator of random numbers: as PyTorch on a CPU or on CUDA.")
+    var rng = RandomKind.torch
+}
+
+/// How a picture larger than the model's own is put together.
+struct LargePictureFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Distance between windows in latent pixels, or 'window': side by side, cut elsewhere at "
@@ -94,7 +137,10 @@ struct PictureFlags: ParsableArguments {
 
     @Option(help: "What windows meet beyond the edge.")
     var border = Border.inside
+}
 
+/// What goes to workers, and how.
+struct ExchangeFlags: ParsableArguments {
     @Option(help: "How latents travel to and from workers; f16 changes the picture's bits.")
     var wire = WireFormat.f32
 
@@ -106,33 +152,31 @@ struct PictureFlags: ParsableArguments {
         )
     )
     var globalPass = GlobalPass.coordinator
+}
 
-    func options() throws -> PictureOptions {
-        PictureOptions(
-            prompt: prompt,
-            negativePrompt: negativePrompt,
-            model: model.model,
-            modelOptions: try model.options(text: text),
-            size: size,
-            steps: steps,
-            guidance: guidance,
-            seed: seed,
-            random: rng,
-            scheduler: scheduler,
-            karras: karras,
-            schedule: schedule.choice,
-            usesModelPreset: !schedule.noModelPreset,
-            stride: stride,
-            windowWeight: windowWeight,
-            cosine: try CosineSchedule.parsed(exponents: cosineScales.values, sigma: sigma),
-            ladder: try ladder?.choice() ?? .everyScale,
-            skipBelow: skipBelow,
-            border: border,
-            picture: try start.choice(),
-            wire: wire,
-            globalPass: globalPass
-        )
+/// A random seed as it was asked for.
+struct Seed: ExpressibleByArgument, CustomStringConvertible {
+    let value: UInt64
+    /// Whether it was chosen here.
+    let isChosen: Bool
+
+    init(value: UInt64, isChosen: Bool = false) {
+        (self.value, self.isChosen) = (value, isChosen)
     }
+
+    init?(argument: String) {
+        if argument == "-1" {
+            // As many bits as other programs' seeds have.
+            self.init(value: .random(in: 0..<(1 << 32)), isChosen: true)
+        } else if let value = UInt64(argument) {
+            self.init(value: value)
+        } else {
+            return nil
+        }
+    }
+
+    var description: String { "\(value)" }
+    var defaultValueDescription: String { description }
 }
 
 /// Numbers separated by commas.
@@ -195,9 +239,11 @@ extension WindowStride: ExpressibleByArgument {
 
 extension Extent: ExpressibleByArgument {
     package init?(argument: String) {
-        let sides = argument.lowercased().split(separator: "x", omittingEmptySubsequences: false)
-        guard sides.count == 2, let width = Int(sides[0]), let height = Int(sides[1]),
-            width > 0, height > 0
+        // With the × that we print ourselves, too.
+        let sides = argument.lowercased().replacing("×", with: "x")
+            .split(separator: "x", omittingEmptySubsequences: false)
+            .map { Int($0.trimmingCharacters(in: .whitespaces)) }
+        guard sides.count == 2, let width = sides[0], let height = sides[1], width > 0, height > 0
         else { return nil }
         self.init(height: height, width: width)
     }
@@ -209,8 +255,8 @@ extension GlobalPass: ExpressibleByArgument {}
 extension Border: ExpressibleByArgument {}
 extension RandomKind: ExpressibleByArgument {}
 extension SchedulerKind: ExpressibleByArgument {}
-extension TimestepSpacing: ExpressibleByArgument {}
-extension FinalSigma: ExpressibleByArgument {}
 extension PredictionType: ExpressibleByArgument {}
 extension BackendKind: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
+extension TimestepSpacing: ExpressibleByArgument {}
+extension FinalSigma: ExpressibleByArgument {}

@@ -18,14 +18,21 @@ struct Plan: ParsableCommand {
     )
     var measure = false
 
+    @Flag(help: "Print one line of JSON.")
+    var json = false
+
+    @Flag(help: .hidden)
+    var quiet = false
+
     @OptionGroup var picture: PictureFlags
-    @OptionGroup var outputs: OutputFlags
-    @OptionGroup var workers: LocalFlags
-    @OptionGroup var engine: EngineFlags
-    @OptionGroup var job: JobFlags
+    @OptionGroup(title: "Workers") var workers: LocalFlags
+    @OptionGroup(title: "Computation") var engine: EngineFlags
+    @OptionGroup(title: "Of a render, without effect here") var outputs: OutputFlags
+    @OptionGroup(title: "Of a render, without effect here") var job: JobFlags
 
     func run() throws {
         try ExitStatus.reporting {
+            try workers.checkHosts()
             var options = try picture.options()
             let source = WorkerSource(
                 local: workers,
@@ -38,13 +45,20 @@ struct Plan: ParsableCommand {
             for line in session.notices { StandardErrorLog.note(line) }
             let speeds = measure ? try speeds(session, source) : nil
             let weights = try session.weightBytes()
-            let lines = PlanTable.lines(
-                session.plan,
-                prompts: session.prompts,
-                weights: weights,
-                speeds: speeds
-            )
-            for line in lines { print(line) }
+            if json {
+                try StandardOutput.write(
+                    json: PlanReport(session.plan, weights: weights, speeds: speeds)
+                )
+            } else {
+                try StandardOutput.write(
+                    lines: PlanTable.lines(
+                        session.plan,
+                        prompts: session.prompts,
+                        weights: weights,
+                        speeds: speeds
+                    )
+                )
+            }
         }
     }
 

@@ -8,10 +8,11 @@ struct Render: ParsableCommand {
     )
 
     @OptionGroup var picture: PictureFlags
-    @OptionGroup var outputs: OutputFlags
-    @OptionGroup var local: LocalFlags
-    @OptionGroup var engine: EngineFlags
-    @OptionGroup var job: JobFlags
+    @OptionGroup(title: "Workers") var local: LocalFlags
+    @OptionGroup(title: "Computation") var engine: EngineFlags
+    @OptionGroup(title: "Output") var outputs: OutputFlags
+    @OptionGroup(title: "Output") var display: DisplayFlags
+    @OptionGroup(title: "Saving and resuming") var job: JobFlags
 
     func run() throws {
         try ExitStatus.reporting { try render(nil) }
@@ -20,6 +21,7 @@ struct Render: ParsableCommand {
     /// - Parameter resumed: the job to go on with
     /// - Throws: whatever ends the render
     func render(_ resumed: Rendering.Resumed?) throws {
+        try local.checkHosts()
         var options = try picture.options()
         let source = WorkerSource(
             local: local,
@@ -32,6 +34,8 @@ struct Render: ParsableCommand {
             outputs: outputs.places,
             engine: source.engine,
             job: job,
+            display: display,
+            seed: picture.subject.seed,
             command: "render",
             resumed: resumed
         )

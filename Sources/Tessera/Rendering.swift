@@ -10,6 +10,8 @@ struct Rendering {
     let outputs: RenderSession.Outputs
     let engine: EngineFlags
     let job: JobFlags
+    let display: DisplayFlags
+    let seed: Seed
     /// The subcommand, as it is called to resume.
     let command: String
     /// The job to go on with.
@@ -30,6 +32,7 @@ struct Rendering {
     /// - Parameter open: starts or awaits workers that have the model
     /// - Throws: whatever ends the render; the workers are stopped first
     func run(_ open: (RenderSession, ModelIdentity, Logger) throws -> Workers) throws {
+        let start = ContinuousClock.now
         let logger = Logger(label: "tessera") { _ in StandardErrorLog(level: .warning) }
         guard !options.prompt.isEmpty else {
             throw InputError("--prompt", "it is missing", fix: "Say what the picture shows")
@@ -54,6 +57,7 @@ struct Rendering {
                 )
             }
         }
+        announce()
         let identity = try ModelIdentity(of: session.model)
         let record = try record(session, identity)
         let workers = try open(session, identity, logger)
@@ -68,7 +72,7 @@ struct Rendering {
             job.cancel()
         }
         try workers.prepare(cancellation)
-        let display = ProgressDisplay(plan: session.plan, isTerminal: isatty(2) == 1)
+        let display = ProgressDisplay(plan: session.plan, isQuiet: self.display.quiet)
         defer { display.clear() }
         display.note("prompt: \(session.prompts.summary)")
         let prompts = try session.encodedPrompts(engine.conditioning)
@@ -79,8 +83,9 @@ struct Rendering {
         )
         let writer = try writer(record, logger)
         let renderer = CountingRenderer(job, wire: wire)
+        let path: String
         do {
-            try session.render(
+            path = try session.render(
                 on: renderer,
                 prompts: prompts,
                 digest: identity.digest,
@@ -88,23 +93,71 @@ struct Rendering {
                 companions: .init(globalPass: globalPass, writer: writer, resumed: resumed)
             ) { display.show($0) }
         } catch {
-            if let saved = writer?.finish() { display.note("to go on: tessera resume \(saved)") }
+            if let saved = writer?.finish() {
+                StandardError.write("to go on: " + ShellWords.join(["tessera", "resume", saved]))
+            }
             throw error
         }
         writer?.discard()
         if globalPass != nil, resumed == nil, session.plan.phases[0].isWhole {
             display.note("coordinator: \(session.plan.phases[0].views) views")
         }
-        for worker in workers.cluster.statistics { display.note(Self.line(worker)) }
+        let done = workers.cluster.statistics.map(RenderResult.Worker.init)
+        for worker in done { display.note(worker.line) }
         let tally = renderer.tally
+        let calls = tally.evaluations + (globalPass?.evaluator.evaluations ?? 0)
         display.note(
-            "\(tally.evaluations + (globalPass?.evaluator.evaluations ?? 0)) UNet calls, "
-                + "\(PlanTable.bytes(tally.viewBytes)) of latents and "
+            "\(calls) UNet calls, \(PlanTable.bytes(tally.viewBytes)) of latents and "
                 + "\(PlanTable.bytes(tally.decodeBytes)) of tiles moved"
                 + (session.plan.encodes.isEmpty
                     ? "" : ", \(PlanTable.bytes(tally.encodeBytes)) to encode the picture")
         )
-        display.note("\(outputs.picture): \(session.plan.settings.size)")
+        let (size, seconds) = (
+            session.plan.settings.size, (ContinuousClock.now - start) / .seconds(1)
+        )
+        display.note("\(path): \(size) in \(PlanTable.duration(seconds))")
+        display.clear()
+        let result = RenderResult(
+            picture: URL(fileURLWithPath: path).standardizedFileURL.path,
+            width: size.width,
+            height: size.height,
+            seed: "\(session.plan.settings.seed)",
+            seconds: seconds,
+            unetCalls: calls,
+            latentBytes: tally.viewBytes,
+            decodeBytes: tally.decodeBytes,
+            encodeBytes: tally.encodeBytes,
+            model: session.model.path,
+            modelDigest: identity.digest,
+            workers: done,
+            version: RenderSession.version
+        )
+        do {
+            if self.display.json {
+                try StandardOutput.write(json: result)
+            } else {
+                try StandardOutput.write(path)
+            }
+        } catch let error as OutputError {
+            throw OutputError(error.path, "\(error.reason); the picture is \(path)")
+        }
+    }
+
+    /// Says what the command line does not: which seed was chosen, and what becomes of files that are there
+    /// already.
+    private func announce() {
+        if seed.isChosen { display.note("seed \(seed.value)") }
+        if outputs.isNumbered {
+            let free = NumberedNames(outputs.picture).first { access($0, F_OK) != 0 }
+            if let free, free != outputs.picture {
+                display.note("\(outputs.picture) exists: the picture will be \(free)")
+            }
+        }
+        let replaced =
+            (outputs.isNumbered ? [] : [outputs.picture]) + (outputs.dump.map { [$0] } ?? [])
+        for path in replaced where access(path, F_OK) == 0 {
+            display.note("\(path) exists: it will be replaced when the picture is done")
+        }
     }
 
     /// How this render was asked for; of one that goes on, what must still be true.
@@ -116,7 +169,8 @@ struct Rendering {
         guard let resumed else {
             return JobFolder.Record(
                 command: command,
-                arguments: Array(CommandLine.arguments.dropFirst(2)),
+                // A seed that was chosen here stays.
+                arguments: Invocation.flags + (seed.isChosen ? ["--seed=\(seed.value)"] : []),
                 directory: FileManager.default.currentDirectoryPath,
                 digest: identity.digest,
                 settings: settings
@@ -159,18 +213,15 @@ struct Rendering {
             logger.warning("nothing is saved to resume from: there is no home, give --job-dir")
             return nil
         }
+        let folder = URL(fileURLWithPath: path)
+        let isListed = folder.deletingLastPathComponent().path == JobFolder.usual
+        let name = isListed ? folder.lastPathComponent : folder.path
+        display.note("job " + ShellWords.join([name]))
         return try CheckpointWriter(
-            path: URL(fileURLWithPath: path).path,
+            path: folder.path,
             folder: resumed?.folder,
             record: record,
             every: job.checkpointEvery
         ) { logger.warning("\($0)") }
-    }
-
-    private static func line(_ worker: WorkerStatistics) -> String {
-        let seconds = worker.busy / .seconds(1)
-        let rate = seconds > 0 ? Double(worker.views) / seconds : 0
-        return "\(worker.name): \(worker.views) views, \(worker.tiles) tiles, "
-            + String(format: "%.1f views/s", rate)
     }
 }

@@ -7,19 +7,37 @@ import Foundation
 struct Resume: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Goes on with a render that was interrupted, from the last step that was saved.",
-        discussion: "Flags of the first call about workers may be given anew after the job."
+        discussion: """
+            Without a job it lists those that can be resumed. Everything that decides the picture stays as it was; \
+            the flags below replace those of the first call.
+            """
     )
 
-    @Argument(help: "The job's folder, or its name in ~/.local/state/tessera/jobs.")
-    var job: String
+    @Argument(
+        help: ArgumentHelp(
+            "The job's folder, or its name in ~/.local/state/tessera/jobs.",
+            valueName: "job"
+        ),
+        completion: .directory
+    )
+    var job: String?
 
-    @Argument(parsing: .captureForPassthrough, help: .hidden)
-    var flags: [String] = []
+    @Flag(help: "Take the newest job that no process renders.")
+    var last = false
+
+    @OptionGroup(title: "Workers of tessera render") var local: LocalFlags
+    @OptionGroup(title: "Workers of tessera coordinator") var listening: ListeningFlags
+    @OptionGroup(title: "Workers of tessera coordinator") var security: CoordinatorSecurityFlags
+    @OptionGroup(title: "Computation") var engine: EngineFlags
+    @OptionGroup(title: "Output") var outputs: ResumedOutputFlags
+    @OptionGroup(title: "Output") var display: DisplayFlags
 
     func run() throws {
         try ExitStatus.reporting {
-            let folder = try JobFolder(taking: try JobFolder.find(job))
+            guard let path = try chosen() else { return try list() }
+            let folder = try JobFolder(taking: path)
             let record = try folder.record()
+            let given = try flags(for: record)
             guard chdir(record.directory) == 0 else {
                 throw InputError(
                     record.directory,
@@ -28,7 +46,7 @@ struct Resume: ParsableCommand {
                 )
             }
             let resumed = (folder, record)
-            let arguments = record.arguments + flags
+            let arguments = record.arguments + given
             switch record.command {
             case "render": try parse(Render.self, arguments, folder).render(resumed)
             case "coordinator": try parse(Coordinate.self, arguments, folder).render(resumed)
@@ -40,6 +58,53 @@ struct Resume: ParsableCommand {
                 )
             }
         }
+    }
+
+    /// The job's folder; nil where none is named.
+    private func chosen() throws(InputError) -> String? {
+        guard last else { return try job.map(JobFolder.find) }
+        guard job == nil else {
+            throw InputError("--last", "a job is named, too", fix: "Leave one of them out")
+        }
+        guard let newest = SavedJob.all().first(where: { !$0.isRunning }) else {
+            throw InputError(
+                "--last",
+                "there is no job to resume",
+                fix: "Name the folder that was given with --job-dir"
+            )
+        }
+        display.note("resuming \(ShellWords.join([newest.name]))")
+        return newest.path
+    }
+
+    private func list() throws {
+        let jobs = SavedJob.all()
+        if display.json { return try StandardOutput.write(json: jobs) }
+        guard !jobs.isEmpty else {
+            display.note("no job can be resumed (jobs of --job-dir are not listed)")
+            return
+        }
+        try StandardOutput.write(
+            lines: SavedJob.lines(jobs, now: Date().timeIntervalSince1970)
+        )
+        display.note("to go on: tessera resume JOB, or tessera resume --last")
+    }
+
+    /// Words that replace those of the first call.
+    ///
+    /// - Throws: `InputError` for those that the job's command does not take
+    private func flags(for record: JobFolder.Record) throws(InputError) -> [String] {
+        let (own, other) = (local.arguments, listening.arguments + security.arguments)
+        let foreign = record.command == "coordinator" ? own : other
+        if let flag = foreign.first {
+            throw InputError(
+                String(flag.prefix { $0 != "=" }),
+                "the job was begun by tessera \(record.command), which has no such flag",
+                fix: "Leave it out"
+            )
+        }
+        return (record.command == "coordinator" ? other : own) + engine.arguments
+            + outputs.arguments + display.arguments
     }
 
     private func parse<Command: ParsableCommand>(
@@ -56,5 +121,19 @@ struct Resume: ParsableCommand {
                 fix: "Resume it with the version of Tessera that began it"
             )
         }
+    }
+}
+
+/// What may change about a resumed render's output.
+struct ResumedOutputFlags: ParsableArguments {
+    @Option(help: ArgumentHelp("Another name for the picture.", valueName: "file"))
+    var output: String?
+
+    @Option(help: ArgumentHelp("Save after so many steps; 0 never saves.", valueName: "n"))
+    var checkpointEvery: Int?
+
+    var arguments: [String] {
+        (output.map { ["--output=" + URL(fileURLWithPath: $0).standardizedFileURL.path] } ?? [])
+            + (checkpointEvery.map { ["--checkpoint-every=\($0)"] } ?? [])
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Engine
+import Foundation
 import Protocol
 
 /// A coordinator's keys.
@@ -19,6 +20,14 @@ struct CoordinatorSecurityFlags: ParsableArguments {
         guard (keys == nil) == (allow == nil) else {
             throw ValidationError("--keys and --allow go together.")
         }
+    }
+
+    /// The same flags for another command line, called in any folder.
+    var arguments: [String] {
+        let files = [("--keys", keys), ("--allow", allow)].compactMap { flag, path in
+            path.map { "\(flag)=" + URL(fileURLWithPath: $0).standardizedFileURL.path }
+        }
+        return files + (insecure ? ["--insecure"] : [])
     }
 
     /// - Throws: `InputError` for files that hold no keys

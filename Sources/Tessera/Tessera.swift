@@ -1,15 +1,34 @@
 import ArgumentParser
 import Coordinator
+import Engine
+import Foundation
+import Protocol
 
-@main
+/// Where the process begins.
+@main enum Program {
+    static func main() {
+        StandardStreams.prepare()
+        // Before there is a second thread.
+        _ = FileMask.mode
+        exit(Invocation.run())
+    }
+}
+
 struct Tessera: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tessera",
         abstract: "Renders very large pictures with latent diffusion models, on many machines.",
+        discussion: """
+            Every flag can have a default in the environment: TESSERA_STEPS=30 stands for --steps 30 where that \
+            is not given (not for resume, which keeps the flags of its render).
+
+            Results go to standard output, everything else to standard error. Exit status: 0 done, 64 bad usage or \
+            input, 69 no workers, 70 internal fault or a result that could not be written, 130 interrupted.
+            """,
         version: RenderSession.version,
         subcommands: [
             Render.self, Resume.self, Coordinate.self, Work.self, Plan.self, Inspect.self,
-            Doctor.self, Keys.self, ClusterCommand.self, AgentCommand.self,
+            Doctor.self, Keys.self, ClusterCommand.self, AgentCommand.self, Manual.self,
         ]
     )
 }

@@ -337,6 +337,30 @@ import Testing
         }
     }
 
+    /// Keys are a file of hosts' own, and the advice is about the file.
+    @Test(arguments: ["render", "cluster"]) func aFileWithoutKeysIsToldItsFields(
+        program: String
+    ) throws {
+        try inTemporaryFolder { folder in
+            let file = "\(folder)/c.yaml"
+            try """
+            coordinator: {endpoint: "tcp://192.0.2.1:7551"}
+            hosts:
+              - name: localhost
+            """.write(toFile: file, atomically: true, encoding: .utf8)
+            let model = Fixtures.networks.first?.checkpoint ?? ""
+            let words =
+                program == "render"
+                ? ["render", "--prompt", "x", "--size", "192x128"] : ["cluster", "up"]
+            let command = try Command(words + ["--model", model, "--cluster", file], in: folder)
+            #expect(command.status == 64 && command.complaints.count == 1, "\(command.errors)")
+            let complaint = command.complaints.first ?? ""
+            #expect(complaint.contains(file) && complaint.contains("coordinator: endpoint"))
+            #expect(complaint.contains("with keys: and allow: under coordinator:"))
+            #expect(!complaint.contains("--keys") && !complaint.contains("--allow"))
+        }
+    }
+
     @Test func upNeedsAnAddressAndHosts() throws {
         try inTemporaryFolder { folder in
             let file = "\(folder)/c.yaml"
@@ -355,7 +379,15 @@ import Testing
             let failed = try site.cluster("up")
             #expect(failed.status == 69, "\(failed.errors)")
             #expect(failed.complaints.count == 1)
-            #expect(failed.complaints.first?.contains("/nowhere") == true, "\(failed.errors)")
+            let complaint = failed.complaints.first ?? ""
+            #expect(complaint.contains("/nowhere"), "\(failed.errors)")
+            // Told once, and in sentences that end once.
+            #expect(!failed.output.contains("ended"), "\(failed.output)")
+            #expect(
+                failed.errors.split(separator: "\n").count { $0.contains("/nowhere") } == 1,
+                "\(failed.errors)"
+            )
+            #expect(!complaint.contains(".."), "\(complaint)")
             #expect(site.processes.isEmpty && site.clusters.isEmpty, "\(site.clusters)")
         }
     }

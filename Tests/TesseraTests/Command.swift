@@ -20,9 +20,36 @@ struct Command {
     }
 
     /// Runs `tessera` to its end.
-    init(_ arguments: [String]) throws {
-        let running = try Running(arguments)
+    ///
+    /// - Parameters:
+    ///   - arguments: of the program
+    ///   - environment: more than the tests' own
+    ///   - launcher: a program that runs it, and its arguments
+    ///   - folder: to run it in
+    /// - Throws: when it cannot be started
+    init(
+        _ arguments: [String],
+        environment: [String: String] = [:],
+        through launcher: [String] = [],
+        in folder: String? = nil
+    ) throws {
+        let running = try Running(
+            arguments,
+            environment: environment,
+            through: launcher,
+            in: folder
+        )
         self = running.finish()
+    }
+
+    /// Runs it in a shell that redirects its streams.
+    static func shell(_ redirections: String) -> [String] {
+        ["sh", "-c", "exec \"$0\" \"$@\" \(redirections)"]
+    }
+
+    /// Runs it with streams that no shell makes.
+    static func streams(_ mode: String...) -> [String] {
+        ["python3", "\(Fixtures.packageRoot)/Tests/streams.py"] + mode
     }
 
     /// A program that has been started.
@@ -35,12 +62,16 @@ struct Command {
         ///   - arguments: of the program
         ///   - environment: more than the tests' own
         ///   - host: the network namespace to run in
+        ///   - launcher: a program that runs it, and its arguments
+        ///   - folder: to run it in
         ///   - program: another one than `tessera`, in the folder of what was built
         /// - Throws: when it cannot be started
         init(
             _ arguments: [String],
             environment: [String: String] = [:],
             on host: String? = nil,
+            through launcher: [String] = [],
+            in folder: String? = nil,
             program: String = "tessera"
         ) throws {
             // Jobs that are interrupted stay behind: not in the home of whoever runs the tests.
@@ -49,10 +80,11 @@ struct Command {
                 .merging(state) { _, new in new }
                 .merging(environment) { _, new in new }
             let path = "\(Fixtures.packageRoot)/.build/release/\(program)"
-            process.executableURL = URL(fileURLWithPath: host == nil ? path : "/usr/bin/env")
             // `ip netns exec` becomes the program: its process is the program's.
-            process.arguments =
-                (host.map { ["ip", "netns", "exec", $0, path] } ?? []) + arguments
+            let before = host.map { ["ip", "netns", "exec", $0] } ?? launcher
+            process.executableURL = URL(fileURLWithPath: before.isEmpty ? path : "/usr/bin/env")
+            process.arguments = (before.isEmpty ? [] : before + [path]) + arguments
+            if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
             process.standardOutput = output
             errors = FileManager.default.temporaryDirectory
                 .appendingPathComponent("tessera-stderr-\(UUID().uuidString)")

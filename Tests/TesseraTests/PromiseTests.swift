@@ -20,7 +20,8 @@ import Testing
 
     /// Sockets live in a private directory; whatever ends a render removes it. What is left of an interrupted
     /// one is where it stood, in the user's state directory, and the line that says how to go on.
-    @Test(arguments: [nil, SIGINT, SIGTERM]) func leavesNothingBehind(signal: Int32?) throws {
+    @Test(arguments: [nil, SIGINT, SIGTERM, SIGHUP]) func leavesNothingBehind(signal: Int32?) throws
+    {
         try inTemporaryFolder { folder in
             // Short enough for the path of a socket.
             let (runtime, out) = ("/tmp/tess-\(getpid())", "\(folder)/out")
@@ -36,7 +37,9 @@ import Testing
                 flags(out, signal == nil ? [] : ["--steps", "900"]),
                 environment: [
                     "XDG_RUNTIME_DIR": runtime, "TMPDIR": runtime, "XDG_STATE_HOME": state,
-                ]
+                ],
+                // The tests may run under nohup.
+                through: ["env", "--default-signal=HUP"]
             )
             #expect(running.waitFor("phase 1"))
             if let signal {

@@ -239,7 +239,7 @@ final class ClusterService {
     private var desertion: String {
         let patience = configuration.policy.grace.components.seconds
         let waited = state.isClosed ? "" : " and none joined within \(patience) s"
-        let loss = lastLoss.map { ": \($0)" } ?? ""
+        let loss = lastLoss.map { ": \($0.withoutFullStop)" } ?? ""
         return "no worker is left\(waited)\(loss). Look at the workers' messages, start workers "
             + "that connect to \(endpoint), and render again"
     }

@@ -67,7 +67,7 @@ package final class JobFolder: Sendable {
         throw InputError(
             job,
             "there is no job to resume",
-            fix: "Name the folder that the render told of" + (usual.map { ", see \($0)" } ?? "")
+            fix: "tessera resume without a name lists those that can be resumed"
         )
     }
 
@@ -112,9 +112,9 @@ package final class JobFolder: Sendable {
 
     private static func taken(_ path: String) -> InputError {
         InputError(
-            "--job-dir \(path)",
+            "--job-dir " + ShellWords.join([path]),
             "it holds a job that was not finished",
-            fix: "Go on with it, tessera resume \(path), or remove it"
+            fix: "Go on with it, " + ShellWords.join(["tessera", "resume", path]) + ", or remove it"
         )
     }
 

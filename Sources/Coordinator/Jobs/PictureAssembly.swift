@@ -34,8 +34,13 @@ package struct FileSink: PictureSink {
 
     /// Closes the file and gives it its name.
     ///
+    /// - Parameter numbered: as for `PictureWriter.finish`
+    /// - Returns: the name
     /// - Throws: `OutputError` when the file cannot be completed
-    package func finish() throws { try writer.finish() }
+    @discardableResult
+    package func finish(numbered: Bool = false) throws -> String {
+        try writer.finish(numbered: numbered)
+    }
 
     /// The rows kept, `[1, height, width, 3]`.
     package var picture: Tensor {

@@ -116,6 +116,9 @@ package struct RenderSession {
     /// Where the results go.
     package struct Outputs: Sendable {
         package var picture: String
+        /// Whether the picture gets a numbered name where its own is taken, instead of replacing what
+        /// has it.
+        package var isNumbered: Bool
         /// Bits of each colour in pictures.
         package var depth: PixelDepth
         package var phases: String?
@@ -124,12 +127,13 @@ package struct RenderSession {
 
         package init(
             picture: String,
+            isNumbered: Bool = false,
             depth: PixelDepth = .eight,
             phases: String? = nil,
             inputs: String? = nil,
             dump: String? = nil
         ) {
-            (self.picture, self.depth) = (picture, depth)
+            (self.picture, self.isNumbered, self.depth) = (picture, isNumbered, depth)
             self.phases = phases
             self.inputs = inputs
             self.dump = dump
@@ -298,7 +302,9 @@ package struct RenderSession {
     ///   - outputs: where the results go
     ///   - companions: what else there is to do
     ///   - observe: is told of progress; what it throws ends the render
+    /// - Returns: the picture's path
     /// - Throws: what the renderer, the files or the observer throw; no half-written file stays
+    @discardableResult
     package func render(
         on renderer: any UnitRenderer,
         prompts: Prompts,
@@ -306,11 +312,11 @@ package struct RenderSession {
         outputs: Outputs,
         companions: Companions = Companions(),
         observe: @escaping (RenderEvent) throws -> Void
-    ) throws {
+    ) throws -> String {
         let seeded = SeededNoise(seed: plan.settings.seed, kind: plan.settings.random)
         if let inputs = outputs.inputs {
             let recorded = try RecordedNoise(file: inputs, seeded: seeded)
-            try render(
+            return try render(
                 on: renderer,
                 prompts: prompts,
                 noise: recorded,
@@ -320,7 +326,7 @@ package struct RenderSession {
                 observe: observe
             )
         } else {
-            try render(
+            return try render(
                 on: renderer,
                 prompts: prompts,
                 noise: seeded,
@@ -340,7 +346,7 @@ package struct RenderSession {
         outputs: Outputs,
         companions: Companions,
         observe: @escaping (RenderEvent) throws -> Void
-    ) throws {
+    ) throws -> String {
         let text = text(digest: digest)
         let sampler = Sampler(plan: plan, scheduler: scheduler, prompts: prompts)
         var noise = noise
@@ -381,11 +387,12 @@ package struct RenderSession {
             keeping: outputs.dump != nil
         )
         try job.decode(latent, to: &sink)
-        try sink.finish()
+        let path = try sink.finish(numbered: outputs.isNumbered)
         if let dump = outputs.dump {
             let latents = finished.enumerated().map { ("final.\($0)", $1.channelsFirst()) }
             try SafeTensors.write(latents + [("image", sink.picture.channelsFirst())], to: dump)
         }
+        return path
     }
 
     /// Where a job stands; nil for one that begins, or that ended before its first step was saved.

@@ -25,9 +25,7 @@ package final class TemporaryFile {
             as: UTF8.self
         )
         // mkstemp makes private files; results follow the user's umask.
-        let mask = umask(0)
-        _ = umask(mask)
-        _ = fchmod(descriptor, 0o666 & ~mask)
+        _ = fchmod(descriptor, FileMask.mode)
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
     }
 
@@ -65,12 +63,48 @@ package final class TemporaryFile {
         if let fault { throw fault }
     }
 
-    /// Gives the file its final name.
+    /// Gives the file its final name; a file that has it already is replaced.
     ///
     /// - Throws: `OutputError` when it cannot be completed
-    package func commit() throws(OutputError) {
+    package func commit() throws(OutputError) { try commit(as: path) }
+
+    /// Gives the file its final name, or where that is taken the first free one of `name-2.png`,
+    /// `name-3.png` and so on: nothing is replaced, whoever else writes there at the same time.
+    ///
+    /// - Returns: the name
+    /// - Throws: `OutputError` when it cannot be completed
+    package func commitNumbered() throws(OutputError) -> String {
+        for name in NumberedNames(path) {
+            // Reserves the name; the reservation is what is replaced.
+            let reserved = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FileMask.mode)
+            if reserved >= 0 {
+                close(reserved)
+                do {
+                    try commit(as: name)
+                } catch {
+                    unlink(name)
+                    throw error
+                }
+                return name
+            }
+            guard errno == EEXIST else { throw OutputError(name, String(cString: strerror(errno))) }
+        }
+        throw OutputError(path, "all its numbered names are taken")
+    }
+
+    /// `commitNumbered` or `commit`.
+    ///
+    /// - Returns: the name
+    /// - Throws: as they do
+    func commit(numbered: Bool) throws(OutputError) -> String {
+        if numbered { return try commitNumbered() }
+        try commit()
+        return path
+    }
+
+    private func commit(as name: String) throws(OutputError) {
         guard fsync(descriptor) == 0 || errno == EINVAL else { throw failure() }
-        guard rename(temporaryPath, path) == 0 else { throw failure() }
+        guard rename(temporaryPath, name) == 0 else { throw failure() }
         close(descriptor)
         descriptor = -1
     }

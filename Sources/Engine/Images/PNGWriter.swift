@@ -58,10 +58,10 @@ package final class PNGWriter: PictureWriter {
         written += count
     }
 
-    package func finish() throws(OutputError) {
+    package func finish(numbered: Bool) throws(OutputError) -> String {
         precondition(written == height, "\(written) of \(height) rows")
         guard tessera_png_writer_end(handle) == 0 else { throw failure() }
-        try file.commit()
+        return try file.commit(numbered: numbered)
     }
 
     private func failure() -> OutputError {

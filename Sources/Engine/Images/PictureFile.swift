@@ -94,6 +94,7 @@ private final class RowReader {
         var told = tessera_png_colours()
         guard tessera_png_reader_plain_header(handle, &header, &layout, &told) == 0 else {
             defer { tessera_png_reader_close(handle) }
+            if let other = OtherPicture(descriptor) { throw other.error(path) }
             throw Self.damaged(path, String(cString: tessera_png_reader_error(handle)))
         }
         self.handle = handle

@@ -36,8 +36,19 @@ package protocol PictureWriter: AnyObject {
 
     /// Completes the file and gives it its name.
     ///
+    /// - Parameter numbered: whether to choose another name, `name-2.png`, where that one is taken,
+    ///   instead of replacing what has it
+    /// - Returns: the name
     /// - Throws: `OutputError` when it cannot be completed
-    func finish() throws(OutputError)
+    @discardableResult
+    func finish(numbered: Bool) throws(OutputError) -> String
+}
+
+extension PictureWriter {
+    /// Completes the file and gives it its name; what has that already is replaced.
+    ///
+    /// - Throws: `OutputError` when it cannot be completed
+    package func finish() throws(OutputError) { try finish(numbered: false) }
 }
 
 /// Kinds of files that pictures are written as.

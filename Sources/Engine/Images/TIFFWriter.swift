@@ -96,7 +96,7 @@ package final class TIFFWriter: PictureWriter {
         filled = 0
     }
 
-    package func finish() throws(OutputError) {
+    package func finish(numbered: Bool) throws(OutputError) -> String {
         precondition(written + filled == height, "\(written + filled) of \(height) rows")
         if filled > 0 {
             let line = width * depth.pixel
@@ -111,7 +111,7 @@ package final class TIFFWriter: PictureWriter {
             level += 1
         }
         try check(tessera_tiff_finish(handle))
-        try file.commit()
+        return try file.commit(numbered: numbered)
     }
 
     /// Writes a copy of half the size.

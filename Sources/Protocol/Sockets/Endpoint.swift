@@ -33,12 +33,17 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// - Parameters:
     ///   - text: `ipc:///path`, `tcp://HOST:PORT`; to listen on all interfaces HOST is `*`, 0.0.0.0 or [::]
     ///   - reach: how far it may lead
+    ///   - keys: what gives it keys, for the message when it reaches too far
     /// - Throws: `InputError` for what is no address, or reaches too far
-    package init(_ text: String, reach: Reach = .thisMachine) throws(InputError) {
+    package init(
+        _ text: String,
+        reach: Reach = .thisMachine,
+        keys: String = "with --keys"
+    ) throws(InputError) {
         if let path = text.dropping(prefix: "ipc://") {
             address = try Self.ipc(path, in: text)
         } else if let rest = text.dropping(prefix: "tcp://") {
-            address = try Self.tcp(rest, in: text, reach)
+            address = try Self.tcp(rest, in: text, reach, keys)
         } else {
             throw InputError(
                 text,
@@ -77,7 +82,8 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     private static func tcp(
         _ rest: String,
         in text: String,
-        _ reach: Reach
+        _ reach: Reach,
+        _ keys: String
     ) throws(InputError) -> String {
         guard let colon = rest.lastIndex(of: ":"),
             let port = UInt16(rest[rest.index(after: colon)...])
@@ -100,7 +106,7 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
             throw InputError(
                 text,
                 "it reaches beyond this machine, and that needs CURVE keys",
-                fix: "Make keys with tessera keys new and give them with --keys, or use the "
+                fix: "Make keys with tessera keys new and give them \(keys), or use the "
                     + "loopback interface, as in tcp://127.0.0.1:\(port)"
             )
         }

@@ -1,4 +1,3 @@
-import Foundation
 import Logging
 
 /// Log lines as people read them: the message, then its facts.
@@ -17,12 +16,12 @@ struct StandardErrorLog: LogHandler {
 
     /// A line that everybody should see.
     static func note(_ line: String) {
-        FileHandle.standardError.write(Data("\(line)\n".utf8))
+        StandardError.write(line)
     }
 
     func log(event: LogEvent) {
         let facts = metadata.merging(event.metadata ?? [:]) { _, new in new }
             .sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
-        FileHandle.standardError.write(Data("\(event.level): \(event.message)\(facts)\n".utf8))
+        StandardError.write("\(event.level): \(event.message)\(facts)")
     }
 }

@@ -2,12 +2,14 @@ import Coordinator
 import Foundation
 import Sampling
 
-/// Progress on standard error: a bar on a terminal, plain lines otherwise.
+/// Progress on standard error: a bar on a terminal, plain lines otherwise; without anything when it is to be
+/// quiet.
 ///
 /// Called from the render thread alone.
 final class ProgressDisplay {
     private let plan: RenderPlan
-    private let isTerminal: Bool
+    private let isQuiet: Bool
+    private let isTerminal = Terminal.current.redraws
     private let start = ContinuousClock.now
     private var phase = 0
     private var step = 0
@@ -22,11 +24,10 @@ final class ProgressDisplay {
     private var passes = 0
     private var isMeasuring = false
     private var lastDrawn = ContinuousClock.now - .seconds(60)
-    private var barShown = false
 
-    init(plan: RenderPlan, isTerminal: Bool) {
+    init(plan: RenderPlan, isQuiet: Bool) {
         self.plan = plan
-        self.isTerminal = isTerminal
+        self.isQuiet = isQuiet
     }
 
     func show(_ event: RenderEvent) {
@@ -60,23 +61,23 @@ final class ProgressDisplay {
             note("decoding, \(count == 1 ? "whole" : "\(count) tiles")")
         case .tile:
             tiles.done += 1
+            guard tiles.all > 1 else { return }
             let work = isMeasuring ? "measuring, pass \(passes):" : "decoding"
-            if tiles.all > 1 { drawLine("\(work) \(tiles.done)/\(tiles.all) tiles", force: false) }
+            draw(
+                share: Double(tiles.done) / Double(tiles.all),
+                ["\(work) \(tiles.done)/\(tiles.all) tiles"],
+                force: false
+            )
         }
     }
 
     /// Prints a line of its own, above the bar.
     func note(_ line: String) {
-        clear()
-        write(line + "\n")
+        if !isQuiet { StandardError.write(line) }
     }
 
     /// Removes the bar.
-    func clear() {
-        guard barShown else { return }
-        write("\r\u{1B}[K")
-        barShown = false
-    }
+    func clear() { StandardError.progress("") }
 
     /// Of the current phase.
     private var stepsDone: Int { step - plan.phases[phase].steps.lowerBound }
@@ -89,40 +90,43 @@ final class ProgressDisplay {
             viewsDone == 0
             ? "…"
             : PlanTable.duration(Double(plan.views - viewsBefore - viewsDone) / max(rate, 1e-9))
-        let place =
-            "phase \(phase + 1)/\(plan.phases.count)  step \(stepsDone + 1)/\(plan.stepsRun)  "
-            + "view \(viewsInStep)/\(stepViews)"
-        let speed = String(format: "%.1f views/s", rate)
-        if isTerminal {
-            let cells = Int(share * 24)
-            let bar =
-                String(repeating: "█", count: cells) + String(repeating: "░", count: 24 - cells)
-            drawLine("\(bar) \(Int(share * 100)) %  \(place)  \(speed)  \(left) left", force: force)
-        } else {
-            drawLine("\(Int(share * 100)) %  \(place)  \(speed)  \(left) left", force: force)
-        }
+        draw(
+            share: share,
+            [
+                "phase \(phase + 1)/\(plan.phases.count)",
+                "step \(stepsDone + 1)/\(plan.stepsRun)", "view \(viewsInStep)/\(stepViews)",
+                String(format: "%.1f views/s", rate), "\(left) left",
+            ],
+            force: force
+        )
     }
 
     /// At most ten lines a second on a terminal, one in five seconds elsewhere.
-    private func drawLine(_ line: String, force: Bool) {
+    ///
+    /// - Parameters:
+    ///   - share: of the work that is done, 0…1
+    ///   - parts: more about it; a narrow terminal shows the last one, then as many as fit
+    ///   - force: whether it is shown however recent the last one is
+    private func draw(share: Double, _ parts: [String], force: Bool) {
         let now = ContinuousClock.now
-        guard force || now - lastDrawn >= (isTerminal ? .milliseconds(100) : .seconds(5)) else {
-            return
-        }
+        guard !isQuiet,
+            force || now - lastDrawn >= (isTerminal ? .milliseconds(100) : .seconds(5))
+        else { return }
         lastDrawn = now
         if isTerminal {
-            write("\r\(line)\u{1B}[K")
-            barShown = true
+            StandardError.progress(
+                ProgressLine.fitted(
+                    share: share,
+                    parts.suffix(1) + parts.dropLast(),
+                    columns: Terminal.columns
+                )
+            )
         } else {
-            write(line + "\n")
+            StandardError.write((["\(Int(share * 100)) %"] + parts).joined(separator: "  "))
         }
     }
 
     private func seconds(since instant: ContinuousClock.Instant) -> String {
         PlanTable.duration((ContinuousClock.now - instant) / .seconds(1))
-    }
-
-    private func write(_ text: String) {
-        FileHandle.standardError.write(Data(text.utf8))
     }
 }

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Coordinator
 import Engine
-import Foundation
 
 /// What the process ends with.
 enum ExitStatus {
@@ -15,12 +14,12 @@ enum ExitStatus {
         do {
             try body()
         } catch {
-            FileHandle.standardError.write(Data("tessera: \(error)\n".utf8))
+            StandardError.write("tessera: \(error)", isLast: true)
             throw ExitCode(status(of: error))
         }
     }
 
-    private static func status(of error: any Error) -> Int32 {
+    static func status(of error: any Error) -> Int32 {
         switch error {
         case is InputError: badInput
         case is ClusterUnavailable: unavailable

@@ -1,0 +1,66 @@
+import Engine
+import Foundation
+import Protocol
+
+/// A render that can be resumed, as a list shows it.
+package struct SavedJob: Encodable, Equatable, Sendable {
+    /// By which `tessera resume` finds it.
+    package let name: String
+    package let path: String
+    /// Seconds since 1970.
+    package let saved: Double
+    /// Whether a process renders it now.
+    package let isRunning: Bool
+    /// Counted from 1.
+    package let phase: Int
+    /// Steps of the phase that are done.
+    package let step: Int
+    package let steps: Int?
+    package let size: String?
+    package let prompt: String?
+
+    /// Jobs in the folder where they are kept unless `--job-dir` says otherwise, the newest first. What cannot be
+    /// read is left out.
+    package static func all() -> [SavedJob] {
+        guard let folder = JobFolder.usual,
+            let names = try? FileManager.default.contentsOfDirectory(atPath: folder)
+        else { return [] }
+        return names.compactMap { SavedJob(name: $0, path: "\(folder)/\($0)") }
+            .sorted { ($0.saved, $0.name) > ($1.saved, $1.name) }
+    }
+
+    private init?(name: String, path: String) {
+        let attributes = try? FileManager.default.attributesOfItem(
+            atPath: "\(path)/state.safetensors"
+        )
+        guard let date = attributes?[.modificationDate] as? Date,
+            let record = try? InputFile.bytes("\(path)/job.json", limit: 1 << 20),
+            let text = try? JSON(record, place: path).object?["settings"]?.string,
+            let settings = try? JSON(text.utf8, place: path).object,
+            let state = try? SafeTensors(file: "\(path)/state.safetensors").metadata
+        else { return nil }
+        (self.name, self.path, saved) = (name, path, date.timeIntervalSince1970)
+        isRunning = FileLock.isHeld(folder: path)
+        phase = (state["phase"].flatMap { Int($0) } ?? 0) + 1
+        step = state["step"].flatMap { Int($0) } ?? 0
+        steps = settings["steps"]?.integer
+        size = settings["size"]?.string
+        prompt = settings["prompt"]?.string
+    }
+
+    /// A table for people; `now` in seconds since 1970.
+    package static func lines(_ jobs: [SavedJob], now: Double) -> [String] {
+        let cells =
+            [["JOB", "SAVED", "SIZE", "STANDS AT", "PROMPT"]]
+            + jobs.map { job in
+                let place =
+                    "phase \(job.phase), step \(job.step)" + (job.steps.map { "/\($0)" } ?? "")
+                let prompt = printable(job.prompt ?? "-", limit: 40)
+                return [
+                    job.name, TextTable.ago(now - job.saved), job.size ?? "-",
+                    job.isRunning ? "\(place), renders now" : place, prompt,
+                ]
+            }
+        return TextTable.lines(cells)
+    }
+}

@@ -1,0 +1,69 @@
+import Foundation
+
+/// A picture of a kind that is not read, told by its first bytes whatever its name ends in.
+enum OtherPicture: String, CaseIterable {
+    case jpeg = "a JPEG"
+    case jpegXL = "a JPEG XL"
+    case webP = "a WebP"
+    case heif = "a HEIC or AVIF"
+    case gif = "a GIF"
+    case tiff = "a TIFF"
+    case bmp = "a BMP"
+    case psd = "a Photoshop file"
+
+    /// Looks at the beginning of an open file.
+    ///
+    /// - Returns: nil for a PNG or something unknown
+    init?(_ descriptor: Int32) {
+        var bytes = [UInt8](repeating: 0, count: 16)
+        let count = pread(descriptor, &bytes, bytes.count, 0)
+        self.init(Array(bytes.prefix(max(0, count))))
+    }
+
+    /// - Parameter bytes: the first of a file, 12 are enough
+    init?(_ bytes: [UInt8]) {
+        func has(_ text: String, at place: Int = 0) -> Bool {
+            bytes.dropFirst(place).starts(with: text.unicodeScalars.map { UInt8($0.value) })
+        }
+        if has("\u{FF}\u{D8}\u{FF}") {
+            self = .jpeg
+        } else if has("\u{FF}\u{0A}") || has("JXL ", at: 4) {
+            self = .jpegXL
+        } else if has("RIFF"), has("WEBP", at: 8) {
+            self = .webP
+        } else if has("ftyp", at: 4) {
+            self = .heif
+        } else if has("GIF8") {
+            self = .gif
+        } else if has("II*\0") || has("MM\0*") || has("II+\0") || has("MM\0+") {
+            self = .tiff
+        } else if has("BM") {
+            self = .bmp
+        } else if has("8BPS") {
+            self = .psd
+        } else {
+            return nil
+        }
+    }
+
+    /// What to tell whoever named the file.
+    func error(_ path: String) -> InputError {
+        let stem = (path as NSString).deletingPathExtension
+        return InputError(
+            path,
+            "it is \(rawValue), and only PNG is read",
+            fix:
+                "Convert it, for example: magick \(Self.quoted(path)) \(Self.quoted(stem + ".png"))"
+        )
+    }
+
+    private static func quoted(_ path: String) -> String {
+        let plain = path.utf8.allSatisfy { byte in
+            byte > 127 || "-./_".utf8.contains(byte)
+                || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
+                || UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20
+        }
+        return plain && !path.hasPrefix("-")
+            ? path : "'" + path.replacing("'", with: "'\\''") + "'"
+    }
+}

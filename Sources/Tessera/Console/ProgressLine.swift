@@ -1,0 +1,32 @@
+/// A line of progress in the width that there is. A line that is too long would wrap, and then every redraw
+/// leaves one more behind.
+package enum ProgressLine {
+    /// Bar, share and the rest, as much of it as fits.
+    ///
+    /// - Parameters:
+    ///   - share: of the work that is done, 0…1
+    ///   - parts: the rest; the later, the sooner left out
+    ///   - columns: of the terminal. The last one stays free: some terminals wrap when it is written to.
+    /// - Returns: at most `columns` − 1 characters
+    package static func fitted(share: Double, _ parts: [String], columns: Int) -> String {
+        let room = max(0, columns - 1)
+        let percent = "\(Int(share * 100)) %"
+        var kept = parts
+        func text(cells: Int) -> String {
+            ((cells > 0 ? [bar(share, cells)] : []) + [([percent] + kept).joined(separator: "  ")])
+                .joined(separator: " ")
+        }
+        // The bar shrinks first, then the last parts go.
+        for cells in [24, 16, 10] where text(cells: cells).count <= room {
+            return text(cells: cells)
+        }
+        while text(cells: 0).count > room, !kept.isEmpty { kept.removeLast() }
+        let cells = min(24, room - text(cells: 0).count - 1)
+        return String(text(cells: cells >= 4 ? cells : 0).prefix(room))
+    }
+
+    private static func bar(_ share: Double, _ cells: Int) -> String {
+        let done = min(cells, max(0, Int(share * Double(cells))))
+        return String(repeating: "█", count: done) + String(repeating: "░", count: cells - done)
+    }
+}

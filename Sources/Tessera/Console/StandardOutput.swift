@@ -1,0 +1,33 @@
+import Engine
+import Foundation
+import Protocol
+
+/// The one writer of standard output: results, which a caller must have whole or be told that they are not.
+enum StandardOutput {
+    /// Prints text and the end of its line.
+    ///
+    /// - Throws: `OutputError` when it is closed, full or broken
+    static func write(_ text: String) throws(OutputError) {
+        let status = StandardStreams.write(Array("\(text)\n".utf8), to: STDOUT_FILENO)
+        guard status == 0 else {
+            throw OutputError("standard output", String(cString: strerror(status)))
+        }
+    }
+
+    /// Prints lines for people.
+    ///
+    /// - Throws: as `write`
+    static func write(lines: [String]) throws(OutputError) {
+        try write(lines.map(Terminal.current.spelled).joined(separator: "\n"))
+    }
+
+    /// Prints one line of JSON.
+    ///
+    /// - Throws: as `write`
+    static func write(json value: some Encodable) throws {
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        try write(String(decoding: encoder.encode(value), as: UTF8.self))
+    }
+}

@@ -1,0 +1,47 @@
+import Foundation
+
+/// What the other end of standard error can show.
+package struct Terminal: Equatable, Sendable {
+    /// Whether lines can be erased and drawn again.
+    package let redraws: Bool
+    /// Whether text beyond ASCII arrives as it was meant.
+    package let isUnicode: Bool
+
+    /// - Parameters:
+    ///   - isTerminal: what `isatty` says
+    ///   - environment: `TERM`, and the variables that choose the locale. Without any, as in containers, text
+    ///     is UTF-8.
+    package init(isTerminal: Bool, environment: [String: String]) {
+        redraws = isTerminal && !["", "dumb"].contains(environment["TERM"] ?? "")
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].compactMap { environment[$0] }
+            .first { !$0.isEmpty }
+        let codeset = locale?.lowercased() ?? "utf-8"
+        isUnicode = codeset.contains("utf-8") || codeset.contains("utf8")
+    }
+
+    /// Of this process.
+    static let current = Terminal(
+        isTerminal: isatty(STDERR_FILENO) == 1,
+        environment: ProcessInfo.processInfo.environment
+    )
+
+    /// Columns of the terminal now: it may have been resized since the last call.
+    static var columns: Int {
+        var size = winsize()
+        if ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 {
+            return Int(size.ws_col)
+        }
+        return ProcessInfo.processInfo.environment["COLUMNS"].flatMap { Int($0) } ?? 80
+    }
+
+    /// Text in the characters that can be shown.
+    package func spelled(_ text: String) -> String {
+        guard !isUnicode, !text.utf8.allSatisfy({ $0 < 128 }) else { return text }
+        return text.map { Self.plain[$0] ?? String($0) }.joined()
+    }
+
+    private static let plain: [Character: String] = [
+        "…": "...", "×": "x", "–": "-", "—": "-", "−": "-", "█": "#", "░": ".", "·": "*",
+        "“": "\"", "”": "\"", "’": "'",
+    ]
+}

@@ -1,0 +1,46 @@
+import Coordinator
+import Engine
+import Foundation
+
+/// A render that has ended, for scripts.
+struct RenderResult: Encodable {
+    struct Worker: Encodable {
+        let name: String
+        let views: Int
+        let tiles: Int
+        let viewsPerSecond: Double
+    }
+
+    /// Absolute path.
+    let picture: String
+    let width: Int
+    let height: Int
+    let seed: String
+    /// Of this process, from its first look at the model.
+    let seconds: Double
+    let unetCalls: Int
+    let latentBytes: Int
+    let decodeBytes: Int
+    let encodeBytes: Int
+    let model: String
+    let modelDigest: String
+    let workers: [Worker]
+    let version: String
+}
+
+extension RenderResult.Worker {
+    init(_ worker: WorkerStatistics) {
+        let seconds = worker.busy / .seconds(1)
+        self.init(
+            name: worker.name,
+            views: worker.views,
+            tiles: worker.tiles,
+            viewsPerSecond: seconds > 0 ? Double(worker.views) / seconds : 0
+        )
+    }
+
+    /// For people.
+    var line: String {
+        "\(name): \(views) views, \(tiles) tiles, " + String(format: "%.1f views/s", viewsPerSecond)
+    }
+}

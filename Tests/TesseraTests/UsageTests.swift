@@ -1,0 +1,269 @@
+import Engine
+import Foundation
+import Tessera
+import TestSupport
+import Testing
+
+/// Command lines as people write them.
+@Suite(.serialized) struct UsageTests {
+    private let model = Fixtures.networks.first?.checkpoint ?? ""
+
+    private func flags(_ command: String, _ more: [String]) -> [String] {
+        [command, "--model", model, "--size", "192x128", "--steps", "2"] + more
+    }
+
+    private func settings(_ path: String) throws -> [String: JSON]? {
+        let text = try #require(try PNGImage(file: path).text["tessera"])
+        return try JSON(text.utf8, place: "png").object
+    }
+
+    /// A mistake is one line, with the status of bad usage, that says what was meant or where to read on.
+    @Test(arguments: [
+        (["rendr"], "'rendr' is not a command of tessera. Did you mean 'tessera render'?"),
+        (["cluster", "upp"], "Did you mean 'tessera cluster up'?"),
+        (["keys", "nwe", "a"], "Did you mean 'tessera keys new'?"),
+        (["help", "rendre"], "Did you mean 'tessera render'?"),
+        (["paint"], "Its commands are: render, resume"),
+        (["render", "--promt", "x"], "Did you mean '--prompt'? See tessera render --help."),
+        (["render", "--prompt", "x", "y"], "Unexpected argument 'y'. See tessera render --help."),
+        (["render", "--prompt"], "Missing value for '--prompt <prompt>'"),
+        (["render", "--prompt", "--steps", "3"], "Missing value for '--prompt <prompt>'"),
+        (["render", "--scheduler", "x"], "Please provide one of 'ddim', 'euler'"),
+        (["render", "--size", "1"], "The value '1' is invalid for '--size <WxH>'"),
+        (["render", "--seed", "-2"], "The value '-2' is invalid for '--seed <n|-1>'"),
+        (["render", "--workers", "0"], "--workers must be from 1 to 256."),
+        (["worker"], "Missing expected argument '--connect <endpoint>'"),
+        (["resume", "a", "--steps", "3"], "Unknown option '--steps'"),
+    ])
+    func aMistakeIsOneLine(words: [String], part: String) throws {
+        let command = try Command(words)
+        #expect(command.status == 64 && command.output.isEmpty, "\(command.output)")
+        let lines = command.errors.split(separator: "\n", omittingEmptySubsequences: false)
+        #expect(lines.count == 2 && lines.last == "", "\(command.errors)")
+        #expect(lines.first?.hasPrefix("tessera: ") == true, "\(command.errors)")
+        #expect(lines.first?.contains(part) == true, "\(command.errors)")
+    }
+
+    /// Values may begin with a dash, and sizes be written as we print them.
+    @Test func valuesMayBeginWithADash() throws {
+        try inTemporaryFolder { folder in
+            let command = try Command(
+                [
+                    "render", "--model", model, "--size", "192×128", "--steps", "2", "--prompt",
+                    "-a cat", "--negative-prompt", "-x", "--output", "-out.png",
+                ],
+                in: folder
+            )
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(command.output == "-out.png\n")
+            let found = try settings("\(folder)/-out.png")
+            #expect(found?["prompt"] == .string("-a cat"))
+            #expect(found?["negative-prompt"] == .string("-x"))
+            #expect(found?["size"] == .string("192x128"))
+        }
+    }
+
+    /// A seed of −1 is one that nobody chose: told, stored, and kept when the render is resumed.
+    @Test func aRandomSeedIsToldAndKept() throws {
+        try inTemporaryFolder { folder in
+            var seeds: Set<String> = []
+            for name in ["a.png", "b.png"] {
+                let path = "\(folder)/\(name)"
+                let command = try Command(
+                    flags("render", ["--prompt", "x", "--seed", "-1", "--output", path])
+                )
+                #expect(command.status == 0, "\(command.errors)")
+                let seed = try #require(try settings(path)?["seed"]?.string)
+                #expect(command.errors.split(separator: "\n").contains { $0 == "seed \(seed)" })
+                seeds.insert(seed)
+            }
+            #expect(seeds.count == 2)
+            let running = try Command.Running(
+                flags("render", ["--prompt", "x", "--seed", "-1", "--output", "\(folder)/c.png"])
+                    + ["--steps", "300", "--job-dir", "\(folder)/a job's"]
+            )
+            #expect(running.waitFor("seed "))
+            #expect(running.waitFor("step 2"))
+            kill(running.process.processIdentifier, SIGINT)
+            let stopped = running.finish()
+            #expect(stopped.status == 130, "\(stopped.errors)")
+            // Quoted for a shell, which takes it as it is printed.
+            let hint = try #require(
+                stopped.errors.split(separator: "\n").first { $0.hasPrefix("to go on: ") }
+            )
+            #expect(hint.hasSuffix("tessera resume '\(folder)/a job'\\''s'"), "\(hint)")
+            let record = try String(contentsOfFile: "\(folder)/a job's/job.json", encoding: .utf8)
+            let seed = try #require(
+                stopped.errors.split(separator: "\n").first { $0.hasPrefix("seed ") }
+            ).dropFirst(5)
+            #expect(record.contains("--seed=\(seed)"), "\(record)")
+        }
+    }
+
+    /// A picture is never lost to the next one without a word.
+    @Test func picturesAreNumberedOrReplacedAloud() throws {
+        try inTemporaryFolder { folder in
+            func render(_ prompt: String, _ more: [String] = []) throws -> Command {
+                let command = try Command(flags("render", ["--prompt", prompt] + more), in: folder)
+                #expect(command.status == 0, "\(command.errors)")
+                return command
+            }
+            #expect(try render("one").output == "out.png\n")
+            let second = try render("two")
+            #expect(second.output == "out-2.png\n")
+            #expect(second.errors.contains("out.png exists: the picture will be out-2.png"))
+            #expect(try render("three").output == "out-3.png\n")
+            for (name, prompt) in [
+                ("out.png", "one"), ("out-2.png", "two"), ("out-3.png", "three"),
+            ] {
+                #expect(try settings("\(folder)/\(name)")?["prompt"] == .string(prompt))
+            }
+            let named = try render("four", ["--output", "out.png"])
+            #expect(named.output == "out.png\n")
+            #expect(named.errors.contains("out.png exists: it will be replaced"))
+            #expect(try settings("\(folder)/out.png")?["prompt"] == .string("four"))
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder).count == 3)
+        }
+    }
+
+    /// Two that begin at the same time do not get the same name.
+    @Test func picturesOfTwoRendersAreTwo() throws {
+        try inTemporaryFolder { folder in
+            let running = try (0..<3).map { seed in
+                try Command.Running(
+                    flags("render", ["--prompt", "x", "--workers", "1", "--seed", "\(seed)"]),
+                    in: folder
+                )
+            }
+            let commands = running.map { $0.finish() }
+            #expect(commands.allSatisfy { $0.status == 0 }, "\(commands.map(\.errors))")
+            #expect(Set(commands.map(\.output)) == ["out.png\n", "out-2.png\n", "out-3.png\n"])
+        }
+    }
+
+    @Test func defaultsComeFromTheEnvironment() throws {
+        try inTemporaryFolder { folder in
+            let environment = [
+                "TESSERA_MODEL": model, "TESSERA_SIZE": "192x128", "TESSERA_STEPS": "3",
+                "TESSERA_SEED": "7", "TESSERA_KARRAS": "yes", "TESSERA_SCHEDULER": "euler",
+                "TESSERA_QUIET": "1",
+                // Of other commands: a worker would not know what to do with it.
+                "TESSERA_KEYS": "/nowhere", "TESSERA_CONNECT": "nonsense",
+            ]
+            let command = try Command(
+                ["render", "--prompt", "x", "--steps", "2", "--output", "\(folder)/out.png"],
+                environment: environment
+            )
+            #expect(command.status == 0 && command.errors.isEmpty, "\(command.errors)")
+            let found = try settings("\(folder)/out.png")
+            #expect(found?["seed"] == .string("7") && found?["karras"] == .bool(true))
+            #expect(found?["steps"]?.integer == 2 && found?["size"] == .string("192x128"))
+            for (variable, value, parts) in [
+                (
+                    "TESSERA_STEPS", "many",
+                    ["'many' is invalid for '--steps", "TESSERA_STEPS sets"]
+                ),
+                ("TESSERA_KARRAS", "maybe", ["TESSERA_KARRAS: 'maybe' is neither yes nor no"]),
+            ] {
+                let wrong = try Command(
+                    ["plan", "--prompt", "x"],
+                    environment: environment.merging([variable: value]) { _, new in new }
+                )
+                #expect(wrong.status == 64 && wrong.complaints.count == 1, "\(wrong.errors)")
+                for part in parts {
+                    #expect(wrong.errors.contains(part), "\(part) in \(wrong.errors)")
+                }
+            }
+        }
+    }
+
+    /// Defaults are for the command that a person calls, not for what it starts: here agents, and workers that
+    /// stay.
+    @Test func defaultsDoNotReachWorkers() throws {
+        try inTemporaryFolder { folder in
+            let file = "\(folder)/c.yaml"
+            try """
+            coordinator: {endpoint: "tcp://127.0.0.1:\(try freePort())"}
+            timeouts: {join: 60}
+            hosts:
+              - name: localhost
+            """.write(toFile: file, atomically: true, encoding: .utf8)
+            let environment = [
+                "XDG_STATE_HOME": "\(folder)/state", "TESSERA_MODEL": model,
+                "TESSERA_CLUSTER": file,
+                "TESSERA_KEYS": "/nowhere", "TESSERA_COORDINATOR_KEY": "/nowhere",
+            ]
+            let up = try Command(["cluster", "up"], environment: environment)
+            let down = try Command(["cluster", "down"], environment: environment)
+            #expect(up.status == 0 && down.status == 0, "\(up.errors)\(down.errors)")
+        }
+    }
+
+    @Test func helpIsInGroups() throws {
+        let help = try Command(["render", "--help"]).output
+        let titles = help.split(separator: "\n").map(String.init)
+            .filter { $0.hasSuffix(":") && !$0.hasPrefix(" ") }
+        #expect(
+            titles == [
+                "PICTURE:", "MODEL:", "SAMPLING:", "START FROM A PICTURE:",
+                "LARGE PICTURES (DEMOFUSION):", "COMPUTATION:", "WORKERS:", "OUTPUT:",
+                "SAVING AND RESUMING:", "OPTIONS:",
+            ],
+            "\(titles)"
+        )
+        let resume = try Command(["resume", "--help"]).output
+        for flag in ["--last", "--workers", "--cluster", "--bind", "--backend", "--output"] {
+            #expect(resume.contains(flag), "\(resume)")
+        }
+    }
+
+    @Test func theManualAndTheCompletionsNameEverything() throws {
+        let page = try Command(["manual"]).output
+        #expect(page.hasPrefix(".TH TESSERA 1") && page.utf8.allSatisfy { $0 < 128 })
+        for part in [
+            ".SS tessera render", ".SS tessera cluster up", "\\fB\\-\\-negative\\-prompt\\fR",
+            ".I Sampling", "default: 50",
+        ] { #expect(page.contains(part), "\(part)") }
+        #expect(!page.contains("tessera agent") && !page.contains("tessera manual"))
+        for shell in ["bash", "zsh", "fish"] {
+            let script = try Command(["--generate-completion-script", shell])
+            #expect(script.status == 0 && script.output.contains("negative-prompt"), "\(shell)")
+        }
+    }
+
+    /// What `make install` installs, of a program that is built already.
+    @Test func installsTheManualTheCompletionsAndTheDocuments() throws {
+        try inTemporaryFolder { folder in
+            let make = try Spawned([
+                "make", "-s", "-C", Fixtures.packageRoot, "install-files", "DESTDIR=\(folder)",
+                "PREFIX=/usr", "INSTALLED=.build/release/tessera",
+            ])
+            #expect(make.wait())
+            for path in [
+                "bin/tessera", "Models/vista/model_index.json", "share/man/man1/tessera.1.gz",
+                "share/bash-completion/completions/tessera", "share/zsh/site-functions/_tessera",
+                "share/fish/vendor_completions.d/tessera.fish", "share/doc/tessera/deploy.md",
+                "share/doc/tessera/systemd/tessera-worker@.service",
+            ] {
+                let attributes = try? FileManager.default.attributesOfItem(
+                    atPath: "\(folder)/usr/\(path)"
+                )
+                #expect((attributes?[.size] as? Int ?? 0) > 100, "\(path)")
+            }
+            // The unit's documentation is where it says.
+            let unit = try String(
+                contentsOfFile: "\(Fixtures.packageRoot)/deploy/systemd/tessera-worker@.service",
+                encoding: .utf8
+            )
+            #expect(unit.contains("file:///usr/local/share/doc/tessera/deploy.md"))
+        }
+    }
+
+    @Test func wordsNearEachOther() {
+        #expect(EditDistance.between("render", "render") == 0)
+        #expect(EditDistance.between("render", "rendr") == 1)
+        #expect(EditDistance.between("render", "redner") == 1)
+        #expect(EditDistance.between("", "abc") == 3 && EditDistance.between("abc", "") == 3)
+        #expect(EditDistance.between("kitten", "sitting") == 3)
+    }
+}
