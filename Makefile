@@ -7,7 +7,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
 TESSERA := .build/release/tessera
 
-.PHONY: setup build install install-files demo test soak lint format bench quality clean
+.PHONY: setup build install install-files demo test soak fuzz lint format bench quality clean
 
 ## Installs the Debian packages that are missing.
 setup:
@@ -62,12 +62,22 @@ test: setup lint
 	$(BUILD) --build-tests
 	swift test -c release --skip-build --skip TesseraTests
 	swift test -c release --skip-build --no-parallel --filter TesseraTests
+	Tests/Fuzz/fuzz.py --crafted --specials --turns 1 --rounds 1000 --seconds 20
 	@# Once more with bfloat16, which most processors only emulate.
 	TESSERA_EMULATE_BF16=1 swift test -c release --skip-build --filter EngineTests
 
 ## One render under at least 50 random faults; the picture must be that of a quiet one.
 soak: build
 	Tests/soak.sh
+
+## Damaged files: ROUNDS of them through the program, then SECONDS of libFuzzer on the C readers (docs/testing.md).
+SEED ?= 1
+ROUNDS ?= 5000
+SECONDS ?= 3600
+fuzz: MORE_PACKAGES := $(TEST_PACKAGES)
+fuzz: build
+	Tests/Fuzz/fuzz.py --crafted --specials --rounds $(ROUNDS) --seed $(SEED)
+	Tests/Fuzz/targets.sh $(SECONDS) $(SEED)
 
 lint:
 	swift format lint --strict -r Package.swift Sources Tests Benchmarks

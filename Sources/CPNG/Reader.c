@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 struct tessera_png_reader {
+    // First: libpng hands out its address.
     tessera_png_fault fault;
     png_structp png;
     png_infop info;
@@ -17,12 +18,32 @@ struct tessera_png_reader {
     size_t at;
     // Negative without a file.
     int descriptor;
+    // Whether the chunks of `UNUSED` are passed over unread.
+    int skips;
     int passes;
     uint8_t buffer[1 << 16];
 };
 
-// Bounds on what a hostile file can make libpng keep: side in pixels, bytes of one chunk, chunks.
-enum { LONGEST_SIDE = 1 << 20, LARGEST_CHUNK = 1 << 23, MOST_CHUNKS = 200 };
+// Bounds on what a hostile file can make libpng keep: side in pixels, bytes of one chunk, chunks of text.
+enum { LONGEST_SIDE = 1 << 20, LARGEST_CHUNK = 1 << 23, MOST_CHUNKS = 32 };
+
+// What `plain_header` has no use for: five bytes each, as libpng wants them.
+static const char UNUSED[] = "tEXt\0zTXt\0iTXt\0sPLT\0pCAL\0sCAL\0hIST\0tIME\0oFFs\0pHYs\0bKGD\0sBIT\0eXIf";
+enum { UNUSED_COUNT = sizeof UNUSED / 5 };
+
+static int is_unused(png_const_charp text) {
+    for (int i = 0; i < UNUSED_COUNT; i++) {
+        if (strncmp(text, UNUSED + 5 * i, 4) == 0) return 1;
+    }
+    return 0;
+}
+
+// libpng only warns of a chunk that is longer than it may be, and then allocates what the chunk claims, up to 2 GiB.
+static void warned(png_structp png, png_const_charp text) {
+    const tessera_png_reader *reader = png_get_error_ptr(png);
+    if (!strstr(text, "chunk data is too large")) return;
+    if (!(reader->skips && is_unused(text))) png_error(png, text);
+}
 
 static void refill(png_structp png, tessera_png_reader *reader) {
     ssize_t count = 0;
@@ -59,7 +80,7 @@ static tessera_png_reader *make(const uint8_t *bytes, size_t count, int descript
     reader->descriptor = descriptor;
     if (setjmp(reader->fault.landing) != 0) goto failed;
     reader->png = png_create_read_struct(
-        PNG_LIBPNG_VER_STRING, &reader->fault, tessera_png_fail, tessera_png_ignore);
+        PNG_LIBPNG_VER_STRING, &reader->fault, tessera_png_fail, warned);
     if (!reader->png) goto failed;
     reader->info = png_create_info_struct(reader->png);
     if (!reader->info) goto failed;
@@ -141,6 +162,9 @@ int tessera_png_reader_plain_header(
     tessera_png_reader *reader, tessera_png_header *header, tessera_png_rows_layout *layout,
     tessera_png_colours *colours) {
     if (setjmp(reader->fault.landing) != 0) return -1;
+    reader->skips = 1;
+    png_set_keep_unknown_chunks(
+        reader->png, PNG_HANDLE_CHUNK_NEVER, (png_const_bytep)UNUSED, UNUSED_COUNT);
     read_info(reader, header);
     read_colours(reader, colours);
     png_set_expand_16(reader->png);

@@ -16,5 +16,15 @@ package struct InputError: Error, Equatable, Sendable, CustomStringConvertible {
         self.remedy = remedy
     }
 
-    package var description: String { "\(place): \(problem). \(remedy)." }
+    /// One line, whatever the file at fault put into it.
+    package var description: String {
+        oneLine("\(place): ", limit: Self.placeLimit)
+            + oneLine(problem, limit: Self.problemLimit) + ". "
+            + oneLine(remedy, limit: Self.problemLimit) + "."
+    }
+
+    /// Characters of a place in an error: a path may have 4096 bytes.
+    private static let placeLimit = 5000
+    /// Characters of a problem and of a remedy in an error.
+    private static let problemLimit = 700
 }

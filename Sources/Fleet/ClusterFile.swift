@@ -81,6 +81,7 @@ package struct ClusterFile: Equatable, Sendable {
 
     /// - Throws: `InputError` with the place, the line and the field of the first mistake
     package init(yaml text: String, place: String) throws(InputError) {
+        try YAMLForm.check(text, place: place)
         let root: Node?
         do {
             root = try Yams.compose(yaml: text)
@@ -350,7 +351,7 @@ package struct ClusterFile: Equatable, Sendable {
     private static func fault(_ error: any Error, _ place: String) -> InputError {
         if case YamlError.duplicatedKeysInMapping(let names, let context) = error {
             return InputError(
-                "\(place):\(context.mark.line): \(names.first ?? "?")",
+                "\(place):\(context.mark.line): \((names.first ?? "?").prefix(80))",
                 "the field is there twice",
                 fix: "Remove one of them"
             )

@@ -158,8 +158,8 @@ package struct ClusterFolder: Sendable {
 
     /// What the last coordinator saw; nil when there was none.
     package var sighting: Sighting? {
-        (try? Data(contentsOf: URL(fileURLWithPath: sightingPath)))
-            .flatMap { try? JSONDecoder().decode(Sighting.self, from: $0) }
+        (try? InputFile.bytes(sightingPath, limit: 1 << 24))
+            .flatMap { try? JSONDecoder().decode(Sighting.self, from: Data($0)) }
     }
 
     package func save(_ sighting: Sighting) throws {

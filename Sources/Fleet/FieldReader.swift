@@ -36,7 +36,11 @@ struct FieldReader {
 
     /// A fault of a field that was read already.
     func fault(_ key: String, _ node: Node?, _ problem: String, fix: String) -> InputError {
-        InputError("\(node.map { Self.line(file, $0) } ?? place): \(key)", problem, fix: fix)
+        InputError(
+            "\(node.map { Self.line(file, $0) } ?? place): \(key.prefix(80))",
+            problem,
+            fix: fix
+        )
     }
 
     /// The field's value; nil where it is missing or empty.

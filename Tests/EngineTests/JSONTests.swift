@@ -35,6 +35,16 @@ import Testing
         #expect(throws: InputError.self) { _ = try JSON(text.utf8, place: "test") }
     }
 
+    /// Two bytes of a file must not take forty of memory without end.
+    @Test func refusesMoreThanAMillionValues() throws {
+        let many = Array(("[" + String(repeating: "0,", count: 999_998) + "0]").utf8)
+        #expect(try JSON(many, place: "test").array?.count == 999_999)
+        let error = #expect(throws: InputError.self) {
+            _ = try JSON([0x5B] + many + [0x5D], place: "test")
+        }
+        #expect(error?.problem.contains("more than 1000000 values") == true)
+    }
+
     @Test func refusesWhatIsNotUTF8() {
         #expect(throws: InputError.self) {
             _ = try JSON([0x22, 0xC3, 0x28, 0x22], place: "test")

@@ -88,6 +88,18 @@ package struct RecordedNoise: NoiseSource {
                 fix: "This --size and --ladder need \(expected)"
             )
         }
-        return try file.tensor(name).channelsLast()
+        let tensor = try file.tensor(name)
+        guard let place = tensor.values.firstIndex(where: { !(abs($0) <= Self.largest) }) else {
+            return tensor.channelsLast()
+        }
+        throw InputError(
+            "\(self.place): \(name)",
+            "element \(place) is \(tensor.values[place]), which is not noise",
+            fix: "It must be random numbers of mean 0 and variance 1"
+        )
     }
+
+    /// Magnitude above which a number cannot have been drawn from a normal distribution, with much room for
+    /// experiments: no network gives a finite answer to numbers that are far above it.
+    private static let largest: Float = 1000
 }

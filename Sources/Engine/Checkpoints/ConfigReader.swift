@@ -22,7 +22,8 @@ package struct ConfigReader {
 
     /// An error about one field.
     package func fault(_ key: String, _ problem: String, fix: String) -> InputError {
-        InputError("\(place): \(key)", problem, fix: fix)
+        // A name that the file invents may have any length.
+        InputError("\(place): \(key.prefix(80))", problem, fix: fix)
     }
 
     /// The field, or nil where it is missing or null.

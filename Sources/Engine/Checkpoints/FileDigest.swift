@@ -26,8 +26,8 @@ package enum FileDigest {
         let key = FileHash()
         key.add(text: before.text)
         let entry = "\(cache)/\(key.finish())"
-        if let data = FileManager.default.contents(atPath: entry),
-            let known = String(validating: data, as: UTF8.self), isDigest(known)
+        if let bytes = try? InputFile.bytes(entry, limit: digestLength),
+            let known = String(validating: bytes, as: UTF8.self), isDigest(known)
         {
             return known
         }
@@ -45,8 +45,11 @@ package enum FileDigest {
         return digest
     }
 
+    /// Of BLAKE2b-256 in hexadecimal.
+    private static let digestLength = 64
+
     private static func isDigest(_ text: String) -> Bool {
-        text.utf8.count == 64
+        text.utf8.count == digestLength
             && text.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
     }
 

@@ -8,7 +8,8 @@ package indirect enum JSON: Equatable, Sendable {
     case object([String: JSON])
 
     /// Reads one JSON text, with two liberties that files from Python need: `Infinity`, `-Infinity`
-    /// and `NaN`; and a third for editors, a byte-order mark before it. Duplicate keys, text after the value and nesting beyond 64 levels are refused.
+    /// and `NaN`; and a third for editors, a byte-order mark before it. Duplicate keys, text after the value,
+    /// nesting beyond 64 levels and more than a million values are refused.
     ///
     /// - Parameters:
     ///   - bytes: UTF-8 text
@@ -46,8 +47,12 @@ private struct JSONParser {
     let place: String
     var at = 0
     var depth = 0
+    private var count = 0
 
     static let deepest = 64
+    /// Values in one text. Each takes up to a hundred bytes of memory, of two in the file; the header of SDXL in one
+    /// file has 20,000, and the vocabulary and merges of CLIP have 150,000.
+    static let maxValues = 1_000_000
 
     init(bytes: [UInt8], place: String) {
         self.bytes = bytes
@@ -85,6 +90,10 @@ private struct JSONParser {
 
     mutating func value() throws(InputError) -> JSON {
         skipSpace()
+        count += 1
+        guard count <= Self.maxValues else {
+            throw fault("there are more than \(Self.maxValues) values")
+        }
         guard at < bytes.count else { throw fault("it ends where a value is due") }
         switch bytes[at] {
         case UInt8(ascii: "{"):

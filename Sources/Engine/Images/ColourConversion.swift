@@ -91,7 +91,7 @@ final class ColourConversion: PixelConversion {
         }
         let own: cmsHPROFILE?
         if let profile = colours.profile {
-            own = cmsOpenProfileFromMem(profile, cmsUInt32Number(profile.count))
+            own = Self.opened(profile)
         } else {
             guard colours.isSound else { throw fault("its gAMA is out of range") }
             own = isGrey ? Self.grey(colours) : Self.matrix(colours)
@@ -127,6 +127,15 @@ final class ColourConversion: PixelConversion {
         count: Int
     ) {
         cmsDoTransform(transform, pixels.baseAddress, rgb.baseAddress, cmsUInt32Number(count))
+    }
+
+    /// Reads a profile, of which nothing but matrices, curves and tables of whole numbers is used.
+    private static func opened(_ profile: [UInt8]) -> cmsHPROFILE? {
+        var profile = profile
+        return profile.withUnsafeMutableBufferPointer {
+            tessera_hide_float_tables($0.baseAddress, $0.count)
+            return cmsOpenProfileFromMem($0.baseAddress, cmsUInt32Number($0.count))
+        }
     }
 
     private static func curve(_ colours: ColourDescription) -> OpaquePointer? {

@@ -22,6 +22,9 @@ package enum TextTable {
         }.joined()
     }
 
+    /// Seconds, about 270 years: what claims to be older comes from a damaged file.
+    private static let longAgo = 1e5 * 86_400
+
     /// How long ago something was, as people say it.
     package static func ago(_ seconds: Double) -> String {
         switch max(0, seconds) {
@@ -29,7 +32,8 @@ package enum TextTable {
         case let s where s < 120: "\(Int(s)) s ago"
         case let s where s < 7200: "\(Int(s / 60)) min ago"
         case let s where s < 172_800: "\(Int(s / 3600)) h ago"
-        case let s: "\(Int(s / 86_400)) d ago"
+        case let s where s < longAgo: "\(Int(s / 86_400)) d ago"
+        default: "long ago"
         }
     }
 }

@@ -8,6 +8,8 @@ enum WeightFile {
     /// Changes with the form of the file and with what backends put into it.
     static let version = 5
     static let page = 4096
+    /// Blocks in a file; the largest network has some thousands.
+    private static let maxEntries = 1 << 20
     private static let magic: UInt64 = 0x3153_4554_4847_4957
 
     /// One block.
@@ -49,7 +51,7 @@ enum WeightFile {
         guard let trailer = read(descriptor, words: 4, at: size - 4 * word),
             trailer[3] == magic, let offset = Int(exactly: trailer[0]),
             let count = Int(exactly: trailer[1]), offset >= 0, offset <= size,
-            count >= 0, count <= size / (3 * word),
+            count >= 0, count <= maxEntries,
             offset + (3 * count + 4) * word == size,
             let table = read(descriptor, words: 3 * count, at: offset),
             table.withUnsafeBytes({ checksum($0) }) == trailer[2]
@@ -96,8 +98,7 @@ final class MappedWeights: WeightMemory {
 
     /// - Returns: nil when there is no such file, or it is not whole
     init?(file: String) {
-        let descriptor = open(file, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
+        guard let (descriptor, _) = try? InputFile.open(file) else { return nil }
         defer { close(descriptor) }
         // One mapping, so that the system can use its large pages across the blocks' borders.
         guard let entries = WeightFile.entries(descriptor),

@@ -1,0 +1,27 @@
+/// Text that may hold anything, made fit for one line of a terminal or a log: control characters, line breaks and
+/// marks that turn the direction of writing become "·".
+///
+/// - Parameters:
+///   - text: as it came
+///   - limit: Unicode scalars that are kept; of a longer text the end is cut off, and "…" says so
+/// - Returns: one line
+package func oneLine(_ text: String, limit: Int) -> String {
+    var line = String.UnicodeScalarView()
+    var count = 0
+    for scalar in text.unicodeScalars {
+        guard count < limit else {
+            line.append("…")
+            break
+        }
+        line.append(isHarmless(scalar) ? scalar : "·")
+        count += 1
+    }
+    return String(line)
+}
+
+private func isHarmless(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar {
+    case "\u{2028}", "\u{2029}", "\u{202A}"..."\u{202E}", "\u{2066}"..."\u{2069}": false
+    default: scalar.properties.generalCategory != .control
+    }
+}

@@ -1,0 +1,68 @@
+import CYaml
+import Engine
+
+/// What is asked of the form of a YAML file before its values are read.
+///
+/// Yams compares the keys of a mapping by all that they hold. A key that is a list of aliases to lists of aliases
+/// holds more than any machine can look at, in a file of a few lines: keys must be text.
+enum YAMLForm {
+    /// A collection that is open.
+    private enum Open {
+        case sequence
+        case mapping(awaitsKey: Bool)
+    }
+
+    /// Looks at the events of a file, in a time that is proportional to its length.
+    ///
+    /// - Parameters:
+    ///   - text: of the file
+    ///   - place: its path, for messages
+    /// - Throws: `InputError` with the line of a key that is no text. What is no YAML at all is accepted: whoever
+    ///   reads it says why.
+    static func check(_ text: String, place: String) throws(InputError) {
+        let line = Array(text.utf8).withUnsafeBufferPointer(lineOfCollectionAsKey)
+        guard let line else { return }
+        throw InputError(
+            "\(place):\(line)",
+            "a field's name must be text",
+            fix: "Write name: value"
+        )
+    }
+
+    /// The line, from 1, of the first key that is a list, a mapping or an alias.
+    private static func lineOfCollectionAsKey(_ bytes: UnsafeBufferPointer<UInt8>) -> Int? {
+        var parser = yaml_parser_t()
+        guard yaml_parser_initialize(&parser) == 1 else { return nil }
+        defer { yaml_parser_delete(&parser) }
+        yaml_parser_set_input_string(&parser, bytes.baseAddress, bytes.count)
+        var open: [Open] = []
+        while true {
+            var event = yaml_event_t()
+            guard yaml_parser_parse(&parser, &event) == 1 else { return nil }
+            defer { yaml_event_delete(&event) }
+            switch event.type {
+            case YAML_STREAM_END_EVENT: return nil
+            case YAML_SCALAR_EVENT: _ = completeNode(&open)
+            case YAML_ALIAS_EVENT:
+                if completeNode(&open) { return Int(event.start_mark.line) + 1 }
+            case YAML_SEQUENCE_START_EVENT, YAML_MAPPING_START_EVENT:
+                if case .mapping(awaitsKey: true)? = open.last {
+                    return Int(event.start_mark.line) + 1
+                }
+                let isMapping = event.type == YAML_MAPPING_START_EVENT
+                open.append(isMapping ? .mapping(awaitsKey: true) : .sequence)
+            case YAML_SEQUENCE_END_EVENT, YAML_MAPPING_END_EVENT:
+                open.removeLast()
+                _ = completeNode(&open)
+            default: break
+            }
+        }
+    }
+
+    /// A key or a value has been read whole; whether it was a key.
+    private static func completeNode(_ open: inout [Open]) -> Bool {
+        guard case .mapping(let wasKey)? = open.last else { return false }
+        open[open.count - 1] = .mapping(awaitsKey: !wasKey)
+        return wasKey
+    }
+}
