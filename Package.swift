@@ -43,7 +43,7 @@ let package = Package(
             linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]
         ),
 
-        // Arrows point one way: Tessera → Coordinator, Worker → Protocol, Engine.
+        // Arrows point one way: Tessera → Fleet → Coordinator → Sampling → Engine; Worker and Coordinator → Protocol → Engine.
         .target(
             name: "Engine",
             dependencies: [
@@ -60,10 +60,22 @@ let package = Package(
             exclude: ["messages.proto"],
             swiftSettings: strict
         ),
+        // The method alone: values in, values out, no I/O.
+        .target(name: "Sampling", dependencies: ["Engine"], swiftSettings: strict),
+        // One render: the dispatcher and its socket, the session, checkpoints, output.
         .target(
             name: "Coordinator",
             dependencies: [
-                "Engine", "Protocol",
+                "Engine", "Protocol", "Sampling",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict
+        ),
+        // Workers as processes, on this host and on those of a file.
+        .target(
+            name: "Fleet",
+            dependencies: [
+                "Coordinator", "Engine", "Protocol",
                 .product(name: "Logging", package: "swift-log"),
                 "Yams",
             ],
@@ -80,7 +92,7 @@ let package = Package(
         .executableTarget(
             name: "Tessera",
             dependencies: [
-                "Coordinator", "Worker",
+                "Coordinator", "Engine", "Fleet", "Protocol", "Sampling", "Worker",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -101,7 +113,7 @@ let package = Package(
         .executableTarget(
             name: "Schedules",
             dependencies: [
-                "Coordinator", "Engine", "FleetSimulation", "Protocol",
+                "Coordinator", "Engine", "Fleet", "FleetSimulation", "Protocol", "Sampling",
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Benchmarks/Schedules",
@@ -111,7 +123,7 @@ let package = Package(
         // Very large pictures, for `make bench`.
         .executableTarget(
             name: "Pictures",
-            dependencies: ["Coordinator", "DirectRendering", "Engine", "Protocol"],
+            dependencies: ["Coordinator", "DirectRendering", "Engine", "Sampling"],
             path: "Benchmarks/Pictures",
             swiftSettings: strict
         ),
@@ -125,13 +137,13 @@ let package = Package(
         ),
         .target(
             name: "FakeModel",
-            dependencies: ["Engine", "Protocol", "Worker"],
+            dependencies: ["Engine"],
             path: "Tests/FakeModel",
             swiftSettings: strict
         ),
         .target(
             name: "DirectRendering",
-            dependencies: ["Coordinator", "Engine", "Protocol"],
+            dependencies: ["Engine", "Sampling"],
             path: "Tests/DirectRendering",
             swiftSettings: strict
         ),
@@ -144,7 +156,7 @@ let package = Package(
         .executableTarget(
             name: "TestWorker",
             dependencies: [
-                "Coordinator", "FakeModel", "Worker",
+                "Coordinator", "Engine", "FakeModel", "Fleet", "Protocol", "Sampling", "Worker",
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/TestWorker",
@@ -161,15 +173,22 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "SamplingTests",
+            dependencies: ["Sampling", "TestSupport"],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "CoordinatorTests",
-            dependencies: ["Coordinator", "FleetSimulation", "Protocol", "TestSupport"],
+            dependencies: [
+                "Coordinator", "Fleet", "FleetSimulation", "Protocol", "Sampling", "TestSupport",
+            ],
             swiftSettings: strict
         ),
         .testTarget(
             name: "WorkerTests",
             dependencies: [
-                "Worker", "Coordinator", "DirectRendering", "FakeModel", "TestSupport",
-                "TestWorker",
+                "Worker", "Coordinator", "DirectRendering", "FakeModel", "Fleet", "Sampling",
+                "TestSupport", "TestWorker",
             ],
             swiftSettings: strict
         ),

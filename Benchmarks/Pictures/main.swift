@@ -11,6 +11,7 @@ import DirectRendering
 import Engine
 import Foundation
 import Protocol
+import Sampling
 
 let arguments = CommandLine.arguments
 
@@ -23,50 +24,34 @@ func peak() throws -> Double {
 }
 
 /// Answers of the right shapes at no cost: what is left is the coordinator.
-struct ShapesOnly: ViewRenderer {
-    func begin(_ job: JobDescription) {}
-    func end() {}
+struct ShapesOnly: UnitRenderer {
+    let model: ModelGeometry
 
-    func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
-        try views.enumerated().map { place, view in
+    func evaluate(_ units: [WorkUnit], onDone: (Int) throws -> Void) throws -> [WorkResult] {
+        try units.enumerated().map { place, unit in
             try onDone(place)
-            return view.latent.map { $0 * 0.1 }
-        }
-    }
-
-    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
-        tiles.map { tile in
-            let (rows, columns) = (tile.input.shape[1], tile.input.shape[2])
-            guard tile.half == .decoder else {
-                return Tensor(zeros: [1, rows / 8, columns / 8, 4])
+            guard case .autoencode(let half, let part) = unit.work else {
+                return WorkResult(tensor: unit.input.map { $0 * 0.1 })
             }
-            return picture(of: tile.input, Region(rows: 0..<rows, columns: 0..<columns))
-        }
-    }
-
-    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
-        try parts.enumerated().map { place, request in
-            try onDone(place)
-            let (shape, half) = (request.input.shape, request.network.half)
-            let unit = half == .encoder ? 8 : 1
-            let core = request.part.margins.core(height: shape[1] / unit, width: shape[2] / unit)
-            guard request.part.norms > 0 else {
-                return PartResult(
+            let (shape, network) = (unit.input.shape, model.network(half))
+            let factor = half == .encoder ? 8 : 1
+            let core = (part?.margins ?? .none)
+                .core(height: shape[1] / factor, width: shape[2] / factor)
+            guard let part, part.norms > 0 else {
+                return WorkResult(
                     tensor: half == .decoder
-                        ? picture(of: request.input, core)
+                        ? picture(of: unit.input, core)
                         : Tensor(zeros: [1, core.rows.count, core.columns.count, 4])
                 )
             }
-            let count = request.part.norms * request.network.groups
-            let tokens = request.part.tokens.map { lattice in
+            let tokens = part.tokens.map { lattice in
                 let places = lattice.places(height: core.rows.count, width: core.columns.count)
-                return Tensor(
-                    zeros: [1, places.rows.count, places.columns.count, request.network.width]
-                )
+                return Tensor(zeros: [1, places.rows.count, places.columns.count, network.width])
             }
-            return PartResult(
+            let moments = Moments(mean: 0, variance: 1)
+            return WorkResult(
                 tensor: tokens,
-                statistics: Array(repeating: Moments(mean: 0, variance: 1), count: count)
+                statistics: Array(repeating: moments, count: part.norms * network.groups)
             )
         }
     }
@@ -105,7 +90,13 @@ func memory(side: Int, output: String, start: String?) throws {
             globalPass: .workers
         )
     )
-    try session.render(on: ShapesOnly(), digest: "-", outputs: .init(picture: output)) { event in
+    let prompt = Embedding(context: Tensor(zeros: [1, 1, 1]))
+    try session.render(
+        on: ShapesOnly(model: session.plan.model),
+        prompts: Prompts(positive: prompt, negative: prompt),
+        digest: "-",
+        outputs: .init(picture: output)
+    ) { event in
         if case .decoding = event {
             FileHandle.standardError.write(Data("decoding at \(try peak()) GB\n".utf8))
         }

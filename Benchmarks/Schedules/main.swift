@@ -4,11 +4,13 @@
 
 import Coordinator
 import Engine
+import Fleet
 import FleetSimulation
 import Foundation
 import Glibc
 import Logging
 import Protocol
+import Sampling
 
 /// SDXL's shape.
 let geometry = ModelGeometry(
@@ -94,20 +96,26 @@ func millisecondsPerView(worker: String) throws -> Double {
         logger: quiet
     ) { endpoint, name, _ in ["--connect", endpoint.address, "--name", name, "--local-child"] }
     defer { cluster.stop() }
-    let prompt = PromptTensors(context: Tensor([1, 2], shape: [1, 1, 2]), pooled: nil)
-    try cluster.begin(JobDescription(positive: prompt, negative: nil, vaeFactor: 8))
+    let prompt = Embedding(context: Tensor([1, 2], shape: [1, 1, 2]))
+    let model = ModelGeometry(
+        nativeLatentSide: 128,
+        vaeFactor: 8,
+        latentChannels: 4,
+        usesTimeIDs: false
+    )
+    let job = cluster.cluster.open(model)
     let views = (0..<200).map { index in
-        ViewRequest(
-            index: index,
-            latent: Tensor(zeros: [1, 128, 128, 4]),
+        WorkUnit.view(
+            index,
+            Tensor(zeros: [1, 128, 128, 4]),
             timestep: 500,
-            timeIDs: nil,
-            guidance: 1
+            guidance: 1,
+            prompts: Prompts(positive: prompt, negative: nil)
         )
     }
-    _ = try cluster.predict(views) { _ in }
+    _ = try job.evaluate(views) { _ in }
     let before = processorSeconds()
-    for _ in 0..<5 { _ = try cluster.predict(views) { _ in } }
+    for _ in 0..<5 { _ = try job.evaluate(views) { _ in } }
     return (processorSeconds() - before) / 1000 * 1000
 }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Coordinator
+import Fleet
 
 /// `tessera agent`: what a coordinator starts on each host.
 struct AgentCommand: ParsableCommand {

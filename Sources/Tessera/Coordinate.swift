@@ -52,12 +52,7 @@ struct Coordinate: ParsableCommand {
             }
             let cluster = try Cluster(configuration, logger: logger)
             display.note("waiting for workers at \(cluster.endpoint.address)")
-            return Rendering.Workers(
-                renderer: cluster,
-                cancel: cluster.cancel,
-                stop: cluster.stop,
-                statistics: { cluster.statistics }
-            )
+            return Rendering.Workers(cluster: cluster, stop: cluster.stop)
         }
     }
 }

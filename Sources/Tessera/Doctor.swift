@@ -46,12 +46,7 @@ struct Doctor: ParsableCommand {
                 }
                 return try StandardOutput.write(json: Dictionary(uniqueKeysWithValues: pairs))
             }
-            let width = found.map(\.0.count).max() ?? 0
-            try StandardOutput.write(
-                lines: found.map { name, value in
-                    name + String(repeating: " ", count: width + 2 - name.count) + value
-                }
-            )
+            try StandardOutput.write(lines: TextTable.lines(found.map { [$0.0, $0.1] }))
         }
     }
 }

@@ -32,7 +32,7 @@ struct EngineFlags: ParsableArguments {
         EngineOptions.suited(to: .current, backend: backend, precision: .f32, threads: 1).options
     }
 
-    /// The same flags for a worker's command line.
+    /// The same flags for another command line.
     var arguments: [String] {
         (backend.map { ["--backend", $0.rawValue] } ?? [])
             + (precision.map { ["--precision", $0.rawValue] } ?? [])

@@ -3,6 +3,7 @@ import Coordinator
 import Engine
 import Foundation
 import Protocol
+import Sampling
 
 /// Flags that decide the picture; shared by `render`, `coordinator` and `plan`.
 struct PictureFlags: ParsableArguments {
@@ -254,8 +255,8 @@ extension GlobalPass: ExpressibleByArgument {}
 extension Border: ExpressibleByArgument {}
 extension RandomKind: ExpressibleByArgument {}
 extension SchedulerKind: ExpressibleByArgument {}
-extension TimestepSpacing: ExpressibleByArgument {}
-extension FinalSigma: ExpressibleByArgument {}
 extension PredictionType: ExpressibleByArgument {}
 extension BackendKind: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
+extension TimestepSpacing: ExpressibleByArgument {}
+extension FinalSigma: ExpressibleByArgument {}

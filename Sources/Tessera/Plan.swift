@@ -3,6 +3,7 @@ import Coordinator
 import Engine
 import Logging
 import Protocol
+import Sampling
 
 /// `tessera plan`: what a render would do and cost; renders nothing.
 struct Plan: ParsableCommand {
@@ -69,26 +70,31 @@ struct Plan: ParsableCommand {
         try source.engine.options(threads: 1).check()
         let interruption = Interruption()
         Interrupts.handle(interruption.happen)
-        let workers = try source.open(session, ModelIdentity(of: session.model), logger)
+        let identity = try ModelIdentity(of: session.model)
+        let workers = try source.open(session, identity, logger)
         defer { workers.stop() }
-        interruption.whenItHappens(workers.cancel)
-        try workers.prepare()
-        let description = session.job(try session.conditioning(source.engine.conditioning))
+        let (job, cancellation) = (
+            workers.cluster.open(session.plan.model, wire: session.plan.settings.wire),
+            Cancellation()
+        )
+        defer { job.end() }
+        interruption.whenItHappens {
+            cancellation.cancel()
+            job.cancel()
+        }
+        try workers.prepare(cancellation)
+        let prompts = try session.encodedPrompts(source.engine.conditioning)
         let globalPass = session.globalPass(
             source.engine.options(threads: HostCores.count),
-            job: description
+            identity,
+            cancellation: cancellation
         )
-        interruption.whenItHappens { [cancel = workers.cancel] in
-            globalPass?.cancel()
-            cancel()
-        }
-        try workers.renderer.begin(description)
         source.awaitLocal(workers)
-        defer { workers.renderer.end() }
         return try session.speeds(
-            on: workers.renderer,
+            on: job,
+            prompts: prompts,
             globalPass: globalPass,
-            statistics: workers.statistics
+            statistics: { workers.cluster.statistics }
         )
     }
 }

@@ -21,12 +21,10 @@ struct Rendering {
 
     /// Workers to render on, and how to end them.
     struct Workers {
-        let renderer: any ViewRenderer
-        let cancel: @Sendable () -> Void
+        let cluster: Cluster
         let stop: () -> Void
-        let statistics: () -> [WorkerStatistics]
         /// Waits until there are enough of them.
-        var prepare: () throws -> Void = {}
+        var prepare: (Cancellation) throws -> Void = { _ in }
     }
 
     /// Renders the picture and writes it.
@@ -64,27 +62,32 @@ struct Rendering {
         let record = try record(session, identity)
         let workers = try open(session, identity, logger)
         defer { workers.stop() }
-        interruption.whenItHappens(workers.cancel)
-        try workers.prepare()
+        let wire = session.plan.settings.wire
+        let (job, cancellation) = (
+            workers.cluster.open(session.plan.model, wire: wire), Cancellation()
+        )
+        defer { job.end() }
+        interruption.whenItHappens {
+            cancellation.cancel()
+            job.cancel()
+        }
+        try workers.prepare(cancellation)
         let display = ProgressDisplay(plan: session.plan, isQuiet: self.display.quiet)
         defer { display.clear() }
         display.note("prompt: \(session.prompts.summary)")
-        let description = session.job(try session.conditioning(engine.conditioning))
+        let prompts = try session.encodedPrompts(engine.conditioning)
         let globalPass = session.globalPass(
             engine.options(threads: HostCores.count),
-            job: description
+            identity,
+            cancellation: cancellation
         )
-        interruption.whenItHappens { [cancel = workers.cancel] in
-            globalPass?.cancel()
-            cancel()
-        }
         let writer = try writer(record, logger)
-        let renderer = CountingRenderer(workers.renderer)
-        try renderer.begin(description)
+        let renderer = CountingRenderer(job, wire: wire)
         let path: String
         do {
             path = try session.render(
                 on: renderer,
+                prompts: prompts,
                 digest: identity.digest,
                 outputs: outputs,
                 companions: .init(globalPass: globalPass, writer: writer, resumed: resumed)
@@ -96,14 +99,13 @@ struct Rendering {
             throw error
         }
         writer?.discard()
-        renderer.end()
         if globalPass != nil, resumed == nil, session.plan.phases[0].isWhole {
             display.note("coordinator: \(session.plan.phases[0].views) views")
         }
-        let done = workers.statistics().map(RenderResult.Worker.init)
+        let done = workers.cluster.statistics.map(RenderResult.Worker.init)
         for worker in done { display.note(worker.line) }
         let tally = renderer.tally
-        let calls = tally.evaluations + (globalPass?.evaluations ?? 0)
+        let calls = tally.evaluations + (globalPass?.evaluator.evaluations ?? 0)
         display.note(
             "\(calls) UNet calls, \(PlanTable.bytes(tally.viewBytes)) of latents and "
                 + "\(PlanTable.bytes(tally.decodeBytes)) of tiles moved"

@@ -51,18 +51,25 @@ struct Work: ParsableCommand {
                 StandardErrorLog(level: endWithCoordinator ? .warning : .info)
             }
             let start = ContinuousClock.now
-            let host = try EngineModelHost(
-                model: try Model(
-                    path: try ModelLocation.resolve(model.model),
-                    options: try model.options()
-                ),
+            let weights = try Model(
+                path: try ModelLocation.resolve(model.model),
+                options: try model.options()
+            )
+            try weights.check(ModelNeeds(encoder: nil, texts: false))
+            let networks = LoadedNetworks(
+                weights,
+                identity: try ModelIdentity(of: weights),
                 options: engine.options(threads: threads ?? HostCores.count)
             )
-            host.origin.report(after: ContinuousClock.now - start, to: logger)
+            try networks.load().report(after: ContinuousClock.now - start, to: logger)
             var options = WorkerProcess.Options(endpoint: endpoint, name: name)
             options.isLocalChild = endWithCoordinator
             options.security = keys
-            let worker = try WorkerProcess(host: host, options: options, logger: logger)
+            let worker = try WorkerProcess(
+                Evaluator(networks),
+                options: options,
+                logger: logger
+            )
             Interrupts.handle { worker.stop() }
             try worker.run()
         }

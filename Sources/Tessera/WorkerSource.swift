@@ -1,5 +1,6 @@
 import Coordinator
 import Engine
+import Fleet
 import Foundation
 import Logging
 import Protocol
@@ -38,31 +39,34 @@ struct WorkerSource {
                 logger
             )
         }
-        let more = try model.arguments() + engine.arguments
+        let modelFlags = try model.arguments()
         let cluster = try LocalCluster(
             workers: localCount,
             threads: local.threadsPerWorker,
             model: identity,
             logger: logger
         ) { endpoint, name, threads in
-            [
-                "worker", "--connect", endpoint.address, "--name", name, "--threads",
-                "\(threads)", "--end-with-coordinator", "--model", path,
-            ] + more
+            var worker = WorkerArguments(endpoint: endpoint.address, model: path)
+            worker.modelFlags = modelFlags
+            (worker.backend, worker.precision) = (engine.backend, engine.precision)
+            return WorkerArguments.command(
+                name: name,
+                threads: threads,
+                of: localCount,
+                flags: worker.flags,
+                endsWithCoordinator: true
+            )
         }
-        return Rendering.Workers(
-            renderer: cluster,
-            cancel: cluster.cancel,
-            stop: cluster.stop,
-            statistics: { cluster.statistics }
-        )
+        return Rendering.Workers(cluster: cluster.cluster, stop: cluster.stop)
     }
 
     /// Waits until those of this host have joined, or a minute: what ends them is told elsewhere.
     func awaitLocal(_ workers: Rendering.Workers) {
         guard local.cluster == nil else { return }
         let (expected, end) = (localCount, ContinuousClock.now + .seconds(60))
-        while workers.statistics().count(where: \.isActive) < expected, ContinuousClock.now < end {
+        while workers.cluster.statistics.count(where: \.isActive) < expected,
+            ContinuousClock.now < end
+        {
             Thread.sleep(forTimeInterval: 0.02)
         }
     }
@@ -89,12 +93,14 @@ struct WorkerSource {
         let hosted = try HostedCluster(plan, identity, logger: logger)
         let least = local.hosts.minWorkers ?? plan.file.minWorkers ?? 1
         return Rendering.Workers(
-            renderer: hosted.cluster,
-            cancel: hosted.cancel,
+            cluster: hosted.cluster,
             stop: hosted.stop,
-            statistics: { hosted.cluster.statistics },
-            prepare: {
-                try hosted.awaitWorkers(least, patience: plan.file.timeouts.join)
+            prepare: { cancellation in
+                try hosted.awaitWorkers(
+                    least,
+                    patience: plan.file.timeouts.join,
+                    cancellation: cancellation
+                )
             }
         )
     }

@@ -10,10 +10,11 @@ import Protocol
 ///
 ///     let endpoint = try Endpoint(connect)
 ///     if isLocalChild { Lifeline.watchStandardInput(endpoint: endpoint) }  // first of all
-///     let host = try EngineModelHost(model: Model(path: path), options: engine)
+///     let model = try Model(path: path)
+///     let networks = LoadedNetworks(model, identity: try ModelIdentity(of: model), options: engine)
 ///     var options = WorkerProcess.Options(endpoint: endpoint, name: name)
 ///     options.isLocalChild = isLocalChild
-///     let worker = try WorkerProcess(host: host, options: options, logger: logger)
+///     let worker = try WorkerProcess(Evaluator(networks), options: options, logger: logger)
 ///     Interrupts.handle { worker.stop() }
 ///     try worker.run()
 package final class WorkerProcess: Sendable {
@@ -48,14 +49,14 @@ package final class WorkerProcess: Sendable {
         }
     }
 
-    private let host: any ModelHost
+    private let evaluator: Evaluator
     private let options: Options
     private let logger: Logger
     private let mailbox: Mailbox<WorkerNote>
 
     /// - Throws: `SocketError`
-    package init(host: any ModelHost, options: Options, logger: Logger) throws {
-        self.host = host
+    package init(_ evaluator: Evaluator, options: Options, logger: Logger) throws {
+        self.evaluator = evaluator
         self.options = options
         self.logger = logger
         mailbox = try Mailbox()
@@ -70,11 +71,10 @@ package final class WorkerProcess: Sendable {
     /// - Throws: `InputError` if the coordinator refuses this worker or the endpoint is unusable,
     ///   `SocketError`
     package func run() throws {
-        let units = HandOver<WorkOrder?>()
-        let thread = NamedThread("compute", stack: 64 << 20) { [host, mailbox] in
-            let runner = UnitRunner(host: host)
-            while let order = units.take() {
-                mailbox.post(Self.compute(order, with: runner))
+        let units = HandOver<Computation?>()
+        let thread = NamedThread("compute", stack: 64 << 20) { [evaluator, mailbox] in
+            while let (id, unit, cancellation) = units.take() {
+                mailbox.post(Self.compute(id, unit, with: evaluator, cancellation))
             }
         }
         let session = WorkerSession(
@@ -106,22 +106,25 @@ package final class WorkerProcess: Sendable {
     private var hello: WorkerMessage.Hello {
         WorkerMessage.Hello(
             name: options.name,
-            model: host.identity,
-            threads: host.threads,
+            model: evaluator.networks.identity,
+            threads: evaluator.networks.threads,
             processor: Processor.description,
-            backend: host.backend,
-            precision: host.precision,
+            backend: evaluator.networks.backend,
+            precision: evaluator.networks.precision,
             processID: getpid()
         )
     }
 
-    private static func compute(_ order: WorkOrder, with runner: UnitRunner) -> WorkerNote {
+    private static func compute(
+        _ id: UnitID,
+        _ unit: WorkUnit,
+        with evaluator: Evaluator,
+        _ cancellation: Cancellation
+    ) -> WorkerNote {
         let began = ContinuousClock.now
-        let result: Result<PartResult, ComputeError>
+        let result: Result<WorkResult, ComputeError>
         do {
-            result = .success(
-                try runner.run(order.assignment, cancellation: order.cancellation)
-            )
+            result = .success(try evaluator.evaluate([unit], cancellation: cancellation)[0])
         } catch is ComputationCancelled {
             result = .failure(.cancelled)
         } catch {
@@ -129,22 +132,15 @@ package final class WorkerProcess: Sendable {
         }
         let spent = began.duration(to: .now).components
         let microseconds = spent.seconds * 1_000_000 + spent.attoseconds / 1_000_000_000_000
-        return .finished(
-            order.assignment.task.unit,
-            microseconds: UInt64(max(0, microseconds)),
-            result
-        )
+        return .finished(id, microseconds: UInt64(max(0, microseconds)), result)
     }
 }
 
-/// A unit for the computing thread.
-struct WorkOrder: Sendable {
-    let assignment: Assignment
-    let cancellation: Cancellation
-}
+/// A unit for the computing thread, and what ends it early.
+typealias Computation = (id: UnitID, unit: WorkUnit, cancellation: Cancellation)
 
 /// What other threads tell the thread of the worker's socket.
 enum WorkerNote: Sendable {
-    case finished(UnitID, microseconds: UInt64, Result<PartResult, ComputeError>)
+    case finished(UnitID, microseconds: UInt64, Result<WorkResult, ComputeError>)
     case stop
 }

@@ -7,7 +7,7 @@ import Protocol
 final class WorkerSession {
     private let options: WorkerProcess.Options
     private let mailbox: Mailbox<WorkerNote>
-    private let units: HandOver<WorkOrder?>
+    private let units: HandOver<Computation?>
     private let logger: Logger
     private let start = ContinuousClock.now
     private var state: WorkerSessionState
@@ -23,7 +23,7 @@ final class WorkerSession {
         options: WorkerProcess.Options,
         hello: WorkerMessage.Hello,
         mailbox: Mailbox<WorkerNote>,
-        units: HandOver<WorkOrder?>,
+        units: HandOver<Computation?>,
         logger: Logger
     ) {
         self.options = options
@@ -112,10 +112,10 @@ final class WorkerSession {
         for action in state.handle(event, at: start.duration(to: .now)) {
             switch action {
             case .send(let message): try send(message, over: socket)
-            case .compute(let assignment):
+            case .compute(let id, let unit):
                 let cancellation = Cancellation()
                 self.cancellation = cancellation
-                units.put(WorkOrder(assignment: assignment, cancellation: cancellation))
+                units.put((id, unit, cancellation))
             case .cancel: cancellation?.cancel()
             case .reconnect(let pause, let cause):
                 if said.isEmpty || cause != .noWelcome {

@@ -34,14 +34,14 @@ package struct WorkerSessionState: Sendable {
         case received(CoordinatorMessage)
         /// Frames came that are no message.
         case malformed(FrameError)
-        case finished(UnitID, microseconds: UInt64, Result<PartResult, ComputeError>)
+        case finished(UnitID, microseconds: UInt64, Result<WorkResult, ComputeError>)
         case stop
         case tick
     }
 
     package enum Action: Sendable {
         case send(WorkerMessage)
-        case compute(Assignment)
+        case compute(UnitID, WorkUnit)
         /// Nobody wants the unit that is computed: end it as soon as that is cheap.
         case cancel
         /// Close the socket, wait, connect a new one, and say so with `connected`.
@@ -71,18 +71,13 @@ package struct WorkerSessionState: Sendable {
         case ended
     }
 
-    private struct Waiting: Sendable {
-        let task: CoordinatorMessage.Task
-        let job: CoordinatorMessage.Job
-    }
-
     private let options: Options
     private var phase = Phase.idle
     private var failures = 0
     private var job: CoordinatorMessage.Job?
-    private var queue: [Waiting] = []
+    private var queue: [CoordinatorMessage.Task] = []
     private var embeddings = EmbeddingCache()
-    /// Tokens that were asked for on this connection and have not come.
+    /// Embeddings that were asked for on this connection and have not come.
     private var demanded: Set<EmbeddingDigest> = []
     /// Counts connections: a result of an earlier one is of no use to this one.
     private var connection = 0
@@ -142,23 +137,25 @@ package struct WorkerSessionState: Sendable {
             end(.refused(refusal), &actions)
         case (.job(let next), .serving):
             job = next
-            let missing = next.digests.filter { !embeddings.contains($0) }
-            if !missing.isEmpty { actions.append(.send(.wanted(missing))) }
         case (.embedding(let digest, let value), .serving):
-            if value.digest == digest { embeddings.insert(value, as: digest) }
+            if value.digest == digest { embeddings.insert(value) }
             demanded.remove(digest)
         case (.task(let task), .serving):
             if let job, job.id == task.job {
-                queue.append(Waiting(task: task, job: job))
-                demand(task.keys, &actions)
+                var task = task
+                task.wire = job.wire
+                queue.append(task)
+                demand(task.unit.embeddingDigests, &actions)
             } else {
-                actions.append(.send(.failure(task.unit, reason: "its job was not announced")))
+                actions.append(.send(.failure(task.id, reason: "its job was not announced")))
                 actions.append(.send(.ask(1)))
             }
         case (.abandon(let units), .serving):
             let dropped = queue.count
-            queue.removeAll { units.contains($0.task.unit) }
+            queue.removeAll { units.contains($0.id) }
             if queue.count < dropped { actions.append(.send(.ask(dropped - queue.count))) }
+            // What no unit names any more may never come: a later unit asks again.
+            demanded.formIntersection(queue.flatMap(\.unit.embeddingDigests))
             if let computing, computing.connection == connection, units.contains(computing.unit) {
                 actions.append(.cancel)
             }
@@ -178,7 +175,7 @@ package struct WorkerSessionState: Sendable {
     private mutating func finish(
         _ unit: UnitID,
         _ microseconds: UInt64,
-        _ result: Result<PartResult, ComputeError>,
+        _ result: Result<WorkResult, ComputeError>,
         _ actions: inout [Action]
     ) {
         guard let done = computing, done.unit == unit else { return }
@@ -189,8 +186,7 @@ package struct WorkerSessionState: Sendable {
             let answer = WorkerMessage.Answer(
                 unit: unit,
                 microseconds: microseconds,
-                tensor: result.tensor,
-                statistics: result.statistics,
+                result: result,
                 wire: done.wire
             )
             actions.append(.send(.answer(answer)))
@@ -215,30 +211,20 @@ package struct WorkerSessionState: Sendable {
         }
     }
 
-    /// Starts the first unit in the queue if nothing is computed and its prompts are here.
+    /// Starts the first unit in the queue if nothing is computed and its embeddings are here.
     private mutating func computeNext(_ actions: inout [Action]) {
         guard case .serving = phase, computing == nil, let next = queue.first else { return }
-        var prompts: Assignment.Prompts?
-        if case .predict = next.task.work {
-            guard let positive = embeddings.find(next.job.positive) else { return }
-            var negative: PromptTensors?
-            if let digest = next.job.negative {
-                guard let found = embeddings.find(digest) else { return }
-                negative = found
-            }
-            prompts = Assignment.Prompts(positive: positive, negative: negative)
-        }
-        var keys: [Tensor] = []
-        for digest in next.task.keys {
+        var unit = next.unit
+        for digest in unit.embeddingDigests {
             guard let found = embeddings.find(digest) else { return demand([digest], &actions) }
-            keys.append(found.context)
+            unit.embeddings[digest] = found
         }
         queue.removeFirst()
-        computing = (next.task.unit, connection, next.job.wire)
-        actions.append(.compute(Assignment(task: next.task, prompts: prompts, keys: keys)))
+        computing = (next.id, connection, next.wire)
+        actions.append(.compute(next.id, unit))
     }
 
-    /// Asks for tokens that are not here, once.
+    /// Asks for embeddings that are not here, once.
     private mutating func demand(_ digests: [EmbeddingDigest], _ actions: inout [Action]) {
         let missing = digests.filter { !embeddings.contains($0) && !demanded.contains($0) }
         guard !missing.isEmpty else { return }
@@ -259,14 +245,6 @@ package struct WorkerSessionState: Sendable {
     private mutating func end(_ ending: Ending, _ actions: inout [Action]) {
         phase = .ended
         actions.append(.end(ending))
-    }
-}
-
-extension CoordinatorMessage.Task {
-    /// Digests of the tokens that it needs.
-    fileprivate var keys: [EmbeddingDigest] {
-        guard case .autoencode(_, let part?) = work else { return [] }
-        return part.keys
     }
 }
 

@@ -2,29 +2,22 @@ import Coordinator
 import Engine
 import Foundation
 import Protocol
+import Sampling
 import Synchronization
 import TestSupport
 import Testing
 
 /// Predicts without workers: sums of everything that goes in.
-private final class Arithmetic: ViewRenderer {
-    func begin(_ job: JobDescription) {}
-    func end() {}
-
-    func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
-        try views.enumerated().map { place, view in
+private final class Arithmetic: UnitRenderer {
+    func evaluate(_ units: [WorkUnit], onDone: (Int) throws -> Void) throws -> [WorkResult] {
+        try units.enumerated().map { place, unit in
             try onDone(place)
-            let shift = view.timestep / 1000 + Float(view.index) / 64
-            return view.latent.map { ($0 * 0.7 + shift) / (1 + abs($0)) }
+            guard case .predict(let view) = unit.work else {
+                return WorkResult(tensor: Tensor(zeros: unit.input.shape))
+            }
+            let shift = view.timestep / 1000 + Float(place) / 64
+            return WorkResult(tensor: unit.input.map { ($0 * 0.7 + shift) / (1 + abs($0)) })
         }
-    }
-
-    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) -> [Tensor] {
-        tiles.map { Tensor(zeros: $0.input.shape) }
-    }
-
-    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) -> [PartResult] {
-        parts.map { PartResult(tensor: Tensor(zeros: $0.input.shape)) }
     }
 }
 
@@ -61,7 +54,7 @@ private final class Arithmetic: ViewRenderer {
         )
         return Case(
             plan: plan,
-            sampler: Sampler(plan: plan, scheduler: scheduler),
+            sampler: Sampler(plan: plan, scheduler: scheduler, prompts: anyPrompts()),
             seed: SeededNoise(seed: 5, kind: .torch)
         )
     }

@@ -170,7 +170,7 @@ private struct Simulation {
             // It hangs up and tries again.
             guard workers[id]?.manner == .spoiler else { break }
             comeBack(id)
-            post(.vanished(id), from: id)
+            post(.lost(id, .vanished), from: id)
             workers[id]?.isAlive = false
         case .doubt, .rest:
             break
@@ -217,7 +217,7 @@ private struct Simulation {
         if worker.manner == .crasher {
             comeBack(id)
             workers[id]?.isAlive = false
-            return post(.vanished(id), from: id)
+            return post(.lost(id, .vanished), from: id)
         }
         guard let done = worker.doneAt else {
             workers[id]?.doneAt = now + worker.speed
@@ -248,7 +248,7 @@ private struct Simulation {
             // Killed: what it had sent may still arrive, or not; then the connection ends.
             if chance(0.5) { workers[id]?.mail = [] }
             workers[id]?.isAlive = false
-            post(.vanished(id), from: id)
+            post(.lost(id, .vanished), from: id)
         }
         if chance(0.01) { workers[id]?.isSilent = true }
         if chance(0.05) { workers[id]?.isSilent = false }
@@ -256,7 +256,7 @@ private struct Simulation {
         if chance(0.02) { workers[id]?.isStuck = false }
         if chance(0.01) { workers[id]?.speed *= 10 }
         if chance(0.005) {
-            post(.left(id), from: id)
+            post(.lost(id, .left), from: id)
             workers[id]?.isAlive = false
         }
         // The answer of somebody who no longer has the unit, or never had it.

@@ -98,7 +98,7 @@ private struct Script {
         var script = Script()
         try script.join(w1, w2)
         try script.on(.submitted(units(4)))
-        #expect(try script.on(.vanished(w1)) == [])
+        #expect(try script.on(.lost(w1, .vanished)) == [])
         #expect(try script.on(.answered(u(2), by: w2)) == [.accept(u(2))])
         #expect(try script.on(.asked(w2, 1)) == [.assign(u(1), to: w2, attempt: 2)])
         try script.on(.answered(u(4), by: w2))
@@ -189,14 +189,14 @@ private struct Script {
         var script = Script()
         try script.join(w1, w2, w3, w4, credit: 1)
         try script.on(.submitted(units(1)))
-        #expect(try script.on(.vanished(w1)) == [.assign(u(1), to: w2, attempt: 2)])
-        #expect(try script.on(.vanished(w2)) == [.assign(u(1), to: w3, attempt: 3)])
-        #expect(try script.on(.vanished(w3)) == [.assign(u(1), to: w4, attempt: 4)])
+        #expect(try script.on(.lost(w1, .vanished)) == [.assign(u(1), to: w2, attempt: 2)])
+        #expect(try script.on(.lost(w2, .vanished)) == [.assign(u(1), to: w3, attempt: 3)])
+        #expect(try script.on(.lost(w3, .vanished)) == [.assign(u(1), to: w4, attempt: 4)])
         #expect(
-            try script.on(.vanished(w4)) == [
+            try script.on(.lost(w4, .vanished)) == [
                 .failed(
                     u(1),
-                    [w1, w2, w3, w4].map { Casualty(worker: $0, cause: .vanished) }
+                    [w1, w2, w3, w4].map { Casualty(worker: $0, cause: .lost(.vanished)) }
                 )
             ]
         )
@@ -209,13 +209,13 @@ private struct Script {
             let worker = WorkerID(number)
             try script.join(worker)
             if number == 1 { try script.on(.submitted(units(9))) }
-            try script.on(.vanished(worker))
+            try script.on(.lost(worker, .vanished))
         }
         // u1 was in hand each time and has failed; a fourth death would blame nobody else.
         #expect(!script.state.isBusy)
         try script.join(w4)
         try script.on(.submitted(units(2)))
-        try script.on(.left(w4))
+        try script.on(.lost(w4, .left))
         #expect(script.state.isBusy)
     }
 
@@ -225,7 +225,7 @@ private struct Script {
             try script.join(WorkerID(number))
             if number == 1 { try script.on(.submitted(units(2))) }
             #expect(script.state.held(by: WorkerID(number)) == units(2))
-            #expect(try script.on(.left(WorkerID(number))) == [])
+            #expect(try script.on(.lost(WorkerID(number), .left)) == [])
         }
     }
 
@@ -234,7 +234,7 @@ private struct Script {
         try script.on(.submitted(units(2)))
         for _ in 0..<4 { #expect(try script.on(.tick, after: .seconds(1)) == []) }
         try script.join(w1)
-        try script.on(.left(w1))
+        try script.on(.lost(w1, .left))
         for _ in 0..<4 { #expect(try script.on(.tick, after: .seconds(1)) == []) }
         #expect(try script.on(.tick, after: .seconds(1)) == [.deserted])
     }
@@ -257,7 +257,7 @@ private struct Script {
         try script.join(w1)
         try script.on(.closed)
         try script.on(.submitted(units(1)))
-        #expect(try script.on(.vanished(w1)) == [.deserted])
+        #expect(try script.on(.lost(w1, .vanished)) == [.deserted])
         #expect(try script.on(.submitted(units(1))) == [.deserted])
     }
 
@@ -273,7 +273,8 @@ private struct Script {
     @Test func strangersChangeNothing() throws {
         var script = Script()
         for event: Event in [
-            .asked(w1, 5), .heard(w1), .answered(u(1), by: w1), .left(w1), .vanished(w1),
+            .asked(w1, 5), .heard(w1), .answered(u(1), by: w1), .lost(w1, .left),
+            .lost(w1, .vanished),
             .refused(u(1), by: w1, reason: ""), .tick,
         ] {
             #expect(try script.on(event) == [])

@@ -231,7 +231,7 @@ private struct Script {
             let worker = WorkerID(number)
             let actions = try script.join(worker, from: hostA, credit: 1)
             #expect(!actions.contains { if case .failed = $0 { true } else { false } })
-            try script.on(.vanished(worker))
+            try script.on(.lost(worker, .vanished))
             try script.on(.tick, after: .seconds(20))
         }
         #expect(script.state.isBusy)
@@ -257,7 +257,7 @@ private struct Script {
                 try script.on(.tick, after: .milliseconds(1))
             }
             #expect(script.state.held(by: worker) == [u(first + 1)])
-            try script.on(.vanished(worker))
+            try script.on(.lost(worker, .vanished))
             try script.on(.cancelled)
             try script.on(.asked(w4, 1))
         }
@@ -269,10 +269,10 @@ private struct Script {
         var script = Script()
         try script.join(w1, from: hostA)
         try script.on(.submitted(units(1...3)))
-        try script.on(.vanished(w1))
+        try script.on(.lost(w1, .vanished))
         try script.join(w2, from: hostA)
         try script.on(.answered(u(1), by: w2))
-        try script.on(.vanished(w2))
+        try script.on(.lost(w2, .vanished))
         #expect(try script.join(w3, from: hostA).contains(.assign(u(2), to: w3, attempt: 2)))
     }
 
@@ -315,9 +315,9 @@ private struct Script {
         var last: [Action] = []
         for worker in proven {
             #expect(script.state.held(by: worker) == [u(1)])
-            last = try script.on(.vanished(worker))
+            last = try script.on(.lost(worker, .vanished))
         }
-        let casualties = proven.map { Casualty(worker: $0, cause: .vanished) }
+        let casualties = proven.map { Casualty(worker: $0, cause: .lost(.vanished)) }
         #expect(last == [.failed(u(1), casualties)])
     }
 
@@ -327,7 +327,7 @@ private struct Script {
         for number in 1...100 { try script.join(WorkerID(number)) }
         try script.on(.submitted([u(1)]))
         for number in 1...8 {
-            let actions = try script.on(.vanished(WorkerID(number)))
+            let actions = try script.on(.lost(WorkerID(number), .vanished))
             #expect(
                 actions.contains { if case .failed = $0 { true } else { false } } == (number == 8)
             )

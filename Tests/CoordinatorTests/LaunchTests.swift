@@ -1,5 +1,6 @@
 import Coordinator
 import Engine
+import Fleet
 import Foundation
 import Protocol
 import TestSupport

@@ -2,75 +2,68 @@ import Coordinator
 import Engine
 import Foundation
 import Protocol
+import Sampling
 import TestSupport
 import Testing
 
 /// A model whose encoder takes every eighth pixel, and whose predictions are sums.
-private final class Formula: ViewRenderer {
-    let prediction: @Sendable (ViewRequest) -> Tensor
+private final class Formula: UnitRenderer {
+    let prediction: @Sendable (WorkUnit, WorkUnit.View) -> Tensor
 
     init(
-        _ prediction: @escaping @Sendable (ViewRequest) -> Tensor = { view in
-            view.latent.map { ($0 * 0.7 + view.timestep / 1000) / (1 + abs($0)) }
+        _ prediction: @escaping @Sendable (WorkUnit, WorkUnit.View) -> Tensor = { unit, view in
+            unit.input.map { ($0 * 0.7 + view.timestep / 1000) / (1 + abs($0)) }
         }
     ) { self.prediction = prediction }
 
-    func begin(_ job: JobDescription) {}
-    func end() {}
-
-    func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
-        try views.enumerated().map { place, view in
+    func evaluate(_ units: [WorkUnit], onDone: (Int) throws -> Void) throws -> [WorkResult] {
+        try units.enumerated().map { place, unit in
             try onDone(place)
-            return prediction(view)
-        }
-    }
-
-    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
-        try tiles.enumerated().map { place, tile in
-            try onDone(place)
-            let (height, width) = (tile.input.shape[1], tile.input.shape[2])
-            guard tile.half == .encoder else {
-                return Tensor(zeros: [1, 8 * height, 8 * width, 3])
+            switch unit.work {
+            case .predict(let view): return WorkResult(tensor: prediction(unit, view))
+            case .autoencode(.encoder, nil): return WorkResult(tensor: Self.encode(unit.input))
+            case .autoencode(.decoder, nil):
+                let (height, width) = (unit.input.shape[1], unit.input.shape[2])
+                return WorkResult(tensor: Tensor(zeros: [1, 8 * height, 8 * width, 3]))
+            case .autoencode(let half, let part?): return evaluate(half, unit.input, as: part)
             }
-            return Self.encode(tile.input)
         }
     }
 
-    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) throws -> [PartResult] {
-        try parts.enumerated().map { place, request in
-            try onDone(place)
-            let (half, shape) = (request.network.half, request.input.shape)
-            let unit = half == .encoder ? 8 : 1
-            let core = request.part.margins.core(height: shape[1] / unit, width: shape[2] / unit)
-            guard request.part.norms == 0 else {
-                let tokens = request.part.tokens.map { lattice in
-                    let places = lattice.places(height: core.rows.count, width: core.columns.count)
-                    return Tensor(
-                        zeros: [1, places.rows.count, places.columns.count, request.network.width]
-                    )
-                }
-                // The small copy foresees something else: after one correction it is right.
-                let change = request.part.corrections.first
-                return PartResult(
-                    tensor: tokens,
-                    statistics: Array(
-                        repeating: Moments(mean: 0, variance: change?.variance ?? 1.2),
-                        count: request.part.norms * request.network.groups
-                    )
+    private func evaluate(
+        _ half: AutoencoderHalf,
+        _ input: Tensor,
+        as part: PicturePart
+    ) -> WorkResult {
+        let (shape, network) = (input.shape, PictureStartTests.network(half))
+        let unit = half == .encoder ? 8 : 1
+        let core = part.margins.core(height: shape[1] / unit, width: shape[2] / unit)
+        guard part.norms == 0 else {
+            let tokens = part.tokens.map { lattice in
+                let places = lattice.places(height: core.rows.count, width: core.columns.count)
+                return Tensor(zeros: [1, places.rows.count, places.columns.count, network.width])
+            }
+            // The small copy foresees something else: after one correction it is right.
+            let change = part.corrections.first
+            return WorkResult(
+                tensor: tokens,
+                statistics: Array(
+                    repeating: Moments(mean: 0, variance: change?.variance ?? 1.2),
+                    count: part.norms * network.groups
                 )
-            }
-            let whole = half == .encoder ? Self.encode(request.input) : request.input
-            let tile = whole.cropped(
-                top: core.rows.lowerBound,
-                left: core.columns.lowerBound,
-                height: core.rows.count,
-                width: core.columns.count
-            )
-            return PartResult(
-                tensor: half == .encoder
-                    ? tile : Tensor(zeros: [1, 8 * core.rows.count, 8 * core.columns.count, 3])
             )
         }
+        let whole = half == .encoder ? Self.encode(input) : input
+        let tile = whole.cropped(
+            top: core.rows.lowerBound,
+            left: core.columns.lowerBound,
+            height: core.rows.count,
+            width: core.columns.count
+        )
+        return WorkResult(
+            tensor: half == .encoder
+                ? tile : Tensor(zeros: [1, 8 * core.rows.count, 8 * core.columns.count, 3])
+        )
     }
 
     static func encode(_ picture: Tensor) -> Tensor {
@@ -93,7 +86,7 @@ private struct Nowhere: PictureSink {
 
 @Suite struct PictureStartTests {
     /// Of a larger model, whose norms want passes.
-    private static func network(_ half: AutoencoderHalf) -> TiledNetwork {
+    static func network(_ half: AutoencoderHalf) -> TiledNetwork {
         TiledNetwork(
             half: half,
             norms: 6,
@@ -143,7 +136,7 @@ private struct Nowhere: PictureSink {
             encoder: Self.network(.encoder)
         )
         let plan = try RenderPlan(settings, model: model, scheduler: scheduler)
-        return Sampler(plan: plan, scheduler: scheduler)
+        return Sampler(plan: plan, scheduler: scheduler, prompts: anyPrompts())
     }
 
     /// A picture on disk: colours that change slowly, and edges.
@@ -175,16 +168,7 @@ private struct Nowhere: PictureSink {
         _ renderer: Formula = Formula()
     ) throws -> Outcome {
         try inTemporaryFolder { folder in
-            let counting = CountingRenderer(renderer)
-            let prompt = PromptTensors(context: Tensor(zeros: [1, 1, 1]), pooled: nil)
-            try counting.begin(
-                JobDescription(
-                    positive: prompt,
-                    negative: prompt,
-                    vaeFactor: 8,
-                    wire: sampler.plan.settings.wire
-                )
-            )
+            let counting = CountingRenderer(renderer, wire: sampler.plan.settings.wire)
             var outcome = Outcome(latent: Tensor(zeros: [1]), tally: counting.tally)
             var noise = SeededNoise(seed: 3, kind: .torch)
             let job = RenderJob(

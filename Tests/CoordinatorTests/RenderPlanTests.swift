@@ -2,32 +2,31 @@ import Coordinator
 import Engine
 import Foundation
 import Protocol
+import Sampling
 import TestSupport
 import Testing
 
 /// Answers with sums of what it is given, as workers of a guided or unguided job.
-private struct Sums: ViewRenderer {
-    func begin(_ job: JobDescription) {}
-    func end() {}
-
-    func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
-        try views.enumerated().map { place, view in
+private struct Sums: UnitRenderer {
+    func evaluate(_ units: [WorkUnit], onDone: (Int) throws -> Void) throws -> [WorkResult] {
+        try units.enumerated().map { place, unit in
             try onDone(place)
-            return view.latent.map { $0 / 2 + view.timestep / 1000 }
+            switch unit.work {
+            case .predict(let view):
+                return WorkResult(tensor: unit.input.map { $0 / 2 + view.timestep / 1000 })
+            case .autoencode(_, nil):
+                let (height, width) = (unit.input.shape[1], unit.input.shape[2])
+                return WorkResult(tensor: Tensor(zeros: [1, height * 8, width * 8, 3]))
+            case .autoencode: preconditionFailure("no picture of these is decoded in parts")
+            }
         }
     }
+}
 
-    func evaluate(_ tiles: [TileRequest], onDone: (Int) throws -> Void) throws -> [Tensor] {
-        try tiles.enumerated().map { place, tile in
-            try onDone(place)
-            let (height, width) = (tile.input.shape[1], tile.input.shape[2])
-            return Tensor(zeros: [1, height * 8, width * 8, 3])
-        }
-    }
-
-    func evaluate(_ parts: [PartRequest], onDone: (Int) throws -> Void) -> [PartResult] {
-        preconditionFailure("no picture of these is decoded in parts")
-    }
+/// Prompts for renderers that do not look at them.
+func anyPrompts(guided: Bool = true) -> Prompts {
+    let prompt = Embedding(context: Tensor(zeros: [1, 2, 4]), pooled: Tensor(zeros: [1, 4]))
+    return Prompts(positive: prompt, negative: guided ? prompt : nil)
 }
 
 /// Keeps nothing.
@@ -85,22 +84,14 @@ private struct Nowhere: PictureSink {
     @Test(arguments: changes.indices, [(320, 200), (64, 64), (72, 56), (40, 1000), (256, 256)])
     func thePlanIsWhatIsAskedOfWorkers(change: Int, size: (Int, Int)) throws {
         let (plan, scheduler) = try self.plan(size.0, size.1, Self.changes[change].1)
-        let prompt = PromptTensors(
-            context: Tensor(zeros: [1, 2, 4]),
-            pooled: Tensor(zeros: [1, 4])
-        )
-        let renderer = CountingRenderer(Sums())
-        try renderer.begin(
-            JobDescription(
-                positive: prompt,
-                negative: plan.settings.guides ? prompt : nil,
-                vaeFactor: 8,
-                wire: plan.settings.wire
-            )
-        )
+        let renderer = CountingRenderer(Sums(), wire: plan.settings.wire)
         var (steps, views) = (0, 0)
         let job = RenderJob(
-            sampler: Sampler(plan: plan, scheduler: scheduler),
+            sampler: Sampler(
+                plan: plan,
+                scheduler: scheduler,
+                prompts: anyPrompts(guided: plan.settings.guides)
+            ),
             renderer: renderer
         ) { event in
             switch event {
@@ -157,17 +148,20 @@ private struct Nowhere: PictureSink {
     @Test(arguments: [WindowStride?.none, .window])
     func aWindowAtTheCornerIsNotTheWhole(stride: WindowStride?) throws {
         let (plan, scheduler) = try self.plan(128, 128) { $0.stride = stride }
-        let sampler = Sampler(plan: plan, scheduler: scheduler)
+        let sampler = Sampler(plan: plan, scheduler: scheduler, prompts: anyPrompts())
         var noise = SeededNoise(seed: 2, kind: .torch)
         var state = try sampler.start(noise)
         while state.phase < plan.phases.count {
             let work = try sampler.work(for: state, noise: &noise)
-            let corners = work.views.map { $0.timeIDs.map { [$0[2], $0[3]] } ?? [] }
+            let corners = work.views.map { unit -> [Float] in
+                guard case .predict(let view) = unit.work else { return [] }
+                return view.conditioning[0].timeIDs.map { [$0[2], $0[3]] } ?? []
+            }
             let windows =
                 plan.phases[state.phase].usesWindows(at: state.step) ? work.windows.count : 0
             #expect(corners.prefix(windows).allSatisfy { $0.allSatisfy { $0 >= 8 } })
             #expect(corners.dropFirst(windows).allSatisfy { $0 == [0, 0] })
-            let predictions = work.views.map(\.latent)
+            let predictions = work.views.map(\.input)
             let fused = sampler.fuse(predictions, of: work, at: state)
             _ = try sampler.advance(&state, work, prediction: fused, noise: noise)
         }
@@ -176,13 +170,13 @@ private struct Nowhere: PictureSink {
     /// What is left out takes its share with it: the others have the whole.
     @Test func whatRemainsHasTheWhole() throws {
         let (plan, scheduler) = try self.plan(128, 128) { $0.skipBelow = 0.5 }
-        let sampler = Sampler(plan: plan, scheduler: scheduler)
+        let sampler = Sampler(plan: plan, scheduler: scheduler, prompts: anyPrompts())
         var noise = SeededNoise(seed: 2, kind: .torch)
         var state = try sampler.start(noise)
         var seen: Set<Bool> = []
         while state.phase < plan.phases.count {
             let work = try sampler.work(for: state, noise: &noise)
-            let predictions = work.views.map { $0.latent.map { _ in 0.5 } }
+            let predictions = work.views.map { $0.input.map { _ in 0.5 } }
             let fused = sampler.fuse(predictions, of: work, at: state)
             #expect(fused.values.allSatisfy { $0 == 0.5 })
             if state.phase > 0 {
@@ -291,7 +285,7 @@ private struct Nowhere: PictureSink {
             var most = 0
             var noise = SeededNoise(seed: 4, kind: .torch)
             let job = RenderJob(
-                sampler: Sampler(plan: plan, scheduler: scheduler),
+                sampler: Sampler(plan: plan, scheduler: scheduler, prompts: anyPrompts()),
                 renderer: Sums()
             ) { _ in }
             var states: [(SamplerState, Int)] = []

@@ -1,5 +1,6 @@
 import Coordinator
 import Engine
+import Sampling
 import Testing
 
 @Suite struct TilePlanTests {

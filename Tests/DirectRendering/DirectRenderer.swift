@@ -1,45 +1,32 @@
-import Coordinator
 import Engine
-import Protocol
+import Sampling
 
 /// An autoencoder called directly, in this process; it counts the parts of pictures that it was asked for.
 ///
-/// `@unchecked Sendable`: `ViewRenderer` asks for it, since a coordinator hands its renderer to the thread of a job. This
+/// `@unchecked Sendable`: `UnitRenderer` asks for it, since a coordinator hands its renderer to the thread of a job. This
 /// one never leaves the thread that made it: a tiled evaluation starts none and calls its renderer on its caller's, so
 /// neither `vae` nor `parts` is ever shared.
-package final class DirectRenderer: ViewRenderer, @unchecked Sendable {
+package final class DirectRenderer: UnitRenderer, @unchecked Sendable {
     private let vae: VAE
     package private(set) var parts = 0
 
     package init(_ vae: VAE) { self.vae = vae }
 
-    package func begin(_ job: JobDescription) {}
-    package func end() {}
-
-    /// Never asked for: a tiled evaluation has tiles and parts only.
-    package func predict(_ views: [ViewRequest], onDone: (Int) throws -> Void) -> [Tensor] { [] }
-
+    /// Never asked for views: a tiled evaluation has tiles only.
     package func evaluate(
-        _ tiles: [TileRequest],
+        _ units: [WorkUnit],
         onDone: (Int) throws -> Void
-    ) throws -> [Tensor] {
-        try tiles.map {
-            $0.half == .decoder ? try vae.decode($0.input) : try vae.latent(of: $0.input)
-        }
-    }
-
-    package func evaluate(
-        _ parts: [PartRequest],
-        onDone: (Int) throws -> Void
-    ) throws -> [PartResult] {
-        try parts.map { request in
-            self.parts += 1
-            let keys = request.keys.digests.compactMap { request.keys.tensors[$0]?.context }
+    ) throws -> [WorkResult] {
+        try units.map { unit in
+            guard case .autoencode(let half, let part) = unit.work else {
+                preconditionFailure("a view for an autoencoder")
+            }
+            if part != nil { parts += 1 }
             return try vae.evaluate(
-                request.network.half,
-                request.input,
-                as: request.part,
-                keys: keys
+                half,
+                unit.input,
+                as: part,
+                attending: unit.embeddingDigests.compactMap { unit.embeddings[$0]?.context }
             )
         }
     }

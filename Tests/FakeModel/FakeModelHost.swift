@@ -1,11 +1,9 @@
 import Engine
 import Foundation
-import Protocol
 import Synchronization
-import Worker
 
 /// A model whose predictions are simple sums of everything that goes in, and which can misbehave.
-package final class FakeModelHost: ModelHost {
+package final class FakeModelHost: ModelNetworks {
     /// What it does with a unit.
     package enum Behaviour: Equatable, Sendable {
         case good
@@ -119,11 +117,11 @@ package final class FakeModelHost: ModelHost {
         _ half: AutoencoderHalf,
         _ input: Tensor,
         as part: PicturePart?,
-        keys: [Tensor],
+        attending tokens: [Tensor],
         cancellation: Cancellation
-    ) throws -> PartResult {
+    ) throws -> WorkResult {
         guard let part else {
-            return PartResult(tensor: try misbehave(whole(half, input), cancellation))
+            return WorkResult(tensor: try misbehave(whole(half, input), cancellation))
         }
         let groups = Self.network.groups
         let latent = half == .encoder ? whole(.encoder, input) : input
@@ -134,14 +132,14 @@ package final class FakeModelHost: ModelHost {
             height: core.rows.count,
             width: core.columns.count
         )
-        let added = keys.reduce(Float(0)) { $0 + mean($1, 0, of: 1) }
+        let added = tokens.reduce(Float(0)) { $0 + mean($1, 0, of: 1) }
         guard part.norms > 0 else {
             let sum = part.statistics.reduce(0) { $0 + $1.mean + $1.variance }
             let result = try misbehave(
                 half == .decoder ? whole(.decoder, tile) : tile,
                 cancellation
             )
-            return PartResult(tensor: result.map { $0 + Float(sum) + added })
+            return WorkResult(tensor: result.map { $0 + Float(sum) + added })
         }
         let own = tile.values.reduce(0) { $0 + Double($1) } / Double(tile.count)
         let square = tile.values.reduce(0) { $0 + Double($1) * Double($1) } / Double(tile.count)
@@ -153,7 +151,7 @@ package final class FakeModelHost: ModelHost {
                 variance: max(0, square - own * own) + 1
             )
         }
-        let tokens = part.tokens.map { lattice in
+        let answered = part.tokens.map { lattice in
             let places = lattice.places(height: core.rows.count, width: core.columns.count)
             return Tensor(shape: [1, places.rows.count, places.columns.count, Self.network.width]) {
                 var at = 0
@@ -169,7 +167,7 @@ package final class FakeModelHost: ModelHost {
             }
         }
         _ = try misbehave(tile, cancellation)
-        return PartResult(tensor: tokens, statistics: seen)
+        return WorkResult(tensor: answered, statistics: seen)
     }
 
     /// What coordinators are told of its decoder.

@@ -90,16 +90,28 @@ struct Seeded: RandomNumberGenerator {
             try WorkerMessage(frames: WorkerMessage.hello(hello).frames)
         }
         for timestep in [Float.nan, .infinity] {
-            let task = CoordinatorMessage.Task(
-                unit: UnitID(1),
-                job: 1,
-                work: .predict(.init(timestep: timestep, guidance: 1, timeIDs: nil)),
-                input: ramp([1, 1, 1, 1])
-            )
+            let task = view(.init(embedding: digests.0), timestep: timestep)
             #expect(throws: FrameError.field("task.predict")) {
-                try CoordinatorMessage(frames: CoordinatorMessage.task(task).frames)
+                try CoordinatorMessage(frames: task.frames)
             }
         }
+        for ids: [Float] in [[1], [1, 2, 3, 4, 5, .nan]] {
+            let task = view(.init(embedding: digests.0, timeIDs: ids))
+            #expect(throws: FrameError.field("conditioning.time_ids")) {
+                try CoordinatorMessage(frames: task.frames)
+            }
+        }
+    }
+
+    private func view(
+        _ conditioning: WorkUnit.Conditioning,
+        timestep: Float = 1
+    ) -> CoordinatorMessage {
+        let work = WorkUnit.Work.predict(
+            .init(timestep: timestep, guidance: 1, conditioning: [conditioning])
+        )
+        let unit = WorkUnit(work, input: ramp([1, 1, 1, 1]))
+        return .task(.init(id: UnitID(1), job: 1, unit: unit))
     }
 
     /// Every message, mutated thousands of times: read or refused, never more.

@@ -8,8 +8,8 @@ func ramp(_ shape: [Int]) -> Tensor {
 }
 
 let digests = (
-    PromptTensors(context: ramp([1, 2, 3]), pooled: nil).digest,
-    PromptTensors(context: ramp([1, 2, 3]), pooled: ramp([1, 4])).digest
+    Embedding(context: ramp([1, 2, 3])).digest,
+    Embedding(context: ramp([1, 2, 3]), pooled: ramp([1, 4])).digest
 )
 
 /// One of each message of a worker.
@@ -27,13 +27,21 @@ let workerMessages: [WorkerMessage] = [
     ),
     .ask(2),
     .wanted([digests.0, digests.1]),
-    .answer(.init(unit: UnitID(1 << 40), microseconds: 123_456, tensor: ramp([1, 3, 2, 4]))),
+    .answer(
+        .init(
+            unit: UnitID(1 << 40),
+            microseconds: 123_456,
+            result: WorkResult(tensor: ramp([1, 3, 2, 4]))
+        )
+    ),
     .answer(
         .init(
             unit: UnitID(8),
             microseconds: 1,
-            tensor: nil,
-            statistics: [Moments(mean: 0.1, variance: 1e-300), Moments(mean: -2, variance: 3)]
+            result: WorkResult(
+                tensor: nil,
+                statistics: [Moments(mean: 0.1, variance: 1e-300), Moments(mean: -2, variance: 3)]
+            )
         )
     ),
     .failure(UnitID(9), reason: "no weights"),
@@ -41,69 +49,58 @@ let workerMessages: [WorkerMessage] = [
     .goodbye(.leaving),
 ]
 
+private func task(_ id: UInt64, _ work: WorkUnit.Work, _ shape: [Int]) -> CoordinatorMessage {
+    .task(.init(id: UnitID(id), job: 3, unit: WorkUnit(work, input: ramp(shape))))
+}
+
 /// One of each message of a coordinator, and of each form.
 let coordinatorMessages: [CoordinatorMessage] = [
     .welcome(.init(heartbeat: .milliseconds(500), timeout: .seconds(10))),
     .refusal(.init(model: ModelIdentity(digest: "ff", path: "/m"), reason: "other weights")),
-    .job(.init(id: 3, positive: digests.0, negative: digests.1)),
-    .job(.init(id: 4, positive: digests.0, negative: nil)),
-    .job(.init(id: 5, positive: digests.0, negative: nil, wire: .f16)),
-    .embedding(digests.0, PromptTensors(context: ramp([1, 2, 3]), pooled: nil)),
-    .embedding(digests.1, PromptTensors(context: ramp([1, 2, 3]), pooled: ramp([1, 4]))),
-    .task(
-        .init(
-            unit: UnitID(7),
-            job: 3,
-            work: .predict(
-                .init(
-                    timestep: 801.5,
-                    guidance: 7.5,
-                    timeIDs: [1024, 1024, 0, 64, 1024, 512],
-                    branch: .text
-                )
-            ),
-            input: ramp([1, 4, 5, 4])
-        )
+    .job(.init(id: 3)), .job(.init(id: 5, wire: .f16)),
+    .embedding(digests.0, Embedding(context: ramp([1, 2, 3]))),
+    .embedding(digests.1, Embedding(context: ramp([1, 2, 3]), pooled: ramp([1, 4]))),
+    task(
+        7,
+        .predict(
+            .init(
+                timestep: 801.5,
+                guidance: 7.5,
+                conditioning: [
+                    .init(embedding: digests.1, timeIDs: [1024, 1024, 0, 64, 1024, 512]),
+                    .init(embedding: digests.0, timeIDs: [1024, 1024, 0, 64, 1024, 512]),
+                ]
+            )
+        ),
+        [1, 4, 5, 4]
     ),
-    .task(
-        .init(
-            unit: UnitID(8),
-            job: 3,
-            work: .autoencode(
-                .decoder,
-                .init(
-                    PicturePart(
-                        margins: .init(top: 1, left: 0, bottom: 2, right: 3),
-                        statistics: [Moments(mean: 0.1, variance: 2)],
-                        norms: 2,
-                        corrections: [Moments(mean: 0, variance: 1)],
-                        tokens: .init(stride: 2, firstRow: 0, firstColumn: 1)
-                    ),
-                    keys: [digests.0, digests.1]
-                )
-            ),
-            input: ramp([1, 4, 5, 4])
-        )
+    task(
+        8,
+        .autoencode(
+            .decoder,
+            PicturePart(
+                margins: .init(top: 1, left: 0, bottom: 2, right: 3),
+                statistics: [Moments(mean: 0.1, variance: 2)],
+                norms: 2,
+                corrections: [Moments(mean: 0, variance: 1)],
+                tokens: .init(stride: 2, firstRow: 0, firstColumn: 1),
+                attention: [digests.0, digests.1]
+            )
+        ),
+        [1, 4, 5, 4]
     ),
-    .task(
-        .init(
-            unit: UnitID(8),
-            job: 3,
-            work: .predict(.init(timestep: 1, guidance: 1, timeIDs: nil)),
-            input: ramp([1, 1, 1, 4])
-        )
+    task(
+        9,
+        .predict(
+            .init(timestep: 1, guidance: 1, conditioning: [.init(embedding: digests.0)])
+        ),
+        [1, 1, 1, 4]
     ),
-    .task(.init(unit: UnitID(10), job: 3, work: .autoencode(.decoder), input: ramp([1, 2, 2, 4]))),
-    .task(
-        .init(unit: UnitID(11), job: 3, work: .autoencode(.encoder), input: ramp([1, 8, 16, 3]))
-    ),
-    .task(
-        .init(
-            unit: UnitID(12),
-            job: 3,
-            work: .autoencode(.encoder, .init(PicturePart(norms: 3), keys: [digests.1])),
-            input: ramp([1, 8, 8, 3])
-        )
+    task(10, .autoencode(.decoder), [1, 2, 2, 4]), task(11, .autoencode(.encoder), [1, 8, 16, 3]),
+    task(
+        12,
+        .autoencode(.encoder, PicturePart(norms: 3, attention: [digests.1])),
+        [1, 8, 8, 3]
     ),
     .abandon([UnitID(7), UnitID(8)]),
     .heartbeat,
@@ -160,7 +157,7 @@ let coordinatorMessages: [CoordinatorMessage] = [
         ]
         let tensor = Tensor([1, -2], shape: [1, 1, 2, 1])
         let answer = WorkerMessage.answer(
-            .init(unit: UnitID(7), microseconds: 1000, tensor: tensor)
+            .init(unit: UnitID(7), microseconds: 1000, result: WorkResult(tensor: tensor))
         )
         #expect(answer.frames == frames)
         #expect(describe(try WorkerMessage(frames: frames)) == describe(answer))
@@ -171,14 +168,19 @@ let coordinatorMessages: [CoordinatorMessage] = [
         let values: [Float] = [0, -1, 0.25, 65_504, 1 / 16_777_216, -0.000_061_035_156]
         let tensor = Tensor(values, shape: [1, 1, 2, 3])
         let answer = WorkerMessage.answer(
-            .init(unit: UnitID(7), microseconds: 5, tensor: tensor, wire: .f16)
+            .init(
+                unit: UnitID(7),
+                microseconds: 5,
+                result: WorkResult(tensor: tensor),
+                wire: .f16
+            )
         )
         #expect(answer.frames[1].count == 12)
         guard case .answer(let again) = try WorkerMessage(frames: answer.frames) else {
             Issue.record("no answer")
             return
         }
-        #expect(again.tensor?.values == values)
+        #expect(again.result.tensor?.values == values)
         var short = answer.frames
         short[1].removeLast()
         #expect(throws: FrameError.tensorSize(bytes: 11, shape: [1, 1, 2, 3])) {
@@ -227,8 +229,8 @@ let coordinatorMessages: [CoordinatorMessage] = [
 /// Everything in a message, tensors by shape and values.
 func describe(_ message: WorkerMessage) -> String {
     guard case .answer(let answer) = message else { return "\(message)" }
-    let tensor = answer.tensor.map { describe($0) } ?? "nothing"
-    return "\(answer.unit) \(answer.microseconds) \(tensor) \(answer.statistics)"
+    let tensor = answer.result.tensor.map { describe($0) } ?? "nothing"
+    return "\(answer.unit) \(answer.microseconds) \(tensor) \(answer.result.statistics)"
 }
 
 func describe(_ message: CoordinatorMessage) -> String {
@@ -236,7 +238,7 @@ func describe(_ message: CoordinatorMessage) -> String {
     case .embedding(let digest, let value):
         return "\(digest) \(describe(value.context)) \(value.pooled.map { describe($0) } ?? "")"
     case .task(let task):
-        return "\(task.unit) \(task.job) \(task.work) \(describe(task.input))"
+        return "\(task.id) \(task.job) \(task.unit.work) \(describe(task.unit.input))"
     default:
         return "\(message)"
     }

@@ -73,6 +73,13 @@ def part_of(task):
     return task.encode.part if task.WhichOneof("work") == "encode" else task.decode.part
 
 
+def embeddings_of(task):
+    """Digests of the embeddings that a task names."""
+    if task.WhichOneof("work") == "predict":
+        return [c.embedding for c in task.predict.conditioning]
+    return list(part_of(task).attention)
+
+
 class Worker:
     def __init__(self, endpoint, digest, context):
         self.socket = context.socket(zmq.DEALER)
@@ -81,7 +88,7 @@ class Worker:
         self.demanded = set()
         self.heartbeat = None
         hello = wire.Hello(
-            protocol_version=3, name="python", threads=1, processor="any", backend="numpy",
+            protocol_version=4, name="python", threads=1, processor="any", backend="numpy",
             precision="f32", process_id=os.getpid(),
             model=wire.ModelIdentity(digest=digest, path="a formula"))
         self.send(wire.Envelope(hello=hello))
@@ -107,15 +114,11 @@ class Worker:
             self.ask(2)
         elif kind == "job":
             self.job = envelope.job
-            wanted = [d for d in (self.job.positive, self.job.negative)
-                      if d and d not in self.embeddings]
-            if wanted:
-                self.send(wire.Envelope(wanted=wire.Wanted(digests=wanted)))
         elif kind == "embedding" and embedding_digest(arrays) == envelope.embedding.digest:
             self.embeddings[envelope.embedding.digest] = arrays
         elif kind == "task":
             self.tasks.append((envelope.task, self.job, arrays[0]))
-            missing = [d for d in part_of(envelope.task).keys
+            missing = [d for d in embeddings_of(envelope.task)
                        if d not in self.embeddings and d not in self.demanded]
             if missing:
                 self.demanded.update(missing)
@@ -133,33 +136,28 @@ class Worker:
     def compute(self):
         """Computes the first task, if its embeddings are here."""
         task, job, latent = self.tasks[0]
+        if not all(d in self.embeddings for d in embeddings_of(task)):
+            return
         began = time.monotonic()
         statistics = []
         work = task.WhichOneof("work")
         if work in ("decode", "encode") and getattr(task, work).HasField("part"):
             part = part_of(task)
-            if not all(d in self.embeddings for d in part.keys):
-                return
-            keys = [self.embeddings[d][0] for d in part.keys]
+            keys = [self.embeddings[d][0] for d in part.attention]
             tile, finish = (latent, decode) if work == "decode" else (encode(latent), lambda x: x)
             result, statistics = evaluate_part(tile, part, keys, finish)
         elif work in ("decode", "encode"):
             result = (decode if work == "decode" else encode)(latent)
         else:
-            wanted = [d for d in (job.positive, job.negative) if d]
-            if not all(d in self.embeddings for d in wanted):
-                return
             view = task.predict
-            if view.branch == wire.GUIDANCE_BRANCH_TEXT:
-                wanted = wanted[:1]
-            elif view.branch == wire.GUIDANCE_BRANCH_NEGATIVE:
-                wanted = wanted[-1:]
-            text, *negative = [
-                predict(latent, view.timestep, e[0], e[1] if len(e) > 1 else None, view.time_ids)
-                for e in (self.embeddings[d] for d in wanted)]
-            result = text
-            if negative:
-                result = negative[0] + np.float32(view.guidance) * (text - negative[0])
+            rows = []
+            for entry in view.conditioning:
+                context, *pooled = self.embeddings[entry.embedding]
+                rows.append(predict(latent, view.timestep, context, pooled[0] if pooled else None,
+                                    entry.time_ids))
+            result = rows[-1]
+            if len(rows) > 1:
+                result = rows[0] + np.float32(view.guidance) * (rows[1] - rows[0])
         self.tasks.pop(0)
         spent = int((time.monotonic() - began) * 1e6)
         answer = wire.Answer(unit=task.unit, microseconds=spent, statistics=statistics)

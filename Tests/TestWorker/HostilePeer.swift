@@ -64,7 +64,7 @@ struct HostilePeer {
                     lastTask = .now
                     if manner == .crashing { return }
                     if manner == .refusing {
-                        try send(.failure(task.unit, reason: "no"))
+                        try send(.failure(task.id, reason: "no"))
                         try send(.ask(1))
                         refused += 1
                     }
@@ -87,7 +87,7 @@ struct HostilePeer {
             let answer = WorkerMessage.Answer(
                 unit: UnitID(unit),
                 microseconds: 1000,
-                tensor: Tensor(values, shape: shape)
+                result: WorkResult(tensor: Tensor(values, shape: shape))
             )
             try send(.answer(answer))
         }

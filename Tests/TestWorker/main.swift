@@ -5,9 +5,11 @@
 import Coordinator
 import Engine
 import FakeModel
+import Fleet
 import Foundation
 import Logging
 import Protocol
+import Sampling
 import Worker
 
 func option(_ name: String) -> String? {
@@ -36,16 +38,22 @@ func coordinate(workers: Int) throws {
     let words = [cluster.cluster.endpoint.path ?? ""] + cluster.processes.map(String.init)
     print(words.joined(separator: " "))
     fflush(nil)
-    let prompt = PromptTensors(context: Tensor([1], shape: [1, 1, 1]), pooled: nil)
-    try cluster.begin(JobDescription(positive: prompt, negative: nil, vaeFactor: 8))
-    let view = ViewRequest(
-        index: 0,
-        latent: Tensor(zeros: [1, 1, 1, 4]),
-        timestep: 1,
-        timeIDs: nil,
-        guidance: 1
+    let prompt = Embedding(context: Tensor([1], shape: [1, 1, 1]))
+    let model = ModelGeometry(
+        nativeLatentSide: 8,
+        vaeFactor: 8,
+        latentChannels: 4,
+        usesTimeIDs: false
     )
-    while true { _ = try cluster.predict([view]) { _ in } }
+    let job = cluster.cluster.open(model)
+    let view = WorkUnit.view(
+        0,
+        Tensor(zeros: [1, 1, 1, 4]),
+        timestep: 1,
+        guidance: 1,
+        prompts: Prompts(positive: prompt, negative: nil)
+    )
+    while true { _ = try job.evaluate([view]) { _ in } }
 }
 
 do {
@@ -83,7 +91,7 @@ do {
     )
     options.isLocalChild = isLocalChild
     if let keys { options.security = keys }
-    try WorkerProcess(host: host, options: options, logger: Logger(label: "worker")).run()
+    try WorkerProcess(Evaluator(host), options: options, logger: Logger(label: "worker")).run()
 } catch {
     FileHandle.standardError.write(Data("tessera: \(error)\n".utf8))
     exit(error is InputError ? 64 : 70)

@@ -3,6 +3,7 @@ import Engine
 import FakeModel
 import Foundation
 import Protocol
+import Sampling
 import Synchronization
 import Testing
 import Worker
@@ -14,15 +15,15 @@ import Worker
         defer { local.stop() }
         for i in 0..<workers { try local.add(i == 0 ? .slow(3) : .good) }
         let cluster = local.cluster
-        try cluster.begin(job())
+        let job = cluster.open(geometry)
         for count in [1, 17, 40] {
             let views = makeViews(count)
             var done: [Int] = []
-            let answers = try cluster.predict(views) { done.append($0) }
+            let answers = try job.tensors(views) { done.append($0) }
             #expect(answers.map(\.values) == (try expected(views)))
             #expect(done.sorted() == Array(0..<count))
         }
-        cluster.end()
+        job.end()
         let statistics = cluster.statistics
         #expect(statistics.map(\.views).reduce(0, +) == 58)
         #expect(statistics.count <= workers && statistics.allSatisfy { $0.backend == "fake" })
@@ -32,14 +33,15 @@ import Worker
         let local = try ThreadCluster()
         defer { local.stop() }
         try local.add()
-        try local.cluster.begin(job())
+        let job = local.cluster.open(geometry)
         let tiles = (0..<5).map { i in
-            TileRequest(
-                index: i,
-                input: Tensor([Float](repeating: Float(i), count: 24), shape: [1, 2, 3, 4])
+            WorkUnit.tile(
+                i,
+                .decoder,
+                Tensor([Float](repeating: Float(i), count: 24), shape: [1, 2, 3, 4])
             )
         }
-        let pictures = try local.cluster.evaluate(tiles) { _ in }
+        let pictures = try job.tensors(tiles)
         #expect(pictures.allSatisfy { $0.shape == [1, 16, 24, 3] })
         #expect(pictures.map { $0.values[100] } == [0, 1, 2, 3, 4])
         #expect(local.cluster.statistics.first?.tiles == 5)
@@ -49,15 +51,11 @@ import Worker
         let local = try ThreadCluster()
         defer { local.stop() }
         let host = try local.add()
-        try local.cluster.begin(job(negative: nil))
-        let views = makeViews(3)
-        #expect(
-            try local.cluster.predict(views) { _ in }.map(\.values)
-                == expected(views, job(negative: nil))
-        )
+        let job = local.cluster.open(geometry)
+        let views = makeViews(3, prompts: prompts(negative: nil))
+        #expect(try job.tensors(views).map(\.values) == expected(views))
         #expect(host.rowCount == 3)
-        try local.cluster.begin(job())
-        _ = try local.cluster.predict(views) { _ in }
+        _ = try job.tensors(makeViews(3))
         #expect(host.rowCount == 9)
     }
 
@@ -71,17 +69,14 @@ import Worker
         #expect(eventually { local.cluster.statistics.count == 1 })
         try local.add(.slow(5), name: "good")
         #expect(eventually { local.cluster.statistics.count == 2 })
-        try local.cluster.begin(job(negative: nil))
-        let views = makeViews(30)
-        #expect(
-            try local.cluster.predict(views) { _ in }.map(\.values)
-                == expected(views, job(negative: nil))
-        )
+        let job = local.cluster.open(geometry)
+        let views = makeViews(30, prompts: prompts(negative: nil))
+        #expect(try job.tensors(views).map(\.values) == expected(views))
         #expect(bad.unitCount >= 3)
         let entry = local.cluster.statistics.first { $0.name == "bad" }
         #expect(entry?.views == 0 && entry?.isActive == false)
         let asked = bad.unitCount
-        _ = try local.cluster.predict(views) { _ in }
+        _ = try job.tensors(views)
         #expect(bad.unitCount == asked)
     }
 
@@ -90,9 +85,9 @@ import Worker
         defer { local.stop() }
         for _ in 0..<3 { try local.add(.nan) }
         #expect(eventually { local.cluster.statistics.count == 3 })
-        try local.cluster.begin(job())
+        let job = local.cluster.open(geometry)
         let error = #expect(throws: UnitFailed.self) {
-            try local.cluster.predict(makeViews(1)) { _ in }
+            try job.tensors(makeViews(1))
         }
         #expect(error?.unit == "view 0 (4×4 at timestep 500.0, crop 0,0)")
         #expect(error?.reasons.count == 3)
@@ -113,9 +108,9 @@ import Worker
     @Test func nobodyThereIsAClusterUnavailable() throws {
         let local = try ThreadCluster { $0.policy.grace = .milliseconds(300) }
         defer { local.stop() }
-        try local.cluster.begin(job())
+        let job = local.cluster.open(geometry)
         let error = #expect(throws: ClusterUnavailable.self) {
-            try local.cluster.predict(makeViews(1)) { _ in }
+            try job.tensors(makeViews(1))
         }
         #expect(error?.description.contains(local.cluster.endpoint.address) == true)
     }
@@ -125,15 +120,66 @@ import Worker
         defer { local.stop() }
         let host = try local.add(.slow(20))
         let cluster = local.cluster
-        try cluster.begin(job())
+        let job = cluster.open(geometry)
         let canceller = NamedThread("canceller") {
             Thread.sleep(forTimeInterval: 0.2)
-            cluster.cancel()
+            job.cancel()
         }
-        #expect(throws: RenderCancelled.self) { try cluster.predict(makeViews(1000)) { _ in } }
+        #expect(throws: RenderCancelled.self) { try job.tensors(makeViews(1000)) }
         canceller.join()
         #expect(host.unitCount < 100)
-        #expect(throws: RenderCancelled.self) { try cluster.predict(makeViews(1)) { _ in } }
+        #expect(throws: RenderCancelled.self) { try job.tensors(makeViews(1)) }
+    }
+
+    /// A cluster outlives its jobs: one is cancelled, others go on and come after.
+    @Test func cancellingAJobLeavesTheOthers() throws {
+        let local = try ThreadCluster()
+        defer { local.stop() }
+        try local.add(.slow(5))
+        let (first, second) = (local.cluster.open(geometry), local.cluster.open(geometry))
+        let views = makeViews(20)
+        let ended = HandOver<Bool>()
+        let other = NamedThread("render") {
+            do {
+                _ = try first.evaluate(makeViews(10_000)) { _ in }
+                ended.put(false)
+            } catch {
+                ended.put(error is RenderCancelled)
+            }
+        }
+        let canceller = NamedThread("canceller") {
+            Thread.sleep(forTimeInterval: 0.2)
+            first.cancel()
+        }
+        // Waits for the batch of the first job.
+        #expect(try second.tensors(views).map(\.values) == expected(views))
+        #expect(ended.take())
+        other.join()
+        canceller.join()
+        second.end()
+        let third = local.cluster.open(geometry)
+        #expect(try third.tensors(views).map(\.values) == expected(views))
+        #expect(throws: ClusterUnavailable.self) { try second.tensors(views) }
+    }
+
+    /// Two prompts in one batch, each view with its own.
+    @Test func everyViewHasItsOwnConditioning() throws {
+        let local = try ThreadCluster()
+        defer { local.stop() }
+        for _ in 0..<2 { try local.add() }
+        let job = local.cluster.open(geometry)
+        let others = Prompts(
+            positive: Embedding(
+                context: Tensor([7, 9], shape: [1, 1, 2]),
+                pooled: Tensor([4], shape: [1, 1])
+            ),
+            negative: prompts().positive
+        )
+        let views = zip(makeViews(12), makeViews(12, prompts: others))
+            .flatMap { [$0, $1] }
+        let answers = try job.tensors(views).map(\.values)
+        #expect(answers == (try expected(views)))
+        #expect(answers[0] != answers[1])
     }
 
     @Test func anErrorOfTheObserverEndsTheCallOnly() throws {
@@ -141,19 +187,20 @@ import Worker
         let local = try ThreadCluster()
         defer { local.stop() }
         try local.add()
-        try local.cluster.begin(job())
+        let job = local.cluster.open(geometry)
         #expect(throws: Full.self) {
-            try local.cluster.predict(makeViews(50)) { _ in throw Full() }
+            try job.tensors(makeViews(50)) { _ in throw Full() }
         }
         let views = makeViews(5)
-        #expect(try local.cluster.predict(views) { _ in }.map(\.values) == expected(views))
+        #expect(try job.tensors(views).map(\.values) == expected(views))
     }
 
     @Test func callsAfterStopFail() throws {
         let local = try ThreadCluster()
+        let job = local.cluster.open(geometry)
         local.stop()
         #expect(throws: ClusterUnavailable.self) {
-            try local.cluster.predict(makeViews(1)) { _ in }
+            try job.tensors(makeViews(1))
         }
     }
 
@@ -178,9 +225,9 @@ import Worker
         _ = try mute.send(WorkerMessage.ask(2).frames)
         #expect(eventually { local.cluster.statistics.count == 1 })
         try local.add()
-        try local.cluster.begin(job())
+        let job = local.cluster.open(geometry)
         let views = makeViews(6)
-        #expect(try local.cluster.predict(views) { _ in }.map(\.values) == expected(views))
+        #expect(try job.tensors(views).map(\.values) == expected(views))
         // Its views were copied meanwhile; in the end it is given up.
         #expect(
             eventually { local.cluster.statistics.first { $0.name == "mute" }?.isActive == false }
@@ -191,12 +238,16 @@ import Worker
         let local = try ThreadCluster()
         defer { local.stop() }
         try local.add()
-        try local.cluster.begin(job())
+        let job = local.cluster.open(geometry)
         let context = try SocketContext()
         let stranger = try Socket(.dealer, in: context)
         try stranger.connect(local.cluster.endpoint)
         let answer = WorkerMessage.answer(
-            .init(unit: UnitID(1), microseconds: 0, tensor: Tensor(zeros: [1, 4, 4, 4]))
+            .init(
+                unit: UnitID(1),
+                microseconds: 0,
+                result: WorkResult(tensor: Tensor(zeros: [1, 4, 4, 4]))
+            )
         )
         let garbage: [[[UInt8]]] = [
             [[]], [[0xff, 0xff]], [[UInt8](repeating: 7, count: 100_000)], answer.frames,
@@ -204,7 +255,7 @@ import Worker
         ]
         for i in 0..<3000 { _ = try stranger.send(garbage[i % garbage.count]) }
         let views = makeViews(20)
-        #expect(try local.cluster.predict(views) { _ in }.map(\.values) == expected(views))
+        #expect(try job.tensors(views).map(\.values) == expected(views))
         #expect(local.cluster.statistics.count == 1)
     }
 
@@ -212,7 +263,11 @@ import Worker
         let directory = try PrivateDirectory()
         var options = WorkerProcess.Options(endpoint: directory.endpoint, name: "patient")
         options.ownsProcess = false
-        let worker = try WorkerProcess(host: FakeModelHost(), options: options, logger: quiet)
+        let worker = try WorkerProcess(
+            Evaluator(FakeModelHost()),
+            options: options,
+            logger: quiet
+        )
         let thread = NamedThread("worker") { try? worker.run() }
         defer {
             worker.stop()
@@ -227,9 +282,9 @@ import Worker
             configuration.heartbeat = .milliseconds(50)
             let cluster = try Cluster(configuration, logger: quiet)
             defer { cluster.stop() }
-            try cluster.begin(job())
+            let job = cluster.open(geometry)
             let views = makeViews(8)
-            #expect(try cluster.predict(views) { _ in }.map(\.values) == expected(views))
+            #expect(try job.tensors(views).map(\.values) == expected(views))
         }
     }
 
@@ -238,11 +293,11 @@ import Worker
         let local = try ThreadCluster()
         defer { local.stop() }
         try local.add()
-        try local.cluster.begin(job())
+        let job = local.cluster.open(geometry)
         let views = makeViews(500, side: 64)
-        _ = try local.cluster.predict(views) { _ in }
+        _ = try job.tensors(views)
         let clock = ContinuousClock()
-        let time = try clock.measure { _ = try local.cluster.predict(views) { _ in } }
+        let time = try clock.measure { _ = try job.tensors(views) }
         print("a view of 64×64 through coordinator and worker: \(time / views.count)")
         // Loose: it says that nothing waits for a timer. `make bench` measures.
         #expect(time / views.count < .milliseconds(10))

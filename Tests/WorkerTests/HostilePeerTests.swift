@@ -29,11 +29,11 @@ import Worker
         #expect(eventually { local.cluster.statistics.count == 1 })
         try local.add(.slow(5), name: "honest")
         #expect(eventually { local.cluster.statistics.count == 2 })
-        try local.cluster.begin(job())
+        let job = local.cluster.open(geometry)
         let views = makeViews(60)
         let garbage = Tensor([Float](repeating: 0.5, count: 64), shape: [1, 4, 4, 4])
         var round = 0
-        let answers = try local.cluster.predict(views) { _ in
+        let answers = try job.tensors(views) { _ in
             // It answers everything, and says hello again whenever it was thrown out.
             round += 1
             _ = try liar.send(WorkerMessage.hello(hello("liar")).frames)
@@ -41,7 +41,7 @@ import Worker
                 let answer = WorkerMessage.Answer(
                     unit: UnitID(unit),
                     microseconds: 1,
-                    tensor: garbage
+                    result: WorkResult(tensor: garbage)
                 )
                 _ = try liar.send(WorkerMessage.answer(answer).frames)
             }
@@ -61,34 +61,34 @@ import Worker
         #expect(eventually { local.cluster.statistics.count == 1 })
         try local.add(.slow(5), name: "good")
         #expect(eventually { local.cluster.statistics.count == 2 })
-        try local.cluster.begin(job())
+        let job = local.cluster.open(geometry)
         let views = makeViews(30)
-        #expect(try local.cluster.predict(views) { _ in }.map(\.values) == expected(views))
+        #expect(try job.tensors(views).map(\.values) == expected(views))
         #expect(bad.unitCount >= 1)
         #expect(local.cluster.statistics.first { $0.name == "bad" }?.views == 0)
     }
 
     /// Whole pictures and latents, tokens and moments.
     @Test func noModelPutsOutSuchTilesEither() throws {
-        func isGood(_ result: PartResult) -> Bool {
+        func isGood(_ result: WorkResult) -> Bool {
             AnswerBounds(evaluating: Tensor(zeros: [1, 4, 4, 4])).fault(of: result) == nil
         }
-        func picture(_ value: Float) -> PartResult {
-            PartResult(tensor: Tensor([0.5, value], shape: [1, 1, 1, 2]))
+        func picture(_ value: Float) -> WorkResult {
+            WorkResult(tensor: Tensor([0.5, value], shape: [1, 1, 1, 2]))
         }
-        func moments(_ mean: Double, _ variance: Double) -> PartResult {
-            PartResult(
+        func moments(_ mean: Double, _ variance: Double) -> WorkResult {
+            WorkResult(
                 tensor: Tensor([1e6], shape: [1, 1, 1, 1]),
                 statistics: [Moments(mean: mean, variance: variance)]
             )
         }
         // Beyond float16, as SDXL's autoencoder has them inside.
         #expect(isGood(picture(-3)) && isGood(picture(0)) && isGood(moments(1e5, 1e12)))
-        #expect(isGood(PartResult(tensor: Tensor(zeros: [1, 1, 1, 3]))))
+        #expect(isGood(WorkResult(tensor: Tensor(zeros: [1, 1, 1, 3]))))
         #expect(isGood(moments(0, 0)) && isGood(moments(0, 1e-300)))
         for bad in [1e38, -3e38, .nan, .infinity] as [Float] { #expect(!isGood(picture(bad))) }
         #expect(
-            !isGood(PartResult(tensor: Tensor([.leastNonzeroMagnitude, 0], shape: [1, 1, 1, 2])))
+            !isGood(WorkResult(tensor: Tensor([.leastNonzeroMagnitude, 0], shape: [1, 1, 1, 2])))
         )
         #expect(!isGood(moments(1e38, 1)) && !isGood(moments(-3e38, 1)))
         #expect(!isGood(moments(0, 1e38)) && !isGood(moments(0, -1)) && !isGood(moments(.nan, 0)))
@@ -98,7 +98,7 @@ import Worker
         let latent = Tensor([0.5, -4], shape: [1, 1, 1, 2])
         func isGood(_ value: Float, guidance: Float) -> Bool {
             AnswerBounds(predicting: latent, guidance: guidance)
-                .fault(of: PartResult(tensor: Tensor([value, 0], shape: [1, 1, 1, 2]))) == nil
+                .fault(of: WorkResult(tensor: Tensor([value, 0], shape: [1, 1, 1, 2]))) == nil
         }
         #expect(isGood(1, guidance: 0) && isGood(-40, guidance: 7.5) && isGood(4000, guidance: 0))
         #expect(!isGood(4001, guidance: 0) && isGood(-4001, guidance: 1))

@@ -1,6 +1,7 @@
 import Coordinator
 import Engine
 import FakeModel
+import Fleet
 import Foundation
 import Protocol
 import Testing
@@ -48,17 +49,17 @@ private func folder(_ cluster: LocalCluster) throws -> String {
         defer { cluster.stop() }
         let processes = cluster.processes
         let folder = try folder(cluster)
-        #expect(eventually { cluster.statistics.count == 3 })
-        try cluster.begin(job())
+        #expect(eventually { cluster.cluster.statistics.count == 3 })
+        let job = cluster.cluster.open(geometry)
         let views = makeViews(60)
         var done = 0
-        let answers = try cluster.predict(views) { _ in
+        let answers = try job.tensors(views) { _ in
             done += 1
             if done == 10 { kill(processes[0], SIGKILL) }
             if done == 30 { kill(processes[2], SIGKILL) }
         }
         #expect(answers.map(\.values) == (try expected(views)))
-        #expect(cluster.statistics.filter(\.isActive).map(\.name) == ["local-2"])
+        #expect(cluster.cluster.statistics.filter(\.isActive).map(\.name) == ["local-2"])
         cluster.stop()
         #expect(!processes.contains(where: isRunning))
         #expect(!FileManager.default.fileExists(atPath: folder))
@@ -68,14 +69,14 @@ private func folder(_ cluster: LocalCluster) throws -> String {
         let cluster = try makeCluster(["slow:5", "slow:5"], silence: .seconds(2))
         defer { cluster.stop() }
         let processes = cluster.processes
-        #expect(eventually { cluster.statistics.count == 2 })
+        #expect(eventually { cluster.cluster.statistics.count == 2 })
         kill(processes[0], SIGSTOP)
-        try cluster.begin(job())
+        let job = cluster.cluster.open(geometry)
         // Its units move or are copied as soon as the other has nothing to do.
         let views = makeViews(10)
-        #expect(try cluster.predict(views) { _ in }.map(\.values) == expected(views))
+        #expect(try job.tensors(views).map(\.values) == expected(views))
         #expect(
-            eventually { cluster.statistics.filter(\.isActive).map(\.name) == ["local-2"] }
+            eventually { cluster.cluster.statistics.filter(\.isActive).map(\.name) == ["local-2"] }
         )
         cluster.stop()
         #expect(!processes.contains(where: isRunning))
@@ -85,18 +86,16 @@ private func folder(_ cluster: LocalCluster) throws -> String {
     @Test func muteWorkersHoldNothingUp() throws {
         let cluster = try makeCluster(Array(repeating: "hang", count: 8) + ["slow:5"])
         defer { cluster.stop() }
-        #expect(eventually { cluster.statistics.count == 9 })
-        try cluster.begin(job())
-        let tile = TileRequest(index: 0, input: Tensor([1, 2, 3, 4], shape: [1, 1, 1, 4]))
+        #expect(eventually { cluster.cluster.statistics.count == 9 })
+        let job = cluster.cluster.open(geometry)
+        let tile = WorkUnit.tile(0, .decoder, Tensor([1, 2, 3, 4], shape: [1, 1, 1, 4]))
         let views = makeViews(30)
         let clock = ContinuousClock()
         let time = try clock.measure {
             for _ in 0..<3 {
-                let picture = try cluster.evaluate([tile]) { _ in }
+                let picture = try job.tensors([tile])
                 #expect(picture[0].values.prefix(3) == [1, 2, 3])
-                #expect(
-                    try cluster.predict(views) { _ in }.map(\.values) == expected(views)
-                )
+                #expect(try job.tensors(views).map(\.values) == expected(views))
             }
         }
         // Two seconds at most until the honest one is known; then it does everything.
@@ -107,9 +106,9 @@ private func folder(_ cluster: LocalCluster) throws -> String {
     @Test func whenTheLastWorkerDiesTheCallFailsAtOnceAndSaysWhy() throws {
         let cluster = try makeCluster(["die:2", "die:2"])
         defer { cluster.stop() }
-        try cluster.begin(job())
+        let job = cluster.cluster.open(geometry)
         let error = #expect(throws: ClusterUnavailable.self) {
-            try cluster.predict(makeViews(60)) { _ in }
+            try job.tensors(makeViews(60))
         }
         #expect(error?.reason.contains("was killed by signal 9") == true, "\(error?.reason ?? "")")
     }
@@ -123,9 +122,9 @@ private func folder(_ cluster: LocalCluster) throws -> String {
             logger: quiet
         ) { endpoint, name, _ in ["--connect", endpoint.address, "--name", name, "--local-child"] }
         defer { cluster.stop() }
-        try cluster.begin(job())
+        let job = cluster.cluster.open(geometry)
         let error = #expect(throws: ClusterUnavailable.self) {
-            try cluster.predict(makeViews(1)) { _ in }
+            try job.tensors(makeViews(1))
         }
         let reason = error?.reason ?? ""
         #expect(reason.contains("ended with status 64"), "\(reason)")
@@ -140,13 +139,13 @@ private func folder(_ cluster: LocalCluster) throws -> String {
         let cluster = try makeCluster(["hang", "hang"])
         defer { cluster.stop() }
         let processes = cluster.processes
-        #expect(eventually { cluster.statistics.count == 2 })
-        try cluster.begin(job())
+        #expect(eventually { cluster.cluster.statistics.count == 2 })
+        let job = cluster.cluster.open(geometry)
         let canceller = NamedThread("canceller") {
             Thread.sleep(forTimeInterval: 0.2)
-            cluster.cancel()
+            job.cancel()
         }
-        #expect(throws: RenderCancelled.self) { try cluster.predict(makeViews(4)) { _ in } }
+        #expect(throws: RenderCancelled.self) { try job.tensors(makeViews(4)) }
         canceller.join()
         let clock = ContinuousClock()
         #expect(clock.measure { cluster.stop() } < .seconds(5))

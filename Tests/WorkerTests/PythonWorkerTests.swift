@@ -52,30 +52,26 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
             modules: modules
         )
         defer { worker.waitUntilExit() }
+        let job = local.cluster.open(geometry)
         for negative in [nil, Float(1)] {
-            let job = job(negative: negative)
-            try local.cluster.begin(job)
-            let views = makeViews(20)
-            let answers = try local.cluster.predict(views) { _ in }.map(\.values)
-            for (a, b) in zip(answers.joined(), try expected(views, job).joined()) {
+            let views = makeViews(20, prompts: prompts(negative: negative))
+            let answers = try job.tensors(views).map(\.values)
+            for (a, b) in zip(answers.joined(), try expected(views).joined()) {
                 #expect(abs(a - b) <= 1e-5 * max(1, abs(b)))
             }
         }
         let latent = Tensor([1, 2, 3, 4], shape: [1, 1, 1, 4])
-        let picture = try local.cluster.evaluate([TileRequest(index: 0, input: latent)]) { _ in }
+        let picture = try job.tensors([.tile(0, .decoder, latent)])
         #expect(picture[0].shape == [1, 8, 8, 3] && picture[0].values.prefix(3) == [1, 2, 3])
         #expect(local.cluster.statistics.map(\.name) == ["python"])
-        let keys = PictureKeys([Tensor([1, 2, 3, 6], shape: [1, 2, 2])])
+        let tokens = Embedding(context: Tensor([1, 2, 3, 6], shape: [1, 2, 2]))
         let wide = Tensor((0..<96).map { Float($0) / 7 }, shape: [1, 4, 6, 4])
         let known = [Moments](repeating: Moments(mean: 0.5, variance: 2), count: 4)
         let margins = PicturePart.Margins(top: 1, left: 0, bottom: 0, right: 2)
         let (encoder, whole) = (
             AutoencoderHalf.encoder, Tensor((0..<768).map { Float($0) / 9 }, shape: [1, 16, 16, 3])
         )
-        let code = try local.cluster.evaluate([TileRequest(index: 0, half: encoder, input: whole)])
-        {
-            _ in
-        }
+        let code = try job.tensors([.tile(0, encoder, whole)])
         #expect(
             code[0].shape == [1, 2, 2, 4] && code[0].values.prefix(4) == [0, 1.0 / 9, 2.0 / 9, 1]
         )
@@ -91,19 +87,13 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
                     tokens: .init(stride: 2, firstRow: 1, firstColumn: 0)
                 ),
             ] {
-                let request = PartRequest(
-                    index: 0,
-                    input: input,
-                    part: part,
-                    keys: keys,
-                    network: FakeModelHost.network(half)
-                )
-                let found = try local.cluster.evaluate([request]) { _ in }[0]
+                let unit = WorkUnit.tile(0, half, input, part: part, attending: [tokens])
+                let found = try job.evaluate([unit]) { _ in }[0]
                 let wanted = try FakeModelHost().evaluate(
                     half,
                     input,
                     as: part,
-                    keys: [Tensor([1, 2, 3, 6], shape: [1, 2, 2])],
+                    attending: [tokens.context],
                     cancellation: Cancellation()
                 )
                 #expect(found.tensor?.shape == wanted.tensor?.shape)

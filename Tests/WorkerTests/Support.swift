@@ -4,6 +4,7 @@ import FakeModel
 import Foundation
 import Logging
 import Protocol
+import Sampling
 import Synchronization
 import Worker
 
@@ -43,7 +44,7 @@ final class ThreadCluster {
         let name = name ?? "thread-\(workers.count + 1)"
         var options = WorkerProcess.Options(endpoint: cluster.endpoint, name: name)
         options.ownsProcess = false
-        let worker = try WorkerProcess(host: host, options: options, logger: quiet)
+        let worker = try WorkerProcess(Evaluator(host), options: options, logger: quiet)
         workers.append(worker)
         threads.append(
             NamedThread("worker") { [endings] in
@@ -71,56 +72,57 @@ final class ThreadCluster {
 
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-/// A job whose prompts are simple numbers.
-func job(negative: Float? = 1) -> JobDescription {
-    func prompt(_ value: Float) -> PromptTensors {
-        PromptTensors(
+/// What coordinators are told of the fake model.
+let geometry = ModelGeometry(
+    nativeLatentSide: 8,
+    vaeFactor: FakeModelHost.vaeFactor,
+    latentChannels: 4,
+    usesTimeIDs: true,
+    decoder: FakeModelHost.network(.decoder),
+    encoder: FakeModelHost.network(.encoder)
+)
+
+/// Prompts that are simple numbers.
+func prompts(negative: Float? = 1) -> Prompts {
+    func prompt(_ value: Float) -> Embedding {
+        Embedding(
             context: Tensor([value, value], shape: [1, 1, 2]),
             pooled: Tensor([value], shape: [1, 1])
         )
     }
-    return JobDescription(
-        positive: prompt(2),
-        negative: negative.map(prompt),
-        vaeFactor: FakeModelHost.vaeFactor
-    )
+    return Prompts(positive: prompt(2), negative: negative.map(prompt))
 }
 
 /// Views that all differ.
-func makeViews(_ count: Int, side: Int = 4) -> [ViewRequest] {
+func makeViews(_ count: Int, side: Int = 4, prompts: Prompts = prompts()) -> [WorkUnit] {
     (0..<count).map { i in
-        ViewRequest(
-            index: i,
-            latent: Tensor(
+        .view(
+            i,
+            Tensor(
                 (0..<(side * side * 4)).map { Float($0 + i * 1000) },
                 shape: [1, side, side, 4]
             ),
             timestep: 500,
-            timeIDs: [0, 0, Float(i), 0, 0, 0],
-            guidance: 2
+            guidance: 2,
+            prompts: prompts,
+            timeIDs: [0, 0, Float(i), 0, 0, 0]
         )
     }
 }
 
 /// What the fake model makes of them, computed here.
-func expected(_ views: [ViewRequest], _ job: JobDescription = job()) throws -> [[Float]] {
-    let runner = UnitRunner(host: FakeModelHost())
-    return try views.map { view in
-        let task = CoordinatorMessage.Task(
-            unit: UnitID(0),
-            job: 0,
-            work: .predict(
-                .init(
-                    timestep: view.timestep,
-                    guidance: view.guidance,
-                    timeIDs: view.timeIDs,
-                    branch: view.branch
-                )
-            ),
-            input: view.latent
-        )
-        let prompts = Assignment.Prompts(positive: job.positive, negative: job.negative)
-        return try runner.run(Assignment(task: task, prompts: prompts)).tensor?.values ?? []
+func expected(_ views: [WorkUnit]) throws -> [[Float]] {
+    let evaluator = Evaluator(FakeModelHost())
+    return try views.map { try evaluator.evaluate([$0])[0].tensor?.values ?? [] }
+}
+
+extension UnitRenderer {
+    /// The tensors of units that all have one.
+    func tensors(
+        _ units: [WorkUnit],
+        onDone: (Int) throws -> Void = { _ in }
+    ) throws -> [Tensor] {
+        try evaluate(units, onDone: onDone).map(\.wholeTensor)
     }
 }
 

@@ -4,6 +4,7 @@ import Engine
 import FakeModel
 import Foundation
 import Protocol
+import Sampling
 import TestSupport
 import Testing
 
@@ -34,7 +35,7 @@ import Testing
     private func evaluate(
         _ source: any TileSource,
         _ plan: TilePlan,
-        _ renderer: any ViewRenderer
+        _ renderer: any UnitRenderer
     ) throws -> Tensor {
         let tiles = try TiledEvaluation(source, plan: plan, on: renderer, copyArea: 400) { _ in }
         let rows = try plan.rows.map { Tensor(sideBySide: try tiles.row($0)) }
@@ -164,8 +165,8 @@ import Testing
             defer { local.stop() }
             for index in 0..<workers { try local.add(index == 1 ? .slow(3) : .good) }
             if workers > 1 { try local.add(.nan) }
-            try local.cluster.begin(job(negative: nil))
-            results.append(try evaluate(source, plan, local.cluster).values)
+            let job = local.cluster.open(geometry)
+            results.append(try evaluate(source, plan, job).values)
         }
         #expect(results[0] == results[1])
         // The tokens came to the workers, and the statistics are those of the whole.

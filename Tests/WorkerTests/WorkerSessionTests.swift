@@ -5,20 +5,22 @@ import Worker
 
 private typealias State = WorkerSessionState
 
-private let text = PromptTensors(context: Tensor([1, 2], shape: [1, 1, 2]), pooled: nil)
-private let negative = PromptTensors(context: Tensor([3, 4], shape: [1, 1, 2]), pooled: nil)
-private let both = CoordinatorMessage.Job(id: 1, positive: text.digest, negative: negative.digest)
+private let text = Embedding(context: Tensor([1, 2], shape: [1, 1, 2]))
+private let negative = Embedding(context: Tensor([3, 4], shape: [1, 1, 2]))
+private let both = CoordinatorMessage.Job(id: 1)
 
 private func task(_ unit: UInt64, job: UInt64 = 1, decode: Bool = false) -> State.Event {
-    let work: CoordinatorMessage.Work =
-        decode ? .autoencode(.decoder) : .predict(.init(timestep: 1, guidance: 2, timeIDs: nil))
-    return .received(
-        .task(.init(unit: UnitID(unit), job: job, work: work, input: Tensor(zeros: [1, 1, 1, 4])))
-    )
+    let prompts = [negative, text].map { WorkUnit.Conditioning(embedding: $0.digest) }
+    let kind: WorkUnit.Work =
+        decode
+        ? .autoencode(.decoder)
+        : .predict(.init(timestep: 1, guidance: 2, conditioning: prompts))
+    let work = WorkUnit(kind, input: Tensor(zeros: [1, 1, 1, 4]))
+    return .received(.task(.init(id: UnitID(unit), job: job, unit: work)))
 }
 
 private func finished(_ unit: UInt64) -> State.Event {
-    .finished(UnitID(unit), microseconds: 5, .success(PartResult(tensor: Tensor(zeros: [1]))))
+    .finished(UnitID(unit), microseconds: 5, .success(WorkResult(tensor: Tensor(zeros: [1]))))
 }
 
 private func options(localChild: Bool = false) -> State.Options {
@@ -67,7 +69,7 @@ private struct Script {
             case .send(.failure(let unit, _)): "failure \(unit)"
             case .send(.heartbeat): "heartbeat"
             case .send(.goodbye): "goodbye"
-            case .compute(let assignment): "compute \(assignment.task.unit)"
+            case .compute(let id, _): "compute \(id)"
             case .cancel: "cancel"
             case .reconnect(let pause, _): "reconnect \(pause.milliseconds)"
             case .end(let ending):
@@ -93,22 +95,11 @@ private struct Script {
 
     /// Tokens of a picture: asked for once, by whichever part comes first, and anew on another connection.
     @Test func partsWaitForTheirKeys() {
-        let tokens = [PromptTensors(context: Tensor(zeros: [1, 3, 2]), pooled: nil), text]
+        let tokens = [Embedding(context: Tensor(zeros: [1, 3, 2])), text]
         func part(_ unit: UInt64) -> State.Event {
-            let work = CoordinatorMessage.Work.autoencode(
-                .decoder,
-                .init(PicturePart(norms: 1), keys: tokens.map(\.digest))
-            )
-            return .received(
-                .task(
-                    .init(
-                        unit: UnitID(unit),
-                        job: 1,
-                        work: work,
-                        input: Tensor(zeros: [1, 1, 1, 4])
-                    )
-                )
-            )
+            let part = PicturePart(norms: 1, attention: tokens.map(\.digest))
+            let work = WorkUnit(.autoencode(.decoder, part), input: Tensor(zeros: [1, 1, 1, 4]))
+            return .received(.task(.init(id: UnitID(unit), job: 1, unit: work)))
         }
         var script = Script.serving()
         _ = script.on(.received(.job(both)))
@@ -123,21 +114,25 @@ private struct Script {
 
     @Test func promptsAreAskedForOnceAndViewsWaitForThem() {
         var script = Script.serving()
-        #expect(script.on(.received(.job(both))) == ["wanted 2"])
-        #expect(script.on(task(1)) == [])
+        #expect(script.on(.received(.job(both))) == [])
+        #expect(script.on(task(1)) == ["wanted 2"])
         #expect(script.on(.received(.embedding(text.digest, text))) == [])
         #expect(script.on(.received(.embedding(negative.digest, negative))) == ["compute u1"])
         #expect(script.on(task(2)) == [])
         #expect(script.on(finished(1)) == ["answer u1", "ask 1", "compute u2"])
         // The same prompts in another job are here already.
-        #expect(
-            script.on(
-                .received(.job(.init(id: 2, positive: negative.digest, negative: text.digest)))
-            )
-                == []
-        )
+        #expect(script.on(.received(.job(.init(id: 2)))) == [])
         #expect(script.on(task(3, job: 2)) == [])
         #expect(script.on(finished(2)) == ["answer u2", "ask 1", "compute u3"])
+    }
+
+    /// What was asked for may never come when its units are abandoned: a later one asks again.
+    @Test func abandonedUnitsForgetWhatTheyAskedFor() {
+        var script = Script.serving()
+        _ = script.on(.received(.job(both)))
+        #expect(script.on(task(1)) == ["wanted 2"])
+        #expect(script.on(.received(.abandon([UnitID(1)]))) == ["ask 1"])
+        #expect(script.on(task(2)) == ["wanted 2"])
     }
 
     @Test func tilesNeedNoPrompts() {
@@ -148,9 +143,11 @@ private struct Script {
 
     @Test func anEmbeddingThatIsNotWhatItSaysIsNotTaken() {
         var script = Script.serving()
-        _ = script.on(.received(.job(.init(id: 1, positive: text.digest, negative: nil))))
+        _ = script.on(.received(.job(both)))
         _ = script.on(task(1))
-        #expect(script.on(.received(.embedding(text.digest, negative))) == [])
+        _ = script.on(.received(.embedding(negative.digest, negative)))
+        // It is asked for again.
+        #expect(script.on(.received(.embedding(text.digest, negative))) == ["wanted 1"])
         #expect(script.on(.received(.embedding(text.digest, text))) == ["compute u1"])
     }
 
@@ -208,7 +205,7 @@ private struct Script {
         for event: State.Event in [
             .connected, .received(.welcome(.init(heartbeat: .seconds(1), timeout: .seconds(5)))),
             .received(
-                .job(.init(id: 1, positive: text.digest, negative: nil, wire: .f16))
+                .job(.init(id: 1, wire: .f16))
             ),
             task(1, decode: true), finished(1),
         ] {
@@ -277,17 +274,17 @@ private struct Script {
 }
 
 @Suite struct EmbeddingCacheTests {
-    private func embedding(_ value: Float) -> PromptTensors {
-        PromptTensors(context: Tensor([value], shape: [1, 1, 1]), pooled: nil)
+    private func embedding(_ value: Float) -> Embedding {
+        Embedding(context: Tensor([value], shape: [1, 1, 1]))
     }
 
     @Test func theLeastRecentlyUsedMakesRoom() {
         var cache = EmbeddingCache(capacity: 2)
         let all = (0..<3).map { embedding(Float($0)) }
-        cache.insert(all[0], as: all[0].digest)
-        cache.insert(all[1], as: all[1].digest)
+        cache.insert(all[0])
+        cache.insert(all[1])
         #expect(cache.find(all[0].digest)?.context.values == [0])
-        cache.insert(all[2], as: all[2].digest)
+        cache.insert(all[2])
         #expect(all.map { cache.contains($0.digest) } == [true, false, true])
     }
 }

@@ -67,9 +67,8 @@ extension DispatcherState {
             actions.append(.abandon(id, at: other))
         }
         abandonFormer(id, unit, but: worker, &actions)
-        batch?.units[id]?.holders = []
         batch?.units[id]?.former = []
-        batch?.units[id]?.isDone = true
+        batch?.units[id]?.state = .done
         if unit.holders.isEmpty { batch?.waiting.removeAll { $0 == id } }
         batch?.remaining -= 1
         if batch?.remaining == 0 {

@@ -28,14 +28,14 @@ extension DispatcherState {
 
     /// Forgets a worker; its units wait again. The one it was computing is charged, if there is
     /// something to charge it with.
-    mutating func lose(_ id: WorkerID, blame cause: Casualty.Cause?, _ actions: inout [Action]) {
+    mutating func lose(_ id: WorkerID, _ loss: WorkerLoss, _ actions: inout [Action]) {
         guard let worker = workers[id] else { return }
         for lease in worker.held { release(lease.unit, from: id) }
         workers[id] = nil
         lent[id] = nil
-        if let cause, let first = worker.held.first?.unit {
+        if loss.isCharged, let first = worker.held.first?.unit {
             blame(worker.host)
-            charge(first, Casualty(worker: id, cause: cause), worker, &actions)
+            charge(first, Casualty(worker: id, cause: .lost(loss)), worker, &actions)
         }
     }
 
@@ -46,7 +46,7 @@ extension DispatcherState {
         actions.append(.expel(id, unit))
         blame(worker.host)
         scope = .all
-        lose(id, blame: nil, &actions)
+        lose(id, .left, &actions)
     }
 
     /// Counts a failure of a host; the workers that join from it next rest if there were several.
@@ -134,7 +134,7 @@ extension DispatcherState {
         let silent = workers.filter { now - $0.value.lastHeard > policy.silence }.keys.sorted()
         for id in silent {
             actions.append(.evict(id))
-            lose(id, blame: .silent, &actions)
+            lose(id, .silent, &actions)
         }
     }
 

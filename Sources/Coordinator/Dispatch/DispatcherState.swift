@@ -146,10 +146,8 @@ package struct DispatcherState: Sendable {
         case answered(UnitID, by: WorkerID, spent: Duration? = nil)
         /// A bad answer came, or word that the unit cannot be computed.
         case refused(UnitID, by: WorkerID, reason: String)
-        /// It said goodbye.
-        case left(WorkerID)
-        /// Its connection or process ended.
-        case vanished(WorkerID)
+        /// It is gone.
+        case lost(WorkerID, WorkerLoss)
         /// No worker will join any more.
         case closed
         case tick
@@ -180,8 +178,7 @@ package struct DispatcherState: Sendable {
     /// One attempt at a unit that came to nothing.
     package struct Casualty: Equatable, Sendable {
         package enum Cause: Equatable, Sendable {
-            case silent
-            case vanished
+            case lost(WorkerLoss)
             case refused(String)
         }
         package let worker: WorkerID
@@ -240,9 +237,19 @@ package struct DispatcherState: Sendable {
         func holds(_ unit: UnitID) -> Bool { held.contains { $0.unit == unit } }
     }
 
+    /// Where a unit of the open batch is.
+    enum UnitState: Equatable, Sendable {
+        /// Nobody has it.
+        case waiting
+        /// These workers have it, the first holder first.
+        case held(by: [WorkerID])
+        /// Its answer came.
+        case done
+    }
+
     struct Unit: Sendable {
         let cost: Double
-        var holders: [WorkerID] = []
+        var state = UnitState.waiting
         /// Workers whose lease ran out, and which may answer yet.
         var former: [WorkerID] = []
         var attempts = 0
@@ -251,7 +258,13 @@ package struct DispatcherState: Sendable {
         var casualties: [Casualty] = []
         /// Hosts that failed it, and whether they were proven.
         var failed: [Int: Bool] = [:]
-        var isDone = false
+
+        var isDone: Bool { state == .done }
+        /// Who has it; without anybody it waits.
+        var holders: [WorkerID] {
+            get { if case .held(let holders) = state { holders } else { [] } }
+            set { state = newValue.isEmpty ? .waiting : .held(by: newValue) }
+        }
 
         func failed(at worker: WorkerID) -> Bool { casualties.contains { $0.worker == worker } }
     }
@@ -325,8 +338,7 @@ package struct DispatcherState: Sendable {
         case .heard(let id): workers[id]?.lastHeard = now
         case .answered(let unit, let id, let spent): accept(unit, from: id, spent, &actions)
         case .refused(let unit, let id, let reason): refuse(unit, by: id, reason, &actions)
-        case .left(let id): lose(id, blame: nil, &actions)
-        case .vanished(let id): lose(id, blame: .vanished, &actions)
+        case .lost(let id, let loss): lose(id, loss, &actions)
         case .closed: isClosed = true
         case .tick:
             evictSilent(&actions)

@@ -1,4 +1,5 @@
 import Engine
+import Sampling
 
 /// A render between two steps, as it is saved: one safetensors file, whose text says where it stands
 /// and whose digest covers every number.

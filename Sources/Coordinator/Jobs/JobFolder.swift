@@ -37,7 +37,7 @@ package final class JobFolder: Sendable {
     }
 
     package let path: String
-    private let hold: FolderHold
+    private let hold: FileLock
 
     private static let format = 1
     private var recordPath: String { "\(path)/job.json" }
@@ -45,7 +45,7 @@ package final class JobFolder: Sendable {
 
     /// Where jobs are kept: `$XDG_STATE_HOME/tessera/jobs`, else in `~/.local/state`; nil for a user
     /// without a home.
-    package static var usual: String? { StateFolder.named("jobs") }
+    package static var usual: String? { UserFolder.state.named("jobs") }
 
     /// A path in the usual place that nobody else takes, or nil where there is none.
     package static func newPath() -> String? {
@@ -123,8 +123,8 @@ package final class JobFolder: Sendable {
     /// - Throws: `InputError` when there is none, or another process renders it
     package init(taking path: String) throws(InputError) {
         self.path = path
-        hold = try FolderHold(
-            of: path,
+        hold = try FileLock(
+            folder: path,
             fix: "Name a job's folder",
             taken: InputError(
                 path,

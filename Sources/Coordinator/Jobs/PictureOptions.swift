@@ -1,5 +1,6 @@
 import Engine
 import Protocol
+import Sampling
 
 /// A picture to begin with, as asked for.
 package struct PictureChoice: Equatable, Sendable {
@@ -100,7 +101,7 @@ package struct PictureOptions: Sendable {
     /// The size that was asked for, or else that of the picture to begin with, or the model's own.
     package func size(for model: ModelGeometry, picture found: Extent?) -> Extent {
         let side = max(1024, 2 * model.nativeSide) / model.vaeFactor * model.vaeFactor
-        return size ?? found.map { InitPicture.usualSize(of: $0, model: model) }
+        return size ?? found.map { PictureStart.defaultSize(of: $0, model: model) }
             ?? Extent(height: side, width: side)
     }
 

@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import Sampling
 
 /// The settings of a render as text for the PNG: one form that other tools read, and JSON.
 package struct PictureText: Sendable {

@@ -1,3 +1,5 @@
+import Sampling
+
 /// The plan for scripts. Bytes, seconds and pixels as plain numbers.
 package struct PlanReport: Encodable {
     package struct Phase: Encodable {

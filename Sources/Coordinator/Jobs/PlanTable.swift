@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import Sampling
 
 /// The plan as people read it.
 package enum PlanTable {
@@ -107,10 +108,7 @@ package enum PlanTable {
     }
 
     private static func row(_ cells: String...) -> String {
-        let widths = [5, 7, 13, 11, 9, 9, 11, 9, 12]
-        return Swift.zip(cells, widths).map { cell, width in
-            String(repeating: " ", count: max(1, width - cell.count)) + cell
-        }.joined()
+        TextTable.line(cells, rightAlignedIn: [5, 7, 13, 11, 9, 9, 11, 9, 12])
     }
 
     private static func number(_ x: Double) -> String {

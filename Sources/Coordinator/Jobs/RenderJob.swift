@@ -1,10 +1,11 @@
 import Engine
+import Sampling
 
 /// Renders one picture: drives the sampler through all steps on a renderer, and decodes the result.
 package struct RenderJob {
     private let sampler: Sampler
-    private let renderer: any ViewRenderer
-    private let globalPass: GlobalPassUNet?
+    private let renderer: any UnitRenderer
+    private let globalPass: LocalRenderer?
     private let picture: InitPicture?
     private let observe: (RenderEvent) throws -> Void
 
@@ -16,8 +17,8 @@ package struct RenderJob {
     ///   - observe: is told of progress; what it throws ends the render
     package init(
         sampler: Sampler,
-        renderer: any ViewRenderer,
-        globalPass: GlobalPassUNet? = nil,
+        renderer: any UnitRenderer,
+        globalPass: LocalRenderer? = nil,
         picture: InitPicture? = nil,
         observe: @escaping (RenderEvent) throws -> Void
     ) {
@@ -71,32 +72,27 @@ package struct RenderJob {
                 picture: encoded(forPhase:)
             )
             if let finished { try observe(.finished(phase, finished)) }
-            if finished != nil, phases[phase].isWhole { globalPass?.unload() }
+            if finished != nil, phases[phase].isWhole { globalPass?.evaluator.networks.unload() }
             reached(state, noise.drawn)
         }
         return state.latent
     }
 
     /// Predicts the views of one step; a whole phase's where that phase is rendered.
-    func predict(_ views: [ViewRequest], isWhole: Bool) throws -> [Tensor] {
-        guard isWhole else { return try renderer.predict(views) { _ in try observe(.view) } }
-        if let globalPass {
-            return try views.map { view in
-                let prediction = try globalPass.predict(view)
-                try observe(.view)
-                return prediction
-            }
+    func predict(_ views: [WorkUnit], isWhole: Bool) throws -> [Tensor] {
+        guard isWhole else {
+            return try renderer.evaluate(views) { _ in try observe(.view) }.map(\.wholeTensor)
         }
-        guard sampler.plan.settings.guides else {
-            return try renderer.predict(views) { _ in try observe(.view) }
-        }
-        // One view would keep one worker busy: each evaluation goes to another.
+        let renderer: any UnitRenderer = globalPass ?? renderer
+        // One view would keep one worker busy: each evaluation goes to another, and here both are one batch.
         return try views.map { view in
-            var (negative, text) = (view, view)
-            (negative.branch, text.branch) = (.negative, .text)
-            let halves = try renderer.predict([negative, text]) { _ in }
+            var result = try renderer.evaluate(view.halves ?? [view]) { _ in }
+            if result.count > 1 { result = [view.joined(result)] }
+            guard result[0].isFinite else {
+                throw UnitFailed(unit: view.name, reasons: ["guidance made it NaN or infinite"])
+            }
             try observe(.view)
-            return Guidance.combine(negative: halves[0], text: halves[1], by: view.guidance)
+            return result[0].wholeTensor
         }
     }
 
@@ -145,12 +141,10 @@ package struct RenderJob {
     ) throws {
         guard !plan.isWhole else {
             try observe(event)
-            let whole = TileRequest(
-                index: 0,
-                half: plan.network.half,
-                input: try source.cut(plan.tiles[0])
+            let whole = WorkUnit.tile(0, plan.network.half, try source.cut(plan.tiles[0]))
+            return try body(
+                renderer.evaluate([whole]) { _ in try observe(.tile) }[0].wholeTensor
             )
-            return try body(renderer.evaluate([whole]) { _ in try observe(.tile) }[0])
         }
         let tiles = try TiledEvaluation(source, plan: plan, on: renderer, observe: observe)
         try observe(event)

@@ -1,6 +1,7 @@
 import Engine
 import Foundation
 import Protocol
+import Sampling
 
 /// One picture from options to file: reads the model's configuration, plans, renders on whichever
 /// workers it is given, and writes what was asked for.
@@ -17,7 +18,7 @@ package struct RenderSession {
     package let prompts: PromptPair
     /// The picture to begin with.
     private let picture: InitPicture?
-    private let sampler: Sampler
+    private let scheduler: Scheduler
 
     /// Reads the model's configuration, no weights, and plans.
     ///
@@ -27,16 +28,7 @@ package struct RenderSession {
         var modelOptions = options.modelOptions
         modelOptions.vocabulary = ModelLocation.vocabulary
         model = try Model(path: try ModelLocation.resolve(options.model), options: modelOptions)
-        let unet = try model.unetConfig()
-        let vae = try model.vaeConfig()
-        let geometry = ModelGeometry(
-            nativeLatentSide: unet.sampleSize,
-            vaeFactor: vae.factor,
-            latentChannels: vae.latentChannels,
-            usesTimeIDs: unet.needsTimeIDs,
-            decoder: vae.decoder,
-            encoder: vae.encoder
-        )
+        let geometry = try model.architecture.geometry()
         picture = try options.picture.map { choice throws(InputError) in
             try InitPicture(choice.path, limits: choice.limits)
         }
@@ -50,7 +42,7 @@ package struct RenderSession {
             picture: picture?.size
         )
         try settings.validate(for: geometry)
-        let scheduler = try Scheduler(
+        scheduler = try Scheduler(
             settings.scheduler,
             config: config,
             steps: settings.steps,
@@ -65,7 +57,6 @@ package struct RenderSession {
             guides: settings.guides,
             model: model
         )
-        sampler = Sampler(plan: plan, scheduler: scheduler)
         guard plan.decode.fitsMessages, plan.encodes.values.allSatisfy(\.fitsMessages) else {
             throw InputError(
                 model.path,
@@ -203,47 +194,53 @@ package struct RenderSession {
     /// Encodes the prompts; the negative one is nil where guidance does not use it.
     ///
     /// - Throws: `InputError` from the text encoders' files
-    package func conditioning(_ engine: EngineOptions) throws -> Conditioning {
-        let encoder = try PromptEncoder(model: model, options: engine, prompts: prompts)
-        let positive = try encoder.encode(prompts.positive, chunks: prompts.count)
-        let negative =
-            plan.settings.guides
-            ? try encoder.encodeNegative(options.negativePrompt, chunks: prompts.count) : nil
-        return Conditioning(positive: positive, negative: negative)
+    package func encodedPrompts(_ engine: EngineOptions) throws -> Prompts {
+        let (positive, negative) = try model.architecture.embeddings(
+            of: prompts,
+            negative: options.negativePrompt,
+            guided: plan.settings.guides,
+            options: engine
+        )
+        return Prompts(positive: positive, negative: negative)
     }
 
-    /// Positive and negative prompt, encoded.
-    package struct Conditioning: Sendable {
-        package let positive: PromptEmbedding
-        package let negative: PromptEmbedding?
-    }
-
-    /// A UNet for phase 1, where the coordinator is to render it.
+    /// What renders phase 1, where the coordinator is to do it.
     ///
     /// - Parameters:
     ///   - engine: how it computes; as the workers do, or the picture differs from theirs
-    ///   - job: as the workers have it
+    ///   - identity: of the model
+    ///   - cancellation: ends it
     /// - Returns: nil where the workers render phase 1
-    package func globalPass(_ engine: EngineOptions, job: JobDescription) -> GlobalPassUNet? {
-        plan.settings.globalPass == .coordinator
-            ? GlobalPassUNet(model: model, options: engine, job: job) : nil
+    package func globalPass(
+        _ engine: EngineOptions,
+        _ identity: ModelIdentity,
+        cancellation: Cancellation
+    ) -> LocalRenderer? {
+        guard plan.settings.globalPass == .coordinator else { return nil }
+        return LocalRenderer(
+            Evaluator(LoadedNetworks(model, identity: identity, options: engine)),
+            wire: plan.settings.wire,
+            cancellation: cancellation
+        )
     }
 
     /// Times a few views of the render.
     ///
     /// - Parameters:
-    ///   - renderer: workers that have the job
+    ///   - renderer: the workers
+    ///   - prompts: encoded
     ///   - globalPass: renders phase 1; nil where workers do
     ///   - statistics: what each worker has done so far
     /// - Returns: how fast it would go
     /// - Throws: what the renderer throws
     package func speeds(
-        on renderer: any ViewRenderer,
-        globalPass: GlobalPassUNet?,
+        on renderer: any UnitRenderer,
+        prompts: Prompts,
+        globalPass: LocalRenderer?,
         statistics: @escaping () -> [WorkerStatistics]
     ) throws -> MeasuredSpeeds {
         try SpeedTrial(
-            sampler: sampler,
+            sampler: Sampler(plan: plan, scheduler: scheduler, prompts: prompts),
             renderer: renderer,
             globalPass: globalPass,
             statistics: statistics
@@ -258,17 +255,6 @@ package struct RenderSession {
             let attributes = try? FileManager.default.attributesOfItem(atPath: path)
             return sum + ((attributes?[.size] as? NSNumber)?.intValue ?? 0)
         }
-    }
-
-    /// What is the same for all views.
-    package func job(_ conditioning: Conditioning) -> JobDescription {
-        JobDescription(
-            positive: PromptTensors(conditioning.positive),
-            negative: conditioning.negative.map(PromptTensors.init),
-            vaeFactor: plan.model.vaeFactor,
-            latentChannels: plan.model.latentChannels,
-            wire: plan.settings.wire
-        )
     }
 
     /// Every setting, as the picture will tell it.
@@ -292,14 +278,14 @@ package struct RenderSession {
     /// What a render does beside rendering.
     package struct Companions: Sendable {
         /// Renders phase 1; nil gives it to the workers.
-        package var globalPass: GlobalPassUNet?
+        package var globalPass: LocalRenderer?
         /// Saves where the render stands.
         package var writer: CheckpointWriter?
         /// Where it goes on.
         package var resumed: (folder: JobFolder, record: JobFolder.Record)?
 
         package init(
-            globalPass: GlobalPassUNet? = nil,
+            globalPass: LocalRenderer? = nil,
             writer: CheckpointWriter? = nil,
             resumed: (folder: JobFolder, record: JobFolder.Record)? = nil
         ) {
@@ -310,7 +296,8 @@ package struct RenderSession {
     /// Renders and writes the picture.
     ///
     /// - Parameters:
-    ///   - renderer: workers that have the job already
+    ///   - renderer: the workers
+    ///   - prompts: encoded
     ///   - digest: identity of the model, for the picture's text
     ///   - outputs: where the results go
     ///   - companions: what else there is to do
@@ -319,7 +306,8 @@ package struct RenderSession {
     /// - Throws: what the renderer, the files or the observer throw; no half-written file stays
     @discardableResult
     package func render(
-        on renderer: any ViewRenderer,
+        on renderer: any UnitRenderer,
+        prompts: Prompts,
         digest: String,
         outputs: Outputs,
         companions: Companions = Companions(),
@@ -330,6 +318,7 @@ package struct RenderSession {
             let recorded = try RecordedNoise(file: inputs, seeded: seeded)
             return try render(
                 on: renderer,
+                prompts: prompts,
                 noise: recorded,
                 digest: digest,
                 outputs: outputs,
@@ -339,6 +328,7 @@ package struct RenderSession {
         } else {
             return try render(
                 on: renderer,
+                prompts: prompts,
                 noise: seeded,
                 digest: digest,
                 outputs: outputs,
@@ -349,7 +339,8 @@ package struct RenderSession {
     }
 
     private func render(
-        on renderer: any ViewRenderer,
+        on renderer: any UnitRenderer,
+        prompts: Prompts,
         noise: some NoiseSource,
         digest: String,
         outputs: Outputs,
@@ -357,6 +348,7 @@ package struct RenderSession {
         observe: @escaping (RenderEvent) throws -> Void
     ) throws -> String {
         let text = text(digest: digest)
+        let sampler = Sampler(plan: plan, scheduler: scheduler, prompts: prompts)
         var noise = noise
         let start = try resume(companions, noise: &noise)
         if let start { try observe(.resumed(views: plan.views(before: start.state))) }

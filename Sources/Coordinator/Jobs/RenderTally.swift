@@ -1,5 +1,5 @@
 import Engine
-import Protocol
+import Sampling
 import Synchronization
 
 /// What a render has asked of its workers.
@@ -24,70 +24,37 @@ package struct RenderTally: Equatable, Sendable {
 }
 
 /// Passes everything on, and counts it.
-package final class CountingRenderer: ViewRenderer {
-    private struct State {
-        var tally = RenderTally()
-        var evaluationsPerView = 1
-        var wire = WireFormat.f32
+package final class CountingRenderer: UnitRenderer {
+    private let renderer: any UnitRenderer
+    private let wire: WireFormat
+    private let state = Mutex(RenderTally())
+
+    /// - Parameters:
+    ///   - renderer: does the work
+    ///   - wire: how tensors travel
+    package init(_ renderer: any UnitRenderer, wire: WireFormat) {
+        (self.renderer, self.wire) = (renderer, wire)
     }
 
-    private let renderer: any ViewRenderer
-    private let state = Mutex(State())
-
-    package init(_ renderer: any ViewRenderer) { self.renderer = renderer }
-
-    package var tally: RenderTally { state.withLock { $0.tally } }
-
-    package func begin(_ job: JobDescription) throws {
-        state.withLock { state in
-            state.evaluationsPerView = job.negative == nil ? 1 : 2
-            state.wire = job.wire
-        }
-        try renderer.begin(job)
-    }
-
-    package func predict(
-        _ views: [ViewRequest],
-        onDone: (Int) throws -> Void
-    ) throws -> [Tensor] {
-        let answers = try renderer.predict(views, onDone: onDone)
-        state.withLock { state in
-            for (view, answer) in Swift.zip(views, answers) {
-                state.tally.evaluations += view.branch == .both ? state.evaluationsPerView : 1
-                state.tally.viewBytes += (view.latent.count + answer.count) * state.wire.size
-            }
-            state.tally.views += views.count
-        }
-        return answers
-    }
+    package var tally: RenderTally { state.withLock { $0 } }
 
     package func evaluate(
-        _ tiles: [TileRequest],
+        _ units: [WorkUnit],
         onDone: (Int) throws -> Void
-    ) throws -> [Tensor] {
-        let answers = try renderer.evaluate(tiles, onDone: onDone)
-        state.withLock { state in
-            for (tile, answer) in Swift.zip(tiles, answers) {
-                let numbers = tile.input.count + answer.count
-                state.tally.add(numbers * state.wire.size, of: tile.half)
+    ) throws -> [WorkResult] {
+        let results = try renderer.evaluate(units, onDone: onDone)
+        state.withLock { tally in
+            for (unit, result) in Swift.zip(units, results) {
+                let bytes = (unit.input.count + (result.tensor?.count ?? 0)) * wire.size
+                switch unit.work {
+                case .predict(let view):
+                    tally.views += 1
+                    tally.evaluations += view.conditioning.count
+                    tally.viewBytes += bytes
+                case .autoencode(let half, _): tally.add(bytes, of: half)
+                }
             }
         }
-        return answers
+        return results
     }
-
-    package func evaluate(
-        _ parts: [PartRequest],
-        onDone: (Int) throws -> Void
-    ) throws -> [PartResult] {
-        let answers = try renderer.evaluate(parts, onDone: onDone)
-        state.withLock { state in
-            for (part, answer) in Swift.zip(parts, answers) {
-                let numbers = part.input.count + (answer.tensor?.count ?? 0)
-                state.tally.add(numbers * state.wire.size, of: part.network.half)
-            }
-        }
-        return answers
-    }
-
-    package func end() { renderer.end() }
 }

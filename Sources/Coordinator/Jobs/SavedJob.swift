@@ -1,6 +1,5 @@
 import Engine
 import Foundation
-import Glibc
 import Protocol
 
 /// A render that can be resumed, as a list shows it.
@@ -41,20 +40,12 @@ package struct SavedJob: Encodable, Equatable, Sendable {
             let state = try? SafeTensors(file: "\(path)/state.safetensors").metadata
         else { return nil }
         (self.name, self.path, saved) = (name, path, date.timeIntervalSince1970)
-        isRunning = Self.isHeld(path)
+        isRunning = FileLock.isHeld(folder: path)
         phase = (state["phase"].flatMap { Int($0) } ?? 0) + 1
         step = state["step"].flatMap { Int($0) } ?? 0
         steps = settings["steps"]?.integer
         size = settings["size"]?.string
         prompt = settings["prompt"]?.string
-    }
-
-    /// Whether another process holds the job's folder.
-    private static func isHeld(_ path: String) -> Bool {
-        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        return flock(descriptor, LOCK_SH | LOCK_NB) != 0
     }
 
     /// A table for people; `now` in seconds since 1970.
@@ -66,15 +57,10 @@ package struct SavedJob: Encodable, Equatable, Sendable {
                     "phase \(job.phase), step \(job.step)" + (job.steps.map { "/\($0)" } ?? "")
                 let prompt = printable(job.prompt ?? "-", limit: 40)
                 return [
-                    job.name, ClusterTable.ago(now - job.saved), job.size ?? "-",
+                    job.name, TextTable.ago(now - job.saved), job.size ?? "-",
                     job.isRunning ? "\(place), renders now" : place, prompt,
                 ]
             }
-        let widths = (0..<5).map { column in cells.map { $0[column].count }.max() ?? 0 }
-        return cells.map { line in
-            zip(line, widths).map { cell, width in
-                cell + String(repeating: " ", count: width - cell.count)
-            }.joined(separator: "  ").trimmingCharacters(in: .whitespaces)
-        }
+        return TextTable.lines(cells)
     }
 }

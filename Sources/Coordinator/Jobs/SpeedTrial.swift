@@ -1,10 +1,11 @@
 import Engine
+import Sampling
 
 /// Times a few views of a render on the workers that it would have: enough to say how long it takes.
 package struct SpeedTrial {
     private let sampler: Sampler
     private let job: RenderJob
-    private let renderer: any ViewRenderer
+    private let renderer: any UnitRenderer
     private let statistics: () -> [WorkerStatistics]
 
     /// How long views are timed, and in how many rounds of two for each worker.
@@ -20,8 +21,8 @@ package struct SpeedTrial {
     ///   - statistics: what each worker has done so far
     package init(
         sampler: Sampler,
-        renderer: any ViewRenderer,
-        globalPass: GlobalPassUNet?,
+        renderer: any UnitRenderer,
+        globalPass: LocalRenderer?,
         statistics: @escaping () -> [WorkerStatistics]
     ) {
         self.sampler = sampler
@@ -62,7 +63,7 @@ package struct SpeedTrial {
     private func timePixel(_ half: AutoencoderHalf, _ side: Int, _ shape: [Int]) throws -> Double {
         let count = max(1, statistics().count { $0.isActive })
         let tiles = (0..<count).map {
-            TileRequest(index: $0, half: half, input: Tensor(zeros: shape))
+            WorkUnit.tile($0, half, Tensor(zeros: shape))
         }
         // The first one loads the weights.
         _ = try renderer.evaluate(tiles) { _ in }
@@ -94,7 +95,7 @@ package struct SpeedTrial {
         let start = clock.now
         let work = try sampler.work(for: state, noise: &noise)
         // Views answer for themselves: the coordinator's part costs the same.
-        let fused = sampler.fuse(work.views.map(\.latent), of: work, at: state)
+        let fused = sampler.fuse(work.views.map(\.input), of: work, at: state)
         if state.step + 1 < last.weights.count {
             _ = try sampler.advance(&state, work, prediction: fused, noise: noise)
         }
@@ -104,18 +105,18 @@ package struct SpeedTrial {
         // Views from all over the picture: those at its end are of other sizes.
         let stride = max(1, work.views.count / round)
         let views = (0..<round).map { work.views[$0 * stride % work.views.count] }
-        _ = try renderer.predict(Array(views.prefix(round / 2))) { _ in }
+        _ = try renderer.evaluate(Array(views.prefix(round / 2))) { _ in }
         let before = statistics()
         let begin = clock.now
         var rounds = 0
         while rounds < Self.rounds.lowerBound
             || (rounds < Self.rounds.upperBound && clock.now - begin < .seconds(Self.seconds))
         {
-            _ = try renderer.predict(views) { _ in }
+            _ = try renderer.evaluate(views) { _ in }
             rounds += 1
         }
         let wall = (clock.now - begin) / .seconds(1)
-        let area = views.reduce(0) { $0 + $1.latent.shape[1] * $1.latent.shape[2] }
+        let area = views.reduce(0) { $0 + $1.input.shape[1] * $1.input.shape[2] }
         speeds.viewArea = max(1, area / views.count)
         speeds.workers = statistics().compactMap { worker in
             let old = before.first { $0.name == worker.name }

@@ -24,7 +24,7 @@ package final class FileHash {
 
     /// Adds the digest of a file's content, as a text.
     func add(file: String) throws(InputError) {
-        add(text: try FileDigest.of(file, cache: CacheFolder.named("digests")))
+        add(text: try FileDigest.of(file, cache: UserFolder.cache.named("digests")))
     }
 
     /// Adds a file's content, a piece at a time.

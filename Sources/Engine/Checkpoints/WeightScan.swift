@@ -17,7 +17,7 @@ extension Model {
     @discardableResult
     package func scan(
         _ used: UsedWeights,
-        notes folder: String? = CacheFolder.named("sound"),
+        notes folder: String? = UserFolder.cache.named("sound"),
         smallest: Int = 64 << 20,
         settling: Int = 2
     ) throws(InputError) -> Int {

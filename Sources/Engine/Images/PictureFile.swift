@@ -65,16 +65,12 @@ package final class PictureFile {
             throw InputError(path, "it was changed", fix: "Leave it alone while it is rendered")
         }
         var converter = try RowConverter(reader)
-        try withoutActuallyEscaping(observe) { observe in
-            reader.observe = observe
-            defer { reader.observe = { _ in } }
-            try reader.uprightRows { try converter.convert($0, body) }
-        }
+        try reader.uprightRows(observe) { try converter.convert($0, body) }
     }
 }
 
 /// libpng, reading one picture from its beginning.
-private final class RowReader: StoredRows {
+private final class RowReader {
     let path: String
     let width: Int
     let height: Int
@@ -85,8 +81,6 @@ private final class RowReader: StoredRows {
     private let colours: ColourDescription
     private let orientation: Orientation
     private let handle: OpaquePointer
-    /// Is told what share of the rows has been read.
-    var observe: (Double) throws -> Void = { _ in }
 
     var hasAlpha: Bool { channels % 2 == 0 }
 
@@ -132,12 +126,20 @@ private final class RowReader: StoredRows {
     }
 
     /// Reads all rows of numbers of the upright picture.
-    func uprightRows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws {
-        try orientation.upright(self, body)
+    func uprightRows(
+        _ observe: (Double) throws -> Void,
+        _ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void
+    ) throws {
+        try withoutActuallyEscaping(observe) { observe in
+            try orientation.upright(ObservedRows(reader: self, observe: observe), body)
+        }
     }
 
     /// Reads all rows of numbers as they are stored.
-    func rows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws {
+    func rows(
+        _ observe: (Double) throws -> Void,
+        _ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void
+    ) throws {
         let count = width * channels
         let all = Double(height * passes)
         var row = [UInt16](repeating: 0, count: count)
@@ -174,6 +176,20 @@ private final class RowReader: StoredRows {
 
     private func failure() -> InputError {
         damaged(String(cString: tessera_png_reader_error(handle)))
+    }
+}
+
+/// The rows of a reader that tells how far it is.
+private struct ObservedRows: StoredRows {
+    let reader: RowReader
+    let observe: (Double) throws -> Void
+
+    var width: Int { reader.width }
+    var height: Int { reader.height }
+    var channels: Int { reader.channels }
+
+    func rows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws {
+        try reader.rows(observe, body)
     }
 }
 

@@ -105,35 +105,22 @@ package struct PicturePart: Equatable, Sendable {
     package var corrections: [Moments]
     /// Which of the tile's tokens the answer holds.
     package var tokens: Lattice?
+    /// Digests of the picture's tokens that the attention's keys and values are made of, in order; none:
+    /// the tile's own.
+    package var attention: [EmbeddingDigest]
+
+    /// Embeddings that a part may name.
+    package static let maxAttention = 8
 
     package init(
         margins: Margins = .none,
         statistics: [Moments] = [],
         norms: Int = 0,
         corrections: [Moments] = [],
-        tokens: Lattice? = nil
+        tokens: Lattice? = nil,
+        attention: [EmbeddingDigest] = []
     ) {
         (self.margins, self.statistics, self.norms) = (margins, statistics, norms)
-        (self.corrections, self.tokens) = (corrections, tokens)
-    }
-}
-
-/// What becomes of a part.
-package struct PartResult: Sendable {
-    /// The picture, −1…1, the latent, or tokens; nil where only moments were asked for.
-    package let tensor: Tensor?
-    /// For each group of each norm that was asked for.
-    package let statistics: [Moments]
-
-    package init(tensor: Tensor?, statistics: [Moments] = []) {
-        (self.tensor, self.statistics) = (tensor, statistics)
-    }
-}
-
-extension PartResult {
-    /// Whether every number in it is one.
-    package var isFinite: Bool {
-        (tensor?.isFinite ?? true)
-            && statistics.allSatisfy { $0.mean.isFinite && $0.variance.isFinite }
+        (self.corrections, self.tokens, self.attention) = (corrections, tokens, attention)
     }
 }

@@ -1,21 +1,3 @@
-/// What a prompt becomes: the UNet's context and, for SDXL, the pooled embedding.
-package struct PromptEmbedding: Sendable, Equatable {
-    /// `[1, tokens, width]`; every chunk of the prompt has the text encoder's 77 tokens.
-    package let context: Tensor
-    /// `[1, width]`, for models that want it.
-    package let pooled: Tensor?
-
-    package init(context: Tensor, pooled: Tensor?) {
-        self.context = context
-        self.pooled = pooled
-    }
-
-    package static func == (a: PromptEmbedding, b: PromptEmbedding) -> Bool {
-        a.context.shape == b.context.shape && a.context.values == b.context.values
-            && a.pooled?.shape == b.pooled?.shape && a.pooled?.values == b.pooled?.values
-    }
-}
-
 /// The tokenizers and text encoders of a model.
 ///
 /// SD 1 and 2 take the last hidden state of their one encoder; SDXL takes the states before the
@@ -97,13 +79,13 @@ package final class PromptEncoder {
     ///   - count: chunks of the result; a shorter prompt is filled up with empty ones
     /// - Returns: what the UNet takes
     /// - Throws: `InputError` for a prompt of too many chunks or tokens that an encoder lacks
-    package func encode(_ prompt: String, chunks count: Int = 1) throws -> PromptEmbedding {
+    package func encode(_ prompt: String, chunks count: Int = 1) throws -> Embedding {
         try encode(PromptChunks(prompt, tokenizers, flag: "--prompt"), chunks: count)
     }
 
     /// Encodes a prompt that has been cut; as `encode(_:chunks:)` of its text.
-    package func encode(_ prompt: PromptChunks, chunks count: Int = 1) throws -> PromptEmbedding {
-        var known: [[[Int]]: PromptEmbedding] = [:]
+    package func encode(_ prompt: PromptChunks, chunks count: Int = 1) throws -> Embedding {
+        var known: [[[Int]]: Embedding] = [:]
         var contexts: [Tensor] = []
         var pooled: Tensor?
         for i in 0..<max(count, prompt.count) {
@@ -114,18 +96,18 @@ package final class PromptEncoder {
             contexts.append(embedding.context)
             if i == 0 { pooled = embedding.pooled }
         }
-        return PromptEmbedding(context: Tensor.oneAfterAnother(contexts), pooled: pooled)
+        return Embedding(context: Tensor.oneAfterAnother(contexts), pooled: pooled)
     }
 
     /// Encodes one chunk, ids for each encoder.
-    private func encode(_ chunk: [[Int]]) throws -> PromptEmbedding {
+    private func encode(_ chunk: [[Int]]) throws -> Embedding {
         let one = try first.encode(chunk[0])
         guard let second else {
-            return PromptEmbedding(context: first.backend.download(one.last), pooled: nil)
+            return Embedding(context: first.backend.download(one.last), pooled: nil)
         }
         let two = try second.encode(chunk[1])
         let context = first.backend.concatChannels(one.penultimate, two.penultimate)
-        return PromptEmbedding(context: first.backend.download(context), pooled: two.pooled)
+        return Embedding(context: first.backend.download(context), pooled: two.pooled)
     }
 
     /// Encodes what guidance leads away from; no prompt is zeros for models that ask for it, else
@@ -136,12 +118,11 @@ package final class PromptEncoder {
     ///   - count: as for the prompt itself
     /// - Returns: what the UNet takes
     /// - Throws: as `encode(_:chunks:)`
-    package func encodeNegative(_ prompt: String?, chunks count: Int = 1) throws -> PromptEmbedding
-    {
+    package func encodeNegative(_ prompt: String?, chunks count: Int = 1) throws -> Embedding {
         let chunks = try PromptChunks(prompt ?? "", tokenizers, flag: "--negative-prompt")
         let embedding = try encode(chunks, chunks: count)
         guard prompt == nil && zerosForNoPrompt else { return embedding }
-        return PromptEmbedding(
+        return Embedding(
             context: Tensor(zeros: embedding.context.shape),
             pooled: embedding.pooled.map { Tensor(zeros: $0.shape) }
         )

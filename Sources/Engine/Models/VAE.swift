@@ -95,7 +95,7 @@ package final class VAE {
         as part: PicturePart,
         keys: [Tensor],
         cancellation: Cancellation = Cancellation()
-    ) throws -> PartResult {
+    ) throws -> WorkResult {
         try check(part, of: input, keys, half)
         let course = NormCourse(
             groups: config.normGroups,
@@ -141,7 +141,7 @@ package final class VAE {
             return result.map(backend.download)
         }
         let isLatent = half == .encoder && part.norms == 0
-        return PartResult(
+        return WorkResult(
             tensor: isLatent ? result.map(latent(ofMoments:)) : result,
             statistics: course.seen
         )

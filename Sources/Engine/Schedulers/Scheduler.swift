@@ -27,20 +27,10 @@ package struct Scheduler: Sendable {
 
     /// The fixed numbers of one step.
     struct Step: Equatable, Sendable {
-        /// The model reads the latent times this.
-        var inputScale = 1.0
-        /// `addNoise`: this much of the clean latent and of the noise.
-        var clean = 1.0
-        var noise = 0.0
-        /// Estimate of the noiseless latent: `fromLatent`·x + `fromOutput`·m.
-        var fromLatent = 0.0
-        var fromOutput = 0.0
-        /// Next latent: x, m, the estimate, the previous estimate and fresh noise, each by a factor.
-        var keep = 0.0
-        var output = 0.0
-        var estimate = 0.0
-        var previous = 0.0
-        var fresh = 0.0
+        /// Where it begins.
+        let level: NoiseLevel
+        /// What it makes of the latent.
+        let update: Update
     }
 
     /// - Parameters:
@@ -57,7 +47,7 @@ package struct Scheduler: Sendable {
         karras: Bool = false,
         choice: ScheduleChoice = ScheduleChoice()
     ) throws(InputError) {
-        let limit = kind == .lcm ? config.originalSteps : config.trainTimesteps
+        let limit = kind.method.maxSteps(config)
         guard (1...limit).contains(steps) else {
             throw InputError(
                 "--steps",
@@ -65,7 +55,7 @@ package struct Scheduler: Sendable {
                 fix: "Choose fewer"
             )
         }
-        if karras && (kind == .ddim || kind == .lcm || kind == .eulerAncestral) {
+        if karras && !kind.method.hasKarrasLevels {
             throw InputError(
                 "--karras",
                 "\(kind.rawValue) has no Karras noise levels",
@@ -78,15 +68,7 @@ package struct Scheduler: Sendable {
         var config = config
         config.karras = config.karras || karras
         config.apply(choice)
-        let schedule = NoiseSchedule(config)
-        let run: Run
-        switch kind {
-        case .ddim: run = .ddim(config, schedule, steps)
-        case .euler: run = .euler(config, schedule, steps, ancestral: false)
-        case .eulerAncestral: run = .euler(config, schedule, steps, ancestral: true)
-        case .dpmSolver: run = .multistep(config, schedule, steps)
-        case .lcm: run = .lcm(config, schedule, steps)
-        }
+        let run = kind.method.run(config, NoiseSchedule(config), steps: steps)
         timesteps = run.timesteps.map { Float($0) }
         sigmas = run.sigmas
         initNoiseSigma = run.initNoiseSigma
@@ -102,19 +84,19 @@ package struct Scheduler: Sendable {
     }
 
     /// Whether `step` needs fresh noise.
-    package var drawsNoise: Bool { kind == .eulerAncestral || kind == .lcm }
+    package var drawsNoise: Bool { kind.method.drawsNoise }
 
     /// The model reads the latent times this at step `i`.
-    package func inputScale(at i: Int) -> Float { Float(steps[i].inputScale) }
+    package func inputScale(at i: Int) -> Float { Float(steps[i].level.inputScale) }
 
     /// The latent as the model reads it.
     package func scaleModelInput(_ x: Tensor, at i: Int) -> Tensor {
-        steps[i].inputScale == 1 ? x : x * inputScale(at: i)
+        steps[i].level.inputScale == 1 ? x : x * inputScale(at: i)
     }
 
     /// Noises a clean latent to the level of step `i`.
     package func addNoise(_ clean: Tensor, _ noise: Tensor, at i: Int) -> Tensor {
-        let (a, b) = (Float(steps[i].clean), Float(steps[i].noise))
+        let (a, b) = (Float(steps[i].level.clean), Float(steps[i].level.noise))
         return clean.zip(noise) { a * $0 + b * $1 }
     }
 
@@ -132,7 +114,7 @@ package struct Scheduler: Sendable {
         from x: Tensor,
         changingEstimate change: (Tensor) -> Tensor
     ) -> Tensor {
-        let (p, q) = (Float(steps[i].fromLatent), Float(steps[i].fromOutput))
+        let (p, q) = (Float(steps[i].level.fromLatent), Float(steps[i].level.fromOutput))
         let estimate = x.zip(output) { p * $0 + q * $1 }
         return output.zip(change(estimate) - estimate) { $0 + $1 / q }
     }
@@ -153,24 +135,24 @@ package struct Scheduler: Sendable {
         history: inout History,
         noise: Tensor?
     ) -> Tensor {
-        let s = steps[i]
-        let (p, q) = (Float(s.fromLatent), Float(s.fromOutput))
+        let (level, update) = (steps[i].level, steps[i].update)
+        let (p, q) = (Float(level.fromLatent), Float(level.fromOutput))
         let estimate = x.zip(output) { p * $0 + q * $1 }
-        let (keep, direct) = (Float(s.keep), Float(s.output))
-        let weight = Float(s.estimate)
+        let (keep, direct) = (Float(update.latent), Float(update.output))
+        let weight = Float(update.estimate)
         var next = x.zip(output) { keep * $0 + direct * $1 }
         next = next.zip(estimate) { $0 + weight * $1 }
-        if s.previous != 0 {
+        if update.previous != 0 {
             // A run that begins here has no history: then this is the step of first order.
-            let (weight, previous) = (Float(s.previous), history.estimate ?? estimate)
+            let (weight, previous) = (Float(update.previous), history.estimate ?? estimate)
             next = next.zip(previous) { $0 + weight * $1 }
         }
-        if s.fresh != 0 {
+        if update.noise != 0 {
             guard let noise else { preconditionFailure("\(kind) needs noise at step \(i)") }
-            let weight = Float(s.fresh)
+            let weight = Float(update.noise)
             next = next.zip(noise) { $0 + weight * $1 }
         }
-        if kind == .dpmSolver { history = History(estimate: estimate) }
+        if kind.method.remembersEstimate { history = History(estimate: estimate) }
         return next
     }
 }

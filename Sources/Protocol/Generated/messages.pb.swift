@@ -72,50 +72,6 @@ package nonisolated enum WireElementType: SwiftProtobuf.Enum, Swift.CaseIterable
 
 }
 
-package nonisolated enum WireGuidanceBranch: SwiftProtobuf.Enum, Swift.CaseIterable {
-  package typealias RawValue = Int
-
-  /// Both evaluations, combined.
-  case unspecified // = 0
-
-  /// The prompt's alone, as it is.
-  case text // = 1
-
-  /// The negative prompt's alone, as it is.
-  case negative // = 2
-  case UNRECOGNIZED(Int)
-
-  package init() {
-    self = .unspecified
-  }
-
-  package init?(rawValue: Int) {
-    switch rawValue {
-    case 0: self = .unspecified
-    case 1: self = .text
-    case 2: self = .negative
-    default: self = .UNRECOGNIZED(rawValue)
-    }
-  }
-
-  package var rawValue: Int {
-    switch self {
-    case .unspecified: return 0
-    case .text: return 1
-    case .negative: return 2
-    case .UNRECOGNIZED(let i): return i
-    }
-  }
-
-  // The compiler won't synthesize support with the UNRECOGNIZED case.
-  package static let allCases: [WireGuidanceBranch] = [
-    .unspecified,
-    .text,
-    .negative,
-  ]
-
-}
-
 package nonisolated enum WireGoodbyeReason: SwiftProtobuf.Enum, Swift.CaseIterable {
   package typealias RawValue = Int
   case unspecified // = 0
@@ -384,7 +340,7 @@ package nonisolated struct WireAsk: Sendable {
   package init() {}
 }
 
-/// The worker lacks these prompt embeddings of the current job.
+/// The worker lacks these embeddings, which units that it was given name.
 package nonisolated struct WireWanted: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -484,12 +440,6 @@ package nonisolated struct WireJob: Sendable {
 
   package var job: UInt64 = 0
 
-  /// Digest of the prompt's embedding.
-  package var positive: Data = Data()
-
-  /// Digest of the negative prompt's embedding; empty when guidance needs none.
-  package var negative: Data = Data()
-
   /// How latents, predictions and pictures travel; FLOAT32 when unspecified.
   package var elementType: WireElementType = .unspecified
 
@@ -499,7 +449,7 @@ package nonisolated struct WireJob: Sendable {
 }
 
 /// One prompt embedding. Tensor 0: context `[1, tokens, width]`; tensor 1, if any: pooled `[1, width]`.
-/// Or some tokens of a picture, for `Part.keys`: tensor 0: `[1, tokens, width]`.
+/// Or some tokens of a picture, for `Part.attention`: tensor 0: `[1, tokens, width]`.
 package nonisolated struct WireEmbedding: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -568,15 +518,29 @@ package nonisolated struct WirePredict: Sendable {
 
   package var timestep: Float = 0
 
-  /// uncond + guidance · (text − uncond), from one batch of two; only text when the job has no
-  /// negative embedding.
+  /// Guidance scale; unused where there is one conditioning.
   package var guidance: Float = 0
+
+  /// One: the answer is the prediction for it, as it is. Two: those of the negative prompt and of the prompt, from
+  /// one batch of two, and the answer is uncond + guidance · (text − uncond).
+  package var conditioning: [WireConditioning] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// What one evaluation of the network is conditioned on.
+package nonisolated struct WireConditioning: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Digest of the prompt's embedding.
+  package var embedding: Data = Data()
 
   /// SDXL's six size and crop ids; empty for models without them.
   package var timeIds: [Float] = []
-
-  /// Which evaluations are wanted; both when unspecified.
-  package var branch: WireGuidanceBranch = .unspecified
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -653,7 +617,7 @@ package nonisolated struct WirePart: Sendable {
 
   /// Digests of the tokens that the attention's keys and values are made of, in order; none: the
   /// latent's own.
-  package var keys: [Data] = []
+  package var attention: [Data] = []
 
   /// Which of the tile's tokens the answer holds, too.
   package var tokens: WireLattice {
@@ -730,10 +694,6 @@ fileprivate nonisolated let _protobuf_package = "tessera.v1"
 
 nonisolated extension WireElementType: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ELEMENT_TYPE_UNSPECIFIED\0\u{1}ELEMENT_TYPE_FLOAT32\0\u{1}ELEMENT_TYPE_FLOAT16\0")
-}
-
-nonisolated extension WireGuidanceBranch: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0GUIDANCE_BRANCH_UNSPECIFIED\0\u{1}GUIDANCE_BRANCH_TEXT\0\u{1}GUIDANCE_BRANCH_NEGATIVE\0")
 }
 
 nonisolated extension WireGoodbyeReason: SwiftProtobuf._ProtoNameProviding {
@@ -1359,7 +1319,7 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Job"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{1}positive\0\u{1}negative\0\u{3}element_type\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}element_type\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1368,9 +1328,7 @@ nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.job) }()
-      case 2: try { try decoder.decodeSingularBytesField(value: &self.positive) }()
-      case 3: try { try decoder.decodeSingularBytesField(value: &self.negative) }()
-      case 4: try { try decoder.decodeSingularEnumField(value: &self.elementType) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.elementType) }()
       default: break
       }
     }
@@ -1380,22 +1338,14 @@ nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if self.job != 0 {
       try visitor.visitSingularUInt64Field(value: self.job, fieldNumber: 1)
     }
-    if !self.positive.isEmpty {
-      try visitor.visitSingularBytesField(value: self.positive, fieldNumber: 2)
-    }
-    if !self.negative.isEmpty {
-      try visitor.visitSingularBytesField(value: self.negative, fieldNumber: 3)
-    }
     if self.elementType != .unspecified {
-      try visitor.visitSingularEnumField(value: self.elementType, fieldNumber: 4)
+      try visitor.visitSingularEnumField(value: self.elementType, fieldNumber: 2)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireJob, rhs: WireJob) -> Bool {
     if lhs.job != rhs.job {return false}
-    if lhs.positive != rhs.positive {return false}
-    if lhs.negative != rhs.negative {return false}
     if lhs.elementType != rhs.elementType {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
@@ -1528,7 +1478,7 @@ nonisolated extension WireTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
 
 nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Predict"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}timestep\0\u{1}guidance\0\u{3}time_ids\0\u{1}branch\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}timestep\0\u{1}guidance\0\u{1}conditioning\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1538,8 +1488,7 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularFloatField(value: &self.timestep) }()
       case 2: try { try decoder.decodeSingularFloatField(value: &self.guidance) }()
-      case 3: try { try decoder.decodeRepeatedFloatField(value: &self.timeIds) }()
-      case 4: try { try decoder.decodeSingularEnumField(value: &self.branch) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.conditioning) }()
       default: break
       }
     }
@@ -1552,11 +1501,8 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
     if self.guidance.bitPattern != 0 {
       try visitor.visitSingularFloatField(value: self.guidance, fieldNumber: 2)
     }
-    if !self.timeIds.isEmpty {
-      try visitor.visitPackedFloatField(value: self.timeIds, fieldNumber: 3)
-    }
-    if self.branch != .unspecified {
-      try visitor.visitSingularEnumField(value: self.branch, fieldNumber: 4)
+    if !self.conditioning.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.conditioning, fieldNumber: 3)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1564,8 +1510,42 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
   package static func ==(lhs: WirePredict, rhs: WirePredict) -> Bool {
     if lhs.timestep != rhs.timestep {return false}
     if lhs.guidance != rhs.guidance {return false}
+    if lhs.conditioning != rhs.conditioning {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Conditioning"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}embedding\0\u{3}time_ids\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.embedding) }()
+      case 2: try { try decoder.decodeRepeatedFloatField(value: &self.timeIds) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.embedding.isEmpty {
+      try visitor.visitSingularBytesField(value: self.embedding, fieldNumber: 1)
+    }
+    if !self.timeIds.isEmpty {
+      try visitor.visitPackedFloatField(value: self.timeIds, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireConditioning, rhs: WireConditioning) -> Bool {
+    if lhs.embedding != rhs.embedding {return false}
     if lhs.timeIds != rhs.timeIds {return false}
-    if lhs.branch != rhs.branch {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1641,7 +1621,7 @@ nonisolated extension WireEncode: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Part"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}margins\0\u{1}statistics\0\u{1}norms\0\u{1}corrections\0\u{1}keys\0\u{1}tokens\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}margins\0\u{1}statistics\0\u{1}norms\0\u{1}corrections\0\u{1}attention\0\u{1}tokens\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1653,7 +1633,7 @@ nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
       case 2: try { try decoder.decodeRepeatedDoubleField(value: &self.statistics) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.norms) }()
       case 4: try { try decoder.decodeRepeatedDoubleField(value: &self.corrections) }()
-      case 5: try { try decoder.decodeRepeatedBytesField(value: &self.keys) }()
+      case 5: try { try decoder.decodeRepeatedBytesField(value: &self.attention) }()
       case 6: try { try decoder.decodeSingularMessageField(value: &self._tokens) }()
       default: break
       }
@@ -1677,8 +1657,8 @@ nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     if !self.corrections.isEmpty {
       try visitor.visitPackedDoubleField(value: self.corrections, fieldNumber: 4)
     }
-    if !self.keys.isEmpty {
-      try visitor.visitRepeatedBytesField(value: self.keys, fieldNumber: 5)
+    if !self.attention.isEmpty {
+      try visitor.visitRepeatedBytesField(value: self.attention, fieldNumber: 5)
     }
     try { if let v = self._tokens {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
@@ -1691,7 +1671,7 @@ nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     if lhs.statistics != rhs.statistics {return false}
     if lhs.norms != rhs.norms {return false}
     if lhs.corrections != rhs.corrections {return false}
-    if lhs.keys != rhs.keys {return false}
+    if lhs.attention != rhs.attention {return false}
     if lhs._tokens != rhs._tokens {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

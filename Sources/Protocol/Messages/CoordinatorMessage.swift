@@ -5,7 +5,8 @@ package enum CoordinatorMessage: Sendable {
     case welcome(Welcome)
     case refusal(Refusal)
     case job(Job)
-    case embedding(EmbeddingDigest, PromptTensors)
+    /// One embedding, under the name that it is to be kept by.
+    case embedding(EmbeddingDigest, Embedding)
     case task(Task)
     /// The results of these units are no longer needed.
     case abandon([UnitID])
@@ -42,77 +43,24 @@ package enum CoordinatorMessage: Sendable {
     /// The tasks that follow belong to this job.
     package struct Job: Equatable, Sendable {
         package var id: UInt64
-        package var positive: EmbeddingDigest
-        /// Nil when guidance needs no second evaluation.
-        package var negative: EmbeddingDigest?
         /// How latents and answers travel.
         package var wire: WireFormat
 
-        package init(
-            id: UInt64,
-            positive: EmbeddingDigest,
-            negative: EmbeddingDigest?,
-            wire: WireFormat = .f32
-        ) {
-            self.id = id
-            self.positive = positive
-            self.negative = negative
-            self.wire = wire
+        package init(id: UInt64, wire: WireFormat = .f32) {
+            (self.id, self.wire) = (id, wire)
         }
-
-        /// Both, or the one there is.
-        package var digests: [EmbeddingDigest] { [positive] + (negative.map { [$0] } ?? []) }
     }
 
-    /// One unit of work.
+    /// One unit of work, without its embeddings.
     package struct Task: Sendable {
-        package var unit: UnitID
+        package var id: UnitID
         package var job: UInt64
-        package var work: Work
-        /// A latent `[1, height, width, channels]`, or a picture.
-        package var input: Tensor
-        /// How it travels.
+        package var unit: WorkUnit
+        /// How its tensors travel.
         package var wire: WireFormat
 
-        package init(
-            unit: UnitID,
-            job: UInt64,
-            work: Work,
-            input: Tensor,
-            wire: WireFormat = .f32
-        ) {
-            self.unit = unit
-            self.job = job
-            self.work = work
-            self.input = input
-            self.wire = wire
-        }
-    }
-
-    /// What is to be done with a latent or a picture.
-    package enum Work: Equatable, Sendable {
-        /// Predict its noise.
-        case predict(View)
-        /// Make a latent a picture, or a picture a latent; a part as in the whole.
-        case autoencode(AutoencoderHalf, Part? = nil)
-    }
-
-    /// How the noise of a view is to be predicted.
-    package struct View: Equatable, Sendable {
-        package var timestep: Float
-        package var guidance: Float
-        /// SDXL's six size and crop ids, or nil.
-        package var timeIDs: [Float]?
-        package var branch: GuidanceBranch
-
-        package init(
-            timestep: Float,
-            guidance: Float,
-            timeIDs: [Float]?,
-            branch: GuidanceBranch = .both
-        ) {
-            (self.timestep, self.guidance) = (timestep, guidance)
-            (self.timeIDs, self.branch) = (timeIDs, branch)
+        package init(id: UnitID, job: UInt64, unit: WorkUnit, wire: WireFormat = .f32) {
+            (self.id, self.job, self.unit, self.wire) = (id, job, unit, wire)
         }
     }
 }
@@ -139,8 +87,6 @@ extension CoordinatorMessage {
         case .job(let job):
             envelope.job = .with {
                 $0.job = job.id
-                $0.positive = job.positive.data
-                if let negative = job.negative { $0.negative = negative.data }
                 $0.elementType = job.wire.elementType
             }
         case .embedding(let digest, let embedding):
@@ -148,7 +94,7 @@ extension CoordinatorMessage {
             tensors = [embedding.context] + (embedding.pooled.map { [$0] } ?? [])
         case .task(let task):
             envelope.task = WireTask(task)
-            tensors = [task.input]
+            tensors = [task.unit.input]
             wire = task.wire
         case .abandon(let units):
             envelope.abandon = .with { $0.units = units.map(\.rawValue) }
@@ -187,7 +133,7 @@ extension CoordinatorMessage {
                 tensors.count == 1 || (tensors[1].shape.count == 2 && tensors[1].shape[0] == 1)
             else { throw .field("embedding: shape") }
             let pooled = tensors.count == 2 ? tensors[1] : nil
-            self = .embedding(digest, PromptTensors(context: tensors[0], pooled: pooled))
+            self = .embedding(digest, Embedding(context: tensors[0], pooled: pooled))
         case .task(let task):
             try tensors.expect(1)
             self = .task(try Task(task, input: tensors[0]))
@@ -228,9 +174,6 @@ extension CoordinatorMessage.Job {
     fileprivate init(_ wire: WireJob) throws(FrameError) {
         self.init(
             id: wire.job,
-            positive: try EmbeddingDigest(wire: wire.positive, field: "job.positive"),
-            negative: wire.negative.isEmpty
-                ? nil : try EmbeddingDigest(wire: wire.negative, field: "job.negative"),
             wire: wire.elementType == .unspecified ? .f32 : try WireFormat(wire.elementType)
         )
     }
@@ -239,48 +182,28 @@ extension CoordinatorMessage.Job {
 extension CoordinatorMessage.Task {
     fileprivate init(_ wire: WireTask, input: Tensor) throws(FrameError) {
         guard input.shape.count == 4, input.shape[0] == 1 else { throw .field("task: shape") }
-        let work: CoordinatorMessage.Work
+        let work: WorkUnit.Work
         switch wire.work {
-        case .predict(let predict):
-            let ids = predict.timeIds
-            guard ids.isEmpty || ids.count == 6, ids.allSatisfy(\.isFinite) else {
-                throw .field("task.predict.time_ids")
-            }
-            guard predict.timestep.isFinite, predict.guidance.isFinite else {
-                throw .field("task.predict")
-            }
-            work = .predict(
-                .init(
-                    timestep: predict.timestep,
-                    guidance: predict.guidance,
-                    timeIDs: ids.isEmpty ? nil : ids,
-                    branch: try GuidanceBranch(predict.branch)
-                )
-            )
+        case .predict(let predict): work = .predict(try WorkUnit.View(predict))
         case .decode(let decode):
-            work = .autoencode(.decoder, decode.hasPart ? try .init(decode.part) : nil)
+            work = .autoencode(.decoder, decode.hasPart ? try PicturePart(decode.part) : nil)
         case .encode(let encode):
-            work = .autoencode(.encoder, encode.hasPart ? try .init(encode.part) : nil)
+            work = .autoencode(.encoder, encode.hasPart ? try PicturePart(encode.part) : nil)
         case nil:
             throw .field("task.work")
         }
-        self.init(unit: UnitID(wire.unit), job: wire.job, work: work, input: input)
+        let id = UnitID(wire.unit)
+        self.init(id: id, job: wire.job, unit: WorkUnit(work, input: input, name: "\(id)"))
     }
 }
 
 extension WireTask {
     fileprivate init(_ task: CoordinatorMessage.Task) {
         self.init()
-        unit = task.unit.rawValue
+        unit = task.id.rawValue
         job = task.job
-        switch task.work {
-        case .predict(let view):
-            predict = .with {
-                $0.timestep = view.timestep
-                $0.guidance = view.guidance
-                $0.timeIds = view.timeIDs ?? []
-                $0.branch = WireGuidanceBranch(view.branch)
-            }
+        switch task.unit.work {
+        case .predict(let view): predict = WirePredict(view)
         case .autoencode(.decoder, let part):
             decode = .with { if let part { $0.part = WirePart(part) } }
         case .autoencode(.encoder, let part):

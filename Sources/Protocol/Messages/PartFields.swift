@@ -2,27 +2,11 @@ import Engine
 
 // What tiles are, on the wire.
 
-extension CoordinatorMessage {
-    /// A tile of a picture, to be computed as in the whole.
-    package struct Part: Equatable, Sendable {
-        package var part: PicturePart
-        /// Digests of the tokens of the picture, in order.
-        package var keys: [EmbeddingDigest]
-
-        package init(_ part: PicturePart, keys: [EmbeddingDigest] = []) {
-            (self.part, self.keys) = (part, keys)
-        }
-    }
-}
-
-extension CoordinatorMessage.Part {
-    /// Embeddings that a part may name.
-    package static let mostKeys = 8
-
+extension PicturePart {
     init(_ wire: WirePart) throws(FrameError) {
         let margins = wire.margins.map { Int($0) }
         guard margins.isEmpty || margins.count == 4 else { throw .field("part.margins") }
-        guard wire.keys.count <= Self.mostKeys else { throw .field("part.keys") }
+        guard wire.attention.count <= Self.maxAttention else { throw .field("part.attention") }
         var lattice: PicturePart.Lattice?
         if wire.hasTokens {
             guard wire.tokens.stride > 0 else { throw .field("part.tokens") }
@@ -32,32 +16,31 @@ extension CoordinatorMessage.Part {
                 firstColumn: Int(wire.tokens.firstColumn)
             )
         }
-        var keys: [EmbeddingDigest] = []
-        for data in wire.keys { keys.append(try EmbeddingDigest(wire: data, field: "part.keys")) }
+        var attention: [EmbeddingDigest] = []
+        for data in wire.attention {
+            attention.append(try EmbeddingDigest(wire: data, field: "part.attention"))
+        }
         self.init(
-            PicturePart(
-                margins: margins.isEmpty
-                    ? .none
-                    : .init(
-                        top: margins[0],
-                        left: margins[1],
-                        bottom: margins[2],
-                        right: margins[3]
-                    ),
-                statistics: try [Moments](wire: wire.statistics, "part.statistics"),
-                norms: Int(wire.norms),
-                corrections: try [Moments](wire: wire.corrections, "part.corrections"),
-                tokens: lattice
-            ),
-            keys: keys
+            margins: margins.isEmpty
+                ? .none
+                : .init(
+                    top: margins[0],
+                    left: margins[1],
+                    bottom: margins[2],
+                    right: margins[3]
+                ),
+            statistics: try [Moments](wire: wire.statistics, "part.statistics"),
+            norms: Int(wire.norms),
+            corrections: try [Moments](wire: wire.corrections, "part.corrections"),
+            tokens: lattice,
+            attention: attention
         )
     }
 }
 
 extension WirePart {
-    init(_ value: CoordinatorMessage.Part) {
+    init(_ part: PicturePart) {
         self.init()
-        let part = value.part
         if part.margins != .none {
             margins = [
                 part.margins.top, part.margins.left, part.margins.bottom, part.margins.right,
@@ -67,7 +50,7 @@ extension WirePart {
         statistics = part.statistics.wire
         norms = UInt32(part.norms)
         corrections = part.corrections.wire
-        keys = value.keys.map(\.data)
+        attention = part.attention.map(\.data)
         if let lattice = part.tokens {
             tokens = .with {
                 $0.stride = UInt32(lattice.stride)

@@ -5,7 +5,7 @@ package enum WorkerMessage: Sendable {
     case hello(Hello)
     /// The worker may be given this many more units than before.
     case ask(Int)
-    /// Prompt embeddings that it lacks.
+    /// Embeddings that it lacks.
     case wanted([EmbeddingDigest])
     case answer(Answer)
     /// It could not compute a unit, and why.
@@ -49,28 +49,18 @@ package enum WorkerMessage: Sendable {
         package let unit: UnitID
         /// Time spent computing it.
         package let microseconds: UInt64
-        /// Nil where only statistics were asked for.
-        package let tensor: Tensor?
-        /// Of each group of each norm that was asked for.
-        package let statistics: [Moments]
+        package let result: WorkResult
         /// How the tensor travels.
         package let wire: WireFormat
-
-        /// Both.
-        package var result: PartResult { PartResult(tensor: tensor, statistics: statistics) }
 
         package init(
             unit: UnitID,
             microseconds: UInt64,
-            tensor: Tensor?,
-            statistics: [Moments] = [],
+            result: WorkResult,
             wire: WireFormat = .f32
         ) {
-            self.unit = unit
-            self.microseconds = microseconds
-            self.tensor = tensor
-            self.statistics = statistics
-            self.wire = wire
+            (self.unit, self.microseconds) = (unit, microseconds)
+            (self.result, self.wire) = (result, wire)
         }
     }
 }
@@ -109,9 +99,9 @@ extension WorkerMessage {
             envelope.answer = .with {
                 $0.unit = answer.unit.rawValue
                 $0.microseconds = answer.microseconds
-                $0.statistics = answer.statistics.wire
+                $0.statistics = answer.result.statistics.wire
             }
-            tensors = answer.tensor.map { [$0] } ?? []
+            tensors = answer.result.tensor.map { [$0] } ?? []
             wire = answer.wire
         case .failure(let unit, let reason):
             envelope.failure = .with {
@@ -153,8 +143,10 @@ extension WorkerMessage {
                 Answer(
                     unit: UnitID(answer.unit),
                     microseconds: answer.microseconds,
-                    tensor: tensors.first,
-                    statistics: try [Moments](wire: answer.statistics, "answer.statistics")
+                    result: WorkResult(
+                        tensor: tensors.first,
+                        statistics: try [Moments](wire: answer.statistics, "answer.statistics")
+                    )
                 )
             )
         case .failure(let failure):

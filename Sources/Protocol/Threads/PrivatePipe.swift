@@ -1,5 +1,4 @@
 import CZeroMQ
-import Engine
 import Glibc
 
 /// A pipe that no child process inherits by accident. Its maker closes the ends.
@@ -7,16 +6,10 @@ package struct PrivatePipe: Sendable {
     package let reading: Int32
     package let writing: Int32
 
-    /// - Throws: `InputError` when the limit of open files is reached
-    package init() throws(InputError) {
+    /// - Throws: `SocketError` when the limit of open files is reached
+    package init() throws(SocketError) {
         var ends: [Int32] = [-1, -1]
-        guard tessera_pipe(&ends) == 0 else {
-            throw InputError(
-                "pipe",
-                String(cString: strerror(errno)),
-                fix: "Raise the limit of open files"
-            )
-        }
+        guard tessera_pipe(&ends) == 0 else { throw SocketError("pipe", code: errno) }
         (reading, writing) = (ends[0], ends[1])
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Coordinator
 import Engine
+import Fleet
 import Foundation
 
 /// This process's command line.

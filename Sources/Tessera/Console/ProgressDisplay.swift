@@ -1,5 +1,6 @@
 import Coordinator
 import Foundation
+import Sampling
 
 /// Progress on standard error: a bar on a terminal, plain lines otherwise; without anything when it is to be
 /// quiet.

@@ -14,6 +14,11 @@ struct StandardErrorLog: LogHandler {
         set { metadata[key] = newValue }
     }
 
+    /// A line that everybody should see.
+    static func note(_ line: String) {
+        StandardError.write(line)
+    }
+
     func log(event: LogEvent) {
         let facts = metadata.merging(event.metadata ?? [:]) { _, new in new }
             .sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()

@@ -23,7 +23,7 @@ package struct WeightCache: Sendable {
     private static let daysKept = 30.0
 
     /// `$XDG_CACHE_HOME/tessera/weights`, else in `~/.cache`; nil for a user without a home.
-    package static let usual: WeightCache? = CacheFolder.named("weights").map {
+    package static let usual: WeightCache? = UserFolder.cache.named("weights").map {
         WeightCache(folder: $0, smallest: smallestUsual)
     }
 
@@ -54,8 +54,8 @@ package struct WeightCache: Sendable {
                 withIntermediateDirectories: true,
                 attributes: [.posixPermissions: 0o700]
             )
-            let lock = try FileLock("\(path).lock")
-            defer { lock.release() }
+            let lock = try FileLock(waitingFor: "\(path).lock")
+            defer { withExtendedLifetime(lock) {} }
             // Another process may have built it while we waited.
             if let network = try mapped(path, make) { return (network, .mapped) }
             tidy(besides: name)
@@ -93,26 +93,4 @@ package struct WeightCache: Sendable {
             if other.hasPrefix("\(name).") || used.map({ $0 < old }) == true { unlink(path) }
         }
     }
-}
-
-/// A lock that processes of this host hold one at a time; a process that ends lets go of it.
-private struct FileLock {
-    private let descriptor: Int32
-
-    /// Waits for the lock.
-    ///
-    /// - Throws: `OutputError` when the file cannot be made or locked
-    init(_ path: String) throws(OutputError) {
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw OutputError(path, String(cString: strerror(errno))) }
-        while flock(descriptor, LOCK_EX) != 0 {
-            guard errno == EINTR else {
-                let reason = String(cString: strerror(errno))
-                close(descriptor)
-                throw OutputError(path, reason)
-            }
-        }
-    }
-
-    func release() { close(descriptor) }
 }

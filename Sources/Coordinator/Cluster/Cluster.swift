@@ -1,0 +1,99 @@
+import Engine
+import Logging
+import Protocol
+import Sampling
+import Synchronization
+
+/// Workers that connect to an endpoint, and the thread that owns the coordinator's socket.
+///
+///     let cluster = try Cluster(configuration, logger: logger)
+///     defer { cluster.stop() }
+///     let job = cluster.open(geometry)
+///     defer { job.end() }
+///     let results = try job.evaluate(units) { _ in }
+package final class Cluster: Sendable {
+    package struct Configuration: Sendable {
+        /// Where to listen; port 0 lets the system choose.
+        package var endpoint: Endpoint
+        /// The model that workers must have.
+        package var model: ModelIdentity
+        package var policy = DispatcherState.Policy()
+        /// How often each side sends something.
+        package var heartbeat: Duration = .milliseconds(500)
+        /// Whom it lets in.
+        package var security = Security.open
+
+        package init(endpoint: Endpoint, model: ModelIdentity) {
+            self.endpoint = endpoint
+            self.model = model
+        }
+    }
+
+    /// Where it listens, with the port that was chosen.
+    package let endpoint: Endpoint
+
+    private let mailbox: Mailbox<ClusterCommand>
+    private let board = ClusterBoard()
+    private let thread: NamedThread
+    private let lastJob = Atomic<UInt64>(0)
+    private let isStopped = Atomic<Bool>(false)
+
+    /// Begins to listen.
+    ///
+    /// - Throws: `InputError` if the endpoint cannot be listened on, `SocketError`
+    package init(_ configuration: Configuration, logger: Logger) throws {
+        let mailbox = try Mailbox<ClusterCommand>()
+        let bound = HandOver<Result<Endpoint, any Error>>()
+        let board = board
+        thread = NamedThread("coordinator") {
+            do {
+                let service = try ClusterService(configuration, mailbox, board, logger)
+                bound.put(.success(service.endpoint))
+                try service.run()
+                board.end(mailbox, because: ClusterUnavailable("the cluster was stopped"))
+            } catch {
+                bound.put(.failure(error))
+                board.end(mailbox, because: error)
+            }
+        }
+        self.mailbox = mailbox
+        endpoint = try bound.take().get()
+    }
+
+    deinit { stop() }
+
+    /// Opens a job: a render. Several may be open; their batches are computed one after the other.
+    ///
+    /// - Parameters:
+    ///   - model: of the picture, to check answers
+    ///   - wire: how latents and answers travel
+    /// - Returns: evaluates units until it is ended
+    package func open(_ model: ModelGeometry, wire: WireFormat = .f32) -> ClusterJob {
+        let id = lastJob.add(1, ordering: .relaxed).newValue
+        mailbox.post(.open(OpenJob(message: .init(id: id, wire: wire), model: model)))
+        return ClusterJob(id: id, mailbox: mailbox, board: board)
+    }
+
+    /// Says goodbye to all workers and closes the socket. Further calls do nothing.
+    package func stop() {
+        guard !isStopped.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        mailbox.post(.stop)
+        thread.join()
+    }
+
+    /// What each worker has done so far, in the order in which they first came.
+    package var statistics: [WorkerStatistics] { board.statistics }
+
+    /// Tells that the process of a worker on this host has ended, which ends its connection too.
+    ///
+    /// - Parameters:
+    ///   - name: the worker's
+    ///   - process: its id
+    ///   - account: how it ended, for the message if nobody is left
+    package func processEnded(_ name: String, process: Int32, account: String) {
+        mailbox.post(.processEnded(name: name, process: process, account: account))
+    }
+
+    /// Tells that nobody will join any more: with the last worker gone, calls fail at once.
+    package func expectNobody() { mailbox.post(.closed) }
+}

@@ -1,0 +1,56 @@
+import Engine
+import Protocol
+import Synchronization
+
+/// What the coordinator's thread shares with the others.
+final class ClusterBoard: Sendable {
+    private let workers = Mutex<[WorkerStatistics]>([])
+    /// Why the thread has ended.
+    private let ending = Mutex<(any Error)?>(nil)
+
+    var statistics: [WorkerStatistics] { workers.withLock { $0 } }
+
+    /// Enters a worker that joins; one that comes back under its name goes on with its entry.
+    ///
+    /// - Returns: its place
+    func enter(_ hello: WorkerMessage.Hello) -> Int {
+        workers.withLock { workers in
+            let known = workers.firstIndex { $0.name == hello.name && !$0.isActive }
+            let place = known ?? workers.count
+            let entry = WorkerStatistics(
+                name: hello.name,
+                processor: hello.processor,
+                threads: hello.threads,
+                backend: hello.backend,
+                precision: hello.precision,
+                isActive: true
+            )
+            if let known {
+                workers[known].isActive = true
+            } else {
+                workers.append(entry)
+            }
+            return place
+        }
+    }
+
+    func update(_ place: Int, _ change: (inout WorkerStatistics) -> Void) {
+        workers.withLock { change(&$0[place]) }
+    }
+
+    /// Posts a command unless the thread has ended.
+    ///
+    /// - Throws: why it has
+    func post(_ command: ClusterCommand, to mailbox: Mailbox<ClusterCommand>) throws {
+        try ending.withLock { ending in
+            if let ending { throw ending }
+            mailbox.post(command)
+        }
+    }
+
+    /// Called by the thread as its last act: fails the batches that it will not see.
+    func end(_ mailbox: Mailbox<ClusterCommand>, because error: any Error) {
+        ending.withLock { $0 = error }
+        for case .run(_, _, let reports) in mailbox.take() { reports.put(.failed(error)) }
+    }
+}

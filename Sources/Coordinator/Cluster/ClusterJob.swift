@@ -1,0 +1,78 @@
+import Engine
+import Protocol
+import Sampling
+
+/// One render on a cluster. `evaluate` blocks the render thread; `cancel` may be called from any thread.
+package final class ClusterJob: UnitRenderer {
+    private let id: UInt64
+    private let mailbox: Mailbox<ClusterCommand>
+    private let board: ClusterBoard
+
+    init(id: UInt64, mailbox: Mailbox<ClusterCommand>, board: ClusterBoard) {
+        (self.id, self.mailbox, self.board) = (id, mailbox, board)
+    }
+
+    deinit { end() }
+
+    package func evaluate(
+        _ units: [WorkUnit],
+        onDone: (Int) throws -> Void
+    ) throws -> [WorkResult] {
+        guard !units.isEmpty else { return [] }
+        let reports = HandOver<BatchReport>()
+        try board.post(.run(units, job: id, reports), to: mailbox)
+        var results = [WorkResult?](repeating: nil, count: units.count)
+        while true {
+            switch reports.take() {
+            case .done(let place, let result):
+                precondition(results[place] == nil, "unit \(place) was answered twice")
+                results[place] = result
+                do {
+                    try onDone(place)
+                } catch {
+                    mailbox.post(.abandon(job: id))
+                    throw error
+                }
+            case .complete:
+                let complete = results.compactMap(\.self)
+                precondition(complete.count == units.count, "\(complete.count) of \(units.count)")
+                return complete
+            case .failed(let error):
+                throw error
+            }
+        }
+    }
+
+    /// Ends the call that runs, and every later one, with `RenderCancelled`; workers drop what they have not begun.
+    package func cancel() { mailbox.post(.cancel(job: id)) }
+
+    /// Closes the job. Further calls of `evaluate` fail.
+    package func end() { mailbox.post(.end(job: id)) }
+}
+
+/// What other threads tell the coordinator's thread.
+enum ClusterCommand: Sendable {
+    case open(OpenJob)
+    case run([WorkUnit], job: UInt64, HandOver<BatchReport>)
+    /// Nobody waits for the job's batch any more.
+    case abandon(job: UInt64)
+    case cancel(job: UInt64)
+    case end(job: UInt64)
+    case processEnded(name: String, process: Int32, account: String)
+    case closed
+    case stop
+}
+
+/// What the coordinator's thread tells the render thread of a batch.
+enum BatchReport: Sendable {
+    case done(Int, WorkResult)
+    case complete
+    case failed(any Error)
+}
+
+/// A job as the coordinator's thread keeps it.
+struct OpenJob: Sendable {
+    let message: CoordinatorMessage.Job
+    let model: ModelGeometry
+    var isCancelled = false
+}

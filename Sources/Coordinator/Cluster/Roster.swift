@@ -1,0 +1,95 @@
+import Engine
+import Logging
+import Protocol
+
+/// Who is connected, by routing id and by worker id.
+struct Roster {
+    /// One connection of one worker.
+    struct Peer {
+        let worker: WorkerID
+        /// ZeroMQ's routing id.
+        let id: [UInt8]
+        let hello: WorkerMessage.Hello
+        /// Place on the board.
+        let place: Int
+        /// Where it calls from.
+        let origin: Origin
+
+        /// The host that its failures count against: its key, which many machines may share, or else what it
+        /// announces; and its address.
+        var host: HostID {
+            if let key = origin.key { return HostID("\(key) at \(origin.address)") }
+            // By default a worker's name ends with its process id, and a host that starts it again is the same.
+            let (name, process) = (hello.name, "-\(hello.processID)")
+            let announced = name.hasSuffix(process) ? String(name.dropLast(process.count)) : name
+            return HostID("\(announced) at \(origin.address)")
+        }
+
+        var metadata: Logger.Metadata {
+            ["worker": "\(hello.name)", "process": "\(hello.processID)"]
+        }
+    }
+
+    private var peers: [[UInt8]: Peer] = [:]
+    private var ids: [WorkerID: [UInt8]] = [:]
+    private var announced: [WorkerID: UInt64] = [:]
+    private var rates: [WorkerID: RateLimit] = [:]
+    /// Of everybody who was ever here.
+    private var names: [WorkerID: String] = [:]
+
+    subscript(id: [UInt8]) -> Peer? { peers[id] }
+    subscript(worker: WorkerID) -> Peer? { ids[worker].flatMap { peers[$0] } }
+
+    /// Everybody, in the order of joining.
+    var all: [Peer] { peers.values.sorted { $0.worker < $1.worker } }
+
+    func find(name: String, process: Int32) -> Peer? {
+        peers.values.first { $0.hello.name == name && $0.hello.processID == process }
+    }
+
+    mutating func add(
+        _ hello: WorkerMessage.Hello,
+        _ id: [UInt8],
+        place: Int,
+        from origin: Origin
+    ) -> Peer {
+        let worker = WorkerID(names.count + 1)
+        let peer = Peer(worker: worker, id: id, hello: hello, place: place, origin: origin)
+        peers[id] = peer
+        ids[worker] = id
+        names[worker] = hello.name
+        return peer
+    }
+
+    /// - Returns: whether it was here
+    mutating func remove(_ worker: WorkerID) -> Bool {
+        guard let id = ids.removeValue(forKey: worker) else { return false }
+        peers[id] = nil
+        announced[worker] = nil
+        rates[worker] = nil
+        return true
+    }
+
+    /// Counts a message.
+    ///
+    /// - Returns: whether the worker sends no more than it has reason to
+    mutating func hears(_ worker: WorkerID, at now: Duration) -> Bool {
+        rates[worker, default: .worker].admits(at: now)
+    }
+
+    /// Notes that the worker is told of a job.
+    ///
+    /// - Returns: whether it has to be told
+    mutating func announce(_ job: UInt64, to worker: WorkerID) -> Bool {
+        announced.updateValue(job, forKey: worker) != job
+    }
+
+    /// What became of an attempt, in words.
+    func describe(_ casualty: DispatcherState.Casualty) -> String {
+        let name = names[casualty.worker] ?? "\(casualty.worker)"
+        switch casualty.cause {
+        case .lost(let loss): return "\(name) \(loss)"
+        case .refused(let reason): return "\(name): \(reason)"
+        }
+    }
+}

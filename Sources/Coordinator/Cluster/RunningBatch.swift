@@ -1,0 +1,75 @@
+import Engine
+import Protocol
+
+/// The units of a batch: what was asked for, the last of it in halves where that keeps more workers busy to the end.
+struct RunningBatch {
+    let job: OpenJob
+    let first: UInt64
+    let units: [WorkUnit]
+    let reports: HandOver<BatchReport>
+    /// What was asked for.
+    private let requests: [WorkUnit]
+    /// The place among them of each unit.
+    private let places: [Int]
+    /// Halves that have come, by unit.
+    private var halves: [Int: WorkResult] = [:]
+
+    /// - Parameters:
+    ///   - requests: what was asked for
+    ///   - job: that they belong to
+    ///   - first: number of the first unit
+    ///   - workers: how many are there to share guided views
+    ///   - reports: for the render thread
+    init(
+        _ requests: [WorkUnit],
+        of job: OpenJob,
+        first: UInt64,
+        sharedBy workers: Int,
+        reports: HandOver<BatchReport>
+    ) {
+        (self.requests, self.job, self.first, self.reports) = (requests, job, first, reports)
+        // Halves are rounded before they are combined: only as they are do they give the same bits.
+        let workers = job.message.wire == .f32 ? max(1, workers) : 1
+        // Of 13 views two workers would do 7 and 6; with the last one shared, six and a half each.
+        let rest = requests.count % workers
+        let shared = 2 * rest <= workers ? rest : 0
+        var (units, places): ([WorkUnit], [Int]) = ([], [])
+        for (place, request) in requests.enumerated() {
+            let parts = place >= requests.count - shared ? request.halves : nil
+            for part in parts ?? [request] {
+                units.append(part)
+                places.append(place)
+            }
+        }
+        (self.units, self.places) = (units, places)
+    }
+
+    /// Takes the answer to a unit.
+    ///
+    /// - Returns: the place in what was asked for, and the answer to that, when it is whole
+    mutating func take(
+        _ result: WorkResult,
+        for unit: UnitID
+    ) -> (place: Int, answer: WorkResult)? {
+        guard let index = place(of: unit) else { return nil }
+        let place = places[index]
+        let isFirst = index + 1 < places.count && places[index + 1] == place
+        let other = isFirst ? index + 1 : index - 1
+        guard places.indices.contains(other), places[other] == place else { return (place, result) }
+        guard let there = halves.removeValue(forKey: other) else {
+            halves[index] = result
+            return nil
+        }
+        return (place, requests[place].joined(isFirst ? [result, there] : [there, result]))
+    }
+
+    /// Place in the batch; nil for units of other batches.
+    func place(of unit: UnitID) -> Int? {
+        guard unit.rawValue >= first, unit.rawValue - first < UInt64(units.count) else {
+            return nil
+        }
+        return Int(unit.rawValue - first)
+    }
+
+    func request(_ unit: UnitID) -> WorkUnit? { place(of: unit).map { units[$0] } }
+}

@@ -1,0 +1,53 @@
+import Engine
+import Sampling
+
+/// Evaluates units in this process, as a cluster whose workers compute alike would: inputs and results are rounded as
+/// they would be on the wire. The coordinator renders phase 1 with it.
+package final class LocalRenderer: UnitRenderer {
+    package let evaluator: Evaluator
+    private let wire: WireFormat
+    private let cancellation: Cancellation
+
+    /// - Parameters:
+    ///   - evaluator: loads nothing before it is needed
+    ///   - wire: how tensors would travel
+    ///   - cancellation: ends an evaluation that runs, and every later one
+    package init(
+        _ evaluator: Evaluator,
+        wire: WireFormat = .f32,
+        cancellation: Cancellation = Cancellation()
+    ) {
+        (self.evaluator, self.wire, self.cancellation) = (evaluator, wire, cancellation)
+    }
+
+    package func evaluate(
+        _ units: [WorkUnit],
+        onDone: (Int) throws -> Void
+    ) throws -> [WorkResult] {
+        let received = units.map { unit in
+            var unit = unit
+            unit.input = wire.carried(unit.input)
+            return unit
+        }
+        let computed: [WorkResult]
+        do {
+            computed = try evaluator.evaluate(received, cancellation: cancellation)
+        } catch is ComputationCancelled {
+            throw RenderCancelled()
+        }
+        return try zip(units, computed).enumerated().map { place, pair in
+            let result = WorkResult(
+                tensor: pair.1.tensor.map(wire.carried),
+                statistics: pair.1.statistics
+            )
+            guard result.isFinite else {
+                throw UnitFailed(
+                    unit: pair.0.name,
+                    reasons: ["the coordinator's answer holds NaN or infinity"]
+                )
+            }
+            try onDone(place)
+            return result
+        }
+    }
+}

@@ -1,4 +1,0 @@
-extension String {
-    /// Without the full stop at its end: a message that another one quotes within a sentence.
-    var withoutFullStop: String { hasSuffix(".") ? String(dropLast()) : self }
-}

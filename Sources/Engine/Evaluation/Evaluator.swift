@@ -1,0 +1,139 @@
+import Synchronization
+
+/// Evaluates units of work with the networks of a model. Workers use it, and so does the coordinator for what
+/// it renders itself: guidance, checks of shapes and batching are here and nowhere else.
+package final class Evaluator: Sendable {
+    /// Tests put a fake model here.
+    package let networks: any ModelNetworks
+    private let evaluated = Atomic<Int>(0)
+
+    package init(_ networks: any ModelNetworks) {
+        self.networks = networks
+    }
+
+    /// Denoiser evaluations so far, of one latent each: two for a guided view.
+    package var evaluations: Int { evaluated.load(ordering: .relaxed) }
+
+    /// Computes units. Those that fit each other may share a batch of the denoiser; every result is the same
+    /// bits in any batch.
+    ///
+    /// - Parameters:
+    ///   - units: with all the embeddings that they name
+    ///   - cancellation: checked between the blocks of the networks
+    /// - Returns: results in the order of the units
+    /// - Throws: what the networks throw, and `InputError` for embeddings or predictions that do not fit
+    package func evaluate(
+        _ units: [WorkUnit],
+        cancellation: Cancellation = Cancellation()
+    ) throws -> [WorkResult] {
+        var results: [WorkResult] = []
+        var batch = Batch()
+        func predict() throws {
+            guard !batch.views.isEmpty else { return }
+            results += try self.predict(batch, cancellation).map { WorkResult(tensor: $0) }
+            batch = Batch()
+        }
+        for unit in units {
+            switch unit.work {
+            case .predict(let view):
+                if !batch.fits(view, unit, rows: networks.batchRows) { try predict() }
+                try batch.add(view, unit)
+            case .autoencode(let half, let part):
+                try predict()
+                results.append(
+                    try networks.evaluate(
+                        half,
+                        unit.input,
+                        as: part,
+                        attending: unit.embeddingDigests.map { try unit.embedding($0).context },
+                        cancellation: cancellation
+                    )
+                )
+            }
+        }
+        try predict()
+        return results
+    }
+
+    /// Rows of one evaluation of the denoiser, and the views that they belong to.
+    private struct Batch {
+        var views: [WorkUnit.View] = []
+        var latents: [Tensor] = []
+        var embeddings: [Embedding] = []
+        var timeIDs: [[Float]?] = []
+
+        /// Whether a view can share the batch.
+        func fits(_ view: WorkUnit.View, _ unit: WorkUnit, rows: Int) -> Bool {
+            guard let first = views.first else { return true }
+            let embedding = unit.embeddings[view.conditioning[0].embedding]
+            return latents.count + view.conditioning.count <= rows
+                && view.timestep == first.timestep && unit.input.shape == latents[0].shape
+                && embedding?.context.shape == embeddings[0].context.shape
+                && embedding?.pooled?.shape == embeddings[0].pooled?.shape
+                && (view.conditioning[0].timeIDs == nil) == (timeIDs[0] == nil)
+        }
+
+        mutating func add(_ view: WorkUnit.View, _ unit: WorkUnit) throws(InputError) {
+            views.append(view)
+            for conditioning in view.conditioning {
+                latents.append(unit.input)
+                embeddings.append(try unit.embedding(conditioning.embedding))
+                timeIDs.append(conditioning.timeIDs)
+            }
+        }
+    }
+
+    private func predict(_ batch: Batch, _ cancellation: Cancellation) throws -> [Tensor] {
+        let contexts = batch.embeddings.map(\.context)
+        let pooled = batch.embeddings.compactMap(\.pooled)
+        guard contexts.allSatisfy({ $0.shape == contexts[0].shape }),
+            pooled.allSatisfy({ $0.shape == pooled[0].shape }),
+            [0, contexts.count].contains(pooled.count)
+        else {
+            throw InputError(
+                "prompt embeddings",
+                "they are \(contexts.map(\.shape)), pooled \(pooled.map(\.shape))",
+                fix: "Make all of them with one model"
+            )
+        }
+        let timeIDs = batch.timeIDs.compactMap(\.self)
+        guard [0, contexts.count].contains(timeIDs.count) else {
+            throw InputError(
+                "time ids",
+                "only \(timeIDs.count) of \(contexts.count) evaluations have them",
+                fix: "Give them to all evaluations of a view or to none"
+            )
+        }
+        evaluated.add(contexts.count, ordering: .relaxed)
+        let predictions = try networks.predict(
+            Tensor(joining: batch.latents),
+            timestep: batch.views[0].timestep,
+            context: Tensor(joining: contexts),
+            pooled: pooled.isEmpty ? nil : Tensor(joining: pooled),
+            timeIDs: timeIDs.isEmpty ? nil : timeIDs,
+            cancellation: cancellation
+        )
+        let shape = batch.latents[0].shape
+        guard predictions.shape == [contexts.count] + shape.dropFirst() else {
+            throw InputError(
+                "the UNet",
+                "it makes \(predictions.shape) of \(contexts.count) latents \(shape)",
+                fix: "Use a model whose predictions are shaped as its latents"
+            )
+        }
+        var rows = predictions.rows[...]
+        return batch.views.map { view in
+            defer { rows.removeFirst(view.conditioning.count) }
+            return view.guided(Array(rows.prefix(view.conditioning.count)))
+        }
+    }
+}
+
+extension WorkUnit {
+    fileprivate func embedding(_ digest: EmbeddingDigest) throws(InputError) -> Embedding {
+        guard let embedding = embeddings[digest] else {
+            throw InputError(name, "the embedding \(digest) is missing", fix: "Send it first")
+        }
+        return embedding
+    }
+}

@@ -1,0 +1,20 @@
+/// Which weights a process holds.
+package struct ModelIdentity: Hashable, Sendable {
+    /// BLAKE2b-256 over the UNet's and VAE's configs and weights and the LoRA files merged into
+    /// them, in lower-case hex.
+    package let digest: String
+    /// Where it was loaded from, for people.
+    package let path: String
+
+    package init(digest: String, path: String) {
+        self.digest = digest
+        self.path = path
+    }
+
+    /// Reads all weights of the UNet and the VAE once.
+    ///
+    /// - Throws: `InputError` when a file is missing
+    package init(of model: Model) throws(InputError) {
+        self.init(digest: try model.digest(), path: model.path)
+    }
+}

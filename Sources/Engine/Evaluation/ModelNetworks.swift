@@ -1,0 +1,189 @@
+import Synchronization
+
+/// The networks that an evaluator computes with.
+package protocol ModelNetworks: AnyObject, Sendable {
+    /// What was loaded.
+    var identity: ModelIdentity { get }
+    /// Names of the numerical backend and of the precision, as on the command line.
+    var backend: String { get }
+    var precision: String { get }
+    /// Threads that compute one unit.
+    var threads: Int { get }
+    /// Rows of one evaluation of the denoiser up to which units are gathered into a batch: on a CPU the two of
+    /// a guided view.
+    var batchRows: Int { get }
+
+    /// Evaluates the denoiser.
+    ///
+    /// - Parameters:
+    ///   - latents: `[n, height, width, channels]`
+    ///   - timestep: of the noise schedule
+    ///   - context: `[n, tokens, width]`
+    ///   - pooled: `[n, width]`, for models that want it
+    ///   - timeIDs: n times six, for models that want them
+    ///   - cancellation: checked within the evaluation where that is cheap
+    /// - Returns: predictions, shaped as `latents`
+    /// - Throws: `InputError` when the inputs do not fit the model, `ComputationCancelled`
+    func predict(
+        _ latents: Tensor,
+        timestep: Float,
+        context: Tensor,
+        pooled: Tensor?,
+        timeIDs: [[Float]]?,
+        cancellation: Cancellation
+    ) throws -> Tensor
+
+    /// Decodes a latent or encodes a picture; loads that half of the VAE when it is first asked for.
+    ///
+    /// - Parameters:
+    ///   - half: which way
+    ///   - input: `[1, height, width, channels]`, a latent, or `[1, height · factor, width · factor, 3]`,
+    ///     a picture; of a part with its margins
+    ///   - part: what is asked for of a tile; nil for what is whole
+    ///   - tokens: `[1, tokens, width]` each, of the picture, which a tile attends to
+    ///   - cancellation: as in `predict`
+    /// - Returns: the picture, about −1…1, the latent as samplers take it, or what the part asks for
+    /// - Throws: `InputError` when the weights cannot be read or the input does not fit them,
+    ///   `ComputationCancelled`
+    func evaluate(
+        _ half: AutoencoderHalf,
+        _ input: Tensor,
+        as part: PicturePart?,
+        attending tokens: [Tensor],
+        cancellation: Cancellation
+    ) throws -> WorkResult
+
+    /// Gives memory back; what is used again is loaded again.
+    func unload()
+}
+
+extension ModelNetworks {
+    package var batchRows: Int { 2 }
+    package func unload() {}
+}
+
+/// The denoiser of a model and the halves of its VAE, each loaded when it is first used. Never the text
+/// encoders: prompts come as embeddings.
+package final class LoadedNetworks: ModelNetworks {
+    private struct Networks {
+        var denoiser: (any Denoiser)?
+        var halves: [AutoencoderHalf: VAE] = [:]
+        /// In float32, once the others failed.
+        var exactHalves: [AutoencoderHalf: VAE] = [:]
+    }
+
+    package let identity: ModelIdentity
+    private let model: Model
+    private let options: EngineOptions
+    private let networks = Mutex(Networks())
+
+    /// - Parameters:
+    ///   - model: the weights
+    ///   - identity: of the model
+    ///   - options: how they are computed with
+    package init(_ model: Model, identity: ModelIdentity, options: EngineOptions) {
+        (self.model, self.identity, self.options) = (model, identity, options)
+    }
+
+    package var backend: String { options.backend.rawValue }
+    package var precision: String { options.precision.rawValue }
+    package var threads: Int { options.threads }
+
+    /// Loads the denoiser.
+    ///
+    /// - Returns: where its weights came from
+    /// - Throws: `InputError` for a missing or unusable file, or options that this build lacks
+    @discardableResult
+    package func load() throws -> WeightCache.Origin {
+        try networks.withLock { try loadedDenoiser(&$0).origin }
+    }
+
+    package func unload() { networks.withLock { $0 = Networks() } }
+
+    package func predict(
+        _ latents: Tensor,
+        timestep: Float,
+        context: Tensor,
+        pooled: Tensor?,
+        timeIDs: [[Float]]?,
+        cancellation: Cancellation
+    ) throws -> Tensor {
+        try networks.withLock { networks in
+            try cancellation.check()
+            return try loadedDenoiser(&networks).predict(
+                latents,
+                timestep: timestep,
+                context: context,
+                pooled: pooled,
+                timeIDs: timeIDs,
+                cancellation: cancellation
+            )
+        }
+    }
+
+    private func loadedDenoiser(_ networks: inout Networks) throws -> any Denoiser {
+        let denoiser = try networks.denoiser ?? model.architecture.denoiser(options)
+        networks.denoiser = denoiser
+        return denoiser
+    }
+
+    /// Evaluates a half, and once more in float32 where bfloat16 gave NaN or infinity.
+    package func evaluate(
+        _ half: AutoencoderHalf,
+        _ input: Tensor,
+        as part: PicturePart?,
+        attending tokens: [Tensor],
+        cancellation: Cancellation
+    ) throws -> WorkResult {
+        func evaluate(_ vae: VAE) throws -> WorkResult {
+            try vae.evaluate(half, input, as: part, attending: tokens, cancellation: cancellation)
+        }
+        return try networks.withLock { networks in
+            let vae =
+                try networks.halves[half] ?? model.architecture.autoencoder(half, options)
+            networks.halves[half] = vae
+            let result = try evaluate(vae)
+            guard options.precision != .f32, !result.isFinite else { return result }
+            let exact = EngineOptions(
+                backend: options.backend,
+                precision: .f32,
+                threads: options.threads
+            )
+            let other =
+                try networks.exactHalves[half]
+                ?? model.architecture.autoencoder(half, exact)
+            networks.exactHalves[half] = other
+            return try evaluate(other)
+        }
+    }
+}
+
+extension VAE {
+    /// Decodes or encodes, whole or as a part of the whole.
+    ///
+    /// - Parameters: as of `ModelNetworks.evaluate`
+    /// - Throws: as `ModelNetworks.evaluate`
+    package func evaluate(
+        _ half: AutoencoderHalf,
+        _ input: Tensor,
+        as part: PicturePart?,
+        attending tokens: [Tensor],
+        cancellation: Cancellation = Cancellation()
+    ) throws -> WorkResult {
+        if let part {
+            return try evaluate(
+                half,
+                input,
+                as: part,
+                keys: tokens,
+                cancellation: cancellation
+            )
+        }
+        switch half {
+        case .decoder:
+            return WorkResult(tensor: try decode(input, cancellation: cancellation))
+        case .encoder:
+            return WorkResult(tensor: try latent(of: input, cancellation: cancellation))
+        }
+    }
+}

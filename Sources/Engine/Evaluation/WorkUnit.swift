@@ -1,0 +1,107 @@
+/// One unit of work: a view to predict, or a tile to decode or encode.
+///
+/// The sampler makes it, the dispatcher gives it to a worker, and the worker's evaluator computes it. On the
+/// wire it is a `task` message, which carries everything but the embeddings: those go to every worker once.
+package struct WorkUnit: Sendable {
+    package enum Work: Equatable, Sendable {
+        /// Predict the noise (or velocity) of a latent.
+        case predict(View)
+        /// Decode a latent or encode a picture: the whole of it, or one tile as a part of the whole.
+        case autoencode(AutoencoderHalf, PicturePart? = nil)
+    }
+
+    package var work: Work
+    /// A latent `[1, height, width, channels]`, scaled for the model where it is predicted; or a picture to
+    /// encode, `[1, height · factor, width · factor, 3]`, −1…1. A part has its margins.
+    package var input: Tensor
+    /// The tensors that `work` names by digest.
+    package var embeddings: [EmbeddingDigest: Embedding]
+    /// What messages to people call it.
+    package var name: String
+
+    package init(
+        _ work: Work,
+        input: Tensor,
+        embeddings: [EmbeddingDigest: Embedding] = [:],
+        name: String = ""
+    ) {
+        (self.work, self.input) = (work, input)
+        (self.embeddings, self.name) = (embeddings, name)
+    }
+
+    /// How a view is predicted.
+    package struct View: Equatable, Sendable {
+        /// Of the noise schedule.
+        package var timestep: Float
+        /// Guidance scale; unused where there is one conditioning.
+        package var guidance: Float
+        /// One entry: the prediction for it, as it is. Two: the negative prompt's and the prompt's, combined
+        /// by classifier-free guidance.
+        package var conditioning: [Conditioning]
+
+        package init(timestep: Float, guidance: Float, conditioning: [Conditioning]) {
+            precondition((1...2).contains(conditioning.count), "\(conditioning.count)")
+            (self.timestep, self.guidance) = (timestep, guidance)
+            self.conditioning = conditioning
+        }
+    }
+
+    /// What one evaluation of the denoiser is conditioned on.
+    package struct Conditioning: Hashable, Sendable {
+        /// The prompt's embedding.
+        package var embedding: EmbeddingDigest
+        /// SDXL's size and crop ids: original height and width, crop top and left, target height and width,
+        /// in pixels. Nil for models without them.
+        package var timeIDs: [Float]?
+
+        package init(embedding: EmbeddingDigest, timeIDs: [Float]? = nil) {
+            (self.embedding, self.timeIDs) = (embedding, timeIDs)
+        }
+    }
+
+    /// The embeddings that it needs, in order.
+    package var embeddingDigests: [EmbeddingDigest] {
+        switch work {
+        case .predict(let view): view.conditioning.map(\.embedding)
+        case .autoencode(_, let part): part?.attention ?? []
+        }
+    }
+
+    /// The two evaluations of a guided view as units of their own, so that two workers can share it; nil for
+    /// everything else. `View.guided` combines their results.
+    package var halves: [WorkUnit]? {
+        guard case .predict(let view) = work, view.conditioning.count == 2 else { return nil }
+        return view.conditioning.map { conditioning in
+            var half = self
+            half.work = .predict(
+                View(timestep: view.timestep, guidance: view.guidance, conditioning: [conditioning])
+            )
+            return half
+        }
+    }
+}
+
+/// What becomes of a unit.
+package struct WorkResult: Sendable {
+    /// A prediction, shaped as the latent; a picture, about −1…1; a latent; or tokens. Nil where only
+    /// statistics were asked for.
+    package let tensor: Tensor?
+    /// For each group of each norm that was asked for.
+    package let statistics: [Moments]
+
+    package init(tensor: Tensor?, statistics: [Moments] = []) {
+        (self.tensor, self.statistics) = (tensor, statistics)
+    }
+
+    /// The tensor of a unit that always has one.
+    package var wholeTensor: Tensor {
+        guard let tensor else { preconditionFailure("a result without its tensor") }
+        return tensor
+    }
+
+    /// Whether it holds neither NaN nor infinity.
+    package var isFinite: Bool {
+        (tensor?.isFinite ?? true)
+            && statistics.allSatisfy { $0.mean.isFinite && $0.variance.isFinite }
+    }
+}

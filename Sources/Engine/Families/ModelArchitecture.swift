@@ -1,0 +1,63 @@
+/// What a family of models is: how prompts become embeddings, what the denoiser takes and predicts, and the geometry of its
+/// latents. A second family is a type of its own and a line in `Model.architecture`; nothing else asks which family it is.
+package protocol ModelArchitecture: Sendable {
+    /// Native size, latent factor and channels, ids of views, and how its autoencoder works in tiles. Reads configurations
+    /// alone.
+    ///
+    /// - Throws: `InputError` for an option that is not supported
+    func geometry() throws -> ModelGeometry
+
+    /// Encodes prompts.
+    ///
+    /// - Parameters:
+    ///   - prompts: cut into chunks
+    ///   - negative: what the picture must not show; nil for nothing
+    ///   - guided: whether the negative prompt is used at all
+    ///   - options: how the text encoders are computed
+    /// - Returns: embeddings; no negative one where it is not used
+    /// - Throws: `InputError` from the text encoders' files
+    func embeddings(
+        of prompts: PromptPair,
+        negative: String?,
+        guided: Bool,
+        options: EngineOptions
+    ) throws -> (positive: Embedding, negative: Embedding?)
+
+    /// Loads the denoiser.
+    ///
+    /// - Throws: `InputError` for a missing or unusable file, or options that this build lacks
+    func denoiser(_ options: EngineOptions) throws -> any Denoiser
+
+    /// Loads a half of the autoencoder.
+    ///
+    /// - Throws: as `denoiser`
+    func autoencoder(_ half: AutoencoderHalf, _ options: EngineOptions) throws -> VAE
+}
+
+/// A denoising network, ready to predict.
+package protocol Denoiser: AnyObject {
+    /// Where the weights came from.
+    var origin: WeightCache.Origin { get }
+
+    /// Predicts for a batch of latents at one timestep; every row is the same bits in any batch. Parameters, result and
+    /// errors are those of `ModelNetworks.predict`.
+    func predict(
+        _ latents: Tensor,
+        timestep: Float,
+        context: Tensor,
+        pooled: Tensor?,
+        timeIDs: [[Float]]?,
+        cancellation: Cancellation
+    ) throws -> Tensor
+}
+
+extension UNet: Denoiser {}
+
+extension Model {
+    /// What its family is.
+    package var architecture: any ModelArchitecture {
+        switch family {
+        case .sd1, .sd2, .sdxl: StableDiffusion(model: self)
+        }
+    }
+}

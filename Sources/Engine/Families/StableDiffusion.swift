@@ -1,0 +1,37 @@
+/// Stable Diffusion 1, 2 and XL: CLIP text encoders, a UNet with cross-attention, AutoencoderKL. Their configurations say how
+/// they differ.
+struct StableDiffusion: ModelArchitecture {
+    let model: Model
+
+    func geometry() throws -> ModelGeometry {
+        let (unet, vae) = (try model.unetConfig(), try model.vaeConfig())
+        return ModelGeometry(
+            nativeLatentSide: unet.sampleSize,
+            vaeFactor: vae.factor,
+            latentChannels: vae.latentChannels,
+            usesTimeIDs: unet.needsTimeIDs,
+            decoder: vae.decoder,
+            encoder: vae.encoder
+        )
+    }
+
+    func embeddings(
+        of prompts: PromptPair,
+        negative: String?,
+        guided: Bool,
+        options: EngineOptions
+    ) throws -> (positive: Embedding, negative: Embedding?) {
+        let encoder = try PromptEncoder(model: model, options: options, prompts: prompts)
+        let positive = try encoder.encode(prompts.positive, chunks: prompts.count)
+        guard guided else { return (positive, nil) }
+        return (positive, try encoder.encodeNegative(negative, chunks: prompts.count))
+    }
+
+    func denoiser(_ options: EngineOptions) throws -> any Denoiser {
+        try UNet(model: model, options: options)
+    }
+
+    func autoencoder(_ half: AutoencoderHalf, _ options: EngineOptions) throws -> VAE {
+        try VAE(model: model, options: options, halves: [half])
+    }
+}

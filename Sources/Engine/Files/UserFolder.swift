@@ -1,0 +1,24 @@
+import Foundation
+
+/// Folders of this user, where the XDG base directories put them.
+package enum UserFolder {
+    /// For what can be made again: `$XDG_CACHE_HOME/tessera`, else in `~/.cache`.
+    case cache
+    /// For what outlives a process and cannot be made again: `$XDG_STATE_HOME/tessera`, else in `~/.local/state`.
+    case state
+
+    /// A folder in it; nil for a user without a home. It need not exist.
+    package func named(_ name: String) -> String? {
+        let (variable, fallback) =
+            switch self {
+            case .cache: ("XDG_CACHE_HOME", ".cache")
+            case .state: ("XDG_STATE_HOME", ".local/state")
+            }
+        let environment = ProcessInfo.processInfo.environment
+        if let folder = environment[variable], folder.hasPrefix("/") {
+            return "\(folder)/tessera/\(name)"
+        }
+        guard let home = environment["HOME"], home.hasPrefix("/") else { return nil }
+        return "\(home)/\(fallback)/tessera/\(name)"
+    }
+}

@@ -1,0 +1,40 @@
+/// Latent consistency models' multistep sampling (Luo et al., 2023).
+enum LatentConsistency: SamplingMethod {
+    static var drawsNoise: Bool { true }
+
+    static func maxSteps(_ config: SchedulerConfig) -> Int { config.originalSteps }
+
+    /// The deviation of the data, σ_data.
+    private static let data = 0.5
+
+    static func run(
+        _ config: SchedulerConfig,
+        _ schedule: NoiseSchedule,
+        steps count: Int
+    ) -> Scheduler.Run {
+        let timesteps = Timesteps.distilled(config, steps: count)
+        let alphas = schedule.alphasCumprod
+        let steps = timesteps.indices.map { i in
+            let now = Double(alphas[Int(timesteps[i])])
+            // The consistency function: c_skip · x + c_out · x₀
+            let scaled = timesteps[i] * config.timestepScaling
+            let skip = data * data / (scaled * scaled + data * data)
+            let out = scaled / (scaled * scaled + data * data).squareRoot()
+            var update = skip * .x + out * .x0
+            // All but the last step noise it to the next level.
+            if i < count - 1 {
+                let next = Double(alphas[Int(timesteps[i + 1])])
+                update = next.squareRoot() * update + (1 - next).squareRoot() * .z
+            }
+            return Scheduler.Step(
+                level: .variancePreserving(
+                    alpha: now.squareRoot(),
+                    sigma: (1 - now).squareRoot(),
+                    config.prediction
+                ),
+                update: update
+            )
+        }
+        return Scheduler.Run(timesteps: timesteps, steps: steps)
+    }
+}

@@ -1,0 +1,46 @@
+/// One way to get from noise to a latent: where its steps lie, and the update that each of them makes.
+///
+/// Adding one is a file here, a case of `SchedulerKind` and a line in `SchedulerKind.method`.
+protocol SamplingMethod {
+    /// Whether its update has fresh noise in it.
+    static var drawsNoise: Bool { get }
+    /// Whether it can space its noise levels as Karras et al. do.
+    static var hasKarrasLevels: Bool { get }
+    /// Whether its update has the previous step's estimate in it.
+    static var remembersEstimate: Bool { get }
+
+    /// Most steps of a run.
+    static func maxSteps(_ config: SchedulerConfig) -> Int
+
+    /// Timesteps, noise levels and updates of a run.
+    ///
+    /// - Parameters:
+    ///   - config: how the model was trained, and how timesteps are laid out
+    ///   - schedule: of the training
+    ///   - count: number of steps
+    static func run(
+        _ config: SchedulerConfig,
+        _ schedule: NoiseSchedule,
+        steps count: Int
+    ) -> Scheduler.Run
+}
+
+extension SamplingMethod {
+    static var drawsNoise: Bool { false }
+    static var hasKarrasLevels: Bool { false }
+    static var remembersEstimate: Bool { false }
+    static func maxSteps(_ config: SchedulerConfig) -> Int { config.trainTimesteps }
+}
+
+extension SchedulerKind {
+    /// The algorithm of this name.
+    var method: any SamplingMethod.Type {
+        switch self {
+        case .ddim: DDIM.self
+        case .euler: Euler.self
+        case .eulerAncestral: EulerAncestral.self
+        case .dpmSolver: DPMSolverMultistep.self
+        case .lcm: LatentConsistency.self
+        }
+    }
+}

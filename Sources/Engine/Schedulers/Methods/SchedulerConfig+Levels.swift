@@ -1,0 +1,34 @@
+import Foundation
+
+extension SchedulerConfig {
+    /// The noise level after the last step.
+    func finalLevel(_ schedule: NoiseSchedule) -> Double {
+        finalSigma == .zero ? 0 : Double(schedule.sigmas[0])
+    }
+
+    /// Timesteps and noise levels of a run: as `plain` lays them out, or as SGM's uniform schedule does,
+    /// whose levels between whole timesteps are those of k-diffusion: interpolated as log σ.
+    func laidOut(
+        _ schedule: NoiseSchedule,
+        steps count: Int,
+        plain: () -> [Double]
+    ) -> (timesteps: [Double], levels: [Double]) {
+        let trained = schedule.sigmas
+        guard isSGMUniform else {
+            let timesteps = plain()
+            return (timesteps, timesteps.map { Self.interpolate(trained, at: $0) })
+        }
+        let last = Double(trainTimesteps - 1)
+        let timesteps = Array(Timesteps.linspace(last, 0, count + 1).dropLast())
+        let logs = trained.map { Float(log(Double($0))) }
+        return (timesteps, timesteps.map { exp(Self.interpolate(logs, at: $0)) })
+    }
+
+    /// The schedule between whole timesteps.
+    private static func interpolate(_ values: [Float], at t: Double) -> Double {
+        let i = min(max(Int(t), 0), values.count - 1)
+        guard i + 1 < values.count else { return Double(values[values.count - 1]) }
+        let (a, b) = (Double(values[i]), Double(values[i + 1]))
+        return a + (b - a) * (t - Double(i))
+    }
+}

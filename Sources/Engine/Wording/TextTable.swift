@@ -1,0 +1,39 @@
+import Foundation
+
+/// Rows of cells as lines, each column as wide as its widest cell.
+package enum TextTable {
+    /// Cells from the left, two spaces apart, without spaces at the end of a line.
+    package static func lines(_ rows: [[String]]) -> [String] {
+        let columns = rows.map(\.count).max() ?? 0
+        let widths = (0..<columns).map { column in
+            rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
+        }
+        return rows.map { row in
+            Swift.zip(row, widths).map { cell, width in
+                cell + String(repeating: " ", count: width - cell.count)
+            }.joined(separator: "  ").trimmingCharacters(in: .whitespaces)
+        }
+    }
+
+    /// Cells at the right ends of columns of given widths; what is wider takes the room it needs.
+    package static func line(_ cells: [String], rightAlignedIn widths: [Int]) -> String {
+        Swift.zip(cells, widths).map { cell, width in
+            String(repeating: " ", count: max(1, width - cell.count)) + cell
+        }.joined()
+    }
+
+    /// Seconds, about 270 years: what claims to be older comes from a damaged file.
+    private static let longAgo = 1e5 * 86_400
+
+    /// How long ago something was, as people say it.
+    package static func ago(_ seconds: Double) -> String {
+        switch max(0, seconds) {
+        case let s where s < 10: String(format: "%.1f s ago", s)
+        case let s where s < 120: "\(Int(s)) s ago"
+        case let s where s < 7200: "\(Int(s / 60)) min ago"
+        case let s where s < 172_800: "\(Int(s / 3600)) h ago"
+        case let s where s < longAgo: "\(Int(s / 86_400)) d ago"
+        default: "long ago"
+        }
+    }
+}

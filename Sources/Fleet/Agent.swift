@@ -1,0 +1,288 @@
+import Coordinator
+import Engine
+import Foundation
+import Glibc
+import Protocol
+import Synchronization
+
+/// `tessera agent`: starts, watches and ends the workers of one host, as it is asked on standard input.
+///
+/// Whoever asks holds the other end of the input. When that ends, however it ends, so do the workers
+/// of `run`, and those of `start` that nobody said to keep.
+package enum Agent {
+    /// Serves one request.
+    ///
+    /// - Parameter version: of this program
+    /// - Throws: `InputError` for a request that makes no sense
+    package static func serve(version: String) throws {
+        keepToItself()
+        let input = LineInput(STDIN_FILENO)
+        let voice = AgentVoice()
+        guard let line = input.next(limit: 2 * AgentRequest.longest),
+            let request = try? JSONDecoder().decode(AgentRequest.self, from: Data(line))
+        else {
+            throw InputError(
+                "standard input",
+                "there is no request",
+                fix: "An agent is started by tessera render --cluster and tessera cluster"
+            )
+        }
+        var hello = AgentEvent(.hello, text: version)
+        hello.cores = ProcessInfo.processInfo.activeProcessorCount
+        voice.say(hello)
+        guard request.version == version else {
+            return voice.say(
+                AgentEvent(
+                    .failed,
+                    text: "this host has Tessera \(version), the coordinator \(request.version)"
+                )
+            )
+        }
+        do {
+            switch request.task {
+            case .run: try run(request, input, voice)
+            case .start: try start(request, input, voice)
+            case .look: look(request, voice)
+            case .stop: stop(request, voice)
+            }
+        } catch {
+            voice.say(AgentEvent(.failed, text: "\(error)"))
+        }
+    }
+
+    /// Lets no worker inherit what was open when this process began: whoever waits for the end of such a
+    /// pipe would wait for a worker that stays.
+    private static func keepToItself() {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+        for descriptor in names.compactMap({ Int32($0) }) where descriptor > STDERR_FILENO {
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        }
+    }
+
+    private static func arguments(
+        _ request: AgentRequest,
+        _ name: String,
+        endsWithCoordinator: Bool = false
+    ) -> [String] {
+        WorkerArguments.command(
+            name: name,
+            threads: request.threads,
+            of: request.names.count,
+            flags: request.arguments,
+            endsWithCoordinator: endsWithCoordinator
+        )
+    }
+
+    // MARK: - Workers that end with the request
+
+    private static func run(
+        _ request: AgentRequest,
+        _ input: LineInput,
+        _ voice: AgentVoice
+    ) throws {
+        let over = HandOver<Void>()
+        let workers = try WorkerGroup(
+            request.names,
+            environment: request.environment,
+            arguments: { arguments(request, $0, endsWithCoordinator: true) },
+            onEvent: { event in
+                switch event {
+                case .started(let name, let process):
+                    var event = AgentEvent(.started, name: name)
+                    event.process = ProcessIdentity(of: process)
+                    voice.say(event)
+                case .said(let name, let line):
+                    voice.say(AgentEvent(.said, name: name, text: line))
+                case .ended(let name, let process, let account):
+                    var event = AgentEvent(.ended, name: name, text: account)
+                    event.process = ProcessIdentity(id: process, start: 0, boot: "")
+                    voice.say(event)
+                case .allEnded: over.put(())
+                }
+            }
+        )
+        defer { workers.stop(dismissed: false) }
+        voice.say(AgentEvent(.done))
+        _ = NamedThread("input", stack: 1 << 20) {
+            while input.next(limit: 100) != nil {}
+            over.put(())
+        }
+        over.take()
+    }
+
+    // MARK: - Workers that stay
+
+    private static func start(
+        _ request: AgentRequest,
+        _ input: LineInput,
+        _ voice: AgentVoice
+    ) throws {
+        guard let folder = logFolder(request.folder) else {
+            throw InputError("$HOME", "there is no home for logs", fix: "Set XDG_STATE_HOME")
+        }
+        try FileManager.default.createDirectory(
+            atPath: folder,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700]
+        )
+        let silence = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        defer { close(silence) }
+        var started: [ProcessIdentity] = []
+        func abandon() {
+            for process in started { _ = process.end(patience: .seconds(2)) }
+        }
+        do {
+            for name in request.names {
+                let path = "\(folder)/\(name).log"
+                let log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+                guard log >= 0 else {
+                    throw OutputError(path, String(cString: strerror(errno)))
+                }
+                defer { close(log) }
+                let before = lseek(log, 0, SEEK_END)
+                let id = try Spawn.start(
+                    Spawn.thisProgram,
+                    arguments(request, name),
+                    environment: request.environment,
+                    company: .session,
+                    input: silence,
+                    output: log
+                )
+                var event = AgentEvent(.started, name: name)
+                event.process = ProcessIdentity(of: id)
+                if let process = event.process { started.append(process) }
+                voice.say(event)
+                // While somebody listens: a worker that ends says why.
+                _ = NamedThread("watch", stack: 1 << 20) {
+                    let ending = ChildProcess.reap(id)
+                    let words = LastWords()
+                    for line in lastLines(of: path, after: before) { words.add(line, of: name) }
+                    var event = AgentEvent(
+                        .ended,
+                        name: name,
+                        text: words.account(of: name, ending)
+                    )
+                    event.process = ProcessIdentity(id: id, start: 0, boot: "")
+                    voice.say(event)
+                }
+            }
+        } catch {
+            abandon()
+            throw error
+        }
+        voice.say(AgentEvent(.done))
+        guard input.next(limit: 100).map({ String(decoding: $0, as: UTF8.self) }) == "keep" else {
+            return abandon()
+        }
+        while input.next(limit: 100) != nil {}
+    }
+
+    private static func logFolder(_ name: String) -> String? {
+        guard !name.isEmpty, !name.contains("/"), !name.hasPrefix(".") else { return nil }
+        return UserFolder.state.named("workers").map { "\($0)/\(name)" }
+    }
+
+    /// The last lines with something on them, of a file that may be long.
+    private static func lastLines(of path: String, after start: off_t = 0) -> [String] {
+        guard let file = FileHandle(forReadingAtPath: path), let end = try? file.seekToEnd() else {
+            return []
+        }
+        let from = max(UInt64(max(0, start)), end - min(end, 4096))
+        guard (try? file.seek(toOffset: from)) != nil, let data = try? file.readToEnd() else {
+            return []
+        }
+        return String(decoding: data, as: UTF8.self).split(separator: "\n").suffix(3)
+            .map { printable(String($0), limit: 300) }
+    }
+
+    // MARK: - Processes of earlier requests
+
+    private static func look(_ request: AgentRequest, _ voice: AgentVoice) {
+        for known in request.processes {
+            let path = logFolder(request.folder).map { "\($0)/\(known.name).log" }
+            let line = path.flatMap { lastLines(of: $0).last }
+            var event = AgentEvent(.state, name: known.name, text: line)
+            event.isAlive = known.process.isAlive
+            voice.say(event)
+        }
+        voice.say(AgentEvent(.done))
+    }
+
+    private static func stop(_ request: AgentRequest, _ voice: AgentVoice) {
+        let patience = Duration.milliseconds(Int64(min(max(0, request.patience), 3600) * 1000))
+        let threads = request.processes.map { known in
+            NamedThread("stop", stack: 1 << 20) {
+                let ending = known.process.end(patience: patience)
+                var event = AgentEvent(.state, name: known.name, text: ending.rawValue)
+                event.isAlive = ending == .stays
+                voice.say(event)
+            }
+        }
+        for thread in threads { thread.join() }
+        if let folder = logFolder(request.folder) {
+            for known in request.processes { unlink("\(folder)/\(known.name).log") }
+            rmdir(folder)
+        }
+        voice.say(AgentEvent(.done))
+    }
+}
+
+/// Standard output, for several threads.
+private final class AgentVoice: Sendable {
+    private let lock = Mutex(())
+
+    func say(_ event: AgentEvent) {
+        guard let line = try? event.line() else { return }
+        lock.withLock { _ in
+            // Whoever listened may be gone: that is known from the input.
+            _ = StandardStreams.write(line, to: STDOUT_FILENO)
+        }
+    }
+}
+
+/// Lines of a descriptor. One thread reads at a time.
+///
+/// `@unchecked Sendable`: it is handed from one thread to another and never shared.
+private final class LineInput: @unchecked Sendable {
+    private let descriptor: Int32
+    private var waiting: [UInt8] = []
+    private var hasEnded = false
+
+    init(_ descriptor: Int32) {
+        self.descriptor = descriptor
+    }
+
+    /// - Returns: nil at the end, or when a line is longer than that
+    func next(limit: Int) -> [UInt8]? {
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            if let end = waiting.firstIndex(of: UInt8(ascii: "\n")) {
+                defer { waiting.removeSubrange(...end) }
+                return Array(waiting[..<end])
+            }
+            guard !hasEnded, waiting.count <= limit else { return nil }
+            let count = read(descriptor, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            if count <= 0 { hasEnded = true } else { waiting += buffer[..<count] }
+        }
+    }
+}
+
+/// The last lines of each worker.
+final class LastWords: Sendable {
+    private let lines = Mutex<[String: [String]]>([:])
+
+    func add(_ line: String, of name: String) {
+        lines.withLock { $0[name] = Array(($0[name, default: []] + [line]).suffix(3)) }
+    }
+
+    /// What it said last.
+    func lines(of name: String) -> [String] { lines.withLock { $0[name] ?? [] } }
+
+    /// How a worker ended, with its last words.
+    func account(of name: String, _ ending: ChildProcess.Ending) -> String {
+        let last = lines(of: name)
+        guard !last.isEmpty else { return "\(name) \(ending)" }
+        return "\(name) \(ending); its last lines: \(last.joined(separator: " | "))"
+    }
+}

@@ -1,0 +1,95 @@
+import Engine
+import Foundation
+import Glibc
+import Protocol
+import Synchronization
+
+/// An agent on a host, from the coordinator's side: a process of this machine, ssh for example, that
+/// carries its standard input and output.
+final class AgentLink: Sendable {
+    private let child: ChildProcess
+    private let pipe: PrivatePipe
+    private let isOpen = Mutex(true)
+
+    /// Starts the command and sends the request.
+    ///
+    /// - Parameters:
+    ///   - command: program and arguments
+    ///   - host: for people
+    ///   - request: what the agent shall do
+    ///   - onLine: called with each line, on a thread of its own
+    ///   - onEnd: called once, after the last line
+    /// - Throws: `InputError` when it cannot be started or the request is too long
+    init(
+        _ command: [String],
+        host: String,
+        request: AgentRequest,
+        onLine: @escaping @Sendable (String) -> Void,
+        onEnd: @escaping @Sendable (ChildProcess.Ending) -> Void
+    ) throws {
+        let line = try request.line()
+        guard line.count <= AgentRequest.longest else {
+            throw InputError(
+                host,
+                "what it must be told takes \(line.count) bytes",
+                fix: "Use a shorter environment, at most \(AgentRequest.longest) bytes"
+            )
+        }
+        pipe = try PrivatePipe()
+        do {
+            // The pipe holds it all: this does not wait for a reader.
+            guard write(pipe.writing, line, line.count) == line.count else {
+                throw SocketError("write", code: errno)
+            }
+            child = try ChildProcess(
+                command[0],
+                Array(command.dropFirst()),
+                name: host,
+                lifeline: pipe.reading,
+                longestLine: AgentEvent.longest,
+                onLine: onLine,
+                onEnd: { _, ending in onEnd(ending) }
+            )
+        } catch {
+            close(pipe.reading)
+            close(pipe.writing)
+            throw error
+        }
+    }
+
+    /// Tells the agent that its workers shall stay.
+    func keep() {
+        // The reading end is open here too, so that nobody is signalled when the other side has gone.
+        isOpen.withLock { isOpen in
+            if isOpen { _ = write(pipe.writing, "keep\n", 5) }
+        }
+    }
+
+    /// Ends the agent's input, and so its work.
+    func hangUp() {
+        isOpen.withLock { isOpen in
+            guard isOpen else { return }
+            isOpen = false
+            close(pipe.writing)
+            close(pipe.reading)
+        }
+    }
+
+    /// Waits until it has ended by itself; then hangs up, and at last kills it.
+    ///
+    /// - Parameters:
+    ///   - patience: before it is hung up
+    ///   - last: before it is killed
+    func end(patience: Date, last: Date) {
+        if !child.wait(until: patience) {
+            hangUp()
+            if !child.wait(until: last) {
+                child.signal(SIGKILL)
+                child.wait()
+            }
+        }
+        hangUp()
+    }
+
+    func kill() { child.signal(SIGKILL) }
+}

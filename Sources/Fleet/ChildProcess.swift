@@ -1,0 +1,137 @@
+import Engine
+import Foundation
+import Glibc
+import Protocol
+import Synchronization
+
+/// A process that this one started, reaped by the thread that reads its messages.
+final class ChildProcess: Sendable {
+    /// How a process ended.
+    enum Ending: Equatable, Sendable, CustomStringConvertible {
+        case exited(Int32)
+        case killed(signal: Int32)
+
+        var description: String {
+            switch self {
+            case .exited(let status): "ended with status \(status)"
+            case .killed(let signal): "was killed by signal \(signal)"
+            }
+        }
+    }
+
+    let name: String
+    let id: Int32
+    /// Nil once it is reaped: its id may then be another's.
+    private let living: Mutex<Int32?>
+    private let ended = HandOver<Void>()
+
+    /// Starts a program.
+    ///
+    /// - Parameters:
+    ///   - program: its path, or its name to look for where the shell would
+    ///   - arguments: without the program's name
+    ///   - environment: variables on top of this process's own
+    ///   - name: for people
+    ///   - lifeline: becomes its standard input
+    ///   - longestLine: bytes of a line that are kept
+    ///   - onLine: called with each line that it prints, on a thread of its own
+    ///   - onEnd: called once, after the last line
+    /// - Throws: `InputError` when there is no such program, `SocketError` when the system has no room for it
+    init(
+        _ program: String,
+        _ arguments: [String],
+        environment: [String: String] = [:],
+        name: String,
+        lifeline: Int32,
+        longestLine: Int = 1000,
+        onLine: @escaping @Sendable (String) -> Void,
+        onEnd: @escaping @Sendable (Int32, Ending) -> Void
+    ) throws {
+        self.name = name
+        let output = try PrivatePipe()
+        let (reading, writing) = (output.reading, output.writing)
+        defer { close(writing) }
+        do {
+            id = try Spawn.start(
+                program,
+                arguments,
+                environment: environment,
+                input: lifeline,
+                output: writing
+            )
+        } catch {
+            close(reading)
+            throw error
+        }
+        living = Mutex(id)
+        _ = NamedThread("log \(name.prefix(11))", stack: 1 << 20) { [self] in
+            Self.readLines(reading, longestLine, onLine)
+            close(reading)
+            let ending = reap()
+            onEnd(id, ending)
+            ended.put(())
+        }
+    }
+
+    /// Sends a signal, unless it has ended.
+    func signal(_ number: Int32) {
+        living.withLock { living in if let id = living { kill(id, number) } }
+    }
+
+    /// Waits until it has ended and its last line was passed on. Once it returned true, or without a
+    /// deadline, do not call it again.
+    ///
+    /// - Returns: false when the time was over first
+    func wait(until deadline: Date) -> Bool { ended.take(before: deadline) != nil }
+
+    /// The same without a deadline.
+    func wait() { ended.take() }
+
+    private func reap() -> Ending {
+        // Leaves it a zombie, so that the id cannot be given to another before `living` is nil.
+        var info = siginfo_t()
+        while waitid(P_PID, id_t(id), &info, WEXITED | WNOWAIT) != 0, errno == EINTR {}
+        return living.withLock { living in
+            living = nil
+            return Self.reap(id)
+        }
+    }
+
+    /// Waits for the end of a process that this one started.
+    static func reap(_ id: Int32) -> Ending {
+        var status: Int32 = 0
+        while waitpid(id, &status, 0) < 0, errno == EINTR {}
+        let signal = status & 0x7f
+        return signal == 0 ? .exited(status >> 8 & 0xff) : .killed(signal: signal)
+    }
+
+    /// Passes on lines, cut where they are too long, until the pipe ends.
+    private static func readLines(
+        _ descriptor: Int32,
+        _ longest: Int,
+        _ onLine: (String) -> Void
+    ) {
+        var line: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        func pass() {
+            // ssh ends its own lines as terminals want them.
+            if line.last == UInt8(ascii: "\r") { line.removeLast() }
+            let text = printable(String(decoding: line, as: UTF8.self), limit: longest)
+            if !text.isEmpty { onLine(text) }
+            line.removeAll()
+        }
+        while true {
+            let count = read(descriptor, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { break }
+            for byte in buffer[..<count] {
+                if byte == UInt8(ascii: "\n") {
+                    pass()
+                } else if line.count < longest {
+                    line.append(byte)
+                }
+            }
+        }
+        pass()
+    }
+}

@@ -1,0 +1,218 @@
+import Coordinator
+import Engine
+import Foundation
+import Glibc
+import Protocol
+
+/// What is kept of one file of hosts: which workers `tessera cluster up` left running, and what the
+/// last coordinator saw of them. In `$XDG_STATE_HOME/tessera/clusters`.
+package struct ClusterFolder: Sendable {
+    /// Workers that were started and stay.
+    package struct Record: Codable, Equatable, Sendable {
+        package struct Host: Codable, Equatable, Sendable {
+            package var name: String
+            /// What starts an agent there.
+            package var command: [String]
+            package var workers: [AgentRequest.Known]
+            /// Of the workers, on that host.
+            package var model: String
+        }
+
+        package var format = 1
+        /// The file of hosts.
+        package var file: String
+        /// Where the workers call.
+        package var endpoint: String
+        package var hosts: [Host] = []
+
+        package init(file: String, endpoint: String) {
+            (self.file, self.endpoint) = (file, endpoint)
+        }
+    }
+
+    /// What a coordinator sees of its workers, renewed while it runs.
+    package struct Sighting: Codable, Equatable, Sendable {
+        package struct Worker: Codable, Equatable, Sendable {
+            package var name: String
+            package var threads: Int
+            package var backend: String
+            package var precision: String
+            package var isActive: Bool
+            package var views: Int
+            /// Seconds spent computing.
+            package var busy: Double
+            /// Seconds since 1970.
+            package var lastHeard: Double
+        }
+
+        package var coordinator: ProcessIdentity
+        package var endpoint: String
+        package var workers: [Worker]
+
+        package init(
+            coordinator: ProcessIdentity,
+            endpoint: String,
+            _ statistics: [WorkerStatistics]
+        ) {
+            (self.coordinator, self.endpoint) = (coordinator, endpoint)
+            workers = statistics.map { worker in
+                Worker(
+                    name: worker.name,
+                    threads: worker.threads,
+                    backend: worker.backend,
+                    precision: worker.precision,
+                    isActive: worker.isActive,
+                    views: worker.views,
+                    busy: worker.busy / .seconds(1),
+                    lastHeard: worker.lastHeard.timeIntervalSince1970
+                )
+            }
+        }
+    }
+
+    package let path: String
+    /// The file of hosts, without symbolic links.
+    package let file: String
+    /// Names the cluster on every host, for logs.
+    package let name: String
+
+    /// - Parameter file: path of the file of hosts
+    /// - Throws: `InputError` for a user without a home
+    package init(for file: String) throws(InputError) {
+        let url = URL(fileURLWithPath: file).resolvingSymlinksInPath()
+        self.file = url.path
+        let hash = FileHash()
+        // Of this machine's file: others may have one of the same path and use the same hosts.
+        hash.add(text: "\(ProcessInfo.processInfo.hostName) \(getuid()) \(url.path)")
+        let stem = url.deletingPathExtension().lastPathComponent
+            .filter { $0.isASCII && ($0.isLetter || $0.isNumber) }
+        name = "\(stem.prefix(40))-\(hash.finish().prefix(12))"
+        guard let folder = UserFolder.state.named("clusters") else {
+            throw InputError(
+                "$HOME",
+                "there is no home to keep state in",
+                fix: "Set XDG_STATE_HOME"
+            )
+        }
+        path = "\(folder)/\(name)"
+    }
+
+    private var recordPath: String { "\(path)/started.json" }
+    private var sightingPath: String { "\(path)/seen.json" }
+
+    /// Makes the folder, and keeps everybody else from starting or stopping workers as long as the
+    /// hold is kept.
+    ///
+    /// - Throws: `InputError` when somebody else does so now
+    func take() throws(InputError) -> FileLock {
+        try make()
+        return try FileLock(
+            folder: path,
+            fix: "Make it readable",
+            taken: InputError(
+                file,
+                "another tessera cluster starts or stops its workers",
+                fix: "Wait for it"
+            )
+        )
+    }
+
+    private func make() throws(InputError) {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path,
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+        } catch {
+            throw InputError(path, "the folder cannot be made", fix: "Make its parent writable")
+        }
+    }
+
+    /// What was started; nil when nothing is.
+    ///
+    /// - Throws: `InputError` when the file is damaged: what it named may still run
+    package func record() throws(InputError) -> Record? {
+        guard FileManager.default.fileExists(atPath: recordPath) else { return nil }
+        let bytes = try InputFile.bytes(recordPath, limit: 1 << 24)
+        guard let record = try? JSONDecoder().decode(Record.self, from: Data(bytes)),
+            record.format == 1, record.hosts.allSatisfy({ !$0.command.isEmpty })
+        else {
+            throw InputError(
+                recordPath,
+                "it is damaged, or of another version of Tessera",
+                fix: "End the hosts' workers by hand (ps -C tessera) and remove it"
+            )
+        }
+        return record
+    }
+
+    /// Keeps a record; without hosts, removes it.
+    package func save(_ record: Record) throws {
+        guard !record.hosts.isEmpty else {
+            unlink(recordPath)
+            return
+        }
+        try write(record, recordPath)
+    }
+
+    /// What the last coordinator saw; nil when there was none.
+    package var sighting: Sighting? {
+        (try? InputFile.bytes(sightingPath, limit: 1 << 24))
+            .flatMap { try? JSONDecoder().decode(Sighting.self, from: Data($0)) }
+    }
+
+    package func save(_ sighting: Sighting) throws {
+        try make()
+        try write(sighting, sightingPath)
+    }
+
+    /// Removes what nobody needs once nothing runs.
+    package func tidy() {
+        guard !FileManager.default.fileExists(atPath: recordPath) else { return }
+        unlink(sightingPath)
+        rmdir(path)
+    }
+
+    private func write(_ value: some Encodable, _ path: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
+        let file = try TemporaryFile(for: path)
+        try file.write(Array(try encoder.encode(value)))
+        try file.commit()
+    }
+}
+
+/// Keeps `seen.json` as the coordinator sees its workers.
+final class Lookout: Sendable {
+    private let isOver = HandOver<Void>()
+    private let thread: NamedThread
+
+    /// - Parameters:
+    ///   - cluster: the coordinator of this process
+    ///   - folder: of its file of hosts
+    init(_ cluster: Cluster, _ folder: ClusterFolder) {
+        thread = NamedThread("lookout") { [isOver, weak cluster] in
+            guard let own = ProcessIdentity(of: getpid()) else { return }
+            var goesOn = true
+            while goesOn {
+                goesOn = isOver.take(before: Date(timeIntervalSinceNow: 1)) == nil
+                guard let cluster else { return }
+                // Only for people: a full disk does not end a render.
+                try? folder.save(
+                    ClusterFolder.Sighting(
+                        coordinator: own,
+                        endpoint: cluster.endpoint.address,
+                        cluster.statistics
+                    )
+                )
+            }
+        }
+    }
+
+    /// Writes once more, and no more after that.
+    func stop() {
+        isOver.put(())
+        thread.join()
+    }
+}

@@ -1,0 +1,65 @@
+import Engine
+import Foundation
+
+/// The table of hosts that `tessera cluster` shows. What is not known is a dash.
+package struct ClusterTable: Equatable, Sendable, Encodable {
+    package struct Row: Equatable, Sendable, Encodable {
+        package var host: String
+        package var state: String
+        /// Workers that run or have joined, of those there should be.
+        package var workers: String
+        package var model: String?
+        package var cores: Int?
+        package var precision: String?
+        package var viewsPerSecond: Double?
+        /// Seconds since the coordinator last heard of one of its workers.
+        package var lastSeen: Double?
+
+        package init(host: String, state: String, workers: String) {
+            (self.host, self.state, self.workers) = (host, state, workers)
+        }
+    }
+
+    package var rows: [Row]
+    /// Lines below the table.
+    package var notes: [String] = []
+
+    package init(rows: [Row], notes: [String] = []) {
+        (self.rows, self.notes) = (rows, notes)
+    }
+
+    private static let head = [
+        "HOST", "STATE", "WORKERS", "MODEL", "CORES", "PRECISION", "VIEWS/S", "LAST SEEN",
+    ]
+
+    /// Lines as wide as they must be.
+    package var lines: [String] {
+        let cells =
+            [Self.head]
+            + rows.map { row in
+                [
+                    row.host, row.state, row.workers, row.model ?? "-",
+                    row.cores.map(String.init) ?? "-", row.precision ?? "-",
+                    row.viewsPerSecond.map { String(format: "%.1f", $0) } ?? "-",
+                    row.lastSeen.map(TextTable.ago) ?? "-",
+                ]
+            }
+        return TextTable.lines(cells) + notes
+    }
+}
+
+extension ClusterTable.Row {
+    /// Adds what a coordinator saw of the host's workers.
+    ///
+    /// - Parameters:
+    ///   - workers: those of this host
+    ///   - now: seconds since 1970
+    mutating func add(_ workers: [ClusterFolder.Sighting.Worker], now: Double) {
+        guard !workers.isEmpty else { return }
+        precision = Set(workers.map(\.precision)).sorted().joined(separator: ",")
+        let rates = workers.filter { $0.busy > 0 && $0.views > 0 }
+            .map { Double($0.views) / $0.busy }
+        if !rates.isEmpty { viewsPerSecond = rates.reduce(0, +) }
+        lastSeen = workers.map { now - $0.lastHeard }.min()
+    }
+}

@@ -1,0 +1,150 @@
+import Coordinator
+import Engine
+import Foundation
+import Protocol
+
+/// How the workers of a file of hosts are started. Pure: the file and flags in, commands out.
+package struct LaunchPlan: Sendable {
+    /// What is the same for all workers.
+    package struct Common: Sendable {
+        /// Of this program.
+        package var version: String
+        /// Path of this program.
+        package var program: String
+        /// The coordinator's model, where a host names none.
+        package var model: String
+        /// More flags of `tessera worker` about the model.
+        package var modelFlags: [String] = []
+        /// Flags that go before the file's fields.
+        package var workers: Int?
+        package var threads: Int?
+        package var backend: BackendKind?
+        package var precision: Precision?
+
+        package init(version: String, model: String) {
+            self.version = version
+            self.model = model
+            program = Spawn.thisProgram
+        }
+    }
+
+    package let file: ClusterFile
+    /// Where the file is.
+    package let path: String
+    package let common: Common
+
+    package init(_ file: ClusterFile, path: String, _ common: Common) {
+        (self.file, self.path, self.common) = (file, path, common)
+    }
+
+    private var folder: String {
+        URL(fileURLWithPath: path).deletingLastPathComponent().path
+    }
+
+    /// Names of a host's workers.
+    package func names(_ host: ClusterFile.Host) -> [String] {
+        (1...(common.workers ?? host.workers)).map { "\(host.name)-\($0)" }
+    }
+
+    /// What starts a host's agent.
+    package func command(_ host: ClusterFile.Host) -> [String] {
+        guard !host.isThisOne else {
+            guard let program = host.program else { return [common.program, "agent"] }
+            let isPath = program.contains("/")
+            return [isPath ? ClusterFile.resolve(program, in: path) : program, "agent"]
+        }
+        return (host.launch ?? file.launch).command(
+            [host.program ?? "tessera", "agent"],
+            host: host.name,
+            folder: folder
+        )
+    }
+
+    /// A call that starts workers.
+    ///
+    /// - Parameters:
+    ///   - host: where
+    ///   - task: `run` or `start`
+    ///   - names: which of its workers; nil for all
+    ///   - endpoint: where the coordinator listens
+    /// - Returns: command and request
+    package func call(
+        _ host: ClusterFile.Host,
+        _ task: AgentRequest.Task,
+        names: [String]? = nil,
+        endpoint: String
+    ) -> HostCall {
+        var request = AgentRequest(version: common.version, task: task)
+        request.names = names ?? self.names(host)
+        request.threads = common.threads ?? host.threads
+        request.environment = host.environment
+        /// Paths of this machine are the file's; those of others are as they are written.
+        func there(_ path: String) -> String {
+            host.isThisOne ? ClusterFile.resolve(path, in: self.path) : path
+        }
+        var worker = WorkerArguments(
+            endpoint: host.connect ?? file.coordinator.connect ?? endpoint,
+            model: host.model.map(there) ?? common.model
+        )
+        worker.modelFlags = common.modelFlags
+        worker.backend = common.backend ?? host.backend
+        worker.precision = common.precision ?? host.precision
+        worker.insecure = file.coordinator.insecure
+        if let keys = host.keys, let coordinator = host.coordinatorKey {
+            worker.keys = (there(keys), there(coordinator))
+        }
+        request.arguments = worker.flags
+        request.patience = file.timeouts.stop / .seconds(1)
+        return HostCall(host: host.name, command: command(host), request: request)
+    }
+
+    /// How the coordinator listens.
+    ///
+    /// - Parameters:
+    ///   - identity: of its model
+    ///   - fallback: where, if the file does not say
+    /// - Returns: endpoint, keys and policy
+    /// - Throws: `InputError` for an address that cannot be, or keys that cannot be read
+    package func configuration(
+        _ identity: ModelIdentity,
+        fallback: Endpoint?
+    ) throws(InputError) -> Cluster.Configuration {
+        let coordinator = file.coordinator
+        let reach: Endpoint.Reach =
+            coordinator.keys != nil || coordinator.insecure ? .network : .thisMachine
+        let endpoint: Endpoint
+        if let text = coordinator.endpoint {
+            do throws(InputError) {
+                endpoint = try Endpoint(
+                    text,
+                    reach: reach,
+                    keys: "with keys: and allow: under coordinator:"
+                )
+            } catch {
+                throw InputError(
+                    "\(path): coordinator: endpoint: \(error.place)",
+                    error.problem,
+                    fix: error.remedy
+                )
+            }
+        } else if let fallback {
+            endpoint = fallback
+        } else {
+            throw InputError(
+                "\(path): coordinator: endpoint",
+                "it is missing, and workers that stay must find every later coordinator",
+                fix: "Write endpoint: tcp://127.0.0.1:7551, or this machine's address"
+            )
+        }
+        var configuration = Cluster.Configuration(endpoint: endpoint, model: identity)
+        if let keys = coordinator.keys, let allow = coordinator.allow {
+            configuration.security = .coordinator(
+                try KeyFile.pair(ClusterFile.resolve(keys, in: path)),
+                allowed: try AllowedKeys(file: ClusterFile.resolve(allow, in: path))
+            )
+        }
+        configuration.policy.silence = file.timeouts.silence
+        configuration.policy.grace = file.timeouts.grace
+        return configuration
+    }
+}

@@ -1,0 +1,94 @@
+import Coordinator
+import Engine
+import Logging
+import Protocol
+
+/// A cluster of worker processes on this host, over a socket in a private directory. Leaves no
+/// process and no file behind, however the render ends.
+///
+///     let cluster = try LocalCluster(
+///         workers: 2, threads: nil, model: identity, logger: logger, arguments: arguments
+///     )
+///     defer { cluster.stop() }
+package final class LocalCluster: Sendable {
+    package let cluster: Cluster
+    private let workers: WorkerGroup
+    private let directory: PrivateDirectory
+
+    /// As everywhere, but patient while workers load their weights and compute their first unit: if they
+    /// end, that is known at once.
+    package static var policy: DispatcherState.Policy {
+        var policy = DispatcherState.Policy()
+        policy.grace = .seconds(600)
+        // They are ours, and copies would compete for this host's cores and memory.
+        policy.hedge = .seconds(30)
+        return policy
+    }
+
+    /// Listens and starts the workers; they join while the caller goes on.
+    ///
+    /// - Parameters:
+    ///   - workers: at least 1
+    ///   - threads: of each worker; nil shares this host's cores evenly
+    ///   - model: the one that workers must have
+    ///   - endpoint: where to listen; nil is a private directory
+    ///   - program: the workers' program; nil is the one that runs now
+    ///   - policy: when workers and batches are given up
+    ///   - logger: gets what happens, and the workers' messages
+    ///   - arguments: the command line of a worker without the program's name. The worker must be
+    ///     told that it is a local child.
+    /// - Throws: `InputError` when the directory or a process cannot be made, `SocketError`
+    package init(
+        workers: Int,
+        threads: Int?,
+        model: ModelIdentity,
+        endpoint: Endpoint? = nil,
+        program: String? = nil,
+        policy: DispatcherState.Policy = LocalCluster.policy,
+        logger: Logger,
+        arguments:
+            (_ endpoint: Endpoint, _ name: String, _ threads: Int) -> [String]
+    ) throws {
+        directory = try PrivateDirectory()
+        var configuration = Cluster.Configuration(
+            endpoint: endpoint ?? directory.endpoint,
+            model: model
+        )
+        configuration.policy = policy
+        cluster = try Cluster(configuration, logger: logger)
+        let (cluster, bound) = (cluster, cluster.endpoint)
+        let each = threads ?? WorkerArguments.threadsEach(of: workers)
+        self.workers = try WorkerGroup(
+            (1...workers).map { "local-\($0)" },
+            program: program ?? Spawn.thisProgram,
+            arguments: { arguments(bound, $0, each) },
+            onEvent: { [weak cluster] event in
+                switch event {
+                case .started: break
+                case .said(let name, let line):
+                    logger.info(
+                        "worker says",
+                        metadata: ["worker": "\(name)", "line": "\(line)"]
+                    )
+                case .ended(let name, let process, let account):
+                    cluster?.processEnded(name, process: process, account: account)
+                // Nobody else will join.
+                case .allEnded: cluster?.expectNobody()
+                }
+            }
+        )
+    }
+
+    /// Process ids of the workers.
+    package var processes: [Int32] { workers.processes }
+
+    /// Dismisses the workers, waits until their processes have ended and removes the socket. Further
+    /// calls do nothing.
+    package func stop() {
+        cluster.stop()
+        workers.stop(dismissed: true)
+        directory.remove()
+    }
+
+    deinit { stop() }
+}

@@ -1,0 +1,109 @@
+import Engine
+import Foundation
+import Glibc
+import Protocol
+
+/// Starts programs.
+package enum Spawn {
+    /// What a new process belongs to.
+    enum Company {
+        /// A group of its own: Ctrl-C is for the coordinator, which ends its workers in order.
+        case group
+        /// A session of its own: it stays when whoever started it goes.
+        case session
+    }
+
+    /// POSIX_SPAWN_SETSID, a GNU extension that Glibc's module lacks.
+    private static let newSession: Int32 = 0x80
+
+    /// Set for every program that is started: it is told what it must know on its command line, and flags that
+    /// have defaults in the environment of whoever started this one are not meant for it.
+    package static let withoutDefaults = (name: "TESSERA_DEFAULTS", value: "none")
+
+    /// Starts a program with signals as they are by default, whatever this process ignores or blocks.
+    ///
+    /// - Parameters:
+    ///   - program: its path, or its name to look for where the shell would
+    ///   - arguments: without the program's name
+    ///   - environment: variables on top of this process's own
+    ///   - company: what it belongs to
+    ///   - input: becomes its standard input
+    ///   - output: becomes its standard output and error
+    /// - Returns: its id
+    /// - Throws: `InputError` when there is no such program, `SocketError` when the system has no room for it
+    static func start(
+        _ program: String,
+        _ arguments: [String],
+        environment: [String: String] = [:],
+        company: Company = .group,
+        input: Int32,
+        output: Int32
+    ) throws -> Int32 {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
+        posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
+        posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        let belonging =
+            switch company {
+            case .group: Int32(POSIX_SPAWN_SETPGROUP)
+            case .session: newSession
+            }
+        posix_spawnattr_setflags(
+            &attributes,
+            Int16(belonging | Int32(POSIX_SPAWN_SETSIGDEF) | Int32(POSIX_SPAWN_SETSIGMASK))
+        )
+        posix_spawnattr_setpgroup(&attributes, 0)
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT] { sigaddset(&signals, number) }
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        let variables = ProcessInfo.processInfo.environment
+            .merging([withoutDefaults.name: withoutDefaults.value]) { _, new in new }
+            .merging(environment) { _, new in new }
+            .map { "\($0.key)=\($0.value)" }
+        var id: Int32 = 0
+        let code = withCStrings([program] + arguments) { argv in
+            withCStrings(variables) { envp in
+                posix_spawnp(&id, program, &actions, &attributes, argv, envp)
+            }
+        }
+        guard code == 0 else {
+            // No room for another process is nobody's mistake in the input.
+            guard ![EAGAIN, ENOMEM, EMFILE, ENFILE].contains(code) else {
+                throw SocketError("posix_spawn \(program)", code: code)
+            }
+            throw InputError(
+                program,
+                "it cannot be started (\(String(cString: strerror(code))))",
+                fix: "Check that it is there and may be executed"
+            )
+        }
+        return id
+    }
+
+    /// The path of the program that runs now.
+    package static var thisProgram: String {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+        let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        return String(
+            decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) },
+            as: UTF8.self
+        )
+    }
+}
+
+/// Lends C an array of strings that ends with nil.
+private func withCStrings<R>(
+    _ strings: [String],
+    _ body: ([UnsafeMutablePointer<CChar>?]) -> R
+) -> R {
+    let pointers = strings.map { strdup($0) }
+    defer { for pointer in pointers { free(pointer) } }
+    return body(pointers + [nil])
+}

@@ -1,0 +1,46 @@
+import Engine
+
+// What a view is, on the wire.
+
+extension WorkUnit.View {
+    init(_ wire: WirePredict) throws(FrameError) {
+        guard wire.timestep.isFinite, wire.guidance.isFinite else { throw .field("task.predict") }
+        guard (1...2).contains(wire.conditioning.count) else {
+            throw .field("task.predict.conditioning")
+        }
+        var conditioning: [WorkUnit.Conditioning] = []
+        for entry in wire.conditioning { conditioning.append(try .init(entry)) }
+        self.init(
+            timestep: wire.timestep,
+            guidance: wire.guidance,
+            conditioning: conditioning
+        )
+    }
+}
+
+extension WirePredict {
+    init(_ view: WorkUnit.View) {
+        self.init()
+        timestep = view.timestep
+        guidance = view.guidance
+        conditioning = view.conditioning.map { entry in
+            .with {
+                $0.embedding = entry.embedding.data
+                $0.timeIds = entry.timeIDs ?? []
+            }
+        }
+    }
+}
+
+extension WorkUnit.Conditioning {
+    fileprivate init(_ wire: WireConditioning) throws(FrameError) {
+        let ids = wire.timeIds
+        guard ids.isEmpty || ids.count == 6, ids.allSatisfy(\.isFinite) else {
+            throw .field("conditioning.time_ids")
+        }
+        self.init(
+            embedding: try EmbeddingDigest(wire: wire.embedding, field: "conditioning.embedding"),
+            timeIDs: ids.isEmpty ? nil : ids
+        )
+    }
+}

@@ -1,0 +1,87 @@
+import Engine
+
+/// Where a render's random numbers come from.
+package protocol NoiseSource: Sendable {
+    /// Unit noise that phase 1 starts from, `[1, height, width, channels]`.
+    func base(latent: Extent, channels: Int) throws(InputError) -> Tensor
+
+    /// Unit noise that diffuses the upsampled latent of a later phase.
+    func diffusion(of phase: Phase, channels: Int) throws(InputError) -> Tensor
+
+    /// The shifted windows of one step.
+    mutating func windows(
+        of grid: WindowGrid,
+        phase: Phase,
+        step: Int
+    ) throws(InputError) -> [Window]
+
+    /// Unit noise that a stochastic scheduler adds in one step.
+    func stochastic(phase: Phase, step: Int, channels: Int) throws(InputError) -> Tensor
+
+    /// How many of the numbers that come in an order have been drawn.
+    var drawn: Int { get }
+
+    /// Goes on where so many numbers have been drawn.
+    mutating func skip(to drawn: Int) throws(InputError)
+}
+
+/// Random numbers that follow from the seed: each draw is keyed by (seed, purpose, phase, step), so
+/// that none depends on the order of arrival.
+package struct SeededNoise: NoiseSource {
+    private let random: RenderRandom
+
+    package init(seed: UInt64, kind: RandomKind) {
+        random = RenderRandom(kind, seed: seed)
+    }
+
+    package func base(latent: Extent, channels: Int) -> Tensor {
+        normal("base", latent, channels, phase: 0, step: 0)
+    }
+
+    package func diffusion(of phase: Phase, channels: Int) -> Tensor {
+        normal("diffusion", phase.latent, channels, phase: key(phase), step: 0)
+    }
+
+    package func windows(
+        of grid: WindowGrid,
+        phase: Phase,
+        step: Int
+    ) throws(InputError) -> [Window] {
+        var draws = random.integers(
+            purpose: "jitter",
+            phase: key(phase),
+            step: step,
+            count: grid.drawCount,
+            in: 0...(grid.drawSpan - 1)
+        ).makeIterator()
+        return try grid.windows { range in range.lowerBound + (draws.next() ?? 0) % range.count }
+    }
+
+    package func stochastic(phase: Phase, step: Int, channels: Int) -> Tensor {
+        normal("step", phase.latent, channels, phase: key(phase), step: step)
+    }
+
+    /// Every number is keyed by its place in the render: there is no order.
+    package var drawn: Int { 0 }
+
+    package func skip(to drawn: Int) {}
+
+    private func normal(
+        _ purpose: String,
+        _ latent: Extent,
+        _ channels: Int,
+        phase: Int,
+        step: Int
+    ) -> Tensor {
+        random.normal(
+            purpose: purpose,
+            phase: phase,
+            step: step,
+            shape: [1, channels, latent.height, latent.width]
+        )
+    }
+
+    /// A phase by its scale in thousandths, so that a picture's last phase draws the same noise
+    /// whichever rungs its ladder skips.
+    private func key(_ phase: Phase) -> Int { Int((phase.scale * 1000).rounded()) }
+}
