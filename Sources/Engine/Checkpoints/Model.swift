@@ -209,8 +209,8 @@ package struct Model: Sendable {
     package func tokenizer(_ component: Component) throws -> CLIPTokenizer {
         if let gap = missing.first(where: { $0.name == component.tokenizer }) { throw gap.error }
         let tokenizer = try layout.tokenizer(component)
-        if let given = options.tokenizer {
-            let known = try textConfig(component).vocabulary
+        // Where the encoder's configuration does not follow from its weights, reading the encoder says so.
+        if let given = options.tokenizer, let known = try? textConfig(component).vocabulary {
             guard tokenizer.count <= known else {
                 throw InputError(
                     "--tokenizer \(given)",
