@@ -21,16 +21,12 @@ package struct Origin: Equatable, Sendable {
         key = property("User-Id").flatMap(PublicKey.init(checked:))
         let peer = property("Peer-Address") ?? ""
         // Over ipc:// it is the sender's user, group and process.
-        address = peer.hasPrefix(":") && !peer.hasPrefix("::") ? "" : Self.unmapped(peer)
+        let isLocal = peer.hasPrefix(":") && !peer.hasPrefix("::")
+        // A socket that speaks IPv6, too, tells IPv4 addresses in this form.
+        let mapped = "::ffff:"
+        address = isLocal ? "" : String(peer.dropFirst(peer.hasPrefix(mapped) ? mapped.count : 0))
         let descriptor = zmq_msg_get(&message, ZMQ_SRCFD)
         connection = descriptor >= 0 ? Connection(descriptor: descriptor) : nil
-    }
-
-    /// An IPv4 address as such: sockets that speak IPv6 too tell it as `::ffff:192.0.2.1`.
-    private static func unmapped(_ address: String) -> String {
-        let prefix = "::ffff:"
-        guard address.hasPrefix(prefix), address.contains(".") else { return address }
-        return String(address.dropFirst(prefix.count))
     }
 }
 
