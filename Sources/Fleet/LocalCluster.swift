@@ -22,6 +22,7 @@ package final class LocalCluster: Sendable {
         policy.grace = .seconds(600)
         // They are ours, and copies would compete for this host's cores and memory.
         policy.hedge = .seconds(30)
+        policy.mayOthersJoin = false
         return policy
     }
 

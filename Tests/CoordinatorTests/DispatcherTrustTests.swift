@@ -334,9 +334,35 @@ private struct Script {
         }
     }
 
-    /// A lone host gets three attempts.
+    /// Three connections of one host say no before anybody else has joined.
+    @Test func aUnitThatOneHostFailedWaitsForOthers() throws {
+        var script = Script { $0.grace = .seconds(60) }
+        for worker in [w1, w2, w3] { try script.join(worker, from: hostA, credit: 1) }
+        try script.on(.submitted([u(1)]))
+        for worker in [w1, w2, w3] {
+            #expect(script.state.held(by: worker) == [u(1)])
+            try script.on(.refused(u(1), by: worker, reason: "no"))
+        }
+        #expect(script.state.isBusy)
+        #expect(try script.join(w4, from: hostB) == [.assign(u(1), to: w4, attempt: 4)])
+        #expect(try script.on(.answered(u(1), by: w4)).contains(.complete))
+        // Nobody else comes: after a while that is the end.
+        try script.on(.left(w4))
+        for worker in [w1, w2] { try script.on(.asked(worker, 8)) }
+        try script.on(.submitted([u(2)]))
+        var last: [Action] = []
+        for worker in [w1, w2, w1, w2] {
+            #expect(script.state.held(by: worker) == [u(2)])
+            let event = Event.refused(u(2), by: worker, reason: "no")
+            last = try script.on(event, after: .seconds(20))
+            if !script.state.isBusy { break }
+        }
+        #expect(last.contains { if case .failed(u(2), _) = $0 { true } else { false } })
+    }
+
+    /// A lone host gets three attempts where nobody else may come.
     @Test func whereNobodyElseIsLeftThreeAttemptsAreEnough() throws {
-        var script = Script()
+        var script = Script { $0.mayOthersJoin = false }
         try script.join(w1, from: hostA)
         try script.on(.submitted([u(1)]))
         for attempt in 1...3 {

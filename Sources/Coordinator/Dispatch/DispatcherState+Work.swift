@@ -181,6 +181,7 @@ extension DispatcherState {
     ) {
         guard var unit = batch?.units[id], !unit.isDone else { return }
         unit.casualties.append(casualty)
+        unit.failedSince = unit.failedSince ?? now
         unit.failed[sender.host] = unit.failed[sender.host] == true || sender.isProven
         batch?.units[id] = unit
         guard isHopeless(unit) else { return }
@@ -195,7 +196,10 @@ extension DispatcherState {
         let others = workers.values.filter { !$0.isSetAside && unit.failed[$0.host] == nil }
         if others.contains(where: \.isProven) { return false }
         if unit.failed.count >= policy.unprovenCasualties { return true }
-        return unit.casualties.count >= policy.casualties
+        let mayWait =
+            policy.mayOthersJoin && !isClosed && unit.failed.count < policy.casualties
+            && now - (unit.failedSince ?? now) < policy.grace
+        return unit.casualties.count >= policy.casualties && !mayWait
             && !others.contains { $0.isAvailable(at: now, policy) }
     }
 

@@ -90,6 +90,9 @@ package struct DispatcherState: Sendable {
         package var casualties = 3
         /// Hosts without a record that it may fail on, where no proven one is left to be asked.
         package var unprovenCasualties = 8
+        /// Whether workers of other hosts may come yet: a unit that failed on fewer hosts than `casualties`
+        /// waits for them, as long as `grace`.
+        package var mayOthersJoin = true
         /// Most units that a worker may ask for.
         package var credit = 64
         /// Fewest and most units that a worker holds; between them, as many as hide the round trip.
@@ -258,6 +261,8 @@ package struct DispatcherState: Sendable {
         var casualties: [Casualty] = []
         /// Hosts that failed it, and whether they were proven.
         var failed: [Int: Bool] = [:]
+        /// When it first failed.
+        var failedSince: Duration?
 
         var isDone: Bool { state == .done }
         /// Who has it; without anybody it waits.
