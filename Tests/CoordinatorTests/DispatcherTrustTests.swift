@@ -347,7 +347,7 @@ private struct Script {
         #expect(try script.join(w4, from: hostB) == [.assign(u(1), to: w4, attempt: 4)])
         #expect(try script.on(.answered(u(1), by: w4)).contains(.complete))
         // Nobody else comes: after a while that is the end.
-        try script.on(.left(w4))
+        try script.on(.lost(w4, .left))
         for worker in [w1, w2] { try script.on(.asked(worker, 8)) }
         try script.on(.submitted([u(2)]))
         var last: [Action] = []
