@@ -307,11 +307,11 @@ def main():
     os.makedirs(a.state, exist_ok=True)
     torch.set_grad_enabled(False)
     torch.manual_seed(0)
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))
     net, renders, sheets = detector(a), Renders(a), {}
     rng = np.random.default_rng(UNSEEN)
     scenes = [Scene.random(rng) for _ in range(150)]
-    right = float(np.mean([count_discs(net, s.draw(256)) == (1 if s.sky[12] > 0 else 0) for s in scenes]))
+    right = float(np.mean([count_discs(net, s.draw(256)) == (1 if s.disc else 0) for s in scenes]))
     variants = by_variant(a, renders, net)
     methods = by_method(a, renders, net, sheets)
     json.dump(dict(methods=methods, variants=variants), open(f"{a.state}/quality.json", "w"), indent=1)
