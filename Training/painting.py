@@ -263,6 +263,8 @@ def trees(x, y, px, L, out, tmp):
     if alpha > 0:
         mix(L, B, B, 0.0, out)
         scaled(out, 0.92)
+        if L[R] > 0:
+            towards(out, L, C, 0.55)
     if y > floor + 2 * px or y < floor - 1.25 * L[H]:
         return alpha
     cell = np.int64(np.floor(x / step))

@@ -49,6 +49,7 @@ def main():
     a.add_argument("--minutes", type=float, default=5)
     a.add_argument("--begin-from", help="a model folder whose tokenizers and text encoders to begin from")
     a.add_argument("--rate", type=float, default=1e-3)
+    a.add_argument("--batch", type=int, default=96)
     a = a.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -72,7 +73,7 @@ def main():
     while (gone := (time.time() - start) / 60 / a.minutes) < 1:
         for g in opt.param_groups:
             g["lr"] = a.rate * min(1, (step + 1) / 100) * 0.5 * (1 + np.cos(np.pi * gone))
-        batch = [scenes[i] for i in rng.integers(len(scenes), size=96)]
+        batch = [scenes[i] for i in rng.integers(len(scenes), size=a.batch)]
         texts = [caption(s, rng) for s in batch]
         labels = {k: torch.tensor([v.index(s.get(k, False)) for s in batch]) for k, v in HEADS.items()}
         loss = 0

@@ -10,6 +10,7 @@ as SDXL's `force_zeros_for_empty_prompt`).
 import argparse
 import glob
 import json
+import os
 import time
 
 import numpy as np
@@ -81,10 +82,12 @@ class Latents:
         self.rng, self.shards = np.random.default_rng(seed), []
         for f in sorted(glob.glob(f"{folder}/*.npz")):
             if ".tmp" not in f:
-                s = np.load(f)
-                latents = [latents_of(torch.from_numpy(p).permute(0, 3, 1, 2).float().div(127.5).sub(1))
-                           for p in np.array_split(s["pictures"], 10)]
-                self.shards.append((torch.cat(latents).half(), s["ids"], json.loads(str(s["attributes"])), s["heights"]))
+                s, kept = np.load(f), f.replace(".npz", ".latents.npy")
+                if not os.path.exists(kept):
+                    latents = [latents_of(torch.from_numpy(p).permute(0, 3, 1, 2).float().div(127.5).sub(1)).half().numpy()
+                               for p in np.array_split(s["pictures"], 10)]
+                    np.save(kept, np.concatenate(latents))
+                self.shards.append((torch.from_numpy(np.load(kept)), s["ids"], json.loads(str(s["attributes"])), s["heights"]))
         square = np.array([s[0].shape[2] == s[0].shape[3] for s in self.shards])
         # One batch in twenty is wide or tall, where there are such shards.
         self.chance = np.where(square, 1.0 if square.all() else 0.95, 1.0 if not square.any() else 0.05)
