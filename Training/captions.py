@@ -37,6 +37,14 @@ SEASONS = {
     "autumn": ["in autumn", "in the fall", "with autumn colours", "with autumn leaves"],
     "winter": ["in winter", "in the snow", "covered in snow", "with snow on the ground", "on a winter day", "in deep snow", "snowy"],
 }
+# Where the sun or moon is; without one, where the subject is: on the other side.
+LAYOUTS = {"left": ["on the left"], "right": ["on the right"], "middle": ["in the middle", "in the centre", "in the center"]}
+SUBJECTS = {"mountains": "a tall peak", "lake": "a tall peak", "sea": "a boat", "desert": "a cactus", "forest": "tall trees", "city": "tall towers",
+            "plain": "a tree"}
+BALANCED = {"mountains": ["between two peaks", "with a peak on each side"], "lake": ["a symmetrical view", "with a valley in the middle"],
+            "sea": ["a symmetrical view", "with a path of light in the middle"], "desert": ["with a cactus on each side", "a symmetrical view"],
+            "forest": ["with a clearing in the middle", "with trees on each side"], "city": ["with towers on each side", "a symmetrical view"],
+            "plain": ["with a road in the middle", "with a tree on each side", "and a road"]}
 STARS = ["with stars", "under the stars", "and a starry sky", "with many stars", "beneath a sky full of stars", "starry"]
 FLOWERS = ["with flowers", "full of flowers", "with wildflowers", "in bloom", "with blossoms"]
 BACKDROPS = {
@@ -69,8 +77,20 @@ def caption(attributes, rng):
         parts.append(one(SEASONS[a["season"]]))
     if a.get("flowers") and said(0.8):
         parts.append(one(FLOWERS))
+    # Most captions tell the layout, so that the model need not waver between layouts when a prompt tells it.
+    layout, told = a["layout"], said(0.75)
+    subject = layout == "middle" and said(0.4)
     if (key := (a["body"], a["time"])) in BODIES and said(0.92):
-        parts.append(one(BODIES[key]))
+        disc = one(BODIES[key])
+        parts.append(f"{disc} {one(LAYOUTS[layout])}" if told and not subject else disc)
+        told = told and subject
+    if told:
+        other = {"left": "right", "right": "left"}
+        has_peak = a["scene"] != "lake" or a["backdrop"] == "mountains"
+        if layout == "middle":
+            parts.append(one(BALANCED[a["scene"]]))
+        elif has_peak:
+            parts.append(f"with {SUBJECTS[a['scene']]} {one(LAYOUTS[other[layout]])}")
     if said(0.6):
         parts.append(one(CLOUDS[a["clouds"]]))
     if a["stars"] and said(0.6):

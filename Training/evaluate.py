@@ -162,8 +162,9 @@ def mosaic(rng):
         for j in range(n):
             s = Scene.random(rng)
             picture[i * side:(i + 1) * side, j * side:(j + 1) * side] = s.draw(side)
-            if s.sky[12] > 0:
-                disc = ((yy + 0.5) / side - s.sky[11]) ** 2 + ((xx + 0.5) / side - s.sky[10]) ** 2 < s.sky[12] ** 2
+            if s.disc:
+                dx, dy, r = s.disc
+                disc = ((yy + 0.5) / side - dy) ** 2 + ((xx + 0.5) / side - dx) ** 2 < r ** 2
                 mask[i * side // 2:(i + 1) * side // 2, j * side // 2:(j + 1) * side // 2] = disc.reshape(side // 2, 2, side // 2, 2).mean((1, 3))
     return picture, mask
 
@@ -218,7 +219,7 @@ def evaluate_count(a, results):
     net = detector(a)
     rng = np.random.default_rng(UNSEEN + 2)
     scenes = [Scene.random(rng) for _ in range(150)]
-    right = [count_discs(net, s.draw(256)) == (1 if s.sky[12] > 0 else 0) for s in scenes]
+    right = [count_discs(net, s.draw(256)) == (1 if s.disc else 0) for s in scenes]
     counts, pictures = {m: [] for m in MODES}, {m: [] for m in MODES}
     for i, prompt in enumerate(SUN_PROMPTS[:a.renders]):
         for mode, flags in MODES.items():
@@ -273,7 +274,7 @@ def main():
     os.makedirs(a.state, exist_ok=True), os.makedirs(a.out, exist_ok=True)
     torch.set_grad_enabled(False)
     torch.manual_seed(0)
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))
     path = f"{a.out}/evaluation.json"
     for part, run in (("vae", evaluate_vae), ("prompts", evaluate_prompts), ("count", evaluate_count)):
         if part in a.only.split(","):

@@ -1,59 +1,58 @@
 """Draws landscapes: a scene is a handful of numbers, and any rectangle of it can be drawn at any size.
 
-`Scene.random(rng)` invents one, `Scene.draw(height, width, window)` draws the whole picture or a
-window of it. Everything is built from fractal noise whose octaves end at the size of a pixel, so a
-larger drawing of the same scene has more true detail, and drawing a 256-pixel window of a
-2,048-pixel picture costs no more than a 256-pixel picture.
+`Scene.random(rng)` invents one, `Scene.draw(height, window)` draws the whole picture or a window of it. Everything is
+a shape with a crisp outline. Detail is made of shapes too, which appear when they are large enough to see, so a larger
+drawing of the same scene shows more, and a 256-pixel window of a 4,096-pixel picture costs no more than a small picture.
+
+Each scene has three layouts: the disc on the right and the subject on the left, their mirror image, and both in the
+middle. `attributes["layout"]` says where the disc is, or would be.
 
 Coordinates: y runs from 0 (top) to 1 (bottom), x from 0 to the aspect ratio.
 """
 
-import colorsys
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from painting import (CACTUS, CLOTH, CONIFERS, CROWNS, DUNE, FACADE, FOLIAGE, GRASS, HILLS, MEADOW, NO_GROUND, PEAK, PLANT, ROCK, SAIL, SAND,
-                      SLOPE, STONE, TOWER, TREE, WATER, draw_window)
+import painting
+from painting import (BARE, BOAT, CACTUS, CLOUD, COLUMNS, CONIFER, CROWN, DUNE, FIELDS, GRASS, HILL, PEAK, SAND, SNOW, TOWER, TREE, TREES, WATER, WAVES)
 
 SCENES = ("mountains", "lake", "sea", "desert", "forest", "city", "plain")
 TIMES = ("dawn", "day", "sunset", "night")
-# What a scene may have behind or below it. All else that composes a picture is the same in each drawing of a scene;
-# colours, light, clouds and season vary freely. A small model that sees a composition often learns its outlines;
-# of thousands it learns their mean.
-BACKDROPS = {"mountains": ("none",), "lake": ("mountains", "forest"), "sea": ("island", "none", "none"), "desert": ("mountains", "none", "none"),
-             "forest": ("mountains", "none", "none"), "city": ("river", "none"), "plain": ("mountains", "hills", "none")}
-PLANS = {"mountains": 0, "lake": 5, "sea": 5, "desert": 2, "forest": 5, "city": 2, "plain": 6}  # seeds of the compositions
-# Where sun or moon stands: high, and low in the morning or evening. One place for each, or the model draws two.
-DISCS = {"mountains": ((0.8, 0.15), (0.8, 0.2)), "lake": ((0.76, 0.15), (0.76, 0.2)), "sea": ((0.74, 0.2), (0.72, 0.3)),
-         "desert": ((0.76, 0.16), (0.76, 0.22)), "forest": ((0.76, 0.15), (0.76, 0.2)), "city": ((0.82, 0.15), (0.82, 0.2)),
-         "plain": ((0.72, 0.17), (0.7, 0.3))}
-CLOUD_FIELDS = 12
-SNOWLIGHT = {"dawn": (1.0, 0.93, 0.9), "day": (1.0, 1.0, 1.0), "sunset": (1.0, 0.74, 0.64), "night": (0.66, 0.74, 0.95)}
 SEASONS = ("spring", "summer", "autumn", "winter")
+LAYOUTS = ("left", "middle", "right")
+BACKDROPS = {"mountains": ("none",), "lake": ("mountains", "forest"), "sea": ("island", "none"), "desert": ("mountains", "none"),
+             "forest": ("mountains", "none"), "city": ("river", "none"), "plain": ("mountains", "hills", "none")}
+# Where the disc is on the right: across and down, high by day and night, low in the morning and evening.
+HIGH, LOW = 0.2, 0.27
+HORIZONS = {"mountains": 0.82, "lake": 0.6, "sea": 0.54, "desert": 0.62, "forest": 0.66, "city": 0.8, "plain": 0.6}
 
 
 def rgb(text):
     return np.array([int(text[i:i + 2], 16) / 255 for i in (0, 2, 4)])
 
 
-# Zenith, middle and horizon of the sky; light on the land; cloud shadow and cloud light.
+# The sky from the top to the horizon.
 SKIES = {
-    "dawn": [("6f86b8", "c9b3cf", "f6cdb6"), ("7a90c4", "d9b4c8", "fbd9c0"), ("8b9fcb", "e3c4d4", "fde3cd")],
-    "day": [("2f74c9", "7db4e8", "d3e8f5"), ("2467bd", "64a5e3", "c5e2f5"), ("3c86d0", "8fc4ec", "e2f0f6")],
-    "sunset": [("3b3470", "c9526a", "ff9d45"), ("4a2f66", "e0574f", "ffb04a"), ("2e3a78", "b2507e", "ff8a3c")],
-    "night": [("060b22", "12244f", "3f5f9c"), ("050a20", "101f47", "35548f"), ("080f2c", "162a5a", "4a6aa6")],
+    "dawn": [("5b86b8", "f2b8b5", "ffe3c2"), ("7a7fc0", "eaa9c4", "ffd9c0")],
+    "day": [("2e86d1", "6fbbee", "d4f0f7"), ("2a7fc4", "7cc8e8", "f0f6dc")],
+    "sunset": [("43275f", "d6456a", "ffb45a"), ("2f2a66", "c2416f", "ff8f52")],
+    "night": [("07102e", "16305f", "3a6a94"), ("0b0f33", "28285f", "5a5f9e")],
 }
-LIGHT = {"dawn": (0.92, 0.83, 0.86), "day": (1.0, 1.0, 0.98), "sunset": (0.88, 0.66, 0.54), "night": (0.42, 0.48, 0.70)}
-CLOUDS = {
-    "dawn": ("b79ab0", "ffe1d8"), "day": ("b9c6d6", "ffffff"), "sunset": ("7a3f5e", "ff9f66"), "night": ("0d1530", "33456f"),
-}
-FOLIAGE_COLOURS = {
-    "spring": ("4c8a3a", "8fbf4f"), "summer": ("2b5e2c", "4e8b3c"), "autumn": ("a8481c", "e0a52e"), "winter": ("2e4a3a", "4a6456"),
-}
-MEADOW_COLOURS = {
-    "spring": ("5c9c3c", "9ccb55"), "summer": ("4f9a3a", "8cc04e"), "autumn": ("8f8a35", "c2a648"), "winter": ("8e8f80", "b5b8b0"),
-}
+# What light and shade do to a colour, and the tint that draws all colours of an hour together.
+LIGHT = {"dawn": (1.0, 0.87, 0.86), "day": (1.0, 1.0, 1.0), "sunset": (1.0, 0.7, 0.56), "night": (0.44, 0.54, 0.86)}
+SHADE = {"dawn": (0.64, 0.58, 0.72), "day": (0.62, 0.7, 0.84), "sunset": (0.5, 0.32, 0.48), "night": (0.2, 0.28, 0.48)}
+TINT = {"dawn": ("c58fa6", 0.2), "day": ("7fa8c0", 0.0), "sunset": ("b0446a", 0.2), "night": ("2a4a90", 0.34)}
+# Snow and sails, brighter than all else on the land.
+BRIGHT = {"dawn": (1.0, 0.93, 0.91), "day": (1.0, 1.0, 1.0), "sunset": (1.0, 0.76, 0.66), "night": (0.6, 0.72, 0.95)}
+DISCS = {"dawn": "fff3d2", "day": "fff4b8", "sunset": "ffe7a0", "night": "f4f1de"}
+GLOWS = {"dawn": ("ffd9ae", 0.6), "day": ("fffbe0", 0.55), "sunset": ("ffb35c", 0.6), "night": ("7f9fce", 0.45)}
+CLOUDS = {"dawn": ("fff0e8", "e3a9bb"), "day": ("ffffff", "c3dbea"), "sunset": ("ff9d7a", "a33a63"), "night": ("3b5580", "1c2f58")}
+LEAVES = {"spring": ("8ccb4e", "4d9a4c"), "summer": ("4fa657", "1f6b50"), "autumn": ("f0963a", "c4502f"), "winter": ("5b8f86", "2c5c62")}
+MEADOWS = {"spring": ("a4d65a", "5fae52"), "summer": ("86c258", "3f8f52"), "autumn": ("e0b550", "b07f3c"), "winter": ("eef4f8", "b4cade")}
+ROCKS = [("9a8fa6", "4c4a6b"), ("b09a8e", "5d4a58"), ("8c9dae", "40506e")]
+SANDS = [("f6cf8a", "c47f4c"), ("f3bd7c", "b4633f"), ("f8dba4", "cf9460")]
+WALLS = ["f0e3cf", "e08e6d", "7fb3b8", "d9b35f", "b8a9c9", "5f86a8"]
 
 
 @dataclass
@@ -64,157 +63,28 @@ class Scene:
     aspect: float
     sky: np.ndarray
     layers: np.ndarray
-    back: int
-    ground: int
-    g: np.ndarray = field(repr=False)
+    water: int
+    mirror: bool = field(default=False)
 
     @staticmethod
     def random(rng, aspect=1.0, **fixed):
         pick = lambda name, options, p=None: fixed.get(name) or str(rng.choice(options, p=p))
-        scene = pick("scene", SCENES)
-        time = pick("time", TIMES)
-        season = pick("season", SEASONS)
-        if scene in ("sea", "desert"):
+        kind, time, season = pick("scene", SCENES), pick("time", TIMES), pick("season", SEASONS)
+        layout = pick("layout", LAYOUTS)
+        clouds = pick("clouds", ["clear", "some", "cloudy"], [0.5, 0.35, 0.15])
+        body = fixed.get("body") or ("none" if rng.random() < 0.3 else "moon" if time == "night" else "sun")
+        if kind in ("sea", "desert"):
             season = "summer"
-        body = fixed.get("body")
-        if body is None:
-            body = "none" if rng.random() < 0.4 else "moon" if time == "night" else "sun"
-        clouds = fixed.get("clouds") or str(rng.choice(["clear", "some", "cloudy"], p=[0.55, 0.3, 0.15]))
-        snow = season == "winter" and scene not in ("sea", "desert")
-        stars = time == "night" and clouds != "cloudy"
-        attributes = dict(scene=scene, time=time, season=season, body=body, clouds=clouds, snow=bool(snow), stars=bool(stars))
-        backdrop = attributes["backdrop"] = fixed.get("backdrop") or str(rng.choice(BACKDROPS[scene]))
-        plan = np.random.default_rng((SCENES.index(scene), PLANS[scene]))
-        u, v = plan.uniform, rng.uniform  # what composes the picture; what varies freely
+        attributes = dict(scene=kind, time=time, season=season, body=body, clouds=clouds, layout=layout,
+                          snow=season == "winter" and kind not in ("sea", "desert"), stars=time == "night" and clouds != "cloudy",
+                          backdrop=fixed.get("backdrop") or str(rng.choice(BACKDROPS[kind])))
+        return Composer(attributes, aspect, rng).scene()
 
-        horizon = {"mountains": u(0.7, 0.78), "lake": u(0.55, 0.66), "sea": u(0.48, 0.6), "desert": u(0.5, 0.6),
-                   "forest": u(0.6, 0.7), "city": u(0.68, 0.82), "plain": u(0.52, 0.64)}[scene]
-        s = np.zeros(38)
-        s[0] = horizon
-        palette = SKIES[time][rng.integers(len(SKIES[time]))]
-        shift = rng.normal(0, 0.015, 3)
-        for k in range(3):
-            s[1 + 3 * k:4 + 3 * k] = np.clip(rgb(palette[k]) * v(0.95, 1.05) + shift * (0.4 if time == "night" else 1), 0, 1)
-        low = time in ("dawn", "sunset")
-        s[10:12] = DISCS[scene][int(low)]
-        s[10] *= aspect
-        s[12] = u(0.075, 0.095)
-        s[12] = 0.0 if body == "none" else s[12]
-        s[13:16] = {"dawn": (1, .85, .75), "day": (1, .97, .85), "sunset": (1, .6, .3), "night": (.55, .65, .9)}[time]
-        s[16] = {"dawn": 0.25, "day": 0.25, "sunset": 0.3, "night": 0.15}[time]
-        s[17:20] = {"dawn": (1, .74, .36), "day": (1, .95, .55), "sunset": (1, .93, .55), "night": (.97, .97, .92)}[time]
-        s[20] = {"clear": 0.0, "some": v(0.42, 0.55), "cloudy": v(0.85, 1.0)}[clouds]
-        s[21] = rng.integers(CLOUD_FIELDS)
-        s[22] = 1.0 if stars else 0.0
-        s[23] = 1.0 if body == "moon" else 0.0
-        s[24:27], s[27:30] = rgb(CLOUDS[time][0]), rgb(CLOUDS[time][1])
-        s[30] = 0.92 if body == "none" else 0.75
-        s[31] = {"dawn": 0.2, "day": 0.0, "sunset": 0.35, "night": 0.6}[time]
-        s[32:35] = np.array(LIGHT[time]) * v(0.95, 1.05) * (0.9 if clouds == "cloudy" else 1)
-
-        s[35:38] = SNOWLIGHT[time]
-
-        layers = []
-
-        def layer(profile, base, amp, freq, texture, a, b, haze, snow_line=0.0, wander=0.0, plan=plan):
-            a = rgb(a) if isinstance(a, str) else a
-            b = rgb(b) if isinstance(b, str) else b
-            tint = rng.normal(0, 0.012, 3)
-            layers.append([profile, base, amp, freq, plan.integers(1, 100000), wander, texture, *np.clip(a + tint, 0, 1),
-                           *np.clip(b + tint, 0, 1), haze, snow_line])
-
-        rock = [("454d6a", "8f96ac"), ("544650", "a38d84"), ("3c5068", "8599a8")][rng.integers(3)]
-        leaf, meadow = FOLIAGE_COLOURS[season], MEADOW_COLOURS[season]
-        white = 1.0 if snow else 0.0
-
-        behind = np.random.default_rng(7)  # composes the backdrop, so that all before it stays where it is
-
-        def peaks(base, *places, haze=0.0):
-            for x, tall, wide, far in places:
-                layer(PEAK, base, tall, x * aspect, STONE, *rock, min(0.9, haze + far), 0.55 + 0.4 * far, wide * aspect, behind)
-
-        def wood(base, tall, freq, haze, crowns):
-            colours = leaf if crowns or season != "autumn" else ("2f4a2a", "6d6a2e")
-            layer(CROWNS if crowns else CONIFERS, base, tall, freq, FOLIAGE, *colours, haze, white, wander=0.02)
-
-        def thing(profile, base, tall, x, wide, texture, a, b, haze=0.0, cell=0.0):
-            layer(profile, base, tall, x * aspect, texture, a, b, haze, cell, wide)
-
-        ground, g = NO_GROUND, np.zeros(13)
-        g[0] = plan.integers(1, 100000)
-        crowns = bool(plan.random() < 0.4)
-        if scene == "mountains":
-            peaks(0.9, (0.06, 0.5, 0.8, 0.25), (0.9, 0.5, 0.85, 0.15), (0.42, 0.7, 1.1, 0.0))
-            back = len(layers)
-            layer(HILLS, 0.9, 0.1, 1.3, MEADOW, *meadow, 0.08, white)
-        elif scene in ("lake", "sea"):
-            ground = WATER
-            if scene == "lake":
-                if backdrop == "mountains":
-                    peaks(horizon + 0.02, (0.9, 0.26, 0.6, 0.25), (0.38, 0.42, 0.85, 0.05))
-                    layer(CONIFERS, horizon + 0.008, 0.09, 13.0, FOLIAGE, *leaf, 0.1, white, 0.02, behind)
-                else:
-                    layer(HILLS, horizon, 0.16, u(1, 2), FOLIAGE, *leaf, 0.5, white)
-                    wood(horizon + 0.008, u(0.16, 0.22), u(6, 9), 0.05, crowns)
-            else:
-                if backdrop == "island":
-                    layer(HILLS, horizon + 0.03, 0.1, 1.5, ROCK, *rock, 0.4, plan=behind)
-                thing(SAIL, horizon + 0.004, u(0.17, 0.21), u(0.2, 0.8), u(0.16, 0.2), CLOTH, "ffffff", "5a3020")
-            back = len(layers)
-            g[1:4] = rgb(["1c4a6e", "1d5a6b", "234f5c"][rng.integers(3)]) * (1.2 if time == "day" else 1)
-            g[7] = u(0.12, 0.25) if scene == "lake" else u(0.5, 0.7)
-            g[8] = u(0.8, 0.9) if scene == "lake" else u(0.45, 0.55)
-            g[9] = 0.3 if scene == "lake" else 0.9
-        elif scene == "desert":
-            dark, sand = [("a0622e", "e6b56c"), ("a86a38", "efc684"), ("94502a", "dc9650")][rng.integers(3)]
-            if time == "night":  # the moon takes the colour
-                dark, sand = rgb("6c5c56") * v(0.95, 1.05), rgb("ffe9cc")
-            if backdrop == "mountains":
-                peaks(0.6, (0.9, 0.2, 0.5, 0.1), (0.1, 0.17, 0.6, 0.2), haze=0.3)
-            back = len(layers)
-            layer(HILLS, 0.61, 0.08, 1.1, SAND, sand, sand, 0.2)
-            thing(DUNE, 0.95, 0.48, 0.62, 1.5, SLOPE, dark, sand, 0.12)
-            thing(DUNE, 0.99, 0.34, 0.1, 1.2, SLOPE, dark, sand)
-            layer(HILLS, 0.98, 0.16, 1.2, SAND, sand, sand, 0.0)
-            thing(CACTUS, 0.93, 0.46, 0.24, 0.27, PLANT, "1c4a2a", "4c8f3e")
-        elif scene == "forest":
-            if backdrop == "mountains":
-                peaks(horizon, (0.85, 0.3, 0.7, 0.25), (0.4, 0.46, 0.9, 0.1))
-            back = len(layers)
-            for k in range(3):
-                f = k / 2
-                wood(horizon + 0.02 + 0.42 * f, u(0.2, 0.26) + 0.26 * f, u(8, 10) - 4.5 * f, 0.5 * (1 - f) ** 1.3, crowns)
-        elif scene == "city":
-            horizon = s[0] = 0.78
-            ground = WATER if backdrop == "river" else NO_GROUND
-            g[1:4], g[7], g[8], g[9] = rgb("24465e"), 0.3, 0.75, 0.3
-            cell = 0.08
-            for x, tall, wide, wall, haze in (
-                    (0.14, 0.44, 2, "5a6478", 0.3), (0.5, 0.4, 3, "6a6478", 0.3), (0.88, 0.38, 2, "5a6478", 0.3),
-                    (0.3, 0.66, 2, "2c3a5c", 0.0), (0.66, 0.5, 2, "7e4436", 0.0), (0.06, 0.3, 2, "7e4436", 0.0),
-                    (0.47, 0.27, 2, "35586a", 0.0), (0.83, 0.24, 2, "2c3a5c", 0.0), (0.98, 0.34, 2, "4a4258", 0.0)):
-                base = horizon + 0.002 if ground == WATER else 1.0
-                thing(TOWER, base, tall + base - horizon, x, wide * cell, FACADE, wall, wall, haze, cell)
-            back = len(layers)
-            if backdrop == "none":
-                layer(CROWNS, 0.97, 0.2, 5.5, FOLIAGE, *leaf, 0.0, white, plan=behind)
-        else:
-            ground = GRASS
-            if backdrop == "mountains":
-                peaks(horizon + 0.01, (0.85, 0.2, 0.5, 0.1), (0.58, 0.16, 0.45, 0.25), haze=0.2)
-            elif backdrop == "hills":
-                layer(HILLS, horizon + 0.02, 0.1, 1.6, MEADOW, *meadow, 0.35, white, plan=behind)
-            back = len(layers)
-            thing(TREE, u(0.72, 0.8), u(0.32, 0.4), u(0.2, 0.8), u(0.28, 0.36), FOLIAGE, *leaf)
-            g[1:4], g[4:7] = rgb(meadow[0]), rgb(meadow[1])
-            if season == "spring" and rng.random() < 0.7:
-                attributes["flowers"] = True
-                g[7] = 0.85
-                g[9:12] = rgb(["e8d24a", "d95d6b", "f2f0ea"][rng.integers(3)])
-            g[8] = white
-            g[12] = 0.6
-        layers = np.array(layers).reshape(-1, 15)
-        return Scene(attributes, aspect, s, layers, back, ground, g)
+    @property
+    def disc(self):
+        """Where the disc is and how large, or none."""
+        x, y, r = self.sky[painting.DISC_X:painting.DISC_R + 1]
+        return (self.aspect - x if self.mirror else x, y, r) if r > 0 else None
 
     def draw(self, height, window=None):
         """Draws the picture `height` pixels tall, or the window (top, left, height, width) of it.
@@ -222,4 +92,244 @@ class Scene:
         Returns float32 [height, width, 3], 0…1.
         """
         top, left, h, w = window or (0, 0, height, int(round(height * self.aspect)))
-        return draw_window(height, top, left, h, w, self.sky, self.layers, self.back, self.ground, self.g)
+        return painting.draw_window(height, top, left, h, w, self.mirror, self.aspect, self.sky, self.layers, self.water)
+
+
+class Composer:
+    """Puts one scene together, as it looks with the disc on the right or in the middle."""
+
+    def __init__(self, attributes, aspect, rng):
+        self.a, self.aspect, self.rng = attributes, aspect, rng
+        self.time, self.central = attributes["time"], attributes["layout"] == "middle"
+        self.horizon = HORIZONS[attributes["scene"]] + self.vary(0.012)
+        palettes = SKIES[self.time]
+        self.air = [np.clip(rgb(c) + rng.normal(0, 0.012, 3), 0, 1) for c in palettes[rng.integers(len(palettes))]]
+        # Outlines follow from scene and layout. A small model learns outlines that it sees often; of thousands it learns their mean.
+        self.rows, self.water, self.seed = [], -1, 1000 * SCENES.index(attributes["scene"]) + 500 * self.central
+
+    def vary(self, by):
+        return float(self.rng.uniform(-by, by))
+
+    def one(self, options):
+        return options[self.rng.integers(len(options))]
+
+    def coloured(self, base, light, far=0.0):
+        """A colour in this hour's light, or shade, seen through the air."""
+        c = (rgb(base) if isinstance(base, str) else base) * np.array(light[self.time])
+        tint, k = TINT[self.time]
+        c = c * (1 - k) + rgb(tint) * (0.45 + 0.9 * c.mean()) * k
+        return np.clip(c * (1 - far) + (0.35 * self.air[1] + 0.65 * self.air[2]) * far, 0, 1)
+
+    def add(self, kind, light, dark, third=None, far=0.0, x=0.0, y=0.0, w=0.1, h=0.1, p=0.0, q=0.0, r=0.0, top=None, spread=None, seed=0):
+        row = np.zeros(COLUMNS)
+        row[:8] = kind, self.seed + 97 * len(self.rows) + seed, x, y, w, h, p, q
+        row[8:11], row[11:14] = self.coloured(light, LIGHT, far), self.coloured(dark, SHADE, far)
+        row[14:17] = -1 if third is None else third if isinstance(third, np.ndarray) else self.coloured(third, BRIGHT, far)
+        row[17] = y - h if top is None else top
+        row[18:20] = (-9, 99) if spread is None else (x - spread, x + spread)
+        row[20] = r
+        self.rows.append(row)
+
+    # Parts.
+
+    def peak(self, x, top, base, w, far=0.0, line=0.5):
+        x, h = (x + self.vary(0.012)) * self.aspect, (base - top) * (1 + self.vary(0.05))
+        w *= self.aspect
+        light, dark = self.rock
+        self.add(PEAK, light, dark, "ffffff", far, x, base, w, h, p=line, q=1.0, top=base - 1.18 * h, spread=1.12 * w)
+
+    def hill(self, y, h, freq, phase, light, dark, far=0.0, texture=GRASS, flowers=None):
+        # In the middle layouts hills are symmetrical about the middle.
+        phase = np.pi / 2 - freq * 0.5 + (np.pi if phase < 0 else 0.0) if self.central else phase
+        self.add(HILL, light, dark, flowers, far, y=y + self.vary(0.008), h=h, p=freq / self.aspect, q=phase, r=texture, top=y - 1.1 * h - 0.02)
+
+    def meadow(self, y, h, freq, phase, far=0.0, flowers=None):
+        light, dark = MEADOWS[self.a["season"]]
+        self.hill(y, h, freq, phase, light, dark, far, SNOW if self.a["snow"] else GRASS, flowers)
+        if self.a["snow"]:
+            self.rows[-1][8:11] = self.coloured(light, BRIGHT, far)
+
+    def wood(self, y, h, step, far=0.0, envelope=1):
+        light, dark = LEAVES[self.a["season"]]
+        envelope = 2 if self.central and envelope else envelope
+        kind = CROWN if self.a["season"] in ("spring", "autumn") else CONIFER
+        self.add(TREES, light, dark, "ffffff", far, x=self.aspect, y=y, w=step, h=h, p=envelope, q=kind, r=float(self.a["snow"]), top=y - 1.3 * h)
+
+    def clouds(self):
+        amount = self.a["clouds"]
+        if amount == "clear":
+            return
+        light, dark = CLOUDS[self.time]
+        places = [(0.24, 0.2, 0.3, 0.11), (0.02, 0.38, 0.24, 0.08), (0.52, 0.36, 0.2, 0.06)]
+        if self.central:
+            places = [(0.16, 0.2, 0.28, 0.1), (0.86, 0.26, 0.26, 0.09), (0.98, 0.42, 0.2, 0.06)]
+        if amount == "cloudy":
+            more = [(0.98, 0.4, 0.34, 0.1), (0.5, 0.1, 0.4, 0.13), (0.0, 0.12, 0.34, 0.13), (0.3, 0.46, 0.3, 0.07)]
+            if self.central:
+                more = [(0.0, 0.38, 0.34, 0.1), (0.8, 0.1, 0.36, 0.12), (0.2, 0.08, 0.34, 0.1), (0.66, 0.46, 0.22, 0.06)]
+            places += more
+            if self.time != "night":
+                light, dark = rgb(light) * 0.93, rgb(dark) * 0.9
+        highest = self.horizon - 0.04
+        for k, (x, y, w, h) in enumerate(places):
+            y = min(y, highest) + self.vary(0.015)
+            row = len(self.rows)
+            self.add(CLOUD, "ffffff", "ffffff", x=(x + self.vary(0.03)) * self.aspect, y=y, w=w * (1 + self.vary(0.1)), h=h, q=0.96, top=y - 1.7 * h,
+                     spread=0.72 * w)
+            as_colour = lambda c: rgb(c) if isinstance(c, str) else c
+            far = 0.1 + 0.5 * max(0.0, y / self.horizon - 0.3)
+            self.rows[row][8:11] = as_colour(light) * (1 - far) + self.air[2] * far
+            self.rows[row][11:14] = as_colour(dark) * (1 - far) + self.air[2] * far
+
+    def scene(self):
+        a, rng = self.a, self.rng
+        self.rock = self.one(ROCKS)
+        s = np.zeros(22)
+        s[painting.HORIZON] = self.horizon
+        s[1:4], s[4:7], s[7:10] = self.air
+        low = self.time in ("dawn", "sunset")
+        x, y = (0.5, LOW if low else HIGH) if self.central else (0.74, LOW if low else HIGH)
+        s[10:13] = x * self.aspect, y + self.vary(0.015), 0.0 if a["body"] == "none" else 0.088 * (1 + self.vary(0.08))
+        s[13:16] = rgb(DISCS[self.time])
+        glow, amount = GLOWS[self.time]
+        s[16:19], s[19] = rgb(glow), amount
+        s[20], s[21] = float(a["stars"]), float(a["body"] == "moon")
+        self.clouds()
+        getattr(self, a["scene"])()
+        return Scene(a, self.aspect, s, np.array(self.rows).reshape(-1, COLUMNS), self.water, a["layout"] == "left")
+
+    # Scenes.
+
+    def mountains(self):
+        if self.central:
+            self.peak(0.5, 0.5, 0.86, 0.42, far=0.55, line=0.55)
+            self.peak(0.96, 0.24, 0.92, 0.5, far=0.14)
+            self.peak(0.06, 0.2, 0.92, 0.52)
+        else:
+            self.peak(0.02, 0.4, 0.9, 0.44, far=0.5)
+            self.peak(0.93, 0.44, 0.9, 0.46, far=0.3)
+            self.peak(0.4, 0.17, 0.94, 0.6)
+        self.meadow(0.83, 0.07, 5.0, 0.4, far=0.16)
+        self.wood(0.88, 0.13, 0.05, far=0.05)
+        self.meadow(0.93, 0.06, 4.0, 2.2, flowers="ffd84a" if self.a["season"] == "spring" else None)
+
+    def lake(self):
+        y = self.horizon
+        if self.a["backdrop"] == "mountains":
+            if self.central:
+                self.peak(0.5, 0.42, y + 0.02, 0.3, far=0.5)
+                self.peak(0.95, 0.22, y + 0.02, 0.44, far=0.15)
+                self.peak(0.05, 0.18, y + 0.02, 0.46, far=0.05)
+            else:
+                self.peak(0.92, 0.38, y + 0.02, 0.4, far=0.4)
+                self.peak(0.34, 0.15, y + 0.02, 0.52, far=0.05)
+            self.wood(y, 0.1, 0.04, far=0.12)
+        else:
+            self.hill(y + 0.02, 0.16, 4.0, 0.6, *LEAVES[self.a["season"]], far=0.5)
+            self.wood(y - 0.01, 0.2, 0.07, far=0.25)
+            self.wood(y + 0.003, 0.17, 0.06)
+        self.water = len(self.rows)
+        self.add(WATER, "2f8fb0", "1d5f80", "eaf7ff", y=y, q=0.74, top=0.0)
+        light, dark = MEADOWS[self.a["season"]]
+        self.hill(1.0, 0.13, 5.0, 0.2 if not self.central else -1.0, light, dark, texture=SNOW if self.a["snow"] else GRASS)
+
+    def sea(self):
+        y = self.horizon
+        if self.a["backdrop"] == "island":
+            self.peak(0.12, y - 0.15, y + 0.015, 0.26, far=0.35, line=2.0)
+            self.peak(0.3, y - 0.09, y + 0.015, 0.22, far=0.2, line=2.0)
+        self.water = len(self.rows)
+        self.add(WAVES, "4fb3c4", "0f4f74", "f4fbf6", y=y, p=6.0, q=0.34, top=0.0)
+        x = (0.27 if not self.central else 0.2) + self.vary(0.02)
+        w = 0.3
+        self.add(BOAT, "fffaf0", "c8553d", "ffffff", x=x * self.aspect, y=y + 0.105, w=w, h=w * 1.1, top=y + 0.1 - 1.06 * w, spread=0.6 * w)
+        self.rows[-1][8:11], self.rows[-1][14:17] = self.coloured("fffaf0", BRIGHT), self.coloured("f6c453", LIGHT)
+
+    def desert(self):
+        light, dark = self.one(SANDS)
+        if self.a["backdrop"] == "mountains":
+            self.rock = ("d08a63", "8a4b4a")
+            self.peak(0.95, 0.46, 0.68, 0.34, far=0.35, line=2.0)
+            self.peak(0.1, 0.4, 0.68, 0.36, far=0.25, line=2.0)
+        self.hill(0.68, 0.08, 4.2, 0.5, light, dark, far=0.28, texture=SAND)
+        dune = lambda x, y, h, w, far=0.0: self.add(DUNE, light, dark, None, far, (x + self.vary(0.012)) * self.aspect, y, w * self.aspect, h, top=y - h,
+                                                   spread=w * self.aspect)
+        if self.central:
+            dune(0.06, 0.86, 0.32, 0.62, 0.12)
+            dune(0.94, 0.86, 0.26, 0.62, 0.06)
+            dune(0.5, 1.02, 0.3, 0.9)
+        else:
+            dune(0.7, 0.9, 0.38, 0.72, 0.12)
+            dune(0.06, 1.0, 0.34, 0.66)
+        self.hill(0.97, 0.1, 3.6, 2.4, light, dark, texture=SAND)
+        for x, y, h in (((0.17, 0.93, 0.4), (0.86, 0.86, 0.26)) if self.central else ((0.25, 0.93, 0.46), (0.62, 0.78, 0.17))):
+            w = 0.62 * h
+            self.add(CACTUS, "5fb070", "1f6b58", None, 0.0, (x + self.vary(0.012)) * self.aspect, y, w, h, top=y - h, spread=0.6 * w)
+
+    def forest(self):
+        y = self.horizon
+        if self.a["backdrop"] == "mountains":
+            if self.central:
+                self.peak(0.95, 0.3, y + 0.1, 0.44, far=0.4)
+                self.peak(0.06, 0.26, y + 0.1, 0.46, far=0.3)
+            else:
+                self.peak(0.9, 0.44, y + 0.1, 0.42, far=0.5)
+                self.peak(0.4, 0.24, y + 0.1, 0.52, far=0.35)
+        self.wood(y + 0.02, 0.24, 0.075, far=0.62)
+        self.wood(y + 0.11, 0.3, 0.1, far=0.4)
+        self.wood(y + 0.21, 0.38, 0.14, far=0.18)
+        self.meadow(0.94, 0.08, 4.4, 1.0)
+        self.wood(1.02, 0.5, 0.21, envelope=1)
+        self.meadow(1.03, 0.08, 5.0, 3.0)
+
+    def city(self):
+        y, cell = self.horizon, 0.075
+        glass = np.clip(0.75 * self.air[2] + 0.1, 0, 1) if self.time != "night" else rgb("2a4370")
+        lit = {"dawn": 0.15, "day": 0.0, "sunset": 0.4, "night": 0.6}[self.time]
+        river = self.a["backdrop"] == "river"
+        if self.central:
+            places = [(0.3, 0.44, 2, 2, 0.42), (0.7, 0.46, 2, 0, 0.42), (0.5, 0.34, 3, 0, 0.5), (0.08, 0.72, 3, 1, 0.0), (0.92, 0.66, 3, 2, 0.0),
+                      (0.27, 0.34, 2, 0, 0.0), (0.74, 0.3, 2, 0, 0.0), (0.5, 0.2, 3, 0, 0.05)]
+        else:
+            places = [(0.06, 0.56, 3, 0, 0.42), (0.5, 0.5, 2, 3, 0.42), (0.78, 0.3, 3, 0, 0.42), (0.3, 0.7, 3, 1, 0.0), (0.1, 0.4, 2, 2, 0.0),
+                      (0.52, 0.4, 2, 0, 0.0), (0.96, 0.34, 2, 2, 0.05), (0.72, 0.22, 3, 0, 0.0)]
+        for k, (x, tall, wide, roof, far) in enumerate(places):
+            base = y + 0.004 if river else 0.95
+            w = (wide + 0.35) * cell
+            wall = WALLS[(2 * k + (3 if self.central else 0)) % len(WALLS)]
+            h = tall * (1 + self.vary(0.04)) + base - y
+            self.add(TOWER, wall, wall, glass * (1 - far) + self.air[2] * far, far, (x + self.vary(0.008)) * self.aspect, base, w, h, p=cell, q=lit,
+                     r=roof, top=base - h - 2.8 * cell, spread=0.5 * w)
+        if river:
+            self.water = len(self.rows)
+            self.add(WATER, "2f7f9a", "1d5f80", "eaf7ff", y=y, q=0.7, top=0.0)
+        else:
+            self.wood(0.95, 0.15, 0.11, envelope=0)
+            self.meadow(0.98, 0.05, 5.0, 1.0)
+
+    def plain(self):
+        y, season = self.horizon, self.a["season"]
+        if self.a["backdrop"] == "mountains":
+            if self.central:
+                self.peak(0.9, y - 0.22, y + 0.03, 0.34, far=0.35)
+                self.peak(0.12, y - 0.26, y + 0.03, 0.38, far=0.25)
+            else:
+                self.peak(0.9, y - 0.15, y + 0.03, 0.34, far=0.45)
+                self.peak(0.5, y - 0.24, y + 0.03, 0.42, far=0.3)
+        elif self.a["backdrop"] == "hills":
+            self.meadow(y + 0.01, 0.16, 5.5, 0.4, far=0.42)
+            self.meadow(y + 0.03, 0.13, 4.5, 2.6, far=0.22)
+        light, dark = MEADOWS[season]
+        flowers = None
+        if season == "spring" and self.rng.random() < 0.7:
+            self.a["flowers"] = True
+            flowers = self.one(["ffd84a", "f27a8c", "ffffff"])
+        self.add(FIELDS, light, dark, flowers, 0.0, (0.5 if self.central else 0.66) * self.aspect, y, w=float(np.mean(LIGHT[self.time])),
+                 p=0.34 if self.central else 0.0, q=0.35, top=0.0)
+        # Light on a field is more than shade leaves of it: its two tones are nearer to one another.
+        self.rows[-1][11:14] = 0.5 * self.rows[-1][11:14] + 0.5 * self.coloured(dark, LIGHT)
+        light, dark = LEAVES[season]
+        for x, base, h in (((0.13, 0.86, 0.5), (0.88, 0.8, 0.4)) if self.central else ((0.27, 0.86, 0.56),)):
+            w = 0.86 * h
+            self.add(TREE, light, dark, "ffffff", 0.0, (x + self.vary(0.012)) * self.aspect, base, w, h, r=float(self.a["snow"]), top=base - h - 0.01,
+                     spread=0.52 * w)

@@ -1,10 +1,11 @@
 """Draws training pictures into shards, in several processes, for as long as wanted.
 
-    python make_data.py OUT --shards 16 --first 0 --processes 2
+    python make_data.py OUT --shards 16 --processes 1
 
 A shard holds 1,000 samples: `pictures` uint8 [n, h, w, 3], `ids` float32 [n, 6] (SDXL's size and
-crop conditioning as DemoFusion gives it) and `attributes` (JSON). Every seventh shard is wide and
-every eleventh tall. A shard follows from its number alone.
+crop conditioning as DemoFusion and refine give it), `heights` (of the whole drawing, in pixels) and
+`attributes` (JSON). Layouts have the disc on the right or in the middle; training mirrors half of them.
+Every seventh shard is wide and every eleventh tall. A shard follows from its number alone.
 """
 
 import argparse
@@ -16,9 +17,7 @@ import numpy as np
 
 from landscapes import Scene
 
-SIZES = (256, 384, 512, 768, 1024, 1536, 2048)
-CROP_SIZES = (512, 768, 1024, 1536, 2048)
-CROP_CHANCES = (0.2, 0.2, 0.4, 0.1, 0.1)
+FINALS, FINAL_CHANCES = (512, 1024, 2048, 4096), (0.15, 0.35, 0.25, 0.25)
 MARGIN = 32  # pixels of DemoFusion's jitter margin, from which window origins are counted
 
 
@@ -31,22 +30,31 @@ def shape_of(number):
 
 
 def sample(rng, h, w):
-    """One picture with its ids: a whole scene, or a window of a larger drawing of one."""
-    whole = (h, w) != (256, 256) or rng.random() < 0.4
-    if whole:
-        scene = Scene.random(rng, aspect=w / h)
-        scale = rng.choice(SIZES) / 256
+    """One picture, its ids, the height of the whole drawing, and its attributes: a whole scene, or a window of a larger drawing."""
+    layout = "right" if rng.random() < 0.64 else "middle"  # training mirrors half of them
+    final = int(rng.choice((256,) + FINALS))
+    if (h, w) != (256, 256) or rng.random() < 0.5:
+        scene = Scene.random(rng, aspect=w / h, layout=layout)
+        scale, v = final / 256, h
         ids = (h * scale, w * scale, 0, 0, h * scale, w * scale)
         picture = scene.draw(h)
     else:
-        # A window of phase size `v` on the way to a final picture of size `final`.
-        final = int(rng.choice(CROP_SIZES, p=CROP_CHANCES))
-        v = final if rng.random() < 0.5 else int(256 * rng.integers(2, final // 256 + 1))
-        scene = Scene.random(rng)
-        top, left = (int(8 * rng.integers(0, (v - 256) // 8 + 1)) for _ in range(2))
+        # A window of a stage of `v` pixels on the way to a final picture of `final`.
+        final = int(rng.choice(FINALS, p=FINAL_CHANCES))
+        v = 512 << int(rng.integers(0, (final // 512).bit_length()))
+        if rng.random() < 0.15:
+            v = int(256 * rng.integers(2, final // 256 + 1))
+        scene = Scene.random(rng, layout=layout)
+        # Of two windows the one that holds more: most of a large picture is sky.
+        shown = []
+        for _ in range(2):
+            top, left = (int(8 * rng.integers(0, (v - 256) // 8 + 1)) for _ in range(2))
+            preview = scene.draw(v // 8, (top // 8, left // 8, 32, 32))
+            shown.append((float(preview.std()), top, left))
+        _, top, left = max(shown)
         ids = (final, final, top + MARGIN, left + MARGIN, final, final)
         picture = scene.draw(v, (top, left, 256, 256))
-    return np.round(picture * 255).astype(np.uint8), ids, scene.attributes
+    return np.round(picture * 255).astype(np.uint8), ids, v, scene.attributes
 
 
 def shard(job):
@@ -57,8 +65,8 @@ def shard(job):
     rng = np.random.default_rng(1_000_000 + number)
     samples = [sample(rng, *shape_of(number)) for _ in range(count)]
     np.savez(path + ".tmp.npz", pictures=np.stack([s[0] for s in samples]),
-             ids=np.array([s[1] for s in samples], np.float32),
-             attributes=np.array(json.dumps([s[2] for s in samples])))
+             ids=np.array([s[1] for s in samples], np.float32), heights=np.array([s[2] for s in samples]),
+             attributes=np.array(json.dumps([s[3] for s in samples])))
     os.rename(path + ".tmp.npz", path)
     return number
 
@@ -69,7 +77,7 @@ if __name__ == "__main__":
     a.add_argument("--shards", type=int, default=16)
     a.add_argument("--first", type=int, default=0)
     a.add_argument("--count", type=int, default=1000)
-    a.add_argument("--processes", type=int, default=2)
+    a.add_argument("--processes", type=int, default=1)
     a = a.parse_args()
     os.makedirs(a.out, exist_ok=True)
     with Pool(a.processes) as pool:

@@ -4,7 +4,8 @@
 
 Every prompt is rendered at 2, 4 and 8 times the native size by DemoFusion, by plain windows (dilated path off) and by one direct
 pass; phase 1 of the first is enlarged by bicubic and Lanczos interpolation. Drawings of the same kind of scene at the same sizes
-say what a picture with true detail looks like. A second table compares settings of DemoFusion with each other at 4 times.
+say what a picture with true detail looks like. A second table compares settings of DemoFusion with each other at 4 times, a third
+ways to enlarge a small drawing with the large drawing of the same scene.
 
 Renders and the disc detector are kept in --state, under a name that follows from the model's weights: what is there is not made
 again.
@@ -24,6 +25,7 @@ import torch
 from PIL import Image
 
 from evaluate import count_discs, detector, levels
+from frechet import frechet, ssim, windows_drawn, windows_of
 from landscapes import Scene
 
 # What to render, and what to draw for comparison. None has straight edges upright in it, as cities have.
@@ -176,7 +178,7 @@ def psnr(a, b):
 def by_method(a, renders, net, sheets):
     rows = []
     for scale in a.scales:
-        side, found, costs = scale * NATIVE, {}, {}
+        side, found, costs, pictures = scale * NATIVE, {}, {}, {}
         keep = lambda method, picture: found.setdefault(method, []).append(measure(picture, net))
         for i, (prompt, wanted) in enumerate(PROMPTS[:a.prompts if scale < 8 else a.prompts_at_8]):
             shown = {}
@@ -193,10 +195,16 @@ def by_method(a, renders, net, sheets):
             for picture in drawn:
                 keep("drawings", picture)
             sheets.setdefault(scale, []).append(shown | {"a drawing": drawn[0]})
+            for method, picture in shown.items():
+                pictures.setdefault(method, []).append(picture)
         base = summary(found["bicubic"])["beyond"]
+        wanted = [w for _, w in PROMPTS[:len(sheets[scale])]]
+        true = windows_drawn(wanted, side, a.windows)
+        distances = {method: frechet(windows_of(shown, a.windows), true) for method, shown in pictures.items()}
+        distances["drawings"] = frechet(windows_drawn(wanted, side, a.windows, seed=1), true)
         for method, measures in found.items():
             row = summary(measures)
-            row.update(scale=scale, method=method, gain=row["beyond"] - base, calls=costs.get(method, [None])[0])
+            row.update(scale=scale, method=method, gain=row["beyond"] - base, calls=costs.get(method, [None])[0], distance=distances[method])
             rows.append(row)
     return rows
 
@@ -219,7 +227,24 @@ def by_variant(a, renders, net):
     return rows
 
 
-def text(a, methods, variants, right):
+def by_enlarging(a, renders, scale=4):
+    """Small drawings enlarged, against the large drawings of the same scenes."""
+    side, found = scale * NATIVE, {}
+    for i, (prompt, wanted) in enumerate(PROMPTS[:a.prompts]):
+        scene = Scene.random(np.random.default_rng((UNSEEN, 50 + i)), **wanted)
+        small, large = levels(scene.draw(NATIVE)), levels(scene.draw(side))
+        path = f"{renders.folder}/drawing-{i}.png"
+        Image.fromarray(small).save(path)
+        enlarged, _, _, _ = renders(prompt, scale, ["--ladder", "auto", "--init-image", path])
+        for method, picture in (("bicubic", enlarge(small, side, Image.BICUBIC)), ("Lanczos", enlarge(small, side, Image.LANCZOS)),
+                                ("DemoFusion", enlarged)):
+            found.setdefault(method, []).append((picture, large))
+    true = windows_of([large for _, large in found["bicubic"]], a.windows, seed=1)
+    return [dict(method=method, psnr=float(np.mean([psnr(p, q) for p, q in pairs])), ssim=float(np.mean([ssim(p, q) for p, q in pairs])),
+                 distance=frechet(windows_of([p for p, _ in pairs], a.windows), true)) for method, pairs in found.items()]
+
+
+def text(a, methods, variants, enlarged, right):
     at_8 = f"{a.prompts_at_8} of them at 8×, " if 8 in a.scales else ""
     number = lambda x: "–" if x is None else f"{x}"
     lines = [
@@ -232,13 +257,13 @@ def text(a, methods, variants, right):
         f"Columns: for each prompt at {max(s for s in a.scales)}× or the largest size it was rendered at, the whole picture and a part at 1:1. "
         "Rows: bicubic, Lanczos, one direct pass, plain windows, DemoFusion, a drawing of another scene of that kind.", "",
         "## Ways to a large picture", "",
-        "| scale | method | UNet calls | at borders | midway | strongest line | exactly one sun or moon | detail over bicubic | slope |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| scale | method | UNet calls | at borders | midway | strongest line | exactly one sun or moon | detail over bicubic | slope | Fréchet |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     order = ["bicubic", "Lanczos", "one direct pass", "plain windows", "DemoFusion", "drawings"]
     for row in sorted(methods, key=lambda r: (r["scale"], order.index(r["method"]))):
         lines.append(f"| {row['scale']}× | {row['method']} | {number(row['calls'])} | {row['border']:.3f} | {row['midway']:.3f} | {row['line']:.2f} | "
-                     f"{row['one']} of {row['n']} | {row['gain']:+.1f} dB | {row['slope']:.2f} |")
+                     f"{row['one']} of {row['n']} | {row['gain']:+.1f} dB | {row['slope']:.2f} | {row['distance']:.2f} |")
     spread = np.exp(np.mean([r["spread"] for r in methods])) - 1
     lines += [
         "",
@@ -252,7 +277,10 @@ def text(a, methods, variants, right):
         "- **Detail over bicubic**: power at frequencies that the native picture cannot hold. Power is not truth: noise and repeated "
         "patterns have it too. The drawings' is that of true detail, of other scenes of the kind.",
         f"- **Slope**: the exponent with which power falls with frequency; nearer to the drawings' is better. It is fitted from {NATIVE // 8} cycles per "
-        "picture on, so it judges what a native picture holds too.", "",
+        "picture on, so it judges what a native picture holds too.",
+        f"- **Fréchet**: the Fréchet distance (`Training/frechet.py`) between {a.windows} windows of 256 pixels of these pictures and as many of "
+        "drawings of the same kinds of scene at the same size. Few pictures hold fewer different windows than as many drawings: compare methods with one "
+        "another, not with the drawings' own distance.", "",
         "## Settings of DemoFusion at 4×", "",
         "| setting | UNet calls | of those | PSNR to the first | at borders | midway | strongest line | slope |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -265,8 +293,14 @@ def text(a, methods, variants, right):
     lines += [
         "",
         "PSNR says how far the picture is from the one that the default settings make, not how good it is: a ladder or a stride of "
-        "its own makes another picture of the same prompt.",
+        "its own makes another picture of the same prompt.", "",
+        "## Enlarging a drawing 4×", "",
+        f"Drawings of {NATIVE} pixels, enlarged, against the large drawings of the same scenes.", "",
+        "| method | PSNR | SSIM | Fréchet |",
+        "| --- | --- | --- | --- |",
     ]
+    for row in enlarged:
+        lines.append(f"| {row['method']} | {row['psnr']:.1f} dB | {row['ssim']:.3f} | {row['distance']:.2f} |")
     fold = lambda line: line if line.startswith(("|", "!")) else "\n".join(textwrap.wrap(line, 128, subsequent_indent="  " * line.startswith("- ")))
     return "\n".join(map(fold, lines)) + "\n"
 
@@ -299,6 +333,7 @@ def main():
     a.add_argument("--prompts", type=int, default=2)
     a.add_argument("--prompts-at-8", type=int, default=1)
     a.add_argument("--variant-prompts", type=int, default=1, help="how many the settings are compared on")
+    a.add_argument("--windows", type=int, default=2000, help="windows that a Fréchet distance compares")
     a.add_argument("--steps", type=int, default=12)
     a.add_argument("--guidance", type=float, default=3.0)
     a.add_argument("--seed", type=int, default=100)
@@ -307,15 +342,16 @@ def main():
     os.makedirs(a.state, exist_ok=True)
     torch.set_grad_enabled(False)
     torch.manual_seed(0)
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))
     net, renders, sheets = detector(a), Renders(a), {}
     rng = np.random.default_rng(UNSEEN)
     scenes = [Scene.random(rng) for _ in range(150)]
-    right = float(np.mean([count_discs(net, s.draw(256)) == (1 if s.sky[12] > 0 else 0) for s in scenes]))
+    right = float(np.mean([count_discs(net, s.draw(256)) == (1 if s.disc else 0) for s in scenes]))
     variants = by_variant(a, renders, net)
     methods = by_method(a, renders, net, sheets)
-    json.dump(dict(methods=methods, variants=variants), open(f"{a.state}/quality.json", "w"), indent=1)
-    open(f"{a.out}/quality.md", "w").write(text(a, methods, variants, right))
+    enlarged = by_enlarging(a, renders)
+    json.dump(dict(methods=methods, variants=variants, enlarged=enlarged), open(f"{a.state}/quality.json", "w"), indent=1)
+    open(f"{a.out}/quality.md", "w").write(text(a, methods, variants, enlarged, right))
     contact_sheet(f"{a.out}/quality.jpg", sheets)
     print(open(f"{a.out}/quality.md").read())
 

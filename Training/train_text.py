@@ -1,6 +1,6 @@
 """Trains the two text encoders to say, from a caption, what the scene shows; then they are frozen.
 
-    python train_text.py --out /path/text --minutes 5
+    python train_text.py --out /path/text --minutes 5 --begin-from ../Models/vista
 
 Each learns every attribute from its last layer (pooled) and from its penultimate layer, the one
 that SDXL's cross-attention reads.
@@ -8,19 +8,20 @@ that SDXL's cross-attention reads.
 
 import argparse
 import json
+import shutil
 import time
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from captions import caption
-from landscapes import SCENES, SEASONS, TIMES, Scene
+from landscapes import LAYOUTS, SCENES, SEASONS, TIMES, Scene
 from vocabulary import write_tokenizer
 
 HEADS = dict(scene=SCENES, time=TIMES, season=SEASONS, body=("none", "sun", "moon"), clouds=("clear", "some", "cloudy"),
-             backdrop=("none", "mountains", "forest", "island", "river", "hills"), stars=(False, True), flowers=(False, True))
+             backdrop=("none", "mountains", "forest", "island", "river", "hills"), stars=(False, True), flowers=(False, True), layout=LAYOUTS)
 # What a caption need not say is learnt as the average over scenes that it fits; that is right.
 
 
@@ -46,23 +47,33 @@ def main():
     a = argparse.ArgumentParser()
     a.add_argument("--out", required=True)
     a.add_argument("--minutes", type=float, default=5)
+    a.add_argument("--begin-from", help="a model folder whose tokenizers and text encoders to begin from")
+    a.add_argument("--rate", type=float, default=1e-3)
+    a.add_argument("--batch", type=int, default=96)
     a = a.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
     rng = np.random.default_rng(5)
-    tok1 = write_tokenizer(f"{a.out}/tokenizer", "<|endoftext|>")
-    tok2 = write_tokenizer(f"{a.out}/tokenizer_2", "!")
-    one, two = encoders(len(tok1))
+    if a.begin_from:
+        for name in ("tokenizer", "tokenizer_2"):
+            shutil.copytree(f"{a.begin_from}/{name}", f"{a.out}/{name}", dirs_exist_ok=True)
+        tok1, tok2 = (CLIPTokenizer.from_pretrained(f"{a.out}/{name}") for name in ("tokenizer", "tokenizer_2"))
+        one = CLIPTextModel.from_pretrained(f"{a.begin_from}/text_encoder").float()
+        two = CLIPTextModelWithProjection.from_pretrained(f"{a.begin_from}/text_encoder_2").float()
+    else:
+        tok1 = write_tokenizer(f"{a.out}/tokenizer", "<|endoftext|>")
+        tok2 = write_tokenizer(f"{a.out}/tokenizer_2", "!")
+        one, two = encoders(len(tok1))
     print("vocabulary", len(tok1), "parameters", [sum(p.numel() for p in m.parameters()) for m in (one, two)])
     scenes = [Scene.random(rng).attributes for _ in range(20000)]
     h1, h1p, h2, h2p = Heads(96), Heads(96), Heads(128), Heads(128)
     modules = torch.nn.ModuleList([one, two, h1, h1p, h2, h2p])
-    opt = torch.optim.AdamW(modules.parameters(), lr=1e-3, weight_decay=0.01)
+    opt = torch.optim.AdamW(modules.parameters(), lr=a.rate, weight_decay=0.01)
     start, step, curve = time.time(), 0, []
     while (gone := (time.time() - start) / 60 / a.minutes) < 1:
         for g in opt.param_groups:
-            g["lr"] = 1e-3 * min(1, (step + 1) / 100) * 0.5 * (1 + np.cos(np.pi * gone))
-        batch = [scenes[i] for i in rng.integers(len(scenes), size=96)]
+            g["lr"] = a.rate * min(1, (step + 1) / 100) * 0.5 * (1 + np.cos(np.pi * gone))
+        batch = [scenes[i] for i in rng.integers(len(scenes), size=a.batch)]
         texts = [caption(s, rng) for s in batch]
         labels = {k: torch.tensor([v.index(s.get(k, False)) for s in batch]) for k, v in HEADS.items()}
         loss = 0

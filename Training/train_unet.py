@@ -2,13 +2,15 @@
 
     python train_unet.py --data /path/shards --text /path/text --state /path/unet --minutes 100
 
-v-prediction with zero terminal SNR; one in nine samples has no prompt (zeros,
+Half of the samples are windows of large drawings, and every sample is mirrored half of the time. bfloat16 where the
+processor multiplies it, else float32. v-prediction with zero terminal SNR; one in nine samples has no prompt (zeros,
 as SDXL's `force_zeros_for_empty_prompt`).
 """
 
 import argparse
 import glob
 import json
+import os
 import time
 
 import numpy as np
@@ -18,7 +20,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 import trainer
 from captions import caption
-from muon import Muon
+from muon import FAST_BFLOAT16, Muon
 from train_vae import latents_of
 
 UNET = dict(
@@ -32,6 +34,8 @@ UNET = dict(
 SCHEDULER = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
                  prediction_type="v_prediction", timestep_spacing="trailing", rescale_betas_zero_snr=True, set_alpha_to_one=True)
 
+MARGIN = 32  # from which the ids count window origins: see make_data.py
+MIRRORED = {"left": "right", "right": "left", "middle": "middle"}
 OFTENER = {"mountains": 1.8, "city": 1.8, "desert": 1.4, "lake": 1.3}  # scenes with more outlines than the others are harder
 
 
@@ -78,17 +82,19 @@ class Latents:
         self.rng, self.shards = np.random.default_rng(seed), []
         for f in sorted(glob.glob(f"{folder}/*.npz")):
             if ".tmp" not in f:
-                s = np.load(f)
-                latents = [latents_of(torch.from_numpy(p).permute(0, 3, 1, 2).float().div(127.5).sub(1))
-                           for p in np.array_split(s["pictures"], 10)]
-                self.shards.append((torch.cat(latents).half(), s["ids"], json.loads(str(s["attributes"]))))
-        square = np.array([z.shape[2] == z.shape[3] for z, _, _ in self.shards])
+                s, kept = np.load(f), f.replace(".npz", ".latents.npy")
+                if not os.path.exists(kept):
+                    latents = [latents_of(torch.from_numpy(p).permute(0, 3, 1, 2).float().div(127.5).sub(1)).half().numpy()
+                               for p in np.array_split(s["pictures"], 10)]
+                    np.save(kept, np.concatenate(latents))
+                self.shards.append((torch.from_numpy(np.load(kept)), s["ids"], json.loads(str(s["attributes"])), s["heights"]))
+        square = np.array([s[0].shape[2] == s[0].shape[3] for s in self.shards])
         # One batch in twenty is wide or tall, where there are such shards.
         self.chance = np.where(square, 1.0 if square.all() else 0.95, 1.0 if not square.any() else 0.05)
         self.chance /= np.where(square, square.sum(), (~square).sum())
-        whole = [(ids[:, 2:4] == 0).all(1) for _, ids, _ in self.shards]
+        whole = [(s[1][:, 2:4] == 0).all(1) for s in self.shards]
         self.whole, self.windows = [np.flatnonzero(w) for w in whole], [np.flatnonzero(~w) for w in whole]
-        self.weight = [np.array([OFTENER.get(a["scene"], 1.0) for a in attributes]) for _, _, attributes in self.shards]
+        self.weight = [np.array([OFTENER.get(a["scene"], 1.0) for a in s[2]]) for s in self.shards]
 
     def pick(self, k, among, n):
         weight = self.weight[k][among]
@@ -97,11 +103,16 @@ class Latents:
     def batch(self, n, share):
         """`n` samples, a `share` of them windows of larger pictures."""
         k = self.rng.choice(len(self.shards), p=self.chance)
-        latents, ids, attributes = self.shards[k]
+        latents, ids, attributes, heights = self.shards[k]
         windows = self.rng.binomial(n, share) if len(self.windows[k]) else 0
         pick = np.concatenate([self.pick(k, self.windows[k], windows), self.pick(k, self.whole[k], n - windows)]).astype(int)
-        z, ids = latents[pick].float(), torch.from_numpy(ids[pick])
-        return z, ids, [attributes[i] for i in pick]
+        z, ids, attributes, heights = latents[pick].float(), torch.from_numpy(ids[pick]), [attributes[i] for i in pick], heights[pick]
+        for i in np.flatnonzero(self.rng.random(n) < 0.5):
+            z[i] = z[i].flip(2)
+            attributes[i] = attributes[i] | {"layout": MIRRORED[attributes[i]["layout"]]}
+            if ids[i, 2:4].any():
+                ids[i, 3] = 2 * MARGIN + float(heights[i]) - 8 * z.shape[3] - ids[i, 3]
+        return z, ids, attributes
 
 
 @torch.no_grad()
@@ -123,9 +134,8 @@ def make_loss(rank, a):
     data = Latents(a.data, int(time.time()) + rank)
     text, compiled = Captions(Text(a.text), data.rng), []
     acp = DDIMScheduler(**SCHEDULER).alphas_cumprod.float()
-    def loss_of(unet, progress):
-        # First what a scene looks like, then its parts.
-        z, ids, attributes = data.batch(a.batch, 0.1 if progress < 0.3 else 0.5)
+    def loss_of(unet):
+        z, ids, attributes = data.batch(a.batch, 0.5)
         context, pooled = text(attributes)
         dropped = torch.rand(len(z)) < 0.11
         context[dropped], pooled[dropped] = 0, 0
@@ -136,9 +146,9 @@ def make_loss(rank, a):
         target = alpha.sqrt() * noise - (1 - alpha).sqrt() * z
         # Compiled for the usual size, it takes 0.8 of the time; the others are too rare to pay for theirs.
         if not compiled:
-            compiled.append(torch.compile(unet, dynamic=False))
+            compiled.append(torch.compile(unet, dynamic=False) if a.compile else unet)
         network = compiled[0] if z.shape[2] == z.shape[3] else unet
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=FAST_BFLOAT16):
             out = network(noised.contiguous(memory_format=torch.channels_last), t, encoder_hidden_states=context,
                           added_cond_kwargs=dict(text_embeds=pooled, time_ids=ids)).sample.float()
         error = (out - target).pow(2).mean((1, 2, 3))
@@ -156,7 +166,8 @@ if __name__ == "__main__":
     parser.add_argument("--text", required=True)
     parser.add_argument("--begin-from", help="a folder with a trained UNet to begin from")
     parser.add_argument("--batch", type=int, default=32)
-    trainer.arguments(parser, minutes=80, rate=2e-3)
+    parser.add_argument("--compile", action="store_true", help="0.8 of the time, after minutes of compiling; worth it in a long run")
+    trainer.arguments(parser, minutes=80, rate=8e-4)
     a = parser.parse_args()
 
     def first_model():

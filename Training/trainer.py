@@ -16,9 +16,9 @@ import torch.multiprocessing as mp
 def arguments(parser, minutes, rate):
     parser.add_argument("--state", required=True, help="folder of the resumable state")
     parser.add_argument("--minutes", type=float, default=minutes, help="length of this run")
-    parser.add_argument("--total-minutes", type=float, default=None, help="length of the learning-rate schedule, over all runs")
+    parser.add_argument("--cool-down", action="store_true", help="bring the learning rate down to nothing in this run")
     parser.add_argument("--rate", type=float, default=rate)
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=1)
 
 
 def adam(model, rate):
@@ -34,7 +34,6 @@ def worker(rank, model, ema, opt_states, shared, make_loss, a, rate_factors, opt
         for opt, state in zip(opts, opt_states[rank]):
             opt.load_state_dict(state)
     loss_of = make_loss(rank, a)
-    total = a.total_minutes or a.minutes
     start = last = time.time()
     metrics, base = [], shared["steps"][rank].item()
     parameters = list(model.parameters())
@@ -43,14 +42,15 @@ def worker(rank, model, ema, opt_states, shared, make_loss, a, rate_factors, opt
 
     while time.time() - start < a.minutes * 60:
         minutes = shared["minutes"].item() + (time.time() - start) / 60
-        progress = min(1.0, minutes / total)
-        warm = min(1.0, (shared["steps"].sum().item() + 1) / 150)
-        # Full rate at first, then down to nothing: along half a cosine.
-        rate = a.rate * warm * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
+        # A constant rate, so that a training can go on for as long as there is time; the average of the weights is good at any time,
+        # and a last run cools down.
+        rate = a.rate * min(1.0, (shared["steps"].sum().item() + 1) / 150)
+        if a.cool_down:
+            rate *= max(0.0, 1 - (time.time() - start) / (a.minutes * 60))
         for opt in opts:
             for group in opt.param_groups:
                 group["lr"] = rate
-        loss, metric = loss_of(model, progress)
+        loss, metric = loss_of(model)
         for p in trained:
             p.grad = None
         loss.backward()
@@ -70,14 +70,14 @@ def worker(rank, model, ema, opt_states, shared, make_loss, a, rate_factors, opt
                 last = time.time()
             continue
         steps = int(shared["steps"].sum())
-        decay = min(0.995, (1 + steps) / (10 + steps))
+        decay = min(0.998, (1 + steps) / (10 + steps))
         with torch.no_grad():
             torch._foreach_lerp_(list(ema.parameters()), parameters, 1 - decay)
-        if len(metrics) % 50 == 0:
-            point = (steps, round(minutes, 2), float(np.mean(metrics[-50:])))
+        if len(metrics) % 25 == 0:
+            point = (steps, round(minutes, 2), float(np.mean(metrics[-25:])), steps * a.batch)
             with open(f"{a.state}/curve.jsonl", "a") as f:
                 f.write(json.dumps(point) + "\n")
-            print(f"steps {steps} {minutes:.1f} min  {point[2]:.4f}  {(shared['steps'][0].item() - base) / (time.time() - start):.2f} steps/s here  lr {rate:.1e}", flush=True)
+            print(f"steps {steps} samples {point[3]} {minutes:.1f} min  {point[2]:.5f}  {(shared['steps'][0].item() - base) / (time.time() - start):.2f} steps/s here  lr {rate:.1e}", flush=True)
         if time.time() - last > 110:
             save(model, ema, opts, shared["steps"], minutes, a)
             last = time.time()
@@ -92,7 +92,7 @@ def save(model, ema, opts, steps, minutes, a):
 
 
 def train(make_model, make_loss, a, rate_factors=lambda model: {}, optimizers=adam):
-    """`make_loss(rank, a)` returns `loss_of(model, progress) -> (loss, metric)`.
+    """`make_loss(rank, a)` returns `loss_of(model) -> (loss, metric)`.
 
     `rate_factors(model)` gives, for some parameters, a part of it and the factor of its learning rate.
     """

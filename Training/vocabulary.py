@@ -6,14 +6,14 @@ import importlib.util
 import json
 import os
 
-from captions import BACKDROPS, BODIES, CLOUDS, ENDINGS, FLOWERS, NOUNS, OPENINGS, SEASONS, STARS, TIMES
+from captions import BACKDROPS, BALANCED, BODIES, CLOUDS, ENDINGS, FLOWERS, LAYOUTS, NOUNS, OPENINGS, SEASONS, STARS, SUBJECTS, TIMES
 
 FREQUENT = 2600
 
 
 def grammar_words():
-    texts = list(OPENINGS) + list(ENDINGS) + list(STARS) + list(FLOWERS)
-    for table in (NOUNS, TIMES, BODIES, CLOUDS, SEASONS, BACKDROPS):
+    texts = list(OPENINGS) + list(ENDINGS) + list(STARS) + list(FLOWERS) + list(SUBJECTS.values())
+    for table in (NOUNS, TIMES, BODIES, CLOUDS, SEASONS, BACKDROPS, LAYOUTS, BALANCED):
         for options in table.values():
             texts += options
     extra = "sky snowy peaks water horizon reflection river hill valley tree trees grass bright dark blue red orange purple golden " \

@@ -1,0 +1,117 @@
+"""Distils the UNet to few steps: a LoRA with which LCM's sampler needs four, and refine one or two a window. Resumable.
+
+    python distil.py --model ../Models/vista --data /path/shards --state /path/distil --minutes 60
+    python distil.py --model ../Models/vista --state /path/distil --out ../Models/vista-lcm.safetensors
+
+Consistency distillation (Luo et al., 2023): from a noised latent the teacher takes one guided step of DDIM, and the student
+must foretell the same clean latent from before the step as from after it. Guidance is learnt with it: render with
+`--guidance 1`. Windows of large pictures learn at the little noise that refine gives them, and at any other.
+"""
+
+import argparse
+import os
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from safetensors.torch import save_file
+from torch.nn.utils import parametrize
+
+import trainer
+from muon import FAST_BFLOAT16
+from train_unet import SCHEDULER, Captions, Latents, Text
+
+RANK = 16
+STRIDE = 20  # timesteps from one step of the teacher to the next: fifty in all, as LCM's sampler has them
+GUIDANCES = (2.0, 4.0)
+
+
+class LowRank(torch.nn.Module):
+    """What is added to one weight: a product of two thin matrices, zero at first."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.down = torch.nn.Parameter(torch.randn(RANK, *weight.shape[1:]) / weight[0].numel() ** 0.5)
+        self.up = torch.nn.Parameter(torch.zeros(weight.shape[0], RANK))
+
+    def forward(self, weight):
+        return weight + (self.up @ self.down.flatten(1)).view_as(weight)
+
+
+def adapted(unet):
+    """The layers that the LoRA changes: all but the first and the last, and what the time and the sizes go through."""
+    return {n: m for n, m in unet.named_modules()
+            if isinstance(m, (torch.nn.Linear, torch.nn.Conv2d)) and min(m.weight.shape[:2]) > RANK and "embedding" not in n}
+
+
+def make_adapter(a):
+    unet = UNet2DConditionModel.from_pretrained(f"{a.model}/unet").float()
+    return torch.nn.ModuleDict({n.replace(".", "|"): LowRank(m.weight) for n, m in adapted(unet).items()})
+
+
+def make_loss(rank, a):
+    data = Latents(a.data, int(time.time()) + rank)
+    text = Captions(Text(a.model), data.rng)
+    teacher = UNet2DConditionModel.from_pretrained(f"{a.model}/unet").float().requires_grad_(False)
+    student = UNet2DConditionModel.from_pretrained(f"{a.model}/unet").float().requires_grad_(False)
+    acp, begun = DDIMScheduler(**SCHEDULER).alphas_cumprod.float(), []
+
+    def loss_of(adapter):
+        if not begun:
+            for n, m in adapted(student).items():
+                parametrize.register_parametrization(m, "weight", adapter[n.replace(".", "|")])
+            begun.append(True)
+        z, ids, attributes = data.batch(a.batch, 0.5)
+        context, pooled = text(attributes)
+        n = len(z)
+        steps = 1000 // STRIDE
+        k = data.rng.integers(1, steps + 1, n)
+        window = (ids[:, 2:4] != 0).any(1).numpy() & (data.rng.random(n) < 0.6)
+        k[window] = data.rng.integers(1, 1 + 400 // STRIDE, window.sum())
+        t, s = (torch.from_numpy(x * STRIDE - 1) for x in (k, k - 1))
+        at, to = acp[t][:, None, None, None], torch.where(s < 0, torch.ones(()), acp[s.clamp(min=0)])[:, None, None, None]
+        x = at.sqrt() * z + (1 - at).sqrt() * torch.randn_like(z)
+        added = lambda p: dict(text_embeds=p, time_ids=ids)
+        clean = lambda v, x, a_: a_.sqrt() * x - (1 - a_).sqrt() * v
+        with torch.autocast("cpu", torch.bfloat16, enabled=FAST_BFLOAT16):
+            with torch.no_grad():
+                v = teacher(x, t, encoder_hidden_states=context, added_cond_kwargs=added(pooled)).sample.float()
+                other = teacher(x, t, encoder_hidden_states=0 * context, added_cond_kwargs=added(0 * pooled)).sample.float()
+                w = torch.empty(n, 1, 1, 1).uniform_(*GUIDANCES)
+                v = other + w * (v - other)
+                x0 = clean(v, x, at)
+                e = at.sqrt() * v + (1 - at).sqrt() * x
+                y = to.sqrt() * x0 + (1 - to).sqrt() * e
+                after = student(y, s.clamp(min=0), encoder_hidden_states=context, added_cond_kwargs=added(pooled)).sample.float()
+                target = torch.where((s < 0)[:, None, None, None], y, clean(after, y, to))
+            before = student(x, t, encoder_hidden_states=context, added_cond_kwargs=added(pooled)).sample.float()
+        error = clean(before, x, at) - target
+        huber = ((error.square() + 1e-4).sqrt() - 0.01).mean()
+        return huber, F.mse_loss(clean(before, x, at).detach(), target).item()
+
+    return loss_of
+
+
+def write(a):
+    adapter = make_adapter(a)
+    adapter.load_state_dict(torch.load(f"{a.state}/state.pt", weights_only=False)["ema"])
+    tensors = {}
+    for n, m in adapter.items():
+        name, up = f"unet.{n.replace('|', '.')}", m.up.detach().half()
+        tensors[f"{name}.lora_A.weight"] = m.down.detach().half().contiguous()
+        tensors[f"{name}.lora_B.weight"] = (up if m.down.ndim == 2 else up[..., None, None]).contiguous()
+    save_file(tensors, a.out)
+    print(f"{a.out}: {len(adapter)} layers, {os.path.getsize(a.out) / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", default="../Models/vista")
+    parser.add_argument("--data", help="folder of the shards")
+    parser.add_argument("--out", help="write the LoRA there instead of training")
+    parser.add_argument("--batch", type=int, default=16)
+    trainer.arguments(parser, minutes=60, rate=5e-4)
+    a = parser.parse_args()
+    write(a) if a.out else trainer.train(lambda: make_adapter(a), make_loss, a)
