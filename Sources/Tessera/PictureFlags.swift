@@ -52,8 +52,16 @@ struct PictureFlags: ParsableArguments {
     )
     var stride: WindowStride?
 
-    @Option(help: "How much each pixel of a window counts where windows overlap.")
-    var windowWeight = WindowWeight.uniform
+    @OptionGroup var method: MethodFlags
+
+    @Option(
+        help: ArgumentHelp(
+            "How much each pixel of a window counts where windows overlap. (default: uniform; "
+                + "gaussian with --method refine)",
+            valueName: "uniform|gaussian"
+        )
+    )
+    var windowWeight: WindowWeight?
 
     @Option(
         help: ArgumentHelp(
@@ -114,6 +122,7 @@ struct PictureFlags: ParsableArguments {
             karras: karras,
             stride: stride,
             windowWeight: windowWeight,
+            method: method.method,
             cosine: try CosineSchedule.parsed(exponents: cosineScales.values, sigma: sigma),
             ladder: try ladder?.choice() ?? .everyScale,
             skipBelow: skipBelow,

@@ -50,6 +50,9 @@ final class ProgressDisplay {
         case .encoding(let count):
             (tiles, passes, isMeasuring) = ((0, count), 0, false)
             note("encoding the picture, \(count == 1 ? "whole" : "\(count) tiles")")
+        case .enlarging(let count):
+            (tiles, passes, isMeasuring) = ((0, count), 0, false)
+            note("enlarging, \(count == 1 ? "whole" : "\(count) tiles")")
         case .measuring(let count):
             if passes == 0 { note("measuring the picture for \(count) tiles") }
             passes += 1
@@ -89,7 +92,7 @@ final class ProgressDisplay {
             ? "…"
             : PlanTable.duration(Double(plan.views - viewsBefore - viewsDone) / max(rate, 1e-9))
         let place =
-            "phase \(phase + 1)/\(plan.phases.count)  step \(stepsDone + 1)/\(plan.stepsRun)  "
+            "phase \(phase + 1)/\(plan.phases.count)  step \(stepsDone + 1)/\(plan.phases[phase].steps.count)  "
             + "view \(viewsInStep)/\(stepViews)"
         let speed = String(format: "%.1f views/s", rate)
         if isTerminal {

@@ -126,7 +126,8 @@ package struct Checkpoint: Sendable {
         guard (state.anchor != nil) == isSourced,
             phase == count || plan.phases[phase].steps.contains(step),
             (upsampled != nil)
-                == (isSourced && (plan.settings.picture != nil || !plan.phases[last].isWhole)),
+                == (isSourced && plan.phases[last].refinement == nil
+                    && (plan.settings.picture != nil || !plan.phases[last].isWhole)),
             (state.picture != nil) == (plan.phases[last].hold != nil)
         else { throw damaged("a part of it is missing") }
         try noise.skip(to: drawn)

@@ -30,7 +30,8 @@ package struct PictureOptions: Sendable {
     package var scheduler: SchedulerKind?
     package var karras: Bool
     package var stride: WindowStride?
-    package var windowWeight: WindowWeight
+    package var windowWeight: WindowWeight?
+    package var method: Method
     package var cosine: CosineSchedule
     package var ladder: LadderChoice
     package var skipBelow: Double
@@ -52,7 +53,8 @@ package struct PictureOptions: Sendable {
         scheduler: SchedulerKind? = nil,
         karras: Bool = false,
         stride: WindowStride? = nil,
-        windowWeight: WindowWeight = .uniform,
+        windowWeight: WindowWeight? = nil,
+        method: Method = .demofusion,
         cosine: CosineSchedule = CosineSchedule(),
         ladder: LadderChoice = .everyScale,
         skipBelow: Double = 0,
@@ -74,6 +76,7 @@ package struct PictureOptions: Sendable {
         self.karras = karras
         self.stride = stride
         self.windowWeight = windowWeight
+        self.method = method
         self.cosine = cosine
         self.ladder = ladder
         self.skipBelow = skipBelow
@@ -120,7 +123,8 @@ package struct PictureOptions: Sendable {
             scheduler: scheduler ?? own,
             karras: karras,
             stride: stride,
-            windowWeight: windowWeight,
+            windowWeight: windowWeight ?? (method.refinement == nil ? .uniform : .gaussian),
+            method: method,
             cosine: cosine,
             ladder: ladder,
             skipBelow: skipBelow,

@@ -48,9 +48,22 @@ package struct PictureText: Sendable {
     var parameters: String {
         var lines = [prompt]
         if let negativePrompt { lines.append("Negative prompt: \(negativePrompt)") }
+        let method =
+            settings.method.refinement.map {
+                [
+                    "Refine stride: \(stride)", "Refine ladder: \(list(scales, " "))",
+                    "Refine from: \($0.from)", "Refine steps: \($0.steps)",
+                    "Refine noise: \($0.noise)",
+                ] + ($0.guidance.map { ["Refine guidance: \($0)"] } ?? [])
+            } ?? [
+                "DemoFusion stride: \(stride)", "DemoFusion ladder: \(list(scales, " "))",
+                "DemoFusion cosine scales: \(list(settings.cosine.exponents, " "))",
+                "DemoFusion sigma: \(settings.cosine.sigma)",
+                "DemoFusion border: \(settings.border.rawValue)",
+            ]
         let added = loras.map { "LoRA: \($0)" } + began
         let rare =
-            (settings.windowWeight == .uniform
+            (settings.windowWeight == .uniform || settings.method.refinement != nil
                 ? [] : ["DemoFusion window weight: \(settings.windowWeight.rawValue)"])
             + (settings.skipBelow == 0 ? [] : ["DemoFusion skip below: \(settings.skipBelow)"])
         lines.append(
@@ -60,11 +73,7 @@ package struct PictureText: Sendable {
                 "Size: \(settings.size.width)x\(settings.size.height)",
                 "Model hash: \(digest.prefix(10))", "Model: \(model)", "RNG: \(rngName)",
             ] + added + [
-                "DemoFusion stride: \(stride)", "DemoFusion ladder: \(list(scales, " "))",
-                "DemoFusion cosine scales: \(list(settings.cosine.exponents, " "))",
-                "DemoFusion sigma: \(settings.cosine.sigma)",
-                "DemoFusion border: \(settings.border.rawValue)",
-            ] + rare + ["Version: Tessera \(version)"]).joined(separator: ", ")
+            ] + method + rare + ["Version: Tessera \(version)"]).joined(separator: ", ")
         )
         return lines.joined(separator: "\n")
     }
@@ -81,6 +90,13 @@ package struct PictureText: Sendable {
             "border": settings.border.rawValue, "model": model, "model-digest": digest,
             "version": version,
         ]
+        if let refinement = settings.method.refinement {
+            fields["method"] = settings.method.name
+            fields["refine-from"] = refinement.from
+            fields["refine-steps"] = refinement.steps
+            fields["refine-noise"] = refinement.noise
+            if let guidance = refinement.guidance { fields["refine-guidance"] = Double(guidance) }
+        }
         if let negativePrompt { fields["negative-prompt"] = negativePrompt }
         if let picture, let start = settings.picture {
             fields["init-image"] = picture.name

@@ -41,14 +41,16 @@ package enum PlanTable {
                 bytes(plan.bytesPerStep(ofPhase: i))
             )
         }
+        let refinement = plan.settings.method.refinement
         let halves = plan.settings.guides ? "two per view, with guidance" : "one per view"
         let skipped = plan.settings.steps - plan.stepsRun
         return [header] + phases + [
             "",
             "steps per phase   \(plan.stepsRun)"
-                + (skipped == 0 ? "" : " of \(plan.settings.steps)"),
+                + (skipped == 0 ? "" : " of \(plan.settings.steps)")
+                + (refinement.map { "; \(1 + $0.steps) in each stage of refinement" } ?? ""),
             "views             \(plan.views)",
-            "UNet calls        \(plan.evaluations) (\(halves))",
+            "UNet calls        \(plan.evaluations) (\(refinement == nil ? halves : "guidance takes two per view"))",
             "latents moved     \(bytes(plan.viewBytes)) to and from workers as "
                 + "\(plan.settings.wire.rawValue), every view sent once",
         ] + encoding(plan) + [
@@ -57,7 +59,7 @@ package enum PlanTable {
                 + "coordinator; weights of \(bytes(weights)) on each host",
             "disk              at most \(bytes(plan.pictureBytes)) for the picture, "
                 + "\(bytes(plan.checkpointBytes)) to resume"
-                + (plan.encodes.isEmpty ? "" : ", \(bytes(plan.scratchBytes)) while it renders"),
+                + (plan.scratchBytes == 0 ? "" : ", \(bytes(plan.scratchBytes)) while it renders"),
         ] + (speeds.map { times(plan, at: $0) } ?? ["time              not measured: --measure"])
     }
 
@@ -67,8 +69,9 @@ package enum PlanTable {
 
     /// Of a picture that the render begins with: for which phases, in how many tiles.
     private static func encoding(_ plan: RenderPlan) -> [String] {
-        guard !plan.encodes.isEmpty else { return [] }
-        let phases = plan.encodes.sorted { $0.key < $1.key }.map {
+        let all = plan.encodes.merging(plan.enlargements.mapValues(\.encode)) { first, _ in first }
+        guard !all.isEmpty else { return [] }
+        let phases = all.sorted { $0.key < $1.key }.map {
             "\(tiles($0.value)) for phase \($0.key + 1)"
         }
         return [
@@ -85,7 +88,7 @@ package enum PlanTable {
             "  \(worker.name)  " + String(format: "%.2f views/s", 1 / worker.secondsPerView)
         }
         let encoding =
-            plan.encodes.isEmpty ? "" : "encoding \(duration(times.encoding)); "
+            plan.allEncodes.isEmpty ? "" : "encoding \(duration(times.encoding)); "
         let detail = "\(encoding)phases \(phases); decoding \(duration(times.decoding))"
         return [
             "time              about \(duration(times.total)) (\(detail))",

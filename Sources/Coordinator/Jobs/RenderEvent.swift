@@ -14,6 +14,8 @@ package enum RenderEvent: Sendable {
     case finished(Int, Tensor)
     /// The picture that the render began with is encoded for a phase, in so many tiles.
     case encoding(tiles: Int)
+    /// A finished phase is decoded to be enlarged, in so many tiles.
+    case enlarging(tiles: Int)
     /// A pass over all tiles begins, which finds what their evaluation needs to know of the whole.
     case measuring(tiles: Int)
     /// Decoding begins, with its number of tiles.

@@ -51,7 +51,12 @@ package struct RenderJob {
                 // The picture is all that this phase shows.
                 try observe(.phase(0, phases[0].phase))
                 try observe(.finished(0, state.latent))
-                try sampler.finish(&state, noise, picture: encoded(forPhase:))
+                try sampler.finish(
+                    &state,
+                    noise,
+                    picture: encoded(forPhase:),
+                    enlarged: enlarged(_:forPhase:)
+                )
             }
         }
         var opened: Int?
@@ -68,7 +73,8 @@ package struct RenderJob {
                 work,
                 prediction: prediction,
                 noise: noise,
-                picture: encoded(forPhase:)
+                picture: encoded(forPhase:),
+                enlarged: enlarged(_:forPhase:)
             )
             if let finished { try observe(.finished(phase, finished)) }
             if finished != nil, phases[phase].isWhole { globalPass?.unload() }
@@ -110,6 +116,37 @@ package struct RenderJob {
             to: sampler.plan.pixels(ofPhase: index),
             frame: start.frame
         )
+        return try encode(scaled, plan)
+    }
+
+    /// A finished latent at the size of a stage of refinement: decoded, enlarged by Lanczos' window and
+    /// encoded. The picture is on disk in between.
+    ///
+    /// - Throws: what the renderer or the observer throws, `OutputError` when the disk is full
+    private func enlarged(_ latent: Tensor, forPhase index: Int) throws -> Tensor {
+        guard let plans = sampler.plan.enlargements[index] else {
+            preconditionFailure("phase \(index) is not planned to be enlarged")
+        }
+        let (from, to) = (
+            sampler.plan.pixels(ofPhase: index - 1), sampler.plan.pixels(ofPhase: index)
+        )
+        let scaled = try ScaledPicture(
+            PictureFrame(
+                rows: 0..<Double(from.height),
+                columns: 0..<Double(from.width)
+            ),
+            of: (from.height, from.width),
+            height: to.height,
+            width: to.width
+        ) { take in
+            try evaluate(latent, plans.decode, as: .enlarging(tiles: plans.decode.tiles.count)) {
+                try $0.pictureRows(take)
+            }
+        }
+        return try encode(scaled, plans.encode)
+    }
+
+    private func encode(_ scaled: ScaledPicture, _ plan: TilePlan) throws -> Tensor {
         let tiles = PictureTiles(latent: plan.latent, factor: plan.factor, part: scaled.part)
         var rows: [Tensor] = []
         try evaluate(tiles, plan, as: .encoding(tiles: plan.tiles.count)) { rows.append($0) }

@@ -50,7 +50,8 @@ package struct RenderSession {
         )
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
         sampler = Sampler(plan: plan, scheduler: scheduler)
-        guard plan.decode.fitsMessages, plan.encodes.values.allSatisfy(\.fitsMessages) else {
+        let halves = [plan.decode] + plan.enlargements.values.map(\.decode) + plan.allEncodes
+        guard halves.allSatisfy(\.fitsMessages) else {
             throw InputError(
                 model.path,
                 "its VAE has too many norms or channels to decode a picture of this size in tiles",

@@ -22,6 +22,7 @@ package struct RenderSettings: Equatable, Sendable {
     /// How local windows follow each other; half a window apart when nil.
     package var stride: WindowStride?
     package var windowWeight: WindowWeight
+    package var method: Method
     package var cosine: CosineSchedule
     package var ladder: LadderChoice
     /// Windows and sub-lattices whose share of the fused prediction is smaller at a timestep are not
@@ -45,6 +46,7 @@ package struct RenderSettings: Equatable, Sendable {
         karras: Bool = false,
         stride: WindowStride? = nil,
         windowWeight: WindowWeight = .uniform,
+        method: Method = .demofusion,
         cosine: CosineSchedule = CosineSchedule(),
         ladder: LadderChoice = .everyScale,
         skipBelow: Double = 0,
@@ -62,6 +64,7 @@ package struct RenderSettings: Equatable, Sendable {
         self.karras = karras
         self.stride = stride
         self.windowWeight = windowWeight
+        self.method = method
         self.cosine = cosine
         self.ladder = ladder
         self.skipBelow = skipBelow
@@ -82,6 +85,25 @@ package struct RenderSettings: Equatable, Sendable {
     /// Half a window apart.
     static func usualStride(for model: ModelGeometry) -> WindowStride {
         .every(max(1, model.nativeLatentSide / 2))
+    }
+
+    /// Refuses what refinement does not know.
+    private func validateRefinement() throws(InputError) {
+        guard let refinement = method.refinement else { return }
+        try refinement.validate()
+        let others: [(flag: String, isGiven: Bool)] = [
+            ("--border zeros", border == .zeros), ("--skip-below", skipBelow > 0),
+            ("--stride window", stride == .window),
+            ("--strength", picture.map { $0.strength != PictureStart.usual.strength } ?? false),
+            ("--fidelity", picture.map { $0.fidelity != PictureStart.usual.fidelity } ?? false),
+        ]
+        for other in others where other.isGiven {
+            throw InputError(
+                other.flag,
+                "--method refine does not use it",
+                fix: "Leave it out; --refine-from and --refine-noise say how much may change"
+            )
+        }
     }
 
     /// Largest side of a picture that is accepted, in pixels.
@@ -111,6 +133,7 @@ package struct RenderSettings: Equatable, Sendable {
             throw InputError("--steps", "\(steps) is out of range", fix: "Choose 1 to 1000")
         }
         try picture?.validate(steps: steps)
+        try validateRefinement()
         guard guidance.isFinite, (0...100).contains(guidance) else {
             throw InputError("--guidance", "\(guidance) is out of range", fix: "Choose 0 to 100")
         }

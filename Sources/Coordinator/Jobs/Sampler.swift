@@ -39,7 +39,7 @@ package struct Sampler: Sendable {
         self.scheduler = scheduler
     }
 
-    private var channels: Int { plan.model.latentChannels }
+    var channels: Int { plan.model.latentChannels }
 
     /// The state before the first step.
     ///
@@ -59,7 +59,7 @@ package struct Sampler: Sendable {
         }
         var state = SamplerState(latent: picture)
         state.anchor = picture
-        guard !first.steps.isEmpty else { return state }
+        guard !first.steps.isEmpty, first.refinement == nil else { return state }
         let base = try noise.base(latent: first.phase.latent, channels: channels)
         begin(&state, with: picture, base, picture: picture)
         return state
@@ -73,6 +73,9 @@ package struct Sampler: Sendable {
         noise: inout some NoiseSource
     ) throws(InputError) -> StepWork {
         let phase = plan.phases[state.phase]
+        if let refinement = phase.refinement, let grid = phase.windows {
+            return try work(for: state, refinement, grid, noise: &noise)
+        }
         let (i, timestep) = (state.step, scheduler.timesteps[state.step])
         func request(
             _ index: Int,
@@ -144,7 +147,7 @@ package struct Sampler: Sendable {
     {
         precondition(predictions.count == work.views.count, "\(predictions.count) predictions")
         let phase = plan.phases[state.phase]
-        guard phase.windows != nil, let lattices = phase.lattices else { return predictions[0] }
+        guard phase.windows != nil else { return predictions[0] }
         let i = state.step
         let locals = phase.usesWindows(at: i) ? work.windows.count : 0
         func local() -> Tensor {
@@ -158,16 +161,16 @@ package struct Sampler: Sendable {
             }
             return average.mean()
         }
-        func dilated() -> Tensor {
+        func dilated(_ lattices: LatticeGrid) -> Tensor {
             var latent = Tensor(zeros: work.mixed.shape)
             for (lattice, prediction) in predictions[locals...].enumerated() {
                 lattices.scatter(lattice, prediction, into: &latent)
             }
             return latent
         }
-        if !phase.usesLattices(at: i) { return local() }
-        if !phase.usesWindows(at: i) { return dilated() }
-        return Fusion.blend(local(), dilated(), share: phase.weights[i].dilated)
+        guard let lattices = phase.lattices, phase.usesLattices(at: i) else { return local() }
+        if !phase.usesWindows(at: i) { return dilated(lattices) }
+        return Fusion.blend(local(), dilated(lattices), share: phase.weights[i].dilated)
     }
 
     /// Takes one scheduler step on the whole latent; at the end of a phase anchors it and opens the
@@ -180,15 +183,28 @@ package struct Sampler: Sendable {
     ///   - noise: of the render
     ///   - picture: encodes the picture that the render began with for a phase, counted from 0; is asked
     ///     where that phase is held to it
+    ///   - enlarged: decodes a finished latent, enlarges the picture to a phase and encodes it; is asked where
+    ///     that phase refines
     /// - Returns: the finished latent of the phase, when this was its last step
-    /// - Throws: `InputError` from the noise source, and what `picture` throws
+    /// - Throws: `InputError` from the noise source, and what `picture` and `enlarged` throw
     package func advance(
         _ state: inout SamplerState,
         _ work: StepWork,
         prediction: Tensor,
         noise: some NoiseSource,
-        picture: (_ phase: Int) throws -> Tensor? = { _ in nil }
+        picture: (_ phase: Int) throws -> Tensor? = { _ in nil },
+        enlarged: Enlarging = Self.cannotEnlarge
     ) throws -> Tensor? {
+        if let refinement = plan.phases[state.phase].refinement {
+            return try advance(
+                &state,
+                work,
+                refinement,
+                prediction: prediction,
+                noise: noise,
+                enlarged: enlarged
+            )
+        }
         let (phase, hold) = (plan.phases[state.phase].phase, plan.phases[state.phase].hold)
         func held(_ x: Tensor) -> Tensor {
             guard let hold, let picture = state.picture else { return x }
@@ -221,7 +237,7 @@ package struct Sampler: Sendable {
             state.anchor = state.latent
         }
         let finished = state.latent
-        try finish(&state, noise, picture: picture)
+        try finish(&state, noise, picture: picture, enlarged: enlarged)
         return finished
     }
 
@@ -231,21 +247,32 @@ package struct Sampler: Sendable {
     func finish(
         _ state: inout SamplerState,
         _ noise: some NoiseSource,
-        picture: (_ phase: Int) throws -> Tensor?
+        picture: (_ phase: Int) throws -> Tensor?,
+        enlarged: Enlarging = Self.cannotEnlarge
     ) throws {
         state.phase += 1
         guard state.phase < plan.phases.count else { return }
         let isHeld = plan.phases[state.phase].hold != nil
-        try open(&state, noise, picture: isHeld ? try picture(state.phase) : nil)
+        try open(
+            &state,
+            noise,
+            picture: isHeld ? try picture(state.phase) : nil,
+            enlarged: enlarged
+        )
     }
 
     /// Upsamples the latent to the size of the phase that begins and noises it.
     func open(
         _ state: inout SamplerState,
         _ noise: some NoiseSource,
-        picture: Tensor?
-    ) throws(InputError) {
+        picture: Tensor?,
+        enlarged: Enlarging = Self.cannotEnlarge
+    ) throws {
         let phase = plan.phases[state.phase].phase
+        guard plan.phases[state.phase].refinement == nil else {
+            begin(&state, refining: try enlarged(state.latent, state.phase))
+            return
+        }
         let upsampled = Bicubic.resize(state.latent, to: phase.latent)
         let drawn = try noise.diffusion(of: phase, channels: channels)
         begin(&state, with: upsampled, drawn, picture: picture)
@@ -282,7 +309,7 @@ package struct Sampler: Sendable {
     }
 
     /// SDXL's ids: target height and width, crop's top and left, target height and width, in pixels.
-    private func timeIDs(crop: (top: Int, left: Int)) -> [Float]? {
+    func timeIDs(crop: (top: Int, left: Int)) -> [Float]? {
         guard plan.model.usesTimeIDs else { return nil }
         let (size, factor) = (plan.settings.size, plan.model.vaeFactor)
         let target = [Float(size.height), Float(size.width)]

@@ -16,6 +16,10 @@ package struct Scheduler: Sendable {
     package let initNoiseSigma: Float
     /// Timesteps of the training schedule.
     package let trainTimesteps: Int
+    /// ᾱ of every training timestep.
+    package let alphasCumprod: [Float]
+    /// What the network predicts.
+    package let prediction: PredictionType
     private let steps: [Step]
 
     /// What a multistep scheduler remembers: the last estimate of the noiseless latent.
@@ -75,6 +79,8 @@ package struct Scheduler: Sendable {
         var config = config
         config.karras = config.karras || karras
         let schedule = NoiseSchedule(config)
+        alphasCumprod = schedule.alphasCumprod
+        prediction = config.prediction
         let run: Run
         switch kind {
         case .ddim: run = .ddim(config, schedule, steps)
