@@ -42,7 +42,10 @@ package final class EngineModelHost: ModelHost {
         cancellation: Cancellation
     ) throws -> Tensor {
         try networks.withLock { networks in
-            try networks.unet.predict(
+            // No picture is decoded or encoded between views: tiles that are left went elsewhere.
+            for vae in networks.halves.values { vae.forgetTiles() }
+            for vae in networks.exactHalves.values { vae.forgetTiles() }
+            return try networks.unet.predict(
                 latents,
                 timestep: timestep,
                 context: context,

@@ -100,8 +100,7 @@ private struct Nowhere: PictureSink {
             groups: 1,
             attention: 2,
             width: 2,
-            halo: 4,
-            attentionHalo: 2
+            halo: 4
         )
     }
 

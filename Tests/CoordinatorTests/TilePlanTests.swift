@@ -8,8 +8,7 @@ import Testing
         groups: 1,
         attention: 1,
         width: 512,
-        halo: 18,
-        attentionHalo: 3
+        halo: 18
     )
 
     @Test(arguments: [(128, 128), (129, 128), (300, 41), (17, 4000), (1, 20000)])
@@ -27,7 +26,7 @@ import Testing
             #expect(plan.isWhole || spans.allSatisfy { $0.count <= TilePlan.side })
         }
         for tile in plan.tiles {
-            let margins = plan.margins(of: tile, halo: 18)
+            let margins = plan.margins(of: tile)
             #expect(tile.rows.lowerBound - margins.top >= 0)
             #expect(margins.top == 18 || tile.rows.lowerBound == margins.top)
             #expect(tile.columns.upperBound + margins.right <= width)
@@ -66,8 +65,7 @@ import Testing
                 groups: 32,
                 attention: 2,
                 width: width,
-                halo: 18,
-                attentionHalo: 3
+                halo: 18
             )
         }
         #expect(network(norms: 30, width: 512).fitsMessages)
@@ -91,36 +89,38 @@ import Testing
         #expect(abs(joined.variance / whole.variance - 1) < 1e-12)
     }
 
-    /// A chain in which every moment depends on all that were used before: the solver finds the fixed
-    /// point, whatever the copy does.
-    @Test func theSolverFindsTheFixedPoint() {
-        let count = 12
-        func chain(_ used: [Moments], _ place: Int, _ strength: Double) -> Moments {
-            let before = used[..<place].reduce(0) { $0 + $1.mean / 3 - ($1.variance - 1) / 2 }
-            return Moments(
-                mean: 0.3 + strength * before / 4,
-                variance: 1.5 + 0.4 * (strength * before).magnitude / (1 + before.magnitude)
+    /// What tiles cost is what is computed for them: of nine, the edges beside other tiles.
+    @Test func tilesCostTheirMargins() {
+        // One layer that sees two latent pixels, and one four times as costly that sees half of one.
+        let layers: [TiledNetwork.Layer] = [
+            .init(hasNorm: true, reach: 2, scale: 1, work: 1),
+            .init(hasNorm: true, reach: 1, scale: 2, work: 4),
+        ]
+        let network = TiledNetwork(
+            norms: 2,
+            groups: 1,
+            attention: nil,
+            width: 1,
+            halo: 2,
+            layers: layers
+        )
+        func plan(_ side: Int) -> TilePlan {
+            TilePlan(
+                latent: Extent(height: 30, width: 30),
+                factor: 2,
+                network: network,
+                wholeArea: 0,
+                side: side
             )
         }
-        var solver = StatisticsSolver(count: count)
-        var differences: [Double] = []
-        for _ in 0..<count + 1 {
-            var used: [Moments] = []
-            for place in 0..<count {
-                // The copy's chain is another one.
-                let own = chain(used, place, 0.6)
-                let change = solver.corrections[place]
-                used.append(
-                    Moments(
-                        mean: own.mean + change.mean,
-                        variance: own.variance * change.variance
-                    )
-                )
-            }
-            let found = (0..<count).map { chain(used, $0, 1) }
-            differences.append(solver.take(used: used, found: found))
-        }
-        #expect(differences[0] > 0.05)
-        #expect((differences.last ?? 1) < 1e-12, "\(differences)")
+        #expect(plan(30).evaluations == 1 && plan(30).passes == 1)
+        #expect(plan(10).passes == 3)
+        let wanted = (1 * 38.0 * 38.0 + 4 * 32 * 32) / (5 * 900)
+        #expect(abs(plan(10).evaluations - wanted) < 1e-12)
+        // Three channels of 2 × 2 pixels come back once, and 4 channels go there for every pass.
+        let moved = plan(10).numbersMoved(latentChannels: 4)
+        #expect(moved == 900 * 12 + 3 * 4 * 38 * 38)
+        #expect(network.shareOfWork(before: 0) == 0 && network.shareOfWork(before: 1) == 0.2)
+        #expect(network.shareOfWork(before: 2) == 1)
     }
 }

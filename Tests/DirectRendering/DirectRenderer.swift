@@ -11,7 +11,14 @@ package final class DirectRenderer: ViewRenderer, @unchecked Sendable {
     private let vae: VAE
     package private(set) var parts = 0
 
-    package init(_ vae: VAE) { self.vae = vae }
+    private let forgetsTiles: Bool
+
+    /// - Parameters:
+    ///   - vae: evaluates parts
+    ///   - forgetsTiles: before each part, as if it came to another worker
+    package init(_ vae: VAE, forgetsTiles: Bool = false) {
+        (self.vae, self.forgetsTiles) = (vae, forgetsTiles)
+    }
 
     package func begin(_ job: JobDescription) {}
     package func end() {}
@@ -34,6 +41,7 @@ package final class DirectRenderer: ViewRenderer, @unchecked Sendable {
     ) throws -> [PartResult] {
         try parts.map { request in
             self.parts += 1
+            if forgetsTiles { vae.forgetTiles() }
             let keys = request.keys.digests.compactMap { request.keys.tensors[$0]?.context }
             return try vae.evaluate(
                 request.network.half,

@@ -283,11 +283,33 @@ struct UnitRequest: Sendable {
         case .predict(let view): return view.branch == .both ? area : area / 2
         case .autoencode(let half, let part):
             let pixels = half == .encoder ? Double(job.vaeFactor * job.vaeFactor) : 1
-            let isCoarse =
-                part.map { $0.part.norms > 0 && network?.areCoarse(norms: $0.part.norms) == true }
-                ?? false
-            return area / pixels / (isCoarse ? 16 : 1)
+            return area / pixels * (part.map { share(of: $0.part) } ?? 1)
         }
+    }
+
+    /// The share of a tile's work that is left when what it has become so far is at hand.
+    private func share(of part: PicturePart) -> Double {
+        guard let network else { return 1 }
+        let stop = part.norms > 0 ? part.norms - 1 : network.norms
+        let from = part.norms == 1 ? 0 : network.shareOfWork(before: stop - 1)
+        // Every pixel attends to all tokens, right after the attention's norm.
+        let tokens = stop - 1 == network.attention ? keys.values.reduce(0) { $0 + $1.tokens } : 0
+        return network.shareOfWork(before: stop) - from + network.shareOfAttention(to: tokens)
+    }
+
+    /// What it costs a worker that has nothing of the tile.
+    func costElsewhere(_ job: OpenJob) -> Double {
+        guard case .autoencode(_, let part?) = work, let network else { return cost(job) }
+        let stop = part.part.norms > 0 ? part.part.norms - 1 : network.norms
+        let tokens = keys.values.reduce(0) { $0 + $1.tokens }
+        let whole = network.shareOfWork(before: stop) + network.shareOfAttention(to: tokens)
+        return cost(job) / share(of: part.part) * whole
+    }
+
+    /// The tile that workers keep something of between evaluations; nil for other work.
+    var tile: UInt64? {
+        guard case .autoencode(_, let part?) = work, part.part.tile != 0 else { return nil }
+        return part.part.tile
     }
 
     /// What is wrong with an answer; nil for a good one.
@@ -326,7 +348,7 @@ struct UnitRequest: Sendable {
             let places = lattice.places(height: height, width: width)
             return [1, places.rows.count, places.columns.count, network.width]
         }
-        return (tokens, part.norms * network.groups)
+        return (tokens, network.groups)
     }
 }
 
@@ -381,4 +403,9 @@ final class ClusterBoard: Sendable {
         ending.withLock { $0 = error }
         for case .run(_, let reports) in mailbox.take() { reports.put(.failed(error)) }
     }
+}
+
+extension PromptTensors {
+    /// How many tokens it has.
+    fileprivate var tokens: Int { context.shape[1] }
 }

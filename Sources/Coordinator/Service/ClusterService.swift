@@ -25,10 +25,12 @@ final class ClusterService {
     private var job: OpenJob?
     /// Tokens of the picture that the job's last parts named: a worker may ask for them when those are done.
     private var keys: [EmbeddingDigest: PromptTensors] = [:]
+    /// Who keeps something of which tile.
+    private var homes: [UInt64: WorkerID] = [:]
     private var isCancelled = false
     private var isStopping = false
     /// The answer that the event being handled is about.
-    private var arriving: (answer: WorkerMessage.Answer, place: Int)?
+    private var arriving: (answer: WorkerMessage.Answer, place: Int, worker: WorkerID)?
     /// What last befell a worker.
     private var lastLoss: String?
     private var lastHeartbeat = ContinuousClock.now
@@ -79,8 +81,8 @@ final class ClusterService {
 
     private func handle(_ command: ClusterCommand) {
         switch command {
-        case .begin(let job): (self.job, keys) = (job, [:])
-        case .end: (job, keys) = (nil, [:])
+        case .begin(let job): (self.job, keys, homes) = (job, [:], [:])
+        case .end: (job, keys, homes) = (nil, [:], [:])
         case .run(let units, let reports): begin(units, reports)
         case .abandon:
             batch = nil
@@ -118,7 +120,16 @@ final class ClusterService {
         let ids = (0..<UInt64(units.count)).map { UnitID(nextUnit + $0) }
         nextUnit += UInt64(units.count)
         feed(
-            .submitted(ids, costs: units.map { $0.cost(job) }, kind: units.first?.kind ?? .views)
+            .submitted(
+                ids,
+                costs: units.map { $0.cost(job) },
+                kind: units.first?.kind ?? .views,
+                homes: units.compactMap { unit in
+                    unit.tile.map { tile in
+                        .init(worker: homes[tile], costElsewhere: unit.costElsewhere(job))
+                    }
+                }
+            )
         )
     }
 
@@ -207,15 +218,16 @@ final class ClusterService {
     }
 
     private func accept(_ unit: UnitID) {
-        guard let (answer, worker) = arriving, answer.unit == unit,
+        guard let (answer, place, worker) = arriving, answer.unit == unit,
             let request = batch?.request(unit)
         else { preconditionFailure("\(unit) is accepted without an answer\n\(state.story)") }
+        if let tile = request.tile { homes[tile] = worker }
         // A view that two share counts for the one that completes it.
-        guard let (place, whole) = batch?.take(answer.result, for: unit) else { return }
-        board.update(worker) { statistics in
+        guard let (index, whole) = batch?.take(answer.result, for: unit) else { return }
+        board.update(place) { statistics in
             if request.kind == .tiles { statistics.tiles += 1 } else { statistics.views += 1 }
         }
-        batch?.reports.put(.done(place, whole))
+        batch?.reports.put(.done(index, whole))
     }
 
     // MARK: - Workers
@@ -324,7 +336,7 @@ final class ClusterService {
         }
         let spent = Duration.microseconds(Int64(clamping: answer.microseconds))
         board.update(peer.place) { $0.busy += min(spent, .seconds(86_400)) }
-        arriving = (answer, peer.place)
+        arriving = (answer, peer.place, peer.worker)
         feed(.answered(answer.unit, by: peer.worker, spent: spent))
         arriving = nil
     }

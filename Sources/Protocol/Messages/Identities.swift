@@ -2,7 +2,7 @@ import CSodium
 import Engine
 
 /// The version of the protocol that both sides must speak.
-package let protocolVersion: UInt32 = 3
+package let protocolVersion: UInt32 = 4
 
 /// One piece of work: a view to predict or a tile to decode. Never used twice by one coordinator.
 package struct UnitID: Hashable, Comparable, Sendable, CustomStringConvertible {

@@ -46,8 +46,8 @@ extension CoordinatorMessage.Part {
                     ),
                 statistics: try [Moments](wire: wire.statistics, "part.statistics"),
                 norms: Int(wire.norms),
-                corrections: try [Moments](wire: wire.corrections, "part.corrections"),
-                tokens: lattice
+                tokens: lattice,
+                tile: wire.tile
             ),
             keys: keys
         )
@@ -66,7 +66,7 @@ extension WirePart {
         }
         statistics = part.statistics.wire
         norms = UInt32(part.norms)
-        corrections = part.corrections.wire
+        tile = part.tile
         keys = value.keys.map(\.data)
         if let lattice = part.tokens {
             tokens = .with {
