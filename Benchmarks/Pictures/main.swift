@@ -1,11 +1,11 @@
 // What `make bench` measures of very large pictures. Prints one JSON object.
 //     Pictures memory SIDE OUTPUT [PICTURE]
 //                                     the coordinator's memory for a render, workers left out
-//     Pictures difference MODEL SIDE BACKEND PRECISION [TILE [MEGABYTES]]
+//     Pictures difference MODEL SIDE BACKEND PRECISION [TILE [MEGABYTES [ROUNDS]]]
 //                                     how far tiles are from one decode of the whole, in levels of 255, and
 //                                     how much longer they take; of tiles between two passes so many
 //                                     megabytes are kept in memory, and the rest on disk
-//     Pictures encoding MODEL SIDE BACKEND PRECISION [TILE [MEGABYTES]]
+//     Pictures encoding MODEL SIDE BACKEND PRECISION [TILE [MEGABYTES [ROUNDS]]]
 //                                     the same of one encode, in deviations of the latent
 
 import Coordinator
@@ -156,7 +156,8 @@ func compare(
     side: Int,
     options: EngineOptions,
     tile: Int,
-    tileBytes: Int
+    tileBytes: Int,
+    rounds: Int
 ) throws {
     let vae = try VAE(
         model: Model(path: model),
@@ -184,7 +185,7 @@ func compare(
     }
     var (wholes, tiled): ([Took], [Took]) = ([], [])
     var (largest, mean, passes) = (0.0, 0.0, 0)
-    for round in 0..<4 {
+    for round in 0..<rounds {
         var whole = Tensor(zeros: [1])
         let one = try Took {
             whole = half == .decoder ? try vae.decode(input) : try vae.latent(of: input)
@@ -231,7 +232,7 @@ case ("memory", 4...5):
         output: arguments[3],
         start: arguments.count > 4 ? arguments[4] : nil
     )
-case (let way?, 6...8) where ["difference", "encoding"].contains(way):
+case (let way?, 6...9) where ["difference", "encoding"].contains(way):
     try compare(
         way == "encoding" ? .encoder : .decoder,
         model: arguments[2],
@@ -242,12 +243,13 @@ case (let way?, 6...8) where ["difference", "encoding"].contains(way):
             threads: 2
         ),
         tile: arguments.count > 6 ? Int(arguments[6]) ?? TilePlan.side : TilePlan.side,
-        tileBytes: arguments.count > 7 ? (Int(arguments[7]) ?? 0) << 20 : TileStates.bytes
+        tileBytes: arguments.count > 7 ? (Int(arguments[7]) ?? 0) << 20 : TileStates.bytes,
+        rounds: arguments.count > 8 ? max(2, Int(arguments[8]) ?? 2) : 4
     )
 default:
     print(
         "Pictures memory SIDE OUTPUT [PICTURE] | Pictures difference|encoding MODEL SIDE BACKEND "
-            + "PRECISION [TILE [MEGABYTES]]"
+            + "PRECISION [TILE [MEGABYTES [ROUNDS]]]"
     )
     exit(64)
 }

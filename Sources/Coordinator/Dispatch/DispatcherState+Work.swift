@@ -235,14 +235,11 @@ extension DispatcherState {
         guard let unit = batch?.units[id], let holder = workers[worker] else { return }
         workers[worker]?.credit -= 1
         if holder.held.isEmpty { workers[worker]?.speed.begin(at: seconds, idle: true) }
-        workers[worker]?.held.append(lease(of: id, unit, to: worker))
+        let lease = Lease(unit: id, cost: unit.cost(at: worker), assigned: seconds)
+        workers[worker]?.held.append(lease)
         batch?.units[id]?.holders.append(worker)
         batch?.units[id]?.attempts += 1
         actions.append(.assign(id, to: worker, attempt: unit.attempts + 1))
-    }
-
-    private func lease(of id: UnitID, _ unit: Unit, to worker: WorkerID) -> Lease {
-        Lease(unit: id, cost: unit.cost(at: worker), assigned: seconds)
     }
 
     /// Whether the worker may have the unit: not if the unit went wrong there, unless it went wrong

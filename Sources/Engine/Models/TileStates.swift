@@ -34,7 +34,7 @@ package final class TileStates {
     private var used = 0
 
     /// Bytes in memory, unless a test wants others.
-    package static let bytes = 768 << 20
+    package static let bytes = 384 << 20
 
     init(bytes: Int) { self.bytes = bytes }
 
