@@ -131,7 +131,7 @@ func forms(_ side: Int, channels: Int, deviation: Float) -> Tensor {
 /// Processor time of this process, in seconds.
 func processorTime() -> Double {
     var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
+    getrusage(RUSAGE_SELF.rawValue, &usage)
     return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
         + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
 }
@@ -203,7 +203,7 @@ func compare(
         wholes.append(one)
         tiled.append(many)
         let unit = half == .decoder ? 127.5 : 1 / Double(whole.meanAndDeviation().deviation)
-        let found = Tensor(stacked: rows)
+        let found = Tensor(rows.flatMap(\.values), shape: whole.shape)
         let differences = found.zip(whole) { abs($0 - $1) }.values
         largest = unit * Double(differences.max() ?? 0)
         mean = unit * differences.reduce(0) { $0 + Double($1) } / Double(differences.count)
