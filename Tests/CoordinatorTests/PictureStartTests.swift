@@ -49,13 +49,11 @@ private final class Formula: ViewRenderer {
                         zeros: [1, places.rows.count, places.columns.count, request.network.width]
                     )
                 }
-                // The small copy foresees something else: after one correction it is right.
-                let change = request.part.corrections.first
                 return PartResult(
                     tensor: tokens,
                     statistics: Array(
-                        repeating: Moments(mean: 0, variance: change?.variance ?? 1.2),
-                        count: request.part.norms * request.network.groups
+                        repeating: Moments(mean: 0, variance: 1.2),
+                        count: request.network.groups
                     )
                 )
             }

@@ -1,5 +1,6 @@
 import Coordinator
 import Engine
+import TestSupport
 import Testing
 
 @Suite struct TilePlanTests {
@@ -89,38 +90,28 @@ import Testing
         #expect(abs(joined.variance / whole.variance - 1) < 1e-12)
     }
 
-    /// What tiles cost is what is computed for them: of nine, the edges beside other tiles.
-    @Test func tilesCostTheirMargins() {
-        // One layer that sees two latent pixels, and one four times as costly that sees half of one.
-        let layers: [TiledNetwork.Layer] = [
-            .init(hasNorm: true, reach: 2, scale: 1, work: 1),
-            .init(hasNorm: true, reach: 1, scale: 2, work: 4),
-        ]
-        let network = TiledNetwork(
-            norms: 2,
-            groups: 1,
-            attention: nil,
-            width: 1,
-            halo: 2,
-            layers: layers
-        )
-        func plan(_ side: Int) -> TilePlan {
+    /// What tiles cost is what is computed for them: the values are those of `Tests/tile_costs.py`.
+    @Test func tilesCostTheirMargins() throws {
+        let config = try VAEConfig(file: "\(Fixtures.packageRoot)/Models/vista/vae/config.json")
+        func plan(_ height: Int, _ width: Int, _ side: Int) -> TilePlan {
             TilePlan(
-                latent: Extent(height: 30, width: 30),
-                factor: 2,
-                network: network,
+                latent: Extent(height: height, width: width),
+                factor: 8,
+                network: config.decoder,
                 wholeArea: 0,
                 side: side
             )
         }
-        #expect(plan(30).evaluations == 1 && plan(30).passes == 1)
-        #expect(plan(10).passes == 3)
-        let wanted = (1 * 38.0 * 38.0 + 4 * 32 * 32) / (5 * 900)
-        #expect(abs(plan(10).evaluations - wanted) < 1e-12)
-        // Three channels of 2 × 2 pixels come back once, and 4 channels go there for every pass.
-        let moved = plan(10).numbersMoved(latentChannels: 4)
-        #expect(moved == 900 * 12 + 3 * 4 * 38 * 38)
-        #expect(network.shareOfWork(before: 0) == 0 && network.shareOfWork(before: 1) == 0.2)
-        #expect(network.shareOfWork(before: 2) == 1)
+        #expect(plan(48, 48, 48).evaluations == 1 && plan(48, 48, 48).passes == 1)
+        #expect(abs(plan(48, 48, 16).evaluations - 1.5080690364289726) < 1e-9)
+        #expect(abs(plan(160, 130, 96).evaluations - 1.070761384399054) < 1e-9)
+        // The pixels come back once, a token for each latent pixel, and the latent goes there, 14 more of it on
+        // each side of a tile, for each of 22 norms and for the result.
+        let nine = plan(48, 48, 16)
+        #expect(config.decoder.norms == 22 && nine.passes == 23 && config.decoder.halo == 14)
+        let inputs = (30 + 44 + 30) * (30 + 44 + 30) * 4
+        #expect(nine.numbersMoved(latentChannels: 4) == 2304 * (192 + 128) + 23 * inputs)
+        let shares = (0...22).map { config.decoder.shareOfWork(before: $0) }
+        #expect(shares[22] == 1 && shares[0] > 0 && zip(shares, shares.dropFirst()).allSatisfy(<))
     }
 }
