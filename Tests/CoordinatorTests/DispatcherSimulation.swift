@@ -196,7 +196,7 @@ private struct Simulation {
                 .init(
                     worker: chance(0.1)
                         ? nil : WorkerID(Int.random(in: 1...known, using: &random)),
-                    costElsewhere: Double.random(in: 0.5...40, using: &random)
+                    costElsewhere: Double.random(in: 0.5...8, using: &random)
                 )
             }
         let kind: DispatcherState.Kind = homes.isEmpty && chance(0.8) ? .views : .tiles

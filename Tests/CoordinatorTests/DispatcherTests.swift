@@ -54,6 +54,19 @@ private struct Script {
         #expect(try script.on(.asked(w2, 1)) == [.assign(u(5), to: w2, attempt: 1)])
     }
 
+    /// A unit that went wrong goes elsewhere, but does not wait for somebody who asks for nothing.
+    @Test func aWorkerThatNeverAsksDoesNotHoldUpABadUnit() throws {
+        var script = Script()
+        try script.join(w1)
+        try script.on(.joined(w2))
+        #expect(try script.on(.submitted(units(1))) == [.assign(u(1), to: w1, attempt: 1)])
+        #expect(try script.on(.refused(u(1), by: w1, reason: "NaN")) == [])
+        #expect(try script.on(.asked(w1, 1)) == [])
+        #expect(
+            try script.on(.tick, after: .milliseconds(50)) == [.assign(u(1), to: w1, attempt: 2)]
+        )
+    }
+
     /// Tiles go to whoever has them, though somebody else has nothing to do; a lost one goes elsewhere.
     @Test func tilesGoToTheirHomes() throws {
         var script = Script()

@@ -29,9 +29,11 @@ extension DispatcherState {
         self.batch?.waiting = left
     }
 
-    /// Whether a worker still is where the unit belongs.
+    /// Whether a worker still is where the unit belongs: it is here, and has answered since it last let a
+    /// lease run out.
     private func isHome(_ worker: WorkerID, of unit: UnitID) -> Bool {
-        workers[worker]?.isActive == true && isAllowed(unit, worker)
+        guard let state = workers[worker], state.isActive, state.overdue == 0 else { return false }
+        return isAllowed(unit, worker)
     }
 
     private func hasRoom(_ id: WorkerID, for cost: Double) -> Bool {
@@ -39,7 +41,7 @@ extension DispatcherState {
         return worker.room(kind, cost: cost, policy) > 0
     }
 
-    /// The worker with room that would be done with a unit first.
+    /// The worker that would be done with a unit first; nil while it has no room.
     private func soonest(
         for id: UnitID,
         _ unit: Unit,
@@ -52,8 +54,12 @@ extension DispatcherState {
             return worker.free(kind, reference: reference, at: seconds)
                 + worker.time(for: unit.costElsewhere, kind, reference: reference)
         }
-        return active.filter { isAllowed(id, $0) && hasRoom($0, for: unit.costElsewhere) }
+        func isAtWork(_ id: WorkerID) -> Bool {
+            hasRoom(id, for: unit.costElsewhere) || workers[id]?.held.isEmpty == false
+        }
+        let first = active.filter { isAllowed(id, $0) && isAtWork($0) }
             .min { (time($0), $0) < (time($1), $1) }
+        return first.flatMap { hasRoom($0, for: unit.costElsewhere) ? $0 : nil }
     }
 
     /// Gives tiles that nobody has begun their homes: each worker as many as it is fast. Where that is not

@@ -243,9 +243,13 @@ extension DispatcherState {
     }
 
     /// Whether the worker may have the unit: not if the unit went wrong there, unless it went wrong
-    /// with everybody who is here.
+    /// with everybody who is here. Whoever holds nothing and asks for nothing when a tick looks does not
+    /// count: the unit would wait for it indefinitely.
     func isAllowed(_ id: UnitID, _ worker: WorkerID) -> Bool {
         guard let unit = batch?.units[id], unit.avoids(worker) else { return true }
-        return !workers.contains { $0.value.isActive && !unit.avoids($0.key) }
+        return !workers.contains { other, state in
+            state.isActive && !unit.avoids(other)
+                && (!isTick || state.credit > 0 || !state.held.isEmpty)
+        }
     }
 }
