@@ -137,10 +137,7 @@ final class TimedBackend: Backend {
         }
     }
 
-    var normCourse: NormCourse? {
-        get { inner.normCourse }
-        set { inner.normCourse = newValue }
-    }
+    func releaseFreeMemory() { inner.releaseFreeMemory() }
 
     func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments] {
         timed("moments") { inner.moments(x, groups: groups, of: region) }

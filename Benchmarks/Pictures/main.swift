@@ -1,9 +1,11 @@
 // What `make bench` measures of very large pictures. Prints one JSON object.
 //     Pictures memory SIDE OUTPUT [PICTURE]
 //                                     the coordinator's memory for a render, workers left out
-//     Pictures difference MODEL SIDE BACKEND PRECISION [TILE]
-//                                     how far tiles are from one decode of the whole, in levels of 255
-//     Pictures encoding MODEL SIDE BACKEND PRECISION [TILE]
+//     Pictures difference MODEL SIDE BACKEND PRECISION [TILE [MEGABYTES [ROUNDS]]]
+//                                     how far tiles are from one decode of the whole, in levels of 255, and
+//                                     how much longer they take; of tiles between two passes so many
+//                                     megabytes are kept in memory, and the rest on disk
+//     Pictures encoding MODEL SIDE BACKEND PRECISION [TILE [MEGABYTES [ROUNDS]]]
 //                                     the same of one encode, in deviations of the latent
 
 import Coordinator
@@ -51,7 +53,7 @@ struct ShapesOnly: UnitRenderer {
             let moments = Moments(mean: 0, variance: 1)
             return WorkResult(
                 tensor: tokens,
-                statistics: Array(repeating: moments, count: part.norms * network.groups)
+                statistics: Array(repeating: moments, count: network.groups)
             )
         }
     }
@@ -117,94 +119,101 @@ func forms(_ side: Int, channels: Int, deviation: Float) -> Tensor {
     }
 }
 
-func encoding(model: String, side: Int, options: EngineOptions, tile: Int) throws {
-    let vae = try VAE(model: Model(path: model), options: options, halves: [.encoder])
-    let config = vae.config
-    let picture = forms(side * config.factor, channels: 3, deviation: 0.3)
-    var start = ContinuousClock.now
-    let whole = try vae.latent(of: picture)
-    let wholeTime = start.duration(to: .now)
-    start = .now
-    let plan = TilePlan(
-        latent: Extent(height: side, width: side),
-        factor: config.factor,
-        network: config.encoder,
-        wholeArea: 0,
-        side: tile
-    )
-    var passes = 0
-    let source = PictureTiles(latent: plan.latent, factor: plan.factor) { picture.cut($0) }
-    let tiles = try TiledEvaluation(
-        source,
-        plan: plan,
-        on: DirectRenderer(vae),
-        copyArea: side * side / 4
-    ) {
-        if case .measuring = $0 { passes += 1 }
-    }
-    let deviation = whole.meanAndDeviation().deviation
-    var largest: Float = 0
-    for row in plan.rows {
-        let band = Tensor(sideBySide: try tiles.row(row))
-        let same = whole.cut(Region(rows: row, columns: 0..<side))
-        largest = max(largest, band.zip(same) { abs($0 - $1) / deviation }.values.max() ?? 0)
-    }
-    print(
-        "{\"encode_max_difference_deviations\": \(largest), \"encode_passes\": \(passes), "
-            + "\"encode_whole_seconds\": \(wholeTime / .seconds(1)), \"encode_seconds\": "
-            + "\(start.duration(to: .now) / .seconds(1))}"
-    )
+/// Processor time of this process, in seconds.
+func processorTime() -> Double {
+    var usage = rusage()
+    getrusage(RUSAGE_SELF.rawValue, &usage)
+    return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+        + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
 }
 
-func difference(model: String, side: Int, options: EngineOptions, tile: Int) throws {
-    let vae = try VAE(model: Model(path: model), options: options, halves: [.decoder])
-    let config = vae.config
-    let latent = forms(
-        side,
-        channels: config.latentChannels,
-        deviation: 0.7 / config.scalingFactor
+/// What an evaluation took.
+struct Took {
+    var seconds = 0.0
+    var processor = 0.0
+
+    init(_ body: () throws -> Void) rethrows {
+        let (start, before) = (ContinuousClock.now, processorTime())
+        try body()
+        (seconds, processor) = (start.duration(to: .now) / .seconds(1), processorTime() - before)
+    }
+}
+
+/// How far tiles are from one evaluation of the whole, and what they cost: in turns, since the machine may
+/// have other work, and the ratio that is the median.
+func compare(
+    _ half: AutoencoderHalf,
+    model: String,
+    side: Int,
+    options: EngineOptions,
+    tile: Int,
+    tileBytes: Int,
+    rounds: Int
+) throws {
+    let vae = try VAE(
+        model: Model(path: model),
+        options: options,
+        halves: [half],
+        tileBytes: tileBytes
     )
-    var start = ContinuousClock.now
-    let whole = try vae.decode(latent)
-    let wholeTime = start.duration(to: .now)
-    start = .now
+    let config = vae.config
     let plan = TilePlan(
         latent: Extent(height: side, width: side),
         factor: config.factor,
-        network: config.decoder,
+        network: config.network(half),
         wholeArea: 0,
         side: tile
     )
-    var passes = 0
-    let tiles = try TiledEvaluation(
-        latent,
-        plan: plan,
-        on: DirectRenderer(vae),
-        copyArea: side * side / 4
-    ) {
-        if case .measuring = $0 { passes += 1 }
+    let (input, source): (Tensor, any TileSource)
+    switch half {
+    case .decoder:
+        input = forms(side, channels: config.latentChannels, deviation: 0.7 / config.scalingFactor)
+        source = input
+    case .encoder:
+        let picture = forms(side * config.factor, channels: 3, deviation: 0.3)
+        input = picture
+        source = PictureTiles(latent: plan.latent, factor: plan.factor) { picture.cut($0) }
     }
-    let prepared = start.duration(to: .now)
-    var (largest, sum) = (Float(0), 0.0)
-    for row in plan.rows {
-        let band = Tensor(sideBySide: try tiles.row(row))
-        let same = whole.cropped(
-            top: row.lowerBound * config.factor,
-            left: 0,
-            height: band.shape[1],
-            width: band.shape[2]
-        )
-        for value in band.zip(same, { abs($0 - $1) * 127.5 }).values {
-            largest = max(largest, value)
-            sum += Double(value)
+    var (wholes, tiled): ([Took], [Took]) = ([], [])
+    var (largest, mean, passes) = (0.0, 0.0, 0)
+    for round in 0..<rounds {
+        var whole = Tensor(zeros: [1])
+        let one = try Took {
+            whole = half == .decoder ? try vae.decode(input) : try vae.latent(of: input)
         }
+        var rows: [Tensor] = []
+        passes = 0
+        let many = try Took {
+            let tiles = try TiledEvaluation(source, plan: plan, on: DirectRenderer(vae)) {
+                if case .measuring = $0 { passes += 1 }
+            }
+            try tiles.finish { rows.append($0) }
+        }
+        // The first of each touches its memory for the first time.
+        guard round > 0 else { continue }
+        wholes.append(one)
+        tiled.append(many)
+        let unit = half == .decoder ? 127.5 : 1 / Double(whole.meanAndDeviation().deviation)
+        let found = Tensor(rows.flatMap(\.values), shape: whole.shape)
+        let differences = found.zip(whole) { abs($0 - $1) }.values
+        largest = unit * Double(differences.max() ?? 0)
+        mean = unit * differences.reduce(0) { $0 + Double($1) } / Double(differences.count)
     }
-    print(
-        "{\"decode_max_difference_levels\": \(largest), \"decode_mean_difference_levels\": "
-            + "\(sum / Double(whole.count)), \"decode_passes\": \(passes), \"decode_whole_seconds\": "
-            + "\(wholeTime / .seconds(1)), \"decode_measuring_seconds\": \(prepared / .seconds(1)), "
-            + "\"decode_tiles_seconds\": \((start.duration(to: .now) - prepared) / .seconds(1))}"
-    )
+    func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+    let ratios = zip(tiled, wholes).map { $0.seconds / $1.seconds }
+    let processor = zip(tiled, wholes).map { $0.processor / $1.processor }
+    let (name, unit) =
+        half == .decoder ? ("decode", "levels") : ("encode", "deviations")
+    let fields: [(String, Double)] = [
+        ("max_difference_\(unit)", largest), ("mean_difference_\(unit)", mean),
+        ("passes", Double(passes)), ("tiled_overhead", median(ratios)),
+        ("tiled_processor_overhead", median(processor)),
+        ("tiled_overhead_expected", plan.evaluations),
+        ("whole_seconds", median(wholes.map(\.seconds))),
+        ("tiles_seconds", median(tiled.map(\.seconds))), ("peak_gb", try peak()),
+    ]
+    let texts = fields.map { "\"\(name)_\($0)\": \(String(format: "%.5g", $1))" }
+    print("{\(texts.joined(separator: ", "))}")
 }
 
 switch (arguments.dropFirst().first, arguments.count) {
@@ -214,22 +223,24 @@ case ("memory", 4...5):
         output: arguments[3],
         start: arguments.count > 4 ? arguments[4] : nil
     )
-case (let way?, 6...7) where ["difference", "encoding"].contains(way):
-    let compare = way == "encoding" ? encoding : difference
+case (let way?, 6...9) where ["difference", "encoding"].contains(way):
     try compare(
-        arguments[2],
-        Int(arguments[3]) ?? 64,
-        EngineOptions(
+        way == "encoding" ? .encoder : .decoder,
+        model: arguments[2],
+        side: Int(arguments[3]) ?? 64,
+        options: EngineOptions(
             backend: BackendKind(rawValue: arguments[4]) ?? .onednn,
             precision: Precision(rawValue: arguments[5]) ?? .f32,
             threads: 2
         ),
-        arguments.count > 6 ? Int(arguments[6]) ?? 96 : 96
+        tile: arguments.count > 6 ? Int(arguments[6]) ?? TilePlan.side : TilePlan.side,
+        tileBytes: arguments.count > 7 ? (Int(arguments[7]) ?? 0) << 20 : TileStates.bytes,
+        rounds: arguments.count > 8 ? max(2, Int(arguments[8]) ?? 2) : 4
     )
 default:
     print(
         "Pictures memory SIDE OUTPUT [PICTURE] | Pictures difference|encoding MODEL SIDE BACKEND "
-            + "PRECISION [TILE]"
+            + "PRECISION [TILE [MEGABYTES [ROUNDS]]]"
     )
     exit(64)
 }

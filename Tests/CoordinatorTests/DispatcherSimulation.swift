@@ -275,7 +275,20 @@ private struct Simulation {
         outcome = nil
         isStormy = true
         let costs = chance(0.5) ? [] : units.map { _ in Double.random(in: 0.5...4, using: &random) }
-        try feed(.submitted(units, costs: costs, kind: chance(0.8) ? .views : .tiles))
+        // Some have homes, of which some are gone and some were never there.
+        let known = nextWorker
+        let homes: [DispatcherState.Home] =
+            chance(0.6)
+            ? []
+            : units.map { _ in
+                .init(
+                    worker: chance(0.1)
+                        ? nil : WorkerID(Int.random(in: 1...known, using: &random)),
+                    costElsewhere: Double.random(in: 0.5...40, using: &random)
+                )
+            }
+        let kind: DispatcherState.Kind = homes.isEmpty && chance(0.8) ? .views : .tiles
+        try feed(.submitted(units, costs: costs, kind: kind, homes: homes))
         var taken = 0
         while outcome == nil {
             taken += 1

@@ -56,6 +56,74 @@ private struct Script {
         #expect(try script.on(.asked(w2, 1)) == [.assign(u(5), to: w2, attempt: 1)])
     }
 
+    /// Tiles go to whoever has them, though somebody else has nothing to do; a lost one goes elsewhere.
+    @Test func tilesGoToTheirHomes() throws {
+        var script = Script()
+        try script.join(w1, w2)
+        let homes = [w2, w2, w2, w1].map { DispatcherState.Home(worker: $0, costElsewhere: 9) }
+        #expect(
+            try script.on(.submitted(units(4), kind: .tiles, homes: homes)) == [
+                .assign(u(1), to: w2, attempt: 1), .assign(u(2), to: w2, attempt: 1),
+                .assign(u(4), to: w1, attempt: 1),
+            ]
+        )
+        #expect(
+            try script.on(.answered(u(4), by: w1), after: .seconds(1)) == [.accept(u(4))]
+        )
+        #expect(try script.on(.asked(w1, 1)) == [])
+        #expect(try script.on(.tick, after: .milliseconds(100)) == [])
+        #expect(
+            try script.on(.vanished(w2)) == [
+                .assign(u(1), to: w1, attempt: 2), .assign(u(2), to: w1, attempt: 2),
+            ]
+        )
+        try script.on(.answered(u(1), by: w1), after: .seconds(9))
+        #expect(try script.on(.asked(w1, 1)) == [.assign(u(3), to: w1, attempt: 1)])
+        try script.on(.answered(u(2), by: w1), after: .seconds(9))
+        #expect(try script.on(.answered(u(3), by: w1)) == [.accept(u(3)), .complete])
+    }
+
+    /// Tiles that nobody has begun are shared out by pace: of twelve, a worker three times as fast gets nine.
+    @Test func newTilesAreSharedOutByPace() throws {
+        var script = Script { $0.depths = 16...16 }
+        try script.join(w1, w2, credit: 16)
+        try script.on(.submitted(units(2)))
+        try script.on(.answered(u(1), by: w1), after: .seconds(1))
+        try script.on(.answered(u(2), by: w2), after: .seconds(2))
+        try script.on(.asked(w1, 1))
+        try script.on(.asked(w2, 1))
+        let tiles = (3...14).map { u($0) }
+        let new = DispatcherState.Home(worker: nil, costElsewhere: 1)
+        let actions = try script.on(
+            .submitted(tiles, kind: .tiles, homes: Array(repeating: new, count: 12))
+        )
+        let first = actions.count {
+            if case .assign(_, w1, _) = $0 { return true }
+            return false
+        }
+        #expect(actions.count == 12 && first == 9)
+    }
+
+    /// A home that holds nothing and asks for nothing does not stop the batch.
+    @Test func aHomeThatNeverAsksLosesItsTiles() throws {
+        var script = Script()
+        try script.join(w1, w2)
+        try script.on(.submitted(units(2)))
+        try script.on(.answered(u(1), by: w1))
+        try script.on(.answered(u(2), by: w2))
+        try script.on(.asked(w2, 1))
+        // One unit of credit is left.
+        let home = DispatcherState.Home(worker: w1, costElsewhere: 1)
+        let tiles = (3...4).map { u($0) }
+        try script.on(.submitted(tiles, kind: .tiles, homes: [home, home]))
+        try script.on(.answered(u(3), by: w1))
+        #expect(
+            try script.on(.tick, after: .milliseconds(50)) == [
+                .assign(u(4), to: w2, attempt: 1)
+            ]
+        )
+    }
+
     @Test func nobodyGetsMoreThanTheyAskedFor() throws {
         var script = Script()
         try script.join(w1, credit: 1)

@@ -43,13 +43,11 @@ private final class Formula: UnitRenderer {
                 let places = lattice.places(height: core.rows.count, width: core.columns.count)
                 return Tensor(zeros: [1, places.rows.count, places.columns.count, network.width])
             }
-            // The small copy foresees something else: after one correction it is right.
-            let change = part.corrections.first
             return WorkResult(
                 tensor: tokens,
                 statistics: Array(
-                    repeating: Moments(mean: 0, variance: change?.variance ?? 1.2),
-                    count: part.norms * network.groups
+                    repeating: Moments(mean: 0, variance: 1.2),
+                    count: network.groups
                 )
             )
         }
@@ -93,8 +91,7 @@ private struct Nowhere: PictureSink {
             groups: 1,
             attention: 2,
             width: 2,
-            halo: 4,
-            attentionHalo: 2
+            halo: 4
         )
     }
 

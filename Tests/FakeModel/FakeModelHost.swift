@@ -111,8 +111,8 @@ package final class FakeModelHost: ModelNetworks {
         }
     }
 
-    /// Mean and variance of norm k are those of the tile's latent plus k and what the norms before used, in
-    /// every group; the result has the sum of all that is used, and of the keys, on top.
+    /// Mean and variance of a norm are those of the tile's latent plus its number and what the norms before
+    /// used, in every group; the result has the sum of all that is used, and of the keys, on top.
     package func evaluate(
         _ half: AutoencoderHalf,
         _ input: Tensor,
@@ -143,14 +143,11 @@ package final class FakeModelHost: ModelNetworks {
         }
         let own = tile.values.reduce(0) { $0 + Double($1) } / Double(tile.count)
         let square = tile.values.reduce(0) { $0 + Double($1) * Double($1) } / Double(tile.count)
-        let seen = (0..<part.norms * groups).map { place in
-            let before = part.statistics.prefix(place / groups * groups).reduce(0) { $0 + $1.mean }
-            let shift = part.corrections.isEmpty ? 0 : part.corrections[0].mean
-            return Moments(
-                mean: own + Double(place / groups) + before / 4 + shift + Double(added),
-                variance: max(0, square - own * own) + 1
-            )
-        }
+        let before = part.statistics.reduce(0) { $0 + $1.mean }
+        let seen = Moments(
+            mean: own + Double(part.norms - 1) + before / 4 + Double(added),
+            variance: max(0, square - own * own) + 1
+        )
         let answered = part.tokens.map { lattice in
             let places = lattice.places(height: core.rows.count, width: core.columns.count)
             return Tensor(shape: [1, places.rows.count, places.columns.count, Self.network.width]) {
@@ -167,7 +164,7 @@ package final class FakeModelHost: ModelNetworks {
             }
         }
         _ = try misbehave(tile, cancellation)
-        return WorkResult(tensor: answered, statistics: seen)
+        return WorkResult(tensor: answered, statistics: Array(repeating: seen, count: groups))
     }
 
     /// What coordinators are told of its decoder.
@@ -181,8 +178,7 @@ package final class FakeModelHost: ModelNetworks {
             groups: 2,
             attention: 1,
             width: 2,
-            halo: 3,
-            attentionHalo: 1
+            halo: 3
         )
     }
 

@@ -82,8 +82,8 @@ let coordinatorMessages: [CoordinatorMessage] = [
                 margins: .init(top: 1, left: 0, bottom: 2, right: 3),
                 statistics: [Moments(mean: 0.1, variance: 2)],
                 norms: 2,
-                corrections: [Moments(mean: 0, variance: 1)],
                 tokens: .init(stride: 2, firstRow: 0, firstColumn: 1),
+                tile: 1 << 40,
                 attention: [digests.0, digests.1]
             )
         ),

@@ -44,12 +44,8 @@ def evaluate_part(latent, part, keys, finish):
     if not part.norms:
         return finish(tile) + np.float32(used.sum()) + np.float32(added), []
     exact = tile.astype(float)
-    shift = part.corrections[0] if part.corrections else 0
-    statistics = []
-    for place in range(part.norms * GROUPS):
-        before = used[:place // GROUPS * GROUPS, 0].sum()
-        mean = exact.mean() + place // GROUPS + before / 4 + shift + float(added)
-        statistics += [mean, exact.var() + 1]
+    mean = exact.mean() + part.norms - 1 + used[:, 0].sum() / 4 + float(added)
+    statistics = [mean, exact.var() + 1] * GROUPS
     if not part.HasField("tokens"):
         return None, statistics
     lattice = part.tokens

@@ -79,10 +79,11 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
         for (half, input) in [(AutoencoderHalf.decoder, wide), (encoder, large)] {
             for part in [
                 PicturePart(margins: margins, statistics: known),
-                PicturePart(margins: margins, statistics: known, norms: 4),
-                PicturePart(norms: 2, corrections: known),
+                PicturePart(margins: margins, statistics: known, norms: 3, tile: 7),
+                PicturePart(norms: 1),
                 PicturePart(
                     margins: margins,
+                    statistics: Array(known.prefix(2)),
                     norms: 2,
                     tokens: .init(stride: 2, firstRow: 1, firstColumn: 0)
                 ),

@@ -27,6 +27,8 @@ final class ClusterService {
     private var waiting: [(units: [WorkUnit], job: UInt64, reports: HandOver<BatchReport>)] = []
     /// What the last batches named: a worker may ask for it when they are done.
     private var embeddings = EmbeddingCache()
+    /// Who keeps something of which tile.
+    private var homes: [UInt64: WorkerID] = [:]
     private var isStopping = false
     /// What last befell a worker.
     private var lastLoss: String?
@@ -94,6 +96,7 @@ final class ClusterService {
             drop(job, because: RenderCancelled())
         case .end(let job):
             jobs[job] = nil
+            if jobs.isEmpty { homes = [:] }
             drop(job, because: ClusterUnavailable("the job was ended"))
         case .processEnded(let name, let process, let account):
             lastLoss = account
@@ -147,7 +150,12 @@ final class ClusterService {
             .submitted(
                 ids,
                 costs: units.map { $0.cost(job.model) },
-                kind: units.first?.kind ?? .views
+                kind: units.first?.kind ?? .views,
+                homes: units.compactMap { unit in
+                    unit.tile.map { tile in
+                        .init(worker: homes[tile], costElsewhere: unit.costElsewhere(job.model))
+                    }
+                }
             )
         )
     }
@@ -178,11 +186,11 @@ final class ClusterService {
     /// An event for the dispatcher, and the answer that came with it.
     private struct Input {
         let event: DispatcherState.Event
-        /// Of an answered unit: the result, and the worker's place on the board.
-        var answer: (result: WorkResult, place: Int)?
+        /// Of an answered unit: the result, and who sent it.
+        var answer: (result: WorkResult, peer: Roster.Peer)?
     }
 
-    private func feed(_ event: DispatcherState.Event, answer: (WorkResult, Int)? = nil) {
+    private func feed(_ event: DispatcherState.Event, answer: (WorkResult, Roster.Peer)? = nil) {
         inputs.append(Input(event: event, answer: answer))
         guard !isFeeding else { return }
         isFeeding = true
@@ -265,15 +273,16 @@ final class ClusterService {
     }
 
     private func accept(_ unit: UnitID, _ input: Input) {
-        guard let (result, worker) = input.answer, let request = batch?.request(unit) else {
+        guard let (result, peer) = input.answer, let request = batch?.request(unit) else {
             preconditionFailure("\(unit) is accepted without an answer\n\(state.story)")
         }
+        if let tile = request.tile { homes[tile] = peer.worker }
         // A view that two share counts for the one that completes it.
-        guard let (place, whole) = batch?.take(result, for: unit) else { return }
-        board.update(worker) { statistics in
+        guard let (index, whole) = batch?.take(result, for: unit) else { return }
+        board.update(peer.place) { statistics in
             if request.kind == .tiles { statistics.tiles += 1 } else { statistics.views += 1 }
         }
-        batch?.reports.put(.done(place, whole))
+        batch?.reports.put(.done(index, whole))
     }
 
     // MARK: - Workers
@@ -393,7 +402,7 @@ final class ClusterService {
         board.update(peer.place) { $0.busy += min(spent, .seconds(86_400)) }
         feed(
             .answered(answer.unit, by: peer.worker, spent: spent),
-            answer: (answer.result, peer.place)
+            answer: (answer.result, peer)
         )
     }
 

@@ -17,10 +17,35 @@ extension WorkUnit {
         case .predict(let view): return area * Double(view.conditioning.count) / 2
         case .autoencode(let half, let part):
             let pixels = half == .encoder ? Double(model.vaeFactor * model.vaeFactor) : 1
-            let network = model.network(half)
-            let isCoarse = part.map { $0.norms > 0 && network.areCoarse(norms: $0.norms) } ?? false
-            return area / pixels / (isCoarse ? 16 : 1)
+            return area / pixels * (part.map { share(of: $0, model.network(half)) } ?? 1)
         }
+    }
+
+    /// The share of a tile's work that is left when what it has become so far is at hand.
+    private func share(of part: PicturePart, _ network: TiledNetwork) -> Double {
+        let stop = part.norms > 0 ? part.norms - 1 : network.norms
+        let from = part.norms == 1 ? 0 : network.shareOfWork(before: stop - 1)
+        // Every pixel attends to all tokens, right after the attention's norm.
+        let tokens = stop - 1 == network.attention ? attentionTokens : 0
+        return network.shareOfWork(before: stop) - from + network.shareOfAttention(to: tokens)
+    }
+
+    private var attentionTokens: Int { embeddings.values.reduce(0) { $0 + $1.context.shape[1] } }
+
+    /// What it costs a worker that has nothing of the tile.
+    func costElsewhere(_ model: ModelGeometry) -> Double {
+        guard case .autoencode(let half, let part?) = work else { return cost(model) }
+        let network = model.network(half)
+        let stop = part.norms > 0 ? part.norms - 1 : network.norms
+        let whole =
+            network.shareOfWork(before: stop) + network.shareOfAttention(to: attentionTokens)
+        return cost(model) / share(of: part, network) * whole
+    }
+
+    /// The tile that workers keep something of between evaluations; nil for other work.
+    var tile: UInt64? {
+        guard case .autoencode(_, let part?) = work, part.tile != 0 else { return nil }
+        return part.tile
     }
 
     /// What is wrong with a result; nil for a good one.
@@ -65,6 +90,6 @@ extension WorkUnit {
             let places = lattice.places(height: height, width: width)
             return [1, places.rows.count, places.columns.count, network.width]
         }
-        return (tokens, part.norms * network.groups)
+        return (tokens, network.groups)
     }
 }

@@ -19,7 +19,7 @@ extension DispatcherState {
     /// move, those in somebody's hands are copied.
     mutating func occupyIdle(_ actions: inout [Action]) {
         guard batch?.waiting.isEmpty == true, let kind = batch?.kind,
-            let cost = batch?.typicalCost
+            let cost = batch?.typicalCostElsewhere
         else { return }
         let reference = referencePace(kind)
         var idle: [(id: WorkerID, time: Double, isProven: Bool)] = []

@@ -106,7 +106,9 @@ extension DispatcherState {
         }
         // Somebody is at work, or nobody may be given any, whenever all have been looked at: on every
         // tick at the latest.
-        if scope == .all, !waiting.isEmpty, !workers.values.contains(where: { !$0.held.isEmpty }) {
+        // Units with homes wait for these, though others idle, until the next tick.
+        let hasLooked = batch.hasHomes ? isTick : scope == .all
+        if hasLooked, !waiting.isEmpty, !workers.values.contains(where: { !$0.held.isEmpty }) {
             for (id, worker) in workers where worker.isActive && worker.credit > 0 {
                 try require(
                     !waiting.contains { isAllowed($0, id) },

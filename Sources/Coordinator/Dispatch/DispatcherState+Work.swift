@@ -3,19 +3,26 @@ import Protocol
 // Batches and units.
 
 extension DispatcherState {
-    mutating func submit(_ units: [UnitID], _ costs: [Double], _ kind: Kind) {
+    mutating func submit(_ units: [UnitID], _ costs: [Double], _ kind: Kind, _ homes: [Home]) {
         precondition(batch == nil, "a batch is open already\n\(story)")
         precondition(costs.isEmpty || costs.count == units.count, "\(costs.count) costs")
+        precondition(homes.isEmpty || homes.count == units.count, "\(homes.count) homes")
         guard !units.isEmpty else { return }
-        let each = units.enumerated().map { place, id in
-            (id, Unit(cost: costs.isEmpty ? 1 : max(1e-6, costs[place])))
+        let each = units.enumerated().map { place, id -> (UnitID, Unit) in
+            let cost = costs.isEmpty ? 1 : max(1e-6, costs[place])
+            let elsewhere = homes.isEmpty ? cost : max(cost, homes[place].costElsewhere)
+            let home = homes.isEmpty ? nil : homes[place].worker
+            return (id, Unit(cost: cost, home: home, costElsewhere: elsewhere))
         }
+        let count = Double(each.count)
         batch = Batch(
             kind: kind,
             units: Dictionary(uniqueKeysWithValues: each),
             waiting: units.sorted(),
             remaining: units.count,
-            typicalCost: each.reduce(0) { $0 + $1.1.cost } / Double(each.count)
+            typicalCost: each.reduce(0) { $0 + $1.1.cost } / count,
+            typicalCostElsewhere: each.reduce(0) { $0 + $1.1.costElsewhere } / count,
+            hasHomes: !homes.isEmpty
         )
         desertedSince = nil
     }
@@ -228,7 +235,9 @@ extension DispatcherState {
 
     /// Gives waiting units, in order, to the workers that would be done with them first.
     mutating func assignWaiting(_ actions: inout [Action]) {
-        guard batch?.waiting.isEmpty == false, !assignPlainly(&actions) else { return }
+        guard batch?.waiting.isEmpty == false else { return }
+        if batch?.hasHomes == true { return assignHomes(&actions) }
+        guard !assignPlainly(&actions) else { return }
         // No copy of the batch outlives this: changing it would copy all its units.
         guard let waiting = batch?.waiting,
             var outlook = batch.map({ Outlook(of: workers, $0, policy, at: seconds) })
@@ -283,7 +292,7 @@ extension DispatcherState {
         if holder.held.isEmpty { workers[worker]?.speed.begin(at: seconds, idle: true) }
         let lease = Lease(
             unit: id,
-            cost: unit.cost,
+            cost: unit.cost(at: worker),
             assigned: seconds,
             isProven: holder.isProven
         )

@@ -65,6 +65,11 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 /// and take copies of those that would otherwise be done last. The first answer counts; whatever
 /// comes later or twice is ignored.
 ///
+/// **Homes.** A tile is evaluated in many batches, and workers keep what it has become so far. So each of
+/// its units goes to its home, the worker that has the tile; first tiles are shared out by the workers'
+/// paces. Another worker, which would have to begin at the beginning, gets the unit only when the
+/// home is lost or late.
+///
 /// **Trust.** A worker that has answered nothing yet is unproven. It holds one unit, its lease follows
 /// from what others need, and an idle proven worker takes a copy of that unit at once. Where nobody is
 /// proven, idle workers take copies after `hedge`, more of them the longer nobody answers. An answer counts
@@ -131,9 +136,21 @@ package struct DispatcherState: Sendable {
         case tiles
     }
 
+    /// The worker that has what a tile has become so far.
+    package struct Home: Equatable, Sendable {
+        /// Nil for a tile that nobody has begun.
+        package let worker: WorkerID?
+        /// What the unit costs any other worker.
+        package let costElsewhere: Double
+
+        package init(worker: WorkerID?, costElsewhere: Double) {
+            (self.worker, self.costElsewhere) = (worker, costElsewhere)
+        }
+    }
+
     package enum Event: Equatable, Sendable {
-        /// A batch begins; none is open. Each unit may have a cost, 1 without.
-        case submitted([UnitID], costs: [Double] = [], kind: Kind = .views)
+        /// A batch begins; none is open. Each unit may have a cost, 1 without, and a home.
+        case submitted([UnitID], costs: [Double] = [], kind: Kind = .views, homes: [Home] = [])
         case cancelled
         /// A worker came. Workers of one host share its record; without a host, it is a host of its own.
         case joined(WorkerID, from: HostID? = nil)
@@ -249,6 +266,9 @@ package struct DispatcherState: Sendable {
 
     struct Unit: Sendable {
         let cost: Double
+        /// Who has the tile, and what the unit costs anybody else.
+        var home: WorkerID?
+        var costElsewhere: Double
         var state = UnitState.waiting
         /// Workers whose lease ran out, and which may answer yet.
         var former: [WorkerID] = []
@@ -266,6 +286,9 @@ package struct DispatcherState: Sendable {
             set { state = newValue.isEmpty ? .waiting : .held(by: newValue) }
         }
 
+        /// What it costs a worker.
+        func cost(at worker: WorkerID) -> Double { worker == home ? cost : costElsewhere }
+
         func failed(at worker: WorkerID) -> Bool { casualties.contains { $0.worker == worker } }
     }
 
@@ -278,6 +301,10 @@ package struct DispatcherState: Sendable {
         var remaining: Int
         /// The mean of all costs.
         let typicalCost: Double
+        /// The mean of what units cost where they are not at home.
+        let typicalCostElsewhere: Double
+        /// Whether units have homes.
+        let hasHomes: Bool
     }
 
     package let policy: Policy
@@ -299,6 +326,8 @@ package struct DispatcherState: Sendable {
     var lastTime: Duration?
     /// Which workers the event in hand may have given something to do.
     var scope = Scope.all
+    /// Whether the event in hand is a tick.
+    var isTick = false
     /// Units that all workers finish in a second, when that was last counted.
     var lastRate = 0.0
     var history = DispatcherHistory()
@@ -326,12 +355,14 @@ package struct DispatcherState: Sendable {
     package mutating func handle(_ event: Event, at time: Duration) -> [Action] {
         advance(to: time)
         var actions: [Action] = []
+        isTick = event == .tick
         switch event {
         case .answered, .asked, .heard: scope = .some([])
         default: scope = .all
         }
         switch event {
-        case .submitted(let units, let costs, let kind): submit(units, costs, kind)
+        case .submitted(let units, let costs, let kind, let homes):
+            submit(units, costs, kind, homes)
         case .cancelled: close(&actions)
         case .joined(let id, let host): join(id, from: host ?? HostID(id), &actions)
         case .asked(let id, let units): ask(id, units)

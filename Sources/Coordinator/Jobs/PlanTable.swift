@@ -67,7 +67,7 @@ package enum PlanTable {
     }
 
     private static func tiles(_ plan: TilePlan) -> String {
-        plan.isWhole ? "whole" : "\(plan.tiles.count) tiles"
+        plan.isWhole ? "whole" : "\(plan.tiles.count) tiles in \(plan.passes) passes"
     }
 
     /// Of a picture that the render begins with: for which phases, in how many tiles.

@@ -15,6 +15,9 @@ package protocol Backend: AnyObject {
     /// Runs what makes activations that are kept beyond the evaluation.
     func lasting<T>(_ body: () -> T) -> T
 
+    /// Gives memory that was kept for later activations back to the system.
+    func releaseFreeMemory()
+
     /// Copies a tensor into memory of the backend.
     func upload(_ tensor: Tensor) -> Activation
     /// Copies an activation back.
@@ -77,9 +80,6 @@ package protocol Backend: AnyObject {
         then f: Nonlinearity,
         overwriting: Bool
     ) -> Activation
-    /// What the group norms of the running evaluation normalise by; nil lets them take what they are
-    /// given. `Layers.swift` heeds it.
-    var normCourse: NormCourse? { get set }
     /// Mean and variance of each group of channels of one picture, over some of its pixels or all.
     func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments]
     /// Normalises each group of channels by its moments, then applies `f`; `overwriting` as above.

@@ -110,6 +110,9 @@ package final class LoadedNetworks: ModelNetworks {
     ) throws -> Tensor {
         try networks.withLock { networks in
             try cancellation.check()
+            // No picture is decoded or encoded between views: tiles that are left went elsewhere.
+            for vae in networks.halves.values { vae.forgetTiles() }
+            for vae in networks.exactHalves.values { vae.forgetTiles() }
             return try loadedDenoiser(&networks).predict(
                 latents,
                 timestep: timestep,

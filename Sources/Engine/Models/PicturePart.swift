@@ -8,6 +8,17 @@ package enum AutoencoderHalf: String, CaseIterable, Sendable {
 
 /// What tiled evaluation needs to know of a network whose group norms see the whole picture.
 package struct TiledNetwork: Equatable, Sendable {
+    /// One layer, in the order of evaluation. It begins with its group norm, if it has one.
+    package struct Layer: Equatable, Sendable {
+        package let hasNorm: Bool
+        /// Pixels beyond a tile, of what goes into the layer, that the rest of the network sees.
+        package let reach: Int
+        /// Pixels of what goes into the layer, per latent pixel along a side.
+        package let scale: Double
+        /// Multiplications per latent pixel.
+        package let work: Double
+    }
+
     /// Which half of an autoencoder it is.
     package let half: AutoencoderHalf
     /// Group norms, in the order of evaluation.
@@ -18,10 +29,10 @@ package struct TiledNetwork: Equatable, Sendable {
     package let attention: Int?
     /// Channels of the tokens there.
     package let width: Int
-    /// Latent pixels around a tile that its result depends on, beside the attention.
+    /// Latent pixels around a tile that its result depends on, besides the attention.
     package let halo: Int
-    /// Latent pixels around a tile that its tokens depend on.
-    package let attentionHalo: Int
+    /// Its layers, where they are known: what a tile costs follows from them.
+    package let layers: [Layer]
 
     package init(
         half: AutoencoderHalf = .decoder,
@@ -30,31 +41,40 @@ package struct TiledNetwork: Equatable, Sendable {
         attention: Int?,
         width: Int,
         halo: Int,
-        attentionHalo: Int
+        layers: [Layer] = []
     ) {
         self.half = half
         (self.norms, self.groups, self.attention) = (norms, groups, attention)
-        (self.width, self.halo, self.attentionHalo) = (width, halo, attentionHalo)
+        (self.width, self.halo, self.layers) = (width, halo, layers)
     }
 
     /// A network in which no latent pixel depends on another.
     package static func pointwise(_ half: AutoencoderHalf) -> TiledNetwork {
-        TiledNetwork(
-            half: half,
-            norms: 0,
-            groups: 1,
-            attention: nil,
-            width: 0,
-            halo: 0,
-            attentionHalo: 0
-        )
+        TiledNetwork(half: half, norms: 0, groups: 1, attention: nil, width: 0, halo: 0)
     }
 
-    /// Whether its first so many norms are at the coarsest resolution, where little is computed: those
-    /// up to the attention's, if that is where the network begins.
-    package func areCoarse(norms: Int) -> Bool {
-        half == .decoder && (attention.map { norms <= $0 + 1 } ?? false)
+    /// The share of the work that is done when a norm is reached; 1 for the end. Equal steps where the
+    /// layers are not known.
+    package func shareOfWork(before norm: Int) -> Double {
+        guard norm < norms else { return 1 }
+        guard !layers.isEmpty else { return Double(norm + 1) / Double(norms + 1) }
+        var (seen, done) = (0, 0.0)
+        for layer in layers {
+            if layer.hasNorm {
+                if seen == norm { break }
+                seen += 1
+            }
+            done += layer.work
+        }
+        return done / work
     }
+
+    /// What all pixels' attending to so many tokens costs, in shares of the other work.
+    package func shareOfAttention(to tokens: Int) -> Double {
+        layers.isEmpty ? 0 : Double(2 * tokens * width) / work
+    }
+
+    private var work: Double { layers.reduce(0) { $0 + $1.work } }
 }
 
 /// One tile of a picture, to be computed as in the whole.
@@ -98,12 +118,10 @@ package struct PicturePart: Equatable, Sendable {
     package var margins: Margins
     /// Of the first group norms, in the order of evaluation, for each group: what to normalise by.
     package var statistics: [Moments]
-    /// How many norms to report; 0 computes the picture or the latent.
+    /// Counted from 1, the norm to measure, all before which are in `statistics`; 0 computes the picture
+    /// or the latent.
     package var norms: Int
-    /// Of the norms after those of `statistics`, for each group: what is added to the mean that the
-    /// tensor gives, and what its variance is multiplied by. Then the report is what this becomes.
-    package var corrections: [Moments]
-    /// Which of the tile's tokens the answer holds.
+    /// Which of the tile's tokens the answer holds, too.
     package var tokens: Lattice?
     /// Digests of the picture's tokens that the attention's keys and values are made of, in order; none:
     /// the tile's own.
@@ -111,16 +129,19 @@ package struct PicturePart: Equatable, Sendable {
 
     /// Embeddings that a part may name.
     package static let maxAttention = 8
+    /// Names the tile among all tiles of all pictures, so that an evaluation may continue from where the
+    /// last one of the same tile stopped; 0 names none, and nothing is kept.
+    package var tile: UInt64
 
     package init(
         margins: Margins = .none,
         statistics: [Moments] = [],
         norms: Int = 0,
-        corrections: [Moments] = [],
         tokens: Lattice? = nil,
+        tile: UInt64 = 0,
         attention: [EmbeddingDigest] = []
     ) {
         (self.margins, self.statistics, self.norms) = (margins, statistics, norms)
-        (self.corrections, self.tokens, self.attention) = (corrections, tokens, attention)
+        (self.tokens, self.tile, self.attention) = (tokens, tile, attention)
     }
 }

@@ -5,6 +5,8 @@ package final class VAE {
     private let backend: any Backend
     private let decoder: VAEDecoder?
     private let encoder: VAEEncoder?
+    /// What tiles have become so far.
+    private let states: TileStates
     /// Where the weights came from.
     package let origin: WeightCache.Origin
 
@@ -12,7 +14,8 @@ package final class VAE {
     private static let logVariances: ClosedRange<Float> = -30...20
 
     /// Reads the configuration and the weights of some halves, or maps the weights from `cache`. `wrapping`
-    /// may put something between the network and its backend.
+    /// may put something between the network and its backend. Of tiles between two evaluations at most
+    /// `tileBytes` are kept in memory, and the rest on disk.
     ///
     /// Throws `InputError` for a missing or unusable file.
     package init(
@@ -20,6 +23,7 @@ package final class VAE {
         options: EngineOptions,
         halves: Set<AutoencoderHalf>,
         cache: WeightCache? = .usual,
+        tileBytes: Int = TileStates.bytes,
         wrapping: (any Backend) -> any Backend = { $0 }
     ) throws {
         let config = try model.vaeConfig()
@@ -38,6 +42,7 @@ package final class VAE {
             )
         }
         self.config = config
+        states = TileStates(bytes: tileBytes)
         (decoder, encoder) = prepared.network
         (backend, origin) = (prepared.backend, prepared.origin)
     }
@@ -76,7 +81,9 @@ package final class VAE {
         backend.upload(latent.map { $0 / config.scalingFactor })
     }
 
-    /// Evaluates a half on a tile, as a part of its picture.
+    /// Evaluates a half on a tile, as a part of its picture: up to a group norm, or to the end. What the tile has become by
+    /// then is kept, and the next evaluation continues there; a tile of which nothing is kept is computed from
+    /// its input. Both give the same bits.
     ///
     /// - Parameters:
     ///   - half: decodes or encodes
@@ -85,10 +92,11 @@ package final class VAE {
     ///   - part: what is asked for
     ///   - keys: `[1, tokens, width]` each: tokens of the picture, for the attention; none takes the
     ///     tile's own
-    ///   - cancellation: heeded between the blocks
+    ///   - cancellation: heeded between the layers
     /// - Returns: `[1, factor · height, factor · width, 3]` of the tile, its latent
     ///   `[1, height, width, latentChannels]` as `latent(of:)` gives it, or what else is asked for
-    /// - Throws: `InputError` when something does not fit the model or the tile, `ComputationCancelled`
+    /// - Throws: `InputError` when something does not fit the model or the tile, `OutputError` when the disk
+    ///   is full or broken, `ComputationCancelled`
     package func evaluate(
         _ half: AutoencoderHalf,
         _ input: Tensor,
@@ -97,54 +105,76 @@ package final class VAE {
         cancellation: Cancellation = Cancellation()
     ) throws -> WorkResult {
         try check(part, of: input, keys, half)
-        let course = NormCourse(
-            groups: config.normGroups,
-            statistics: part.statistics,
-            corrections: part.corrections,
-            norms: part.norms
-        )
-        let margins = part.margins
-        let lattice = part.tokens
+        let (network, layers) = (config.network(half), tileLayers(half))
+        precondition(network.layers.count == layers.count, "\(half): \(layers.count) layers")
         let tokens = keys.reduce(0) { $0 + $1.shape[1] }
-        let order =
-            [half == .decoder ? 1 : 2] + input.shape
-            + [margins.top, margins.left, margins.bottom, margins.right]
-            + [part.norms, part.statistics.count, tokens]
-            + (lattice.map { [$0.stride, $0.firstRow, $0.firstColumn] } ?? [])
-        backend.normCourse = course
-        defer { backend.normCourse = nil }
-        let result = try backend.evaluating(order) {
-            let task = PartTask(
-                part: part,
-                course: course,
-                keys: keys.isEmpty
-                    ? nil
-                    : backend.upload(Tensor(chaining: keys, shape: [1, tokens, config.width])),
-                cancellation: cancellation
+        let uploadedKeys =
+            keys.isEmpty
+            ? nil : backend.upload(Tensor(chaining: keys, shape: [1, tokens, network.width]))
+        let kept = try states.take(part.tile, given: part.statistics, on: backend)
+        var tile = kept ?? begun(half, input, part.margins)
+        let last = part.norms > 0 ? part.norms - 1 : network.norms
+        while tile.layers < layers.count {
+            let layer = layers[tile.layers]
+            guard layer.norm == nil || tile.norms < last else { break }
+            try cancellation.check()
+            let from = tile.norms * network.groups
+            let next = tile.layers + 1
+            tile.pass(
+                layer,
+                reach: (
+                    network.layers[next - 1].reach,
+                    next < layers.count ? network.layers[next].reach : 0
+                ),
+                by: layer.norm == nil
+                    ? [] : Array(part.statistics[from..<from + network.groups]),
+                keys: uploadedKeys,
+                on: backend
             )
-            let result =
-                switch half {
-                case .decoder:
-                    try loaded(decoder).part(
-                        uploaded(latent: input),
-                        task,
-                        reach: config.decoderReach
-                    )
-                case .encoder:
-                    try loaded(encoder).part(
-                        backend.upload(input),
-                        task,
-                        factor: config.factor,
-                        reach: config.encoderReach()
-                    )
-                }
-            return result.map(backend.download)
         }
-        let isLatent = half == .encoder && part.norms == 0
-        return WorkResult(
-            tensor: isLatent ? result.map(latent(ofMoments:)) : result,
-            statistics: course.seen
-        )
+        guard part.norms > 0 else {
+            let result = backend.download(tile.x)
+            if states.isEmpty { backend.releaseFreeMemory() }
+            return WorkResult(tensor: half == .encoder ? latent(ofMoments: result) : result)
+        }
+        let moments = backend.moments(tile.x, groups: network.groups, of: tile.core)
+        let picked = part.tokens.map { lattice in
+            let core = tile.core
+            let places = lattice.places(height: core.rows.count, width: core.columns.count)
+            return backend.download(
+                backend.pick(
+                    tile.x,
+                    rows: places.rows.map { core.rows.lowerBound + $0 },
+                    columns: places.columns.map { core.columns.lowerBound + $0 }
+                )
+            )
+        }
+        try states.keep(tile, as: part.tile, given: part.statistics, on: backend)
+        return WorkResult(tensor: picked, statistics: moments)
+    }
+
+    /// Forgets what tiles have become so far.
+    package func forgetTiles() {
+        states.forget()
+        backend.releaseFreeMemory()
+    }
+
+    private func begun(
+        _ half: AutoencoderHalf,
+        _ input: Tensor,
+        _ margins: PicturePart.Margins
+    ) -> FramedTile {
+        switch half {
+        case .decoder: FramedTile(uploaded(latent: input), margins)
+        case .encoder: FramedTile(backend.upload(input), margins.map { config.factor * $0 })
+        }
+    }
+
+    private func tileLayers(_ half: AutoencoderHalf) -> [TileLayer] {
+        switch half {
+        case .decoder: loaded(decoder).tileLayers
+        case .encoder: loaded(encoder).tileLayers
+        }
     }
 
     /// Refuses what could not come from a coordinator that has this model.
@@ -171,25 +201,25 @@ package final class VAE {
             width: input.shape[2] / unit
         )
         guard core.area > 0 else { throw misfit("has margins that leave nothing") }
-        let known = part.statistics.count
-        guard part.norms <= network.norms, known % network.groups == 0,
-            part.corrections.count % network.groups == 0,
-            known + part.corrections.count <= network.norms * network.groups,
-            part.norms > 0 || known == network.norms * network.groups
-        else { throw misfit("has \(known) statistics and \(part.corrections.count) corrections") }
-        let sound = (part.statistics + part.corrections).allSatisfy {
+        let known = part.norms > 0 ? part.norms - 1 : network.norms
+        guard (0...network.norms).contains(part.norms),
+            part.statistics.count == known * network.groups
+        else {
+            throw misfit("has \(part.statistics.count) statistics for norm \(part.norms)")
+        }
+        let sound = part.statistics.allSatisfy {
             $0.mean.isFinite && $0.variance.isFinite && $0.variance >= 0
         }
-        guard sound else { throw misfit("has statistics that are no numbers") }
+        guard sound else { throw misfit("has NaN or infinite statistics") }
         guard
             keys.allSatisfy({
-                $0.shape.count == 3 && $0.shape[0] == 1 && $0.shape[2] == config.width
+                $0.shape.count == 3 && $0.shape[0] == 1 && $0.shape[2] == network.width
             }), keys.isEmpty || network.attention != nil
         else { throw misfit("has keys that do not fit the attention") }
         guard let lattice = part.tokens else { return }
-        guard network.attention != nil, part.norms > 0, lattice.stride > 0,
+        guard let attention = network.attention, part.norms == attention + 1, lattice.stride > 0,
             core.rows.count > lattice.firstRow, core.columns.count > lattice.firstColumn
-        else { throw misfit("asks for tokens that there are not") }
+        else { throw misfit("asks for tokens that do not exist") }
     }
 
     /// Encodes a picture to the distribution of its latents.
@@ -240,7 +270,7 @@ package final class VAE {
                 fix: "Give a picture whose sides are multiples of \(config.factor)"
             )
         }
-        return try backend.evaluating([3] + image.shape) {
+        return try backend.evaluating([1] + image.shape) {
             backend.download(try loaded(encoder)(backend.upload(image), cancellation))
         }
     }

@@ -607,13 +607,15 @@ package nonisolated struct WirePart: Sendable {
   /// normalise by.
   package var statistics: [Double] = []
 
-  /// The answer is the mean and the variance, over the tile, of what goes into each group of the first
-  /// so many norms. 0: the answer is the picture or the latent.
+  /// Counted from 1, the group norm whose mean and variance of what goes into each group, over the tile, are
+  /// the answer; `statistics` are those of all norms before it. 0: the answer is the picture or the
+  /// latent, and `statistics` are those of all norms.
   package var norms: UInt32 = 0
 
-  /// Of the norms after those of `statistics`, for each group: what is added to the mean that the latent
-  /// gives, and what its variance is multiplied by. What they become is the answer.
-  package var corrections: [Double] = []
+  /// Names the tile among all tiles of all pictures. A worker may keep what it has become at a norm and
+  /// go on from there when it gets the same tile again with further statistics; the answer must not
+  /// depend on that. 0: no name.
+  package var tile: UInt64 = 0
 
   /// Digests of the tokens that the attention's keys and values are made of, in order; none: the
   /// latent's own.
@@ -1621,7 +1623,7 @@ nonisolated extension WireEncode: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Part"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}margins\0\u{1}statistics\0\u{1}norms\0\u{1}corrections\0\u{1}attention\0\u{1}tokens\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}margins\0\u{1}statistics\0\u{1}norms\0\u{1}tile\0\u{1}attention\0\u{1}tokens\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1632,7 +1634,7 @@ nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
       case 1: try { try decoder.decodeRepeatedUInt32Field(value: &self.margins) }()
       case 2: try { try decoder.decodeRepeatedDoubleField(value: &self.statistics) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.norms) }()
-      case 4: try { try decoder.decodeRepeatedDoubleField(value: &self.corrections) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.tile) }()
       case 5: try { try decoder.decodeRepeatedBytesField(value: &self.attention) }()
       case 6: try { try decoder.decodeSingularMessageField(value: &self._tokens) }()
       default: break
@@ -1654,8 +1656,8 @@ nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     if self.norms != 0 {
       try visitor.visitSingularUInt32Field(value: self.norms, fieldNumber: 3)
     }
-    if !self.corrections.isEmpty {
-      try visitor.visitPackedDoubleField(value: self.corrections, fieldNumber: 4)
+    if self.tile != 0 {
+      try visitor.visitSingularUInt64Field(value: self.tile, fieldNumber: 4)
     }
     if !self.attention.isEmpty {
       try visitor.visitRepeatedBytesField(value: self.attention, fieldNumber: 5)
@@ -1670,7 +1672,7 @@ nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     if lhs.margins != rhs.margins {return false}
     if lhs.statistics != rhs.statistics {return false}
     if lhs.norms != rhs.norms {return false}
-    if lhs.corrections != rhs.corrections {return false}
+    if lhs.tile != rhs.tile {return false}
     if lhs.attention != rhs.attention {return false}
     if lhs._tokens != rhs._tokens {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}

@@ -31,8 +31,8 @@ extension PicturePart {
                 ),
             statistics: try [Moments](wire: wire.statistics, "part.statistics"),
             norms: Int(wire.norms),
-            corrections: try [Moments](wire: wire.corrections, "part.corrections"),
             tokens: lattice,
+            tile: wire.tile,
             attention: attention
         )
     }
@@ -49,7 +49,7 @@ extension WirePart {
         }
         statistics = part.statistics.wire
         norms = UInt32(part.norms)
-        corrections = part.corrections.wire
+        tile = part.tile
         attention = part.attention.map(\.data)
         if let lattice = part.tokens {
             tokens = .with {

@@ -13,7 +13,6 @@ package class HostBackend {
     let element: Element
     let threads: ThreadPool
     let memory = ActivationMemory()
-    package var normCourse: NormCourse?
     private let weights: any WeightMemory
     private var scratch: [ScratchBuffer]
 
@@ -50,6 +49,8 @@ package class HostBackend {
     }
 
     package func lasting<T>(_ body: () -> T) -> T { memory.lasting(body) }
+
+    package func releaseFreeMemory() { memory.drain() }
 
     package var isFilled: Bool { weights.isFilled }
 
