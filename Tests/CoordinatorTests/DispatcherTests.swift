@@ -73,7 +73,7 @@ private struct Script {
         #expect(try script.on(.asked(w1, 1)) == [])
         #expect(try script.on(.tick, after: .milliseconds(100)) == [])
         #expect(
-            try script.on(.vanished(w2)) == [
+            try script.on(.lost(w2, .vanished)) == [
                 .assign(u(1), to: w1, attempt: 2), .assign(u(2), to: w1, attempt: 2),
             ]
         )

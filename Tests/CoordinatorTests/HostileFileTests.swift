@@ -1,6 +1,8 @@
 import Coordinator
 import Engine
+import Fleet
 import Foundation
+import Sampling
 import TestSupport
 import Testing
 

@@ -1,6 +1,7 @@
 import Coordinator
 import Engine
 import Foundation
+import Sampling
 import TestSupport
 import Testing
 
