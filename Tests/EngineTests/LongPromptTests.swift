@@ -90,8 +90,7 @@ import Testing
             timestep: 500,
             context: context,
             pooled: isXL ? try both("pooled") : nil,
-            timeIDs: isXL
-                ? Tensor([64, 64, 0, 0, 64, 64, 64, 64, 0, 0, 64, 64], shape: [2, 6]) : nil
+            timeIDs: isXL ? Array(repeating: [64, 64, 0, 0, 64, 64], count: 2) : nil
         )
         expectClose(
             found.channelsFirst(),
