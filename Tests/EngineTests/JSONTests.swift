@@ -16,6 +16,10 @@ import Testing
         #expect(try JSON(text.utf8, place: "test") == value)
     }
 
+    @Test func readsPastAByteOrderMark() throws {
+        #expect(try JSON("\u{FEFF}\r\n[1]\r\n".utf8, place: "test").array?.count == 1)
+    }
+
     @Test func readsPythonsNaN() throws {
         guard case .number(let value) = try JSON("NaN".utf8, place: "test") else {
             Issue.record("not a number")
@@ -27,8 +31,8 @@ import Testing
     static let invalid = [
         "", "[", "{", "[1,]", "{\"a\"}", "{\"a\":1,}", "{a:1}", "1 2", "01", "1.", ".5", "1e", "+1",
         "-", "tru", "nul", "\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"",
-        "\"\\udc00\"", "\"\u{1}\"", "[1 2]", "{\"a\":1,\"a\":2}", "'a'", "[NaN0]", "\u{FEFF}1",
-        String(repeating: "[", count: 100_000),
+        "\"\\udc00\"", "\"\u{1}\"", "[1 2]", "{\"a\":1,\"a\":2}", "'a'", "[NaN0]", "1\u{FEFF}",
+        "\u{FEFF}", "\u{FEFF}\u{FEFF}1", String(repeating: "[", count: 100_000),
     ]
 
     @Test(arguments: invalid) func refusesTheRest(_ text: String) {

@@ -3,7 +3,8 @@
     python make_prompt_fixtures.py FIXTURES OUT        OUT/prompts.json (cases), OUT/prompts.safetensors
 
 Each prompt is cut at the word BREAK, its tokens into pieces of 75, and every piece is encoded by itself between begin and end,
-padded to 77. The context is that of all pieces, one after the other, the pooled embedding that of the first. The shorter of
+padded to 77. UNets are evaluated in float64, at an input where float32 gives nearly the same: these networks of random weights
+magnify the rounding of some inputs beyond any tolerance. The context is that of all pieces, one after the other, the pooled embedding that of the first. The shorter of
 prompt and negative prompt gets empty pieces; no negative prompt is zeros for SDXL. The UNet sees two such contexts at once.
 """
 import json, re, sys
@@ -89,12 +90,23 @@ def main(fixtures, out):
                     tensors[f"{kind}.{name}.{side}pooled"] = pooled
             if name != "words":
                 continue
-            x = torch.randn((1, unet.config.in_channels, 8, 8), generator=torch.Generator().manual_seed(7))
             more = {}
             if kind == "sdxl":
                 more = {"added_cond_kwargs": {"text_embeds": torch.cat([found[1][1], found[0][1]]),
                                               "time_ids": torch.tensor([[64., 64, 0, 0, 64, 64]]).repeat(2, 1)}}
-            y = unet(x.repeat(2, 1, 1, 1), 500, torch.cat([found[1][0], found[0][0]]), **more).sample
+            context = torch.cat([found[1][0], found[0][0]])
+            def predict(net, kind_, x):
+                args = {"added_cond_kwargs": {k: v.to(kind_) for k, v in more["added_cond_kwargs"].items()}} if more else {}
+                return net.to(kind_)(x.to(kind_).repeat(2, 1, 1, 1), 500, context.to(kind_), **args).sample
+            for seed in range(7, 100):
+                x = torch.randn((1, unet.config.in_channels, 8, 8), generator=torch.Generator().manual_seed(seed))
+                single, y = predict(unet, torch.float32, x), predict(unet, torch.float64, x)
+                if (single - y).abs().max() < 3e-5 * y.std():
+                    break
+            else:
+                raise SystemExit(f"{kind}: no input is well conditioned")
+            print(kind, "seed", seed, ((single - y).abs().max() / y.std()).item())
+            y = y.float()
             tensors[f"{kind}.unet.input"], tensors[f"{kind}.unet.output"] = x, y
     json.dump(cases, open(f"{out}/prompts.json", "w"), indent=1)
     save_file({k: v.contiguous() for k, v in tensors.items()}, f"{out}/prompts.safetensors")

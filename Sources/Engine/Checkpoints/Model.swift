@@ -34,7 +34,11 @@ package struct Model: Sendable {
         } else {
             layout = try SingleFile(path: path, options: options)
         }
-        if !allowsGaps, let gap = layout.missing.first { throw gap.error }
+        // Workers need no tokenizer: one that is missing is told when it is asked for.
+        let tokenizers = [Component.textEncoder, .textEncoder2].map(\.tokenizer)
+        if !allowsGaps, let gap = layout.missing.first(where: { !tokenizers.contains($0.name) }) {
+            throw gap.error
+        }
         changes = try Self.changes(options.loras, layout)
     }
 
@@ -203,6 +207,7 @@ package struct Model: Sendable {
     ///
     /// Throws `InputError` when its files are missing or contradict each other.
     package func tokenizer(_ component: Component) throws -> CLIPTokenizer {
+        if let gap = missing.first(where: { $0.name == component.tokenizer }) { throw gap.error }
         let tokenizer = try layout.tokenizer(component)
         if let given = options.tokenizer {
             let known = try textConfig(component).vocabulary
