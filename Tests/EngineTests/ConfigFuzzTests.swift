@@ -90,7 +90,7 @@ import Testing
             return extremes
         }
         var mutator = Mutator(seed: UInt64(index))
-        return (0..<6).map { _ in extremes[mutator.below(extremes.count)] }
+        return (0..<4).map { _ in extremes[mutator.below(extremes.count)] }
     }
 
     /// What a coordinator does with a model before it starts a worker, short of reading weights.

@@ -24,6 +24,9 @@ extension Model {
     package func check(_ needs: ModelNeeds) throws -> UsedWeights {
         let (unet, vae) = (try unetConfig(), try vaeConfig())
         try checkChannels(unet, vae)
+        let texts = needs.texts ? family.components.filter { $0 != .unet && $0 != .vae } : []
+        let configs = try texts.map { try textConfig($0) }
+        if needs.texts { try checkPrompts(unet, configs) }
         var used: UsedWeights = []
         used.append((.unet, try describe(.unet) { _ = try UNetNetwork($0, config: unet) }))
         let hasEncoder = try table(.vae).names.contains { $0.hasPrefix("encoder.") }
@@ -33,10 +36,6 @@ extension Model {
             if encodes { _ = try VAEEncoder(weights, config: vae) }
         }
         used.append((.vae, autoencoder))
-        guard needs.texts else { return used }
-        let texts = family.components.filter { $0 != .unet && $0 != .vae }
-        let configs = try texts.map { try textConfig($0) }
-        try checkPrompts(unet, configs)
         for (component, config) in zip(texts, configs) {
             let names = try describe(component) { _ = try CLIPTextNetwork($0, config: config) }
             used.append((component, names))
