@@ -66,13 +66,13 @@ import Testing
         #expect(mute.picture == whole)
         print("beside eight mute workers: \(mute.time), alone: \(alone)")
         // Until somebody has answered anything, two seconds are spent on asking.
-        #expect(mute.time <= 2 * alone + .seconds(4))
+        #expect(mute.time <= alone * 2 + .seconds(4))
         // One that answers units 1, 2, 3 … unasked; one that crashes again and again; three connections of
         // one host that cannot compute anything.
         for (manner, count) in [("unasked", 1), ("crashing", 1), ("refusing", 3)] {
             let result = try render(beside: Array(repeating: hostile(manner), count: count))
             #expect(result.picture == whole, "\(manner)")
-            #expect(result.time <= 2 * alone + .seconds(10), "\(manner): \(result.time)")
+            #expect(result.time <= alone * 2 + .seconds(10), "\(manner): \(result.time)")
         }
         // Finite numbers that no model puts out.
         for value in ["1e38", "-3e38", "1e-40"] {

@@ -224,12 +224,17 @@ final class ClusterService {
             logger.warning("worker set aside", metadata: peer.metadata)
         case .expel(let worker, let unit):
             guard let peer = roster[worker] else { break }
-            expel(peer, "answered unit \(unit), which it was not given")
+            logger.info(
+                "unasked answer",
+                metadata: peer.metadata.merging(["unit": "\(unit)"]) { $1 }
+            )
+            expel(peer, "answered what it was not asked")
         case .rest(let worker, let time):
             guard let peer = roster[worker] else { break }
             lastLoss = "\(peer.hello.name) failed repeatedly and rests"
-            logger.warning(
-                "worker rests: its host failed repeatedly",
+            warn("worker \(peer.hello.name) rests: its host failed repeatedly (\(peer.host))")
+            logger.info(
+                "worker rests",
                 metadata: peer.metadata.merging(["milliseconds": "\(time.milliseconds)"]) { $1 }
             )
         case .complete:
@@ -444,13 +449,13 @@ final class ClusterService {
 
     /// Ends the membership of somebody who broke the rules, and the connection with it.
     private func expel(_ peer: Roster.Peer, _ reason: String) {
-        logger.warning(
-            "worker expelled",
-            metadata: peer.metadata.merging(["reason": "\(reason)"]) { $1 }
-        )
+        warn("worker \(peer.hello.name) \(reason): its connection is closed")
         forget(peer, reason)
         hangUp(on: peer.origin)
     }
+
+    /// Says what a hostile worker may cause again and again.
+    private func warn(_ line: String) { doorkeeper.say(line, at: start.duration(to: .now), logger) }
 
     private func hangUp(on origin: Origin) {
         if let connection = origin.connection { socket.hangUp(connection) }

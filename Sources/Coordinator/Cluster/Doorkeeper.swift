@@ -1,7 +1,7 @@
 import Logging
 import Protocol
 
-/// Says who was turned away at the door, and not more often than people can read.
+/// Says who was turned away at the door or turned out, and not more often than people can read.
 struct Doorkeeper {
     /// Between two lines of one kind.
     private static let pause: Duration = .seconds(10)
@@ -14,16 +14,18 @@ struct Doorkeeper {
     ///   - now: on the clock of the service
     ///   - logger: where it is said
     mutating func note(_ encounters: [Encounter], at now: Duration, _ logger: Logger) {
-        for encounter in encounters {
-            let line = Self.line(encounter)
-            guard last[line].map({ now - $0 >= Self.pause }) ?? (last.count < 256) else {
-                unsaid[line, default: 0] += 1
-                continue
-            }
-            last[line] = now
-            let more = unsaid.removeValue(forKey: line)
-            logger.warning("\(line)", metadata: more.map { ["unsaid": "\($0)"] })
+        for encounter in encounters { say(Self.line(encounter), at: now, logger) }
+    }
+
+    /// Says a line, unless it was said a moment ago.
+    mutating func say(_ line: String, at now: Duration, _ logger: Logger) {
+        guard last[line].map({ now - $0 >= Self.pause }) ?? (last.count < 256) else {
+            if last[line] != nil { unsaid[line, default: 0] += 1 }
+            return
         }
+        last[line] = now
+        let more = unsaid.removeValue(forKey: line)
+        logger.warning("\(line)", metadata: more.map { ["unsaid": "\($0)"] })
     }
 
     private static func line(_ encounter: Encounter) -> String {

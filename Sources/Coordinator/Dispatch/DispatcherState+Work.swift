@@ -110,11 +110,7 @@ extension DispatcherState {
                 at: seconds
             )
         }
-        if !sender.isProven {
-            workers[worker]?.isProven = true
-            // Others were waiting for somebody to be proven.
-            scope = .all
-        }
+        workers[worker]?.isProven = true
         forgive(sender.host)
     }
 

@@ -75,7 +75,8 @@ enum MultipartMessage {
     /// - Parameters:
     ///   - raw: the socket
     ///   - most: frames to keep
-    ///   - inspect: is shown the first frame, and what ZeroMQ knows of it
+    ///   - inspect: is shown the first frame, and what ZeroMQ knows of the second: after a poll it knows
+    ///     nothing of a router's first one
     /// - Returns: at most the first `most` frames; nil when nothing has come
     /// - Throws: `SocketError`
     static func receive(
@@ -98,7 +99,7 @@ enum MultipartMessage {
                 let start = zmq_msg_data(&message)
                 let bytes = UnsafeRawBufferPointer(start: start, count: zmq_msg_size(&message))
                 frames.append(Array(bytes))
-                if frames.count == 1 { inspect(frames[0], &message) }
+                if frames.count == 2 { inspect(frames[0], &message) }
             }
         } while zmq_msg_more(&message) != 0
         return frames
