@@ -10,7 +10,7 @@ import Testing
 
 @Suite struct TiledEvaluationTests {
     /// The bar of encoding: deviations of the latent that a number may be off.
-    private static let mostOfLatent = 0.002
+    private static let maxOfLatent = 0.002
 
     /// The bar: levels of 255 that a pixel, and all pixels on average, may be off.
     private static let most = (one: 0.5, mean: 0.05)
@@ -91,7 +91,7 @@ import Testing
         print(
             "encoded tiles against whole, \(model), \(backend): \(error), \(renderer.parts) parts"
         )
-        #expect(error <= Self.mostOfLatent)
+        #expect(error <= Self.maxOfLatent)
         // What is at stake: without the whole's statistics tiles differ.
         let region = Region(rows: 0..<12, columns: 0..<12)
         let alone = try vae.latent(of: try source.cut(region))
@@ -212,7 +212,7 @@ import Testing
             let latent = try vae.latent(of: picture)
             let coded = try evaluate(source, encoding, DirectRenderer(vae))
             let error = Double(relativeError(coded, latent))
-            #expect(error <= Self.mostOfLatent, "picture \(place), encoded: \(error)")
+            #expect(error <= Self.maxOfLatent, "picture \(place), encoded: \(error)")
             let whole = try vae.decode(latent)
             let found = try evaluate(latent, plan(.decoder), DirectRenderer(vae))
             let levels = found.zip(whole) { abs($0 - $1) * 127.5 }.values

@@ -13,7 +13,7 @@ package protocol Backend: AnyObject {
     /// activations end with it: after the first evaluation of a shape, no memory is allocated for them.
     func evaluating<T>(_ shape: [Int], _ body: () throws -> T) rethrows -> T
     /// Runs what makes activations that are kept beyond the evaluation.
-    func lasting<T>(_ body: () -> T) -> T
+    func persistent<T>(_ body: () -> T) -> T
 
     /// Gives memory that was kept for later activations back to the system.
     func releaseFreeMemory()

@@ -22,7 +22,7 @@ package final class VAE {
         model: Model,
         options: EngineOptions,
         halves: Set<AutoencoderHalf>,
-        cache: WeightCache? = .usual,
+        cache: WeightCache? = .standard,
         tileBytes: Int = TileStates.bytes,
         wrapping: (any Backend) -> any Backend = { $0 }
     ) throws {

@@ -20,13 +20,13 @@ package struct TiledEvaluation {
     private let firstName = UInt64.random(in: 1...UInt64.max / 2)
 
     /// Bytes of tiles, or of their results, that are in memory at once, at least one tile or row.
-    private static let mostBytesAtOnce = 256 << 20
+    private static let maxBytesAtOnce = 256 << 20
 
     /// Most bytes of a picture's pixels that a plan cuts at once.
-    static func mostBytes(of plan: TilePlan) -> Int {
+    static func maxBytes(of plan: TilePlan) -> Int {
         let pixel = 3 * plan.factor * plan.factor * MemoryLayout<Float>.size
         let tiles = plan.tiles.map { plan.frame(of: $0).area * pixel }
-        return min(tiles.reduce(0, +), mostBytesAtOnce + (tiles.max() ?? 0))
+        return min(tiles.reduce(0, +), maxBytesAtOnce + (tiles.max() ?? 0))
     }
 
     /// Takes the tiles through all norms.
@@ -72,7 +72,7 @@ package struct TiledEvaluation {
         var (groups, bytes): ([[Range<Int>]], Int) = ([], Int.max / 2)
         for row in plan.rows {
             bytes += row.count * line
-            if bytes > Self.mostBytesAtOnce {
+            if bytes > Self.maxBytesAtOnce {
                 groups.append([])
                 bytes = row.count * line
             }
@@ -126,7 +126,7 @@ package struct TiledEvaluation {
             )
             bytes += request.input.count * MemoryLayout<Float>.size
             waiting.append(request)
-            if bytes >= Self.mostBytesAtOnce { try send() }
+            if bytes >= Self.maxBytesAtOnce { try send() }
         }
         try send()
         return results

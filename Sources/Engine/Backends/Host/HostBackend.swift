@@ -48,7 +48,7 @@ package class HostBackend {
         try memory.evaluating(shape, body)
     }
 
-    package func lasting<T>(_ body: () -> T) -> T { memory.lasting(body) }
+    package func persistent<T>(_ body: () -> T) -> T { memory.persistent(body) }
 
     package func releaseFreeMemory() { memory.drain() }
 
