@@ -43,6 +43,7 @@ package struct WorkerArguments: Equatable, Sendable {
     ///   - workers: of this host
     ///   - flags: as of `flags`, which another host may have written
     ///   - endsWithCoordinator: whether it ends when standard input does
+    /// - Returns: subcommand and flags
     package static func command(
         name: String,
         threads: Int?,

@@ -18,6 +18,7 @@ package struct Prompts: Sendable {
     /// The conditioning of a view.
     ///
     /// - Parameter timeIDs: SDXL's size and crop ids, the same for both prompts
+    /// - Returns: the negative prompt's, if there is one, and the prompt's
     package func conditioning(timeIDs: [Float]? = nil) -> [WorkUnit.Conditioning] {
         ((negative.map { [$0] } ?? []) + [positive]).map {
             WorkUnit.Conditioning(embedding: $0.digest, timeIDs: timeIDs)
@@ -36,6 +37,7 @@ extension WorkUnit {
     ///   - prompts: what it is conditioned on
     ///   - timeIDs: SDXL's size and crop ids; nil for models without them
     ///   - place: where it lies in the render; only for people
+    /// - Returns: the unit
     package static func view(
         _ index: Int,
         _ latent: Tensor,
@@ -69,6 +71,7 @@ extension WorkUnit {
     ///   - input: a latent or a picture, with the margins of the part
     ///   - part: what is asked for of a tile; its `attention` is set here
     ///   - attention: tokens of the picture that the tile attends to
+    /// - Returns: the unit
     package static func tile(
         _ index: Int,
         _ half: AutoencoderHalf = .decoder,

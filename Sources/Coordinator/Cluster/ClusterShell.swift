@@ -163,7 +163,9 @@ final class ClusterShell {
 
     /// Ends the batches of a job.
     ///
-    /// - Parameter error: for whoever waits for them; nil where nobody does
+    /// - Parameters:
+    ///   - job: whose batches end
+    ///   - error: for whoever waits for them; nil where nobody does
     private func drop(_ job: UInt64, because error: (any Error)? = nil) {
         if let error {
             for batch in waiting where batch.job == job { batch.reports.put(.failed(error)) }

@@ -3,6 +3,7 @@ extension WorkUnit.View {
     /// The prediction of a view: the only one, or uncond + guidance · (text − uncond).
     ///
     /// - Parameter predictions: one for each conditioning of the guided view, all of one shape
+    /// - Returns: of that shape
     package func guided(_ predictions: [Tensor]) -> Tensor {
         guard predictions.count == 2 else { return predictions[0] }
         let (negative, text) = (predictions[0], predictions[1])

@@ -98,7 +98,11 @@ package struct TiledEvaluation {
 
     /// Sends tiles, a bounded number of bytes at a time.
     ///
-    /// - Parameter norm: what to measure; nil computes the result
+    /// - Parameters:
+    ///   - tiles: of the plan
+    ///   - norm: what to measure; nil computes the result
+    /// - Returns: results in the order of the tiles
+    /// - Throws: what the source, the renderer or the observer throws
     private func evaluate(_ tiles: [TilePlan.Tile], norm: Int?) throws -> [WorkResult] {
         let lattice =
             norm != nil && norm == plan.network.attention

@@ -18,6 +18,7 @@ protocol SamplingMethod {
     ///   - config: how the model was trained, and how timesteps are laid out
     ///   - schedule: of the training
     ///   - count: number of steps
+    /// - Returns: the run
     static func run(
         _ config: SchedulerConfig,
         _ schedule: NoiseSchedule,
