@@ -89,8 +89,9 @@ import Testing
             for (field, value) in expected { #expect(json?[field] == value, "\(field)") }
             #expect(json?["model-digest"]?.string?.count == 64)
             #expect(json?["version"]?.string?.isEmpty == false)
+            #expect(json?["prediction"]?.string?.isEmpty == false)
             #expect(
-                Set(expected.keys).union(["model", "model-digest", "version"])
+                Set(expected.keys).union(["model", "model-digest", "prediction", "version"])
                     == json.map { Set($0.keys) }
             )
             let parameters = try #require(text["parameters"]).split(separator: "\n")
