@@ -40,9 +40,9 @@ struct StartFlags: ParsableArguments {
     var maxInitPixels: Int?
 
     mutating func validate() throws {
-        if let maxInitPixels, !(1...PictureLimits.mostPixels).contains(maxInitPixels) {
+        if let maxInitPixels, !(1...PictureLimits.maxPixels).contains(maxInitPixels) {
             throw ValidationError(
-                "--max-init-pixels must be from 1 to \(PictureLimits.mostPixels)."
+                "--max-init-pixels must be from 1 to \(PictureLimits.maxPixels)."
             )
         }
     }

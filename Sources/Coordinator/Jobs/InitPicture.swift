@@ -10,7 +10,7 @@ package struct PictureLimits: Equatable, Sendable {
 
     /// 134 million pixels, three seconds of reading: 11,585×11,585.
     package static let defaultPixels = 1 << 27
-    package static let mostPixels = PictureFile.largestArea
+    package static let maxPixels = PictureFile.largestArea
 
     package init(pixels: Int = defaultPixels, seconds: Double? = nil) {
         (self.pixels, self.seconds) = (pixels, seconds)

@@ -126,7 +126,7 @@ struct SpecialTokenFiles {
         guard let text = members["content"]?.string, let id = TokenizerFolder.tokenID(id) else {
             throw InputError(
                 place,
-                "has a token without a text, or with an id that is no whole number",
+                "has a token without a text, or with an id that is not a whole number",
                 fix: "Use the original file"
             )
         }

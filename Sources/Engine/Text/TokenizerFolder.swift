@@ -34,7 +34,7 @@ struct TokenizerFolder {
         }
         throw InputError(
             "--tokenizer \(folder)",
-            "there is no tokenizer.json, nor vocab.json and merges.txt, in it",
+            "it has neither tokenizer.json nor vocab.json and merges.txt",
             fix: "Name a folder that holds them"
         )
     }
@@ -119,7 +119,7 @@ struct TokenizerFolder {
             guard let id = tokenID(value) else {
                 throw InputError(
                     file,
-                    "gives '\(text)' no whole number",
+                    "has an id for '\(text)' that is not a whole number",
                     fix: "Use the original file"
                 )
             }
