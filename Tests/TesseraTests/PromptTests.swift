@@ -101,8 +101,10 @@ import Testing
             #expect(other.pixels == own.pixels)
             let parameters = try #require(other.text["parameters"])
             #expect(parameters.contains(", Model: \"my model, Steps: 5\", "), "\(parameters)")
-            for (place, part) in [(folder, "no tokenizer.json"), ("\(folder)/none", "--tokenizer")]
-            {
+            for (place, part) in [
+                (folder, "neither tokenizer.json nor vocab.json"),
+                ("\(folder)/none", "--tokenizer"),
+            ] {
                 let refused = try Command(flags(folder, "a", ["--tokenizer", place]))
                 #expect(refused.status == 64 && refused.complaints.count == 1, "\(refused.errors)")
                 #expect(refused.complaints.first?.contains(part) == true, "\(refused.errors)")
