@@ -113,12 +113,12 @@ struct Evaluations: ParsableCommand {
     }
 
     private func report(since start: ContinuousClock.Instant) {
-        print((ContinuousClock.now - start) / .seconds(1), mostMemory)
+        print((ContinuousClock.now - start) / .seconds(1), maxMemory)
         fflush(nil)
     }
 
     /// The most memory that this process has held, in bytes.
-    private var mostMemory: Int {
+    private var maxMemory: Int {
         let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
         let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
         let kilobytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first

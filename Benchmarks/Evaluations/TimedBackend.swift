@@ -42,7 +42,7 @@ final class TimedBackend: Backend {
         try inner.evaluating(shape, body)
     }
 
-    func lasting<T>(_ body: () -> T) -> T { inner.lasting(body) }
+    func persistent<T>(_ body: () -> T) -> T { inner.persistent(body) }
 
     var isFilled: Bool { inner.isFilled }
     func upload(_ tensor: Tensor) -> Activation { timed("upload") { inner.upload(tensor) } }
@@ -137,9 +137,9 @@ final class TimedBackend: Backend {
         }
     }
 
-    var normCourse: NormCourse? {
-        get { inner.normCourse }
-        set { inner.normCourse = newValue }
+    var normStatistics: NormStatistics? {
+        get { inner.normStatistics }
+        set { inner.normStatistics = newValue }
     }
 
     func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments] {

@@ -80,7 +80,7 @@ package enum Agent {
         _ input: LineInput,
         _ voice: AgentVoice
     ) throws {
-        let over = HandOver<Void>()
+        let over = BlockingQueue<Void>()
         let workers = try WorkerGroup(
             request.names,
             environment: request.environment,

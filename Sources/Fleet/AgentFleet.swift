@@ -168,19 +168,19 @@ private final class FleetBoard: Sendable {
     }
 
     func change(_ place: Int, _ body: (inout HostReport) -> Void) {
-        let (failure, hopes, name) = state.withLock { reports in
+        let (failure, expectedJoins, name) = state.withLock { reports in
             let before = reports[place].failure
             body(&reports[place])
             let after = reports[place].failure
             return (
-                before == nil ? after : nil, reports.reduce(0) { $0 + $1.hopes },
+                before == nil ? after : nil, reports.reduce(0) { $0 + $1.expectedJoins },
                 reports[place].host
             )
         }
         if let failure, !isSilent.load(ordering: .acquiring) {
             onNews(.failed(host: name, reason: failure))
         }
-        guard hopes == 0 else { return }
+        guard expectedJoins == 0 else { return }
         let isFirst = toldOfEnd.withLock { told in
             defer { told = true }
             return !told

@@ -23,7 +23,7 @@ final class ChildProcess: Sendable {
     let id: Int32
     /// Nil once it is reaped: its id may then be another's.
     private let living: Mutex<Int32?>
-    private let ended = HandOver<Void>()
+    private let ended = BlockingQueue<Void>()
 
     /// Starts a program.
     ///

@@ -161,8 +161,8 @@ package struct ClusterControl {
         }
         _ = fleet.wait(until: .now + timeouts.join) { reports in
             count() >= wanted
-                || standing + reports.reduce(0) { $0 + $1.hopes } < wanted
-                    && count() >= standing + reports.reduce(0) { $0 + $1.hopes }
+                || standing + reports.reduce(0) { $0 + $1.expectedJoins } < wanted
+                    && count() >= standing + reports.reduce(0) { $0 + $1.expectedJoins }
         }
         return count()
     }

@@ -92,7 +92,7 @@ package struct ClusterFile: Equatable, Sendable {
         let section = reader.take("coordinator")
         if let section { coordinator = try Self.coordinator(section, place) }
         model = try reader.string("model")
-        launch = try Self.launch(&reader) ?? Self.usualLaunch
+        launch = try Self.launch(&reader) ?? Self.defaultLaunch
         let shared = try Self.environment(&reader)
         if let node = reader.take("timeouts") { timeouts = try Self.timeouts(node, place) }
         let least = reader
@@ -139,9 +139,9 @@ package struct ClusterFile: Equatable, Sendable {
         }
     }
 
-    private static let usualLaunch: LaunchTemplate = {
+    private static let defaultLaunch: LaunchTemplate = {
         do {
-            return try LaunchTemplate(LaunchTemplate.usual)
+            return try LaunchTemplate(LaunchTemplate.defaultText)
         } catch {
             preconditionFailure("\(error)")
         }

@@ -184,15 +184,15 @@ package struct ClusterFolder: Sendable {
 }
 
 /// Keeps `seen.json` as the coordinator sees its workers.
-final class Lookout: Sendable {
-    private let isOver = HandOver<Void>()
+final class StatusWriter: Sendable {
+    private let isOver = BlockingQueue<Void>()
     private let thread: NamedThread
 
     /// - Parameters:
     ///   - cluster: the coordinator of this process
     ///   - folder: of its file of hosts
     init(_ cluster: Cluster, _ folder: ClusterFolder) {
-        thread = NamedThread("lookout") { [isOver, weak cluster] in
+        thread = NamedThread("statusWriter") { [isOver, weak cluster] in
             guard let own = ProcessIdentity(of: getpid()) else { return }
             var goesOn = true
             while goesOn {

@@ -39,7 +39,7 @@ package struct HostReport: Equatable, Sendable {
     }
 
     /// Workers that may still join.
-    package var hopes: Int {
+    package var expectedJoins: Int {
         failure != nil || isOver ? 0 : expected.count - ended.count
     }
 

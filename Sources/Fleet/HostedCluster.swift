@@ -11,7 +11,7 @@ package final class HostedCluster: Sendable {
     package let cluster: Cluster
     private let directory: PrivateDirectory?
     private let fleet: AgentFleet
-    private let lookout: Lookout?
+    private let statusWriter: StatusWriter?
     private let folder: ClusterFolder?
     /// Workers that run already.
     private let standing: Int
@@ -59,7 +59,7 @@ package final class HostedCluster: Sendable {
             case .nobodyLeft: if !expectOthers { cluster?.expectNobody() }
             }
         }
-        lookout = folder.map { Lookout(cluster, $0) }
+        statusWriter = folder.map { StatusWriter(cluster, $0) }
     }
 
     /// Waits until enough workers have joined.
@@ -77,11 +77,11 @@ package final class HostedCluster: Sendable {
         let enough = try fleet.wait(until: .now + patience) { reports in
             if cancellation.isCancelled { throw RenderCancelled() }
             if joined >= least { return true }
-            let hopes = standing + reports.reduce(0) { $0 + $1.hopes }
-            guard hopes < least else { return false }
+            let expectedJoins = standing + reports.reduce(0) { $0 + $1.expectedJoins }
+            guard expectedJoins < least else { return false }
             let losses = Self.losses(reports)
             throw ClusterUnavailable(
-                "\(place): at most \(hopes) of \(least) workers can join"
+                "\(place): at most \(expectedJoins) of \(least) workers can join"
                     + "\(losses.isEmpty ? "" : ": ")\(losses). Correct the hosts, or ask for fewer "
                     + "with --min-workers"
             )
@@ -110,7 +110,7 @@ package final class HostedCluster: Sendable {
     package func stop() {
         cluster.stop()
         fleet.stop(dismissed: true)
-        lookout?.stop()
+        statusWriter?.stop()
         folder?.tidy()
         directory?.remove()
     }

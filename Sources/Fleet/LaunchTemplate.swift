@@ -25,7 +25,7 @@ package struct LaunchTemplate: Equatable, Sendable {
     private let words: [[Piece]]
 
     /// Asks nothing, gives up soon, and notices a link that broke.
-    package static let usual =
+    package static let defaultText =
         "ssh -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 {host} {command}"
 
     /// Reads a template as a shell would split it.

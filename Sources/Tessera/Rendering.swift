@@ -214,7 +214,7 @@ struct Rendering {
             return nil
         }
         let folder = URL(fileURLWithPath: path)
-        let isListed = folder.deletingLastPathComponent().path == JobFolder.usual
+        let isListed = folder.deletingLastPathComponent().path == JobFolder.defaultFolder
         let name = isListed ? folder.lastPathComponent : folder.path
         display.note("job " + ShellWords.join([name]))
         return try CheckpointWriter(

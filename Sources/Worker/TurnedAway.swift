@@ -1,7 +1,7 @@
 import Engine
 import Protocol
 
-extension Encounter {
+extension Rejection {
     /// What a worker that was turned away says.
     ///
     /// - Parameters:

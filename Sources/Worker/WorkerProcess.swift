@@ -71,13 +71,13 @@ package final class WorkerProcess: Sendable {
     /// - Throws: `InputError` if the coordinator refuses this worker or the endpoint is unusable,
     ///   `SocketError`
     package func run() throws {
-        let units = HandOver<Computation?>()
+        let units = BlockingQueue<Computation?>()
         let thread = NamedThread("compute", stack: 64 << 20) { [evaluator, mailbox] in
             while let (id, unit, cancellation) = units.take() {
                 mailbox.post(Self.compute(id, unit, with: evaluator, cancellation))
             }
         }
-        let session = WorkerSession(
+        let session = WorkerSessionShell(
             options: options,
             hello: hello,
             mailbox: mailbox,

@@ -67,7 +67,7 @@ private final class Arithmetic: UnitRenderer {
     ) throws -> [Float] {
         var noise = noise
         var finished = start?.finished ?? []
-        let job = RenderJob(sampler: render.sampler, renderer: Arithmetic()) { event in
+        let job = RenderLoop(sampler: render.sampler, renderer: Arithmetic()) { event in
             if case .finished(_, let latent) = event { finished.append(latent) }
         }
         return try job.sample(noise: &noise, from: start?.state) { state, drawn in

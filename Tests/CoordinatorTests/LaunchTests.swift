@@ -141,7 +141,7 @@ import Testing
         var refused = report()
         refused.take(strange: "ssh: connect to host h port 22: Connection refused")
         refused.end("ended with status 255")
-        #expect(refused.hopes == 0)
+        #expect(refused.expectedJoins == 0)
         #expect(refused.failure?.contains("Connection refused") == true)
         #expect(refused.failure?.contains("status 255") == true)
         #expect(refused.failure?.contains("ssh h 'x y'") == true)
@@ -151,15 +151,15 @@ import Testing
         hello.cores = 2
         good.take(hello)
         good.take(AgentEvent(.done))
-        #expect(good.hopes == 2)
+        #expect(good.expectedJoins == 2)
         good.take(AgentEvent(.ended, name: "h-1", text: "h-1 ended with status 64"))
-        #expect(good.hopes == 1 && good.failure == nil)
+        #expect(good.expectedJoins == 1 && good.failure == nil)
         var lost = good
         lost.end("was killed by signal 9")
-        #expect(lost.failure?.contains("signal 9") == true && lost.hopes == 0)
+        #expect(lost.failure?.contains("signal 9") == true && lost.expectedJoins == 0)
         good.take(AgentEvent(.ended, name: "h-2"))
         good.end("ended with status 0")
-        #expect(good.failure == nil && good.hopes == 0)
+        #expect(good.failure == nil && good.expectedJoins == 0)
     }
 
     @Test func theTableHasDashesForWhatIsUnknown() {

@@ -171,7 +171,7 @@ private struct Nowhere: PictureSink {
             let counting = CountingRenderer(renderer, wire: sampler.plan.settings.wire)
             var outcome = Outcome(latent: Tensor(zeros: [1]), tally: counting.tally)
             var noise = SeededNoise(seed: 3, kind: .torch)
-            let job = RenderJob(
+            let job = RenderLoop(
                 sampler: sampler,
                 renderer: counting,
                 picture: try picture(folder, size)
@@ -359,7 +359,7 @@ private struct Nowhere: PictureSink {
                 #expect(2 * bytes <= sampler.plan.checkpointBytes)
                 var noise = SeededNoise(seed: 3, kind: .torch)
                 let read = try Checkpoint(file: path, plan: sampler.plan, job: "j", noise: &noise)
-                let job = RenderJob(
+                let job = RenderLoop(
                     sampler: sampler,
                     renderer: Formula(),
                     picture: picture

@@ -86,7 +86,7 @@ private struct Nowhere: PictureSink {
         let (plan, scheduler) = try self.plan(size.0, size.1, Self.changes[change].1)
         let renderer = CountingRenderer(Sums(), wire: plan.settings.wire)
         var (steps, views) = (0, 0)
-        let job = RenderJob(
+        let job = RenderLoop(
             sampler: Sampler(
                 plan: plan,
                 scheduler: scheduler,
@@ -284,7 +284,7 @@ private struct Nowhere: PictureSink {
         try inTemporaryFolder { folder in
             var most = 0
             var noise = SeededNoise(seed: 4, kind: .torch)
-            let job = RenderJob(
+            let job = RenderLoop(
                 sampler: Sampler(plan: plan, scheduler: scheduler, prompts: anyPrompts()),
                 renderer: Sums()
             ) { _ in }

@@ -23,7 +23,7 @@ import Testing
     /// What became of a call.
     private enum Outcome: Equatable {
         case delivered
-        case turnedAway(Encounter)
+        case turnedAway(Rejection)
         case nothing
     }
 
@@ -50,7 +50,7 @@ import Testing
                 #expect(frames.dropFirst() == [[42]])
                 return .delivered
             }
-            if let encounter = try dealer.encounters().first { return .turnedAway(encounter) }
+            if let rejection = try dealer.rejections().first { return .turnedAway(rejection) }
         }
         return .nothing
     }
@@ -86,7 +86,7 @@ import Testing
         let endpoint = try router.bind(Endpoint("tcp://127.0.0.1:0"))
         let security = Security.worker(stranger, coordinator: coordinator.publicKey)
         #expect(try call(security, router, endpoint) == .turnedAway(.notAllowed(nil)))
-        #expect(try router.encounters().contains(.notAllowed(stranger.publicKey)))
+        #expect(try router.rejections().contains(.notAllowed(stranger.publicKey)))
     }
 
     @Test func theListIsReadAgainWhenItChanges() throws {
@@ -106,9 +106,9 @@ import Testing
             // A mistake in the list is told, and locks nobody out.
             try Data("what?\n".utf8).write(to: list)
             #expect(try call(security, router, endpoint) == .delivered)
-            let encounters = try router.encounters()
+            let rejections = try router.rejections()
             #expect(
-                encounters.contains {
+                rejections.contains {
                     if case .listUnreadable = $0 { true } else { false }
                 }
             )
@@ -157,10 +157,10 @@ import Testing
             // …until it is ended; the next one is refused.
             router.hangUp(try #require(origin.connection))
             let deadline = ContinuousClock.now + .seconds(20)
-            var told: [Encounter] = []
+            var told: [Rejection] = []
             while told.isEmpty, ContinuousClock.now < deadline {
                 try router.wait(wakeup, for: .milliseconds(20))
-                told = try dealer.encounters()
+                told = try dealer.rejections()
             }
             #expect(told == [.notAllowed(nil)])
         }

@@ -138,7 +138,7 @@ import Worker
         try local.add(.slow(5))
         let (first, second) = (local.cluster.open(geometry), local.cluster.open(geometry))
         let views = makeViews(20)
-        let ended = HandOver<Bool>()
+        let ended = BlockingQueue<Bool>()
         let other = NamedThread("render") {
             do {
                 _ = try first.evaluate(makeViews(10_000)) { _ in }

@@ -43,11 +43,11 @@ package final class Cluster: Sendable {
     /// - Throws: `InputError` if the endpoint cannot be listened on, `SocketError`
     package init(_ configuration: Configuration, logger: Logger) throws {
         let mailbox = try Mailbox<ClusterCommand>()
-        let bound = HandOver<Result<Endpoint, any Error>>()
+        let bound = BlockingQueue<Result<Endpoint, any Error>>()
         let board = board
         thread = NamedThread("coordinator") {
             do {
-                let service = try ClusterService(configuration, mailbox, board, logger)
+                let service = try ClusterShell(configuration, mailbox, board, logger)
                 bound.put(.success(service.endpoint))
                 try service.run()
                 board.end(mailbox, because: ClusterUnavailable("the cluster was stopped"))

@@ -19,7 +19,7 @@ package final class ClusterJob: UnitRenderer {
         onDone: (Int) throws -> Void
     ) throws -> [WorkResult] {
         guard !units.isEmpty else { return [] }
-        let reports = HandOver<BatchReport>()
+        let reports = BlockingQueue<BatchReport>()
         try board.post(.run(units, job: id, reports), to: mailbox)
         var results = [WorkResult?](repeating: nil, count: units.count)
         while true {
@@ -53,7 +53,7 @@ package final class ClusterJob: UnitRenderer {
 /// What other threads tell the coordinator's thread.
 enum ClusterCommand: Sendable {
     case open(OpenJob)
-    case run([WorkUnit], job: UInt64, HandOver<BatchReport>)
+    case run([WorkUnit], job: UInt64, BlockingQueue<BatchReport>)
     /// Nobody waits for the job's batch any more.
     case abandon(job: UInt64)
     case cancel(job: UInt64)

@@ -10,11 +10,11 @@ struct Doorkeeper {
     private var unsaid: [String: Int] = [:]
 
     /// - Parameters:
-    ///   - encounters: handshakes that failed
+    ///   - rejections: handshakes that failed
     ///   - now: on the clock of the service
     ///   - logger: where it is said
-    mutating func note(_ encounters: [Encounter], at now: Duration, _ logger: Logger) {
-        for encounter in encounters { say(Self.line(encounter), at: now, logger) }
+    mutating func note(_ rejections: [Rejection], at now: Duration, _ logger: Logger) {
+        for rejection in rejections { say(Self.line(rejection), at: now, logger) }
     }
 
     /// Says a line, unless it was said a moment ago.
@@ -28,8 +28,8 @@ struct Doorkeeper {
         logger.warning("\(line)", metadata: more.map { ["unsaid": "\($0)"] })
     }
 
-    private static func line(_ encounter: Encounter) -> String {
-        switch encounter {
+    private static func line(_ rejection: Rejection) -> String {
+        switch rejection {
         case .notAllowed(let key?):
             "a worker was turned away: its public key \(key) is not in the list (--allow)"
         case .notAllowed(nil):

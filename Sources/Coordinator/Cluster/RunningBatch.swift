@@ -6,7 +6,7 @@ struct RunningBatch {
     let job: OpenJob
     let first: UInt64
     let units: [WorkUnit]
-    let reports: HandOver<BatchReport>
+    let reports: BlockingQueue<BatchReport>
     /// What was asked for.
     private let requests: [WorkUnit]
     /// The place among them of each unit.
@@ -25,7 +25,7 @@ struct RunningBatch {
         of job: OpenJob,
         first: UInt64,
         sharedBy workers: Int,
-        reports: HandOver<BatchReport>
+        reports: BlockingQueue<BatchReport>
     ) {
         (self.requests, self.job, self.first, self.reports) = (requests, job, first, reports)
         // Halves are rounded before they are combined: only as they are do they give the same bits.

@@ -45,21 +45,22 @@ package final class JobFolder: Sendable {
 
     /// Where jobs are kept: `$XDG_STATE_HOME/tessera/jobs`, else in `~/.local/state`; nil for a user
     /// without a home.
-    package static var usual: String? { UserFolder.state.named("jobs") }
+    package static var defaultFolder: String? { UserFolder.state.named("jobs") }
 
     /// A path in the usual place that nobody else takes, or nil where there is none.
     package static func newPath() -> String? {
         let format = DateFormatter()
         format.locale = Locale(identifier: "en_US_POSIX")
         format.dateFormat = "yyyyMMdd-HHmmss"
-        return usual.map { "\($0)/\(format.string(from: Date()))-\(getpid())" }
+        return defaultFolder.map { "\($0)/\(format.string(from: Date()))-\(getpid())" }
     }
 
     /// The folder that a person means by a path or by a name in the usual place.
     ///
     /// - Throws: `InputError` when there is no job
     package static func find(_ job: String) throws(InputError) -> String {
-        let candidates = [job] + (job.contains("/") ? [] : usual.map { ["\($0)/\(job)"] } ?? [])
+        let candidates =
+            [job] + (job.contains("/") ? [] : defaultFolder.map { ["\($0)/\(job)"] } ?? [])
         for path in candidates
         where FileManager.default.fileExists(atPath: "\(path)/job.json") {
             return URL(fileURLWithPath: path).path

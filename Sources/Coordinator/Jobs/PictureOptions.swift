@@ -11,8 +11,8 @@ package struct PictureChoice: Equatable, Sendable {
 
     package init(
         path: String,
-        strength: Double = PictureStart.usual.strength,
-        fidelity: Double = PictureStart.usual.fidelity,
+        strength: Double = PictureStart.defaults.strength,
+        fidelity: Double = PictureStart.defaults.fidelity,
         limits: PictureLimits = PictureLimits()
     ) {
         (self.path, self.strength, self.fidelity) = (path, strength, fidelity)

@@ -353,8 +353,8 @@ package struct RenderSession {
         let start = try resume(companions, noise: &noise)
         if let start { try observe(.resumed(views: plan.views(before: start.state))) }
         var finished = start?.finished ?? []
-        let decoder = RenderJob(sampler: sampler, renderer: renderer, observe: observe)
-        let job = RenderJob(
+        let decoder = RenderLoop(sampler: sampler, renderer: renderer, observe: observe)
+        let job = RenderLoop(
             sampler: sampler,
             renderer: renderer,
             globalPass: companions.globalPass,

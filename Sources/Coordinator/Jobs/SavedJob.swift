@@ -22,7 +22,7 @@ package struct SavedJob: Encodable, Equatable, Sendable {
     /// Jobs in the folder where they are kept unless `--job-dir` says otherwise, the newest first. What cannot be
     /// read is left out.
     package static func all() -> [SavedJob] {
-        guard let folder = JobFolder.usual,
+        guard let folder = JobFolder.defaultFolder,
             let names = try? FileManager.default.contentsOfDirectory(atPath: folder)
         else { return [] }
         return names.compactMap { SavedJob(name: $0, path: "\(folder)/\($0)") }

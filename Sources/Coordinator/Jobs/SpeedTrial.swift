@@ -4,7 +4,7 @@ import Sampling
 /// Times a few views of a render on the workers that it would have: enough to say how long it takes.
 package struct SpeedTrial {
     private let sampler: Sampler
-    private let job: RenderJob
+    private let job: RenderLoop
     private let renderer: any UnitRenderer
     private let statistics: () -> [WorkerStatistics]
 
@@ -28,7 +28,7 @@ package struct SpeedTrial {
         self.sampler = sampler
         self.renderer = renderer
         self.statistics = statistics
-        job = RenderJob(sampler: sampler, renderer: renderer, globalPass: globalPass) { _ in }
+        job = RenderLoop(sampler: sampler, renderer: renderer, globalPass: globalPass) { _ in }
     }
 
     /// - Parameter noise: of the render

@@ -13,7 +13,7 @@ package protocol Backend: AnyObject {
     /// activations end with it: after the first evaluation of a shape, no memory is allocated for them.
     func evaluating<T>(_ shape: [Int], _ body: () throws -> T) rethrows -> T
     /// Runs what makes activations that are kept beyond the evaluation.
-    func lasting<T>(_ body: () -> T) -> T
+    func persistent<T>(_ body: () -> T) -> T
 
     /// Copies a tensor into memory of the backend.
     func upload(_ tensor: Tensor) -> Activation
@@ -79,7 +79,7 @@ package protocol Backend: AnyObject {
     ) -> Activation
     /// What the group norms of the running evaluation normalise by; nil lets them take what they are
     /// given. `Layers.swift` heeds it.
-    var normCourse: NormCourse? { get set }
+    var normStatistics: NormStatistics? { get set }
     /// Mean and variance of each group of channels of one picture, over some of its pixels or all.
     func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments]
     /// Normalises each group of channels by its moments, then applies `f`; `overwriting` as above.

@@ -7,7 +7,7 @@ struct ShardIndex: Sendable {
     let map: [String: String]
 
     /// Most shards that are accepted.
-    private static let mostShards = 1000
+    private static let maxShards = 1000
 
     /// - Throws: `InputError` when it is not an index, or names files that are not beside it
     init(file path: String) throws(InputError) {
@@ -35,7 +35,7 @@ struct ShardIndex: Sendable {
         }
         guard !map.isEmpty else { throw fault("its weight_map is empty") }
         self.map = map
-        guard shards.count <= Self.mostShards else {
+        guard shards.count <= Self.maxShards else {
             throw fault("it names \(shards.count) files")
         }
     }

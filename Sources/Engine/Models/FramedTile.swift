@@ -2,7 +2,7 @@
 struct FramedTile {
     var x: Activation
     private(set) var margins: PicturePart.Margins
-    private let course: NormCourse
+    private let course: NormStatistics
     private let backend: any Backend
 
     /// - Parameters:
@@ -13,7 +13,7 @@ struct FramedTile {
     init(
         _ x: Activation,
         _ margins: PicturePart.Margins,
-        _ course: NormCourse,
+        _ course: NormStatistics,
         _ backend: any Backend
     ) {
         (self.x, self.margins, self.course, self.backend) = (x, margins, course, backend)

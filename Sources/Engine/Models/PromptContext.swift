@@ -8,14 +8,14 @@ final class PromptContext {
 
     init(_ embedding: Tensor, backend: any Backend) {
         self.embedding = embedding
-        activation = backend.lasting { backend.upload(embedding) }
+        activation = backend.persistent { backend.upload(embedding) }
     }
 
     /// `layer` of the embedding.
     func projected(by layer: Linear) -> Activation {
         let key = ObjectIdentifier(layer.weights.storage)
         if let known = projections[key] { return known }
-        let new = layer.backend.lasting { layer(activation) }
+        let new = layer.backend.persistent { layer(activation) }
         projections[key] = new
         return new
     }

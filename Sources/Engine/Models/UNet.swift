@@ -15,7 +15,7 @@ package final class UNet {
     package init(
         model: Model,
         options: EngineOptions,
-        cache: WeightCache? = .usual,
+        cache: WeightCache? = .standard,
         wrapping: (any Backend) -> any Backend = { $0 }
     ) throws {
         let config = try model.unetConfig()

@@ -19,7 +19,7 @@ package final class VAE {
         model: Model,
         options: EngineOptions,
         halves: Set<AutoencoderHalf>,
-        cache: WeightCache? = .usual,
+        cache: WeightCache? = .standard,
         wrapping: (any Backend) -> any Backend = { $0 }
     ) throws {
         let config = try model.vaeConfig()
@@ -97,7 +97,7 @@ package final class VAE {
         cancellation: Cancellation = Cancellation()
     ) throws -> WorkResult {
         try check(part, of: input, keys, half)
-        let course = NormCourse(
+        let course = NormStatistics(
             groups: config.normGroups,
             statistics: part.statistics,
             corrections: part.corrections,
@@ -111,8 +111,8 @@ package final class VAE {
             + [margins.top, margins.left, margins.bottom, margins.right]
             + [part.norms, part.statistics.count, tokens]
             + (lattice.map { [$0.stride, $0.firstRow, $0.firstColumn] } ?? [])
-        backend.normCourse = course
-        defer { backend.normCourse = nil }
+        backend.normStatistics = course
+        defer { backend.normStatistics = nil }
         let result = try backend.evaluating(order) {
             let task = PartTask(
                 part: part,

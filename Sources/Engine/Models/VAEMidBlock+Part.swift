@@ -2,7 +2,7 @@
 struct PartTask {
     let part: PicturePart
     /// Heeded by the group norms.
-    let course: NormCourse
+    let course: NormStatistics
     /// `[1, tokens, width]`, what the attention's keys and values are made of; nil takes the tile's own.
     let keys: Activation?
     /// Heeded between blocks.

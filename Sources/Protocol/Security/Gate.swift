@@ -11,9 +11,9 @@ final class Gate {
     private let allowed: AllowedKeys
     private var listed: Set<PublicKey>
     private var stamp: FileStamp?
-    private(set) var encounters: [Encounter] = []
+    private(set) var rejections: [Rejection] = []
 
-    /// Most encounters that are remembered until somebody asks.
+    /// Most rejections that are remembered until somebody asks.
     private static let memory = 64
 
     init(_ allowed: AllowedKeys, in context: SocketContext) throws(SocketError) {
@@ -40,9 +40,9 @@ final class Gate {
         }
     }
 
-    func takeEncounters() -> [Encounter] {
-        defer { encounters = [] }
-        return encounters
+    func takeEncounters() -> [Rejection] {
+        defer { rejections = [] }
+        return rejections
     }
 
     /// The reply to a request: version, id, domain, address, identity, mechanism, credentials.
@@ -81,8 +81,8 @@ final class Gate {
         }
     }
 
-    private func note(_ encounter: Encounter) {
-        if encounters.count < Self.memory { encounters.append(encounter) }
+    private func note(_ rejection: Rejection) {
+        if rejections.count < Self.memory { rejections.append(rejection) }
     }
 }
 

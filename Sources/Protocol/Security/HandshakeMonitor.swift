@@ -38,17 +38,17 @@ final class HandshakeMonitor {
     }
 
     /// What has happened since the last call; never waits.
-    func takeEncounters() throws(SocketError) -> [Encounter] {
-        var found: [Encounter] = []
+    func takeEncounters() throws(SocketError) -> [Rejection] {
+        var found: [Rejection] = []
         for _ in 0..<Self.most {
             guard let frames = try MultipartMessage.receive(raw, most: 2) else { break }
-            if let encounter = Self.encounter(frames[0]) { found.append(encounter) }
+            if let rejection = Self.rejection(frames[0]) { found.append(rejection) }
         }
         return found
     }
 
     /// From an event's number, 16 bits, and its value, 32 bits.
-    private static func encounter(_ frame: [UInt8]) -> Encounter? {
+    private static func rejection(_ frame: [UInt8]) -> Rejection? {
         guard frame.count == 6 else { return nil }
         let (event, value) = frame.withUnsafeBytes { bytes in
             (

@@ -37,7 +37,7 @@ package struct AllowedKeys: Sendable {
 }
 
 /// What happened at the door of a socket. No secret is in it.
-package enum Encounter: Equatable, Sendable {
+package enum Rejection: Equatable, Sendable {
     /// The other side does not allow our key; at a coordinator: a worker's was not allowed.
     case notAllowed(PublicKey?)
     /// One side encrypts and the other does not.

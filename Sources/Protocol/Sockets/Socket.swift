@@ -238,7 +238,7 @@ package struct Socket: ~Copyable {
     package borrowing func hangUp(_ connection: Connection) { connection.close() }
 
     /// Handshakes that failed since the last call, as far as they were few.
-    package borrowing func encounters() throws(SocketError) -> [Encounter] {
+    package borrowing func rejections() throws(SocketError) -> [Rejection] {
         let refused = gate?.takeEncounters() ?? []
         // What the gate refuses the monitor of the same socket reports once more.
         return try refused

@@ -63,7 +63,7 @@ package final class Mailbox<Message: Sendable>: Sendable {
 /// Swift's cooperative pool.
 ///
 /// `@unchecked Sendable`: `elements` is touched only under `condition`'s lock.
-package final class HandOver<Element: Sendable>: @unchecked Sendable {
+package final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
     private let condition = NSCondition()
     private var elements: [Element] = []
 

@@ -2,7 +2,7 @@ import Foundation
 
 /// A thread with a name that can be waited for.
 package final class NamedThread: Sendable {
-    private let ended = HandOver<Void>()
+    private let ended = BlockingQueue<Void>()
 
     /// Starts at once. `name` is what tools such as `top -H` show: at most 15 bytes.
     package init(_ name: String, stack: Int = 8 << 20, _ body: @escaping @Sendable () -> Void) {

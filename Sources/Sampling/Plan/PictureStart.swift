@@ -14,7 +14,7 @@ package struct PictureStart: Equatable, Sendable {
     }
 
     /// What a render does unless it is told otherwise.
-    package static let usual = (strength: 1.0, fidelity: 0.5)
+    package static let defaults = (strength: 1.0, fidelity: 0.5)
 
     /// Steps of `count` that are not run.
     func skipped(of count: Int) -> Int { count - min(count, Int(Double(count) * strength)) }

@@ -46,7 +46,7 @@ package struct RenderPlan: Sendable {
             }
             let stride = settings.stride(for: model)
             windows = grid(stride)
-            closing = stride == .window ? grid(RenderSettings.usualStride(for: model)) : nil
+            closing = stride == .window ? grid(RenderSettings.defaultStride(for: model)) : nil
             lattices = LatticeGrid(
                 latent: phase.latent,
                 dilation: phase.dilation,

@@ -120,7 +120,7 @@ extension RenderPlan {
                 phase.steps.map { phase.viewArea(at: $0) }.max() ?? 0
             }.max() ?? 0
         let latents = holdsPicture ? 12 : 10
-        let tiles = encodes.values.map(TiledEvaluation.mostBytes).max() ?? 0
+        let tiles = encodes.values.map(TiledEvaluation.maxBytes).max() ?? 0
         return latents * latentBytes + max(2 * views * model.latentChannels * 4, 2 * tiles)
     }
 

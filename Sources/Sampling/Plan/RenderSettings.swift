@@ -79,11 +79,11 @@ package struct RenderSettings: Equatable, Sendable {
 
     /// How local windows follow each other.
     package func stride(for model: ModelGeometry) -> WindowStride {
-        stride ?? Self.usualStride(for: model)
+        stride ?? Self.defaultStride(for: model)
     }
 
     /// Half a window apart.
-    static func usualStride(for model: ModelGeometry) -> WindowStride {
+    static func defaultStride(for model: ModelGeometry) -> WindowStride {
         .every(max(1, model.nativeLatentSide / 2))
     }
 

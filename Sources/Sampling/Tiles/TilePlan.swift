@@ -128,16 +128,16 @@ package struct KeyLattice: Equatable, Sendable {
     package let first: Int
 
     /// Most tokens, and most bytes of them: the size of what every worker gets and keeps.
-    static let mostTokens = 256 * 256
-    static let mostBytes = 128 << 20
+    static let maxTokens = 256 * 256
+    static let maxBytes = 128 << 20
     /// Bytes that travel in one message.
-    static let mostBytesAtOnce = 32 << 20
+    static let maxBytesAtOnce = 32 << 20
 
     /// - Parameters:
     ///   - latent: of the picture
     ///   - width: channels of a token
     package init(latent: Extent, width: Int) {
-        let most = min(Self.mostTokens, Self.mostBytes / (4 * max(1, width)))
+        let most = min(Self.maxTokens, Self.maxBytes / (4 * max(1, width)))
         var stride = 1
         func count(_ length: Int) -> Int { (length + stride - 1) / stride }
         while count(latent.height) * count(latent.width) > most { stride += 1 }
@@ -163,7 +163,7 @@ package struct KeyLattice: Equatable, Sendable {
     static func messages(_ parts: [Tensor]) -> [Tensor] {
         guard let width = parts.first?.shape[3] else { return [] }
         let all = parts.reduce(0) { $0 + $1.count / width }
-        let each = max(1, mostBytesAtOnce / (4 * width))
+        let each = max(1, maxBytesAtOnce / (4 * width))
         let flat = Tensor(chaining: parts, shape: [1, all, width])
         return Swift.stride(from: 0, to: all, by: each).map { from in
             let count = min(each, all - from)

@@ -22,13 +22,13 @@ package struct TiledEvaluation {
     package static let copyArea = 80 * 80
 
     /// Bytes of tiles that are cut at once, at least one tile.
-    private static let mostBytesAtOnce = 256 << 20
+    private static let maxBytesAtOnce = 256 << 20
 
     /// Most bytes of a picture's pixels that a plan cuts at once.
-    static func mostBytes(of plan: TilePlan) -> Int {
+    static func maxBytes(of plan: TilePlan) -> Int {
         let pixel = 3 * plan.factor * plan.factor * MemoryLayout<Float>.size
         let tiles = plan.tiles.map { plan.frame(of: $0, halo: plan.network.halo).area * pixel }
-        return min(tiles.reduce(0, +), mostBytesAtOnce + (tiles.max() ?? 0))
+        return min(tiles.reduce(0, +), maxBytesAtOnce + (tiles.max() ?? 0))
     }
 
     /// Finds what the tiles must be told.
@@ -174,7 +174,7 @@ package struct TiledEvaluation {
             )
             bytes += request.input.count * MemoryLayout<Float>.size
             waiting.append(request)
-            if bytes >= Self.mostBytesAtOnce { try send() }
+            if bytes >= Self.maxBytesAtOnce { try send() }
         }
         try send()
         return results

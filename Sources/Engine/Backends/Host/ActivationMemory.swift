@@ -49,7 +49,7 @@ final class ActivationMemory {
     /// Runs what makes buffers that outlive the evaluation.
     ///
     /// - Returns: what `body` returns
-    func lasting<T>(_ body: () -> T) -> T {
+    func persistent<T>(_ body: () -> T) -> T {
         let before = course
         course = .outside
         defer { course = before }

@@ -13,7 +13,7 @@ package class HostBackend {
     let element: Element
     let threads: ThreadPool
     let memory = ActivationMemory()
-    package var normCourse: NormCourse?
+    package var normStatistics: NormStatistics?
     private let weights: any WeightMemory
     private var scratch: [ScratchBuffer]
 
@@ -49,7 +49,7 @@ package class HostBackend {
         try memory.evaluating(shape, body)
     }
 
-    package func lasting<T>(_ body: () -> T) -> T { memory.lasting(body) }
+    package func persistent<T>(_ body: () -> T) -> T { memory.persistent(body) }
 
     package var isFilled: Bool { weights.isFilled }
 

@@ -9,16 +9,16 @@ import Synchronization
 package final class ThreadPool {
     /// Threads that compute, the caller among them. `lane` in `run` is below this.
     package let lanes: Int
-    private let crew: Crew
+    private let workers: WorkerPool
 
     /// Starts `threads` − 1 threads, which end with the pool.
     package init(threads count: Int) {
         precondition(count > 0, "\(count) threads")
         lanes = count
-        crew = Crew(helpers: count - 1)
+        workers = WorkerPool(helpers: count - 1)
     }
 
-    deinit { crew.stop() }
+    deinit { workers.stop() }
 
     /// Calls `body` once for each block in `0 ..< count` and returns when all are done.
     package func run(_ count: Int, _ body: (_ block: Int, _ lane: Int) -> Void) {
@@ -26,7 +26,7 @@ package final class ThreadPool {
             for block in 0..<count { body(block, 0) }
             return
         }
-        withoutActuallyEscaping(body) { crew.run(Crew.Round(count: count, body: $0)) }
+        withoutActuallyEscaping(body) { workers.run(WorkerPool.Round(count: count, body: $0)) }
     }
 }
 
@@ -39,7 +39,7 @@ package final class ThreadPool {
 ///
 /// `@unchecked Sendable`: `state` is read and written only under `condition`; a round's body is called
 /// only between the start of `run` and its return, which waits for every helper that has joined.
-private final class Crew: @unchecked Sendable {
+private final class WorkerPool: @unchecked Sendable {
     /// One round of blocks. The caller of `run` outlives it.
     struct Round {
         let count: Int
@@ -60,7 +60,7 @@ private final class Crew: @unchecked Sendable {
     }
 
     /// Looks that a waiting thread takes, some tens of nanoseconds each, before it sleeps.
-    private static let looks = 4000
+    private static let spins = 4000
 
     private let condition = NSCondition()
     private var state = State()
@@ -107,7 +107,7 @@ private final class Crew: @unchecked Sendable {
             return state.joined == 0
         }
         if alone { return }
-        lookOut { working.load(ordering: .acquiring) == 0 }
+        spin { working.load(ordering: .acquiring) == 0 }
         condition.withLock {
             state.awaited = true
             while state.joined > 0 { condition.wait() }
@@ -125,8 +125,8 @@ private final class Crew: @unchecked Sendable {
     }
 
     /// Returns when `isTime`, or when it is better to sleep.
-    private func lookOut(_ isTime: () -> Bool) {
-        for _ in 0..<Self.looks {
+    private func spin(_ isTime: () -> Bool) {
+        for _ in 0..<Self.spins {
             if isTime() { return }
             tessera_pause()
         }
@@ -154,7 +154,7 @@ private final class Crew: @unchecked Sendable {
     /// Never inlined: the caller of `run` owns the round's body, so no copy of it may be left when a helper says that it
     /// has left the round.
     @inline(never) private func takePart(after seen: inout Int, lane: Int) -> Bool? {
-        lookOut { announced.load(ordering: .acquiring) != seen }
+        spin { announced.load(ordering: .acquiring) != seen }
         condition.lock()
         while state.number == seen && !state.stopping { condition.wait() }
         seen = state.number

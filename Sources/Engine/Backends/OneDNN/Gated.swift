@@ -4,10 +4,10 @@ import CKernels
 /// multiplied.
 extension OneDNNBackend {
     /// Outputs of a block, at most.
-    private static let mostOfBlock = 640
+    private static let maxOfBlock = 640
 
     package func panelOfGates(outputs: Int) -> Int {
-        let panels = (outputs + Self.mostOfBlock - 1) / Self.mostOfBlock
+        let panels = (outputs + Self.maxOfBlock - 1) / Self.maxOfBlock
         // A multiple of what oneDNN computes side by side.
         return ((outputs + panels - 1) / panels + 63) / 64 * 64
     }

@@ -16,7 +16,7 @@ package final class OneDNNBackend: HostBackend, Backend {
     private static let bands = 8
     private static let fewestLines = 4
     /// The band that weights of a kernel are packed for.
-    private static func usualBand(kernel: Int) -> Extents.Picture {
+    private static func defaultBand(kernel: Int) -> Extents.Picture {
         Extents.Picture(
             height: 15 + kernel,
             width: 64,
@@ -90,7 +90,7 @@ package final class OneDNNBackend: HostBackend, Backend {
         _ read: () throws -> Parameters
     ) throws -> KeptLayer {
         let usual = Extents.convolution(
-            Self.usualBand(kernel: kernel),
+            Self.defaultBand(kernel: kernel),
             inputs: inputs,
             outputs: outputs,
             kernel: kernel,

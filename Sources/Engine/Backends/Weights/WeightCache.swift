@@ -18,13 +18,13 @@ package struct WeightCache: Sendable {
     }
 
     /// Networks of fewer bytes are prepared sooner than a file is opened.
-    package static let smallestUsual = 64 << 20
+    package static let smallestDefault = 64 << 20
     /// Files that nobody has used for so many days are removed when a new one comes.
     private static let daysKept = 30.0
 
     /// `$XDG_CACHE_HOME/tessera/weights`, else in `~/.cache`; nil for a user without a home.
-    package static let usual: WeightCache? = UserFolder.cache.named("weights").map {
-        WeightCache(folder: $0, smallest: smallestUsual)
+    package static let standard: WeightCache? = UserFolder.cache.named("weights").map {
+        WeightCache(folder: $0, smallest: smallestDefault)
     }
 
     private let folder: String

@@ -24,7 +24,7 @@ package struct Region: Equatable, Sendable {
 /// normalised as the picture that it is a part of. Collects what the norms saw.
 ///
 /// Used by one thread, for one evaluation.
-package final class NormCourse {
+package final class NormStatistics {
     private let groups: Int
     /// Of the first norms, in the order of evaluation.
     private let statistics: [Moments]

@@ -2,7 +2,7 @@ import Engine
 import Sampling
 
 /// Renders one picture: drives the sampler through all steps on a renderer, and decodes the result.
-package struct RenderJob {
+package struct RenderLoop {
     private let sampler: Sampler
     private let renderer: any UnitRenderer
     private let globalPass: LocalRenderer?

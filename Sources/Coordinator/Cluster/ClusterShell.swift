@@ -5,7 +5,7 @@ import Protocol
 
 /// The coordinator's thread: carries messages between the socket, the dispatcher and the render
 /// thread. It decides nothing.
-final class ClusterService {
+final class ClusterShell {
     let endpoint: Endpoint
 
     private let configuration: Cluster.Configuration
@@ -24,7 +24,8 @@ final class ClusterService {
     private var nextUnit: UInt64 = 1
     private var jobs: [UInt64: OpenJob] = [:]
     /// Batches of other jobs that wait for the one that runs.
-    private var waiting: [(units: [WorkUnit], job: UInt64, reports: HandOver<BatchReport>)] = []
+    private var waiting: [(units: [WorkUnit], job: UInt64, reports: BlockingQueue<BatchReport>)] =
+        []
     /// What the last batches named: a worker may ask for it when they are done.
     private var embeddings = EmbeddingCache()
     private var isStopping = false
@@ -72,7 +73,7 @@ final class ClusterService {
             for command in mailbox.take() { handle(command) }
             feed(.tick)
             beat()
-            doorkeeper.note(try socket.encounters(), at: start.duration(to: .now), logger)
+            doorkeeper.note(try socket.rejections(), at: start.duration(to: .now), logger)
         }
         for peer in roster.all { send(.goodbye(.leaving), to: peer) }
         if dropped > 0 {
@@ -124,7 +125,7 @@ final class ClusterService {
     private func begin(
         _ requests: [WorkUnit],
         of job: OpenJob,
-        _ reports: HandOver<BatchReport>
+        _ reports: BlockingQueue<BatchReport>
     ) {
         let batch = RunningBatch(
             requests,

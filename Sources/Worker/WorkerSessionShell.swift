@@ -4,10 +4,10 @@ import Protocol
 
 /// Carries messages between the socket, the session's state and the computing thread. It decides
 /// nothing.
-final class WorkerSession {
+final class WorkerSessionShell {
     private let options: WorkerProcess.Options
     private let mailbox: Mailbox<WorkerNote>
-    private let units: HandOver<Computation?>
+    private let units: BlockingQueue<Computation?>
     private let logger: Logger
     private let start = ContinuousClock.now
     private var state: WorkerSessionState
@@ -23,7 +23,7 @@ final class WorkerSession {
         options: WorkerProcess.Options,
         hello: WorkerMessage.Hello,
         mailbox: Mailbox<WorkerNote>,
-        units: HandOver<Computation?>,
+        units: BlockingQueue<Computation?>,
         logger: Logger
     ) {
         self.options = options
@@ -67,8 +67,8 @@ final class WorkerSession {
                 if case .end = next { outcome = next } else { outcome = outcome ?? next }
             }
             // It may be mended on the other side: told, and tried again.
-            for encounter in try socket.encounters() {
-                say("\(encounter.error(at: options.endpoint, options.security))")
+            for rejection in try socket.rejections() {
+                say("\(rejection.error(at: options.endpoint, options.security))")
             }
             if outcome == nil { outcome = try feed(.tick, to: socket) }
         }
