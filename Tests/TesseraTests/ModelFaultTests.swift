@@ -117,11 +117,13 @@ import Testing
     /// `plan` refuses what `render` would, and makes nothing.
     @Test func plansCheckWhereResultsGo() throws {
         try inTemporaryFolder { folder in
-            let flags = { more in flags("plan", folder, ["--model", model] + more) }
-            try expectRefusal(flags(["--output", "/nowhere/out.png"]), ["/nowhere"])
-            try expectRefusal(flags(["--save-phases", "/dev/null/phases"]), ["--save-phases"])
+            func plan(_ more: String...) -> [String] {
+                flags("plan", folder, ["--model", model] + more)
+            }
+            try expectRefusal(plan("--output", "/nowhere/out.png"), ["/nowhere"])
+            try expectRefusal(plan("--save-phases", "/dev/null/phases"), ["--save-phases"])
             let phases = "\(folder)/new/phases"
-            #expect(try Command(flags(["--save-phases", phases])).status == 0)
+            #expect(try Command(plan("--save-phases", phases)).status == 0)
             #expect(FileKind("\(folder)/new") == nil)
         }
     }
