@@ -31,6 +31,6 @@ inside sh -c 'mkdir /opt/t && tar -C /opt/t -xzf /tmp/tessera-*.tar.gz && ln -s 
 inside t render "${picture[@]}" --output /tmp/tar.png
 cmp "$root/tmp/deb.png" "$root/tmp/tar.png"
 
-inside apt-get purge -y -qq tessera >/dev/null
+inside env DEBIAN_FRONTEND=noninteractive apt-get purge -y -qq tessera >/dev/null 2>&1
 [ ! -e "$root/usr/lib/tessera" ] && [ ! -e "$root/etc/tessera" ] || { echo "files stay after a purge"; exit 1; }
 echo "both packages render, and the .deb leaves nothing behind"
