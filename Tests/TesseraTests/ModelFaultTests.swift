@@ -61,6 +61,49 @@ import Testing
         }
     }
 
+    /// What a render does not read, its workers do: it must fit where it is there.
+    @Test func aWeightOfTheEncoderIsMissing() throws {
+        let name = "encoder.conv_norm_out.weight"
+        try changed("vae") {
+            $0["encoder.another.weight"] = $0[name]
+            $0[name] = nil
+        } _: { folder, copy, weights in
+            for command in ["render", "plan"] {
+                try expectRefusal(flags(command, folder, ["--model", copy]), [weights, name])
+            }
+            try expectReport(copy, [weights, name])
+        }
+    }
+
+    /// Training schedules within every single range, with which no step is a number.
+    @Test(
+        arguments: [
+            (["beta_start": 1e-9, "beta_end": 1e-9, "rescale_betas_zero_snr": true], "ddim"),
+            (["beta_start": 0.999, "beta_end": 0.999, "rescale_betas_zero_snr": true], "ddim"),
+            (["beta_start": 1e-9, "beta_end": 1e-9, "rescale_betas_zero_snr": true], "dpmpp_2m"),
+            (["beta_start": 1e-9, "beta_end": 1e-9, "rescale_betas_zero_snr": true], "euler"),
+            (["beta_start": 0.999, "beta_end": 0.999, "num_train_timesteps": 100_000], "euler"),
+        ] as [([String: any Sendable], String)]
+    )
+    func aScheduleHasNoNumbers(change: [String: any Sendable], scheduler: String) throws {
+        try inTemporaryFolder { folder in
+            let copy = "\(folder)/model"
+            try FileManager.default.copyItem(atPath: model, toPath: copy)
+            let config = "\(copy)/scheduler/scheduler_config.json"
+            let data = try Data(contentsOf: URL(fileURLWithPath: config))
+            var fields = try #require(
+                try JSONSerialization.jsonObject(with: data) as? [String: Any]
+            )
+            for (key, value) in change { fields[key] = value }
+            try JSONSerialization.data(withJSONObject: fields)
+                .write(to: URL(fileURLWithPath: config))
+            for command in ["render", "plan"] {
+                let more = ["--model", copy, "--scheduler", scheduler, "--steps", "3"]
+                try expectRefusal(flags(command, folder, more), [config, "noise schedule"])
+            }
+        }
+    }
+
     @Test func aWorkerRefusesAtOnce() throws {
         let name = "decoder.conv_in.bias"
         try changed("vae") {

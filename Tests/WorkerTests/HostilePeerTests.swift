@@ -100,11 +100,32 @@ import Worker
             AnswerBounds(predicting: latent, guidance: guidance)
                 .fault(of: WorkResult(tensor: Tensor([value, 0], shape: [1, 1, 1, 2]))) == nil
         }
-        #expect(isGood(1, guidance: 0) && isGood(-40, guidance: 7.5) && isGood(4000, guidance: 0))
-        #expect(!isGood(4001, guidance: 0) && isGood(-4001, guidance: 1))
-        // The strongest guidance that is accepted, 100, with predictions of 50.
-        #expect(isGood(50 * 201, guidance: 100))
-        #expect(!isGood(1e7, guidance: 100) && !isGood(0, guidance: 7.5))
+        // The input's root mean square is 2.85, that of half zeros 0.71 of the value.
+        #expect(isGood(1, guidance: 0) && isGood(-40, guidance: 7.5) && isGood(40, guidance: 0))
+        #expect(!isGood(41, guidance: 0) && isGood(-41, guidance: 1))
+        // The strongest guidance that is accepted, 100.
+        #expect(isGood(40 * 101, guidance: 100) && !isGood(41 * 101, guidance: 100))
+        #expect(!isGood(0, guidance: 7.5) && !isGood(1e-7, guidance: 7.5))
+    }
+
+    /// Noise that is too strong, numbers that are zero but for a few, and one small number everywhere: finite,
+    /// and no model's.
+    @Test func whatNoModelPredicts() {
+        let noise = (0..<1024).map { Float(sin(Double($0 * $0 + 1))) * 1.4142 }
+        let latent = Tensor(noise, shape: [1, 16, 16, 4])
+        func isGood(_ values: [Float]) -> Bool {
+            let result = WorkResult(tensor: Tensor(values, shape: [1, 16, 16, 4]))
+            return AnswerBounds(predicting: latent, guidance: 7.5).fault(of: result) == nil
+        }
+        for strength in [1e-3, 1, 10, 80] as [Float] {
+            #expect(isGood(noise.map { $0 * strength }))
+        }
+        for strength in [100, 1000, 5000] as [Float] {
+            #expect(!isGood(noise.map { $0 * strength }))
+        }
+        #expect(!isGood(.init(repeating: 1e-11, count: 1024)))
+        #expect(!isGood([1] + .init(repeating: 1e-40, count: 1023)))
+        #expect(isGood([0, 0, 0] + noise.dropFirst(3)))
     }
 
     @Test func theLargestMagnitudeIsFoundAnywhere() {

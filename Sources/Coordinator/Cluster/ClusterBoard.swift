@@ -8,15 +8,22 @@ final class ClusterBoard: Sendable {
     /// Why the thread has ended.
     private let ending = Mutex<(any Error)?>(nil)
 
+    /// Entries that are kept in any case.
+    private static let memory = 1024
+
     var statistics: [WorkerStatistics] { workers.withLock { $0 } }
 
-    /// Enters a worker that joins; one that comes back under its name goes on with its entry.
+    /// Enters a worker that joins; one that comes back under its name goes on with its entry. Where there are
+    /// many, entries of workers that left without having done anything are used again.
     ///
     /// - Returns: its place
     func enter(_ hello: WorkerMessage.Hello) -> Int {
         workers.withLock { workers in
             let known = workers.firstIndex { $0.name == hello.name && !$0.isActive }
-            let place = known ?? workers.count
+            let idle =
+                known == nil && workers.count >= Self.memory
+                ? workers.firstIndex { !$0.isActive && $0.views + $0.tiles == 0 } : nil
+            let place = known ?? idle ?? workers.count
             let entry = WorkerStatistics(
                 name: hello.name,
                 processor: hello.processor,
@@ -27,6 +34,8 @@ final class ClusterBoard: Sendable {
             )
             if let known {
                 workers[known].isActive = true
+            } else if let idle {
+                workers[idle] = entry
             } else {
                 workers.append(entry)
             }

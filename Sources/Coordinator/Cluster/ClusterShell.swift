@@ -343,10 +343,7 @@ final class ClusterShell {
 
     private func admit(_ hello: WorkerMessage.Hello, _ id: [UInt8], from origin: Origin) {
         if let refusal = Handshake.refusal(of: hello, by: configuration.model) {
-            logger.warning(
-                "worker refused",
-                metadata: ["worker": "\(hello.name)", "reason": "\(refusal.reason)"]
-            )
+            warn("worker refused: \(refusal.reason)")
             lastLoss = "\(hello.name) was refused: \(refusal.reason)"
             send(.refusal(refusal), to: id)
             return
@@ -369,9 +366,8 @@ final class ClusterShell {
     private func handle(_ message: WorkerMessage, from peer: Roster.Peer) {
         board.update(peer.place) { $0.lastHeard = Date() }
         switch message {
-        case .hello(let hello):
-            lose(peer, .left)
-            admit(hello, peer.id, from: peer.origin)
+        // A worker begins anew on another connection.
+        case .hello: reject(peer.id, .repeatedHello)
         case .ask(let units): feed(.asked(peer.worker, units))
         case .wanted(let digests):
             feed(.heard(peer.worker))
@@ -394,6 +390,9 @@ final class ClusterShell {
             // Of a batch that is over, or never given: the dispatcher knows.
             return feed(.answered(answer.unit, by: peer.worker))
         }
+        if answer.result.tensor != nil, let job = batch?.job.message, answer.wire != job.wire {
+            return reject(peer.id, .field("answer: the job's element type"))
+        }
         if let fault = request.fault(of: answer.result, model) {
             return refuse(answer.unit, fault, peer)
         }
@@ -406,7 +405,8 @@ final class ClusterShell {
     }
 
     private func refuse(_ unit: UnitID, _ reason: String, _ peer: Roster.Peer) {
-        logger.warning(
+        warn("worker \(peer.hello.name): answer refused: \(reason)")
+        logger.info(
             "answer refused",
             metadata: peer.metadata.merging(["reason": "\(reason)", "unit": "\(unit)"]) { $1 }
         )
@@ -433,10 +433,7 @@ final class ClusterShell {
             dropped += 1
             return
         }
-        logger.warning(
-            "malformed message",
-            metadata: peer.metadata.merging(["problem": "\(error)"]) { $1 }
-        )
+        warn("worker \(peer.hello.name): malformed message: \(error)")
         send(.goodbye(.unknown), to: peer)
         lose(peer, .vanished)
     }

@@ -6,6 +6,9 @@ struct Doorkeeper {
     /// Between two lines of one kind.
     private static let pause: Duration = .seconds(10)
 
+    /// Most different lines in that time.
+    private static let memory = 256
+
     private var last: [String: Duration] = [:]
     private var unsaid: [String: Int] = [:]
 
@@ -19,7 +22,11 @@ struct Doorkeeper {
 
     /// Says a line, unless it was said a moment ago.
     mutating func say(_ line: String, at now: Duration, _ logger: Logger) {
-        guard last[line].map({ now - $0 >= Self.pause }) ?? (last.count < 256) else {
+        if last[line] == nil, last.count >= Self.memory {
+            last = last.filter { now - $0.value < Self.pause }
+            unsaid = unsaid.filter { last[$0.key] != nil }
+        }
+        guard last[line].map({ now - $0 >= Self.pause }) ?? (last.count < Self.memory) else {
             if last[line] != nil { unsaid[line, default: 0] += 1 }
             return
         }

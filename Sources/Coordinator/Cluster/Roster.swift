@@ -34,8 +34,11 @@ struct Roster {
     private var ids: [WorkerID: [UInt8]] = [:]
     private var announced: [WorkerID: UInt64] = [:]
     private var rates: [WorkerID: RateLimit] = [:]
-    /// Of everybody who was ever here.
+    /// Of everybody who is here or was lately.
     private var names: [WorkerID: String] = [:]
+    private var lastWorker = 0
+    /// Most names that are kept, unless more workers are here.
+    private static let memory = 4096
 
     subscript(id: [UInt8]) -> Peer? { peers[id] }
     subscript(worker: WorkerID) -> Peer? { ids[worker].flatMap { peers[$0] } }
@@ -53,10 +56,16 @@ struct Roster {
         place: Int,
         from origin: Origin
     ) -> Peer {
-        let worker = WorkerID(names.count + 1)
+        lastWorker += 1
+        let worker = WorkerID(lastWorker)
         let peer = Peer(worker: worker, id: id, hello: hello, place: place, origin: origin)
         peers[id] = peer
         ids[worker] = id
+        if names.count >= 2 * Self.memory {
+            names = names.filter {
+                ids[$0.key] != nil || $0.key.rawValue > lastWorker - Self.memory
+            }
+        }
         names[worker] = hello.name
         return peer
     }

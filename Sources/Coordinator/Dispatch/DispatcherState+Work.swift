@@ -183,6 +183,7 @@ extension DispatcherState {
         unit.casualties.append(casualty)
         unit.failedSince = unit.failedSince ?? now
         unit.failed[sender.host] = unit.failed[sender.host] == true || sender.isProven
+        if case .lost = casualty.cause { unit.died.insert(sender.host) }
         batch?.units[id] = unit
         guard isHopeless(unit) else { return }
         close(&actions)
@@ -190,16 +191,22 @@ extension DispatcherState {
     }
 
     /// Whether a unit is given up: if it failed on enough hosts that are known to work, or if nobody is
-    /// left to be asked. One sick host, however often it comes back, is not enough.
+    /// left to be asked. One sick host, however often it comes back, is not enough, and neither are many that
+    /// have never given a good answer, as long as others may come.
     private func isHopeless(_ unit: Unit) -> Bool {
-        if unit.failed.values.count(where: { $0 }) >= policy.casualties { return true }
+        let proven = unit.failed.values.count { $0 }
+        if proven >= policy.casualties { return true }
         let others = workers.values.filter { !$0.isSetAside && unit.failed[$0.host] == nil }
         if others.contains(where: \.isProven) { return false }
-        if unit.failed.count >= policy.unprovenCasualties { return true }
         let mayWait =
-            policy.mayOthersJoin && !isClosed && unit.failed.count < policy.casualties
+            policy.mayOthersJoin && !isClosed
+            && (unit.failed.count < policy.casualties || proven == 0)
             && now - (unit.failedSince ?? now) < policy.grace
-        return unit.casualties.count >= policy.casualties && !mayWait
+        // What ends every worker must not end a whole fleet.
+        if unit.died.count >= policy.unprovenCasualties { return true }
+        if mayWait || !unit.holders.isEmpty { return false }
+        if unit.failed.count >= policy.unprovenCasualties { return true }
+        return unit.casualties.count >= policy.casualties
             && !others.contains { $0.isAvailable(at: now, policy) }
     }
 

@@ -4,8 +4,7 @@ import Protocol
 
 extension DispatcherState {
     mutating func join(_ id: WorkerID, from name: HostID, _ actions: inout [Action]) {
-        let host = hostNumbers[name] ?? hostNumbers.count
-        hostNumbers[name] = host
+        let host = number(name)
         lent[id] = LentUnits()
         var worker = Worker(host: host, lastHeard: now, lastActed: now)
         if let until = hosts[host]?.restsUntil, until > now {
@@ -13,6 +12,19 @@ extension DispatcherState {
             actions.append(.rest(id, for: until - now))
         }
         workers[id] = worker
+    }
+
+    /// The number of a host. Names are the workers' own choice where there are no keys, so only those that
+    /// are here or have failed lately are kept.
+    private mutating func number(_ name: HostID) -> Int {
+        if let known = hostNumbers[name] { return known }
+        if hostNumbers.count >= HostRecord.memory {
+            let used = Set(workers.values.map(\.host)).union(hosts.keys)
+            hostNumbers = hostNumbers.filter { used.contains($0.value) }
+        }
+        defer { nextHost += 1 }
+        hostNumbers[name] = nextHost
+        return nextHost
     }
 
     mutating func ask(_ id: WorkerID, _ units: Int) {
@@ -69,6 +81,13 @@ extension DispatcherState {
         for (id, worker) in workers {
             if let until = worker.restsUntil, until <= now { workers[id]?.restsUntil = nil }
         }
+    }
+
+    /// Gives work to workers that rest where nobody else is left: a healthy one may share its host with one
+    /// that fails, and so the key or the name.
+    mutating func wakeIfDeserted() {
+        guard let since = desertedSince, now - since >= policy.rest else { return }
+        for id in workers.keys { workers[id]?.restsUntil = nil }
     }
 
     mutating func setAside(_ id: WorkerID, _ actions: inout [Action]) {

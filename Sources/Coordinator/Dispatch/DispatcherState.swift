@@ -72,7 +72,7 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 ///
 /// **Failures.** A unit that failed on a host goes to a proven worker of another host. It is given up when
 /// three hosts that are proven failed it, or when nobody is left who might do better. A host that fails
-/// repeatedly rests, twice as long each time: its workers may join, but get nothing.
+/// repeatedly rests, twice as long each time: its workers may join, but get nothing as long as others work.
 ///
 /// **Leases.** A worker that takes much longer than it usually does loses its units to others,
 /// though it be alive; until it answers, or asks for more than replaces what it had not begun, it
@@ -90,8 +90,8 @@ package struct DispatcherState: Sendable {
         package var casualties = 3
         /// Hosts without a record that it may fail on, where no proven one is left to be asked.
         package var unprovenCasualties = 8
-        /// Whether workers of other hosts may come yet: a unit that failed on fewer hosts than `casualties`
-        /// waits for them, as long as `grace`.
+        /// Whether workers of other hosts may come yet: a unit that failed on fewer hosts than `casualties`,
+        /// or on none that is proven, waits for them, as long as `grace`.
         package var mayOthersJoin = true
         /// Most units that a worker may ask for.
         package var credit = 64
@@ -261,6 +261,8 @@ package struct DispatcherState: Sendable {
         var casualties: [Casualty] = []
         /// Hosts that failed it, and whether they were proven.
         var failed: [Int: Bool] = [:]
+        /// Those of them that were lost with it.
+        var died: Set<Int> = []
         /// When it first failed.
         var failedSince: Duration?
 
@@ -291,8 +293,9 @@ package struct DispatcherState: Sendable {
     var lent: [WorkerID: LentUnits] = [:]
     /// Hosts that failed lately, by their numbers.
     var hosts: [Int: HostRecord] = [:]
-    /// Numbers of all hosts that ever came.
+    /// Numbers of hosts; those that nothing refers to any more are forgotten when there are many.
     var hostNumbers: [HostID: Int] = [:]
+    var nextHost = 0
     var batch: Batch?
     /// Since when the open batch has had no active worker.
     var desertedSince: Duration?
@@ -350,6 +353,7 @@ package struct DispatcherState: Sendable {
             endLeases(&actions)
             endDoubts()
             endRests()
+            wakeIfDeserted()
         }
         assignWaiting(&actions)
         occupyIdle(&actions)

@@ -73,6 +73,12 @@ package struct ModelReport: Sendable {
                 report.add("prediction", scheduler.prediction.rawValue)
                 report.add("prediction known from", model.predictionSource)
                 report.add("scheduler", scheduler.defaultKind.rawValue)
+                let kind = scheduler.defaultKind
+                try Scheduler(
+                    kind,
+                    config: scheduler,
+                    steps: min(20, kind.method.maxSteps(scheduler))
+                ).checkFinite(place: try model.schedulerPlace())
             }
         }
         for component in [Component.textEncoder, .textEncoder2]

@@ -75,6 +75,31 @@ package struct Scheduler: Sendable {
         self.steps = run.steps
     }
 
+    /// Refuses a schedule that no picture can be made with: training schedules whose levels do not change,
+    /// for example, or noise without any signal where the network predicts the noise.
+    ///
+    /// - Parameter place: of the configuration
+    /// - Throws: `InputError` naming it
+    package func checkFinite(place: String) throws(InputError) {
+        let coefficients = steps.flatMap { step in
+            [
+                step.level.clean, step.level.noise, step.level.inputScale, step.level.fromLatent,
+                step.level.fromOutput, step.update.latent, step.update.output,
+                step.update.estimate, step.update.previous, step.update.noise,
+            ].map { Float($0) }
+        }
+        let isFinite =
+            (coefficients + sigmas + timesteps + [initNoiseSigma]).allSatisfy(\.isFinite)
+            && steps.allSatisfy { $0.level.fromOutput != 0 }
+        guard isFinite else {
+            throw InputError(
+                place,
+                "with \(kind.rawValue) its noise schedule has steps that are NaN, infinite or empty",
+                fix: "Compare it with the model's original file, or choose another --scheduler"
+            )
+        }
+    }
+
     /// Timesteps, levels and steps of one run.
     struct Run {
         var timesteps: [Double]

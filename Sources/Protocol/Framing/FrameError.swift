@@ -11,6 +11,7 @@ package enum FrameError: Error, Equatable, CustomStringConvertible {
     case tensorSize(bytes: Int, shape: [Int])
     case field(String)
     case tooOften
+    case repeatedHello
 
     package var description: String {
         switch self {
@@ -25,6 +26,7 @@ package enum FrameError: Error, Equatable, CustomStringConvertible {
         case .tensorSize(let bytes, let shape): "\(bytes) bytes do not hold a tensor of \(shape)"
         case .field(let name): "\(name) is missing or out of range"
         case .tooOften: "messages come faster than a worker has reason to send them"
+        case .repeatedHello: "a second hello on one connection"
         }
     }
 }

@@ -146,7 +146,10 @@ extension WorkerMessage {
                     result: WorkResult(
                         tensor: tensors.first,
                         statistics: try [Moments](wire: answer.statistics, "answer.statistics")
-                    )
+                    ),
+                    wire: try envelope.tensors.first.map { header throws(FrameError) in
+                        try WireFormat(header.elementType)
+                    } ?? .f32
                 )
             )
         case .failure(let failure):
