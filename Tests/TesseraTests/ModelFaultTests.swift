@@ -76,16 +76,16 @@ import Testing
     }
 
     /// Training schedules within every single range, with which no step is a number.
-    @Test(
-        arguments: [
-            (["beta_start": 1e-9, "beta_end": 1e-9, "rescale_betas_zero_snr": true], "ddim"),
-            (["beta_start": 0.999, "beta_end": 0.999, "rescale_betas_zero_snr": true], "ddim"),
-            (["beta_start": 1e-9, "beta_end": 1e-9, "rescale_betas_zero_snr": true], "dpmpp_2m"),
-            (["beta_start": 1e-9, "beta_end": 1e-9, "rescale_betas_zero_snr": true], "euler"),
-            (["beta_start": 0.999, "beta_end": 0.999, "num_train_timesteps": 100_000], "euler"),
-        ] as [([String: any Sendable], String)]
-    )
-    func aScheduleHasNoNumbers(change: [String: any Sendable], scheduler: String) throws {
+    @Test(arguments: [
+        (1e-9, true, 1000, "ddim"), (0.999, true, 1000, "ddim"), (1e-9, true, 1000, "dpmpp_2m"),
+        (1e-9, true, 1000, "euler"), (0.999, false, 100_000, "euler"),
+    ])
+    func aScheduleHasNoNumbers(
+        beta: Double,
+        rescales: Bool,
+        timesteps: Int,
+        scheduler: String
+    ) throws {
         try inTemporaryFolder { folder in
             let copy = "\(folder)/model"
             try FileManager.default.copyItem(atPath: model, toPath: copy)
@@ -94,7 +94,10 @@ import Testing
             var fields = try #require(
                 try JSONSerialization.jsonObject(with: data) as? [String: Any]
             )
-            for (key, value) in change { fields[key] = value }
+            (fields["beta_start"], fields["beta_end"]) = (beta, beta)
+            (fields["rescale_betas_zero_snr"], fields["num_train_timesteps"]) = (
+                rescales, timesteps
+            )
             try JSONSerialization.data(withJSONObject: fields)
                 .write(to: URL(fileURLWithPath: config))
             for command in ["render", "plan"] {

@@ -3,6 +3,7 @@ import Engine
 import FakeModel
 import Foundation
 import Protocol
+import Synchronization
 import Testing
 import Worker
 
@@ -50,6 +51,48 @@ import Worker
         #expect(answers.map(\.values) == (try expected(views)))
         let lies = local.cluster.statistics.filter { $0.name == "liar" }
         #expect(!lies.isEmpty && lies.allSatisfy { $0.views == 0 })
+    }
+
+    /// Rounded answers would change the picture's bits without a word.
+    @Test func anAnswerInAnotherTypeThanTheJobsIsNotFused() throws {
+        let local = try ThreadCluster()
+        defer { local.stop() }
+        let (hello, endpoint) = (hello("rounding"), local.cluster.endpoint)
+        let given = Mutex(0)
+        let thread = NamedThread("rounding") {
+            guard let worker = try? Socket(.dealer, in: SocketContext()),
+                (try? worker.connect(endpoint)) != nil
+            else { return }
+            _ = try? worker.send(WorkerMessage.hello(hello).frames)
+            _ = try? worker.send(WorkerMessage.ask(1).frames)
+            let end = ContinuousClock.now + .seconds(20)
+            while given.withLock({ $0 == 0 }), ContinuousClock.now < end {
+                guard case .message(let frames)? = try? worker.receive(),
+                    case .task(let task)? = try? CoordinatorMessage(frames: frames)
+                else {
+                    Thread.sleep(forTimeInterval: 0.002)
+                    continue
+                }
+                let answer = WorkerMessage.Answer(
+                    unit: task.id,
+                    microseconds: 1,
+                    result: WorkResult(tensor: task.unit.input),
+                    wire: .f16
+                )
+                _ = try? worker.send(WorkerMessage.answer(answer).frames)
+                given.withLock { $0 += 1 }
+                Thread.sleep(forTimeInterval: 0.5)
+            }
+        }
+        defer { thread.join() }
+        #expect(eventually { local.cluster.statistics.count == 1 })
+        try local.add(.slow(5), name: "honest")
+        #expect(eventually { local.cluster.statistics.count == 2 })
+        let views = makeViews(60)
+        let answers = try local.cluster.open(geometry).tensors(views)
+        #expect(answers.map(\.values) == (try expected(views)))
+        #expect(given.withLock { $0 } == 1)
+        #expect(local.cluster.statistics.first { $0.name == "rounding" }?.views == 0)
     }
 
     @Test(arguments: ["1e38", "-3e38", "1e-40", "0"])
@@ -124,7 +167,7 @@ import Worker
             #expect(!isGood(noise.map { $0 * strength }))
         }
         #expect(!isGood(.init(repeating: 1e-11, count: 1024)))
-        #expect(!isGood([1] + .init(repeating: 1e-40, count: 1023)))
+        #expect(!isGood([1] + .init(repeating: .leastNonzeroMagnitude, count: 1023)))
         #expect(isGood([0, 0, 0] + noise.dropFirst(3)))
     }
 
