@@ -24,8 +24,8 @@ package struct Distillation: Equatable, Sendable {
     /// Nil for a model that is not distilled, as far as its name tells.
     ///
     /// - Parameters:
-    ///   - path: its path
     ///   - titles: what the model is called
+    ///   - path: its path
     ///   - tellsItsScheduler: whether its own scheduler should be used
     init?(ofModel titles: [String], _ path: String, tellsItsScheduler: Bool) {
         self.init(titles, path, isLoRA: false, usesOwnScheduler: tellsItsScheduler)

@@ -1,5 +1,5 @@
-/// A picture at the size at which it is to be encoded, in a file of its own, from which parts are read:
-/// however large it is, nothing but these is ever in memory. Its numbers have 16 bits.
+/// A picture at the size at which it will be encoded, in a file of its own, from which parts are read:
+/// however large it is, only these parts are ever in memory. Its samples have 16 bits.
 ///
 /// Used by one thread at a time.
 package final class ScaledPicture {
@@ -15,11 +15,11 @@ package final class ScaledPicture {
     ///
     /// - Parameters:
     ///   - file: the picture
-    ///   - frame: what of it is shown
+    ///   - frame: the crop of it
     ///   - height: rows that it is scaled to
     ///   - width: columns
-    ///   - observe: is given the share that is read, after every row
-    /// - Throws: `InputError` when the file is damaged, `OutputError` when the disk is full, and what
+    ///   - observe: is passed the fraction that is read, after every row
+    /// - Throws: `InputError` when the file is damaged, `OutputError` when the disk is full, and whatever
     ///   `observe` throws
     package init(
         _ file: PictureFile,
@@ -59,7 +59,7 @@ package final class ScaledPicture {
 
     /// A part, `[1, rows, columns, 3]`, −1…1.
     ///
-    /// - Throws: `OutputError` when the disk is broken
+    /// - Throws: `OutputError` when the disk fails
     package func part(_ region: Region) throws -> Tensor {
         let (rows, columns) = (region.rows.count, region.columns.count)
         var line = [UInt16](repeating: 0, count: 3 * columns)
