@@ -1,8 +1,8 @@
 import Foundation
 
-/// Timesteps of a run, from the first to the last, as each scheduler of Diffusers lays them.
+/// Timesteps of a run, from first to last, as spaced by each scheduler of Diffusers.
 enum Timesteps {
-    /// DDIM, Euler and Euler ancestral; whole numbers unless `fractional`.
+    /// DDIM, Euler and Euler ancestral; integers unless `fractional`.
     static func plain(
         _ config: SchedulerConfig,
         spacing: TimestepSpacing,
@@ -23,7 +23,7 @@ enum Timesteps {
         }
     }
 
-    /// DPM-Solver++, which plans one interval more.
+    /// DPM-Solver++, which plans one more interval.
     static func multistep(_ config: SchedulerConfig, spacing: TimestepSpacing, steps: Int)
         -> [Double]
     {
@@ -41,7 +41,7 @@ enum Timesteps {
         }
     }
 
-    /// LCM: some of the steps that the model was distilled on.
+    /// LCM: a subset of the steps that the model was distilled on.
     static func distilled(_ config: SchedulerConfig, steps: Int) -> [Double] {
         let k = config.trainTimesteps / config.originalSteps
         return (0..<steps).map { i in
@@ -66,7 +66,7 @@ enum Timesteps {
     }
 }
 
-/// Noise levels spread as Karras et al. (2022, equation 5) do, and the timesteps they belong to.
+/// Karras noise levels (Karras et al., 2022, equation 5), and the timesteps that they belong to.
 enum Karras {
     static let rho = 7.0
 
@@ -76,7 +76,7 @@ enum Karras {
         return Timesteps.linspace(0, 1, steps).map { pow(high + $0 * (low - high), rho) }
     }
 
-    /// Where a level lies in the training schedule, by linear interpolation of log σ.
+    /// The fractional training timestep of a level, by linear interpolation in log σ.
     static func timestep(of sigma: Double, in logSigmas: [Float]) -> Double {
         let wanted = log(max(sigma, 1e-10))
         let above = logSigmas.lastIndex { wanted - Double($0) >= 0 } ?? 0

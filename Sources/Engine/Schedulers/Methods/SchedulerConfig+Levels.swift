@@ -6,8 +6,8 @@ extension SchedulerConfig {
         finalSigma == .zero ? 0 : Double(schedule.sigmas[0])
     }
 
-    /// Timesteps and noise levels of a run: as `plain` lays them out, or as SGM's uniform schedule does,
-    /// whose levels between whole timesteps are those of k-diffusion: interpolated as log σ.
+    /// Timesteps and noise levels of a run: with the spacing of `plain`, or SGM's uniform schedule,
+    /// whose levels between integer timesteps are those of k-diffusion: interpolated in log σ.
     func laidOut(
         _ schedule: NoiseSchedule,
         steps count: Int,
@@ -24,7 +24,7 @@ extension SchedulerConfig {
         return (timesteps, timesteps.map { exp(Self.interpolate(logs, at: $0)) })
     }
 
-    /// The schedule between whole timesteps.
+    /// The schedule between integer timesteps.
     private static func interpolate(_ values: [Float], at t: Double) -> Double {
         let i = min(max(Int(t), 0), values.count - 1)
         guard i + 1 < values.count else { return Double(values[values.count - 1]) }
