@@ -55,7 +55,7 @@ import Testing
             let stranger = try site.worker(model, key: "stranger")
             #expect(stranger.waitFor("does not allow this worker's key"))
             let keyless = try site.worker(model, key: nil)
-            #expect(keyless.waitFor("wants a key"))
+            #expect(keyless.waitFor("requires a key"))
             // A worker's key in the place of the coordinator's.
             let misled = try site.worker(model, key: "one", coordinator: "two")
             #expect(misled.waitFor("does not encrypt with the coordinator's key"))
