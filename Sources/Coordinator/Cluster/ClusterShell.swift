@@ -23,21 +23,21 @@ final class ClusterShell {
     private var batch: RunningBatch?
     private var nextUnit: UInt64 = 1
     private var jobs: [UInt64: OpenJob] = [:]
-    /// Batches of other jobs that wait for the one that runs.
+    /// Queued batches of other jobs.
     private var waiting: [(units: [WorkUnit], job: UInt64, reports: BlockingQueue<BatchReport>)] =
         []
-    /// What the last batches named: a worker may ask for it when they are done.
+    /// Embeddings of the last batches: a worker may request them after a batch is done.
     private var embeddings = EmbeddingCache()
     private var isStopping = false
-    /// What last befell a worker.
+    /// How the last worker was lost, for errors.
     private var lastLoss: String?
     private var lastHeartbeat = ContinuousClock.now
     private var dropped = 0
     private var doorkeeper = Doorkeeper()
-    /// By key, so that one that is allowed cannot keep the others out; nil where there are no keys.
+    /// By key, so that an allowed worker cannot starve the others; nil where there are no keys.
     private var strangers: [PublicKey?: RateLimit] = [:]
 
-    /// Opens the socket; call on the thread that will run it.
+    /// Opens the socket; call this on the thread that will run it.
     init(
         _ configuration: Cluster.Configuration,
         _ mailbox: Mailbox<ClusterCommand>,
@@ -57,7 +57,7 @@ final class ClusterShell {
     ///
     /// - Throws: `SocketError` when the socket itself fails
     func run() throws {
-        // Ends the batch too when the socket fails.
+        // Ends the batch, too, when the socket fails.
         defer {
             let error = ClusterUnavailable("the cluster was stopped")
             for batch in waiting { batch.reports.put(.failed(error)) }
@@ -66,7 +66,7 @@ final class ClusterShell {
         }
         let pause = min(configuration.heartbeat, .milliseconds(250))
         while !isStopping {
-            // Late workers are found on ticks.
+            // Late workers are detected on ticks.
             let tick: Duration = state.isBusy ? min(pause, .milliseconds(50)) : pause
             try socket.wait(mailbox.wakeup, for: tick)
             try receive()
@@ -77,7 +77,7 @@ final class ClusterShell {
         }
         for peer in roster.all { send(.goodbye(.leaving), to: peer) }
         if dropped > 0 {
-            logger.notice("dropped messages of strangers", metadata: ["count": "\(dropped)"])
+            logger.notice("dropped messages from unknown peers", metadata: ["count": "\(dropped)"])
         }
     }
 
@@ -106,7 +106,7 @@ final class ClusterShell {
         }
     }
 
-    /// Begins the batch that has waited longest, unless one runs.
+    /// Starts the batch that has waited longest, unless one is running.
     private func beginNext() {
         while batch == nil, !waiting.isEmpty {
             let (units, id, reports) = waiting.removeFirst()
@@ -157,7 +157,7 @@ final class ClusterShell {
     ///
     /// - Parameters:
     ///   - job: whose batches end
-    ///   - error: for whoever waits for them; nil where nobody does
+    ///   - error: for whoever waits for them; nil if nobody does
     private func drop(_ job: UInt64, because error: (any Error)? = nil) {
         if let error {
             for batch in waiting where batch.job == job { batch.reports.put(.failed(error)) }
@@ -178,10 +178,10 @@ final class ClusterShell {
 
     // MARK: - The dispatcher
 
-    /// An event for the dispatcher, and the answer that came with it.
+    /// An event for the dispatcher, with the answer that it carries.
     private struct Input {
         let event: DispatcherState.Event
-        /// Of an answered unit: the result, and the worker's place on the board.
+        /// For an answered unit: the result, and the worker's index on the board.
         var answer: (result: WorkResult, place: Int)?
     }
 
@@ -223,11 +223,14 @@ final class ClusterShell {
                 "unasked answer",
                 metadata: peer.metadata.merging(["unit": "\(unit)"]) { $1 }
             )
-            expel(peer, "answered what it was not asked")
+            expel(peer, "sent an answer to a unit that it was not given")
         case .rest(let worker, let time):
             guard let peer = roster[worker] else { break }
-            lastLoss = "\(peer.hello.name) failed repeatedly and rests"
-            warn("worker \(peer.hello.name) rests: its host failed repeatedly (\(peer.host))")
+            lastLoss = "\(peer.hello.name) failed repeatedly and gets no work for a while"
+            warn(
+                "worker \(peer.hello.name) gets no work for a while: "
+                    + "its host failed repeatedly (\(peer.host))"
+            )
             logger.info(
                 "worker rests",
                 metadata: peer.metadata.merging(["milliseconds": "\(time.milliseconds)"]) { $1 }
@@ -249,11 +252,11 @@ final class ClusterShell {
         let waited = state.isClosed ? "" : " and none joined within \(patience) s"
         let loss = lastLoss.map { ": \($0.withoutFullStop)" } ?? ""
         return "no worker is left\(waited)\(loss). Look at the workers' messages, start workers "
-            + "that connect to \(endpoint), and render again"
+            + "that connect to \(endpoint), and start the render again"
     }
 
     private func assign(_ unit: UnitID, to worker: WorkerID, _ attempt: Int) {
-        // Gone while this was decided: its loss is the next event.
+        // The worker has left in the meantime: its loss is the next event.
         guard let peer = roster[worker] else { return }
         guard let job = batch?.job.message, let request = batch?.request(unit) else {
             preconditionFailure("\(unit) for \(worker) is unknown\n\(state.story)")
@@ -276,7 +279,7 @@ final class ClusterShell {
         guard let (result, worker) = input.answer, let request = batch?.request(unit) else {
             preconditionFailure("\(unit) is accepted without an answer\n\(state.story)")
         }
-        // A view that two share counts for the one that completes it.
+        // A view that two workers share counts for the one that completes it.
         guard let (place, whole) = batch?.take(result, for: unit) else { return }
         board.update(worker) { statistics in
             if request.kind == .tiles { statistics.tiles += 1 } else { statistics.views += 1 }
@@ -287,7 +290,7 @@ final class ClusterShell {
     // MARK: - Workers
 
     private func receive() throws {
-        // Bounded, so that a flood cannot keep the thread from its other duties.
+        // Limited, so that a flood of messages cannot keep the thread from its other work.
         for _ in 0..<1024 {
             let (arrival, origin) = try socket.receive { roster[$0] != nil }
             switch arrival {
@@ -299,12 +302,12 @@ final class ClusterShell {
         mailbox.wakeup.signal()
     }
 
-    /// Takes a message. Its origin is told unless its sender is in.
+    /// Receives a message. Its origin is determined unless its sender has joined.
     private func receive(_ frames: [[UInt8]], from origin: Origin) {
         let (id, body) = (frames[0], Array(frames.dropFirst()))
         let now = start.duration(to: .now)
         guard let peer = roster[id] else {
-            // Who was turned out may not use up what strangers may send.
+            // Expelled workers must not use up the budget of unknown peers.
             guard isAllowed(origin) else {
                 dropped += 1
                 return hangUp(on: origin)
@@ -323,7 +326,7 @@ final class ClusterShell {
         }
     }
 
-    /// A message from somebody unknown: only an introduction is read, and it is small.
+    /// A message from an unknown peer: only a hello is read, and it is small.
     private func greet(_ id: [UInt8], _ frames: [[UInt8]], from origin: Origin) {
         guard frames.count == 1, frames[0].count <= 4096,
             let message = try? WorkerMessage(frames: frames)
@@ -334,7 +337,7 @@ final class ClusterShell {
         switch message {
         case .hello(let hello): admit(hello, id, from: origin)
         case .heartbeat, .ask:
-            // It believes to be in: it was given up, or another coordinator had its place.
+            // It thinks it has joined: it was given up, or this coordinator replaced another one.
             send(.goodbye(.unknown), to: id)
         case .wanted, .answer, .failure, .goodbye:
             dropped += 1
@@ -391,7 +394,7 @@ final class ClusterShell {
 
     private func handle(_ answer: WorkerMessage.Answer, from peer: Roster.Peer) {
         guard let request = batch?.request(answer.unit), let model = batch?.job.model else {
-            // Of a batch that is over, or never given: the dispatcher knows.
+            // Of a finished batch, or never assigned: the dispatcher knows.
             return feed(.answered(answer.unit, by: peer.worker))
         }
         if let fault = request.fault(of: answer.result, model) {
@@ -426,8 +429,8 @@ final class ClusterShell {
         logger.notice("worker gone", metadata: peer.metadata.merging(details) { $1 })
     }
 
-    /// Frames that make no sense. A worker that sends such cannot be trusted to answer: it must
-    /// begin anew.
+    /// Malformed frames. A worker that sends them cannot be trusted to answer: it must
+    /// join again.
     private func reject(_ id: [UInt8], _ error: FrameError) {
         guard let peer = roster[id] else {
             dropped += 1
@@ -441,14 +444,14 @@ final class ClusterShell {
         lose(peer, .vanished)
     }
 
-    /// Ends the membership of somebody who broke the rules, and the connection with it.
+    /// Ends the membership of a worker that broke the rules, and its connection.
     private func expel(_ peer: Roster.Peer, _ reason: String) {
         warn("worker \(peer.hello.name) \(reason): its connection is closed")
         forget(peer, reason)
         hangUp(on: peer.origin)
     }
 
-    /// Says what a hostile worker may cause again and again.
+    /// Logs, at a limited rate, what a hostile worker can cause repeatedly.
     private func warn(_ line: String) { doorkeeper.say(line, at: start.duration(to: .now), logger) }
 
     private func hangUp(on origin: Origin) {
@@ -460,12 +463,12 @@ final class ClusterShell {
         return origin.key.map(allowed.contains) ?? false
     }
 
-    /// Turns out workers whose keys were taken off the list since they joined. Nobody is blamed for what they
-    /// held.
+    /// Expels workers whose keys were removed from the list after they joined. Their units do not
+    /// count as failed.
     private func turnOut() {
         guard let allowed = socket.allowedKeys() else { return }
         for peer in roster.all where peer.origin.key.map(allowed.contains) != true {
-            expel(peer, "was turned out: its key was taken off the list (--allow)")
+            expel(peer, "was removed: its key is no longer in the list (--allow)")
             feed(.lost(peer.worker, .left))
         }
     }
