@@ -81,7 +81,7 @@ package enum Spawn {
             throw InputError(
                 program,
                 "it cannot be started (\(String(cString: strerror(code))))",
-                fix: "Check that it exists and is executable"
+                fix: "Check that it is there and may be executed"
             )
         }
         return id

@@ -7,7 +7,7 @@ package protocol PictureSink {
     mutating func write(_ rows: Tensor) throws
 }
 
-/// Writes rows to a file as they arrive; also keeps them if `--dump` needs the whole picture.
+/// Writes rows to a file as they come; keeps them too where `--dump` wants the whole picture.
 package struct FileSink: PictureSink {
     private let writer: any PictureWriter
     private let depth: PixelDepth

@@ -70,7 +70,7 @@ package enum PlanTable {
         plan.isWhole ? "whole" : "\(plan.tiles.count) tiles"
     }
 
-    /// For an initial picture: the phases it is encoded for, and the number of tiles.
+    /// Of a picture that the render begins with: for which phases, in how many tiles.
     private static func encoding(_ plan: RenderPlan) -> [String] {
         guard !plan.encodes.isEmpty else { return [] }
         let phases = plan.encodes.sorted { $0.key < $1.key }.map {

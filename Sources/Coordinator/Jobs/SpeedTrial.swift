@@ -90,7 +90,7 @@ package struct SpeedTrial {
         }
         let opening = try clock.measure { try sampler.open(&state, noise, picture: picture) }
         speeds.coordinatorPhase = opening / .seconds(1)
-        // The step in the middle evaluates both paths, or whatever there is.
+        // The step in the middle evaluates both paths, or what there is.
         state.step = last.steps.lowerBound + last.steps.count / 2
         let start = clock.now
         let work = try sampler.work(for: state, noise: &noise)

@@ -1,5 +1,5 @@
-/// A picture at the size at which it will be encoded, in a file of its own, from which parts are read:
-/// however large it is, only these parts are ever in memory. Its samples have 16 bits.
+/// A picture at the size at which it is to be encoded, in a file of its own, from which parts are read:
+/// however large it is, nothing but these is ever in memory. Its numbers have 16 bits.
 ///
 /// Used by one thread at a time.
 package final class ScaledPicture {

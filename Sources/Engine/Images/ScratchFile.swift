@@ -40,7 +40,7 @@ final class ScratchFile {
 
     /// Writes values at an offset, counted in such values.
     ///
-    /// - Throws: `OutputError` when the disk fails
+    /// - Throws: `OutputError` when the disk is broken
     func write(_ numbers: UnsafeBufferPointer<UInt16>, at place: Int) throws(OutputError) {
         var rest = UnsafeRawBufferPointer(numbers)
         var offset = place * MemoryLayout<UInt16>.size
@@ -55,7 +55,7 @@ final class ScratchFile {
 
     /// Reads values from an offset.
     ///
-    /// - Throws: `OutputError` when the disk fails
+    /// - Throws: `OutputError` when the disk is broken
     func read(_ numbers: UnsafeMutableBufferPointer<UInt16>, at place: Int) throws(OutputError) {
         var rest = UnsafeMutableRawBufferPointer(numbers)
         var offset = place * MemoryLayout<UInt16>.size

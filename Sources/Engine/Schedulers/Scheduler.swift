@@ -100,7 +100,7 @@ package struct Scheduler: Sendable {
         return clean.zip(noise) { a * $0 + b * $1 }
     }
 
-    /// The prediction that corresponds to another estimate of the clean latent.
+    /// The prediction that a model would have made whose estimate of the noiseless latent is another one.
     ///
     /// - Parameters:
     ///   - output: what the model predicted

@@ -1,8 +1,8 @@
 import Foundation
 
-/// Timesteps of a run, from first to last, as spaced by each scheduler of Diffusers.
+/// Timesteps of a run, from the first to the last, as each scheduler of Diffusers lays them.
 enum Timesteps {
-    /// DDIM, Euler and Euler ancestral; integers unless `fractional`.
+    /// DDIM, Euler and Euler ancestral; whole numbers unless `fractional`.
     static func plain(
         _ config: SchedulerConfig,
         spacing: TimestepSpacing,
@@ -41,7 +41,7 @@ enum Timesteps {
         }
     }
 
-    /// LCM: a subset of the steps that the model was distilled on.
+    /// LCM: some of the steps that the model was distilled on.
     static func distilled(_ config: SchedulerConfig, steps: Int) -> [Double] {
         let k = config.trainTimesteps / config.originalSteps
         return (0..<steps).map { i in

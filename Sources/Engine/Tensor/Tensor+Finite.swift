@@ -29,7 +29,7 @@ extension Tensor {
 }
 
 extension Tensor {
-    /// The largest absolute value of an element; nil if one is NaN or infinite.
+    /// The largest magnitude of an element; nil where one is NaN or infinite.
     package var largestMagnitude: Float? {
         withFloats { x in
             // A sum of x − x is zero exactly when all are finite; no branch, so it vectorises.

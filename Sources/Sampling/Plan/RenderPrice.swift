@@ -64,7 +64,7 @@ package struct MeasuredSpeeds: Equatable, Sendable {
 
 /// The estimated cost of a render, besides evaluations and bytes on the wire.
 extension RenderPlan {
-    /// Seconds of each phase, of encoding the initial picture, and of decoding.
+    /// Seconds of each phase, of encoding the picture that it begins with, and of decoding.
     package struct Times: Equatable, Sendable {
         package let phases: [Double]
         package let encoding: Double
@@ -127,7 +127,7 @@ extension RenderPlan {
     /// Whether any phase is constrained to the initial picture.
     private var holdsPicture: Bool { phases.contains { $0.hold != nil } }
 
-    /// Bytes on disk, during the render, of the initial picture at the size of a phase.
+    /// Bytes on disk, while it renders, of the picture that it begins with at the size of a phase.
     package var scratchBytes: Int {
         encodes.keys.map { index in
             let size = pixels(ofPhase: index)

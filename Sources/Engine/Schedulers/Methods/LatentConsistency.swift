@@ -21,7 +21,7 @@ enum LatentConsistency: SamplingMethod {
             let skip = data * data / (scaled * scaled + data * data)
             let out = scaled / (scaled * scaled + data * data).squareRoot()
             var update = skip * .x + out * .x0
-            // All but the last step add noise up to the next level.
+            // All but the last step noise it to the next level.
             if i < count - 1 {
                 let next = Double(alphas[Int(timesteps[i + 1])])
                 update = next.squareRoot() * update + (1 - next).squareRoot() * .z

@@ -15,8 +15,8 @@ protocol SamplingMethod {
     /// Timesteps, noise levels and updates of a run.
     ///
     /// - Parameters:
-    ///   - config: how the model was trained, and how timesteps are spaced
-    ///   - schedule: the training schedule
+    ///   - config: how the model was trained, and how timesteps are laid out
+    ///   - schedule: of the training
     ///   - count: number of steps
     /// - Returns: the run
     static func run(

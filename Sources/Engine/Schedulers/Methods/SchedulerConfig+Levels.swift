@@ -6,8 +6,8 @@ extension SchedulerConfig {
         finalSigma == .zero ? 0 : Double(schedule.sigmas[0])
     }
 
-    /// Timesteps and noise levels of a run: with the spacing of `plain`, or SGM's uniform schedule,
-    /// whose levels between integer timesteps are those of k-diffusion: interpolated in log σ.
+    /// Timesteps and noise levels of a run: as `plain` lays them out, or as SGM's uniform schedule does,
+    /// whose levels between whole timesteps are those of k-diffusion: interpolated as log σ.
     func laidOut(
         _ schedule: NoiseSchedule,
         steps count: Int,
