@@ -65,7 +65,7 @@ import Testing
             #expect(site.coordinator.waitFor(open))
             #expect(try site.result() == whole)
             for command in KeyedSite.end([stranger, keyless, misled, right]) {
-                // Told once, not once an attempt.
+                // Reported once, not once per attempt.
                 let told = command.errors.split(separator: "\n").filter { $0.contains("listens") }
                 #expect(Set(told).count == told.count, "\(command.errors)")
                 #expect(command.status == 0)
