@@ -234,7 +234,7 @@ private final class AgentVoice: Sendable {
     func say(_ event: AgentEvent) {
         guard let line = try? event.line() else { return }
         lock.withLock { _ in
-            // The reader may be gone: that is detected on the input.
+            // Whoever listened may be gone: that is known from the input.
             _ = StandardStreams.write(line, to: STDOUT_FILENO)
         }
     }
@@ -242,7 +242,7 @@ private final class AgentVoice: Sendable {
 
 /// Lines of a descriptor. One thread reads at a time.
 ///
-/// `@unchecked Sendable`: it is passed from one thread to another and never shared.
+/// `@unchecked Sendable`: it is handed from one thread to another and never shared.
 private final class LineInput: @unchecked Sendable {
     private let descriptor: Int32
     private var waiting: [UInt8] = []
@@ -252,7 +252,7 @@ private final class LineInput: @unchecked Sendable {
         self.descriptor = descriptor
     }
 
-    /// - Returns: nil at the end, or when a line is longer than the limit
+    /// - Returns: nil at the end, or when a line is longer than that
     func next(limit: Int) -> [UInt8]? {
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while true {
@@ -276,10 +276,10 @@ final class LastWords: Sendable {
         lines.withLock { $0[name] = Array(($0[name, default: []] + [line]).suffix(3)) }
     }
 
-    /// Its last line.
+    /// What it said last.
     func lines(of name: String) -> [String] { lines.withLock { $0[name] ?? [] } }
 
-    /// How a worker ended, with its last lines.
+    /// How a worker ended, with its last words.
     func account(of name: String, _ ending: ChildProcess.Ending) -> String {
         let last = lines(of: name)
         guard !last.isEmpty else { return "\(name) \(ending)" }

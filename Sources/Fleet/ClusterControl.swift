@@ -28,13 +28,13 @@ package struct ClusterControl {
 
     // MARK: - Up
 
-    /// Starts the workers that are not running yet, keeps them running, and waits until they have joined a
-    /// coordinator that listens for that time.
+    /// Starts the workers that do not run yet, keeps them, and waits until they have joined a
+    /// coordinator that listens for that long.
     ///
     /// - Parameters:
     ///   - identity: the model that they must have
-    ///   - least: minimum number of workers; nil for all
-    ///   - logger: logs the coordinator's messages
+    ///   - least: workers without which it has failed; nil for all
+    ///   - logger: gets what the coordinator says
     /// - Returns: the hosts, and what is wrong when fewer have joined
     /// - Throws: `InputError`, `SocketError`
     package func up(
@@ -56,7 +56,7 @@ package struct ClusterControl {
             try folder.record()
             ?? ClusterFolder.Record(file: folder.file, endpoint: configuration.endpoint.address)
         let known = try survey(record)
-        // A render may be listening there now: then the workers join it.
+        // A render may listen there now: then the workers join that.
         let cluster = try openUnlessTaken(configuration, logger)
         defer { cluster?.stop() }
         if cluster == nil {
@@ -79,12 +79,12 @@ package struct ClusterControl {
             )
             call.request.folder = folder.name
             calls.append(call)
-            // Workers that have ended no longer belong to this cluster.
+            // The dead are no more of this cluster.
             record.keep(alive, of: host.name)
         }
-        // Failures are reported once: below the table, or in the error if too few workers are left.
+        // What fails is told once: below the table, or in the error if too few are left.
         let fleet = AgentFleet(calls, start: timeouts.start, stop: timeouts.stop) { _ in }
-        // From here on, unrecorded workers must end in any case.
+        // Whatever happens now: workers that were not recorded end.
         defer { fleet.stop(dismissed: false) }
         var kept: Set<Int> = []
         _ = try fleet.wait(until: .now + timeouts.start + .seconds(5)) { reports in
@@ -99,7 +99,7 @@ package struct ClusterControl {
         }
         let wanted = least ?? plan.file.hosts.reduce(0) { $0 + plan.names($1).count }
         let joined = gather(wanted, standing, cluster, fleet)
-        // Those that ended by themselves need not be stopped.
+        // Those that ended by themselves are not there to be stopped.
         for report in fleet.reports { record.remove(Array(report.ended.keys), of: report.host) }
         try folder.save(record)
         if let cluster, let own = ProcessIdentity(of: getpid()) {
@@ -146,7 +146,7 @@ package struct ClusterControl {
         return try Cluster(configuration, logger: logger)
     }
 
-    /// - Returns: how many workers have joined
+    /// - Returns: how many workers are there
     private func gather(
         _ wanted: Int,
         _ standing: Int,
@@ -179,7 +179,7 @@ package struct ClusterControl {
         return table(record, try survey(record).map(\.report), hasCoordinator: false)
     }
 
-    /// Asks the hosts of a record which of their workers are running.
+    /// Asks the hosts of a record which of their workers run.
     private func survey(
         _ record: ClusterFolder.Record
     ) throws -> [(report: HostReport, workers: [AgentRequest.Known])] {
@@ -289,7 +289,7 @@ package struct ClusterControl {
     /// Ends what `up` left running, and nothing else.
     ///
     /// - Returns: the hosts
-    /// - Throws: `ClusterUnavailable` when some of it may still be running; it stays recorded
+    /// - Throws: `ClusterUnavailable` when some of it may still run; it stays recorded
     package func down() throws -> [String] {
         let hold = try folder.take()
         defer { withExtendedLifetime(hold) { folder.tidy() } }
@@ -345,14 +345,14 @@ extension ClusterFolder.Record {
         hosts[place].workers += new
     }
 
-    /// Removes all workers of a host but these.
+    /// Forgets all workers of a host but these.
     fileprivate mutating func keep(_ names: [String], of host: String) {
         guard let place = hosts.firstIndex(where: { $0.name == host }) else { return }
         hosts[place].workers.removeAll { !names.contains($0.name) }
         hosts.removeAll(where: \.workers.isEmpty)
     }
 
-    /// Removes workers of a host.
+    /// Forgets workers of a host.
     fileprivate mutating func remove(_ names: [String], of host: String) {
         guard let place = hosts.firstIndex(where: { $0.name == host }) else { return }
         hosts[place].workers.removeAll { names.contains($0.name) }

@@ -95,7 +95,7 @@ import Testing
             #expect(site.coordinator.waitFor("phase 2"))
             let two = try String(contentsOfFile: "\(folder)/two.pub", encoding: .utf8)
             try two.write(toFile: "\(folder)/list", atomically: true, encoding: .utf8)
-            #expect(site.coordinator.waitFor("is no longer in the list"))
+            #expect(site.coordinator.waitFor("was taken off the list"))
             // Its connection is closed now, not at the next reconnection; and it learns why.
             #expect(workers[0].waitFor("does not allow this worker's key"))
             #expect(workers[0].process.isRunning && site.coordinator.process.isRunning)

@@ -23,18 +23,18 @@ final class ClusterShell {
     private var batch: RunningBatch?
     private var nextUnit: UInt64 = 1
     private var jobs: [UInt64: OpenJob] = [:]
-    /// Queued batches of other jobs.
+    /// Batches of other jobs that wait for the one that runs.
     private var waiting: [(units: [WorkUnit], job: UInt64, reports: BlockingQueue<BatchReport>)] =
         []
-    /// Embeddings of the last batches: a worker may request them after a batch is done.
+    /// What the last batches named: a worker may ask for it when they are done.
     private var embeddings = EmbeddingCache()
     private var isStopping = false
-    /// How the last worker was lost, for errors.
+    /// What last befell a worker.
     private var lastLoss: String?
     private var lastHeartbeat = ContinuousClock.now
     private var dropped = 0
     private var doorkeeper = Doorkeeper()
-    /// By key, so that an allowed worker cannot starve the others; nil where there are no keys.
+    /// By key, so that one that is allowed cannot keep the others out; nil where there are no keys.
     private var strangers: [PublicKey?: RateLimit] = [:]
 
     /// Opens the socket; call this on the thread that will run it.
@@ -106,7 +106,7 @@ final class ClusterShell {
         }
     }
 
-    /// Starts the batch that has waited longest, unless one is running.
+    /// Begins the batch that has waited longest, unless one runs.
     private func beginNext() {
         while batch == nil, !waiting.isEmpty {
             let (units, id, reports) = waiting.removeFirst()
@@ -157,7 +157,7 @@ final class ClusterShell {
     ///
     /// - Parameters:
     ///   - job: whose batches end
-    ///   - error: for whoever waits for them; nil if nobody does
+    ///   - error: for whoever waits for them; nil where nobody does
     private func drop(_ job: UInt64, because error: (any Error)? = nil) {
         if let error {
             for batch in waiting where batch.job == job { batch.reports.put(.failed(error)) }
@@ -178,7 +178,7 @@ final class ClusterShell {
 
     // MARK: - The dispatcher
 
-    /// An event for the dispatcher, with the answer that it carries.
+    /// An event for the dispatcher, and the answer that came with it.
     private struct Input {
         let event: DispatcherState.Event
         /// For an answered unit: the result, and the worker's index on the board.
@@ -223,14 +223,11 @@ final class ClusterShell {
                 "unasked answer",
                 metadata: peer.metadata.merging(["unit": "\(unit)"]) { $1 }
             )
-            expel(peer, "sent an answer to a unit that it was not given")
+            expel(peer, "answered what it was not asked")
         case .rest(let worker, let time):
             guard let peer = roster[worker] else { break }
-            lastLoss = "\(peer.hello.name) failed repeatedly and gets no work for a while"
-            warn(
-                "worker \(peer.hello.name) gets no work for a while: "
-                    + "its host failed repeatedly (\(peer.host))"
-            )
+            lastLoss = "\(peer.hello.name) failed repeatedly and rests"
+            warn("worker \(peer.hello.name) rests: its host failed repeatedly (\(peer.host))")
             logger.info(
                 "worker rests",
                 metadata: peer.metadata.merging(["milliseconds": "\(time.milliseconds)"]) { $1 }
@@ -252,11 +249,11 @@ final class ClusterShell {
         let waited = state.isClosed ? "" : " and none joined within \(patience) s"
         let loss = lastLoss.map { ": \($0.withoutFullStop)" } ?? ""
         return "no worker is left\(waited)\(loss). Look at the workers' messages, start workers "
-            + "that connect to \(endpoint), and start the render again"
+            + "that connect to \(endpoint), and render again"
     }
 
     private func assign(_ unit: UnitID, to worker: WorkerID, _ attempt: Int) {
-        // The worker has left in the meantime: its loss is the next event.
+        // Gone while this was decided: its loss is the next event.
         guard let peer = roster[worker] else { return }
         guard let job = batch?.job.message, let request = batch?.request(unit) else {
             preconditionFailure("\(unit) for \(worker) is unknown\n\(state.story)")
@@ -279,7 +276,7 @@ final class ClusterShell {
         guard let (result, worker) = input.answer, let request = batch?.request(unit) else {
             preconditionFailure("\(unit) is accepted without an answer\n\(state.story)")
         }
-        // A view that two workers share counts for the one that completes it.
+        // A view that two share counts for the one that completes it.
         guard let (place, whole) = batch?.take(result, for: unit) else { return }
         board.update(worker) { statistics in
             if request.kind == .tiles { statistics.tiles += 1 } else { statistics.views += 1 }
@@ -290,7 +287,7 @@ final class ClusterShell {
     // MARK: - Workers
 
     private func receive() throws {
-        // Limited, so that a flood of messages cannot keep the thread from its other work.
+        // Bounded, so that a flood cannot keep the thread from its other duties.
         for _ in 0..<1024 {
             let (arrival, origin) = try socket.receive { roster[$0] != nil }
             switch arrival {
@@ -302,12 +299,12 @@ final class ClusterShell {
         mailbox.wakeup.signal()
     }
 
-    /// Receives a message. Its origin is determined unless its sender has joined.
+    /// Takes a message. Its origin is told unless its sender is in.
     private func receive(_ frames: [[UInt8]], from origin: Origin) {
         let (id, body) = (frames[0], Array(frames.dropFirst()))
         let now = start.duration(to: .now)
         guard let peer = roster[id] else {
-            // Expelled workers must not use up the budget of unknown peers.
+            // Who was turned out may not use up what strangers may send.
             guard isAllowed(origin) else {
                 dropped += 1
                 return hangUp(on: origin)
@@ -326,7 +323,7 @@ final class ClusterShell {
         }
     }
 
-    /// A message from an unknown peer: only a hello is read, and it is small.
+    /// A message from somebody unknown: only an introduction is read, and it is small.
     private func greet(_ id: [UInt8], _ frames: [[UInt8]], from origin: Origin) {
         guard frames.count == 1, frames[0].count <= 4096,
             let message = try? WorkerMessage(frames: frames)
@@ -337,7 +334,7 @@ final class ClusterShell {
         switch message {
         case .hello(let hello): admit(hello, id, from: origin)
         case .heartbeat, .ask:
-            // It thinks it has joined: it was given up, or this coordinator replaced another one.
+            // It believes to be in: it was given up, or another coordinator had its place.
             send(.goodbye(.unknown), to: id)
         case .wanted, .answer, .failure, .goodbye:
             dropped += 1
@@ -394,7 +391,7 @@ final class ClusterShell {
 
     private func handle(_ answer: WorkerMessage.Answer, from peer: Roster.Peer) {
         guard let request = batch?.request(answer.unit), let model = batch?.job.model else {
-            // Of a finished batch, or never assigned: the dispatcher knows.
+            // Of a batch that is over, or never given: the dispatcher knows.
             return feed(.answered(answer.unit, by: peer.worker))
         }
         if let fault = request.fault(of: answer.result, model) {
@@ -429,8 +426,8 @@ final class ClusterShell {
         logger.notice("worker gone", metadata: peer.metadata.merging(details) { $1 })
     }
 
-    /// Malformed frames. A worker that sends them cannot be trusted to answer: it must
-    /// join again.
+    /// Frames that make no sense. A worker that sends such cannot be trusted to answer: it must
+    /// begin anew.
     private func reject(_ id: [UInt8], _ error: FrameError) {
         guard let peer = roster[id] else {
             dropped += 1
@@ -444,14 +441,14 @@ final class ClusterShell {
         lose(peer, .vanished)
     }
 
-    /// Ends the membership of a worker that broke the rules, and its connection.
+    /// Ends the membership of somebody who broke the rules, and the connection with it.
     private func expel(_ peer: Roster.Peer, _ reason: String) {
         warn("worker \(peer.hello.name) \(reason): its connection is closed")
         forget(peer, reason)
         hangUp(on: peer.origin)
     }
 
-    /// Logs, at a limited rate, what a hostile worker can cause repeatedly.
+    /// Says what a hostile worker may cause again and again.
     private func warn(_ line: String) { doorkeeper.say(line, at: start.duration(to: .now), logger) }
 
     private func hangUp(on origin: Origin) {
@@ -463,12 +460,12 @@ final class ClusterShell {
         return origin.key.map(allowed.contains) ?? false
     }
 
-    /// Expels workers whose keys were removed from the list after they joined. Their units do not
-    /// count as failed.
+    /// Turns out workers whose keys were taken off the list since they joined. Nobody is blamed for what they
+    /// held.
     private func turnOut() {
         guard let allowed = socket.allowedKeys() else { return }
         for peer in roster.all where peer.origin.key.map(allowed.contains) != true {
-            expel(peer, "was removed: its key is no longer in the list (--allow)")
+            expel(peer, "was turned out: its key was taken off the list (--allow)")
             feed(.lost(peer.worker, .left))
         }
     }

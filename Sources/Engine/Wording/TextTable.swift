@@ -2,7 +2,7 @@ import Foundation
 
 /// Rows of cells as lines, each column as wide as its widest cell.
 package enum TextTable {
-    /// Left-aligned cells, two spaces apart, without trailing spaces.
+    /// Cells from the left, two spaces apart, without spaces at the end of a line.
     package static func lines(_ rows: [[String]]) -> [String] {
         let columns = rows.map(\.count).max() ?? 0
         let widths = (0..<columns).map { column in
