@@ -5,15 +5,15 @@ import Glibc
 import Protocol
 import Synchronization
 
-/// `tessera agent`: starts, watches and ends the workers of one host, as it is asked on standard input.
+/// `tessera agent`: starts, watches and ends the workers of one host, as requested on standard input.
 ///
-/// Whoever asks holds the other end of the input. When that ends, however it ends, so do the workers
-/// of `run`, and those of `start` that nobody said to keep.
+/// The requester holds the other end of the input. When that closes, for whatever reason, the workers
+/// of `run` end, and so do those of `start` without a `keep`.
 package enum Agent {
     /// Serves one request.
     ///
     /// - Parameter version: of this program
-    /// - Throws: `InputError` for a request that makes no sense
+    /// - Throws: `InputError` for an invalid request
     package static func serve(version: String) throws {
         keepToItself()
         let input = LineInput(STDIN_FILENO)
@@ -50,8 +50,8 @@ package enum Agent {
         }
     }
 
-    /// Lets no worker inherit what was open when this process began: whoever waits for the end of such a
-    /// pipe would wait for a worker that stays.
+    /// Keeps workers from inheriting descriptors that were open when this process began: a process that waits for the end of such a
+    /// pipe would wait for a persistent worker.
     private static func keepToItself() {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
         for descriptor in names.compactMap({ Int32($0) }) where descriptor > STDERR_FILENO {
@@ -110,7 +110,7 @@ package enum Agent {
         over.take()
     }
 
-    // MARK: - Workers that stay
+    // MARK: - Persistent workers
 
     private static func start(
         _ request: AgentRequest,
@@ -152,7 +152,7 @@ package enum Agent {
                 event.process = ProcessIdentity(of: id)
                 if let process = event.process { started.append(process) }
                 voice.say(event)
-                // While somebody listens: a worker that ends says why.
+                // While somebody listens: a worker that ends reports why.
                 _ = NamedThread("watch", stack: 1 << 20) {
                     let ending = ChildProcess.reap(id)
                     let words = LastWords()
@@ -182,7 +182,7 @@ package enum Agent {
         return UserFolder.state.named("workers").map { "\($0)/\(name)" }
     }
 
-    /// The last lines with something on them, of a file that may be long.
+    /// The last non-empty lines of a file that may be long.
     private static func lastLines(of path: String, after start: off_t = 0) -> [String] {
         guard let file = FileHandle(forReadingAtPath: path), let end = try? file.seekToEnd() else {
             return []

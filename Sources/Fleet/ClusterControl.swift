@@ -5,7 +5,7 @@ import Glibc
 import Logging
 import Protocol
 
-/// `tessera cluster up | status | down`: workers that stay between renders.
+/// `tessera cluster up | status | down`: workers that keep running between renders.
 package struct ClusterControl {
     private let plan: LaunchPlan
     private let folder: ClusterFolder
@@ -13,7 +13,7 @@ package struct ClusterControl {
 
     /// - Parameters:
     ///   - plan: the hosts
-    ///   - onNews: gets lines for people while something happens
+    ///   - onNews: called with lines for people during long operations
     /// - Throws: `InputError` for a user without a home
     package init(
         _ plan: LaunchPlan,
@@ -169,7 +169,7 @@ package struct ClusterControl {
 
     // MARK: - Status
 
-    /// What runs, as far as it can be known.
+    /// What is running, as far as that can be determined.
     ///
     /// - Throws: `InputError` when the record is damaged
     package func status() throws -> ClusterTable {

@@ -2,7 +2,7 @@ import Coordinator
 import Engine
 import Foundation
 
-/// A render that has ended, for scripts.
+/// The result of a render, for scripts.
 struct RenderResult: Encodable {
     struct Worker: Encodable {
         let name: String

@@ -108,7 +108,7 @@ private final class Arithmetic: UnitRenderer {
         }
     }
 
-    /// Jitter from a file comes in an order: a resumed render takes up where it stood.
+    /// Jitter from a file is sequential: a resumed render continues at its position.
     @Test func recordedJitterGoesOnWhereItStood() throws {
         let render = try makeCase(.ddim)
         try inTemporaryFolder { folder in
@@ -164,7 +164,7 @@ private final class Arithmetic: UnitRenderer {
         try Data(length + text + data).write(to: URL(fileURLWithPath: path))
     }
 
-    /// Every byte counts: wherever one is changed, the file is refused in words.
+    /// Every byte counts: wherever one is changed, the file is rejected with an error.
     @Test func damageIsFound() throws {
         let render = try makeCase(.dpmSolver)
         try inTemporaryFolder { folder in

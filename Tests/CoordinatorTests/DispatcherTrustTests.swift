@@ -57,7 +57,7 @@ private struct Script {
     }
 }
 
-/// Answers that nobody asked for.
+/// Unsolicited answers.
 @Suite struct UnaskedAnswerTests {
     @Test func anAnswerToWhatWasNeverGivenEndsTheMembership() throws {
         var script = Script()
@@ -174,7 +174,7 @@ private struct Script {
         )
     }
 
-    /// Eight mute workers have joined first, and nobody is proven: the ninth is asked all the same.
+    /// Eight mute workers have joined first, and none is proven: the ninth gets a copy all the same.
     @Test func whereNobodyIsProvenMoreAreAskedAsTimePasses() throws {
         var script = Script()
         for number in 1...9 { try script.join(WorkerID(number)) }
@@ -392,7 +392,7 @@ private struct Script {
         #expect(script.state.isBusy)
         #expect(try script.join(w4, from: hostB) == [.assign(u(1), to: w4, attempt: 4)])
         #expect(try script.on(.answered(u(1), by: w4)).contains(.complete))
-        // Nobody else comes: after a while that is the end.
+        // No other worker joins: after a while the batch ends.
         try script.on(.lost(w4, .left))
         for worker in [w1, w2] { try script.on(.asked(worker, 8)) }
         try script.on(.submitted([u(2)]))
@@ -406,7 +406,7 @@ private struct Script {
         #expect(last.contains { if case .failed(u(2), _) = $0 { true } else { false } })
     }
 
-    /// A lone host gets three attempts where nobody else may come.
+    /// A single host gets three attempts if no other can join.
     @Test func whereNobodyElseIsLeftThreeAttemptsAreEnough() throws {
         var script = Script { $0.mayOthersJoin = false }
         try script.join(w1, from: hostA)

@@ -252,7 +252,7 @@ private struct Nowhere: PictureSink {
         #expect(outcome.latent.values == expected.values)
     }
 
-    /// Phases that the picture shows wholly are not rendered; the first that is left begins with it.
+    /// Phases whose whole content the picture determines are skipped; the first remaining one starts from it.
     @Test func phasesThatThePictureShowsAreSkipped() throws {
         let picture = Extent(height: 256, width: 256)
         let sampler = try plan(Extent(height: 512, width: 512), of: picture, fidelity: 1)
@@ -301,7 +301,7 @@ private struct Nowhere: PictureSink {
         #expect(distances[4] < 0.2 * distances[0], "\(distances)")
     }
 
-    /// A run that begins in the middle begins with a step of first order.
+    /// A run that starts in the middle starts with a first-order step.
     @Test func multistepsBeginAnywhere() throws {
         let folder = try #require(Fixtures.networks.first).checkpoint
         let config = try SchedulerConfig(file: "\(folder)/scheduler/scheduler_config.json")
@@ -320,7 +320,7 @@ private struct Nowhere: PictureSink {
         }
     }
 
-    /// The estimate that a changed prediction leads to is the one that was asked for.
+    /// The estimate that follows from a changed prediction is the requested one.
     @Test(arguments: SchedulerKind.allCases) func estimatesCanBeChanged(kind: SchedulerKind) throws
     {
         let folder = try #require(Fixtures.networks.first).checkpoint

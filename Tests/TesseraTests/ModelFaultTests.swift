@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Faults of files that a render would meet after hours, told before its first step.
+/// Faulty files that a render would otherwise only read after hours are reported before its first step.
 @Suite(.serialized) struct ModelFaultTests {
     let model = "\(SingleFileLayout.ownFixtures)/sd15-tiny"
 
@@ -210,7 +210,7 @@ import Testing
         }
     }
 
-    /// A guess is told in one line, and so are the settings that a name brings; flags go first.
+    /// A guess is reported in one line, and so are the settings implied by a name; flags take precedence.
     @Test func choicesThatWereMadeAreTold() throws {
         try inTemporaryFolder { folder in
             let path = "\(folder)/sd15_lightning_4step.safetensors"
@@ -243,7 +243,7 @@ import Testing
         }
     }
 
-    /// How timesteps are laid out changes the picture, and is told in it.
+    /// The timestep spacing affects the picture, and is stored in its text.
     @Test func schedulesChangeThePicture() throws {
         try inTemporaryFolder { folder in
             func render(_ more: [String]) throws -> PNGImage {

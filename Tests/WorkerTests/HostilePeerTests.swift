@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 import Worker
 
-/// Workers that break the rules beside an honest one: its answers, and nobody else's.
+/// Workers that break the rules beside an honest one: only its answers are used.
 @Suite(.serialized) struct HostilePeerTests {
     private func hello(_ name: String) -> WorkerMessage.Hello {
         WorkerMessage.Hello(

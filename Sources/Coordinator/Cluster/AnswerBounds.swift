@@ -19,14 +19,14 @@ package struct AnswerBounds {
     private let smallest: Float
     private let mayBeZero: Bool
 
-    /// How many times larger than its input, or than 1, an output may be.
+    /// Maximum ratio of an output to its input, or to 1.
     private static let gain: Float = 1000
     /// The largest magnitude of an activation.
     private static let activation: Double = 1e9
 
     /// - Parameters:
     ///   - latent: the view
-    ///   - guidance: the strength with which evaluations are combined; 0 for a single one
+    ///   - guidance: the guidance scale; 0 for a single evaluation
     package init(predicting latent: Tensor, guidance: Float) {
         largest = Self.gain * max(1, latent.largestMagnitude ?? 1) * (1 + 2 * abs(guidance))
         loudest = 10 * max(1, latent.rootMeanSquare) * Double(1 + abs(guidance))
@@ -41,7 +41,7 @@ package struct AnswerBounds {
         (smallest, mayBeZero) = (1e-30, true)
     }
 
-    /// What is wrong with an answer; nil for a good one.
+    /// The reason why an answer is rejected; nil for a good one.
     package func fault(of answer: WorkResult) -> String? {
         if let tensor = answer.tensor {
             guard let peak = tensor.largestMagnitude else {

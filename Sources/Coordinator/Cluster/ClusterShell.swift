@@ -37,7 +37,7 @@ final class ClusterShell {
     /// By key, so that one that is allowed cannot keep the others out; nil where there are no keys.
     private var strangers: [PublicKey?: RateLimit] = [:]
 
-    /// Opens the socket; call on the thread that will run it.
+    /// Opens the socket; call this on the thread that will run it.
     init(
         _ configuration: Cluster.Configuration,
         _ mailbox: Mailbox<ClusterCommand>,
@@ -57,7 +57,7 @@ final class ClusterShell {
     ///
     /// - Throws: `SocketError` when the socket itself fails
     func run() throws {
-        // Ends the batch too when the socket fails.
+        // Ends the batch, too, when the socket fails.
         defer {
             let error = ClusterUnavailable("the cluster was stopped")
             for batch in waiting { batch.reports.put(.failed(error)) }
@@ -66,7 +66,7 @@ final class ClusterShell {
         }
         let pause = min(configuration.heartbeat, .milliseconds(250))
         while !isStopping {
-            // Late workers are found on ticks.
+            // Late workers are detected on ticks.
             let tick: Duration = state.isBusy ? min(pause, .milliseconds(50)) : pause
             try socket.wait(mailbox.wakeup, for: tick)
             try receive()
@@ -77,7 +77,7 @@ final class ClusterShell {
         }
         for peer in roster.all { send(.goodbye(.leaving), to: peer) }
         if dropped > 0 {
-            logger.notice("dropped messages of strangers", metadata: ["count": "\(dropped)"])
+            logger.notice("dropped messages from unknown peers", metadata: ["count": "\(dropped)"])
         }
     }
 
@@ -181,7 +181,7 @@ final class ClusterShell {
     /// An event for the dispatcher, and the answer that came with it.
     private struct Input {
         let event: DispatcherState.Event
-        /// Of an answered unit: the result, and the worker's place on the board.
+        /// For an answered unit: the result, and the worker's index on the board.
         var answer: (result: WorkResult, place: Int)?
     }
 

@@ -15,17 +15,17 @@ package enum TextTable {
         }
     }
 
-    /// Cells at the right ends of columns of given widths; what is wider takes the room it needs.
+    /// Right-aligned cells in columns of given widths; a wider cell takes the room it needs.
     package static func line(_ cells: [String], rightAlignedIn widths: [Int]) -> String {
         Swift.zip(cells, widths).map { cell, width in
             String(repeating: " ", count: max(1, width - cell.count)) + cell
         }.joined()
     }
 
-    /// Seconds, about 270 years: what claims to be older comes from a damaged file.
+    /// Seconds, about 270 years: a larger age comes from a damaged file.
     private static let longAgo = 1e5 * 86_400
 
-    /// How long ago something was, as people say it.
+    /// An age for people.
     package static func ago(_ seconds: Double) -> String {
         switch max(0, seconds) {
         case let s where s < 10: String(format: "%.1f s ago", s)

@@ -15,9 +15,9 @@ package struct CosineSchedule: Equatable, Sendable {
 
     /// Weights at one timestep.
     package struct Weights: Equatable, Sendable {
-        /// Share of the noised upsampled latent in the skip residual.
+        /// Weight of the noised upsampled latent in the skip residual.
         package let skip: Float
-        /// Share of the dilated path in the fused prediction.
+        /// Weight of the dilated path in the fused prediction.
         package let dilated: Float
         /// Standard deviation of the blur before dilated sampling, in latent pixels.
         package let blurSigma: Double

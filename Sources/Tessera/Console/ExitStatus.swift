@@ -2,7 +2,7 @@ import ArgumentParser
 import Coordinator
 import Engine
 
-/// What the process ends with.
+/// Exit statuses of the process.
 enum ExitStatus {
     static let badInput: Int32 = 64
     static let unavailable: Int32 = 69
