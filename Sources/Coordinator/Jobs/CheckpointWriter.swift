@@ -6,6 +6,8 @@ import Synchronization
 /// Saves where a render stands, on a thread of its own: the render goes on meanwhile. When steps are
 /// shorter than saving, the newest state counts.
 package final class CheckpointWriter: Sendable {
+    /// Of the job's folder.
+    package let path: String
     private let core: Core
     private let thread: Mutex<NamedThread?>
 
@@ -25,7 +27,7 @@ package final class CheckpointWriter: Sendable {
     ) throws {
         precondition(every >= 1, "\(every)")
         let core = try Core(path: path, folder: folder, record: record, every: every, warn: warn)
-        self.core = core
+        (self.path, self.core) = (path, core)
         thread = Mutex(NamedThread("checkpoint") { core.run() })
     }
 

@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import Synchronization
 
 /// The folder of one render: how it was asked for, and where it stands. While somebody renders it,
 /// nobody else can.
@@ -52,8 +53,14 @@ package final class JobFolder: Sendable {
         let format = DateFormatter()
         format.locale = Locale(identifier: "en_US_POSIX")
         format.dateFormat = "yyyyMMdd-HHmmss"
-        return defaultFolder.map { "\($0)/\(format.string(from: Date()))-\(getpid())" }
+        // A process may begin several in one second.
+        let number = count.add(1, ordering: .relaxed).newValue
+        let name = "\(format.string(from: Date()))-\(getpid())" + (number == 1 ? "" : "-\(number)")
+        return defaultFolder.map { "\($0)/\(name)" }
     }
+
+    /// Paths that this process has made up.
+    private static let count = Atomic<Int>(0)
 
     /// The folder that a person means by a path or by a name in the usual place.
     ///

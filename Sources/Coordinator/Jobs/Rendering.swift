@@ -1,228 +1,227 @@
-import Coordinator
 import Engine
 import Foundation
 import Logging
 import Protocol
+import Sampling
 
-/// What `render` and `coordinator` share: from flags to the picture, on workers that `open` brings.
-struct Rendering {
-    let options: PictureOptions
-    let outputs: RenderSession.Outputs
-    let engine: EngineFlags
-    let job: JobFlags
-    let display: DisplayFlags
-    let seed: Seed
-    /// The subcommand, as it is called to resume.
-    let command: String
+/// One picture from what was asked for to its file, on workers that the caller brings. The command line is one caller,
+/// a service another: several may run at once in one process, each on a thread of its own, on one cluster or on many.
+///
+///     let control = RenderControl()
+///     let outcome = try rendering.run(on: open, control: control) { report in … }
+package struct Rendering: Sendable {
+    package var options: PictureOptions
+    package var outputs: RenderSession.Outputs
+    package var computation: Computation
+    package var saving: Saving
     /// The job to go on with.
-    let resumed: Resumed?
+    package var resumed: Resumed?
+    /// Gets warnings.
+    package var logger: Logger
 
-    typealias Resumed = (folder: JobFolder, record: JobFolder.Record)
+    package typealias Resumed = (folder: JobFolder, record: JobFolder.Record)
+    package typealias Observer = (RenderReport) throws -> Void
+    /// Brings workers that have the model.
+    package typealias Opening = (RenderSession, ModelIdentity, Logger) throws -> Workers
 
-    /// Workers to render on, and how to end them.
-    struct Workers {
+    package init(
+        options: PictureOptions,
+        outputs: RenderSession.Outputs,
+        computation: Computation,
+        saving: Saving = .nothing,
+        resumed: Resumed? = nil,
+        logger: Logger
+    ) {
+        (self.options, self.outputs, self.computation) = (options, outputs, computation)
+        (self.saving, self.resumed, self.logger) = (saving, resumed, logger)
+    }
+
+    /// How this process computes its own part.
+    package struct Computation: Sendable {
+        /// Prompts are encoded with it.
+        let conditioning: EngineOptions
+        /// Phase 1 is rendered with it: as the workers compute, or the picture differs from theirs.
+        let globalPass: EngineOptions
+
+        package init(conditioning: EngineOptions, globalPass: EngineOptions) {
+            (self.conditioning, self.globalPass) = (conditioning, globalPass)
+        }
+    }
+
+    /// Workers to render on, and what becomes of them.
+    package struct Workers {
         let cluster: Cluster
+        /// Ends what was started for this render; nothing of a cluster that others use.
         let stop: () -> Void
         /// Waits until there are enough of them.
-        var prepare: (Cancellation) throws -> Void = { _ in }
+        package var prepare: (Cancellation) throws -> Void
+
+        package init(
+            cluster: Cluster,
+            stop: @escaping () -> Void = {},
+            prepare: @escaping (Cancellation) throws -> Void = { _ in }
+        ) {
+            (self.cluster, self.stop, self.prepare) = (cluster, stop, prepare)
+        }
+
+        /// How many of them get work.
+        package var activeCount: Int { cluster.statistics.count(where: \.isActive) }
     }
 
     /// Renders the picture and writes it.
     ///
-    /// - Parameter open: starts or awaits workers that have the model
-    /// - Throws: whatever ends the render; the workers are stopped first
-    func run(_ open: (RenderSession, ModelIdentity, Logger) throws -> Workers) throws {
+    /// - Parameters:
+    ///   - open: starts or awaits workers
+    ///   - control: cancels it
+    ///   - observe: is told how it goes; what it throws ends the render
+    /// - Returns: what was made, and with what effort
+    /// - Throws: whatever ends the render; its workers are stopped first
+    package func run(
+        on open: Opening,
+        control: RenderControl = RenderControl(),
+        observe: @escaping Observer = { _ in }
+    ) throws -> RenderOutcome {
         let start = ContinuousClock.now
-        let logger = Logger(label: "tessera") { _ in StandardErrorLog(level: .warning) }
         guard !options.prompt.isEmpty else {
             throw InputError("--prompt", "it is missing", fix: "Say what the picture shows")
         }
+        let session = try session(control: control, observe: observe)
+        try outputs.makeFolders()
+        try observe(.ready(session.plan))
+        let identity = try ModelIdentity(of: session.model)
+        let record = try saving.record(of: session, identity, resumed: resumed)
+        return try onWorkers(open, session, identity, control) { workers, job in
+            try observe(.begun(session.plan, session.prompts))
+            let prompts = try session.encodedPrompts(computation.conditioning)
+            let globalPass = session.globalPass(
+                computation.globalPass,
+                identity,
+                cancellation: control.cancellation
+            )
+            let writer = try saving.writer(record, resumed: resumed, logger: logger)
+            if let writer { try observe(.saves(in: writer.path)) }
+            let renderer = CountingRenderer(job, wire: session.plan.settings.wire)
+            let path: String
+            do {
+                path = try session.render(
+                    on: renderer,
+                    prompts: prompts,
+                    digest: identity.digest,
+                    outputs: outputs,
+                    companions: .init(globalPass: globalPass, writer: writer, resumed: resumed)
+                ) { try observe(.progress($0)) }
+            } catch {
+                if let saved = writer?.finish() { try? observe(.canBeResumed(from: saved)) }
+                throw error
+            }
+            writer?.discard()
+            let local =
+                globalPass != nil && resumed == nil && session.plan.phases[0].isWhole
+                ? session.plan.phases[0].views : nil
+            return RenderOutcome(
+                picture: path,
+                plan: session.plan,
+                model: session.model.path,
+                identity: identity,
+                duration: ContinuousClock.now - start,
+                coordinatorViews: local,
+                unetCalls: renderer.tally.evaluations + (globalPass?.evaluator.evaluations ?? 0),
+                tally: renderer.tally,
+                workers: workers.cluster.statistics
+            )
+        }
+    }
+
+    /// Reads and checks everything that a render reads before it needs workers.
+    ///
+    /// - Parameters:
+    ///   - control: cancels it
+    ///   - observe: is told of notices and of the picture that is read
+    /// - Returns: the render, planned
+    /// - Throws: `InputError` naming what is at fault, `RenderCancelled`
+    package func session(
+        control: RenderControl = RenderControl(),
+        observe: Observer = { _ in }
+    ) throws -> RenderSession {
         try outputs.validate()
-        try engine.options(threads: 1).check()
-        let interruption = Interruption()
-        Interrupts.handle(interruption.happen)
-        if resumed == nil, let folder = job.jobDir { try JobFolder.checkFree(folder) }
+        try computation.globalPass.check()
+        if resumed == nil, let folder = saving.folder { try JobFolder.checkFree(folder) }
         let session = try RenderSession(options)
         try session.checkWeights()
-        for line in session.notices { StandardError.write(line) }
-        if resumed == nil {
-            var told = ContinuousClock.now - .seconds(4)
-            try session.checkPicture { share in
-                if interruption.hasHappened { throw RenderCancelled() }
-                // After a second, then every five.
-                guard ContinuousClock.now - told >= .seconds(5) else { return }
-                told = .now
-                StandardError.write(
-                    "reading \(options.picture?.path ?? ""): \(Int(100 * share)) %"
-                )
-            }
+        for line in session.notices { try observe(.notice(line)) }
+        guard resumed == nil else { return session }
+        try session.checkPicture { share in
+            try control.check()
+            try observe(.reading(path: options.picture?.path ?? "", share: share))
         }
-        try outputs.makeFolders()
-        announce()
+        return session
+    }
+
+    /// Times a few views of a render on the workers that it would have.
+    ///
+    /// - Parameters:
+    ///   - session: of this rendering
+    ///   - open: starts or awaits workers
+    ///   - control: cancels it
+    /// - Returns: how fast it would go
+    /// - Throws: what a render would throw
+    package func speeds(
+        of session: RenderSession,
+        on open: Opening,
+        control: RenderControl = RenderControl()
+    ) throws -> MeasuredSpeeds {
         let identity = try ModelIdentity(of: session.model)
-        let record = try record(session, identity)
+        return try onWorkers(open, session, identity, control) { workers, job in
+            try session.speeds(
+                on: job,
+                prompts: try session.encodedPrompts(computation.conditioning),
+                globalPass: session.globalPass(
+                    computation.globalPass,
+                    identity,
+                    cancellation: control.cancellation
+                ),
+                statistics: { workers.cluster.statistics }
+            )
+        }
+    }
+
+    /// Brings workers, opens a job on them, and ends both with the body.
+    private func onWorkers<Result>(
+        _ open: Opening,
+        _ session: RenderSession,
+        _ identity: ModelIdentity,
+        _ control: RenderControl,
+        _ body: (Workers, ClusterJob) throws -> Result
+    ) throws -> Result {
         let workers = try open(session, identity, logger)
         defer { workers.stop() }
-        let wire = session.plan.settings.wire
-        let (job, cancellation) = (
-            workers.cluster.open(session.plan.model, wire: wire), Cancellation()
+        let job = workers.cluster.open(
+            session.plan.model,
+            wire: session.plan.settings.wire
         )
         defer { job.end() }
-        interruption.whenItHappens {
-            cancellation.cancel()
-            job.cancel()
-        }
-        try workers.prepare(cancellation)
-        let display = ProgressDisplay(plan: session.plan, isQuiet: self.display.quiet)
-        defer { display.clear() }
-        display.note("prompt: \(session.prompts.summary)")
-        let prompts = try session.encodedPrompts(engine.conditioning)
-        let globalPass = session.globalPass(
-            engine.options(threads: HostCores.count),
-            identity,
-            cancellation: cancellation
-        )
-        let writer = try writer(record, logger)
-        let renderer = CountingRenderer(job, wire: wire)
-        let path: String
-        do {
-            path = try session.render(
-                on: renderer,
-                prompts: prompts,
-                digest: identity.digest,
-                outputs: outputs,
-                companions: .init(globalPass: globalPass, writer: writer, resumed: resumed)
-            ) { display.show($0) }
-        } catch {
-            if let saved = writer?.finish() {
-                StandardError.write("to go on: " + ShellWords.join(["tessera", "resume", saved]))
-            }
-            throw error
-        }
-        writer?.discard()
-        if globalPass != nil, resumed == nil, session.plan.phases[0].isWhole {
-            display.note("coordinator: \(session.plan.phases[0].views) views")
-        }
-        let done = workers.cluster.statistics.map(RenderResult.Worker.init)
-        for worker in done { display.note(worker.line) }
-        let tally = renderer.tally
-        let calls = tally.evaluations + (globalPass?.evaluator.evaluations ?? 0)
-        display.note(
-            "\(calls) UNet calls, \(PlanTable.bytes(tally.viewBytes)) of latents and "
-                + "\(PlanTable.bytes(tally.decodeBytes)) of tiles moved"
-                + (session.plan.encodes.isEmpty
-                    ? "" : ", \(PlanTable.bytes(tally.encodeBytes)) to encode the picture")
-        )
-        let (size, seconds) = (
-            session.plan.settings.size, (ContinuousClock.now - start) / .seconds(1)
-        )
-        display.note("\(path): \(size) in \(PlanTable.duration(seconds))")
-        display.clear()
-        let result = RenderResult(
-            picture: URL(fileURLWithPath: path).standardizedFileURL.path,
-            width: size.width,
-            height: size.height,
-            seed: "\(session.plan.settings.seed)",
-            seconds: seconds,
-            unetCalls: calls,
-            latentBytes: tally.viewBytes,
-            decodeBytes: tally.decodeBytes,
-            encodeBytes: tally.encodeBytes,
-            model: session.model.path,
-            modelDigest: identity.digest,
-            workers: done,
-            version: RenderSession.version
-        )
-        do {
-            if self.display.json {
-                try StandardOutput.write(json: result)
-            } else {
-                try StandardOutput.write(path)
-            }
-        } catch let error as OutputError {
-            throw OutputError(error.path, "\(error.reason); the picture is \(path)")
-        }
+        control.attach(job)
+        defer { control.detach() }
+        try workers.prepare(control.cancellation)
+        return try body(workers, job)
     }
+}
 
-    /// Says what the command line does not: which seed was chosen, and what becomes of files that are there
-    /// already.
-    private func announce() {
-        if seed.isChosen { display.note("seed \(seed.value)") }
-        if outputs.isNumbered {
-            let free = NumberedNames(outputs.picture).first { access($0, F_OK) != 0 }
-            if let free, free != outputs.picture {
-                display.note("\(outputs.picture) exists: the picture will be \(free)")
-            }
-        }
-        let replaced =
-            (outputs.isNumbered ? [] : [outputs.picture]) + (outputs.dump.map { [$0] } ?? [])
-        for path in replaced where access(path, F_OK) == 0 {
-            display.note("\(path) exists: it will be replaced when the picture is done")
-        }
-    }
-
-    /// How this render was asked for; of one that goes on, what must still be true.
-    private func record(
-        _ session: RenderSession,
-        _ identity: ModelIdentity
-    ) throws(InputError) -> JobFolder.Record {
-        let settings = session.text(digest: identity.digest).json
-        guard let resumed else {
-            return JobFolder.Record(
-                command: command,
-                // A seed that was chosen here stays.
-                arguments: Invocation.flags + (seed.isChosen ? ["--seed=\(seed.value)"] : []),
-                directory: FileManager.default.currentDirectoryPath,
-                digest: identity.digest,
-                settings: settings
-            )
-        }
-        let place = resumed.folder.path
-        guard resumed.record.digest == identity.digest else {
-            throw InputError(
-                session.model.path,
-                "the model is not the one that \(place) was begun with",
-                fix: "Bring the old files back, or render anew"
-            )
-        }
-        guard resumed.record.settings == settings else {
-            if let path = options.picture?.path, let digest = session.pictureDigest,
-                !resumed.record.settings.contains(digest)
-            {
-                throw InputError(
-                    path,
-                    "the picture is not the one that \(place) was begun with",
-                    fix: "Bring the old file back, or render anew"
-                )
-            }
-            throw InputError(
-                place,
-                "its settings are not those that it was begun with",
-                fix: "Resume it with the same flags and version of Tessera"
-            )
-        }
-        return resumed.record
-    }
-
-    /// - Returns: nil where nothing is to be saved, or there is no place for it
-    private func writer(
-        _ record: JobFolder.Record,
-        _ logger: Logger
-    ) throws -> CheckpointWriter? {
-        guard job.checkpointEvery > 0 else { return nil }
-        guard let path = resumed?.folder.path ?? job.jobDir ?? JobFolder.newPath() else {
-            logger.warning("nothing is saved to resume from: there is no home, give --job-dir")
-            return nil
-        }
-        let folder = URL(fileURLWithPath: path)
-        let isListed = folder.deletingLastPathComponent().path == JobFolder.defaultFolder
-        let name = isListed ? folder.lastPathComponent : folder.path
-        display.note("job " + ShellWords.join([name]))
-        return try CheckpointWriter(
-            path: folder.path,
-            folder: resumed?.folder,
-            record: record,
-            every: job.checkpointEvery
-        ) { logger.warning("\($0)") }
-    }
+/// A picture that was made, and with what effort.
+package struct RenderOutcome: Sendable {
+    /// The picture's path.
+    package let picture: String
+    package let plan: RenderPlan
+    /// The model's path.
+    package let model: String
+    package let identity: ModelIdentity
+    /// From the first look at the model.
+    package let duration: Duration
+    /// Views that this process rendered itself; nil for none.
+    package let coordinatorViews: Int?
+    /// UNet evaluations of one picture each, here and on workers.
+    package let unetCalls: Int
+    package let tally: RenderTally
+    /// What each worker of the cluster has done since it joined.
+    package let workers: [WorkerStatistics]
 }
