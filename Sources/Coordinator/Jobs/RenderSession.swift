@@ -93,9 +93,10 @@ package struct RenderSession {
         }
         let spacing = settings.schedule.spacing.map { ", \($0.rawValue) timesteps" } ?? ""
         lines.append(
-            "\(name(preset.path)) is a \(preset.method.rawValue) model by its name: \(settings.steps) steps, "
-                + "guidance \(settings.guidance), \(settings.scheduler.rawValue)\(spacing); "
-                + "flags go first, --no-model-preset ignores the name"
+            "\(name(preset.path)) is distilled (\(preset.method.rawValue)), by its name: "
+                + "\(settings.steps) steps, guidance \(settings.guidance), "
+                + "\(settings.scheduler.rawValue)\(spacing); "
+                + "flags override these, --no-model-preset ignores the name"
         )
         return lines
     }

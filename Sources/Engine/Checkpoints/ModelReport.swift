@@ -129,6 +129,11 @@ package struct ModelReport: Sendable {
             if case .flattened = $0.name { true } else { false }
         }
         add("keys", isFlat ? "kohya's" : "Diffusers'")
+        do {
+            try lora.refuseFlaws()
+        } catch {
+            faults.append("\(error)")
+        }
     }
 
     /// Why a render of the model would be refused; nil where it would not.
@@ -171,12 +176,8 @@ package struct ModelReport: Sendable {
                     + "\(padded(cell.2, columns.2))  \(cell.3)"
             )
         }
-        if kind != "LoRA" {
-            if missing.isEmpty, faults.isEmpty { lines.append("nothing is missing") }
-            for line in missing { lines.append("missing: \(line)") }
-            for line in faults { lines.append("fault: \(line)") }
-        }
-        return lines
+        if kind != "LoRA", missing.isEmpty, faults.isEmpty { lines.append("nothing is missing") }
+        return lines + missing.map { "missing: \($0)" } + faults.map { "fault: \($0)" }
     }
 
     /// The report as JSON, one line.

@@ -1,13 +1,13 @@
 import Foundation
 
-/// What stands at a path, links followed.
+/// What exists at a path, following links.
 package enum FileKind: Equatable, Sendable {
     case regular
     case folder
     /// A pipe, a socket or a device.
     case special
 
-    /// - Parameter path: nil where there is nothing at it
+    /// - Parameter path: nil if nothing exists there
     package init?(_ path: String) {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
