@@ -153,7 +153,7 @@ package final class JobFolder: Sendable {
         do throws(InputError) {
             json = try JSON(InputFile.bytes(recordPath, limit: 1 << 20), place: recordPath)
         } catch {
-            throw damaged(error.problem)
+            throw error.isSystemLimit ? error : damaged(error.problem)
         }
         guard json.object?["format"]?.integer == Self.format else {
             throw damaged("it is not a job of this version of Tessera")
