@@ -3,7 +3,6 @@ import Engine
 import Foundation
 import Glibc
 import Protocol
-import Synchronization
 
 /// `tessera agent`: starts, watches and ends the workers of one host, as requested on standard input.
 ///
@@ -224,65 +223,5 @@ package enum Agent {
             rmdir(folder)
         }
         voice.say(AgentEvent(.done))
-    }
-}
-
-/// Standard output, for several threads.
-private final class AgentVoice: Sendable {
-    private let lock = Mutex(())
-
-    func say(_ event: AgentEvent) {
-        guard let line = try? event.line() else { return }
-        lock.withLock { _ in
-            // Whoever listened may be gone: that is known from the input.
-            _ = StandardStreams.write(line, to: STDOUT_FILENO)
-        }
-    }
-}
-
-/// Lines of a descriptor. One thread reads at a time.
-///
-/// `@unchecked Sendable`: it is handed from one thread to another and never shared.
-private final class LineInput: @unchecked Sendable {
-    private let descriptor: Int32
-    private var waiting: [UInt8] = []
-    private var hasEnded = false
-
-    init(_ descriptor: Int32) {
-        self.descriptor = descriptor
-    }
-
-    /// - Returns: nil at the end, or when a line is longer than that
-    func next(limit: Int) -> [UInt8]? {
-        var buffer = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            if let end = waiting.firstIndex(of: UInt8(ascii: "\n")) {
-                defer { waiting.removeSubrange(...end) }
-                return Array(waiting[..<end])
-            }
-            guard !hasEnded, waiting.count <= limit else { return nil }
-            let count = read(descriptor, &buffer, buffer.count)
-            if count < 0, errno == EINTR { continue }
-            if count <= 0 { hasEnded = true } else { waiting += buffer[..<count] }
-        }
-    }
-}
-
-/// The last lines of each worker.
-final class LastWords: Sendable {
-    private let lines = Mutex<[String: [String]]>([:])
-
-    func add(_ line: String, of name: String) {
-        lines.withLock { $0[name] = Array(($0[name, default: []] + [line]).suffix(3)) }
-    }
-
-    /// What it said last.
-    func lines(of name: String) -> [String] { lines.withLock { $0[name] ?? [] } }
-
-    /// How a worker ended, with its last words.
-    func account(of name: String, _ ending: ChildProcess.Ending) -> String {
-        let last = lines(of: name)
-        guard !last.isEmpty else { return "\(name) \(ending)" }
-        return "\(name) \(ending); its last lines: \(last.joined(separator: " | "))"
     }
 }

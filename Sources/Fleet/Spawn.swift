@@ -80,7 +80,8 @@ package enum Spawn {
             }
             throw InputError(
                 program,
-                "it cannot be started (\(String(cString: strerror(code))))",
+                "it cannot be started",
+                code: code,
                 fix: "Check that it is there and may be executed"
             )
         }

@@ -38,9 +38,8 @@ private final class Arithmetic: UnitRenderer {
         var settings = RenderSettings(
             size: Extent(height: 128, width: 160),
             steps: 4,
-            scheduler: kind,
-            globalPass: .workers
-        )
+            scheduler: kind
+        ) { $0.globalPass = .workers }
         change(&settings)
         let plan = try RenderPlan(
             settings,

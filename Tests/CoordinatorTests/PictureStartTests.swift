@@ -113,8 +113,9 @@ private struct Nowhere: PictureSink {
         var settings = RenderSettings(
             size: size,
             steps: steps,
-            scheduler: kind,
-            picture: PictureStart(
+            scheduler: kind
+        ) {
+            $0.picture = PictureStart(
                 strength: strength,
                 fidelity: fidelity,
                 frame: PictureFrame(
@@ -123,9 +124,9 @@ private struct Nowhere: PictureSink {
                     covering: (size.height, size.width),
                     slack: 8
                 )
-            ),
-            globalPass: .workers
-        )
+            )
+            $0.globalPass = .workers
+        }
         change(&settings)
         let model = ModelGeometry(
             nativeLatentSide: 8,
@@ -423,8 +424,10 @@ private struct Nowhere: PictureSink {
             usesTimeIDs: false
         )
         func size(_ height: Int, _ width: Int) -> Extent {
-            PictureOptions(prompt: "", picture: PictureChoice(path: ""))
-                .size(for: model, picture: Extent(height: height, width: width))
+            PictureOptions.defaultSize(
+                for: model,
+                picture: Extent(height: height, width: width)
+            )
         }
         #expect(size(512, 768) == Extent(height: 512, width: 768))
         #expect(size(1003, 999) == Extent(height: 1000, width: 992))

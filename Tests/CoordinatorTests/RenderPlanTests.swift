@@ -58,9 +58,8 @@ private struct Nowhere: PictureSink {
         var settings = RenderSettings(
             size: Extent(height: height, width: width),
             steps: steps,
-            scheduler: .ddim,
-            globalPass: .workers
-        )
+            scheduler: .ddim
+        ) { $0.globalPass = .workers }
         change(&settings)
         return (try RenderPlan(settings, model: Self.model, scheduler: scheduler), scheduler)
     }
@@ -208,9 +207,8 @@ private struct Nowhere: PictureSink {
                 RenderSettings(
                     size: Extent(height: height, width: width),
                     steps: 2,
-                    scheduler: .ddim,
-                    ladder: ladder
-                ),
+                    scheduler: .ddim
+                ) { $0.ladder = ladder },
                 model: model,
                 scheduler: scheduler
             )

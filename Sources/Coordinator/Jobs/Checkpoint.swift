@@ -65,7 +65,7 @@ package struct Checkpoint: Sendable {
         do throws(InputError) {
             file = try SafeTensors(file: path)
         } catch {
-            throw damaged(error.problem)
+            throw error.isSystemLimit ? error : damaged(error.problem)
         }
         let text = file.metadata
         guard text["format"] == Self.format else {

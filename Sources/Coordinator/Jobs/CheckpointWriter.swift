@@ -6,6 +6,8 @@ import Synchronization
 /// Saves the state of a render on a thread of its own, while the render continues. When steps are
 /// shorter than saving, only the newest state is saved.
 package final class CheckpointWriter: Sendable {
+    /// Of the job's folder.
+    package let path: String
     private let core: Core
     private let thread: Mutex<NamedThread?>
 
@@ -25,7 +27,7 @@ package final class CheckpointWriter: Sendable {
     ) throws {
         precondition(every >= 1, "\(every)")
         let core = try Core(path: path, folder: folder, record: record, every: every, warn: warn)
-        self.core = core
+        (self.path, self.core) = (path, core)
         thread = Mutex(NamedThread("checkpoint") { core.run() })
     }
 

@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import Synchronization
 
 /// The folder of one job: its command and its state. While a process renders it,
 /// no other can.
@@ -52,8 +53,14 @@ package final class JobFolder: Sendable {
         let format = DateFormatter()
         format.locale = Locale(identifier: "en_US_POSIX")
         format.dateFormat = "yyyyMMdd-HHmmss"
-        return defaultFolder.map { "\($0)/\(format.string(from: Date()))-\(getpid())" }
+        // A process may begin several in one second.
+        let number = count.add(1, ordering: .relaxed).newValue
+        let name = "\(format.string(from: Date()))-\(getpid())" + (number == 1 ? "" : "-\(number)")
+        return defaultFolder.map { "\($0)/\(name)" }
     }
+
+    /// Paths that this process has made up.
+    private static let count = Atomic<Int>(0)
 
     /// The folder that a person means by a path or by a name in the usual place.
     ///
@@ -146,7 +153,7 @@ package final class JobFolder: Sendable {
         do throws(InputError) {
             json = try JSON(InputFile.bytes(recordPath, limit: 1 << 20), place: recordPath)
         } catch {
-            throw damaged(error.problem)
+            throw error.isSystemLimit ? error : damaged(error.problem)
         }
         guard json.object?["format"]?.integer == Self.format else {
             throw damaged("it is not a job of this version of Tessera")

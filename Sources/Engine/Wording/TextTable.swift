@@ -2,16 +2,30 @@ import Foundation
 
 /// Rows of cells as lines, each column as wide as its widest cell.
 package enum TextTable {
-    /// Cells from the left, two spaces apart, without spaces at the end of a line.
-    package static func lines(_ rows: [[String]]) -> [String] {
+    /// Cells without spaces at the ends of lines.
+    ///
+    /// - Parameters:
+    ///   - rows: of cells
+    ///   - rightAligned: columns whose cells stand at their right ends
+    ///   - separator: between columns
+    /// - Returns: a line for each row
+    package static func lines(
+        _ rows: [[String]],
+        rightAligned: Set<Int> = [],
+        separator: String = "  "
+    ) -> [String] {
         let columns = rows.map(\.count).max() ?? 0
         let widths = (0..<columns).map { column in
             rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
         }
         return rows.map { row in
-            Swift.zip(row, widths).map { cell, width in
-                cell + String(repeating: " ", count: width - cell.count)
-            }.joined(separator: "  ").trimmingCharacters(in: .whitespaces)
+            let cells = row.indices.map { column in
+                let space = String(repeating: " ", count: widths[column] - row[column].count)
+                return rightAligned.contains(column) ? space + row[column] : row[column] + space
+            }
+            var line = Substring(cells.joined(separator: separator))
+            while line.last == " " { line.removeLast() }
+            return String(line)
         }
     }
 

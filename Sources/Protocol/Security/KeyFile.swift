@@ -100,20 +100,18 @@ package enum KeyFile {
     private static func save(_ text: String, to path: String, mode: mode_t) throws {
         let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         guard file >= 0 else {
-            throw InputError(
-                path,
-                errno == EEXIST
-                    ? "it exists already, and a key may be in use"
-                    : "it cannot be written (\(String(cString: strerror(errno))))",
-                fix: "Choose another path"
-            )
+            let (code, fix) = (errno, "Choose another path")
+            guard code != EEXIST else {
+                throw InputError(path, "it exists already, and a key may be in use", fix: fix)
+            }
+            throw InputError(path, "it cannot be written", code: code, fix: fix)
         }
         defer { close(file) }
         let bytes = Array(text.utf8)
         guard write(file, bytes, bytes.count) == bytes.count, fsync(file) == 0 else {
-            let reason = String(cString: strerror(errno))
+            let code = errno
             unlink(path)
-            throw InputError(path, "it cannot be written (\(reason))", fix: "Make room for it")
+            throw InputError(path, "it cannot be written", code: code, fix: "Make room for it")
         }
     }
 

@@ -29,7 +29,8 @@ package final class PrivateDirectory: Sendable {
         }
         throw InputError(
             "/tmp",
-            "no private directory can be made (\(String(cString: strerror(errno))))",
+            "no private directory can be made",
+            code: errno,
             fix: "Make /tmp writable, or set XDG_RUNTIME_DIR to a directory of your own"
         )
     }

@@ -7,7 +7,10 @@ package struct CosineSchedule: Equatable, Sendable {
     /// Standard deviation of the blur at c₃ = 1, in latent pixels.
     package var sigma: Double
 
-    package init(exponents: [Double] = [3, 1, 1], sigma: Double = 0.8) {
+    package init(
+        exponents: [Double] = Settings.cosineScales.standard,
+        sigma: Double = Settings.sigma.standard
+    ) {
         precondition(exponents.count == 3, "\(exponents)")
         self.exponents = exponents
         self.sigma = sigma

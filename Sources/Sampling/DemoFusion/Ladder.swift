@@ -54,6 +54,9 @@ package struct Ladder: Equatable, Sendable {
         self.scales = scales
     }
 
+    /// The scales of phases, which need not begin at 1 where the render begins with a picture.
+    init(of phases: [Phase]) { scales = phases.map(\.scale) }
+
     /// Every whole scale from 1 up to the target's, and the target's itself where it is not whole.
     package init(target: Extent, nativeSide: Int) {
         let ratio = Self.ratio(of: target, nativeSide: nativeSide)

@@ -148,6 +148,14 @@ package struct RenderPlan: Sendable {
         decode = TilePlan(latent: last, factor: factor, network: model.decoder)
     }
 
+    /// The settings with what follows from the model filled in: the stride, and the scales that are rendered.
+    package var resolvedSettings: RenderSettings {
+        var resolved = settings
+        resolved.stride = settings.stride(for: model)
+        resolved.ladder = .given(Ladder(of: phases.map(\.phase)))
+        return resolved
+    }
+
     /// Size of phase `index` in pixels; phases count from 0.
     package func pixels(ofPhase index: Int) -> Extent {
         let latent = phases[index].phase.latent

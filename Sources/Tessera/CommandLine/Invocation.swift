@@ -50,7 +50,7 @@ enum Invocation {
             try command.run()
             return 0
         } catch let error as InputError {
-            return report("\(error)", ExitStatus.badInput)
+            return report("\(error)", ExitStatus.status(of: error))
         } catch {
             let status = Tessera.exitCode(for: error)
             if status.isSuccess { return answer(Tessera.fullMessage(for: error)) }

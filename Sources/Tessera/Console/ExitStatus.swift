@@ -21,7 +21,7 @@ enum ExitStatus {
 
     static func status(of error: any Error) -> Int32 {
         switch error {
-        case is InputError: badInput
+        case let error as InputError: error.isSystemLimit ? fault : badInput
         case is ClusterUnavailable: unavailable
         case is RenderCancelled: interrupted
         default: fault
