@@ -200,7 +200,8 @@ extension DispatcherState {
         if others.contains(where: \.isProven) { return false }
         let mayWait =
             policy.mayOthersJoin && !isClosed
-            && (unit.failed.count < policy.casualties || proven == 0)
+            && (unit.failed.count < policy.casualties
+                || proven == 0 && unit.died.count < policy.casualties)
             && now - (unit.failedSince ?? now) < policy.grace
         // What ends every worker must not end a whole fleet.
         if unit.died.count >= policy.unprovenCasualties { return true }
