@@ -58,7 +58,7 @@ import Testing
             #expect(keyless.waitFor("requires a key"))
             // A worker's key in the place of the coordinator's.
             let misled = try site.worker(model, key: "one", coordinator: "two")
-            #expect(misled.waitFor("does not encrypt with the coordinator's key"))
+            #expect(misled.waitFor("does not use the coordinator's key"))
             let right = try site.worker(model, key: "two")
             let open = try String(contentsOfFile: "\(folder)/stranger.pub", encoding: .utf8)
                 .trimmingCharacters(in: .whitespacesAndNewlines)
