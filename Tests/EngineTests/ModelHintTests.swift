@@ -47,6 +47,10 @@ import Testing
         ("model:\n  params:\n    parameterization: \"v\"\n", PredictionType.vPrediction),
         ("model:\n  params:\n    parameterization: v # velocity\n", .vPrediction),
         ("model:\n  params:\n    parameterization: \"eps\"\n", .epsilon),
+        ("{model: {params: {parameterization: \"v\"}}}", .vPrediction),
+        ("model: {params: {x: 1, 'parameterization' : 'v', y: 2}}", .vPrediction),
+        ("model:\n  params:\n    \"parameterization\": v\n", .vPrediction),
+        ("# parameterization: eps\nmodel:\n  params:\n    parameterization: v\n", .vPrediction),
     ])
     func theYAMLBesideItTells(yaml: String, expected: PredictionType) throws {
         try single("sd15", yaml: yaml) { model in

@@ -107,6 +107,54 @@ import Testing
         }
     }
 
+    /// Whatever the prompt: the text encoder has no embedding for such a token.
+    @Test func aTokenizerIsLargerThanItsTextEncoder() throws {
+        try inTemporaryFolder { folder in
+            let copy = "\(folder)/model"
+            try FileManager.default.copyItem(atPath: model, toPath: copy)
+            try Data(#"{"<my-cat>": 5000}"#.utf8)
+                .write(to: URL(fileURLWithPath: "\(copy)/tokenizer/added_tokens.json"))
+            for command in ["render", "plan"] {
+                let given = flags(command, folder, ["--model", copy])
+                try expectRefusal(given, ["\(copy)/tokenizer", "5001 tokens"])
+            }
+            try expectReport(copy, ["\(copy)/tokenizer", "5001 tokens"])
+        }
+    }
+
+    /// What no render can use, `inspect` refuses by itself: a LoRA of another architecture, and a model that
+    /// predicts the picture.
+    @Test func inspectRefusesWhatNoRenderCanUse() throws {
+        try inTemporaryFolder { folder in
+            let lora = "\(folder)/flux.safetensors"
+            let stem = "lora_unet_double_blocks_0_img_attn_proj"
+            try RawTensor.write(
+                [
+                    "\(stem).lora_down.weight": RawTensor(
+                        type: .float32,
+                        shape: [1, 1],
+                        bytes: [0, 0, 0, 0]
+                    ),
+                    "\(stem).lora_up.weight": RawTensor(
+                        type: .float32,
+                        shape: [1, 1],
+                        bytes: [0, 0, 0, 0]
+                    ),
+                ],
+                to: lora
+            )
+            try expectReport(lora, ["fault:", "Flux"])
+            try expectRefusal(
+                flags("plan", folder, ["--model", model, "--lora", lora]),
+                [lora, "Flux"]
+            )
+            let lightning = "\(folder)/sd15_lightning_1step_x0.safetensors"
+            try SingleFileLayout("sd15", size: "fixture").write(to: lightning)
+            let command = try Command(["inspect", lightning, "--model-config", model])
+            #expect(command.status == 64 && command.output.contains("x0"), "\(command.output)")
+        }
+    }
+
     @Test func aWorkerRefusesAtOnce() throws {
         let name = "decoder.conv_in.bias"
         try changed("vae") {

@@ -85,13 +85,7 @@ package struct RenderSession {
             )
         }
         guard let preset else { return lines }
-        guard !preset.predictsPicture else {
-            throw InputError(
-                preset.path,
-                "by its name it predicts the picture itself (x0), which is not supported",
-                fix: "Use one of more steps, or --no-model-preset if the name misleads"
-            )
-        }
+        if let refusal = preset.refusal { throw refusal }
         let spacing = settings.schedule.spacing.map { ", \($0.rawValue) timesteps" } ?? ""
         lines.append(
             "\(name(preset.path)) is distilled (\(preset.method.rawValue)), by its name: "

@@ -19,7 +19,17 @@ package struct Distillation: Equatable, Sendable {
     package let scheduler: SchedulerKind?
     package let spacing: TimestepSpacing?
     /// Whether it predicts the clean latent itself (x0), as Lightning's 1-step model does: that is not supported.
-    package let predictsPicture: Bool
+    private let predictsPicture: Bool
+
+    /// Why a render is refused, unless its name misleads.
+    package var refusal: InputError? {
+        guard predictsPicture else { return nil }
+        return InputError(
+            path,
+            "by its name it predicts the picture itself (x0), which is not supported",
+            fix: "Use one of more steps, or --no-model-preset if the name misleads"
+        )
+    }
 
     /// Nil for a model that is not distilled, as far as its name tells.
     ///

@@ -215,14 +215,14 @@ package struct Model: Sendable {
         if let gap = missing.first(where: { $0.name == component.tokenizer }) { throw gap.error }
         let tokenizer = try layout.tokenizer(component)
         // Where the encoder's configuration does not follow from its weights, reading the encoder reports that.
-        if let given = options.tokenizer, let known = try? textConfig(component).vocabulary {
-            guard tokenizer.count <= known else {
-                throw InputError(
-                    "--tokenizer \(given)",
-                    "it has \(tokenizer.count) tokens, the model's \(component.rawValue) knows \(known)",
-                    fix: "Give the model's own tokenizer"
-                )
-            }
+        if let known = try? textConfig(component).vocabulary, tokenizer.count > known {
+            let place =
+                try options.tokenizer.map { "--tokenizer \($0)" } ?? tokenizerPlace(component)
+            throw InputError(
+                place,
+                "it has \(tokenizer.count) tokens, the model's \(component.rawValue) knows \(known)",
+                fix: "Use the tokenizer that belongs to this text encoder"
+            )
         }
         return tokenizer
     }

@@ -100,6 +100,10 @@ package struct ModelReport: Sendable {
                 faults.append("\(error)")
             }
         }
+        if let distillation = model.distillation {
+            add("distilled", "\(distillation.method.rawValue), by the name of \(distillation.path)")
+            if let refusal = distillation.refusal { faults.append("\(refusal)") }
+        }
         for lora in model.options.loras { add("lora", lora.argument) }
         for (name, count) in model.ignored { add("ignored", "\(name): \(count) tensors") }
     }
@@ -135,6 +139,11 @@ package struct ModelReport: Sendable {
             if case .flattened = $0.name { true } else { false }
         }
         add("keys", isFlat ? "kohya's" : "Diffusers'")
+        // A model has none of these modules, whichever it is.
+        let refusals = lora.modules.map { LoRADialect.refusal(path, $0.stem) }
+        if let first = refusals.first ?? nil, refusals.allSatisfy({ $0 != nil }) {
+            faults.append("\(first)")
+        }
         do {
             try lora.refuseFlaws()
         } catch {

@@ -33,13 +33,15 @@ enum SiblingConfig {
 
     /// The value of `parameterization`, wherever it appears: only one class of the original code has it.
     private static func value(in text: String) -> String? {
+        // On a line of its own or in braces, with or without quotes; not in a comment.
+        let field =
+            /(?:^|[\s{,])(?:parameterization|"parameterization"|'parameterization')\s*:\s*(?<value>[^,}#]*)/
         for line in text.split(whereSeparator: \.isNewline) {
-            let parts = line.split(separator: ":", maxSplits: 1)
-            guard parts.count == 2,
-                parts[0].trimmingCharacters(in: .whitespaces) == "parameterization"
-            else { continue }
-            let value = parts[1].prefix { $0 != "#" }
-            return value.trimmingCharacters(in: CharacterSet(charactersIn: " \t\"'"))
+            let uncommented = line.prefix { $0 != "#" }
+            guard let match = uncommented.firstMatch(of: field) else { continue }
+            return match.output.value.trimmingCharacters(
+                in: CharacterSet(charactersIn: " \t\"'")
+            )
         }
         return nil
     }
