@@ -41,7 +41,7 @@ extension ClusterControl {
             onNews("a coordinator listens at \(configuration.endpoint): workers join it")
         }
         let (calls, standing) = calls(known, &record, endpoint: configuration.endpoint)
-        // What fails is told once: below the table, or in the error if too few are left.
+        // Failures are reported once: below the table, or in the error if too few are left.
         let fleet = AgentFleet(calls, start: timeouts.start, stop: timeouts.stop) { _ in }
         // Whatever happens now: workers that were not recorded end.
         defer { fleet.stop(dismissed: false) }

@@ -45,10 +45,10 @@ extension ClusterShell {
             expel(peer, "answered what it was not asked")
         case .rest(let worker, let time):
             guard let peer = roster[worker] else { break }
-            lastLoss = "\(peer.hello.name) failed repeatedly and rests"
-            warn("worker \(peer.hello.name) rests: its host failed repeatedly (\(peer.host))")
+            lastLoss = "\(peer.hello.name) failed repeatedly and is paused"
+            warn("worker \(peer.hello.name) is paused: its host failed repeatedly (\(peer.host))")
             logger.info(
-                "worker rests",
+                "worker paused",
                 metadata: peer.metadata.merging(["milliseconds": "\(time.milliseconds)"]) { $1 }
             )
         case .complete:
@@ -68,7 +68,7 @@ extension ClusterShell {
         let waited = state.isClosed ? "" : " and none joined within \(patience) s"
         let loss = lastLoss.map { ": \($0.withoutFullStop)" } ?? ""
         return "no worker is left\(waited)\(loss). Look at the workers' messages, start workers "
-            + "that connect to \(endpoint), and render again"
+            + "that connect to \(endpoint), and start the render again"
     }
 
     func assign(_ unit: UnitID, to worker: WorkerID, _ attempt: Int) {

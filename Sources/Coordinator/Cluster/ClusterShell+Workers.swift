@@ -18,12 +18,12 @@ extension ClusterShell {
         mailbox.wakeup.signal()
     }
 
-    /// Takes a message. Its origin is told unless its sender is in.
+    /// Handles a message from a worker or from an unidentified peer.
     func receive(_ frames: [[UInt8]], from origin: Origin) {
         let (id, body) = (frames[0], Array(frames.dropFirst()))
         let now = start.duration(to: .now)
         guard let peer = roster[id] else {
-            // Who was turned out may not use up what strangers may send.
+            // A removed worker must not use up the rate limit of unidentified peers.
             guard isAllowed(origin) else {
                 dropped += 1
                 return hangUp(on: origin)
@@ -146,7 +146,7 @@ extension ClusterShell {
     }
 
     /// Frames that make no sense. A worker that sends such cannot be trusted to answer: it must
-    /// begin anew.
+    /// reconnect.
     func reject(_ id: [UInt8], _ error: FrameError) {
         guard let peer = roster[id] else {
             dropped += 1
@@ -176,12 +176,12 @@ extension ClusterShell {
         return origin.key.map(allowed.contains) ?? false
     }
 
-    /// Turns out workers whose keys were taken off the list since they joined. Nobody is blamed for what they
+    /// Disconnects workers whose keys were taken off the list since they joined. No host is charged for what they
     /// held.
     func turnOut() {
         guard let allowed = socket.allowedKeys() else { return }
         for peer in roster.all where peer.origin.key.map(allowed.contains) != true {
-            expel(peer, "was turned out: its key was taken off the list (--allow)")
+            expel(peer, "was disconnected: its key was taken off the list (--allow)")
             feed(.lost(peer.worker, .left))
         }
     }

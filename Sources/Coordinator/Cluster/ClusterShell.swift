@@ -29,7 +29,7 @@ final class ClusterShell {
     /// What the last batches named: a worker may ask for it when they are done.
     var embeddings = EmbeddingCache()
     var isStopping = false
-    /// What last befell a worker.
+    /// What happened to a worker last, for errors.
     var lastLoss: String?
     var lastHeartbeat = ContinuousClock.now
     var dropped = 0
@@ -77,7 +77,7 @@ final class ClusterShell {
         }
         for peer in roster.all { send(.goodbye(.leaving), to: peer) }
         if dropped > 0 {
-            logger.notice("dropped messages of strangers", metadata: ["count": "\(dropped)"])
+            logger.notice("dropped messages of unidentified peers", metadata: ["count": "\(dropped)"])
         }
     }
 

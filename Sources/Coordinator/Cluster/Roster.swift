@@ -34,7 +34,7 @@ struct Roster {
     private var ids: [WorkerID: [UInt8]] = [:]
     private var announced: [WorkerID: UInt64] = [:]
     private var rates: [WorkerID: RateLimit] = [:]
-    /// Of everybody who is here or was lately.
+    /// Of all connected and recently connected workers.
     private var names: [WorkerID: String] = [:]
     private var lastWorker = 0
     /// Most names that are kept, unless more workers are here.
@@ -88,7 +88,7 @@ struct Roster {
 
     /// Records that the worker was told about a job.
     ///
-    /// - Returns: whether it has to be told
+    /// - Returns: whether the job has to be announced
     mutating func announce(_ job: UInt64, to worker: WorkerID) -> Bool {
         announced.updateValue(job, forKey: worker) != job
     }

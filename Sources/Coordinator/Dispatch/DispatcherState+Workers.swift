@@ -14,8 +14,8 @@ extension DispatcherState {
         workers[id] = worker
     }
 
-    /// The number of a host. Names are the workers' own choice where there are no keys, so only those that
-    /// are here or have failed lately are kept.
+    /// The number of a host. Without keys workers choose their own names, so only hosts that are connected or
+    /// failed recently are kept.
     private mutating func number(_ name: HostID) -> Int {
         if let known = hostNumbers[name] { return known }
         if hostNumbers.count >= HostRecord.memory {
@@ -83,8 +83,8 @@ extension DispatcherState {
         }
     }
 
-    /// Gives work to workers that rest where nobody else is left: a healthy one may share its host with one
-    /// that fails, and so the key or the name.
+    /// Ends the pauses if no other worker is left: a healthy worker may share its host with one that fails, and
+    /// so its key or name.
     mutating func wakeIfDeserted() {
         guard let since = desertedSince, now - since >= policy.rest else { return }
         for id in workers.keys { workers[id]?.restsUntil = nil }

@@ -63,7 +63,7 @@ package struct PictureOptions: Sendable {
             if let preset { ($0.steps, $0.guidance) = (preset.steps, preset.guidance) }
         }
         settings.apply(to: &result)
-        // LCM has timesteps of its own, and so does whoever asks for others.
+        // LCM has its own timesteps, and explicit flags take priority.
         if result.scheduler != .lcm, !result.schedule.isSGMUniform, result.schedule.spacing == nil {
             result.schedule.spacing = preset?.spacing
         }

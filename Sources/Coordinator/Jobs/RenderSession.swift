@@ -204,7 +204,7 @@ package struct RenderSession {
     ///
     /// - Throws: `InputError` naming the file
     package func checkWeights() throws {
-        // Without a picture as the workers do, which are not told: an encoder must fit if there is one.
+        // Without a picture check as workers do: an encoder must fit if there is one.
         let encoder = picture == nil ? nil : true
         try model.scan(try model.check(ModelNeeds(encoder: encoder, texts: true)))
     }

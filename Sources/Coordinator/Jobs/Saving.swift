@@ -36,7 +36,7 @@ package struct Saving: Sendable {
     /// How a render was asked for; of one that goes on, what must still be true.
     ///
     /// - Throws: `InputError` when the model, the picture to begin with or the settings are not those that it was
-    ///   begun with
+    ///   started with
     func record(
         of session: RenderSession,
         _ identity: ModelIdentity,
@@ -56,8 +56,8 @@ package struct Saving: Sendable {
         guard resumed.record.digest == identity.digest else {
             throw InputError(
                 session.model.path,
-                "the model is not the one that \(place) was begun with",
-                fix: "Bring the old files back, or render anew"
+                "the model is not the one that \(place) was started with",
+                fix: "Restore the old files, or start over"
             )
         }
         guard resumed.record.settings == settings else {
@@ -66,13 +66,13 @@ package struct Saving: Sendable {
             {
                 throw InputError(
                     path,
-                    "the picture is not the one that \(place) was begun with",
-                    fix: "Bring the old file back, or render anew"
+                    "the picture is not the one that \(place) was started with",
+                    fix: "Restore the old file, or start over"
                 )
             }
             throw InputError(
                 place,
-                "its settings are not those that it was begun with",
+                "its settings are not those that it was started with",
                 fix: "Resume it with the same flags and version of Tessera"
             )
         }

@@ -109,7 +109,7 @@ extension AnySetting {
     }
 }
 
-/// When a picture's text tells a setting. A setting that is added later is told only where it was changed: pictures
+/// When the text of a picture includes a setting. Settings added later are included only if changed: pictures
 /// that do not use it stay the same bytes.
 package enum SettingRecording: Sendable {
     case always
