@@ -77,7 +77,10 @@ final class ClusterShell {
         }
         for peer in roster.all { send(.goodbye(.leaving), to: peer) }
         if dropped > 0 {
-            logger.notice("dropped messages of unidentified peers", metadata: ["count": "\(dropped)"])
+            logger.notice(
+                "dropped messages of unidentified peers",
+                metadata: ["count": "\(dropped)"]
+            )
         }
     }
 
