@@ -19,7 +19,7 @@ package struct Distillation: Equatable, Sendable {
     package let scheduler: SchedulerKind?
     package let spacing: TimestepSpacing?
     /// Whether it predicts the clean latent itself (x0), as Lightning's 1-step model does: that is not supported.
-    private let predictsPicture: Bool
+    package let predictsPicture: Bool
 
     /// Why a render is refused, unless its name misleads.
     package var refusal: InputError? {
