@@ -12,7 +12,8 @@ struct PictureFlags: ParsableArguments {
     @OptionGroup(title: "Model") var text: TextFlags
     @OptionGroup(title: "Sampling") var sampling: SamplingFlags
     @OptionGroup(title: "Start from a picture") var start: StartFlags
-    @OptionGroup(title: "Large pictures (DemoFusion)") var large: LargePictureFlags
+    @OptionGroup(title: "Large pictures") var method: MethodFlags
+    @OptionGroup(title: "Large pictures") var large: LargePictureFlags
     @OptionGroup(title: "Computation") var exchange: ExchangeFlags
 
     func options() throws -> PictureOptions {
@@ -32,6 +33,7 @@ struct PictureFlags: ParsableArguments {
             usesModelPreset: !sampling.schedule.noModelPreset,
             stride: large.stride,
             windowWeight: large.windowWeight,
+            method: try method.choice(),
             cosine: try CosineSchedule.parsed(
                 exponents: large.cosineScales.values,
                 sigma: large.sigma
@@ -103,8 +105,13 @@ struct LargePictureFlags: ParsableArguments {
     )
     var stride: WindowStride?
 
-    @Option(help: "How much each pixel of a window counts where windows overlap.")
-    var windowWeight = WindowWeight.uniform
+    @Option(
+        help: ArgumentHelp(
+            "How much each pixel of a window counts where windows overlap. (values: uniform, gaussian; "
+                + "default: uniform, and gaussian with --method refine)"
+        )
+    )
+    var windowWeight: WindowWeight?
 
     @Option(
         help: ArgumentHelp(

@@ -109,8 +109,10 @@ struct Rendering {
         display.note(
             "\(calls) UNet calls, \(PlanTable.bytes(tally.viewBytes)) of latents and "
                 + "\(PlanTable.bytes(tally.decodeBytes)) of tiles moved"
-                + (session.plan.encodes.isEmpty
-                    ? "" : ", \(PlanTable.bytes(tally.encodeBytes)) to encode the picture")
+                + (session.plan.allEncodes.isEmpty
+                    ? ""
+                    : ", \(PlanTable.bytes(tally.encodeBytes)) to encode "
+                        + (session.plan.encodes.isEmpty ? "enlarged pictures" : "the picture"))
         )
         let (size, seconds) = (
             session.plan.settings.size, (ContinuousClock.now - start) / .seconds(1)

@@ -20,6 +20,27 @@ package struct PictureChoice: Equatable, Sendable {
     }
 }
 
+/// The method as asked for: what is nil follows from the model.
+package enum MethodChoice: Equatable, Sendable {
+    case demofusion
+    case refine(from: Double?, steps: Int?, noise: Double?, guidance: Float?)
+
+    func resolved(isDistilled: Bool) -> Method {
+        switch self {
+        case .demofusion: .demofusion
+        case .refine(let from, let steps, let noise, let guidance):
+            .refine(
+                RefineSettings(
+                    from: from ?? RefineSettings.defaultFrom,
+                    steps: steps ?? RefineSettings.defaultSteps(isDistilled: isDistilled),
+                    noise: noise ?? RefineSettings.defaultNoise,
+                    guidance: guidance ?? RefineSettings.defaultGuidance
+                )
+            )
+        }
+    }
+}
+
 /// A picture as asked for: what is nil is taken from the model.
 package struct PictureOptions: Sendable {
     package var prompt: String
@@ -38,7 +59,9 @@ package struct PictureOptions: Sendable {
     /// asked for.
     package var usesModelPreset: Bool
     package var stride: WindowStride?
-    package var windowWeight: WindowWeight
+    /// Nil for what suits the method.
+    package var windowWeight: WindowWeight?
+    package var method: MethodChoice
     package var cosine: CosineSchedule
     package var ladder: LadderChoice
     package var skipBelow: Double
@@ -62,7 +85,8 @@ package struct PictureOptions: Sendable {
         schedule: ScheduleChoice = ScheduleChoice(),
         usesModelPreset: Bool = true,
         stride: WindowStride? = nil,
-        windowWeight: WindowWeight = .uniform,
+        windowWeight: WindowWeight? = nil,
+        method: MethodChoice = .demofusion,
         cosine: CosineSchedule = CosineSchedule(),
         ladder: LadderChoice = .everyScale,
         skipBelow: Double = 0,
@@ -86,6 +110,7 @@ package struct PictureOptions: Sendable {
         self.usesModelPreset = usesModelPreset
         self.stride = stride
         self.windowWeight = windowWeight
+        self.method = method
         self.cosine = cosine
         self.ladder = ladder
         self.skipBelow = skipBelow
@@ -143,7 +168,8 @@ package struct PictureOptions: Sendable {
             karras: karras,
             schedule: schedule,
             stride: stride,
-            windowWeight: windowWeight,
+            windowWeight: windowWeight ?? (method == .demofusion ? .uniform : .gaussian),
+            method: method.resolved(isDistilled: preset != nil),
             cosine: cosine,
             ladder: ladder,
             skipBelow: skipBelow,

@@ -79,6 +79,22 @@ package struct PictureText: Sendable {
             line.add("Init image hash", "\(picture.digest.prefix(10))")
             line.add("Fidelity", "\(start.fidelity)")
         }
+        if let refinement = settings.method.refinement {
+            line.add("Refine stride", "\(stride)")
+            line.add("Refine ladder", list(scales, " "))
+            line.add("Refine from", "\(refinement.from)")
+            line.add("Refine steps", "\(refinement.steps)")
+            line.add("Refine noise", "\(refinement.noise)")
+            line.add("Refine guidance", "\(refinement.guidance)")
+            line.add("Refine window weight", settings.windowWeight.rawValue)
+        } else {
+            addDemoFusion(to: &line)
+        }
+        line.add("Version", "Tessera \(version)")
+        return line
+    }
+
+    private func addDemoFusion(to line: inout SettingsLine) {
         line.add("DemoFusion stride", "\(stride)")
         line.add("DemoFusion ladder", list(scales, " "))
         line.add("DemoFusion cosine scales", list(settings.cosine.exponents, " "))
@@ -88,8 +104,6 @@ package struct PictureText: Sendable {
             line.add("DemoFusion window weight", settings.windowWeight.rawValue)
         }
         if settings.skipBelow != 0 { line.add("DemoFusion skip below", "\(settings.skipBelow)") }
-        line.add("Version", "Tessera \(version)")
-        return line
     }
 
     /// Every setting, keyed by the command line's flags.
@@ -104,6 +118,13 @@ package struct PictureText: Sendable {
             "border": settings.border.rawValue, "model": model, "model-digest": digest,
             "version": version,
         ]
+        if let refinement = settings.method.refinement {
+            fields["method"] = settings.method.name
+            fields["refine-from"] = refinement.from
+            fields["refine-steps"] = refinement.steps
+            fields["refine-noise"] = refinement.noise
+            fields["refine-guidance"] = Double(refinement.guidance)
+        }
         if let negativePrompt { fields["negative-prompt"] = negativePrompt }
         if let picture, let start = settings.picture {
             fields["init-image"] = picture.name

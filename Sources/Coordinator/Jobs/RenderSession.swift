@@ -57,7 +57,7 @@ package struct RenderSession {
             guides: settings.guides,
             model: model
         )
-        guard plan.decode.fitsMessages, plan.encodes.values.allSatisfy(\.fitsMessages) else {
+        guard (plan.decodes + plan.allEncodes).allSatisfy(\.fitsMessages) else {
             throw InputError(
                 model.path,
                 "its VAE has too many norms or channels to decode a picture of this size in tiles",
@@ -187,7 +187,7 @@ package struct RenderSession {
     /// - Parameter scanning: whether to look for NaN, too: that reads large files once
     /// - Throws: `InputError` naming the file
     package func checkWeights(scanning: Bool) throws {
-        let used = try model.check(ModelNeeds(encoder: picture != nil, texts: true))
+        let used = try model.check(ModelNeeds(encoder: !plan.allEncodes.isEmpty, texts: true))
         if scanning { try model.scan(used) }
     }
 
@@ -377,7 +377,12 @@ package struct RenderSession {
         }
         let latent = try job.sample(noise: &noise, from: start?.state) { state, drawn in
             companions.writer?.reached(
-                Checkpoint(state: state, drawn: drawn, finished: finished)
+                Checkpoint(
+                    state: state,
+                    drawn: drawn,
+                    finished: finished,
+                    steps: plan.phases[min(state.phase, plan.phases.count - 1)].steps.upperBound
+                )
             )
         }
         let format = try PictureFormat(path: outputs.picture, flag: "--output")

@@ -21,24 +21,48 @@ package final class ScaledPicture {
     ///   - observe: is given the share that is read, after every row
     /// - Throws: `InputError` when the file is damaged, `OutputError` when the disk is full, and what
     ///   `observe` throws
-    package init(
+    package convenience init(
         _ file: PictureFile,
         frame: PictureFrame,
         height: Int,
         width: Int,
         observe: (Double) throws -> Void = { _ in }
     ) throws {
+        try self.init(
+            frame,
+            of: (file.height, file.width),
+            height: height,
+            width: width
+        ) { try file.rows(observe: observe, $0) }
+    }
+
+    /// Scales rows as they come.
+    ///
+    /// - Parameters:
+    ///   - frame: what of the source is shown
+    ///   - source: rows and columns of the source
+    ///   - height: rows that it is scaled to
+    ///   - width: columns
+    ///   - rows: calls what it is given with every row of the source from the top, numbers of 0…1
+    /// - Throws: `OutputError` when the disk is full, and what `rows` throws
+    package init(
+        _ frame: PictureFrame,
+        of source: (height: Int, width: Int),
+        height: Int,
+        width: Int,
+        rows: ((UnsafeBufferPointer<Float>) throws -> Void) throws -> Void
+    ) throws {
         (self.height, self.width) = (height, width)
         scratch = try ScratchFile(bytes: Self.bytes(height: height, width: width))
         var scaler = RowScaler(
             frame,
-            height: file.height,
-            width: file.width,
+            height: source.height,
+            width: source.width,
             to: (height, width),
             channels: 3
         )
         var (row, line) = (0, [UInt16](repeating: 0, count: 3 * width))
-        try file.rows(observe: observe) { input in
+        try rows { input in
             try scaler.take(input) { done in
                 for i in done.indices {
                     line[i] = UInt16((min(max(done[i], 0), 1) * Self.most).rounded())

@@ -23,6 +23,7 @@ package struct RenderSettings: Equatable, Sendable {
     /// How local windows follow each other; half a window apart when nil.
     package var stride: WindowStride?
     package var windowWeight: WindowWeight
+    package var method: Method
     package var cosine: CosineSchedule
     package var ladder: LadderChoice
     /// Windows and sub-lattices whose share of the fused prediction is smaller at a timestep are not
@@ -47,6 +48,7 @@ package struct RenderSettings: Equatable, Sendable {
         schedule: ScheduleChoice = ScheduleChoice(),
         stride: WindowStride? = nil,
         windowWeight: WindowWeight = .uniform,
+        method: Method = .demofusion,
         cosine: CosineSchedule = CosineSchedule(),
         ladder: LadderChoice = .everyScale,
         skipBelow: Double = 0,
@@ -65,6 +67,7 @@ package struct RenderSettings: Equatable, Sendable {
         self.schedule = schedule
         self.stride = stride
         self.windowWeight = windowWeight
+        self.method = method
         self.cosine = cosine
         self.ladder = ladder
         self.skipBelow = skipBelow
@@ -85,6 +88,33 @@ package struct RenderSettings: Equatable, Sendable {
     /// Half a window apart.
     static func defaultStride(for model: ModelGeometry) -> WindowStride {
         .every(max(1, model.nativeLatentSide / 2))
+    }
+
+    /// Refuses what refinement does not know.
+    private func validateRefinement() throws(InputError) {
+        guard let refinement = method.refinement else { return }
+        try refinement.validate()
+        guard refinement.guidance <= 1 || guides else {
+            throw InputError(
+                "--refine-guidance",
+                "\(refinement.guidance) needs the negative prompt, which --guidance \(guidance) does without",
+                fix: "Choose at most 1, or a --guidance above 1"
+            )
+        }
+        let defaults = PictureStart.defaults
+        let others: [(flag: String, isGiven: Bool)] = [
+            ("--border zeros", border == .zeros), ("--skip-below", skipBelow > 0),
+            ("--stride window", stride == .window),
+            ("--strength", picture.map { $0.strength != defaults.strength } ?? false),
+            ("--fidelity", picture.map { $0.fidelity != defaults.fidelity } ?? false),
+        ]
+        for other in others where other.isGiven {
+            throw InputError(
+                other.flag,
+                "--method refine does not use it",
+                fix: "Leave it out; --refine-from and --refine-noise say how much may change"
+            )
+        }
     }
 
     /// Largest side of a picture that is accepted, in pixels.
@@ -114,6 +144,7 @@ package struct RenderSettings: Equatable, Sendable {
             throw InputError("--steps", "\(steps) is out of range", fix: "Choose 1 to 1000")
         }
         try picture?.validate(steps: steps)
+        try validateRefinement()
         guard guidance.isFinite, (0...100).contains(guidance) else {
             throw InputError("--guidance", "\(guidance) is out of range", fix: "Choose 0 to 100")
         }
