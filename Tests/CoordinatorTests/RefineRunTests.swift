@@ -1,0 +1,106 @@
+import Coordinator
+import Engine
+import Sampling
+import TestSupport
+import Testing
+
+/// Every stage of refinement in this process, from the recorded phase 1 on, against the oracle: all samplers and the
+/// schedules of few-step models.
+@Suite struct RefineRunTests {
+    static let runs = Fixtures.refinements.flatMap { fixture in fixture.runs.map { (fixture, $0) } }
+
+    @Test func thereAreRunsOfEverySampler() {
+        let tried = Set(Self.runs.map(\.1.scheduler))
+        #expect(tried == Set(SchedulerKind.allCases.map(\.rawValue) + ["sgm_uniform"]))
+    }
+
+    @Test(arguments: runs) func refinesAsTheOracle(
+        fixture: RefineFixture,
+        run: RefineFixture.Run
+    ) throws {
+        let isUniform = run.scheduler == "sgm_uniform"
+        let kind = try #require(isUniform ? .euler : SchedulerKind(rawValue: run.scheduler))
+        let expected = try fixture.tensors()
+        let session = try RenderSession(try options(fixture, run, kind, isUniform))
+        let scheduler = try Scheduler(
+            kind,
+            config: try session.model.schedulerConfig(),
+            steps: fixture.steps,
+            choice: ScheduleChoice(isSGMUniform: isUniform)
+        )
+        let engine = EngineOptions(threads: 1)
+        let sampler = Sampler(
+            plan: session.plan,
+            scheduler: scheduler,
+            prompts: try session.encodedPrompts(engine)
+        )
+        var finished: [Tensor] = []
+        let loop = RenderLoop(
+            sampler: sampler,
+            renderer: LocalRenderer(
+                Evaluator(
+                    LoadedNetworks(
+                        session.model,
+                        identity: ModelIdentity(digest: "", path: fixture.checkpoint),
+                        options: engine
+                    )
+                )
+            )
+        ) { event in
+            if case .finished(_, let latent) = event { finished.append(latent) }
+        }
+        let own = expected.info("\(run.name).final.0") != nil
+        var state = SamplerState(
+            latent: try expected.tensor("\(own ? run.name : "square").final.0").channelsLast()
+        )
+        (state.phase, state.awaitsEnlargement) = (1, true)
+        var noise = try inTemporaryFolder { folder in
+            let names = expected.names.filter { $0.hasPrefix("phase_noise.") }
+            try expected.copy(
+                names.map { ($0, $0) } + [("\(run.name).jitter", "jitter")],
+                to: "\(folder)/in.safetensors"
+            )
+            return try RecordedNoise(
+                file: "\(folder)/in.safetensors",
+                seeded: SeededNoise(seed: 0, kind: .torch)
+            )
+        }
+        _ = try loop.sample(noise: &noise, from: state)
+        #expect(finished.count == run.scales.count - 1)
+        for (stage, latent) in finished.enumerated() {
+            expectClose(
+                latent.channelsFirst(),
+                try expected.tensor("\(run.name).final.\(stage + 1)"),
+                within: Tolerance.parity,
+                "\(fixture) \(run) stage \(stage + 1)"
+            )
+        }
+    }
+
+    private func options(
+        _ fixture: RefineFixture,
+        _ run: RefineFixture.Run,
+        _ kind: SchedulerKind,
+        _ isUniform: Bool
+    ) throws -> PictureOptions {
+        let factor = try VAEConfig(file: "\(fixture.checkpoint)/vae/config.json").factor
+        return PictureOptions(
+            prompt: fixture.prompt,
+            negativePrompt: fixture.negative,
+            model: fixture.checkpoint,
+            size: Extent(height: run.height * factor, width: run.width * factor),
+            steps: fixture.steps,
+            guidance: Float(fixture.guidance),
+            scheduler: kind,
+            schedule: ScheduleChoice(isSGMUniform: isUniform),
+            stride: .every(run.stride),
+            method: .refine(
+                from: run.start,
+                steps: run.steps,
+                noise: run.noise,
+                guidance: Float(run.guidance)
+            ),
+            ladder: .given(try Ladder(scales: run.scales.map(Double.init)))
+        )
+    }
+}
