@@ -32,11 +32,10 @@ def gaussian(side):
 
 
 def enlarged(picture, height, width):
-    """A picture [1, 3, h, w] of -1..1 by Lanczos' window at another size, in 16 bits as the program keeps it."""
+    """A picture [1, 3, h, w] of -1..1 by Lanczos' window at another size."""
     planes = (picture[0].clamp(-1, 1) * 0.5 + 0.5).numpy()
     scaled = [np.asarray(Image.fromarray(p).resize((width, height), Image.LANCZOS)) for p in planes]
-    levels = np.round(np.clip(np.stack(scaled), 0, 1) * 65535) / 65535
-    return torch.from_numpy(levels.astype(np.float32))[None] * 2 - 1
+    return torch.from_numpy(np.stack(scaled).clip(0, 1))[None] * 2 - 1
 
 
 class End:

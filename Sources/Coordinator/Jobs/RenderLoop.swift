@@ -128,7 +128,8 @@ package struct RenderLoop {
             PictureFrame(rows: 0..<Double(from.height), columns: 0..<Double(from.width)),
             of: (from.height, from.width),
             height: to.height,
-            width: to.width
+            width: to.width,
+            numbers: .exact
         ) { take in
             try evaluate(latent, ways.decode, as: .enlarging(tiles: ways.decode.tiles.count)) {
                 try $0.pictureRows(take)

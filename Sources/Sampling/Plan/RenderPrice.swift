@@ -129,10 +129,13 @@ extension RenderPlan {
 
     /// Bytes on disk, while it renders, of a picture that it begins with or enlarges, at the size of a phase.
     package var scratchBytes: Int {
-        (Array(encodes.keys) + enlargements.keys).map { index in
+        func bytes(_ index: Int, _ numbers: ScaledPicture.Numbers) -> Int {
             let size = pixels(ofPhase: index)
-            return ScaledPicture.bytes(height: size.height, width: size.width)
-        }.max() ?? 0
+            return ScaledPicture.bytes(height: size.height, width: size.width, numbers)
+        }
+        let all =
+            encodes.keys.map { bytes($0, .rounded) } + enlargements.keys.map { bytes($0, .exact) }
+        return all.max() ?? 0
     }
 
     /// Most bytes on disk of what is saved to resume: the latent, the upsampled one, the last estimate and
