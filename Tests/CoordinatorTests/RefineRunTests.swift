@@ -34,7 +34,6 @@ import Testing
             scheduler: scheduler,
             prompts: try session.encodedPrompts(engine)
         )
-        var finished: [Tensor] = []
         let loop = RenderLoop(
             sampler: sampler,
             renderer: LocalRenderer(
@@ -47,13 +46,9 @@ import Testing
                 )
             )
         ) { event in
-            if case .finished(_, let latent) = event { finished.append(latent) }
+            // One stage at a time: the next begins with the recorded latent.
+            if case .finished(_, let latent) = event { throw Finished(latent: latent) }
         }
-        let own = expected.info("\(run.name).final.0") != nil
-        var state = SamplerState(
-            latent: try expected.tensor("\(own ? run.name : "square").final.0").channelsLast()
-        )
-        (state.phase, state.awaitsEnlargement) = (1, true)
         var noise = try inTemporaryFolder { folder in
             let names = expected.names.filter { $0.hasPrefix("phase_noise.") }
             try expected.copy(
@@ -65,17 +60,25 @@ import Testing
                 seeded: SeededNoise(seed: 0, kind: .torch)
             )
         }
-        _ = try loop.sample(noise: &noise, from: state)
-        #expect(finished.count == run.scales.count - 1)
-        for (stage, latent) in finished.enumerated() {
+        let own = expected.info("\(run.name).final.0") != nil
+        for stage in 1..<run.scales.count {
+            let before = "\(own ? run.name : "square").final.\(stage - 1)"
+            var state = SamplerState(latent: try expected.tensor(before).channelsLast())
+            (state.phase, state.awaitsEnlargement) = (stage, true)
+            let finished = #expect(throws: Finished.self) {
+                try loop.sample(noise: &noise, from: state)
+            }
             expectClose(
-                latent.channelsFirst(),
-                try expected.tensor("\(run.name).final.\(stage + 1)"),
+                try #require(finished).latent.channelsFirst(),
+                try expected.tensor("\(run.name).final.\(stage)"),
                 within: Tolerance.parity,
-                "\(fixture) \(run) stage \(stage + 1)"
+                "\(fixture) \(run) stage \(stage)"
             )
         }
     }
+
+    /// A stage came to its end.
+    private struct Finished: Error { let latent: Tensor }
 
     private func options(
         _ fixture: RefineFixture,

@@ -5,14 +5,18 @@ import Testing
 
 /// Whole refinements through a coordinator and two worker processes, against the oracle.
 @Suite struct RefineFixtureTests {
-    /// Those with the model's own scheduler: phase 1 is the recorded one.
+    /// Those of one stage whose phase 1 was recorded with them. Further stages begin with the recorded one before,
+    /// in `RefineRunTests`: each passes through a VAE of random weights, which amplifies rounding errors.
     static let runs = Fixtures.refinements.flatMap { fixture in
-        let file = "\(fixture.checkpoint)/scheduler/scheduler_config.json"
-        let own = try? SchedulerConfig(file: file).defaultKind.rawValue
-        return fixture.runs.filter { $0.scheduler == own }.map { (fixture, $0) }
+        fixture.runs.filter { run in
+            run.scales.count == 2
+                && (try? fixture.tensors().info("\(run.name).final.0")) ?? nil != nil
+        }.map { (fixture, $0) }
     }
 
-    @Test func thereAreRuns() { #expect(Set(Self.runs.map(\.1.scheduler)).count >= 2) }
+    @Test func thereAreRunsOfEveryModel() {
+        #expect(Self.runs.count >= Fixtures.networks.count - 1)
+    }
 
     @Test(arguments: runs) func rendersWhatTheOracleDoes(
         fixture: RefineFixture,

@@ -47,10 +47,10 @@ import Testing
 
     /// Non-square, sizes that are no multiple of the native one, stages that are not whole, pictures in tiles.
     @Test(arguments: [
-        [], ["--size", "1000x640", "--refine-noise", "0"],
+        [], ["--size", "1000x640", "--refine-noise", "0", "--stride", "13"],
         ["--size", "264x200", "--scheduler", "euler_a", "--refine-guidance", "3"],
         ["--size", "264x200", "--guidance", "1", "--scheduler", "lcm", "--refine-steps", "1"],
-        ["--size", "1048x1032", "--ladder", "1,4,8.1875", "--refine-steps", "1"],
+        ["--size", "1048x1032", "--ladder", "1,8.1875", "--refine-steps", "1", "--stride", "16"],
         ["--size", "304x208", "--init-image", "FOLDER/photo.png"],
     ])
     func theSameBytesFromAnyWorkers(more: [String]) throws {
@@ -73,7 +73,7 @@ import Testing
 
     /// What the plan says is what the render reports, to the byte.
     @Test(arguments: [
-        [], ["--size", "1000x640"], ["--refine-guidance", "2", "--wire", "f16"],
+        [], ["--size", "1000x640", "--stride", "13"], ["--refine-guidance", "2", "--wire", "f16"],
         ["--guidance", "1", "--refine-steps", "1", "--stride", "5"],
         ["--size", "304x208", "--init-image", "FOLDER/photo.png"],
         ["--size", "160x104", "--init-image", "FOLDER/photo.png"],
