@@ -7,7 +7,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
 TESSERA := .build/release/tessera
 
-.PHONY: setup build install install-files demo test soak fuzz lint format bench quality clean
+.PHONY: setup build install install-files package test-package demo test soak fuzz lint format bench quality clean
 
 ## Installs the Debian packages that are missing.
 setup:
@@ -50,6 +50,17 @@ install-files:
 	install -D -m 644 -t $(ROOT)/share/doc/tessera/systemd deploy/systemd/*
 	install -D -m 644 -t $(ROOT)/share/doc/tessera/kubernetes deploy/kubernetes/*
 	install -D -m 644 -t $(ROOT)/share/doc/tessera/slurm deploy/slurm/*
+
+## A .deb and a tarball for machines without Swift, in .build/packages.
+package: MORE_PACKAGES := dpkg-dev
+package: setup
+	$(BUILD) --static-swift-stdlib --scratch-path .build/static --product tessera
+	Scripts/package.sh .build/static/release/tessera .build/packages
+
+## Installs and tries both in a Debian without Swift (as root; docs/deploy.md).
+test-package: MORE_PACKAGES := dpkg-dev debootstrap
+test-package: package
+	Tests/package_trial.sh .build/packages
 
 ## Renders the default picture through a coordinator and two worker processes.
 demo: build

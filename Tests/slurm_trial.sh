@@ -51,13 +51,34 @@ slurmctld
 slurmd
 
 tessera=$PWD/.build/release/tessera
-picture=(--model "$PWD/Models/vista" --prompt "a calm sea at sunset" --size 384x256 --steps 4 --seed 3)
-"$tessera" render "${picture[@]}" --output "$place/alone.png" 2>/dev/null
+script=$PWD/deploy/slurm/tessera.sbatch
+lora=$PWD/Tests/Fixtures/lora/sdxl-kohya.safetensors
+picture=(--model "$PWD/Tests/Fixtures/sdxl-tiny" --lora="$lora" --lora "$lora:0.5" --precision f32
+    --prompt "a calm sea at sunset" --size 256x192 --steps 4 --seed 3)
 export TESSERA=$tessera TESSERA_HOST=127.0.0.1 XDG_STATE_HOME=$place/jobs
 cd "$place"
-timeout 120 sbatch --wait --nodes 1 --output "$place/job.log" "$OLDPWD/deploy/slurm/tessera.sbatch" \
+umask 022
+
+# Nodes load what the coordinator loads, whichever way its flags are written.
+"$tessera" render "${picture[@]}" --output "$place/alone.png" 2>/dev/null
+timeout 120 sbatch --wait --nodes 1 --output "$place/job.log" "$script" \
     "${picture[@]}" --output "$place/job.png" || { cat "$place/job.log" "$place/slurmctld.log"; exit 1; }
 cat "$place/job.log"
 cmp "$place/alone.png" "$place/job.png"
+[ "$(stat -c %a "$place/job.png")" = 644 ] || { echo "the picture's mode is not that of the umask"; exit 1; }
+
+# Workers that are all refused end the job.
+cat >"$place/other" <<SCRIPT
+#!/bin/sh
+[ "\$1" = worker ] && set -- "\$@" --lora "$lora:0.25"
+exec "$tessera" "\$@"
+SCRIPT
+chmod +x "$place/other"
+status=0
+TESSERA=$place/other timeout 60 sbatch --wait --nodes 1 --output "$place/refused.log" "$script" \
+    "${picture[@]}" --output "$place/none.png" || status=$?
+cat "$place/refused.log"
+[ "$status" = 69 ] || { echo "a job whose workers were refused ended with status $status, not 69"; exit 1; }
+grep -q "refused this worker" "$place/refused.log"
 [ -z "$(ls -d "$place"/.tessera-* 2>/dev/null)" ] || { echo "keys were left behind"; exit 1; }
 echo "Slurm rendered the same bytes"

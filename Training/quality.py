@@ -45,7 +45,7 @@ METHODS = {
     "one direct pass": ["--ladder", "1"],
 }
 VARIANTS = {
-    "as it is": [],
+    "defaults": [],
     "`--ladder` of every scale": ["--ladder", "1,2,3,4"],
     "`--window-weight gaussian`": ["--window-weight", "gaussian"],
     "`--stride window`": ["--stride", "window"],
@@ -252,10 +252,10 @@ def text(a, methods, variants, enlarged, right):
         "`make quality` remakes this page and its contact sheet from renders of the default model "
         f"({a.prompts} prompts, {at_8}{a.variant_prompts} for settings, {a.steps} steps, guidance {a.guidance:g}, `--ladder auto`; "
         "`make quality QUALITY=\"--prompts 8 --prompts-at-8 4 --variant-prompts 4 --steps 25\"` measures more). With so few pictures the figures "
-        "tell large differences from none, not small ones from each other; each column says what it can show.", "",
+        "show large differences, not small ones; each column is explained below.", "",
         "![Five ways to the same picture, and a drawing](quality.jpg)", "",
-        f"Columns: for each prompt at {max(s for s in a.scales)}× or the largest size it was rendered at, the whole picture and a part at 1:1. "
-        "Rows: bicubic, Lanczos, one direct pass, plain windows, DemoFusion, a drawing of another scene of that kind.", "",
+        f"Columns: for each prompt, at the largest size it was rendered at, the whole picture and a 1:1 crop. "
+        "Rows: bicubic, Lanczos, one direct pass, plain windows, DemoFusion, a drawing of another scene of the same kind.", "",
         "## Ways to a large picture", "",
         "| scale | method | UNet calls | at borders | midway | strongest line | exactly one sun or moon | detail over bicubic | slope | Fréchet |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -267,22 +267,22 @@ def text(a, methods, variants, enlarged, right):
     spread = np.exp(np.mean([r["spread"] for r in methods])) - 1
     lines += [
         "",
-        f"- **At borders**: how much upright lines on the unshifted windows' borders (every {8 * STRIDE} pixels) stand out from the lines "
-        "beside them: jumps beyond the slope, in the geometric mean over all rows. 1 is no trace. **Midway** is the same where there are "
-        f"no borders, and says what chance does; each is uncertain by about ±{spread:.2f}. Enlarged pictures have the decoder's own grid of "
-        "8 pixels enlarged too, at borders and midway alike.",
-        "- **Strongest line**: the largest such figure of any line in the picture, wherever it lies (median over pictures). Drawings say what "
-        "outlines alone give.",
-        f"- **Exactly one sun or moon**: as `Training/evaluate.py` counts; the detector is right on {100 * right:.0f} % of drawings. Every prompt asks for one.",
-        "- **Detail over bicubic**: power at frequencies that the native picture cannot hold. Power is not truth: noise and repeated "
-        "patterns have it too. The drawings' is that of true detail, of other scenes of the kind.",
-        f"- **Slope**: the exponent with which power falls with frequency; nearer to the drawings' is better. It is fitted from {NATIVE // 8} cycles per "
-        "picture on, so it judges what a native picture holds too.",
+        f"- **At borders**: how much vertical lines on the borders of unshifted windows (every {8 * STRIDE} pixels) stand out from neighbouring "
+        "lines: jumps beyond the local slope, as the geometric mean over all rows. 1 means no trace. **Midway** is the same figure away "
+        f"from borders, as a baseline; each is uncertain by about ±{spread:.2f}. Enlarged pictures also enlarge the decoder's own grid of "
+        "8 pixels, at borders and midway alike.",
+        "- **Strongest line**: the largest such figure of any line in the picture (median over pictures). The drawings show what "
+        "outlines alone contribute.",
+        f"- **Exactly one sun or moon**: as counted by `Training/evaluate.py`; the detector is right on {100 * right:.0f} % of drawings. Every prompt asks for one.",
+        "- **Detail over bicubic**: power at frequencies that the native picture cannot contain. Power is not fidelity: noise and repeated "
+        "patterns have it too. The drawings show that of true detail, in other scenes of the same kind.",
+        f"- **Slope**: the exponent of the power spectrum; closer to the drawings' is better. It is fitted from {NATIVE // 8} cycles per "
+        "picture upwards, so it includes frequencies that a native picture contains.",
         f"- **Fréchet**: the Fréchet distance (`Training/frechet.py`) between {a.windows} windows of 256 pixels of these pictures and as many of "
         "drawings of the same kinds of scene at the same size. Few pictures hold fewer different windows than as many drawings: compare methods with one "
         "another, not with the drawings' own distance.", "",
         "## Settings of DemoFusion at 4×", "",
-        "| setting | UNet calls | of those | PSNR to the first | at borders | midway | strongest line | slope |",
+        "| setting | UNet calls | share | PSNR to the first | at borders | midway | strongest line | slope |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     whole = variants[0]["calls"] if variants else 1
@@ -292,8 +292,8 @@ def text(a, methods, variants, enlarged, right):
                      f"{row['line']:.2f} | {row['slope']:.2f} |")
     lines += [
         "",
-        "PSNR says how far the picture is from the one that the default settings make, not how good it is: a ladder or a stride of "
-        "its own makes another picture of the same prompt.", "",
+        "PSNR measures the distance from the picture with default settings, not quality: another ladder or stride gives another "
+        "picture of the same prompt.", "",
         "## Enlarging a drawing 4×", "",
         f"Drawings of {NATIVE} pixels, enlarged, against the large drawings of the same scenes.", "",
         "| method | PSNR | SSIM | Fréchet |",

@@ -1,12 +1,12 @@
 import Foundation
 
-/// The permissions that this process's umask leaves to new files.
+/// The permissions of new files under this process's umask.
 ///
-/// `umask` tells the mask only by replacing it, and it belongs to the whole process: two threads that ask at
-/// the same time may leave it at 0, and a third makes a file that everybody can write. So it is read from the
-/// kernel's account of the process, once.
+/// `umask()` returns the mask only by replacing it, and it belongs to the whole process: if two threads call it at
+/// the same time, it may stay 0, and files of a third thread become world-writable. So it is read once from
+/// /proc.
 package enum FileMask {
-    /// Of a file that anybody may read and write but for the mask.
+    /// Mode of a file that anybody may read and write, less the umask.
     package static let mode: mode_t = 0o666 & ~(told ?? 0o077)
 
     private static var told: mode_t? {

@@ -1,7 +1,7 @@
-/// A fault in something that was given to us: a file, a flag, a field, a frame.
+/// An error in something that was supplied: a file, a flag, a field, a frame.
 ///
-/// Every reader throws this one type, so that a person always gets one line that says where the
-/// fault is, what it is and how to mend it. The command line turns it into exit status 64.
+/// Every reader throws this one type, so that a user always gets one line that says where the
+/// error is, what it is and how to fix it. The command line turns it into exit status 64.
 package struct InputError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The file, flag, field or host at fault.
     package let place: String
@@ -16,7 +16,7 @@ package struct InputError: Error, Equatable, Sendable, CustomStringConvertible {
         self.remedy = remedy
     }
 
-    /// One line, whatever the file at fault put into it.
+    /// One line, whatever text the file at fault contributed.
     package var description: String {
         oneLine("\(place): ", limit: Self.placeLimit)
             + oneLine(problem, limit: Self.problemLimit) + ". "

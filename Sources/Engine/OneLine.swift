@@ -1,9 +1,9 @@
-/// Text that may hold anything, made fit for one line of a terminal or a log: control characters, line breaks and
-/// marks that turn the direction of writing become "·".
+/// Untrusted text made safe for one line of a terminal or a log: control characters, line breaks and
+/// bidirectional control characters become "·".
 ///
 /// - Parameters:
 ///   - text: as it came
-///   - limit: Unicode scalars that are kept; of a longer text the end is cut off, and "…" says so
+///   - limit: maximum number of Unicode scalars; longer text is cut off and ends in "…"
 /// - Returns: one line
 package func oneLine(_ text: String, limit: Int) -> String {
     var line = String.UnicodeScalarView()

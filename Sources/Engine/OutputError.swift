@@ -1,4 +1,4 @@
-/// A result that could not be written: a full disk, a folder that went away.
+/// A result that could not be written: a full disk, a folder that disappeared.
 package struct OutputError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The file that was to be written.
     package let path: String

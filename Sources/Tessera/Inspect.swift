@@ -5,7 +5,8 @@ import Engine
 /// `tessera inspect`: what a model or a LoRA file is, and what it lacks.
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Says what a model or a LoRA file is: family, parts, digest, what is missing."
+        abstract: "Says what a model or a LoRA file is: family, parts, digest, what is missing.",
+        discussion: "Exits with status 64 if a render would be refused."
     )
 
     @Argument(help: "A folder in Diffusers layout, or a .safetensors file.")
@@ -42,6 +43,7 @@ struct Inspect: ParsableCommand {
             } else {
                 try StandardOutput.write(lines: report.lines)
             }
+            if let refusal = report.refusal { throw refusal }
         }
     }
 }

@@ -40,8 +40,11 @@ struct Plan: ParsableCommand {
                 engine: engine.comparing(outputs.inputs)
             )
             try source.complete(&options)
+            try outputs.places.validate()
+            if let folder = job.jobDir { try JobFolder.checkFree(folder) }
             let session = try RenderSession(options)
-            try session.checkWeights(scanning: measure)
+            try session.checkWeights()
+            try session.checkPicture()
             for line in session.notices { StandardError.write(line) }
             let speeds = measure ? try speeds(session, source) : nil
             let weights = try session.weightBytes()

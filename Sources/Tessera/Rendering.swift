@@ -43,7 +43,7 @@ struct Rendering {
         Interrupts.handle(interruption.happen)
         if resumed == nil, let folder = job.jobDir { try JobFolder.checkFree(folder) }
         let session = try RenderSession(options)
-        try session.checkWeights(scanning: true)
+        try session.checkWeights()
         for line in session.notices { StandardError.write(line) }
         if resumed == nil {
             var told = ContinuousClock.now - .seconds(4)
@@ -57,6 +57,7 @@ struct Rendering {
                 )
             }
         }
+        try outputs.makeFolders()
         announce()
         let identity = try ModelIdentity(of: session.model)
         let record = try record(session, identity)

@@ -258,6 +258,8 @@ import Testing
                 )
             }
             #expect(error?.place == "\(file): \(key)" && error?.problem.contains("NaN") == true)
+            let report = try ModelReport(path: file, options: ModelOptions(), readsWeights: true)
+            #expect(report.refusal != nil && report.faults.first?.contains(key) == true)
         }
     }
 

@@ -70,6 +70,32 @@ def single_file(path):
     write_tensors(path, made)
 
 
+TOKENIZERS = ["pair", "saved", "strings", "alone", "saved-added", "decoder", "legacy", "published"]
+
+TRAINING_YAML = """model:
+  base_learning_rate: 1.0e-4
+  target: ldm.models.diffusion.ddpm.LatentDiffusion
+  params:
+    parameterization: "v"
+    linear_start: 0.00085
+    linear_end: 0.0120
+    timesteps: 1000
+    unet_config:
+      target: ldm.modules.diffusionmodules.openaimodel.UNetModel
+      params: {image_size: 64, in_channels: 4, use_linear_in_transformer: true}
+"""
+
+
+def tokenizer(name, folder):
+    """One way in which a tokenizer is saved; its files."""
+    files = json.loads((OWN / "tokenizers/tokenizers.json").read_text())["cases"][name]["files"]
+    for old in folder.iterdir():
+        old.unlink()
+    for file, text in files.items():
+        (folder / file).write_text(text)
+    return sorted(folder / file for file in files)
+
+
 def inputs(path):
     """Noise of a small render, as --inputs reads it."""
     entries = tensors(OWN / "expected/sd15.safetensors")

@@ -82,12 +82,12 @@ class Kinds:
         fixtures.key(program, self.key)
         self.all = {
             "model": self.model_case, "config": self.config_case, "weights": self.weights_case,
-            "single": self.single_case, "lora": self.lora_case, "picture": self.picture_case,
+            "tokenizer": self.tokenizer_case, "yaml": self.yaml_case, "single": self.single_case, "lora": self.lora_case, "picture": self.picture_case,
             "cluster": self.cluster_case, "key": self.key_case, "noise": self.noise_case, "job": self.job_case,
         }
 
     # The share of each kind in a run of all.
-    shares = {"model": 5, "config": 5, "weights": 3, "single": 2, "lora": 3, "picture": 5, "cluster": 5, "key": 1,
+    shares = {"model": 5, "config": 5, "weights": 3, "tokenizer": 3, "yaml": 1, "single": 2, "lora": 3, "picture": 5, "cluster": 5, "key": 1,
               "noise": 1, "job": 2}
 
     def _model(self, rng, folder, files):
@@ -115,6 +115,28 @@ class Kinds:
         where, case = self._model(rng, folder, WEIGHTS)
         case.arguments = rng.choice([["inspect", str(where)], rendering(where), rendering(where)])
         return case
+
+    def tokenizer_case(self, rng, folder):
+        """Every way in which tokenizers are saved, `tokenizer.json` alone among them."""
+        where = folder / "model"
+        fixtures.tree(fixtures.model("sd15-tiny"), where)
+        files = fixtures.tokenizer(rng.choice(fixtures.TOKENIZERS), where / "tokenizer")
+        file = rng.choice(files)
+        original = folder / f"original{file.suffix}"
+        file.rename(original)
+        damage(rng, file, original)
+        return Case(file, reading(rng, where), names=[str(where / "tokenizer")])
+
+    def yaml_case(self, rng, folder):
+        """A training configuration of the same stem beside a single file."""
+        single = folder / "single.safetensors"
+        single.symlink_to(self.single)
+        original = folder / "original.yaml"
+        original.write_text(fixtures.TRAINING_YAML)
+        file = folder / "single.yaml"
+        damage(rng, file, original)
+        # The weights may contradict what the damaged file says.
+        return Case(file, reading(rng, single), names=[str(single)])
 
     def single_case(self, rng, folder):
         file = folder / "single.safetensors"

@@ -38,6 +38,14 @@ import Testing
         for part in parts { #expect(command.errors.contains(part), "\(part) in \(command.errors)") }
     }
 
+    /// `inspect` prints its report and refuses what a render would refuse.
+    private func expectReport(_ model: String, _ parts: [String]) throws {
+        let command = try Command(["inspect", model])
+        #expect(command.status == 64, "\(command.errors)")
+        #expect(command.complaints.count == 1, "\(command.errors)")
+        for part in parts { #expect(command.output.contains(part), "\(command.output)") }
+    }
+
     @Test(arguments: ["render", "plan", "coordinator"]) func aWeightOfTheDecoderIsMissing(
         command: String
     ) throws {
@@ -49,6 +57,7 @@ import Testing
                 flags(command, folder, ["--model", copy]),
                 [weights, name, "missing"]
             )
+            try expectReport(copy, [weights, name, "missing"])
         }
     }
 
@@ -71,7 +80,51 @@ import Testing
                 tensors[name]?.type == .float32 ? [0, 0, 0xC0, 0x7F] : [0xFF, 0x7F]
             tensors[name]?.bytes.replaceSubrange(0..<nan.count, with: nan)
         } _: { folder, copy, weights in
-            try expectRefusal(flags("render", folder, ["--model", copy]), [weights, name, "NaN"])
+            for command in ["render", "plan"] {
+                try expectRefusal(
+                    flags(command, folder, ["--model", copy]),
+                    [weights, name, "NaN"]
+                )
+            }
+            try expectReport(copy, [weights, name, "NaN"])
+        }
+    }
+
+    /// A pipe or a device in the picture's place would be replaced by it.
+    @Test(arguments: ["--output", "--dump"]) func resultsReplaceOnlyRegularFiles(
+        flag: String
+    ) throws {
+        try inTemporaryFolder { folder in
+            for suffix in ["pipe.png", "link.png"] {
+                let place = "\(folder)/\(suffix)"
+                if suffix == "pipe.png" {
+                    #expect(mkfifo(place, 0o600) == 0)
+                } else {
+                    try FileManager.default.createSymbolicLink(
+                        atPath: place,
+                        withDestinationPath: "/dev/null"
+                    )
+                }
+                for command in ["render", "plan"] {
+                    let given = flags(command, folder, ["--model", model, flag, place])
+                    try expectRefusal(given, ["\(flag) \(place)", "regular file"])
+                }
+                #expect(FileKind(place) == .special)
+            }
+        }
+    }
+
+    /// `plan` refuses what `render` would, and makes nothing.
+    @Test func plansCheckWhereResultsGo() throws {
+        try inTemporaryFolder { folder in
+            func plan(_ more: String...) -> [String] {
+                flags("plan", folder, ["--model", model] + more)
+            }
+            try expectRefusal(plan("--output", "/nowhere/out.png"), ["/nowhere"])
+            try expectRefusal(plan("--save-phases", "/dev/null/phases"), ["--save-phases"])
+            let phases = "\(folder)/new/phases"
+            #expect(try Command(plan("--save-phases", phases)).status == 0)
+            #expect(FileKind("\(folder)/new") == nil)
         }
     }
 

@@ -55,9 +55,10 @@ import Testing
     ])
     func theSameBytesFromAnyWorkers(more: [String]) throws {
         let one = try render(more + ["--workers", "1", "--threads-per-worker", "2"])
-        #expect(try render(more + ["--workers", "2"]) == one)
         let three = ["--workers", "3", "--threads-per-worker", "1"]
         #expect(try render(more + three + ["--global-pass", "workers"]) == one)
+        guard more.isEmpty else { return }
+        #expect(try render(more + ["--workers", "2"]) == one)
     }
 
     /// It is another picture than DemoFusion's, and every flag changes it.
@@ -127,13 +128,12 @@ import Testing
     }
 
     /// Killed while a picture is enlarged and while a stage walks, and resumed on other workers.
-    @Test(arguments: ["enlarging", "phase 2/3  step 2", "phase 3/3  step 1"])
+    @Test(arguments: ["enlarging", "phase 2/3: "])
     func aKilledCoordinatorIsResumedToTheSameBytes(place: String) throws {
-        let more = ["--refine-steps", "40", "--stride", "4"]
+        let more = ["--refine-steps", "12", "--stride", "8"]
         let whole = try render(more)
         try inTemporaryFolder { folder in
-            let text = place.split(separator: "  ").first.map(String.init) ?? place
-            let running = try begin(folder, until: text, more)
+            let running = try begin(folder, until: place, more)
             kill(running.process.processIdentifier, SIGKILL)
             _ = running.finish()
             #expect(!FileManager.default.fileExists(atPath: "\(folder)/out.png"))
@@ -147,7 +147,7 @@ import Testing
 
     /// SIGINT cancels at once, says how to go on, and the list of jobs tells where it stands.
     @Test func anInterruptedStageGoesOn() throws {
-        let more = ["--refine-steps", "40", "--stride", "4"]
+        let more = ["--refine-steps", "12", "--stride", "8"]
         let whole = try render(more)
         try inTemporaryFolder { folder in
             let running = try begin(folder, until: "enlarging", more)
@@ -162,7 +162,7 @@ import Testing
     }
 
     @Test func aKilledWorkerChangesNothing() throws {
-        let more = ["--refine-steps", "40", "--stride", "4"]
+        let more = ["--refine-steps", "12", "--stride", "8"]
         let whole = try render(more)
         try inTemporaryFolder { folder in
             let running = try begin(folder, until: "enlarging", more + ["--workers", "3"])

@@ -93,9 +93,10 @@ package struct RenderSession {
         }
         let spacing = settings.schedule.spacing.map { ", \($0.rawValue) timesteps" } ?? ""
         lines.append(
-            "\(name(preset.path)) is a \(preset.method.rawValue) model by its name: \(settings.steps) steps, "
-                + "guidance \(settings.guidance), \(settings.scheduler.rawValue)\(spacing); "
-                + "flags go first, --no-model-preset ignores the name"
+            "\(name(preset.path)) is distilled (\(preset.method.rawValue)), by its name: "
+                + "\(settings.steps) steps, guidance \(settings.guidance), "
+                + "\(settings.scheduler.rawValue)\(spacing); "
+                + "flags override these, --no-model-preset ignores the name"
         )
         return lines
     }
@@ -139,7 +140,7 @@ package struct RenderSession {
             self.dump = dump
         }
 
-        /// Refuses names of no known kind and folders that do not exist before hours are spent.
+        /// Refuses places where no result can be written, before hours are spent. Writes nothing.
         ///
         /// - Throws: `InputError` naming the flag
         package func validate() throws(InputError) {
@@ -154,17 +155,38 @@ package struct RenderSession {
                         fix: "Create it or choose another"
                     )
                 }
-                var isFolder: ObjCBool = false
-                if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder),
-                    isFolder.boolValue
-                {
+                // A finished file replaces what has its name: a pipe or a device would be gone.
+                switch FileKind(path) {
+                case .none, .regular: continue
+                case .folder:
+                    throw InputError("\(flag) \(path)", "it is a folder", fix: "Name a file in it")
+                case .special:
                     throw InputError(
                         "\(flag) \(path)",
-                        "it is a folder",
-                        fix: "Name a file in it"
+                        "it is a pipe, a socket or a device",
+                        fix: "Name a regular file"
                     )
                 }
             }
+            guard let phases else { return }
+            // The nearest folder that exists must allow the others to be made in it.
+            var nearest = URL(fileURLWithPath: phases).standardizedFileURL
+            while FileKind(nearest.path) == nil, nearest.path != "/" {
+                nearest.deleteLastPathComponent()
+            }
+            guard FileKind(nearest.path) == .folder, access(nearest.path, W_OK | X_OK) == 0 else {
+                throw InputError(
+                    "--save-phases \(phases)",
+                    "\(nearest.path) is not a folder that can be written to",
+                    fix: "Choose another"
+                )
+            }
+        }
+
+        /// Makes the folder of the phases' pictures.
+        ///
+        /// - Throws: `OutputError` when it cannot be made
+        package func makeFolders() throws {
             guard let phases else { return }
             do {
                 try FileManager.default.createDirectory(
@@ -172,10 +194,9 @@ package struct RenderSession {
                     withIntermediateDirectories: true
                 )
             } catch {
-                throw InputError(
-                    "--save-phases \(phases)",
-                    "the folder cannot be made",
-                    fix: "Choose another"
+                throw OutputError(
+                    phases,
+                    "the folder cannot be made: \(error.localizedDescription)"
                 )
             }
         }
@@ -184,11 +205,11 @@ package struct RenderSession {
     /// Refuses weights that are missing or damaged, or do not fit their configurations, before any worker
     /// starts.
     ///
-    /// - Parameter scanning: whether to look for NaN, too: that reads large files once
+    /// Looks for NaN, too, which reads large files once (`Model.scan`).
+    ///
     /// - Throws: `InputError` naming the file
-    package func checkWeights(scanning: Bool) throws {
-        let used = try model.check(ModelNeeds(encoder: !plan.allEncodes.isEmpty, texts: true))
-        if scanning { try model.scan(used) }
+    package func checkWeights() throws {
+        try model.scan(try model.check(ModelNeeds(encoder: !plan.allEncodes.isEmpty, texts: true)))
     }
 
     /// Encodes the prompts; the negative one is nil where guidance does not use it.

@@ -3,16 +3,16 @@
 /// This is the whole boundary between the architectures in `Models` and the arithmetic: a backend
 /// owns the memory of its activations and keeps the weights in whatever form suits it. Pictures are
 /// `[batch, height, width, channels]`, token sequences `[batch, tokens, width]`, vectors
-/// `[batch, width]`; the first axis is always the batch, and no result depends on what else is in
-/// it. An optional argument fuses the step that usually follows. One thread at a time uses a backend.
+/// `[batch, width]`; the first axis is always the batch, and a result does not depend on the other rows of
+/// the batch. Optional arguments fuse the operation that commonly follows. Used by one thread at a time.
 ///
-/// Shapes that do not fit are our own mistakes: files are checked before they get here, so
-/// operations stop with the shapes instead of throwing.
+/// Shapes that do not fit are programming errors: files are checked before they get here, so operations trap
+/// with the shapes in the message instead of throwing.
 package protocol Backend: AnyObject {
-    /// Runs one evaluation of a network; `shape` is all that the order of its operations depends on. Its
-    /// activations end with it: after the first evaluation of a shape, no memory is allocated for them.
+    /// Runs one evaluation of a network; the order of its operations depends on `shape` alone. Its
+    /// activations are freed when it returns: after the first evaluation of a shape, no memory is allocated.
     func evaluating<T>(_ shape: [Int], _ body: () throws -> T) rethrows -> T
-    /// Runs what makes activations that are kept beyond the evaluation.
+    /// Runs `body`, whose activations may be kept after the evaluation.
     func persistent<T>(_ body: () -> T) -> T
 
     /// Copies a tensor into memory of the backend.
@@ -20,21 +20,21 @@ package protocol Backend: AnyObject {
     /// Copies an activation back.
     func download(_ activation: Activation) -> Tensor
 
-    /// Whether the weights of layers are there already, so that `read` is never called.
+    /// Whether the weights of layers are prepared already, so that `read` is never called.
     var isFilled: Bool { get }
-    /// Keeps a matrix `[outputs, inputs]` and, where it `hasBias`, a bias `[outputs]`.
+    /// Stores a matrix `[outputs, inputs]` and, if `hasBias`, a bias `[outputs]`.
     ///
-    /// - Throws: what `read` throws, and errors of files that keep weights
+    /// - Throws: whatever `read` throws, and errors of files that hold prepared weights
     func prepareLinear(
         inputs: Int,
         outputs: Int,
         hasBias: Bool,
         _ read: () throws -> Parameters
     ) throws -> LinearWeights
-    /// Keeps convolution weights `[outputs, inputs, kernel, kernel]` and their bias `[outputs]`, for
-    /// steps of `stride` pixels.
+    /// Stores convolution weights `[outputs, inputs, kernel, kernel]` and their bias `[outputs]`, for a
+    /// stride of `stride` pixels.
     ///
-    /// - Throws: what `read` throws, and errors of files that keep weights
+    /// - Throws: whatever `read` throws, and errors of files that hold prepared weights
     func prepareConv(
         inputs: Int,
         outputs: Int,
@@ -42,23 +42,23 @@ package protocol Backend: AnyObject {
         stride: Int,
         _ read: () throws -> Parameters
     ) throws -> ConvWeights
-    /// Keeps the scale and shift, each `[channels]`, of a normalisation.
+    /// Stores the scale and shift of a normalisation, each `[channels]`.
     func prepareNorm(scale: Tensor, shift: Tensor) -> NormWeights
-    /// Keeps a table `[rows, width]` for `embed`.
+    /// Stores an embedding table `[rows, width]` for `embed`.
     func prepareTable(_ table: Tensor) -> TableWeights
 
-    /// `f(x · Wᵀ + b)` along the last axis, then plus or times the operand.
+    /// `f(x · Wᵀ + b)` along the last axis, then the operand added or multiplied.
     func linear(
         _ x: Activation,
         _ weights: LinearWeights,
         then f: Nonlinearity,
         with second: Operand?
     ) -> Activation
-    /// Into how many neighbouring outputs each a gated layer of `outputs` is to be cut for `gated`.
+    /// The number of neighbouring outputs in each panel of a gated layer with `outputs` outputs, for `gated`.
     func panelOfGates(outputs: Int) -> Int
-    /// `value(x) · gelu(gate(x))` of every panel, side by side: GEGLU (Shazeer 2020).
+    /// `value(x) · gelu(gate(x))` of every panel, concatenated: GEGLU (Shazeer 2020).
     func gated(_ x: Activation, _ panels: [GatedWeights]) -> Activation
-    /// Convolution over zero padding, plus `residual`.
+    /// Convolution with zero padding, plus `residual`.
     func conv2d(
         _ x: Activation,
         _ weights: ConvWeights,
@@ -66,8 +66,8 @@ package protocol Backend: AnyObject {
         residual: Activation?
     ) -> Activation
     /// Adds `channelBias`, `[batch, channels]`, to every pixel, normalises each group of channels of each
-    /// picture, then applies `f`. Where it is `overwriting`, the result takes the place of `x`, which must
-    /// not be used again.
+    /// picture, then applies `f`. If `overwriting`, the result replaces `x` in memory, and `x` must not be
+    /// used again.
     func groupNorm(
         _ x: Activation,
         _ weights: NormWeights,
@@ -77,10 +77,10 @@ package protocol Backend: AnyObject {
         then f: Nonlinearity,
         overwriting: Bool
     ) -> Activation
-    /// What the group norms of the running evaluation normalise by; nil lets them take what they are
-    /// given. `Layers.swift` heeds it.
+    /// What the group norms of the running evaluation normalise by; nil: by their own input's statistics.
+    /// Applied in `Layers.swift`.
     var normStatistics: NormStatistics? { get set }
-    /// Mean and variance of each group of channels of one picture, over some of its pixels or all.
+    /// Mean and variance of each group of channels of one picture, over all of its pixels or the given ones.
     func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments]
     /// Normalises each group of channels by its moments, then applies `f`; `overwriting` as above.
     func normalise(
@@ -113,18 +113,18 @@ package protocol Backend: AnyObject {
     func concatChannels(_ a: Activation, _ b: Activation) -> Activation
     /// Repeats every pixel 2 × 2 times and crops to `height` × `width`.
     func upsampleNearest(_ x: Activation, height: Int, width: Int) -> Activation
-    /// Four pictures of one shape as one of twice the height and width: pixel (y, x) of the result is pixel
-    /// (y/2, x/2) of the picture number 2·(y mod 2) + x mod 2. They are made one after the other.
+    /// Interleaves four pictures of one shape into one of twice the height and width: pixel (y, x) of the result is
+    /// pixel (y/2, x/2) of picture number 2·(y mod 2) + x mod 2. The pictures are made one after the other.
     func interleave(_ quarter: (Int) -> Activation) -> Activation
     /// The rows `ids` of a table: `[batch, tokens]` to `[batch, tokens, width]`.
     func embed(_ ids: [[Int]], _ table: TableWeights) -> Activation
 }
 
-/// A tensor in memory of a backend, of whatever precision and layout that backend chose.
+/// A tensor in memory of a backend, in whatever precision and layout the backend chose.
 package struct Activation {
-    /// Extents, as the protocol's operations see them.
+    /// Extent of each axis, in the layouts of `Backend`.
     package let shape: [Int]
-    /// The backend's own; released when the last copy of the handle goes.
+    /// The backend's own data; released with the last copy of the handle.
     package let storage: AnyObject
 
     /// The same elements under another shape whose first axis is the same.
@@ -145,14 +145,14 @@ package struct Activation {
     }
 }
 
-/// Some neighbouring columns of the last axis of an activation: one product computes queries, keys
-/// and values side by side, and attention reads them from where they are.
+/// A range of columns of the last axis of an activation: one product computes queries, keys
+/// and values side by side, and attention reads them in place.
 package struct Columns {
-    /// What they are columns of.
+    /// The activation that they are columns of.
     package let activation: Activation
     /// The first column.
     package let from: Int
-    /// How many.
+    /// Number of columns.
     package let count: Int
 
     /// The columns `from ..< from + count`, which must exist.
@@ -167,7 +167,7 @@ package struct Columns {
     }
 }
 
-/// What a result is combined with, element by element; of the result's shape.
+/// A second operand, combined with a result element by element; of the result's shape.
 package enum Operand {
     case plus(Activation)
     case times(Activation)
@@ -184,7 +184,7 @@ package enum Operand {
 }
 
 extension Operand? {
-    /// What the C kernels call it.
+    /// The value that the C kernels use.
     var kind: Int32 {
         switch self {
         case nil: 0
@@ -206,18 +206,18 @@ package enum Nonlinearity: Int32 {
     case quickGelu = 3
 }
 
-/// Rows and columns of zeros around a picture.
+/// Zero padding around a picture.
 package struct Padding: Hashable {
     package let top: Int, left: Int, bottom: Int, right: Int
 
-    /// Zeros on each side, in pixels.
+    /// Padding on each side, in pixels.
     package init(top: Int, left: Int, bottom: Int, right: Int) {
         (self.top, self.left, self.bottom, self.right) = (top, left, bottom, right)
     }
 
-    /// The same number on every side.
+    /// The same padding on every side.
     package static func all(_ n: Int) -> Padding { Padding(top: n, left: n, bottom: n, right: n) }
-    /// One row below and one column to the right: what AutoencoderKL's downsamplers use.
+    /// One row below and one column to the right, as in AutoencoderKL's downsamplers.
     package static let bottomRight = Padding(top: 0, left: 0, bottom: 1, right: 1)
 }
 
@@ -234,19 +234,19 @@ package struct Parameters {
     }
 }
 
-/// A matrix that a backend keeps.
+/// A matrix that a backend has stored.
 package struct LinearWeights {
     package let inputs: Int, outputs: Int
-    /// The backend's own.
+    /// The backend's own data.
     package let storage: AnyObject
 }
 
-/// Convolution weights that a backend keeps.
+/// Convolution weights that a backend has stored.
 package struct ConvWeights {
     package let inputs: Int, outputs: Int
-    /// Side of the kernel and distance between two of its places, in pixels.
+    /// Side of the kernel and stride, in pixels.
     package let kernel: Int, stride: Int
-    /// The backend's own.
+    /// The backend's own data.
     package let storage: AnyObject
 
     /// The shape of the result for pictures `[batch, height, width, inputs]`.
@@ -261,16 +261,16 @@ package struct ConvWeights {
     }
 }
 
-/// Scale and shift of a normalisation that a backend keeps.
+/// Scale and shift of a normalisation that a backend has stored.
 package struct NormWeights {
     package let channels: Int
-    /// The backend's own.
+    /// The backend's own data.
     package let storage: AnyObject
 }
 
-/// An embedding table that a backend keeps.
+/// An embedding table that a backend has stored.
 package struct TableWeights {
     package let rows: Int, width: Int
-    /// The backend's own.
+    /// The backend's own data.
     package let storage: AnyObject
 }

@@ -1,6 +1,6 @@
-/// Which library computes. The raw values are those of `--backend`.
+/// The library that computes. The raw values are those of `--backend`.
 package enum BackendKind: String, CaseIterable, Sendable {
-    /// Plain float32 arithmetic on OpenBLAS; runs anywhere and checks the others.
+    /// Plain float32 arithmetic on OpenBLAS; runs on any processor and serves as a reference for the others.
     case openblas
     case onednn
 }
@@ -11,11 +11,11 @@ package enum Precision: String, CaseIterable, Sendable {
     case bf16
 }
 
-/// How a network is to be computed.
+/// How a network is computed.
 package struct EngineOptions: Sendable, Equatable {
     package let backend: BackendKind
     package let precision: Precision
-    /// Threads that share one evaluation. The result does not depend on it.
+    /// Threads that share one evaluation. The result does not depend on their number.
     package let threads: Int
     /// How bfloat16 numbers are multiplied.
     package let multiplication: Multiplication
@@ -33,7 +33,7 @@ package struct EngineOptions: Sendable, Equatable {
         self.multiplication = multiplication
     }
 
-    /// Refuses combinations that this build cannot compute.
+    /// Rejects combinations that this build cannot compute.
     ///
     /// - Throws: `InputError` naming the flag
     package func check() throws(InputError) {
@@ -53,7 +53,7 @@ package struct EngineOptions: Sendable, Equatable {
         }
     }
 
-    /// The backend that these options ask for, with the weights of its layers in `weights`.
+    /// The backend that these options select, with the weights of its layers in `weights`.
     ///
     /// - Throws: `InputError` for a combination that this build cannot compute
     package func makeBackend(

@@ -1,4 +1,4 @@
-/// Mean and variance of some numbers.
+/// Mean and variance of a set of numbers.
 package struct Moments: Equatable, Sendable {
     package var mean: Double
     package var variance: Double
@@ -20,23 +20,23 @@ package struct Region: Equatable, Sendable {
     package var area: Int { rows.count * columns.count }
 }
 
-/// What the group norms of one evaluation normalise by, where that is not what they are given: a tile is
-/// normalised as the picture that it is a part of. Collects what the norms saw.
+/// What the group norms of one evaluation normalise by, where that is not their own input: a tile is
+/// normalised by the statistics of the whole picture. Also records the statistics that the norms measured.
 ///
 /// Used by one thread, for one evaluation.
 package final class NormStatistics {
     private let groups: Int
-    /// Of the first norms, in the order of evaluation.
+    /// Statistics of the first norms, in the order of evaluation.
     private let statistics: [Moments]
-    /// Of the norms after those: what is added to the mean, and what the variance is multiplied by.
+    /// For the norms after those: what is added to the mean, and what the variance is multiplied by.
     private let corrections: [Moments]
-    /// Norms to be reported.
+    /// Number of norms to report.
     private let wanted: Int
     private var norms = 0
 
-    /// The pixels that count; nil counts all.
+    /// The pixels to measure; nil for all.
     package var region: Region?
-    /// What the norms up to `wanted` saw; with corrections, what they normalised by.
+    /// What the norms up to `wanted` measured; with corrections, what they normalised by.
     package private(set) var seen: [Moments] = []
     /// What the last norm normalised by.
     package private(set) var last: [Moments] = []
@@ -52,12 +52,12 @@ package final class NormStatistics {
         (self.corrections, wanted) = (corrections, norms)
     }
 
-    /// Whether nothing is left to be seen.
+    /// Whether every norm to be reported has been measured.
     package var isDone: Bool { norms >= wanted }
 
     /// The next norm.
     ///
-    /// - Parameter measure: gives the moments of its groups
+    /// - Parameter measure: returns the moments of its groups
     /// - Returns: the moments to normalise by
     func next(_ measure: () -> [Moments]) -> [Moments] {
         let from = norms * groups

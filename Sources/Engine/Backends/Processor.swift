@@ -2,7 +2,7 @@ import CKernels
 import COneDNN
 import Foundation
 
-/// What the choice of a backend depends on.
+/// The processor features that the choice of a backend depends on.
 package struct Processor: Sendable {
     /// The AVX-512 instructions that oneDNN is made for.
     package let hasAVX512: Bool
@@ -24,16 +24,16 @@ package struct Processor: Sendable {
         emulatesBFloat16 || hasFastPairs ? .stored : .widened
     )
 
-    /// Whether pairs of bfloat16 numbers are multiplied faster than float32 ones: by AMX tiles, or by
-    /// another maker's AVX-512 units than Intel's, which need two cycles for each.
+    /// Whether bfloat16 products are faster than float32 ones: with AMX tiles, or with AVX-512 units of makers
+    /// other than Intel, whose units need two cycles for each.
     private static var hasFastPairs: Bool {
         guard tessera_has_bfloat16() != 0 else { return false }
         return tessera_is_intel() == 0
             || String(cString: tessera_dnnl_instructions()).hasSuffix("amx")
     }
 
-    /// Whether products of bfloat16 numbers shall be computed on a processor that has none, by oneDNN's
-    /// emulation: slow, but what tests need there. Set by `TESSERA_EMULATE_BF16=1`.
+    /// Whether bfloat16 products should be computed on a processor without bfloat16 instructions, by oneDNN's
+    /// emulation: slow, but tests need it there. Set by `TESSERA_EMULATE_BF16=1`.
     private static var emulatesBFloat16: Bool {
         tessera_has_avx512() != 0
             && ProcessInfo.processInfo.environment["TESSERA_EMULATE_BF16"] == "1"

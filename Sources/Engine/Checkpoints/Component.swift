@@ -1,4 +1,4 @@
-/// A part of a model that has weights, by its folder's name in Diffusers layout.
+/// A part of a model that has weights, named as its folder in the Diffusers layout.
 package enum Component: String, CaseIterable, Sendable {
     case unet
     case vae
@@ -9,13 +9,13 @@ package enum Component: String, CaseIterable, Sendable {
     var tokenizer: String { self == .textEncoder2 ? "tokenizer_2" : "tokenizer" }
 }
 
-/// The architectures that are known.
+/// The supported architectures.
 package enum ModelFamily: String, Sendable {
     case sd1
     case sd2
     case sdxl
 
-    /// What people call it.
+    /// The name shown to people.
     package var name: String {
         switch self {
         case .sd1: "Stable Diffusion 1"
@@ -24,7 +24,7 @@ package enum ModelFamily: String, Sendable {
         }
     }
 
-    /// The parts that a model of this family is made of.
+    /// The components of a model of this family.
     package var components: [Component] {
         self == .sdxl ? Component.allCases : [.unet, .vae, .textEncoder]
     }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The files that hold one component's weights in a folder of Diffusers layout: one file, or an
+/// The files that hold one component's weights in a folder in the Diffusers layout: one file, or an
 /// index and the shards that it names; under the plain name or as a variant, such as `fp16`.
 package struct ComponentFiles: Equatable, Sendable {
     /// The component's folder.
@@ -9,13 +9,13 @@ package struct ComponentFiles: Equatable, Sendable {
     package let weights: [String]
     /// The index of the shards, nil for a single file.
     package let index: String?
-    /// The variant that the names speak of, nil for the plain name.
+    /// The variant in the files' names; nil for the plain name.
     package let variant: String?
 
     private static let stems = ["diffusion_pytorch_model", "model"]
 
-    /// Finds the files: those of the plain name, else those of the only variant; a whole file goes
-    /// before shards.
+    /// Finds the files: those with the plain name, else those of the only variant; a single file is preferred
+    /// over shards.
     ///
     /// - Throws: `InputError` when there are none, several variants, or an index that is unusable
     package init(folder: String) throws(InputError) {
@@ -71,7 +71,7 @@ package struct ComponentFiles: Equatable, Sendable {
         let variant: String?
         let isIndex: Bool
 
-        /// Plain before variants, whole files before shards, the UNet's and VAE's name before the
+        /// Plain names before variants, single files before shards, the UNet's and VAE's name before the
         /// other.
         var rank: (Int, Int, Int, String) {
             (
@@ -80,15 +80,15 @@ package struct ComponentFiles: Equatable, Sendable {
             )
         }
 
-        /// - Returns: nil for `x-00001-of-00002.safetensors`, which an index names, and for all else
+        /// - Returns: nil for `x-00001-of-00002.safetensors`, which an index names, and for anything else
         init?(name: String) {
             var parts = name.split(separator: ".", omittingEmptySubsequences: false).map(
                 String.init
             )
             guard let stem = parts.first, ComponentFiles.stems.contains(stem) else { return nil }
             let last = parts.removeLast()
-            // The variant stands before the last part, before ".safetensors", or between the two,
-            // as versions of Diffusers and Transformers differ.
+            // The variant comes before the last part, before ".safetensors", or between the two,
+            // depending on the versions of Diffusers and Transformers.
             var middle = parts.dropFirst()
             func take(_ part: String) -> Bool {
                 guard let at = middle.firstIndex(of: part) else { return false }

@@ -1,4 +1,4 @@
-/// Reads one configuration object and remembers what was asked for, so that an option nobody knows
+/// Reads one configuration object and records which fields were read, so that an unknown option
 /// is an error instead of a silently different picture.
 package struct ConfigReader {
     /// The file, for errors.
@@ -22,7 +22,7 @@ package struct ConfigReader {
 
     /// An error about one field.
     package func fault(_ key: String, _ problem: String, fix: String) -> InputError {
-        // A name that the file invents may have any length.
+        // A malicious file may hold a name of any length.
         InputError("\(place): \(key.prefix(80))", problem, fix: fix)
     }
 
@@ -42,7 +42,7 @@ package struct ConfigReader {
         _ convert: (JSON) -> T?
     ) throws(InputError) -> T? {
         guard let value = value(key) else {
-            // Diffusers takes null for a value of its own there, not for the default.
+            // In Diffusers null is a value of its own there, not the default.
             guard nullable || fields[key] == nil else {
                 throw fault(key, "it is null, and must be \(kind)", fix: Self.compare)
             }
@@ -54,7 +54,7 @@ package struct ConfigReader {
         return converted
     }
 
-    /// A value as an error quotes it.
+    /// A value as it is quoted in an error.
     private static func shown(_ value: JSON) -> String {
         switch value {
         case .null: "null"
@@ -96,7 +96,7 @@ package struct ConfigReader {
         try read(key, "text", nullable: true, \.string)
     }
 
-    /// A whole number in `range`, which every number of a configuration is declared with.
+    /// A whole number in `range`, the valid range of the field.
     package mutating func int(
         _ key: String,
         default fallback: Int,
@@ -183,8 +183,8 @@ package struct ConfigReader {
         } ?? fallback
     }
 
-    /// Accepts a field with one of `allowed` values; a missing field is accepted too, and null where it
-    /// is `nullable`, for some options mean something else by it than by their default.
+    /// Accepts a field with one of the `allowed` values; it may also be missing, or null if it
+    /// is `nullable`, because for some options null means something other than the default.
     package mutating func expect(
         _ key: String,
         _ allowed: [JSON],
@@ -208,16 +208,16 @@ package struct ConfigReader {
         )
     }
 
-    /// Accepts fields whose values change nothing here.
+    /// Accepts fields whose values make no difference here.
     package mutating func ignore(_ keys: String...) { seen.formUnion(keys) }
 
-    /// Accepts fields whose values change nothing here.
+    /// Accepts fields whose values make no difference here.
     package mutating func ignore(_ keys: [String]) { seen.formUnion(keys) }
 
-    /// Refuses fields that nobody asked for. Null fields and names that begin with an underscore,
-    /// which Diffusers uses for notes about the file, are no options.
+    /// Rejects fields that nobody has read. Null fields, and names that begin with an underscore
+    /// (which Diffusers uses for notes about the file), are not options.
     ///
-    /// - Throws: `InputError` naming the first one in the alphabet
+    /// - Throws: `InputError` naming the alphabetically first one
     package func finish() throws(InputError) {
         let unknown = fields.filter { key, value in
             !seen.contains(key) && value != .null && !key.hasPrefix("_")

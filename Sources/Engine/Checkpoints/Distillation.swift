@@ -1,7 +1,7 @@
 import Foundation
 
-/// How a model is meant to be sampled that was distilled to a few steps. Its weights have the shapes of any
-/// other, so only its name tells: that of the file or folder, or what the file says it is called.
+/// How a model that was distilled to a few steps must be sampled. Its weights have the same shapes as any
+/// other model's, so only its name tells: that of the file or folder, or the title in its metadata.
 package struct Distillation: Equatable, Sendable {
     package enum Method: String, CaseIterable, Sendable {
         case turbo = "Turbo"
@@ -11,27 +11,27 @@ package struct Distillation: Equatable, Sendable {
     }
 
     package let method: Method
-    /// The file that says so.
+    /// The file whose name says so.
     package let path: String
     package let steps: Int
     package let guidance: Float
-    /// Nil where the model comes with a scheduler of its own.
+    /// Nil where the model comes with its own scheduler.
     package let scheduler: SchedulerKind?
     package let spacing: TimestepSpacing?
-    /// Whether it predicts the picture itself, as Lightning's model of one step: that is not supported.
+    /// Whether it predicts the clean latent itself (x0), as Lightning's 1-step model does: that is not supported.
     package let predictsPicture: Bool
 
     /// Nil for a model that is not distilled, as far as its name tells.
     ///
     /// - Parameters:
-    ///   - titles: what the model is called
     ///   - path: its path
-    ///   - tellsItsScheduler: whether its own scheduler is to be used
+    ///   - path: its path
+    ///   - tellsItsScheduler: whether its own scheduler should be used
     init?(ofModel titles: [String], _ path: String, tellsItsScheduler: Bool) {
         self.init(titles, path, isLoRA: false, usesOwnScheduler: tellsItsScheduler)
     }
 
-    /// The same for a LoRA that makes a model so.
+    /// The same for a LoRA that makes a model a distilled one.
     init?(ofLoRA titles: [String], _ path: String) {
         self.init(titles, path, isLoRA: true, usesOwnScheduler: false)
     }
@@ -55,11 +55,11 @@ package struct Distillation: Equatable, Sendable {
         spacing = usesOwnScheduler || method == .lcm ? nil : .trailing
         (self.method, self.path) = (method, path)
         steps = told ?? (method == .hyper ? 8 : 4)
-        // Those of Hyper-SD with CFG in their names keep the use of a negative prompt, and need it.
+        // The Hyper-SD models with CFG in their names still use a negative prompt, and need it.
         guidance = method == .hyper && words.contains("cfg") ? 5 : 1
     }
 
-    /// Letters and numbers of a name, apart: `SDXL-Lightning_4step` is sdxl, lightning, 4, step.
+    /// Words and numbers of a name: `SDXL-Lightning_4step` is sdxl, lightning, 4, step.
     private static func words(_ title: String) -> [String] {
         var words: [String] = []
         var last: Character?
@@ -81,7 +81,7 @@ package struct Distillation: Equatable, Sendable {
     }
 
     private static func method(_ words: [String], isLoRA: Bool) -> Method? {
-        // Lightning and turbos are also what LoRAs draw: theirs must say a model or a number of steps.
+        // Lightning and turbos are also subjects of LoRAs: such names must also mention a model or a number of steps.
         let isSure =
             !isLoRA || steps(words) != nil
             || words.contains { ["sdxl", "xl", "sd"].contains($0) }
@@ -110,7 +110,7 @@ package struct Distillation: Equatable, Sendable {
 }
 
 extension LoRASource {
-    /// What the file is called: by its name, and by what it says of itself.
+    /// The file's titles: its name, and those in its metadata.
     var titles: [String] {
         let metadata = (try? SafeTensors(file: path))?.metadata ?? [:]
         return [URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent]

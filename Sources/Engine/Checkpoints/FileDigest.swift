@@ -3,15 +3,15 @@ import Foundation
 /// BLAKE2b-256 of a file's content, as `b2sum -l 256` prints it.
 ///
 /// Hashing 7 GB takes ten seconds, at every start of every process; so the digests of large files
-/// are kept in the user's cache directory under what identifies a file that nobody has written to:
-/// device, inode, size and both times of change. A file of the last seconds is not entered, for it
-/// may still change without its times doing so.
+/// are cached in the user's cache directory, keyed by what changes when a file is written to:
+/// device, inode, size, modification time and change time. A file changed within the last seconds is not cached, because
+/// it may still change without its timestamps changing.
 package enum FileDigest {
     /// - Parameters:
     ///   - path: of the file
-    ///   - cache: folder of known digests; nil keeps none
-    ///   - smallest: size in bytes from which on digests are kept
-    ///   - settling: seconds for which a file must have been left alone
+    ///   - cache: folder of known digests; nil disables the cache
+    ///   - smallest: minimum size in bytes for which digests are cached
+    ///   - settling: seconds for which a file must have been unchanged
     /// - Returns: the digest in hexadecimal
     /// - Throws: `InputError` when the file is missing or unreadable
     package static func of(
@@ -59,6 +59,6 @@ package enum FileDigest {
         return hash.finish()
     }
 
-    /// Bytes of a file; 0 where there is none.
+    /// Size of a file in bytes; 0 if there is none.
     static func size(of path: String) -> Int { FileIdentity(of: path)?.size ?? 0 }
 }

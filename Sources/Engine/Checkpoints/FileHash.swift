@@ -1,7 +1,7 @@
 import CSodium
 import Foundation
 
-/// BLAKE2b-256 over contents of files, texts preceded by their length, and bytes.
+/// BLAKE2b-256 over contents of files, length-prefixed strings, and bytes.
 package final class FileHash {
     private static let bytes = 32
     private let memory = UnsafeMutableRawPointer.allocate(
@@ -14,7 +14,7 @@ package final class FileHash {
 
     deinit { memory.deallocate() }
 
-    /// Adds a text, preceded by its length in eight bytes.
+    /// Adds a string, preceded by its length in eight bytes.
     package func add(text: String) {
         let bytes = Array(text.utf8)
         let length = (0..<8).map { UInt8(truncatingIfNeeded: bytes.count >> (8 * $0)) }
@@ -22,12 +22,12 @@ package final class FileHash {
         crypto_generichash_update(state, bytes, UInt64(bytes.count))
     }
 
-    /// Adds the digest of a file's content, as a text.
+    /// Adds the digest of a file's content, as a string.
     func add(file: String) throws(InputError) {
         add(text: try FileDigest.of(file, cache: UserFolder.cache.named("digests")))
     }
 
-    /// Adds a file's content, a piece at a time.
+    /// Adds a file's content, a chunk at a time.
     func add(contentOf file: String) throws(InputError) {
         let (descriptor, _) = try InputFile.open(file)
         defer { close(descriptor) }

@@ -1,11 +1,11 @@
 import Foundation
 
-/// What identifies a file that nobody has written to: device, inode, size and both times of change.
+/// Identifies an unmodified file: device, inode, size, modification time and change time.
 struct FileIdentity: Equatable {
     let text: String
     /// In bytes.
     let size: Int
-    /// When it was changed last, in seconds since 1970.
+    /// Modification time, in seconds since 1970.
     private let newest: Int
 
     /// - Returns: nil where there is no file
@@ -20,8 +20,8 @@ struct FileIdentity: Equatable {
         newest = max(modified.tv_sec, changed.tv_sec)
     }
 
-    /// Whether it was left alone for so many seconds: a file of the last seconds may still change
-    /// without its times doing so.
+    /// Whether it has been unchanged for so many seconds: a file changed within the last seconds may still change
+    /// without its timestamps changing.
     func isSettled(for seconds: Int) -> Bool { time(nil) - newest > seconds }
 
     static func == (a: FileIdentity, b: FileIdentity) -> Bool { a.text == b.text }

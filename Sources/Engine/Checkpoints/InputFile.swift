@@ -1,11 +1,11 @@
 import Foundation
 
-/// The one way to open a file that somebody gave us. Only regular files are read: a FIFO or a device
-/// could keep its reader waiting indefinitely, or never end.
+/// The only way to open a file that a user supplied. Only regular files are read: a FIFO or a device
+/// could block its reader indefinitely, or never end.
 package enum InputFile {
     /// - Parameters:
     ///   - path: of the file
-    ///   - limit: size in bytes above which it is refused unread
+    ///   - limit: size in bytes above which it is rejected without reading
     /// - Returns: its bytes
     /// - Throws: `InputError` when it is missing, not a regular file, too large or unreadable
     package static func bytes(_ path: String, limit: Int = 64 << 20) throws(InputError) -> [UInt8] {
@@ -90,9 +90,9 @@ package enum InputFile {
         }
     }
 
-    /// Begins every pointer (specification of Git LFS); no picture, model or JSON file begins so.
+    /// The first bytes of every pointer (Git LFS specification); no picture, model or JSON file begins with them.
     private static let pointer = Array("version https://git-lfs.github.com/spec/".utf8)
-    /// Pointers are smaller than this, in bytes, by the same specification.
+    /// Pointers are smaller than this, in bytes (same specification).
     private static let pointerLimit = 1024
 
     private static func isPointer(_ descriptor: Int32, size: Int) -> Bool {

@@ -7,14 +7,14 @@ package indirect enum JSON: Equatable, Sendable {
     case array([JSON])
     case object([String: JSON])
 
-    /// Reads one JSON text, with two liberties that files from Python need: `Infinity`, `-Infinity`
-    /// and `NaN`; and a third for editors, a byte-order mark before it. Duplicate keys, text after the value,
-    /// nesting beyond 64 levels and more than a million values are refused.
+    /// Reads one JSON text, with two extensions that files from Python need, `Infinity`/`-Infinity`
+    /// and `NaN`, and one for editors, a byte-order mark at its start. Duplicate keys, text after the value,
+    /// nesting beyond 64 levels and more than a million values are rejected.
     ///
     /// - Parameters:
     ///   - bytes: UTF-8 text
     ///   - place: names the text in errors
-    /// - Throws: `InputError` with the offset of the first fault
+    /// - Throws: `InputError` with the offset of the first error
     package init(_ bytes: some Collection<UInt8>, place: String) throws(InputError) {
         let bytes = Array(bytes)
         if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
@@ -50,7 +50,7 @@ private struct JSONParser {
     private var count = 0
 
     static let deepest = 64
-    /// Values in one text. Each takes up to a hundred bytes of memory, of two in the file; the header of SDXL in one
+    /// Values in one text. Each takes up to a hundred bytes of memory for two bytes of the file; the header of SDXL in one
     /// file has 20,000, and the vocabulary and merges of CLIP have 150,000.
     static let maxValues = 1_000_000
 
@@ -94,7 +94,7 @@ private struct JSONParser {
         guard count <= Self.maxValues else {
             throw fault("there are more than \(Self.maxValues) values")
         }
-        guard at < bytes.count else { throw fault("it ends where a value is due") }
+        guard at < bytes.count else { throw fault("it ends where a value is expected") }
         switch bytes[at] {
         case UInt8(ascii: "{"):
             return try nested { parser throws(InputError) in try parser.object() }
@@ -132,18 +132,18 @@ private struct JSONParser {
         while true {
             skipSpace()
             guard at < bytes.count, bytes[at] == UInt8(ascii: "\"") else {
-                throw fault("a key is due")
+                throw fault("a key is expected")
             }
             let key = try string()
             skipSpace()
-            guard take(UInt8(ascii: ":")) else { throw fault("a colon is due") }
+            guard take(UInt8(ascii: ":")) else { throw fault("a colon is expected") }
             let value = try value()
             guard members.updateValue(value, forKey: key) == nil else {
-                throw fault("the key '\(key.prefix(80))' comes twice")
+                throw fault("the key '\(key.prefix(80))' is duplicated")
             }
             skipSpace()
             if take(UInt8(ascii: ",")) { continue }
-            guard take(UInt8(ascii: "}")) else { throw fault("a comma or } is due") }
+            guard take(UInt8(ascii: "}")) else { throw fault("a comma or } is expected") }
             return .object(members)
         }
     }
@@ -156,7 +156,7 @@ private struct JSONParser {
             items.append(try value())
             skipSpace()
             if take(UInt8(ascii: ",")) { continue }
-            guard take(UInt8(ascii: "]")) else { throw fault("a comma or ] is due") }
+            guard take(UInt8(ascii: "]")) else { throw fault("a comma or ] is expected") }
             return .array(items)
         }
     }
@@ -174,15 +174,15 @@ private struct JSONParser {
                 }
                 return string
             case UInt8(ascii: "\\"): text.append(contentsOf: try escape())
-            case 0..<0x20: throw fault("a control character stands in a string")
+            case 0..<0x20: throw fault("a string contains a control character")
             default: text.append(byte)
             }
         }
-        throw fault("a string has no end")
+        throw fault("a string is not terminated")
     }
 
     mutating func escape() throws(InputError) -> [UInt8] {
-        guard at < bytes.count else { throw fault("a string has no end") }
+        guard at < bytes.count else { throw fault("a string is not terminated") }
         let byte = bytes[at]
         at += 1
         switch byte {
@@ -193,21 +193,21 @@ private struct JSONParser {
         case UInt8(ascii: "r"): return [0x0D]
         case UInt8(ascii: "t"): return [0x09]
         case UInt8(ascii: "u"): break
-        default: throw fault("an unknown escape stands in a string")
+        default: throw fault("a string contains an unknown escape")
         }
         var code = try hexadecimal()
         if (0xD800..<0xDC00).contains(code) {
             guard take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) else {
-                throw fault("half a surrogate pair stands in a string")
+                throw fault("a string contains an unpaired surrogate")
             }
             let low = try hexadecimal()
             guard (0xDC00..<0xE000).contains(low) else {
-                throw fault("half a surrogate pair stands in a string")
+                throw fault("a string contains an unpaired surrogate")
             }
             code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
         }
         guard let scalar = Unicode.Scalar(code) else {
-            throw fault("half a surrogate pair stands in a string")
+            throw fault("a string contains an unpaired surrogate")
         }
         return Array(String(Character(scalar)).utf8)
     }
@@ -216,7 +216,7 @@ private struct JSONParser {
         var code: UInt32 = 0
         for _ in 0..<4 {
             guard at < bytes.count, let digit = Character(Unicode.Scalar(bytes[at])).hexDigitValue
-            else { throw fault("four hexadecimal digits are due") }
+            else { throw fault("four hexadecimal digits are expected") }
             code = code << 4 + UInt32(digit)
             at += 1
         }
@@ -234,16 +234,16 @@ private struct JSONParser {
         }
         guard at - start <= 400,
             let value = Double(String(decoding: bytes[start..<at], as: UTF8.self))
-        else { throw fault("a number cannot be read") }
+        else { throw fault("a number is malformed") }
         return value
     }
 
     mutating func digits(noLeadingZero: Bool) throws(InputError) {
         let start = at
         while at < bytes.count, (0x30...0x39).contains(bytes[at]) { at += 1 }
-        guard at > start else { throw fault("a value is due") }
+        guard at > start else { throw fault("a value is expected") }
         if noLeadingZero, at - start > 1, bytes[start] == 0x30 {
-            throw fault("a number begins with 0")
+            throw fault("a number has a leading 0")
         }
     }
 }

@@ -1,7 +1,7 @@
 import Foundation
 
-/// A model as people have it, opened: a folder in Diffusers layout or a single file in the original
-/// one, with LoRA files merged into it. Opening reads headers and configurations; the networks read
+/// An opened model: a folder in the Diffusers layout or a single file in the original
+/// layout, with LoRA files merged into it. Opening reads headers and configurations; the networks read
 /// the weights.
 package struct Model: Sendable {
     package let path: String
@@ -9,7 +9,7 @@ package struct Model: Sendable {
     private let layout: any ModelLayout
     private let changes: [Component: [String: [LoRAChange]]]
 
-    /// Opens a model that can render: nothing is missing.
+    /// Opens a model that can render, with nothing missing.
     ///
     /// - Throws: `InputError` naming what is missing, damaged or not supported
     package init(path: String, options: ModelOptions = ModelOptions()) throws(InputError) {
@@ -34,7 +34,7 @@ package struct Model: Sendable {
         } else {
             layout = try SingleFile(path: path, options: options)
         }
-        // Workers need no tokenizer: one that is missing is told when it is asked for.
+        // Workers need no tokenizer: a missing one is reported when it is requested.
         let tokenizers = [Component.textEncoder, .textEncoder2].map(\.tokenizer)
         if !allowsGaps, let gap = layout.missing.first(where: { !tokenizers.contains($0.name) }) {
             throw gap.error
@@ -68,7 +68,7 @@ package struct Model: Sendable {
                 guard layout.family.components.contains(component) else {
                     throw InputError(
                         source.path,
-                        "it changes a \(component.rawValue), which this model has not",
+                        "it changes a \(component.rawValue), which this model does not have",
                         fix: "Use a LoRA that was made for \(layout.family.name)"
                     )
                 }
@@ -88,7 +88,7 @@ package struct Model: Sendable {
         return changes
     }
 
-    /// Adds to a misfit what the LoRA was made for, where that is another family.
+    /// Adds to a mismatch error the family that the LoRA was made for, if that is another one.
     private static func explaining<T>(
         _ lora: LoRAFile,
         _ family: ModelFamily,
@@ -119,23 +119,23 @@ package struct Model: Sendable {
     }
 
     package var family: ModelFamily { layout.family }
-    /// What people call this way of keeping a model.
+    /// The model's format, as shown to people.
     package var kind: String { layout.kind }
     /// Whether "no negative prompt" means zeros instead of the empty prompt's embedding.
     package var forceZerosForEmptyPrompt: Bool { layout.forceZerosForEmptyPrompt }
-    /// Parts that are not there.
+    /// Missing parts.
     var missing: [MissingPart] { layout.missing }
     var ignored: [(name: String, count: Int)] { layout.ignored }
 
-    /// How it is known what the network predicts.
+    /// The source of the prediction type.
     package var predictionSource: String {
         options.prediction == nil ? layout.predictionSource : "--prediction"
     }
 
-    /// Whether nothing says what the network predicts, and it is taken to be what is most common.
+    /// Whether nothing states the prediction type, and the most common one is assumed.
     package var predictionIsGuess: Bool { options.prediction == nil && layout.predictionIsGuess }
 
-    /// How a distilled model, or one that a LoRA makes so, is meant to be sampled; nil for others.
+    /// How a distilled model, or one made so by a LoRA, must be sampled; nil for others.
     package var distillation: Distillation? {
         for source in options.loras {
             if let found = Distillation(ofLoRA: source.titles, source.path) { return found }
@@ -193,7 +193,7 @@ package struct Model: Sendable {
         WeightReader(try layout.weights(component), changes: changes[component] ?? [:])
     }
 
-    /// Where the weights of a component lie.
+    /// Where a component's weights are stored.
     package func table(_ component: Component) throws(InputError) -> WeightTable {
         try layout.weights(component)
     }
@@ -209,7 +209,7 @@ package struct Model: Sendable {
     package func tokenizer(_ component: Component) throws -> CLIPTokenizer {
         if let gap = missing.first(where: { $0.name == component.tokenizer }) { throw gap.error }
         let tokenizer = try layout.tokenizer(component)
-        // Where the encoder's configuration does not follow from its weights, reading the encoder says so.
+        // Where the encoder's configuration does not follow from its weights, reading the encoder reports that.
         if let given = options.tokenizer, let known = try? textConfig(component).vocabulary {
             guard tokenizer.count <= known else {
                 throw InputError(
@@ -227,8 +227,8 @@ package struct Model: Sendable {
         try layout.tokenizerPlace(component)
     }
 
-    /// Identity of what workers compute with: BLAKE2b-256, in hexadecimal; docs/protocol.md says
-    /// over what. Reads all files of the UNet and the VAE.
+    /// Identity of what workers compute with: BLAKE2b-256, in hexadecimal; docs/protocol.md defines
+    /// its input. Reads all files of the UNet and the VAE.
     ///
     /// - Throws: `InputError` when a file is missing
     package func digest() throws(InputError) -> String {

@@ -1,6 +1,6 @@
-/// What a process needs of a model besides the UNet and the VAE's decoder.
+/// What a process needs from a model besides the UNet and the VAE's decoder.
 package struct ModelNeeds: Sendable {
-    /// Whether pictures are encoded; nil where that is not known yet: then the encoder is checked if
+    /// Whether pictures are encoded; nil if that is not known yet: then the encoder is checked if
     /// there is one.
     package var encoder: Bool?
     /// Whether prompts are encoded.
@@ -15,8 +15,8 @@ extension Model {
     /// The weights that a process reads, by component.
     package typealias UsedWeights = [(component: Component, names: [String])]
 
-    /// Checks that the parts of a model fit each other, and by the files' headers that every weight is
-    /// there in the shape that its configuration calls for. Reads no weights: it takes milliseconds.
+    /// Checks that the parts of a model fit together and, from the files' headers, that every weight exists
+    /// in the shape that its configuration requires. Reads no weights: it takes milliseconds.
     ///
     /// - Returns: the weights that are needed
     /// - Throws: `InputError` naming the file or the option at fault
@@ -43,7 +43,7 @@ extension Model {
         return used
     }
 
-    /// Makes a network by the headers alone.
+    /// Builds a network from the headers alone.
     private func describe(
         _ component: Component,
         isWhole: Bool = true,
@@ -56,9 +56,9 @@ extension Model {
         return reader.used
     }
 
-    /// Refuses a UNet and a VAE that do not belong together, and UNets that want other inputs.
+    /// Rejects a UNet and a VAE that do not belong together, and UNets that take other inputs.
     private func checkChannels(_ unet: UNetConfig, _ vae: VAEConfig) throws(InputError) {
-        // The weights tell even where the configuration was copied from a plain model.
+        // The weights reveal it even where the configuration was copied from a plain model.
         let stored = try table(.unet).shape("conv_in.weight") ?? []
         let configured = "\(try configPlace(.unet)): in_channels"
         var told = [(unet.inChannels, configured)]
@@ -93,7 +93,7 @@ extension Model {
         }
     }
 
-    /// Refuses text encoders that make prompts of another width than the UNet takes.
+    /// Rejects text encoders whose embeddings have another width than the UNet takes.
     private func checkPrompts(_ unet: UNetConfig, _ texts: [CLIPConfig]) throws(InputError) {
         let width = texts.reduce(0) { $0 + $1.width }
         guard width == unet.crossAttentionDim else {

@@ -1,13 +1,13 @@
 import Foundation
 
-/// A model in Diffusers layout: `model_index.json` and one folder per component.
+/// A model in the Diffusers layout: `model_index.json` and one folder per component.
 struct ModelFolder: ModelLayout {
     let path: String
     let family: ModelFamily
     let forceZerosForEmptyPrompt: Bool
     let missing: [MissingPart]
     let ignored: [(name: String, count: Int)] = []
-    /// A tokenizer that was given instead of the folder's own.
+    /// A tokenizer given instead of the folder's own.
     private let tokenizer: String?
 
     var kind: String { "folder in Diffusers layout" }
@@ -39,7 +39,7 @@ struct ModelFolder: ModelLayout {
         case "StableDiffusionXLPipeline":
             family = .sdxl
         case "StableDiffusionPipeline":
-            // SD 2 differs from SD 1 in its projections; the UNet's own file says so.
+            // SD 2 differs from SD 1 in its projections; the UNet's own file tells.
             let place = "\(path)/unet/config.json"
             let unet = try JSON(try InputFile.bytes(place), place: place)
             family = unet.object?["use_linear_projection"]?.bool == true ? .sd2 : .sd1
@@ -94,7 +94,7 @@ struct ModelFolder: ModelLayout {
 
     func tokenizer(_ component: Component) throws -> CLIPTokenizer {
         let place = try tokenizerPlace(component)
-        // One vocabulary for all encoders says nothing of how each fills up short prompts.
+        // One vocabulary for all encoders does not tell how each pads short prompts.
         let isOwn = tokenizer == nil || place.hasSuffix("/\(component.tokenizer)")
         let isOpenCLIP = family == .sd2 || component == .textEncoder2
         return try CLIPTokenizer(

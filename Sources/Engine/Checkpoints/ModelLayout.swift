@@ -5,24 +5,24 @@ struct MissingPart: Sendable {
     let error: InputError
 }
 
-/// How a model lies on the disk: where its configurations and weights come from.
+/// A model's layout on disk: where its configurations and weights come from.
 protocol ModelLayout: Sendable {
-    /// What people call this way of keeping a model.
+    /// The format, as shown to people.
     var kind: String { get }
     var family: ModelFamily { get }
     /// Whether "no negative prompt" means zeros instead of the empty prompt's embedding.
     var forceZerosForEmptyPrompt: Bool { get }
-    /// Parts that are not there.
+    /// Missing parts.
     var missing: [MissingPart] { get }
-    /// How it is known what the network predicts.
+    /// The source of the prediction type.
     var predictionSource: String { get }
-    /// Whether nothing says it.
+    /// Whether nothing states the prediction type.
     var predictionIsGuess: Bool { get }
-    /// What the model is called: by its name, and by what it says of itself.
+    /// The model's titles: its name, and those in its metadata.
     var titles: [String] { get }
-    /// Whether it comes with a scheduler of its own.
+    /// Whether it comes with its own scheduler.
     var tellsItsScheduler: Bool { get }
-    /// Names before the first dot of tensors that belong to no part, and how many there are.
+    /// The first parts of the names of tensors that belong to no component, with their counts.
     var ignored: [(name: String, count: Int)] { get }
 
     /// A component's configuration, in Diffusers' terms.
@@ -37,6 +37,6 @@ protocol ModelLayout: Sendable {
     func tokenizer(_ component: Component) throws -> CLIPTokenizer
     /// Where a text encoder's tokenizer is read from.
     func tokenizerPlace(_ component: Component) throws(InputError) -> String
-    /// Adds whatever the UNet and the VAE are computed from.
+    /// Hashes everything that the UNet and the VAE are computed from.
     func addIdentity(to hash: FileHash) throws(InputError)
 }

@@ -1,14 +1,14 @@
-/// What a person says about a model besides where it is.
+/// What the user says about a model besides its path.
 package struct ModelOptions: Sendable, Equatable {
-    /// A folder of configurations in Diffusers layout, for a single file: what is there goes before
-    /// what the file tells.
+    /// A folder of configurations in the Diffusers layout, for a single file: what it contains overrides
+    /// what the file implies.
     package var config: String?
     /// A folder with vocab.json and merges.txt, or with `tokenizer` and `tokenizer_2`, for a single
     /// file.
     package var tokenizer: String?
-    /// The folder of the vocabulary that comes with the program, for single files without one.
+    /// The folder of the vocabulary shipped with the program, for single files without one.
     package var vocabulary: String?
-    /// What the network predicts, whatever the files say.
+    /// The prediction type, overriding the files.
     package var prediction: PredictionType?
     /// LoRA files to merge, in order.
     package var loras: [LoRASource]

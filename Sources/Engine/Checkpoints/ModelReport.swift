@@ -26,7 +26,7 @@ package struct ModelReport: Sendable {
     /// - Parameters:
     ///   - path: of a model or a LoRA
     ///   - options: what else is said about the model
-    ///   - readsWeights: whether the digest is wanted
+    ///   - readsWeights: whether to compute the digest and to look for NaN
     /// - Throws: `InputError` when it is no model, nor a LoRA, or a file is damaged
     package init(path: String, options: ModelOptions, readsWeights: Bool) throws {
         self.path = path
@@ -42,14 +42,14 @@ package struct ModelReport: Sendable {
         }
         let model = try Model(path: path, options: options, allowsGaps: true)
         kind = model.kind
-        try describe(model)
+        try describe(model, readsWeights: readsWeights)
         guard readsWeights, Set(parts.map(\.name)).isSuperset(of: ["unet", "vae"]) else { return }
         try attempt { report in report.add("digest", try model.digest()) }
     }
 
     private mutating func add(_ name: String, _ value: String) { facts.append((name, value)) }
 
-    private mutating func describe(_ model: Model) throws {
+    private mutating func describe(_ model: Model, readsWeights: Bool) throws {
         add("family", model.family.name)
         missing = model.missing.map { "\($0.error)" }
         let gaps = Set(model.missing.map(\.name))
@@ -88,7 +88,8 @@ package struct ModelReport: Sendable {
         // What a render would be refused for, though every part is there.
         if missing.isEmpty {
             do {
-                try model.check(ModelNeeds(encoder: nil, texts: true))
+                let used = try model.check(ModelNeeds(encoder: nil, texts: true))
+                if readsWeights { try model.scan(used) }
             } catch let error as InputError {
                 faults.append("\(error)")
             }
@@ -128,6 +129,23 @@ package struct ModelReport: Sendable {
             if case .flattened = $0.name { true } else { false }
         }
         add("keys", isFlat ? "kohya's" : "Diffusers'")
+        do {
+            try lora.refuseFlaws()
+        } catch {
+            faults.append("\(error)")
+        }
+    }
+
+    /// Why a render of the model would be refused; nil where it would not.
+    package var refusal: InputError? {
+        let count = missing.count + faults.count
+        guard count > 0 else { return nil }
+        return InputError(
+            path,
+            count == 1
+                ? "the model cannot render" : "the model cannot render, for \(count) reasons",
+            fix: "See the lines that begin with \"missing\" or \"fault\""
+        )
     }
 
     /// The report as lines for people.
@@ -158,12 +176,8 @@ package struct ModelReport: Sendable {
                     + "\(padded(cell.2, columns.2))  \(cell.3)"
             )
         }
-        if kind != "LoRA" {
-            if missing.isEmpty, faults.isEmpty { lines.append("nothing is missing") }
-            for line in missing { lines.append("missing: \(line)") }
-            for line in faults { lines.append("fault: \(line)") }
-        }
-        return lines
+        if kind != "LoRA", missing.isEmpty, faults.isEmpty { lines.append("nothing is missing") }
+        return lines + missing.map { "missing: \($0)" } + faults.map { "fault: \($0)" }
     }
 
     /// The report as JSON, one line.

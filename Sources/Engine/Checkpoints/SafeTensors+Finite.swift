@@ -1,7 +1,7 @@
 import CKernels
 
 extension SafeTensors {
-    /// What is wrong with the numbers of a tensor: where the first NaN or infinity is, and which.
+    /// What is wrong with the values of a tensor: where the first NaN or infinity is, and which.
     ///
     /// - Returns: nil when all are finite, and for tensors of whole numbers
     func flaw(in name: String) -> String? {
@@ -23,7 +23,7 @@ extension SafeTensors {
             + (others > 0 ? " and \(others) more" : "")
     }
 
-    /// Refuses a tensor with NaN or infinities: a picture made with it would be noise or nothing.
+    /// Rejects a tensor with NaN or infinities: a picture made with it would be noise or blank.
     ///
     /// - Throws: `InputError` naming the file and the tensor
     package func refuseFlaw(in name: String) throws(InputError) {

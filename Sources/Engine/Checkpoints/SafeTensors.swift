@@ -1,7 +1,7 @@
 import CKernels
 import Foundation
 
-/// One safetensors file, mapped into memory. Its whole header is checked before anything is used.
+/// One safetensors file, memory-mapped. Its whole header is validated before anything is used.
 ///
 /// Format: <https://github.com/huggingface/safetensors>: eight bytes of header length, a JSON
 /// header of names, types, shapes and offsets, then the data.
@@ -42,9 +42,9 @@ package final class SafeTensors: Sendable {
     private let mapping: Mapping
     private let entries: [String: Info]
 
-    /// Largest header that is accepted, as in the reference implementation.
+    /// Maximum accepted header size in bytes, as in the reference implementation.
     static let longestHeader = 100_000_000
-    /// Longest name of a tensor that is accepted, in bytes.
+    /// Maximum length of a tensor's name, in bytes.
     static let longestName = 1000
 
     /// - Throws: `InputError` naming the file and the tensor at fault
@@ -60,7 +60,7 @@ package final class SafeTensors: Sendable {
     /// Type and shape of a tensor, or nil.
     package func info(_ name: String) -> Info? { entries[name] }
 
-    /// The tensor's bytes as they lie in the file, valid while this object lives.
+    /// The tensor's bytes as they lie in the file, valid while this object exists.
     package func bytes(_ name: String) -> UnsafeRawBufferPointer? {
         entries[name].map { UnsafeRawBufferPointer(rebasing: mapping.bytes[$0.range]) }
     }
@@ -114,12 +114,12 @@ package final class SafeTensors: Sendable {
             throw InputError(
                 "\(path): \(name)",
                 "its type is \(info.type.rawValue)",
-                fix: "It must be of whole numbers"
+                fix: "It must be an integer type"
             )
         }
     }
 
-    /// The types that weights may have.
+    /// The supported types of weights.
     static let floats: Set<ElementType> = [.float32, .float16, .bfloat16]
 
     func notFloat(_ name: String) -> InputError {
@@ -136,7 +136,7 @@ package final class SafeTensors: Sendable {
 }
 
 extension SafeTensors {
-    /// Other files that hold models, by their first bytes.
+    /// Other file formats of models, recognised by their first bytes.
     private static func otherFormat(_ bytes: UnsafeRawBufferPointer) -> String? {
         if bytes.starts(with: Array("PK\u{3}\u{4}".utf8)) {
             return "a pickled checkpoint (.ckpt, .pt, .bin), which can run code and is not read"
@@ -198,7 +198,7 @@ extension SafeTensors {
             var size = type.size
             for axis in shape {
                 let (product, overflow) = size.multipliedReportingOverflow(by: axis)
-                guard !overflow else { throw damaged("'\(name.prefix(80))' is absurdly large") }
+                guard !overflow else { throw damaged("'\(name.prefix(80))' is too large") }
                 size = product
             }
             guard offsets[0] >= 0, offsets[1] >= offsets[0], offsets[1] <= bytes.count - data,

@@ -6,7 +6,7 @@ struct ShardIndex: Sendable {
     /// Shard by tensor.
     let map: [String: String]
 
-    /// Most shards that are accepted.
+    /// Maximum number of shards.
     private static let maxShards = 1000
 
     /// - Throws: `InputError` when it is not an index, or names files that are not beside it

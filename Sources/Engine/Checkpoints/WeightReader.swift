@@ -1,5 +1,5 @@
-/// The weights of one component, with what LoRA files add to them; remembers which were read, so
-/// that a model with weights that nobody knows is refused.
+/// The weights of one component, with LoRA files merged in; records which were read, so
+/// that a model with unknown weights is rejected.
 package final class WeightReader {
     private let table: WeightTable
     private let changes: [String: [LoRAChange]]
@@ -7,14 +7,14 @@ package final class WeightReader {
     private var finite: Set<String> = []
 
     /// - Parameters:
-    ///   - table: where the weights lie
-    ///   - changes: what is added to them, by weight, in the order of adding
+    ///   - table: where the weights are stored
+    ///   - changes: what is added to them, by weight, in order
     init(_ table: WeightTable, changes: [String: [LoRAChange]] = [:]) {
         self.table = table
         self.changes = changes
     }
 
-    /// Opens the weights in a component's folder of Diffusers layout.
+    /// Opens the weights in a component's folder in the Diffusers layout.
     ///
     /// - Throws: `InputError` when there are none, or a file is damaged
     package convenience init(folder: String, component: String) throws(InputError) {
@@ -40,7 +40,7 @@ package final class WeightReader {
     /// - Throws: `InputError` when it is missing or of another shape, and when it is not finite
     package func tensor(_ name: String, _ shape: [Int]) throws(InputError) -> Tensor {
         try check(name, shape)
-        // Some weights are read once for each of the forms that they are kept in.
+        // Some weights are read once for each form in which they are stored.
         if finite.insert(name).inserted { try table.refuseFlaw(in: name) }
         var tensor = try table.tensor(name)
         guard let changes = changes[name] else { return tensor }
@@ -55,17 +55,17 @@ package final class WeightReader {
         return tensor
     }
 
-    /// Refuses weights that were not read.
+    /// Rejects a checkpoint with weights that were not read.
     ///
     /// - Throws: `InputError` naming the first few
     package func finish() throws(InputError) {
-        // Position numbers 0…76 that old files store.
+        // Position ids 0…76, stored in old files.
         let unused = table.names.filter { !seen.contains($0) && !$0.hasSuffix("position_ids") }
         guard !unused.isEmpty else { return }
         let few = unused.prefix(3).joined(separator: ", ")
         throw InputError(
             table.place,
-            "\(unused.count) weights are unknown to the model: \(few)",
+            "\(unused.count) weights do not belong to the model: \(few)",
             fix: "Check that config.json belongs to this file"
         )
     }

@@ -1,17 +1,17 @@
 import Foundation
 
 extension Model {
-    /// Refuses NaN and infinities in the weights that a render reads, before its first step. Whoever
-    /// prepares the weights finds them too, but may do so hours later, on another machine.
+    /// Rejects NaN and infinities in the weights that a render reads, before its first step. The process that
+    /// prepares the weights finds them too, but perhaps hours later, on another machine.
     ///
-    /// The first scan of large files reads all of them; that they are sound is noted under their identity,
-    /// and costs no more after that.
+    /// The first scan of large files reads all of them; that they are finite is recorded under their identity,
+    /// so later scans cost nothing.
     ///
     /// - Parameters:
     ///   - used: as `check` returns it
-    ///   - folder: of what is known; nil keeps nothing
-    ///   - smallest: size in bytes from which on a note is worth its while
-    ///   - settling: seconds for which a file must have been left alone
+    ///   - folder: of the records; nil keeps none
+    ///   - smallest: minimum size in bytes for which a record is kept
+    ///   - settling: seconds for which a file must have been unchanged
     /// - Returns: how many weights were read
     /// - Throws: `InputError` naming the file and the tensor
     @discardableResult

@@ -1,14 +1,14 @@
-/// Where each weight of one component lies, by its Diffusers name: in one file, in several, or under
-/// another name and in another form in a file of the original layout. Nothing is read before it is
-/// asked for.
+/// Where each weight of one component is stored, by its Diffusers name: in one file, in several, or under
+/// another name and in another form in a file of the original layout. Nothing is read until it is
+/// requested.
 package struct WeightTable: Sendable {
-    /// How what lies in a file becomes the weight.
+    /// How a stored tensor becomes the weight.
     enum Form: Equatable, Sendable {
-        /// As it is, in the shape that is given: a 1 × 1 convolution is a matrix, too.
+        /// Unchanged, in the given shape: a 1 × 1 convolution is a matrix, too.
         case same
-        /// One of three parts of equal size that lie one after the other.
+        /// One of three equal parts that are concatenated.
         case third(Int)
-        /// Rows and columns exchanged.
+        /// Transposed.
         case transposed
     }
 
@@ -18,7 +18,7 @@ package struct WeightTable: Sendable {
         /// Its name in the file.
         let name: String
         let form: Form
-        /// Its shape as the network wants it.
+        /// Its shape as the network needs it.
         let shape: [Int]
     }
 
@@ -35,7 +35,7 @@ package struct WeightTable: Sendable {
         for name in file.names { add(name, in: file) }
     }
 
-    /// Adds a weight that lies in a file under its own name and as it is.
+    /// Adds a weight that is stored in a file under its own name, unchanged.
     mutating func add(_ name: String, in file: SafeTensors) {
         guard let info = file.info(name) else { return }
         entries[name] = Entry(file: file, name: name, form: .same, shape: info.shape)
@@ -50,7 +50,7 @@ package struct WeightTable: Sendable {
     /// The shape of a weight, or nil where there is none of this name.
     package func shape(_ name: String) -> [Int]? { entries[name]?.shape }
 
-    /// How the file stores a weight.
+    /// The type in which the file stores a weight.
     package func type(_ name: String) -> SafeTensors.ElementType? {
         entries[name].flatMap { $0.file.info($0.name)?.type }
     }
@@ -69,7 +69,7 @@ package struct WeightTable: Sendable {
         )
     }
 
-    /// Checks what the header says of a weight; reads nothing.
+    /// Checks a weight by the header; reads no data.
     ///
     /// - Throws: `InputError` when it is missing, of another shape, or not of a float type
     func check(_ name: String, _ shape: [Int]) throws(InputError) {
@@ -85,7 +85,7 @@ package struct WeightTable: Sendable {
         else { throw entry.file.notFloat(entry.name) }
     }
 
-    /// Refuses a weight that holds NaN or infinities.
+    /// Rejects a weight that holds NaN or infinities.
     ///
     /// - Throws: `InputError` naming the file and the tensor
     func refuseFlaw(in name: String) throws(InputError) {
@@ -112,7 +112,7 @@ package struct WeightTable: Sendable {
 }
 
 extension Tensor {
-    /// A matrix with rows and columns exchanged.
+    /// A transposed matrix.
     func transposed() -> Tensor {
         precondition(shape.count == 2, "\(shape)")
         let (rows, columns) = (shape[0], shape[1])

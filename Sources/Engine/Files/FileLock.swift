@@ -1,13 +1,13 @@
 import Foundation
 
-/// A lock on a file or a folder, which one process of this host holds at a time: until it is dropped, or the process
+/// A lock on a file or a folder, which one process of this host holds at a time, until it is released or the process
 /// ends.
 package final class FileLock: Sendable {
     private let descriptor: Int32
 
-    /// Waits for a file, which is made where there is none.
+    /// Waits for the lock on a file, creating the file if it does not exist.
     ///
-    /// - Throws: `OutputError` when it cannot be made or locked
+    /// - Throws: `OutputError` when it cannot be created or locked
     package init(waitingFor path: String) throws(OutputError) {
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw OutputError(path, String(cString: strerror(errno))) }
@@ -17,12 +17,12 @@ package final class FileLock: Sendable {
         }
     }
 
-    /// Takes a folder, unless another process holds it.
+    /// Locks a folder, unless another process holds the lock.
     ///
     /// - Parameters:
     ///   - path: the folder
     ///   - fix: what to do when it cannot be opened
-    ///   - taken: is thrown when another process holds it
+    ///   - taken: the error thrown when another process holds it
     /// - Throws: `InputError`
     package init(folder path: String, fix: String, taken: InputError) throws(InputError) {
         descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -32,7 +32,7 @@ package final class FileLock: Sendable {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw taken }
     }
 
-    /// Whether a process holds a folder now.
+    /// Whether a process holds the lock on a folder now.
     package static func isHeld(folder path: String) -> Bool {
         let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { return false }
@@ -44,6 +44,6 @@ package final class FileLock: Sendable {
         if descriptor >= 0 { close(descriptor) }
     }
 
-    /// Makes new names in a folder outlive a loss of power.
+    /// Makes new names in a folder survive a power failure.
     package func sync() { _ = fsync(descriptor) }
 }

@@ -1,13 +1,13 @@
 import Foundation
 
-/// A file that is written beside its final name and takes that name only when it is complete;
-/// abandoned, it leaves nothing behind.
+/// A file that is written beside its final name and gets that name only when it is complete;
+/// if abandoned, it leaves nothing behind.
 ///
 /// Used by one thread at a time.
 package final class TemporaryFile {
     /// The final name.
     package let path: String
-    /// The name while it is written.
+    /// The name while it is being written.
     package let temporaryPath: String
     /// Open for writing until `commit`.
     package private(set) var descriptor: Int32
@@ -63,19 +63,19 @@ package final class TemporaryFile {
         if let fault { throw fault }
     }
 
-    /// Gives the file its final name; a file that has it already is replaced.
+    /// Gives the file its final name, replacing any existing file.
     ///
     /// - Throws: `OutputError` when it cannot be completed
     package func commit() throws(OutputError) { try commit(as: path) }
 
-    /// Gives the file its final name, or where that is taken the first free one of `name-2.png`,
-    /// `name-3.png` and so on: nothing is replaced, whoever else writes there at the same time.
+    /// Gives the file its final name or, if that is taken, the first free one of `name-2.png`,
+    /// `name-3.png` and so on: nothing is replaced, even if other processes write there at the same time.
     ///
     /// - Returns: the name
     /// - Throws: `OutputError` when it cannot be completed
     package func commitNumbered() throws(OutputError) -> String {
         for name in NumberedNames(path) {
-            // Reserves the name; the reservation is what is replaced.
+            // Creates an empty file to reserve the name; the rename replaces only that.
             let reserved = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FileMask.mode)
             if reserved >= 0 {
                 close(reserved)

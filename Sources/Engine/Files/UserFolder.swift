@@ -1,10 +1,10 @@
 import Foundation
 
-/// Folders of this user, where the XDG base directories put them.
+/// This user's folders, as the XDG base directory specification places them.
 package enum UserFolder {
-    /// For what can be made again: `$XDG_CACHE_HOME/tessera`, else in `~/.cache`.
+    /// For what can be recreated: `$XDG_CACHE_HOME/tessera`, else in `~/.cache`.
     case cache
-    /// For what outlives a process and cannot be made again: `$XDG_STATE_HOME/tessera`, else in `~/.local/state`.
+    /// For what outlives a process and cannot be recreated: `$XDG_STATE_HOME/tessera`, else in `~/.local/state`.
     case state
 
     /// A folder in it; nil for a user without a home. It need not exist.

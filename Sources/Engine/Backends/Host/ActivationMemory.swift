@@ -1,8 +1,8 @@
 /// The memory of activations.
 ///
-/// A network takes the same buffers in the same order whenever it evaluates inputs of one shape. The first
-/// evaluation of a shape is watched; for all later ones every buffer has its place in one block, and
-/// nothing is allocated. One thread at a time uses it.
+/// A network allocates the same buffers in the same order whenever it evaluates inputs of one shape. The first
+/// evaluation of a shape is recorded; in all later ones every buffer has its place in one block, and
+/// nothing is allocated. Used by one thread at a time.
 final class ActivationMemory {
     private let pool = BufferPool()
     private var plans: [[Int]: MemoryPlan] = [:]
@@ -11,24 +11,24 @@ final class ActivationMemory {
     /// Buffers of the running evaluation that are still held.
     private var held = 0
 
-    /// What a request for memory means.
+    /// How a request for memory is answered.
     private enum Course {
         case outside
-        /// The first of its shape: every life is written down.
+        /// The first evaluation of its shape: the lifetime of every buffer is recorded.
         case watched([MemoryPlan.Life], clock: Int)
-        /// As planned; the next buffer's number.
+        /// By the plan; the index of the next buffer.
         case planned(MemoryPlan, next: Int)
     }
 
     deinit { block.deallocate() }
 
-    /// How often memory was asked of the system.
+    /// Number of allocations from the system.
     private(set) var allocations = 0
 
-    /// Runs one evaluation, all of whose buffers are given back when it ends.
+    /// Runs one evaluation, all of whose buffers are freed when it ends.
     ///
     /// - Parameters:
-    ///   - shape: all that the order of its buffers depends on
+    ///   - shape: determines the sequence of its buffers
     ///   - body: the evaluation
     /// - Returns: what `body` returns
     /// - Throws: what `body` throws
@@ -46,7 +46,7 @@ final class ActivationMemory {
         return result
     }
 
-    /// Runs what makes buffers that outlive the evaluation.
+    /// Runs code whose buffers outlive the evaluation.
     ///
     /// - Returns: what `body` returns
     func persistent<T>(_ body: () -> T) -> T {
@@ -71,7 +71,7 @@ final class ActivationMemory {
         case .planned(let plan, let next):
             precondition(
                 next < plan.places.count && plan.places[next].bytes == wanted,
-                "an evaluation took other buffers than the first of its shape"
+                "this evaluation requested other buffers than the first one of its shape"
             )
             course = .planned(plan, next: next + 1)
             held += 1
@@ -116,7 +116,7 @@ final class ActivationMemory {
     }
 }
 
-/// Memory on loan.
+/// A buffer that is returned when it is released.
 final class Buffer {
     private let bytes: UnsafeMutableRawBufferPointer
     private let release: (UnsafeMutableRawBufferPointer) -> Void

@@ -1,4 +1,4 @@
-/// `[batch, rows, stride]` of which some columns are meant.
+/// `[batch, rows, stride]`, of which a range of columns is used.
 struct AttentionShape {
     let batch: Int
     let rows: Int

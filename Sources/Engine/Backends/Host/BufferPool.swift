@@ -1,11 +1,11 @@
-/// Memory that is used again instead of going back to the system: fresh pages cost as much time as the
+/// Memory that is reused instead of being returned to the system: faulting in fresh pages takes as long as the
 /// arithmetic on them.
 final class BufferPool {
     private var free: [UnsafeMutableRawBufferPointer] = []
 
     deinit { drain() }
 
-    /// Bytes from which on a buffer is too large to be kept for later.
+    /// Buffers of this many bytes or more are too large to keep.
     private static let large = 16 << 20
 
     /// At least `bytes` bytes, aligned for every kernel, their contents undefined; whether they are new.
@@ -30,7 +30,7 @@ final class BufferPool {
         free.append(buffer)
     }
 
-    /// Gives all that is free back to the system.
+    /// Returns all free buffers to the system.
     func drain() {
         for buffer in free { buffer.deallocate() }
         free = []

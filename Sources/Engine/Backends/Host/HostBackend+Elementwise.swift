@@ -1,8 +1,8 @@
 import CKernels
 
-/// Operations on elements, and those that only move them.
+/// Elementwise operations, and those that only move elements.
 extension HostBackend {
-    /// Elements that one thread handles at once.
+    /// Elements per block of work.
     private static let elementsPerBlock = 1 << 16
 
     package func activate(_ x: Activation, _ f: Nonlinearity) -> Activation {

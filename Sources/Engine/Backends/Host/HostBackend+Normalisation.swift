@@ -1,7 +1,7 @@
 import CKernels
 
 extension HostBackend {
-    /// Pixels whose sums are taken together.
+    /// Pixels whose sums are accumulated together.
     private static let pixelsPerBlock = 1024
 
     package func groupNorm(

@@ -2,7 +2,7 @@ import CKernels
 
 /// Parts of pictures, and normalisation by given statistics.
 extension HostBackend {
-    /// Pixels that one thread normalises at once.
+    /// Pixels per block of work.
     private static let pixelsPerBlock = 1024
 
     package func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments] {
@@ -37,7 +37,7 @@ extension HostBackend {
         }
     }
 
-    /// Stretches of neighbouring pixels, whose sums are taken together.
+    /// Runs of neighbouring pixels, whose sums are accumulated together.
     private static func runs(of shape: [Int], in region: Region?) -> [(first: Int, count: Int)] {
         guard let region else {
             let pixels = shape.dropLast().reduce(1, *)

@@ -3,8 +3,8 @@ import CKernels
 /// What the backends that compute on the processor share: memory, normalisation, and the operations
 /// that only move or map elements. Subclasses add products, convolutions and attention.
 ///
-/// Blocks of work have sizes that follow from the shape of one picture alone, so results are the same
-/// bits for every number of threads and for every batch that a picture is in.
+/// The sizes of blocks depend on the shape of one picture alone, so results are bit-identical for every
+/// number of threads and in every batch.
 package class HostBackend {
     /// Rows (pixels or tokens) of one block.
     static let rowsPerBlock = 192
@@ -42,7 +42,7 @@ package class HostBackend {
         }
     }
 
-    /// How often memory for activations was asked of the system.
+    /// Number of allocations of activation memory from the system.
     package var allocations: Int { memory.allocations }
 
     package func evaluating<T>(_ shape: [Int], _ body: () throws -> T) rethrows -> T {
@@ -53,9 +53,9 @@ package class HostBackend {
 
     package var isFilled: Bool { weights.isFilled }
 
-    /// Keeps a layer's weights, `size` bytes as `pack` writes them, and its bias.
+    /// Stores a layer's weights, `size` bytes as `pack` writes them, and its bias.
     ///
-    /// - Throws: what `read` throws, and errors of files that keep weights
+    /// - Throws: whatever `read` throws, and errors of files that hold prepared weights
     func keep(
         _ size: Int,
         outputs: Int,
@@ -81,7 +81,7 @@ package class HostBackend {
         return KeptLayer(block: block, biasAt: hasBias ? biasAt : nil)
     }
 
-    /// The kept layer behind a handle.
+    /// The stored layer behind a handle.
     func layer(_ storage: AnyObject) -> KeptLayer {
         guard let layer = storage as? KeptLayer else {
             preconditionFailure("weights of another backend")
@@ -103,7 +103,7 @@ package class HostBackend {
         )
     }
 
-    /// A new activation, its elements undefined as yet.
+    /// A new, uninitialised activation.
     func make(_ shape: [Int]) -> Activation {
         Activation(shape: shape, storage: memory.take(shape.reduce(element.size, *)))
     }
@@ -169,7 +169,7 @@ final class Matrix {
     }
 }
 
-/// Memory that one thread works in; grows to the largest request.
+/// Working memory of one thread; grows to the largest request.
 final class ScratchBuffer {
     private var floats = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
 

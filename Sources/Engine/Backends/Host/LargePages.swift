@@ -1,12 +1,12 @@
 import Foundation
 
-/// Memory whose pages the system may join to large ones: the processor then finds the address of each of them
-/// in its tables. Of no effect where the system knows no large pages.
+/// Memory that the system may back with huge pages, which saves TLB misses. No effect where the system does not
+/// support them.
 enum LargePages {
-    /// Bytes of a large page.
+    /// Bytes of a huge page.
     private static let page = 2 << 20
 
-    /// At least `bytes` bytes, aligned for every kernel, their contents undefined; to be given back by `deallocate()`.
+    /// At least `bytes` bytes, aligned for every kernel, uninitialised; free them with `deallocate()`.
     static func allocate(_ bytes: Int) -> UnsafeMutableRawBufferPointer {
         guard bytes >= page else {
             return .allocate(byteCount: bytes, alignment: MemoryPlan.alignment)

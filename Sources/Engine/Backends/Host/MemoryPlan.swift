@@ -1,7 +1,7 @@
-/// Where each buffer of an evaluation lies in one block of memory: buffers whose lives do not meet may lie
-/// in one place.
+/// Where each buffer of an evaluation lies in one block of memory: buffers whose lifetimes do not overlap may
+/// share memory.
 package struct MemoryPlan: Equatable {
-    /// One buffer's life: from the moment it is taken until it is given back, of one clock.
+    /// One buffer's lifetime: from allocation to release, on one clock.
     package struct Life: Equatable {
         package let bytes: Int
         package let taken: Int
@@ -17,10 +17,10 @@ package struct MemoryPlan: Equatable {
     /// Bytes of the block.
     package let size: Int
 
-    /// Buffers begin at multiples of this, as kernels like them.
+    /// Alignment of buffers, in bytes.
     package static let alignment = 64
 
-    /// Largest first, each at the lowest offset where it meets no buffer that lives at the same time.
+    /// Largest first, each buffer at the lowest offset where it overlaps no buffer alive at the same time.
     package init(_ lives: [Life]) {
         var places = lives.map { (offset: 0, bytes: $0.bytes) }
         var placed: [Int] = []

@@ -4,8 +4,8 @@ import Synchronization
 
 /// A fixed set of threads that share numbered blocks of work.
 ///
-/// The caller is one of them: a pool of one starts none. Any thread may take any block, so a block
-/// must not depend on who computes it; then results are the same bits for every number of threads.
+/// The caller is one of them: a pool of one starts none. Any thread may run any block, so a block
+/// must not depend on which thread runs it; then results are bit-identical for every number of threads.
 package final class ThreadPool {
     /// Threads that compute, the caller among them. `lane` in `run` is below this.
     package let lanes: Int
@@ -32,10 +32,10 @@ package final class ThreadPool {
 
 /// What the threads of a pool share; they keep it alive, not the pool.
 ///
-/// A network has a thousand rounds, most of some microseconds to a few milliseconds. Waking a sleeping thread for each
-/// would take a noticeable share of them, more so on a virtual machine, so whoever waits looks out for a while before it
-/// sleeps. And nobody waits for a thread that has not woken: the helpers that are there when a round begins share it with
-/// the caller, one that is late finds the round over and leaves it alone.
+/// A network has about a thousand rounds, most of them some microseconds to a few milliseconds long. Waking a sleeping
+/// thread for each would take a noticeable share of that, more so on a virtual machine, so a waiting thread spins for a
+/// while before it sleeps. Nobody waits for a thread that has not woken: the helpers that are awake when a round begins
+/// share it with the caller; a late one finds the round over and skips it.
 ///
 /// `@unchecked Sendable`: `state` is read and written only under `condition`; a round's body is called
 /// only between the start of `run` and its return, which waits for every helper that has joined.
@@ -47,26 +47,26 @@ private final class WorkerPool: @unchecked Sendable {
     }
 
     private struct State {
-        /// What may be joined.
+        /// The round that may be joined.
         var round: Round?
         var number = 0
         /// Helpers that have joined the round and not yet left it.
         var joined = 0
-        /// Whether the caller sleeps until they have left.
+        /// Whether the caller sleeps until all helpers have left.
         var awaited = false
-        /// Helpers whose thread has not ended.
+        /// Helpers that are still running.
         var living = 0
         var stopping = false
     }
 
-    /// Looks that a waiting thread takes, some tens of nanoseconds each, before it sleeps.
+    /// Iterations that a waiting thread spins, some tens of nanoseconds each, before it sleeps.
     private static let spins = 4000
 
     private let condition = NSCondition()
     private var state = State()
     private let next = Atomic<Int>(0)
-    /// `state.number` and `state.joined` for those who look out. They follow when the lock has been let go, so that
-    /// nobody who sees them has to wait for it; they may be late, and the state itself decides.
+    /// `state.number` and `state.joined` for spinning threads. Updated after the lock is released, so that nobody who
+    /// reads them has to wait for it; they may be late, and `state` itself decides.
     private let announced = Atomic<Int>(0)
     private let working = Atomic<Int>(0)
 
@@ -124,7 +124,7 @@ private final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// Returns when `isTime`, or when it is better to sleep.
+    /// Spins; returns when `isTime`, or when it is better to sleep.
     private func spin(_ isTime: () -> Bool) {
         for _ in 0..<Self.spins {
             if isTime() { return }
@@ -132,7 +132,7 @@ private final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// A helper's life: wait for a round, join it, take blocks, leave it.
+    /// A helper's main loop: wait for a round, join it, run blocks, leave it.
     private func help(lane: Int) {
         var seen = 0
         while let joined = takePart(after: &seen, lane: lane) {
@@ -149,7 +149,7 @@ private final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// Waits for a round after number `seen` and takes blocks of it; tells whether it was still open, or nil at the end.
+    /// Waits for a round after number `seen` and runs blocks of it; returns whether it was still open, or nil at the end.
     ///
     /// Never inlined: the caller of `run` owns the round's body, so no copy of it may be left when a helper says that it
     /// has left the round.

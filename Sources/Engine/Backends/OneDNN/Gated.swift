@@ -1,9 +1,9 @@
 import CKernels
 
-/// Gated layers: values and gates of a block of rows and outputs stay in the second-level cache until they are
+/// Gated layers: values and gates of a block of rows and outputs stay in the L2 cache until they are
 /// multiplied.
 extension OneDNNBackend {
-    /// Outputs of a block, at most.
+    /// Maximum outputs of a block.
     private static let maxOfBlock = 640
 
     package func panelOfGates(outputs: Int) -> Int {

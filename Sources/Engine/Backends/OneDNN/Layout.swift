@@ -55,7 +55,7 @@ final class Layout {
         return panels.all.indices.reduce(0) { $0 + floats(of: $1) * 2 }
     }
 
-    /// Whether weights packed for one serve the other.
+    /// Whether weights packed for this layout can be used with the other.
     func isSame(as other: Layout) -> Bool {
         if self === other { return true }
         guard panels == other.panels, tessera_dnnl_same_layout(raw, other.raw) != 0 else {

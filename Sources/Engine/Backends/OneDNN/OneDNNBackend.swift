@@ -1,18 +1,18 @@
 import CKernels
 import COneDNN
 
-/// Products and convolutions by oneDNN (and most 3×3 ones by Winograd's products), channels last, with weights packed once and what follows a
-/// product fused into it; float32 or bfloat16 with float32 sums.
+/// Products and convolutions by oneDNN (most 3×3 convolutions by Winograd's method), channels last, with weights packed once and
+/// the operation after a product fused into it; float32, or bfloat16 with float32 sums.
 ///
-/// oneDNN's own sharing of work among threads would let the bits of a result depend on their number and
-/// on the batch. So each of its operations computes a block of one picture in one thread, and our pool
-/// shares the blocks out.
+/// With oneDNN's own threading, the bits of a result would depend on the number of threads and on the batch. So each of
+/// its operations computes a block of one picture in one thread, and our pool
+/// distributes the blocks.
 package final class OneDNNBackend: HostBackend, Backend {
     /// Queries of one block of attention.
     private static let queriesPerBlock = 96
-    /// Rows of one block of a product, at most.
+    /// Maximum rows of one block of a product.
     static let rowsOfProduct = 256
-    /// Bands that a convolution of a picture is cut into, of at least `fewestLines` lines each.
+    /// Bands that a convolution of a picture is cut into, each of at least `fewestLines` lines.
     private static let bands = 8
     private static let fewestLines = 4
     /// The band that weights of a kernel are packed for.
@@ -24,7 +24,7 @@ package final class OneDNNBackend: HostBackend, Backend {
         )
     }
 
-    /// Bytes of a band's lines, widened, at most, where they are widened.
+    /// Maximum bytes of a band's lines once widened, where they are widened.
     private static let roomOfBand = 4 << 20
 
     private let multiplication: Multiplication
@@ -99,7 +99,7 @@ package final class OneDNNBackend: HostBackend, Backend {
         return try keep(usual, [outputs, inputs, kernel, kernel], hasBias: true, read)
     }
 
-    /// Keeps weights of a shape in the layout for the usual extents.
+    /// Stores weights of a shape in the layout for the most common extents.
     private func keep(
         _ usual: Extents,
         _ shape: [Int],
@@ -362,7 +362,7 @@ struct Bands: Sequence {
 
     init(of count: Int, most: Int) {
         self.count = count
-        // As even as can be, so that few shapes are compiled and no thread waits long for another.
+        // As even as possible, so that few shapes are compiled and no thread waits long for another.
         let bands = Swift.max(1, (count + most - 1) / most)
         step = Swift.max(1, (count + bands - 1) / bands)
     }

@@ -75,7 +75,7 @@ final class Operation {
         tessera_dnnl_free_operation(rest)
     }
 
-    /// Computes; every pointer leads to what the shape calls for.
+    /// Computes; every pointer must point to what the shape requires.
     func run(
         _ input: UnsafeRawPointer,
         _ weights: UnsafeRawPointer,

@@ -21,7 +21,7 @@ enum Extents: Hashable {
         }
     }
 
-    /// The same with other outputs.
+    /// The same operation with another number of outputs.
     func with(outputs: Int) -> Extents {
         switch self {
         case .product(let rows, let inputs, _):
@@ -37,7 +37,7 @@ enum Extents: Hashable {
         }
     }
 
-    /// Numbers that go in, rows of outputs that come out, and numbers that an output is a sum of.
+    /// Inputs, rows of outputs, and terms of the sum behind each output.
     var sizes: (inputs: Int, rows: Int, depth: Int) {
         switch self {
         case .product(let rows, let inputs, _): return (rows * inputs, rows, inputs)
@@ -59,7 +59,7 @@ enum Extents: Hashable {
         }
         let height = places(picture.height, padding.top, padding.bottom)
         let width = places(picture.width, padding.left, padding.right)
-        // Rows and columns past the last place of the kernel are none of oneDNN's business.
+        // Rows and columns past the last position of the kernel are not passed to oneDNN.
         return tessera_convolution(
             batch: 1,
             height: picture.height,

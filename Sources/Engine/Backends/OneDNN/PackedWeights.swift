@@ -1,7 +1,7 @@
 /// Weights in oneDNN's layout, and their bias in float32.
 ///
-/// oneDNN lays weights out by the extents of the pictures, too. They are packed once for the usual ones;
-/// where an operation wants another layout, it gets a copy of its own.
+/// oneDNN's layout of weights depends on the extents of the pictures, too. Weights are packed once for the most common ones;
+/// an operation that needs another layout gets a copy.
 final class PackedWeights: KeptLayer {
     /// The packed bytes, for one other layout.
     private final class Copy {

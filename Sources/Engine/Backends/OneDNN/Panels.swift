@@ -1,7 +1,7 @@
-/// The outputs of an operation in panels that are computed one after the other, so that a panel's
-/// weights, widened to float32, stay in the second-level cache.
+/// The outputs of an operation, cut into panels that are computed one after the other, so that a panel's
+/// weights, widened to float32, stay in the L2 cache.
 struct Panels: Hashable {
-    /// Bytes of a panel's widened weights, at most, unless it is of the fewest outputs.
+    /// Maximum bytes of a panel's widened weights, unless the panel has the minimum number of outputs.
     private static let room = 3 << 19
     private static let fewest = 32
     private static let most = 512
@@ -12,7 +12,7 @@ struct Panels: Hashable {
 
     /// - Parameters:
     ///   - outputs: of the operation
-    ///   - depth: numbers that each of them is a sum of
+    ///   - depth: terms of the sum behind each of them
     init(outputs: Int, depth: Int) {
         var width = Self.most
         while width > Self.fewest, width * depth * 4 > Self.room { width /= 2 }
@@ -20,7 +20,7 @@ struct Panels: Hashable {
         self.width = min(width, outputs)
     }
 
-    /// How many have the full width.
+    /// Number of panels of full width.
     var whole: Int { outputs / width }
     /// Outputs of the last one where the width does not divide them, else 0.
     var rest: Int { outputs % width }

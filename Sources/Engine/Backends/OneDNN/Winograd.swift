@@ -3,26 +3,26 @@ import CKernels
 /// Kernels as `tessera_convolve_winograd` reads them, and their bias.
 final class WinogradWeights: KeptLayer {}
 
-/// 3×3 convolutions of stride 1 by Winograd's products: a quarter of the direct ones in float32, four ninths in
-/// pairs of bfloat16 numbers, whose few bits allow no larger tiles.
+/// 3×3 convolutions of stride 1 by Winograd's method: a quarter of the direct method's products in float32, four ninths in
+/// pairs of bfloat16 numbers, whose low precision allows no larger tiles.
 ///
-/// Kernels stay as small as they are and are transformed a panel at a time where they are used: transformed
+/// Kernels are stored untransformed and are transformed a panel at a time where they are used: transformed
 /// they would take four times the memory.
 extension OneDNNBackend {
-    /// Tiles of one block, at most.
+    /// Maximum tiles of one block.
     private static let tilesPerBlock = 132
-    /// Blocks that a picture is cut into, at least, where it has outputs for as many.
+    /// Minimum blocks that a picture is cut into, where it has enough outputs.
     private static let blocks = 4
-    /// Outputs of a block are a multiple of this, but for the last.
+    /// Outputs of a block are a multiple of this, except for the last block.
     private static let outputsPerPanel = 64
-    /// Inputs and outputs that the kernel takes are multiples of this.
+    /// The kernel takes inputs and outputs in multiples of this.
     private static let lanes = 16
 
-    /// Inputs and outputs from which on pairs gain: narrow layers are of small networks, whose pictures have too few
-    /// tiles to pay for transforming the kernels.
+    /// Minimum inputs and outputs for which pairs are faster: narrow layers occur in small networks, whose pictures have too
+    /// few tiles to pay for transforming the kernels.
     private static let fewestForPairs = 256
 
-    /// Whether a layer is computed so: it has the sizes for it, and oneDNN is not asked to emulate instructions.
+    /// Whether a layer is computed this way: its sizes fit, and oneDNN is not asked to emulate instructions.
     func servesWinograd(inputs: Int, outputs: Int, kernel: Int, stride: Int) -> Bool {
         let gains =
             multipliesFloats
@@ -31,7 +31,7 @@ extension OneDNNBackend {
             && outputs % Self.lanes == 0
     }
 
-    /// Keeps the weights of such a layer.
+    /// Stores the weights of such a layer.
     func prepareWinograd(
         inputs: Int,
         outputs: Int,
@@ -48,7 +48,7 @@ extension OneDNNBackend {
         )
     }
 
-    /// Convolves every picture of `x` into `result`, whose pictures get `residual` added, if any.
+    /// Convolves every picture of `x` into `result`, adding `residual`, if any.
     func convolve(
         _ x: Activation,
         _ weights: WinogradWeights,
@@ -72,7 +72,7 @@ extension OneDNNBackend {
         let tiles = ((to[1] + edge - 1) / edge) * ((to[2] + edge - 1) / edge)
         let groups = (tiles + Self.tilesPerBlock - 1) / Self.tilesPerBlock
         let step = (tiles + groups - 1) / groups
-        // Few tiles: their outputs are shared out, too, though each block transforms the inputs anew.
+        // Few tiles: the outputs are divided among the threads, too, though each block then transforms the inputs again.
         let panels = (to[3] + Self.outputsPerPanel - 1) / Self.outputsPerPanel
         let parts = min(panels, max(1, Self.blocks / groups))
         let outputs = (panels + parts - 1) / parts * Self.outputsPerPanel

@@ -3,10 +3,10 @@ import COpenBLAS
 
 /// Plain float32 arithmetic: convolutions are im2col and a product, block by block.
 ///
-/// Products with weights read a packed form that is made once; OpenBLAS would pack the weights anew
-/// for every block. Products of activations, in attention, are OpenBLAS's. It answers with other bits
-/// when it is given other row counts or threads, so it always runs on one thread here, on blocks
-/// whose sizes follow from the shapes of one picture alone. A pool of our own shares all blocks out.
+/// Products with weights read a packed form that is made once; OpenBLAS would pack the weights again
+/// for every block. Products of activations, in attention, are OpenBLAS's. Its results differ in the last bits
+/// with other row counts or numbers of threads, so here it always runs on one thread, on blocks
+/// whose sizes depend on the shape of one picture alone. Our own pool distributes all blocks.
 package final class OpenBLASBackend: HostBackend, Backend {
     /// Outputs of one block of a linear layer; whole panels of `tessera_product`.
     static let outputsPerBlock = 512
@@ -57,7 +57,7 @@ package final class OpenBLASBackend: HostBackend, Backend {
         )
     }
 
-    /// Keeps a matrix `[outputs, depth]` as `tessera_product` reads it.
+    /// Stores a matrix `[outputs, depth]` as `tessera_product` reads it.
     private func keep(
         _ depth: Int,
         _ outputs: Int,

@@ -124,7 +124,7 @@ extension OpenBLASBackend {
         }
     }
 
-    /// Splits a block of rows where one picture of the batch ends and the next begins; `first` counts
+    /// Splits a block of rows at the boundary between two pictures of the batch; `first` counts
     /// from the beginning of the picture and `at` from that of the batch.
     private func forEachPicture(
         _ row: Int,

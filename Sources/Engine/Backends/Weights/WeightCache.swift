@@ -1,25 +1,25 @@
 import Foundation
 
-/// A folder of prepared weights: one file for a network of a model on a kind of processor, built by
+/// A folder of prepared weights: one file per network and kind of processor, built by
 /// the first process that needs it and mapped by all.
 ///
 /// A process that finds no file builds it under a lock, so that others wait for it instead of building
-/// their own. A file that is damaged or of another form is built anew. Where the folder cannot be written
-/// to, or the disk is full, a process keeps its weights to itself.
+/// their own. A file that is damaged or of another format is rebuilt. If the folder is not writable,
+/// or the disk is full, a process keeps its weights in its own memory.
 package struct WeightCache: Sendable {
-    /// How a network came by its weights.
+    /// Where a network's weights came from.
     package enum Origin: Equatable, Sendable {
-        /// Prepared for this process alone; why, where that is not the usual.
+        /// Prepared for this process alone; with the reason, unless that is the normal case.
         case own(String?)
-        /// Prepared now, and kept for the next time.
+        /// Prepared now, and stored for the next start.
         case built
-        /// Mapped as an earlier start left them.
+        /// Mapped from a file that an earlier process wrote.
         case mapped
     }
 
-    /// Networks of fewer bytes are prepared sooner than a file is opened.
+    /// Networks of fewer bytes are prepared faster than a file is opened.
     package static let smallestDefault = 64 << 20
-    /// Files that nobody has used for so many days are removed when a new one comes.
+    /// Files unused for this many days are removed when a new one is written.
     private static let daysKept = 30.0
 
     /// `$XDG_CACHE_HOME/tessera/weights`, else in `~/.cache`; nil for a user without a home.
@@ -35,13 +35,13 @@ package struct WeightCache: Sendable {
         self.smallest = smallest
     }
 
-    /// Makes a network whose weights are kept under a name.
+    /// Builds a network whose weights are stored under a name.
     ///
     /// - Parameters:
-    ///   - name: says which weights, prepared how; a file's name
-    ///   - make: builds the network on a memory; called again on another one when that fails
-    /// - Returns: the network, and how it came by its weights
-    /// - Throws: what `make` throws of its own
+    ///   - name: identifies the weights and how they were prepared; used as a file name
+    ///   - make: builds the network on a memory; called again with another memory when that fails
+    /// - Returns: the network, and where its weights came from
+    /// - Throws: whatever `make` throws on its own
     func load<Network>(
         _ name: String,
         make: (any WeightMemory) throws -> Network
@@ -80,8 +80,8 @@ package struct WeightCache: Sendable {
         }
     }
 
-    /// Removes what nobody has used for long, and what a process left that died while it built this
-    /// file, whose lock we hold.
+    /// Removes files that have not been used for long, and what a process left behind that died while it built
+    /// this file, whose lock we hold.
     private func tidy(besides name: String) {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         let old = Date().addingTimeInterval(-Self.daysKept * 86_400)

@@ -1,14 +1,14 @@
 import CKernels
 import Foundation
 
-/// The form of a file of prepared weights: blocks that begin at whole pages, a table of them, and a
-/// trailer that finds the table. Numbers are the processor's own 64-bit words; the file never leaves
+/// The format of a file of prepared weights: page-aligned blocks, a table of them, and a
+/// trailer that locates the table. Numbers are native 64-bit words; the file never leaves
 /// the machine that wrote it.
 enum WeightFile {
-    /// Changes with the form of the file and with what backends put into it.
+    /// Changes with the file format and with the layouts that backends store in it.
     static let version = 5
     static let page = 4096
-    /// Blocks in a file; the largest network has some thousands.
+    /// Maximum blocks in a file; the largest network has some thousands.
     private static let maxEntries = 1 << 20
     private static let magic: UInt64 = 0x3153_4554_4847_4957
 
@@ -32,7 +32,7 @@ enum WeightFile {
         }
     }
 
-    /// What stands after the blocks, which end at `offset`.
+    /// The bytes after the blocks, which end at `offset`.
     static func ending(_ entries: [Entry], at offset: Int) -> [UInt8] {
         let table = entries.flatMap { [UInt64($0.offset), UInt64($0.size), $0.checksum] }
         let sum = table.withUnsafeBytes { checksum($0) }
@@ -42,7 +42,7 @@ enum WeightFile {
 
     /// The table of a file.
     ///
-    /// - Returns: nil when the file is not whole
+    /// - Returns: nil when the file is incomplete
     static func entries(_ descriptor: Int32) -> [Entry]? {
         var status = stat()
         let word = MemoryLayout<UInt64>.stride
@@ -91,12 +91,12 @@ enum WeightFile {
     }
 }
 
-/// Weights of a whole file, mapped.
+/// Weights mapped from a complete file.
 final class MappedWeights: WeightMemory {
     private let whole: WeightBlock
     private var entries: ArraySlice<WeightFile.Entry>
 
-    /// - Returns: nil when there is no such file, or it is not whole
+    /// - Returns: nil when there is no such file, or it is incomplete
     init?(file: String) {
         guard let (descriptor, _) = try? InputFile.open(file) else { return nil }
         defer { close(descriptor) }
@@ -144,7 +144,7 @@ final class WrittenWeights: WeightMemory {
             scratch = .allocate(byteCount: whole, alignment: WeightFile.page)
         }
         guard let start = scratch.baseAddress else { throw StaleWeights() }
-        // What lies between the end of the weights and that of their page.
+        // The padding between the end of the weights and the end of their page.
         (start + size).initializeMemory(as: UInt8.self, repeating: 0, count: whole - size)
         try fill(start)
         let bytes = UnsafeRawBufferPointer(start: start, count: size)
@@ -162,7 +162,7 @@ final class WrittenWeights: WeightMemory {
         return block
     }
 
-    /// Gives the file its name; what was mapped stays.
+    /// Gives the file its name; existing mappings stay valid.
     ///
     /// - Throws: `OutputError` when it cannot be completed
     func finish() throws(OutputError) {

@@ -1,18 +1,18 @@
-/// Where a backend keeps the weights of its layers in the form that it computes with: memory of this
+/// Where a backend stores the weights of its layers in the form that it computes with: memory of this
 /// process, or a file that all processes of a host map and share.
 ///
-/// A network asks for its layers in one order, always the same; that order is their only name.
+/// A network requests its layers always in the same order; a layer's position in it is its only name.
 package protocol WeightMemory: AnyObject {
-    /// Whether the weights are there already, so that nothing is read from the checkpoint.
+    /// Whether the weights are prepared already, so that nothing is read from the checkpoint.
     var isFilled: Bool { get }
 
     /// The memory of the next layer.
     ///
     /// - Parameters:
     ///   - size: in bytes
-    ///   - fill: writes the weights; called unless they are there already
+    ///   - fill: writes the weights; called unless they are prepared already
     /// - Returns: the memory, filled
-    /// - Throws: what `fill` throws; `StaleWeights` and `OutputError` from files
+    /// - Throws: whatever `fill` throws; `StaleWeights` and `OutputError` from files
     func next(
         _ size: Int,
         fill: (UnsafeMutableRawPointer) throws -> Void
@@ -49,5 +49,5 @@ package final class OwnWeights: WeightMemory {
     }
 }
 
-/// A file of prepared weights that does not fit the network that reads it, or is damaged.
+/// A file of prepared weights that does not match the network that reads it, or is damaged.
 struct StaleWeights: Error {}

@@ -1,6 +1,6 @@
 import CKernels
 
-/// What one LoRA adds to one weight: `scale · up · down`, computed when the weight is read.
+/// What one LoRA adds to one weight, `scale · up · down`, computed when the weight is read.
 struct LoRAChange: Sendable {
     private let file: SafeTensors
     private let down: String
@@ -18,7 +18,7 @@ struct LoRAChange: Sendable {
     ///   - down: name of the tensor `[rank, inputs, kernel…]`
     ///   - up: name of the tensor `[outputs, rank, 1…]`
     ///   - target: shape of the weight, `[outputs, inputs, kernel…]`
-    ///   - scale: what the product is multiplied by, given the rank
+    ///   - scale: the factor of the product, as a function of the rank
     /// - Throws: `InputError` when they do not fit each other or the weight
     init(
         file: SafeTensors,
@@ -40,7 +40,7 @@ struct LoRAChange: Sendable {
         else { throw misfit(down, first) }
         let columns = target.dropFirst().reduce(1, *)
         guard columns > 0 else { throw misfit(down, first) }
-        // A convolution over one pixel may be written as the matrix that it is, and a matrix so.
+        // A 1 × 1 convolution may be stored as a matrix, and a matrix as a 1 × 1 convolution.
         let inner = Array(first.dropFirst())
         let wanted = Array(target.dropFirst())
         guard Self.trimmed(inner) == Self.trimmed(wanted) else { throw misfit(down, first) }
@@ -61,14 +61,14 @@ struct LoRAChange: Sendable {
         self.scale = scale
     }
 
-    /// A shape without the ones at its end, beyond its first axis.
+    /// A shape without trailing ones, beyond its first axis.
     private static func trimmed(_ shape: [Int]) -> ArraySlice<Int> {
         var shape = shape[...]
         while shape.count > 1, shape.last == 1 { shape.removeLast() }
         return shape
     }
 
-    /// Adds the change to the weight.
+    /// Adds the LoRA's change to the weight.
     ///
     /// - Throws: `InputError` when a matrix is not of a float type
     func add(to weight: inout Tensor) throws(InputError) {

@@ -1,7 +1,7 @@
-/// Kinds of adapters whose keys we know and cannot use: for what other models, or other ways of changing
-/// them, they were made. Without this their keys would only be "unknown".
+/// Known kinds of adapters that are not supported: those for other models, and those that are not LoRAs.
+/// Without this table their keys would merely be "unknown".
 enum LoRADialect {
-    /// By a part of a key, in its lower case; the first that fits names the file.
+    /// By a lower-case substring of a key; the first match names the file.
     private static let known: [(part: String, name: String)] = [
         ("text_encoders.", "LoRA with ComfyUI's names of text encoders"),
         ("clip_l.", "LoRA with ComfyUI's names of text encoders"),
@@ -37,18 +37,18 @@ enum LoRADialect {
         ("string_to_param", "textual inversion"), ("emb_params", "textual inversion"),
     ]
 
-    /// What a key tells of its file; nil for one that nobody knows.
+    /// What a key reveals about its file; nil for an unrecognised one.
     static func name(of key: String) -> String? {
         let key = key.lowercased()
         return known.first { key.contains($0.part) }?.name
     }
 
-    /// An error for a key, or for a module that the model has not.
+    /// An error for a key, or for a module that the model does not have.
     static func refusal(_ place: String, _ key: String) -> InputError? {
         name(of: key).map { name in
             InputError(
                 "\(place): \(key.prefix(120))",
-                "this key is of another dialect, that of a \(name), which is not supported yet",
+                "this key is of a file that is not supported yet: \(name)",
                 fix: "Use a LoRA for Stable Diffusion 1, 2 or XL with kohya's or Diffusers' names"
             )
         }
@@ -56,7 +56,7 @@ enum LoRADialect {
 }
 
 extension LoRAFile {
-    /// The family that it was made for, where its notes or its widths tell.
+    /// The family that it was made for, if its metadata or its widths reveal it.
     var family: ModelFamily? {
         let told = ["ss_base_model_version", "modelspec.architecture"]
             .compactMap { file.metadata[$0]?.lowercased() }.joined(separator: " ")

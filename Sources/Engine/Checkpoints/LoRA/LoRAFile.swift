@@ -2,7 +2,7 @@
 package struct LoRAFile: Sendable {
     /// What it holds for one module.
     struct Module: Sendable {
-        /// The name as the file writes it.
+        /// The name as the file spells it.
         let stem: String
         let component: Component
         let name: LoRAKey.Module
@@ -94,9 +94,9 @@ package struct LoRAFile: Sendable {
     /// - Parameters:
     ///   - component: the network
     ///   - table: its weights
-    ///   - original: from the original names of its modules to Diffusers', where there are others
+    ///   - original: maps the original names of its modules to Diffusers' names, where they differ
     /// - Returns: changes by weight
-    /// - Throws: `InputError` naming the first module that the network has not, or whose shape
+    /// - Throws: `InputError` naming the first module that the network does not have, or whose shape
     ///   differs
     func changes(
         to component: Component,
@@ -135,7 +135,7 @@ package struct LoRAFile: Sendable {
                 throw InputError(
                     "\(file.path): \(module.stem)",
                     "the file changes this module twice, under two names",
-                    fix: "Use a file with names of one kind"
+                    fix: "Use a file with one naming scheme"
                 )
             }
         }
@@ -143,7 +143,7 @@ package struct LoRAFile: Sendable {
     }
 }
 
-/// The modules of a network by all the names that LoRA files call them.
+/// The modules of a network by all the names that LoRA files use for them.
 private struct ModuleNames {
     struct Target {
         let module: String
@@ -160,7 +160,7 @@ private struct ModuleNames {
         for weight in table.names where weight.hasSuffix(".weight") {
             let module = String(weight.dropLast(".weight".count))
             var names = [module]
-            // Text models are written with and without this root.
+            // Text models are stored with and without this root.
             names.append(
                 module.hasPrefix(Self.root)
                     ? String(module.dropFirst(Self.root.count)) : Self.root + module

@@ -1,14 +1,14 @@
-/// A tensor's name in a LoRA file, taken apart: which module it changes and what it is to it.
+/// The parsed name of a tensor in a LoRA file: the module it changes and its role there.
 struct LoRAKey: Equatable, Sendable {
     enum Role: Equatable, Sendable {
-        /// The matrix to the rank, and that from it.
+        /// The matrix that maps to the rank, and the one that maps from it.
         case down
         case up
-        /// What the product is multiplied by, times the rank.
+        /// Alpha: the product's factor times the rank.
         case alpha
     }
 
-    /// The module as the file writes it.
+    /// The module as the file spells it.
     let stem: String
     let role: Role
     /// The network that the module belongs to.
@@ -23,7 +23,7 @@ struct LoRAKey: Equatable, Sendable {
         case flattened(String)
     }
 
-    /// Endings, of which none ends with another that comes after it.
+    /// Suffixes; none ends with another that comes after it.
     private static let endings: [(text: String, role: Role)] = [
         (".lora_down.weight", .down), (".lora_up.weight", .up),
         (".lora_A.default.weight", .down), (".lora_B.default.weight", .up),
@@ -34,7 +34,7 @@ struct LoRAKey: Equatable, Sendable {
         (".alpha", .alpha),
     ]
 
-    /// What other kinds of adapters have in their names, and what they are called.
+    /// Substrings in the names of other kinds of adapters, and what those are called.
     private static let others: [(text: String, kind: String)] = [
         ("dora_scale", "DoRA"), ("lora_magnitude_vector", "DoRA"), (".hada_", "LoHa"),
         (".lokr_", "LoKr"), (".oft_", "OFT"), (".boft_", "BOFT"), ("glora", "GLoRA"),
@@ -43,7 +43,7 @@ struct LoRAKey: Equatable, Sendable {
         ("lora_B.bias", "LoRA with biases"), ("lora_up.bias", "LoRA with biases"),
     ]
 
-    /// What kind of adapter, other than a LoRA, a key belongs to.
+    /// The kind of adapter, other than a LoRA, that a key belongs to.
     private static func other(_ key: String) -> String? {
         if key.hasSuffix(".diff") || key.hasSuffix(".diff_b") { return "full differences" }
         return others.first { key.contains($0.text) }?.kind
@@ -62,7 +62,7 @@ struct LoRAKey: Equatable, Sendable {
         if let kind = Self.other(key) {
             throw InputError(
                 "\(place): \(key)",
-                "this is an adapter of the kind \(kind), which is not supported",
+                "this kind of adapter is not supported: \(kind)",
                 fix: "Use a plain LoRA"
             )
         }
@@ -71,7 +71,7 @@ struct LoRAKey: Equatable, Sendable {
                 ?? InputError(
                     "\(place): \(key)",
                     "this key is unknown",
-                    fix: "Use a LoRA with keys of kohya's or of Diffusers' kind"
+                    fix: "Use a LoRA with kohya or Diffusers keys"
                 )
         }
         role = ending.role
@@ -90,7 +90,7 @@ struct LoRAKey: Equatable, Sendable {
         self.module = .dotted(Self.modern(module, in: component))
     }
 
-    /// Diffusers' names from before PEFT: attention layers were those of a "processor".
+    /// Diffusers' names from before PEFT, when attention layers belonged to a "processor".
     private static func modern(_ module: String, in component: Component) -> String {
         var parts = module.split(separator: ".").map(String.init)
         if let at = parts.firstIndex(of: "processor") { parts.remove(at: at) }

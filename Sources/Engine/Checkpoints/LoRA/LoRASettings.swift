@@ -1,11 +1,11 @@
-/// What PEFT notes in a LoRA file's header about alphas, which its tensors do not tell.
+/// What PEFT records about alphas in a LoRA file's header; the tensors do not contain it.
 struct LoRASettings: Sendable {
     /// Of one network.
     private struct Part: Sendable {
         var alpha: Float?
-        /// Alphas of modules by the ends of their names.
+        /// Alphas of modules, keyed by suffixes of their names.
         var alphas: [(ending: String, alpha: Float)] = []
-        /// Whether the square root of the rank divides.
+        /// Whether alpha is divided by the square root of the rank.
         var usesRoot = false
     }
 
@@ -15,7 +15,7 @@ struct LoRASettings: Sendable {
 
     /// Reads a header.
     ///
-    /// - Throws: `InputError` when the notes are no JSON, or ask for what is not supported
+    /// - Throws: `InputError` when the metadata is not JSON, or asks for what is not supported
     init(_ file: SafeTensors) throws(InputError) {
         guard let text = file.metadata[Self.key] else { return }
         let place = "\(file.path): \(Self.key)"
@@ -29,7 +29,7 @@ struct LoRASettings: Sendable {
             where field(name)?.bool == true {
                 throw InputError(
                     "\(place): \(prefix)\(name)",
-                    "this is an adapter of the kind \(kind), which is not supported",
+                    "this kind of adapter is not supported: \(kind)",
                     fix: "Use a plain LoRA"
                 )
             }
@@ -54,7 +54,7 @@ struct LoRASettings: Sendable {
         }
     }
 
-    /// What a module's product is multiplied by: alpha over the rank, or 1 where nothing is known.
+    /// The factor of a module's product: alpha over the rank, or 1 where alpha is unknown.
     func scale(_ component: Component, module: String, rank: Int, alpha: Float?) -> Float {
         let part = parts[component] ?? Part()
         let special = part.alphas.first { ending, _ in

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A LoRA file and how strongly it counts, as `--lora FILE[:weight]` names them.
+/// A LoRA file and its weight, as given with `--lora FILE[:weight]`.
 package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
     package let path: String
     package let weight: Float
@@ -10,7 +10,7 @@ package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
         self.weight = weight
     }
 
-    /// Reads `FILE` or `FILE:weight`; a file whose name ends like a weight goes first.
+    /// Parses `FILE` or `FILE:weight`; a file whose whole name exists takes precedence.
     ///
     /// - Throws: `InputError` when the weight is not a number from −100 to 100
     package init(argument: String) throws(InputError) {
@@ -31,7 +31,7 @@ package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
         self.init(path: String(argument[..<colon]), weight: weight)
     }
 
-    /// The argument that `init(argument:)` reads.
+    /// The argument that `init(argument:)` parses.
     package var argument: String { "\(path):\(weight)" }
 
     /// The file's name and the weight.

@@ -1,6 +1,6 @@
-/// What files in the original layout hold besides the models that we know, and by which names.
+/// Kinds of files in the original layout other than supported models, and the names that identify them.
 enum OriginalKinds {
-    /// Text encoders by the beginnings of their names.
+    /// Text encoders by the prefixes of their names.
     static let texts: [(prefix: String, component: Component, kind: OriginalText.Kind)] = [
         ("cond_stage_model.transformer.", .textEncoder, .transformers),
         ("cond_stage_model.model.", .textEncoder, .openCLIP),
@@ -8,13 +8,13 @@ enum OriginalKinds {
         ("conditioner.embedders.1.model.", .textEncoder2, .openCLIP),
     ]
 
-    /// UNets of other channels than a latent's, by their number.
+    /// UNets with other input channels than a latent's, by number of channels.
     static let specialInputs = [
         5: "that follows a depth map", 7: "that enlarges pictures", 8: "that edits pictures",
         9: "that fills in pictures (inpainting)",
     ]
 
-    /// The beginning of the names of a component.
+    /// The prefix of a component's names.
     static func prefix(of component: Component, _ family: ModelFamily) -> String {
         switch (component, family) {
         case (.unet, _): OriginalUNet.prefix
@@ -26,7 +26,7 @@ enum OriginalKinds {
         }
     }
 
-    /// Other things that come as safetensors files, by a part of a name. The first that fits names
+    /// Other contents of safetensors files, by a substring of a name. The first match names
     /// the file.
     private static let others: [(part: String, kind: String, remedy: String)] = [
         ("lora_", "a LoRA", "Give it with --lora beside a model"),
@@ -45,12 +45,12 @@ enum OriginalKinds {
         ("string_to_param", "a textual inversion", "Name a model that makes pictures"),
     ]
 
-    /// Whether a file is a LoRA, of whichever kind.
+    /// Whether a file is a LoRA of any kind.
     static func isLoRA(_ file: SafeTensors) -> Bool {
         file.names.contains { $0.contains("lora_") || $0.contains(".lora.") }
     }
 
-    /// Refuses files that are something else.
+    /// Rejects files that are something else.
     ///
     /// - Throws: `InputError` naming what the file is
     static func refuseOthers(_ file: SafeTensors) throws(InputError) {
@@ -68,8 +68,8 @@ enum OriginalKinds {
         }
         if has("\(OriginalUNet.prefix)label_emb."), has("cond_stage_model.") {
             throw refusal(
-                "a Stable Diffusion 2 that takes pictures or noise levels besides (unCLIP, upscaler)",
-                "Use a model that makes pictures from text alone"
+                "a Stable Diffusion 2 that also takes pictures or noise levels (unCLIP, upscaler)",
+                "Use a text-to-image model"
             )
         }
         let isModel =
@@ -84,7 +84,7 @@ enum OriginalKinds {
         }
         let first = names.first.map { "its first tensor is '\($0.prefix(80))'" } ?? "it is empty"
         throw refusal(
-            "no model that is known; \(first)",
+            "not a known model; \(first)",
             "Supported are Stable Diffusion 1, 2 and XL"
         )
     }

@@ -2,7 +2,7 @@
 struct OriginalShapes: Sendable {
     /// The file, for errors.
     let place: String
-    /// What stands before the names in the file.
+    /// The prefix of the names in the file.
     let prefix: String
     let shapes: [String: [Int]]
 
@@ -34,7 +34,7 @@ struct OriginalShapes: Sendable {
         return shape[axis]
     }
 
-    /// How many items of a list there are, each of which has the tensor that `name` gives it.
+    /// The number of items of a list, each of which has the tensor that `name` gives it.
     func count(_ name: (Int) -> String) -> Int {
         var count = 0
         while count < Self.longestList, has(name(count)) { count += 1 }
@@ -55,5 +55,5 @@ struct OriginalShapes: Sendable {
 /// A list of whole numbers in a configuration.
 func json(_ numbers: [Int]) -> JSON { .array(numbers.map { .number(Double($0)) }) }
 
-/// A list of texts in a configuration.
+/// A list of strings in a configuration.
 func json(_ texts: [String]) -> JSON { .array(texts.map { .string($0) }) }

@@ -1,6 +1,6 @@
 /// A text encoder of a file in the original layout: CLIP as Transformers names it, or OpenCLIP.
 struct OriginalText: Sendable {
-    /// Whose names the tensors have.
+    /// The naming scheme of the tensors.
     enum Kind: Sendable {
         case transformers
         case openCLIP
@@ -8,9 +8,9 @@ struct OriginalText: Sendable {
 
     let tensors: OriginalShapes
     let kind: Kind
-    /// Layers that are computed.
+    /// Number of layers that are computed.
     let layers: Int
-    /// Whether a pooled and projected embedding is wanted of it.
+    /// Whether its pooled and projected embedding is needed.
     let projected: Bool
     private let root: String
 
@@ -46,7 +46,7 @@ struct OriginalText: Sendable {
         ("mlp.c_fc", "mlp.fc1"), ("mlp.c_proj", "mlp.fc2"),
     ])
 
-    /// From OpenCLIP's names to those of Transformers, but for the queries, keys and values.
+    /// From OpenCLIP's names to those of Transformers, except for the queries, keys and values.
     private var names: Renaming {
         var names = Renaming([
             ("token_embedding", "text_model.embeddings.token_embedding"),
@@ -72,7 +72,7 @@ struct OriginalText: Sendable {
             func add(_ to: String, _ form: WeightTable.Form, _ shape: [Int]) {
                 table.add(to, .init(file: file, name: own, form: form, shape: shape))
             }
-            // Of training, and what only the projection's and the last layer's users need.
+            // Left over from training, or needed only by users of the projection or the last layer.
             if ["logit_scale", "attn_mask"].contains(name) { continue }
             if name.hasPrefix("text_projection"), !projected { continue }
             guard kind == .openCLIP else {
@@ -124,7 +124,7 @@ struct OriginalText: Sendable {
         return tensors.shapes["text_projection.weight"]?.first
     }
 
-    /// Tokens that it knows.
+    /// Size of the vocabulary.
     func vocabulary() throws(InputError) -> Int {
         switch kind {
         case .transformers:
@@ -143,7 +143,7 @@ struct OriginalText: Sendable {
     /// Width of its hidden states.
     func width() throws(InputError) -> Int { try tensors.extent(positions, axis: 1) }
 
-    /// Its configuration in Transformers' terms.
+    /// Its configuration in Transformers' format.
     ///
     /// - Throws: `InputError` where the number of heads does not follow from the width
     func config() throws(InputError) -> JSON {

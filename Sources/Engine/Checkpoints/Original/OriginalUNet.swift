@@ -1,4 +1,4 @@
-/// The UNet of a file in the original layout: everything about it that its tensors tell.
+/// The UNet of a file in the original layout: everything that its tensors reveal about it.
 struct OriginalUNet: Sendable {
     let tensors: OriginalShapes
     let layout: UNetLayout
@@ -8,7 +8,7 @@ struct OriginalUNet: Sendable {
     let depths: [Int]
     let contextWidth: Int
     let inChannels: Int
-    /// Whether attention layers are entered through a matrix instead of a convolution.
+    /// Whether the input projections of attention layers are matrices instead of convolutions.
     let linearProjection: Bool
     /// Inputs of the embedding that is added to the timestep, nil where there is none.
     let addedInputs: Int?
@@ -26,7 +26,7 @@ struct OriginalUNet: Sendable {
             tensors.count { "\(block).transformer_blocks.\($0).attn1.to_q.weight" }
         }
 
-        // The way down: a convolution named "op" ends each resolution but the last.
+        // The down path: a convolution named "op" ends each resolution but the last.
         var levels: [UNetLayout.Level] = [.init()]
         var (channels, depths) = ([0], [0])
         for block in 1..<256 {
@@ -52,7 +52,7 @@ struct OriginalUNet: Sendable {
             throw tensors.unsupported("input_blocks", "a resolution has no residual block")
         }
 
-        // The way up has the same resolutions in reverse, with one more block each.
+        // The up path has the same resolutions in reverse, with one more block each.
         var block = 0
         for at in levels.indices.reversed() {
             for layer in 0...levels[at].layers {
@@ -102,11 +102,11 @@ struct OriginalUNet: Sendable {
         return table
     }
 
-    /// Its configuration in Diffusers' terms.
+    /// Its configuration in Diffusers' format.
     ///
     /// - Parameters:
     ///   - nativeSide: side of the latents it was trained on
-    ///   - pooledWidth: width of the pooled prompt, where there is a text encoder that says so
+    ///   - pooledWidth: width of the pooled prompt, if a text encoder provides one
     /// - Returns: what `unet/config.json` would say
     /// - Throws: `InputError` where the number of heads does not follow from the family
     func config(nativeSide: Int, pooledWidth: Int?) throws(InputError) -> JSON {
@@ -116,7 +116,7 @@ struct OriginalUNet: Sendable {
             let attends =
                 layout.levels[at].downAttention || layout.levels[at].upAttention
                 || at == count - 1
-            // Stable Diffusion 1 has so many heads, the others heads of so many channels.
+            // Stable Diffusion 1 fixes the number of heads, the others the channels of a head.
             let number = family == .sd1 ? Self.heads : width / Self.headWidth
             let fits = number > 0 && width % number == 0
             guard fits || !attends else {

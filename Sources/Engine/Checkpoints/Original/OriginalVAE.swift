@@ -7,7 +7,7 @@ struct OriginalVAE: Sendable {
 
     static let prefix = "first_stage_model."
 
-    /// - Throws: `InputError` when it has no decoder that we know
+    /// - Throws: `InputError` when it has no decoder of a known kind
     init(_ tensors: OriginalShapes) throws(InputError) {
         self.tensors = tensors
         levels = tensors.count { "decoder.up.\($0).block.0.conv2.weight" }
@@ -82,7 +82,7 @@ struct OriginalVAE: Sendable {
         let names = names
         for (name, shape) in tensors.shapes {
             let own = tensors.prefix + name
-            // What remains of the loss that it was trained with.
+            // Left over from the training loss.
             if name.hasPrefix("loss.") { continue }
             let isMatrix = name.contains(".attn_1.") && shape.count == 4 && shape[2...] == [1, 1]
             table.add(
@@ -98,7 +98,7 @@ struct OriginalVAE: Sendable {
         return table
     }
 
-    /// Its configuration in Diffusers' terms.
+    /// Its configuration in Diffusers' format.
     func config(scalingFactor: Double) throws(InputError) -> JSON {
         var channels: [Int] = []
         for level in 0..<levels {

@@ -1,4 +1,4 @@
-/// Renames modules: a rule replaces the beginning of a dotted name and may have rules for the rest.
+/// Renames modules: a rule replaces the prefix of a dotted name and may have rules for the rest.
 struct Renaming: Sendable {
     private struct Rule: Sendable {
         let name: String
@@ -9,17 +9,17 @@ struct Renaming: Sendable {
 
     init() {}
 
-    /// Rules that leave what follows as it is.
+    /// Rules that keep the rest of the name.
     init(_ pairs: [(String, String)]) {
         for (from, to) in pairs { add(from, to) }
     }
 
-    /// Adds a rule; `inside`, where given, renames what follows the name and must know it.
+    /// Adds a rule; `inside`, if given, renames the rest of the name and must cover it.
     mutating func add(_ from: String, _ to: String, inside: Renaming? = nil) {
         rules[from] = Rule(name: to, inside: inside.map { [$0] } ?? [])
     }
 
-    /// The new name: the rule with the longest beginning decides. Nil where none fits.
+    /// The new name: the rule with the longest prefix decides. Nil if none matches.
     func callAsFunction(_ name: String) -> String? {
         var head = Substring(name)
         while true {
@@ -35,7 +35,7 @@ struct Renaming: Sendable {
         }
     }
 
-    /// The same rules the other way.
+    /// The inverse rules.
     var inverse: Renaming {
         var inverse = Renaming()
         for (from, rule) in rules {

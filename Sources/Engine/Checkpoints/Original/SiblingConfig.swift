@@ -1,14 +1,14 @@
 import Foundation
 
-/// The YAML of the original code that people keep beside a single file under the same stem. Of all that it
-/// says only one thing does not follow from the weights: what the network predicts.
+/// The original code's YAML file, which people keep beside a single file under the same stem. Only one of its
+/// settings does not follow from the weights: the prediction type.
 enum SiblingConfig {
-    /// Most bytes that are read; published ones have 2000.
+    /// Maximum bytes that are read; published ones have 2000.
     private static let limit = 1 << 18
 
-    /// What the file beside a checkpoint says of the prediction.
+    /// The prediction type in the file beside a checkpoint.
     ///
-    /// - Returns: nil where there is no such file, or it does not say
+    /// - Returns: nil if there is no such file, or it does not state one
     /// - Throws: `InputError` when it cannot be read, or names a prediction that is not supported
     static func prediction(
         beside checkpoint: String
@@ -31,7 +31,7 @@ enum SiblingConfig {
         }
     }
 
-    /// The value of `parameterization`, wherever it stands: only one class of the original code has it.
+    /// The value of `parameterization`, wherever it appears: only one class of the original code has it.
     private static func value(in text: String) -> String? {
         for line in text.split(whereSeparator: \.isNewline) {
             let parts = line.split(separator: ":", maxSplits: 1)

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A model in one file of the original layout (CompVis, Stability), recognised by what it holds.
+/// A model in one file of the original layout (CompVis, Stability), recognised by its tensors.
 struct SingleFile: ModelLayout {
     let path: String
     let family: ModelFamily
@@ -23,7 +23,7 @@ struct SingleFile: ModelLayout {
 
     /// Reads the header.
     ///
-    /// - Throws: `InputError` saying what it is instead, when it is no such model
+    /// - Throws: `InputError` saying what the file is instead, if it is not such a model
     init(path: String, options: ModelOptions) throws(InputError) {
         self.path = path
         self.options = options
@@ -75,14 +75,14 @@ struct SingleFile: ModelLayout {
         try checkSizes()
     }
 
-    /// Refuses parts that do not belong together, and UNets that want other inputs.
+    /// Rejects parts that do not belong together, and UNets that take other inputs.
     private func checkSizes() throws(InputError) {
         guard let unet else { return }
         if let kind = OriginalKinds.specialInputs[unet.inChannels] {
             throw InputError(
                 path,
                 "it is a model \(kind): its UNet takes \(unet.inChannels) channels",
-                fix: "Use a model that makes pictures from text alone"
+                fix: "Use a text-to-image model"
             )
         }
         guard missing.isEmpty else { return }
@@ -103,7 +103,7 @@ struct SingleFile: ModelLayout {
 
     // MARK: Configurations
 
-    /// A file in the folder of configurations that was given, where there is one.
+    /// A file in the given folder of configurations, if there is one.
     private func given(_ name: String) -> String? {
         guard let folder = options.config else { return nil }
         let file = "\(folder)/\(name)"
@@ -147,7 +147,7 @@ struct SingleFile: ModelLayout {
             "clip_sample": .bool(false),
         ]
         if file.info("ztsnr") != nil {
-            // Trained down to pure noise: it must start there, too.
+            // Trained down to pure noise, so sampling must start there, too.
             fields["rescale_betas_zero_snr"] = .bool(true)
             fields["timestep_spacing"] = .string("trailing")
         }
@@ -162,11 +162,11 @@ struct SingleFile: ModelLayout {
         given("scheduler/scheduler_config.json") == nil && prediction.isGuess
     }
 
-    /// What the network predicts, and how that is known.
+    /// The prediction type, and its source.
     struct Prediction: Sendable {
         let type: PredictionType
         let source: String
-        /// Nothing says so: it is what most such models predict.
+        /// Nothing states it: the most common one for such models.
         var isGuess = false
     }
 
@@ -209,7 +209,7 @@ struct SingleFile: ModelLayout {
     }
 
     /// The two base models of Stable Diffusion 2 have the same shapes and predict different things. The
-    /// standard deviation of this bias tells them apart, as ComfyUI found.
+    /// standard deviation of this bias distinguishes them, as ComfyUI found.
     private static let lastNorm = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
     private static let spreadOfEpsilon = 0.09
 
@@ -225,7 +225,7 @@ struct SingleFile: ModelLayout {
             .squareRoot()
     }
 
-    /// Side of the latents that the UNet was trained on: what the header says, else what is usual.
+    /// Side of the latents that the UNet was trained on: from the header, else the common one.
     private func nativeSide() -> Int {
         if let vae, let text = file.metadata["modelspec.resolution"] {
             let sides = text.split(separator: "x").compactMap { Int($0) }
@@ -280,7 +280,7 @@ struct SingleFile: ModelLayout {
         let text = try part(texts[component], component)
         let tokenizer = try CLIPTokenizer(
             folder: place,
-            // Transformers' model fills up with the end token, OpenCLIP with 0.
+            // Transformers' model pads with the end token, OpenCLIP with 0.
             padding: isWhole ? nil : text.kind == .openCLIP ? "!" : "<|endoftext|>"
         )
         let known = try text.vocabulary()
@@ -294,7 +294,7 @@ struct SingleFile: ModelLayout {
         return tokenizer
     }
 
-    /// A tokenizer's folder: what was given, else beside the file, else what comes with us.
+    /// A tokenizer's folder: the given one, else the one beside the file, else the one shipped with Tessera.
     func tokenizerPlace(_ component: Component) throws(InputError) -> String {
         if let folder = options.tokenizer {
             return try TokenizerFolder.given(folder, for: component)

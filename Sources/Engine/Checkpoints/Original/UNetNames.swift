@@ -1,7 +1,7 @@
-/// How a UNet is laid out: what its modules' names in the original layout follow from.
+/// The layout of a UNet, which determines its modules' names in the original layout.
 struct UNetLayout: Equatable, Sendable {
     struct Level: Equatable, Sendable {
-        /// Residual blocks on the way down; one more on the way up.
+        /// Residual blocks on the down path; one more on the up path.
         var layers = 0
         var downAttention = false
         var upAttention = false
@@ -21,8 +21,8 @@ struct UNetLayout: Equatable, Sendable {
 
     /// From the original names to those of Diffusers.
     ///
-    /// The original counts all blocks of the way down, and those of the way up, in one row; each
-    /// holds a residual block, an attention block or nothing, and what changes the resolution.
+    /// The original numbers all blocks of the down path, and those of the up path, consecutively; each
+    /// holds a residual block, an attention block or nothing, and the down- or upsampler.
     var names: Renaming {
         var names = Renaming([
             ("time_embed.0", "time_embedding.linear_1"),
