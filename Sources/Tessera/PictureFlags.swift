@@ -99,7 +99,8 @@ struct LargePictureFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Distance between windows in latent pixels, or 'window': side by side, cut elsewhere at "
-                + "every step, for speed. (default: half a window)",
+                + "every step, for speed. (default: half a window; three "
+                + "quarters of one with --method refine)",
             valueName: "n|window"
         )
     )

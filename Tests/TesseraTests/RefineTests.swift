@@ -64,7 +64,7 @@ import Testing
     /// It is another picture than DemoFusion's, and every flag changes it.
     @Test func everyFlagChangesThePicture() throws {
         let changes = [
-            [], ["--method", "demofusion"], ["--refine-from", "0.3"], ["--refine-steps", "3"],
+            [], ["--method", "demofusion"], ["--refine-from", "0.3"], ["--refine-steps", "2"],
             ["--refine-noise", "0.4"], ["--refine-guidance", "2"], ["--window-weight", "uniform"],
             ["--stride", "6"], ["--seed", "6"], ["--scheduler", "euler_a"],
         ]

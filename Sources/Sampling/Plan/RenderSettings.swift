@@ -20,7 +20,7 @@ package struct RenderSettings: Equatable, Sendable {
     package var karras: Bool
     /// How its timesteps are laid out, where the model does not decide it.
     package var schedule: ScheduleChoice
-    /// How local windows follow each other; half a window apart when nil.
+    /// How local windows follow each other; when nil, half a window apart, and in refinement three quarters of one.
     package var stride: WindowStride?
     package var windowWeight: WindowWeight
     package var method: Method
@@ -82,7 +82,10 @@ package struct RenderSettings: Equatable, Sendable {
 
     /// How local windows follow each other.
     package func stride(for model: ModelGeometry) -> WindowStride {
-        stride ?? Self.defaultStride(for: model)
+        stride
+            ?? (method.refinement == nil
+                ? Self.defaultStride(for: model)
+                : .every(max(1, 3 * model.nativeLatentSide / 4)))
     }
 
     /// Half a window apart.

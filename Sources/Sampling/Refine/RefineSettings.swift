@@ -42,8 +42,8 @@ package struct RefineSettings: Equatable, Sendable {
     package static let defaultNoise = 0.3
     package static let defaultGuidance: Float = 1
 
-    /// Two steps; one for a model that was distilled to few.
-    package static func defaultSteps(isDistilled: Bool) -> Int { isDistilled ? 1 : 2 }
+    /// Three steps; one for a model that was distilled to few.
+    package static func defaultSteps(isDistilled: Bool) -> Int { isDistilled ? 1 : 3 }
 
     package init(
         from: Double = defaultFrom,

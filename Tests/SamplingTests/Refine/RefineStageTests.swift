@@ -33,7 +33,7 @@ import Testing
 
     @Test func uniformTimestepsNeedNotBeWhole() throws {
         let stage = try RefineStage(
-            RefineSettings(),
+            RefineSettings(steps: 2),
             scheduler: try scheduler(.euler, ScheduleChoice(isSGMUniform: true))
         )
         #expect((0..<stage.count).map(stage.timestep(at:)) == [0, 249.75, 124.875])
