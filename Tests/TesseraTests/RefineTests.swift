@@ -45,12 +45,11 @@ import Testing
         }
     }
 
-    /// Non-square, sizes that are no multiple of the native one, stages that are not whole, pictures in tiles.
+    /// Non-square, sizes that are no multiple of the native one, stages that are not whole.
     @Test(arguments: [
         [], ["--size", "1000x640", "--refine-noise", "0", "--stride", "13"],
         ["--size", "264x200", "--scheduler", "euler_a", "--refine-guidance", "3"],
         ["--size", "264x200", "--guidance", "1", "--scheduler", "lcm", "--refine-steps", "1"],
-        ["--size", "1048x1032", "--ladder", "1,8.1875", "--refine-steps", "1", "--stride", "16"],
         ["--size", "304x208", "--init-image", "FOLDER/photo.png"],
     ])
     func theSameBytesFromAnyWorkers(more: [String]) throws {

@@ -78,6 +78,7 @@ package struct Scheduler: Sendable {
     /// - Parameters:
     ///   - share: of the training schedule, above 0 and below 1
     ///   - steps: number of timesteps
+    /// - Returns: the scheduler of that run
     /// - Throws: `InputError` when there are not as many timesteps in that share
     package func ending(share: Double, steps: Int) throws(InputError) -> Scheduler {
         precondition(share > 0 && share < 1 && steps > 0, "\(share), \(steps)")
@@ -145,6 +146,7 @@ package struct Scheduler: Sendable {
     /// - Parameters:
     ///   - output: what it predicted
     ///   - clean: the latent, of the same shape
+    /// - Returns: the noise, of that shape
     package func noise(_ output: Tensor, in clean: Tensor) -> Tensor {
         let (a, b) = (Float(cleanest.epsilon.latent), Float(cleanest.epsilon.output))
         return clean.zip(output) { a * $0 + b * $1 }

@@ -11,6 +11,7 @@ package enum Sphere {
     ///   - a: any tensor
     ///   - b: one of its shape
     ///   - share: of `b`, 0…1
+    /// - Returns: of their shape
     package static func mix(_ a: Tensor, _ b: Tensor, share: Double) -> Tensor {
         precondition(a.shape == b.shape, "\(a.shape) vs \(b.shape)")
         var (dot, ofA, ofB) = (0.0, 0.0, 0.0)

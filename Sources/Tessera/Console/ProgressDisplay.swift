@@ -97,7 +97,8 @@ final class ProgressDisplay {
             share: share,
             [
                 "phase \(phase + 1)/\(plan.phases.count)",
-                "step \(stepsDone + 1)/\(plan.phases[phase].steps.count)", "view \(viewsInStep)/\(stepViews)",
+                "step \(stepsDone + 1)/\(plan.phases[phase].steps.count)",
+                "view \(viewsInStep)/\(stepViews)",
                 String(format: "%.1f views/s", rate), "\(left) left",
             ],
             force: force
