@@ -47,16 +47,21 @@ package enum PlanTable {
         }
         let refinement = plan.settings.method.refinement
         let halves =
-            plan.evaluations == plan.views
-            ? "one per view"
-            : "two per view\(plan.evaluations == 2 * plan.views ? "," : " of steps") with guidance"
+            switch plan.evaluations {
+            case plan.views: "one per view"
+            case 2 * plan.views: "two per view, with guidance"
+            default: "two per guided view"
+            }
         let skipped = plan.settings.steps - plan.stepsRun
+        let isWhollyRefined = plan.phases.allSatisfy { $0.refinement != nil }
+        let steps =
+            (isWhollyRefined
+                ? [] : ["\(plan.stepsRun)" + (skipped == 0 ? "" : " of \(plan.settings.steps)")])
+            + (refinement.map { ["\(1 + $0.steps) in each stage of refinement"] } ?? [])
         return [header] + phases + [
             ""
         ] + (prompts.map { ["prompt            \($0.summary)"] } ?? []) + [
-            "steps per phase   \(plan.stepsRun)"
-                + (skipped == 0 ? "" : " of \(plan.settings.steps)")
-                + (refinement.map { "; \(1 + $0.steps) per stage of refinement" } ?? ""),
+            "steps per phase   \(steps.joined(separator: "; "))",
             "views             \(plan.views)",
             "UNet calls        \(plan.evaluations) (\(halves))",
             "latents moved     \(bytes(plan.viewBytes)) to and from workers as "
