@@ -102,7 +102,7 @@ format:
 bench: build
 	Benchmarks/run $(if $(ONLY),--only $(ONLY))
 
-## Renders, measures and remakes docs/quality.md; PYTHON needs Training/requirements.txt. It goes on where it was
+## Renders, measures and remakes docs/quality.md; PYTHON needs Training/requirements.txt. It resumes where it was
 ## interrupted. `make quality QUALITY="--prompts 8"` measures more.
 PYTHON ?= python3
 quality: build

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes Sources/Protocol/Generated/messages.pb.swift anew from messages.proto.
+# Writes Sources/Protocol/Generated/messages.pb.swift from messages.proto.
 # Needs protoc (Debian: protobuf-compiler) and the checkout of swift-protobuf that a build leaves;
 # the plug-in is built once, beside it.
 set -eu

@@ -78,16 +78,18 @@ struct ShapesOnly: UnitRenderer {
 }
 
 func memory(side: Int, output: String, start: String?) throws {
+    var settings = SettingChoices()
+    settings.set(Settings.size, to: Extent(height: side, width: side))
+    settings.set(Settings.steps, to: 2)
+    settings.set(Settings.random, to: .philox)
+    settings.set(Settings.ladder, to: .given(try Ladder(scales: [1, Double(side / 256)])))
+    settings.set(Settings.globalPass, to: .workers)
     let session = try RenderSession(
         PictureOptions(
             prompt: "-",
             model: "Models/vista",
-            size: Extent(height: side, width: side),
-            steps: 2,
-            random: .philox,
-            ladder: .given(try Ladder(scales: [1, Double(side / 256)])),
-            picture: start.map { PictureChoice(path: $0) },
-            globalPass: .workers
+            settings: settings,
+            picture: start.map { PictureChoice(path: $0) }
         )
     )
     let prompt = Embedding(context: Tensor(zeros: [1, 1, 1]))

@@ -1,3 +1,5 @@
+import Glibc
+
 /// An error in something that was supplied: a file, a flag, a field, a frame.
 ///
 /// Every reader throws this one type, so that a user always gets one line that says where the
@@ -9,12 +11,39 @@ package struct InputError: Error, Equatable, Sendable, CustomStringConvertible {
     package let problem: String
     /// What to do about it.
     package let remedy: String
+    /// Whether the system had no room for a call: then nothing that was supplied is at fault, and the exit status is
+    /// that of a fault of the system (70).
+    package let isSystemLimit: Bool
 
     package init(_ place: String, _ problem: String, fix remedy: String) {
         self.place = place
         self.problem = problem
         self.remedy = remedy
+        isSystemLimit = false
     }
+
+    /// A system call failed.
+    ///
+    /// - Parameters:
+    ///   - place: the file, flag, field or host that it was for
+    ///   - operation: what could not be done: "it cannot be opened"
+    ///   - code: its `errno`
+    ///   - remedy: what to do about it, unless the system had no room
+    package init(_ place: String, _ operation: String, code: Int32, fix remedy: String) {
+        let limit = Self.limits[code]
+        self.place = place
+        problem = "\(operation): \(String(cString: strerror(code)))"
+        self.remedy = limit ?? remedy
+        isSystemLimit = limit != nil
+    }
+
+    /// Limits of the system, and what to do about each.
+    private static let limits: [Int32: String] = [
+        EMFILE: "Allow more open files: ulimit -n", ENFILE: "Close some of the host's open files",
+        ENOMEM: "Free some memory", EAGAIN: "Allow more processes: ulimit -u",
+        ENOSPC: "Free some space on the disk", EDQUOT: "Free some space of your quota",
+        EIO: "Check the disk",
+    ]
 
     /// One line, whatever text the file at fault contributed.
     package var description: String {

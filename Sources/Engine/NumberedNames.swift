@@ -3,10 +3,10 @@ package struct NumberedNames: Sequence {
     private let stem: String
     private let ending: String
 
-    /// - Parameter path: the first name; its folder may hold dots, too
+    /// - Parameter path: the first name; its folder may contain dots, too
     package init(_ path: String) {
         let start = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
-        // A name that begins with its only dot has no ending.
+        // A name whose only dot is its first character has no extension.
         let dot = path[start...].dropFirst().lastIndex(of: ".") ?? path.endIndex
         (stem, ending) = (String(path[..<dot]), String(path[dot...]))
     }

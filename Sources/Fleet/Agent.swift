@@ -3,17 +3,16 @@ import Engine
 import Foundation
 import Glibc
 import Protocol
-import Synchronization
 
-/// `tessera agent`: starts, watches and ends the workers of one host, as it is asked on standard input.
+/// `tessera agent`: starts, watches and ends the workers of one host, as requested on standard input.
 ///
-/// Whoever asks holds the other end of the input. When that ends, however it ends, so do the workers
-/// of `run`, and those of `start` that nobody said to keep.
+/// The requester holds the other end of the input. When that closes, for whatever reason, the workers
+/// of `run` end, and so do those of `start` without a `keep`.
 package enum Agent {
     /// Serves one request.
     ///
     /// - Parameter version: of this program
-    /// - Throws: `InputError` for a request that makes no sense
+    /// - Throws: `InputError` for an invalid request
     package static func serve(version: String) throws {
         keepToItself()
         let input = LineInput(STDIN_FILENO)
@@ -50,8 +49,8 @@ package enum Agent {
         }
     }
 
-    /// Lets no worker inherit what was open when this process began: whoever waits for the end of such a
-    /// pipe would wait for a worker that stays.
+    /// Keeps workers from inheriting descriptors that were open when this process began: a process that waits for the end of such a
+    /// pipe would wait for a persistent worker.
     private static func keepToItself() {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
         for descriptor in names.compactMap({ Int32($0) }) where descriptor > STDERR_FILENO {
@@ -110,7 +109,7 @@ package enum Agent {
         over.take()
     }
 
-    // MARK: - Workers that stay
+    // MARK: - Persistent workers
 
     private static func start(
         _ request: AgentRequest,
@@ -152,7 +151,7 @@ package enum Agent {
                 event.process = ProcessIdentity(of: id)
                 if let process = event.process { started.append(process) }
                 voice.say(event)
-                // While somebody listens: a worker that ends says why.
+                // While somebody listens: a worker that ends reports why.
                 _ = NamedThread("watch", stack: 1 << 20) {
                     let ending = ChildProcess.reap(id)
                     let words = LastWords()
@@ -182,7 +181,7 @@ package enum Agent {
         return UserFolder.state.named("workers").map { "\($0)/\(name)" }
     }
 
-    /// The last lines with something on them, of a file that may be long.
+    /// The last non-empty lines of a file that may be long.
     private static func lastLines(of path: String, after start: off_t = 0) -> [String] {
         guard let file = FileHandle(forReadingAtPath: path), let end = try? file.seekToEnd() else {
             return []
@@ -224,65 +223,5 @@ package enum Agent {
             rmdir(folder)
         }
         voice.say(AgentEvent(.done))
-    }
-}
-
-/// Standard output, for several threads.
-private final class AgentVoice: Sendable {
-    private let lock = Mutex(())
-
-    func say(_ event: AgentEvent) {
-        guard let line = try? event.line() else { return }
-        lock.withLock { _ in
-            // Whoever listened may be gone: that is known from the input.
-            _ = StandardStreams.write(line, to: STDOUT_FILENO)
-        }
-    }
-}
-
-/// Lines of a descriptor. One thread reads at a time.
-///
-/// `@unchecked Sendable`: it is handed from one thread to another and never shared.
-private final class LineInput: @unchecked Sendable {
-    private let descriptor: Int32
-    private var waiting: [UInt8] = []
-    private var hasEnded = false
-
-    init(_ descriptor: Int32) {
-        self.descriptor = descriptor
-    }
-
-    /// - Returns: nil at the end, or when a line is longer than that
-    func next(limit: Int) -> [UInt8]? {
-        var buffer = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            if let end = waiting.firstIndex(of: UInt8(ascii: "\n")) {
-                defer { waiting.removeSubrange(...end) }
-                return Array(waiting[..<end])
-            }
-            guard !hasEnded, waiting.count <= limit else { return nil }
-            let count = read(descriptor, &buffer, buffer.count)
-            if count < 0, errno == EINTR { continue }
-            if count <= 0 { hasEnded = true } else { waiting += buffer[..<count] }
-        }
-    }
-}
-
-/// The last lines of each worker.
-final class LastWords: Sendable {
-    private let lines = Mutex<[String: [String]]>([:])
-
-    func add(_ line: String, of name: String) {
-        lines.withLock { $0[name] = Array(($0[name, default: []] + [line]).suffix(3)) }
-    }
-
-    /// What it said last.
-    func lines(of name: String) -> [String] { lines.withLock { $0[name] ?? [] } }
-
-    /// How a worker ended, with its last words.
-    func account(of name: String, _ ending: ChildProcess.Ending) -> String {
-        let last = lines(of: name)
-        guard !last.isEmpty else { return "\(name) \(ending)" }
-        return "\(name) \(ending); its last lines: \(last.joined(separator: " | "))"
     }
 }

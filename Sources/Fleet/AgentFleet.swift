@@ -3,7 +3,7 @@ import Foundation
 import Protocol
 import Synchronization
 
-/// How to reach a host, and what its agent shall do.
+/// How to reach a host, and what its agent should do.
 package struct HostCall: Equatable, Sendable {
     package var host: String
     package var command: [String]
@@ -14,13 +14,13 @@ package struct HostCall: Equatable, Sendable {
     }
 }
 
-/// The agents of several hosts, called at the same time.
+/// The agents of several hosts, called in parallel.
 package final class AgentFleet: Sendable {
-    /// What happens on the hosts, told on threads of their own.
+    /// Events on the hosts, reported on other threads.
     package enum News: Sendable {
         case said(worker: String, line: String)
         case ended(worker: String, process: Int32, account: String)
-        /// A host is of no use, or not any more.
+        /// A host cannot be used, or not any more.
         case failed(host: String, reason: String)
         /// No host will run a worker any more.
         case nobodyLeft
@@ -35,7 +35,7 @@ package final class AgentFleet: Sendable {
     ///   - calls: one for each host
     ///   - start: how long a host may take to answer
     ///   - stop: how long agents may take to end
-    ///   - onNews: called for what happens
+    ///   - onNews: called for each event
     package init(
         _ calls: [HostCall],
         start: Duration,
@@ -83,7 +83,7 @@ package final class AgentFleet: Sendable {
             let seconds = Int(start / .seconds(1))
             for (place, link) in late.enumerated() where board.reports[place].cores == nil {
                 guard let link, !board.reports[place].isOver else { continue }
-                board.change(place) { $0.fail("no answer came within \(seconds) s") }
+                board.change(place) { $0.fail("it did not answer within \(seconds) s") }
                 link.kill()
             }
         }
@@ -91,12 +91,12 @@ package final class AgentFleet: Sendable {
 
     private let board: FleetBoard
 
-    /// What is known of each host, in the order of the calls.
+    /// What is known about each host, in the order of the calls.
     package var reports: [HostReport] { board.reports }
 
     /// Waits until a condition holds.
     ///
-    /// - Returns: false when the time was over first
+    /// - Returns: false on a timeout
     package func wait(
         until deadline: ContinuousClock.Instant,
         _ holds: ([HostReport]) throws -> Bool
@@ -108,12 +108,12 @@ package final class AgentFleet: Sendable {
         }
     }
 
-    /// Tells a host's agent that its workers shall stay.
+    /// Tells a host's agent to keep its workers running.
     package func keep(_ place: Int) { links[place]?.keep() }
 
-    /// Ends all agents, and with them the workers that do not stay.
+    /// Ends all agents, and with them the workers that are not kept.
     ///
-    /// - Parameter dismissed: whether the workers were told to go, and may take a moment to do so
+    /// - Parameter dismissed: whether the workers were told to end, and may take a moment
     package func stop(dismissed: Bool) {
         board.fallSilent()
         let now = Date()
@@ -125,7 +125,7 @@ package final class AgentFleet: Sendable {
     }
 }
 
-/// Reports, as the links' threads write them.
+/// Reports, as written by the links' threads.
 private final class FleetBoard: Sendable {
     private let state: Mutex<[HostReport]>
     private let onNews: @Sendable (AgentFleet.News) -> Void
@@ -139,7 +139,7 @@ private final class FleetBoard: Sendable {
 
     var reports: [HostReport] { state.withLock { $0 } }
 
-    /// Tells no more of failures: the links are about to be ended.
+    /// Reports no more failures: the links are about to be closed.
     func fallSilent() { isSilent.store(true, ordering: .releasing) }
 
     /// Whether a host has neither answered nor failed.

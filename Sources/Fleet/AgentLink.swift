@@ -16,7 +16,7 @@ final class AgentLink: Sendable {
     /// - Parameters:
     ///   - command: program and arguments
     ///   - host: for people
-    ///   - request: what the agent shall do
+    ///   - request: what the agent should do
     ///   - onLine: called with each line, on a thread of its own
     ///   - onEnd: called once, after the last line
     /// - Throws: `InputError` when it cannot be started or the request is too long
@@ -31,13 +31,13 @@ final class AgentLink: Sendable {
         guard line.count <= AgentRequest.longest else {
             throw InputError(
                 host,
-                "what it must be told takes \(line.count) bytes",
+                "its request has \(line.count) bytes",
                 fix: "Use a shorter environment, at most \(AgentRequest.longest) bytes"
             )
         }
         pipe = try PrivatePipe()
         do {
-            // The pipe holds it all: this does not wait for a reader.
+            // The pipe's buffer holds it all: this does not wait for a reader.
             guard write(pipe.writing, line, line.count) == line.count else {
                 throw SocketError("write", code: errno)
             }
@@ -57,15 +57,15 @@ final class AgentLink: Sendable {
         }
     }
 
-    /// Tells the agent that its workers shall stay.
+    /// Tells the agent to keep its workers running.
     func keep() {
-        // The reading end is open here too, so that nobody is signalled when the other side has gone.
+        // The reading end is open here too, so that there is no SIGPIPE when the other side has gone.
         isOpen.withLock { isOpen in
             if isOpen { _ = write(pipe.writing, "keep\n", 5) }
         }
     }
 
-    /// Ends the agent's input, and so its work.
+    /// Closes the agent's input, which ends its work.
     func hangUp() {
         isOpen.withLock { isOpen in
             guard isOpen else { return }
@@ -75,11 +75,11 @@ final class AgentLink: Sendable {
         }
     }
 
-    /// Waits until it has ended by itself; then hangs up, and at last kills it.
+    /// Waits until it has ended by itself; then sends SIGHUP, and at last SIGKILL.
     ///
     /// - Parameters:
-    ///   - patience: before it is hung up
-    ///   - last: before it is killed
+    ///   - patience: time before SIGHUP
+    ///   - last: time before SIGKILL
     func end(patience: Date, last: Date) {
         if !child.wait(until: patience) {
             hangUp()

@@ -1,17 +1,17 @@
 import Foundation
 import Protocol
 
-/// What an agent, `tessera agent` on a host, is asked: one line of JSON on its standard input.
+/// A request to an agent, `tessera agent` on a host: one line of JSON on its standard input.
 ///
-/// What a host needs to know travels here and not on its command line: there anybody could read it,
-/// and a shell would have to.
+/// What a host needs to know is sent here and not on its command line, where anybody could read it
+/// and a shell would interpret it.
 package struct AgentRequest: Codable, Equatable, Sendable {
     package enum Task: String, Codable, Sendable {
         /// Start workers that end with the standard input.
         case run
-        /// Start workers that stay, if the word `keep` follows.
+        /// Start workers that keep running, if the word `keep` follows.
         case start
-        /// Say which processes run.
+        /// Report which processes run.
         case look
         /// End processes.
         case stop
@@ -27,7 +27,7 @@ package struct AgentRequest: Codable, Equatable, Sendable {
         }
     }
 
-    /// Of Tessera: both sides must be the same.
+    /// Tessera's version: both sides must be the same.
     package var version: String
     package var task: Task
     /// Workers to start.
@@ -37,7 +37,7 @@ package struct AgentRequest: Codable, Equatable, Sendable {
     /// Arguments of `tessera worker` without its name and threads.
     package var arguments: [String] = []
     package var environment: [String: String] = [:]
-    /// Name of the folder for what workers that stay say.
+    /// Name of the folder for the logs of persistent workers.
     package var folder = ""
     package var processes: [Known] = []
     /// Seconds that processes have to end by themselves.
@@ -47,18 +47,18 @@ package struct AgentRequest: Codable, Equatable, Sendable {
         (self.version, self.task) = (version, task)
     }
 
-    /// Longest request, in bytes: what a pipe holds without a reader.
+    /// Maximum size of a request, in bytes: what a pipe buffers without a reader.
     package static let longest = 60_000
 
     /// The line that is sent.
     package func line() throws -> [UInt8] { Array(try AgentEvent.encoder.encode(self)) + [10] }
 }
 
-/// What an agent says: lines on its standard output, each with `prefix`. Whatever else comes from
-/// there was said by others, by ssh or a login shell.
+/// An agent's messages: lines on its standard output, each with `prefix`. All other lines
+/// come from other programs, such as ssh or a login shell.
 package struct AgentEvent: Codable, Equatable, Sendable {
     package enum Kind: String, Codable, Sendable {
-        /// The agent works; with the host's cores.
+        /// The agent is running; with the number of the host's cores.
         case hello
         /// A worker was started.
         case started
@@ -66,11 +66,11 @@ package struct AgentEvent: Codable, Equatable, Sendable {
         case said
         /// A worker has ended.
         case ended
-        /// How a process of the request fares.
+        /// The state of a process of the request.
         case state
-        /// All workers were started, or all processes looked at.
+        /// All workers were started, or all processes checked.
         case done
-        /// The request cannot be met.
+        /// The request cannot be fulfilled.
         case failed
     }
 
@@ -88,7 +88,7 @@ package struct AgentEvent: Codable, Equatable, Sendable {
 
     package static let prefix = "@tessera "
 
-    /// Longest line, in bytes.
+    /// Maximum length of a line, in bytes.
     static let longest = 8192
 
     static var encoder: JSONEncoder {
@@ -101,7 +101,7 @@ package struct AgentEvent: Codable, Equatable, Sendable {
         Array(Self.prefix.utf8) + Array(try Self.encoder.encode(self)) + [10]
     }
 
-    /// Reads a line; nil for what no agent said.
+    /// Parses a line; nil for lines that are not an agent's.
     package init?(line: String) {
         guard line.hasPrefix(Self.prefix),
             let event = try? JSONDecoder().decode(

@@ -21,22 +21,22 @@ final class ChildProcess: Sendable {
 
     let name: String
     let id: Int32
-    /// Nil once it is reaped: its id may then be another's.
+    /// Nil once it is reaped: its pid may then be reused.
     private let living: Mutex<Int32?>
     private let ended = BlockingQueue<Void>()
 
     /// Starts a program.
     ///
     /// - Parameters:
-    ///   - program: its path, or its name to look for where the shell would
+    ///   - program: its path, or a name to look up in PATH
     ///   - arguments: without the program's name
-    ///   - environment: variables on top of this process's own
+    ///   - environment: variables added to this process's own
     ///   - name: for people
     ///   - lifeline: becomes its standard input
-    ///   - longestLine: bytes of a line that are kept
+    ///   - longestLine: maximum bytes of a line that are kept
     ///   - onLine: called with each line that it prints, on a thread of its own
     ///   - onEnd: called once, after the last line
-    /// - Throws: `InputError` when there is no such program, `SocketError` when the system has no room for it
+    /// - Throws: `InputError` when there is no such program, `SocketError` when the system is out of resources
     init(
         _ program: String,
         _ arguments: [String],
@@ -78,17 +78,17 @@ final class ChildProcess: Sendable {
         living.withLock { living in if let id = living { kill(id, number) } }
     }
 
-    /// Waits until it has ended and its last line was passed on. Once it returned true, or without a
+    /// Waits until it has ended and its last line was passed on. Once this returned true, or without a
     /// deadline, do not call it again.
     ///
-    /// - Returns: false when the time was over first
+    /// - Returns: false at the deadline
     func wait(until deadline: Date) -> Bool { ended.take(before: deadline) != nil }
 
     /// The same without a deadline.
     func wait() { ended.take() }
 
     private func reap() -> Ending {
-        // Leaves it a zombie, so that the id cannot be given to another before `living` is nil.
+        // Leaves it a zombie, so that the pid cannot be reused before `living` is nil.
         var info = siginfo_t()
         while waitid(P_PID, id_t(id), &info, WEXITED | WNOWAIT) != 0, errno == EINTR {}
         return living.withLock { living in
@@ -114,7 +114,7 @@ final class ChildProcess: Sendable {
         var line: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
         func pass() {
-            // ssh ends its own lines as terminals want them.
+            // ssh ends its own lines with CR LF, for terminals.
             if line.last == UInt8(ascii: "\r") { line.removeLast() }
             let text = printable(String(decoding: line, as: UTF8.self), limit: longest)
             if !text.isEmpty { onLine(text) }

@@ -2,18 +2,18 @@ import Engine
 import Foundation
 import Yams
 
-/// `cluster.yaml`: the machines that render, checked field by field. docs/cluster.md describes it.
+/// `cluster.yaml`: the machines that render, validated field by field. docs/cluster.md describes it.
 package struct ClusterFile: Equatable, Sendable {
     package struct Coordinator: Equatable, Sendable {
-        /// Where it listens; nil for a private `ipc://` socket.
+        /// The endpoint to listen on; nil for a private `ipc://` socket.
         package var endpoint: String?
-        /// Where workers find it, if not there.
+        /// The endpoint that workers connect to, if it differs.
         package var connect: String?
         /// Its secret key, relative to the file.
         package var keys: String?
         /// Public keys of the workers that may join, relative to the file.
         package var allow: String?
-        /// Whether anybody may read and join.
+        /// Whether to run unencrypted, so that anybody may read and join.
         package var insecure = false
 
         package init() {}
@@ -26,9 +26,9 @@ package struct ClusterFile: Equatable, Sendable {
         package var join: Duration = .seconds(300)
         /// Until workers have ended by themselves.
         package var stop: Duration = .seconds(10)
-        /// After which a worker that says nothing is gone.
+        /// Silence after which a worker is lost.
         package var silence: Duration = .seconds(10)
-        /// How long a render goes on waiting without a worker.
+        /// How long a render waits without a worker.
         package var grace: Duration = .seconds(60)
 
         package init() {}
@@ -42,14 +42,14 @@ package struct ClusterFile: Equatable, Sendable {
         package var threads: Int?
         package var backend: BackendKind?
         package var precision: Precision?
-        /// Where the model is on that host; nil where the coordinator has it.
+        /// The model's path on that host; nil for the coordinator's path.
         package var model: String?
-        /// Where Tessera is on that host.
+        /// Tessera's path on that host.
         package var program: String?
         package var labels: [String] = []
         package var keys: String?
         package var coordinatorKey: String?
-        /// Where its workers find the coordinator, if elsewhere than the others.
+        /// The endpoint that its workers connect to, if it differs from the others'.
         package var connect: String?
         package var environment: [String: String] = [:]
         package var launch: LaunchTemplate?
@@ -67,7 +67,7 @@ package struct ClusterFile: Equatable, Sendable {
     package var model: String?
     package var launch: LaunchTemplate
     package var timeouts = Timeouts()
-    /// Workers that must have joined before a picture is begun.
+    /// Workers that must have joined before a render starts.
     package var minWorkers: Int?
     package var hosts: [Host] = []
 
@@ -175,7 +175,7 @@ package struct ClusterFile: Equatable, Sendable {
         return found
     }
 
-    /// Form only: whether it can be used is known when it is.
+    /// Checks the form only: whether it can be used turns out when it is used.
     private static func check(
         endpoint text: String,
         _ key: String,
@@ -192,7 +192,7 @@ package struct ClusterFile: Equatable, Sendable {
             throw fields.fault(
                 key,
                 node,
-                "'\(text)' is no address",
+                "'\(text)' is not a valid address",
                 fix: "Write tcp://HOST:PORT or ipc:///path"
             )
         }
@@ -250,7 +250,7 @@ package struct ClusterFile: Equatable, Sendable {
                 throw fields.fault(
                     "environment",
                     key,
-                    "'\(name)' is no name of a variable",
+                    "'\(name)' is not a valid variable name",
                     fix: "Use letters, digits and _"
                 )
             }
@@ -271,7 +271,7 @@ package struct ClusterFile: Equatable, Sendable {
         guard let name = try fields.located("name") else {
             throw fields.fault("name", nil, "it is missing", fix: "Write - name: HOST")
         }
-        // What ssh would take for a flag, or a shell for several words, is no host.
+        // A name that ssh would take for a flag, or a shell for several words, is not a host.
         let allowed = "0123456789._-:@%[]".unicodeScalars
         guard !name.text.hasPrefix("-"), name.text.count <= 200,
             name.text.unicodeScalars.allSatisfy({
@@ -281,7 +281,7 @@ package struct ClusterFile: Equatable, Sendable {
             throw fields.fault(
                 "name",
                 name.node,
-                "'\(name.text)' is no name of a host",
+                "'\(name.text)' is not a valid host name",
                 fix: "Write HOST or USER@HOST"
             )
         }
@@ -342,7 +342,7 @@ package struct ClusterFile: Equatable, Sendable {
         {
             throw fault(
                 "connect",
-                "the coordinator listens everywhere, and that is no address to call",
+                "the coordinator listens on all interfaces, which is not an address to connect to",
                 "Write connect: tcp://ADDRESS:PORT here or under coordinator"
             )
         }
@@ -352,7 +352,7 @@ package struct ClusterFile: Equatable, Sendable {
         if case YamlError.duplicatedKeysInMapping(let names, let context) = error {
             return InputError(
                 "\(place):\(context.mark.line): \((names.first ?? "?").prefix(80))",
-                "the field is there twice",
+                "the field is duplicated",
                 fix: "Remove one of them"
             )
         }
@@ -362,7 +362,7 @@ package struct ClusterFile: Equatable, Sendable {
         return InputError(place, "it is not YAML: \(text)", fix: "Correct it")
     }
 
-    /// A path of the file's, as this machine finds it.
+    /// A path in the file, resolved on this machine.
     ///
     /// - Parameters:
     ///   - path: relative to the folder of the file
@@ -373,9 +373,9 @@ package struct ClusterFile: Equatable, Sendable {
         return URL(fileURLWithPath: expanded, relativeTo: URL(fileURLWithPath: file)).path
     }
 
-    /// The same with the hosts that have one of these names or labels.
+    /// The same with only the hosts that have one of these names or labels.
     ///
-    /// - Throws: `InputError` for what no host is called
+    /// - Throws: `InputError` for a name that matches no host
     package func only(_ wanted: [String]) throws(InputError) -> ClusterFile {
         guard !wanted.isEmpty else { return self }
         for name in wanted

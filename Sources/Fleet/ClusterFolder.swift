@@ -4,24 +4,24 @@ import Foundation
 import Glibc
 import Protocol
 
-/// What is kept of one file of hosts: which workers `tessera cluster up` left running, and what the
-/// last coordinator saw of them. In `$XDG_STATE_HOME/tessera/clusters`.
+/// The state of one file of hosts: which workers `tessera cluster up` left running, and what the
+/// last coordinator knew about them. In `$XDG_STATE_HOME/tessera/clusters`.
 package struct ClusterFolder: Sendable {
-    /// Workers that were started and stay.
+    /// Workers that were started and keep running.
     package struct Record: Codable, Equatable, Sendable {
         package struct Host: Codable, Equatable, Sendable {
             package var name: String
-            /// What starts an agent there.
+            /// The command that starts an agent there.
             package var command: [String]
             package var workers: [AgentRequest.Known]
-            /// Of the workers, on that host.
+            /// Processes of the workers on that host.
             package var model: String
         }
 
         package var format = 1
         /// The file of hosts.
         package var file: String
-        /// Where the workers call.
+        /// The endpoint that the workers connect to.
         package var endpoint: String
         package var hosts: [Host] = []
 
@@ -30,7 +30,7 @@ package struct ClusterFolder: Sendable {
         }
     }
 
-    /// What a coordinator sees of its workers, renewed while it runs.
+    /// A coordinator's view of its workers, updated while it runs.
     package struct Sighting: Codable, Equatable, Sendable {
         package struct Worker: Codable, Equatable, Sendable {
             package var name: String
@@ -73,7 +73,7 @@ package struct ClusterFolder: Sendable {
     package let path: String
     /// The file of hosts, without symbolic links.
     package let file: String
-    /// Names the cluster on every host, for logs.
+    /// Identifies the cluster on every host, for logs.
     package let name: String
 
     /// - Parameter file: path of the file of hosts
@@ -82,7 +82,7 @@ package struct ClusterFolder: Sendable {
         let url = URL(fileURLWithPath: file).resolvingSymlinksInPath()
         self.file = url.path
         let hash = FileHash()
-        // Of this machine's file: others may have one of the same path and use the same hosts.
+        // This machine's file: others may have one with the same path and use the same hosts.
         hash.add(text: "\(ProcessInfo.processInfo.hostName) \(getuid()) \(url.path)")
         let stem = url.deletingPathExtension().lastPathComponent
             .filter { $0.isASCII && ($0.isLetter || $0.isNumber) }
@@ -100,10 +100,10 @@ package struct ClusterFolder: Sendable {
     private var recordPath: String { "\(path)/started.json" }
     private var sightingPath: String { "\(path)/seen.json" }
 
-    /// Makes the folder, and keeps everybody else from starting or stopping workers as long as the
-    /// hold is kept.
+    /// Creates the folder, and locks it so that no other process starts or stops workers while the
+    /// lock is held.
     ///
-    /// - Throws: `InputError` when somebody else does so now
+    /// - Throws: `InputError` when another process holds the lock
     func take() throws(InputError) -> FileLock {
         try make()
         return try FileLock(
@@ -129,9 +129,9 @@ package struct ClusterFolder: Sendable {
         }
     }
 
-    /// What was started; nil when nothing is.
+    /// What was started; nil if nothing was.
     ///
-    /// - Throws: `InputError` when the file is damaged: what it named may still run
+    /// - Throws: `InputError` when the file is damaged: what it recorded may still be running
     package func record() throws(InputError) -> Record? {
         guard FileManager.default.fileExists(atPath: recordPath) else { return nil }
         let bytes = try InputFile.bytes(recordPath, limit: 1 << 24)
@@ -147,7 +147,7 @@ package struct ClusterFolder: Sendable {
         return record
     }
 
-    /// Keeps a record; without hosts, removes it.
+    /// Saves a record; without hosts, removes it.
     package func save(_ record: Record) throws {
         guard !record.hosts.isEmpty else {
             unlink(recordPath)
@@ -156,7 +156,7 @@ package struct ClusterFolder: Sendable {
         try write(record, recordPath)
     }
 
-    /// What the last coordinator saw; nil when there was none.
+    /// What the last coordinator knew; nil if there was none.
     package var sighting: Sighting? {
         (try? InputFile.bytes(sightingPath, limit: 1 << 24))
             .flatMap { try? JSONDecoder().decode(Sighting.self, from: Data($0)) }
@@ -167,7 +167,7 @@ package struct ClusterFolder: Sendable {
         try write(sighting, sightingPath)
     }
 
-    /// Removes what nobody needs once nothing runs.
+    /// Removes what is not needed once nothing is running.
     package func tidy() {
         guard !FileManager.default.fileExists(atPath: recordPath) else { return }
         unlink(sightingPath)
@@ -183,7 +183,7 @@ package struct ClusterFolder: Sendable {
     }
 }
 
-/// Keeps `seen.json` as the coordinator sees its workers.
+/// Updates `seen.json` with the coordinator's view of its workers.
 final class StatusWriter: Sendable {
     private let isOver = BlockingQueue<Void>()
     private let thread: NamedThread
@@ -198,7 +198,7 @@ final class StatusWriter: Sendable {
             while goesOn {
                 goesOn = isOver.take(before: Date(timeIntervalSinceNow: 1)) == nil
                 guard let cluster else { return }
-                // Only for people: a full disk does not end a render.
+                // Only informative: a full disk does not end a render.
                 try? folder.save(
                     ClusterFolder.Sighting(
                         coordinator: own,
@@ -210,7 +210,7 @@ final class StatusWriter: Sendable {
         }
     }
 
-    /// Writes once more, and no more after that.
+    /// Writes once more, and never again.
     func stop() {
         isOver.put(())
         thread.join()

@@ -1,18 +1,18 @@
 import Engine
 import Foundation
 
-/// The table of hosts that `tessera cluster` shows. What is not known is a dash.
+/// The table of hosts that `tessera cluster` shows. Unknown values are a dash.
 package struct ClusterTable: Equatable, Sendable, Encodable {
     package struct Row: Equatable, Sendable, Encodable {
         package var host: String
         package var state: String
-        /// Workers that run or have joined, of those there should be.
+        /// Workers that are running or have joined, of those expected.
         package var workers: String
         package var model: String?
         package var cores: Int?
         package var precision: String?
         package var viewsPerSecond: Double?
-        /// Seconds since the coordinator last heard of one of its workers.
+        /// Seconds since the coordinator last received a message from one of its workers.
         package var lastSeen: Double?
 
         package init(host: String, state: String, workers: String) {
@@ -32,7 +32,7 @@ package struct ClusterTable: Equatable, Sendable, Encodable {
         "HOST", "STATE", "WORKERS", "MODEL", "CORES", "PRECISION", "VIEWS/S", "LAST SEEN",
     ]
 
-    /// Lines as wide as they must be.
+    /// Lines as wide as necessary.
     package var lines: [String] {
         let cells =
             [Self.head]
@@ -49,7 +49,7 @@ package struct ClusterTable: Equatable, Sendable, Encodable {
 }
 
 extension ClusterTable.Row {
-    /// Adds what a coordinator saw of the host's workers.
+    /// Adds a coordinator's view of the host's workers.
     ///
     /// - Parameters:
     ///   - workers: those of this host

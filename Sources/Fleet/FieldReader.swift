@@ -2,7 +2,7 @@ import Engine
 import Foundation
 import Yams
 
-/// Typed reads of one YAML mapping; every field left unread is an error with its line.
+/// Typed access to one YAML mapping; every field left unread is an error with its line.
 struct FieldReader {
     /// The file and the line at which the mapping begins.
     let place: String
@@ -34,7 +34,7 @@ struct FieldReader {
         }
     }
 
-    /// A fault of a field that was read already.
+    /// An error about a field that was read already.
     func fault(_ key: String, _ node: Node?, _ problem: String, fix: String) -> InputError {
         InputError(
             "\(node.map { Self.line(file, $0) } ?? place): \(key.prefix(80))",
@@ -50,7 +50,7 @@ struct FieldReader {
         return value.null == nil ? value : nil
     }
 
-    /// The field's text, and where it stands.
+    /// The field's text, and its position.
     mutating func located(_ key: String) throws(InputError) -> (text: String, node: Node)? {
         guard let node = take(key) else { return nil }
         return (try text(node, key), node)
@@ -123,7 +123,7 @@ struct FieldReader {
         return found
     }
 
-    /// Names and values of a mapping, each with its place.
+    /// Names and values of a mapping, each with its position.
     mutating func pairs(_ key: String) throws(InputError) -> [(key: Node, value: Node)] {
         guard let node = take(key) else { return [] }
         guard case .mapping(let mapping) = node else {
@@ -143,7 +143,7 @@ struct FieldReader {
         return value
     }
 
-    /// - Throws: `InputError` with the first field that nobody read
+    /// - Throws: `InputError` with the first unread field
     func finish(known: String) throws(InputError) {
         guard let (key, _) = fields.first else { return }
         throw InputError(

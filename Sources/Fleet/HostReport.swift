@@ -1,27 +1,27 @@
 import Engine
 import Protocol
 
-/// What is known of one host whose agent was called. Lines in, no I/O.
+/// What is known about one host whose agent was called. Lines in, no I/O.
 package struct HostReport: Equatable, Sendable {
     package let host: String
-    /// What was started to reach it.
+    /// The command that was started to reach it.
     package let command: [String]
     package let task: AgentRequest.Task
-    /// Workers that it shall run.
+    /// Workers that it should run.
     package let expected: [String]
     package private(set) var cores: Int?
     package private(set) var started: [String: ProcessIdentity] = [:]
     /// Workers that have ended, and how.
     package private(set) var ended: [String: String] = [:]
-    /// Of processes that were looked at or stopped: whether they run, and what is said of them.
+    /// For processes that were checked or stopped: whether they run, and their messages.
     package private(set) var states: [String: State] = [:]
-    /// Whether everything asked for was done.
+    /// Whether the whole request was fulfilled.
     package private(set) var isDone = false
-    /// Whether the link is gone.
+    /// Whether the link has closed.
     package private(set) var isOver = false
-    /// Why the host is of no use.
+    /// Why the host cannot be used.
     package private(set) var failure: String?
-    /// The last line that no agent wrote.
+    /// The last line that did not come from an agent.
     private var lastWords: String?
 
     package struct State: Equatable, Sendable {
@@ -60,14 +60,14 @@ package struct HostReport: Equatable, Sendable {
         }
     }
 
-    /// Takes a line of others: of ssh, a login shell, or a program that is not Tessera.
+    /// Takes a line of another program: ssh, a login shell, or one that is not Tessera.
     package mutating func take(strange line: String) { lastWords = line }
 
     /// The process that carried the link has ended.
     package mutating func end(_ ending: String) {
         isOver = true
         guard failure == nil else { return }
-        // A worker that came and went has its own account.
+        // A worker that started and ended has its own message.
         let isLost = task == .run && ended.count < expected.count
         if cores == nil || !isDone || isLost { fail("it \(ending)") }
     }

@@ -5,24 +5,24 @@ import Glibc
 import Logging
 import Protocol
 
-/// A cluster on the hosts of a file: those that `tessera cluster up` left running join by themselves, on
-/// the others workers are started, and ended with the render.
+/// A cluster on the hosts of a file: workers that `tessera cluster up` left running join by themselves; on
+/// the other hosts workers are started, and ended with the render.
 package final class HostedCluster: Sendable {
     package let cluster: Cluster
     private let directory: PrivateDirectory?
     private let fleet: AgentFleet
     private let statusWriter: StatusWriter?
     private let folder: ClusterFolder?
-    /// Workers that run already.
+    /// Workers that are running already.
     private let standing: Int
     private let place: String
 
-    /// Listens and calls the hosts; workers join while the caller goes on.
+    /// Listens and calls the hosts; workers join while the caller continues.
     ///
     /// - Parameters:
     ///   - plan: the hosts
     ///   - identity: the model that workers must have
-    ///   - logger: gets what happens, and the workers' messages
+    ///   - logger: logs events, and the workers' messages
     /// - Throws: `InputError` when the endpoint cannot be listened on or keys cannot be read,
     ///   `SocketError`
     package init(_ plan: LaunchPlan, _ identity: ModelIdentity, logger: Logger) throws {
@@ -65,8 +65,8 @@ package final class HostedCluster: Sendable {
     /// Waits until enough workers have joined.
     ///
     /// - Parameters:
-    ///   - least: how many
-    ///   - patience: how long
+    ///   - least: minimum number
+    ///   - patience: timeout
     ///   - cancellation: ends the wait
     /// - Throws: `ClusterUnavailable` when there will not be enough, `RenderCancelled`
     package func awaitWorkers(
@@ -98,7 +98,7 @@ package final class HostedCluster: Sendable {
 
     private var joined: Int { cluster.statistics.count { $0.isActive } }
 
-    /// What befell hosts and workers, in words.
+    /// What happened to hosts and workers, in words.
     static func losses(_ reports: [HostReport]) -> String {
         reports.flatMap { report in
             (report.failure.map { ["\(report.host): \($0)"] } ?? [])

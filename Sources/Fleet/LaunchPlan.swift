@@ -3,19 +3,19 @@ import Engine
 import Foundation
 import Protocol
 
-/// How the workers of a file of hosts are started. Pure: the file and flags in, commands out.
+/// How the workers of a file of hosts are started. Pure: file and flags in, commands out.
 package struct LaunchPlan: Sendable {
-    /// What is the same for all workers.
+    /// Settings shared by all workers.
     package struct Common: Sendable {
         /// Of this program.
         package var version: String
         /// Path of this program.
         package var program: String
-        /// The coordinator's model, where a host names none.
+        /// The coordinator's model, for hosts that name none.
         package var model: String
         /// More flags of `tessera worker` about the model.
         package var modelFlags: [String] = []
-        /// Flags that go before the file's fields.
+        /// Flags that override the file's fields.
         package var workers: Int?
         package var threads: Int?
         package var backend: BackendKind?
@@ -29,7 +29,7 @@ package struct LaunchPlan: Sendable {
     }
 
     package let file: ClusterFile
-    /// Where the file is.
+    /// The path of the file.
     package let path: String
     package let common: Common
 
@@ -46,7 +46,7 @@ package struct LaunchPlan: Sendable {
         (1...(common.workers ?? host.workers)).map { "\(host.name)-\($0)" }
     }
 
-    /// What starts a host's agent.
+    /// The command that starts a host's agent.
     package func command(_ host: ClusterFile.Host) -> [String] {
         guard !host.isThisOne else {
             guard let program = host.program else { return [common.program, "agent"] }
@@ -63,10 +63,10 @@ package struct LaunchPlan: Sendable {
     /// A call that starts workers.
     ///
     /// - Parameters:
-    ///   - host: where
+    ///   - host: the host
     ///   - task: `run` or `start`
-    ///   - names: which of its workers; nil for all
-    ///   - endpoint: where the coordinator listens
+    ///   - names: its workers to start; nil for all
+    ///   - endpoint: the one that the coordinator listens on
     /// - Returns: command and request
     package func call(
         _ host: ClusterFile.Host,
@@ -78,7 +78,7 @@ package struct LaunchPlan: Sendable {
         request.names = names ?? self.names(host)
         request.threads = common.threads ?? host.threads
         request.environment = host.environment
-        /// Paths of this machine are the file's; those of others are as they are written.
+        /// Paths of this machine are relative to the file; those of others are used as written.
         func there(_ path: String) -> String {
             host.isThisOne ? ClusterFile.resolve(path, in: self.path) : path
         }
@@ -102,9 +102,9 @@ package struct LaunchPlan: Sendable {
     ///
     /// - Parameters:
     ///   - identity: of its model
-    ///   - fallback: where, if the file does not say
+    ///   - fallback: the endpoint, if the file does not give one
     /// - Returns: endpoint, keys and policy
-    /// - Throws: `InputError` for an address that cannot be, or keys that cannot be read
+    /// - Throws: `InputError` for an invalid address, or keys that cannot be read
     package func configuration(
         _ identity: ModelIdentity,
         fallback: Endpoint?

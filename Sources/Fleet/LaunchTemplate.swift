@@ -1,12 +1,12 @@
 import Engine
 import Foundation
 
-/// How a command is brought to a host: words with places for what differs.
+/// How to run a command on a host: words with placeholders.
 ///
 ///     ssh -o BatchMode=yes {host} {command}
 ///
 /// `{host}` is the host's name, `{folder}` that of the file of hosts, `{command}` the whole command
-/// as text for a shell, `{arguments}` the same as words of their own; `{{` and `}}` are braces.
+/// quoted for a shell, `{arguments}` its separate words; `{{` and `}}` are braces.
 package struct LaunchTemplate: Equatable, Sendable {
     /// What is wrong with a template.
     package struct Problem: Error, Equatable {
@@ -24,11 +24,11 @@ package struct LaunchTemplate: Equatable, Sendable {
 
     private let words: [[Piece]]
 
-    /// Asks nothing, gives up soon, and notices a link that broke.
+    /// Never prompts, gives up soon, and detects a broken link.
     package static let defaultText =
         "ssh -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 {host} {command}"
 
-    /// Reads a template as a shell would split it.
+    /// Parses a template as a shell would split it.
     package init(_ text: String) throws(Problem) {
         guard let words = ShellWords.split(text) else {
             throw Problem(text: "a quote is not closed", remedy: "Close it")
@@ -94,11 +94,11 @@ package struct LaunchTemplate: Equatable, Sendable {
         return (pieces + [.text(text)]).filter { $0 != .text("") }
     }
 
-    /// The words to start for a host.
+    /// The command for a host, as words.
     ///
     /// - Parameters:
-    ///   - arguments: what shall run there, its program first
-    ///   - host: where
+    ///   - arguments: the command to run there, its program first
+    ///   - host: the host
     ///   - folder: of the file of hosts
     /// - Returns: program and arguments
     package func command(_ arguments: [String], host: String, folder: String) -> [String] {

@@ -15,18 +15,18 @@ package final class LocalCluster: Sendable {
     private let workers: WorkerGroup
     private let directory: PrivateDirectory
 
-    /// As everywhere, but patient while workers load their weights and compute their first unit: if they
-    /// end, that is known at once.
+    /// The default policy, but patient while workers load their weights and compute their first unit: if they
+    /// end, that is detected at once.
     package static var policy: DispatcherState.Policy {
         var policy = DispatcherState.Policy()
         policy.grace = .seconds(600)
-        // They are ours, and copies would compete for this host's cores and memory.
+        // These workers are trusted, and copies would compete for this host's cores and memory.
         policy.hedge = .seconds(30)
         policy.mayOthersJoin = false
         return policy
     }
 
-    /// Listens and starts the workers; they join while the caller goes on.
+    /// Listens and starts the workers; they join while the caller continues.
     ///
     /// - Parameters:
     ///   - workers: at least 1
@@ -35,7 +35,7 @@ package final class LocalCluster: Sendable {
     ///   - endpoint: where to listen; nil is a private directory
     ///   - program: the workers' program; nil is the one that runs now
     ///   - policy: when workers and batches are given up
-    ///   - logger: gets what happens, and the workers' messages
+    ///   - logger: logs events, and the workers' messages
     ///   - arguments: the command line of a worker without the program's name. The worker must be
     ///     told that it is a local child.
     /// - Throws: `InputError` when the directory or a process cannot be made, `SocketError`
@@ -83,8 +83,8 @@ package final class LocalCluster: Sendable {
     /// Process ids of the workers.
     package var processes: [Int32] { workers.processes }
 
-    /// Dismisses the workers, waits until their processes have ended and removes the socket. Further
-    /// calls do nothing.
+    /// Dismisses the workers, waits until their processes have ended and removes the socket. Later
+    /// calls have no effect.
     package func stop() {
         cluster.stop()
         workers.stop(dismissed: true)

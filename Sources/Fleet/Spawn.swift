@@ -5,32 +5,32 @@ import Protocol
 
 /// Starts programs.
 package enum Spawn {
-    /// What a new process belongs to.
+    /// The process group or session of a new process.
     enum Company {
-        /// A group of its own: Ctrl-C is for the coordinator, which ends its workers in order.
+        /// Its own group: Ctrl-C is for the coordinator, which ends its workers in order.
         case group
-        /// A session of its own: it stays when whoever started it goes.
+        /// Its own session: it keeps running when its parent ends.
         case session
     }
 
-    /// POSIX_SPAWN_SETSID, a GNU extension that Glibc's module lacks.
+    /// POSIX_SPAWN_SETSID, a GNU extension missing from the Glibc module.
     private static let newSession: Int32 = 0x80
 
-    /// Set for every program that is started: it is told what it must know on its command line, and flags that
-    /// have defaults in the environment of whoever started this one are not meant for it.
+    /// Set for every program that is started: its command line is complete, and the default flags
+    /// in this process's environment are not meant for it.
     package static let withoutDefaults = (name: "TESSERA_DEFAULTS", value: "none")
 
-    /// Starts a program with signals as they are by default, whatever this process ignores or blocks.
+    /// Starts a program with default signal handling, whatever this process ignores or blocks.
     ///
     /// - Parameters:
-    ///   - program: its path, or its name to look for where the shell would
+    ///   - program: its path, or a name to look up in PATH
     ///   - arguments: without the program's name
-    ///   - environment: variables on top of this process's own
-    ///   - company: what it belongs to
+    ///   - environment: variables added to this process's own
+    ///   - company: its group or session
     ///   - input: becomes its standard input
     ///   - output: becomes its standard output and error
-    /// - Returns: its id
-    /// - Throws: `InputError` when there is no such program, `SocketError` when the system has no room for it
+    /// - Returns: its pid
+    /// - Throws: `InputError` when there is no such program, `SocketError` when the system is out of resources
     static func start(
         _ program: String,
         _ arguments: [String],
@@ -74,13 +74,14 @@ package enum Spawn {
             }
         }
         guard code == 0 else {
-            // No room for another process is nobody's mistake in the input.
+            // A lack of resources is not an error in the input.
             guard ![EAGAIN, ENOMEM, EMFILE, ENFILE].contains(code) else {
                 throw SocketError("posix_spawn \(program)", code: code)
             }
             throw InputError(
                 program,
-                "it cannot be started (\(String(cString: strerror(code))))",
+                "it cannot be started",
+                code: code,
                 fix: "Check that it is there and may be executed"
             )
         }
@@ -98,7 +99,7 @@ package enum Spawn {
     }
 }
 
-/// Lends C an array of strings that ends with nil.
+/// Passes C a null-terminated array of strings.
 private func withCStrings<R>(
     _ strings: [String],
     _ body: ([UnsafeMutablePointer<CChar>?]) -> R

@@ -1,9 +1,9 @@
 import Engine
 import Foundation
 
-/// The command line of `tessera worker`, without the program: whoever starts a worker writes it here and nowhere else.
+/// The command line of `tessera worker`, without the program: the only place where it is built.
 package struct WorkerArguments: Equatable, Sendable {
-    /// Where the coordinator listens.
+    /// The coordinator's endpoint.
     package var endpoint: String
     /// Path of the model on the worker's host.
     package var model: String
@@ -13,7 +13,7 @@ package struct WorkerArguments: Equatable, Sendable {
     package var precision: Precision?
     /// Paths of the worker's secret key and of the coordinator's public one.
     package var keys: (secret: String, coordinator: String)?
-    /// Whether anybody may read and answer.
+    /// Whether to run unencrypted, so that anybody may read and answer.
     package var insecure = false
 
     package init(endpoint: String, model: String) {
@@ -41,8 +41,8 @@ package struct WorkerArguments: Equatable, Sendable {
     ///   - name: of the worker
     ///   - threads: that it computes with; nil shares this host's cores evenly
     ///   - workers: of this host
-    ///   - flags: as of `flags`, which another host may have written
-    ///   - endsWithCoordinator: whether it ends when standard input does
+    ///   - flags: as returned by `flags`, perhaps on another host
+    ///   - endsWithCoordinator: whether it ends when standard input closes
     /// - Returns: subcommand and flags
     package static func command(
         name: String,
@@ -53,12 +53,12 @@ package struct WorkerArguments: Equatable, Sendable {
     ) -> [String] {
         ["worker", "--name", name, "--threads", "\(threads ?? threadsEach(of: workers))"]
             + flags.map {
-                // The home is this host's: whoever asked does not know it.
+                // The home folder is this host's: the requester does not know it.
                 $0.hasPrefix("~/") ? ($0 as NSString).expandingTildeInPath : $0
             } + (endsWithCoordinator ? ["--end-with-coordinator"] : [])
     }
 
-    /// This host's cores, shared out evenly.
+    /// This host's cores, divided evenly.
     package static func threadsEach(of workers: Int) -> Int {
         max(1, ProcessInfo.processInfo.activeProcessorCount / max(1, workers))
     }

@@ -4,18 +4,18 @@ import Glibc
 import Protocol
 import Synchronization
 
-/// Worker processes of this host that end with whoever started them.
+/// Worker processes of this host that end with their parent.
 ///
-/// They hold one end of a pipe as standard input: the kernel closes the other end however this process ends, and then
+/// Their standard input is a pipe: the kernel closes the other end however this process ends, and then
 /// they end too.
 package final class WorkerGroup: Sendable {
-    /// What happens to the workers, told on threads of their own.
+    /// Events of the workers, reported on other threads.
     package enum Event: Sendable {
         case started(name: String, process: Int32)
         case said(name: String, line: String)
         /// With the last lines that it printed.
         case ended(name: String, process: Int32, account: String)
-        /// No worker of the group runs any more.
+        /// No worker of the group is running any more.
         case allEnded
     }
 
@@ -27,9 +27,9 @@ package final class WorkerGroup: Sendable {
     /// - Parameters:
     ///   - names: of the workers
     ///   - program: that they run
-    ///   - environment: variables on top of this process's own
+    ///   - environment: variables added to this process's own
     ///   - arguments: of a worker by its name, without the program's name
-    ///   - onEvent: called for what happens
+    ///   - onEvent: called for each event
     /// - Throws: `InputError` when one cannot be started; then none is left running
     package init(
         _ names: [String],
@@ -77,8 +77,8 @@ package final class WorkerGroup: Sendable {
     /// Process ids, in the order of the names.
     package var processes: [Int32] { children.map(\.id) }
 
-    /// Ends all workers: they get a moment to end by themselves, then are killed. Returns when none is left. Further
-    /// calls do nothing.
+    /// Ends all workers: they get a moment to end by themselves, then are killed. Returns when none is left. Later
+    /// calls have no effect.
     ///
     /// - Parameter dismissed: whether they were told to go, and end by themselves
     package func stop(dismissed: Bool) {
@@ -90,7 +90,7 @@ package final class WorkerGroup: Sendable {
         let deadline = Date(timeIntervalSinceNow: 2)
         var waiting = children
         if dismissed {
-            // Closing the lifeline ends them at once: first those that listen.
+            // Closing the lifeline ends them at once: first the ones that listen.
             let soon = Date(timeIntervalSinceNow: 1)
             waiting = waiting.filter { !$0.wait(until: soon) }
         }
@@ -102,7 +102,7 @@ package final class WorkerGroup: Sendable {
 
     deinit { stop(dismissed: true) }
 
-    /// How many run.
+    /// The number of running workers.
     private final class RunningCount: Sendable {
         private let running: Atomic<Int>
 

@@ -1,24 +1,24 @@
 import CYaml
 import Engine
 
-/// What is asked of the form of a YAML file before its values are read.
+/// Checks the structure of a YAML file before its values are read.
 ///
-/// Yams compares the keys of a mapping by all that they hold. A key that is a list of aliases to lists of aliases
-/// holds more than any machine can look at, in a file of a few lines: keys must be text.
+/// Yams compares the keys of a mapping by their whole content. A key that is a list of aliases to lists of aliases
+/// can expand beyond any machine's memory in a file of a few lines, so keys must be text.
 enum YAMLForm {
-    /// A collection that is open.
+    /// An open collection.
     private enum Open {
         case sequence
         case mapping(awaitsKey: Bool)
     }
 
-    /// Looks at the events of a file, in a time that is proportional to its length.
+    /// Checks the events of a file, in time proportional to its length.
     ///
     /// - Parameters:
     ///   - text: of the file
     ///   - place: its path, for messages
-    /// - Throws: `InputError` with the line of a key that is no text. What is no YAML at all is accepted: whoever
-    ///   reads it says why.
+    /// - Throws: `InputError` with the line of a key that is not text. Invalid YAML is accepted: its
+    ///   reader reports why.
     static func check(_ text: String, place: String) throws(InputError) {
         let line = Array(text.utf8).withUnsafeBufferPointer(lineOfCollectionAsKey)
         guard let line else { return }
@@ -59,7 +59,7 @@ enum YAMLForm {
         }
     }
 
-    /// A key or a value has been read whole; whether it was a key.
+    /// A key or a value has been read completely; whether it was a key.
     private static func completeNode(_ open: inout [Open]) -> Bool {
         guard case .mapping(let wasKey)? = open.last else { return false }
         open[open.count - 1] = .mapping(awaitsKey: !wasKey)

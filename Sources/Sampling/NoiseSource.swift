@@ -1,6 +1,6 @@
 import Engine
 
-/// Where a render's random numbers come from.
+/// The source of a render's random numbers.
 package protocol NoiseSource: Sendable {
     /// Unit noise that phase 1 starts from, `[1, height, width, channels]`.
     func base(latent: Extent, channels: Int) throws(InputError) -> Tensor
@@ -18,15 +18,15 @@ package protocol NoiseSource: Sendable {
     /// Unit noise that a stochastic scheduler adds in one step.
     func stochastic(phase: Phase, step: Int, channels: Int) throws(InputError) -> Tensor
 
-    /// How many of the numbers that come in an order have been drawn.
+    /// Number of values drawn so far from a sequential source.
     var drawn: Int { get }
 
-    /// Goes on where so many numbers have been drawn.
+    /// Continues after so many values.
     mutating func skip(to drawn: Int) throws(InputError)
 }
 
-/// Random numbers that follow from the seed: each draw is keyed by (seed, purpose, phase, step), so
-/// that none depends on the order of arrival.
+/// Random numbers derived from the seed: each draw is keyed by (seed, purpose, phase, step), so
+/// that none depends on the order of draws.
 package struct SeededNoise: NoiseSource {
     private let random: RenderRandom
 
@@ -61,7 +61,7 @@ package struct SeededNoise: NoiseSource {
         normal("step", phase.latent, channels, phase: key(phase), step: step)
     }
 
-    /// Every number is keyed by its place in the render: there is no order.
+    /// Every value is keyed by its place in the render: there is no sequence.
     package var drawn: Int { 0 }
 
     package func skip(to drawn: Int) {}
@@ -81,7 +81,7 @@ package struct SeededNoise: NoiseSource {
         )
     }
 
-    /// A phase by its scale in thousandths, so that a picture's last phase draws the same noise
+    /// A phase is keyed by its scale in thousandths, so that a picture's last phase draws the same noise
     /// whichever rungs its ladder skips.
     private func key(_ phase: Phase) -> Int { Int((phase.scale * 1000).rounded()) }
 }

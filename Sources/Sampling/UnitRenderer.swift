@@ -1,15 +1,15 @@
 import Engine
 
-/// Evaluates units of work somewhere: on a cluster, or in this process. The render loop sees nothing else of it.
+/// Evaluates units of work somewhere: on a cluster, or in this process. The render loop knows nothing else about it.
 ///
-/// All calls come from one thread, the render thread, and block it. What a picture is made of never depends on who
+/// All calls come from one thread, the render thread, and block it. The picture never depends on which worker
 /// evaluated a unit, or when.
 package protocol UnitRenderer: Sendable {
     /// Predicts views, decodes and encodes tiles.
     ///
     /// - Parameters:
     ///   - units: any number
-    ///   - onDone: called on this thread with the place in `units` of each unit as it is done, once each; what it
+    ///   - onDone: called on this thread with the index in `units` of each unit when it is done, once each; an error it
     ///     throws ends the call
     /// - Returns: results in the order of the units
     /// - Throws: `RenderCancelled`, `ClusterUnavailable`, `UnitFailed`, or what `onDone` throws

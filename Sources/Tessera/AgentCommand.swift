@@ -2,11 +2,11 @@ import ArgumentParser
 import Coordinator
 import Fleet
 
-/// `tessera agent`: what a coordinator starts on each host.
+/// `tessera agent`: the process that a coordinator starts on each host.
 struct AgentCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "agent",
-        abstract: "Starts and ends a host's workers as it is asked on standard input.",
+        abstract: "Starts and ends a host's workers as requested on standard input.",
         shouldDisplay: false
     )
 

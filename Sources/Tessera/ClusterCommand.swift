@@ -6,7 +6,7 @@ import Foundation
 import Logging
 import Protocol
 
-/// `tessera cluster`: workers that stay between renders.
+/// `tessera cluster`: workers that keep running between renders.
 struct ClusterCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cluster",
@@ -17,7 +17,7 @@ struct ClusterCommand: ParsableCommand {
     /// `tessera cluster up`
     struct Up: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Starts workers on all hosts, which stay and join every later render."
+            abstract: "Starts workers on all hosts, which keep running and join every later render."
         )
 
         @OptionGroup var file: HostsFlags
@@ -53,7 +53,7 @@ struct ClusterCommand: ParsableCommand {
     /// `tessera cluster status`
     struct Status: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Shows which workers run, and what the coordinator sees of them."
+            abstract: "Shows which workers are running, and what the coordinator knows about them."
         )
 
         @OptionGroup var file: HostsFlags
@@ -92,7 +92,7 @@ struct HostsFlags: ParsableArguments {
     @Option(help: ArgumentHelp("The file of hosts.", valueName: "cluster.yaml"))
     var cluster = "cluster.yaml"
 
-    /// - Throws: `InputError` when the file is faulty
+    /// - Throws: `InputError` when the file is invalid
     func control() throws -> ClusterControl {
         let read = try ClusterFile(file: cluster)
         let model = read.model.map { ClusterFile.resolve($0, in: cluster) } ?? "the bundled one"
@@ -106,11 +106,11 @@ struct HostsFlags: ParsableArguments {
     }
 }
 
-/// Which hosts are used, and how many workers are enough.
+/// Selects hosts, and the minimum number of workers.
 struct HostChoice: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Use only hosts with this name or label of the file of hosts; may be repeated.",
+            "Use only the hosts with this name or label; may be repeated.",
             valueName: "name"
         )
     )
@@ -118,8 +118,8 @@ struct HostChoice: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Workers of the file of hosts that must have joined. (default: its min-workers, else 1 "
-                + "to render and all for tessera cluster up)",
+            "Minimum number of workers that must have joined. (default: the file's min-workers, else 1 "
+                + "for a render and all for tessera cluster up)",
             valueName: "n"
         )
     )
@@ -134,10 +134,10 @@ struct HostChoice: ParsableArguments {
 
 extension LaunchPlan.Common {
     /// - Parameters:
-    ///   - model: the path of the coordinator's
-    ///   - flags: what else workers are told of it
-    ///   - engine: flags that go before the file's fields
-    /// - Throws: `InputError` for a LoRA's weight that is no number
+    ///   - model: the path of the coordinator's model
+    ///   - flags: other flags about the model for workers
+    ///   - engine: flags that override the file's fields
+    /// - Throws: `InputError` for a LoRA weight that is not a number
     init(model: String, flags: ModelFlags, engine: EngineFlags) throws(InputError) {
         self.init(
             version: RenderSession.version,

@@ -26,7 +26,7 @@ struct Coordinate: ParsableCommand {
     /// - Parameter resumed: the job to go on with
     /// - Throws: whatever ends the render
     func render(_ resumed: Rendering.Resumed?) throws {
-        let rendering = Rendering(
+        let render = ConsoleRender(
             options: try picture.options(),
             outputs: outputs.places,
             engine: engine,
@@ -36,7 +36,7 @@ struct Coordinate: ParsableCommand {
             command: "coordinator",
             resumed: resumed
         )
-        try rendering.run { _, identity, logger in
+        try render.run { _, identity, logger in
             var configuration = Cluster.Configuration(
                 endpoint: try Endpoint(
                     listening.bind ?? Self.defaultEndpoint,

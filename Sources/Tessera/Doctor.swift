@@ -3,10 +3,10 @@ import Coordinator
 import Engine
 import Protocol
 
-/// `tessera doctor`: what was found on this machine, and what a render would use.
+/// `tessera doctor`: what this machine supports, and what a render would use.
 struct Doctor: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows what was found on this machine and what a render would use, and why."
+        abstract: "Shows what this machine supports, what a render would use, and why."
     )
 
     @OptionGroup var engine: EngineFlags
@@ -40,7 +40,7 @@ struct Doctor: ParsableCommand {
                 ("because", suited.why),
             ]
             if json {
-                // The names, as in other programs' JSON: words of small letters with lines between.
+                // The names in snake_case, as in other programs' JSON.
                 let pairs = found.map {
                     ($0.0.lowercased().replacing(/[^a-z0-9]+/, with: "_"), $0.1)
                 }

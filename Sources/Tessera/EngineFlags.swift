@@ -1,4 +1,5 @@
 import ArgumentParser
+import Coordinator
 import Engine
 import Foundation
 
@@ -28,8 +29,16 @@ struct EngineFlags: ParsableArguments {
     }
 
     /// How prompts are encoded: in float32 whatever the workers do, for it is done once.
-    var conditioning: EngineOptions {
+    private var conditioning: EngineOptions {
         EngineOptions.suited(to: .current, backend: backend, precision: .f32, threads: 1).options
+    }
+
+    /// How the coordinator computes its own part, on all cores.
+    var computation: Rendering.Computation {
+        Rendering.Computation(
+            conditioning: conditioning,
+            globalPass: options(threads: HostCores.count)
+        )
     }
 
     /// The same flags for another command line.

@@ -2,11 +2,11 @@ import ArgumentParser
 import Coordinator
 import Engine
 
-/// `tessera inspect`: what a model or a LoRA file is, and what it lacks.
+/// `tessera inspect`: the contents of a model or a LoRA file, and what is missing.
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Says what a model or a LoRA file is: family, parts, digest, what is missing.",
-        discussion: "Exits with status 64 if a render would be refused."
+        abstract: "Describes a model or a LoRA file: family, parts, digest, what is missing.",
+        discussion: "Exits with status 64 if the model cannot be rendered with."
     )
 
     @Argument(help: "A folder in Diffusers layout, or a .safetensors file.")

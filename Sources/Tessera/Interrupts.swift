@@ -1,17 +1,14 @@
 import Foundation
-import Synchronization
+import Protocol
 
 /// Turns SIGINT, SIGTERM and SIGHUP into one call on a thread of its own; a second signal ends the process
 /// at once. A SIGHUP that was ignored, by nohup for example, stays ignored.
 enum Interrupts {
     /// Begins to listen. Call once, early.
     static func handle(_ onFirst: @escaping @Sendable () -> Void) {
-        var ends: [Int32] = [-1, -1]
-        guard Foundation.pipe(&ends) == 0 else { return }
-        _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
-        _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
-        signalPipe = ends[1]
-        let reader = ends[0]
+        guard let pipe = try? PrivatePipe() else { return }
+        signalPipe = pipe.writing
+        let reader = pipe.reading
         let thread = Thread {
             var byte: UInt8 = 0
             guard read(reader, &byte, 1) == 1 else { return }
@@ -47,34 +44,3 @@ extension Interrupts {
 
 /// The pipe's end that the signal handler writes to: set once, before a handler is installed.
 private nonisolated(unsafe) var signalPipe: Int32 = -1
-
-/// An interruption that may come before there is anything to interrupt.
-final class Interruption: Sendable {
-    private struct State {
-        var happened = false
-        var response: (@Sendable () -> Void)?
-    }
-
-    private let state = Mutex(State())
-
-    /// Calls the response, now or as soon as there is one.
-    func happen() {
-        let response = state.withLock { state in
-            state.happened = true
-            return state.response
-        }
-        response?()
-    }
-
-    /// Whether it has come.
-    var hasHappened: Bool { state.withLock { $0.happened } }
-
-    /// Sets what is to be done.
-    func whenItHappens(_ response: @escaping @Sendable () -> Void) {
-        let happened = state.withLock { state in
-            state.response = response
-            return state.happened
-        }
-        if happened { response() }
-    }
-}

@@ -2,18 +2,18 @@ import ArgumentParser
 import Coordinator
 import Engine
 
-/// Flags about saving where a render stands.
+/// Flags about saving the state of a render.
 struct JobFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Folder for what is needed to resume. (default: one of its own in "
+            "Folder for the state needed to resume. (default: a new folder in "
                 + "~/.local/state/tessera/jobs)",
             valueName: "dir"
         )
     )
     var jobDir: String?
 
-    @Option(help: "Save after so many steps; 0 never saves.")
+    @Option(help: "Save after this many steps; 0 never saves.")
     var checkpointEvery = 1
 
     mutating func validate() throws {

@@ -17,7 +17,7 @@ struct Manual: ParsableCommand {
     }
 }
 
-/// A page for `man`, from what the parser says of the commands. Pure.
+/// The manual page, generated from the parser's description of the commands. Pure.
 package enum ManualPage {
     /// - Parameters:
     ///   - root: all commands
@@ -72,7 +72,7 @@ package enum ManualPage {
         return (argument.abstract ?? "") + (facts.isEmpty ? "" : " (\(facts))")
     }
 
-    /// Text that groff prints as it is: its own letters escaped, and those beyond ASCII by number.
+    /// Text that groff prints literally: its special characters escaped, and those beyond ASCII by number.
     private static func escaped(_ text: String) -> String {
         let letters = text.unicodeScalars.map { scalar in
             switch scalar {

@@ -2,11 +2,11 @@ import ArgumentParser
 import Engine
 import Foundation
 
-/// Flags that say which weights a process computes with.
+/// Flags that select the weights.
 struct ModelFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The model: a folder in Diffusers layout, or a .safetensors file in the original one. "
+            "The model: a folder in the Diffusers layout, or a .safetensors file in the original layout. "
                 + "(default: the bundled Models/vista)",
             valueName: "path"
         )
@@ -23,14 +23,14 @@ struct ModelFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Configurations in Diffusers layout for a model in a single file, where they do not "
-                + "follow from it.",
+            "Configurations in the Diffusers layout for a model in a single file, where they do not "
+                + "follow from the file.",
             valueName: "dir"
         )
     )
     var modelConfig: String?
 
-    /// - Throws: `InputError` for a LoRA's weight that is no number
+    /// - Throws: `InputError` for a LoRA weight that is not a number
     func options(text: TextFlags? = nil) throws(InputError) -> ModelOptions {
         var sources: [LoRASource] = []
         for argument in lora { sources.append(try LoRASource(argument: argument)) }
@@ -42,11 +42,11 @@ struct ModelFlags: ParsableArguments {
         )
     }
 
-    /// The flags but `--model` for a worker's command line.
+    /// The flags except `--model` for a worker's command line.
     ///
-    /// - Parameter absolute: whether the worker is called in another folder
+    /// - Parameter absolute: whether the worker is started in another folder
     /// - Returns: flags and values
-    /// - Throws: `InputError` for a LoRA's weight that is no number
+    /// - Throws: `InputError` for a LoRA weight that is not a number
     func arguments(absolute: Bool = false) throws(InputError) -> [String] {
         func path(_ path: String) -> String {
             absolute ? URL(fileURLWithPath: path).standardizedFileURL.path : path
@@ -71,7 +71,7 @@ struct TextFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "What the model predicts, where its files say otherwise or nothing.",
+            "The model's prediction type, where its files do not state it or are wrong.",
             valueName: "type"
         )
     )

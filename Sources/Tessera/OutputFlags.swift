@@ -4,11 +4,11 @@ import Engine
 import Foundation
 import Protocol
 
-/// Flags that say where results go.
+/// Flags for the results.
 struct OutputFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The picture: a PNG, or by its ending (.tif) a tiled BigTIFF with smaller copies. A file that has "
+            "The picture: a PNG or, with the extension .tif, a tiled BigTIFF with smaller copies. A file with "
                 + "this name is replaced when the picture is done. (default: out.png, or the first of "
                 + "out-2.png, out-3.png … that is free)",
             valueName: "file"
@@ -17,11 +17,11 @@ struct OutputFlags: ParsableArguments {
     )
     var output: String?
 
-    @Option(help: ArgumentHelp("Bits of each colour in pictures, 8 or 16.", valueName: "bits"))
+    @Option(help: ArgumentHelp("Bits per channel in pictures, 8 or 16.", valueName: "bits"))
     var bitDepth = 8
 
     @Option(
-        help: ArgumentHelp("Folder for each phase's picture, as it ends.", valueName: "dir"),
+        help: ArgumentHelp("Folder for a picture of each finished phase.", valueName: "dir"),
         completion: .directory
     )
     var savePhases: String?
@@ -62,7 +62,7 @@ struct OutputFlags: ParsableArguments {
     }
 }
 
-/// What a render says besides its picture.
+/// Messages of a render besides its picture.
 struct DisplayFlags: ParsableArguments {
     @Flag(help: "Print no progress, only warnings and errors.")
     var quiet = false
@@ -76,13 +76,13 @@ struct DisplayFlags: ParsableArguments {
     /// The same flags for another command line.
     var arguments: [String] { (quiet ? ["--quiet"] : []) + (json ? ["--json"] : []) }
 
-    /// Prints a line for people who watch.
+    /// Prints a progress message for people.
     func note(_ line: String) {
         if !quiet { StandardError.write(line) }
     }
 }
 
-/// Flags that say which workers this host runs by itself.
+/// Flags about the workers that this host starts itself.
 struct LocalFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -92,7 +92,7 @@ struct LocalFlags: ParsableArguments {
     )
     var workers: Int?
 
-    @Option(help: "Threads of each. (default: the cores, shared out evenly)")
+    @Option(help: "Threads of each worker. (default: the cores, divided evenly)")
     var threadsPerWorker: Int?
 
     @Option(
@@ -112,7 +112,7 @@ struct LocalFlags: ParsableArguments {
         }
     }
 
-    /// Refuses flags about hosts where there are none. Not part of the parsing: `resume` is given some of the
+    /// Rejects flags about hosts without a file of hosts. Not done while parsing, because `resume` is given some of the
     /// flags.
     ///
     /// - Throws: `InputError`
@@ -126,7 +126,7 @@ struct LocalFlags: ParsableArguments {
         }
     }
 
-    /// The same flags for another command line, called in any folder.
+    /// The same flags for another command line, run in any folder.
     var arguments: [String] {
         (workers.map { ["--workers", "\($0)"] } ?? [])
             + (threadsPerWorker.map { ["--threads-per-worker", "\($0)"] } ?? [])

@@ -1,8 +1,6 @@
 import ArgumentParser
 import Coordinator
 import Engine
-import Logging
-import Protocol
 import Sampling
 
 /// `tessera plan`: what a render would do and cost; renders nothing.
@@ -40,13 +38,22 @@ struct Plan: ParsableCommand {
                 engine: engine.comparing(outputs.inputs)
             )
             try source.complete(&options)
-            try outputs.places.validate()
-            if let folder = job.jobDir { try JobFolder.checkFree(folder) }
-            let session = try RenderSession(options)
-            try session.checkWeights()
-            try session.checkPicture()
-            for line in session.notices { StandardError.write(line) }
-            let speeds = measure ? try speeds(session, source) : nil
+            var saving = Saving.nothing
+            saving.folder = job.jobDir
+            let rendering = Rendering(
+                options: options,
+                outputs: outputs.places,
+                computation: source.engine.computation,
+                saving: saving,
+                logger: StandardErrorLog.logger
+            )
+            let control = RenderControl()
+            if measure { Interrupts.handle(control.cancel) }
+            let console = RenderConsole(isQuiet: quiet)
+            let session = try rendering.session(control: control, observe: console.show)
+            let speeds =
+                measure
+                ? try rendering.speeds(of: session, on: source.openAll, control: control) : nil
             let weights = try session.weightBytes()
             if json {
                 try StandardOutput.write(
@@ -63,41 +70,5 @@ struct Plan: ParsableCommand {
                 )
             }
         }
-    }
-
-    private func speeds(
-        _ session: RenderSession,
-        _ source: WorkerSource
-    ) throws -> MeasuredSpeeds {
-        let logger = Logger(label: "tessera") { _ in StandardErrorLog(level: .warning) }
-        try source.engine.options(threads: 1).check()
-        let interruption = Interruption()
-        Interrupts.handle(interruption.happen)
-        let identity = try ModelIdentity(of: session.model)
-        let workers = try source.open(session, identity, logger)
-        defer { workers.stop() }
-        let (job, cancellation) = (
-            workers.cluster.open(session.plan.model, wire: session.plan.settings.wire),
-            Cancellation()
-        )
-        defer { job.end() }
-        interruption.whenItHappens {
-            cancellation.cancel()
-            job.cancel()
-        }
-        try workers.prepare(cancellation)
-        let prompts = try session.encodedPrompts(source.engine.conditioning)
-        let globalPass = session.globalPass(
-            source.engine.options(threads: HostCores.count),
-            identity,
-            cancellation: cancellation
-        )
-        source.awaitLocal(workers)
-        return try session.speeds(
-            on: job,
-            prompts: prompts,
-            globalPass: globalPass,
-            statistics: { workers.cluster.statistics }
-        )
     }
 }

@@ -29,7 +29,7 @@ struct Render: ParsableCommand {
             engine: engine.comparing(outputs.inputs)
         )
         try source.complete(&options)
-        let rendering = Rendering(
+        let render = ConsoleRender(
             options: options,
             outputs: outputs.places,
             engine: source.engine,
@@ -39,6 +39,6 @@ struct Render: ParsableCommand {
             command: "render",
             resumed: resumed
         )
-        try rendering.run(source.open)
+        try render.run(source.open)
     }
 }

@@ -2,7 +2,7 @@ import Coordinator
 import Engine
 import Foundation
 
-/// A render that has ended, for scripts.
+/// The result of a render, for scripts.
 struct RenderResult: Encodable {
     struct Worker: Encodable {
         let name: String
@@ -26,6 +26,27 @@ struct RenderResult: Encodable {
     let modelDigest: String
     let workers: [Worker]
     let version: String
+}
+
+extension RenderResult {
+    init(_ outcome: RenderOutcome) {
+        let settings = outcome.plan.settings
+        self.init(
+            picture: URL(fileURLWithPath: outcome.picture).standardizedFileURL.path,
+            width: settings.size.width,
+            height: settings.size.height,
+            seed: "\(settings.seed)",
+            seconds: outcome.duration / .seconds(1),
+            unetCalls: outcome.unetCalls,
+            latentBytes: outcome.tally.viewBytes,
+            decodeBytes: outcome.tally.decodeBytes,
+            encodeBytes: outcome.tally.encodeBytes,
+            model: outcome.model,
+            modelDigest: outcome.identity.digest,
+            workers: outcome.workers.map(Worker.init),
+            version: RenderSession.version
+        )
+    }
 }
 
 extension RenderResult.Worker {

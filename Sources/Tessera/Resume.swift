@@ -3,10 +3,10 @@ import Coordinator
 import Engine
 import Foundation
 
-/// `tessera resume`: goes on with a render that was interrupted.
+/// `tessera resume`: continues an interrupted render.
 struct Resume: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Goes on with a render that was interrupted, from the last step that was saved.",
+        abstract: "Continues an interrupted render from the last saved step.",
         discussion: """
             Without a job it lists those that can be resumed. Everything that decides the picture stays as it was; \
             the flags below replace those of the first call.
@@ -22,7 +22,7 @@ struct Resume: ParsableCommand {
     )
     var job: String?
 
-    @Flag(help: "Take the newest job that no process renders.")
+    @Flag(help: "Resume the newest job that no process is rendering.")
     var last = false
 
     @OptionGroup(title: "Workers of tessera render") var local: LocalFlags
@@ -41,8 +41,8 @@ struct Resume: ParsableCommand {
             guard chdir(record.directory) == 0 else {
                 throw InputError(
                     record.directory,
-                    "the folder in which the render was called is gone",
-                    fix: "Make it again"
+                    "the folder in which the render was started no longer exists",
+                    fix: "Create it again"
                 )
             }
             let resumed = (folder, record)
@@ -54,13 +54,13 @@ struct Resume: ParsableCommand {
                 throw InputError(
                     folder.path,
                     "its command '\(record.command)' is unknown",
-                    fix: "Resume it with the version of Tessera that began it"
+                    fix: "Resume it with the version of Tessera that started it"
                 )
             }
         }
     }
 
-    /// The job's folder; nil where none is named.
+    /// The job's folder; nil if none is given.
     private func chosen() throws(InputError) -> String? {
         guard last else { return try job.map(JobFolder.find) }
         guard job == nil else {
@@ -90,16 +90,16 @@ struct Resume: ParsableCommand {
         display.note("to go on: tessera resume JOB, or tessera resume --last")
     }
 
-    /// Words that replace those of the first call.
+    /// Flags that override those of the first call.
     ///
-    /// - Throws: `InputError` for those that the job's command does not take
+    /// - Throws: `InputError` for flags that the job's command does not have
     private func flags(for record: JobFolder.Record) throws(InputError) -> [String] {
         let (own, other) = (local.arguments, listening.arguments + security.arguments)
         let foreign = record.command == "coordinator" ? own : other
         if let flag = foreign.first {
             throw InputError(
                 String(flag.prefix { $0 != "=" }),
-                "the job was begun by tessera \(record.command), which has no such flag",
+                "the job was started by tessera \(record.command), which has no such flag",
                 fix: "Leave it out"
             )
         }
@@ -118,7 +118,7 @@ struct Resume: ParsableCommand {
             throw InputError(
                 folder.path,
                 "its flags cannot be read: \(command.message(for: error))",
-                fix: "Resume it with the version of Tessera that began it"
+                fix: "Resume it with the version of Tessera that started it"
             )
         }
     }
@@ -129,7 +129,7 @@ struct ResumedOutputFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Another name for the picture.", valueName: "file"))
     var output: String?
 
-    @Option(help: ArgumentHelp("Save after so many steps; 0 never saves.", valueName: "n"))
+    @Option(help: ArgumentHelp("Save after this many steps; 0 never saves.", valueName: "n"))
     var checkpointEvery: Int?
 
     var arguments: [String] {

@@ -13,7 +13,7 @@ struct CoordinatorSecurityFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Public keys of the workers that may join.", valueName: "file"))
     var allow: String?
 
-    @Flag(help: "Listen beyond this machine without keys: anybody may read and join.")
+    @Flag(help: "Listen on the network without keys: anybody can read the traffic and join.")
     var insecure = false
 
     mutating func validate() throws {
@@ -22,7 +22,7 @@ struct CoordinatorSecurityFlags: ParsableArguments {
         }
     }
 
-    /// The same flags for another command line, called in any folder.
+    /// The same flags for another command line, run in any folder.
     var arguments: [String] {
         let files = [("--keys", keys), ("--allow", allow)].compactMap { flag, path in
             path.map { "\(flag)=" + URL(fileURLWithPath: $0).standardizedFileURL.path }
@@ -30,13 +30,13 @@ struct CoordinatorSecurityFlags: ParsableArguments {
         return files + (insecure ? ["--insecure"] : [])
     }
 
-    /// - Throws: `InputError` for files that hold no keys
+    /// - Throws: `InputError` for files that contain no keys
     func security() throws(InputError) -> Security {
         guard let keys, let allow else { return .open }
         return .coordinator(try KeyFile.pair(keys), allowed: try AllowedKeys(file: allow))
     }
 
-    /// How far the coordinator may be heard.
+    /// The addresses that the coordinator may listen on.
     var reach: Endpoint.Reach { keys != nil || insecure ? .network : .thisMachine }
 }
 
@@ -48,7 +48,7 @@ struct WorkerSecurityFlags: ParsableArguments {
     @Option(help: ArgumentHelp("The coordinator's public key, a .pub file.", valueName: "file"))
     var coordinatorKey: String?
 
-    @Flag(help: "Call beyond this machine without keys: anybody may read and answer.")
+    @Flag(help: "Connect over the network without keys: anybody can read the traffic and answer.")
     var insecure = false
 
     mutating func validate() throws {
@@ -57,7 +57,7 @@ struct WorkerSecurityFlags: ParsableArguments {
         }
     }
 
-    /// - Throws: `InputError` for files that hold no keys
+    /// - Throws: `InputError` for files that contain no keys
     func security() throws(InputError) -> Security {
         guard let keys, let coordinatorKey else { return .open }
         return .worker(
@@ -66,6 +66,6 @@ struct WorkerSecurityFlags: ParsableArguments {
         )
     }
 
-    /// How far the worker may call.
+    /// The addresses that the worker may connect to.
     var reach: Endpoint.Reach { keys != nil || insecure ? .network : .thisMachine }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Coordinator
 import Engine
+import Sampling
 
 /// Flags about a picture to begin with.
 struct StartFlags: ParsableArguments {
@@ -13,23 +14,8 @@ struct StartFlags: ParsableArguments {
     )
     var initImage: String?
 
-    @Option(
-        help: ArgumentHelp(
-            "Share of the steps of each phase that are run, the last ones: 0 changes nothing. "
-                + "(default: 1)",
-            valueName: "0…1"
-        )
-    )
-    var strength: Double?
-
-    @Option(
-        help: ArgumentHelp(
-            "Down to which share of its own resolution the picture is kept; what is finer is invented. "
-                + "(default: 0.5)",
-            valueName: "0…1"
-        )
-    )
-    var fidelity: Double?
+    @Option(Settings.strength) var strength: Double?
+    @Option(Settings.fidelity) var fidelity: Double?
 
     @Option(
         help: ArgumentHelp(
@@ -45,6 +31,11 @@ struct StartFlags: ParsableArguments {
                 "--max-init-pixels must be from 1 to \(PictureLimits.maxPixels)."
             )
         }
+    }
+
+    func add(to settings: inout SettingChoices) {
+        settings.set(Settings.strength, to: strength)
+        settings.set(Settings.fidelity, to: fidelity)
     }
 
     /// - Throws: `InputError` for flags about a picture where there is none
@@ -63,8 +54,6 @@ struct StartFlags: ParsableArguments {
             return nil
         }
         var choice = PictureChoice(path: initImage)
-        choice.strength = strength ?? choice.strength
-        choice.fidelity = fidelity ?? choice.fidelity
         choice.limits.pixels = maxInitPixels ?? choice.limits.pixels
         return choice
     }

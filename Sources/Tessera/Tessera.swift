@@ -4,7 +4,7 @@ import Engine
 import Foundation
 import Protocol
 
-/// Where the process begins.
+/// The entry point.
 @main enum Program {
     static func main() {
         StandardStreams.prepare()

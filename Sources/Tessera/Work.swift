@@ -6,14 +6,14 @@ import Logging
 import Protocol
 import Worker
 
-/// `tessera worker`: predicts views for a coordinator.
+/// `tessera worker`: computes units of work for a coordinator.
 struct Work: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker",
-        abstract: "Connects to a coordinator and computes what it is given, until it is stopped."
+        abstract: "Connects to a coordinator and computes its units of work, until it is stopped."
     )
 
-    @Option(help: ArgumentHelp("Where the coordinator listens.", valueName: "endpoint"))
+    @Option(help: ArgumentHelp("The coordinator's endpoint.", valueName: "endpoint"))
     var connect: String
 
     @OptionGroup var model: ModelFlags
@@ -21,13 +21,13 @@ struct Work: ParsableCommand {
     @Option(help: "Threads that share one evaluation. (default: all cores)")
     var threads: Int?
 
-    @Option(help: "How people call this worker. (default: host and process)")
+    @Option(help: "Name of this worker. (default: host name and process id)")
     var name: String?
 
     @Flag(
         help: ArgumentHelp(
-            "End when standard input does or the coordinator says goodbye, as the workers that "
-                + "tessera render starts. (default: call again until a coordinator comes)"
+            "Exit when standard input closes or the coordinator ends, like the workers that "
+                + "tessera render starts. (default: reconnect until a coordinator answers)"
         )
     )
     var endWithCoordinator = false
@@ -45,7 +45,7 @@ struct Work: ParsableCommand {
         try ExitStatus.reporting {
             let endpoint = try Endpoint(connect, reach: security.reach)
             let keys = try security.security()
-            // First of all: whoever started this process may already be gone.
+            // First of all: the parent process may already be gone.
             if endWithCoordinator { Lifeline.watchStandardInput(endpoint: endpoint) }
             let logger = Logger(label: "worker") { _ in
                 StandardErrorLog(level: endWithCoordinator ? .warning : .info)
@@ -77,7 +77,7 @@ struct Work: ParsableCommand {
 }
 
 extension WeightCache.Origin {
-    /// Says how the weights came, and why they are not shared where they should be.
+    /// Logs where the weights came from, and why they are not shared if they should be.
     fileprivate func report(after time: Duration, to logger: Logger) {
         let seconds = String(format: "%.1f", time / .seconds(1))
         switch self {

@@ -60,15 +60,24 @@ struct WorkerSource {
         return Rendering.Workers(cluster: cluster.cluster, stop: cluster.stop)
     }
 
-    /// Waits until those of this host have joined, or a minute: what ends them is told elsewhere.
-    func awaitLocal(_ workers: Rendering.Workers) {
-        guard local.cluster == nil else { return }
-        let (expected, end) = (localCount, ContinuousClock.now + .seconds(60))
-        while workers.cluster.statistics.count(where: \.isActive) < expected,
-            ContinuousClock.now < end
-        {
-            Thread.sleep(forTimeInterval: 0.02)
+    /// Starts them and waits until those of this host have joined, or a minute: what ends them is told elsewhere.
+    func openAll(
+        _ session: RenderSession,
+        _ identity: ModelIdentity,
+        _ logger: Logger
+    ) throws -> Rendering.Workers {
+        var workers = try open(session, identity, logger)
+        guard local.cluster == nil else { return workers }
+        workers.prepare = { [workers] cancellation in
+            try workers.prepare(cancellation)
+            let end = ContinuousClock.now + .seconds(60)
+            while workers.activeCount < localCount, !cancellation.isCancelled,
+                ContinuousClock.now < end
+            {
+                Thread.sleep(forTimeInterval: 0.02)
+            }
         }
+        return workers
     }
 
     private var localCount: Int { local.workers ?? min(2, HostCores.count) }

@@ -2,13 +2,13 @@ import Foundation
 import Glibc
 import Protocol
 
-/// What ties a local worker to the coordinator that started it: a pipe whose other end the
+/// Ties a local worker to the coordinator that started it: a pipe whose other end the
 /// coordinator holds, and which the kernel closes however the coordinator ends.
 package enum Lifeline {
-    /// Ends this process at once when standard input ends. For workers that a coordinator started;
-    /// call first of all.
+    /// Exits this process as soon as standard input ends. For workers that a coordinator started;
+    /// call it first of all.
     ///
-    /// A coordinator that was killed could not remove its private directory, so its workers do.
+    /// A coordinator that was killed could not remove its private directory, so its workers do that.
     ///
     /// - Parameter endpoint: the coordinator's
     package static func watchStandardInput(endpoint: Endpoint) {

@@ -1,14 +1,14 @@
 import Foundation
 
-/// What computes here: pictures are the same to the byte on equal processors.
+/// Identifies the processor: pictures are byte-identical on equal processors.
 package enum Processor {
-    /// The model's name and the vector features that the kernels may choose by, as Linux tells them.
+    /// Model name and the vector features that select kernels, as reported by Linux.
     package static let description: String = {
         let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
         return describe(cpuinfo: text)
     }()
 
-    /// The same from the text of /proc/cpuinfo.
+    /// The same, from the text of /proc/cpuinfo.
     package static func describe(cpuinfo: String) -> String {
         func field(_ name: String) -> String? {
             cpuinfo.split(separator: "\n").first { $0.hasPrefix(name) }

@@ -2,11 +2,11 @@ import Engine
 import Protocol
 
 extension Rejection {
-    /// What a worker that was turned away says.
+    /// The error of a worker that was rejected.
     ///
     /// - Parameters:
-    ///   - endpoint: where it called
-    ///   - security: what it called with
+    ///   - endpoint: where it tried to connect
+    ///   - security: its keys
     /// - Returns: what is wrong and what to do
     func error(at endpoint: Endpoint, _ security: Security) -> InputError {
         switch (self, security) {
@@ -19,14 +19,14 @@ extension Rejection {
         case (_, .worker):
             InputError(
                 endpoint.address,
-                "whoever listens there does not encrypt with the coordinator's key",
+                "the process that listens there does not use the coordinator's key",
                 fix: "Check the endpoint, and give the .pub file of the key that the coordinator "
                     + "has (--keys)"
             )
         case (_, .open), (_, .coordinator):
             InputError(
                 endpoint.address,
-                "the coordinator wants a key, or is none of Tessera's",
+                "the coordinator requires a key, or is not a Tessera coordinator",
                 fix: "Check the endpoint, and give --keys and --coordinator-key"
             )
         }

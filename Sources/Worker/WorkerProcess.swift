@@ -20,22 +20,22 @@ import Protocol
 package final class WorkerProcess: Sendable {
     package struct Options: Sendable {
         package var endpoint: Endpoint
-        /// How people call this worker.
+        /// The worker's name, for people.
         package var name: String
-        /// Whether the coordinator started this process: then it ends when the coordinator does.
+        /// Whether the coordinator started this process: then it exits when the coordinator does.
         package var isLocalChild = false
-        /// Most units to hold at once, the one that is computed included. The coordinator gives as
+        /// Maximum units to hold at once, including the one being computed. The coordinator gives only as
         /// many of them as hide the round trip.
         package var credit = 16
-        /// Whether this is all the process does: then a unit that is being computed when the worker
-        /// ends is not waited for, but ends with the process.
+        /// Whether the process does nothing else: then a unit that is being computed when the worker
+        /// stops is not waited for, but ends with the process.
         package var ownsProcess = true
-        /// What it shows, and whom it speaks to.
+        /// Its keys, and the coordinator's.
         package var security = Security.open
 
         /// - Parameters:
         ///   - endpoint: the coordinator's
-        ///   - name: nil makes one of the host's name and the process id
+        ///   - name: nil makes one from the host name and the pid
         package init(endpoint: Endpoint, name: String? = nil) {
             self.endpoint = endpoint
             self.name = name ?? "\(Self.hostName)-\(getpid())"
@@ -62,7 +62,7 @@ package final class WorkerProcess: Sendable {
         mailbox = try Mailbox()
     }
 
-    /// Ends `run()` from any thread, after a goodbye to the coordinator.
+    /// Ends `run()` from any thread, after saying goodbye to the coordinator.
     package func stop() { mailbox.post(.stop) }
 
     /// Serves until it is stopped, or dismissed by the coordinator that started it. Call once, on a
@@ -136,10 +136,10 @@ package final class WorkerProcess: Sendable {
     }
 }
 
-/// A unit for the computing thread, and what ends it early.
+/// A unit for the computing thread, and its cancellation.
 typealias Computation = (id: UnitID, unit: WorkUnit, cancellation: Cancellation)
 
-/// What other threads tell the thread of the worker's socket.
+/// Messages of other threads to the thread of the worker's socket.
 enum WorkerNote: Sendable {
     case finished(UnitID, microseconds: UInt64, Result<WorkResult, ComputeError>)
     case stop

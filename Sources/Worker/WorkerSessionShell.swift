@@ -11,12 +11,12 @@ final class WorkerSessionShell {
     private let logger: Logger
     private let start = ContinuousClock.now
     private var state: WorkerSessionState
-    /// Why there is no connection, as far as it was said: once for each reason, not for each attempt.
+    /// Reasons already logged for having no connection: each is logged once, not for each attempt.
     private var said: Set<String> = []
 
-    /// Ends the unit that is with the computing thread, if there is one.
+    /// Cancels the unit that is being computed, if there is one.
     private var cancellation: Cancellation?
-    /// Whether a unit is with the computing thread.
+    /// Whether a unit is being computed.
     var isComputing: Bool { cancellation != nil }
 
     init(
@@ -36,7 +36,7 @@ final class WorkerSessionShell {
         state = WorkerSessionState(options: session)
     }
 
-    /// What ends a conversation over one socket.
+    /// How a connection ended.
     private enum Outcome {
         case reconnect(after: Duration)
         case end(WorkerSessionState.Ending)
@@ -61,12 +61,12 @@ final class WorkerSessionShell {
         while outcome == nil {
             try socket.wait(mailbox.wakeup, for: .milliseconds(200))
             outcome = try receive(from: socket)
-            // Whatever came over the socket: a note that is not heeded now is lost.
+            // Whatever arrived over the socket, process every note: one that is skipped now is lost.
             for note in mailbox.take() {
                 let next = try feed(event(note), to: socket)
                 if case .end = next { outcome = next } else { outcome = outcome ?? next }
             }
-            // It may be mended on the other side: told, and tried again.
+            // It may be fixed on the other side: log it, and try again.
             for rejection in try socket.rejections() {
                 say("\(rejection.error(at: options.endpoint, options.security))")
             }
@@ -119,7 +119,7 @@ final class WorkerSessionShell {
             case .cancel: cancellation?.cancel()
             case .reconnect(let pause, let cause):
                 if said.isEmpty || cause != .noWelcome {
-                    say("connection given up: \(cause.rawValue); calling again until it comes")
+                    say("connection closed: \(cause.rawValue); retrying until it answers")
                 }
                 outcome = .reconnect(after: pause)
             case .end(let ending):
@@ -132,7 +132,7 @@ final class WorkerSessionShell {
     private func send(_ message: WorkerMessage, over socket: borrowing Socket) throws {
         let delivery = try socket.send(message.frames)
         if delivery != .sent {
-            // The coordinator reads nothing; it will be found silent.
+            // The coordinator does not read; it will be found silent.
             logger.warning("message not sent", metadata: ["delivery": "\(delivery)"])
         }
     }
@@ -160,7 +160,7 @@ final class WorkerSessionShell {
         if said.insert(line).inserted { logger.notice("\(line)") }
     }
 
-    /// Waits between two connections, not all workers equally long.
+    /// Waits between two connections, with a different delay for each worker.
     ///
     /// - Returns: the end, if it is stopped meanwhile
     private func sleep(_ pause: Duration) -> WorkerSessionState.Ending? {

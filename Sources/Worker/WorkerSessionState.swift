@@ -1,7 +1,7 @@
 import Engine
 import Protocol
 
-/// What a worker does next. Messages, results and a clock in, actions out: no socket, no thread.
+/// Decides what a worker does next. Messages, results and a clock in, actions out: no socket, no thread.
 ///
 ///                 welcome                          refusal
 ///     ┌─────────┐ ───────▶ ┌─────────┐   (calling) ───────▶ ended
@@ -9,16 +9,16 @@ import Protocol
 ///     └─────────┘ ◀─────── └─────────┘
 ///         silence, goodbye: reconnect
 ///
-/// A worker has asked for `credit` units in all: one to compute, the rest so that the next one is
-/// there already. Each unit that is disposed of is answered and asked for anew.
+/// A worker has requested `credit` units in all: one to compute, the rest so that the next one is
+/// there already. When a unit is done, it is answered and another one is requested.
 package struct WorkerSessionState: Sendable {
     package struct Options: Sendable {
         package var hello: WorkerMessage.Hello
-        /// Units to ask for at first.
+        /// Initial number of units to request.
         package var credit = 2
-        /// Whether the coordinator started this process: then it ends with the coordinator.
+        /// Whether the coordinator started this process: then it exits with the coordinator.
         package var isLocalChild = false
-        /// How long to wait for a welcome before another attempt.
+        /// How long to wait for a welcome before the next attempt.
         package var patience: Duration = .seconds(5)
         package var shortestPause: Duration = .milliseconds(100)
         package var longestPause: Duration = .seconds(5)
@@ -32,7 +32,7 @@ package struct WorkerSessionState: Sendable {
         /// A new socket is connecting.
         case connected
         case received(CoordinatorMessage)
-        /// Frames came that are no message.
+        /// Invalid frames arrived.
         case malformed(FrameError)
         case finished(UnitID, microseconds: UInt64, Result<WorkResult, ComputeError>)
         case stop
@@ -42,20 +42,20 @@ package struct WorkerSessionState: Sendable {
     package enum Action: Sendable {
         case send(WorkerMessage)
         case compute(UnitID, WorkUnit)
-        /// Nobody wants the unit that is computed: end it as soon as that is cheap.
+        /// Nobody needs the unit that is being computed: cancel it as soon as that is cheap.
         case cancel
-        /// Close the socket, wait, connect a new one, and say so with `connected`.
+        /// Close the socket, wait, connect a new one, and report that with `connected`.
         case reconnect(after: Duration, because: Cause)
         case end(Ending)
     }
 
-    /// Why a connection is given up.
+    /// Why a connection is closed.
     package enum Cause: String, Sendable {
-        case noWelcome = "no welcome came"
+        case noWelcome = "the coordinator did not answer"
         case silence = "the coordinator fell silent"
         case goodbye = "the coordinator ended"
-        case forgotten = "the coordinator asked for a new introduction"
-        case malformed = "a message made no sense"
+        case forgotten = "the coordinator does not know this worker any more"
+        case malformed = "the coordinator sent an invalid message"
     }
 
     package enum Ending: Sendable {
@@ -77,9 +77,9 @@ package struct WorkerSessionState: Sendable {
     private var job: CoordinatorMessage.Job?
     private var queue: [CoordinatorMessage.Task] = []
     private var embeddings = EmbeddingCache()
-    /// Embeddings that were asked for on this connection and have not come.
+    /// Embeddings that were requested on this connection and have not arrived.
     private var demanded: Set<EmbeddingDigest> = []
-    /// Counts connections: a result of an earlier one is of no use to this one.
+    /// Counts connections: a result from an earlier one must not be sent on this one.
     private var connection = 0
     private var computing: (unit: UnitID, connection: Int, wire: WireFormat)?
 
@@ -87,7 +87,7 @@ package struct WorkerSessionState: Sendable {
         self.options = options
     }
 
-    /// Takes one event.
+    /// Handles one event.
     ///
     /// - Returns: what to do, in this order
     package mutating func handle(_ event: Event, at now: Duration) -> [Action] {
@@ -154,7 +154,7 @@ package struct WorkerSessionState: Sendable {
             let dropped = queue.count
             queue.removeAll { units.contains($0.id) }
             if queue.count < dropped { actions.append(.send(.ask(dropped - queue.count))) }
-            // What no unit names any more may never come: a later unit asks again.
+            // Embeddings that no unit references any more may never arrive: a later unit requests them again.
             demanded.formIntersection(queue.flatMap(\.unit.embeddingDigests))
             if let computing, computing.connection == connection, units.contains(computing.unit) {
                 actions.append(.cancel)
@@ -211,7 +211,7 @@ package struct WorkerSessionState: Sendable {
         }
     }
 
-    /// Starts the first unit in the queue if nothing is computed and its embeddings are here.
+    /// Starts the first unit in the queue if no unit is being computed and its embeddings are here.
     private mutating func computeNext(_ actions: inout [Action]) {
         guard case .serving = phase, computing == nil, let next = queue.first else { return }
         var unit = next.unit
@@ -224,7 +224,7 @@ package struct WorkerSessionState: Sendable {
         actions.append(.compute(next.id, unit))
     }
 
-    /// Asks for embeddings that are not here, once.
+    /// Requests missing embeddings, once.
     private mutating func demand(_ digests: [EmbeddingDigest], _ actions: inout [Action]) {
         let missing = digests.filter { !embeddings.contains($0) && !demanded.contains($0) }
         guard !missing.isEmpty else { return }
@@ -258,6 +258,6 @@ extension WorkerSessionState.Action {
 /// Why a unit was not computed.
 package enum ComputeError: Error, Equatable, Sendable {
     case failed(String)
-    /// It was not wanted any more.
+    /// It was no longer wanted.
     case cancelled
 }

@@ -58,9 +58,8 @@ extension Arithmetic {
         var settings = RenderSettings(
             size: Extent(height: 128, width: 160),
             steps: 4,
-            scheduler: kind,
-            globalPass: .workers
-        )
+            scheduler: kind
+        ) { $0.globalPass = .workers }
         change(&settings)
         let plan = try RenderPlan(
             settings,
@@ -115,7 +114,7 @@ extension Arithmetic {
     @Test(arguments: SchedulerKind.allCases) func anyStageCanBeResumed(kind: SchedulerKind) throws {
         try resumeEveryStep(
             try makeCase(kind) { settings in
-                settings.method = .refine(RefineSettings(steps: 3))
+                settings.refinement = RefineSettings(steps: 3)
                 settings.windowWeight = .gaussian
             }
         )
@@ -139,7 +138,7 @@ extension Arithmetic {
         }
     }
 
-    /// Jitter from a file comes in an order: a resumed render takes up where it stood.
+    /// Jitter from a file is sequential: a resumed render continues at its position.
     @Test func recordedJitterGoesOnWhereItStood() throws {
         let render = try makeCase(.ddim)
         try inTemporaryFolder { folder in
@@ -195,7 +194,7 @@ extension Arithmetic {
         try Data(length + text + data).write(to: URL(fileURLWithPath: path))
     }
 
-    /// Every byte counts: wherever one is changed, the file is refused in words.
+    /// Every byte counts: wherever one is changed, the file is rejected with an error.
     @Test func damageIsFound() throws {
         let render = try makeCase(.dpmSolver)
         try inTemporaryFolder { folder in

@@ -79,7 +79,7 @@ import Testing
         ("hosts:\n  - name: localhost\n  - name: localhost", "x.yaml:3: name"),
         (
             "hosts:\n  - name: a\n    workers: 1\n    workers: 2",
-            "x.yaml:3: workers: the field is there twice"
+            "x.yaml:3: workers: the field is duplicated"
         ),
         ("hosts:\n  - name: a\n    precision: f8", "x.yaml:3: precision"),
         ("hosts:\n  - name: a\n    backend: cuda", "x.yaml:3: backend"),

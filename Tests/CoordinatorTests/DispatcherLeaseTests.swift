@@ -141,7 +141,7 @@ private struct Script {
         }
         #expect(script.state.held(by: w3) == [u(12)])
         #expect(try script.on(.answered(u(12), by: w3), after: 60) == [.accept(u(12))])
-        // Both would need far longer than it needs anew; w1 the longest.
+        // Both would take far longer than starting over; w1 the longest.
         #expect(try script.on(.asked(w3, 1)) == [.assign(u(3), to: w3, attempt: 2)])
         #expect(
             try script.on(.answered(u(3), by: w3), after: 60) == [
@@ -150,7 +150,7 @@ private struct Script {
         )
         #expect(try script.on(.answered(u(3), by: w1)) == [])
         #expect(try script.on(.asked(w3, 1)) == [.assign(u(2), to: w3, attempt: 2)])
-        // The first answer wins, whoever it is from.
+        // The first answer wins, whichever worker it is from.
         #expect(
             try script.on(.answered(u(2), by: w2)) == [
                 .accept(u(2)), .abandon(u(2), at: w3), .complete,
@@ -222,7 +222,7 @@ private struct Script {
         #expect(script.state.held(by: w1).count == 8)
     }
 
-    /// A worker whose computing hangs still drops what it has not begun, and asks anew.
+    /// A worker whose computation hangs still drops the units that it has not begun, and asks again.
     @Test func droppingWhatWasNotBegunProvesNothing() throws {
         var script = Script { $0.probation = .seconds(20) }
         try script.join(w1, pace: 100, credit: 2)

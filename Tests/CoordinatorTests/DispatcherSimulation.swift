@@ -17,14 +17,14 @@ private struct Simulation {
         case meddler
         /// Dies as soon as it is given a unit, and comes back.
         case crasher
-        /// Spoils every answer, and comes back when it is set aside.
+        /// Spoils every answer, and reconnects when it is set aside.
         case spoiler
     }
 
     struct Imagined {
         var manner = Manner.honest
         var host = HostID("nowhere")
-        /// All that it was ever given.
+        /// All units that it was ever given.
         var given: [UnitID] = []
         var queue: [UnitID] = []
         /// Messages under way to the coordinator, with the time of their arrival.
@@ -45,7 +45,7 @@ private struct Simulation {
     var random: SplitMix
     var state: DispatcherState
     var now: Duration = .zero
-    /// What the dispatcher is told: now and then it jumps.
+    /// The dispatcher's clock: it jumps now and then.
     var clockOffset: Duration = .zero
     var workers: [WorkerID: Imagined] = [:]
     var nextWorker = 1
@@ -64,7 +64,7 @@ private struct Simulation {
     var outcome: DispatcherState.Action?
     /// Whether faults still happen.
     var isStormy = true
-    /// Units that spoil every answer, whoever computes them.
+    /// Units that spoil every answer, whichever worker computes them.
     var cursed: Set<UnitID> = []
 
     init(seed: UInt64) {
@@ -374,7 +374,7 @@ struct SplitMix: RandomNumberGenerator {
             for _ in 0..<6 { try simulation.join(reliable: true) }
             let units = try simulation.run(20, stormFor: 0, cursed: true)
             guard case .failed(let unit, _) = simulation.outcome else {
-                // With every worker set aside for it, nobody is left: that is an end too.
+                // With every worker set aside for it, no worker is left: that ends the batch too.
                 #expect(simulation.outcome == .deserted)
                 continue
             }

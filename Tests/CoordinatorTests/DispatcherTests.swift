@@ -20,7 +20,7 @@ private struct Script {
     init(_ change: (inout DispatcherState.Policy) -> Void = { _ in }) {
         var policy = DispatcherState.Policy()
         change(&policy)
-        // What workers without a record get is told in DispatcherTrustTests.
+        // DispatcherTrustTests covers what unproven workers get.
         policy.firstDepth = policy.depths.lowerBound
         state = DispatcherState(policy: policy)
     }
@@ -211,7 +211,7 @@ private struct Script {
             if number == 1 { try script.on(.submitted(units(9))) }
             try script.on(.lost(worker, .vanished))
         }
-        // u1 was in hand each time and has failed; a fourth death would blame nobody else.
+        // u1 was being computed each time and has failed; a fourth death does not count against any other unit.
         #expect(!script.state.isBusy)
         try script.join(w4)
         try script.on(.submitted(units(2)))

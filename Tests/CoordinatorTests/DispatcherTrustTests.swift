@@ -57,7 +57,7 @@ private struct Script {
     }
 }
 
-/// Answers that nobody asked for.
+/// Unsolicited answers.
 @Suite struct UnaskedAnswerTests {
     @Test func anAnswerToWhatWasNeverGivenEndsTheMembership() throws {
         var script = Script()
@@ -174,7 +174,7 @@ private struct Script {
         )
     }
 
-    /// Eight mute workers have joined first, and nobody is proven: the ninth is asked all the same.
+    /// Eight mute workers have joined first, and none is proven: the ninth gets a copy all the same.
     @Test func whereNobodyIsProvenMoreAreAskedAsTimePasses() throws {
         var script = Script()
         for number in 1...9 { try script.join(WorkerID(number)) }
@@ -334,6 +334,52 @@ private struct Script {
         }
     }
 
+    /// Many hosts without a record say no before an honest worker has joined: anybody can make up names.
+    @Test(arguments: [3, 9]) func aUnitThatUnknownHostsRefusedWaitsForOthers(count: Int) throws {
+        var script = Script { $0.grace = .seconds(60) }
+        let strangers = (1...count).map { WorkerID($0) }
+        for worker in strangers { try script.join(worker, credit: 1) }
+        try script.on(.submitted([u(1)]))
+        for worker in strangers {
+            #expect(script.state.held(by: worker) == [u(1)])
+            try script.on(.refused(u(1), by: worker, reason: "no"))
+        }
+        #expect(script.state.isBusy)
+        let honest = WorkerID(count + 1)
+        #expect(try script.join(honest).contains(.assign(u(1), to: honest, attempt: count + 1)))
+        #expect(try script.on(.answered(u(1), by: honest)).contains(.complete))
+    }
+
+    /// A healthy worker that shares its key with a crash-looper rests with it, but not where nobody else is left.
+    @Test func aRestEndsWhereNobodyElseIsLeft() throws {
+        var script = Script {
+            $0.grace = .seconds(60)
+            $0.longestRest = .seconds(300)
+        }
+        try script.on(.submitted(units(1...2)))
+        for number in 1...6 {
+            try script.join(WorkerID(number), from: hostA, credit: 1)
+            try script.on(.lost(WorkerID(number), .vanished))
+            for _ in 0..<4 { try script.on(.tick, after: .seconds(2)) }
+        }
+        let honest = WorkerID(7)
+        try script.join(honest, from: hostA, credit: 1)
+        #expect(script.state.held(by: honest) == [])
+        var waited = 0
+        while script.state.held(by: honest).isEmpty, waited < 30 {
+            try script.on(.heard(honest), after: .seconds(1))
+            try script.on(.tick)
+            waited += 1
+        }
+        #expect(waited <= 6 && script.state.isBusy)
+        for _ in 1...2 {
+            let unit = try #require(script.state.held(by: honest).first)
+            try script.on(.answered(unit, by: honest))
+            try script.on(.asked(honest, 1))
+        }
+        #expect(!script.state.isBusy)
+    }
+
     /// Three connections of one host say no before anybody else has joined.
     @Test func aUnitThatOneHostFailedWaitsForOthers() throws {
         var script = Script { $0.grace = .seconds(60) }
@@ -346,7 +392,7 @@ private struct Script {
         #expect(script.state.isBusy)
         #expect(try script.join(w4, from: hostB) == [.assign(u(1), to: w4, attempt: 4)])
         #expect(try script.on(.answered(u(1), by: w4)).contains(.complete))
-        // Nobody else comes: after a while that is the end.
+        // No other worker joins: after a while the batch ends.
         try script.on(.lost(w4, .left))
         for worker in [w1, w2] { try script.on(.asked(worker, 8)) }
         try script.on(.submitted([u(2)]))
@@ -360,7 +406,7 @@ private struct Script {
         #expect(last.contains { if case .failed(u(2), _) = $0 { true } else { false } })
     }
 
-    /// A lone host gets three attempts where nobody else may come.
+    /// A single host gets three attempts if no other can join.
     @Test func whereNobodyElseIsLeftThreeAttemptsAreEnough() throws {
         var script = Script { $0.mayOthersJoin = false }
         try script.join(w1, from: hostA)

@@ -113,8 +113,9 @@ private struct Nowhere: PictureSink {
         var settings = RenderSettings(
             size: size,
             steps: steps,
-            scheduler: kind,
-            picture: PictureStart(
+            scheduler: kind
+        ) {
+            $0.picture = PictureStart(
                 strength: strength,
                 fidelity: fidelity,
                 frame: PictureFrame(
@@ -123,9 +124,9 @@ private struct Nowhere: PictureSink {
                     covering: (size.height, size.width),
                     slack: 8
                 )
-            ),
-            globalPass: .workers
-        )
+            )
+            $0.globalPass = .workers
+        }
         change(&settings)
         let model = ModelGeometry(
             nativeLatentSide: 8,
@@ -252,7 +253,7 @@ private struct Nowhere: PictureSink {
         #expect(outcome.latent.values == expected.values)
     }
 
-    /// Phases that the picture shows wholly are not rendered; the first that is left begins with it.
+    /// Phases whose whole content the picture determines are skipped; the first remaining one starts from it.
     @Test func phasesThatThePictureShowsAreSkipped() throws {
         let picture = Extent(height: 256, width: 256)
         let sampler = try plan(Extent(height: 512, width: 512), of: picture, fidelity: 1)
@@ -301,7 +302,7 @@ private struct Nowhere: PictureSink {
         #expect(distances[4] < 0.2 * distances[0], "\(distances)")
     }
 
-    /// A run that begins in the middle begins with a step of first order.
+    /// A run that starts in the middle starts with a first-order step.
     @Test func multistepsBeginAnywhere() throws {
         let folder = try #require(Fixtures.networks.first).checkpoint
         let config = try SchedulerConfig(file: "\(folder)/scheduler/scheduler_config.json")
@@ -320,7 +321,7 @@ private struct Nowhere: PictureSink {
         }
     }
 
-    /// The estimate that a changed prediction leads to is the one that was asked for.
+    /// The estimate that follows from a changed prediction is the requested one.
     @Test(arguments: SchedulerKind.allCases) func estimatesCanBeChanged(kind: SchedulerKind) throws
     {
         let folder = try #require(Fixtures.networks.first).checkpoint
@@ -423,8 +424,10 @@ private struct Nowhere: PictureSink {
             usesTimeIDs: false
         )
         func size(_ height: Int, _ width: Int) -> Extent {
-            PictureOptions(prompt: "", picture: PictureChoice(path: ""))
-                .size(for: model, picture: Extent(height: height, width: width))
+            PictureOptions.defaultSize(
+                for: model,
+                picture: Extent(height: height, width: width)
+            )
         }
         #expect(size(512, 768) == Extent(height: 512, width: 768))
         #expect(size(1003, 999) == Extent(height: 1000, width: 992))

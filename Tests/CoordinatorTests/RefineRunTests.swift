@@ -87,23 +87,25 @@ import Testing
         _ isUniform: Bool
     ) throws -> PictureOptions {
         let factor = try VAEConfig(file: "\(fixture.checkpoint)/vae/config.json").factor
+        var settings = SettingChoices()
+        let size = Extent(height: run.height * factor, width: run.width * factor)
+        settings.set(Settings.size, to: size)
+        settings.set(Settings.steps, to: fixture.steps)
+        settings.set(Settings.guidance, to: Float(fixture.guidance))
+        settings.set(Settings.scheduler, to: kind)
+        settings.set(Settings.sgmUniform, to: isUniform)
+        settings.set(Settings.stride, to: .every(run.stride))
+        settings.set(Settings.ladder, to: .given(try Ladder(scales: run.scales.map(Double.init))))
+        settings.set(Settings.method, to: .refine)
+        settings.set(Settings.refineFrom, to: run.start)
+        settings.set(Settings.refineSteps, to: run.steps)
+        settings.set(Settings.refineNoise, to: run.noise)
+        settings.set(Settings.refineGuidance, to: Float(run.guidance))
         return PictureOptions(
             prompt: fixture.prompt,
             negativePrompt: fixture.negative,
             model: fixture.checkpoint,
-            size: Extent(height: run.height * factor, width: run.width * factor),
-            steps: fixture.steps,
-            guidance: Float(fixture.guidance),
-            scheduler: kind,
-            schedule: ScheduleChoice(isSGMUniform: isUniform),
-            stride: .every(run.stride),
-            method: .refine(
-                from: run.start,
-                steps: run.steps,
-                noise: run.noise,
-                guidance: Float(run.guidance)
-            ),
-            ladder: .given(try Ladder(scales: run.scales.map(Double.init)))
+            settings: settings
         )
     }
 }

@@ -61,9 +61,8 @@ private struct Nowhere: PictureSink {
         var settings = RenderSettings(
             size: Extent(height: height, width: width),
             steps: steps,
-            scheduler: .ddim,
-            globalPass: .workers
-        )
+            scheduler: .ddim
+        ) { $0.globalPass = .workers }
         change(&settings)
         return (try RenderPlan(settings, model: Self.model, scheduler: scheduler), scheduler)
     }
@@ -81,12 +80,12 @@ private struct Nowhere: PictureSink {
                 ($0.wire, $0.guidance) = (.f16, 0)
             }
         ),
-        ("refined", { $0.method = .refine(RefineSettings()) }),
-        ("refined, unguided", { ($0.method, $0.guidance) = (.refine(RefineSettings()), 1) }),
+        ("refined", { $0.refinement = RefineSettings() }),
+        ("refined, unguided", { ($0.refinement, $0.guidance) = (RefineSettings(), 1) }),
         (
             "refined closely",
             {
-                $0.method = .refine(RefineSettings(from: 0.5, steps: 3, noise: 0, guidance: 2))
+                $0.refinement = RefineSettings(from: 0.5, steps: 3, noise: 0, guidance: 2)
                 ($0.stride, $0.wire) = (.every(3), .f16)
             }
         ),
@@ -221,9 +220,8 @@ private struct Nowhere: PictureSink {
                 RenderSettings(
                     size: Extent(height: height, width: width),
                     steps: 2,
-                    scheduler: .ddim,
-                    ladder: ladder
-                ),
+                    scheduler: .ddim
+                ) { $0.ladder = ladder },
                 model: model,
                 scheduler: scheduler
             )

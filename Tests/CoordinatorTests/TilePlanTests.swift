@@ -92,7 +92,7 @@ import Testing
         #expect(abs(joined.variance / whole.variance - 1) < 1e-12)
     }
 
-    /// A chain in which every moment depends on all that were used before: the solver finds the fixed
+    /// A chain in which every moment depends on all earlier ones: the solver finds the fixed
     /// point, whatever the copy does.
     @Test func theSolverFindsTheFixedPoint() {
         let count = 12

@@ -1,7 +1,7 @@
 import Engine
 import Sampling
 
-/// An autoencoder called directly, in this process; it counts the parts of pictures that it was asked for.
+/// An autoencoder called directly, in this process; it counts the requested parts of pictures.
 ///
 /// `@unchecked Sendable`: `UnitRenderer` asks for it, since a coordinator hands its renderer to the thread of a job. This
 /// one never leaves the thread that made it: a tiled evaluation starts none and calls its renderer on its caller's, so

@@ -1,4 +1,5 @@
 import Engine
+import Glibc
 import Testing
 
 @Suite struct InputErrorTests {
@@ -18,5 +19,24 @@ import Testing
         let line = "\(error)"
         #expect(line.hasPrefix("\(path): {a: {a: ") && line.hasSuffix("…. Correct it."))
         #expect(line.count < 5000)
+    }
+}
+
+/// Limits of the system are nobody's input.
+@Suite struct SystemLimitTests {
+    @Test(arguments: [
+        (EMFILE, "ulimit -n"), (ENFILE, "open files"), (ENOMEM, "memory"), (ENOSPC, "disk"),
+        (EDQUOT, "quota"), (EIO, "disk"),
+    ])
+    func aLimitSaysWhatToDoAboutIt(code: Int32, part: String) {
+        let error = InputError("/x", "it cannot be opened", code: code, fix: "Check the path")
+        #expect(error.isSystemLimit && error.remedy.contains(part))
+        #expect(error.problem == "it cannot be opened: \(String(cString: strerror(code)))")
+    }
+
+    @Test(arguments: [ENOENT, EACCES, ENOTDIR, EROFS, ELOOP])
+    func otherFailuresAreOfTheInput(code: Int32) {
+        let error = InputError("/x", "it cannot be opened", code: code, fix: "Check the path")
+        #expect(!error.isSystemLimit && error.remedy == "Check the path")
     }
 }

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Files that are none, or not what they seem: each is refused at once and said to be what it is.
+/// Files that are missing, or not what they seem: each is rejected at once with an error that says what it is.
 @Suite struct InputFileTests {
     private static let pointer = """
         version https://git-lfs.github.com/spec/v1

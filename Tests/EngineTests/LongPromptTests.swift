@@ -167,7 +167,7 @@ import Testing
                     withDestinationPath: "\(source)/\(name)"
                 )
             }
-            // The second encoder has a word of its own for what the first one spells in many tokens.
+            // The second encoder has a single token for what the first one spells in many.
             try FileManager.default.copyItem(
                 atPath: "\(source)/tokenizer_2",
                 toPath: "\(folder)/tokenizer_2"
@@ -188,7 +188,7 @@ import Testing
             )
             #expect(pair.positive.tokens == own + 1)
             #expect(pair.count == (own + 74) / 75 + 1)
-            // The new word has no row in the text encoder's table: that is told, not read beyond it.
+            // The new word has no row in the text encoder's table: that is an error, not an out-of-bounds read.
             let encoder = try PromptEncoder(model: model, options: EngineOptions())
             let error = #expect(throws: InputError.self) { _ = try encoder.encode(words) }
             #expect(error?.place.hasSuffix("text_encoder_2") == true)

@@ -201,7 +201,7 @@ import Testing
                 try model.scan(others, notes: nil)
                 return
             }
-            // Whoever prepares the weights finds it, too.
+            // The process that prepares the weights finds it, too.
             #expect {
                 if part == "unet" {
                     _ = try UNet(model: model, options: EngineOptions(), cache: nil)

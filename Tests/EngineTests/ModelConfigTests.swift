@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    /// Which token stands for a prompt.
+    /// The token whose state is the pooled embedding.
     @Test func promptsPoolWhereTransformersPools() {
         let ids = [7, 3, 9, 5, 9, 1]
         #expect(CLIPConfig.Pooling.highestID.position(in: ids) == 2)

@@ -118,7 +118,7 @@ import Testing
             + "\(found.scheduler?.rawValue ?? "-") \(found.spacing?.rawValue ?? "-")"
     }
 
-    /// A LoRA makes a model distilled, and a folder has a scheduler of its own.
+    /// A LoRA makes a model distilled, and a folder has its own scheduler.
     @Test func lorasAndFoldersTell() throws {
         try inTemporaryFolder { folder in
             let fixtures = SingleFileLayout.ownFixtures

@@ -73,7 +73,7 @@ import Testing
         }
     }
 
-    /// One key that is no number reaches every query of its head, and nothing else.
+    /// One NaN key affects every query of its head, and nothing else.
     @Test(arguments: [77, 256, 300]) func notANumberSpreads(keys: Int) throws {
         let backend = try Self.backend(.bf16)
         var noise = Noise(4)

@@ -146,7 +146,7 @@ struct PictureFixtures: Decodable {
         }
     }
 
-    /// Every way to be of no use is told in a line that names the file.
+    /// Every unusable file gives one line that names it.
     @Test func saysWhatIsWrong() throws {
         let whole = try Data(
             contentsOf: URL(fileURLWithPath: "\(PictureFixtures.folder)/rgb8.png")

@@ -111,7 +111,7 @@ import Testing
         return file
     }
 
-    /// Stable Diffusion 2 as Diffusers writes it back: without the layer that nobody computes.
+    /// Stable Diffusion 2 as Diffusers writes it: without the layer that is never computed.
     @Test func openCLIPWithoutItsLastLayer() throws {
         let layout = try SingleFileLayout("sd21", size: "published")
         try inTemporaryFolder { folder in

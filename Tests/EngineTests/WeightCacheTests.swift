@@ -97,7 +97,7 @@ import Testing
                 // A new file: the old one may be mapped.
                 try bytes.write(to: URL(fileURLWithPath: path), options: .atomic)
                 let loaded = try unet(options, folder)
-                // A flipped bit between two blocks is in nobody's weights.
+                // A flipped bit in the padding between two blocks affects no weights.
                 #expect(loaded.origin == .built || bytes.count == whole.count)
                 #expect(try answer(loaded) == expected)
                 #expect(try kept(folder).count == 1)

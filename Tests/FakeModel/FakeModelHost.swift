@@ -7,7 +7,7 @@ package final class FakeModelHost: ModelNetworks {
     /// What it does with a unit.
     package enum Behaviour: Equatable, Sendable {
         case good
-        /// Takes so many milliseconds.
+        /// Takes this many milliseconds.
         case slow(Int)
         case nan
         /// Answers with this number everywhere.
@@ -170,10 +170,10 @@ package final class FakeModelHost: ModelNetworks {
         return WorkResult(tensor: answered, statistics: seen)
     }
 
-    /// What coordinators are told of its decoder.
+    /// The description of its decoder for coordinators.
     package static let network = network(.decoder)
 
-    /// What they are told of a half.
+    /// The description of a half for coordinators.
     package static func network(_ half: AutoencoderHalf) -> TiledNetwork {
         TiledNetwork(
             half: half,
@@ -198,7 +198,7 @@ package final class FakeModelHost: ModelNetworks {
         case .good:
             return good
         case .slow(let milliseconds):
-            // Heeds a cancellation every few milliseconds, as networks do between their blocks.
+            // Checks for cancellation every few milliseconds, as networks do between their blocks.
             let end = ContinuousClock.now + .milliseconds(milliseconds)
             while ContinuousClock.now < end {
                 try cancellation.check()

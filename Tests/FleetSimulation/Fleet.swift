@@ -236,7 +236,7 @@ private struct Calendar<Happening> {
     }
 }
 
-/// The shortest time in which workers of these paces can do so many equal units, none interrupted.
+/// The shortest time in which workers with these paces can do this many equal units, without interruption.
 package func idealTime(_ count: Int, paces: [Double]) -> Double {
     func done(by time: Double) -> Int {
         paces.reduce(0) { $0 + Int((time / $1 + 1e-9).rounded(.down)) }

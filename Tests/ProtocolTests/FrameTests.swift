@@ -135,7 +135,7 @@ struct Seeded: RandomNumberGenerator {
                 }
             }
         }
-        // Both happen often, or the mutations are no test.
+        // Both must happen often, or the mutations test nothing.
         #expect(read > 2000 && refused > 10_000, "\(read) read, \(refused) refused")
     }
 

@@ -4,7 +4,7 @@ import Protocol
 import TestSupport
 import Testing
 
-/// Who comes in over CURVE, with real sockets.
+/// Which peers are admitted with CURVE, with real sockets.
 @Suite struct GateTests {
     private let coordinator: KeyPair
     private let worker: KeyPair
@@ -68,7 +68,7 @@ import Testing
             try call(.worker(stranger, coordinator: open), guarded)
                 == .turnedAway(.notAllowed(nil))
         )
-        // Whoever sees first that the other is different hangs up: what the other hears is chance.
+        // The side that first sees the mismatch hangs up, so what the other side sees depends on timing.
         let different = [Outcome.turnedAway(.otherMechanism), .turnedAway(.failed)]
         let plain = try call(.open, guarded)
         #expect(different.contains(plain), "\(plain)")
@@ -103,7 +103,7 @@ import Testing
             #expect(try call(security, router, endpoint) == .turnedAway(.notAllowed(nil)))
             try Data("\(worker.publicKey) late\n".utf8).write(to: list)
             #expect(try call(security, router, endpoint) == .delivered)
-            // A mistake in the list is told, and locks nobody out.
+            // A mistake in the list is reported, and locks nobody out.
             try Data("what?\n".utf8).write(to: list)
             #expect(try call(security, router, endpoint) == .delivered)
             let rejections = try router.rejections()

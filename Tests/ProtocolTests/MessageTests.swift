@@ -180,7 +180,7 @@ let coordinatorMessages: [CoordinatorMessage] = [
             Issue.record("no answer")
             return
         }
-        #expect(again.result.tensor?.values == values)
+        #expect(again.result.tensor?.values == values && again.wire == .f16)
         var short = answer.frames
         short[1].removeLast()
         #expect(throws: FrameError.tensorSize(bytes: 11, shape: [1, 1, 2, 3])) {

@@ -6,11 +6,11 @@ import Testing
 /// Renders on hosts of a file, and the workers that stay between them. The hosts are this machine
 /// under several names.
 @Suite(.serialized) struct ClusterCommandTests {
-    /// A folder with a file of hosts, and what its workers can be told by.
+    /// A folder with a file of hosts, and a marker that identifies its workers.
     struct Site {
         let folder: String
         let port: UInt16
-        /// In the environment of every worker of this site, and of nobody else.
+        /// In the environment of every worker of this site, and of no other process.
         let mark = "mark-\(UUID().uuidString)"
         var file: String { "\(folder)/cluster.yaml" }
         var program: String { "\(Fixtures.packageRoot)/.build/release/tessera" }
@@ -175,7 +175,7 @@ import Testing
             #expect(up.output.contains("alpha") && up.output.contains("2/2"), "\(up.output)")
             let workers = Set(site.processes)
             #expect(workers.count == 4)
-            // Once more starts nobody.
+            // Running it again starts no workers.
             #expect(try site.cluster("up").status == 0)
             #expect(Set(site.processes) == workers)
 
@@ -288,7 +288,7 @@ import Testing
             let open = try String(contentsOfFile: "\(folder)/stranger.pub", encoding: .utf8)
             let key = open.trimmingCharacters(in: .whitespacesAndNewlines)
             #expect(refused.errors.contains("its public key \(key) is not in the list"))
-            // It goes on calling, and is let in as soon as it is on the list.
+            // It keeps retrying, and is admitted as soon as it is on the list.
             let waiting = Set(site.processes)
             #expect(waiting.count == 1)
             try open.write(toFile: "\(folder)/workers", atomically: true, encoding: .utf8)
@@ -324,7 +324,7 @@ import Testing
             #expect(site.processes == workers)
             for worker in workers { kill(worker, SIGTERM) }
             #expect(eventually { site.processes.isEmpty })
-            // A damaged record is no reason to guess.
+            // With a damaged record nothing is guessed.
             try FileManager.default.createDirectory(
                 atPath: (path as NSString).deletingLastPathComponent,
                 withIntermediateDirectories: true
@@ -381,7 +381,7 @@ import Testing
             #expect(failed.complaints.count == 1)
             let complaint = failed.complaints.first ?? ""
             #expect(complaint.contains("/nowhere"), "\(failed.errors)")
-            // Told once, and in sentences that end once.
+            // Reported once, and without duplicate full stops.
             #expect(!failed.output.contains("ended"), "\(failed.output)")
             #expect(
                 failed.errors.split(separator: "\n").count { $0.contains("/nowhere") } == 1,
@@ -403,7 +403,7 @@ func eventually(_ holds: () -> Bool) -> Bool {
     return true
 }
 
-/// A port of the loopback interface that nobody listens on now.
+/// A port of the loopback interface that no process listens on now.
 func freePort() throws -> UInt16 {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(descriptor) }

@@ -74,7 +74,7 @@ struct Command {
             in folder: String? = nil,
             program: String = "tessera"
         ) throws {
-            // Jobs that are interrupted stay behind: not in the home of whoever runs the tests.
+            // State of interrupted jobs must not end up in the home folder of the person who runs the tests.
             let state = ["XDG_STATE_HOME": "\(NSTemporaryDirectory())tessera-state-\(getpid())"]
             process.environment = ProcessInfo.processInfo.environment
                 .merging(state) { _, new in new }

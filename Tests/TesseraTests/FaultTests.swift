@@ -113,7 +113,7 @@ import Testing
         }
     }
 
-    /// Hung, not dead: its views are copied, and the render goes on at once.
+    /// Hung, not dead: its views are copied, and the render continues at once.
     @Test func aStoppedWorkerChangesNothing() throws {
         let whole = try quiet()
         try inTemporaryFolder { folder in

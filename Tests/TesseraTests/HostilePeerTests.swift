@@ -74,7 +74,7 @@ import Testing
             #expect(result.picture == whole, "\(manner)")
             #expect(result.time <= alone * 2 + .seconds(10), "\(manner): \(result.time)")
         }
-        // Finite numbers that no model puts out.
+        // Finite numbers that no model produces.
         for value in ["1e38", "-3e38", "1e-40"] {
             #expect(
                 try render(beside: [["--behaviour", "fill:\(value)"]]).picture == whole,
@@ -96,7 +96,7 @@ import Testing
             let two = try String(contentsOfFile: "\(folder)/two.pub", encoding: .utf8)
             try two.write(toFile: "\(folder)/list", atomically: true, encoding: .utf8)
             #expect(site.coordinator.waitFor("was taken off the list"))
-            // Not at some later connection, but now; and it is told why.
+            // Its connection is closed now, not at the next reconnection; and it learns why.
             #expect(workers[0].waitFor("does not allow this worker's key"))
             #expect(workers[0].process.isRunning && site.coordinator.process.isRunning)
             _ = try site.result()

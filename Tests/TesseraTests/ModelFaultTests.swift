@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Faults of files that a render would meet after hours, told before its first step.
+/// Faulty files that a render would otherwise only read after hours are reported before its first step.
 @Suite(.serialized) struct ModelFaultTests {
     let model = "\(SingleFileLayout.ownFixtures)/sd15-tiny"
 
@@ -58,6 +58,52 @@ import Testing
                 [weights, name, "missing"]
             )
             try expectReport(copy, [weights, name, "missing"])
+        }
+    }
+
+    /// What a render does not read, its workers do: it must fit where it is there.
+    @Test func aWeightOfTheEncoderIsMissing() throws {
+        let name = "encoder.conv_norm_out.weight"
+        try changed("vae") {
+            $0["encoder.another.weight"] = $0[name]
+            $0[name] = nil
+        } _: { folder, copy, weights in
+            for command in ["render", "plan"] {
+                try expectRefusal(flags(command, folder, ["--model", copy]), [weights, name])
+            }
+            try expectReport(copy, [weights, name])
+        }
+    }
+
+    /// Training schedules within every single range, with which no step is a number.
+    @Test(arguments: [
+        (1e-9, true, 1000, "ddim"), (0.999, true, 1000, "ddim"), (1e-9, true, 1000, "dpmpp_2m"),
+        (1e-9, true, 1000, "euler"), (0.999, false, 100_000, "euler"),
+    ])
+    func aScheduleHasNoNumbers(
+        beta: Double,
+        rescales: Bool,
+        timesteps: Int,
+        scheduler: String
+    ) throws {
+        try inTemporaryFolder { folder in
+            let copy = "\(folder)/model"
+            try FileManager.default.copyItem(atPath: model, toPath: copy)
+            let config = "\(copy)/scheduler/scheduler_config.json"
+            let data = try Data(contentsOf: URL(fileURLWithPath: config))
+            var fields = try #require(
+                try JSONSerialization.jsonObject(with: data) as? [String: Any]
+            )
+            (fields["beta_start"], fields["beta_end"]) = (beta, beta)
+            (fields["rescale_betas_zero_snr"], fields["num_train_timesteps"]) = (
+                rescales, timesteps
+            )
+            try JSONSerialization.data(withJSONObject: fields)
+                .write(to: URL(fileURLWithPath: config))
+            for command in ["render", "plan"] {
+                let more = ["--model", copy, "--scheduler", scheduler, "--steps", "3"]
+                try expectRefusal(flags(command, folder, more), [config, "noise schedule"])
+            }
         }
     }
 
@@ -164,7 +210,7 @@ import Testing
         }
     }
 
-    /// A guess is told in one line, and so are the settings that a name brings; flags go first.
+    /// A guess is reported in one line, and so are the settings implied by a name; flags take precedence.
     @Test func choicesThatWereMadeAreTold() throws {
         try inTemporaryFolder { folder in
             let path = "\(folder)/sd15_lightning_4step.safetensors"
@@ -197,7 +243,7 @@ import Testing
         }
     }
 
-    /// How timesteps are laid out changes the picture, and is told in it.
+    /// The timestep spacing affects the picture, and is stored in its text.
     @Test func schedulesChangeThePicture() throws {
         try inTemporaryFolder { folder in
             func render(_ more: [String]) throws -> PNGImage {

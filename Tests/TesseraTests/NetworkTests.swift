@@ -157,7 +157,7 @@ import Testing
                 )
             }
             #expect(strangers[0].waitFor("does not allow this worker's key"))
-            #expect(strangers[1].waitFor("wants a key"))
+            #expect(strangers[1].waitFor("requires a key"))
             func noise() throws -> Spawned {
                 try Spawned([
                     "ip", "netns", "exec", network.hosts[2], "python3",

@@ -102,7 +102,7 @@ import Testing
         #expect(try render(["--size", "264x200", "--seed", "6"]) != usual)
     }
 
-    /// The size is the picture's own where none is asked for, and the text names the picture.
+    /// The size defaults to the initial picture's own, and the text names that picture.
     @Test func thePictureTellsWhereItBegan() throws {
         try inTemporaryFolder { folder in
             try writePhoto(folder)
@@ -144,7 +144,7 @@ import Testing
             let moved = try planned.told("latents moved").prefix(2).joined(separator: " ")
             #expect(line.contains(", \(moved) of latents"), "\(line)")
             guard !more.contains("1048x1032") else {
-                // The number of passes over tiles is told at best.
+                // The reported number of passes over tiles is the minimum.
                 #expect(planned.output.contains("encoding          4 tiles for phase 1"))
                 return
             }
@@ -170,7 +170,7 @@ import Testing
     }
 
     /// Killed in a phase that is held to the picture, and resumed: the same bytes. With another picture
-    /// in its place it is refused.
+    /// in its place it is rejected.
     @Test func aKilledRenderIsResumedToTheSameBytes() throws {
         let more = ["--size", "264x200", "--fidelity", "0.5", "--steps", "12"]
         let whole = try render(more)
@@ -235,7 +235,7 @@ import Testing
         try inTemporaryFolder { folder in
             try writePhoto(folder)
             try Data("not a picture".utf8).write(to: URL(fileURLWithPath: "\(folder)/text.png"))
-            // Damaged near its end: told before any worker starts.
+            // Damaged near its end: reported before any worker starts.
             try Data(contentsOf: URL(fileURLWithPath: "\(folder)/photo.png")).dropLast(400)
                 .write(to: URL(fileURLWithPath: "\(folder)/short.png"))
             let command = try Command(

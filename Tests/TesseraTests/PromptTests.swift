@@ -15,7 +15,7 @@ import Testing
         ] + more
     }
 
-    /// A picture and what was told beside it.
+    /// A picture and the messages printed with it.
     private struct Result {
         /// A hash of the pixels: an expectation that fails would describe every one of them.
         let pixels: Int
@@ -57,7 +57,7 @@ import Testing
         #expect(negative.pixels != plain.pixels)
     }
 
-    /// A short prompt is told, and leaves the picture's text as it was.
+    /// The length of a short prompt is reported, and does not change the picture's text.
     @Test func thePlanCountsTokens() throws {
         let short = try render("a lake")
         #expect(short.errors.contains("prompt: 3 tokens, negative prompt 0 tokens (1 chunk of 75)"))

@@ -10,7 +10,7 @@ import Testing
         .filter { !FileManager.default.isExecutableFile(atPath: $0) }
 
     /// A server on a port of the loopback interface, and how to reach it as alpha and beta; gamma is
-    /// a host where nobody listens.
+    /// a host where nothing listens.
     final class Server {
         let process: Spawned
         let folder: String

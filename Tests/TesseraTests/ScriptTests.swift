@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What scripts are told.
+/// Output for scripts.
 @Suite(.serialized) struct ScriptTests {
     private let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -77,7 +77,7 @@ import Testing
         }
     }
 
-    /// A render that was killed has told its name, and that is in the list of those to resume.
+    /// A render that was killed has printed its job's name, and the list of resumable jobs contains it.
     @Test func killedJobsAreListedAndResumed() throws {
         try inTemporaryFolder { folder in
             let environment = ["XDG_STATE_HOME": "\(folder)/state"]

@@ -55,7 +55,7 @@ import Testing
             let stranger = try site.worker(model, key: "stranger")
             #expect(stranger.waitFor("does not allow this worker's key"))
             let keyless = try site.worker(model, key: nil)
-            #expect(keyless.waitFor("wants a key"))
+            #expect(keyless.waitFor("requires a key"))
             // A worker's key in the place of the coordinator's.
             let misled = try site.worker(model, key: "one", coordinator: "two")
             #expect(misled.waitFor("does not encrypt with the coordinator's key"))
@@ -65,7 +65,7 @@ import Testing
             #expect(site.coordinator.waitFor(open))
             #expect(try site.result() == whole)
             for command in KeyedSite.end([stranger, keyless, misled, right]) {
-                // Told once, not once an attempt.
+                // Reported once, not once per attempt.
                 let told = command.errors.split(separator: "\n").filter { $0.contains("listens") }
                 #expect(Set(told).count == told.count, "\(command.errors)")
                 #expect(command.status == 0)

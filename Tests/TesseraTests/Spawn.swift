@@ -46,7 +46,7 @@ struct Spawned {
         return waitpid(id, &status, 0) == id && status == 0
     }
 
-    /// Whether it has not ended.
+    /// Whether it is still running.
     var isRunning: Bool { waitpid(id, nil, WNOHANG) == 0 }
 
     /// Ends it at once.

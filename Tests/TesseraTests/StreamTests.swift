@@ -27,7 +27,7 @@ import Testing
             let expected = try Data(contentsOf: file)
             try FileManager.default.removeItem(at: file)
             let command = try Command(flags("render", folder), through: launcher)
-            // A terminal that is gone takes the picture's path with it: that is told by the status.
+            // If the terminal is gone, the picture's path cannot be printed: the exit status says so.
             let isGone = launcher.last == "hangup"
             #expect(command.status == (isGone ? 70 : 0), "\(launcher): \(command.errors)")
             #expect(try Data(contentsOf: file) == expected)
@@ -71,7 +71,7 @@ import Testing
         }
     }
 
-    /// A worker started by hand that nobody listens to.
+    /// A worker started by hand whose output nobody reads.
     @Test func workersRenderWithoutALog() throws {
         try inTemporaryFolder { folder in
             let port = try freePort()

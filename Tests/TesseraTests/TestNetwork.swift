@@ -1,6 +1,6 @@
 import Foundation
 
-/// Hosts made of network namespaces: one for the coordinator, and others, each on a wire of its own to it.
+/// Hosts made of network namespaces: one for the coordinator, and others, each connected to it by its own link.
 final class TestNetwork {
     /// The coordinator's host.
     let centre: String

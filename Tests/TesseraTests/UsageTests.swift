@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    /// A seed of −1 is one that nobody chose: told, stored, and kept when the render is resumed.
+    /// A seed of −1 is random: it is printed, stored, and kept when the render is resumed.
     @Test func aRandomSeedIsToldAndKept() throws {
         try inTemporaryFolder { folder in
             var seeds: Set<String> = []

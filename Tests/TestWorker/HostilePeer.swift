@@ -20,12 +20,12 @@ struct HostilePeer {
     let security: Security
     let name: String
     let digest: String
-    /// Of the answers that nobody asked for.
+    /// For unsolicited answers.
     let shape: [Int]
 
     private static let heartbeat: Duration = .milliseconds(100)
 
-    /// Goes on until the process is killed.
+    /// Runs until the process is killed.
     func run() throws -> Never {
         while true {
             try converse()

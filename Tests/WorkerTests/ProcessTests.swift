@@ -72,7 +72,7 @@ private func folder(_ cluster: LocalCluster) throws -> String {
         #expect(eventually { cluster.cluster.statistics.count == 2 })
         kill(processes[0], SIGSTOP)
         let job = cluster.cluster.open(geometry)
-        // Its units move or are copied as soon as the other has nothing to do.
+        // Its units are moved or copied as soon as the other worker is idle.
         let views = makeViews(10)
         #expect(try job.tensors(views).map(\.values) == expected(views))
         #expect(

@@ -14,17 +14,17 @@ import Testing
             config: try SchedulerConfig(file: "\(folder)/scheduler/scheduler_config.json"),
             steps: 2
         )
+        let ladder = try Ladder(scales: [1, 15.9, 16])
         let plan = try RenderPlan(
             RenderSettings(
                 size: Extent(height: 1048, width: 1064),
                 steps: 2,
-                scheduler: .ddim,
-                stride: .every(8),
-                windowWeight: .gaussian,
-                method: .refine(RefineSettings(steps: 1)),
-                ladder: .given(try Ladder(scales: [1, 15.9, 16])),
-                globalPass: .workers
-            ),
+                scheduler: .ddim
+            ) {
+                ($0.stride, $0.windowWeight) = (.every(8), .gaussian)
+                ($0.ladder, $0.globalPass) = (.given(ladder), .workers)
+                $0.refinement = RefineSettings(steps: 1)
+            },
             model: geometry,
             scheduler: scheduler
         )

@@ -72,7 +72,7 @@ final class ThreadCluster {
 
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-/// What coordinators are told of the fake model.
+/// The fake model's description for coordinators.
 let geometry = ModelGeometry(
     nativeLatentSide: 8,
     vaeFactor: FakeModelHost.vaeFactor,

@@ -93,7 +93,7 @@ private struct Script {
         )
     }
 
-    /// Tokens of a picture: asked for once, by whichever part comes first, and anew on another connection.
+    /// Tokens of a picture: requested once, by whichever part comes first, and again on another connection.
     @Test func partsWaitForTheirKeys() {
         let tokens = [Embedding(context: Tensor(zeros: [1, 3, 2])), text]
         func part(_ unit: UInt64) -> State.Event {
@@ -126,7 +126,7 @@ private struct Script {
         #expect(script.on(finished(2)) == ["answer u2", "ask 1", "compute u3"])
     }
 
-    /// What was asked for may never come when its units are abandoned: a later one asks again.
+    /// Requested embeddings may never arrive when their units are abandoned: a later unit requests them again.
     @Test func abandonedUnitsForgetWhatTheyAskedFor() {
         var script = Script.serving()
         _ = script.on(.received(.job(both)))
@@ -146,7 +146,7 @@ private struct Script {
         _ = script.on(.received(.job(both)))
         _ = script.on(task(1))
         _ = script.on(.received(.embedding(negative.digest, negative)))
-        // It is asked for again.
+        // It is requested again.
         #expect(script.on(.received(.embedding(text.digest, negative))) == ["wanted 1"])
         #expect(script.on(.received(.embedding(text.digest, text))) == ["compute u1"])
     }

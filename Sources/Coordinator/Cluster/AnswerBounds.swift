@@ -1,41 +1,47 @@
 import Engine
 
-/// What an answer may hold. Every bound is orders of magnitude beyond what any network puts out, and keeps
-/// what no network puts out from being fused: one such value spoils the whole picture.
+/// What an answer may hold. Every bound is far beyond what any network outputs, and keeps what no network
+/// outputs from being fused: one such value spoils the whole picture.
 ///
-/// - Predictions, noise or v, are trained to have a deviation of about 1, as the scaled latents have that go
-///   in. Guidance is uncond + g · (text − uncond), at most 1 + 2·|g| times as large. None is zero everywhere:
-///   that is what a broken device answers.
+/// - Predictions, noise or v, are trained to have a root mean square of about 1, as the scaled latents have
+///   that go in. Guidance, uncond + g · (text − uncond), moves them by a fraction of g; ten times 1 + |g| is
+///   accepted. None is zero, or zero nearly everywhere: that is what a broken device answers.
 /// - Decoded pixels are about −1…1, encoded latents of the scale of latents.
 /// - Tokens and moments are of activations inside the autoencoder. SDXL's leave the range of float16
 ///   (65,504); 10⁹ is 15,000 times as much.
 package struct AnswerBounds {
     /// The largest magnitude of an element.
     private let largest: Float
+    /// The largest root mean square, and the smallest.
+    private let loudest: Double
+    private let quietest: Double
     /// The largest magnitude must not be less than this, unless it may be zero.
     private let smallest: Float
     private let mayBeZero: Bool
 
-    /// How many times larger than its input, or than 1, an output may be.
+    /// Maximum ratio of an output to its input, or to 1.
     private static let gain: Float = 1000
     /// The largest magnitude of an activation.
     private static let activation: Double = 1e9
 
     /// - Parameters:
     ///   - latent: the view
-    ///   - guidance: the strength with which evaluations are combined; 0 for a single one
+    ///   - guidance: the guidance scale; 0 for a single evaluation
     package init(predicting latent: Tensor, guidance: Float) {
         largest = Self.gain * max(1, latent.largestMagnitude ?? 1) * (1 + 2 * abs(guidance))
+        loudest = 10 * max(1, latent.rootMeanSquare) * Double(1 + abs(guidance))
+        quietest = 1e-6
         (smallest, mayBeZero) = (1e-12, false)
     }
 
     /// - Parameter input: a latent to decode, or a picture to encode
     package init(evaluating input: Tensor) {
         largest = Self.gain * max(1, input.largestMagnitude ?? 1)
+        (loudest, quietest) = (100 * max(1, input.rootMeanSquare), 0)
         (smallest, mayBeZero) = (1e-30, true)
     }
 
-    /// What is wrong with an answer; nil for a good one.
+    /// The reason why an answer is rejected; nil for a good one.
     package func fault(of answer: WorkResult) -> String? {
         if let tensor = answer.tensor {
             guard let peak = tensor.largestMagnitude else {
@@ -44,10 +50,18 @@ package struct AnswerBounds {
             // With statistics come tokens.
             let limit = answer.statistics.isEmpty ? largest : Float(Self.activation)
             guard peak <= limit else {
-                return "its answer holds values of up to \(peak), which no model puts out"
+                return "its answer holds values of up to \(peak), which no model outputs"
             }
             guard peak >= smallest || (mayBeZero && peak == 0) else {
                 return "its answer is \(peak == 0 ? "zero" : "almost zero") everywhere"
+            }
+            if answer.statistics.isEmpty {
+                let level = tensor.rootMeanSquare
+                guard level <= loudest else {
+                    return "its answer has a root mean square of \(level), which no model outputs"
+                }
+                guard level >= quietest, mayBeZero || !tensor.isMostlyNegligible(beside: peak)
+                else { return "its answer is almost zero nearly everywhere" }
             }
         }
         for moments in answer.statistics {
@@ -56,8 +70,28 @@ package struct AnswerBounds {
             }
             guard abs(moments.mean) <= Self.activation,
                 moments.variance <= Self.activation * Self.activation
-            else { return "its answer holds statistics that no model puts out" }
+            else { return "its answer holds statistics that no model outputs" }
         }
         return nil
+    }
+}
+
+extension Tensor {
+    /// Of all elements.
+    fileprivate var rootMeanSquare: Double {
+        withFloats { x in
+            var sum = 0.0
+            for value in x { sum += Double(value) * Double(value) }
+            return x.isEmpty ? 0 : (sum / Double(x.count)).squareRoot()
+        }
+    }
+
+    /// Whether more than half of the elements are less than a millionth of the largest.
+    fileprivate func isMostlyNegligible(beside peak: Float) -> Bool {
+        withFloats { x in
+            var count = 0
+            for value in x where abs(value) < 1e-6 * peak { count += 1 }
+            return 2 * count > x.count
+        }
     }
 }

@@ -18,9 +18,9 @@ package final class Cluster: Sendable {
         /// The model that workers must have.
         package var model: ModelIdentity
         package var policy = DispatcherState.Policy()
-        /// How often each side sends something.
+        /// Interval of heartbeats, for both sides.
         package var heartbeat: Duration = .milliseconds(500)
-        /// Whom it lets in.
+        /// Whom it admits.
         package var security = Security.open
 
         package init(endpoint: Endpoint, model: ModelIdentity) {
@@ -29,7 +29,7 @@ package final class Cluster: Sendable {
         }
     }
 
-    /// Where it listens, with the port that was chosen.
+    /// The endpoint it listens on, with the chosen port.
     package let endpoint: Endpoint
 
     private let mailbox: Mailbox<ClusterCommand>
@@ -38,7 +38,7 @@ package final class Cluster: Sendable {
     private let lastJob = Atomic<UInt64>(0)
     private let isStopped = Atomic<Bool>(false)
 
-    /// Begins to listen.
+    /// Starts listening.
     ///
     /// - Throws: `InputError` if the endpoint cannot be listened on, `SocketError`
     package init(_ configuration: Configuration, logger: Logger) throws {
@@ -66,8 +66,8 @@ package final class Cluster: Sendable {
     ///
     /// - Parameters:
     ///   - model: of the picture, to check answers
-    ///   - wire: how latents and answers travel
-    /// - Returns: evaluates units until it is ended
+    ///   - wire: the precision in which latents and results are sent
+    /// - Returns: a renderer that evaluates units until it is ended
     package func open(_ model: ModelGeometry, wire: WireFormat = .f32) -> ClusterJob {
         let id = lastJob.add(1, ordering: .relaxed).newValue
         mailbox.post(.open(OpenJob(message: .init(id: id, wire: wire), model: model)))
@@ -81,19 +81,19 @@ package final class Cluster: Sendable {
         thread.join()
     }
 
-    /// What each worker has done so far, in the order in which they first came.
+    /// Each worker's statistics so far, in the order in which they first joined.
     package var statistics: [WorkerStatistics] { board.statistics }
 
-    /// Tells that the process of a worker on this host has ended, which ends its connection too.
+    /// Reports that the process of a worker on this host has ended, which ends its connection too.
     ///
     /// - Parameters:
     ///   - name: the worker's
     ///   - process: its id
-    ///   - account: how it ended, for the message if nobody is left
+    ///   - account: how it ended, for the error if no worker is left
     package func processEnded(_ name: String, process: Int32, account: String) {
         mailbox.post(.processEnded(name: name, process: process, account: account))
     }
 
-    /// Tells that nobody will join any more: with the last worker gone, calls fail at once.
+    /// Reports that no more workers will join: when the last one is gone, calls fail at once.
     package func expectNobody() { mailbox.post(.closed) }
 }

@@ -2,21 +2,28 @@ import Engine
 import Protocol
 import Synchronization
 
-/// What the coordinator's thread shares with the others.
+/// State shared between the coordinator's thread and the others.
 final class ClusterBoard: Sendable {
     private let workers = Mutex<[WorkerStatistics]>([])
     /// Why the thread has ended.
     private let ending = Mutex<(any Error)?>(nil)
 
+    /// Entries that are kept in any case.
+    private static let memory = 1024
+
     var statistics: [WorkerStatistics] { workers.withLock { $0 } }
 
-    /// Enters a worker that joins; one that comes back under its name goes on with its entry.
+    /// Enters a worker that joins; one that comes back under its name goes on with its entry. Where there are
+    /// many, entries of workers that left without having done anything are used again.
     ///
-    /// - Returns: its place
+    /// - Returns: its index
     func enter(_ hello: WorkerMessage.Hello) -> Int {
         workers.withLock { workers in
             let known = workers.firstIndex { $0.name == hello.name && !$0.isActive }
-            let place = known ?? workers.count
+            let idle =
+                known == nil && workers.count >= Self.memory
+                ? workers.firstIndex { !$0.isActive && $0.views + $0.tiles == 0 } : nil
+            let place = known ?? idle ?? workers.count
             let entry = WorkerStatistics(
                 name: hello.name,
                 processor: hello.processor,
@@ -27,6 +34,8 @@ final class ClusterBoard: Sendable {
             )
             if let known {
                 workers[known].isActive = true
+            } else if let idle {
+                workers[idle] = entry
             } else {
                 workers.append(entry)
             }
@@ -48,7 +57,7 @@ final class ClusterBoard: Sendable {
         }
     }
 
-    /// Called by the thread as its last act: fails the batches that it will not see.
+    /// The thread's last action: fails the batches that it will not process.
     func end(_ mailbox: Mailbox<ClusterCommand>, because error: any Error) {
         ending.withLock { $0 = error }
         for case .run(_, _, let reports) in mailbox.take() { reports.put(.failed(error)) }

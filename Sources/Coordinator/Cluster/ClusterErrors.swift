@@ -7,7 +7,7 @@ package struct RenderCancelled: Error, Equatable, CustomStringConvertible {
     package var description: String { "interrupted" }
 }
 
-/// No worker is left to render, and none came in time. The command line exits with 69.
+/// No worker is left to render, and none joined in time. The command line exits with 69.
 package struct ClusterUnavailable: Error, Equatable, CustomStringConvertible {
     /// What happened, and what to do.
     package let reason: String
@@ -21,9 +21,9 @@ package struct ClusterUnavailable: Error, Equatable, CustomStringConvertible {
 
 /// A view or tile that no worker could compute. The command line exits with 70.
 package struct UnitFailed: Error, Equatable, CustomStringConvertible {
-    /// Which: "view 12 (64×64 at timestep 801, crop 256,0)".
+    /// Its name, such as "view 12 (64×64 at timestep 801, crop 256,0)".
     package let unit: String
-    /// What became of each attempt.
+    /// The result of each attempt.
     package let reasons: [String]
 
     package init(unit: String, reasons: [String]) {
@@ -36,7 +36,7 @@ package struct UnitFailed: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// What one worker has done so far.
+/// A worker's statistics so far.
 package struct WorkerStatistics: Equatable, Sendable {
     package let name: String
     /// Model and vector features of its processor.
@@ -44,11 +44,11 @@ package struct WorkerStatistics: Equatable, Sendable {
     package let threads: Int
     package let backend: String
     package let precision: String
-    /// Whether it is here and gets work.
+    /// Whether it is connected and gets work.
     package internal(set) var isActive: Bool
     package internal(set) var views = 0
     package internal(set) var tiles = 0
-    /// Time it spent computing, as it says.
+    /// Its own measurement of the time it spent computing.
     package internal(set) var busy: Duration = .zero
     /// When it last sent anything.
     package internal(set) var lastHeard = Date()

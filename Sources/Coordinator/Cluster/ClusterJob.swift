@@ -43,14 +43,14 @@ package final class ClusterJob: UnitRenderer {
         }
     }
 
-    /// Ends the call that runs, and every later one, with `RenderCancelled`; workers drop what they have not begun.
+    /// Ends the running call and all later ones with `RenderCancelled`; workers drop units that they have not begun.
     package func cancel() { mailbox.post(.cancel(job: id)) }
 
-    /// Closes the job. Further calls of `evaluate` fail.
+    /// Closes the job. Later calls of `evaluate` fail.
     package func end() { mailbox.post(.end(job: id)) }
 }
 
-/// What other threads tell the coordinator's thread.
+/// Messages from other threads to the coordinator's thread.
 enum ClusterCommand: Sendable {
     case open(OpenJob)
     case run([WorkUnit], job: UInt64, BlockingQueue<BatchReport>)
@@ -63,14 +63,14 @@ enum ClusterCommand: Sendable {
     case stop
 }
 
-/// What the coordinator's thread tells the render thread of a batch.
+/// Messages from the coordinator's thread to the render thread about a batch.
 enum BatchReport: Sendable {
     case done(Int, WorkResult)
     case complete
     case failed(any Error)
 }
 
-/// A job as the coordinator's thread keeps it.
+/// A job, as the coordinator's thread stores it.
 struct OpenJob: Sendable {
     let message: CoordinatorMessage.Job
     let model: ModelGeometry

@@ -1,25 +1,32 @@
 import Logging
 import Protocol
 
-/// Says who was turned away at the door or turned out, and not more often than people can read.
+/// Logs who was rejected or expelled, at a rate that people can read.
 struct Doorkeeper {
-    /// Between two lines of one kind.
+    /// Minimum time between two lines of one kind.
     private static let pause: Duration = .seconds(10)
+
+    /// Most different lines in that time.
+    private static let memory = 256
 
     private var last: [String: Duration] = [:]
     private var unsaid: [String: Int] = [:]
 
     /// - Parameters:
-    ///   - rejections: handshakes that failed
+    ///   - rejections: failed handshakes
     ///   - now: on the clock of the service
-    ///   - logger: where it is said
+    ///   - logger: where to log it
     mutating func note(_ rejections: [Rejection], at now: Duration, _ logger: Logger) {
         for rejection in rejections { say(Self.line(rejection), at: now, logger) }
     }
 
-    /// Says a line, unless it was said a moment ago.
+    /// Logs a line, unless it was logged recently.
     mutating func say(_ line: String, at now: Duration, _ logger: Logger) {
-        guard last[line].map({ now - $0 >= Self.pause }) ?? (last.count < 256) else {
+        if last[line] == nil, last.count >= Self.memory {
+            last = last.filter { now - $0.value < Self.pause }
+            unsaid = unsaid.filter { last[$0.key] != nil }
+        }
+        guard last[line].map({ now - $0 >= Self.pause }) ?? (last.count < Self.memory) else {
             if last[line] != nil { unsaid[line, default: 0] += 1 }
             return
         }
@@ -31,15 +38,15 @@ struct Doorkeeper {
     private static func line(_ rejection: Rejection) -> String {
         switch rejection {
         case .notAllowed(let key?):
-            "a worker was turned away: its public key \(key) is not in the list (--allow)"
+            "a worker was rejected: its public key \(key) is not in the list (--allow)"
         case .notAllowed(nil):
-            "a stranger was turned away: it showed no key"
+            "a connection was rejected: the other side has no key"
         case .otherMechanism:
-            "a stranger was turned away: one side encrypts and the other does not"
+            "a connection was rejected: one side encrypts and the other does not"
         case .failed:
-            "a stranger was turned away: it did not speak as a worker does"
+            "a connection was rejected: the other side is not a worker"
         case .listUnreadable(let problem):
-            "the list of keys holds as it was, for it cannot be read: \(problem)"
+            "the list of keys cannot be read, and the last one stays in force: \(problem)"
         }
     }
 }

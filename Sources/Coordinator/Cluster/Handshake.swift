@@ -1,9 +1,9 @@
 import Engine
 import Protocol
 
-/// Decides who may join.
+/// Decides which workers may join.
 enum Handshake {
-    /// - Returns: what to answer a worker that may not, with both sides named
+    /// - Returns: the refusal for a worker that may not join, describing both sides
     static func refusal(
         of hello: WorkerMessage.Hello,
         by model: ModelIdentity

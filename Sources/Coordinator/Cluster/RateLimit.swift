@@ -1,17 +1,17 @@
-/// How many messages are read from somebody: tokens that come steadily, one for each message, and are kept
-/// for two seconds (a token bucket).
+/// Limits how many messages are read from a peer: a token bucket, with one token per message and a capacity
+/// of two seconds.
 package struct RateLimit: Equatable, Sendable {
-    /// Of one worker, far beyond two for each view of the smallest model.
+    /// For one worker, far beyond two for each view of the smallest model.
     package static let worker = RateLimit(perSecond: 20_000)
-    /// Of all strangers with one key, or of all together where there are no keys: a fleet of thousands that
-    /// comes back at once.
+    /// For all unknown peers with one key, or all together where there are no keys: enough for a fleet of thousands that
+    /// reconnects at once.
     package static let strangers = RateLimit(perSecond: 2000)
 
     private let perSecond: Double
     private var tokens: Double
     private var last: Duration?
 
-    /// - Parameter perSecond: messages, in the long run
+    /// - Parameter perSecond: messages per second, on average
     package init(perSecond: Double) {
         self.perSecond = perSecond
         tokens = 2 * perSecond
@@ -19,7 +19,7 @@ package struct RateLimit: Equatable, Sendable {
 
     /// Counts one message.
     ///
-    /// - Parameter now: on any clock that does not go back
+    /// - Parameter now: on a monotonic clock
     /// - Returns: whether it may be read
     package mutating func admits(at now: Duration) -> Bool {
         if let last {

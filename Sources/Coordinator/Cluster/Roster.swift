@@ -2,7 +2,7 @@ import Engine
 import Logging
 import Protocol
 
-/// Who is connected, by routing id and by worker id.
+/// The connected workers, by routing id and by worker id.
 struct Roster {
     /// One connection of one worker.
     struct Peer {
@@ -10,16 +10,16 @@ struct Roster {
         /// ZeroMQ's routing id.
         let id: [UInt8]
         let hello: WorkerMessage.Hello
-        /// Place on the board.
+        /// Index on the board.
         let place: Int
-        /// Where it calls from.
+        /// The origin of its messages.
         let origin: Origin
 
-        /// The host that its failures count against: its key, which many machines may share, or else what it
+        /// The host that its failures count against: its key, which many machines may share, or else the name it
         /// announces; and its address.
         var host: HostID {
             if let key = origin.key { return HostID("\(key) at \(origin.address)") }
-            // By default a worker's name ends with its process id, and a host that starts it again is the same.
+            // By default a worker's name ends with its pid, which must not distinguish the host after a restart.
             let (name, process) = (hello.name, "-\(hello.processID)")
             let announced = name.hasSuffix(process) ? String(name.dropLast(process.count)) : name
             return HostID("\(announced) at \(origin.address)")
@@ -34,13 +34,16 @@ struct Roster {
     private var ids: [WorkerID: [UInt8]] = [:]
     private var announced: [WorkerID: UInt64] = [:]
     private var rates: [WorkerID: RateLimit] = [:]
-    /// Of everybody who was ever here.
+    /// Of everybody who is here or was lately.
     private var names: [WorkerID: String] = [:]
+    private var lastWorker = 0
+    /// Most names that are kept, unless more workers are here.
+    private static let memory = 4096
 
     subscript(id: [UInt8]) -> Peer? { peers[id] }
     subscript(worker: WorkerID) -> Peer? { ids[worker].flatMap { peers[$0] } }
 
-    /// Everybody, in the order of joining.
+    /// All workers, in the order of joining.
     var all: [Peer] { peers.values.sorted { $0.worker < $1.worker } }
 
     func find(name: String, process: Int32) -> Peer? {
@@ -53,15 +56,21 @@ struct Roster {
         place: Int,
         from origin: Origin
     ) -> Peer {
-        let worker = WorkerID(names.count + 1)
+        lastWorker += 1
+        let worker = WorkerID(lastWorker)
         let peer = Peer(worker: worker, id: id, hello: hello, place: place, origin: origin)
         peers[id] = peer
         ids[worker] = id
+        if names.count >= 2 * Self.memory {
+            names = names.filter {
+                ids[$0.key] != nil || $0.key.rawValue > lastWorker - Self.memory
+            }
+        }
         names[worker] = hello.name
         return peer
     }
 
-    /// - Returns: whether it was here
+    /// - Returns: whether it was connected
     mutating func remove(_ worker: WorkerID) -> Bool {
         guard let id = ids.removeValue(forKey: worker) else { return false }
         peers[id] = nil
@@ -72,19 +81,19 @@ struct Roster {
 
     /// Counts a message.
     ///
-    /// - Returns: whether the worker sends no more than it has reason to
+    /// - Returns: whether the worker stays within its rate limit
     mutating func hears(_ worker: WorkerID, at now: Duration) -> Bool {
         rates[worker, default: .worker].admits(at: now)
     }
 
-    /// Notes that the worker is told of a job.
+    /// Records that the worker was told about a job.
     ///
     /// - Returns: whether it has to be told
     mutating func announce(_ job: UInt64, to worker: WorkerID) -> Bool {
         announced.updateValue(job, forKey: worker) != job
     }
 
-    /// What became of an attempt, in words.
+    /// The result of an attempt, in words.
     func describe(_ casualty: DispatcherState.Casualty) -> String {
         let name = names[casualty.worker] ?? "\(casualty.worker)"
         switch casualty.cause {

@@ -1,24 +1,24 @@
 import Engine
 import Protocol
 
-/// The units of a batch: what was asked for, the last of it in halves where that keeps more workers busy to the end.
+/// The units of a batch: what was requested, with its last views split into halves where that keeps more workers busy to the end.
 struct RunningBatch {
     let job: OpenJob
     let first: UInt64
     let units: [WorkUnit]
     let reports: BlockingQueue<BatchReport>
-    /// What was asked for.
+    /// What was requested.
     private let requests: [WorkUnit]
-    /// The place among them of each unit.
+    /// The index of each unit in it.
     private let places: [Int]
-    /// Halves that have come, by unit.
+    /// Halves that have arrived, by unit.
     private var halves: [Int: WorkResult] = [:]
 
     /// - Parameters:
-    ///   - requests: what was asked for
-    ///   - job: that they belong to
+    ///   - requests: what was requested
+    ///   - job: the one they belong to
     ///   - first: number of the first unit
-    ///   - workers: how many are there to share guided views
+    ///   - workers: how many are available to share guided views
     ///   - reports: for the render thread
     init(
         _ requests: [WorkUnit],
@@ -28,9 +28,9 @@ struct RunningBatch {
         reports: BlockingQueue<BatchReport>
     ) {
         (self.requests, self.job, self.first, self.reports) = (requests, job, first, reports)
-        // Halves are rounded before they are combined: only as they are do they give the same bits.
+        // The wire rounds halves before they are combined: the bits stay the same only in float32.
         let workers = job.message.wire == .f32 ? max(1, workers) : 1
-        // Of 13 views two workers would do 7 and 6; with the last one shared, six and a half each.
+        // Two workers would do 7 and 6 of 13 views; if they share the last one, six and a half each.
         let rest = requests.count % workers
         let shared = 2 * rest <= workers ? rest : 0
         var (units, places): ([WorkUnit], [Int]) = ([], [])
@@ -46,7 +46,7 @@ struct RunningBatch {
 
     /// Takes the answer to a unit.
     ///
-    /// - Returns: the place in what was asked for, and the answer to that, when it is whole
+    /// - Returns: the index of the request and its answer, once that is complete
     mutating func take(
         _ result: WorkResult,
         for unit: UnitID
@@ -63,7 +63,7 @@ struct RunningBatch {
         return (place, requests[place].joined(isFirst ? [result, there] : [there, result]))
     }
 
-    /// Place in the batch; nil for units of other batches.
+    /// Index in the batch; nil for units of other batches.
     func place(of unit: UnitID) -> Int? {
         guard unit.rawValue >= first, unit.rawValue - first < UInt64(units.count) else {
             return nil

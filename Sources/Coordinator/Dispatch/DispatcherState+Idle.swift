@@ -3,20 +3,20 @@ import Protocol
 // The end of a batch: nothing waits, and some workers have nothing to do.
 
 extension DispatcherState {
-    /// The last unit in a worker's hands.
+    /// The last unit that a worker holds.
     private struct Tail {
         let owner: WorkerID
         let unit: UnitID
-        /// Whether it waits behind another one, and nobody else has it.
+        /// Whether it is queued behind another one, and nobody else holds it.
         let isMovable: Bool
-        /// When it will be done, in seconds; never, if its holders are late or unproven.
+        /// Estimated time of its completion, in seconds; infinite if its holders are late or unproven.
         let done: Double
-        /// Who has it.
+        /// Its holders.
         let holders: Int
     }
 
-    /// Gives idle workers units that would be done sooner there: those that wait behind another one
-    /// move, those in somebody's hands are copied.
+    /// Gives idle workers units that they would finish sooner: queued units
+    /// are moved, units being computed are copied.
     mutating func occupyIdle(_ actions: inout [Action]) {
         guard batch?.waiting.isEmpty == true, let kind = batch?.kind,
             let cost = batch?.typicalCost
@@ -28,7 +28,7 @@ extension DispatcherState {
             let time = worker.time(for: cost, kind, reference: reference)
             idle.append((id, time + (worker.speed.roundTrip ?? 0), worker.isProven))
         }
-        // Whoever found nothing before finds nothing until time has passed: ticks tell.
+        // A worker that found nothing before finds nothing until time has passed: wait for ticks.
         switch scope {
         case .all: for (id, worker) in workers { consider(id, worker) }
         case .some(let touched):
@@ -48,9 +48,9 @@ extension DispatcherState {
         let guesses = idle.count { !$0.isProven }
         var hasGuessed = false
         for (id, time, isProven) in idle {
-            // What one unproven worker may not have, the others may not have either.
+            // What one unproven worker may not take, the others may not take either.
             if hasGuessed, !isProven { return }
-            // A tenth better at least: paces are estimates.
+            // At least a tenth faster: paces are estimates.
             let promise = seconds + 1.1 * time
             guard let latest = tails.map(\.done).max(), latest > promise else { return }
             let best = tails.indices.filter {
@@ -76,13 +76,13 @@ extension DispatcherState {
         }
     }
 
-    /// Whether an idle worker may have the unit, where `guesses` unproven ones are idle.
+    /// Whether an idle worker may take the unit, where `guesses` unproven ones are idle.
     private func canHave(_ tail: Tail, _ worker: WorkerID, among guesses: Int) -> Bool {
         guard let unit = batch?.units[tail.unit], let taker = workers[worker],
             !unit.holders.contains(worker), isAllowed(tail.unit, worker), hasRoom(unit)
         else { return false }
         if tail.isMovable || taker.isProven { return true }
-        // Nobody is known to answer: the longer nobody does, the more are asked.
+        // No worker has proven itself: the longer nobody answers, the more are tried.
         let age = seconds - (unit.firstAssigned ?? seconds)
         let rounds = (age / (policy.hedge / .seconds(1))).rounded(.down)
         let each = min(16, 1 + guesses / 8)

@@ -1,6 +1,6 @@
 import Protocol
 
-/// The last events of a dispatcher, to be printed when something is wrong.
+/// The last events of a dispatcher, printed when an invariant is broken.
 struct DispatcherHistory: Sendable, CustomStringConvertible {
     private struct Entry {
         let time: Duration
@@ -37,7 +37,7 @@ struct DispatcherHistory: Sendable, CustomStringConvertible {
     }
 }
 
-/// A promise of the dispatcher that does not hold.
+/// A broken invariant of the dispatcher.
 package struct InvariantViolation: Error, CustomStringConvertible {
     package let promise: String
     package let story: String
@@ -51,9 +51,9 @@ package struct InvariantViolation: Error, CustomStringConvertible {
 }
 
 extension DispatcherState {
-    /// Checks what must hold between any two events.
+    /// Checks the invariants that hold between any two events.
     ///
-    /// - Throws: the first promise that is broken, with the history
+    /// - Throws: the first broken invariant, with the history
     package func checkInvariants() throws(InvariantViolation) {
         func require(_ holds: Bool, _ promise: @autoclosure () -> String) throws(InvariantViolation)
         {
@@ -104,8 +104,8 @@ extension DispatcherState {
                 )
             }
         }
-        // Somebody is at work, or nobody may be given any, whenever all have been looked at: on every
-        // tick at the latest.
+        // Whenever all workers have been considered, on every tick at the latest, somebody is working or nobody may be
+        // given work.
         if scope == .all, !waiting.isEmpty, !workers.values.contains(where: { !$0.held.isEmpty }) {
             for (id, worker) in workers where worker.isActive && worker.credit > 0 {
                 try require(

@@ -20,7 +20,7 @@ extension DispatcherState {
         desertedSince = nil
     }
 
-    /// Ends the batch; whatever is held is no longer wanted.
+    /// Ends the batch; units still held are no longer wanted.
     mutating func close(_ actions: inout [Action]) {
         guard let ended = batch else { return }
         batch = nil
@@ -37,7 +37,7 @@ extension DispatcherState {
         }
     }
 
-    /// Takes the first answer to a unit, from whichever worker was given it.
+    /// Accepts the first answer to a unit, from any worker that was given it.
     mutating func accept(
         _ id: UnitID,
         from worker: WorkerID,
@@ -55,7 +55,7 @@ extension DispatcherState {
         workers[worker]?.overdue = 0
         workers[worker]?.doubts = 0
         touch(worker)
-        // Answers of batches that are over were not looked at: they prove nothing.
+        // Answers of finished batches were not checked: they prove nothing.
         if batch?.units[id] != nil { note(answered.lease, by: worker, sender, spent) }
         guard !sender.isSetAside, let unit = batch?.units[id], !unit.isDone else {
             return release(id, from: worker)
@@ -77,7 +77,7 @@ extension DispatcherState {
         }
     }
 
-    /// Notes a good answer: how long it took, and that the worker, which was `sender` before, gives some.
+    /// Records a good answer: how long it took, and that the worker, whose state was `sender` before, is reliable.
     private mutating func note(
         _ lease: Lease,
         by worker: WorkerID,
@@ -94,7 +94,7 @@ extension DispatcherState {
                 at: seconds
             )
         } else if !sender.isProven {
-            // It lost the unit before: it is as slow as that.
+            // It lost the unit before: it is at least that slow.
             workers[worker]?.speed.interrupt(
                 cost: lease.cost,
                 kind,
@@ -107,7 +107,7 @@ extension DispatcherState {
         forgive(sender.host)
     }
 
-    /// Another worker was faster with a unit. One that was late with it is in doubt.
+    /// Another worker was faster with a unit. A worker that was late with it becomes doubtful.
     private mutating func overtake(
         _ worker: WorkerID,
         at id: UnitID,
@@ -133,7 +133,7 @@ extension DispatcherState {
         }
     }
 
-    /// Tells workers whose lease on a unit is over that nobody waits for it any more.
+    /// Tells workers whose lease on a unit has expired that nobody waits for it any more.
     private func abandonFormer(
         _ id: UnitID,
         _ unit: Unit,
@@ -171,8 +171,8 @@ extension DispatcherState {
         charge(id, Casualty(worker: worker, cause: .refused(reason)), sender, &actions)
     }
 
-    /// Remembers a failed attempt of a worker, which was `sender` then; the batch ends where nobody is left
-    /// who might do better.
+    /// Records a failed attempt of a worker, whose state was `sender` then; the batch fails where no worker is left
+    /// that might do better.
     mutating func charge(
         _ id: UnitID,
         _ casualty: Casualty,
@@ -183,27 +183,34 @@ extension DispatcherState {
         unit.casualties.append(casualty)
         unit.failedSince = unit.failedSince ?? now
         unit.failed[sender.host] = unit.failed[sender.host] == true || sender.isProven
+        if case .lost = casualty.cause { unit.died.insert(sender.host) }
         batch?.units[id] = unit
         guard isHopeless(unit) else { return }
         close(&actions)
         actions.append(.failed(id, unit.casualties))
     }
 
-    /// Whether a unit is given up: if it failed on enough hosts that are known to work, or if nobody is
-    /// left to be asked. One sick host, however often it comes back, is not enough.
+    /// Whether a unit is given up: if it failed on enough proven hosts, or if no worker is left to try. One faulty
+    /// host, however often it reconnects, is not enough, and neither are many unproven ones while others may
+    /// still join.
     private func isHopeless(_ unit: Unit) -> Bool {
-        if unit.failed.values.count(where: { $0 }) >= policy.casualties { return true }
+        let proven = unit.failed.values.count { $0 }
+        if proven >= policy.casualties { return true }
         let others = workers.values.filter { !$0.isSetAside && unit.failed[$0.host] == nil }
         if others.contains(where: \.isProven) { return false }
-        if unit.failed.count >= policy.unprovenCasualties { return true }
         let mayWait =
-            policy.mayOthersJoin && !isClosed && unit.failed.count < policy.casualties
+            policy.mayOthersJoin && !isClosed
+            && (unit.failed.count < policy.casualties || proven == 0)
             && now - (unit.failedSince ?? now) < policy.grace
-        return unit.casualties.count >= policy.casualties && !mayWait
+        // What ends every worker must not end a whole fleet.
+        if unit.died.count >= policy.unprovenCasualties { return true }
+        if mayWait || !unit.holders.isEmpty { return false }
+        if unit.failed.count >= policy.unprovenCasualties { return true }
+        return unit.casualties.count >= policy.casualties
             && !others.contains { $0.isAvailable(at: now, policy) }
     }
 
-    /// Takes a unit out of a worker's hands; it waits again if nobody else has it.
+    /// Takes a unit from a worker; it waits again if nobody else holds it.
     mutating func release(_ id: UnitID, from worker: WorkerID) {
         drop(id, from: worker)
         guard var unit = batch?.units[id], unit.holders.contains(worker) else { return }
@@ -212,7 +219,7 @@ extension DispatcherState {
         if unit.holders.isEmpty, !unit.isDone { wait(id) }
     }
 
-    /// Takes a unit out of a worker's hands; whose it is then is the caller's business.
+    /// Takes a unit from a worker; the caller decides who gets it.
     private mutating func drop(_ id: UnitID, from worker: WorkerID) {
         guard let place = workers[worker]?.held.firstIndex(where: { $0.unit == id }) else {
             return
@@ -226,10 +233,10 @@ extension DispatcherState {
         if let place { batch?.waiting.insert(id, at: place) }
     }
 
-    /// Gives waiting units, in order, to the workers that would be done with them first.
+    /// Assigns waiting units, in order, to the workers that would finish them first.
     mutating func assignWaiting(_ actions: inout [Action]) {
         guard batch?.waiting.isEmpty == false, !assignPlainly(&actions) else { return }
-        // No copy of the batch outlives this: changing it would copy all its units.
+        // The batch must not be copied here: modifying it would then copy all its units.
         guard let waiting = batch?.waiting,
             var outlook = batch.map({ Outlook(of: workers, $0, policy, at: seconds) })
         else { return }
@@ -250,10 +257,10 @@ extension DispatcherState {
         batch?.waiting = left
     }
 
-    /// The usual case, far from the end of a batch and with few workers to look at: whoever has room
-    /// gets the first unit that waits.
+    /// The common case, far from the end of a batch and with few workers to consider: any worker with room
+    /// gets the first waiting unit.
     ///
-    /// - Returns: whether that was all there was to do
+    /// - Returns: whether nothing is left to do
     private mutating func assignPlainly(_ actions: inout [Action]) -> Bool {
         guard case .some(let touched) = scope, let kind = batch?.kind,
             let cost = batch?.typicalCost
@@ -264,7 +271,7 @@ extension DispatcherState {
             {
                 guard let pace = worker.speed.pace(kind) else { return false }
                 let own = pace * cost * Double(worker.held.count + 1)
-                // What waits and what is in hand keeps the others busy for longer than that.
+                // The waiting and assigned units keep the others busy for longer than that.
                 let waiting = Double(batch?.waiting.count ?? 0)
                 let inHand = Double(batch?.remaining ?? 0) - waiting
                 guard waiting + inHand / 4 > own * lastRate + 1,
@@ -295,8 +302,8 @@ extension DispatcherState {
         actions.append(.assign(id, to: worker, attempt: unit.attempts + 1))
     }
 
-    /// Whether the worker may have the unit. One that failed goes to a proven worker of another host, else to
-    /// any of another host, else to another worker, and only then back to one that failed it.
+    /// Whether the worker may have the unit. A unit that failed goes to a proven worker of another host, else to
+    /// any worker of another host, else to another worker, and only then back to one that it failed on.
     func isAllowed(_ id: UnitID, _ worker: WorkerID) -> Bool {
         guard let unit = batch?.units[id], !unit.casualties.isEmpty, let own = workers[worker]
         else { return true }

@@ -1,11 +1,10 @@
 import Protocol
 
-// Workers that come, go and misbehave.
+// Workers that join, leave and misbehave.
 
 extension DispatcherState {
     mutating func join(_ id: WorkerID, from name: HostID, _ actions: inout [Action]) {
-        let host = hostNumbers[name] ?? hostNumbers.count
-        hostNumbers[name] = host
+        let host = number(name)
         lent[id] = LentUnits()
         var worker = Worker(host: host, lastHeard: now, lastActed: now)
         if let until = hosts[host]?.restsUntil, until > now {
@@ -15,19 +14,32 @@ extension DispatcherState {
         workers[id] = worker
     }
 
+    /// The number of a host. Names are the workers' own choice where there are no keys, so only those that
+    /// are here or have failed lately are kept.
+    private mutating func number(_ name: HostID) -> Int {
+        if let known = hostNumbers[name] { return known }
+        if hostNumbers.count >= HostRecord.memory {
+            let used = Set(workers.values.map(\.host)).union(hosts.keys)
+            hostNumbers = hostNumbers.filter { used.contains($0.value) }
+        }
+        defer { nextHost += 1 }
+        hostNumbers[name] = nextHost
+        return nextHost
+    }
+
     mutating func ask(_ id: WorkerID, _ units: Int) {
         guard let worker = workers[id] else { return }
         workers[id]?.lastHeard = now
         if units > 0 { workers[id]?.lastActed = now }
-        // It has disposed of more than what it had not begun, so it is at work.
+        // It has finished more than the units that it had not begun, so it is working.
         if units > worker.drops { workers[id]?.isDoubtful = false }
         workers[id]?.drops = max(0, worker.drops - units)
         touch(id)
         workers[id]?.credit = min(worker.credit + min(max(0, units), policy.credit), policy.credit)
     }
 
-    /// Forgets a worker; its units wait again. The one it was computing is charged, if there is
-    /// something to charge it with.
+    /// Removes a worker; its units wait again. The one it was computing counts as failed, if the
+    /// worker's loss is a failure.
     mutating func lose(_ id: WorkerID, _ loss: WorkerLoss, _ actions: inout [Action]) {
         guard let worker = workers[id] else { return }
         for lease in worker.held { release(lease.unit, from: id) }
@@ -39,8 +51,8 @@ extension DispatcherState {
         }
     }
 
-    /// Ends the membership of a worker that answered what it was never given. What it held waits again, and
-    /// is not to blame.
+    /// Removes a worker that answered a unit that it was never given. Its units wait again, and
+    /// do not count as failed.
     mutating func expel(_ id: WorkerID, because unit: UnitID, _ actions: inout [Action]) {
         guard let worker = workers[id] else { return }
         actions.append(.expel(id, unit))
@@ -49,7 +61,7 @@ extension DispatcherState {
         lose(id, .left, &actions)
     }
 
-    /// Counts a failure of a host; the workers that join from it next rest if there were several.
+    /// Counts a failure of a host; after several, workers that join from it get no work for a while.
     mutating func blame(_ host: Int) {
         var record = hosts[host] ?? HostRecord()
         record.fail(at: now, policy)
@@ -58,7 +70,7 @@ extension DispatcherState {
         hosts = hosts.filter { $0.value.restsUntil > now || $0.key == host }
     }
 
-    /// Lets a good answer make up for a failure.
+    /// A good answer cancels one failure.
     mutating func forgive(_ host: Int) {
         guard var record = hosts[host] else { return }
         record.failures -= 1
@@ -71,6 +83,13 @@ extension DispatcherState {
         }
     }
 
+    /// Gives work to workers that rest where nobody else is left: a healthy one may share its host with one
+    /// that fails, and so the key or the name.
+    mutating func wakeIfDeserted() {
+        guard let since = desertedSince, now - since >= policy.rest else { return }
+        for id in workers.keys { workers[id]?.restsUntil = nil }
+    }
+
     mutating func setAside(_ id: WorkerID, _ actions: inout [Action]) {
         guard let worker = workers[id], !worker.isSetAside else { return }
         workers[id]?.isSetAside = true
@@ -81,7 +100,7 @@ extension DispatcherState {
         }
     }
 
-    /// Takes the units of workers that hold one for far longer than they usually take.
+    /// Takes the units of workers that hold one for far longer than they usually need.
     mutating func endLeases(_ actions: inout [Action]) {
         guard let kind = batch?.kind else { return }
         let reference = referencePace(kind)
@@ -93,7 +112,7 @@ extension DispatcherState {
         for id in over {
             guard let first = workers[id]?.held.first else { continue }
             workers[id]?.speed.interrupt(cost: first.cost, kind, isLate: true, at: seconds)
-            // Not abandoned: it may be slow, and its answer good.
+            // The lease stays on record: the worker may be slow, and its answer good.
             release(first.unit, from: id)
             if batch?.units[first.unit]?.former.contains(id) == false {
                 batch?.units[first.unit]?.former.append(id)
@@ -106,7 +125,7 @@ extension DispatcherState {
         }
     }
 
-    /// Takes back what a worker holds and gives it nothing more until it answers or asks.
+    /// Takes back all units of a worker and gives it nothing more until it answers or asks.
     mutating func doubt(_ id: WorkerID, _ actions: inout [Action]) {
         guard let worker = workers[id], worker.isActive else { return }
         workers[id]?.isDoubtful = true
@@ -121,7 +140,7 @@ extension DispatcherState {
         actions.append(.doubt(id))
     }
 
-    /// Tries doubtful workers again, each time later: a message may have been lost on the way.
+    /// Tries doubtful workers again, with increasing delays: a message may have been lost on the way.
     mutating func endDoubts() {
         for (id, worker) in workers where worker.isDoubtful && !worker.isSetAside {
             if now - worker.doubtedAt > policy.probation * worker.doubts {
@@ -138,7 +157,7 @@ extension DispatcherState {
         }
     }
 
-    /// Ends an open batch that has had nobody to compute it for too long.
+    /// Ends an open batch that has had no worker for too long.
     mutating func giveUpIfDeserted(_ actions: inout [Action]) {
         guard batch != nil, !workers.contains(where: { $0.value.isActive }) else {
             desertedSince = nil
@@ -146,7 +165,7 @@ extension DispatcherState {
         }
         let since = desertedSince ?? now
         desertedSince = since
-        // Those whose leases are over may answer yet.
+        // Those whose leases have expired may still answer.
         let isHopeless = isClosed && !workers.contains { !$0.value.isSetAside }
         if isHopeless || now - since >= policy.grace {
             close(&actions)

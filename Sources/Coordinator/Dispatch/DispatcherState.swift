@@ -1,6 +1,6 @@
 import Protocol
 
-/// One connection of one worker: a worker that comes back gets another.
+/// One connection of one worker: a worker that reconnects gets another id.
 package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible {
     package let rawValue: Int
 
@@ -12,7 +12,7 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
     package var description: String { "w\(rawValue)" }
 }
 
-/// Chooses who computes what. Events and a clock in, actions out: no socket, logger or thread.
+/// Decides who computes what. Events and a clock in, actions out: no socket, logger or thread.
 ///
 /// Work comes in batches, one at a time: the views of a step, or tiles to decode. Of a batch:
 ///
@@ -51,105 +51,105 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 ///                        ▼                             ▼                          ▼
 ///                      (gone)                        (gone)                    (gone)
 ///
-/// **Speed.** A worker's pace is how long it takes for a unit of cost 1, measured from when a unit
-/// came first in its hands until its answer. From paces follow leases, and when a worker would be
-/// done with one more unit.
+/// **Speed.** A worker's pace is its time for a unit of cost 1, measured from when a unit
+/// became the first that it holds until its answer. Paces determine leases, and when a worker would
+/// finish one more unit.
 ///
 /// **Credit and depth.** A worker asks for units and is given no more than it asked for, and no more
-/// than hide the round trip: one in hand and as many as it computes while an answer and the next
-/// task are under way.
+/// than hide the round trip: one to compute and as many as it computes while an answer and the next
+/// task are in transit.
 ///
-/// **The end of a batch.** A waiting unit goes to whoever would be done with it first; a worker so
-/// slow that the others would be through with everything that waits before it had finished one
-/// more gets none. When nothing waits, idle workers take over units that wait behind another one,
-/// and take copies of those that would otherwise be done last. The first answer counts; whatever
-/// comes later or twice is ignored.
+/// **The end of a batch.** A waiting unit goes to the worker that would finish it first; a worker so
+/// slow that the others would finish everything that waits before it had finished one
+/// more gets none. When nothing waits, idle workers take over units queued behind another one,
+/// and take copies of those that would otherwise finish last. The first answer counts; later and
+/// duplicate ones are ignored.
 ///
-/// **Trust.** A worker that has answered nothing yet is unproven. It holds one unit, its lease follows
-/// from what others need, and an idle proven worker takes a copy of that unit at once. Where nobody is
+/// **Trust.** A worker that has not answered yet is unproven. It holds one unit, its lease depends
+/// on the pace of others, and an idle proven worker takes a copy of that unit at once. If no worker is
 /// proven, idle workers take copies after `hedge`, more of them the longer nobody answers. An answer counts
 /// only from a worker that was given the unit; any other answer ends the worker's membership.
 ///
 /// **Failures.** A unit that failed on a host goes to a proven worker of another host. It is given up when
-/// three hosts that are proven failed it, or when nobody is left who might do better. A host that fails
-/// repeatedly rests, twice as long each time: its workers may join, but get nothing.
+/// three proven hosts failed it, or when no worker is left that might do better. A host that fails
+/// repeatedly is paused, twice as long each time: its workers may join, but get no work while others work.
 ///
-/// **Leases.** A worker that takes much longer than it usually does loses its units to others,
-/// though it be alive; until it answers, or asks for more than replaces what it had not begun, it
-/// gets no more for a while. Its late answer is taken if nobody was faster.
+/// **Leases.** A worker that takes much longer than usual loses its units to others,
+/// even if it is alive; until it answers, or asks for more than replaces the units that it had not begun, it
+/// gets no more for a while. Its late answer is accepted if nobody was faster.
 package struct DispatcherState: Sendable {
-    /// Limits that decide what is given up, and when.
+    /// Limits that decide when something is given up.
     package struct Policy: Equatable, Sendable {
-        /// A worker that says nothing for so long is gone.
+        /// A worker that is silent for this long is lost.
         package var silence: Duration = .seconds(10)
-        /// A batch that has no active worker for so long is given up.
+        /// A batch that has no active worker for this long is given up.
         package var grace: Duration = .seconds(60)
         /// Bad answers after which a worker gets no more work.
         package var strikes = 3
-        /// Proven hosts that a unit may fail on before it is given up; also the fewest attempts.
+        /// Proven hosts that a unit may fail on before it is given up; also the minimum number of attempts.
         package var casualties = 3
-        /// Hosts without a record that it may fail on, where no proven one is left to be asked.
+        /// Unproven hosts that it may fail on, if no proven one is left to try.
         package var unprovenCasualties = 8
-        /// Whether workers of other hosts may come yet: a unit that failed on fewer hosts than `casualties`
-        /// waits for them, as long as `grace`.
+        /// Whether workers of other hosts may still join: a unit that failed on fewer hosts than `casualties`,
+        /// or on none that is proven, waits for them, up to `grace`.
         package var mayOthersJoin = true
-        /// Most units that a worker may ask for.
+        /// Maximum units that a worker may ask for.
         package var credit = 64
-        /// Fewest and most units that a worker holds; between them, as many as hide the round trip.
+        /// Minimum and maximum units that a worker holds; between them, as many as hide the round trip.
         package var depths = 2...16
-        /// Most units that a worker holds before its first answer.
+        /// Maximum units that a worker holds before its first answer.
         package var firstDepth = 1
-        /// A lease lasts this many times what the worker usually takes for the unit…
+        /// A lease lasts this many times the worker's usual time for the unit…
         package var leaseFactor = 4.0
-        /// …but never less than this.
+        /// …but at least this long.
         package var shortestLease: Duration = .seconds(5)
-        /// The longest lease of a worker that has not answered anything of the kind yet, and its lease
-        /// where nobody has.
+        /// The maximum lease of a worker that has not answered a unit of the kind yet, and its lease
+        /// if no worker has.
         package var firstLease: Duration = .seconds(600)
-        /// Where nobody has answered anything at all, idle workers take copies of what others hold after
-        /// this long, and more of them each time that it has passed again.
+        /// If nobody has answered anything at all, idle workers take copies of units that others hold after
+        /// this time, and more of them each time that it has passed again.
         package var hedge: Duration = .milliseconds(250)
-        /// How long a host rests after its second failure; after each further one, twice as long.
+        /// How long a host is paused after its second failure; after each further one, twice as long.
         package var rest: Duration = .seconds(5)
-        /// The longest that a host rests.
+        /// The maximum pause of a host.
         package var longestRest: Duration = .seconds(300)
-        /// A unit that takes this many times what it usually does is late.
+        /// A unit that takes this many times the usual time is late.
         package var lateFactor = 1.5
-        /// A worker in doubt is tried again after this long; the second time, after twice as long.
+        /// A doubtful worker is tried again after this time; the second time, after twice as long.
         package var probation: Duration = .seconds(20)
-        /// Nothing is late before this.
+        /// Nothing is late before this time.
         package var shortestDelay: Duration = .milliseconds(100)
-        /// Most proven workers that compute one unit at once.
+        /// Maximum proven workers that compute one unit at once.
         package var copies = 3
-        /// The clock advances by no more than this between two events: after a stop of the whole
-        /// machine nobody is blamed for silence.
+        /// The clock advances by no more than this between two events: after the whole machine was suspended,
+        /// no worker counts as silent.
         package var stall: Duration = .seconds(2)
 
         package init() {}
     }
 
-    /// What a batch consists of: workers have a pace for each.
+    /// The kind of units in a batch: workers have a separate pace for each.
     package enum Kind: Int, CaseIterable, Sendable {
         case views
         case tiles
     }
 
     package enum Event: Equatable, Sendable {
-        /// A batch begins; none is open. Each unit may have a cost, 1 without.
+        /// A batch begins; none is open. Each unit may have a cost, by default 1.
         case submitted([UnitID], costs: [Double] = [], kind: Kind = .views)
         case cancelled
-        /// A worker came. Workers of one host share its record; without a host, it is a host of its own.
+        /// A worker joined. Workers of one host share its record; without a host, it counts as its own host.
         case joined(WorkerID, from: HostID? = nil)
-        /// It may be given so many more units.
+        /// It accepts this many more units.
         case asked(WorkerID, Int)
-        /// It sent anything at all.
+        /// It sent a message of any kind.
         case heard(WorkerID)
-        /// An answer came, to be ignored unless it is to a unit of the open batch; then it is a good one.
-        /// `spent`: how long the worker says that it computed.
+        /// A good answer arrived, to be ignored unless it is to a unit of the open batch.
+        /// `spent`: the worker's own measurement of its computing time.
         case answered(UnitID, by: WorkerID, spent: Duration? = nil)
-        /// A bad answer came, or word that the unit cannot be computed.
+        /// A bad answer arrived, or a report that the unit cannot be computed.
         case refused(UnitID, by: WorkerID, reason: String)
-        /// It is gone.
+        /// It is lost.
         case lost(WorkerID, WorkerLoss)
         /// No worker will join any more.
         case closed
@@ -158,27 +158,27 @@ package struct DispatcherState: Sendable {
 
     package enum Action: Equatable, Sendable {
         case assign(UnitID, to: WorkerID, attempt: Int)
-        /// Use this answer, which came with the event.
+        /// Use this answer, which arrived with the event.
         case accept(UnitID)
         /// Tell the worker that the unit is no longer wanted.
         case abandon(UnitID, at: WorkerID)
-        /// It fell silent: end its connection.
+        /// It is silent: close its connection.
         case evict(WorkerID)
-        /// A lease is over: it gets no work until it answers or asks.
+        /// Its lease expired: it gets no work until it answers or asks.
         case doubt(WorkerID)
         /// It gets no more work.
         case setAside(WorkerID)
-        /// It answered a unit that it was never given: end its connection.
+        /// It answered a unit that it was never given: close its connection.
         case expel(WorkerID, UnitID)
-        /// Its host failed repeatedly: it gets nothing for so long.
+        /// Its host failed repeatedly: it gets no work for this long.
         case rest(WorkerID, for: Duration)
         case complete
         case failed(UnitID, [Casualty])
-        /// Nobody is left, and nobody came.
+        /// No worker is left, and none joined in time.
         case deserted
     }
 
-    /// One attempt at a unit that came to nothing.
+    /// One failed attempt at a unit.
     package struct Casualty: Equatable, Sendable {
         package enum Cause: Equatable, Sendable {
             case lost(WorkerLoss)
@@ -193,7 +193,7 @@ package struct DispatcherState: Sendable {
         }
     }
 
-    /// A unit in a worker's hands.
+    /// A unit that a worker holds.
     struct Lease: Sendable {
         let unit: UnitID
         let cost: Double
@@ -204,35 +204,35 @@ package struct DispatcherState: Sendable {
     }
 
     struct Worker: Sendable {
-        /// Its host's number: a name would cost a reference wherever workers are looked through.
+        /// Its host's number: a string would cost reference counting whenever workers are scanned.
         let host: Int
         var credit = 0
         /// In the order of assignment: it computes the first.
         var held: [Lease] = []
         /// Whether it has answered a unit well.
         var isProven = false
-        /// Until when it gets nothing, because of what its host did before.
+        /// Until when it gets no work, because of earlier failures of its host.
         var restsUntil: Duration?
         var strikes = 0
-        /// Leases in a row that ran out.
+        /// Consecutive leases that expired.
         var overdue = 0
         var isSetAside = false
-        /// It lost a lease and has not shown since that it is at work.
+        /// It lost a lease and has not shown since that it is working.
         var isDoubtful = false
         /// How often in a row, and when last.
         var doubts = 0
         var doubtedAt: Duration = .zero
-        /// Units taken back that it has probably not begun: to drop them proves nothing.
+        /// Units taken back that it has probably not begun: dropping them proves nothing.
         var drops = 0
         var lastHeard: Duration
-        /// When it last joined, asked or disposed of a unit.
+        /// When it last joined, asked or finished a unit.
         var lastActed: Duration
-        /// How fast it is.
+        /// Its speed.
         var speed = WorkerSpeed()
 
         /// Whether it gets work.
         var isActive: Bool { !isSetAside && !isDoubtful && restsUntil == nil }
-        /// Whether it has a unit, or may be given one now or in a moment: it asks after it has answered.
+        /// Whether it has a unit, or may be given one now or soon: it asks after it has answered.
         func isAvailable(at now: Duration, _ policy: Policy) -> Bool {
             isActive && (credit > 0 || !held.isEmpty || now - lastActed <= policy.probation)
         }
@@ -240,20 +240,20 @@ package struct DispatcherState: Sendable {
         func holds(_ unit: UnitID) -> Bool { held.contains { $0.unit == unit } }
     }
 
-    /// Where a unit of the open batch is.
+    /// The state of a unit of the open batch.
     enum UnitState: Equatable, Sendable {
-        /// Nobody has it.
+        /// No worker holds it.
         case waiting
-        /// These workers have it, the first holder first.
+        /// These workers hold it, the first holder first.
         case held(by: [WorkerID])
-        /// Its answer came.
+        /// It has been answered.
         case done
     }
 
     struct Unit: Sendable {
         let cost: Double
         var state = UnitState.waiting
-        /// Workers whose lease ran out, and which may answer yet.
+        /// Workers whose lease expired, and which may still answer.
         var former: [WorkerID] = []
         var attempts = 0
         /// When it was first given to anybody.
@@ -261,11 +261,13 @@ package struct DispatcherState: Sendable {
         var casualties: [Casualty] = []
         /// Hosts that failed it, and whether they were proven.
         var failed: [Int: Bool] = [:]
+        /// Those of them that were lost with it.
+        var died: Set<Int> = []
         /// When it first failed.
         var failedSince: Duration?
 
         var isDone: Bool { state == .done }
-        /// Who has it; without anybody it waits.
+        /// Its holders; without any it waits.
         var holders: [WorkerID] {
             get { if case .held(let holders) = state { holders } else { [] } }
             set { state = newValue.isEmpty ? .waiting : .held(by: newValue) }
@@ -281,18 +283,19 @@ package struct DispatcherState: Sendable {
         var waiting: [UnitID]
         /// Open units.
         var remaining: Int
-        /// The mean of all costs.
+        /// Mean of all costs.
         let typicalCost: Double
     }
 
     package let policy: Policy
     var workers: [WorkerID: Worker] = [:]
-    /// What each of them was given lately, whatever became of it.
+    /// What each of them was given recently, whatever became of it.
     var lent: [WorkerID: LentUnits] = [:]
-    /// Hosts that failed lately, by their numbers.
+    /// Hosts that failed recently, by number.
     var hosts: [Int: HostRecord] = [:]
-    /// Numbers of all hosts that ever came.
+    /// Numbers of hosts; unused ones are dropped when there are many.
     var hostNumbers: [HostID: Int] = [:]
+    var nextHost = 0
     var batch: Batch?
     /// Since when the open batch has had no active worker.
     var desertedSince: Duration?
@@ -302,9 +305,9 @@ package struct DispatcherState: Sendable {
     /// The same in seconds.
     var seconds = 0.0
     var lastTime: Duration?
-    /// Which workers the event in hand may have given something to do.
+    /// Workers that the current event may have given something to do.
     var scope = Scope.all
-    /// Units that all workers finish in a second, when that was last counted.
+    /// Throughput of all workers, in units per second, when last computed.
     var lastRate = 0.0
     var history = DispatcherHistory()
 
@@ -313,7 +316,7 @@ package struct DispatcherState: Sendable {
         case some([WorkerID])
     }
 
-    /// Includes a worker.
+    /// Marks a worker as affected.
     mutating func touch(_ id: WorkerID) {
         if case .some(let workers) = scope { scope = .some(workers + [id]) }
     }
@@ -322,10 +325,10 @@ package struct DispatcherState: Sendable {
         self.policy = policy
     }
 
-    /// Takes one event.
+    /// Handles one event.
     ///
     /// - Parameters:
-    ///   - event: what happened; events of unknown workers and units change nothing
+    ///   - event: what happened; events of unknown workers and units have no effect
     ///   - time: a clock, which may jump
     /// - Returns: what to do, in this order
     package mutating func handle(_ event: Event, at time: Duration) -> [Action] {
@@ -350,6 +353,7 @@ package struct DispatcherState: Sendable {
             endLeases(&actions)
             endDoubts()
             endRests()
+            wakeIfDeserted()
         }
         assignWaiting(&actions)
         occupyIdle(&actions)
@@ -368,7 +372,7 @@ package struct DispatcherState: Sendable {
     package func held(by worker: WorkerID) -> [UnitID] {
         workers[worker]?.held.map(\.unit) ?? []
     }
-    /// The last events and what came of them, one per line.
+    /// The last events and the resulting actions, one per line.
     package var story: String { history.description }
 
     private mutating func advance(to time: Duration) {

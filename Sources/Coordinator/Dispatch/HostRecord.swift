@@ -9,7 +9,7 @@ package struct HostID: Hashable, Sendable, CustomStringConvertible {
         self.text = text
     }
 
-    /// A worker that is a host of its own.
+    /// A worker that counts as its own host.
     init(_ worker: WorkerID) {
         text = "\(worker)"
     }
@@ -17,18 +17,18 @@ package struct HostID: Hashable, Sendable, CustomStringConvertible {
     package var description: String { text }
 }
 
-/// What a host did badly lately: workers that ended with work in hand, bad answers, and answers to what
-/// was not asked.
+/// The recent failures of a host: workers that ended while they held work, bad answers, and answers to units
+/// that they were not given.
 struct HostRecord: Sendable {
-    /// Failures that no good answer has made up for yet.
+    /// Failures not yet cancelled by a good answer.
     var failures = 0
-    /// Until when workers that join get nothing.
+    /// Until when workers that join get no work.
     private(set) var restsUntil: Duration = .zero
 
-    /// Most hosts that are remembered, unless more of them rest.
+    /// Maximum hosts that are remembered, unless more of them are paused.
     static let memory = 4096
 
-    /// Counts a failure. The first is free, the second costs a rest, and each further one a rest twice as
+    /// Counts a failure. The first has no effect, the second causes a pause, and each further one a pause twice as
     /// long.
     mutating func fail(at now: Duration, _ policy: DispatcherState.Policy) {
         failures += 1
@@ -38,17 +38,17 @@ struct HostRecord: Sendable {
     }
 }
 
-/// The units that a worker was given last: what it may answer.
+/// The units that a worker was given recently: those that it may answer.
 struct LentUnits: Sendable {
     private struct Entry {
         var lease: DispatcherState.Lease
         var isAnswered = false
     }
 
-    /// The latest at the end.
+    /// The latest last.
     private var entries: [Entry] = []
 
-    /// Far more than a worker holds and has under way. One that answers what it was given before is
+    /// Far more than a worker holds and has in transit. One that answers an older unit is
     /// expelled, and may join again.
     private static let memory = 64
 
@@ -63,7 +63,7 @@ struct LentUnits: Sendable {
 
     /// Takes an answer.
     ///
-    /// - Returns: nil if the unit was never given; else how it was, and whether this is its first answer
+    /// - Returns: nil if the unit was never given; else when it was, and whether this is its first answer
     mutating func settle(_ unit: UnitID) -> (lease: DispatcherState.Lease, isFirst: Bool)? {
         guard let place = entries.firstIndex(where: { $0.lease.unit == unit }) else { return nil }
         defer { entries[place].isAnswered = true }

@@ -1,35 +1,35 @@
 import Protocol
 
-/// When each active worker will be through with what it holds, by its pace: who should have the
+/// When each active worker will finish what it holds, by its pace, and so who should get the
 /// next unit. Times are in seconds.
 struct Outlook {
     /// A worker that holds something or may be given something.
     private struct Entry {
         let id: WorkerID
-        /// For a unit of typical cost; that of the others where its own is not known.
+        /// For a unit of typical cost; the others' pace where its own is not known.
         let pace: Double
         let isKnown: Bool
         /// Whether it has answered anything.
         let isProven: Bool
-        /// Whether to count on it.
+        /// Whether its estimate is reliable.
         let isReliable: Bool
-        /// From its answer until another task is there.
+        /// From its answer until it has another task.
         let trip: Double
-        /// When it is through.
+        /// When it will be finished.
         var free: Double
         /// How many more units it may hold.
         var room: Int
 
-        /// When it would be done with one more.
+        /// When it would finish one more.
         var next: Double { free + pace }
     }
 
     private var entries: [Entry] = []
-    /// Places in `entries` of workers with room, whoever would be done first in front.
+    /// Indices into `entries` of workers with room, the one that would finish first in front.
     private var queue: [Int] = []
     private let now: Double
     private var hasOnlySlow = false
-    /// Units that all workers finish in a second.
+    /// Throughput of all workers, in units per second.
     private(set) var rate = 0.0
 
     init(
@@ -64,13 +64,13 @@ struct Outlook {
 
     var hasRoom: Bool { !queue.isEmpty }
 
-    /// Takes a place at the worker that would be done first.
+    /// Assigns a unit to the worker that would finish it first.
     ///
     /// - Parameters:
-    ///   - count: units that wait, this one included
-    ///   - insist: whether to take it even at a worker that will hold up the batch
+    ///   - count: waiting units, including this one
+    ///   - insist: whether to assign it even to a worker that will delay the batch
     ///   - allowed: whether the worker may have the unit
-    /// - Returns: nil where nobody may have it, or all that may would hold up the batch
+    /// - Returns: nil if nobody may have it, or all that may would delay the batch
     mutating func take(
         among count: Int,
         insist: Bool,
@@ -80,7 +80,7 @@ struct Outlook {
         guard let place = queue.firstIndex(where: { allowed(entries[$0].id) }) else { return nil }
         let index = queue[place]
         if !insist {
-            // Fewer wait for every later call, so what was too slow remains so.
+            // Fewer units wait on every later call, so a worker that was too slow remains so.
             hasOnlySlow = hasOnlySlow || (place == 0 && isTooSlow(index, for: count))
             if hasOnlySlow { return nil }
         }
@@ -91,20 +91,20 @@ struct Outlook {
         return entries[index].id
     }
 
-    /// Whether the others would be through with all that waits before this one is done with one more.
+    /// Whether the others would finish all that waits before this one finishes one more.
     private func isTooSlow(_ index: Int, for count: Int) -> Bool {
         let entry = entries[index]
         guard entry.isKnown, Double(count) <= (entry.next - now) * rate else { return false }
         var done = 0.0
         for (other, worker) in entries.enumerated() where other != index && worker.isReliable {
             let time = entry.next - worker.free - worker.trip
-            // Strictly before: of two that are equally fast one gets the last unit.
+            // Strictly before: of two equally fast workers one gets the last unit.
             done += max(0, (time / worker.pace - 1e-6).rounded(.up) - 1)
         }
         return done >= Double(count)
     }
 
-    /// Of two that would be done at once, the proven one comes first, then whoever joined first.
+    /// Of two that would finish at the same time, the proven one comes first, then the one that joined first.
     private func precedes(_ a: Int, _ b: Int) -> Bool {
         let (first, second) = (entries[a].next, entries[b].next)
         if first != second { return first < second }
@@ -134,13 +134,13 @@ extension DispatcherState.Worker {
         return min(credit, depth - held.count)
     }
 
-    /// How long it needs for a unit, by its own pace or another; where nobody's is known all are
-    /// thought to be equal.
+    /// Its time for a unit, by its own pace or another; where none is known all are
+    /// assumed to be equal.
     func time(for cost: Double, _ kind: DispatcherState.Kind, reference: Double?) -> Double {
         (speed.pace(kind) ?? reference ?? 1) * cost
     }
 
-    /// When it is through with what it holds.
+    /// When it finishes what it holds.
     func free(_ kind: DispatcherState.Kind, reference: Double?, at now: Double) -> Double {
         guard let first = held.first else { return now }
         let head = max(now, speed.since + time(for: first.cost, kind, reference: reference))
@@ -164,8 +164,8 @@ extension DispatcherState.Worker {
 }
 
 extension Collection<DispatcherState.Worker> {
-    /// The mean of the paces of all proven workers that are known, if any is. That of tiles is guessed from
-    /// that of views where no tile was evaluated yet.
+    /// The mean of all known paces of proven workers, if there are any. The pace of tiles is estimated from
+    /// that of views if no tile was evaluated yet.
     func referencePace(_ kind: DispatcherState.Kind) -> Double? {
         if let mean = meanPace(kind) { return mean }
         return kind == .tiles ? meanPace(.views).map { $0 * tilesPerView } : nil
@@ -181,8 +181,8 @@ extension Collection<DispatcherState.Worker> {
         return count == 0 ? nil : sum / Double(count)
     }
 
-    /// How much longer than the prediction of a latent pixel its decoding takes, at most: 1.3 times with
-    /// SDXL, 10 times with the small default model.
+    /// Maximum ratio of the time to decode a latent pixel to the time to predict it: 1.3 with
+    /// SDXL, 10 with the small default model.
     private var tilesPerView: Double { 32 }
 }
 

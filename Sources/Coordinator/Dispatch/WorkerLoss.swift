@@ -1,13 +1,13 @@
-/// How a worker came to be gone.
+/// How a worker was lost.
 package enum WorkerLoss: String, Equatable, Sendable, CustomStringConvertible {
-    /// It said goodbye, or was replaced: nobody is to blame.
+    /// It said goodbye, or was replaced: this is not a failure.
     case left
     /// Its connection or process ended.
     case vanished
-    /// It said nothing for too long.
+    /// It was silent for too long.
     case silent = "fell silent"
 
-    /// Whether what it was computing is charged with it.
+    /// Whether the unit that it was computing counts as failed.
     var isCharged: Bool { self != .left }
 
     package var description: String { rawValue }

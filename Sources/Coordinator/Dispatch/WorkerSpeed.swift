@@ -1,20 +1,20 @@
 import Protocol
 
-/// How fast a worker is, by the coordinator's clock. Times are in seconds.
+/// A worker's speed, by the coordinator's clock. Times are in seconds.
 struct WorkerSpeed: Sendable {
     /// Since when the first unit that it holds has been the first.
     private(set) var since = 0.0
-    /// Whether it had nothing to do when it was given that unit: then a round trip is in its time.
+    /// Whether it was idle when it was given that unit: then its time includes a round trip.
     private var wasIdle = false
     /// Seconds per unit of cost; nil before the first answer.
     private var viewPace: Double?
     private var tilePace: Double?
-    /// From an answer sent to the next task received, where it was measured.
+    /// From sending an answer to receiving the next task, where it was measured.
     private(set) var roundTrip: Double?
 
-    /// How much of a new measurement enters the average.
+    /// Weight of a new measurement in the moving average.
     private static let share = 0.3
-    /// Shortest pace and time that are believed: nothing is divided by zero.
+    /// Minimum pace and time, so that nothing is divided by zero.
     private static let shortest = 1e-6
 
     func pace(_ kind: DispatcherState.Kind) -> Double? {
@@ -31,7 +31,7 @@ struct WorkerSpeed: Sendable {
     ///   - cost: of the unit
     ///   - kind: of the unit
     ///   - policy: the dispatcher's
-    ///   - reference: what others take for a unit of cost 1, where anybody knows
+    ///   - reference: the others' time for a unit of cost 1, if known
     /// - Returns: seconds
     func lease(
         of cost: Double,
@@ -46,16 +46,16 @@ struct WorkerSpeed: Sendable {
         return self.pace(kind) == nil ? min(lease, longest) : lease
     }
 
-    /// How many units it should hold so that one is always there when it has finished another.
+    /// How many units it should hold so that it never runs out.
     func depth(cost: Double, _ kind: DispatcherState.Kind, _ limits: ClosedRange<Int>) -> Int {
         guard let pace = pace(kind), let roundTrip else { return limits.lowerBound }
-        // A quarter more than was measured: round trips and views vary.
+        // A quarter more than measured: round trips and views vary.
         let inFlight = (1.25 * roundTrip / max(Self.shortest, pace * cost)).rounded(.up)
         guard inFlight < Double(limits.upperBound) else { return limits.upperBound }
         return max(limits.lowerBound, 1 + Int(inFlight))
     }
 
-    /// Another unit is the first now.
+    /// Another unit is now the first.
     mutating func begin(at now: Double, idle: Bool) {
         since = now
         wasIdle = idle
@@ -67,7 +67,7 @@ struct WorkerSpeed: Sendable {
     ///   - cost: of the unit
     ///   - kind: of the unit
     ///   - assigned: when it was given the unit
-    ///   - spent: how long it says that it computed
+    ///   - spent: its own measurement of the computing time
     ///   - now: the time
     mutating func finish(
         cost: Double,
@@ -79,15 +79,15 @@ struct WorkerSpeed: Sendable {
         let elapsed = max(Self.shortest, now - since)
         var time = elapsed
         if let spent {
-            // Nobody computes for longer than they have had the unit.
+            // The computing time cannot exceed the time since the unit was assigned.
             let told = min(max(0, spent), now - assigned)
             if wasIdle {
                 let trip = elapsed - min(told, elapsed)
-                // The first trips carry prompts too; a shorter one is nearer to the truth.
+                // The first trips also carry prompts; a shorter one is closer to the truth.
                 roundTrip = roundTrip.map { trip < $0 ? trip : 0.9 * $0 + 0.1 * trip } ?? trip
                 time = max(min(told, elapsed), elapsed / 10)
             } else {
-                // Answers that lay together in the socket came one after the other all the same.
+                // Answers that were queued together in the socket still came one after the other.
                 time = max(elapsed, told)
             }
         }
@@ -95,8 +95,8 @@ struct WorkerSpeed: Sendable {
         setPace(kind, self.pace(kind).map { $0 + Self.share * (pace - $0) } ?? pace)
     }
 
-    /// The first unit was taken from it: it is at least so slow. Before its first answer that tells
-    /// something only if it was late.
+    /// The first unit was taken from it: it is at least that slow. Before its first answer this is
+    /// informative only if it was late.
     mutating func interrupt(
         cost: Double,
         _ kind: DispatcherState.Kind,

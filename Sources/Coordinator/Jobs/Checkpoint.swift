@@ -1,13 +1,13 @@
 import Engine
 import Sampling
 
-/// A render between two steps, as it is saved: one safetensors file, whose text says where it stands
+/// A saved render between two steps: one safetensors file, whose metadata records its position
 /// and whose digest covers every number.
 package struct Checkpoint: Sendable {
     package let state: SamplerState
-    /// Numbers that had been drawn from a source with an order.
+    /// Numbers drawn so far from a sequential source.
     package let drawn: Int
-    /// Latents of finished phases, where they are to be dumped.
+    /// Latents of finished phases, if they are to be dumped.
     package let finished: [Tensor]
 
     /// Steps of its phase, for lists of jobs.
@@ -22,16 +22,16 @@ package struct Checkpoint: Sendable {
 
     private static let format = "1"
 
-    /// Replaces the file; there is always a whole one.
+    /// Replaces the file atomically: there is always a complete one.
     ///
     /// - Parameters:
     ///   - path: of the file
-    ///   - job: whose it is; the reader must know
+    ///   - job: the job's id, which the reader must know
     /// - Throws: `OutputError` when the disk is full or broken
     package func write(to path: String, job: String) throws(OutputError) {
         var tensors: [(String, Tensor)] = [("latent", state.latent)]
         if let estimate = state.history.estimate { tensors.append(("estimate", estimate)) }
-        // The noise that belongs to it follows from the seed or the file of inputs.
+        // The noise itself follows from the seed or the file of inputs.
         if let source = state.source { tensors.append(("upsampled", source.upsampled)) }
         if let anchor = state.anchor { tensors.append(("anchor", anchor)) }
         if let picture = state.picture { tensors.append(("picture", picture)) }
@@ -51,8 +51,8 @@ package struct Checkpoint: Sendable {
     /// - Parameters:
     ///   - path: of the file
     ///   - plan: of the render
-    ///   - job: whose it must be
-    ///   - noise: set to where the render stands
+    ///   - job: the expected job's id
+    ///   - noise: set to the position of the render
     /// - Throws: `InputError` naming the file and what is wrong with it
     package init(
         file path: String,
@@ -64,14 +64,14 @@ package struct Checkpoint: Sendable {
             InputError(
                 path,
                 problem,
-                fix: "The state is damaged and cannot be resumed: render anew"
+                fix: "The state is damaged and cannot be resumed: start over"
             )
         }
         let file: SafeTensors
         do throws(InputError) {
             file = try SafeTensors(file: path)
         } catch {
-            throw damaged(error.problem)
+            throw error.isSystemLimit ? error : damaged(error.problem)
         }
         let text = file.metadata
         guard text["format"] == Self.format else {

@@ -3,18 +3,20 @@ import Foundation
 import Protocol
 import Synchronization
 
-/// Saves where a render stands, on a thread of its own: the render goes on meanwhile. When steps are
-/// shorter than saving, the newest state counts.
+/// Saves the state of a render on a thread of its own, while the render continues. When steps are
+/// shorter than saving, only the newest state is saved.
 package final class CheckpointWriter: Sendable {
+    /// Of the job's folder.
+    package let path: String
     private let core: Core
     private let thread: Mutex<NamedThread?>
 
-    /// - Parameters:
+    /// - path: of the job's folder, which is created after the first step
     ///   - path: of the job's folder, which is made when the first step is done
     ///   - folder: the same, if it exists
-    ///   - record: how the render was asked for
-    ///   - every: saves after so many steps
-    ///   - warn: is told, once, when a state cannot be saved
+    ///   - record: the render's command
+    ///   - every: saves after this many steps
+    ///   - warn: called once when a state cannot be saved
     /// - Throws: `SocketError` when the limit of open files is reached
     package init(
         path: String,
@@ -25,7 +27,7 @@ package final class CheckpointWriter: Sendable {
     ) throws {
         precondition(every >= 1, "\(every)")
         let core = try Core(path: path, folder: folder, record: record, every: every, warn: warn)
-        self.core = core
+        (self.path, self.core) = (path, core)
         thread = Mutex(NamedThread("checkpoint") { core.run() })
     }
 
@@ -34,7 +36,7 @@ package final class CheckpointWriter: Sendable {
     /// Takes the state after a step.
     package func reached(_ checkpoint: Checkpoint) { core.reached(checkpoint) }
 
-    /// Saves the newest state, if that has not been done, and ends.
+    /// Saves the newest state, unless that has been done, and ends.
     ///
     /// - Returns: the job's folder, if there is a state in it
     package func finish() -> String? {
@@ -43,7 +45,7 @@ package final class CheckpointWriter: Sendable {
         return core.release()
     }
 
-    /// The picture is there: removes the job.
+    /// The picture is written: removes the job.
     package func discard() {
         end()
         core.remove()
@@ -59,12 +61,12 @@ package final class CheckpointWriter: Sendable {
     }
 }
 
-/// What the writer shares with its thread.
+/// State shared between the writer and its thread.
 private final class Core: Sendable {
     private struct Shared {
-        /// The last state that was reached and has not been saved.
+        /// The latest state that has not been saved.
         var newest: Checkpoint?
-        /// Whether it is to be saved.
+        /// Whether it should be saved.
         var isDue = false
         var isEnding = false
         var folder: JobFolder?
@@ -92,7 +94,7 @@ private final class Core: Sendable {
         wakeup = try Wakeup()
     }
 
-    /// Lets others take the folder.
+    /// Releases the lock on the folder.
     ///
     /// - Returns: where the state is, if there is one
     func release() -> String? {

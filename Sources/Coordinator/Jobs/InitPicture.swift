@@ -1,11 +1,11 @@
 import Engine
 import Sampling
 
-/// How large a picture may be that somebody else gives, and how long reading it may take. A PNG of 100 KB
-/// can promise a thousand million pixels, and hold them.
+/// Limits on the size of an untrusted picture, and on the time for reading it. A PNG of 100 KB
+/// can claim a thousand million pixels, and contain them.
 package struct PictureLimits: Equatable, Sendable {
     package var pixels: Int
-    /// Nil waits as long as it takes.
+    /// Nil for no limit.
     package var seconds: Double?
 
     /// 134 million pixels, three seconds of reading: 11,585×11,585.
@@ -17,7 +17,7 @@ package struct PictureLimits: Equatable, Sendable {
     }
 }
 
-/// A picture that a render begins with, and its digest.
+/// An initial picture, and its digest.
 package final class InitPicture {
     package let file: PictureFile
     /// BLAKE2b-256 of the file.
@@ -28,7 +28,7 @@ package final class InitPicture {
 
     /// Reads all that precedes the rows, and the whole file once for its digest.
     ///
-    /// - Throws: `InputError` when it is missing, of no use, or has more pixels than it may
+    /// - Throws: `InputError` when it is missing, unusable, or has more pixels than allowed
     package init(_ path: String, limits: PictureLimits = PictureLimits()) throws(InputError) {
         self.limits = limits
         file = try PictureFile(path)
@@ -45,12 +45,12 @@ package final class InitPicture {
 
     package var size: Extent { Extent(height: file.height, width: file.width) }
 
-    /// Reads the whole picture for its first use, to learn now whether it can be read.
+    /// Reads the whole picture for its first use, to detect now whether it can be read.
     ///
     /// - Parameters:
     ///   - size: that it is scaled to
-    ///   - frame: what of it is shown
-    ///   - report: is given the share that is read, about once a second
+    ///   - frame: the crop of it
+    ///   - report: is passed the fraction that is read, about once a second
     /// - Throws: as `ScaledPicture.init`, and what `report` throws; `InputError` when it takes too long
     package func prepare(
         _ size: Extent,

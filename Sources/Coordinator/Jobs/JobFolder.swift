@@ -1,16 +1,17 @@
 import Engine
 import Foundation
+import Synchronization
 
-/// The folder of one render: how it was asked for, and where it stands. While somebody renders it,
-/// nobody else can.
+/// The folder of one job: its command and its state. While a process renders it,
+/// no other can.
 package final class JobFolder: Sendable {
-    /// How a render was asked for.
+    /// The command of a render.
     package struct Record: Equatable, Sendable {
         /// The subcommand that renders.
         package let command: String
-        /// What followed it on the command line.
+        /// Its arguments on the command line.
         package let arguments: [String]
-        /// The folder it was called in: relative paths begin there.
+        /// The working directory: relative paths start there.
         package let directory: String
         /// The model's identity.
         package let digest: String
@@ -43,7 +44,7 @@ package final class JobFolder: Sendable {
     private var recordPath: String { "\(path)/job.json" }
     package var statePath: String { "\(path)/state.safetensors" }
 
-    /// Where jobs are kept: `$XDG_STATE_HOME/tessera/jobs`, else in `~/.local/state`; nil for a user
+    /// The default folder of jobs: `$XDG_STATE_HOME/tessera/jobs`, else in `~/.local/state`; nil for a user
     /// without a home.
     package static var defaultFolder: String? { UserFolder.state.named("jobs") }
 
@@ -52,8 +53,14 @@ package final class JobFolder: Sendable {
         let format = DateFormatter()
         format.locale = Locale(identifier: "en_US_POSIX")
         format.dateFormat = "yyyyMMdd-HHmmss"
-        return defaultFolder.map { "\($0)/\(format.string(from: Date()))-\(getpid())" }
+        // A process may begin several in one second.
+        let number = count.add(1, ordering: .relaxed).newValue
+        let name = "\(format.string(from: Date()))-\(getpid())" + (number == 1 ? "" : "-\(number)")
+        return defaultFolder.map { "\($0)/\(name)" }
     }
+
+    /// Paths that this process has made up.
+    private static let count = Atomic<Int>(0)
 
     /// The folder that a person means by a path or by a name in the usual place.
     ///
@@ -72,7 +79,7 @@ package final class JobFolder: Sendable {
         )
     }
 
-    /// Makes the folder of a new job, and takes it.
+    /// Creates the folder of a new job, and locks it.
     ///
     /// - Throws: `InputError` when it holds another job, `OutputError` when it cannot be made
     package convenience init(new path: String, _ record: Record) throws {
@@ -102,7 +109,7 @@ package final class JobFolder: Sendable {
         sync()
     }
 
-    /// Refuses a path that holds a job already.
+    /// Rejects a path that holds a job already.
     ///
     /// - Throws: `InputError`
     package static func checkFree(_ path: String) throws(InputError) {
@@ -115,11 +122,11 @@ package final class JobFolder: Sendable {
         InputError(
             "--job-dir " + ShellWords.join([path]),
             "it holds a job that was not finished",
-            fix: "Go on with it, " + ShellWords.join(["tessera", "resume", path]) + ", or remove it"
+            fix: "Resume it with " + ShellWords.join(["tessera", "resume", path]) + ", or remove it"
         )
     }
 
-    /// Takes the folder of a job that exists.
+    /// Locks the folder of an existing job.
     ///
     /// - Throws: `InputError` when there is none, or another process renders it
     package init(taking path: String) throws(InputError) {
@@ -135,18 +142,18 @@ package final class JobFolder: Sendable {
         )
     }
 
-    /// How the render was asked for.
+    /// The render's command.
     ///
     /// - Throws: `InputError` naming the field that is missing or wrong
     package func record() throws(InputError) -> Record {
         func damaged(_ problem: String) -> InputError {
-            InputError(recordPath, problem, fix: "The job cannot be resumed: render anew")
+            InputError(recordPath, problem, fix: "The job cannot be resumed: start over")
         }
         let json: JSON
         do throws(InputError) {
             json = try JSON(InputFile.bytes(recordPath, limit: 1 << 20), place: recordPath)
         } catch {
-            throw damaged(error.problem)
+            throw error.isSystemLimit ? error : damaged(error.problem)
         }
         guard json.object?["format"]?.integer == Self.format else {
             throw damaged("it is not a job of this version of Tessera")
@@ -167,13 +174,13 @@ package final class JobFolder: Sendable {
         )
     }
 
-    /// Makes new names in the folder outlive a loss of power.
+    /// Makes new names in the folder survive a power failure.
     func sync() { hold.sync() }
 
-    /// Removes what it holds, and the folder if nothing else is in it.
+    /// Removes its files, and the folder if nothing else is in it.
     package func remove() {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-        // A process that was killed while it saved left a file with a longer name.
+        // A process that was killed while saving left a file with a longer name.
         for name in names
         where name.hasPrefix("state.safetensors") || name.hasPrefix("job.json") {
             unlink("\(path)/\(name)")

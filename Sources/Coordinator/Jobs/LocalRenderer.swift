@@ -1,17 +1,17 @@
 import Engine
 import Sampling
 
-/// Evaluates units in this process, as a cluster whose workers compute alike would: inputs and results are rounded as
+/// Evaluates units in this process, with the same results as a cluster's workers: inputs and results are rounded as
 /// they would be on the wire. The coordinator renders phase 1 with it.
 package final class LocalRenderer: UnitRenderer {
     package let evaluator: Evaluator
     private let wire: WireFormat
     private let cancellation: Cancellation
 
-    /// - Parameters:
+    /// - evaluator: loads nothing before it is needed
     ///   - evaluator: loads nothing before it is needed
     ///   - wire: how tensors would travel
-    ///   - cancellation: ends an evaluation that runs, and every later one
+    ///   - cancellation: ends the running evaluation, and all later ones
     package init(
         _ evaluator: Evaluator,
         wire: WireFormat = .f32,

@@ -1,7 +1,7 @@
 import Engine
 import Foundation
 
-/// Finds the model, and what comes with the program.
+/// Finds the model, and the files that come with the program.
 package enum ModelLocation {
     /// The path given, or the bundled default: `$TESSERA_MODEL`, else `Models/vista` beside the
     /// current folder or above the program.
@@ -13,16 +13,16 @@ package enum ModelLocation {
         if let path = bundled("vista", holding: "model_index.json") { return path }
         throw InputError(
             "--model",
-            "no model is given and the bundled one is not where the program is",
+            "no model is given and the bundled one was not found beside the program",
             fix: "Name a model's folder or file with --model"
         )
     }
 
-    /// The folder of CLIP's vocabulary, which models in a single file lack; nil where it is not
-    /// with the program.
+    /// The folder of CLIP's vocabulary, which models in a single file lack; nil if it does not
+    /// come with the program.
     package static var vocabulary: String? { bundled("clip", holding: "merges.txt") }
 
-    /// A folder of `Models` that holds `file`, in the current folder or above the program.
+    /// A folder in `Models` that contains `file`, in the current folder or above the program.
     private static func bundled(_ name: String, holding file: String) -> String? {
         let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         var folder = program.deletingLastPathComponent()

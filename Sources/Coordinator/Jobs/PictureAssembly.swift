@@ -34,7 +34,7 @@ package struct FileSink: PictureSink {
     }
 
     package mutating func write(_ rows: Tensor) throws {
-        // In pieces: what is kept of a wide picture stays small.
+        // In pieces, so that temporary memory for a wide picture stays small.
         let (height, width) = (rows.shape[1], rows.shape[2])
         for top in stride(from: 0, to: height, by: Self.rowsAtOnce) {
             let count = min(Self.rowsAtOnce, height - top)
@@ -46,7 +46,7 @@ package struct FileSink: PictureSink {
 
     private static let rowsAtOnce = 64
 
-    /// Closes the file and gives it its name.
+    /// Closes the file and gives it its final name.
     ///
     /// - Parameter numbered: as for `PictureWriter.finish`
     /// - Returns: the name

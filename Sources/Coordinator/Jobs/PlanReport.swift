@@ -16,7 +16,7 @@ package struct PlanReport: Encodable {
         let phases: [Double]
         let encoding: Double
         let decoding: Double
-        /// Views a second of each worker.
+        /// Views per second of each worker.
         let workers: [String: Double]
     }
 
@@ -38,18 +38,18 @@ package struct PlanReport: Encodable {
     let pictureBytes: Int
     let checkpointBytes: Int
     let scratchBytes: Int
-    /// Seconds, where they were measured.
+    /// Seconds, if they were measured.
     let seconds: Time?
 
     /// - Parameters:
     ///   - plan: of the render
     ///   - weights: bytes of the weights on each host
-    ///   - speeds: of the workers, where they were measured
+    ///   - speeds: of the workers, if they were measured
     package init(_ plan: RenderPlan, weights: Int, speeds: MeasuredSpeeds?) {
         (width, height) = (plan.settings.size.width, plan.settings.size.height)
-        // A JSON number would lose the last bits of a long one.
+        // A JSON number would lose the low bits of a large seed.
         seed = "\(plan.settings.seed)"
-        method = plan.settings.method.name
+        method = plan.settings.method.rawValue
         phases = plan.phases.indices.map { i in
             let size = plan.pixels(ofPhase: i)
             return Phase(

@@ -2,15 +2,15 @@ import Engine
 import Foundation
 import Sampling
 
-/// The plan as people read it.
+/// The plan as text.
 package enum PlanTable {
     /// One line per phase, then the sums.
     ///
     /// - Parameters:
     ///   - plan: of the render
-    ///   - prompts: what it renders, where that is to be told
+    ///   - prompts: the prompts, if they should be listed
     ///   - weights: bytes of the weights on each host
-    ///   - speeds: of the workers, where they were measured
+    ///   - speeds: of the workers, if they were measured
     /// - Returns: the lines
     package static func lines(
         _ plan: RenderPlan,
@@ -45,7 +45,7 @@ package enum PlanTable {
                 bytes(plan.bytesPerStep(ofPhase: i))
             )
         }
-        let refinement = plan.settings.method.refinement
+        let refinement = plan.settings.refinement
         let halves =
             switch plan.evaluations {
             case plan.views: "one per view"
@@ -110,7 +110,7 @@ package enum PlanTable {
         ] + workers
     }
 
-    /// Seconds as people say them.
+    /// Seconds as text.
     package static func duration(_ seconds: Double) -> String {
         let whole = Int(seconds.rounded())
         if whole < 60 { return String(format: "%.1f s", seconds) }
@@ -126,7 +126,7 @@ package enum PlanTable {
         x == x.rounded() ? String(Int(x)) : String(format: "%.3f", x)
     }
 
-    /// A number of bytes in the largest unit that leaves it above one.
+    /// A number of bytes in the largest unit in which it is at least one.
     package static func bytes(_ count: Int) -> String {
         var (value, units) = (Double(count), ["bytes", "KB", "MB", "GB", "TB"])
         while value >= 1000, units.count > 1 {

@@ -2,7 +2,7 @@ import Engine
 import Sampling
 
 /// Random numbers read from a file, as `--inputs` gives them: `base_noise`, `phase_noise.S` for
-/// each scale S, and `jitter` in drawing order. Draws that the file has no name for follow the seed.
+/// each scale S, and `jitter` in drawing order. Draws that the file does not contain are derived from the seed.
 package struct RecordedNoise: NoiseSource {
     private let file: SafeTensors
     private let place: String
@@ -58,7 +58,7 @@ package struct RecordedNoise: NoiseSource {
         seeded.stochastic(phase: phase, step: step, channels: channels)
     }
 
-    /// Jitter that has been drawn.
+    /// Number of jitter values drawn.
     package var drawn: Int { jitter.startIndex }
 
     package mutating func skip(to drawn: Int) throws(InputError) {
@@ -66,7 +66,7 @@ package struct RecordedNoise: NoiseSource {
             throw InputError(
                 "\(place): jitter",
                 "it has \(jitter.endIndex) numbers, and \(drawn) had been used",
-                fix: "Resume with the file that the render began with"
+                fix: "Resume with the file that the render started with"
             )
         }
         jitter = jitter[drawn...]
@@ -99,7 +99,7 @@ package struct RecordedNoise: NoiseSource {
         )
     }
 
-    /// Magnitude above which a number cannot have been drawn from a normal distribution, with much room for
-    /// experiments: no network gives a finite answer to numbers that are far above it.
+    /// Maximum absolute value of a normal draw, with a wide margin for
+    /// experiments: no network gives a finite answer to values far above it.
     private static let largest: Float = 1000
 }

@@ -49,6 +49,7 @@ package struct RenderSession {
             karras: settings.karras,
             choice: settings.schedule
         )
+        try scheduler.checkFinite(place: try model.schedulerPlace())
         notices = try Self.notices(model, config, preset, settings)
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
         prompts = try PromptPair(
@@ -209,7 +210,9 @@ package struct RenderSession {
     ///
     /// - Throws: `InputError` naming the file
     package func checkWeights() throws {
-        try model.scan(try model.check(ModelNeeds(encoder: !plan.allEncodes.isEmpty, texts: true)))
+        // Where nothing is encoded as the workers do, which are not told: an encoder must fit if there is one.
+        let encoder = plan.allEncodes.isEmpty ? nil : true
+        try model.scan(try model.check(ModelNeeds(encoder: encoder, texts: true)))
     }
 
     /// Encodes the prompts; the negative one is nil where guidance does not use it.

@@ -2,17 +2,17 @@ import Engine
 import Sampling
 import Synchronization
 
-/// What a render has asked of its workers.
+/// What a render has requested from its workers.
 package struct RenderTally: Equatable, Sendable {
     package var views = 0
-    /// UNet evaluations of one picture each.
+    /// UNet evaluations of one latent each.
     package var evaluations = 0
     /// Bytes of latents and predictions, there and back; each view counts once, however often it is
     /// sent.
     package var viewBytes = 0
-    /// The same of latents that are decoded, their pixels and tokens.
+    /// The same for decoded latents, their pixels and tokens.
     package var decodeBytes = 0
-    /// The same of pictures that are encoded.
+    /// The same for encoded pictures.
     package var encodeBytes = 0
 
     fileprivate mutating func add(_ bytes: Int, of half: AutoencoderHalf) {
@@ -23,7 +23,7 @@ package struct RenderTally: Equatable, Sendable {
     }
 }
 
-/// Passes everything on, and counts it.
+/// Forwards all calls, and counts them.
 package final class CountingRenderer: UnitRenderer {
     private let renderer: any UnitRenderer
     private let wire: WireFormat
@@ -31,7 +31,7 @@ package final class CountingRenderer: UnitRenderer {
 
     /// - Parameters:
     ///   - renderer: does the work
-    ///   - wire: how tensors travel
+    ///   - wire: the precision of tensors
     package init(_ renderer: any UnitRenderer, wire: WireFormat) {
         (self.renderer, self.wire) = (renderer, wire)
     }

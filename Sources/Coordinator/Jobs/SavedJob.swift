@@ -2,14 +2,14 @@ import Engine
 import Foundation
 import Protocol
 
-/// A render that can be resumed, as a list shows it.
+/// A render that can be resumed, as an entry of a list.
 package struct SavedJob: Encodable, Equatable, Sendable {
-    /// By which `tessera resume` finds it.
+    /// The name that `tessera resume` takes.
     package let name: String
     package let path: String
     /// Seconds since 1970.
     package let saved: Double
-    /// Whether a process renders it now.
+    /// Whether a process is rendering it now.
     package let isRunning: Bool
     /// Counted from 1.
     package let phase: Int
@@ -19,8 +19,8 @@ package struct SavedJob: Encodable, Equatable, Sendable {
     package let size: String?
     package let prompt: String?
 
-    /// Jobs in the folder where they are kept unless `--job-dir` says otherwise, the newest first. What cannot be
-    /// read is left out.
+    /// Jobs in the default folder, the newest first. Unreadable ones are
+    /// skipped.
     package static func all() -> [SavedJob] {
         guard let folder = JobFolder.defaultFolder,
             let names = try? FileManager.default.contentsOfDirectory(atPath: folder)

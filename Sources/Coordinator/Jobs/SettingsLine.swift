@@ -1,9 +1,9 @@
 import Foundation
 
-/// The last line of a picture's `parameters` text: `Steps: 20, Sampler: Euler, …`, as Stable Diffusion
-/// web interfaces exchange it.
+/// The last line of a picture's `parameters` text: `Steps: 20, Sampler: Euler, …`, as exchanged by Stable Diffusion
+/// web interfaces.
 ///
-/// Their parser finds `key: value` up to the next comma, keeps the last of two values with one key, and
+/// Their parser finds `key: value` up to the next comma, keeps the last of two values with the same key, and
 /// reads a value in double quotes as a JSON string.
 struct SettingsLine {
     private var fields: [String] = []
@@ -21,8 +21,8 @@ struct SettingsLine {
 
     var text: String { fields.joined(separator: ", ") }
 
-    /// A value that the parser reads back as it is: in quotes where it has a comma, a colon or a line
-    /// break, as the web interfaces do, and where it begins like a quoted one or has spaces at its ends.
+    /// A value that the parser reads back unchanged: in quotes if it contains a comma, a colon or a line
+    /// break, as in the web interfaces, and if it begins like a quoted one or has spaces at its ends.
     static func quoted(_ value: String) -> String {
         let scalars = value.unicodeScalars
         let needsQuotes =

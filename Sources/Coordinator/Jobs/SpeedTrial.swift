@@ -1,14 +1,14 @@
 import Engine
 import Sampling
 
-/// Times a few views of a render on the workers that it would have: enough to say how long it takes.
+/// Measures a few views of a render on its workers: enough to estimate how long it takes.
 package struct SpeedTrial {
     private let sampler: Sampler
     private let job: RenderLoop
     private let renderer: any UnitRenderer
     private let statistics: () -> [WorkerStatistics]
 
-    /// How long views are timed, and in how many rounds of two for each worker.
+    /// How long views are timed, and in how many rounds of two per worker.
     private static let seconds = 2.0
     private static let rounds = 1...32
     /// Side of the piece of latent that is decoded and encoded.
@@ -18,7 +18,7 @@ package struct SpeedTrial {
     ///   - sampler: of the render
     ///   - renderer: workers that have the job
     ///   - globalPass: renders phase 1; nil where workers do
-    ///   - statistics: what each worker has done so far
+    ///   - statistics: each worker's statistics so far
     package init(
         sampler: Sampler,
         renderer: any UnitRenderer,
@@ -32,8 +32,8 @@ package struct SpeedTrial {
     }
 
     /// - Parameter noise: of the render
-    /// - Returns: how fast it would go
-    /// - Throws: what the renderer throws
+    /// - Returns: the measured speeds
+    /// - Throws: whatever the renderer throws
     package func run(noise: some NoiseSource) throws -> MeasuredSpeeds {
         var noise = noise
         let clock = ContinuousClock()
@@ -59,7 +59,7 @@ package struct SpeedTrial {
         return speeds
     }
 
-    /// Seconds that all workers together take over a latent pixel.
+    /// Seconds per latent pixel of all workers together.
     private func timePixel(_ half: AutoencoderHalf, _ side: Int, _ shape: [Int]) throws -> Double {
         let count = max(1, statistics().count { $0.isActive })
         let tiles = (0..<count).map {
@@ -84,7 +84,7 @@ package struct SpeedTrial {
             )
         )
         state.phase = plan.phases.count - 1
-        // The picture costs as much whatever it shows.
+        // The cost does not depend on the picture's content.
         let picture = last.hold.map {
             Tensor(zeros: [1, $0.latent.height, $0.latent.width, plan.model.latentChannels])
         }
@@ -103,7 +103,7 @@ package struct SpeedTrial {
         state.step = last.steps.lowerBound + last.steps.count / 2
         let start = clock.now
         let work = try sampler.work(for: state, noise: &noise)
-        // Views answer for themselves: the coordinator's part costs the same.
+        // Views take the place of their predictions: the coordinator's part costs the same.
         let fused = sampler.fuse(work.views.map(\.input), of: work, at: state)
         if state.step + 1 < last.steps.upperBound {
             _ = try sampler.advance(&state, work, prediction: fused, noise: noise)
@@ -134,7 +134,7 @@ package struct SpeedTrial {
             let busy = (worker.busy - (old?.busy ?? .zero)) / .seconds(1)
             return .init(name: worker.name, secondsPerView: busy / Double(done))
         }
-        // What a worker waits between views is part of its pace.
+        // A worker's waiting time between views is part of its pace.
         let ideal = speeds.time(forViews: round) * Double(rounds)
         let waiting = ideal > 0 ? max(1, wall / ideal) : 1
         speeds.workers = speeds.workers.map {

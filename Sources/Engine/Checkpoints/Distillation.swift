@@ -24,7 +24,7 @@ package struct Distillation: Equatable, Sendable {
     /// Nil for a model that is not distilled, as far as its name tells.
     ///
     /// - Parameters:
-    ///   - path: its path
+    ///   - titles: names that its files give it
     ///   - path: its path
     ///   - tellsItsScheduler: whether its own scheduler should be used
     init?(ofModel titles: [String], _ path: String, tellsItsScheduler: Bool) {

@@ -51,14 +51,11 @@ package enum InputFile {
         // Opening a FIFO would wait for a writer without O_NONBLOCK.
         let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
-            let missing = errno == ENOENT
-            throw InputError(
-                path,
-                missing
-                    ? "there is no such file"
-                    : "it cannot be opened: \(String(cString: strerror(errno)))",
-                fix: "Check the path"
-            )
+            let (code, fix) = (errno, "Check the path")
+            guard code != ENOENT else {
+                throw InputError(path, "there is no such file", fix: fix)
+            }
+            throw InputError(path, "it cannot be opened", code: code, fix: fix)
         }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {

@@ -186,6 +186,11 @@ package struct Model: Sendable {
         return config
     }
 
+    /// Where the scheduler's configuration stands, for errors.
+    package func schedulerPlace() throws(InputError) -> String {
+        try layout.schedulerConfig().place
+    }
+
     /// The weights of a component, LoRA files merged.
     ///
     /// - Throws: `InputError` when a file is missing or damaged

@@ -73,6 +73,12 @@ package struct ModelReport: Sendable {
                 report.add("prediction", scheduler.prediction.rawValue)
                 report.add("prediction known from", model.predictionSource)
                 report.add("scheduler", scheduler.defaultKind.rawValue)
+                let kind = scheduler.defaultKind
+                try Scheduler(
+                    kind,
+                    config: scheduler,
+                    steps: min(20, kind.method.maxSteps(scheduler))
+                ).checkFinite(place: try model.schedulerPlace())
             }
         }
         for component in [Component.textEncoder, .textEncoder2]
@@ -150,32 +156,17 @@ package struct ModelReport: Sendable {
 
     /// The report as lines for people.
     package var lines: [String] {
-        var rows = [("model", path), ("kind", kind)]
-        for (name, value) in facts { rows.append((name, value)) }
-        let width = rows.map(\.0.count).max() ?? 0
-        func padded(_ text: String, _ width: Int) -> String {
-            text + String(repeating: " ", count: max(0, width - text.count))
-        }
-        var lines = rows.map { "\(padded($0.0, width))  \($0.1)" }
+        let rows = [["model", path], ["kind", kind]] + facts.map { [$0.0, $0.1] }
         let cells = parts.map { part in
-            (
-                part.name, Self.grouped(part.parameters), part.types.joined(separator: ", "),
+            [
+                part.name, "\(Self.grouped(part.parameters)) parameters",
+                part.types.joined(separator: ", "),
                 part.files.map { file in
                     file.hasPrefix("\(path)/") ? String(file.dropFirst(path.count + 1)) : file
-                }.joined(separator: ", ")
-            )
+                }.joined(separator: ", "),
+            ]
         }
-        let columns = (
-            cells.map(\.0.count).max() ?? 0, cells.map(\.1.count).max() ?? 0,
-            cells.map(\.2.count).max() ?? 0
-        )
-        for cell in cells {
-            let space = String(repeating: " ", count: columns.1 - cell.1.count)
-            lines.append(
-                "\(padded(cell.0, columns.0))  \(space)\(cell.1) parameters  "
-                    + "\(padded(cell.2, columns.2))  \(cell.3)"
-            )
-        }
+        var lines = TextTable.lines(rows) + TextTable.lines(cells, rightAligned: [1])
         if kind != "LoRA", missing.isEmpty, faults.isEmpty { lines.append("nothing is missing") }
         return lines + missing.map { "missing: \($0)" } + faults.map { "fault: \($0)" }
     }

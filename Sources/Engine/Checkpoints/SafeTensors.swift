@@ -235,8 +235,7 @@ private final class Mapping: @unchecked Sendable {
         }
         let memory = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0)
         guard let memory, memory != MAP_FAILED else {
-            let reason = String(cString: strerror(errno))
-            throw InputError(path, "it cannot be mapped: \(reason)", fix: "Free some memory")
+            throw InputError(path, "it cannot be mapped", code: errno, fix: "Free some memory")
         }
         bytes = UnsafeRawBufferPointer(start: memory, count: size)
     }

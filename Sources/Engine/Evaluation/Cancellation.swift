@@ -1,17 +1,17 @@
 import Synchronization
 
-/// Tells a computation on another thread that nobody wants its result any more.
+/// Tells a computation on another thread that its result is no longer wanted.
 package final class Cancellation: Sendable {
     private let happened = Atomic<Bool>(false)
 
     package init() {}
 
-    /// Asks the computation to end; from any thread.
+    /// Requests that the computation end; callable from any thread.
     package func cancel() { happened.store(true, ordering: .relaxed) }
 
     package var isCancelled: Bool { happened.load(ordering: .relaxed) }
 
-    /// Ends the computation if it was asked to. Networks call this between their blocks.
+    /// Throws if cancellation was requested. Networks call this between their blocks.
     ///
     /// - Throws: `ComputationCancelled`
     package func check() throws(ComputationCancelled) {
@@ -19,7 +19,7 @@ package final class Cancellation: Sendable {
     }
 }
 
-/// A computation ended before its time because its result is not wanted.
+/// A computation ended early because its result is not wanted.
 package struct ComputationCancelled: Error, Equatable, CustomStringConvertible {
     package init() {}
     package var description: String { "cancelled" }

@@ -1,11 +1,11 @@
 import CSodium
 
-/// Tensors that a worker is sent once and that units of work name by digest: what a prompt becomes, or
+/// Tensors that a worker is sent once and that units of work reference by digest: an encoded prompt, or
 /// tokens of a picture that its tiles attend to.
 package struct Embedding: Sendable, Equatable {
     /// `[1, tokens, width]`
     package let context: Tensor
-    /// `[1, width]`, for models that want it.
+    /// `[1, width]`, for models that use a pooled embedding.
     package let pooled: Tensor?
     package let digest: EmbeddingDigest
 

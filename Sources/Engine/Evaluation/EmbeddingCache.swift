@@ -1,4 +1,4 @@
-/// The embeddings that were used last, by digest.
+/// The most recently used embeddings, by digest.
 package struct EmbeddingCache: Sendable {
     private let capacity: Int
     /// Least recently used first.
@@ -7,7 +7,7 @@ package struct EmbeddingCache: Sendable {
     /// Bytes that are kept, unless a single unit needs more.
     private static let maxBytes = 192 << 20
 
-    /// - Parameter capacity: at least as many as one unit names
+    /// - Parameter capacity: at least as many as one unit references
     package init(capacity: Int = 16) {
         precondition(capacity >= 2, "\(capacity)")
         self.capacity = capacity
@@ -25,7 +25,7 @@ package struct EmbeddingCache: Sendable {
         return entry
     }
 
-    /// Adds one; the least recently used makes room.
+    /// Adds one, evicting the least recently used.
     package mutating func insert(_ value: Embedding) {
         entries.removeAll { $0.digest == value.digest }
         entries.append(value)

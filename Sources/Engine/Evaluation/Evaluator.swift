@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Evaluates units of work with the networks of a model. Workers use it, and so does the coordinator for what
-/// it renders itself: guidance, checks of shapes and batching are here and nowhere else.
+/// Evaluates units of work with the networks of a model, for workers and for the coordinator's own
+/// units: guidance, shape checks and batching are here and nowhere else.
 package final class Evaluator: Sendable {
     /// Tests put a fake model here.
     package let networks: any ModelNetworks
@@ -14,14 +14,14 @@ package final class Evaluator: Sendable {
     /// Denoiser evaluations so far, of one latent each: two for a guided view.
     package var evaluations: Int { evaluated.load(ordering: .relaxed) }
 
-    /// Computes units. Those that fit each other may share a batch of the denoiser; every result is the same
-    /// bits in any batch.
+    /// Computes units. Compatible ones may share a batch of the denoiser; every result is bit-identical
+    /// in any batch.
     ///
     /// - Parameters:
-    ///   - units: with all the embeddings that they name
+    ///   - units: with all the embeddings that they reference
     ///   - cancellation: checked between the blocks of the networks
     /// - Returns: results in the order of the units
-    /// - Throws: what the networks throw, and `InputError` for embeddings or predictions that do not fit
+    /// - Throws: whatever the networks throw, and `InputError` for embeddings or predictions that do not fit
     package func evaluate(
         _ units: [WorkUnit],
         cancellation: Cancellation = Cancellation()

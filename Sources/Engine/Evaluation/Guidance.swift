@@ -21,7 +21,7 @@ extension WorkUnit.View {
 }
 
 extension WorkUnit {
-    /// The result of a guided view from those of its halves.
+    /// The result of a guided view, from those of its halves.
     package func joined(_ halves: [WorkResult]) -> WorkResult {
         guard case .predict(let view) = work else { preconditionFailure("\(name) has no halves") }
         return WorkResult(tensor: view.guided(halves.map(\.wholeTensor)))

@@ -1,15 +1,15 @@
-/// What planning needs to know of a model; no weights.
+/// What planning needs to know about a model; no weights.
 package struct ModelGeometry: Equatable, Sendable {
-    /// Side of the latents that the UNet was trained on.
+    /// Side of the latents that the UNet was trained on, in latent pixels.
     package let nativeLatentSide: Int
-    /// Pixels per latent pixel along a side.
+    /// Pixels per latent pixel along each side.
     package let vaeFactor: Int
     package let latentChannels: Int
     /// Whether views carry SDXL's size and crop ids.
     package let usesTimeIDs: Bool
-    /// The VAE's decoder, as it works in tiles.
+    /// The VAE's decoder, for tiled evaluation.
     package let decoder: TiledNetwork
-    /// Its encoder.
+    /// Its encoder, likewise.
     package let encoder: TiledNetwork
 
     package init(
@@ -27,10 +27,10 @@ package struct ModelGeometry: Equatable, Sendable {
         self.usesTimeIDs = usesTimeIDs
     }
 
-    /// Side of the pictures that the model makes on its own, in pixels.
+    /// Native side of the model's pictures, in pixels.
     package var nativeSide: Int { nativeLatentSide * vaeFactor }
 
-    /// What tiled evaluation needs to know of a half of the VAE.
+    /// What tiled evaluation needs to know about a half of the VAE.
     package func network(_ half: AutoencoderHalf) -> TiledNetwork {
         switch half {
         case .decoder: decoder

@@ -1,9 +1,9 @@
-/// Which weights a process holds.
+/// Identifies the weights that a process uses.
 package struct ModelIdentity: Hashable, Sendable {
     /// BLAKE2b-256 over the UNet's and VAE's configs and weights and the LoRA files merged into
     /// them, in lower-case hex.
     package let digest: String
-    /// Where it was loaded from, for people.
+    /// The path it was loaded from, for people.
     package let path: String
 
     package init(digest: String, path: String) {

@@ -9,7 +9,7 @@ package protocol ModelNetworks: AnyObject, Sendable {
     var precision: String { get }
     /// Threads that compute one unit.
     var threads: Int { get }
-    /// Rows of one evaluation of the denoiser up to which units are gathered into a batch: on a CPU the two of
+    /// Maximum batch of the denoiser up to which units are gathered: on a CPU the two rows of
     /// a guided view.
     var batchRows: Int { get }
 
@@ -19,8 +19,8 @@ package protocol ModelNetworks: AnyObject, Sendable {
     ///   - latents: `[n, height, width, channels]`
     ///   - timestep: of the noise schedule
     ///   - context: `[n, tokens, width]`
-    ///   - pooled: `[n, width]`, for models that want it
-    ///   - timeIDs: n times six, for models that want them
+    ///   - pooled: `[n, width]`, for models that use it
+    ///   - timeIDs: n times six, for models that use them
     ///   - cancellation: checked within the evaluation where that is cheap
     /// - Returns: predictions, shaped as `latents`
     /// - Throws: `InputError` when the inputs do not fit the model, `ComputationCancelled`
@@ -33,10 +33,10 @@ package protocol ModelNetworks: AnyObject, Sendable {
         cancellation: Cancellation
     ) throws -> Tensor
 
-    /// Decodes a latent or encodes a picture; loads that half of the VAE when it is first asked for.
+    /// Decodes a latent or encodes a picture; loads that half of the VAE on first use.
     ///
     /// - Parameters:
-    ///   - half: which way
+    ///   - half: decoder or encoder
     ///   - input: `[1, height, width, channels]`, a latent, or `[1, height · factor, width · factor, 3]`,
     ///     a picture; of a part with its margins
     ///   - part: what is asked for of a tile; nil for what is whole
@@ -53,7 +53,7 @@ package protocol ModelNetworks: AnyObject, Sendable {
         cancellation: Cancellation
     ) throws -> WorkResult
 
-    /// Gives memory back; what is used again is loaded again.
+    /// Frees memory; networks are reloaded when they are used again.
     func unload()
 }
 
@@ -62,13 +62,13 @@ extension ModelNetworks {
     package func unload() {}
 }
 
-/// The denoiser of a model and the halves of its VAE, each loaded when it is first used. Never the text
-/// encoders: prompts come as embeddings.
+/// The denoiser of a model and the halves of its VAE, each loaded on first use. Never the text
+/// encoders: prompts arrive as embeddings.
 package final class LoadedNetworks: ModelNetworks {
     private struct Networks {
         var denoiser: (any Denoiser)?
         var halves: [AutoencoderHalf: VAE] = [:]
-        /// In float32, once the others failed.
+        /// In float32, once bfloat16 has given NaN or infinity.
         var exactHalves: [AutoencoderHalf: VAE] = [:]
     }
 
@@ -92,7 +92,7 @@ package final class LoadedNetworks: ModelNetworks {
     /// Loads the denoiser.
     ///
     /// - Returns: where its weights came from
-    /// - Throws: `InputError` for a missing or unusable file, or options that this build lacks
+    /// - Throws: `InputError` for a missing or unusable file, or options that this build does not support
     @discardableResult
     package func load() throws -> WeightCache.Origin {
         try networks.withLock { try loadedDenoiser(&$0).origin }
@@ -127,7 +127,7 @@ package final class LoadedNetworks: ModelNetworks {
         return denoiser
     }
 
-    /// Evaluates a half, and once more in float32 where bfloat16 gave NaN or infinity.
+    /// Evaluates a half, and again in float32 if bfloat16 gave NaN or infinity.
     package func evaluate(
         _ half: AutoencoderHalf,
         _ input: Tensor,
@@ -159,7 +159,7 @@ package final class LoadedNetworks: ModelNetworks {
 }
 
 extension VAE {
-    /// Decodes or encodes, whole or as a part of the whole.
+    /// Decodes or encodes, a whole picture or one tile of it.
     ///
     /// - Parameters: as of `ModelNetworks.evaluate`
     /// - Throws: as `ModelNetworks.evaluate`

@@ -1,8 +1,8 @@
-/// How latents, predictions and pictures travel. The raw values are those of `--wire`.
+/// The precision in which latents, predictions and pictures are sent. The raw values are those of `--wire`.
 package enum WireFormat: String, CaseIterable, Sendable {
-    /// As they are.
+    /// Unchanged, as float32.
     case f32
-    /// Rounded to half precision: half the bytes, other bits in the picture.
+    /// Rounded to half precision: half the bytes, and different bits in the picture.
     case f16
 
     /// Bytes of an element.
@@ -13,7 +13,7 @@ package enum WireFormat: String, CaseIterable, Sendable {
         }
     }
 
-    /// What a tensor becomes on the way.
+    /// A tensor after the round trip through this format.
     package func carried(_ tensor: Tensor) -> Tensor {
         switch self {
         case .f32: tensor

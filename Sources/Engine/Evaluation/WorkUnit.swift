@@ -1,12 +1,12 @@
 /// One unit of work: a view to predict, or a tile to decode or encode.
 ///
-/// The sampler makes it, the dispatcher gives it to a worker, and the worker's evaluator computes it. On the
-/// wire it is a `task` message, which carries everything but the embeddings: those go to every worker once.
+/// The sampler makes it, the dispatcher assigns it to a worker, and the worker's evaluator computes it. On the
+/// wire it is a `task` message, which carries everything but the embeddings: those are sent to every worker once.
 package struct WorkUnit: Sendable {
     package enum Work: Equatable, Sendable {
         /// Predict the noise (or velocity) of a latent.
         case predict(View)
-        /// Decode a latent or encode a picture: the whole of it, or one tile as a part of the whole.
+        /// Decode a latent or encode a picture: whole, or one tile as a part of the whole.
         case autoencode(AutoencoderHalf, PicturePart? = nil)
     }
 
@@ -14,9 +14,9 @@ package struct WorkUnit: Sendable {
     /// A latent `[1, height, width, channels]`, scaled for the model where it is predicted; or a picture to
     /// encode, `[1, height · factor, width · factor, 3]`, −1…1. A part has its margins.
     package var input: Tensor
-    /// The tensors that `work` names by digest.
+    /// The tensors that `work` references by digest.
     package var embeddings: [EmbeddingDigest: Embedding]
-    /// What messages to people call it.
+    /// Its name in messages to people.
     package var name: String
 
     package init(
@@ -33,9 +33,9 @@ package struct WorkUnit: Sendable {
     package struct View: Equatable, Sendable {
         /// Of the noise schedule.
         package var timestep: Float
-        /// Guidance scale; unused where there is one conditioning.
+        /// Guidance scale; unused with a single conditioning.
         package var guidance: Float
-        /// One entry: the prediction for it, as it is. Two: the negative prompt's and the prompt's, combined
+        /// One entry: the prediction for it, unchanged. Two: the negative prompt's and the prompt's, combined
         /// by classifier-free guidance.
         package var conditioning: [Conditioning]
 
@@ -59,7 +59,7 @@ package struct WorkUnit: Sendable {
         }
     }
 
-    /// The embeddings that it needs, in order.
+    /// The embeddings that it references, in order.
     package var embeddingDigests: [EmbeddingDigest] {
         switch work {
         case .predict(let view): view.conditioning.map(\.embedding)
@@ -67,8 +67,8 @@ package struct WorkUnit: Sendable {
         }
     }
 
-    /// The two evaluations of a guided view as units of their own, so that two workers can share it; nil for
-    /// everything else. `View.guided` combines their results.
+    /// The two evaluations of a guided view as separate units, so that two workers can share it; nil for
+    /// anything else. `View.guided` combines their results.
     package var halves: [WorkUnit]? {
         guard case .predict(let view) = work, view.conditioning.count == 2 else { return nil }
         return view.conditioning.map { conditioning in
@@ -81,12 +81,12 @@ package struct WorkUnit: Sendable {
     }
 }
 
-/// What becomes of a unit.
+/// The result of a unit.
 package struct WorkResult: Sendable {
     /// A prediction, shaped as the latent; a picture, about −1…1; a latent; or tokens. Nil where only
     /// statistics were asked for.
     package let tensor: Tensor?
-    /// For each group of each norm that was asked for.
+    /// For each group of each requested norm.
     package let statistics: [Moments]
 
     package init(tensor: Tensor?, statistics: [Moments] = []) {
@@ -99,7 +99,7 @@ package struct WorkResult: Sendable {
         return tensor
     }
 
-    /// Whether it holds neither NaN nor infinity.
+    /// Whether it is free of NaN and infinity.
     package var isFinite: Bool {
         (tensor?.isFinite ?? true)
             && statistics.allSatisfy { $0.mean.isFinite && $0.variance.isFinite }

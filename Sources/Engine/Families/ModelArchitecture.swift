@@ -1,8 +1,8 @@
-/// What a family of models is: how prompts become embeddings, what the denoiser takes and predicts, and the geometry of its
+/// A family of models: how prompts become embeddings, what the denoiser takes and predicts, and the geometry of its
 /// latents. A second family is a type of its own and a line in `Model.architecture`; nothing else asks which family it is.
 package protocol ModelArchitecture: Sendable {
-    /// Native size, latent factor and channels, ids of views, and how its autoencoder works in tiles. Reads configurations
-    /// alone.
+    /// Native size, latent factor and channels, conditioning ids of views, and how its autoencoder works in tiles. Reads only
+    /// configurations.
     ///
     /// - Throws: `InputError` for an option that is not supported
     func geometry() throws -> ModelGeometry
@@ -11,7 +11,7 @@ package protocol ModelArchitecture: Sendable {
     ///
     /// - Parameters:
     ///   - prompts: cut into chunks
-    ///   - negative: what the picture must not show; nil for nothing
+    ///   - negative: what the picture should not show; nil for none
     ///   - guided: whether the negative prompt is used at all
     ///   - options: how the text encoders are computed
     /// - Returns: embeddings; no negative one where it is not used
@@ -25,7 +25,7 @@ package protocol ModelArchitecture: Sendable {
 
     /// Loads the denoiser.
     ///
-    /// - Throws: `InputError` for a missing or unusable file, or options that this build lacks
+    /// - Throws: `InputError` for a missing or unusable file, or options that this build does not support
     func denoiser(_ options: EngineOptions) throws -> any Denoiser
 
     /// Loads a half of the autoencoder.
@@ -39,7 +39,7 @@ package protocol Denoiser: AnyObject {
     /// Where the weights came from.
     var origin: WeightCache.Origin { get }
 
-    /// Predicts for a batch of latents at one timestep; every row is the same bits in any batch. Parameters, result and
+    /// Predicts for a batch of latents at one timestep; every row is bit-identical in any batch. Parameters, result and
     /// errors are those of `ModelNetworks.predict`.
     func predict(
         _ latents: Tensor,
@@ -54,7 +54,7 @@ package protocol Denoiser: AnyObject {
 extension UNet: Denoiser {}
 
 extension Model {
-    /// What its family is.
+    /// The model's family.
     package var architecture: any ModelArchitecture {
         switch family {
         case .sd1, .sd2, .sdxl: StableDiffusion(model: self)

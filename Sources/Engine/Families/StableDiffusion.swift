@@ -1,5 +1,5 @@
-/// Stable Diffusion 1, 2 and XL: CLIP text encoders, a UNet with cross-attention, AutoencoderKL. Their configurations say how
-/// they differ.
+/// Stable Diffusion 1, 2 and XL: CLIP text encoders, a UNet with cross-attention, AutoencoderKL. Their configurations describe
+/// the differences.
 struct StableDiffusion: ModelArchitecture {
     let model: Model
 

@@ -27,7 +27,7 @@ package final class FileLock: Sendable {
     package init(folder path: String, fix: String, taken: InputError) throws(InputError) {
         descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else {
-            throw InputError(path, String(cString: strerror(errno)), fix: fix)
+            throw InputError(path, "it cannot be opened", code: errno, fix: fix)
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw taken }
     }

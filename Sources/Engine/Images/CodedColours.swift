@@ -1,17 +1,17 @@
 import Foundation
 
-/// Colours by the code points of ITU-T H.273, as a PNG's `cICP` chunk has them.
+/// Colour code points of ITU-T H.273, as in a PNG's `cICP` chunk.
 struct CodedColours: Equatable, CustomStringConvertible {
-    /// Which red, green, blue and white.
+    /// Colour primaries and white point.
     let primaries: UInt8
-    /// Which curve.
+    /// Transfer function.
     let transfer: UInt8
-    /// How they are mixed; 0 is not at all.
+    /// Matrix coefficients; 0 is RGB.
     let matrix: UInt8
-    /// Whether black is 0 and white the highest number; else they are where video has them.
+    /// Full range (black is 0 and white the maximum) or else the narrow range of video.
     let isFullRange: Bool
 
-    /// nil where the chunk has another length or a range that does not exist.
+    /// Nil where the chunk has another length or an invalid range flag.
     init?(_ chunk: [UInt8]) {
         guard chunk.count == 4, chunk[3] <= 1 else { return nil }
         (primaries, transfer, matrix) = (chunk[0], chunk[1], chunk[2])
@@ -22,12 +22,12 @@ struct CodedColours: Equatable, CustomStringConvertible {
         "(\(primaries), \(transfer), \(matrix), \(isFullRange ? 1 : 0))"
     }
 
-    /// Whether the chunk says that it does not know.
+    /// Whether the chunk says "unspecified".
     var isUnspecified: Bool { primaries == 2 && transfer == 2 }
 
     var isSRGB: Bool { primaries == 1 && transfer == 13 && matrix == 0 && isFullRange }
 
-    /// x and y of white, red, green and blue (H.273, table 2); nil where they are not known here.
+    /// x and y of white, red, green and blue (H.273, table 2); nil for unsupported ones.
     var places: [Double]? {
         let d65 = [0.3127, 0.3290]
         switch primaries {
@@ -43,7 +43,7 @@ struct CodedColours: Equatable, CustomStringConvertible {
         }
     }
 
-    /// The curve; nil where it is not known here.
+    /// The transfer function; nil for unsupported ones.
     fileprivate var curve: ((Double) -> Double)? {
         switch transfer {
         case 1, 6, 11, 14, 15: Self.television
@@ -58,27 +58,27 @@ struct CodedColours: Equatable, CustomStringConvertible {
         }
     }
 
-    /// Whether such colours can be converted from a file with so many bits for each number: fewer than
-    /// eight have no video range.
+    /// Whether such colours can be converted from a file with this many bits per sample: fewer than
+    /// eight have no narrow range.
     func isSupported(depth: Int) -> Bool {
         matrix == 0 && places != nil && curve != nil && (isFullRange || depth >= 8)
     }
 
-    /// A number as it is stored, 0…1 of the highest, to one that is 0 for black and 1 for white.
+    /// A stored sample, 0…1 of the maximum, to one that is 0 for black and 1 for white.
     fileprivate func widened(_ value: Double, depth: Int) -> Double {
         guard !isFullRange else { return value }
         let (highest, step) = (Double((1 << depth) - 1), Double(1 << (depth - 8)))
         return min(max((value * highest - 16 * step) / (219 * step), 0), 1)
     }
 
-    // MARK: Curves of BT.709 and BT.2100
+    // MARK: Transfer functions of BT.709 and BT.2100
 
-    /// cd/m² of white paper in a picture of high dynamic range (BT.2408): what becomes white in sRGB.
+    /// cd/m² of diffuse white in a high-dynamic-range picture (BT.2408): what becomes white in sRGB.
     static let referenceWhite = 203.0
-    /// cd/m² of the display that HLG is shown on, and the power that it shows it with (BT.2100).
+    /// Peak luminance in cd/m² and system gamma of the reference HLG display (BT.2100).
     fileprivate static let (hybridPeak, hybridPower) = (1000.0, 1.2)
 
-    /// The inverse of BT.709's camera curve.
+    /// The inverse of BT.709's transfer function.
     private static func television(_ v: Double) -> Double {
         let (a, b) = (1.09929682680944, 0.018053968510807)
         return v < 4.5 * b ? v / 4.5 : pow((v + a - 1) / a, 1 / 0.45)
@@ -92,7 +92,7 @@ struct CodedColours: Equatable, CustomStringConvertible {
         return 10_000 * pow(max(p - c1, 0) / (c2 - c3 * p), 1 / m1)
     }
 
-    /// HLG to light before the camera, 0…1.
+    /// HLG to scene light, 0…1.
     private static func hybrid(_ v: Double) -> Double {
         let (a, b, c) = (0.17883277, 0.28466892, 0.55991073)
         return v <= 0.5 ? v * v / 3 : (exp((v - c) / a) + b) / 12
@@ -105,7 +105,7 @@ struct CodedColours: Equatable, CustomStringConvertible {
 ///
 /// Used by one thread at a time.
 protocol PixelConversion {
-    /// Converts pixels, each number 0…1, to three numbers each, which may lie a little outside.
+    /// Converts pixels, each sample 0…1, to three samples each, which may lie slightly outside 0…1.
     func convert(
         _ pixels: UnsafeMutableBufferPointer<Float>,
         to rgb: UnsafeMutableBufferPointer<Float>,
@@ -113,12 +113,12 @@ protocol PixelConversion {
     )
 }
 
-/// Converts coded colours to sRGB. What is brighter than white in sRGB becomes white, channel by channel, and
-/// colours beyond its gamut the nearest values that each channel has.
+/// Converts coded colours to sRGB. What is brighter than sRGB's white is clipped, channel by channel, and so are
+/// colours outside its gamut.
 final class CodedConversion: PixelConversion {
-    /// Light by stored number, 1 for white.
+    /// Linear light by stored sample, 1 for white.
     private let light: [Float]
-    /// Light of these primaries to light of sRGB's, row by row.
+    /// Linear light of these primaries to sRGB's, row by row.
     private let matrix: [Float]
     /// Luminance of each channel.
     private let luminance: [Float]
@@ -126,9 +126,9 @@ final class CodedConversion: PixelConversion {
     private let isGrey: Bool
 
     /// - Parameters:
-    ///   - colours: which are supported
-    ///   - depth: bits of each number in the file
-    ///   - isGrey: whether a pixel is one number; it becomes three all the same
+    ///   - colours: supported ones
+    ///   - depth: bits per sample in the file
+    ///   - isGrey: whether a pixel is one sample; it becomes three equal ones
     init(_ colours: CodedColours, depth: Int, isGrey: Bool) {
         guard let curve = colours.curve, let places = colours.places else {
             preconditionFailure("\(colours) is not supported")
@@ -173,13 +173,13 @@ final class CodedConversion: PixelConversion {
         (SIMD3(luminance[0], luminance[1], luminance[2]) * colour).sum()
     }
 
-    /// How much brighter an HLG display shows what has this luminance.
+    /// The gain of the HLG display's OOTF for this luminance.
     private static func displayed(_ luminance: Float) -> Float {
         let peak = Float(CodedColours.hybridPeak / CodedColours.referenceWhite)
         return peak * pow(max(luminance, 0), Float(CodedColours.hybridPower - 1))
     }
 
-    /// The curve of sRGB.
+    /// sRGB's transfer function.
     private static func encoded(_ light: Float) -> Float {
         let light = min(max(light, 0), 1)
         return light <= 0.0031308 ? 12.92 * light : 1.055 * pow(light, 1 / 2.4) - 0.055
@@ -187,7 +187,7 @@ final class CodedConversion: PixelConversion {
 
     private static func xyz(_ x: Double, _ y: Double) -> [Double] { [x / y, 1, (1 - x - y) / y] }
 
-    /// Light of primaries to XYZ.
+    /// Linear light of the primaries to XYZ.
     private static func toXYZ(_ places: [Double]) -> [Double] {
         let columns = (1...3).map { xyz(places[2 * $0], places[2 * $0 + 1]) }
         let matrix: [Double] = (0..<9).map { columns[$0 % 3][$0 / 3] }
@@ -198,7 +198,7 @@ final class CodedConversion: PixelConversion {
         )
     }
 
-    /// Bradford's adaptation of one white to another.
+    /// Bradford chromatic adaptation from one white to another.
     private static func adaptation(from: [Double], to: [Double]) -> [Double] {
         let cones = [0.8951, 0.2664, -0.1614, -0.7502, 1.7135, 0.0367, 0.0389, -0.0685, 1.0296]
         let a = Matrix3.product(cones, column: from)
@@ -208,7 +208,7 @@ final class CodedConversion: PixelConversion {
     }
 }
 
-/// Matrices of three by three, row by row.
+/// 3 × 3 matrices, row by row.
 private enum Matrix3 {
     static func product(_ a: [Double], _ b: [Double]) -> [Double] {
         var result = [Double](repeating: 0, count: 9)
@@ -229,7 +229,7 @@ private enum Matrix3 {
     }
 
     static func inverse(_ m: [Double]) -> [Double] {
-        /// With its sign: rows and columns are taken in cyclic order.
+        /// The cofactor, with its sign: rows and columns are taken in cyclic order.
         func minor(_ row: Int, _ column: Int) -> Double {
             let (r, c) = ((row + 1) % 3, (column + 1) % 3)
             let (s, d) = ((row + 2) % 3, (column + 2) % 3)

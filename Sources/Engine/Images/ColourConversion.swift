@@ -1,23 +1,23 @@
 import CLCMS
 
-/// What a file says of its colours.
+/// What a file says about its colours.
 struct ColourDescription: Equatable {
-    /// Code points; nil where there are none, or none that say anything.
+    /// Code points; nil if there are none, or only unspecified ones.
     var coded: CodedColours?
-    /// Bits of each number in the file.
+    /// Bits per sample in the file.
     var depth = 8
     /// An ICC profile; nil where there is none.
     var profile: [UInt8]?
     var isSRGB = false
-    /// The power that encoded them, about 1/2.2; nil where it is not told.
+    /// The encoding gamma, about 1/2.2; nil if not given.
     var gamma: Double?
-    /// x and y of white, red, green and blue; nil where they are not told.
+    /// x and y of white, red, green and blue; nil if not given.
     var chromaticities: [Double]?
 
-    /// How far a told power may be from 1/2.2 for the curve of sRGB to be meant, as libpng has it: many
-    /// programs write 0.45455 beside pictures in sRGB, and few mean the power.
+    /// How far a given gamma may be from 1/2.2 and still mean sRGB's curve, as in libpng: many
+    /// programs write 0.45455 beside pictures in sRGB, and few mean a pure power.
     private static let gammaTolerance = 0.05
-    /// Powers that a picture may have been encoded with.
+    /// Valid encoding gammas.
     private static let gammas = 0.1...10.0
     /// White, red, green and blue of sRGB.
     private static let usual = [0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06]
@@ -32,8 +32,8 @@ struct ColourDescription: Equatable {
         chromaticities.map { zip($0, Self.usual).allSatisfy { abs($0 - $1) < 0.0015 } } ?? true
     }
 
-    /// Whether nothing has to be converted. Code points count most, then a profile, then the word that it is
-    /// sRGB, then a power and primaries (PNG, third edition, §4.3); without any of them it is sRGB.
+    /// Whether no conversion is needed. Code points take precedence, then a profile, then the sRGB chunk,
+    /// then gamma and primaries (PNG, third edition, §4.3); without any of them the picture is sRGB.
     private var needsNothing: Bool {
         profile == nil && (isSRGB || (hasUsualCurve && hasUsualPrimaries))
     }
@@ -42,10 +42,10 @@ struct ColourDescription: Equatable {
         profile == nil && !isSRGB && gamma == nil && chromaticities == nil
     }
 
-    /// What makes sRGB of such colours.
+    /// The conversion from such colours to sRGB.
     ///
     /// - Parameters:
-    ///   - isGrey: whether a pixel is one number
+    ///   - isGrey: whether a pixel is one sample
     ///   - path: of the file
     /// - Returns: nil where they are sRGB
     /// - Throws: `InputError` for colours that cannot be converted
@@ -55,7 +55,7 @@ struct ColourDescription: Equatable {
             if coded.isSupported(depth: depth) {
                 return CodedConversion(coded, depth: depth, isGrey: isGrey)
             }
-            // What cannot be used gives way to what counts less, if there is any.
+            // Unusable code points give way to the next in precedence, if there is any.
             guard !saysNothingElse else {
                 throw InputError(
                     path,
@@ -82,9 +82,9 @@ final class ColourConversion: PixelConversion {
 
     /// - Parameters:
     ///   - colours: of the file
-    ///   - isGrey: whether a pixel is one number; it becomes three all the same
+    ///   - isGrey: whether a pixel is one sample; it becomes three equal ones
     ///   - path: of the file
-    /// - Throws: `InputError` for a profile or numbers that cannot be used
+    /// - Throws: `InputError` for an unusable profile or values
     init(from colours: ColourDescription, isGrey: Bool, path: String) throws(InputError) {
         func fault(_ problem: String) -> InputError {
             InputError(path, problem, fix: "Save it as sRGB, or without its colour profile")
@@ -96,12 +96,12 @@ final class ColourConversion: PixelConversion {
             guard colours.isSound else { throw fault("its gAMA is out of range") }
             own = isGrey ? Self.grey(colours) : Self.matrix(colours)
         }
-        guard let own else { throw fault("its colour profile cannot be read") }
+        guard let own else { throw fault("its colour profile cannot be parsed") }
         defer { cmsCloseProfile(own) }
         guard cmsGetColorSpace(own) == (isGrey ? cmsSigGrayData : cmsSigRgbData) else {
-            throw fault("its colour profile is of another kind than its pixels")
+            throw fault("its colour profile does not match its pixel format")
         }
-        guard let target = cmsCreate_sRGBProfile() else { throw fault("memory is short") }
+        guard let target = cmsCreate_sRGBProfile() else { throw fault("memory is full") }
         defer { cmsCloseProfile(target) }
         // Without optimization: tables of 33 steps are too coarse for 16 bits.
         let flags = cmsFLAGS_BLACKPOINTCOMPENSATION | cmsFLAGS_NOOPTIMIZE | cmsFLAGS_NOCACHE
@@ -129,7 +129,7 @@ final class ColourConversion: PixelConversion {
         cmsDoTransform(transform, pixels.baseAddress, rgb.baseAddress, cmsUInt32Number(count))
     }
 
-    /// Reads a profile, of which nothing but matrices, curves and tables of whole numbers is used.
+    /// Reads a profile, using only its matrices, curves and integer lookup tables.
     private static func opened(_ profile: [UInt8]) -> cmsHPROFILE? {
         var profile = profile
         return profile.withUnsafeMutableBufferPointer {

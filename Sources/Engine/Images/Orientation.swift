@@ -1,38 +1,38 @@
-/// A picture as a file has it.
+/// A picture as it is stored in a file.
 package protocol StoredRows {
     /// Columns.
     var width: Int { get }
     /// Rows.
     var height: Int { get }
-    /// Numbers of a pixel.
+    /// Samples per pixel.
     var channels: Int { get }
-    /// Gives every row, from the first, each valid for the call; what `body` changes in it is its own.
+    /// Passes every row, from the first, valid for the call; `body` may modify it.
     func rows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws
 }
 
-/// How a picture is stored, with the numbers of Exif's tag 0x0112: which turn or mirror image of the upright
-/// picture its rows are.
+/// The orientation of a stored picture, with the values of Exif's tag 0x0112: which rotation or mirror image of the
+/// upright picture its rows are.
 package enum Orientation: Int, CaseIterable {
     case upright = 1
-    /// Left and right exchanged.
+    /// Mirrored horizontally.
     case mirrored
-    /// Upside down.
+    /// Rotated by 180°.
     case half
-    /// Top and bottom exchanged.
+    /// Mirrored vertically.
     case flipped
-    /// Rows and columns exchanged.
+    /// Transposed.
     case transposed
-    /// To be turned clockwise.
+    /// Must be rotated 90° clockwise.
     case quarter
-    /// Rows and columns exchanged, and upside down.
+    /// Transposed along the other diagonal.
     case transverse
-    /// To be turned counterclockwise.
+    /// Must be rotated 90° counterclockwise.
     case threeQuarters
 
     /// Whether stored rows are columns of the upright picture.
     var exchangesSides: Bool { rawValue >= 5 }
 
-    /// Whether the upright picture begins with what is stored last: last row, or last column where sides
+    /// Whether the upright picture begins with what is stored last: the last row, or the last column where sides
     /// are exchanged.
     var beginsAtTheEnd: Bool {
         switch self {
@@ -41,7 +41,7 @@ package enum Orientation: Int, CaseIterable {
         }
     }
 
-    /// Whether what is stored runs from right to left in each row of the upright picture.
+    /// Whether the stored order runs from right to left in each row of the upright picture.
     var runsBackwards: Bool {
         switch self {
         case .mirrored, .half, .quarter, .transverse: true
@@ -49,7 +49,7 @@ package enum Orientation: Int, CaseIterable {
         }
     }
 
-    /// Reads the tag in the first directory of Exif data; nil where they are damaged or do not have it.
+    /// Reads the tag in the first directory of Exif data; nil if the data are damaged or do not contain it.
     ///
     /// - Parameter data: a TIFF header and what follows it, in either byte order; some programs put
     ///   `Exif` and two zeros before it, as JPEG has it
@@ -76,7 +76,7 @@ package enum Orientation: Int, CaseIterable {
             let entry = directory + 2 + 12 * i
             guard let tag = number(at: entry, 2) else { return nil }
             guard tag == 0x0112 else { continue }
-            // One number of 16 bits, or of 32 as some programs write it.
+            // One 16-bit value, or 32-bit as some programs write it.
             let sizes = [3: 2, 4: 4]
             guard let kind = number(at: entry + 2, 2), let size = sizes[kind],
                 number(at: entry + 4, 4) == 1, let value = number(at: entry + 8, size)
@@ -89,13 +89,13 @@ package enum Orientation: Int, CaseIterable {
 }
 
 extension Orientation {
-    /// Gives the rows of the upright picture, from the top.
+    /// Passes the rows of the upright picture, from the top.
     ///
     /// - Parameters:
     ///   - picture: as it is stored
-    ///   - block: about so many numbers are in memory while columns are read
+    ///   - block: approximate number of samples in memory while columns are read
     ///   - body: is given each row, valid for the call
-    /// - Throws: `OutputError` when there is no room on the disk for a picture that is turned, and what
+    /// - Throws: `OutputError` when there is no disk space for a rotated picture, and whatever
     ///   the others throw
     package func upright(
         _ picture: some StoredRows,
@@ -132,7 +132,7 @@ extension Orientation {
         }
     }
 
-    /// Gives the columns of what is in a file as rows, `most` of them at once in memory.
+    /// Passes the columns of a file as rows, `most` of them in memory at once.
     private func columns(
         _ scratch: ScratchFile,
         width: Int,
@@ -170,7 +170,7 @@ extension Orientation {
         }
     }
 
-    /// Exchanges the pixels of a row, first and last and so on.
+    /// Reverses the pixels of a row.
     private static func reverse(_ row: UnsafeMutableBufferPointer<UInt16>, _ channels: Int) {
         let count = row.count / channels
         for i in 0..<count / 2 {

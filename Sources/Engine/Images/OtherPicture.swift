@@ -1,6 +1,6 @@
 import Foundation
 
-/// A picture of a kind that is not read, told by its first bytes whatever its name ends in.
+/// A picture in an unsupported format, recognised by its first bytes whatever its name ends in.
 enum OtherPicture: String, CaseIterable {
     case jpeg = "a JPEG"
     case jpegXL = "a JPEG XL"
@@ -11,7 +11,7 @@ enum OtherPicture: String, CaseIterable {
     case bmp = "a BMP"
     case psd = "a Photoshop file"
 
-    /// Looks at the beginning of an open file.
+    /// Examines the beginning of an open file.
     ///
     /// - Returns: nil for a PNG or something unknown
     init?(_ descriptor: Int32) {
@@ -20,7 +20,7 @@ enum OtherPicture: String, CaseIterable {
         self.init(Array(bytes.prefix(max(0, count))))
     }
 
-    /// - Parameter bytes: the first of a file, 12 are enough
+    /// - Parameter bytes: the first of a file; 12 are enough
     init?(_ bytes: [UInt8]) {
         func has(_ text: String, at place: Int = 0) -> Bool {
             bytes.dropFirst(place).starts(with: text.unicodeScalars.map { UInt8($0.value) })
@@ -46,7 +46,7 @@ enum OtherPicture: String, CaseIterable {
         }
     }
 
-    /// What to tell whoever named the file.
+    /// The error for whoever named the file.
     func error(_ path: String) -> InputError {
         let stem = (path as NSString).deletingPathExtension
         return InputError(

@@ -1,24 +1,24 @@
 import Foundation
 
-/// What a PNG says in chunks that libpng hands over too late or not at all: `eXIf` may follow the pixels,
+/// What a PNG says in chunks that libpng reports too late or not at all: `eXIf` may follow the pixels,
 /// and libpng knows `cICP` only since 1.6.45.
 ///
-/// A chunk that is damaged says nothing, as with libpng.
+/// Damaged chunks are ignored, as in libpng.
 struct PNGChunks {
-    /// Bits of each number, or of a colour of the palette.
+    /// Bits per sample, or per colour of the palette.
     private(set) var depth = 8
-    /// How the rows have to be turned.
+    /// How the rows must be rotated.
     private(set) var orientation = Orientation.upright
-    /// What the colours are; nil where there is no `cICP` before the pixels.
+    /// The colours; nil if there is no `cICP` before the pixels.
     private(set) var colours: CodedColours?
 
-    /// Bytes of the largest `eXIf` that is looked at; thumbnails make them large.
+    /// Maximum size of an `eXIf` chunk that is read, in bytes; thumbnails make them large.
     private static let largest = 1 << 20
-    /// Chunks after which nothing is looked for any more.
+    /// Chunks after which the search ends.
     private static let most = 1 << 20
     private static let signature = 8
 
-    /// Follows the chunks of a PNG that is open, and leaves it where it stands.
+    /// Walks the chunks of an open PNG, and restores its file position.
     init(_ descriptor: Int32) {
         var place = Self.signature
         var (hasExif, hasPixels) = (false, false)
@@ -47,7 +47,7 @@ struct PNGChunks {
         }
     }
 
-    /// A chunk's content; nil where it is too long, not there or not what its checksum says.
+    /// A chunk's content; nil if it is too long, missing or does not match its checksum.
     private static func content(_ descriptor: Int32, at place: Int, _ length: Int) -> [UInt8]? {
         guard length <= largest else { return nil }
         let bytes = bytes(descriptor, at: place + 4, count: length + 8)

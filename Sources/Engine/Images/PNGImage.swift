@@ -9,15 +9,15 @@ package struct PNGImage: Sendable {
     package let height: Int
     /// Rows of red, green and blue, `[height, width, 3]`.
     package let pixels: [UInt8]
-    /// Text chunks by keyword; of chunks with one keyword the last.
+    /// Text chunks by keyword; the last one of those with the same keyword.
     package let text: [String: String]
 
-    /// Largest picture that is read, in pixels.
+    /// Maximum size of a picture, in pixels.
     static let largestArea = 1 << 28
-    /// Deflate stores at most this many bytes in one.
+    /// Deflate compresses at most this many bytes to one.
     static let highestCompression = 1032
 
-    /// Reads a picture; grey, palette, 16-bit and transparent ones become 8-bit RGB.
+    /// Reads a picture; greyscale, palette, 16-bit and transparent ones become 8-bit RGB.
     ///
     /// - Throws: `InputError` when the file is missing, damaged or too large
     package init(file path: String) throws(InputError) {
@@ -51,7 +51,7 @@ package struct PNGImage: Sendable {
                 fix: "Use at most \(Self.largestArea) pixels"
             )
         }
-        // A small file that promises a huge picture is refused before memory is taken for it.
+        // A small file that claims a huge picture is rejected before memory is allocated for it.
         guard header.stored_bytes / UInt64(Self.highestCompression) <= bytes.count else {
             throw damaged("it is too short for \(width)×\(height) pixels")
         }

@@ -1,7 +1,7 @@
 import CPNG
 import Foundation
 
-/// Writes a PNG row by row under a temporary name; the file gets its own name when it is complete.
+/// Writes a PNG row by row under a temporary name; the file gets its final name when it is complete.
 ///
 /// Used by one thread at a time.
 package final class PNGWriter: PictureWriter {
@@ -16,7 +16,7 @@ package final class PNGWriter: PictureWriter {
     ///   - path: final name
     ///   - width: in pixels
     ///   - height: in pixels
-    ///   - depth: bits of each colour
+    ///   - depth: bits per sample
     ///   - text: text chunks, keywords of 1 to 79 printable ASCII letters
     /// - Throws: `OutputError` when the file cannot be written
     package init(

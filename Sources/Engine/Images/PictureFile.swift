@@ -1,9 +1,9 @@
 import CPNG
 import Foundation
 
-/// A picture that is read from a PNG row by row, as sRGB, whatever it is in the file: 1 to 16 bits, grey, RGB
-/// or a palette, interlaced or not, turned as Exif says, with any ICC profile, gamma and primaries, in high
-/// dynamic range. What is transparent shows white behind it.
+/// A picture that is read from a PNG row by row, as sRGB, whatever the file's format: 1 to 16 bits, greyscale, RGB
+/// or a palette, interlaced or not, with any Exif orientation, ICC profile, gamma and primaries, in high
+/// dynamic range. Transparent pixels are blended with white.
 ///
 /// Used by one thread at a time.
 package final class PictureFile {
@@ -12,13 +12,13 @@ package final class PictureFile {
     package let width: Int
     /// Rows.
     package let height: Int
-    /// Open while this object lives: another file under the same name changes nothing.
+    /// Open while this object lives: replacing the file under the same name has no effect.
     private let descriptor: Int32
 
-    /// Largest picture that is read, in pixels.
+    /// Maximum size of a picture, in pixels.
     package static let largestArea = 1 << 30
 
-    /// Reads all that precedes the rows.
+    /// Reads everything that precedes the rows.
     ///
     /// - Throws: `InputError` when the file is missing, no PNG, damaged there or too large
     package init(_ path: String) throws(InputError) {
@@ -34,7 +34,7 @@ package final class PictureFile {
                     fix: "Use at most \(Self.largestArea) pixels"
                 )
             }
-            // A small file that promises a huge picture is refused before anything is made for it.
+            // A small file that claims a huge picture is rejected before anything is allocated for it.
             guard reader.storedBytes / PNGImage.highestCompression <= size else {
                 throw reader.damaged("it is too short for \(width)×\(height) pixels")
             }
@@ -52,17 +52,21 @@ package final class PictureFile {
     /// Reads all rows, from the top.
     ///
     /// - Parameters:
-    ///   - observe: is given the share that is read, after every row of every pass
-    ///   - body: is given 3 · width numbers of 0…1 for each row, valid for the call
-    /// - Throws: `InputError` when the file is damaged, `OutputError` when there is no room for an
-    ///   interlaced one, and what `observe` and `body` throw
+    ///   - observe: is passed the fraction that is read, after every row of every pass
+    ///   - body: is passed 3 · width samples of 0…1 for each row, valid for the call
+    /// - Throws: `InputError` when the file is damaged, `OutputError` when there is no disk space for an
+    ///   interlaced one, and whatever `observe` and `body` throw
     package func rows(
         observe: (Double) throws -> Void = { _ in },
         _ body: (UnsafeBufferPointer<Float>) throws -> Void
     ) throws {
         let reader = try RowReader(path, descriptor)
         guard reader.uprightSize == (width, height) else {
-            throw InputError(path, "it was changed", fix: "Leave it alone while it is rendered")
+            throw InputError(
+                path,
+                "it was changed during the render",
+                fix: "Do not modify it while it is in use"
+            )
         }
         var converter = try RowConverter(reader)
         try reader.uprightRows(observe) { try converter.convert($0, body) }
@@ -74,7 +78,7 @@ private final class RowReader {
     let path: String
     let width: Int
     let height: Int
-    /// Bytes of all rows before compression.
+    /// Size of all rows before compression, in bytes.
     let storedBytes: Int
     let channels: Int
     private let passes: Int
@@ -109,7 +113,7 @@ private final class RowReader {
 
     deinit { tessera_png_reader_close(handle) }
 
-    /// nil where the colours are sRGB already.
+    /// Nil where the colours are sRGB already.
     func conversion() throws(InputError) -> (any PixelConversion)? {
         try colours.conversion(isGrey: channels <= 2, path: path)
     }
@@ -125,7 +129,7 @@ private final class RowReader {
         InputError(path, "it is not a whole PNG: \(reason)", fix: "Name a PNG, or fetch it again")
     }
 
-    /// Reads all rows of numbers of the upright picture.
+    /// Reads all rows of samples of the upright picture.
     func uprightRows(
         _ observe: (Double) throws -> Void,
         _ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void
@@ -135,7 +139,7 @@ private final class RowReader {
         }
     }
 
-    /// Reads all rows of numbers as they are stored.
+    /// Reads all rows of samples as they are stored.
     func rows(
         _ observe: (Double) throws -> Void,
         _ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void
@@ -152,7 +156,7 @@ private final class RowReader {
                 }
                 return
             }
-            // The passes of an interlaced picture meet on disk.
+            // The passes of an interlaced picture are combined on disk.
             let scratch = try ScratchFile(bytes: height * count * MemoryLayout<UInt16>.size)
             for pass in 0..<passes {
                 for y in 0..<height {
@@ -179,7 +183,7 @@ private final class RowReader {
     }
 }
 
-/// The rows of a reader that tells how far it is.
+/// The rows of a reader that reports its progress.
 private struct ObservedRows: StoredRows {
     let reader: RowReader
     let observe: (Double) throws -> Void
@@ -193,14 +197,14 @@ private struct ObservedRows: StoredRows {
     }
 }
 
-/// Makes sRGB of a file's numbers.
+/// Converts a file's samples to sRGB.
 private struct RowConverter {
     private let channels: Int
     private let conversion: (any PixelConversion)?
     private var colours: [Float]
     private var rgb: [Float]
 
-    /// Behind what is transparent.
+    /// The background of transparent pixels.
     private static let background: Float = 1
 
     init(_ reader: RowReader) throws(InputError) {
@@ -211,7 +215,7 @@ private struct RowConverter {
         rgb = Array(repeating: 0, count: width * 3)
     }
 
-    /// Gives 3 · width numbers of 0…1 to `body`.
+    /// Passes 3 · width samples of 0…1 to `body`.
     mutating func convert(
         _ row: UnsafeMutableBufferPointer<UInt16>,
         _ body: (UnsafeBufferPointer<Float>) throws -> Void

@@ -1,12 +1,12 @@
-/// How many bits each colour of a pixel has in a file.
+/// Bits per sample in a file.
 package enum PixelDepth: Int, CaseIterable, Sendable {
     case eight = 8
     case sixteen = 16
 
-    /// Bytes of a pixel of red, green and blue.
+    /// Bytes of an RGB pixel.
     package var pixel: Int { 3 * rawValue / 8 }
 
-    /// −1…1 to 0…255 or 0…65535, rounded to nearest, in the byte order of this machine.
+    /// −1…1 to 0…255 or 0…65535, rounded to nearest, in native byte order.
     package func bytes(_ rows: Tensor) -> [UInt8] {
         rows.withFloats { x in
             switch self {
@@ -25,7 +25,7 @@ package enum PixelDepth: Int, CaseIterable, Sendable {
     }
 }
 
-/// Writes a picture row by row under a temporary name; the file gets its own name when it is complete.
+/// Writes a picture row by row under a temporary name; the file gets its final name when it is complete.
 ///
 /// Used by one thread at a time.
 package protocol PictureWriter: AnyObject {
@@ -34,10 +34,10 @@ package protocol PictureWriter: AnyObject {
     /// - Throws: `OutputError` when the disk is full or broken
     func write(rows: [UInt8]) throws(OutputError)
 
-    /// Completes the file and gives it its name.
+    /// Completes the file and gives it its final name.
     ///
-    /// - Parameter numbered: whether to choose another name, `name-2.png`, where that one is taken,
-    ///   instead of replacing what has it
+    /// - Parameter numbered: whether to choose another name, `name-2.png`, if the name is taken,
+    ///   instead of replacing the file
     /// - Returns: the name
     /// - Throws: `OutputError` when it cannot be completed
     @discardableResult
@@ -45,20 +45,20 @@ package protocol PictureWriter: AnyObject {
 }
 
 extension PictureWriter {
-    /// Completes the file and gives it its name; what has that already is replaced.
+    /// Completes the file and gives it its final name, replacing any existing file.
     ///
     /// - Throws: `OutputError` when it cannot be completed
     package func finish() throws(OutputError) { try finish(numbered: false) }
 }
 
-/// Kinds of files that pictures are written as.
+/// File formats of pictures.
 package enum PictureFormat: Sendable {
     case png
     case tiff
 
-    /// What a name ends in.
+    /// The format that the file extension implies.
     ///
-    /// - Throws: `InputError` for an ending that is none of them
+    /// - Throws: `InputError` for an unknown extension
     package init(path: String, flag: String) throws(InputError) {
         let name = path.split(separator: "/").last ?? ""
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
@@ -68,20 +68,20 @@ package enum PictureFormat: Sendable {
         default:
             throw InputError(
                 "\(flag) \(path)",
-                "its name does not say what kind of picture it is",
+                "its name does not say which format it should have",
                 fix: "End it in .png or .tif"
             )
         }
     }
 
-    /// A writer of this kind.
+    /// A writer for this format.
     ///
     /// - Parameters:
     ///   - path: final name
     ///   - width: in pixels
     ///   - height: in pixels
-    ///   - depth: bits of each colour
-    ///   - text: about the picture; of a TIFF only `parameters` and `Software`, for which it has a place
+    ///   - depth: bits per sample
+    ///   - text: about the picture; a TIFF only has room for `parameters` and `Software`
     /// - Returns: a writer of a file that has no rows yet
     /// - Throws: `OutputError` when the file cannot be written
     package func writer(

@@ -1,14 +1,14 @@
 import Foundation
 
-/// One output sample along an axis: neighbouring input samples and their weights, which add up to 1.
+/// One output sample along an axis: a range of input samples and their weights, which sum to 1.
 struct ResamplingTap: Equatable {
     let first: Int
     let weights: [Float]
 
     var end: Int { first + weights.count }
 
-    /// Lanczos' window of three lobes, as wide as the coarser of both grids, so that nothing is aliased; at
-    /// the edges what is left of it.
+    /// Lanczos resampling with three lobes, as wide as the coarser of both grids, so that nothing is aliased; at
+    /// the edges the window is truncated.
     ///
     /// - Parameters:
     ///   - count: output samples
@@ -50,8 +50,8 @@ package struct PictureFrame: Equatable, Sendable {
         (self.rows, self.columns) = (rows, columns)
     }
 
-    /// What of a picture covers another shape: all of it along one axis, and along the other what is in the
-    /// middle. Where it is larger by less than `slack` on both axes nothing is scaled, but the edges are cut.
+    /// The crop of a picture that fills another shape: all of it along one axis, and the
+    /// middle along the other. If it is larger by less than `slack` on both axes, nothing is scaled, but the edges are cropped.
     package init(
         ofHeight height: Int,
         width: Int,
@@ -67,7 +67,7 @@ package struct PictureFrame: Equatable, Sendable {
         let scale = isCut ? 1 : min(down, across)
         func middle(_ length: Int, _ wanted: Int) -> Range<Double> {
             let part = Double(wanted) * scale
-            // A whole pixel where nothing is scaled.
+            // Whole pixels where nothing is scaled.
             let before = (Double(length) - part) / 2
             let start = max(0, isCut ? before.rounded(.down) : before)
             return start..<min(Double(length), start + part)
@@ -76,7 +76,7 @@ package struct PictureFrame: Equatable, Sendable {
     }
 }
 
-/// Scales a picture whose rows come one after the other, keeping no more of them than a row of the result
+/// Scales a picture row by row, keeping in memory only as many rows as a row of the result
 /// needs.
 package struct RowScaler {
     private let down: [ResamplingTap]
@@ -90,11 +90,11 @@ package struct RowScaler {
     private var row = 0
 
     /// - Parameters:
-    ///   - frame: what of the input is wanted
+    ///   - frame: the crop of the input
     ///   - height: rows of the input
     ///   - width: columns of it
     ///   - size: rows and columns of the result
-    ///   - channels: numbers of a pixel
+    ///   - channels: samples per pixel
     package init(
         _ frame: PictureFrame,
         height: Int,
@@ -110,7 +110,7 @@ package struct RowScaler {
         kept = Array(repeating: 0, count: keeps * line.count)
     }
 
-    /// Takes the next row; gives the rows of the result that are complete with it.
+    /// Takes the next row; passes on the rows of the result that it completes.
     package mutating func take(
         _ input: UnsafeBufferPointer<Float>,
         _ body: (UnsafeBufferPointer<Float>) throws -> Void
@@ -157,7 +157,7 @@ package struct RowScaler {
 }
 
 extension Tensor {
-    /// A picture or latent `[1, height, width, channels]` at another size, by Lanczos' window.
+    /// A picture or latent `[1, height, width, channels]` resampled to another size with Lanczos' window.
     package func resampled(height: Int, width: Int) -> Tensor {
         precondition(shape.count == 4 && shape[0] == 1, "\(shape)")
         let (rows, columns, channels) = (shape[1], shape[2], shape[3])

@@ -31,11 +31,11 @@ package final class ScaledPicture {
     ///
     /// - Parameters:
     ///   - file: the picture
-    ///   - frame: what of it is shown
+    ///   - frame: the crop of it
     ///   - height: rows that it is scaled to
     ///   - width: columns
-    ///   - observe: is given the share that is read, after every row
-    /// - Throws: `InputError` when the file is damaged, `OutputError` when the disk is full, and what
+    ///   - observe: is passed the fraction that is read, after every row
+    /// - Throws: `InputError` when the file is damaged, `OutputError` when the disk is full, and whatever
     ///   `observe` throws
     package convenience init(
         _ file: PictureFile,
@@ -99,7 +99,7 @@ package final class ScaledPicture {
 
     /// A part, `[1, rows, columns, 3]`, −1…1.
     ///
-    /// - Throws: `OutputError` when the disk is broken
+    /// - Throws: `OutputError` when the disk fails
     package func part(_ region: Region) throws -> Tensor {
         let (rows, columns) = (region.rows.count, region.columns.count)
         return try Tensor(shape: [1, rows, columns, 3]) { out in

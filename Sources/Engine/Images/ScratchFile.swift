@@ -1,6 +1,6 @@
 import Foundation
 
-/// A file without a name, for what is too large to be kept in memory. It goes with the process, however that
+/// An unnamed file, for what is too large to keep in memory. It disappears with the process, however that
 /// ends.
 ///
 /// Used by one thread at a time.
@@ -8,17 +8,17 @@ final class ScratchFile {
     private let folder: String
     private let descriptor: Int32
 
-    /// Where such files are: `$TMPDIR`, else `/var/tmp`, which is on a disk where `/tmp` may be memory.
+    /// The directory of such files: `$TMPDIR`, else `/var/tmp`, which is on disk where `/tmp` may be memory.
     static var folder: String {
         let given = ProcessInfo.processInfo.environment["TMPDIR"] ?? ""
         return given.isEmpty ? "/var/tmp" : given
     }
 
-    /// - Parameter bytes: how large it will be; they are reserved
+    /// - Parameter bytes: its size; they are reserved
     /// - Throws: `OutputError` when the disk is full or the folder cannot be written to
     init(bytes: Int) throws(OutputError) {
         folder = Self.folder
-        // mkstemp puts letters for the six X that no other file has, so that no one else's file is opened.
+        // mkstemp replaces the six X with letters that no other file has, so that nobody else's file is opened.
         var template = Array("\(folder)/tessera-XXXXXX".utf8CString)
         descriptor = mkstemp(&template)
         guard descriptor >= 0 else { throw Self.failure(folder, errno) }
@@ -38,7 +38,7 @@ final class ScratchFile {
         if descriptor >= 0 { close(descriptor) }
     }
 
-    /// Writes numbers at a place, counted in such numbers.
+    /// Writes values at an offset, counted in such values.
     ///
     /// - Throws: `OutputError` when the disk is broken
     func write<T: BitwiseCopyable>(
@@ -56,7 +56,7 @@ final class ScratchFile {
         }
     }
 
-    /// Reads numbers from a place.
+    /// Reads values from an offset.
     ///
     /// - Throws: `OutputError` when the disk is broken
     func read<T: BitwiseCopyable>(

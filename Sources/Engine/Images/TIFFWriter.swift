@@ -1,9 +1,9 @@
 import CTIFF
 
-/// Writes a BigTIFF of 512 × 512 tiles, compressed without loss, with copies of half, a quarter, … of the size
-/// after it, as programs for print and deep zoom read them.
+/// Writes a BigTIFF of 512 × 512 tiles with lossless compression, followed by a pyramid of copies of half, a quarter, … of
+/// the size, as programs for print and deep zoom read them.
 ///
-/// Holds one row of tiles: the copies are made at the end, each from the file's last.
+/// Holds one row of tiles: the copies are made at the end, each from the previous one in the file.
 package final class TIFFWriter: PictureWriter {
     private let file: TemporaryFile
     private let handle: OpaquePointer
@@ -11,7 +11,7 @@ package final class TIFFWriter: PictureWriter {
     private let height: Int
     private let depth: PixelDepth
     private let software: String?
-    /// Rows of the current row of tiles, and how many of them are there.
+    /// Rows of the current row of tiles, and the number of rows filled so far.
     private var strip: [UInt8]
     private var filled = 0
     private var written = 0
@@ -22,7 +22,7 @@ package final class TIFFWriter: PictureWriter {
     ///   - path: final name
     ///   - width: in pixels
     ///   - height: in pixels
-    ///   - depth: bits of each colour
+    ///   - depth: bits per sample
     ///   - description: what the picture is, for people and other programs
     ///   - software: what made it
     /// - Throws: `OutputError` when the file cannot be written
@@ -158,7 +158,7 @@ package final class TIFFWriter: PictureWriter {
         return half
     }
 
-    /// Means of 2 × 2 pixels of a tile, rounded to nearest; of those that there are, at the edges.
+    /// Means of 2 × 2 pixels of a tile, rounded to nearest; at the edges of those that exist.
     private static func halve<Number: FixedWidthInteger & UnsignedInteger>(
         _ tile: [UInt8],
         as kind: Number.Type,

@@ -9,12 +9,12 @@ package struct CLIPConfig: Equatable {
     let heads: Int
     let activation: Nonlinearity
     let normEpsilon: Float
-    /// Which token stands for the whole prompt.
+    /// The token whose state is the pooled embedding.
     package let pooling: Pooling
     /// Width of the pooled embedding, nil for a model without projection.
     package let projection: Int?
 
-    /// Which token stands for the whole prompt.
+    /// The token whose state is the pooled embedding.
     package enum Pooling: Equatable {
         /// The one with the highest id: configurations from before the end token was recorded say
         /// `eos_token_id: 2` and mean this.
@@ -22,7 +22,7 @@ package struct CLIPConfig: Equatable {
         /// The first one with this id.
         case first(Int)
 
-        /// Where that token is.
+        /// The position of that token.
         package func position(in ids: [Int]) -> Int {
             switch self {
             case .highestID: ids.firstIndex(of: ids.max() ?? 0) ?? 0
@@ -71,8 +71,8 @@ package struct CLIPConfig: Equatable {
         }
         try config.expect("model_type", [.string("clip_text_model")])
         try config.expect("use_attention_mask", [.bool(false)])
-        // What Transformers writes beside the shape: for training, for generating text, or about
-        // the file itself. None of it changes an encoding.
+        // What Transformers writes besides the shape: for training, for generating text, or about
+        // the file itself. None of it affects an encoding.
         config.ignore(
             "architectures",
             "attention_dropout",

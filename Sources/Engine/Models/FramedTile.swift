@@ -1,4 +1,4 @@
-/// An activation of a tile, with what it has beside it, at the resolution of the moment.
+/// An activation of a tile with its margins, at the current resolution.
 struct FramedTile {
     var x: Activation
     private(set) var margins: PicturePart.Margins
@@ -8,7 +8,7 @@ struct FramedTile {
     /// - Parameters:
     ///   - x: `[1, height, width, channels]`
     ///   - margins: in pixels of `x`
-    ///   - course: is told which pixels count
+    ///   - course: is told which pixels to measure
     ///   - backend: of `x`
     init(
         _ x: Activation,
@@ -22,7 +22,7 @@ struct FramedTile {
 
     private var core: Region { margins.core(height: x.shape[1], width: x.shape[2]) }
 
-    /// Leaves at most `most` rows and columns on each side.
+    /// Crops the margins to at most `most` rows and columns on each side.
     mutating func trim(to most: Int) {
         let (old, core) = (margins, core)
         margins = old.map { min($0, most) }
@@ -47,7 +47,7 @@ struct FramedTile {
         course.region = core
     }
 
-    /// Halves it. The tile must begin and end where the whole picture's pixels are halved together.
+    /// Halves it. The tile must begin and end where the downsampling grid of the whole picture does.
     mutating func halve(by downsample: Downsample) {
         precondition(
             margins.map { $0 % 2 } == .none && x.shape[1] % 2 == 0 && x.shape[2] % 2 == 0,
@@ -71,7 +71,7 @@ struct FramedTile {
 }
 
 extension PicturePart.Margins {
-    /// Every side changed alike.
+    /// Applies the same change to every side.
     func map(_ change: (Int) -> Int) -> Self {
         Self(top: change(top), left: change(left), bottom: change(bottom), right: change(right))
     }

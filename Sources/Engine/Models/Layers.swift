@@ -12,7 +12,7 @@ struct Linear {
     }
 }
 
-/// A linear layer that another one gates: GEGLU (Shazeer 2020).
+/// A linear layer that is gated by another one: GEGLU (Shazeer 2020).
 struct GatedLinear {
     let panels: [GatedWeights]
     let backend: any Backend
@@ -20,7 +20,7 @@ struct GatedLinear {
     func callAsFunction(_ x: Activation) -> Activation { backend.gated(x, panels) }
 }
 
-/// A convolution over zero padding.
+/// A convolution with zero padding.
 struct Conv2d {
     let weights: ConvWeights
     let padding: Padding
@@ -38,7 +38,7 @@ struct GroupNorm {
     let epsilon: Float
     let backend: any Backend
 
-    /// Normalises `x` plus `channelBias`, `[batch, channels]`; in its place, where that is `overwriting`.
+    /// Normalises `x` plus `channelBias`, `[batch, channels]`; in place, if `overwriting`.
     func callAsFunction(
         _ x: Activation,
         plus channelBias: Activation? = nil,
@@ -65,7 +65,7 @@ struct GroupNorm {
 }
 
 extension GroupNorm {
-    /// Normalises by the moments of each group.
+    /// Normalises by the given moments of each group.
     func normalise(
         _ x: Activation,
         by moments: [Moments],

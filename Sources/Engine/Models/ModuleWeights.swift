@@ -1,15 +1,15 @@
-/// The weights of one module of a checkpoint: a path into its key names, which are Diffusers' and
+/// The weights of one module of a checkpoint: a prefix of its keys, which are Diffusers' and
 /// Transformers' own. Everything that a network reads goes through here, with the shape that the
-/// configuration calls for.
+/// configuration requires.
 ///
-/// Every weight is checked by its file's header before a backend is asked to keep it, whether it is read
+/// Every weight is checked by its file's header before a backend is asked to store it, whether it is read
 /// or was prepared before.
 struct ModuleWeights {
     let reader: WeightReader
     let backend: any Backend
     /// The key prefix, without the last dot; empty at the root.
     var path = ""
-    /// Only the headers are checked: nothing is read, and the network that is made cannot compute.
+    /// Only the headers are checked: nothing is read, and the resulting network cannot compute.
     var isDescription = false
 
     /// The submodule `name`.
@@ -28,7 +28,7 @@ struct ModuleWeights {
     /// Whether the checkpoint has a weight of this name here.
     func has(_ name: String) -> Bool { reader.has(self[name].path) }
 
-    /// Stands for weights that are not there in a description.
+    /// Stands for a missing weight in an error.
     private final class Nothing {}
 
     private func tensor(_ name: String, _ shape: [Int]) throws -> Tensor {
@@ -83,7 +83,7 @@ struct ModuleWeights {
         }
     }
 
-    /// Several linear layers of one input, computed as one: their outputs side by side.
+    /// Several linear layers of one input, computed as one: their outputs are concatenated.
     func sideBySide(
         _ names: [String],
         _ inputs: Int,
@@ -120,7 +120,7 @@ struct ModuleWeights {
         try conv(inputs, outputs, kernel: 3, stride: stride, padding: padding) { $0 }
     }
 
-    /// A convolution whose weights are made from the 3 × 3 ones of the checkpoint.
+    /// A convolution whose weights are computed from the 3 × 3 ones of the checkpoint.
     func conv(
         _ inputs: Int,
         _ outputs: Int,

@@ -6,21 +6,21 @@ package enum AutoencoderHalf: String, CaseIterable, Sendable {
     case encoder
 }
 
-/// What tiled evaluation needs to know of a network whose group norms see the whole picture.
+/// What tiled evaluation needs to know about a network whose group norms cover the whole picture.
 package struct TiledNetwork: Equatable, Sendable {
     /// Which half of an autoencoder it is.
     package let half: AutoencoderHalf
-    /// Group norms, in the order of evaluation.
+    /// Number of group norms.
     package let norms: Int
     /// Groups of each.
     package let groups: Int
-    /// The norm before the attention over the whole picture; nil where there is none.
+    /// The norm before the attention over the whole picture; nil if there is none.
     package let attention: Int?
     /// Channels of the tokens there.
     package let width: Int
-    /// Latent pixels around a tile that its result depends on, beside the attention.
+    /// Receptive field: latent pixels around a tile that its result depends on, apart from the attention.
     package let halo: Int
-    /// Latent pixels around a tile that its tokens depend on.
+    /// Latent pixels around a tile that its attention tokens depend on.
     package let attentionHalo: Int
 
     package init(
@@ -37,7 +37,7 @@ package struct TiledNetwork: Equatable, Sendable {
         (self.width, self.halo, self.attentionHalo) = (width, halo, attentionHalo)
     }
 
-    /// A network in which no latent pixel depends on another.
+    /// A network in which no latent pixel depends on any other.
     package static func pointwise(_ half: AutoencoderHalf) -> TiledNetwork {
         TiledNetwork(
             half: half,
@@ -57,9 +57,9 @@ package struct TiledNetwork: Equatable, Sendable {
     }
 }
 
-/// One tile of a picture, to be computed as in the whole.
+/// One tile of a picture, computed as a part of the whole.
 package struct PicturePart: Equatable, Sendable {
-    /// Rows and columns that a tile has beside it, in latent pixels, whichever half is evaluated.
+    /// Margins of a tile, in latent pixels, whichever half is evaluated.
     package struct Margins: Equatable, Sendable {
         package let top: Int, left: Int, bottom: Int, right: Int
 
@@ -69,7 +69,7 @@ package struct PicturePart: Equatable, Sendable {
 
         package static let none = Margins(top: 0, left: 0, bottom: 0, right: 0)
 
-        /// What is between them of a picture; empty where they overlap.
+        /// The area between the margins; empty where they overlap.
         package func core(height: Int, width: Int) -> Region {
             Region(
                 rows: top..<max(top, height - bottom),
@@ -100,16 +100,16 @@ package struct PicturePart: Equatable, Sendable {
     package var statistics: [Moments]
     /// How many norms to report; 0 computes the picture or the latent.
     package var norms: Int
-    /// Of the norms after those of `statistics`, for each group: what is added to the mean that the
-    /// tensor gives, and what its variance is multiplied by. Then the report is what this becomes.
+    /// For the norms after those of `statistics`, for each group: what is added to the mean that the
+    /// tensor gives, and what its variance is multiplied by. The report then holds the corrected statistics.
     package var corrections: [Moments]
-    /// Which of the tile's tokens the answer holds.
+    /// The tile's tokens that the answer contains.
     package var tokens: Lattice?
     /// Digests of the picture's tokens that the attention's keys and values are made of, in order; none:
     /// the tile's own.
     package var attention: [EmbeddingDigest]
 
-    /// Embeddings that a part may name.
+    /// Maximum embeddings that a part may reference.
     package static let maxAttention = 8
 
     package init(

@@ -1,5 +1,5 @@
-/// A prompt embedding that transformer blocks attend to, with the keys and values that each of them
-/// makes of it. They are the same in every step of a render, so each is computed once.
+/// A prompt embedding that transformer blocks attend to, with each block's keys and values for it.
+/// They are the same in every step of a render, so each is computed once.
 final class PromptContext {
     /// What it was made from, `[n, tokens, width]`.
     let embedding: Tensor
@@ -21,13 +21,13 @@ final class PromptContext {
     }
 }
 
-/// The prompts that were last attended to, most recent first.
+/// The most recently used prompts, most recent first.
 struct PromptContexts {
     /// Prompts of one job in the batch sizes that its views come in.
     private static let most = 3
     private var recent: [PromptContext] = []
 
-    /// The context of an embedding, the same as the last time if it was there lately.
+    /// The context of an embedding, reused if it is in the cache.
     mutating func context(_ embedding: Tensor, backend: any Backend) -> PromptContext {
         if let known = recent.firstIndex(where: { $0.embedding.isIdentical(to: embedding) }) {
             recent.insert(recent.remove(at: known), at: 0)
@@ -40,7 +40,7 @@ struct PromptContexts {
 }
 
 extension Tensor {
-    /// Whether both have one shape and the same bits.
+    /// Whether both have the same shape and the same bits.
     fileprivate func isIdentical(to other: Tensor) -> Bool {
         guard shape == other.shape else { return false }
         return withFloats { a in

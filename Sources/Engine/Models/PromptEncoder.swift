@@ -1,7 +1,7 @@
 /// The tokenizers and text encoders of a model.
 ///
 /// SD 1 and 2 take the last hidden state of their one encoder; SDXL takes the states before the
-/// last layer of both of its encoders, side by side, and the pooled embedding of the second. A prompt of
+/// last layer of both of its encoders, concatenated, and the pooled embedding of the second. A prompt of
 /// several chunks has the contexts of all, one after the other, and the pooled embedding of the first.
 package final class PromptEncoder {
     private struct Stage {
@@ -28,7 +28,7 @@ package final class PromptEncoder {
             self.backend = backend
         }
 
-        /// Encodes a chunk, given its ids of text.
+        /// Encodes a chunk, given its token ids.
         func encode(_ chunk: [Int]) throws -> CLIPTextNetwork.Encoding {
             let ids = tokenizer.chunk(chunk)
             let config = network.config
@@ -47,7 +47,7 @@ package final class PromptEncoder {
     private let second: Stage?
     private let zerosForNoPrompt: Bool
 
-    /// Reads configurations and weights, and the tokenizers unless `prompts` were cut with them already.
+    /// Reads configurations and weights, and the tokenizers unless the prompts are tokenized already.
     ///
     /// Throws `InputError` for a missing or unusable file.
     package init(model: Model, options: EngineOptions, prompts: PromptPair? = nil) throws {
@@ -76,20 +76,20 @@ package final class PromptEncoder {
     ///
     /// - Parameters:
     ///   - prompt: any text
-    ///   - count: chunks of the result; a shorter prompt is filled up with empty ones
+    ///   - count: chunks of the result; a shorter prompt is padded with empty ones
     /// - Returns: what the UNet takes
     /// - Throws: `InputError` for a prompt of too many chunks or tokens that an encoder lacks
     package func encode(_ prompt: String, chunks count: Int = 1) throws -> Embedding {
         try encode(PromptChunks(prompt, tokenizers, flag: "--prompt"), chunks: count)
     }
 
-    /// Encodes a prompt that has been cut; as `encode(_:chunks:)` of its text.
+    /// Encodes a tokenized prompt, like `encode(_:chunks:)` of its text.
     package func encode(_ prompt: PromptChunks, chunks count: Int = 1) throws -> Embedding {
         var known: [[[Int]]: Embedding] = [:]
         var contexts: [Tensor] = []
         var pooled: Tensor?
         for i in 0..<max(count, prompt.count) {
-            // What fills up is the empty prompt.
+            // The padding is the empty prompt.
             let chunk = prompt.chunks.map { i < $0.count ? $0[i] : [] }
             let embedding = try known[chunk] ?? encode(chunk)
             known[chunk] = embedding
@@ -110,7 +110,7 @@ package final class PromptEncoder {
         return Embedding(context: first.backend.download(context), pooled: two.pooled)
     }
 
-    /// Encodes what guidance leads away from; no prompt is zeros for models that ask for it, else
+    /// Encodes the negative prompt; without one, zeros for models that ask for them, else
     /// the empty prompt.
     ///
     /// - Parameters:

@@ -38,8 +38,8 @@ struct ResBlock {
         )
     }
 
-    /// What the block makes of `x`, in its place: nothing else may use `x`. Takes less memory than a call:
-    /// in an autoencoder the widest pictures are the largest, too.
+    /// The block applied to `x` in place: nothing else may use `x`. Needs less memory than a call:
+    /// in an autoencoder the pictures with the most channels are also the largest.
     func replace(_ x: inout Activation) {
         let kept = shortcut?(x) ?? x
         x = conv1(norm1(x, then: .silu, overwriting: shortcut != nil))

@@ -7,16 +7,16 @@ extension Model {
         let origin: WeightCache.Origin
     }
 
-    /// Makes a network of a component, whose weights all processes of this host share where there are
+    /// Builds a network of a component; all processes of this host share its weights if there are
     /// many of them.
     ///
     /// - Parameters:
     ///   - component: whose weights
-    ///   - part: which of them, where it is not all; a word
+    ///   - part: which of them, if not all; one word
     ///   - options: how it is to be computed
     ///   - cache: where prepared weights are kept; nil keeps none
-    ///   - wrapping: puts something between the network and its backend
-    ///   - make: builds the network, reading in an order that never changes
+    ///   - wrapping: wraps the backend, for example to measure it
+    ///   - make: builds the network, reading weights in a fixed order
     /// - Returns: the network, and where its weights came from
     /// - Throws: `InputError` for unusable files, and for weights that nobody read where `part` is nil
     func prepare<Network>(
@@ -31,7 +31,7 @@ extension Model {
             let backend = wrapping(try options.makeBackend(weights: memory))
             let reader = try weights(component)
             let network = try make(ModuleWeights(reader: reader, backend: backend))
-            // Of weights that were prepared before, nothing but the norms is read.
+            // With prepared weights, only the norms are read.
             if part == nil, !memory.isFilled { try reader.finish() }
             return (network, backend)
         }
@@ -48,7 +48,7 @@ extension Model {
         )
     }
 
-    /// Says which weights, and all that their prepared form depends on.
+    /// Identifies the weights and everything that their prepared form depends on.
     private func preparedName(
         _ component: Component,
         part: String?,

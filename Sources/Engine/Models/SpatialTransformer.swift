@@ -1,4 +1,4 @@
-/// Transformer blocks over the pixels of a picture, with the prompt as their context.
+/// Transformer blocks over the pixels of a picture, conditioned on the prompt.
 struct SpatialTransformer {
     let norm: GroupNorm
     let projectIn: Linear

@@ -8,8 +8,8 @@ package final class UNet {
     /// Where the weights came from.
     package let origin: WeightCache.Origin
 
-    /// Reads the configuration and the weights, or maps the weights from `cache`; `wrapping` may put
-    /// something between the network and its backend, to measure it.
+    /// Reads the configuration and the weights, or maps the weights from `cache`; `wrapping` may wrap
+    /// the backend, for example to measure it.
     ///
     /// Throws `InputError` for a missing or unusable file.
     package init(
@@ -29,7 +29,7 @@ package final class UNet {
         (network, backend, origin) = (prepared.network, prepared.backend, prepared.origin)
     }
 
-    /// Predicts for a batch of latents at one timestep; every row is the same bits in any batch.
+    /// Predicts for a batch of latents at one timestep; every row is bit-identical in any batch.
     ///
     /// - Parameters:
     ///   - latents: `[n, height, width, inChannels]`, of any height and width, scaled for the model
@@ -37,7 +37,7 @@ package final class UNet {
     ///   - context: `[n, tokens, crossAttentionDim]`
     ///   - pooled: `[n, pooledWidth]`, where the configuration needs it
     ///   - timeIDs: n × 6 sizes in pixels, where the configuration needs them
-    ///   - cancellation: heeded between the network's blocks
+    ///   - cancellation: checked between the network's blocks
     /// - Returns: `[n, height, width, outChannels]`: noise or velocity, as the model was trained
     /// - Throws: `InputError` naming the argument whose shape does not fit the model,
     ///   `ComputationCancelled`

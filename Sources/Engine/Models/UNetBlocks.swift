@@ -1,4 +1,4 @@
-/// One resolution of a UNet on the way down.
+/// One resolution of a UNet's down path.
 struct UNetDownBlock {
     let resnets: [ResBlock]
     let attentions: [SpatialTransformer]
@@ -38,7 +38,7 @@ struct UNetDownBlock {
             )
     }
 
-    /// - Returns: the picture for the next level, and what each layer leaves for the way up
+    /// - Returns: the input of the next level, and each layer's skip connection for the up path
     func callAsFunction(
         _ x: Activation,
         time: Activation,
@@ -93,7 +93,7 @@ struct UNetMidBlock {
     }
 }
 
-/// One resolution of a UNet on the way up.
+/// One resolution of a UNet's up path.
 struct UNetUpBlock {
     let resnets: [ResBlock]
     let attentions: [SpatialTransformer]
@@ -131,7 +131,7 @@ struct UNetUpBlock {
         upsample = level == 0 ? nil : try Upsample(weights, shape.channels)
     }
 
-    /// Takes its skip connections off the end of `skips`.
+    /// Pops its skip connections off the end of `skips`.
     func callAsFunction(
         _ x: Activation,
         skips: inout [Activation],

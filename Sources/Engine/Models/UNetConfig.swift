@@ -5,7 +5,7 @@ package struct UNetConfig: Sendable, Equatable {
     /// One resolution, from the finest to the coarsest.
     struct Level: Sendable, Equatable {
         let channels: Int
-        /// Residual blocks on the way down; one more on the way up.
+        /// Residual blocks on the down path; one more on the up path.
         let layers: Int
         let downAttention: Bool
         let upAttention: Bool
@@ -18,23 +18,23 @@ package struct UNetConfig: Sendable, Equatable {
     /// SDXL's addition to the timestep: the pooled prompt and six sizes in pixels.
     struct TextTime: Sendable, Equatable {
         let pooledWidth: Int
-        /// Width of the sinusoids of one size.
+        /// Width of the sinusoidal embedding of one size.
         let sizeWidth: Int
         var inputs: Int { pooledWidth + TextTime.sizes * sizeWidth }
 
-        /// Height and width of the original, top and left of the crop, height and width aimed at.
+        /// Original height and width, top and left of the crop, target height and width.
         static let sizes = 6
     }
 
     /// Side of the latents it was trained on, in latent pixels.
     package let sampleSize: Int
-    /// Channels of the latents that go in.
+    /// Channels of the input latents.
     package let inChannels: Int
     /// Channels of the prediction.
     package let outChannels: Int
     /// Width of the prompt embedding.
     package let crossAttentionDim: Int
-    /// Whether it needs six sizes and a pooled prompt beside the prompt: SDXL.
+    /// Whether it needs six sizes and a pooled prompt in addition to the prompt: SDXL.
     package var needsTimeIDs: Bool { textTime != nil }
     /// Width of the pooled prompt embedding, nil where there is none.
     package var pooledWidth: Int? { textTime?.pooledWidth }
@@ -203,7 +203,7 @@ package struct UNetConfig: Sendable, Equatable {
         return TextTime(pooledWidth: inputs - TextTime.sizes * width, sizeWidth: width)
     }
 
-    /// Options of UNet2DConditionModel of which we compute one value only, and those that do not
+    /// Options of UNet2DConditionModel of which one value only is supported, and those that do not
     /// matter here.
     private static func refuseOthers(_ config: inout ConfigReader) throws {
         let fixed: [(String, [JSON])] = [
@@ -234,7 +234,7 @@ package struct UNetConfig: Sendable, Equatable {
             ("time_embedding_type", [.string("positional")]),
             ("timestep_post_act", []),
         ]
-        // Where the value is a word or a number, null leaves out what it names: no middle block, say.
+        // Where the value is a word or a number, null omits the part it names, for example the middle block.
         for (key, values) in fixed {
             let nullable = values.allSatisfy { $0.bool == false }
             try config.expect(key, values, nullable: nullable)
@@ -244,7 +244,7 @@ package struct UNetConfig: Sendable, Equatable {
         config.ignore("dropout", "upcast_attention", "addition_embed_type_num_heads")
     }
 
-    /// Sizes that a network of this shape cannot have.
+    /// Rejects sizes that a network of this shape cannot have.
     private func check(_ config: ConfigReader) throws {
         let narrowest = Float(min(levels[0].channels, textTime?.sizeWidth ?? .max) / 2)
         guard narrowest > frequencyShift else {
@@ -279,7 +279,7 @@ package struct UNetConfig: Sendable, Equatable {
         }
     }
 
-    /// Sine and cosine of `values` at geometric frequencies: `[values, width]`.
+    /// Sinusoidal embedding: sine and cosine of `values` at geometric frequencies, `[values, width]`.
     func sinusoids(of values: [Float], width: Int) -> Tensor {
         let half = width / 2
         return Tensor(shape: [values.count, width]) { out in

@@ -32,7 +32,7 @@ struct UNetNetwork {
         }
         mid = try UNetMidBlock(weights["mid_block"], config: config)
 
-        // What the way down leaves behind, as channels; the way up takes it off the end.
+        // The channels of the skip connections; the up path pops them off the end.
         var left = [first]
         for (i, level) in levels.enumerated() {
             left += Array(repeating: level.channels, count: level.layers)
@@ -67,7 +67,7 @@ struct UNetNetwork {
     ///   - timestep: of the training schedule, the same for the whole batch
     ///   - context: of `[n, tokens, crossAttentionDim]`
     ///   - added: `[n, pooled + 6 · width]`, see `TextTime`
-    ///   - cancellation: heeded between blocks
+    ///   - cancellation: checked between blocks
     /// - Returns: `[n, height, width, outChannels]`
     /// - Throws: `ComputationCancelled`
     func callAsFunction(

@@ -1,8 +1,8 @@
 /// Doubles both sides of a picture, then convolves it.
 ///
-/// Under a 3 × 3 kernel over doubled pixels lie only 2 × 2 different ones, and which of its weights fall on
-/// the same pixel depends on the parities of row and column alone. So each parity has a 2 × 2 kernel of sums
-/// of weights, over the picture as it is: four ninths of the products, and no doubled picture.
+/// Under a 3 × 3 kernel over doubled pixels lie only 2 × 2 distinct ones, and which of its weights fall on
+/// the same pixel depends only on the parities of row and column. So each parity has a 2 × 2 kernel of sums
+/// of weights, applied to the original picture: four ninths of the products, and no doubled picture.
 struct Upsample {
     private let conv: Conv2d
     /// By parity: rows first.
@@ -22,7 +22,7 @@ struct Upsample {
     func callAsFunction(_ x: Activation, height: Int, width: Int) -> Activation {
         let backend = conv.backend
         guard (height, width) == (2 * x.shape[1], 2 * x.shape[2]) else {
-            // The zeros of the padding follow an odd row: no parity's kernel knows that.
+            // With an odd size, zero padding directly follows the last even row or column: no parity's kernel allows for it.
             return conv(backend.upsampleNearest(x, height: height, width: width))
         }
         return backend.interleave { quarters[$0](x) }

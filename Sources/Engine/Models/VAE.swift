@@ -8,11 +8,11 @@ package final class VAE {
     /// Where the weights came from.
     package let origin: WeightCache.Origin
 
-    /// Log-variances are clamped to this, as the reference does.
+    /// Log-variances are clamped to this range, as in the reference.
     private static let logVariances: ClosedRange<Float> = -30...20
 
     /// Reads the configuration and the weights of some halves, or maps the weights from `cache`. `wrapping`
-    /// may put something between the network and its backend.
+    /// may wrap the backend.
     ///
     /// Throws `InputError` for a missing or unusable file.
     package init(
@@ -47,11 +47,11 @@ package final class VAE {
         return half
     }
 
-    /// Decodes a latent as the sampler leaves it: this call divides it by the scaling factor.
+    /// Decodes a latent as the sampler returns it: this call divides it by the scaling factor.
     ///
     /// - Parameters:
     ///   - latent: `[n, h, w, latentChannels]`
-    ///   - cancellation: heeded between the decoder's blocks
+    ///   - cancellation: checked between the decoder's blocks
     /// - Returns: `[n, factor · h, factor · w, 3]`, about −1…1
     /// - Throws: `InputError` when the shape does not fit the model, `ComputationCancelled`
     package func decode(
@@ -71,7 +71,7 @@ package final class VAE {
         }
     }
 
-    /// The latent as the decoder takes it.
+    /// The latent as the decoder's input.
     private func uploaded(latent: Tensor) -> Activation {
         backend.upload(latent.map { $0 / config.scalingFactor })
     }
@@ -82,10 +82,10 @@ package final class VAE {
     ///   - half: decodes or encodes
     ///   - input: `[1, h, w, latentChannels]`, the tile and its margins, as the sampler leaves it; to encode
     ///     `[1, factor · h, factor · w, 3]`, −1…1
-    ///   - part: what is asked for
-    ///   - keys: `[1, tokens, width]` each: tokens of the picture, for the attention; none takes the
+    ///   - part: what to compute
+    ///   - keys: `[1, tokens, width]` each: tokens of the picture, for the attention; if empty, the
     ///     tile's own
-    ///   - cancellation: heeded between the blocks
+    ///   - cancellation: checked between the blocks
     /// - Returns: `[1, factor · height, factor · width, 3]` of the tile, its latent
     ///   `[1, height, width, latentChannels]` as `latent(of:)` gives it, or what else is asked for
     /// - Throws: `InputError` when something does not fit the model or the tile, `ComputationCancelled`
@@ -147,7 +147,7 @@ package final class VAE {
         )
     }
 
-    /// Refuses what could not come from a coordinator that has this model.
+    /// Rejects what cannot come from a coordinator that has this model.
     private func check(
         _ part: PicturePart,
         of input: Tensor,
@@ -180,7 +180,7 @@ package final class VAE {
         let sound = (part.statistics + part.corrections).allSatisfy {
             $0.mean.isFinite && $0.variance.isFinite && $0.variance >= 0
         }
-        guard sound else { throw misfit("has statistics that are no numbers") }
+        guard sound else { throw misfit("has NaN or infinite statistics") }
         guard
             keys.allSatisfy({
                 $0.shape.count == 3 && $0.shape[0] == 1 && $0.shape[2] == config.width
@@ -189,14 +189,14 @@ package final class VAE {
         guard let lattice = part.tokens else { return }
         guard network.attention != nil, part.norms > 0, lattice.stride > 0,
             core.rows.count > lattice.firstRow, core.columns.count > lattice.firstColumn
-        else { throw misfit("asks for tokens that there are not") }
+        else { throw misfit("asks for tokens that do not exist") }
     }
 
     /// Encodes a picture to the distribution of its latents.
     ///
     /// - Parameters:
     ///   - image: `[n, height, width, 3]`, −1…1, the sides multiples of `config.factor`
-    ///   - cancellation: heeded between the encoder's blocks
+    ///   - cancellation: checked between the encoder's blocks
     /// - Returns: mean and log-variance, each `[n, height / factor, width / factor, latentChannels]`
     /// - Throws: `InputError` when the shape does not fit the model, `ComputationCancelled`
     package func encode(
@@ -214,7 +214,7 @@ package final class VAE {
         )
     }
 
-    /// The likeliest latent of a picture, as the sampler takes it: the mean times the scaling factor.
+    /// The mode of the latent distribution, as the sampler takes it: the mean times the scaling factor.
     ///
     /// - Parameters: as of `encode`
     /// - Returns: `[n, height / factor, width / factor, latentChannels]`

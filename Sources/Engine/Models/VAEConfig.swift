@@ -7,7 +7,7 @@ package struct VAEConfig: Sendable, Equatable {
     /// Pixels of the picture per latent pixel, along each side.
     package var factor: Int { 1 << (channels.count - 1) }
 
-    /// What tiled decoding needs to know of the decoder.
+    /// The decoder, for tiled decoding.
     package var decoder: TiledNetwork {
         TiledNetwork(
             norms: (midAttention ? 5 : 4) + channels.count * 2 * (layers + 1) + 1,
@@ -19,7 +19,7 @@ package struct VAEConfig: Sendable, Equatable {
         )
     }
 
-    /// The same of the encoder.
+    /// The encoder, likewise.
     package var encoder: TiledNetwork {
         let before = channels.count * 2 * layers
         return TiledNetwork(
@@ -33,7 +33,7 @@ package struct VAEConfig: Sendable, Equatable {
         )
     }
 
-    /// What tiled evaluation needs to know of a half.
+    /// What tiled evaluation needs to know about a half.
     package func network(_ half: AutoencoderHalf) -> TiledNetwork {
         switch half {
         case .decoder: decoder
@@ -41,11 +41,11 @@ package struct VAEConfig: Sendable, Equatable {
         }
     }
 
-    /// How far the encoder sees from the beginning of each resolution on, in its pixels, the finest first:
-    /// every 3 × 3 convolution is a pixel, and what halves sees two pixels beyond for one. Even wherever
-    /// it is halved.
+    /// The encoder's remaining receptive field at the beginning of each resolution, in its pixels, the finest first:
+    /// every 3 × 3 convolution adds a pixel, and a downsampler doubles it and adds two. It is even
+    /// at every resolution that is halved.
     ///
-    /// - Parameter rest: how far it sees after all halving, from the middle block on
+    /// - Parameter rest: the receptive field after all downsampling, from the middle block on
     /// - Returns: pixels on every side, for each resolution
     func encoderReach(seeing rest: Int = 5) -> [Int] {
         var reach = [2 * layers + rest]
@@ -61,8 +61,8 @@ package struct VAEConfig: Sendable, Equatable {
     /// Channels at the coarsest resolution, where the attention is.
     var width: Int { channels[channels.count - 1] }
 
-    /// How far the decoder sees from the beginning of each resolution on, in its pixels, the coarsest
-    /// first: every 3 × 3 convolution is a pixel, and those after doubling half of one.
+    /// The decoder's remaining receptive field at the beginning of each resolution, in its pixels, the coarsest
+    /// first: every 3 × 3 convolution adds a pixel, and those after upsampling half of one.
     var decoderReach: [Int] {
         var reach: [Int] = []
         var finer = 1
@@ -130,7 +130,7 @@ package struct VAEConfig: Sendable, Equatable {
         for key in ["latents_mean", "latents_std", "shift_factor"] {
             try config.expect(key, [])
         }
-        // The size of training pictures binds nothing, and float32 is what upcasting asks for.
+        // The size of training pictures is not binding, and upcasting only asks for float32.
         config.ignore("sample_size", "force_upcast")
         guard channels.allSatisfy({ $0 % normGroups == 0 }) else {
             throw config.fault(

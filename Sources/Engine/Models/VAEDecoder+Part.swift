@@ -1,12 +1,12 @@
 extension VAEDecoder {
     /// Decodes a tile as a part of its picture.
     ///
-    /// What a tile has beside it is dropped as soon as nothing that is still to come sees it: where a
+    /// Margins are cropped as soon as nothing that follows depends on them: where a
     /// picture is largest, hardly anything is computed twice.
     ///
     /// - Parameters:
     ///   - latent: `[1, height, width, latentChannels]`, the tile and its margins, not scaled
-    ///   - task: what is asked for
+    ///   - task: what to compute
     ///   - reach: `VAEConfig.decoderReach`
     /// - Returns: `[1, rows, columns, 3]`, or the tokens; nil where only norms were asked for
     /// - Throws: `ComputationCancelled`

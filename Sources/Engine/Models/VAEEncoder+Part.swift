@@ -1,9 +1,9 @@
 extension VAEEncoder {
-    /// Encodes a tile as a part of its picture; margins are dropped as in the decoder.
+    /// Encodes a tile as a part of its picture; margins are cropped as in the decoder.
     ///
     /// - Parameters:
     ///   - picture: `[1, height, width, 3]`, the tile and its margins
-    ///   - task: what is asked for
+    ///   - task: what to compute
     ///   - factor: pixels per latent pixel along a side
     ///   - reach: `VAEConfig.encoderReach`
     /// - Returns: `[1, rows, columns, 2 · latentChannels]`, or the tokens; nil where only norms were asked

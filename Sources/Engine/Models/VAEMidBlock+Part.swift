@@ -1,11 +1,11 @@
-/// What is asked of a tile, and by what its norms normalise.
+/// What to compute of a tile, and the statistics that its norms use.
 struct PartTask {
     let part: PicturePart
-    /// Heeded by the group norms.
+    /// Used by the group norms.
     let course: NormStatistics
-    /// `[1, tokens, width]`, what the attention's keys and values are made of; nil takes the tile's own.
+    /// `[1, tokens, width]`, the source of the attention's keys and values; nil: the tile's own tokens.
     let keys: Activation?
-    /// Heeded between blocks.
+    /// Checked between blocks.
     let cancellation: Cancellation
 
     /// Whether nothing is left to be computed.
@@ -17,15 +17,15 @@ extension VAEMidBlock {
     ///
     /// - Parameters:
     ///   - tile: at the coarsest resolution
-    ///   - task: what is asked for
-    ///   - reach: how far everything after the block sees
-    /// - Returns: the tokens, where they are asked for. Where the task is done, the tile is of no use any more.
+    ///   - task: what to compute
+    ///   - reach: receptive field of everything after the block
+    /// - Returns: the tokens, if requested. When the task is done, the tile must not be used any more.
     func part(_ tile: inout FramedTile, _ task: PartTask, reach: Int) -> Activation? {
         before.replace(&tile.x)
         let tokens = task.part.tokens.map(tile.pick)
         if task.isDone { return tokens }
         if let attention {
-            // The norm is measured whether or not the attention is still wanted.
+            // The norm is measured whether or not the attention is still needed.
             var normed = tile
             normed.x = attention.norm(tile.x)
             if task.isDone { return tokens }
@@ -39,12 +39,12 @@ extension VAEMidBlock {
 }
 
 extension VAEAttention {
-    /// Adds to every pixel what it attends to.
+    /// Adds the attention's output to every pixel.
     ///
     /// - Parameters:
     ///   - x: `[1, height, width, channels]`
     ///   - normed: the same after the norm
-    ///   - keys: `[1, tokens, channels]`, before the norm; nil takes the pixels of `x`
+    ///   - keys: `[1, tokens, channels]`, before the norm; nil: the pixels of `x`
     ///   - moments: what the norm normalises by
     /// - Returns: `[1, height, width, channels]`
     fileprivate func mix(

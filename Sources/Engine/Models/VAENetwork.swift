@@ -47,7 +47,7 @@ struct VAEEncoder {
     }
 
     /// `[n, height, width, 3]` to `[n, height / factor, width / factor, 2 · latentChannels]`: the
-    /// mean, then the logarithm of the variance. Heeds the cancellation between blocks.
+    /// mean, then the log-variance. Checks for cancellation between blocks.
     func callAsFunction(
         _ picture: Activation,
         _ cancellation: Cancellation
@@ -109,7 +109,7 @@ struct VAEDecoder {
     }
 
     /// `[n, height, width, latentChannels]`, not scaled, to
-    /// `[n, factor · height, factor · width, 3]`. Heeds the cancellation between blocks.
+    /// `[n, factor · height, factor · width, 3]`. Checks for cancellation between blocks.
     func callAsFunction(
         _ latent: Activation,
         _ cancellation: Cancellation
@@ -166,7 +166,7 @@ struct VAEAttention {
 
     init(_ weights: ModuleWeights, _ channels: Int, groups: Int) throws {
         norm = try weights["group_norm"].groupNorm(channels, groups: groups, epsilon: epsilon)
-        // Checkpoints from before diffusers 0.15 have other names.
+        // Checkpoints from before diffusers 0.15 use other names.
         let old = weights.has("query.weight")
         queriesKeysValues = try weights.sideBySide(
             old ? ["query", "key", "value"] : ["to_q", "to_k", "to_v"],

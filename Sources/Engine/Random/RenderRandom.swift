@@ -1,6 +1,6 @@
 import CSodium
 
-/// Generators by the names of the command line.
+/// Generators, with the command line's names.
 package enum RandomKind: String, CaseIterable, Sendable {
     /// PyTorch's CPU generator.
     case torch
@@ -20,8 +20,8 @@ package struct RenderRandom: Sendable {
 
     /// Unit normal noise.
     ///
-    /// The purpose "base" is the seed's own stream, so that a seed gives the latents that it gives
-    /// in other programs; every other purpose has a stream of its own.
+    /// The purpose "base" is the seed's own stream, so that a seed gives the same latents as
+    /// in other programs; every other purpose has its own stream.
     ///
     /// - Parameters:
     ///   - purpose: what the draw is for
@@ -40,7 +40,7 @@ package struct RenderRandom: Sendable {
         return Tensor(values, shape: shape).channelsLast()
     }
 
-    /// Whole numbers, each value of the range equally likely.
+    /// Uniform integers in a range.
     package func integers(
         purpose: String,
         phase: Int,
@@ -50,7 +50,7 @@ package struct RenderRandom: Sendable {
     ) -> [Int] {
         let key = Philox.keyWords(streamSeed(purpose, phase, step))
         let span = UInt64(range.count)
-        // Draws at or above the largest multiple of the span would favour small values.
+        // Rejection sampling: draws at or above the largest multiple of the span would favour small values.
         let limit = UInt64.max - UInt64.max % span
         var counter: UInt32 = 0
         return (0..<count).map { _ in

@@ -28,7 +28,7 @@ enum SingleMath {
 
     /// Sine and cosine of an angle in [0, 2π].
     static func sineAndCosine(_ angle: Float) -> (sine: Float, cosine: Float) {
-        // The nearest even multiple of π/4 is taken away in three parts.
+        // Subtracts the nearest even multiple of π/4 in three parts (Cody–Waite).
         let octant = (Int32(angle * 1.273_239_544_735_16) + 1) & ~1
         let multiple = Float(octant)
         var x = angle.addingProduct(multiple, -0.785_156_25)

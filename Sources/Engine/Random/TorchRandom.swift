@@ -2,11 +2,11 @@ import Foundation
 
 /// The numbers of PyTorch's CPU generator.
 package enum TorchRandom {
-    /// What `torch.manual_seed(seed); torch.randn(count)` gives on a CPU with AVX2: from 16 numbers
-    /// on to the bit, below that to the last bits of the C library's functions.
+    /// What `torch.manual_seed(seed); torch.randn(count)` returns on a CPU with AVX2: bit-identical from 16 numbers
+    /// on, and for fewer up to the last bits of the C library's functions.
     ///
-    /// From 16 numbers on PyTorch fills blocks of 16 by Box and Muller's method in float32, the last
-    /// block anew when the count is no multiple of 16; below that it draws pairs in double.
+    /// From 16 numbers on PyTorch fills blocks of 16 with the Box–Muller method in float32, and redraws the last
+    /// block when the count is not a multiple of 16; for fewer it draws pairs in double.
     package static func normal(seed: UInt64, count: Int) -> [Float] {
         var generator = MersenneTwister(seed: seed)
         return count < 16 ? pairs(&generator, count) : blocks(&generator, count)
@@ -27,7 +27,7 @@ package enum TorchRandom {
         Float(generator.next() & 0xFF_FFFF) * 0x1p-24
     }
 
-    /// 2π to the nearest; `2 * Float.pi` is rounded down.
+    /// 2π to nearest; `2 * Float.pi` is rounded down.
     private static let fullTurn = Float(2 * Double.pi)
 
     private static func boxMuller(_ values: inout [Float], at start: Int) {

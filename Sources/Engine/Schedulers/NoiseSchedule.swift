@@ -2,7 +2,7 @@ import Foundation
 
 /// The training schedule: ᾱ at every training timestep, and σ = √((1−ᾱ)/ᾱ).
 ///
-/// Rounded to float32 where PyTorch rounds, so that timesteps that depend on it come out the same.
+/// Rounded to float32 where PyTorch rounds, so that timesteps that depend on it are the same.
 struct NoiseSchedule: Equatable, Sendable {
     /// ᾱ, float32.
     let alphasCumprod: [Float]
@@ -35,7 +35,7 @@ struct NoiseSchedule: Equatable, Sendable {
         finiteAlphasCumprod.map { ((1 - $0) / $0).squareRoot() }
     }
 
-    /// From both ends towards the middle, as PyTorch does.
+    /// From both ends towards the middle, as in PyTorch.
     private static func linspace(_ start: Float, _ end: Float, _ count: Int) -> [Float] {
         guard count > 1 else { return [start] }
         let step = (end - start) / Float(count - 1)

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Turns predictions into the next latent. A value: everything that a step needs comes in, and its
-/// history goes out.
+/// Computes the next latent from a prediction. A value: a step gets all its inputs as arguments, and its
+/// history is passed in and out.
 ///
 /// Follows Diffusers' schedulers of the same names. Each step is a linear combination of the
 /// latent, the prediction, the previous step's estimate of the picture and fresh noise, whose
@@ -10,38 +10,38 @@ package struct Scheduler: Sendable {
     package let kind: SchedulerKind
     /// Timesteps of the run, the noisiest first.
     package let timesteps: [Float]
-    /// Noise levels σ of the run and a final 0; empty for schedulers that have none.
+    /// Noise levels σ of the run and a final 0; empty for schedulers without σ.
     package let sigmas: [Float]
     /// Standard deviation of the latent that phase 1 starts from.
     package let initNoiseSigma: Float
-    /// Timesteps of the training schedule.
+    /// Number of timesteps of the training schedule.
     package let trainTimesteps: Int
     private let steps: [Step]
     private let config: SchedulerConfig
     /// Where a clean latent is read that is to be noised by what the model sees in it.
     private let cleanest: NoiseLevel
 
-    /// What a multistep scheduler remembers: the last estimate of the noiseless latent.
+    /// What a multistep scheduler remembers: the last estimate of the clean latent.
     package struct History: Sendable {
         package let estimate: Tensor?
 
         package init(estimate: Tensor? = nil) { self.estimate = estimate }
     }
 
-    /// The fixed numbers of one step.
+    /// The constants of one step.
     struct Step: Equatable, Sendable {
         /// Where it begins.
         let level: NoiseLevel
-        /// What it makes of the latent.
+        /// Its update.
         let update: Update
     }
 
     /// - Parameters:
-    ///   - kind: the method
+    ///   - kind: the sampler
     ///   - config: the model's training schedule
     ///   - steps: number of timesteps
-    ///   - karras: spaces noise levels as Karras et al., whatever the configuration says
-    ///   - choice: how timesteps are laid out, where the configuration is not to decide it
+    ///   - karras: uses Karras noise levels, whatever the configuration says
+    ///   - choice: timestep settings that override the configuration
     /// - Throws: `InputError` when the combination does not exist
     package init(
         _ kind: SchedulerKind,
@@ -61,7 +61,7 @@ package struct Scheduler: Sendable {
         if karras && !kind.method.hasKarrasLevels {
             throw InputError(
                 "--karras",
-                "\(kind.rawValue) has no Karras noise levels",
+                "\(kind.rawValue) does not support Karras noise levels",
                 fix: "Use it with --scheduler euler or dpmpp_2m"
             )
         }
@@ -115,6 +115,31 @@ package struct Scheduler: Sendable {
         self.steps = run.steps
     }
 
+    /// Refuses a schedule that no picture can be made with: training schedules whose levels do not change,
+    /// for example, or noise without any signal where the network predicts the noise.
+    ///
+    /// - Parameter place: of the configuration
+    /// - Throws: `InputError` naming it
+    package func checkFinite(place: String) throws(InputError) {
+        let coefficients = steps.flatMap { step in
+            [
+                step.level.clean, step.level.noise, step.level.inputScale, step.level.fromLatent,
+                step.level.fromOutput, step.update.latent, step.update.output,
+                step.update.estimate, step.update.previous, step.update.noise,
+            ].map { Float($0) }
+        }
+        let isFinite =
+            (coefficients + sigmas + timesteps + [initNoiseSigma]).allSatisfy(\.isFinite)
+            && steps.allSatisfy { $0.level.fromOutput != 0 }
+        guard isFinite else {
+            throw InputError(
+                place,
+                "with \(kind.rawValue) its noise schedule has steps that are NaN, infinite or empty",
+                fix: "Compare it with the model's original file, or choose another --scheduler"
+            )
+        }
+    }
+
     /// Timesteps, levels and steps of one run.
     struct Run {
         var timesteps: [Double]
@@ -134,7 +159,7 @@ package struct Scheduler: Sendable {
         steps[i].level.inputScale == 1 ? x : x * inputScale(at: i)
     }
 
-    /// Noises a clean latent to the level of step `i`.
+    /// Adds noise to a clean latent, up to the level of step `i`.
     package func addNoise(_ clean: Tensor, _ noise: Tensor, at i: Int) -> Tensor {
         let (a, b) = (Float(steps[i].level.clean), Float(steps[i].level.noise))
         return clean.zip(noise) { a * $0 + b * $1 }
@@ -155,10 +180,10 @@ package struct Scheduler: Sendable {
     /// The prediction that a model would have made whose estimate of the noiseless latent is another one.
     ///
     /// - Parameters:
-    ///   - output: what it predicted
+    ///   - output: what the model predicted
     ///   - i: index into `timesteps`
     ///   - x: the latent before the step
-    ///   - change: gives another estimate for its own
+    ///   - change: returns another estimate, given the model's
     /// - Returns: a prediction for `step`
     package func output(
         _ output: Tensor,
@@ -177,8 +202,8 @@ package struct Scheduler: Sendable {
     ///   - output: what the model predicted
     ///   - i: index into `timesteps`
     ///   - x: the latent before the step
-    ///   - history: of the steps before in the same run; updated
-    ///   - noise: unit noise, where `drawsNoise`
+    ///   - history: of the previous steps in the same run; updated
+    ///   - noise: unit noise, if `drawsNoise`
     /// - Returns: the latent after the step
     package func step(
         _ output: Tensor,
@@ -195,7 +220,7 @@ package struct Scheduler: Sendable {
         var next = x.zip(output) { keep * $0 + direct * $1 }
         next = next.zip(estimate) { $0 + weight * $1 }
         if update.previous != 0 {
-            // A run that begins here has no history: then this is the step of first order.
+            // A run that begins here has no history: this step is first-order.
             let (weight, previous) = (Float(update.previous), history.estimate ?? estimate)
             next = next.zip(previous) { $0 + weight * $1 }
         }

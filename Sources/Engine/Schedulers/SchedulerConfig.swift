@@ -1,6 +1,6 @@
 import Foundation
 
-/// Schedulers by the names of the command line.
+/// Samplers, with the command line's names.
 package enum SchedulerKind: String, CaseIterable, Sendable {
     case ddim
     case euler
@@ -17,7 +17,7 @@ package enum PredictionType: String, CaseIterable, Sendable {
     case vPrediction = "v_prediction"
 }
 
-/// How timesteps are spread over the training schedule (Lin et al., 2023, table 2).
+/// How timesteps are spaced over the training schedule (Lin et al., 2023, table 2).
 package enum TimestepSpacing: String, CaseIterable, Sendable {
     case leading
     case trailing
@@ -26,18 +26,18 @@ package enum TimestepSpacing: String, CaseIterable, Sendable {
 
 /// The noise level that the last step ends at.
 package enum FinalSigma: String, CaseIterable, Sendable {
-    /// None: the picture itself.
+    /// Zero: the clean latent itself.
     case zero
     /// The lowest level that the network was trained on.
     case smallest = "sigma_min"
 }
 
-/// What a person asks for of the timesteps; what is nil is as the model's file says.
+/// The user's timestep settings; nil leaves one to the model's file.
 package struct ScheduleChoice: Equatable, Sendable {
     package var spacing: TimestepSpacing?
     package var finalSigma: FinalSigma?
-    /// Timesteps from the last one of the training schedule down, in equal parts of it that need not be
-    /// whole: "SGM uniform" elsewhere.
+    /// Equal parts of the training schedule from its last timestep down, which need not be
+    /// integers: called "SGM uniform" elsewhere.
     package var isSGMUniform: Bool
 
     package init(
@@ -49,12 +49,12 @@ package struct ScheduleChoice: Equatable, Sendable {
         self.isSGMUniform = isSGMUniform
     }
 
-    /// Refuses what a scheduler does not have.
+    /// Rejects settings that a scheduler does not support.
     ///
     /// - Throws: `InputError` naming the flag
     func check(_ kind: SchedulerKind, karras: Bool) throws(InputError) {
         func refusal(_ flag: String, _ kinds: String) -> InputError {
-            InputError(flag, "\(kind.rawValue) has no such choice", fix: "Use it with \(kinds)")
+            InputError(flag, "\(kind.rawValue) does not support it", fix: "Use it with \(kinds)")
         }
         if isSGMUniform {
             guard [.euler, .eulerAncestral, .dpmSolver].contains(kind) else {
@@ -66,7 +66,7 @@ package struct ScheduleChoice: Equatable, Sendable {
             guard spacing == nil, !karras else {
                 throw InputError(
                     "--sgm-uniform",
-                    "\(karras ? "--karras" : "--timestep-spacing") lays the timesteps out, too",
+                    "\(karras ? "--karras" : "--timestep-spacing") also sets the timesteps",
                     fix: "Choose one of them"
                 )
             }
@@ -80,24 +80,24 @@ package struct ScheduleChoice: Equatable, Sendable {
     }
 }
 
-/// A `scheduler_config.json`, of whichever class wrote it: any of our schedulers can be built from
+/// A `scheduler_config.json`, written by any class: any of our schedulers can be built from
 /// it, as with Diffusers' `from_config`.
 package struct SchedulerConfig: Equatable, Sendable {
-    /// The scheduler that the file names, in our terms.
+    /// The scheduler that the file names, as our kind.
     package let defaultKind: SchedulerKind
     package let trainTimesteps: Int
     package var prediction: PredictionType
     package var karras: Bool
     let betas: Betas
     let rescalesToZeroSNR: Bool
-    /// Whether the training schedule ends in noise without any signal.
+    /// Whether the training schedule ends in pure noise (zero terminal SNR).
     package var startsAtPureNoise: Bool { rescalesToZeroSNR }
     let stepsOffset: Int
-    /// What the file says; each scheduler has its own default.
+    /// The file's setting; each scheduler has its own default.
     package private(set) var spacing: TimestepSpacing?
-    /// Where Euler's method and DPM-Solver++ end.
+    /// The final σ of Euler and DPM-Solver++.
     private(set) var finalSigma: FinalSigma
-    /// Where DDIM ends.
+    /// The final σ of DDIM.
     private(set) var setsAlphaToOne: Bool
     private(set) var isSGMUniform = false
     let originalSteps: Int
@@ -116,7 +116,7 @@ package struct SchedulerConfig: Equatable, Sendable {
         try self.init(&reader)
     }
 
-    /// Reads all fields and finishes the reader.
+    /// Reads all fields and checks that none is left over.
     ///
     /// - Throws: `InputError` naming the option that is unknown or not supported
     package init(_ reader: inout ConfigReader) throws(InputError) {
@@ -156,7 +156,7 @@ package struct SchedulerConfig: Equatable, Sendable {
         try reader.finish()
     }
 
-    /// Does as a person asks.
+    /// Applies the user's settings.
     mutating func apply(_ choice: ScheduleChoice) {
         spacing = choice.spacing ?? spacing
         isSGMUniform = choice.isSGMUniform
@@ -192,7 +192,7 @@ package struct SchedulerConfig: Equatable, Sendable {
         return value
     }
 
-    /// Of the variance that one training timestep adds.
+    /// Of the variance added by one training timestep.
     private static let betaRange = 1e-9...0.999
 
     private static func betas(
@@ -228,8 +228,8 @@ package struct SchedulerConfig: Equatable, Sendable {
         }
     }
 
-    /// Options of the known schedulers of which we compute one value only, and those that change
-    /// nothing for the schedulers that we have.
+    /// Options of the known schedulers of which one value only is supported, and those that make
+    /// no difference for our schedulers.
     private static func refuseOthers(_ reader: inout ConfigReader) throws(InputError) {
         let off = [
             "clip_sample", "thresholding", "use_exponential_sigmas", "use_beta_sigmas",

@@ -42,7 +42,7 @@ enum Timesteps {
         }
     }
 
-    /// DPM-Solver++, which plans one interval more.
+    /// DPM-Solver++, which plans one more interval.
     static func multistep(_ config: SchedulerConfig, spacing: TimestepSpacing, steps: Int)
         -> [Double]
     {
@@ -93,7 +93,7 @@ enum Timesteps {
     }
 }
 
-/// Noise levels spread as Karras et al. (2022, equation 5) do, and the timesteps they belong to.
+/// Karras noise levels (Karras et al., 2022, equation 5), and the timesteps that they belong to.
 enum Karras {
     static let rho = 7.0
 
@@ -103,7 +103,7 @@ enum Karras {
         return Timesteps.linspace(0, 1, steps).map { pow(high + $0 * (low - high), rho) }
     }
 
-    /// Where a level lies in the training schedule, by linear interpolation of log σ.
+    /// The fractional training timestep of a level, by linear interpolation in log σ.
     static func timestep(of sigma: Double, in logSigmas: [Float]) -> Double {
         let wanted = log(max(sigma, 1e-10))
         let above = logSigmas.lastIndex { wanted - Double($0) >= 0 } ?? 0

@@ -6,7 +6,7 @@ extension Tensor {
         }
     }
 
-    /// Combines two tensors of one shape element by element.
+    /// Combines two tensors of the same shape element by element.
     package func zip(_ other: Tensor, _ f: (Float, Float) -> Float) -> Tensor {
         precondition(shape == other.shape, "\(shape) vs \(other.shape)")
         return Tensor(shape: shape) { out in
@@ -64,7 +64,7 @@ extension Tensor {
         }
     }
 
-    /// The rectangle of `[n, h, w, c]` that begins at (`top`, `left`).
+    /// Crops `[n, h, w, c]` to the rectangle at (`top`, `left`).
     package func cropped(top: Int, left: Int, height: Int, width: Int) -> Tensor {
         precondition(shape.count == 4, "\(shape)")
         let (n, h, w, c) = (shape[0], shape[1], shape[2], shape[3])
@@ -85,7 +85,7 @@ extension Tensor {
         }
     }
 
-    /// `[n, h, w, c]` with a margin of zeros around every picture.
+    /// Zero-pads every picture of `[n, h, w, c]`.
     package func padded(top: Int, left: Int, bottom: Int, right: Int) -> Tensor {
         precondition(shape.count == 4 && min(top, left, bottom, right) >= 0, "\(shape)")
         let (n, h, w, c) = (shape[0], shape[1], shape[2], shape[3])

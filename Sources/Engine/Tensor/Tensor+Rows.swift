@@ -1,5 +1,5 @@
 extension Tensor {
-    /// Tensors `[1, …]` of one shape as one `[n, …]`.
+    /// Concatenates tensors `[1, …]` of one shape to `[n, …]`.
     package init(joining rows: [Tensor]) {
         precondition(
             !rows.isEmpty && rows.allSatisfy { $0.shape == rows[0].shape && $0.shape[0] == 1 },
@@ -8,7 +8,7 @@ extension Tensor {
         self.init(chaining: rows, shape: [rows.count] + rows[0].shape.dropFirst())
     }
 
-    /// The elements of some tensors, one after the other, under a shape that has as many.
+    /// Concatenates the elements of tensors and gives them a shape of the same count.
     package init(chaining parts: [Tensor], shape: [Int]) {
         self.init(shape: shape) { out in
             var at = 0
@@ -23,7 +23,7 @@ extension Tensor {
         }
     }
 
-    /// Some of the rows of `[n, …]`.
+    /// A selection of the rows of `[n, …]`.
     func rows(_ range: Range<Int>) -> Tensor {
         let row = count / shape[0]
         return Tensor(shape: [range.count] + shape.dropFirst()) { out in

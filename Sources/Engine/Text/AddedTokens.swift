@@ -1,24 +1,24 @@
-/// A word that is found in a text as a whole before byte pairs are merged: a special one, or one that was
-/// trained into a model.
+/// A string that is matched as a whole before byte pairs are merged: a special token, or one that was
+/// added in training.
 struct AddedToken: Equatable, Sendable {
     let content: String
     let id: Int
     let flags: Flags
 
-    /// How it is found, by the names of Transformers' files.
+    /// How it is matched, by the names in Transformers' files.
     struct Flags: Equatable, Sendable {
-        /// White space before it belongs to it.
+        /// `lstrip`: white space before it is part of the match.
         var lstrip = false
-        /// White space after it belongs to it.
+        /// `rstrip`: white space after it is part of the match.
         var rstrip = false
-        /// It must not touch a letter, digit or mark.
+        /// `single_word`: it must not touch a letter, digit or mark.
         var singleWord = false
-        /// It is found in the normalised text, itself normalised: in any case of letters.
+        /// `normalized`: it is matched in the normalised text, itself normalised: ignoring case.
         var normalized = false
     }
 }
 
-/// Finds added tokens in a text: from the left, and of those that begin at one place the longest.
+/// Finds added tokens in a text: from the left, and at each position the longest.
 struct AddedTokenFinder: Sendable {
     private struct Pattern {
         let scalars: [Unicode.Scalar]
@@ -30,12 +30,12 @@ struct AddedTokenFinder: Sendable {
         case text(ArraySlice<Unicode.Scalar>)
     }
 
-    /// By their first scalar, the longest first.
+    /// By their first scalar, longest first.
     private var patterns: [Unicode.Scalar: [Pattern]] = [:]
 
-    /// - Parameters:
+    /// - tokens: the tokens to find
     ///   - tokens: what is to be found
-    ///   - spelling: what a token looks like in the texts that will be split
+    ///   - spelling: how a token appears in the texts that will be split
     init(_ tokens: [AddedToken], spelling: (String) -> [Unicode.Scalar]) {
         for token in tokens {
             let scalars = spelling(token.content)
@@ -49,7 +49,7 @@ struct AddedTokenFinder: Sendable {
         }
     }
 
-    /// Cuts a text at the tokens in it.
+    /// Splits a text at its added tokens.
     func split(_ text: [Unicode.Scalar]) -> [Piece] {
         guard !patterns.isEmpty else { return text.isEmpty ? [] : [.text(text[...])] }
         var pieces: [Piece] = []
@@ -81,7 +81,7 @@ struct AddedTokenFinder: Sendable {
 }
 
 extension Unicode.Scalar {
-    /// Whether a regular expression's `\w` takes this (Unicode, UTS 18, annex C).
+    /// Whether a regular expression's `\w` matches this (Unicode, UTS 18, annex C).
     fileprivate var isWordLike: Bool {
         if properties.isAlphabetic || properties.isJoinControl { return true }
         switch properties.generalCategory {

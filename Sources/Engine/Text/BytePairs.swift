@@ -1,5 +1,5 @@
-/// Byte-pair encoding with CLIP's alphabet: every byte is a letter, and the last letter of a word is
-/// another one.
+/// Byte-pair encoding with CLIP's alphabet: every byte is a symbol, and the last symbol of a word is
+/// a different one.
 struct BytePairs: Sendable {
     /// Ids by text.
     let vocabulary: [String: Int]
@@ -56,7 +56,7 @@ struct BytePairs: Sendable {
         self.vocabulary = vocabulary
     }
 
-    /// The letter of each byte: itself where it is printable, else a letter past 255.
+    /// The symbol of each byte: itself where it is printable, else a character past 255.
     private static let alphabet: [Unicode.Scalar] = {
         let printable = [33...126, 161...172, 174...255]
         var others: UInt32 = 256
@@ -69,13 +69,13 @@ struct BytePairs: Sendable {
         }
     }()
 
-    /// The ids of one word: of all pairs that merge, the one of lowest rank first and of those the
-    /// first in the word, until none is left. Takes O(n log n), for a word may be as long as a text.
+    /// The ids of one word: repeatedly merges the pair of lowest rank, and of those the
+    /// first in the word, until none is left. Takes O(n log n), because a word may be as long as a text.
     func encode(_ word: String) -> [Int] {
         var ids = word.utf8.map { inside[Int($0)] }
         guard let final = word.utf8.last else { return [] }
         ids[ids.count - 1] = last[Int(final)]
-        // A list linked both ways; a merged neighbour leaves it, and its id becomes −1.
+        // A doubly linked list; a merged neighbour is unlinked, and its id becomes −1.
         let count = ids.count
         var before = Array(-1..<(count - 1))
         var after = Array(1...count)
@@ -88,7 +88,7 @@ struct BytePairs: Sendable {
         }
         for at in 0..<count { consider(at) }
         while let next = queue.pop() {
-            // What was queued may have merged otherwise since.
+            // What was queued may have merged differently since.
             guard ids[next.at] >= 0, after[next.at] < count,
                 let merge = merges[Pair(left: ids[next.at], right: ids[after[next.at]])],
                 merge.id == next.id
@@ -105,7 +105,7 @@ struct BytePairs: Sendable {
     }
 }
 
-/// Merges that wait, the one of lowest rank first and of those the first in the word: a binary heap.
+/// Pending merges, the one of lowest rank first and of those the first in the word: a binary heap.
 private struct MergeQueue {
     struct Entry {
         let rank: Int

@@ -3,28 +3,28 @@ import Foundation
 /// CLIP's byte-pair tokenizer, as Transformers runs it on a tokenizer folder.
 package struct CLIPTokenizer: Sendable {
     private let pairs: BytePairs
-    /// Tokens that are found in a text as it is.
+    /// Tokens that are matched in the original text.
     private let literal: AddedTokenFinder
-    /// Tokens that are found in a normalised text.
+    /// Tokens that are matched in the normalised text.
     private let normalised: AddedTokenFinder
     private let begin: Int
     private let end: Int
     private let padding: Int
-    /// Ids of a chunk of a prompt: begin, `room` ids of text or padding, end.
+    /// Ids in a chunk of a prompt: start, `room` ids of text or padding, end.
     package let length: Int
 
-    /// Tokens of the vocabulary, added ones included: the highest id and one.
+    /// Size of the vocabulary, added tokens included: the highest id plus one.
     package let count: Int
 
     /// Ids of text in a chunk.
     package var room: Int { length - 2 }
 
-    /// Reads vocab.json and merges.txt, or tokenizer.json, and what the folder says of special and added
+    /// Reads vocab.json and merges.txt, or tokenizer.json, and the folder's settings for special and added
     /// tokens.
     ///
     /// - Parameters:
     ///   - folder: of the tokenizer
-    ///   - own: the token that short prompts are filled up with, whatever the files say
+    ///   - own: the padding token, overriding the files
     /// - Throws: `InputError` where a file is missing or contradicts another
     package init(folder: String, padding own: String? = nil) throws {
         let files = try TokenizerFolder(folder)
@@ -64,7 +64,7 @@ package struct CLIPTokenizer: Sendable {
         )
     }
 
-    /// The ids of a text, without begin and end, however many they are.
+    /// The ids of a text, without start and end, however many they are.
     package func tokens(of text: String) -> [Int] {
         var ids: [Int] = []
         for piece in literal.split(Array(text.unicodeScalars)) {
@@ -85,7 +85,7 @@ package struct CLIPTokenizer: Sendable {
         return ids
     }
 
-    /// A chunk as the text encoder takes it: begin, ids of text, end, padding.
+    /// A chunk as the text encoder takes it: start, ids of text, end, padding.
     ///
     /// - Parameter ids: at most `room`
     /// - Returns: `length` ids
@@ -95,10 +95,10 @@ package struct CLIPTokenizer: Sendable {
         return chunk + Array(repeating: padding, count: length - chunk.count)
     }
 
-    /// The first chunk of a prompt: begin, at most `length` − 2 ids of text, end, padding.
+    /// The first chunk of a prompt: start, at most `length` − 2 ids of text, end, padding.
     package func encode(_ text: String) -> [Int] { chunk(tokens(of: text).prefix(room)) }
 
-    /// Composed (NFC), every run of white space one space, and in lower case, scalar by scalar.
+    /// NFC, runs of white space collapsed to one space, and lower case, scalar by scalar.
     private static func normalised(_ text: String.UnicodeScalarView.SubSequence) -> [Unicode.Scalar]
     {
         var scalars: [Unicode.Scalar] = []
@@ -117,12 +117,12 @@ package struct CLIPTokenizer: Sendable {
         return scalars
     }
 
-    /// Foundation takes quadratic time to compose a text; it gets pieces of about so many scalars.
+    /// Foundation takes quadratic time to compose a text; it gets pieces of about this many scalars.
     private static let pieceLength = 256
 
     private static func normalise(_ piece: String, into scalars: inout [Unicode.Scalar]) {
-        // Foundation leaves some sequences of marks and syllables as they are unless everything
-        // has been taken apart before.
+        // Foundation leaves some sequences of marks and syllables unchanged unless everything
+        // has been decomposed first.
         let composed = piece.decomposedStringWithCanonicalMapping
             .precomposedStringWithCanonicalMapping
         for scalar in composed.unicodeScalars {
@@ -147,11 +147,11 @@ extension Unicode.Scalar {
         }
     }
 
-    /// Whether Unicode 16 has this character: what comes later is no letter to Transformers yet.
+    /// Whether Unicode 16 has this character: later ones are not letters to Transformers yet.
     fileprivate var isKnown: Bool { (properties.age?.major ?? .max) <= 16 }
 }
 
-/// The words of a normalised text: what byte pairs are merged within.
+/// The words of a normalised text, within which byte pairs are merged.
 ///
 /// Contractions, runs of letters, single digits, and runs of anything else that is not white space.
 struct CLIPWords: Sequence, IteratorProtocol {
@@ -164,7 +164,7 @@ struct CLIPWords: Sequence, IteratorProtocol {
     private static let contractions = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"].map {
         Array($0.unicodeScalars)
     }
-    /// Spelt in capitals these are no special tokens, but they still end a run; byte pairs see the
+    /// In capitals these are not special tokens, but they still end a run; byte pairs see the
     /// three parts.
     private static let markers = ["startoftext", "endoftext"].map {
         (scalars: Array("<|\($0)|>".unicodeScalars), parts: ["<|", $0, "|>"])

@@ -1,9 +1,9 @@
 /// A prompt cut into chunks, each of as many tokens as a text encoder takes.
 ///
-/// The word BREAK ends a chunk. Two encoders cut the same text alike: what one of them needs fewer chunks for
+/// The word BREAK ends a chunk. Two encoders split the same text alike: the one that needs fewer chunks
 /// gets empty ones.
 package struct PromptChunks: Equatable, Sendable {
-    /// Tokens of the text, of the encoder that makes the most of them; begin, end and padding are not counted.
+    /// Tokens of the text, for the encoder that produces the most; start, end and padding are not counted.
     package let tokens: Int
     /// Tokens of text that a chunk has room for.
     package let room: Int
@@ -13,13 +13,13 @@ package struct PromptChunks: Equatable, Sendable {
     /// Chunks of the prompt.
     package var count: Int { chunks[0].count }
 
-    /// Most chunks of a prompt: every layer of a UNet keeps what it makes of them.
+    /// Maximum chunks of a prompt: every layer of a UNet caches its keys and values for them.
     package static let largestCount = 16
 
     /// - Parameters:
     ///   - text: the prompt
     ///   - tokenizers: of the model's text encoders
-    ///   - flag: what gave the prompt
+    ///   - flag: where the prompt came from
     /// - Throws: `InputError` for a prompt of more than `largestCount` chunks
     init(_ text: String, _ tokenizers: [CLIPTokenizer], flag: String) throws(InputError) {
         let room = tokenizers.map(\.room).min() ?? 0
@@ -82,22 +82,22 @@ package struct PromptChunks: Equatable, Sendable {
     }
 }
 
-/// Positive and negative prompt in as many chunks each.
+/// Positive and negative prompt, padded to the same number of chunks.
 package struct PromptPair: Sendable {
     package let positive: PromptChunks
-    /// nil where guidance does not use it; of no prompt the empty one.
+    /// Nil if guidance does not use it; the empty prompt's if none is given.
     package let negative: PromptChunks?
     /// Of the model's text encoders, in their order.
     let tokenizers: [CLIPTokenizer]
 
-    /// Chunks of either side: the shorter one is filled up with empty ones.
+    /// Chunks of either prompt: the shorter one is padded with empty ones.
     package var count: Int { max(positive.count, negative?.count ?? 0) }
 
-    /// Reads the tokenizers of a model and cuts the prompts.
+    /// Reads the tokenizers of a model and splits the prompts into chunks.
     ///
     /// - Parameters:
     ///   - positive: what the picture shows
-    ///   - negative: what guidance leads away from
+    ///   - negative: what guidance steers away from
     ///   - guides: whether there is guidance
     ///   - model: whose tokenizers they are
     /// - Throws: `InputError` for a prompt that is too long, and from the tokenizers' files

@@ -1,9 +1,9 @@
 import Foundation
 
-/// What a tokenizer folder says about special and added tokens: tokenizer_config.json,
+/// Special and added tokens of a tokenizer folder: from tokenizer_config.json,
 /// special_tokens_map.json, added_tokens.json, and tokenizer.json's `added_tokens`.
 struct SpecialTokenFiles {
-    /// A token of a role, and how it is found unless the lists of added tokens say otherwise.
+    /// A token with a role, and how it is matched unless the lists of added tokens say otherwise.
     private struct Role {
         let text: String
         let flags: AddedToken.Flags
@@ -14,14 +14,14 @@ struct SpecialTokenFiles {
     private var others: [Role] = []
     private var added: [AddedToken] = []
     private let folder: String
-    /// Ids of an encoded prompt.
+    /// Length of an encoded prompt.
     let length: Int
 
-    /// In Transformers' order: of two with one text, the last says how it is found.
+    /// In Transformers' order: of two with the same text, the last decides how it is matched.
     private static let roleNames = ["bos_token", "eos_token", "unk_token", "pad_token"]
     private static let defaultLength = 77
 
-    /// Reads the files; a missing one says nothing.
+    /// Reads the files; missing ones are skipped.
     ///
     /// - Parameters:
     ///   - folder: of the tokenizer
@@ -44,7 +44,7 @@ struct SpecialTokenFiles {
                 let place = "\(file), 'added_tokens_decoder'"
                 decoder.append(try Self.token(value, id: .number(Double(id) ?? -1), place))
             }
-            // A tokenizer without a limit of its own says so with a huge number.
+            // A tokenizer without a limit of its own states a huge number.
             if case .number(let number)? = members["model_max_length"], number <= 4096 {
                 guard number >= 3, number == number.rounded() else {
                     throw InputError(
@@ -57,7 +57,7 @@ struct SpecialTokenFiles {
             }
         }
         self.length = length
-        // The first to say how a token is found is right, as with Transformers.
+        // The first to say how a token is matched decides, as in Transformers.
         for token in decoder.sorted(by: { ($0.id, $0.content) < ($1.id, $1.content) }) {
             try add(token, "\(folder)/tokenizer_config.json")
         }
@@ -96,7 +96,7 @@ struct SpecialTokenFiles {
         }
     }
 
-    /// A token is a text, or an object whose `content` is the text.
+    /// A token is a string, or an object whose `content` is the string.
     private static func role(_ value: JSON) -> Role? {
         switch value {
         case .string(let text): return Role(text: text, flags: .init())
@@ -134,16 +134,16 @@ struct SpecialTokenFiles {
         return AddedToken(content: text, id: id, flags: flags ?? own)
     }
 
-    /// The text of one role, nil where the files do not name it.
+    /// The token of one role; nil if the files do not name it.
     func text(of role: String) -> String? { roles[role]?.text }
 
-    /// All tokens that are found as a whole.
+    /// All tokens that are matched as a whole.
     ///
     /// - Parameters:
     ///   - vocabulary: ids of what byte pairs merge to
     ///   - file: where it is from
     /// - Returns: those with an id, by id
-    /// - Throws: `InputError` for a token with one id here and another there
+    /// - Throws: `InputError` for a token whose id differs between files
     func tokens(vocabulary: [String: Int], file: String) throws(InputError) -> [AddedToken] {
         for token in added {
             if let id = vocabulary[token.content], id != token.id {

@@ -1,15 +1,15 @@
 import Foundation
 
-/// The vocabulary of a tokenizer folder and the order in which its pairs merge: `vocab.json` and
+/// The vocabulary and merges of a tokenizer folder: `vocab.json` and
 /// `merges.txt`, or `tokenizer.json`, which is all that Transformers 5 writes.
 struct TokenizerFolder {
     /// Ids by text.
     let vocabulary: [String: Int]
-    /// The file that says so.
+    /// The file that they come from.
     let vocabularyFile: String
-    /// Left and right, the first to merge first.
+    /// Left and right, in order of rank.
     let merges: [(left: String, right: String)]
-    /// The file that says so.
+    /// The file that they come from.
     let mergesFile: String
     /// `added_tokens` of `tokenizer.json`.
     private(set) var added: [JSON] = []
@@ -17,7 +17,7 @@ struct TokenizerFolder {
     private static let pair = ["vocab.json", "merges.txt"]
     private static let whole = "tokenizer.json"
 
-    /// Whether a folder holds a tokenizer.
+    /// Whether a folder contains a tokenizer.
     static func isThere(_ folder: String) -> Bool {
         func has(_ name: String) -> Bool {
             FileManager.default.fileExists(atPath: "\(folder)/\(name)")
@@ -39,7 +39,7 @@ struct TokenizerFolder {
         )
     }
 
-    /// Reads the files; the pair goes before `tokenizer.json`.
+    /// Reads the files; the pair takes precedence over `tokenizer.json`.
     init(_ folder: String) throws(InputError) {
         let whole = "\(folder)/\(Self.whole)"
         let hasWhole = FileManager.default.fileExists(atPath: whole)
@@ -128,7 +128,7 @@ struct TokenizerFolder {
         return vocabulary
     }
 
-    /// A number that an id can be.
+    /// A valid token id; nil for anything else.
     static func tokenID(_ value: JSON?) -> Int? {
         value?.integer.flatMap { (0..<1_000_000_000).contains($0) ? $0 : nil }
     }
@@ -150,7 +150,7 @@ struct TokenizerFolder {
         )
     }
 
-    /// A text file without the mark that some editors begin it with.
+    /// A text file without its byte-order mark.
     private static func text(_ file: String) throws(InputError) -> String {
         let text = try InputFile.text(file)
         return text.unicodeScalars.first == "\u{FEFF}"

@@ -1,4 +1,4 @@
 extension String {
-    /// Without the full stop at its end: a message that another one quotes within a sentence.
+    /// Without its final full stop: a message quoted within another sentence.
     package var withoutFullStop: String { hasSuffix(".") ? String(dropLast()) : self }
 }

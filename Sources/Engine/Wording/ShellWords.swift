@@ -1,4 +1,4 @@
-/// Words as a shell reads and writes them.
+/// Splits and quotes words as a shell does.
 package enum ShellWords {
     /// Splits at blanks that are not quoted; nothing is expanded.
     ///
@@ -30,7 +30,7 @@ package enum ShellWords {
         return words + (word.map { [$0] } ?? [])
     }
 
-    /// Text from which a shell reads the words again. A leading `~/` stays the home folder.
+    /// Quotes words so that a shell reads them back. A leading `~/` remains the home folder.
     package static func join(_ words: [String]) -> String {
         words.map { word in
             if word.hasPrefix("~/") { return "~/" + quoted(String(word.dropFirst(2))) }

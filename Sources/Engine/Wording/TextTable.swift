@@ -2,30 +2,44 @@ import Foundation
 
 /// Rows of cells as lines, each column as wide as its widest cell.
 package enum TextTable {
-    /// Cells from the left, two spaces apart, without spaces at the end of a line.
-    package static func lines(_ rows: [[String]]) -> [String] {
+    /// Cells without spaces at the ends of lines.
+    ///
+    /// - Parameters:
+    ///   - rows: of cells
+    ///   - rightAligned: columns whose cells stand at their right ends
+    ///   - separator: between columns
+    /// - Returns: a line for each row
+    package static func lines(
+        _ rows: [[String]],
+        rightAligned: Set<Int> = [],
+        separator: String = "  "
+    ) -> [String] {
         let columns = rows.map(\.count).max() ?? 0
         let widths = (0..<columns).map { column in
             rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
         }
         return rows.map { row in
-            Swift.zip(row, widths).map { cell, width in
-                cell + String(repeating: " ", count: width - cell.count)
-            }.joined(separator: "  ").trimmingCharacters(in: .whitespaces)
+            let cells = row.indices.map { column in
+                let space = String(repeating: " ", count: widths[column] - row[column].count)
+                return rightAligned.contains(column) ? space + row[column] : row[column] + space
+            }
+            var line = Substring(cells.joined(separator: separator))
+            while line.last == " " { line.removeLast() }
+            return String(line)
         }
     }
 
-    /// Cells at the right ends of columns of given widths; what is wider takes the room it needs.
+    /// Right-aligned cells in columns of given widths; a wider cell takes the room it needs.
     package static func line(_ cells: [String], rightAlignedIn widths: [Int]) -> String {
         Swift.zip(cells, widths).map { cell, width in
             String(repeating: " ", count: max(1, width - cell.count)) + cell
         }.joined()
     }
 
-    /// Seconds, about 270 years: what claims to be older comes from a damaged file.
+    /// Seconds, about 270 years: a larger age comes from a damaged file.
     private static let longAgo = 1e5 * 86_400
 
-    /// How long ago something was, as people say it.
+    /// An age for people.
     package static func ago(_ seconds: Double) -> String {
         switch max(0, seconds) {
         case let s where s < 10: String(format: "%.1f s ago", s)

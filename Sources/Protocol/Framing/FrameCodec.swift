@@ -26,7 +26,7 @@ enum FrameCodec {
         return [head] + tensors.map { TensorFrame.bytes(of: $0, as: format) }
     }
 
-    /// Checks every bound, then reads the envelope and the tensors.
+    /// Checks all limits, then reads the envelope and the tensors.
     static func parse(
         _ frames: [[UInt8]],
         limits: FrameLimits

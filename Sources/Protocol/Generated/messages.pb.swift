@@ -76,7 +76,7 @@ package nonisolated enum WireGoodbyeReason: SwiftProtobuf.Enum, Swift.CaseIterab
   package typealias RawValue = Int
   case unspecified // = 0
 
-  /// The sender ends. A worker gives its units back; a coordinator may come back later.
+  /// The sender is shutting down. A worker returns its units; a coordinator may come back later.
   case leaving // = 1
 
   /// The coordinator does not know the receiver, or gave it up: say Hello again.
@@ -279,7 +279,7 @@ package nonisolated struct WireHello: Sendable {
 
   package var protocolVersion: UInt32 = 0
 
-  /// How people call this worker.
+  /// Name of this worker, for people.
   package var name: String = String()
 
   package var model: WireModelIdentity {
@@ -327,7 +327,7 @@ package nonisolated struct WireModelIdentity: Sendable {
   package init() {}
 }
 
-/// The worker may be given `units` more units than it was before.
+/// The worker accepts `units` more units than before.
 package nonisolated struct WireAsk: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -340,7 +340,7 @@ package nonisolated struct WireAsk: Sendable {
   package init() {}
 }
 
-/// The worker lacks these embeddings, which units that it was given name.
+/// The worker does not have these embeddings, which its units reference.
 package nonisolated struct WireWanted: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -365,7 +365,7 @@ package nonisolated struct WireAnswer: Sendable {
   /// Time spent computing.
   package var microseconds: UInt64 = 0
 
-  /// Of each group of each norm asked for: mean, variance.
+  /// For each group of each requested norm: mean, variance.
   package var statistics: [Double] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -388,7 +388,7 @@ package nonisolated struct WireFailure: Sendable {
   package init() {}
 }
 
-/// The worker is in.
+/// The worker is admitted.
 package nonisolated struct WireWelcome: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -396,7 +396,7 @@ package nonisolated struct WireWelcome: Sendable {
 
   package var protocolVersion: UInt32 = 0
 
-  /// How often each side sends something, and after how long a silent side is given up.
+  /// Interval of heartbeats, and the silence after which the other side is given up.
   package var heartbeatMilliseconds: UInt32 = 0
 
   package var timeoutMilliseconds: UInt32 = 0
@@ -406,7 +406,7 @@ package nonisolated struct WireWelcome: Sendable {
   package init() {}
 }
 
-/// The worker must not come back as it is.
+/// The worker must not reconnect unchanged.
 package nonisolated struct WireRefusal: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -440,7 +440,7 @@ package nonisolated struct WireJob: Sendable {
 
   package var job: UInt64 = 0
 
-  /// How latents, predictions and pictures travel; FLOAT32 when unspecified.
+  /// The type in which latents, predictions and pictures are sent; FLOAT32 when unspecified.
   package var elementType: WireElementType = .unspecified
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -521,7 +521,7 @@ package nonisolated struct WirePredict: Sendable {
   /// Guidance scale; unused where there is one conditioning.
   package var guidance: Float = 0
 
-  /// One: the answer is the prediction for it, as it is. Two: those of the negative prompt and of the prompt, from
+  /// One: the answer is the prediction for it, unchanged. Two: those of the negative prompt and of the prompt, from
   /// one batch of two, and the answer is uncond + guidance · (text − uncond).
   package var conditioning: [WireConditioning] = []
 
@@ -553,7 +553,7 @@ package nonisolated struct WireDecode: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// Without it the latent is the whole picture's.
+  /// If absent, the latent is that of the whole picture.
   package var part: WirePart {
     get {_part ?? WirePart()}
     set {_part = newValue}
@@ -576,7 +576,7 @@ package nonisolated struct WireEncode: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// Without it the picture is the whole one.
+  /// If absent, it is the whole picture.
   package var part: WirePart {
     get {_part ?? WirePart()}
     set {_part = newValue}
@@ -599,27 +599,27 @@ package nonisolated struct WirePart: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// What the latent has beside the tile, for its sake: rows above, columns left, rows below, columns
-  /// right, in latent pixels. Four, or none for no rows and columns. The answer is of the tile alone.
+  /// Margins of the tile in the latent: rows above, columns left, rows below, columns
+  /// right, in latent pixels. Four numbers, or none for no margins. The answer covers the tile only.
   package var margins: [UInt32] = []
 
-  /// Of the first group norms, in the order of evaluation: for each group the mean and the variance to
+  /// For the first group norms, in the order of evaluation: the mean and the variance of each group to
   /// normalise by.
   package var statistics: [Double] = []
 
-  /// The answer is the mean and the variance, over the tile, of what goes into each group of the first
+  /// The answer is the mean and the variance, over the tile, of the input to each group of the first
   /// so many norms. 0: the answer is the picture or the latent.
   package var norms: UInt32 = 0
 
-  /// Of the norms after those of `statistics`, for each group: what is added to the mean that the latent
-  /// gives, and what its variance is multiplied by. What they become is the answer.
+  /// For the norms after those of `statistics`, for each group: what is added to the mean that the latent
+  /// gives, and what its variance is multiplied by. The answer is the corrected statistics.
   package var corrections: [Double] = []
 
   /// Digests of the tokens that the attention's keys and values are made of, in order; none: the
   /// latent's own.
   package var attention: [Data] = []
 
-  /// Which of the tile's tokens the answer holds, too.
+  /// The tile's tokens that the answer contains as well.
   package var tokens: WireLattice {
     get {_tokens ?? WireLattice()}
     set {_tokens = newValue}

@@ -1,11 +1,11 @@
 import Engine
 
-/// What the coordinator says. `docs/protocol.md` explains each.
+/// Messages from the coordinator. `docs/protocol.md` explains each.
 package enum CoordinatorMessage: Sendable {
     case welcome(Welcome)
     case refusal(Refusal)
     case job(Job)
-    /// One embedding, under the name that it is to be kept by.
+    /// One embedding, with the digest under which it is cached.
     case embedding(EmbeddingDigest, Embedding)
     case task(Task)
     /// The results of these units are no longer needed.
@@ -13,12 +13,12 @@ package enum CoordinatorMessage: Sendable {
     case heartbeat
     case goodbye(GoodbyeReason)
 
-    /// The worker is in.
+    /// The worker is admitted.
     package struct Welcome: Equatable, Sendable {
         package var version = protocolVersion
-        /// How often each side sends something.
+        /// Interval of heartbeats, for both sides.
         package var heartbeat: Duration
-        /// After how long a silent side is given up.
+        /// Silence after which the other side is given up.
         package var timeout: Duration
 
         package init(heartbeat: Duration, timeout: Duration) {
@@ -27,7 +27,7 @@ package enum CoordinatorMessage: Sendable {
         }
     }
 
-    /// The worker must not come back as it is.
+    /// The worker must not reconnect unchanged.
     package struct Refusal: Equatable, Sendable {
         package var version = protocolVersion
         /// The coordinator's model.
@@ -43,7 +43,7 @@ package enum CoordinatorMessage: Sendable {
     /// The tasks that follow belong to this job.
     package struct Job: Equatable, Sendable {
         package var id: UInt64
-        /// How latents and answers travel.
+        /// The precision in which latents and results are sent.
         package var wire: WireFormat
 
         package init(id: UInt64, wire: WireFormat = .f32) {
@@ -56,7 +56,7 @@ package enum CoordinatorMessage: Sendable {
         package var id: UnitID
         package var job: UInt64
         package var unit: WorkUnit
-        /// How its tensors travel.
+        /// The precision in which its tensors are sent.
         package var wire: WireFormat
 
         package init(id: UnitID, job: UInt64, unit: WorkUnit, wire: WireFormat = .f32) {
@@ -66,7 +66,7 @@ package enum CoordinatorMessage: Sendable {
 }
 
 extension CoordinatorMessage {
-    /// The frames that carry it.
+    /// The frames of the message.
     package var frames: [[UInt8]] {
         var envelope = WireEnvelope()
         var tensors: [Tensor] = []
@@ -108,7 +108,7 @@ extension CoordinatorMessage {
 
     /// Reads a message from its frames.
     ///
-    /// - Throws: `FrameError` for anything that a coordinator could not have sent
+    /// - Throws: `FrameError` for anything that a coordinator would not send
     package init(frames: [[UInt8]], limits: FrameLimits = FrameLimits()) throws(FrameError) {
         let (envelope, tensors) = try FrameCodec.parse(frames, limits: limits)
         switch envelope.body {
@@ -213,7 +213,7 @@ extension WireTask {
 }
 
 extension Duration {
-    /// Whole milliseconds.
+    /// Milliseconds, rounded to an integer.
     package var milliseconds: Int64 {
         components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000
     }

@@ -1,7 +1,7 @@
 /// The version of the protocol that both sides must speak.
 package let protocolVersion: UInt32 = 4
 
-/// One piece of work: a view to predict or a tile to decode. Never used twice by one coordinator.
+/// A unit of work: a view to predict or a tile to decode or encode. A coordinator never reuses an id.
 package struct UnitID: Hashable, Comparable, Sendable, CustomStringConvertible {
     package let rawValue: UInt64
 
@@ -13,7 +13,7 @@ package struct UnitID: Hashable, Comparable, Sendable, CustomStringConvertible {
     package var description: String { "u\(rawValue)" }
 }
 
-/// Text that came from another process, made fit for a log: one line, at most 200 characters.
+/// Text from another process, made safe for a log: one line, at most 200 characters.
 package func printable(_ text: String, limit: Int = 200) -> String {
     let line = text.unicodeScalars.prefix(limit).map { scalar -> Character in
         scalar.properties.generalCategory == .control || scalar == "\u{2028}"

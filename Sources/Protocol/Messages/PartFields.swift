@@ -1,6 +1,6 @@
 import Engine
 
-// What tiles are, on the wire.
+// Encoding of tiles on the wire.
 
 extension PicturePart {
     init(_ wire: WirePart) throws(FrameError) {

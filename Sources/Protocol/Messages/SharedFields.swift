@@ -1,7 +1,7 @@
 import Engine
 import Foundation
 
-// Fields that several messages share.
+// Fields shared by several messages.
 
 extension EmbeddingDigest {
     init(wire data: Data, field: String) throws(FrameError) {

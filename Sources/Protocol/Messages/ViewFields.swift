@@ -1,6 +1,6 @@
 import Engine
 
-// What a view is, on the wire.
+// Encoding of views on the wire.
 
 extension WorkUnit.View {
     init(_ wire: WirePredict) throws(FrameError) {

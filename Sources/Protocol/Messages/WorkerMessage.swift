@@ -1,11 +1,11 @@
 import Engine
 
-/// What a worker says. `docs/protocol.md` explains each.
+/// Messages from a worker. `docs/protocol.md` explains each.
 package enum WorkerMessage: Sendable {
     case hello(Hello)
-    /// The worker may be given this many more units than before.
+    /// The worker accepts this many more units than before.
     case ask(Int)
-    /// Embeddings that it lacks.
+    /// Embeddings that it does not have.
     case wanted([EmbeddingDigest])
     case answer(Answer)
     /// It could not compute a unit, and why.
@@ -13,7 +13,7 @@ package enum WorkerMessage: Sendable {
     case heartbeat
     case goodbye(GoodbyeReason)
 
-    /// Who a worker is.
+    /// Identifies a worker.
     package struct Hello: Equatable, Sendable {
         package var version = protocolVersion
         package var name: String
@@ -50,7 +50,7 @@ package enum WorkerMessage: Sendable {
         /// Time spent computing it.
         package let microseconds: UInt64
         package let result: WorkResult
-        /// How the tensor travels.
+        /// The precision in which the tensor is sent.
         package let wire: WireFormat
 
         package init(
@@ -65,16 +65,16 @@ package enum WorkerMessage: Sendable {
     }
 }
 
-/// Why the other side ends the connection.
+/// Why the sender ends the connection.
 package enum GoodbyeReason: Equatable, Sendable {
-    /// The sender ends.
+    /// The sender is shutting down.
     case leaving
     /// The coordinator does not know the receiver: say hello again.
     case unknown
 }
 
 extension WorkerMessage {
-    /// The frames that carry it.
+    /// The frames of the message.
     package var frames: [[UInt8]] {
         var envelope = WireEnvelope()
         var tensors: [Tensor] = []
@@ -118,7 +118,7 @@ extension WorkerMessage {
 
     /// Reads a message from its frames.
     ///
-    /// - Throws: `FrameError` for anything that a worker could not have sent
+    /// - Throws: `FrameError` for anything that a worker would not send
     package init(frames: [[UInt8]], limits: FrameLimits = FrameLimits()) throws(FrameError) {
         let (envelope, tensors) = try FrameCodec.parse(frames, limits: limits)
         switch envelope.body {
@@ -146,7 +146,10 @@ extension WorkerMessage {
                     result: WorkResult(
                         tensor: tensors.first,
                         statistics: try [Moments](wire: answer.statistics, "answer.statistics")
-                    )
+                    ),
+                    wire: try envelope.tensors.first.map { header throws(FrameError) in
+                        try WireFormat(header.elementType)
+                    } ?? .f32
                 )
             )
         case .failure(let failure):

@@ -2,20 +2,20 @@ import CZeroMQ
 import Foundation
 import Glibc
 
-/// A process on some machine, told from every other that ever has its number.
+/// A process on some machine, distinguished from every other that ever has its pid.
 package struct ProcessIdentity: Codable, Hashable, Sendable {
-    /// Its number.
+    /// Its pid.
     package let id: Int32
-    /// When it began, in the kernel's ticks since the machine started.
+    /// Start time, in the kernel's ticks since boot.
     package let start: UInt64
-    /// Which start of the machine that was.
+    /// Boot id of the machine.
     package let boot: String
 
     package init(id: Int32, start: UInt64, boot: String) {
         (self.id, self.start, self.boot) = (id, start, boot)
     }
 
-    /// The process that has this number now; nil when there is none, or it has ended and was not yet
+    /// The process that has this pid now; nil if there is none, or it has ended and was not yet
     /// reaped.
     package init?(of id: Int32) {
         guard id > 0,
@@ -26,7 +26,7 @@ package struct ProcessIdentity: Codable, Hashable, Sendable {
             let status = try? String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8),
             let name = status.lastIndex(of: ")")
         else { return nil }
-        // After the name, which may hold anything: state is the 3rd field, the start the 22nd.
+        // After the name, which may contain anything: state is the 3rd field, the start time the 22nd.
         let fields = status[name...].split(separator: " ").dropFirst()
         guard fields.count > 19, let state = fields.first, state != "Z", state != "X",
             let start = UInt64(fields[fields.startIndex + 19])
@@ -41,22 +41,22 @@ package struct ProcessIdentity: Codable, Hashable, Sendable {
     /// Whether it still runs on this machine.
     package var isAlive: Bool { ProcessIdentity(of: id) == self }
 
-    /// What became of a process that was to end.
+    /// The outcome of ending a process.
     package enum Ending: String, Sendable {
         case wasGone
         case ended
         case killed
-        /// It may not be signalled, or does not end even when killed.
+        /// It cannot be signalled, or does not end even when killed.
         case stays
     }
 
-    /// Ends it: it is asked to, and killed when it has not done so in time. Another process that has
-    /// its number by now is left alone.
+    /// Ends it with SIGTERM, then with SIGKILL if it has not ended in time. Another process that has
+    /// reused its pid is left alone.
     package func end(patience: Duration) -> Ending {
         let descriptor = tessera_pidfd_open(id)
         guard descriptor >= 0 else { return isAlive ? .stays : .wasGone }
         defer { close(descriptor) }
-        // The descriptor was there first: whoever is seen now is who is signalled.
+        // The descriptor was opened first, so the process checked here is the one that is signalled.
         guard isAlive else { return .wasGone }
         guard tessera_pidfd_signal(descriptor, SIGTERM) == 0 else {
             return isAlive ? .stays : .ended
@@ -66,7 +66,7 @@ package struct ProcessIdentity: Codable, Hashable, Sendable {
         return Self.wait(for: descriptor, .seconds(5)) ? .killed : .stays
     }
 
-    /// A descriptor becomes readable when its process ends.
+    /// Waits until a descriptor becomes readable, which happens when its process ends.
     private static func wait(for descriptor: Int32, _ time: Duration) -> Bool {
         let end = ContinuousClock.now + time
         while true {

@@ -1,12 +1,12 @@
 import Glibc
 
-/// Standard input, output and error as any caller may have left them: closed, full, non-blocking, or a
-/// terminal that is gone.
+/// Standard input, output and error in whatever state the caller left them: closed, full, non-blocking, or a
+/// terminal that has gone away.
 package enum StandardStreams {
-    /// Opens those of the descriptors 0, 1 and 2 that are closed, and ignores SIGPIPE. Call before anything
-    /// else opens a file: a socket that got number 2 would be sent every log line.
+    /// Opens those of the descriptors 0, 1 and 2 that are closed, and ignores SIGPIPE. Call this before anything
+    /// else opens a file: otherwise a socket could get number 2 and receive every log line.
     ///
-    /// They become `/dev/null` opened the wrong way round, so that reading and writing still fail and a
+    /// They are opened as `/dev/null` in the wrong mode, so that reading and writing still fail and a
     /// result that cannot be printed is not taken for printed.
     package static func prepare() {
         for descriptor in STDIN_FILENO...STDERR_FILENO
@@ -21,9 +21,9 @@ package enum StandardStreams {
     ///
     /// - Parameters:
     ///   - bytes: to write
-    ///   - descriptor: open in any mode; one that does not block is waited for
-    ///   - patience: for a reader that does not read, in milliseconds; negative waits without end
-    /// - Returns: 0, or the `errno` of the failure, EAGAIN when the reader took too long. A part may have been
+    ///   - descriptor: open in any mode; a non-blocking one is polled
+    ///   - patience: timeout in milliseconds for a reader that does not read; negative waits indefinitely
+    /// - Returns: 0, or the `errno` of the failure, EAGAIN on a timeout. Part of the bytes may have been
     ///   written then.
     package static func write(
         _ bytes: [UInt8],
@@ -38,7 +38,7 @@ package enum StandardStreams {
                 let ready = poll(&wanted, 1, patience)
                 if ready < 0, errno == EINTR { continue }
                 if ready == 0 { return EAGAIN }
-                // As much as a pipe that is ready takes without blocking.
+                // The number of bytes that a writable pipe accepts without blocking.
                 let count = Glibc.write(descriptor, start, min(rest.count, atomicPipeWrite))
                 if count < 0 {
                     switch errno {

@@ -1,8 +1,8 @@
 import CZeroMQ
 import Engine
 
-/// The public half of a CURVE key pair (CurveZMQ, ZeroMQ RFC 26). It names a coordinator or a worker
-/// and is no secret.
+/// The public half of a CURVE key pair (CurveZMQ, ZeroMQ RFC 26). It identifies a coordinator or a worker
+/// and is not secret.
 package struct PublicKey: Hashable, Sendable, CustomStringConvertible {
     /// 32 bytes in Z85 (ZeroMQ RFC 32): 40 characters.
     package let text: String
@@ -30,12 +30,12 @@ package struct PublicKey: Hashable, Sendable, CustomStringConvertible {
     package var description: String { text }
 }
 
-/// A CURVE key pair. Nothing prints the secret half.
+/// A CURVE key pair. The secret half is never printed.
 package struct KeyPair: Sendable {
     package let publicKey: PublicKey
     let secret: String
 
-    /// A pair nobody has.
+    /// A new, random pair.
     ///
     /// - Throws: `SocketError` where ZeroMQ was built without CURVE
     package static func new() throws -> KeyPair {
@@ -51,7 +51,7 @@ package struct KeyPair: Sendable {
         (self.publicKey, self.secret) = (publicKey, secret)
     }
 
-    /// The pair of a secret half.
+    /// The pair with this secret half.
     ///
     /// - Returns: nil unless it is 40 characters of Z85
     init?(secret: String) {
@@ -64,13 +64,13 @@ package struct KeyPair: Sendable {
     }
 }
 
-/// How ZeroMQ writes keys as text.
+/// Keys as text, in ZeroMQ's format.
 enum Z85 {
     private static let alphabet = Set(
         "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
     )
 
-    /// Whether the text is 32 bytes.
+    /// Whether the text encodes 32 bytes.
     static func isKey(_ text: String) -> Bool {
         guard text.utf8.count == 40, text.allSatisfy(alphabet.contains) else { return false }
         var bytes = [UInt8](repeating: 0, count: 32)

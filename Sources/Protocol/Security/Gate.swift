@@ -2,18 +2,18 @@ import CZeroMQ
 import Engine
 import Glibc
 
-/// The handler that ZeroMQ asks whether a key may come in (ZAP, ZeroMQ RFC 27). Lives on the thread of the
+/// The handler that ZeroMQ asks whether a key is admitted (ZAP, ZeroMQ RFC 27). Lives on the thread of the
 /// socket it guards.
 final class Gate {
     let raw: UnsafeMutableRawPointer
-    // Keeps the context until the socket is closed: its end would wait for that.
+    // Retains the context until the socket is closed, because destroying it would wait for that.
     private let context: SocketContext
     private let allowed: AllowedKeys
     private var listed: Set<PublicKey>
     private var stamp: FileStamp?
     private(set) var rejections: [Rejection] = []
 
-    /// Most rejections that are remembered until somebody asks.
+    /// Maximum rejections stored until they are fetched.
     private static let memory = 64
 
     init(_ allowed: AllowedKeys, in context: SocketContext) throws(SocketError) {
@@ -32,7 +32,7 @@ final class Gate {
 
     deinit { zmq_close(raw) }
 
-    /// Answers those who wait; never waits.
+    /// Answers pending requests; never waits.
     func answer() throws(SocketError) {
         while let request = try MultipartMessage.receive(raw, most: 16) {
             let reply = Self.reply(to: request, isAllowed: check)
@@ -56,7 +56,7 @@ final class Gate {
         return [version, id, Array(status.utf8), [], Array((key?.text ?? "").utf8), []]
     }
 
-    /// Who may come in, and stay.
+    /// Decides which keys are admitted, and which may stay connected.
     func current() -> Set<PublicKey> {
         readAgain()
         return listed.union(allowed.own)
@@ -86,7 +86,7 @@ final class Gate {
     }
 }
 
-/// What tells one state of a file from another.
+/// Distinguishes versions of a file.
 private struct FileStamp: Equatable {
     private let inode: UInt64
     private let size: Int64

@@ -1,7 +1,7 @@
 import CZeroMQ
 import Synchronization
 
-/// Hears of handshakes on a socket that failed.
+/// Reports failed handshakes on a socket.
 final class HandshakeMonitor {
     private let socket: UnsafeMutableRawPointer
     private let raw: UnsafeMutableRawPointer
@@ -10,7 +10,7 @@ final class HandshakeMonitor {
     private static let events =
         ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
         | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
-    /// Most events that are read at once.
+    /// Maximum events read per call.
     private static let most = 256
 
     init(
@@ -37,7 +37,7 @@ final class HandshakeMonitor {
         zmq_close(raw)
     }
 
-    /// What has happened since the last call; never waits.
+    /// Events since the last call; never waits.
     func takeEncounters() throws(SocketError) -> [Rejection] {
         var found: [Rejection] = []
         for _ in 0..<Self.most {
@@ -47,7 +47,7 @@ final class HandshakeMonitor {
         return found
     }
 
-    /// From an event's number, 16 bits, and its value, 32 bits.
+    /// From the number (16 bits) and the value (32 bits) of an event.
     private static func rejection(_ frame: [UInt8]) -> Rejection? {
         guard frame.count == 6 else { return nil }
         let (event, value) = frame.withUnsafeBytes { bytes in
@@ -68,16 +68,16 @@ final class HandshakeMonitor {
     }
 }
 
-/// Messages of several frames on sockets that stay within this process.
+/// Multipart messages on in-process sockets.
 enum MultipartMessage {
-    /// Takes a message; never waits.
+    /// Receives a message; never waits.
     ///
     /// - Parameters:
     ///   - raw: the socket
-    ///   - most: frames to keep
-    ///   - inspect: is shown the first frame, and what ZeroMQ knows of the second: after a poll it knows
-    ///     nothing of a router's first one
-    /// - Returns: at most the first `most` frames; nil when nothing has come
+    ///   - most: maximum number of frames to keep
+    ///   - inspect: is passed the first frame, and ZeroMQ's metadata of the second: after a poll it has
+    ///     none for a router's first one
+    /// - Returns: at most the first `most` frames; nil if there is no message
     /// - Throws: `SocketError`
     static func receive(
         _ raw: UnsafeMutableRawPointer,

@@ -1,9 +1,9 @@
 import Engine
 import Foundation
 
-/// Files that hold keys: `FILE` the secret half, for its owner alone, `FILE.pub` the public one.
+/// Key files: `FILE` holds the secret half, readable by its owner only, `FILE.pub` the public one.
 package enum KeyFile {
-    /// Writes a new pair; nothing that exists is overwritten.
+    /// Writes a new pair; existing files are not overwritten.
     ///
     /// - Returns: the public key
     /// - Throws: `InputError` when a file exists already or cannot be written
@@ -25,7 +25,7 @@ package enum KeyFile {
 
     /// Reads a pair.
     ///
-    /// - Throws: `InputError` when the file holds no secret key, or others may read it
+    /// - Throws: `InputError` when the file contains no secret key, or others can read it
     package static func pair(_ path: String) throws(InputError) -> KeyPair {
         var status = stat()
         guard stat(path, &status) == 0 else { throw missing(path) }
@@ -33,7 +33,7 @@ package enum KeyFile {
         guard mode & 0o077 == 0 else {
             throw InputError(
                 path,
-                "a secret key that others may open (mode \(String(mode, radix: 8)))",
+                "a secret key that others can read (mode \(String(mode, radix: 8)))",
                 fix: "Call chmod 600 \(path), or make a new one if others may have read it"
             )
         }
@@ -62,9 +62,9 @@ package enum KeyFile {
         return key
     }
 
-    /// Reads a list of public keys: one a line, with whatever its owner is called after it.
+    /// Reads a list of public keys: one per line, optionally followed by the owner's name.
     ///
-    /// - Throws: `InputError` with the line that is no key
+    /// - Throws: `InputError` with the line that is not a key
     package static func publicKeys(_ path: String) throws(InputError) -> Set<PublicKey> {
         var keys: Set<PublicKey> = []
         for (number, line) in try numberedLines(path) {
@@ -81,14 +81,14 @@ package enum KeyFile {
         return keys
     }
 
-    /// Longest file that can hold keys, in bytes.
+    /// Maximum size of a key file, in bytes.
     private static let longest = 1 << 20
 
     private static func lines(_ path: String) throws(InputError) -> [String] {
         try numberedLines(path).map(\.1)
     }
 
-    /// Lines with content, without comments, by their numbers from 1.
+    /// Non-empty lines without comments, with their numbers from 1.
     private static func numberedLines(_ path: String) throws(InputError) -> [(Int, String)] {
         guard FileManager.default.fileExists(atPath: path) else { throw missing(path) }
         let text = try InputFile.text(path, limit: longest)
@@ -100,20 +100,18 @@ package enum KeyFile {
     private static func save(_ text: String, to path: String, mode: mode_t) throws {
         let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         guard file >= 0 else {
-            throw InputError(
-                path,
-                errno == EEXIST
-                    ? "it exists already, and a key may be in use"
-                    : "it cannot be written (\(String(cString: strerror(errno))))",
-                fix: "Choose another path"
-            )
+            let (code, fix) = (errno, "Choose another path")
+            guard code != EEXIST else {
+                throw InputError(path, "it exists already, and a key may be in use", fix: fix)
+            }
+            throw InputError(path, "it cannot be written", code: code, fix: fix)
         }
         defer { close(file) }
         let bytes = Array(text.utf8)
         guard write(file, bytes, bytes.count) == bytes.count, fsync(file) == 0 else {
-            let reason = String(cString: strerror(errno))
+            let code = errno
             unlink(path)
-            throw InputError(path, "it cannot be written (\(reason))", fix: "Make room for it")
+            throw InputError(path, "it cannot be written", code: code, fix: "Make room for it")
         }
     }
 

@@ -1,12 +1,12 @@
 import Engine
 
-/// Who a socket lets in, and what it shows for itself.
+/// Whom a socket admits, and how it authenticates itself.
 package enum Security: Sendable {
-    /// Neither encrypted nor authenticated: for this machine alone, or where that was asked for.
+    /// Neither encrypted nor authenticated: for this machine only, or at the user's explicit request.
     case open
-    /// A coordinator's: only workers whose keys are allowed come in, and nobody else can listen.
+    /// A coordinator's: only workers with allowed keys can connect, and nobody else can eavesdrop.
     case coordinator(KeyPair, allowed: AllowedKeys)
-    /// A worker's: it speaks to the coordinator that has this key and to no other.
+    /// A worker's: it talks to the coordinator with this key and to no other.
     case worker(KeyPair, coordinator: PublicKey)
 
     /// Whether what is sent is encrypted.
@@ -16,19 +16,19 @@ package enum Security: Sendable {
     }
 }
 
-/// Public keys of the workers that may come in.
+/// Public keys of the workers that may connect.
 package struct AllowedKeys: Sendable {
-    /// Read again when it changes, so that workers can be allowed and turned out while the coordinator runs.
+    /// Re-read when it changes, so that workers can be allowed and removed while the coordinator runs.
     package let file: String?
-    /// Those allowed by the coordinator itself: of workers that it starts.
+    /// Keys allowed by the coordinator itself: of workers that it starts.
     package let own: Set<PublicKey>
-    /// The file's, when it was first read.
+    /// The file's keys, when it was first read.
     let first: Set<PublicKey>
 
     /// - Parameters:
-    ///   - file: one key a line
-    ///   - own: keys that need no line in it
-    /// - Throws: `InputError` with the line that is no key
+    ///   - file: one key per line
+    ///   - own: keys that need not be in it
+    /// - Throws: `InputError` with the line that is not a key
     package init(file: String?, own: Set<PublicKey> = []) throws(InputError) {
         self.file = file
         self.own = own
@@ -36,15 +36,15 @@ package struct AllowedKeys: Sendable {
     }
 }
 
-/// What happened at the door of a socket. No secret is in it.
+/// A security event of a socket. It contains no secrets.
 package enum Rejection: Equatable, Sendable {
-    /// The other side does not allow our key; at a coordinator: a worker's was not allowed.
+    /// The other side does not allow our key; at a coordinator: a worker's key was not allowed.
     case notAllowed(PublicKey?)
     /// One side encrypts and the other does not.
     case otherMechanism
-    /// The other side hung up: it has not the key that it must have, does not encrypt alike, or is no socket
-    /// of ZeroMQ.
+    /// The other side hung up: it does not have the expected key, uses other encryption settings, or is not a ZeroMQ
+    /// socket.
     case failed
-    /// The list of keys cannot be read any more; the last one holds.
+    /// The list of keys can no longer be read; the last one stays in force.
     case listUnreadable(String)
 }

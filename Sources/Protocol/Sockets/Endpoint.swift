@@ -1,16 +1,16 @@
 import Engine
 import Glibc
 
-/// An address: `ipc://`, TCP on the loopback interface, or, where that is allowed, TCP on the network.
+/// An address: `ipc://`, TCP on the loopback interface or, where allowed, TCP on the network.
 package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
-    /// As ZeroMQ takes it.
+    /// In ZeroMQ's format.
     package let address: String
 
-    /// Longest path of a Unix socket, in bytes.
+    /// Maximum length of a Unix socket's path, in bytes.
     private static let longestPath = 107
 
-    /// Takes an address that needs no check, as ZeroMQ reported it: on a socket that speaks IPv6 too
-    /// it writes 127.0.0.1 as [::ffff:127.0.0.1], which is put back.
+    /// Wraps an address reported by ZeroMQ, unchecked: on a socket that also speaks IPv6
+    /// it writes 127.0.0.1 as [::ffff:127.0.0.1], which is converted back.
     init(checked address: String) {
         let mapped = "tcp://[::ffff:"
         self.address =
@@ -22,19 +22,19 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
 
     /// How far an endpoint may reach.
     package enum Reach: Sendable {
-        /// Messages stay within this machine.
+        /// Messages stay on this machine.
         case thisMachine
-        /// They are encrypted, or somebody wrote that they need not be.
+        /// They are encrypted, or the user stated that they need not be.
         case network
     }
 
-    /// Checks an address; names are resolved here, so that what is checked is what is used.
+    /// Validates an address; names are resolved here, so that what is checked is what is used.
     ///
     /// - Parameters:
     ///   - text: `ipc:///path`, `tcp://HOST:PORT`; to listen on all interfaces HOST is `*`, 0.0.0.0 or [::]
-    ///   - reach: how far it may lead
-    ///   - keys: what gives it keys, for the message when it reaches too far
-    /// - Throws: `InputError` for what is no address, or reaches too far
+    ///   - reach: the allowed range
+    ///   - keys: how to supply keys, for the error when encryption is required
+    /// - Throws: `InputError` for an invalid address, or one out of the allowed range
     package init(
         _ text: String,
         reach: Reach = .thisMachine,
@@ -48,7 +48,7 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
             throw InputError(
                 text,
                 "this is not an endpoint",
-                fix: "Write tcp://127.0.0.1:PORT or ipc:///path/to/a/socket"
+                fix: "Use tcp://127.0.0.1:PORT or ipc:///path/to/a/socket"
             )
         }
     }
@@ -95,7 +95,7 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         guard !host.isEmpty else {
             throw InputError(text, "there is no host", fix: "Write tcp://127.0.0.1:PORT")
         }
-        // ZeroMQ would also take the names of network interfaces: those are never passed on.
+        // ZeroMQ would also accept names of network interfaces: those are never passed on.
         let numbers =
             host == "*"
             ? [Address(text: "0.0.0.0", isLoopback: false)] : try resolve(host, in: text)
@@ -118,7 +118,7 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         let isLoopback: Bool
     }
 
-    /// Every address of a name.
+    /// All addresses of a name.
     private static func resolve(_ host: String, in text: String) throws(InputError) -> [Address] {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)

@@ -1,28 +1,28 @@
 import CZeroMQ
 import Glibc
 
-/// Where a message came from.
+/// The origin of a message.
 package struct Origin: Equatable, Sendable {
-    /// The key that its sender showed when it connected; nil where nobody shows one.
+    /// The key with which its sender authenticated; nil without authentication.
     package private(set) var key: PublicKey?
-    /// Its host's address; empty for processes of this host over `ipc://`.
+    /// The sender's address; empty for processes of this host over `ipc://`.
     package private(set) var address = ""
-    /// The connection that brought it; nil if it has ended already.
+    /// The connection that it arrived on; nil if that has closed already.
     package private(set) var connection: Connection?
 
     init() {}
 
-    /// Reads what ZeroMQ tells of a message (ZeroMQ RFC 27 and the manual of zmq_msg_gets).
+    /// Reads ZeroMQ's metadata of a message (ZeroMQ RFC 27 and the manual of zmq_msg_gets).
     init(of message: inout zmq_msg_t) {
         func property(_ name: String) -> String? {
             zmq_msg_gets(&message, name).map { String(cString: $0) }
         }
-        // The gate has checked it: it is the id that the gate gave its owner.
+        // The gate has checked it: it is the user id that the gate assigned.
         key = property("User-Id").flatMap(PublicKey.init(checked:))
         let peer = property("Peer-Address") ?? ""
-        // Over ipc:// it is the sender's user, group and process.
+        // Over ipc:// it is the sender's uid, gid and pid.
         let isLocal = peer.hasPrefix(":") && !peer.hasPrefix("::")
-        // A socket that speaks IPv6, too, tells IPv4 addresses in this form.
+        // A socket that also speaks IPv6 reports IPv4 addresses in this form.
         let mapped = "::ffff:"
         address = isLocal ? "" : String(peer.dropFirst(peer.hasPrefix(mapped) ? mapped.count : 0))
         let descriptor = zmq_msg_get(&message, ZMQ_SRCFD)
@@ -30,10 +30,10 @@ package struct Origin: Equatable, Sendable {
     }
 }
 
-/// One connection of a socket, to be ended from this side. ZeroMQ cannot end one of many.
+/// One connection of a socket, to be closed from this side: ZeroMQ has no call that closes one of many.
 package struct Connection: Equatable, Sendable {
     private let descriptor: Int32
-    /// Tells it from a later one that got the same descriptor.
+    /// Distinguishes it from a later one with the same descriptor.
     private let inode: UInt64
 
     /// - Returns: nil unless it is a connection
@@ -45,7 +45,7 @@ package struct Connection: Equatable, Sendable {
         (self.descriptor, inode) = (descriptor, UInt64(status.st_ino))
     }
 
-    /// Lets ZeroMQ find the connection closed, as if the other side had hung up.
+    /// Shuts the connection down, so that ZeroMQ sees it closed as if by the other side.
     func close() {
         guard Connection(descriptor: descriptor) == self else { return }
         shutdown(descriptor, Int32(SHUT_RDWR))

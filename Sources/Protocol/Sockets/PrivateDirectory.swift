@@ -11,7 +11,7 @@ package final class PrivateDirectory: Sendable {
     package let endpoint: Endpoint
     private let path: String
 
-    /// Makes one under `$XDG_RUNTIME_DIR`, or under /tmp where that is not set or its path is too
+    /// Creates one under `$XDG_RUNTIME_DIR`, or under /tmp if that is not set or its path is too
     /// long for a socket.
     ///
     /// - Throws: `InputError` when neither can be written
@@ -29,7 +29,8 @@ package final class PrivateDirectory: Sendable {
         }
         throw InputError(
             "/tmp",
-            "no private directory can be made (\(String(cString: strerror(errno))))",
+            "no private directory can be made",
+            code: errno,
             fix: "Make /tmp writable, or set XDG_RUNTIME_DIR to a directory of your own"
         )
     }
@@ -37,7 +38,7 @@ package final class PrivateDirectory: Sendable {
     /// Removes the socket and the directory.
     package func remove() { Self.remove(socket: "\(path)/\(Self.socketName)") }
 
-    /// Removes a socket and its directory, if they were made by this type.
+    /// Removes a socket and its directory, if this type created them.
     package static func remove(socket: String) {
         let directory = (socket as NSString).deletingLastPathComponent
         guard (socket as NSString).lastPathComponent == socketName,

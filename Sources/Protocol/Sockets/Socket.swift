@@ -8,7 +8,7 @@ import Glibc
 package final class SocketContext: @unchecked Sendable {
     let raw: UnsafeMutableRawPointer
 
-    /// The version of ZeroMQ that is loaded, and whether it can encrypt.
+    /// The version of the loaded ZeroMQ library, and whether it supports encryption.
     package static var libraryVersion: String {
         var (major, minor, patch): (Int32, Int32, Int32) = (0, 0, 0)
         zmq_version(&major, &minor, &patch)
@@ -21,22 +21,22 @@ package final class SocketContext: @unchecked Sendable {
         self.raw = raw
     }
 
-    /// Waits until every socket made in it is closed and has sent what it lingers for.
+    /// Waits until all its sockets are closed and have sent their pending messages, within their linger times.
     deinit {
         while zmq_ctx_term(raw) != 0, zmq_errno() == EINTR {}
     }
 }
 
-/// What became of a message.
+/// The outcome of a send.
 package enum Delivery: Equatable, Sendable {
     case sent
-    /// The peer reads too slowly; nothing was sent.
+    /// The peer's queue is full; nothing was sent.
     case full
     /// There is no such peer; nothing was sent.
     case unreachable
 }
 
-/// Owns one socket, on the thread that made it.
+/// Owns one socket, on the thread that created it.
 package struct Socket: ~Copyable {
     /// The two ends of the protocol.
     package enum Kind {
@@ -47,17 +47,17 @@ package struct Socket: ~Copyable {
     }
 
     private let raw: UnsafeMutableRawPointer
-    // Keeps the context until the socket is closed.
+    // Retains the context until the socket is closed.
     private let context: SocketContext
     private let limits: FrameLimits
     private let gate: Gate?
     private let monitor: HandshakeMonitor
 
     /// - Parameters:
-    ///   - kind: which end it is
-    ///   - context: of a coordinator with keys, its own: the gate belongs to the context
-    ///   - security: whom it lets in
-    ///   - limits: of what it receives
+    ///   - kind: which end of the protocol
+    ///   - context: a coordinator with keys needs its own, because the gate belongs to the context
+    ///   - security: whom it admits
+    ///   - limits: on what it receives
     /// - Throws: `SocketError`
     package init(
         _ kind: Kind,
@@ -66,7 +66,7 @@ package struct Socket: ~Copyable {
         limits: FrameLimits = FrameLimits()
     ) throws(SocketError) {
         let type = kind == .router ? ZMQ_ROUTER : ZMQ_DEALER
-        // The gate must stand before anybody can knock.
+        // The gate must exist before anybody can connect.
         var gate: Gate?
         if case .coordinator(_, let allowed) = security {
             gate = try Gate(allowed, in: context)
@@ -91,7 +91,7 @@ package struct Socket: ~Copyable {
         _ security: Security
     ) throws(SocketError) {
         func set(_ option: Int32, _ key: String) throws(SocketError) {
-            // With its final zero, as text and not as 32 bytes.
+            // With its terminating zero, as text and not as 32 bytes.
             guard zmq_setsockopt(raw, option, key, key.utf8.count + 1) == 0 else {
                 throw .last("zmq_setsockopt(\(option))")
             }
@@ -130,12 +130,12 @@ package struct Socket: ~Copyable {
         try set(ZMQ_MAXMSGSIZE, Int64(limits.tensor))
         try set(ZMQ_IPV6, Int32(1))
         try set(ZMQ_BACKLOG, Int32(512))
-        // Whoever connects and says nothing is dropped, and nobody fills the memory with messages.
+        // Peers that connect and stay silent are dropped, and none can fill the memory with messages.
         try set(ZMQ_HANDSHAKE_IVL, Int32(5000))
         try set(ZMQ_RCVHWM, Int32(limits.waiting))
         switch kind {
         case .router:
-            // A send to a peer that is gone fails instead of vanishing.
+            // A send to a peer that is gone fails instead of being dropped silently.
             try set(ZMQ_ROUTER_MANDATORY, Int32(1))
         case .dealer:
             try set(ZMQ_RECONNECT_IVL, Int32(100))
@@ -145,22 +145,22 @@ package struct Socket: ~Copyable {
 
     deinit {
         monitor.stop()
-        // The manual knows one failure: that this is no socket.
+        // The manual lists one error: that this is not a socket.
         let status = zmq_close(raw)
         precondition(status == 0, "zmq_close: \(zmq_errno())")
     }
 
     /// Listens.
     ///
-    /// - Returns: the endpoint with its port as chosen by the system
+    /// - Returns: the endpoint with the port that the system chose
     /// - Throws: `InputError` that names the endpoint
     package borrowing func bind(_ endpoint: Endpoint) throws -> Endpoint {
         guard zmq_bind(raw, endpoint.address) == 0 else {
             let error = SocketError.last("zmq_bind")
             throw InputError(
                 endpoint.address,
-                "it cannot be listened on (\(error))",
-                fix: "Choose another endpoint, or end the process that holds it"
+                "cannot listen on it (\(error))",
+                fix: "Choose another endpoint, or end the process that uses it"
             )
         }
         var text = [CChar](repeating: 0, count: 512)
@@ -171,7 +171,7 @@ package struct Socket: ~Copyable {
         return Endpoint(checked: String(zeroEnded: text))
     }
 
-    /// Connects, now or whenever the other side appears.
+    /// Connects now, or whenever the other side appears.
     ///
     /// - Throws: `InputError` that names the endpoint
     package borrowing func connect(_ endpoint: Endpoint) throws(InputError) {
@@ -179,7 +179,7 @@ package struct Socket: ~Copyable {
             let error = SocketError.last("zmq_connect")
             throw InputError(
                 endpoint.address,
-                "it cannot be connected to (\(error))",
+                "cannot connect to it (\(error))",
                 fix: "Check its spelling"
             )
         }
@@ -200,29 +200,29 @@ package struct Socket: ~Copyable {
         return .sent
     }
 
-    /// What has arrived.
+    /// A received message.
     package enum Arrival {
         case nothing
         case message([[UInt8]])
-        /// More frames than the protocol has; their content was not kept.
+        /// It has more frames than the protocol allows; their content was dropped.
         case oversized(first: [UInt8])
     }
 
-    /// Takes the next message; never waits. The first frame is the routing id on a router.
+    /// Receives the next message; never waits. On a router the first frame is the routing id.
     package borrowing func receive() throws(SocketError) -> Arrival {
         try receive(knowing: { _ in true }).arrival
     }
 
-    /// As `receive`, and tells where a message came from.
+    /// Like `receive`, but also returns where a message came from.
     ///
-    /// - Parameter isKnown: whether the origin of what this routing id sends is known already
+    /// - Parameter isKnown: whether the origin for this routing id is known already
     /// - Returns: the message, and its origin unless that was known
     /// - Throws: `SocketError`
     package borrowing func receive(
         knowing isKnown: ([UInt8]) -> Bool
     ) throws(SocketError) -> (arrival: Arrival, origin: Origin) {
         var origin = Origin()
-        // One more than the limit for the routing id, and one to see that there are more.
+        // One more than the limit for the routing id, and another to detect excess frames.
         let frames = try MultipartMessage.receive(raw, most: limits.frames + 2) { id, message in
             if !isKnown(id) { origin = Origin(of: &message) }
         }
@@ -231,22 +231,22 @@ package struct Socket: ~Copyable {
         return (isTooLong ? .oversized(first: frames[0]) : .message(frames), origin)
     }
 
-    /// Which keys may be connected, by the list as it is now; nobody's where everybody may.
+    /// The keys that may be connected, by the current list; nil where everybody may.
     package borrowing func allowedKeys() -> Set<PublicKey>? { gate?.current() }
 
-    /// Closes a connection from this side; does nothing if it has ended.
+    /// Closes a connection from this side; no effect if it has ended.
     package borrowing func hangUp(_ connection: Connection) { connection.close() }
 
-    /// Handshakes that failed since the last call, as far as they were few.
+    /// Failed handshakes since the last call, up to a maximum.
     package borrowing func rejections() throws(SocketError) -> [Rejection] {
         let refused = gate?.takeEncounters() ?? []
-        // What the gate refuses the monitor of the same socket reports once more.
+        // The monitor of the same socket reports the gate's rejections a second time.
         return try refused
             + monitor.takeEncounters().filter { gate == nil || $0 != .notAllowed(nil) }
     }
 
-    /// Waits until a message has come, the wake-up is signalled or the time is over; meanwhile lets in whom
-    /// it may.
+    /// Waits until a message arrives, the wake-up is signalled or the timeout ends; meanwhile admits
+    /// peers.
     package borrowing func wait(_ wakeup: Wakeup, for time: Duration) throws(SocketError) {
         var items = [zmq_pollitem_t](repeating: zmq_pollitem_t(), count: gate == nil ? 2 : 3)
         items[0].socket = raw

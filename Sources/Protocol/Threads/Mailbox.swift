@@ -3,7 +3,7 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// An `eventfd` in the poll set of a socket's thread: how other threads wake it.
+/// An `eventfd` in the poll set of a socket's thread, with which other threads wake it.
 package final class Wakeup: Sendable {
     package let descriptor: Int32
 
@@ -17,11 +17,11 @@ package final class Wakeup: Sendable {
     /// Makes the descriptor readable.
     package func signal() {
         var one: UInt64 = 1
-        // Fails only when the counter is full, and then it is readable anyway.
+        // Fails only when the counter is at its maximum, and then it is readable anyway.
         _ = write(descriptor, &one, 8)
     }
 
-    /// Waits until it is signalled or the time is over.
+    /// Waits until it is signalled or the timeout ends.
     package func wait(for time: Duration) {
         var item = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         _ = poll(&item, 1, Int32(max(0, min(time.milliseconds + 1, 60_000))))
@@ -59,7 +59,7 @@ package final class Mailbox<Message: Sendable>: Sendable {
     }
 }
 
-/// Elements handed from one thread to another, which waits for them on a condition: never use it on
+/// Passes elements from one thread to another, which waits on a condition variable: never use it on
 /// Swift's cooperative pool.
 ///
 /// `@unchecked Sendable`: `elements` is touched only under `condition`'s lock.
@@ -84,9 +84,9 @@ package final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
         }
     }
 
-    /// Waits for the next element until a time.
+    /// Waits for the next element, up to a deadline.
     ///
-    /// - Returns: nil when the time is over
+    /// - Returns: nil at the deadline
     package func take(before deadline: Date) -> Element? {
         condition.withLock {
             while elements.isEmpty {

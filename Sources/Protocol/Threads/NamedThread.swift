@@ -1,6 +1,6 @@
 import Foundation
 
-/// A thread with a name that can be waited for.
+/// A joinable thread with a name.
 package final class NamedThread: Sendable {
     private let ended = BlockingQueue<Void>()
 
@@ -17,6 +17,6 @@ package final class NamedThread: Sendable {
         thread.start()
     }
 
-    /// Waits for its end. Call once.
+    /// Waits for it to end. Call once.
     package func join() { ended.take() }
 }

@@ -1,7 +1,7 @@
 import CZeroMQ
 import Glibc
 
-/// A pipe that no child process inherits by accident. Its maker closes the ends.
+/// A pipe that child processes do not inherit by accident. The caller closes its ends.
 package struct PrivatePipe: Sendable {
     package let reading: Int32
     package let writing: Int32

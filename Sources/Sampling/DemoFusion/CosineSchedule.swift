@@ -7,7 +7,10 @@ package struct CosineSchedule: Equatable, Sendable {
     /// Standard deviation of the blur at c₃ = 1, in latent pixels.
     package var sigma: Double
 
-    package init(exponents: [Double] = [3, 1, 1], sigma: Double = 0.8) {
+    package init(
+        exponents: [Double] = Settings.cosineScales.standard,
+        sigma: Double = Settings.sigma.standard
+    ) {
         precondition(exponents.count == 3, "\(exponents)")
         self.exponents = exponents
         self.sigma = sigma
@@ -15,9 +18,9 @@ package struct CosineSchedule: Equatable, Sendable {
 
     /// Weights at one timestep.
     package struct Weights: Equatable, Sendable {
-        /// Share of the noised upsampled latent in the skip residual.
+        /// Weight of the noised upsampled latent in the skip residual.
         package let skip: Float
-        /// Share of the dilated path in the fused prediction.
+        /// Weight of the dilated path in the fused prediction.
         package let dilated: Float
         /// Standard deviation of the blur before dilated sampling, in latent pixels.
         package let blurSigma: Double

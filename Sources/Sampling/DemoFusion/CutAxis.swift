@@ -1,21 +1,21 @@
-/// One side of a latent, cut into pieces that no two windows share, from a cut that may lie anywhere
+/// One side of a latent, divided into pieces that no two windows share, starting from a cut anywhere
 /// in a range.
 ///
-/// Every piece is predicted by a whole window: pieces at the ends are shorter, and their windows are
-/// pulled back into the latent, so that none is small or reads beyond the edge.
+/// Every piece is predicted by a full-size window: pieces at the ends are shorter, and their windows are
+/// shifted back into the latent, so that none is small or reads beyond the edge.
 struct CutAxis: Equatable, Sendable {
     /// One piece and the window that predicts it.
     struct Piece: Equatable, Sendable {
-        /// Where its window begins.
+        /// Start of its window.
         let origin: Int
-        /// What counts of the window's prediction.
+        /// The part of the window's prediction that is used.
         let kept: Range<Int>
     }
 
     let side: Int
     /// Length of a window.
     let window: Int
-    /// Where the first cut may lie; nil where one window spans the side.
+    /// The range of the first cut; nil where one window spans the side.
     let cuts: ClosedRange<Int>?
     /// Number of pieces, the same for every cut.
     let count: Int
@@ -30,7 +30,7 @@ struct CutAxis: Equatable, Sendable {
             (cuts, count) = (nil, 1)
             return
         }
-        // As few pieces as let the cut move by about half a window: a cut that cannot move shows.
+        // As few pieces as possible, while the cut can still move by about half a window: a cut that cannot move is visible.
         let rest = side % window
         let cuts =
             2 * rest <= window ? max(1, rest)...max(1, window - 1) : 1...(rest - 1)
@@ -39,7 +39,7 @@ struct CutAxis: Equatable, Sendable {
     }
 
     /// - Parameter cut: one of `cuts`; ignored where there are none
-    /// - Returns: `count` pieces that together make up the side
+    /// - Returns: `count` pieces that cover the side
     func pieces(cut: Int) -> [Piece] {
         guard cuts != nil else { return [Piece(origin: 0, kept: 0..<side)] }
         let starts = [0] + Array(stride(from: cut, to: side, by: window))

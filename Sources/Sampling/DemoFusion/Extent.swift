@@ -12,6 +12,6 @@ package struct Extent: Hashable, Sendable, CustomStringConvertible {
     package var longSide: Int { max(height, width) }
     package var shortSide: Int { min(height, width) }
 
-    /// Width before height, as people write the size of a picture.
+    /// Width before height, as picture sizes are usually written.
     package var description: String { "\(width)×\(height)" }
 }

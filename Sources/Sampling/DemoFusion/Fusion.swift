@@ -2,8 +2,8 @@ import Engine
 
 /// Averages the predictions of windows into one prediction for the whole latent.
 ///
-/// Windows are added in their order in the plan, never in order of arrival, so that the sum is the
-/// same to the last bit wherever they were rendered.
+/// Windows are added in their order in the plan, never in order of arrival, so that the sum is
+/// bit-identical wherever they were computed.
 package struct WindowAverage {
     private var sum: Tensor
     private var total: [Float]
@@ -18,7 +18,7 @@ package struct WindowAverage {
     }
 
     /// Adds one window's prediction, `[1, window.height, window.width, channels]`; the part of it
-    /// that lies in the margin or does not count is dropped.
+    /// that lies in the margin or is not used is dropped.
     package mutating func add(_ prediction: Tensor, at window: Window) {
         let channels = sum.shape[3]
         precondition(
@@ -72,7 +72,7 @@ package enum Fusion {
         a.zip(b) { $0 * (1 - share) + $1 * share }
     }
 
-    /// Brings a finished phase back to the mean and standard deviation of phase 1.
+    /// Restores the mean and standard deviation of phase 1 after a later phase.
     package static func anchor(_ z: Tensor, to phase1: Tensor) -> Tensor {
         let (mean, deviation) = z.meanAndDeviation()
         let (targetMean, targetDeviation) = phase1.meanAndDeviation()

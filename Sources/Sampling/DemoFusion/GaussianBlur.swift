@@ -3,14 +3,14 @@ import Foundation
 
 /// Separable Gaussian blur of every channel, and the renormalisation that follows it.
 package enum GaussianBlur {
-    /// The blurred copy that dilated sampling reads: kernel (2s−1)², brought back to the mean and
+    /// The blurred copy that dilated sampling reads: kernel (2s−1)², rescaled to the mean and
     /// standard deviation of `latent` (DemoFusion §3.4).
     ///
     /// - Parameters:
     ///   - latent: `[1, height, width, channels]`, with its margin
     ///   - dilation: s
     ///   - sigma: standard deviation of the kernel, in latent pixels
-    ///   - border: `zeros` reads zeros beyond the edge, `inside` weighs only what exists
+    ///   - border: `zeros` pads with zeros, `inside` normalises by the weights of existing pixels
     /// - Returns: the blurred copy, of the same shape
     package static func renormalised(
         _ latent: Tensor,
@@ -39,7 +39,7 @@ package enum GaussianBlur {
         return along(columns, length: w, step: c, lanes: c, groups: h, kernel, border)
     }
 
-    /// One pass of the kernel along an axis whose neighbours lie `step` floats apart.
+    /// One pass of the kernel along an axis whose neighbours are `step` floats apart.
     private static func along(
         _ x: Tensor,
         length: Int,

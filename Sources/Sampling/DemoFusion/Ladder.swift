@@ -23,37 +23,40 @@ package enum LadderChoice: Equatable, Sendable {
     case given(Ladder)
 }
 
-/// Scales at which a picture is rendered, from 1 to the target (DemoFusion §3.2, "progressive
+/// The scales at which a picture is rendered, from 1 to the target (DemoFusion §3.2, "progressive
 /// upscaling").
 package struct Ladder: Equatable, Sendable {
     package let scales: [Double]
 
-    /// The largest ratio of one phase's side to that of the phase before it, for ladders that we
-    /// choose: the method's own largest, from scale 1 to 2. Beyond it the upsampled latent lacks whole
+    /// The largest ratio between the sides of consecutive phases, for ladders that we
+    /// choose: the method's own maximum, from scale 1 to 2. Above it the upsampled latent lacks whole
     /// octaves, which skip residual and sub-lattices would have to make up for.
     package static let largestStep = 2.0
 
-    /// Part of the native side that phase 1 leaves to the short side of a picture that has it: a
-    /// quarter. Up to 4:1 the long side of phase 1 is the native side, as in the method; a longer
-    /// picture begins longer, since no picture can be laid out in a few rows of latent pixels.
+    /// Minimum short side of phase 1, as a fraction of the native side: a
+    /// quarter. Up to 4:1 the long side of phase 1 is the native side, as in the method; phase 1 of a more elongated
+    /// picture is longer, because no composition fits into a few rows of latent pixels.
     package static let shortestPart = 4
 
     /// Scales given by hand, such as 1, 2, 4; the last one is the target.
     package init(scales: [Double]) throws(InputError) {
         guard let first = scales.first, first == 1 else {
-            throw InputError("--ladder", "a ladder begins at 1", fix: "Write it as 1,2,4")
+            throw InputError("--ladder", "a ladder must start at 1", fix: "Write it as 1,2,4")
         }
         guard scales.allSatisfy(\.isFinite), scales.count <= 64,
             Swift.zip(scales, scales.dropFirst()).allSatisfy({ $0 < $1 && $1 <= 256 })
         else {
             throw InputError(
                 "--ladder",
-                "its scales must rise and stay at or below 256",
+                "its scales must increase and be at most 256",
                 fix: "Write it as 1,2,4"
             )
         }
         self.scales = scales
     }
+
+    /// The scales of phases, which need not begin at 1 where the render begins with a picture.
+    init(of phases: [Phase]) { scales = phases.map(\.scale) }
 
     /// Every whole scale from 1 up to the target's, and the target's itself where it is not whole.
     package init(target: Extent, nativeSide: Int) {
@@ -69,16 +72,16 @@ package struct Ladder: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - target: size of the picture in pixels
-    ///   - nativeSide: side of the pictures that the model makes on its own, in pixels
-    ///   - cost: what a phase at a scale costs, more than 0
-    /// - Throws: what `cost` throws
+    ///   - nativeSide: native side of the model's pictures, in pixels
+    ///   - cost: the cost of a phase at a scale, more than 0
+    /// - Throws: whatever `cost` throws
     package init<E: Error>(
         cheapestTo target: Extent,
         nativeSide: Int,
         cost: (Double) throws(E) -> Int
     ) throws(E) {
         let rungs = Ladder(target: target, nativeSide: nativeSide).scales
-        // By rung: the cost of the cheapest way there, and the rung before it on that way.
+        // By rung: the cost of the cheapest path to it, and the previous rung on that path.
         var ways = [(cost: 0, from: 0)]
         for (i, scale) in rungs.enumerated().dropFirst() {
             let from =
@@ -141,7 +144,7 @@ extension Phase {
     ///   - vaeFactor: pixels per latent pixel along a side
     /// - Throws: `InputError` when the phase would have no rows or columns
     init(scale: Double, of top: Double, target: Extent, vaeFactor: Int) throws(InputError) {
-        // A hair above the quotient, so that 1.0/3·3 counts as whole.
+        // Slightly above the quotient, so that 1.0/3·3 counts as an integer.
         func side(_ pixels: Int) -> Int {
             scale == top
                 ? pixels / vaeFactor

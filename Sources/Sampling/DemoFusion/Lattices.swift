@@ -6,7 +6,7 @@ package struct LatticeGrid: Equatable, Sendable {
     package let latent: Extent
     package let rowStride: Int
     package let columnStride: Int
-    /// Zeros above and to the left that make both sides multiples of the stride (`Border.zeros`).
+    /// Zero padding above and to the left that makes both sides multiples of the stride (`Border.zeros`).
     package let padTop: Int
     package let padLeft: Int
 
@@ -19,7 +19,7 @@ package struct LatticeGrid: Equatable, Sendable {
             padTop = (dilation - latent.height % dilation) % dilation
             padLeft = (dilation - latent.width % dilation) % dilation
         case .inside:
-            // Lattices of unequal size, but every one holds at least one sample.
+            // Lattices may differ in size, but each contains at least one sample.
             (rowStride, columnStride) = (min(dilation, latent.height), min(dilation, latent.width))
             (padTop, padLeft) = (0, 0)
         }
@@ -32,7 +32,7 @@ package struct LatticeGrid: Equatable, Sendable {
         Extent(height: latent.height + padTop, width: latent.width + padLeft)
     }
 
-    /// Where lattice `index` begins in the padded latent.
+    /// The start of lattice `index` in the padded latent.
     package func origin(of index: Int) -> (row: Int, column: Int) {
         let (row, column) = index.quotientAndRemainder(dividingBy: columnStride)
         return (row, column)
@@ -47,7 +47,7 @@ package struct LatticeGrid: Equatable, Sendable {
         )
     }
 
-    /// The latent with its margin of zeros, `[1, height, width, channels]`.
+    /// The zero-padded latent, `[1, height, width, channels]`.
     package func pad(_ latent: Tensor) -> Tensor {
         padTop == 0 && padLeft == 0
             ? latent : latent.padded(top: padTop, left: padLeft, bottom: 0, right: 0)
@@ -72,7 +72,7 @@ package struct LatticeGrid: Equatable, Sendable {
         }
     }
 
-    /// Writes lattice `index` back to its places in an unpadded latent.
+    /// Writes lattice `index` back to its positions in an unpadded latent.
     package func scatter(_ index: Int, _ view: Tensor, into latent: inout Tensor) {
         let size = extent(index)
         let channels = view.shape[3]

@@ -1,24 +1,24 @@
 import Engine
 
-/// Keeps a latent to a picture: what the picture shows down to some resolution is taken from it, and
-/// everything finer is left as it is.
+/// Constrains a latent to a picture: content down to some resolution is taken from the picture, and
+/// everything finer is left unchanged.
 ///
 ///     x ← x + A⁺A(s − x)
 ///
-/// where s is the encoded picture, A scales down to the resolution and A⁺ up again. It is applied to every
-/// estimate of the noiseless latent, so that what is held and what is invented fit each other (the
+/// where s is the encoded picture, A downsamples to the resolution and A⁺ upsamples. It is applied to every
+/// estimate of the clean latent, so that the constrained and the generated content are consistent (the
 /// range–null-space decomposition of Wang et al., 2023, arXiv 2212.00490; Choi et al., 2021, arXiv
-/// 2108.02938, do it to the noisy latent).
+/// 2108.02938, do this to the noisy latent).
 package struct PictureHold: Equatable, Sendable {
-    /// The latent that is held.
+    /// The latent of the picture.
     package let latent: Extent
     /// Rows and columns of the resolution down to which the picture is kept.
     package let grid: Extent
 
-    /// nil where nothing is held.
+    /// Nil where nothing is constrained.
     ///
     /// - Parameters:
-    ///   - fidelity: share of the picture's own resolution, 0…1
+    ///   - fidelity: fraction of the picture's own resolution, 0…1
     ///   - picture: rows and columns of the picture that are shown, in latent pixels of its own size
     ///   - latent: of the phase
     package init?(fidelity: Double, of picture: (height: Double, width: Double), latent: Extent) {
@@ -33,13 +33,13 @@ package struct PictureHold: Equatable, Sendable {
         )
     }
 
-    /// Whether nothing of the latent is left to be invented.
+    /// Whether the whole latent is constrained, so that nothing is generated.
     package var isWhole: Bool { grid == latent }
 
     /// - Parameters:
     ///   - x: `[1, height, width, channels]`
     ///   - picture: encoded at that size
-    /// - Returns: `x` as the picture has it, and finer than that as it was
+    /// - Returns: `x` with the picture's content down to the resolution, and its own content above it
     package func apply(to x: Tensor, _ picture: Tensor) -> Tensor {
         guard !isWhole else { return picture }
         let difference = (picture - x).resampled(height: grid.height, width: grid.width)

@@ -1,20 +1,20 @@
 import Engine
 
-/// What windows meet beyond the edge of the latent.
+/// Padding mode at the latent's edge.
 package enum Border: String, CaseIterable, Sendable {
-    /// No window reads beyond the edge; jitter stops there.
+    /// Windows stay within the latent; jitter is limited there.
     case inside
-    /// Windows may read a margin of zeros, as the authors' code does.
+    /// Windows may read a margin of zero padding, as the authors' code does.
     case zeros
 }
 
-/// How local windows follow each other; `--stride`.
+/// The layout of local windows; `--stride`.
 package enum WindowStride: Hashable, Sendable {
-    /// So many latent pixels apart, overlapping, each window shifted on its own.
+    /// Overlapping, so many latent pixels apart, each window jittered on its own.
     case every(Int)
     /// Side by side: every pixel is predicted once, and all cuts between windows are shifted together
     /// ("SpotDiffusion", Frolov et al. 2024, arXiv 2407.15507, without wrapping round the edges). The
-    /// last steps of a phase overlap as usual.
+    /// last steps of a phase use overlapping windows.
     case window
 }
 
@@ -24,7 +24,7 @@ package struct Window: Equatable, Sendable {
     package var left: Int
     package var height: Int
     package var width: Int
-    /// Rows and columns of the latent for which its prediction counts; nil for all that it covers.
+    /// Rows and columns of the latent for which its prediction is used; nil for all that it covers.
     package var kept: Kept?
 
     package struct Kept: Equatable, Sendable {
@@ -37,7 +37,7 @@ package struct Window: Equatable, Sendable {
         self.kept = kept
     }
 
-    /// The part of a latent for which its prediction counts.
+    /// The part of a latent for which its prediction is used.
     package func kept(in latent: Extent) -> Kept {
         kept
             ?? Kept(
@@ -56,14 +56,14 @@ package struct WindowGrid: Equatable, Sendable {
     package let border: Border
     /// Largest shift of a window along one axis, (window − stride)/4; 0 for windows side by side.
     package let reach: Int
-    /// What crop ids count from: a margin above and to the left of the latent. It tells a model the
-    /// window at the corner from the whole picture; as wide as the reach, and for windows side by side
-    /// as it is at the usual stride.
+    /// Offset of the crop ids: a margin above and to the left of the latent. It lets the model distinguish the
+    /// window in the corner from the whole picture; as wide as `reach`, and for windows side by side
+    /// as wide as with the default stride.
     package let margin: Int
     private let layout: Layout
 
     private enum Layout: Equatable, Sendable {
-        /// Where unshifted windows begin.
+        /// Positions of unshifted windows.
         case overlapping(tops: [Int], lefts: [Int])
         case cut(rows: CutAxis, columns: CutAxis)
     }
@@ -111,7 +111,7 @@ package struct WindowGrid: Equatable, Sendable {
     }
 
     /// A multiple of the length of every range that `windows(jitter:)` draws from: the remainders of
-    /// a number below it are all equally likely.
+    /// a uniform number below it are uniform.
     package var drawSpan: Int {
         switch layout {
         case .overlapping: (2 * reach + 1) * (reach + 1)
@@ -122,7 +122,7 @@ package struct WindowGrid: Equatable, Sendable {
     /// All windows, shifted.
     ///
     /// - Parameter jitter: draws an integer of the range; called for each window in turn, for x and
-    ///   then for y, and only for sides that may move, or once for x and once for y where all windows
+    ///   then for y, and only for sides that can move, or once for x and once for y where all windows
     ///   move together
     /// - Returns: `count` windows, row by row
     /// - Throws: what `jitter` throws
@@ -182,7 +182,7 @@ package struct WindowGrid: Equatable, Sendable {
         shifts(from: top, to: top + window.height, side: latent.height)
     }
 
-    /// A window that touches an edge moves only outwards; one that spans the side does not move.
+    /// A window at an edge moves only outwards; one that spans the side does not move.
     private func shifts(from low: Int, to high: Int, side: Int) -> ClosedRange<Int>? {
         switch (low == 0, high == side) {
         case (true, true): nil
@@ -192,7 +192,7 @@ package struct WindowGrid: Equatable, Sendable {
         }
     }
 
-    /// Multiples of the stride, the last window pulled back to end at the edge.
+    /// Multiples of the stride, the last window shifted back to end at the edge.
     private static func origins(side: Int, window: Int, _ stride: Int) -> [Int] {
         guard side > window else { return [0] }
         let count = (side - window - 1) / stride + 2

@@ -13,19 +13,13 @@ package struct PictureStart: Equatable, Sendable {
         (self.strength, self.fidelity, self.frame) = (strength, fidelity, frame)
     }
 
-    /// What a render does unless it is told otherwise.
-    package static let defaults = (strength: 1.0, fidelity: 0.5)
-
     /// Steps of `count` that are not run.
     func skipped(of count: Int) -> Int { count - min(count, Int(Double(count) * strength)) }
 
+    /// Refuses a strength, 0…1, of which too few steps leave nothing.
+    ///
     /// - Throws: `InputError` naming the flag
     func validate(steps: Int) throws(InputError) {
-        for (flag, share) in [("--strength", strength), ("--fidelity", fidelity)] {
-            guard (0...1).contains(share) else {
-                throw InputError(flag, "\(share) is out of range", fix: "Choose 0 to 1")
-            }
-        }
         guard strength == 0 || skipped(of: steps) < steps else {
             throw InputError(
                 "--strength",

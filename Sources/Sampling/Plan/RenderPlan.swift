@@ -152,7 +152,7 @@ package struct RenderPlan: Sendable {
             settings.cosine.weights(timestep: $0, trainTimesteps: scheduler.trainTimesteps)
         }
         let (target, factor) = (settings.size, model.vaeFactor)
-        let refinement = try settings.method.refinement.map { settings throws(InputError) in
+        let refinement = try settings.refinement.map { settings throws(InputError) in
             try RefineStage(settings, scheduler: scheduler)
         }
         func planned(_ phase: Phase) -> PhasePlan {
@@ -206,7 +206,7 @@ package struct RenderPlan: Sendable {
         _ settings: RenderSettings,
         vaeFactor: Int
     ) -> Int {
-        guard settings.method.refinement != nil, let frame = settings.picture?.frame else {
+        guard settings.refinement != nil, let frame = settings.picture?.frame else {
             return all.lastIndex { $0.steps.isEmpty } ?? 0
         }
         let shown = frame.rows.upperBound - frame.rows.lowerBound
@@ -217,6 +217,14 @@ package struct RenderPlan: Sendable {
     /// Every decoding of the render, and every encoding.
     package var decodes: [TilePlan] { [decode] + enlargements.values.map(\.decode) }
     package var allEncodes: [TilePlan] { encodes.values + enlargements.values.map(\.encode) }
+
+    /// The settings with what follows from the model filled in: the stride, and the scales that are rendered.
+    package var resolvedSettings: RenderSettings {
+        var resolved = settings
+        resolved.stride = settings.stride(for: model)
+        resolved.ladder = .given(Ladder(of: phases.map(\.phase)))
+        return resolved
+    }
 
     /// Size of phase `index` in pixels; phases count from 0.
     package func pixels(ofPhase index: Int) -> Extent {

@@ -1,8 +1,8 @@
 import Engine
 
-/// How fast a render goes here, as measured on a few of its own views.
+/// The speed of this cluster, as measured on a few of the render's own views.
 package struct MeasuredSpeeds: Equatable, Sendable {
-    /// A worker, and how long it takes over one view of `viewArea`.
+    /// A worker, and its time for one view of `viewArea`.
     package struct Worker: Equatable, Sendable {
         package let name: String
         package let secondsPerView: Double
@@ -13,17 +13,17 @@ package struct MeasuredSpeeds: Equatable, Sendable {
     }
 
     package var workers: [Worker]
-    /// Latent pixels of the views that were timed.
+    /// Latent pixels of the measured views.
     package var viewArea: Int
-    /// Seconds of one step of phase 1.
+    /// Seconds per step of phase 1.
     package var globalStep: Double
-    /// Seconds that the coordinator takes over a step of the last phase, besides waiting for views.
+    /// Seconds per step of the last phase that the coordinator needs, besides waiting for views.
     package var coordinatorStep: Double
-    /// Seconds that it takes to begin the last phase.
+    /// Seconds that it needs to begin the last phase.
     package var coordinatorPhase: Double
-    /// Seconds that all workers together take to decode one latent pixel.
+    /// Seconds per latent pixel that all workers together need to decode.
     package var decodePixel: Double
-    /// The same to encode one.
+    /// Seconds per latent pixel to encode.
     package var encodePixel: Double
 
     package init(
@@ -44,7 +44,7 @@ package struct MeasuredSpeeds: Equatable, Sendable {
         self.encodePixel = encodePixel
     }
 
-    /// Seconds until the workers have finished so many views of the timed size, each beginning its
+    /// Seconds until the workers have finished so many views of the measured size, each taking its
     /// next view when it has finished one.
     package func time(forViews count: Int) -> Double {
         let paces = workers.map(\.secondsPerView).filter { $0 > 0 }
@@ -62,7 +62,7 @@ package struct MeasuredSpeeds: Equatable, Sendable {
     }
 }
 
-/// What a render costs besides evaluations and bytes on the wire.
+/// The estimated cost of a render, besides evaluations and bytes on the wire.
 extension RenderPlan {
     /// Seconds of each phase, of encoding pictures, and of decoding.
     package struct Times: Equatable, Sendable {
@@ -73,9 +73,9 @@ extension RenderPlan {
         package var total: Double { phases.reduce(encoding + decoding, +) }
     }
 
-    /// How long it takes at measured speeds.
+    /// The estimated time at the measured speeds.
     ///
-    /// Views cost by their area. What the coordinator does itself grows with the area of the latent.
+    /// The cost of a view is proportional to its area. The coordinator's own work is proportional to the area of the latent.
     package func times(at speeds: MeasuredSpeeds) -> Times {
         let last = Double(phases[phases.count - 1].phase.latent.area)
         let times = phases.map { phase -> Double in
@@ -104,16 +104,16 @@ extension RenderPlan {
         )
     }
 
-    /// Bytes of a latent of the last phase in float32.
+    /// Bytes of a float32 latent of the last phase.
     private var latentBytes: Int {
         phases[phases.count - 1].phase.latent.area * model.latentChannels * 4
     }
 
-    /// Most bytes that the coordinator holds of latents, views and predictions at once: about ten
-    /// latents (the state, the upsampled one, the noise, the skip residual, and what blurring and
-    /// fusing make on the way), two more where they are held to a picture, and the step's views and
+    /// Maximum bytes that the coordinator holds of latents, views and predictions at once: about ten
+    /// latents (the state, the upsampled one, the noise, the skip residual, and temporaries of blurring and
+    /// fusion), two more where they are constrained to a picture, and the step's views and
     /// predictions; or the tiles of a picture that is encoded, twice. Its program, and the networks
-    /// where it renders phase 1 itself, come on top.
+    /// where it renders phase 1 itself, are extra.
     package var coordinatorBytes: Int {
         let views =
             phases.map { phase in
@@ -124,7 +124,7 @@ extension RenderPlan {
         return latents * latentBytes + max(2 * views * model.latentChannels * 4, 2 * tiles)
     }
 
-    /// Whether any phase is held to the picture that it begins with.
+    /// Whether any phase is constrained to the initial picture.
     private var holdsPicture: Bool { phases.contains { $0.hold != nil } }
 
     /// Bytes on disk, while it renders, of a picture that it begins with or enlarges, at the size of a phase.
@@ -138,14 +138,14 @@ extension RenderPlan {
         return all.max() ?? 0
     }
 
-    /// Most bytes on disk of what is saved to resume: the latent, the upsampled one, the last estimate and
-    /// the picture's that it is held to, and phase 1's, twice while one file replaces another.
+    /// Maximum bytes on disk of the state for resuming: the latent, the upsampled one, the last estimate and
+    /// the latent of the initial picture, and phase 1's, twice while one file replaces another.
     package var checkpointBytes: Int {
         let first = phases[0].phase.latent.area * model.latentChannels * 4
         return 2 * ((holdsPicture ? 4 : 3) * latentBytes + first) + 64 << 10
     }
 
-    /// Most bytes of the picture on disk: its pixels if nothing can be compressed.
+    /// Maximum bytes of the picture on disk: its pixels if nothing can be compressed.
     package var pictureBytes: Int {
         let raw = settings.size.height * (3 * settings.size.width + 1)
         return raw + raw / 100 + 64 << 10

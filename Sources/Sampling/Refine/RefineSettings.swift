@@ -1,29 +1,13 @@
 import Engine
 
 /// How a render goes from its first phase to the target size; `--method`.
-package enum Method: Equatable, Sendable {
+package enum Method: String, CaseIterable, Sendable {
     /// Denoises every phase over the whole schedule, with skip residual and dilated sampling (Du et al.,
     /// CVPR 2024, arXiv 2311.16973).
     case demofusion
     /// Enlarges the decoded picture and denoises it over the end of the schedule (after PixelRush, arXiv
     /// 2602.12769).
-    case refine(RefineSettings)
-
-    /// As on the command line.
-    package var name: String {
-        switch self {
-        case .demofusion: "demofusion"
-        case .refine: "refine"
-        }
-    }
-
-    /// The settings of refinement, where that is the method.
-    package var refinement: RefineSettings? {
-        switch self {
-        case .demofusion: nil
-        case .refine(let settings): settings
-        }
-    }
+    case refine
 }
 
 /// Settings of `--method refine`.
@@ -38,43 +22,15 @@ package struct RefineSettings: Equatable, Sendable {
     /// Guidance scale of these steps.
     package var guidance: Float
 
-    package static let defaultFrom = 0.25
-    package static let defaultNoise = 0.3
-    package static let defaultGuidance: Float = 1
-
-    /// Three steps; one for a model that was distilled to few.
-    package static func defaultSteps(isDistilled: Bool) -> Int { isDistilled ? 1 : 3 }
+    /// Steps for a model that was distilled to few.
+    package static let distilledSteps = 1
 
     package init(
-        from: Double = defaultFrom,
-        steps: Int = defaultSteps(isDistilled: false),
-        noise: Double = defaultNoise,
-        guidance: Float = defaultGuidance
+        from: Double = Settings.refineFrom.standard,
+        steps: Int = Settings.refineSteps.standard,
+        noise: Double = Settings.refineNoise.standard,
+        guidance: Float = Settings.refineGuidance.standard
     ) {
         (self.from, self.steps, self.noise, self.guidance) = (from, steps, noise, guidance)
-    }
-
-    /// - Throws: `InputError` naming the flag
-    func validate() throws(InputError) {
-        guard (0.001...0.999).contains(from) else {
-            throw InputError(
-                "--refine-from",
-                "\(from) is out of range",
-                fix: "Choose a share of the schedule from 0.001 to 0.999, such as 0.25"
-            )
-        }
-        guard (1...100).contains(steps) else {
-            throw InputError("--refine-steps", "\(steps) is out of range", fix: "Choose 1 to 100")
-        }
-        guard (0...1).contains(noise) else {
-            throw InputError("--refine-noise", "\(noise) is out of range", fix: "Choose 0 to 1")
-        }
-        guard (0...100).contains(guidance) else {
-            throw InputError(
-                "--refine-guidance",
-                "\(guidance) is out of range",
-                fix: "Choose 0 to 100"
-            )
-        }
     }
 }

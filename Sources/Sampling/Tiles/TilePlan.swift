@@ -1,6 +1,6 @@
 import Engine
 
-/// How a latent is cut for decoding, or a picture for encoding: whole where that is one tile's work, else
+/// How a latent is divided for decoding, or a picture for encoding: not at all where it is small enough, else
 /// into tiles that are computed as parts of the whole.
 package struct TilePlan: Equatable, Sendable {
     /// One tile: its rows and columns of the latent.
@@ -14,7 +14,7 @@ package struct TilePlan: Equatable, Sendable {
     package let rows: [Range<Int>]
     package let columns: [Range<Int>]
 
-    /// Latent area up to which the picture is evaluated whole: 1024×1024 pixels at factor 8.
+    /// Latent area up to which the picture is evaluated in one piece: 1024×1024 pixels at factor 8.
     package static let wholeArea = 128 * 128
     /// Longest side of a tile, in latent pixels.
     package static let side = 96
@@ -23,7 +23,7 @@ package struct TilePlan: Equatable, Sendable {
     ///   - latent: of the picture
     ///   - factor: pixels per latent pixel along a side
     ///   - network: the half that decodes or encodes
-    ///   - wholeArea: evaluates larger ones in tiles
+    ///   - wholeArea: larger pictures are evaluated in tiles
     ///   - side: longest side of a tile
     package init(
         latent: Extent,
@@ -49,7 +49,7 @@ package struct TilePlan: Equatable, Sendable {
         columns.map { Region(rows: row, columns: $0) }
     }
 
-    /// What a tile has beside it: `halo` latent pixels, fewer at the edges of the picture.
+    /// A tile's margins: `halo` latent pixels, fewer at the edges of the picture.
     package func margins(of tile: Tile, halo: Int) -> PicturePart.Margins {
         PicturePart.Margins(
             top: min(halo, tile.rows.lowerBound),
@@ -59,7 +59,7 @@ package struct TilePlan: Equatable, Sendable {
         )
     }
 
-    /// A tile with what it has beside it.
+    /// A tile with its margins.
     package func frame(of tile: Tile, halo: Int) -> Tile {
         let margins = margins(of: tile, halo: halo)
         return Region(
@@ -69,7 +69,7 @@ package struct TilePlan: Equatable, Sendable {
         )
     }
 
-    /// As few spans as `longest` allows, all of one length but the last: most tiles have the same shape.
+    /// As few spans as `longest` allows, all of the same length but the last: most tiles have the same shape.
     private static func spans(_ length: Int, of longest: Int) -> [Range<Int>] {
         let count = (length + longest - 1) / longest
         let each = (length + count - 1) / count
@@ -77,16 +77,16 @@ package struct TilePlan: Equatable, Sendable {
     }
 }
 
-/// What a plan costs, nearly at best: the number of passes follows from the picture.
+/// The approximate cost of a plan in the best case: the number of passes depends on the picture.
 extension TilePlan {
-    /// How often all tiles are evaluated up to the attention: for every norm where these are coarse, else
-    /// twice for what the norms see and once for the tokens.
+    /// How often all tiles are evaluated up to the attention: once per norm where these are coarse, else
+    /// twice for the norms' statistics and once for the tokens.
     private var passesToAttention: Int {
         guard !isWhole, let attention = network.attention else { return 0 }
         return network.areCoarse(norms: attention) ? attention + 1 : 3
     }
 
-    /// How often they are evaluated to the end: twice for what the rest of the norms see, and for the result.
+    /// How often they are evaluated to the end: twice for the statistics of the remaining norms, and once for the result.
     private var passesToEnd: Int { isWhole || network.norms == 0 ? 1 : 3 }
 
     /// How often something smaller is evaluated to foresee norms: before each pass of the two, and after them.
@@ -101,7 +101,7 @@ extension TilePlan {
         return passesToEnd + (isCoarse ? 0 : passesToAttention)
     }
 
-    /// Numbers of latents, pixels and tokens that travel.
+    /// Numbers of latents, pixels and tokens on the wire.
     package func numbersMoved(latentChannels: Int) -> Int {
         let pixels = 3 * factor * factor
         let (input, output) =
@@ -119,18 +119,18 @@ extension TilePlan {
     }
 }
 
-/// Which tokens of a picture its attention attends to: all of them, or of a larger picture those of a
+/// The tokens of a picture that its attention attends to: all of them, or for a larger picture those of a
 /// regular lattice, the same for every tile.
 package struct KeyLattice: Equatable, Sendable {
-    /// Rows and columns from one to the next.
+    /// Stride in rows and columns.
     package let stride: Int
     /// The first row and column.
     package let first: Int
 
-    /// Most tokens, and most bytes of them: the size of what every worker gets and keeps.
+    /// Maximum tokens, and their maximum bytes: every worker receives and keeps them.
     static let maxTokens = 256 * 256
     static let maxBytes = 128 << 20
-    /// Bytes that travel in one message.
+    /// Bytes of one message.
     static let maxBytesAtOnce = 32 << 20
 
     /// - Parameters:
@@ -144,13 +144,13 @@ package struct KeyLattice: Equatable, Sendable {
         (self.stride, first) = (stride, stride / 2)
     }
 
-    /// How many there are in a picture.
+    /// Number of tokens in a picture.
     package func count(in latent: Extent) -> Int {
         ((latent.height - first + stride - 1) / stride)
             * ((latent.width - first + stride - 1) / stride)
     }
 
-    /// Those in a tile; nil where there are none.
+    /// Those in a tile; nil if there are none.
     package func tokens(of tile: Region) -> PicturePart.Lattice? {
         func next(_ start: Int) -> Int { ((first - start) % stride + stride) % stride }
         let (row, column) = (next(tile.rows.lowerBound), next(tile.columns.lowerBound))

@@ -1,19 +1,19 @@
 import Engine
 
-/// What tiles are cut from: a latent, or a picture to be encoded. Places are those of the latent.
+/// The source of tiles: a latent, or a picture to encode. Positions are in latent pixels.
 package protocol TileSource {
-    /// Rows and columns of it, `[1, height, width, channels]`; of a picture so many times the factor.
+    /// Some of its rows and columns, `[1, height, width, channels]`; of a picture multiplied by the factor.
     ///
     /// - Throws: `InputError` or `OutputError` where it is on disk and cannot be read
     func cut(_ region: Region) throws -> Tensor
 
-    /// Something smaller, of at most `area` latent pixels, in which numbers are spread as in the whole.
+    /// A smaller picture, of at most `area` latent pixels, with about the same distribution of values.
     ///
     /// - Throws: as `cut`
     func thinned(toArea area: Int) throws -> Tensor
 }
 
-/// A picture at the size at which it is encoded, as tiles are cut from it.
+/// A picture at the size at which it is encoded.
 package struct PictureTiles: TileSource {
     private let latent: Extent
     private let factor: Int
@@ -36,8 +36,8 @@ package struct PictureTiles: TileSource {
         )
     }
 
-    /// Some blocks from all over the picture, edge to edge. Pixels depend on their neighbours: in most of
-    /// this they do so, too, which in every k-th pixel they would not.
+    /// Blocks from all over the picture, edge to edge. Pixels depend on their neighbours: in most of
+    /// this copy they still do, which would not be so if every k-th pixel were taken.
     package func thinned(toArea area: Int) throws -> Tensor {
         let blocks = latent.blocks(ofArea: area)
         return Tensor(
@@ -62,7 +62,7 @@ extension Tensor: TileSource {
         )
     }
 
-    /// Every k-th row and column: the numbers in them are spread as they were, which means would not be.
+    /// Every k-th row and column: this keeps the distribution of values, which averaging would not.
     package func thinned(toArea area: Int) -> Tensor {
         let (height, width, channels) = (shape[1], shape[2], shape[3])
         let step = Extent(height: height, width: width).step(toArea: area)
@@ -81,9 +81,9 @@ extension Tensor: TileSource {
     }
 }
 
-/// What smaller pictures are made of.
+/// How smaller copies are made.
 extension Extent {
-    /// The k of every k-th row and column, so that at most `area` pixels are left.
+    /// The k of every k-th row and column that leaves at most `area` pixels.
     fileprivate func step(toArea area: Int) -> Int {
         var step = 1
         while (height / step) * (width / step) > area { step += 1 }
@@ -93,7 +93,7 @@ extension Extent {
     /// Side of a block, in latent pixels.
     private static let block = 20
 
-    /// Rows and columns of blocks that have at most `area` latent pixels together.
+    /// Rows and columns of blocks with at most `area` latent pixels in all.
     fileprivate func blocks(ofArea area: Int) -> (rows: [Range<Int>], columns: [Range<Int>]) {
         let side = max(1, Int(Double(area).squareRoot()))
         func pieces(_ length: Int) -> [Range<Int>] {
@@ -107,7 +107,7 @@ extension Extent {
         return (pieces(height), pieces(width))
     }
 
-    /// Latent pixels of the smaller one that a half is evaluated on.
+    /// Latent pixels of the smaller copy that a half is evaluated on.
     func thinnedArea(of half: AutoencoderHalf, toArea area: Int) -> Int {
         switch half {
         case .decoder:

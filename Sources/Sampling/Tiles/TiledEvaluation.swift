@@ -1,45 +1,45 @@
 import Engine
 
-/// Decodes a latent, or encodes a picture, in tiles so that the result is that of one evaluation of the
-/// whole: the group norms normalise by the moments of the whole picture, the attention attends to all of
-/// it, and each tile is computed with as much beside it as its convolutions see.
+/// Decodes a latent, or encodes a picture, in tiles, with the same result as one evaluation of the
+/// whole: the group norms use the moments of the whole picture, the attention attends to all of
+/// it, and each tile is computed with margins as wide as the receptive field of its convolutions.
 ///
-/// Workers keep nothing between tiles: what they answer follows from what they are sent.
+/// Workers keep no state between tiles: a result depends only on the message.
 package struct TiledEvaluation {
     private let plan: TilePlan
     private let source: any TileSource
     private let renderer: any UnitRenderer
     private let observe: (RenderEvent) throws -> Void
 
-    /// What every tile must be told of the whole.
+    /// What every tile must know about the whole.
     private var statistics: [Moments] = []
     private var attention: [Embedding] = []
 
-    /// Latent pixels of the small copy, at most.
+    /// Maximum latent pixels of the small copy.
     private let copyArea: Int
 
-    /// The same, unless a test wants another.
+    /// The same, unless overridden in a test.
     package static let copyArea = 80 * 80
 
-    /// Bytes of tiles that are cut at once, at least one tile.
+    /// Bytes of tiles that are cut at once, but at least one tile.
     private static let maxBytesAtOnce = 256 << 20
 
-    /// Most bytes of a picture's pixels that a plan cuts at once.
+    /// Maximum bytes of a picture's pixels that a plan cuts at once.
     static func maxBytes(of plan: TilePlan) -> Int {
         let pixel = 3 * plan.factor * plan.factor * MemoryLayout<Float>.size
         let tiles = plan.tiles.map { plan.frame(of: $0, halo: plan.network.halo).area * pixel }
         return min(tiles.reduce(0, +), maxBytesAtOnce + (tiles.max() ?? 0))
     }
 
-    /// Finds what the tiles must be told.
+    /// Computes what the tiles must know.
     ///
     /// - Parameters:
     ///   - source: the whole latent, or the whole picture
     ///   - plan: how it is cut, and the half of the autoencoder
     ///   - renderer: evaluates parts
-    ///   - copyArea: latent pixels that are evaluated in one piece to foresee the whole, at most
+    ///   - copyArea: maximum latent pixels that are evaluated in one piece to estimate the whole
     ///   - observe: is told of progress
-    /// - Throws: what the source, the renderer or the observer throws
+    /// - Throws: whatever the source, the renderer or the observer throws
     package init(
         _ source: any TileSource,
         plan: TilePlan,
@@ -59,26 +59,26 @@ package struct TiledEvaluation {
     /// Evaluates one row of tiles.
     ///
     /// - Returns: `[1, height, width, 3]` each, or latents, from left to right
-    /// - Throws: what the source, the renderer or the observer throws
+    /// - Throws: whatever the source, the renderer or the observer throws
     package func row(_ rows: Range<Int>) throws -> [Tensor] {
         let part = PicturePart(statistics: statistics)
         return try evaluate(plan.tiles(in: rows), halo: plan.network.halo) { _ in part }
             .map(\.wholeTensor)
     }
 
-    /// Finds the moments of the norms from those that are known to `count` in all.
+    /// Computes the moments of `count` norms, given those that are known.
     private mutating func settle(upTo count: Int) throws {
         let known = statistics.count / plan.network.groups
         guard known < count else { return }
         if plan.network.areCoarse(norms: count) {
-            // A pass costs little: each norm is found by one of its own.
+            // Passes are cheap: each norm gets its own.
             for norm in known..<count { try measure(norm) }
         } else {
             try solve(from: known, upTo: count)
         }
     }
 
-    /// Finds a norm, all before which are known.
+    /// Computes one norm's moments; all previous ones are known.
     private mutating func measure(_ norm: Int, lattice: KeyLattice? = nil) throws {
         let answers = try pass(norms: norm + 1, lattice: lattice)
         let parts = zip(plan.tiles, answers).map { tile, answer in
@@ -92,13 +92,13 @@ package struct TiledEvaluation {
         }
     }
 
-    /// Finds the attention's norm, and with it the tokens that all tiles attend to.
+    /// Computes the moments of the attention's norm, and with them the tokens that all tiles attend to.
     private mutating func attend(_ attention: Int) throws {
         let lattice = KeyLattice(latent: plan.latent, width: plan.network.width)
         try measure(attention, lattice: lattice)
     }
 
-    /// Finds several norms at once, by passes that correct what a small copy of the picture foresees.
+    /// Computes several norms' moments at once, by passes that correct the estimates of a small copy.
     private mutating func solve(from first: Int, upTo count: Int) throws {
         let (network, tiles, known) = (plan.network, plan.tiles, statistics)
         var solver = StatisticsSolver(count: count * network.groups - known.count)
@@ -118,7 +118,7 @@ package struct TiledEvaluation {
         statistics = try moments(of: copy, norms: count, by: solver.corrections)
     }
 
-    /// What the norms normalise a small copy of the picture by, those that are known and the others.
+    /// What the norms use on a small copy of the picture: the known moments and estimates of the others.
     private func moments(
         of copy: Tensor,
         norms: Int,
@@ -136,7 +136,7 @@ package struct TiledEvaluation {
         return statistics + others[statistics.count...]
     }
 
-    /// Lets every tile say what its first norms see.
+    /// Collects the statistics of every tile's first norms.
     private func pass(norms: Int, lattice: KeyLattice? = nil) throws -> [WorkResult] {
         let network = plan.network
         let isBefore = network.attention.map { norms <= $0 + 1 } ?? false
@@ -150,7 +150,7 @@ package struct TiledEvaluation {
         }
     }
 
-    /// Sends tiles, a bounded number of bytes at a time.
+    /// Sends tiles, a limited number of bytes at a time.
     private func evaluate(
         _ tiles: [TilePlan.Tile],
         halo: Int,

@@ -8,7 +8,7 @@ package struct CommandDescription: Decodable, Sendable {
             package let kind: String
             package let name: String
 
-            /// As it is written.
+            /// As it is typed.
             package var written: String { (kind == "long" ? "--" : "-") + name }
         }
 
@@ -38,12 +38,12 @@ package struct CommandDescription: Decodable, Sendable {
     package let subcommands: [CommandDescription]?
     package let arguments: [Argument]?
 
-    /// Subcommands that people call.
+    /// Subcommands shown to users.
     package var displayed: [CommandDescription] {
         (subcommands ?? []).filter { $0.shouldDisplay ?? true }
     }
 
-    /// The command that the first words name, and how many words that are.
+    /// The command named by the first words, and the number of those words.
     package func find(_ words: [String]) -> (command: CommandDescription, depth: Int) {
         guard let first = words.first,
             let next = subcommands?.first(where: { $0.commandName == first })
@@ -52,34 +52,34 @@ package struct CommandDescription: Decodable, Sendable {
         return (command, depth + 1)
     }
 
-    /// The name among the subcommands that was probably meant.
+    /// The subcommand that was probably meant.
     package func nearest(to word: String) -> String? {
         displayed.map { ($0.commandName, EditDistance.between($0.commandName, word)) }
             .filter { $0.1 <= max(1, min(3, $0.0.count / 2)) || $0.0.hasPrefix(word) }
             .min { ($0.1, $0.0) < ($1.1, $1.0) }?.0
     }
 
-    /// A command without anything in it.
+    /// An empty command.
     init(name: String) {
         commandName = name
         (abstract, discussion, shouldDisplay) = (nil, nil, nil)
         (subcommands, arguments) = (nil, nil)
     }
 
-    /// Reads what the parser says of a command.
+    /// Reads the parser's description of a command.
     init<Command: ParsableCommand>(_ command: Command.Type) throws {
         self = try JSONDecoder().decode(Dump.self, from: Data(Command._dumpHelp().utf8)).command
     }
 }
 
-/// What the parser writes.
+/// The parser's JSON.
 private struct Dump: Decodable {
     let command: CommandDescription
 }
 
-/// How far apart two words are.
+/// Edit distance between two words.
 package enum EditDistance {
-    /// Letters to insert, remove, replace, or swap with their neighbour to make one word of the other.
+    /// Number of letters to insert, remove, replace or swap with their neighbour to turn one word into the other.
     package static func between(_ a: String, _ b: String) -> Int {
         let (a, b) = (Array(a), Array(b))
         var rows = [Array(0...b.count)]

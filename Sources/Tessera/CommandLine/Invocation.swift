@@ -7,8 +7,8 @@ import Foundation
 /// This process's command line.
 enum Invocation {
     private static let words = Array(CommandLine.arguments.dropFirst())
-    /// Whether a coordinator or a person started this process: what starts workers tells them all that they must
-    /// know, in words that need no care.
+    /// Whether a coordinator, and not a person, started this process: such command lines are complete
+    /// and need no preparation.
     private static let isStarted =
         words.contains("--end-with-coordinator") || words.first == "agent"
 
@@ -50,7 +50,7 @@ enum Invocation {
             try command.run()
             return 0
         } catch let error as InputError {
-            return report("\(error)", ExitStatus.badInput)
+            return report("\(error)", ExitStatus.status(of: error))
         } catch {
             let status = Tessera.exitCode(for: error)
             if status.isSuccess { return answer(Tessera.fullMessage(for: error)) }
@@ -59,7 +59,7 @@ enum Invocation {
         }
     }
 
-    /// Prints what was asked for: help, the version, a script for a shell.
+    /// Prints what was requested: help, the version, a completion script.
     private static func answer(_ text: String) -> Int32 {
         do throws(OutputError) {
             try StandardOutput.write(lines: [text])
@@ -74,7 +74,7 @@ enum Invocation {
         return status
     }
 
-    /// One line about a mistake in the command line.
+    /// A usage error as one line.
     private static func usage(_ error: any Error) -> String {
         UsageText.line(
             Tessera.message(for: error),
@@ -84,14 +84,14 @@ enum Invocation {
     }
 }
 
-/// What is said of a mistake in the command line. Pure.
+/// Texts of usage errors. Pure.
 package enum UsageText {
-    /// The parser's message as one line that says where to read on.
+    /// The parser's message as one line that refers to the help.
     ///
     /// - Parameters:
     ///   - message: may have several lines
-    ///   - command: the subcommand that was called; empty for none
-    ///   - variables: flags that came from the environment, and from where
+    ///   - command: the subcommand; empty for none
+    ///   - variables: flags that came from environment variables, and those variables
     /// - Returns: the line
     package static func line(
         _ message: String,
@@ -109,7 +109,7 @@ package enum UsageText {
         return "\(text)\(end)\(causes) See \(help)."
     }
 
-    /// What to say when a word stands where a subcommand should and is none.
+    /// The message for an unknown subcommand.
     package static func unknownCommand(_ words: [String], root: CommandDescription) -> String? {
         let path = words.first == "help" ? Array(words.dropFirst()) : words
         let (command, depth) = root.find(path)

@@ -1,18 +1,18 @@
 import Engine
 
-/// The words of a command line as the parser gets them: with defaults from the environment, and with values
+/// A command line prepared for the parser: with defaults from the environment, and with values
 /// that begin with a dash joined to their flags. Pure.
 package struct PreparedArguments: Equatable, Sendable {
     /// Words after the program's name.
     package let words: [String]
-    /// Flags that came from the environment, and the variables that they came from.
+    /// Flags that came from environment variables, and those variables.
     package let variables: [String: String]
 
     /// - Parameters:
     ///   - words: after the program's name
-    ///   - environment: in which `TESSERA_STEPS=30` stands for `--steps 30` where that is not given
+    ///   - environment: in which `TESSERA_STEPS=30` means `--steps 30` unless that flag is given
     ///   - root: all commands
-    /// - Throws: `InputError` for a variable of a flag that is neither yes nor no
+    /// - Throws: `InputError` for a flag's variable whose value is neither yes nor no
     package init(
         _ words: [String],
         environment: [String: String],
@@ -34,17 +34,17 @@ package struct PreparedArguments: Equatable, Sendable {
             }
             variables["--\(name)"] = variable
         }
-        // Before the words that were given: nothing after a "--" would be read as a flag.
+        // Before the given words: after a "--" nothing would be parsed as a flag.
         self.words = Array(words.prefix(depth)) + defaults + joined
         self.variables = variables
     }
 
-    /// The variable that stands for a flag: `--min-workers` is `TESSERA_MIN_WORKERS`.
+    /// The environment variable of a flag: `--min-workers` is `TESSERA_MIN_WORKERS`.
     package static func variable(_ name: String) -> String {
         "TESSERA_" + name.uppercased().replacing("-", with: "_")
     }
 
-    /// A render that is resumed keeps its own flags; and that anybody may join is written where it is done.
+    /// A resumed render keeps its own flags; and --insecure must be explicit on the command line.
     private static func takesDefault(
         _ argument: CommandDescription.Argument,
         of command: String

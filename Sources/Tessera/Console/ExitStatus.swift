@@ -2,7 +2,7 @@ import ArgumentParser
 import Coordinator
 import Engine
 
-/// What the process ends with.
+/// Exit statuses of the process.
 enum ExitStatus {
     static let badInput: Int32 = 64
     static let unavailable: Int32 = 69
@@ -21,7 +21,7 @@ enum ExitStatus {
 
     static func status(of error: any Error) -> Int32 {
         switch error {
-        case is InputError: badInput
+        case let error as InputError: error.isSystemLimit ? fault : badInput
         case is ClusterUnavailable: unavailable
         case is RenderCancelled: interrupted
         default: fault

@@ -2,10 +2,10 @@ import Coordinator
 import Foundation
 import Sampling
 
-/// Progress on standard error: a bar on a terminal, plain lines otherwise; without anything when it is to be
-/// quiet.
+/// Progress on standard error: a bar on a terminal, plain lines otherwise; nothing with
+/// --quiet.
 ///
-/// Called from the render thread alone.
+/// Called only from the render thread.
 final class ProgressDisplay {
     private let plan: RenderPlan
     private let isQuiet: Bool
@@ -17,10 +17,10 @@ final class ProgressDisplay {
     private var stepViews = 0
     private var viewsInStep = 0
     private var viewsDone = 0
-    /// Views that an earlier process did.
+    /// Views done by an earlier process.
     private var viewsBefore = 0
     private var tiles = (done: 0, all: 0)
-    /// Passes over the tiles before they are decoded.
+    /// Measuring passes over the tiles before they are decoded.
     private var passes = 0
     private var isMeasuring = false
     private var lastDrawn = ContinuousClock.now - .seconds(60)
@@ -74,7 +74,7 @@ final class ProgressDisplay {
         }
     }
 
-    /// Prints a line of its own, above the bar.
+    /// Prints a separate line above the bar.
     func note(_ line: String) {
         if !isQuiet { StandardError.write(line) }
     }
@@ -105,12 +105,12 @@ final class ProgressDisplay {
         )
     }
 
-    /// At most ten lines a second on a terminal, one in five seconds elsewhere.
+    /// At most ten updates a second on a terminal, one in five seconds elsewhere.
     ///
     /// - Parameters:
-    ///   - share: of the work that is done, 0…1
-    ///   - parts: more about it; a narrow terminal shows the last one, then as many as fit
-    ///   - force: whether it is shown however recent the last one is
+    ///   - share: fraction of the work that is done, 0…1
+    ///   - parts: details; a narrow terminal shows the last one, then as many as fit
+    ///   - force: whether to show it even if the last update is recent
     private func draw(share: Double, _ parts: [String], force: Bool) {
         let now = ContinuousClock.now
         guard !isQuiet,

@@ -1,12 +1,12 @@
-/// A line of progress in the width that there is. A line that is too long would wrap, and then every redraw
-/// leaves one more behind.
+/// A progress line that fits the terminal. A line that is too long would wrap, and then every redraw
+/// would leave another line behind.
 package enum ProgressLine {
-    /// Bar, share and the rest, as much of it as fits.
+    /// Bar, percentage and details, as many as fit.
     ///
     /// - Parameters:
-    ///   - share: of the work that is done, 0…1
-    ///   - parts: the rest; the later, the sooner left out
-    ///   - columns: of the terminal. The last one stays free: some terminals wrap when it is written to.
+    ///   - share: fraction of the work that is done, 0…1
+    ///   - parts: the details; later ones are dropped first
+    ///   - columns: width of the terminal. The last column stays free: some terminals wrap when it is written to.
     /// - Returns: at most `columns` − 1 characters
     package static func fitted(share: Double, _ parts: [String], columns: Int) -> String {
         let room = max(0, columns - 1)

@@ -2,16 +2,16 @@ import Foundation
 import Protocol
 import Synchronization
 
-/// The one writer of standard error: lines for people, and below them a line of progress that is drawn again
-/// and again.
+/// The only writer of standard error: lines for people, and below them a progress line that is
+/// redrawn.
 ///
-/// A line that cannot be written is lost, and nothing else is: a render does not end, or wait, because
+/// A line that cannot be written is dropped, without other consequences: a render neither ends nor waits because
 /// nobody reads its log.
 enum StandardError {
     fileprivate struct State {
-        /// The progress that is shown.
+        /// The current progress line.
         var progress = ""
-        /// Lines that a reader who did not read has not got.
+        /// Number of lines dropped because the reader was too slow.
         var lost = 0
     }
 
@@ -21,7 +21,7 @@ enum StandardError {
     ///
     /// - Parameters:
     ///   - line: without its end
-    ///   - isLast: waits longer for a reader who does not read
+    ///   - isLast: waits longer for a slow reader
     static func write(_ line: String, isLast: Bool = false) {
         state.withLock { state in
             var text = state.erasing + Terminal.current.spelled(line) + "\n"
@@ -37,8 +37,8 @@ enum StandardError {
         }
     }
 
-    /// Draws the line of progress in place of the last one; an empty one removes it. Only where the
-    /// terminal redraws.
+    /// Replaces the progress line; an empty one removes it. Only on terminals that can
+    /// redraw lines.
     ///
     /// - Parameter line: fits the terminal's width
     static func progress(_ line: String) {
@@ -55,6 +55,6 @@ enum StandardError {
 }
 
 extension StandardError.State {
-    /// What removes the progress.
+    /// The escape sequence that erases the progress line.
     fileprivate var erasing: String { progress.isEmpty ? "" : "\r\u{1B}[K" }
 }

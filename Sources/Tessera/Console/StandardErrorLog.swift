@@ -14,6 +14,11 @@ struct StandardErrorLog: LogHandler {
         set { metadata[key] = newValue }
     }
 
+    /// Writes warnings and errors.
+    static var logger: Logger {
+        Logger(label: "tessera") { _ in StandardErrorLog(level: .warning) }
+    }
+
     /// A line that everybody should see.
     static func note(_ line: String) {
         StandardError.write(line)

@@ -2,9 +2,9 @@ import Engine
 import Foundation
 import Protocol
 
-/// The one writer of standard output: results, which a caller must have whole or be told that they are not.
+/// The only writer of standard output: results, which a caller must get completely or with an error.
 enum StandardOutput {
-    /// Prints text and the end of its line.
+    /// Prints text and a line feed.
     ///
     /// - Throws: `OutputError` when it is closed, full or broken
     static func write(_ text: String) throws(OutputError) {

@@ -1,16 +1,16 @@
 import Foundation
 
-/// What the other end of standard error can show.
+/// Capabilities of the terminal on standard error.
 package struct Terminal: Equatable, Sendable {
-    /// Whether lines can be erased and drawn again.
+    /// Whether lines can be erased and redrawn.
     package let redraws: Bool
-    /// Whether text beyond ASCII arrives as it was meant.
+    /// Whether text beyond ASCII is displayed correctly.
     package let isUnicode: Bool
 
     /// - Parameters:
     ///   - isTerminal: what `isatty` says
-    ///   - environment: `TERM`, and the variables that choose the locale. Without any, as in containers, text
-    ///     is UTF-8.
+    ///   - environment: `TERM`, and the variables that choose the locale. Without any, as in containers,
+    ///     UTF-8 is assumed.
     package init(isTerminal: Bool, environment: [String: String]) {
         redraws = isTerminal && !["", "dumb"].contains(environment["TERM"] ?? "")
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].compactMap { environment[$0] }
@@ -25,7 +25,7 @@ package struct Terminal: Equatable, Sendable {
         environment: ProcessInfo.processInfo.environment
     )
 
-    /// Columns of the terminal now: it may have been resized since the last call.
+    /// Current width in columns: the terminal may have been resized since the last call.
     static var columns: Int {
         var size = winsize()
         if ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 {
@@ -34,7 +34,7 @@ package struct Terminal: Equatable, Sendable {
         return ProcessInfo.processInfo.environment["COLUMNS"].flatMap { Int($0) } ?? 80
     }
 
-    /// Text in the characters that can be shown.
+    /// Text restricted to the characters that can be displayed.
     package func spelled(_ text: String) -> String {
         guard !isUnicode, !text.utf8.allSatisfy({ $0 < 128 }) else { return text }
         return text.map { Self.plain[$0] ?? String($0) }.joined()

@@ -127,17 +127,19 @@ import Testing
         let side = try UNetConfig(file: "\(folder)/unet/config.json").sampleSize
         let factor = try VAEConfig(file: "\(folder)/vae/config.json").factor
         let scheduler = try scheduler(of: traced)
+        let ladder = try Ladder(scales: run.scales.map(Double.init))
         return try RenderPlan(
             RenderSettings(
                 size: Extent(height: run.height * factor, width: run.width * factor),
                 steps: run.steps,
-                guidance: Float(run.guidance),
-                scheduler: scheduler.kind,
-                stride: .every(run.stride),
-                cosine: CosineSchedule(exponents: run.cosine, sigma: run.sigma),
-                ladder: .given(Ladder(scales: run.scales.map(Double.init))),
-                border: .zeros
-            ),
+                scheduler: scheduler.kind
+            ) {
+                $0.guidance = Float(run.guidance)
+                $0.stride = .every(run.stride)
+                $0.cosine = CosineSchedule(exponents: run.cosine, sigma: run.sigma)
+                $0.ladder = .given(ladder)
+                $0.border = .zeros
+            },
             model: ModelGeometry(
                 nativeLatentSide: side,
                 vaeFactor: factor,

@@ -60,19 +60,17 @@ import Testing
             RenderSettings(
                 size: Extent(height: run.height * factor, width: run.width * factor),
                 steps: fixture.steps,
-                guidance: Float(fixture.guidance),
-                scheduler: kind,
-                stride: .every(run.stride),
-                windowWeight: .gaussian,
-                method: .refine(
-                    RefineSettings(
-                        from: run.start,
-                        steps: run.steps,
-                        noise: run.noise,
-                        guidance: Float(run.guidance)
-                    )
+                scheduler: kind
+            ) {
+                ($0.stride, $0.windowWeight) = (.every(run.stride), .gaussian)
+                $0.guidance = Float(fixture.guidance)
+                $0.refinement = RefineSettings(
+                    from: run.start,
+                    steps: run.steps,
+                    noise: run.noise,
+                    guidance: Float(run.guidance)
                 )
-            ),
+            },
             model: ModelGeometry(
                 nativeLatentSide: try UNetConfig(file: "\(folder)/unet/config.json").sampleSize,
                 vaeFactor: factor,

@@ -22,7 +22,7 @@ enum DPMSolverMultistep: SamplingMethod {
             timesteps = levels.map { Karras.timestep(of: $0, in: logs).rounded(.toNearestOrEven) }
         }
         let sigmas = (levels + [config.finalLevel(schedule)]).map { Float($0) }
-        // Diffusers' `lower_order_final`: always with σ = 0, else in short runs.
+        // Diffusers' `lower_order_final`: always with a final σ of 0, else in short runs.
         let endsInFirstOrder = config.finalSigma == .zero || count < 15
         // α, σ and λ = log(α/σ) of a level.
         func at(_ i: Int) -> (alpha: Double, sigma: Double, lambda: Double) {
@@ -36,7 +36,7 @@ enum DPMSolverMultistep: SamplingMethod {
             let h = next.lambda - now.lambda
             let gain = -next.alpha * expm1(-h)
             var update = next.sigma / now.sigma * .x + gain * .x0
-            // D = x₀ + (x₀ − x₀ of the step before)/2r; the history is empty at first.
+            // D = x₀ + (x₀ − x₀ of the previous step)/2r; the history is empty at first.
             if i > 0 && (i < count - 1 || !endsInFirstOrder) {
                 let r = (now.lambda - at(i - 1).lambda) / h
                 update = update + 0.5 * gain / r * (.x0 - .previousX0)

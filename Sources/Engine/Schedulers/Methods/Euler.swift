@@ -1,6 +1,6 @@
 import Foundation
 
-/// Euler's method on the probability flow (Karras et al., 2022, algorithm 1).
+/// Euler's method on the probability-flow ODE (Karras et al., 2022, algorithm 1).
 enum Euler: SamplingMethod {
     static var hasKarrasLevels: Bool { true }
 
@@ -24,7 +24,7 @@ enum Euler: SamplingMethod {
     }
 }
 
-/// Euler's method with noise put back after every step (k-diffusion's "Euler ancestral").
+/// Euler's method with noise added back after every step (k-diffusion's "Euler ancestral").
 enum EulerAncestral: SamplingMethod {
     static var drawsNoise: Bool { true }
 

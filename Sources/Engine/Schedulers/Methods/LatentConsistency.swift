@@ -4,7 +4,7 @@ enum LatentConsistency: SamplingMethod {
 
     static func maxSteps(_ config: SchedulerConfig) -> Int { config.originalSteps }
 
-    /// The deviation of the data, σ_data.
+    /// The standard deviation of the data, σ_data.
     private static let data = 0.5
 
     static func run(

@@ -1,4 +1,4 @@
-/// A noise level: how a noisy latent is made there, how the network reads it, and what its output says.
+/// A noise level: how a noisy latent is formed, how the network reads it, and what its output means.
 struct NoiseLevel: Equatable, Sendable {
     /// A noisy latent is this much of the clean one and this much noise.
     let clean: Double

@@ -1,15 +1,15 @@
-/// One way to get from noise to a latent: where its steps lie, and the update that each of them makes.
+/// A sampler: where its steps lie, and the update of each step.
 ///
 /// Adding one is a file here, a case of `SchedulerKind` and a line in `SchedulerKind.method`.
 protocol SamplingMethod {
-    /// Whether its update has fresh noise in it.
+    /// Whether its update needs fresh noise.
     static var drawsNoise: Bool { get }
-    /// Whether it can space its noise levels as Karras et al. do.
+    /// Whether it supports Karras noise levels (Karras et al., 2022).
     static var hasKarrasLevels: Bool { get }
-    /// Whether its update has the previous step's estimate in it.
+    /// Whether its update uses the previous step's estimate.
     static var remembersEstimate: Bool { get }
 
-    /// Most steps of a run.
+    /// Maximum steps of a run.
     static func maxSteps(_ config: SchedulerConfig) -> Int
 
     /// Timesteps, noise levels and updates of a run.
@@ -34,7 +34,7 @@ extension SamplingMethod {
 }
 
 extension SchedulerKind {
-    /// The algorithm of this name.
+    /// The sampler with this name.
     var method: any SamplingMethod.Type {
         switch self {
         case .ddim: DDIM.self

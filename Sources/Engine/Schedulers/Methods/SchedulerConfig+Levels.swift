@@ -25,7 +25,7 @@ extension SchedulerConfig {
         return (timesteps, timesteps.map { exp(Self.interpolate(logs, at: $0)) })
     }
 
-    /// The schedule between whole timesteps.
+    /// The schedule between integer timesteps.
     private static func interpolate(_ values: [Float], at t: Double) -> Double {
         let i = min(max(Int(t), 0), values.count - 1)
         guard i + 1 < values.count else { return Double(values[values.count - 1]) }

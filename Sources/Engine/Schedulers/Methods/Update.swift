@@ -1,4 +1,4 @@
-/// What a step makes of the values at hand, as a linear combination of them. Samplers write their papers' formulas with
+/// The update of a step as a linear combination of the available values. Samplers write their papers' formulas with
 /// it; the coefficients are computed once, in double precision, before the run.
 struct Update: Equatable, Sendable {
     /// Coefficients of the latent x, of the network's output, of the estimate of x₀, of the previous step's estimate, and
@@ -11,11 +11,11 @@ struct Update: Equatable, Sendable {
 
     /// The latent before the step.
     static let x = Update(latent: 1)
-    /// What the network put out.
+    /// The network's output.
     static let output = Update(output: 1)
-    /// The estimate of the noiseless latent.
+    /// The estimate of the clean latent.
     static let x0 = Update(estimate: 1)
-    /// That of the step before; where there is none, `x0`.
+    /// The previous step's estimate; if there is none, `x0`.
     static let previousX0 = Update(previous: 1)
     /// Fresh unit noise.
     static let z = Update(noise: 1)

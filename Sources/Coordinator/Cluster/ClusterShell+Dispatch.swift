@@ -1,0 +1,105 @@
+import Engine
+import Logging
+import Protocol
+
+/// Events for the dispatcher, and what it decides.
+extension ClusterShell {
+    func feed(_ event: DispatcherState.Event, answer: (WorkResult, Int)? = nil) {
+        inputs.append(Input(event: event, answer: answer))
+        guard !isFeeding else { return }
+        isFeeding = true
+        while !inputs.isEmpty {
+            let input = inputs.removeFirst()
+            for action in state.handle(input.event, at: start.duration(to: .now)) {
+                perform(action, input)
+            }
+        }
+        isFeeding = false
+    }
+
+    func perform(_ action: DispatcherState.Action, _ input: Input) {
+        switch action {
+        case .assign(let unit, let worker, let attempt): assign(unit, to: worker, attempt)
+        case .accept(let unit): accept(unit, input)
+        case .abandon(let unit, let worker):
+            if let peer = roster[worker] { send(.abandon([unit]), to: peer) }
+        case .evict(let worker):
+            guard let peer = roster[worker] else { break }
+            send(.goodbye(.unknown), to: peer)
+            forget(peer, "\(WorkerLoss.silent)")
+        case .doubt(let worker):
+            guard let peer = roster[worker] else { break }
+            lastLoss = "\(peer.hello.name) has not answered in time"
+            logger.notice("worker late", metadata: peer.metadata)
+        case .setAside(let worker):
+            guard let peer = roster[worker] else { break }
+            board.update(peer.place) { $0.isActive = false }
+            lastLoss = "\(peer.hello.name) was set aside after bad answers or none"
+            logger.warning("worker set aside", metadata: peer.metadata)
+        case .expel(let worker, let unit):
+            guard let peer = roster[worker] else { break }
+            logger.info(
+                "unasked answer",
+                metadata: peer.metadata.merging(["unit": "\(unit)"]) { $1 }
+            )
+            expel(peer, "answered what it was not asked")
+        case .rest(let worker, let time):
+            guard let peer = roster[worker] else { break }
+            lastLoss = "\(peer.hello.name) failed repeatedly and rests"
+            warn("worker \(peer.hello.name) rests: its host failed repeatedly (\(peer.host))")
+            logger.info(
+                "worker rests",
+                metadata: peer.metadata.merging(["milliseconds": "\(time.milliseconds)"]) { $1 }
+            )
+        case .complete:
+            batch?.reports.put(.complete)
+            batch = nil
+            beginNext()
+        case .failed(let unit, let casualties):
+            let name = batch?.request(unit)?.name ?? "\(unit)"
+            fail(UnitFailed(unit: name, reasons: casualties.map(roster.describe)))
+        case .deserted:
+            fail(ClusterUnavailable(desertion))
+        }
+    }
+
+    var desertion: String {
+        let patience = configuration.policy.grace.components.seconds
+        let waited = state.isClosed ? "" : " and none joined within \(patience) s"
+        let loss = lastLoss.map { ": \($0.withoutFullStop)" } ?? ""
+        return "no worker is left\(waited)\(loss). Look at the workers' messages, start workers "
+            + "that connect to \(endpoint), and render again"
+    }
+
+    func assign(_ unit: UnitID, to worker: WorkerID, _ attempt: Int) {
+        // Gone while this was decided: its loss is the next event.
+        guard let peer = roster[worker] else { return }
+        guard let job = batch?.job.message, let request = batch?.request(unit) else {
+            preconditionFailure("\(unit) for \(worker) is unknown\n\(state.story)")
+        }
+        if attempt > 1 {
+            logger.info(
+                "unit tried again",
+                metadata: peer.metadata.merging(
+                    ["unit": "\(request.name)", "attempt": "\(attempt)"]) { $1 }
+            )
+        }
+        if roster.announce(job.id, to: worker) { send(.job(job), to: peer) }
+        send(
+            .task(.init(id: unit, job: job.id, unit: request, wire: job.wire)),
+            to: peer
+        )
+    }
+
+    func accept(_ unit: UnitID, _ input: Input) {
+        guard let (result, worker) = input.answer, let request = batch?.request(unit) else {
+            preconditionFailure("\(unit) is accepted without an answer\n\(state.story)")
+        }
+        // A view that two share counts for the one that completes it.
+        guard let (place, whole) = batch?.take(result, for: unit) else { return }
+        board.update(worker) { statistics in
+            if request.kind == .tiles { statistics.tiles += 1 } else { statistics.views += 1 }
+        }
+        batch?.reports.put(.done(place, whole))
+    }
+}

@@ -1,0 +1,195 @@
+import Engine
+import Foundation
+import Logging
+import Protocol
+
+/// Messages of workers, and those who come and go.
+extension ClusterShell {
+    func receive() throws {
+        // Bounded, so that a flood cannot keep the thread from its other duties.
+        for _ in 0..<1024 {
+            let (arrival, origin) = try socket.receive { roster[$0] != nil }
+            switch arrival {
+            case .nothing: return
+            case .oversized(let id): reject(id, FrameError.frameCount(FrameLimits().frames + 1))
+            case .message(let frames): receive(frames, from: origin)
+            }
+        }
+        mailbox.wakeup.signal()
+    }
+
+    /// Takes a message. Its origin is told unless its sender is in.
+    func receive(_ frames: [[UInt8]], from origin: Origin) {
+        let (id, body) = (frames[0], Array(frames.dropFirst()))
+        let now = start.duration(to: .now)
+        guard let peer = roster[id] else {
+            // Who was turned out may not use up what strangers may send.
+            guard isAllowed(origin) else {
+                dropped += 1
+                return hangUp(on: origin)
+            }
+            guard strangers[origin.key, default: .strangers].admits(at: now) else {
+                dropped += 1
+                return
+            }
+            return greet(id, body, from: origin)
+        }
+        guard roster.hears(peer.worker, at: now) else { return reject(id, .tooOften) }
+        do throws(FrameError) {
+            handle(try WorkerMessage(frames: body), from: peer)
+        } catch {
+            reject(id, error)
+        }
+    }
+
+    /// A message from somebody unknown: only an introduction is read, and it is small.
+    func greet(_ id: [UInt8], _ frames: [[UInt8]], from origin: Origin) {
+        guard frames.count == 1, frames[0].count <= 4096,
+            let message = try? WorkerMessage(frames: frames)
+        else {
+            dropped += 1
+            return
+        }
+        switch message {
+        case .hello(let hello): admit(hello, id, from: origin)
+        case .heartbeat, .ask:
+            // It believes to be in: it was given up, or another coordinator had its place.
+            send(.goodbye(.unknown), to: id)
+        case .wanted, .answer, .failure, .goodbye:
+            dropped += 1
+        }
+    }
+
+    func admit(_ hello: WorkerMessage.Hello, _ id: [UInt8], from origin: Origin) {
+        if let refusal = Handshake.refusal(of: hello, by: configuration.model) {
+            warn("worker refused: \(refusal.reason)")
+            lastLoss = "\(hello.name) was refused: \(refusal.reason)"
+            send(.refusal(refusal), to: id)
+            return
+        }
+        let peer = roster.add(hello, id, place: board.enter(hello), from: origin)
+        logger.info(
+            "worker joined",
+            metadata: peer.metadata.merging(
+                ["threads": "\(hello.threads)", "processor": "\(hello.processor)"]) { $1 }
+        )
+        send(
+            .welcome(
+                .init(heartbeat: configuration.heartbeat, timeout: configuration.policy.silence)
+            ),
+            to: peer
+        )
+        feed(.joined(peer.worker, from: peer.host))
+    }
+
+    func handle(_ message: WorkerMessage, from peer: Roster.Peer) {
+        board.update(peer.place) { $0.lastHeard = Date() }
+        switch message {
+        // A worker starts over on a new connection.
+        case .hello: reject(peer.id, .repeatedHello)
+        case .ask(let units): feed(.asked(peer.worker, units))
+        case .wanted(let digests):
+            feed(.heard(peer.worker))
+            for digest in digests.prefix(PicturePart.maxAttention) {
+                let named = batch?.units.lazy.compactMap { $0.embeddings[digest] }.first
+                if let embedding = embeddings.find(digest) ?? named {
+                    send(.embedding(digest, embedding), to: peer)
+                }
+            }
+        case .answer(let answer): handle(answer, from: peer)
+        case .failure(let unit, let reason):
+            refuse(unit, reason, peer)
+        case .heartbeat: feed(.heard(peer.worker))
+        case .goodbye: lose(peer, .left)
+        }
+    }
+
+    func handle(_ answer: WorkerMessage.Answer, from peer: Roster.Peer) {
+        guard let request = batch?.request(answer.unit), let model = batch?.job.model else {
+            // Of a batch that is over, or never given: the dispatcher knows.
+            return feed(.answered(answer.unit, by: peer.worker))
+        }
+        if answer.result.tensor != nil, let job = batch?.job.message, answer.wire != job.wire {
+            return reject(peer.id, .field("answer: the job's element type"))
+        }
+        if let fault = request.fault(of: answer.result, model) {
+            return refuse(answer.unit, fault, peer)
+        }
+        let spent = Duration.microseconds(Int64(clamping: answer.microseconds))
+        board.update(peer.place) { $0.busy += min(spent, .seconds(86_400)) }
+        feed(
+            .answered(answer.unit, by: peer.worker, spent: spent),
+            answer: (answer.result, peer.place)
+        )
+    }
+
+    func refuse(_ unit: UnitID, _ reason: String, _ peer: Roster.Peer) {
+        warn("worker \(peer.hello.name): answer refused: \(reason)")
+        logger.info(
+            "answer refused",
+            metadata: peer.metadata.merging(["reason": "\(reason)", "unit": "\(unit)"]) { $1 }
+        )
+        feed(.refused(unit, by: peer.worker, reason: reason))
+    }
+
+    func lose(_ peer: Roster.Peer, _ loss: WorkerLoss, account: String? = nil) {
+        forget(peer, "\(loss)", account: account)
+        feed(.lost(peer.worker, loss))
+    }
+
+    func forget(_ peer: Roster.Peer, _ manner: String, account: String? = nil) {
+        guard roster.remove(peer.worker) else { return }
+        board.update(peer.place) { $0.isActive = false }
+        lastLoss = account ?? "\(peer.hello.name) \(manner)"
+        let details: Logger.Metadata = ["how": "\(account ?? manner)"]
+        logger.notice("worker gone", metadata: peer.metadata.merging(details) { $1 })
+    }
+
+    /// Frames that make no sense. A worker that sends such cannot be trusted to answer: it must
+    /// begin anew.
+    func reject(_ id: [UInt8], _ error: FrameError) {
+        guard let peer = roster[id] else {
+            dropped += 1
+            return
+        }
+        warn("worker \(peer.hello.name): malformed message: \(error)")
+        send(.goodbye(.unknown), to: peer)
+        lose(peer, .vanished)
+    }
+
+    /// Ends the membership of somebody who broke the rules, and the connection with it.
+    func expel(_ peer: Roster.Peer, _ reason: String) {
+        warn("worker \(peer.hello.name) \(reason): its connection is closed")
+        forget(peer, reason)
+        hangUp(on: peer.origin)
+    }
+
+    /// Says what a hostile worker may cause again and again.
+    func warn(_ line: String) { doorkeeper.say(line, at: start.duration(to: .now), logger) }
+
+    func hangUp(on origin: Origin) {
+        if let connection = origin.connection { socket.hangUp(connection) }
+    }
+
+    func isAllowed(_ origin: Origin) -> Bool {
+        guard let allowed = socket.allowedKeys() else { return true }
+        return origin.key.map(allowed.contains) ?? false
+    }
+
+    /// Turns out workers whose keys were taken off the list since they joined. Nobody is blamed for what they
+    /// held.
+    func turnOut() {
+        guard let allowed = socket.allowedKeys() else { return }
+        for peer in roster.all where peer.origin.key.map(allowed.contains) != true {
+            expel(peer, "was turned out: its key was taken off the list (--allow)")
+            feed(.lost(peer.worker, .left))
+        }
+    }
+
+    func beat() {
+        guard lastHeartbeat.duration(to: .now) >= configuration.heartbeat else { return }
+        lastHeartbeat = .now
+        turnOut()
+        for peer in roster.all { send(.heartbeat, to: peer) }
+    }
+}

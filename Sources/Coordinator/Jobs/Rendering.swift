@@ -1,0 +1,227 @@
+import Engine
+import Foundation
+import Logging
+import Protocol
+import Sampling
+
+/// One picture from what was asked for to its file, on workers that the caller brings. The command line is one caller,
+/// a service another: several may run at once in one process, each on a thread of its own, on one cluster or on many.
+///
+///     let control = RenderControl()
+///     let outcome = try rendering.run(on: open, control: control) { report in … }
+package struct Rendering: Sendable {
+    package var options: PictureOptions
+    package var outputs: RenderSession.Outputs
+    package var computation: Computation
+    package var saving: Saving
+    /// The job to go on with.
+    package var resumed: Resumed?
+    /// Gets warnings.
+    package var logger: Logger
+
+    package typealias Resumed = (folder: JobFolder, record: JobFolder.Record)
+    package typealias Observer = (RenderReport) throws -> Void
+    /// Brings workers that have the model.
+    package typealias Opening = (RenderSession, ModelIdentity, Logger) throws -> Workers
+
+    package init(
+        options: PictureOptions,
+        outputs: RenderSession.Outputs,
+        computation: Computation,
+        saving: Saving = .nothing,
+        resumed: Resumed? = nil,
+        logger: Logger
+    ) {
+        (self.options, self.outputs, self.computation) = (options, outputs, computation)
+        (self.saving, self.resumed, self.logger) = (saving, resumed, logger)
+    }
+
+    /// How this process computes its own part.
+    package struct Computation: Sendable {
+        /// Prompts are encoded with it.
+        let conditioning: EngineOptions
+        /// Phase 1 is rendered with it: as the workers compute, or the picture differs from theirs.
+        let globalPass: EngineOptions
+
+        package init(conditioning: EngineOptions, globalPass: EngineOptions) {
+            (self.conditioning, self.globalPass) = (conditioning, globalPass)
+        }
+    }
+
+    /// Workers to render on, and what becomes of them.
+    package struct Workers {
+        let cluster: Cluster
+        /// Ends what was started for this render; nothing of a cluster that others use.
+        let stop: () -> Void
+        /// Waits until there are enough of them.
+        package var prepare: (Cancellation) throws -> Void
+
+        package init(
+            cluster: Cluster,
+            stop: @escaping () -> Void = {},
+            prepare: @escaping (Cancellation) throws -> Void = { _ in }
+        ) {
+            (self.cluster, self.stop, self.prepare) = (cluster, stop, prepare)
+        }
+
+        /// How many of them get work.
+        package var activeCount: Int { cluster.statistics.count(where: \.isActive) }
+    }
+
+    /// Renders the picture and writes it.
+    ///
+    /// - Parameters:
+    ///   - open: starts or awaits workers
+    ///   - control: cancels it
+    ///   - observe: is told how it goes; what it throws ends the render
+    /// - Returns: what was made, and with what effort
+    /// - Throws: whatever ends the render; its workers are stopped first
+    package func run(
+        on open: Opening,
+        control: RenderControl = RenderControl(),
+        observe: @escaping Observer = { _ in }
+    ) throws -> RenderOutcome {
+        let start = ContinuousClock.now
+        guard !options.prompt.isEmpty else {
+            throw InputError("--prompt", "it is missing", fix: "Say what the picture shows")
+        }
+        let session = try session(control: control, observe: observe)
+        try outputs.makeFolders()
+        try observe(.ready(session.plan))
+        let identity = try ModelIdentity(of: session.model)
+        let record = try saving.record(of: session, identity, resumed: resumed)
+        return try onWorkers(open, session, identity, control) { workers, job in
+            try observe(.begun(session.plan, session.prompts))
+            let prompts = try session.encodedPrompts(computation.conditioning)
+            let globalPass = session.globalPass(
+                computation.globalPass,
+                identity,
+                cancellation: control.cancellation
+            )
+            let writer = try saving.writer(record, resumed: resumed, logger: logger)
+            if let writer { try observe(.saves(in: writer.path)) }
+            let renderer = CountingRenderer(job, wire: session.plan.settings.wire)
+            let path: String
+            do {
+                path = try session.render(
+                    on: renderer,
+                    prompts: prompts,
+                    digest: identity.digest,
+                    outputs: outputs,
+                    companions: .init(globalPass: globalPass, writer: writer, resumed: resumed)
+                ) { try observe(.progress($0)) }
+            } catch {
+                if let saved = writer?.finish() { try? observe(.canBeResumed(from: saved)) }
+                throw error
+            }
+            writer?.discard()
+            let local =
+                globalPass != nil && resumed == nil && session.plan.phases[0].isWhole
+                ? session.plan.phases[0].views : nil
+            return RenderOutcome(
+                picture: path,
+                plan: session.plan,
+                model: session.model.path,
+                identity: identity,
+                duration: ContinuousClock.now - start,
+                coordinatorViews: local,
+                unetCalls: renderer.tally.evaluations + (globalPass?.evaluator.evaluations ?? 0),
+                tally: renderer.tally,
+                workers: workers.cluster.statistics
+            )
+        }
+    }
+
+    /// Reads and checks everything that a render reads before it needs workers.
+    ///
+    /// - Parameters:
+    ///   - control: cancels it
+    ///   - observe: is told of notices and of the picture that is read
+    /// - Returns: the render, planned
+    /// - Throws: `InputError` naming what is at fault, `RenderCancelled`
+    package func session(
+        control: RenderControl = RenderControl(),
+        observe: Observer = { _ in }
+    ) throws -> RenderSession {
+        try outputs.validate()
+        try computation.globalPass.check()
+        if resumed == nil, let folder = saving.folder { try JobFolder.checkFree(folder) }
+        let session = try RenderSession(options)
+        try session.checkWeights()
+        for line in session.notices { try observe(.notice(line)) }
+        guard resumed == nil else { return session }
+        try session.checkPicture { share in
+            try control.check()
+            try observe(.reading(path: options.picture?.path ?? "", share: share))
+        }
+        return session
+    }
+
+    /// Times a few views of a render on the workers that it would have.
+    ///
+    /// - Parameters:
+    ///   - session: of this rendering
+    ///   - open: starts or awaits workers
+    ///   - control: cancels it
+    /// - Returns: how fast it would go
+    /// - Throws: what a render would throw
+    package func speeds(
+        of session: RenderSession,
+        on open: Opening,
+        control: RenderControl = RenderControl()
+    ) throws -> MeasuredSpeeds {
+        let identity = try ModelIdentity(of: session.model)
+        return try onWorkers(open, session, identity, control) { workers, job in
+            try session.speeds(
+                on: job,
+                prompts: try session.encodedPrompts(computation.conditioning),
+                globalPass: session.globalPass(
+                    computation.globalPass,
+                    identity,
+                    cancellation: control.cancellation
+                ),
+                statistics: { workers.cluster.statistics }
+            )
+        }
+    }
+
+    /// Brings workers, opens a job on them, and ends both with the body.
+    private func onWorkers<Result>(
+        _ open: Opening,
+        _ session: RenderSession,
+        _ identity: ModelIdentity,
+        _ control: RenderControl,
+        _ body: (Workers, ClusterJob) throws -> Result
+    ) throws -> Result {
+        let workers = try open(session, identity, logger)
+        defer { workers.stop() }
+        let job = workers.cluster.open(
+            session.plan.model,
+            wire: session.plan.settings.wire
+        )
+        defer { job.end() }
+        control.attach(job)
+        defer { control.detach() }
+        try workers.prepare(control.cancellation)
+        return try body(workers, job)
+    }
+}
+
+/// A picture that was made, and with what effort.
+package struct RenderOutcome: Sendable {
+    /// The picture's path.
+    package let picture: String
+    package let plan: RenderPlan
+    /// The model's path.
+    package let model: String
+    package let identity: ModelIdentity
+    /// From the first look at the model.
+    package let duration: Duration
+    /// Views that this process rendered itself; nil for none.
+    package let coordinatorViews: Int?
+    /// UNet evaluations of one picture each, here and on workers.
+    package let unetCalls: Int
+    package let tally: RenderTally
+    /// What each worker of the cluster has done since it joined.
+    package let workers: [WorkerStatistics]
+}

@@ -1,0 +1,100 @@
+import Engine
+import Foundation
+import Logging
+
+/// How a render is saved where it stands, and how it is called to go on.
+package struct Saving: Sendable {
+    /// After so many steps; 0 never saves.
+    package var every: Int
+    /// The job's folder; nil is one of its own where jobs are kept.
+    package var folder: String?
+    /// The subcommand that renders, what followed it, and the folder that it was called in.
+    private let command: String
+    private let arguments: [String]
+    private let directory: String
+
+    package init(
+        every: Int,
+        folder: String?,
+        command: String,
+        arguments: [String],
+        directory: String
+    ) {
+        (self.every, self.folder) = (every, folder)
+        (self.command, self.arguments, self.directory) = (command, arguments, directory)
+    }
+
+    /// The render cannot be resumed.
+    package static let nothing = Saving(
+        every: 0,
+        folder: nil,
+        command: "",
+        arguments: [],
+        directory: ""
+    )
+
+    /// How a render was asked for; of one that goes on, what must still be true.
+    ///
+    /// - Throws: `InputError` when the model, the picture to begin with or the settings are not those that it was
+    ///   begun with
+    func record(
+        of session: RenderSession,
+        _ identity: ModelIdentity,
+        resumed: Rendering.Resumed?
+    ) throws(InputError) -> JobFolder.Record {
+        let settings = session.text(digest: identity.digest).json
+        guard let resumed else {
+            return JobFolder.Record(
+                command: command,
+                arguments: arguments,
+                directory: directory,
+                digest: identity.digest,
+                settings: settings
+            )
+        }
+        let place = resumed.folder.path
+        guard resumed.record.digest == identity.digest else {
+            throw InputError(
+                session.model.path,
+                "the model is not the one that \(place) was begun with",
+                fix: "Bring the old files back, or render anew"
+            )
+        }
+        guard resumed.record.settings == settings else {
+            if let path = session.options.picture?.path, let digest = session.pictureDigest,
+                !resumed.record.settings.contains(digest)
+            {
+                throw InputError(
+                    path,
+                    "the picture is not the one that \(place) was begun with",
+                    fix: "Bring the old file back, or render anew"
+                )
+            }
+            throw InputError(
+                place,
+                "its settings are not those that it was begun with",
+                fix: "Resume it with the same flags and version of Tessera"
+            )
+        }
+        return resumed.record
+    }
+
+    /// - Returns: nil where nothing is to be saved, or there is no place for it
+    func writer(
+        _ record: JobFolder.Record,
+        resumed: Rendering.Resumed?,
+        logger: Logger
+    ) throws -> CheckpointWriter? {
+        guard every > 0 else { return nil }
+        guard let path = resumed?.folder.path ?? folder ?? JobFolder.newPath() else {
+            logger.warning("nothing is saved to resume from: there is no home, give --job-dir")
+            return nil
+        }
+        return try CheckpointWriter(
+            path: URL(fileURLWithPath: path).path,
+            folder: resumed?.folder,
+            record: record,
+            every: every
+        ) { logger.warning("\($0)") }
+    }
+}

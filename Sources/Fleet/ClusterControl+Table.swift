@@ -1,0 +1,79 @@
+import Coordinator
+import Foundation
+
+extension ClusterControl {
+    func table(
+        _ record: ClusterFolder.Record?,
+        _ reports: [HostReport],
+        hasCoordinator: Bool
+    ) -> ClusterTable {
+        let sighting = folder.sighting
+        let isLive = !hasCoordinator && (sighting?.coordinator.isAlive ?? false)
+        let now = Date().timeIntervalSince1970
+        var table = ClusterTable(rows: [])
+        let names =
+            plan.file.hosts.map(\.name)
+            + (record?.hosts.map(\.name) ?? []).filter { name in
+                !plan.file.hosts.contains { $0.name == name }
+            }
+        for name in names {
+            let host = plan.file.hosts.first { $0.name == name }
+            let recorded = record?.hosts.first { $0.name == name }
+            let report = reports.first { $0.host == name }
+            let seen = sighting?.workers.filter { Self.belongs($0.name, to: name) } ?? []
+            let expected = host.map { plan.names($0).count } ?? recorded?.workers.count ?? 0
+            let rendering = isLive ? seen.count(where: \.isActive) : 0
+            let running =
+                report.flatMap { $0.task == .look ? Self.alive($0).count : nil }
+                ?? recorded?.workers.count ?? 0
+            var row = ClusterTable.Row(
+                host: name,
+                state: Self.state(
+                    report,
+                    isUp: recorded != nil,
+                    running: running,
+                    rendering: rendering
+                ),
+                workers: "\(max(rendering, running))/\(expected)"
+            )
+            row.model = recorded?.model ?? host?.model ?? plan.common.model
+            row.cores = report?.cores
+            row.add(seen, now: now)
+            table.rows.append(row)
+            if let failure = report?.failure { table.notes.append("host \(name): \(failure)") }
+            for known in recorded?.workers ?? [] {
+                guard let found = report?.states[known.name], !found.isAlive else { continue }
+                let words = found.text.map { "; its last line: \($0)" } ?? ""
+                table.notes.append("\(known.name) (process \(known.process.id)) is gone\(words)")
+            }
+        }
+        if isLive, let sighting {
+            table.notes.append(
+                "coordinator: process \(sighting.coordinator.id) renders at \(sighting.endpoint)"
+            )
+        } else {
+            table.notes.append(
+                "no coordinator"
+                    + (record.map { ": workers call \($0.endpoint) until one is there" } ?? "")
+                    + (sighting == nil ? "" : "; views/s and last seen are of the last one")
+            )
+        }
+        return table
+    }
+
+    static func state(
+        _ report: HostReport?,
+        isUp: Bool,
+        running: Int,
+        rendering: Int
+    ) -> String {
+        if report?.failure != nil { return rendering > 0 ? "rendering" : "unreachable" }
+        if rendering > 0 { return "rendering" }
+        if running > 0 { return "up" }
+        return isUp ? "gone" : "down"
+    }
+
+    static func belongs(_ worker: String, to host: String) -> Bool {
+        worker.hasPrefix("\(host)-") && Int(worker.dropFirst(host.count + 1)) != nil
+    }
+}

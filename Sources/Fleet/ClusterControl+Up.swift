@@ -1,0 +1,193 @@
+import Coordinator
+import Engine
+import Foundation
+import Glibc
+import Logging
+import Protocol
+
+extension ClusterControl {
+    /// Starts the workers that do not run yet, keeps them, and waits until they have joined a
+    /// coordinator that listens for that long.
+    ///
+    /// - Parameters:
+    ///   - identity: the model that they must have
+    ///   - least: workers without which it has failed; nil for all
+    ///   - logger: gets what the coordinator says
+    /// - Returns: the hosts, and what is wrong when fewer have joined
+    /// - Throws: `InputError`, `SocketError`
+    package func up(
+        _ identity: ModelIdentity,
+        least: Int?,
+        logger: Logger
+    ) throws -> (ClusterTable, ClusterUnavailable?) {
+        let hold = try folder.take()
+        defer { withExtendedLifetime(hold) { folder.tidy() } }
+        let configuration = try plan.configuration(identity, fallback: nil)
+        guard !configuration.endpoint.address.hasSuffix(":0") else {
+            throw InputError(
+                "\(plan.path): coordinator: endpoint",
+                "port 0 is another one each time, and workers that stay call one",
+                fix: "Choose a port, 7551 for example"
+            )
+        }
+        var record =
+            try folder.record()
+            ?? ClusterFolder.Record(file: folder.file, endpoint: configuration.endpoint.address)
+        let known = try survey(record)
+        // A render may listen there now: then the workers join that.
+        let cluster = try openUnlessTaken(configuration, logger)
+        defer { cluster?.stop() }
+        if cluster == nil {
+            onNews("a coordinator listens at \(configuration.endpoint): workers join it")
+        }
+        let (calls, standing) = calls(known, &record, endpoint: configuration.endpoint)
+        // What fails is told once: below the table, or in the error if too few are left.
+        let fleet = AgentFleet(calls, start: timeouts.start, stop: timeouts.stop) { _ in }
+        // Whatever happens now: workers that were not recorded end.
+        defer { fleet.stop(dismissed: false) }
+        try keep(calls, of: fleet, in: &record)
+        let wanted = least ?? plan.file.hosts.reduce(0) { $0 + plan.names($1).count }
+        let joined = gather(wanted, standing, cluster, fleet)
+        // Those that ended by themselves are not there to be stopped.
+        for report in fleet.reports { record.remove(Array(report.ended.keys), of: report.host) }
+        try folder.save(record)
+        try saveSighting(of: cluster)
+        let surveyed = known.map(\.report)
+        var shown = table(
+            record,
+            surveyed.filter { r in !fleet.reports.contains { $0.host == r.host } } + fleet.reports,
+            hasCoordinator: cluster != nil
+        )
+        guard joined < wanted else {
+            shown.notes += fleet.reports.flatMap {
+                $0.ended.sorted { $0.key < $1.key }.map(\.value)
+            }
+            return (shown, nil)
+        }
+        let problem = tooFew(joined, of: wanted, fleet.reports + surveyed, &shown)
+        return (shown, problem)
+    }
+
+    /// The calls that start what does not run yet.
+    ///
+    /// - Parameters:
+    ///   - known: what runs already
+    ///   - record: loses what is no more
+    ///   - endpoint: that workers connect to
+    /// - Returns: calls, and how many workers run already
+    private func calls(
+        _ known: [Survey],
+        _ record: inout ClusterFolder.Record,
+        endpoint: Endpoint
+    ) -> ([HostCall], standing: Int) {
+        var calls: [HostCall] = []
+        var standing = 0
+        for host in plan.file.hosts {
+            let look = known.first { $0.report.host == host.name }
+            let alive = look.map { Self.alive($0.report) } ?? []
+            standing += alive.count
+            if look?.report.failure != nil { continue }
+            let names = plan.names(host).filter { !alive.contains($0) }
+            guard !names.isEmpty else { continue }
+            var call = plan.call(
+                host,
+                .start,
+                names: names,
+                endpoint: endpoint.address
+            )
+            call.request.folder = folder.name
+            calls.append(call)
+            // The dead are no more of this cluster.
+            record.keep(alive, of: host.name)
+        }
+        return (calls, standing)
+    }
+
+    /// Waits until every host has started its workers or failed, and keeps those that did.
+    private func keep(
+        _ calls: [HostCall],
+        of fleet: AgentFleet,
+        in record: inout ClusterFolder.Record
+    ) throws {
+        var kept: Set<Int> = []
+        _ = try fleet.wait(until: .now + timeouts.start + .seconds(5)) { reports in
+            for (place, report) in reports.enumerated()
+            where report.isDone && !kept.contains(place) && report.failure == nil {
+                record.add(report, model: calls[place].model)
+                try folder.save(record)
+                fleet.keep(place)
+                kept.insert(place)
+            }
+            return reports.allSatisfy { $0.isDone || $0.failure != nil }
+        }
+    }
+
+    /// Leaves for others what this coordinator has seen of the workers.
+    private func saveSighting(of cluster: Cluster?) throws {
+        guard let cluster, let own = ProcessIdentity(of: getpid()) else { return }
+        try folder.save(
+            ClusterFolder.Sighting(
+                coordinator: own,
+                endpoint: cluster.endpoint.address,
+                cluster.statistics
+            )
+        )
+    }
+
+    /// What is said when fewer workers joined than were wanted. Losses are told in it, not below the table.
+    private func tooFew(
+        _ joined: Int,
+        of wanted: Int,
+        _ reports: [HostReport],
+        _ shown: inout ClusterTable
+    ) -> ClusterUnavailable {
+        shown.notes.removeAll { note in
+            reports.contains { report in
+                report.failure.map { note == "host \(report.host): \($0)" } ?? false
+            }
+        }
+        let losses = HostedCluster.losses(reports)
+        return ClusterUnavailable(
+            "\(plan.path): \(joined) of \(wanted) workers joined\(losses.isEmpty ? "" : ": ")"
+                + "\(losses). Those that run stay: see tessera cluster status, and "
+                + "tessera cluster down to end them"
+        )
+    }
+
+    private func openUnlessTaken(
+        _ configuration: Cluster.Configuration,
+        _ logger: Logger
+    ) throws -> Cluster? {
+        if let sighting = folder.sighting, sighting.coordinator.isAlive { return nil }
+        return try Cluster(configuration, logger: logger)
+    }
+
+    /// - Returns: how many workers are there
+    private func gather(
+        _ wanted: Int,
+        _ standing: Int,
+        _ cluster: Cluster?,
+        _ fleet: AgentFleet
+    ) -> Int {
+        func count() -> Int {
+            let workers = cluster.map { $0.statistics.filter(\.isActive).map(\.name) }
+            let seen = folder.sighting?.workers.filter(\.isActive).map(\.name) ?? []
+            let names = Set(plan.file.hosts.flatMap(plan.names))
+            return Set(workers ?? seen).intersection(names).count
+        }
+        _ = fleet.wait(until: .now + timeouts.join) { reports in
+            count() >= wanted
+                || standing + reports.reduce(0) { $0 + $1.expectedJoins } < wanted
+                    && count() >= standing + reports.reduce(0) { $0 + $1.expectedJoins }
+        }
+        return count()
+    }
+}
+
+extension HostCall {
+    /// The model that its workers load.
+    fileprivate var model: String {
+        guard let i = request.arguments.firstIndex(of: "--model") else { return "" }
+        return request.arguments[i + 1]
+    }
+}

@@ -1,0 +1,174 @@
+import Engine
+
+/// One setting of a render: everything that is known about it besides what it does.
+///
+/// Its flag and help text, the default, the check of its value, and its entries in a picture's text and JSON all come
+/// from the one declaration in `Settings`.
+package struct Setting<Value: SettingValue>: AnySetting {
+    /// That of the flag, without dashes, and the key in JSON.
+    package let name: String
+    /// One or more sentences; `fullHelp` adds unit and default.
+    package let help: String
+    /// What the value is measured in.
+    package let unit: String?
+    /// What stands for the value in help.
+    package let valueName: String?
+    /// The value where nobody says otherwise, neither the caller nor the model.
+    package let standard: Value
+    /// The default in words, where it depends on the model.
+    package let defaultNote: String?
+    private let limits: SettingLimits<Value>
+    private let recorded: SettingRecording
+    private let label: SettingLabel?
+    let path: WritableKeyPath<RenderSettings, Value> & Sendable
+
+    init(
+        _ name: String,
+        _ path: WritableKeyPath<RenderSettings, Value> & Sendable,
+        default standard: Value,
+        help: String,
+        unit: String? = nil,
+        valueName: String? = nil,
+        defaultNote: String? = nil,
+        limits: SettingLimits<Value> = .none,
+        recorded: SettingRecording = .always,
+        label: SettingLabel? = nil
+    ) {
+        (self.name, self.path, self.standard) = (name, path, standard)
+        (self.help, self.unit, self.valueName) = (help, unit, valueName)
+        (self.defaultNote, self.limits) = (defaultNote, limits)
+        (self.recorded, self.label) = (recorded, label)
+    }
+
+    package func check(
+        _ settings: RenderSettings,
+        for model: ModelGeometry
+    ) throws(InputError) {
+        let value = settings[keyPath: path]
+        guard let fault = limits.fault(value, model) else { return }
+        throw InputError("--\(name)", fault.problem, fix: fault.fix)
+    }
+
+    package func isRecorded(of settings: RenderSettings) -> Bool {
+        switch recorded {
+        case .always: true
+        case .whenChanged: settings[keyPath: path] != standard
+        case .withPicture: settings.frame != nil
+        case .where(let holds): holds(settings)
+        case .never: false
+        }
+    }
+
+    package func json(of settings: RenderSettings) -> JSON { settings[keyPath: path].json }
+
+    package func text(of settings: RenderSettings) -> (key: String, value: String)? {
+        guard let label, isRecorded(of: settings) else { return nil }
+        guard let key = settings.method == .refine ? label.refinedKey : label.key else {
+            return nil
+        }
+        return (key, label.value?(settings) ?? settings[keyPath: path].written)
+    }
+
+    package func read(_ json: JSON, into choices: inout SettingChoices) throws(InputError) {
+        guard let value = Value(json: json) else {
+            throw InputError(name, "its value cannot be read", fix: "Give \(Value.form)")
+        }
+        choices.set(self, to: value)
+    }
+}
+
+/// A setting whose value's type does not matter.
+package protocol AnySetting: Sendable {
+    var name: String { get }
+    var help: String { get }
+    var unit: String? { get }
+    var valueName: String? { get }
+    var defaultNote: String? { get }
+
+    /// Refuses a value that is out of range.
+    ///
+    /// - Throws: `InputError` naming the flag
+    func check(_ settings: RenderSettings, for model: ModelGeometry) throws(InputError)
+
+    /// Whether a picture's text tells it.
+    func isRecorded(of settings: RenderSettings) -> Bool
+
+    /// Its value for JSON.
+    func json(of settings: RenderSettings) -> JSON
+
+    /// Its key and value in the line of settings that web interfaces exchange; nil where it has no place there.
+    func text(of settings: RenderSettings) -> (key: String, value: String)?
+
+    /// Takes a value from JSON.
+    ///
+    /// - Throws: `InputError` naming the setting when the value is of another kind
+    func read(_ json: JSON, into choices: inout SettingChoices) throws(InputError)
+}
+
+extension AnySetting {
+    /// The help text of its flag: with the unit, and with the default where that depends on the model.
+    package var fullHelp: String {
+        help + (unit.map { ", in \($0)" } ?? "") + "."
+            + (defaultNote.map { " (default: \($0))" } ?? "")
+    }
+}
+
+/// When a picture's text tells a setting. A setting that is added later is told only where it was changed: pictures
+/// that do not use it stay the same bytes.
+package enum SettingRecording: Sendable {
+    case always
+    case whenChanged
+    /// Where the render begins with a picture.
+    case withPicture
+    /// Where something holds of the settings.
+    case `where`(@Sendable (RenderSettings) -> Bool)
+    /// It does not decide the picture.
+    case never
+}
+
+/// A setting's name in the line of settings that web interfaces exchange.
+package struct SettingLabel: Sendable, ExpressibleByStringLiteral {
+    let key: String
+    /// Its value where that is not the setting's as it stands.
+    let value: (@Sendable (RenderSettings) -> String)?
+
+    /// The key where the method is refinement; nil where it does not use the setting.
+    let refinedKey: String?
+
+    init(
+        _ key: String,
+        refined: String?,
+        _ value: (@Sendable (RenderSettings) -> String)? = nil
+    ) {
+        (self.key, refinedKey, self.value) = (key, refined, value)
+    }
+
+    init(_ key: String, _ value: (@Sendable (RenderSettings) -> String)? = nil) {
+        self.init(key, refined: key, value)
+    }
+
+    package init(stringLiteral key: String) { self.init(key) }
+}
+
+/// Which values a setting accepts.
+package struct SettingLimits<Value: SettingValue>: Sendable {
+    /// What is wrong with a value for a model, and what to do about it; nil where it is accepted.
+    let fault: @Sendable (Value, ModelGeometry) -> (problem: String, fix: String)?
+
+    /// Every value of the type.
+    static var none: Self { Self { _, _ in nil } }
+}
+
+extension SettingLimits where Value: Comparable {
+    /// - Parameters:
+    ///   - range: of values; NaN is in none
+    ///   - fix: what to do about others, where that is more than to choose from the range
+    /// - Returns: the limits
+    static func range(_ range: ClosedRange<Value>, fix: String? = nil) -> Self {
+        let choose =
+            fix ?? "Choose \(range.lowerBound.shortest) to \(range.upperBound.shortest)"
+        return Self { value, _ in
+            range.contains(value) ? nil : ("\(value.written) is out of range", choose)
+        }
+    }
+}

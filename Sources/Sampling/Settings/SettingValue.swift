@@ -1,0 +1,207 @@
+import Engine
+import Foundation
+
+/// A value that a setting can have, as text and JSON hold it.
+package protocol SettingValue: Equatable, Sendable {
+    /// As a picture's text has it, and as the command line takes it.
+    var written: String { get }
+    var json: JSON { get }
+    /// Nil for JSON of another kind.
+    init?(json: JSON)
+    /// What JSON must hold, for errors: "a whole number".
+    static var form: String { get }
+}
+
+extension SettingValue {
+    /// A number without needless zeros.
+    var shortest: String { written.hasSuffix(".0") ? String(written.dropLast(2)) : written }
+}
+
+extension Int: SettingValue {
+    package var written: String { "\(self)" }
+    package var json: JSON { .number(Double(self)) }
+    package init?(json: JSON) {
+        guard let value = json.integer else { return nil }
+        self = value
+    }
+    package static var form: String { "a whole number" }
+}
+
+/// As a string: a JSON number would lose the last bits of a long one.
+extension UInt64: SettingValue {
+    package var written: String { "\(self)" }
+    package var json: JSON { .string(written) }
+    package init?(json: JSON) {
+        guard
+            let value = json.string.flatMap(UInt64.init)
+                ?? json.integer.flatMap(UInt64.init(exactly:))
+        else { return nil }
+        self = value
+    }
+    package static var form: String { "a whole number from 0 up, as a string where it is long" }
+}
+
+extension Double: SettingValue {
+    package var written: String { "\(self)" }
+    package var json: JSON { .number(self) }
+    package init?(json: JSON) {
+        guard let value = json.number else { return nil }
+        self = value
+    }
+    package static var form: String { "a number" }
+}
+
+extension Float: SettingValue {
+    package var written: String { "\(self)" }
+    package var json: JSON { .number(Double(self)) }
+    package init?(json: JSON) {
+        guard let value = json.number else { return nil }
+        self = Float(value)
+    }
+    package static var form: String { "a number" }
+}
+
+extension Bool: SettingValue {
+    package var written: String { "\(self)" }
+    package var json: JSON { .bool(self) }
+    package init?(json: JSON) {
+        guard let value = json.bool else { return nil }
+        self = value
+    }
+    package static var form: String { "true or false" }
+}
+
+extension [Double]: SettingValue {
+    /// Separated by commas, whole numbers without a fraction.
+    package var written: String { joined(by: ",") }
+
+    func joined(by separator: String) -> String {
+        map { $0 == $0.rounded() && abs($0) < 1e15 ? String(Int($0)) : String($0) }
+            .joined(separator: separator)
+    }
+
+    package var json: JSON { .array(map(JSON.number)) }
+    package init?(json: JSON) {
+        guard let items = json.array else { return nil }
+        let values = items.compactMap(\.number)
+        guard values.count == items.count else { return nil }
+        self = values
+    }
+    package static var form: String { "a list of numbers" }
+}
+
+extension SettingValue where Self: RawRepresentable & CaseIterable, RawValue == String {
+    package var written: String { rawValue }
+    package var json: JSON { .string(rawValue) }
+    package init?(json: JSON) {
+        guard let value = json.string.flatMap(Self.init(rawValue:)) else { return nil }
+        self = value
+    }
+    package static var form: String {
+        "one of " + allCases.map(\.rawValue).joined(separator: ", ")
+    }
+}
+
+extension SchedulerKind: SettingValue {}
+extension TimestepSpacing: SettingValue {}
+extension FinalSigma: SettingValue {}
+extension RandomKind: SettingValue {}
+extension WireFormat: SettingValue {}
+extension GlobalPass: SettingValue {}
+extension WindowWeight: SettingValue {}
+extension Border: SettingValue {}
+extension Method: SettingValue {}
+
+/// Nil where the model decides.
+extension Optional: SettingValue where Wrapped: SettingValue {
+    package var written: String { self?.written ?? "" }
+    package var json: JSON { self?.json ?? .null }
+    package init?(json: JSON) {
+        if json == .null {
+            self = .none
+        } else if let value = Wrapped(json: json) {
+            self = value
+        } else {
+            return nil
+        }
+    }
+    package static var form: String { Wrapped.form }
+}
+
+extension Extent: SettingValue {
+    package var written: String { "\(width)x\(height)" }
+    package var json: JSON { .string(written) }
+    package init?(json: JSON) {
+        guard let text = json.string, let size = Extent(written: text) else { return nil }
+        self = size
+    }
+    package static var form: String { "a size such as \"2048x1024\"" }
+
+    /// Reads WIDTHxHEIGHT, with the × that we print ourselves, too.
+    package init?(written text: String) {
+        let sides = text.lowercased().replacing("×", with: "x")
+            .split(separator: "x", omittingEmptySubsequences: false)
+            .map { Int($0.trimmingCharacters(in: .whitespaces)) }
+        guard sides.count == 2, let width = sides[0], let height = sides[1], width > 0, height > 0
+        else { return nil }
+        self.init(height: height, width: width)
+    }
+}
+
+extension WindowStride: SettingValue, CustomStringConvertible {
+    package var written: String { description }
+
+    /// As on the command line.
+    package var description: String {
+        switch self {
+        case .every(let stride): "\(stride)"
+        case .window: "window"
+        }
+    }
+
+    package var json: JSON {
+        switch self {
+        case .every(let stride): stride.json
+        case .window: .string(description)
+        }
+    }
+
+    package init?(json: JSON) {
+        if let stride = json.integer {
+            self = .every(stride)
+        } else if json.string == "window" {
+            self = .window
+        } else {
+            return nil
+        }
+    }
+    package static var form: String { "a whole number or \"window\"" }
+}
+
+extension LadderChoice: SettingValue {
+    package var written: String {
+        switch self {
+        case .everyScale: "every"
+        case .cheapest: "auto"
+        case .given(let ladder): ladder.scales.written
+        }
+    }
+
+    package var json: JSON {
+        switch self {
+        case .everyScale, .cheapest: .string(written)
+        case .given(let ladder): ladder.scales.json
+        }
+    }
+
+    package init?(json: JSON) {
+        if let scales = [Double](json: json), let ladder = try? Ladder(scales: scales) {
+            self = .given(ladder)
+        } else if let choice = [Self.everyScale, .cheapest].first(where: { $0.json == json }) {
+            self = choice
+        } else {
+            return nil
+        }
+    }
+    package static var form: String { "scales that rise from 1, such as [1, 2, 4], or \"auto\"" }
+}

@@ -1,0 +1,386 @@
+import Engine
+
+/// Every setting of a render, each declared once.
+///
+/// To add one: a declaration here and its place in `all`, a property of `RenderSettings` with its default, and a flag
+/// in `PictureFlags`. Checks, help, JSON, the picture's text and the record of an unfinished render follow.
+package enum Settings {
+    /// In the order of the picture's text.
+    package static let all: [any AnySetting] = [
+        steps, scheduler, karras, guidance, seed, size,
+        random, timestepSpacing, finalSigma, sgmUniform,
+        strength, fidelity,
+        method, stride, ladder, cosineScales, sigma, border, windowWeight, skipBelow,
+        refineFrom, refineSteps, refineNoise, refineGuidance,
+        wire, globalPass,
+    ]
+
+    // The picture.
+
+    package static let size = Setting(
+        "size",
+        \.size,
+        default: Extent(height: 1024, width: 1024),
+        help: "Size of the picture",
+        unit: "pixels",
+        valueName: "WxH",
+        defaultNote:
+            "twice the model's native side, at least 1024; the size of --init-image, at least "
+            + "the native side",
+        limits: SettingLimits(fault: sizeFault),
+        label: "Size"
+    )
+
+    package static let seed = Setting(
+        "seed",
+        \.seed,
+        default: 0,
+        help: "Random seed; -1 chooses one and prints it",
+        valueName: "n|-1",
+        label: "Seed"
+    )
+
+    // Sampling, at any size.
+
+    package static let steps = Setting(
+        "steps",
+        \.steps,
+        default: 50,
+        help: "Timesteps of each phase",
+        defaultNote: "50; as it says in a distilled model's name",
+        limits: .range(1...1000),
+        label: "Steps"
+    )
+
+    package static let guidance = Setting(
+        "guidance",
+        \.guidance,
+        default: 7.5,
+        help: "Strength of the prompt; at or below 1 it is not amplified",
+        defaultNote: "7.5; 1 for a distilled model",
+        limits: .range(0...100),
+        label: "CFG scale"
+    )
+
+    package static let scheduler = Setting(
+        "scheduler",
+        \.scheduler,
+        default: .ddim,
+        help: "Scheduler",
+        defaultNote: "the model's own",
+        label: SettingLabel("Sampler") { $0.scheduler.label + ($0.karras ? " Karras" : "") }
+    )
+
+    package static let karras = Setting(
+        "karras",
+        \.karras,
+        default: false,
+        help: "Space the noise levels as Karras et al. do"
+    )
+
+    package static let timestepSpacing = Setting(
+        "timestep-spacing",
+        \.schedule.spacing,
+        default: nil,
+        help: "How timesteps are spread over the training schedule",
+        defaultNote: "the model's own",
+        recorded: .whenChanged
+    )
+
+    package static let finalSigma = Setting(
+        "final-sigma",
+        \.schedule.finalSigma,
+        default: nil,
+        help: "Noise level that the last step ends at: none, or the lowest trained",
+        defaultNote: "the model's",
+        recorded: .whenChanged
+    )
+
+    package static let sgmUniform = Setting(
+        "sgm-uniform",
+        \.schedule.isSGMUniform,
+        default: false,
+        help:
+            "Spread timesteps evenly from the last of the training schedule, in parts of one: what "
+            + "other tools call SGM uniform, for Turbo and Lightning models",
+        recorded: .whenChanged,
+        // As A1111 writes it where it is not the sampler's own.
+        label: SettingLabel("Schedule type") { _ in "SGM Uniform" }
+    )
+
+    package static let random = Setting(
+        "rng",
+        \.random,
+        default: .torch,
+        help: "Generator of random numbers: as PyTorch on a CPU or on CUDA",
+        label: SettingLabel("RNG") { $0.random.label }
+    )
+
+    // A picture to begin with.
+
+    package static let strength = Setting(
+        "strength",
+        \.strength,
+        default: 1,
+        help: "Share of the steps of each phase that are run, the last ones: 0 changes nothing",
+        valueName: "0…1",
+        defaultNote: "1",
+        limits: .range(0...1),
+        recorded: .withPicture,
+        label: "Denoising strength"
+    )
+
+    package static let fidelity = Setting(
+        "fidelity",
+        \.fidelity,
+        default: 0.5,
+        help:
+            "Down to which share of its own resolution the picture is kept; what is finer is invented",
+        valueName: "0…1",
+        defaultNote: "0.5",
+        limits: .range(0...1),
+        recorded: .withPicture,
+        label: "Fidelity"
+    )
+
+    // Pictures larger than the model's own.
+
+    package static let method = Setting(
+        "method",
+        \.method,
+        default: .demofusion,
+        help:
+            "How the picture grows after phase 1: demofusion denoises every phase over the whole schedule; "
+            + "refine enlarges the picture and denoises it over the end of the schedule, with a "
+            + "fraction of the UNet calls",
+        recorded: .whenChanged
+    )
+
+    package static let refineFrom = Setting(
+        "refine-from",
+        \.refine.from,
+        default: 0.25,
+        help: "Share of the noise schedule that each stage of --method refine goes back",
+        valueName: "share",
+        defaultNote: "0.25",
+        limits: .range(
+            0.001...0.999,
+            fix: "Choose a share of the schedule from 0.001 to 0.999, such as 0.25"
+        ),
+        recorded: .where { $0.method == .refine },
+        label: "Refine from"
+    )
+
+    package static let refineSteps = Setting(
+        "refine-steps",
+        \.refine.steps,
+        default: 3,
+        help: "Denoising steps of each stage of --method refine, after the one that inverts it",
+        valueName: "n",
+        defaultNote: "3; 1 for a distilled model",
+        limits: .range(1...100),
+        recorded: .where { $0.method == .refine },
+        label: "Refine steps"
+    )
+
+    package static let refineNoise = Setting(
+        "refine-noise",
+        \.refine.noise,
+        default: 0.3,
+        help:
+            "Share of random noise in the noise that --method refine adds: more of it invents more detail",
+        valueName: "share",
+        defaultNote: "0.3",
+        limits: .range(0...1),
+        recorded: .where { $0.method == .refine },
+        label: "Refine noise"
+    )
+
+    package static let refineGuidance = Setting(
+        "refine-guidance",
+        \.refine.guidance,
+        default: 1,
+        help:
+            "Guidance scale in the stages of --method refine; above 1 each step takes two UNet calls",
+        valueName: "scale",
+        defaultNote: "1",
+        limits: .range(0...100),
+        recorded: .where { $0.method == .refine },
+        label: "Refine guidance"
+    )
+
+    package static let stride = Setting(
+        "stride",
+        \.stride,
+        default: nil,
+        help:
+            "Distance between windows in latent pixels, or 'window': side by side, cut elsewhere at "
+            + "every step, for speed",
+        valueName: "n|window",
+        defaultNote: "half a window; three quarters of one with --method refine",
+        limits: SettingLimits(fault: strideFault),
+        label: SettingLabel("DemoFusion stride", refined: "Refine stride")
+    )
+
+    package static let windowWeight = Setting(
+        "window-weight",
+        \.windowWeight,
+        default: .uniform,
+        help: "How much each pixel of a window counts where windows overlap",
+        defaultNote: "uniform; gaussian with --method refine",
+        recorded: .where { $0.windowWeight != .uniform || $0.method == .refine },
+        label: SettingLabel("DemoFusion window weight", refined: "Refine window weight")
+    )
+
+    package static let cosineScales = Setting(
+        "cosine-scales",
+        \.cosine.exponents,
+        default: [3, 1, 1],
+        help: "Exponents of the skip residual, the dilated path and the blur",
+        valueName: "a,b,c",
+        limits: SettingLimits(fault: exponentsFault),
+        label: SettingLabel("DemoFusion cosine scales", refined: nil) {
+            $0.cosine.exponents.joined(by: " ")
+        }
+    )
+
+    package static let sigma = Setting(
+        "sigma",
+        \.cosine.sigma,
+        default: 0.8,
+        help: "Standard deviation of the blur before dilated sampling",
+        unit: "latent pixels",
+        limits: .range(0.01...100),
+        label: SettingLabel("DemoFusion sigma", refined: nil)
+    )
+
+    package static let ladder = Setting(
+        "ladder",
+        \.ladder,
+        default: .everyScale,
+        help:
+            "Scales of the phases, or 'auto': as few UNet evaluations as steps of at most 2 allow",
+        valueName: "1,2,4|auto",
+        defaultNote: "every whole scale up to the target",
+        label: SettingLabel("DemoFusion ladder", refined: "Refine ladder") {
+            $0.ladder.written.replacing(",", with: " ")
+        }
+    )
+
+    package static let skipBelow = Setting(
+        "skip-below",
+        \.skipBelow,
+        default: 0,
+        help: "Leave out windows and lattices whose share of the fused prediction is smaller at a "
+            + "timestep; changes the picture a little",
+        valueName: "share",
+        // Above a half both paths could fall away at once.
+        limits: .range(0...0.5, fix: "Choose a share from 0 to 0.5, as 0.05"),
+        recorded: .whenChanged,
+        label: SettingLabel("DemoFusion skip below", refined: nil)
+    )
+
+    package static let border = Setting(
+        "border",
+        \.border,
+        default: .inside,
+        help: "What windows meet beyond the edge",
+        label: SettingLabel("DemoFusion border", refined: nil)
+    )
+
+    // What goes to workers, and how.
+
+    package static let wire = Setting(
+        "wire",
+        \.wire,
+        default: .f32,
+        help: "How latents travel to and from workers; f16 changes the picture's bits",
+        recorded: .whenChanged
+    )
+
+    package static let globalPass = Setting(
+        "global-pass",
+        \.globalPass,
+        default: .coordinator,
+        help:
+            "Who renders phase 1: the coordinator, which loads the UNet for it, or the workers, each "
+            + "half of guidance on another one. The picture is the same",
+        valueName: "who",
+        recorded: .never
+    )
+
+    /// Largest side of a picture that is accepted, in pixels.
+    package static let longestSide = 65_536
+}
+
+extension Settings {
+    private typealias Fault = (problem: String, fix: String)
+
+    private static func sizeFault(
+        _ size: Extent,
+        _ model: ModelGeometry
+    ) -> Fault? {
+        let factor = model.vaeFactor
+        guard size.height > 0, size.width > 0, size.longSide <= longestSide else {
+            return (
+                "\(size) is out of range", "Choose sides from \(factor) to \(longestSide) pixels"
+            )
+        }
+        guard size.height % factor == 0, size.width % factor == 0 else {
+            let near = { (side: Int) in max(factor, (side + factor / 2) / factor * factor) }
+            return (
+                "\(size) is not a multiple of \(factor) pixels",
+                "The nearest is \(near(size.width))x\(near(size.height))"
+            )
+        }
+        return nil
+    }
+
+    private static func strideFault(
+        _ stride: WindowStride?,
+        _ model: ModelGeometry
+    ) -> Fault? {
+        guard case .every(let stride) = stride, !(1...model.nativeLatentSide).contains(stride)
+        else { return nil }
+        return (
+            "\(stride) is out of range",
+            "Choose 1 to \(model.nativeLatentSide), the window's side in latent pixels"
+        )
+    }
+
+    private static func exponentsFault(
+        _ exponents: [Double],
+        _: ModelGeometry
+    ) -> Fault? {
+        guard exponents.count == 3 else {
+            return ("there are \(exponents.count) numbers", "Give three, as 3,1,1")
+        }
+        guard exponents.allSatisfy({ $0.isFinite && $0 >= 0 }) else {
+            return ("exponents must be numbers from 0 up", "Write 3,1,1")
+        }
+        return nil
+    }
+}
+
+extension SchedulerKind {
+    /// As web interfaces call it.
+    fileprivate var label: String {
+        switch self {
+        case .ddim: "DDIM"
+        case .euler: "Euler"
+        case .eulerAncestral: "Euler a"
+        case .dpmSolver: "DPM++ 2M"
+        case .lcm: "LCM"
+        }
+    }
+}
+
+extension RandomKind {
+    /// As web interfaces call it.
+    fileprivate var label: String {
+        switch self {
+        case .torch: "CPU"
+        case .philox: "NV"
+        }
+    }
+}

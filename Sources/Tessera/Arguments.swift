@@ -1,0 +1,101 @@
+import ArgumentParser
+import Engine
+import Sampling
+
+/// A random seed as it was asked for.
+struct Seed: ExpressibleByArgument, CustomStringConvertible {
+    let value: UInt64
+    /// Whether it was chosen here.
+    let isChosen: Bool
+
+    init(value: UInt64, isChosen: Bool = false) {
+        (self.value, self.isChosen) = (value, isChosen)
+    }
+
+    init?(argument: String) {
+        if argument == "-1" {
+            // As many bits as other programs' seeds have.
+            self.init(value: .random(in: 0..<(1 << 32)), isChosen: true)
+        } else if let value = UInt64(argument) {
+            self.init(value: value)
+        } else {
+            return nil
+        }
+    }
+
+    var description: String { "\(value)" }
+    var defaultValueDescription: String { description }
+}
+
+/// Numbers separated by commas.
+struct NumberList: ExpressibleByArgument, CustomStringConvertible {
+    let values: [Double]
+
+    init(_ values: [Double]) {
+        self.values = values
+    }
+
+    init?(argument: String) {
+        let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
+        let values = parts.compactMap { Double($0) }
+        guard values.count == parts.count else { return nil }
+        self.values = values
+    }
+
+    var description: String { values.written }
+
+    var defaultValueDescription: String { description }
+}
+
+/// What `--ladder` may say.
+enum LadderArgument: ExpressibleByArgument {
+    case auto
+    case scales(NumberList)
+
+    init?(argument: String) {
+        if argument == "auto" {
+            self = .auto
+        } else if let list = NumberList(argument: argument) {
+            self = .scales(list)
+        } else {
+            return nil
+        }
+    }
+
+    /// - Throws: `InputError` for scales that do not rise from 1
+    func choice() throws(InputError) -> LadderChoice {
+        switch self {
+        case .auto: .cheapest
+        case .scales(let list): .given(try Ladder(scales: list.values))
+        }
+    }
+}
+
+extension WindowStride: ExpressibleByArgument {
+    package init?(argument: String) {
+        if argument == "window" {
+            self = .window
+        } else if let stride = Int(argument) {
+            self = .every(stride)
+        } else {
+            return nil
+        }
+    }
+}
+
+extension Extent: ExpressibleByArgument {
+    package init?(argument: String) { self.init(written: argument) }
+}
+
+extension WindowWeight: ExpressibleByArgument {}
+extension Method: ExpressibleByArgument {}
+extension WireFormat: ExpressibleByArgument {}
+extension GlobalPass: ExpressibleByArgument {}
+extension Border: ExpressibleByArgument {}
+extension RandomKind: ExpressibleByArgument {}
+extension SchedulerKind: ExpressibleByArgument {}
+extension PredictionType: ExpressibleByArgument {}
+extension BackendKind: ExpressibleByArgument {}
+extension Precision: ExpressibleByArgument {}
+extension TimestepSpacing: ExpressibleByArgument {}
+extension FinalSigma: ExpressibleByArgument {}

@@ -1,0 +1,133 @@
+import Coordinator
+import Engine
+import Foundation
+import Logging
+
+/// A render that was called on the command line: shows how it goes, and prints what came of it.
+struct ConsoleRender {
+    let options: PictureOptions
+    let outputs: RenderSession.Outputs
+    let engine: EngineFlags
+    let job: JobFlags
+    let display: DisplayFlags
+    let seed: Seed
+    /// The subcommand, as it is called to resume.
+    let command: String
+    /// The job to go on with.
+    let resumed: Rendering.Resumed?
+
+    /// Renders the picture and writes it; SIGINT and SIGTERM end it.
+    ///
+    /// - Parameter open: starts or awaits workers that have the model
+    /// - Throws: whatever ends the render; the workers are stopped first
+    func run(_ open: Rendering.Opening) throws {
+        let rendering = Rendering(
+            options: options,
+            outputs: outputs,
+            computation: engine.computation,
+            saving: Saving(
+                every: job.checkpointEvery,
+                folder: job.jobDir,
+                command: command,
+                // A seed that was chosen here stays.
+                arguments: Invocation.flags + (seed.isChosen ? ["--seed=\(seed.value)"] : []),
+                directory: FileManager.default.currentDirectoryPath
+            ),
+            resumed: resumed,
+            logger: StandardErrorLog.logger
+        )
+        let control = RenderControl()
+        Interrupts.handle(control.cancel)
+        let console = RenderConsole(isQuiet: display.quiet, announce: announce)
+        defer { console.clear() }
+        let outcome = try rendering.run(on: open, control: control, observe: console.show)
+        console.show(outcome)
+        console.clear()
+        do {
+            if display.json {
+                try StandardOutput.write(json: RenderResult(outcome))
+            } else {
+                try StandardOutput.write(outcome.picture)
+            }
+        } catch let error as OutputError {
+            throw OutputError(error.path, "\(error.reason); the picture is \(outcome.picture)")
+        }
+    }
+
+    /// Says what the command line does not: which seed was chosen, and what becomes of files that are there
+    /// already.
+    private func announce() {
+        if seed.isChosen { display.note("seed \(seed.value)") }
+        if outputs.isNumbered {
+            let free = NumberedNames(outputs.picture).first { access($0, F_OK) != 0 }
+            if let free, free != outputs.picture {
+                display.note("\(outputs.picture) exists: the picture will be \(free)")
+            }
+        }
+        let replaced =
+            (outputs.isNumbered ? [] : [outputs.picture]) + (outputs.dump.map { [$0] } ?? [])
+        for path in replaced where access(path, F_OK) == 0 {
+            display.note("\(path) exists: it will be replaced when the picture is done")
+        }
+    }
+}
+
+/// What a render reports, on standard error.
+///
+/// Called from the render thread alone.
+final class RenderConsole {
+    private let isQuiet: Bool
+    private let announce: () -> Void
+    private var display: ProgressDisplay?
+    /// When the share of a picture that is read was last told: after a second, then every five.
+    private var told = ContinuousClock.now - .seconds(4)
+
+    /// - Parameters:
+    ///   - isQuiet: whether only warnings and errors are shown
+    ///   - announce: says what is to be said before workers are started
+    init(isQuiet: Bool, announce: @escaping () -> Void = {}) {
+        (self.isQuiet, self.announce) = (isQuiet, announce)
+    }
+
+    func show(_ report: RenderReport) {
+        switch report {
+        case .notice(let line): StandardError.write(line)
+        case .reading(let path, let share):
+            guard ContinuousClock.now - told >= .seconds(5) else { return }
+            told = .now
+            StandardError.write("reading \(path): \(Int(100 * share)) %")
+        case .ready: announce()
+        case .begun(let plan, let prompts):
+            display = ProgressDisplay(plan: plan, isQuiet: isQuiet)
+            display?.note("prompt: \(prompts.summary)")
+        case .saves(let path):
+            let folder = URL(fileURLWithPath: path)
+            let isListed = folder.deletingLastPathComponent().path == JobFolder.defaultFolder
+            let name = isListed ? folder.lastPathComponent : path
+            display?.note("job " + ShellWords.join([name]))
+        case .progress(let event): display?.show(event)
+        case .canBeResumed(let path):
+            StandardError.write("to go on: " + ShellWords.join(["tessera", "resume", path]))
+        }
+    }
+
+    /// Says who did how much, and how long it took.
+    func show(_ outcome: RenderOutcome) {
+        let (plan, tally) = (outcome.plan, outcome.tally)
+        if let views = outcome.coordinatorViews { display?.note("coordinator: \(views) views") }
+        for worker in outcome.workers { display?.note(RenderResult.Worker(worker).line) }
+        display?.note(
+            "\(outcome.unetCalls) UNet calls, \(PlanTable.bytes(tally.viewBytes)) of latents and "
+                + "\(PlanTable.bytes(tally.decodeBytes)) of tiles moved"
+                + (plan.allEncodes.isEmpty
+                    ? ""
+                    : ", \(PlanTable.bytes(tally.encodeBytes)) to encode "
+                        + (plan.encodes.isEmpty ? "enlarged pictures" : "the picture"))
+        )
+        let seconds = PlanTable.duration(outcome.duration / .seconds(1))
+        display?.note("\(outcome.picture): \(plan.settings.size) in \(seconds)")
+    }
+
+    /// Removes the bar.
+    func clear() { display?.clear() }
+}

@@ -1,0 +1,41 @@
+import ArgumentParser
+import Sampling
+
+// Flags take their names and help from the declarations of the settings.
+
+extension Option {
+    /// The flag of a setting that has one default.
+    init(_ setting: Setting<Value>) where Value: ExpressibleByArgument {
+        self.init(wrappedValue: setting.standard, setting)
+    }
+
+    /// The flag of a setting that another type reads.
+    init(wrappedValue: Value, _ setting: any AnySetting) where Value: ExpressibleByArgument {
+        self.init(
+            wrappedValue: wrappedValue,
+            name: .customLong(setting.name),
+            help: ArgumentHelp(setting)
+        )
+    }
+
+    /// The flag of a setting that is left to the model where it is not given.
+    init<Given: ExpressibleByArgument>(_ setting: any AnySetting) where Value == Given? {
+        self.init(name: .customLong(setting.name), help: ArgumentHelp(setting))
+    }
+}
+
+extension Flag where Value == Bool {
+    init(_ setting: Setting<Bool>) {
+        self.init(
+            wrappedValue: setting.standard,
+            name: .customLong(setting.name),
+            help: ArgumentHelp(setting)
+        )
+    }
+}
+
+extension ArgumentHelp {
+    init(_ setting: any AnySetting) {
+        self.init(setting.fullHelp, valueName: setting.valueName)
+    }
+}

@@ -1,0 +1,57 @@
+import Engine
+import Sampling
+import Tessera
+import Testing
+
+/// Every setting has a flag that sets it, and help that says so.
+@Suite struct SettingFlagTests {
+    /// Another value than the default, for every setting, as the command line takes it.
+    static let words: [String: [String]] = [
+        "size": ["2048x1032"], "steps": ["7"], "guidance": ["3.25"], "seed": ["5"],
+        "rng": ["philox"], "scheduler": ["euler_a"], "karras": [], "timestep-spacing": ["trailing"],
+        "final-sigma": ["sigma_min"], "sgm-uniform": [], "strength": ["0.3"], "fidelity": ["0.75"],
+        "stride": ["window"], "window-weight": ["gaussian"], "cosine-scales": ["2,1.5,0"],
+        "sigma": ["1.2"], "ladder": ["1,2.5"], "skip-below": ["0.125"], "border": ["zeros"],
+        "wire": ["f16"], "global-pass": ["workers"],
+    ]
+
+    private func settings(_ words: [String]) throws -> RenderSettings {
+        var settings = RenderSettings(
+            size: Settings.size.standard,
+            scheduler: Settings.scheduler.standard
+        )
+        let flags = try PictureFlags.parse(["--init-image", "x.png"] + words)
+        try flags.options().settings.apply(to: &settings)
+        return settings
+    }
+
+    @Test func everyFlagSetsItsSettingAndNoOther() throws {
+        let standard = try settings([])
+        for setting in Settings.all {
+            let words = try #require(Self.words[setting.name], "\(setting.name)")
+            let changed = try settings(["--\(setting.name)"] + words)
+            for other in Settings.all {
+                let isSame = other.json(of: changed) == other.json(of: standard)
+                #expect(isSame == (other.name != setting.name), "\(setting.name), \(other.name)")
+            }
+            // As the command line takes it, JSON has it, too.
+            if let word = words.first {
+                let told = JSON.object(["": setting.json(of: changed)]).text
+                    .filter { !"[]{}\":".contains($0) }
+                #expect(told == word, "\(setting.name)")
+            }
+        }
+    }
+
+    @Test func helpTellsEverySetting() throws {
+        for command in ["render", "plan", "coordinator"] {
+            let help = try Command([command, "--help"]).output
+            let text = help.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+            for setting in Settings.all {
+                #expect(text.contains("--\(setting.name) "), "\(command) \(setting.name)")
+                let told = setting.fullHelp.split(separator: " ").joined(separator: " ")
+                #expect(text.contains(told), "\(command) \(setting.name)")
+            }
+        }
+    }
+}
