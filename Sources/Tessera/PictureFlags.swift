@@ -23,7 +23,7 @@ package struct PictureFlags: ParsableArguments {
         settings.set(Settings.seed, to: subject.seed.value)
         sampling.add(to: &settings)
         start.add(to: &settings)
-        try method.add(to: &settings)
+        method.add(to: &settings)
         try large.add(to: &settings)
         settings.set(Settings.wire, to: exchange.wire)
         settings.set(Settings.globalPass, to: exchange.globalPass)

@@ -60,13 +60,14 @@ package struct PictureOptions: Sendable {
             size: Self.defaultSize(for: model, picture: found),
             scheduler: preset?.scheduler ?? own
         ) {
-            guard let preset else { return }
-            ($0.steps, $0.guidance) = (preset.steps, preset.guidance)
-            $0.refine.steps = RefineSettings.distilledSteps
+            if let preset { ($0.steps, $0.guidance) = (preset.steps, preset.guidance) }
         }
         settings.apply(to: &result)
-        if result.method == .refine, !settings.has(Settings.windowWeight) {
-            result.windowWeight = .gaussian
+        if result.method == .refine {
+            if !settings.has(Settings.windowWeight) { result.windowWeight = .gaussian }
+            if preset != nil, !settings.has(Settings.refineSteps) {
+                result.refine.steps = RefineSettings.distilledSteps
+            }
         }
         // LCM has timesteps of its own, and so does whoever asks for others.
         if result.scheduler != .lcm, !result.schedule.isSGMUniform, result.schedule.spacing == nil {

@@ -122,9 +122,27 @@ package struct RenderSettings: Equatable, Sendable {
         }
     }
 
+    /// Refuses settings of refinement where the method is another.
+    private func refuseRefinement() throws(InputError) {
+        let standard = RefineSettings()
+        let changes: [(setting: any AnySetting, isChanged: Bool)] = [
+            (Settings.refineFrom, refine.from != standard.from),
+            (Settings.refineSteps, refine.steps != standard.steps),
+            (Settings.refineNoise, refine.noise != standard.noise),
+            (Settings.refineGuidance, refine.guidance != standard.guidance),
+        ]
+        for change in changes where change.isChanged {
+            throw InputError(
+                "--\(change.setting.name)",
+                "--method \(method.rawValue) does not use it",
+                fix: "Leave it out, or add --method refine"
+            )
+        }
+    }
+
     /// Refuses what refinement does not know.
     private func validateRefinement() throws(InputError) {
-        guard let refinement else { return }
+        guard let refinement else { return try refuseRefinement() }
         guard refinement.guidance <= 1 || guides else {
             throw InputError(
                 "--refine-guidance",
