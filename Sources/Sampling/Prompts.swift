@@ -15,6 +15,9 @@ package struct Prompts: Sendable {
         ) { first, _ in first }
     }
 
+    /// The prompt alone, for views without guidance.
+    package var unguided: Prompts { Prompts(positive: positive, negative: nil) }
+
     /// The conditioning of a view.
     ///
     /// - Parameter timeIDs: SDXL's size and crop ids, the same for both prompts

@@ -12,8 +12,10 @@ package enum RenderEvent: Sendable {
     case view
     /// A phase is finished; its latent, `[1, height, width, channels]`.
     case finished(Int, Tensor)
-    /// The picture that the render began with is encoded for a phase, in so many tiles.
+    /// A picture is encoded for a phase, in so many tiles: the one that the render began with, or an enlarged one.
     case encoding(tiles: Int)
+    /// A finished phase is decoded to be enlarged for the next one, in so many tiles.
+    case enlarging(tiles: Int)
     /// A pass over all tiles begins, which finds what their evaluation needs to know of the whole.
     case measuring(tiles: Int)
     /// Decoding begins, with its number of tiles.

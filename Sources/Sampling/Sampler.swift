@@ -18,6 +18,10 @@ package struct SamplerState: Sendable {
     /// That picture, encoded for this phase, where the phase is held to it.
     package var picture: Tensor?
 
+    /// The latent is still that of the phase before, whose picture is to be enlarged for this one; where the
+    /// method is refinement.
+    package var awaitsEnlargement = false
+
     package init(latent: Tensor) { self.latent = latent }
 }
 
@@ -30,8 +34,8 @@ package struct StepWork: Sendable {
     package let views: [WorkUnit]
 }
 
-/// DemoFusion as a pure machine: it says which views a step needs, and makes of their predictions
-/// the next latent. It renders nothing itself.
+/// A render as a pure machine: it says which views a step needs, and makes of their predictions
+/// the next latent. It renders nothing itself. DemoFusion is here; stages of refinement are in `Refine/`.
 package struct Sampler: Sendable {
     package let plan: RenderPlan
     package let scheduler: Scheduler
@@ -42,7 +46,7 @@ package struct Sampler: Sendable {
         (self.plan, self.scheduler, self.prompts) = (plan, scheduler, prompts)
     }
 
-    private var channels: Int { plan.model.latentChannels }
+    var channels: Int { plan.model.latentChannels }
 
     /// The state before the first step.
     ///
@@ -62,7 +66,7 @@ package struct Sampler: Sendable {
         }
         var state = SamplerState(latent: picture)
         state.anchor = picture
-        guard !first.steps.isEmpty else { return state }
+        guard !first.steps.isEmpty, first.refinement == nil else { return state }
         let base = try noise.base(latent: first.phase.latent, channels: channels)
         begin(&state, with: picture, base, picture: picture)
         return state
@@ -76,6 +80,7 @@ package struct Sampler: Sendable {
         noise: inout some NoiseSource
     ) throws(InputError) -> StepWork {
         let phase = plan.phases[state.phase]
+        if let stage = phase.refinement { return try work(for: state, stage, noise: &noise) }
         let (i, timestep) = (state.step, scheduler.timesteps[state.step])
         func request(
             _ index: Int,
@@ -147,7 +152,7 @@ package struct Sampler: Sendable {
     {
         precondition(predictions.count == work.views.count, "\(predictions.count) predictions")
         let phase = plan.phases[state.phase]
-        guard phase.windows != nil, let lattices = phase.lattices else { return predictions[0] }
+        guard phase.windows != nil else { return predictions[0] }
         let i = state.step
         let locals = phase.usesWindows(at: i) ? work.windows.count : 0
         func local() -> Tensor {
@@ -161,16 +166,16 @@ package struct Sampler: Sendable {
             }
             return average.mean()
         }
-        func dilated() -> Tensor {
+        func dilated(_ lattices: LatticeGrid) -> Tensor {
             var latent = Tensor(zeros: work.mixed.shape)
             for (lattice, prediction) in predictions[locals...].enumerated() {
                 lattices.scatter(lattice, prediction, into: &latent)
             }
             return latent
         }
-        if !phase.usesLattices(at: i) { return local() }
-        if !phase.usesWindows(at: i) { return dilated() }
-        return Fusion.blend(local(), dilated(), share: phase.weights[i].dilated)
+        guard let lattices = phase.lattices, phase.usesLattices(at: i) else { return local() }
+        if !phase.usesWindows(at: i) { return dilated(lattices) }
+        return Fusion.blend(local(), dilated(lattices), share: phase.weights[i].dilated)
     }
 
     /// Takes one scheduler step on the whole latent; at the end of a phase anchors it and opens the
@@ -192,6 +197,9 @@ package struct Sampler: Sendable {
         noise: some NoiseSource,
         picture: (_ phase: Int) throws -> Tensor? = { _ in nil }
     ) throws -> Tensor? {
+        if let stage = plan.phases[state.phase].refinement {
+            return try advance(&state, work, stage, prediction: prediction, noise: noise)
+        }
         let (phase, hold) = (plan.phases[state.phase].phase, plan.phases[state.phase].hold)
         func held(_ x: Tensor) -> Tensor {
             guard let hold, let picture = state.picture else { return x }
@@ -228,7 +236,8 @@ package struct Sampler: Sendable {
         return finished
     }
 
-    /// Goes on from a finished phase to the next one, if there is one.
+    /// Goes on from a finished phase to the next one, if there is one; a stage of refinement begins when its
+    /// picture has been enlarged.
     ///
     /// - Throws: as `advance`
     package func finish(
@@ -238,6 +247,10 @@ package struct Sampler: Sendable {
     ) throws {
         state.phase += 1
         guard state.phase < plan.phases.count else { return }
+        guard plan.phases[state.phase].refinement == nil else {
+            awaitEnlargement(&state)
+            return
+        }
         let isHeld = plan.phases[state.phase].hold != nil
         try open(&state, noise, picture: isHeld ? try picture(state.phase) : nil)
     }
@@ -285,7 +298,7 @@ package struct Sampler: Sendable {
     }
 
     /// SDXL's ids: target height and width, crop's top and left, target height and width, in pixels.
-    private func timeIDs(crop: (top: Int, left: Int)) -> [Float]? {
+    func timeIDs(crop: (top: Int, left: Int)) -> [Float]? {
         guard plan.model.usesTimeIDs else { return nil }
         let (size, factor) = (plan.settings.size, plan.model.vaeFactor)
         let target = [Float(size.height), Float(size.width)]

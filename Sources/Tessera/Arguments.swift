@@ -88,6 +88,7 @@ extension Extent: ExpressibleByArgument {
 }
 
 extension WindowWeight: ExpressibleByArgument {}
+extension Method: ExpressibleByArgument {}
 extension WireFormat: ExpressibleByArgument {}
 extension GlobalPass: ExpressibleByArgument {}
 extension Border: ExpressibleByArgument {}

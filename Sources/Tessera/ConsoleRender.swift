@@ -119,8 +119,10 @@ final class RenderConsole {
         display?.note(
             "\(outcome.unetCalls) UNet calls, \(PlanTable.bytes(tally.viewBytes)) of latents and "
                 + "\(PlanTable.bytes(tally.decodeBytes)) of tiles moved"
-                + (plan.encodes.isEmpty
-                    ? "" : ", \(PlanTable.bytes(tally.encodeBytes)) to encode the picture")
+                + (plan.allEncodes.isEmpty
+                    ? ""
+                    : ", \(PlanTable.bytes(tally.encodeBytes)) to encode "
+                        + (plan.encodes.isEmpty ? "enlarged pictures" : "the picture"))
         )
         let seconds = PlanTable.duration(outcome.duration / .seconds(1))
         display?.note("\(outcome.picture): \(plan.settings.size) in \(seconds)")

@@ -10,7 +10,8 @@ package struct PictureFlags: ParsableArguments {
     @OptionGroup(title: "Model") var text: TextFlags
     @OptionGroup(title: "Sampling") var sampling: SamplingFlags
     @OptionGroup(title: "Start from a picture") var start: StartFlags
-    @OptionGroup(title: "Large pictures (DemoFusion)") var large: LargePictureFlags
+    @OptionGroup(title: "Large pictures") var method: MethodFlags
+    @OptionGroup(title: "Large pictures") var large: LargePictureFlags
     @OptionGroup(title: "Computation") var exchange: ExchangeFlags
 
     package init() {}
@@ -22,6 +23,7 @@ package struct PictureFlags: ParsableArguments {
         settings.set(Settings.seed, to: subject.seed.value)
         sampling.add(to: &settings)
         start.add(to: &settings)
+        method.add(to: &settings)
         try large.add(to: &settings)
         settings.set(Settings.wire, to: exchange.wire)
         settings.set(Settings.globalPass, to: exchange.globalPass)
@@ -84,7 +86,7 @@ struct SamplingFlags: ParsableArguments {
 /// How a picture larger than the model's own is put together.
 struct LargePictureFlags: ParsableArguments {
     @Option(Settings.stride) var stride: WindowStride?
-    @Option(Settings.windowWeight) var windowWeight: WindowWeight
+    @Option(Settings.windowWeight) var windowWeight: WindowWeight?
     @Option(Settings.cosineScales) var cosineScales = NumberList(Settings.cosineScales.standard)
     @Option(Settings.sigma) var sigma: Double
     @Option(Settings.ladder) var ladder: LadderArgument?

@@ -13,10 +13,30 @@ private final class Arithmetic: UnitRenderer {
         try units.enumerated().map { place, unit in
             try onDone(place)
             guard case .predict(let view) = unit.work else {
-                return WorkResult(tensor: Tensor(zeros: unit.input.shape))
+                return WorkResult(tensor: Self.enlarged(unit))
             }
             let shift = view.timestep / 1000 + Float(place) / 64
             return WorkResult(tensor: unit.input.map { ($0 * 0.7 + shift) / (1 + abs($0)) })
+        }
+    }
+}
+
+extension Arithmetic {
+    /// Every 8th pixel of a picture, or 8 × 8 pixels of every latent pixel, and channels that follow from the first.
+    private static func enlarged(_ unit: WorkUnit) -> Tensor {
+        let isDecoding = unit.work == .autoencode(.decoder)
+        let (height, width, count) = (unit.input.shape[1], unit.input.shape[2], unit.input.shape[3])
+        let (rows, columns, channels) =
+            isDecoding ? (8 * height, 8 * width, 3) : (height / 8, width / 8, 4)
+        return Tensor(shape: [1, rows, columns, channels]) { out in
+            unit.input.withFloats { x in
+                for i in out.indices {
+                    let (pixel, channel) = (i / channels, i % channels)
+                    let (row, column) = (pixel / columns, pixel % columns)
+                    let (y, c) = isDecoding ? (row / 8, column / 8) : (row * 8, column * 8)
+                    out[i] = x[(y * width + c) * count] / Float(1 + channel)
+                }
+            }
         }
     }
 }
@@ -90,6 +110,16 @@ private final class Arithmetic: UnitRenderer {
         )
     }
 
+    /// Refinement is resumed between its steps, and before and after a picture is enlarged.
+    @Test(arguments: SchedulerKind.allCases) func anyStageCanBeResumed(kind: SchedulerKind) throws {
+        try resumeEveryStep(
+            try makeCase(kind) { settings in
+                settings.refinement = RefineSettings(steps: 3)
+                settings.windowWeight = .gaussian
+            }
+        )
+    }
+
     private func resumeEveryStep(_ render: Case) throws {
         try inTemporaryFolder { folder in
             var paths: [String] = []
@@ -98,7 +128,8 @@ private final class Arithmetic: UnitRenderer {
                 paths.append(path)
                 #expect(throws: Never.self) { try checkpoint.write(to: path, job: "job") }
             }
-            #expect(paths.count == render.plan.phases.count * 4)
+            let stops = render.plan.phases.map(\.steps.count) + [render.plan.enlargements.count]
+            #expect(paths.count == stops.reduce(0, +))
             for path in paths {
                 var noise = render.seed
                 let read = try Checkpoint(file: path, plan: render.plan, job: "job", noise: &noise)

@@ -14,9 +14,12 @@ private struct Sums: UnitRenderer {
             switch unit.work {
             case .predict(let view):
                 return WorkResult(tensor: unit.input.map { $0 / 2 + view.timestep / 1000 })
-            case .autoencode(_, nil):
+            case .autoencode(.decoder, nil):
                 let (height, width) = (unit.input.shape[1], unit.input.shape[2])
                 return WorkResult(tensor: Tensor(zeros: [1, height * 8, width * 8, 3]))
+            case .autoencode(.encoder, nil):
+                let (height, width) = (unit.input.shape[1], unit.input.shape[2])
+                return WorkResult(tensor: Tensor(zeros: [1, height / 8, width / 8, 4]))
             case .autoencode: preconditionFailure("no picture of these is decoded in parts")
             }
         }
@@ -77,6 +80,15 @@ private struct Nowhere: PictureSink {
                 ($0.wire, $0.guidance) = (.f16, 0)
             }
         ),
+        ("refined", { $0.refinement = RefineSettings() }),
+        ("refined, unguided", { ($0.refinement, $0.guidance) = (RefineSettings(), 1) }),
+        (
+            "refined closely",
+            {
+                $0.refinement = RefineSettings(from: 0.5, steps: 3, noise: 0, guidance: 2)
+                ($0.stride, $0.wire) = (.every(3), .f16)
+            }
+        ),
     ]
 
     /// What the plan tells is what the render asks of its workers, to the byte.
@@ -102,13 +114,14 @@ private struct Nowhere: PictureSink {
         var noise = SeededNoise(seed: 1, kind: .torch)
         let latent = try job.sample(noise: &noise)
         let tally = renderer.tally
-        #expect(steps == plan.phases.count * plan.settings.steps)
+        #expect(steps == plan.phases.reduce(0) { $0 + $1.steps.count })
         #expect(views == plan.views)
         #expect(tally.evaluations == plan.evaluations)
         #expect(tally.viewBytes == plan.viewBytes)
         var sink = Nowhere()
         try job.decode(latent, to: &sink)
         #expect(renderer.tally.decodeBytes == plan.decodeBytes)
+        #expect(renderer.tally.encodeBytes == plan.encodeBytes)
         #expect(latent.shape == [1, size.1 / 8, size.0 / 8, 4])
     }
 

@@ -101,3 +101,77 @@ package struct RunFixture: Sendable, CustomStringConvertible {
         scales = [1] + sizes.map { $0[0] }
     }
 }
+
+/// Whole runs of refinement on one checkpoint, and what the reference makes of them.
+package struct RefineFixture: Sendable, CustomStringConvertible {
+    /// One run, and the prefix of its tensors.
+    package struct Run: Sendable, CustomStringConvertible {
+        package let name: String
+        /// One of the program's schedulers, or `sgm_uniform`: Euler's method over those timesteps.
+        package let scheduler: String
+        package let steps: Int, stride: Int
+        package let start: Double, noise: Double, guidance: Double
+        /// Size of the last stage's latent.
+        package let height: Int, width: Int
+        /// Scales of the phases, from 1.
+        package let scales: [Int]
+
+        package var description: String { name }
+    }
+
+    /// Folder of the checkpoint.
+    package let checkpoint: String
+    package let prompt: String, negative: String
+    /// Steps and guidance of phase 1.
+    package let steps: Int, guidance: Double
+    package let runs: [Run]
+    private let tensorFile: String
+
+    package var description: String { checkpoint.split(separator: "/").last.map(String.init) ?? "" }
+
+    /// The expected tensors.
+    package func tensors() throws -> SafeTensors { try SafeTensors(file: tensorFile) }
+
+    fileprivate init?(settings file: String) {
+        guard let data = FileManager.default.contents(atPath: file),
+            let settings = try? JSONSerialization.jsonObject(with: data) as? [String: Any],
+            let checkpoint = settings["checkpoint"] as? String,
+            let steps = settings["steps"] as? Int, let guidance = settings["guidance"] as? Double,
+            let runs = settings["runs"] as? [String: [String: Any]]
+        else { return nil }
+        self.checkpoint = "\(Fixtures.folder)/\(checkpoint)"
+        prompt = settings["prompt"] as? String ?? ""
+        negative = settings["negative"] as? String ?? ""
+        (self.steps, self.guidance) = (steps, guidance)
+        self.runs = runs.sorted { $0.key < $1.key }.compactMap { name, run in
+            guard let scheduler = run["scheduler"] as? String, let steps = run["steps"] as? Int,
+                let stride = run["stride"] as? Int, let start = run["start"] as? Double,
+                let noise = run["noise"] as? Double, let guidance = run["guidance"] as? Double,
+                let sizes = run["sizes"] as? [[Int]], let last = sizes.last, last.count == 3
+            else { return nil }
+            return Run(
+                name: name,
+                scheduler: scheduler,
+                steps: steps,
+                stride: stride,
+                start: start,
+                noise: noise,
+                guidance: guidance,
+                height: last[1],
+                width: last[2],
+                scales: [1] + sizes.map { $0[0] }
+            )
+        }
+        tensorFile = file.dropLast(".json".count) + ".safetensors"
+    }
+}
+
+extension Fixtures {
+    /// Every checkpoint with expected refinements: the `expected/refine-*.json`.
+    package static let refinements: [RefineFixture] = {
+        let expected = "\(folder)/expected"
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: expected)) ?? []
+        return files.filter { $0.hasPrefix("refine-") && $0.hasSuffix(".json") }.sorted()
+            .compactMap { RefineFixture(settings: "\(expected)/\($0)") }
+    }()
+}

@@ -21,7 +21,10 @@ import Testing
                     name.hasPrefix("\(run.name).\(part)")
                 }
             }
-            try copy(inputs, of: expected, dropping: run.name, to: "\(folder)/in.safetensors")
+            try expected.copy(
+                inputs.map { ($0, String($0.dropFirst(run.name.count + 1))) },
+                to: "\(folder)/in.safetensors"
+            )
             let command = try Command([
                 "render", "--model", network.checkpoint, "--workers", "2",
                 "--prompt", network.prompt, "--negative-prompt", network.negative,
@@ -45,28 +48,5 @@ import Testing
                 )
             }
         }
-    }
-
-    /// Copies tensors as they are under names without the prefix.
-    private func copy(
-        _ names: [String],
-        of file: SafeTensors,
-        dropping prefix: String,
-        to path: String
-    ) throws {
-        var (entries, data): ([String], Data) = ([], Data())
-        for name in names {
-            let info = try #require(file.info(name))
-            let bytes = try #require(file.bytes(name))
-            entries.append(
-                "\"\(name.dropFirst(prefix.count + 1))\":{\"dtype\":\"\(info.type.rawValue)\","
-                    + "\"shape\":\(info.shape),"
-                    + "\"data_offsets\":[\(data.count),\(data.count + bytes.count)]}"
-            )
-            data.append(contentsOf: bytes)
-        }
-        let header = Data("{\(entries.joined(separator: ","))}".utf8)
-        let length = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Data($0) }
-        try (length + header + data).write(to: URL(fileURLWithPath: path))
     }
 }

@@ -12,7 +12,9 @@ import Testing
         "final-sigma": ["sigma_min"], "sgm-uniform": [], "strength": ["0.3"], "fidelity": ["0.75"],
         "stride": ["window"], "window-weight": ["gaussian"], "cosine-scales": ["2,1.5,0"],
         "sigma": ["1.2"], "ladder": ["1,2.5"], "skip-below": ["0.125"], "border": ["zeros"],
-        "wire": ["f16"], "global-pass": ["workers"],
+        "method": ["refine"], "refine-from": ["0.5"], "refine-steps": ["4"],
+        "refine-noise": ["0.75"], "refine-guidance": ["1.5"], "wire": ["f16"],
+        "global-pass": ["workers"],
     ]
 
     private func settings(_ words: [String]) throws -> RenderSettings {

@@ -206,7 +206,7 @@ import Testing
         #expect(
             titles == [
                 "PICTURE:", "MODEL:", "SAMPLING:", "START FROM A PICTURE:",
-                "LARGE PICTURES (DEMOFUSION):", "COMPUTATION:", "WORKERS:", "OUTPUT:",
+                "LARGE PICTURES:", "COMPUTATION:", "WORKERS:", "OUTPUT:",
                 "SAVING AND RESUMING:", "OPTIONS:",
             ],
             "\(titles)"

@@ -10,8 +10,12 @@ package struct Checkpoint: Sendable {
     /// Latents of finished phases, if they are to be dumped.
     package let finished: [Tensor]
 
-    package init(state: SamplerState, drawn: Int, finished: [Tensor]) {
+    /// Steps of its phase, for lists of jobs.
+    private let steps: Int?
+
+    package init(state: SamplerState, drawn: Int, finished: [Tensor], steps: Int? = nil) {
         self.state = state
+        self.steps = steps
         self.drawn = drawn
         self.finished = finished
     }
@@ -36,6 +40,8 @@ package struct Checkpoint: Sendable {
             "format": Self.format, "job": job, "phase": "\(state.phase)", "step": "\(state.step)",
             "drawn": "\(drawn)",
         ]
+        if let steps { text["steps"] = "\(steps)" }
+        if state.awaitsEnlargement { text["awaits"] = "enlargement" }
         text["digest"] = Self.digest(of: tensors, text)
         try SafeTensors.write(tensors, metadata: text, to: path)
     }
@@ -80,8 +86,10 @@ package struct Checkpoint: Sendable {
         }
         let count = plan.phases.count
         let phase = try number("phase", upTo: count)
-        let step = try number("step", upTo: plan.settings.steps)
+        let longest = plan.phases.map(\.steps.upperBound).max() ?? 0
+        let step = try number("step", upTo: longest)
         drawn = try number("drawn", upTo: .max)
+        steps = text["steps"].flatMap { Int($0) }
         func tensor(_ name: String, of phase: Int) throws(InputError) -> Tensor? {
             guard file.info(name) != nil else { return nil }
             let latent = plan.phases[phase].phase.latent
@@ -93,11 +101,15 @@ package struct Checkpoint: Sendable {
             return found
         }
         let last = min(phase, count - 1)
-        guard let latent = try tensor("latent", of: last) else {
+        let awaitsEnlargement = text["awaits"] == "enlargement"
+        guard !awaitsEnlargement || (step == 0 && plan.enlargements[phase] != nil) else {
+            throw damaged("its phase has nothing to enlarge")
+        }
+        guard let latent = try tensor("latent", of: awaitsEnlargement ? last - 1 : last) else {
             throw damaged("its latent is missing")
         }
         var state = SamplerState(latent: latent)
-        (state.phase, state.step) = (phase, step)
+        (state.phase, state.step, state.awaitsEnlargement) = (phase, step, awaitsEnlargement)
         var tensors = [("latent", latent)]
         if let estimate = try tensor("estimate", of: last) {
             state.history = Scheduler.History(estimate: estimate)
@@ -127,7 +139,8 @@ package struct Checkpoint: Sendable {
         guard (state.anchor != nil) == isSourced,
             phase == count || plan.phases[phase].steps.contains(step),
             (upsampled != nil)
-                == (isSourced && (plan.settings.picture != nil || !plan.phases[last].isWhole)),
+                == (isSourced && plan.phases[last].refinement == nil
+                    && (plan.settings.picture != nil || !plan.phases[last].isWhole)),
             (state.picture != nil) == (plan.phases[last].hold != nil)
         else { throw damaged("a part of it is missing") }
         try noise.skip(to: drawn)

@@ -7,6 +7,20 @@ package protocol PictureSink {
     mutating func write(_ rows: Tensor) throws
 }
 
+extension Tensor {
+    /// The rows of a picture `[1, height, width, 3]` of −1…1, from the top, as 0…1 and clamped to it.
+    func pictureRows(_ body: (UnsafeBufferPointer<Float>) throws -> Void) throws {
+        let count = shape[2] * shape[3]
+        var line = [Float](repeating: 0, count: count)
+        try withFloats { x in
+            for row in 0..<shape[1] {
+                for i in 0..<count { line[i] = min(max(x[row * count + i] * 0.5 + 0.5, 0), 1) }
+                try line.withUnsafeBufferPointer(body)
+            }
+        }
+    }
+}
+
 /// Writes rows to a file as they come; keeps them too where `--dump` wants the whole picture.
 package struct FileSink: PictureSink {
     private let writer: any PictureWriter

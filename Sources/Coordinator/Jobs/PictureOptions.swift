@@ -63,6 +63,12 @@ package struct PictureOptions: Sendable {
             if let preset { ($0.steps, $0.guidance) = (preset.steps, preset.guidance) }
         }
         settings.apply(to: &result)
+        if result.method == .refine {
+            if !settings.has(Settings.windowWeight) { result.windowWeight = .gaussian }
+            if preset != nil, !settings.has(Settings.refineSteps) {
+                result.refine.steps = RefineSettings.distilledSteps
+            }
+        }
         // LCM has its own timesteps, and explicit flags take priority.
         if result.scheduler != .lcm, !result.schedule.isSGMUniform, result.schedule.spacing == nil {
             result.schedule.spacing = preset?.spacing

@@ -6,6 +6,7 @@ package struct PlanReport: Encodable {
         let scale: Double
         let width: Int
         let height: Int
+        let steps: Int
         let views: Int
         let bytesPerStep: Int
     }
@@ -22,6 +23,7 @@ package struct PlanReport: Encodable {
     let width: Int
     let height: Int
     let seed: String
+    let method: String
     let phases: [Phase]
     let stepsPerPhase: Int
     let views: Int
@@ -47,24 +49,27 @@ package struct PlanReport: Encodable {
         (width, height) = (plan.settings.size.width, plan.settings.size.height)
         // A JSON number would lose the low bits of a large seed.
         seed = "\(plan.settings.seed)"
+        method = plan.settings.method.rawValue
         phases = plan.phases.indices.map { i in
             let size = plan.pixels(ofPhase: i)
             return Phase(
                 scale: plan.phases[i].phase.scale,
                 width: size.width,
                 height: size.height,
+                steps: plan.phases[i].steps.count,
                 views: plan.phases[i].views,
                 bytesPerStep: plan.bytesPerStep(ofPhase: i)
             )
         }
         (stepsPerPhase, views, unetCalls) = (plan.stepsRun, plan.views, plan.evaluations)
         latentBytes = plan.viewBytes
-        encodeTiles = plan.encodes.values.reduce(0) { $0 + $1.tiles.count }
+        encodeTiles = plan.allEncodes.reduce(0) { $0 + $1.tiles.count }
         encodeBytes = plan.encodeBytes
-        (decodeTiles, decodeBytes) = (plan.decode.tiles.count, plan.decodeBytes)
+        decodeTiles = plan.decodes.reduce(0) { $0 + $1.tiles.count }
+        decodeBytes = plan.decodeBytes
         (coordinatorBytes, weightBytes) = (plan.coordinatorBytes, weights)
         (pictureBytes, checkpointBytes) = (plan.pictureBytes, plan.checkpointBytes)
-        scratchBytes = plan.encodes.isEmpty ? 0 : plan.scratchBytes
+        scratchBytes = plan.scratchBytes
         seconds = speeds.map { speeds in
             let times = plan.times(at: speeds)
             return Time(

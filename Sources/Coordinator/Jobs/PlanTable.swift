@@ -45,13 +45,23 @@ package enum PlanTable {
                 bytes(plan.bytesPerStep(ofPhase: i))
             )
         }
-        let halves = plan.settings.guides ? "two per view, with guidance" : "one per view"
+        let refinement = plan.settings.refinement
+        let halves =
+            switch plan.evaluations {
+            case plan.views: "one per view"
+            case 2 * plan.views: "two per view, with guidance"
+            default: "two per guided view"
+            }
         let skipped = plan.settings.steps - plan.stepsRun
+        let isWhollyRefined = plan.phases.allSatisfy { $0.refinement != nil }
+        let steps =
+            (isWhollyRefined
+                ? [] : ["\(plan.stepsRun)" + (skipped == 0 ? "" : " of \(plan.settings.steps)")])
+            + (refinement.map { ["\(1 + $0.steps) in each stage of refinement"] } ?? [])
         return [header] + phases + [
             ""
         ] + (prompts.map { ["prompt            \($0.summary)"] } ?? []) + [
-            "steps per phase   \(plan.stepsRun)"
-                + (skipped == 0 ? "" : " of \(plan.settings.steps)"),
+            "steps per phase   \(steps.joined(separator: "; "))",
             "views             \(plan.views)",
             "UNet calls        \(plan.evaluations) (\(halves))",
             "latents moved     \(bytes(plan.viewBytes)) to and from workers as "
@@ -62,7 +72,7 @@ package enum PlanTable {
                 + "coordinator; weights of \(bytes(weights)) on each host",
             "disk              at most \(bytes(plan.pictureBytes)) for the picture, "
                 + "\(bytes(plan.checkpointBytes)) to resume"
-                + (plan.encodes.isEmpty ? "" : ", \(bytes(plan.scratchBytes)) while it renders"),
+                + (plan.scratchBytes == 0 ? "" : ", \(bytes(plan.scratchBytes)) while it renders"),
         ] + (speeds.map { times(plan, at: $0) } ?? ["time              not measured: --measure"])
     }
 
@@ -70,10 +80,11 @@ package enum PlanTable {
         plan.isWhole ? "whole" : "\(plan.tiles.count) tiles"
     }
 
-    /// Of a picture that the render begins with: for which phases, in how many tiles.
+    /// Of pictures: which phases are enlarged, for which ones a picture is encoded, in how many tiles.
     private static func encoding(_ plan: RenderPlan) -> [String] {
-        guard !plan.encodes.isEmpty else { return [] }
-        let phases = plan.encodes.sorted { $0.key < $1.key }.map {
+        let all = plan.encodes.merging(plan.enlargements.mapValues(\.encode)) { first, _ in first }
+        guard !all.isEmpty else { return [] }
+        let phases = all.sorted { $0.key < $1.key }.map {
             "\(tiles($0.value)) for phase \($0.key + 1)"
         }
         return [
@@ -90,7 +101,7 @@ package enum PlanTable {
             "  \(worker.name)  " + String(format: "%.2f views/s", 1 / worker.secondsPerView)
         }
         let encoding =
-            plan.encodes.isEmpty ? "" : "encoding \(duration(times.encoding)); "
+            plan.allEncodes.isEmpty ? "" : "encoding \(duration(times.encoding)); "
         let detail = "\(encoding)phases \(phases); decoding \(duration(times.decoding))"
         return [
             "time              about \(duration(times.total)) (\(detail))",

@@ -60,6 +60,11 @@ package struct RenderLoop {
             let (phase, step) = (state.phase, state.step)
             if opened != phase { try observe(.phase(phase, phases[phase].phase)) }
             opened = phase
+            if state.awaitsEnlargement {
+                let latent = try enlarged(state.latent, forPhase: phase)
+                sampler.begin(&state, refining: latent)
+                reached(state, noise.drawn)
+            }
             let work = try sampler.work(for: state, noise: &noise)
             try observe(.step(step, views: work.views.count))
             let predictions = try predict(work.views, isWhole: phases[phase].isWhole)
@@ -106,6 +111,34 @@ package struct RenderLoop {
             to: sampler.plan.pixels(ofPhase: index),
             frame: start.frame
         )
+        return try encode(scaled, plan)
+    }
+
+    /// A finished latent at the size of a stage of refinement: decoded, enlarged by Lanczos' window and
+    /// encoded. The picture is on disk in between.
+    ///
+    /// - Throws: what the renderer or the observer throws, `OutputError` when the disk is full
+    private func enlarged(_ latent: Tensor, forPhase index: Int) throws -> Tensor {
+        let plan = sampler.plan
+        guard let ways = plan.enlargements[index] else {
+            preconditionFailure("phase \(index) is not planned to be enlarged")
+        }
+        let (from, to) = (plan.pixels(ofPhase: index - 1), plan.pixels(ofPhase: index))
+        let scaled = try ScaledPicture(
+            PictureFrame(rows: 0..<Double(from.height), columns: 0..<Double(from.width)),
+            of: (from.height, from.width),
+            height: to.height,
+            width: to.width,
+            numbers: .exact
+        ) { take in
+            try evaluate(latent, ways.decode, as: .enlarging(tiles: ways.decode.tiles.count)) {
+                try $0.pictureRows(take)
+            }
+        }
+        return try encode(scaled, ways.encode)
+    }
+
+    private func encode(_ scaled: ScaledPicture, _ plan: TilePlan) throws -> Tensor {
         let tiles = PictureTiles(latent: plan.latent, factor: plan.factor, part: scaled.part)
         var rows: [Tensor] = []
         try evaluate(tiles, plan, as: .encoding(tiles: plan.tiles.count)) { rows.append($0) }

@@ -58,7 +58,7 @@ package struct RenderSession {
             guides: settings.guides,
             model: model
         )
-        guard plan.decode.fitsMessages, plan.encodes.values.allSatisfy(\.fitsMessages) else {
+        guard (plan.decodes + plan.allEncodes).allSatisfy(\.fitsMessages) else {
             throw InputError(
                 model.path,
                 "its VAE has too many norms or channels to decode a picture of this size in tiles",
@@ -204,8 +204,8 @@ package struct RenderSession {
     ///
     /// - Throws: `InputError` naming the file
     package func checkWeights() throws {
-        // Without a picture check as workers do: an encoder must fit if there is one.
-        let encoder = picture == nil ? nil : true
+        // If nothing is encoded, check as workers do: an encoder must fit if there is one.
+        let encoder = plan.allEncodes.isEmpty ? nil : true
         try model.scan(try model.check(ModelNeeds(encoder: encoder, texts: true)))
     }
 
@@ -395,7 +395,12 @@ package struct RenderSession {
         }
         let latent = try job.sample(noise: &noise, from: start?.state) { state, drawn in
             companions.writer?.reached(
-                Checkpoint(state: state, drawn: drawn, finished: finished)
+                Checkpoint(
+                    state: state,
+                    drawn: drawn,
+                    finished: finished,
+                    steps: plan.phases[min(state.phase, plan.phases.count - 1)].steps.upperBound
+                )
             )
         }
         let format = try PictureFormat(path: outputs.picture, flag: "--output")

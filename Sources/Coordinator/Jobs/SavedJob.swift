@@ -43,7 +43,7 @@ package struct SavedJob: Encodable, Equatable, Sendable {
         isRunning = FileLock.isHeld(folder: path)
         phase = (state["phase"].flatMap { Int($0) } ?? 0) + 1
         step = state["step"].flatMap { Int($0) } ?? 0
-        steps = settings["steps"]?.integer
+        steps = state["steps"].flatMap { Int($0) } ?? settings["steps"]?.integer
         size = settings["size"]?.string
         prompt = settings["prompt"]?.string
     }

@@ -52,7 +52,7 @@ package struct SpeedTrial {
         }
         let side = min(Self.tileSide, plan.decode.latent.shortSide)
         speeds.decodePixel = try timePixel(.decoder, side, [1, side, side, channels])
-        if !plan.encodes.isEmpty {
+        if !plan.allEncodes.isEmpty {
             let pixels = side * plan.model.vaeFactor
             speeds.encodePixel = try timePixel(.encoder, side, [1, pixels, pixels, 3])
         }
@@ -88,15 +88,24 @@ package struct SpeedTrial {
         let picture = last.hold.map {
             Tensor(zeros: [1, $0.latent.height, $0.latent.width, plan.model.latentChannels])
         }
-        let opening = try clock.measure { try sampler.open(&state, noise, picture: picture) }
-        speeds.coordinatorPhase = opening / .seconds(1)
+        if last.refinement != nil {
+            // Decoding and encoding are timed by themselves.
+            let latent = last.phase.latent
+            sampler.begin(
+                &state,
+                refining: Tensor(zeros: [1, latent.height, latent.width, plan.model.latentChannels])
+            )
+        } else {
+            let opening = try clock.measure { try sampler.open(&state, noise, picture: picture) }
+            speeds.coordinatorPhase = opening / .seconds(1)
+        }
         // The step in the middle evaluates both paths, or what there is.
         state.step = last.steps.lowerBound + last.steps.count / 2
         let start = clock.now
         let work = try sampler.work(for: state, noise: &noise)
         // Views take the place of their predictions: the coordinator's part costs the same.
         let fused = sampler.fuse(work.views.map(\.input), of: work, at: state)
-        if state.step + 1 < last.weights.count {
+        if state.step + 1 < last.steps.upperBound {
             _ = try sampler.advance(&state, work, prediction: fused, noise: noise)
         }
         speeds.coordinatorStep = (clock.now - start) / .seconds(1)

@@ -1,12 +1,28 @@
 /// A picture at the size at which it is to be encoded, in a file of its own, from which parts are read:
-/// however large it is, nothing but these is ever in memory. Its numbers have 16 bits.
+/// however large it is, nothing but these is ever in memory.
 ///
 /// Used by one thread at a time.
 package final class ScaledPicture {
+    /// How its numbers are kept.
+    package enum Numbers: Sendable {
+        /// In 16 bits, for pictures that came in as many at best.
+        case rounded
+        /// As they are, in float32.
+        case exact
+
+        fileprivate var size: Int {
+            switch self {
+            case .rounded: MemoryLayout<UInt16>.size
+            case .exact: MemoryLayout<Float>.size
+            }
+        }
+    }
+
     /// Columns.
     package let width: Int
     /// Rows.
     package let height: Int
+    private let numbers: Numbers
     private let scratch: ScratchFile
 
     private static let most: Float = 65535
@@ -21,31 +37,55 @@ package final class ScaledPicture {
     ///   - observe: is passed the fraction that is read, after every row
     /// - Throws: `InputError` when the file is damaged, `OutputError` when the disk is full, and whatever
     ///   `observe` throws
-    package init(
+    package convenience init(
         _ file: PictureFile,
         frame: PictureFrame,
         height: Int,
         width: Int,
         observe: (Double) throws -> Void = { _ in }
     ) throws {
-        (self.height, self.width) = (height, width)
-        scratch = try ScratchFile(bytes: Self.bytes(height: height, width: width))
+        try self.init(
+            frame,
+            of: (file.height, file.width),
+            height: height,
+            width: width,
+            numbers: .rounded
+        ) { try file.rows(observe: observe, $0) }
+    }
+
+    /// Scales rows as they come.
+    ///
+    /// - Parameters:
+    ///   - frame: what of the source is shown
+    ///   - source: rows and columns of the source
+    ///   - height: rows that it is scaled to
+    ///   - width: columns
+    ///   - numbers: how they are kept
+    ///   - rows: calls what it is given with every row of the source from the top, numbers of 0…1
+    /// - Throws: `OutputError` when the disk is full, and what `rows` throws
+    package init(
+        _ frame: PictureFrame,
+        of source: (height: Int, width: Int),
+        height: Int,
+        width: Int,
+        numbers: Numbers,
+        rows: ((UnsafeBufferPointer<Float>) throws -> Void) throws -> Void
+    ) throws {
+        (self.height, self.width, self.numbers) = (height, width, numbers)
+        scratch = try ScratchFile(bytes: Self.bytes(height: height, width: width, numbers))
         var scaler = RowScaler(
             frame,
-            height: file.height,
-            width: file.width,
+            height: source.height,
+            width: source.width,
             to: (height, width),
             channels: 3
         )
-        var (row, line) = (0, [UInt16](repeating: 0, count: 3 * width))
-        try file.rows(observe: observe) { input in
+        var row = 0
+        var line = [Float](repeating: 0, count: 3 * width)
+        try rows { input in
             try scaler.take(input) { done in
-                for i in done.indices {
-                    line[i] = UInt16((min(max(done[i], 0), 1) * Self.most).rounded())
-                }
-                try line.withUnsafeBufferPointer { line throws(OutputError) in
-                    try scratch.write(line, at: row * line.count)
-                }
+                for i in done.indices { line[i] = min(max(done[i], 0), 1) }
+                try write(line, row: row)
                 row += 1
             }
         }
@@ -53,8 +93,8 @@ package final class ScaledPicture {
     }
 
     /// Bytes on disk of a picture of this size.
-    package static func bytes(height: Int, width: Int) -> Int {
-        3 * width * height * MemoryLayout<UInt16>.size
+    package static func bytes(height: Int, width: Int, _ numbers: Numbers) -> Int {
+        3 * width * height * numbers.size
     }
 
     /// A part, `[1, rows, columns, 3]`, −1…1.
@@ -62,17 +102,34 @@ package final class ScaledPicture {
     /// - Throws: `OutputError` when the disk fails
     package func part(_ region: Region) throws -> Tensor {
         let (rows, columns) = (region.rows.count, region.columns.count)
-        var line = [UInt16](repeating: 0, count: 3 * columns)
         return try Tensor(shape: [1, rows, columns, 3]) { out in
             for (row, y) in region.rows.enumerated() {
                 let place = 3 * (y * width + region.columns.lowerBound)
-                try line.withUnsafeMutableBufferPointer { line throws(OutputError) in
-                    try scratch.read(line, at: place)
-                }
-                for i in line.indices {
-                    out[row * line.count + i] = Float(line[i]) / Self.most * 2 - 1
-                }
+                let line = try read(place, count: 3 * columns)
+                for i in line.indices { out[row * line.count + i] = line[i] * 2 - 1 }
             }
+        }
+    }
+
+    private func write(_ line: [Float], row: Int) throws {
+        let place = row * line.count
+        switch numbers {
+        case .exact: try line.withUnsafeBufferPointer { try scratch.write($0, at: place) }
+        case .rounded:
+            let levels = line.map { UInt16(($0 * Self.most).rounded()) }
+            try levels.withUnsafeBufferPointer { try scratch.write($0, at: place) }
+        }
+    }
+
+    private func read(_ place: Int, count: Int) throws -> [Float] {
+        func read<T: BitwiseCopyable>(_ zero: T) throws -> [T] {
+            var line = Array(repeating: zero, count: count)
+            try line.withUnsafeMutableBufferPointer { try scratch.read($0, at: place) }
+            return line
+        }
+        switch numbers {
+        case .exact: return try read(Float(0))
+        case .rounded: return try read(UInt16(0)).map { Float($0) / Self.most }
         }
     }
 }

@@ -41,9 +41,12 @@ final class ScratchFile {
     /// Writes values at an offset, counted in such values.
     ///
     /// - Throws: `OutputError` when the disk is broken
-    func write(_ numbers: UnsafeBufferPointer<UInt16>, at place: Int) throws(OutputError) {
+    func write<T: BitwiseCopyable>(
+        _ numbers: UnsafeBufferPointer<T>,
+        at place: Int
+    ) throws(OutputError) {
         var rest = UnsafeRawBufferPointer(numbers)
-        var offset = place * MemoryLayout<UInt16>.size
+        var offset = place * MemoryLayout<T>.stride
         while let start = rest.baseAddress, rest.count > 0 {
             let count = pwrite(descriptor, start, rest.count, off_t(offset))
             if count < 0, errno == EINTR { continue }
@@ -56,9 +59,12 @@ final class ScratchFile {
     /// Reads values from an offset.
     ///
     /// - Throws: `OutputError` when the disk is broken
-    func read(_ numbers: UnsafeMutableBufferPointer<UInt16>, at place: Int) throws(OutputError) {
+    func read<T: BitwiseCopyable>(
+        _ numbers: UnsafeMutableBufferPointer<T>,
+        at place: Int
+    ) throws(OutputError) {
         var rest = UnsafeMutableRawBufferPointer(numbers)
-        var offset = place * MemoryLayout<UInt16>.size
+        var offset = place * MemoryLayout<T>.stride
         while let start = rest.baseAddress, rest.count > 0 {
             let count = pread(descriptor, start, rest.count, off_t(offset))
             if count < 0, errno == EINTR { continue }

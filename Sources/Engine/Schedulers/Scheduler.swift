@@ -17,6 +17,9 @@ package struct Scheduler: Sendable {
     /// Number of timesteps of the training schedule.
     package let trainTimesteps: Int
     private let steps: [Step]
+    private let config: SchedulerConfig
+    /// Where a clean latent is read that is to be noised by what the model sees in it.
+    private let cleanest: NoiseLevel
 
     /// What a multistep scheduler remembers: the last estimate of the clean latent.
     package struct History: Sendable {
@@ -63,12 +66,49 @@ package struct Scheduler: Sendable {
             )
         }
         try choice.check(kind, karras: karras)
-        self.kind = kind
-        trainTimesteps = config.trainTimesteps
         var config = config
         config.karras = config.karras || karras
         config.apply(choice)
-        let run = kind.method.run(config, NoiseSchedule(config), steps: steps)
+        self.init(kind, config, ScheduleSpan(steps: steps))
+    }
+
+    /// The same method over the end of the training schedule, down to a clean latent: trailing timesteps, those
+    /// that an LCM was distilled on, or SGM's uniform ones.
+    ///
+    /// - Parameters:
+    ///   - share: of the training schedule, above 0 and below 1
+    ///   - steps: number of timesteps
+    /// - Returns: the scheduler of that run
+    /// - Throws: `InputError` when there are not as many timesteps in that share
+    package func ending(share: Double, steps: Int) throws(InputError) -> Scheduler {
+        precondition(share > 0 && share < 1 && steps > 0, "\(share), \(steps)")
+        var config = config
+        config.apply(
+            ScheduleChoice(finalSigma: .zero, isSGMUniform: config.isSGMUniform)
+        )
+        let run = Scheduler(kind, config, ScheduleSpan(steps: steps, share: share))
+        guard Swift.zip(run.timesteps, run.timesteps.dropFirst()).allSatisfy({ $0 > $1 }) else {
+            throw InputError(
+                "--refine-steps",
+                "the last \(share) of \(kind.rawValue)'s schedule has fewer than \(steps) timesteps",
+                fix: "Choose fewer steps or a larger --refine-from"
+            )
+        }
+        return run
+    }
+
+    private init(_ kind: SchedulerKind, _ config: SchedulerConfig, _ span: ScheduleSpan) {
+        self.kind = kind
+        self.config = config
+        trainTimesteps = config.trainTimesteps
+        let schedule = NoiseSchedule(config)
+        let alpha = Double(schedule.alphasCumprod[0])
+        cleanest = .variancePreserving(
+            alpha: alpha.squareRoot(),
+            sigma: (1 - alpha).squareRoot(),
+            config.prediction
+        )
+        let run = kind.method.run(config, schedule, span)
         timesteps = run.timesteps.map { Float($0) }
         sigmas = run.sigmas
         initNoiseSigma = run.initNoiseSigma
@@ -123,6 +163,18 @@ package struct Scheduler: Sendable {
     package func addNoise(_ clean: Tensor, _ noise: Tensor, at i: Int) -> Tensor {
         let (a, b) = (Float(steps[i].level.clean), Float(steps[i].level.noise))
         return clean.zip(noise) { a * $0 + b * $1 }
+    }
+
+    /// The noise that a model sees in a clean latent, by what it predicts for it at timestep 0: where deterministic
+    /// inversion begins (Song et al., 2021).
+    ///
+    /// - Parameters:
+    ///   - output: what it predicted
+    ///   - clean: the latent, of the same shape
+    /// - Returns: the noise, of that shape
+    package func noise(_ output: Tensor, in clean: Tensor) -> Tensor {
+        let (a, b) = (Float(cleanest.epsilon.latent), Float(cleanest.epsilon.output))
+        return clean.zip(output) { a * $0 + b * $1 }
     }
 
     /// The prediction that a model would have made whose estimate of the noiseless latent is another one.

@@ -1,7 +1,26 @@
 import Foundation
 
+/// How much of the training schedule a run goes through, and in how many steps.
+struct ScheduleSpan: Equatable, Sendable {
+    let steps: Int
+    /// The share of it, from the clean end, that the run begins at; nil for all of it, laid out as the model's
+    /// configuration says.
+    var share: Double?
+}
+
 /// Timesteps of a run, from the first to the last, as each scheduler of Diffusers lays them.
 enum Timesteps {
+    /// The end of the schedule in equal parts, each ending where `trailing` would have it: a quarter of 1000 in
+    /// one step is 249, in two 249 and 124. Nil for the whole schedule.
+    static func ending(_ config: SchedulerConfig, _ span: ScheduleSpan) -> [Double]? {
+        guard let share = span.share else { return nil }
+        let first = Double(config.trainTimesteps) * share
+        return (0..<span.steps).map { i in
+            let left = first * Double(span.steps - i) / Double(span.steps)
+            return max(0, left.rounded(.toNearestOrEven) - 1)
+        }
+    }
+
     /// DDIM, Euler and Euler ancestral; whole numbers unless `fractional`.
     static func plain(
         _ config: SchedulerConfig,
@@ -42,8 +61,16 @@ enum Timesteps {
     }
 
     /// LCM: some of the steps that the model was distilled on.
-    static func distilled(_ config: SchedulerConfig, steps: Int) -> [Double] {
-        let k = config.trainTimesteps / config.originalSteps
+    static func distilled(_ config: SchedulerConfig, _ span: ScheduleSpan) -> [Double] {
+        let (k, steps) = (config.trainTimesteps / config.originalSteps, span.steps)
+        if let share = span.share {
+            let first = Double(config.originalSteps) * share
+            return (0..<steps).map { i in
+                // A hair below the product, so that 50 · 0.2 is 10 steps and not 11.
+                let left = first * Double(steps - i) / Double(steps) - 1e-9
+                return max(1, left.rounded(.up)) * Double(k) - 1
+            }
+        }
         return (0..<steps).map { i in
             let skipped = Int(
                 (Double(config.originalSteps) / Double(steps) * Double(i)).rounded(.down)

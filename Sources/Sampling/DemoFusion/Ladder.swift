@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 
 /// One rung of the ladder: the whole latent at one scale.
 package struct Phase: Equatable, Sendable {
@@ -15,7 +16,7 @@ package struct Phase: Equatable, Sendable {
 
 /// How the scales of the phases are chosen; `--ladder`.
 package enum LadderChoice: Equatable, Sendable {
-    /// Every whole scale up to the target, as in the paper.
+    /// Every whole scale up to the target, as in the paper; refinement goes up by at most 2.
     case everyScale
     /// The fewest UNet evaluations within the method's limits.
     case cheapest
@@ -94,6 +95,18 @@ package struct Ladder: Equatable, Sendable {
             scales.insert(rungs[at], at: 0)
         }
         self.scales = scales
+    }
+
+    /// The fewest scales of equal ratio that go up by at most `largestStep` each: powers of two where the
+    /// target is one.
+    package init(steadilyTo target: Extent, nativeSide: Int) {
+        let ratio = Self.ratio(of: target, nativeSide: nativeSide)
+        let count = Int((log2(ratio) / log2(Self.largestStep) - 1e-9).rounded(.up))
+        let between = (1..<max(1, count)).map { rung in
+            let scale = pow(ratio, Double(rung) / Double(count))
+            return abs(scale - scale.rounded()) < 1e-9 ? scale.rounded() : scale
+        }
+        scales = [1] + between + (count > 0 ? [ratio] : [])
     }
 
     /// Scale of the target: its long side over the native side, or less, where that would leave the

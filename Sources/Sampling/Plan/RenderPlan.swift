@@ -11,6 +11,8 @@ package struct RenderPlan: Sendable {
         private let closing: WindowGrid?
         /// Dilated sub-lattices; nil in phase 1.
         package let lattices: LatticeGrid?
+        /// The steps of a stage of refinement; nil where they are the scheduler's.
+        package let refinement: RefineStage?
         /// Weights of each step of the schedule, by step.
         package let weights: [CosineSchedule.Weights]
         /// The steps that are run: all, or the last ones where it begins with a picture; none where the
@@ -24,9 +26,23 @@ package struct RenderPlan: Sendable {
             _ phase: Phase,
             _ settings: RenderSettings,
             model: ModelGeometry,
-            weights: [CosineSchedule.Weights]
+            weights: [CosineSchedule.Weights],
+            refinement: RefineStage?
         ) {
             self.phase = phase
+            // A picture to begin with is refined at the first phase's size, too.
+            self.refinement = phase.scale > 1 || settings.picture != nil ? refinement : nil
+            if let stage = self.refinement {
+                (self.weights, hold, steps, skipBelow) = ([], nil, 0..<stage.count, 0)
+                windows = WindowGrid(
+                    latent: phase.latent,
+                    window: model.nativeLatentSide,
+                    stride: settings.stride(for: model),
+                    border: .inside
+                )
+                (closing, lattices) = (nil, nil)
+                return
+            }
             self.weights = weights
             hold = settings.picture?.hold(phase.latent, vaeFactor: model.vaeFactor)
             let skipped = settings.picture?.skipped(of: weights.count) ?? 0
@@ -63,22 +79,32 @@ package struct RenderPlan: Sendable {
 
         /// Local windows of a step; nil in phase 1.
         package func windows(at step: Int) -> WindowGrid? {
+            guard refinement == nil else { return windows }
             let last = (weights.count + Self.closingShare - 1) / Self.closingShare
             return step >= weights.count - last ? closing ?? windows : windows
         }
 
         /// Views that step `step` evaluates.
         package func views(at step: Int) -> Int {
-            guard let windows = windows(at: step), let lattices else { return 1 }
+            guard let windows = windows(at: step) else { return 1 }
             return (usesWindows(at: step) ? windows.count : 0)
-                + (usesLattices(at: step) ? lattices.count : 0)
+                + (usesLattices(at: step) ? lattices?.count ?? 0 : 0)
+        }
+
+        /// UNet evaluations of each view of a step: two where it is guided.
+        func evaluationsPerView(at step: Int, guides: Bool) -> Int {
+            guides && (refinement?.guidance(at: step) ?? .infinity) > 1 ? 2 : 1
         }
 
         /// Whether local windows are evaluated at a step: whether their share, 1 − c^a₂, counts.
-        package func usesWindows(at step: Int) -> Bool { counts(1 - weights[step].dilated) }
+        package func usesWindows(at step: Int) -> Bool {
+            refinement != nil || counts(1 - weights[step].dilated)
+        }
 
         /// Whether dilated sub-lattices are: whether their share, c^a₂, counts.
-        package func usesLattices(at step: Int) -> Bool { counts(weights[step].dilated) }
+        package func usesLattices(at step: Int) -> Bool {
+            refinement == nil && counts(weights[step].dilated)
+        }
 
         private func counts(_ share: Float) -> Bool { share > 0 && share >= skipBelow }
 
@@ -87,9 +113,9 @@ package struct RenderPlan: Sendable {
 
         /// Latent pixels in the views of a step.
         package func viewArea(at step: Int) -> Int {
-            guard let windows = windows(at: step), let lattices else { return phase.latent.area }
+            guard let windows = windows(at: step) else { return phase.latent.area }
             return (usesWindows(at: step) ? windows.count * windows.window.area : 0)
-                + (usesLattices(at: step) ? lattices.padded.area : 0)
+                + (usesLattices(at: step) ? lattices?.padded.area ?? 0 : 0)
         }
 
         /// The same of all steps.
@@ -103,6 +129,15 @@ package struct RenderPlan: Sendable {
     /// How the picture that it begins with is encoded, by phase: for the first, and for those that are held
     /// to it.
     package let encodes: [Int: TilePlan]
+    /// How a finished phase is decoded, and encoded again at the size of the next one, by the index of
+    /// that one: where the method is refinement.
+    package let enlargements: [Int: Enlargement]
+
+    /// The way of a latent to a picture and back.
+    package struct Enlargement: Sendable {
+        package let decode: TilePlan
+        package let encode: TilePlan
+    }
 
     /// - Throws: `InputError` naming the setting that cannot be met
     package init(
@@ -117,8 +152,16 @@ package struct RenderPlan: Sendable {
             settings.cosine.weights(timestep: $0, trainTimesteps: scheduler.trainTimesteps)
         }
         let (target, factor) = (settings.size, model.vaeFactor)
+        let refinement = try settings.refinement.map { settings throws(InputError) in
+            try RefineStage(settings, scheduler: scheduler)
+        }
+        func planned(_ phase: Phase) -> PhasePlan {
+            PhasePlan(phase, settings, model: model, weights: weights, refinement: refinement)
+        }
         let ladder: Ladder
         switch settings.ladder {
+        case .everyScale where refinement != nil:
+            ladder = Ladder(steadilyTo: target, nativeSide: model.nativeSide)
         case .everyScale: ladder = Ladder(target: target, nativeSide: model.nativeSide)
         case .given(let given): ladder = given
         case .cheapest:
@@ -126,14 +169,11 @@ package struct RenderPlan: Sendable {
             ladder = try Ladder(cheapestTo: target, nativeSide: model.nativeSide) {
                 scale throws(InputError) in
                 let phase = try Phase(scale: scale, of: top, target: target, vaeFactor: factor)
-                return PhasePlan(phase, settings, model: model, weights: weights).views
+                return planned(phase).views
             }
         }
-        let all = try ladder.phases(target: target, vaeFactor: factor).map {
-            PhasePlan($0, settings, model: model, weights: weights)
-        }
-        // What the picture itself shows need not be rendered: it begins with the last phase of these.
-        let phases = Array(all[(all.lastIndex { $0.steps.isEmpty } ?? 0)...])
+        let all = try ladder.phases(target: target, vaeFactor: factor).map(planned)
+        let phases = Array(all[Self.beginning(of: all, settings, vaeFactor: factor)...])
         let encoded =
             settings.picture == nil
             ? [] : phases.indices.filter { $0 == 0 || phases[$0].hold != nil }
@@ -144,9 +184,39 @@ package struct RenderPlan: Sendable {
             }
         )
         self.phases = phases
+        enlargements = Dictionary(
+            uniqueKeysWithValues: phases.indices.dropFirst().compactMap { index in
+                guard phases[index].refinement != nil else { return nil }
+                let (from, to) = (phases[index - 1].phase.latent, phases[index].phase.latent)
+                let enlargement = Enlargement(
+                    decode: TilePlan(latent: from, factor: factor, network: model.decoder),
+                    encode: TilePlan(latent: to, factor: factor, network: model.encoder)
+                )
+                return (index, enlargement)
+            }
+        )
         let last = phases[phases.count - 1].phase.latent
         decode = TilePlan(latent: last, factor: factor, network: model.decoder)
     }
+
+    /// The first phase that is rendered. What a picture itself shows need not be: a render begins with the
+    /// last phase that is held to all of it, and refinement with the first one that is larger than it.
+    private static func beginning(
+        of all: [PhasePlan],
+        _ settings: RenderSettings,
+        vaeFactor: Int
+    ) -> Int {
+        guard settings.refinement != nil, let frame = settings.picture?.frame else {
+            return all.lastIndex { $0.steps.isEmpty } ?? 0
+        }
+        let shown = frame.rows.upperBound - frame.rows.lowerBound
+        return all.firstIndex { Double($0.phase.latent.height * vaeFactor) > shown }
+            ?? all.count - 1
+    }
+
+    /// Every decoding of the render, and every encoding.
+    package var decodes: [TilePlan] { [decode] + enlargements.values.map(\.decode) }
+    package var allEncodes: [TilePlan] { encodes.values + enlargements.values.map(\.encode) }
 
     /// The settings with what follows from the model filled in: the stride, and the scales that are rendered.
     package var resolvedSettings: RenderSettings {
@@ -165,7 +235,7 @@ package struct RenderPlan: Sendable {
         )
     }
 
-    /// Steps of a phase that are run, where any are.
+    /// Steps that are run of a phase on the scheduler's own timesteps, where any are.
     package var stepsRun: Int {
         settings.steps - (settings.picture?.skipped(of: settings.steps) ?? 0)
     }
@@ -182,7 +252,14 @@ package struct RenderPlan: Sendable {
     }
 
     /// UNet evaluations of one picture each: two for a guided view.
-    package var evaluations: Int { views * (settings.guides ? 2 : 1) }
+    package var evaluations: Int {
+        phases.reduce(0) { sum, phase in
+            phase.steps.reduce(sum) {
+                let each = phase.evaluationsPerView(at: $1, guides: settings.guides)
+                return $0 + phase.views(at: $1) * each
+            }
+        }
+    }
 
     /// Bytes of latents and predictions that travel to and from workers.
     package var viewBytes: Int {
@@ -192,14 +269,14 @@ package struct RenderPlan: Sendable {
     /// The same for one step of a phase that uses all its views.
     package func bytesPerStep(ofPhase index: Int) -> Int {
         let phase = phases[index]
-        guard let windows = phase.windows, let lattices = phase.lattices else {
+        guard let windows = phase.windows else {
             return bytes(ofArea: movedArea(ofPhase: index)) / max(1, phase.steps.count)
         }
         let locals = phase.steps.contains(where: phase.usesWindows)
         let dilated = phase.steps.contains(where: phase.usesLattices)
         return bytes(
             ofArea: (locals ? windows.count * windows.window.area : 0)
-                + (dilated ? lattices.padded.area : 0)
+                + (dilated ? phase.lattices?.padded.area ?? 0 : 0)
         )
     }
 
@@ -218,15 +295,17 @@ package struct RenderPlan: Sendable {
         2 * area * model.latentChannels * settings.wire.size
     }
 
-    /// Bytes of latents and pixels that travel to decode the picture, and of latents and tokens for what
+    /// Bytes of latents and pixels that travel to decode the picture and those that are enlarged, and of latents and tokens for what
     /// its tiles must know of it: at best, for the number of passes follows from the picture.
     package var decodeBytes: Int {
-        settings.wire.size * decode.numbersMoved(latentChannels: model.latentChannels)
+        decodes.reduce(0) {
+            $0 + settings.wire.size * $1.numbersMoved(latentChannels: model.latentChannels)
+        }
     }
 
-    /// The same to encode the picture that the render begins with, for all phases.
+    /// The same to encode the picture that the render begins with, and those that are enlarged.
     package var encodeBytes: Int {
-        encodes.values.reduce(0) {
+        allEncodes.reduce(0) {
             $0 + settings.wire.size * $1.numbersMoved(latentChannels: model.latentChannels)
         }
     }

@@ -64,7 +64,7 @@ package struct MeasuredSpeeds: Equatable, Sendable {
 
 /// The estimated cost of a render, besides evaluations and bytes on the wire.
 extension RenderPlan {
-    /// Seconds of each phase, of encoding the picture that it begins with, and of decoding.
+    /// Seconds of each phase, of encoding pictures, and of decoding.
     package struct Times: Equatable, Sendable {
         package let phases: [Double]
         package let encoding: Double
@@ -99,8 +99,8 @@ extension RenderPlan {
         func pixels(_ plan: TilePlan) -> Double { Double(plan.passes * plan.latent.area) }
         return Times(
             phases: times,
-            encoding: encodes.values.map(pixels).reduce(0, +) * speeds.encodePixel,
-            decoding: pixels(decode) * speeds.decodePixel
+            encoding: allEncodes.map(pixels).reduce(0, +) * speeds.encodePixel,
+            decoding: decodes.map(pixels).reduce(0, +) * speeds.decodePixel
         )
     }
 
@@ -120,19 +120,22 @@ extension RenderPlan {
                 phase.steps.map { phase.viewArea(at: $0) }.max() ?? 0
             }.max() ?? 0
         let latents = holdsPicture ? 12 : 10
-        let tiles = encodes.values.map(TiledEvaluation.maxBytes).max() ?? 0
+        let tiles = allEncodes.map(TiledEvaluation.maxBytes).max() ?? 0
         return latents * latentBytes + max(2 * views * model.latentChannels * 4, 2 * tiles)
     }
 
     /// Whether any phase is constrained to the initial picture.
     private var holdsPicture: Bool { phases.contains { $0.hold != nil } }
 
-    /// Bytes on disk, while it renders, of the picture that it begins with at the size of a phase.
+    /// Bytes on disk, while it renders, of a picture that it begins with or enlarges, at the size of a phase.
     package var scratchBytes: Int {
-        encodes.keys.map { index in
+        func bytes(_ index: Int, _ numbers: ScaledPicture.Numbers) -> Int {
             let size = pixels(ofPhase: index)
-            return ScaledPicture.bytes(height: size.height, width: size.width)
-        }.max() ?? 0
+            return ScaledPicture.bytes(height: size.height, width: size.width, numbers)
+        }
+        let all =
+            encodes.keys.map { bytes($0, .rounded) } + enlargements.keys.map { bytes($0, .exact) }
+        return all.max() ?? 0
     }
 
     /// Maximum bytes on disk of the state for resuming: the latent, the upsampled one, the last estimate and

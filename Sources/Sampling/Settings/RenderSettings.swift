@@ -20,9 +20,12 @@ package struct RenderSettings: Equatable, Sendable {
     package var karras: Bool = Settings.karras.standard
     /// How its timesteps are laid out, where the model does not decide it.
     package var schedule = ScheduleChoice()
-    /// How local windows follow each other; half a window apart when nil.
+    /// How local windows follow each other; when nil half a window apart, and in refinement three quarters of one.
     package var stride: WindowStride? = Settings.stride.standard
     package var windowWeight: WindowWeight = Settings.windowWeight.standard
+    package var method: Method = Settings.method.standard
+    /// Of no use but where that is refinement.
+    package var refine = RefineSettings()
     package var cosine = CosineSchedule()
     package var ladder: LadderChoice = Settings.ladder.standard
     /// Windows and sub-lattices whose share of the fused prediction is smaller at a timestep are not
@@ -69,12 +72,24 @@ package struct RenderSettings: Equatable, Sendable {
         }
     }
 
+    /// How stages are refined, where that is the method.
+    package var refinement: RefineSettings? {
+        get { method == .refine ? refine : nil }
+        set {
+            method = newValue == nil ? .demofusion : .refine
+            refine = newValue ?? RefineSettings()
+        }
+    }
+
     /// With guidance at or below 1 the negative prompt has no weight and is not evaluated.
     package var guides: Bool { guidance > 1 }
 
     /// How local windows follow each other.
     package func stride(for model: ModelGeometry) -> WindowStride {
-        stride ?? Self.defaultStride(for: model)
+        stride
+            ?? (refinement == nil
+                ? Self.defaultStride(for: model)
+                : .every(max(1, 3 * model.nativeLatentSide / 4)))
     }
 
     /// Half a window apart.
@@ -97,11 +112,56 @@ package struct RenderSettings: Equatable, Sendable {
     package func validate(for model: ModelGeometry) throws(InputError) {
         for setting in Settings.all { try setting.check(self, for: model) }
         try picture?.validate(steps: steps)
+        try validateRefinement()
         guard stride != .window || windowWeight == .uniform else {
             throw InputError(
                 "--window-weight",
                 "windows side by side do not overlap, and have nothing to weigh",
                 fix: "Leave it out, or give --stride a number"
+            )
+        }
+    }
+
+    /// Refuses settings of refinement where the method is another.
+    private func refuseRefinement() throws(InputError) {
+        let standard = RefineSettings()
+        let changes: [(setting: any AnySetting, isChanged: Bool)] = [
+            (Settings.refineFrom, refine.from != standard.from),
+            (Settings.refineSteps, refine.steps != standard.steps),
+            (Settings.refineNoise, refine.noise != standard.noise),
+            (Settings.refineGuidance, refine.guidance != standard.guidance),
+        ]
+        for change in changes where change.isChanged {
+            throw InputError(
+                "--\(change.setting.name)",
+                "--method \(method.rawValue) does not use it",
+                fix: "Leave it out, or add --method refine"
+            )
+        }
+    }
+
+    /// Refuses what refinement does not know.
+    private func validateRefinement() throws(InputError) {
+        guard let refinement else { return try refuseRefinement() }
+        guard refinement.guidance <= 1 || guides else {
+            throw InputError(
+                "--refine-guidance",
+                "\(refinement.guidance) needs the negative prompt, which --guidance \(guidance) does without",
+                fix: "Choose at most 1, or a --guidance above 1"
+            )
+        }
+        let isStarted = frame != nil
+        let others: [(flag: String, isGiven: Bool)] = [
+            ("--border zeros", border == .zeros), ("--skip-below", skipBelow > 0),
+            ("--stride window", stride == .window),
+            ("--strength", isStarted && strength != Settings.strength.standard),
+            ("--fidelity", isStarted && fidelity != Settings.fidelity.standard),
+        ]
+        for other in others where other.isGiven {
+            throw InputError(
+                other.flag,
+                "--method refine does not use it",
+                fix: "Leave it out; --refine-from and --refine-noise say how much may change"
             )
         }
     }

@@ -54,6 +54,7 @@ package struct Setting<Value: SettingValue>: AnySetting {
         case .always: true
         case .whenChanged: settings[keyPath: path] != standard
         case .withPicture: settings.frame != nil
+        case .where(let holds): holds(settings)
         case .never: false
         }
     }
@@ -62,7 +63,10 @@ package struct Setting<Value: SettingValue>: AnySetting {
 
     package func text(of settings: RenderSettings) -> (key: String, value: String)? {
         guard let label, isRecorded(of: settings) else { return nil }
-        return (label.key, label.value?(settings) ?? settings[keyPath: path].written)
+        guard let key = settings.method == .refine ? label.refinedKey : label.key else {
+            return nil
+        }
+        return (key, label.value?(settings) ?? settings[keyPath: path].written)
     }
 
     package func read(_ json: JSON, into choices: inout SettingChoices) throws(InputError) {
@@ -116,6 +120,8 @@ package enum SettingRecording: Sendable {
     case whenChanged
     /// Where the render begins with a picture.
     case withPicture
+    /// Where something holds of the settings.
+    case `where`(@Sendable (RenderSettings) -> Bool)
     /// It does not decide the picture.
     case never
 }
@@ -126,11 +132,22 @@ package struct SettingLabel: Sendable, ExpressibleByStringLiteral {
     /// Its value where that is not the setting's as it stands.
     let value: (@Sendable (RenderSettings) -> String)?
 
-    init(_ key: String, _ value: @escaping @Sendable (RenderSettings) -> String) {
-        (self.key, self.value) = (key, value)
+    /// The key where the method is refinement; nil where it does not use the setting.
+    let refinedKey: String?
+
+    init(
+        _ key: String,
+        refined: String?,
+        _ value: (@Sendable (RenderSettings) -> String)? = nil
+    ) {
+        (self.key, refinedKey, self.value) = (key, refined, value)
     }
 
-    package init(stringLiteral key: String) { (self.key, value) = (key, nil) }
+    init(_ key: String, _ value: (@Sendable (RenderSettings) -> String)? = nil) {
+        self.init(key, refined: key, value)
+    }
+
+    package init(stringLiteral key: String) { self.init(key) }
 }
 
 /// Which values a setting accepts.

@@ -110,6 +110,7 @@ extension WireFormat: SettingValue {}
 extension GlobalPass: SettingValue {}
 extension WindowWeight: SettingValue {}
 extension Border: SettingValue {}
+extension Method: SettingValue {}
 
 /// Nil where the model decides.
 extension Optional: SettingValue where Wrapped: SettingValue {

@@ -10,7 +10,8 @@ package enum Settings {
         steps, scheduler, karras, guidance, seed, size,
         random, timestepSpacing, finalSigma, sgmUniform,
         strength, fidelity,
-        stride, ladder, cosineScales, sigma, border, windowWeight, skipBelow,
+        method, stride, ladder, cosineScales, sigma, border, windowWeight, skipBelow,
+        refineFrom, refineSteps, refineNoise, refineGuidance,
         wire, globalPass,
     ]
 
@@ -144,6 +145,70 @@ package enum Settings {
 
     // Pictures larger than the model's own.
 
+    package static let method = Setting(
+        "method",
+        \.method,
+        default: .demofusion,
+        help:
+            "How the picture grows after phase 1: demofusion denoises every phase over the whole schedule; "
+            + "refine enlarges the picture and denoises it over the end of the schedule, with a "
+            + "fraction of the UNet calls",
+        recorded: .whenChanged
+    )
+
+    package static let refineFrom = Setting(
+        "refine-from",
+        \.refine.from,
+        default: 0.25,
+        help: "Share of the noise schedule that each stage of --method refine goes back",
+        valueName: "share",
+        defaultNote: "0.25",
+        limits: .range(
+            0.001...0.999,
+            fix: "Choose a share of the schedule from 0.001 to 0.999, such as 0.25"
+        ),
+        recorded: .where { $0.method == .refine },
+        label: "Refine from"
+    )
+
+    package static let refineSteps = Setting(
+        "refine-steps",
+        \.refine.steps,
+        default: 3,
+        help: "Denoising steps of each stage of --method refine, after the one that inverts it",
+        valueName: "n",
+        defaultNote: "3; 1 for a distilled model",
+        limits: .range(1...100),
+        recorded: .where { $0.method == .refine },
+        label: "Refine steps"
+    )
+
+    package static let refineNoise = Setting(
+        "refine-noise",
+        \.refine.noise,
+        default: 0.3,
+        help:
+            "Share of random noise in the noise that --method refine adds: more of it invents more detail",
+        valueName: "share",
+        defaultNote: "0.3",
+        limits: .range(0...1),
+        recorded: .where { $0.method == .refine },
+        label: "Refine noise"
+    )
+
+    package static let refineGuidance = Setting(
+        "refine-guidance",
+        \.refine.guidance,
+        default: 1,
+        help:
+            "Guidance scale in the stages of --method refine; above 1 each step takes two UNet calls",
+        valueName: "scale",
+        defaultNote: "1",
+        limits: .range(0...100),
+        recorded: .where { $0.method == .refine },
+        label: "Refine guidance"
+    )
+
     package static let stride = Setting(
         "stride",
         \.stride,
@@ -152,9 +217,9 @@ package enum Settings {
             "Distance between windows in latent pixels, or 'window': side by side, cut elsewhere at "
             + "every step, for speed",
         valueName: "n|window",
-        defaultNote: "half a window",
+        defaultNote: "half a window; three quarters of one with --method refine",
         limits: SettingLimits(fault: strideFault),
-        label: "DemoFusion stride"
+        label: SettingLabel("DemoFusion stride", refined: "Refine stride")
     )
 
     package static let windowWeight = Setting(
@@ -162,8 +227,9 @@ package enum Settings {
         \.windowWeight,
         default: .uniform,
         help: "How much each pixel of a window counts where windows overlap",
-        recorded: .whenChanged,
-        label: "DemoFusion window weight"
+        defaultNote: "uniform; gaussian with --method refine",
+        recorded: .where { $0.windowWeight != .uniform || $0.method == .refine },
+        label: SettingLabel("DemoFusion window weight", refined: "Refine window weight")
     )
 
     package static let cosineScales = Setting(
@@ -173,7 +239,9 @@ package enum Settings {
         help: "Exponents of the skip residual, the dilated path and the blur",
         valueName: "a,b,c",
         limits: SettingLimits(fault: exponentsFault),
-        label: SettingLabel("DemoFusion cosine scales") { $0.cosine.exponents.joined(by: " ") }
+        label: SettingLabel("DemoFusion cosine scales", refined: nil) {
+            $0.cosine.exponents.joined(by: " ")
+        }
     )
 
     package static let sigma = Setting(
@@ -183,7 +251,7 @@ package enum Settings {
         help: "Standard deviation of the blur before dilated sampling",
         unit: "latent pixels",
         limits: .range(0.01...100),
-        label: "DemoFusion sigma"
+        label: SettingLabel("DemoFusion sigma", refined: nil)
     )
 
     package static let ladder = Setting(
@@ -194,7 +262,9 @@ package enum Settings {
             "Scales of the phases, or 'auto': as few UNet evaluations as steps of at most 2 allow",
         valueName: "1,2,4|auto",
         defaultNote: "every whole scale up to the target",
-        label: SettingLabel("DemoFusion ladder") { $0.ladder.written.replacing(",", with: " ") }
+        label: SettingLabel("DemoFusion ladder", refined: "Refine ladder") {
+            $0.ladder.written.replacing(",", with: " ")
+        }
     )
 
     package static let skipBelow = Setting(
@@ -207,7 +277,7 @@ package enum Settings {
         // Above a half both paths could fall away at once.
         limits: .range(0...0.5, fix: "Choose a share from 0 to 0.5, as 0.05"),
         recorded: .whenChanged,
-        label: "DemoFusion skip below"
+        label: SettingLabel("DemoFusion skip below", refined: nil)
     )
 
     package static let border = Setting(
@@ -215,7 +285,7 @@ package enum Settings {
         \.border,
         default: .inside,
         help: "What windows meet beyond the edge",
-        label: "DemoFusion border"
+        label: SettingLabel("DemoFusion border", refined: nil)
     )
 
     // What goes to workers, and how.

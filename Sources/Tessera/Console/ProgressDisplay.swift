@@ -52,6 +52,9 @@ final class ProgressDisplay {
         case .encoding(let count):
             (tiles, passes, isMeasuring) = ((0, count), 0, false)
             note("encoding the picture, \(count == 1 ? "whole" : "\(count) tiles")")
+        case .enlarging(let count):
+            (tiles, passes, isMeasuring) = ((0, count), 0, false)
+            note("enlarging, \(count == 1 ? "whole" : "\(count) tiles")")
         case .measuring(let count):
             if passes == 0 { note("measuring the picture for \(count) tiles") }
             passes += 1
@@ -94,7 +97,8 @@ final class ProgressDisplay {
             share: share,
             [
                 "phase \(phase + 1)/\(plan.phases.count)",
-                "step \(stepsDone + 1)/\(plan.stepsRun)", "view \(viewsInStep)/\(stepViews)",
+                "step \(stepsDone + 1)/\(plan.phases[phase].steps.count)",
+                "view \(viewsInStep)/\(stepViews)",
                 String(format: "%.1f views/s", rate), "\(left) left",
             ],
             force: force

@@ -21,6 +21,8 @@ import Testing
         "stride": .string("window"), "window-weight": .string("gaussian"),
         "cosine-scales": .array([.number(2), .number(1.5), .number(0)]), "sigma": .number(1.2),
         "ladder": .array([.number(1), .number(2.5)]), "skip-below": .number(0.125),
+        "method": .string("refine"), "refine-from": .number(0.5), "refine-steps": .number(4),
+        "refine-noise": .number(0.75), "refine-guidance": .number(1.5),
         "border": .string("zeros"), "wire": .string("f16"), "global-pass": .string("workers"),
     ]
 
@@ -79,7 +81,9 @@ import Testing
         ("stride", .number(0)), ("stride", .number(33)), ("skip-below", .number(0.6)),
         ("cosine-scales", .array([.number(1)])),
         ("cosine-scales", .array([.number(1), .number(-1), .number(1)])), ("sigma", .number(0)),
-        ("sigma", .number(101)),
+        ("sigma", .number(101)), ("refine-from", .number(1)), ("refine-from", .number(.nan)),
+        ("refine-steps", .number(0)), ("refine-noise", .number(1.5)),
+        ("refine-guidance", .number(-1)),
     ])
     func aValueOutOfRangeIsRefusedByItsFlag(name: String, value: JSON) throws {
         let changed = settings(try SettingChoices(json: [name: value]))

@@ -8,14 +8,14 @@ enum DPMSolverMultistep: SamplingMethod {
     static func run(
         _ config: SchedulerConfig,
         _ schedule: NoiseSchedule,
-        steps count: Int
+        _ span: ScheduleSpan
     ) -> Scheduler.Run {
         let spacing = config.spacing ?? .linspace
-        let trained = schedule.sigmas
-        var (timesteps, levels) = config.laidOut(schedule, steps: count) {
+        let (trained, count) = (schedule.sigmas, span.steps)
+        var (timesteps, levels) = config.laidOut(schedule, span) {
             Timesteps.multistep(config, spacing: spacing, steps: count)
         }
-        if config.karras && !config.isSGMUniform {
+        if config.karras && !config.isSGMUniform && span.share == nil {
             let (largest, smallest) = (trained[trained.count - 1], trained[0])
             levels = Karras.sigmas(from: Double(largest), to: Double(smallest), steps: count)
             let logs = trained.map { Float(log(Double($0))) }

@@ -7,10 +7,12 @@ enum Euler: SamplingMethod {
     static func run(
         _ config: SchedulerConfig,
         _ schedule: NoiseSchedule,
-        steps count: Int
+        _ span: ScheduleSpan
     ) -> Scheduler.Run {
-        var levels = EulerLevels(config, schedule, steps: count)
-        if config.karras && !config.isSGMUniform { levels.spaceAsKarras(schedule) }
+        var levels = EulerLevels(config, schedule, span)
+        if config.karras && !config.isSGMUniform && span.share == nil {
+            levels.spaceAsKarras(schedule)
+        }
         return levels.run(config, end: config.finalLevel(schedule)) { sigma, next in
             step(from: sigma, to: next)
         }
@@ -29,9 +31,9 @@ enum EulerAncestral: SamplingMethod {
     static func run(
         _ config: SchedulerConfig,
         _ schedule: NoiseSchedule,
-        steps count: Int
+        _ span: ScheduleSpan
     ) -> Scheduler.Run {
-        EulerLevels(config, schedule, steps: count).run(config, end: 0) { sigma, next in
+        EulerLevels(config, schedule, span).run(config, end: 0) { sigma, next in
             let up = next * ((sigma * sigma - next * next).squareRoot() / sigma)
             let down = (next * next - up * up).squareRoot()
             return Euler.step(from: sigma, to: down) + up * .z
@@ -45,10 +47,10 @@ private struct EulerLevels {
     private var levels: [Double]
     private let isLeading: Bool
 
-    init(_ config: SchedulerConfig, _ schedule: NoiseSchedule, steps count: Int) {
+    init(_ config: SchedulerConfig, _ schedule: NoiseSchedule, _ span: ScheduleSpan) {
         let spacing = config.spacing ?? .linspace
-        (timesteps, levels) = config.laidOut(schedule, steps: count) {
-            Timesteps.plain(config, spacing: spacing, steps: count, fractional: true)
+        (timesteps, levels) = config.laidOut(schedule, span) {
+            Timesteps.plain(config, spacing: spacing, steps: span.steps, fractional: true)
         }
         isLeading = spacing == .leading && !config.isSGMUniform
     }

@@ -10,9 +10,9 @@ enum LatentConsistency: SamplingMethod {
     static func run(
         _ config: SchedulerConfig,
         _ schedule: NoiseSchedule,
-        steps count: Int
+        _ span: ScheduleSpan
     ) -> Scheduler.Run {
-        let timesteps = Timesteps.distilled(config, steps: count)
+        let timesteps = Timesteps.distilled(config, span)
         let alphas = schedule.alphasCumprod
         let steps = timesteps.indices.map { i in
             let now = Double(alphas[Int(timesteps[i])])
@@ -22,7 +22,7 @@ enum LatentConsistency: SamplingMethod {
             let out = scaled / (scaled * scaled + data * data).squareRoot()
             var update = skip * .x + out * .x0
             // All but the last step noise it to the next level.
-            if i < count - 1 {
+            if i + 1 < timesteps.count {
                 let next = Double(alphas[Int(timesteps[i + 1])])
                 update = next.squareRoot() * update + (1 - next).squareRoot() * .z
             }

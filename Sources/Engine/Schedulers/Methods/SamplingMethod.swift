@@ -17,12 +17,12 @@ protocol SamplingMethod {
     /// - Parameters:
     ///   - config: how the model was trained, and how timesteps are laid out
     ///   - schedule: of the training
-    ///   - count: number of steps
+    ///   - span: how much of it the run goes through, and in how many steps
     /// - Returns: the run
     static func run(
         _ config: SchedulerConfig,
         _ schedule: NoiseSchedule,
-        steps count: Int
+        _ span: ScheduleSpan
     ) -> Scheduler.Run
 }
 

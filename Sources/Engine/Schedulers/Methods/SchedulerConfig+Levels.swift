@@ -7,19 +7,20 @@ extension SchedulerConfig {
     }
 
     /// Timesteps and noise levels of a run: as `plain` lays them out, or as SGM's uniform schedule does,
-    /// whose levels between whole timesteps are those of k-diffusion: interpolated as log σ.
+    /// whose levels between whole timesteps are those of k-diffusion: interpolated as log σ. A run over the
+    /// end of the schedule does not ask `plain`.
     func laidOut(
         _ schedule: NoiseSchedule,
-        steps count: Int,
+        _ span: ScheduleSpan,
         plain: () -> [Double]
     ) -> (timesteps: [Double], levels: [Double]) {
         let trained = schedule.sigmas
         guard isSGMUniform else {
-            let timesteps = plain()
+            let timesteps = Timesteps.ending(self, span) ?? plain()
             return (timesteps, timesteps.map { Self.interpolate(trained, at: $0) })
         }
-        let last = Double(trainTimesteps - 1)
-        let timesteps = Array(Timesteps.linspace(last, 0, count + 1).dropLast())
+        let first = Double(trainTimesteps - 1) * (span.share ?? 1)
+        let timesteps = Array(Timesteps.linspace(first, 0, span.steps + 1).dropLast())
         let logs = trained.map { Float(log(Double($0))) }
         return (timesteps, timesteps.map { exp(Self.interpolate(logs, at: $0)) })
     }

@@ -1,0 +1,57 @@
+import Engine
+
+/// The steps of one stage of refinement: from the enlarged latent back to a timestep of the schedule in
+/// one evaluation, and from there to a clean latent again.
+///
+/// Step 0 predicts the noise ε of the enlarged latent z, mixes it with random noise η on the sphere and
+/// noises z with the mixture: deterministic DDIM inversion in one step, with a share of chance.
+///
+///     ε′ = slerp(ε, η, share)        x = α_K · z + σ_K · ε′
+///
+/// The steps after it are those of the render's scheduler over the end of the training schedule.
+package struct RefineStage: Sendable {
+    /// The steps after the inversion.
+    package let schedule: Scheduler
+    /// Guidance scale of those steps.
+    package let guidance: Float
+    private let share: Double
+
+    /// - Parameters:
+    ///   - settings: valid ones
+    ///   - scheduler: of the render
+    /// - Throws: `InputError` when the end of the schedule has fewer timesteps than there are steps
+    package init(_ settings: RefineSettings, scheduler: Scheduler) throws(InputError) {
+        schedule = try scheduler.ending(share: settings.from, steps: settings.steps)
+        (guidance, share) = (settings.guidance, settings.noise)
+    }
+
+    /// Steps of a stage, the inversion among them.
+    package var count: Int { 1 + schedule.timesteps.count }
+
+    /// Timestep that the model is told at a step.
+    package func timestep(at step: Int) -> Float { step == 0 ? 0 : schedule.timesteps[step - 1] }
+
+    /// What the latent is multiplied by for the model.
+    package func inputScale(at step: Int) -> Float {
+        step == 0 ? 1 : schedule.inputScale(at: step - 1)
+    }
+
+    /// Guidance scale of a step: inversion is not guided.
+    package func guidance(at step: Int) -> Float { step == 0 ? 1 : guidance }
+
+    /// Whether the inversion needs random noise.
+    package var drawsNoise: Bool { share > 0 }
+
+    /// Takes the enlarged latent back to where the other steps begin.
+    ///
+    /// - Parameters:
+    ///   - clean: the latent, `[1, height, width, channels]`
+    ///   - output: what the model predicted for it
+    ///   - noise: unit noise of that shape, where `drawsNoise`
+    /// - Returns: the noised latent
+    package func inverted(_ clean: Tensor, output: Tensor, noise: Tensor?) -> Tensor {
+        let predicted = schedule.noise(output, in: clean)
+        let mixed = noise.map { Sphere.mix(predicted, $0, share: share) } ?? predicted
+        return schedule.addNoise(clean, mixed, at: 0)
+    }
+}
