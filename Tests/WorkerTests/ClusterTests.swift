@@ -81,7 +81,8 @@ import Worker
     }
 
     @Test func aViewThatNobodyCanComputeFailsTheJobWithItsPlace() throws {
-        let local = try ThreadCluster()
+        // Others might join and do better, so that long is waited.
+        let local = try ThreadCluster { $0.policy.grace = .seconds(1) }
         defer { local.stop() }
         for _ in 0..<3 { try local.add(.nan) }
         #expect(eventually { local.cluster.statistics.count == 3 })
@@ -90,7 +91,8 @@ import Worker
             try job.tensors(makeViews(1))
         }
         #expect(error?.unit == "view 0 (4×4 at timestep 500.0, crop 0,0)")
-        #expect(error?.reasons.count == 3)
+        // Nobody else is there to ask: each is asked until it is set aside.
+        #expect(error?.reasons.count == 9)
     }
 
     @Test func aWorkerWithAnotherModelIsRefusedWithBothSidesNamed() throws {

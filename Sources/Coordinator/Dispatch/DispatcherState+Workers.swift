@@ -167,9 +167,11 @@ extension DispatcherState {
         desertedSince = since
         // Those whose leases have expired may still answer.
         let isHopeless = isClosed && !workers.contains { !$0.value.isSetAside }
-        if isHopeless || now - since >= policy.grace {
-            close(&actions)
-            actions.append(.deserted)
-        }
+        guard isHopeless || now - since >= policy.grace else { return }
+        // A unit that several hosts failed is the reason, and says more.
+        let failed = batch?.units.filter { $0.value.failed.count >= policy.casualties }
+            .min { $0.key < $1.key }
+        close(&actions)
+        actions.append(failed.map { .failed($0.key, $0.value.casualties) } ?? .deserted)
     }
 }
