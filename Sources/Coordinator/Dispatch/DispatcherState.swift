@@ -108,7 +108,7 @@ package struct DispatcherState: Sendable {
         package var firstLease: Duration = .seconds(600)
         /// If nobody has answered anything at all, idle workers take copies of units that others hold after
         /// this time, and more of them each time that it has passed again.
-        package var hedge: Duration = .milliseconds(250)
+        package var hedge: Duration = .milliseconds(100)
         /// How long a host is paused after its second failure; after each further one, twice as long.
         package var rest: Duration = .seconds(5)
         /// The maximum pause of a host.
