@@ -184,6 +184,8 @@ import Testing
     @Test(arguments: [
         ("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", "Flux"),
         ("double_blocks.0.processor.qkv_lora1.down.weight", "Flux (XLabs)"),
+        ("transformer_blocks.0.attn.to_q.lora_A.weight", "transformer model (Qwen-Image"),
+        ("lora_te1.text_model.encoder.layers.0.mlp.fc1.lora_down.weight", "dots in kohya's names"),
         ("transformer.transformer_blocks.0.attn.to_q.lora_A.weight", "transformer model"),
         ("lora_unet_joint_blocks_0_context_block_attn_qkv.lora_down.weight", "Diffusion 3"),
         ("lora_prior_unet_down_blocks_0_1_channelwise_0.lora_down.weight", "Stable Cascade"),

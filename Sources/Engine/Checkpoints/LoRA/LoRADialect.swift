@@ -10,6 +10,10 @@ enum LoRADialect {
         ("image_proj", "IP-Adapter"), ("ip_adapter", "IP-Adapter"),
         ("motion_modules", "motion LoRA of AnimateDiff"),
         ("temporal_transformer", "motion LoRA of AnimateDiff"),
+        ("lora_te.", "LoRA with dots in kohya's names"),
+        ("lora_te1.", "LoRA with dots in kohya's names"),
+        ("lora_te2.", "LoRA with dots in kohya's names"),
+        ("lora_unet.", "LoRA with dots in kohya's names"),
         ("bundle_emb", "LoRA with textual inversions inside (OneTrainer)"),
         ("lora_controlnet", "Control-LoRA"), ("input_hint_block", "Control-LoRA"),
         ("controlnet_cond_embedding", "Control-LoRA"),
@@ -40,6 +44,10 @@ enum LoRADialect {
     /// What a key reveals about its file; nil for an unrecognised one.
     static func name(of key: String) -> String? {
         let key = key.lowercased()
+        // In Stable Diffusion these follow the name of a block.
+        if key.hasPrefix("transformer_blocks.") {
+            return "LoRA for a transformer model (Qwen-Image and the like)"
+        }
         return known.first { key.contains($0.part) }?.name
     }
 
