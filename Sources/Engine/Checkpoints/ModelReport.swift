@@ -153,13 +153,15 @@ package struct ModelReport: Sendable {
 
     /// Why a render of the model would be refused; nil where it would not.
     package var refusal: InputError? {
-        let count = missing.count + faults.count
-        guard count > 0 else { return nil }
+        let reasons = missing + faults
+        guard let first = reasons.first else { return nil }
+        let others = reasons.count - 1
         return InputError(
             path,
-            count == 1
-                ? "the model cannot render" : "the model cannot render, for \(count) reasons",
-            fix: "See the lines that begin with \"missing\" or \"fault\""
+            "a render would refuse it: \(first.withoutFullStop)",
+            fix: others == 0
+                ? "See the report"
+                : "See the report for \(others) other reason\(others == 1 ? "" : "s")"
         )
     }
 
