@@ -79,7 +79,7 @@ package struct Saving: Sendable {
         return resumed.record
     }
 
-    /// - Returns: nil where nothing is to be saved, or there is no place for it
+    /// - Returns: nil if saving is turned off, or there is no folder to save to
     func writer(
         _ record: JobFolder.Record,
         resumed: Rendering.Resumed?,
@@ -87,7 +87,9 @@ package struct Saving: Sendable {
     ) throws -> CheckpointWriter? {
         guard every > 0 else { return nil }
         guard let path = resumed?.folder.path ?? folder ?? JobFolder.newPath() else {
-            logger.warning("nothing is saved to resume from: there is no home, give --job-dir")
+            logger.warning(
+                "the render is not saved and cannot be resumed: $HOME is not set; use --job-dir"
+            )
             return nil
         }
         return try CheckpointWriter(

@@ -1,0 +1,92 @@
+import Engine
+import Foundation
+
+extension RenderSession {
+    /// Where the results go.
+    package struct Outputs: Sendable {
+        package var picture: String
+        /// Whether the picture gets a numbered name where its own is taken, instead of replacing what
+        /// has it.
+        package var isNumbered: Bool
+        /// Bits of each colour in pictures.
+        package var depth: PixelDepth
+        package var phases: String?
+        package var inputs: String?
+        package var dump: String?
+
+        package init(
+            picture: String,
+            isNumbered: Bool = false,
+            depth: PixelDepth = .eight,
+            phases: String? = nil,
+            inputs: String? = nil,
+            dump: String? = nil
+        ) {
+            (self.picture, self.isNumbered, self.depth) = (picture, isNumbered, depth)
+            self.phases = phases
+            self.inputs = inputs
+            self.dump = dump
+        }
+
+        /// Refuses places where no result can be written, before hours are spent. Writes nothing.
+        ///
+        /// - Throws: `InputError` naming the flag
+        package func validate() throws(InputError) {
+            _ = try PictureFormat(path: picture, flag: "--output")
+            for (flag, path) in [("--output", picture), ("--dump", dump)] {
+                guard let path else { continue }
+                let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+                guard access(folder, W_OK) == 0 else {
+                    throw InputError(
+                        "\(flag) \(path)",
+                        "the folder \(folder) cannot be written to",
+                        fix: "Create it or choose another"
+                    )
+                }
+                // A finished file replaces what has its name: a pipe or a device would be gone.
+                switch FileKind(path) {
+                case .none, .regular: continue
+                case .folder:
+                    throw InputError("\(flag) \(path)", "it is a folder", fix: "Name a file in it")
+                case .special:
+                    throw InputError(
+                        "\(flag) \(path)",
+                        "it is a pipe, a socket or a device",
+                        fix: "Name a regular file"
+                    )
+                }
+            }
+            guard let phases else { return }
+            // The nearest folder that exists must allow the others to be made in it.
+            var nearest = URL(fileURLWithPath: phases).standardizedFileURL
+            while FileKind(nearest.path) == nil, nearest.path != "/" {
+                nearest.deleteLastPathComponent()
+            }
+            guard FileKind(nearest.path) == .folder, access(nearest.path, W_OK | X_OK) == 0 else {
+                throw InputError(
+                    "--save-phases \(phases)",
+                    "\(nearest.path) is not a folder that can be written to",
+                    fix: "Choose another"
+                )
+            }
+        }
+
+        /// Makes the folder of the phases' pictures.
+        ///
+        /// - Throws: `OutputError` when it cannot be made
+        package func makeFolders() throws {
+            guard let phases else { return }
+            do {
+                try FileManager.default.createDirectory(
+                    atPath: phases,
+                    withIntermediateDirectories: true
+                )
+            } catch {
+                throw OutputError(
+                    phases,
+                    "the folder cannot be made: \(error.localizedDescription)"
+                )
+            }
+        }
+    }
+}
