@@ -34,9 +34,8 @@ package struct SavedJob: Encodable, Equatable, Sendable {
             atPath: "\(path)/state.safetensors"
         )
         guard let date = attributes?[.modificationDate] as? Date,
-            let record = try? InputFile.bytes("\(path)/job.json", limit: 1 << 20),
-            let text = try? JSON(record, place: path).object?["settings"]?.string,
-            let settings = try? JSON(text.utf8, place: path).object,
+            let record = try? JobFolder.Record(file: "\(path)/job.json"),
+            let settings = try? JSON(record.settings.utf8, place: path).object,
             let state = try? SafeTensors(file: "\(path)/state.safetensors").metadata
         else { return nil }
         (self.name, self.path, saved) = (name, path, date.timeIntervalSince1970)

@@ -34,13 +34,15 @@ extension Sampler {
     }
 
     /// Takes one step of a stage on the whole latent.
-    func advance(
+    ///
+    /// - Returns: whether this was the stage's last step
+    func step(
         _ state: inout SamplerState,
         _ work: StepWork,
         _ stage: RefineStage,
         prediction: Tensor,
         noise: some NoiseSource
-    ) throws -> Tensor? {
+    ) throws(InputError) -> Bool {
         let phase = plan.phases[state.phase].phase
         if state.step == 0 {
             state.latent = stage.inverted(
@@ -59,10 +61,7 @@ extension Sampler {
             )
         }
         state.step += 1
-        guard state.step == stage.count else { return nil }
-        let finished = state.latent
-        try finish(&state, noise, picture: { _ in nil })
-        return finished
+        return state.step == stage.count
     }
 
     /// Turns to a stage whose picture is not there yet.
