@@ -32,7 +32,7 @@ extension Sampler {
         var average = WindowAverage(
             latent: phase.phase.latent,
             channels: channels,
-            weight: plan.settings.windowWeight
+            weight: plan.settings.fusionWeight
         )
         for (window, prediction) in zip(windows, predictions) {
             average.add(prediction, at: window)

@@ -4,7 +4,7 @@ import Sampling
 
 /// How a render reaches its size.
 struct MethodFlags: ParsableArguments {
-    @Option(Settings.method) var method: Method
+    @Option(Settings.method) var method: Method?
     @Option(Settings.refineFrom) var refineFrom: Double?
     @Option(Settings.refineSteps) var refineSteps: Int?
     @Option(Settings.refineNoise) var refineNoise: Double?

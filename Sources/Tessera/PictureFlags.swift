@@ -55,16 +55,17 @@ struct SubjectFlags: ParsableArguments {
 struct SamplingFlags: ParsableArguments {
     @Option(Settings.steps) var steps: Int?
     @Option(Settings.guidance) var guidance: Float?
+    @Option(Settings.guidanceInterval) var guidanceInterval: NumberList?
     @Option(Settings.scheduler) var scheduler: SchedulerKind?
-    @Flag(Settings.karras) var karras: Bool
+    @Flag(Settings.karras) var karras: Bool?
     @Option(Settings.timestepSpacing) var timestepSpacing: TimestepSpacing?
     @Option(Settings.finalSigma) var finalSigma: FinalSigma?
     @Flag(Settings.sgmUniform) var sgmUniform: Bool
 
     @Flag(
         help: ArgumentHelp(
-            "Do not take steps, guidance and scheduler from a name that says Turbo, Lightning, LCM or "
-                + "Hyper-SD."
+            "Do not take settings from the model's tessera.json, nor from a name that says Turbo, Lightning, "
+                + "LCM or Hyper-SD."
         )
     )
     var noModelPreset = false
@@ -74,6 +75,7 @@ struct SamplingFlags: ParsableArguments {
     func add(to settings: inout SettingChoices) {
         settings.set(Settings.steps, to: steps)
         settings.set(Settings.guidance, to: guidance)
+        settings.set(Settings.guidanceInterval, to: guidanceInterval?.values)
         settings.set(Settings.scheduler, to: scheduler)
         settings.set(Settings.karras, to: karras)
         settings.set(Settings.timestepSpacing, to: timestepSpacing)

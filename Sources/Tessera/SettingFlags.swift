@@ -34,6 +34,17 @@ extension Flag where Value == Bool {
     }
 }
 
+extension Flag where Value == Bool? {
+    /// The flag of a setting that is left to the model where it is not given; `--no-` turns it off.
+    init(_ setting: Setting<Bool>) {
+        self.init(
+            name: .customLong(setting.name),
+            inversion: .prefixedNo,
+            help: ArgumentHelp(setting)
+        )
+    }
+}
+
 extension ArgumentHelp {
     init(_ setting: any AnySetting) {
         self.init(setting.fullHelp, valueName: setting.valueName)

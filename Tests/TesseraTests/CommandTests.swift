@@ -24,7 +24,7 @@ import Testing
     }
 
     @Test(arguments: [
-        [], ["--window-weight", "gaussian"],
+        [], ["--window-weight", "uniform"],
         ["--stride", "window", "--skip-below", "0.3", "--ladder", "auto"],
     ])
     func theSameBytesFromAnyWorkers(more: [String]) throws {
@@ -136,7 +136,7 @@ import Testing
         ["--size", "320x320", "--ladder", "1,1.5,2.5"], ["--rng", "philox"],
         ["--scheduler", "lcm", "--guidance", "0"], ["--scheduler", "dpmpp_2m", "--karras"],
         ["--ladder", "auto", "--size", "400x64"], ["--stride", "window", "--ladder", "auto"],
-        ["--window-weight", "gaussian"], ["--skip-below", "0.5"],
+        ["--window-weight", "uniform"], ["--skip-below", "0.5"],
         ["--scheduler", "euler_a"], ["--border", "zeros", "--size", "40x400"],
     ])
     func rendersAnyShapeAndMethod(more: [String]) throws {

@@ -288,6 +288,37 @@ import Testing
             let plain = try plan(["--no-model-preset", "--prediction", "epsilon"])
             #expect(plain.errors.isEmpty, "\(plain.errors)")
             #expect(try plain.told("steps per phase") == ["50"])
+            // The model's own file comes before its name.
+            let own = "\(folder)/sd15_lightning_4step.tessera.json"
+            try "{\"steps\": 5}".write(toFile: own, atomically: true, encoding: .utf8)
+            let suggested = try plan([])
+            #expect(suggested.errors.contains("\(own) suggests steps 5"), "\(suggested.errors)")
+            #expect(suggested.errors.contains("5 steps, guidance 1.0"), "\(suggested.errors)")
+            #expect(try suggested.told("steps per phase") == ["5"])
+            #expect(try plan(["--steps", "6"]).told("steps per phase") == ["6"])
+            #expect(try plan(["--no-model-preset"]).told("steps per phase") == ["50"])
+            let report = try Command(["inspect", path, "--model-config", config])
+            #expect(report.output.contains("steps 5, from \(own)"), "\(report.output)")
+            try "{\"steps\": 5000}".write(toFile: own, atomically: true, encoding: .utf8)
+            let refused = try Command(["plan"] + common)
+            #expect(refused.status == 64, "\(refused.errors)")
+            #expect(
+                refused.complaints.first?.contains("\(own), steps") == true,
+                "\(refused.errors)"
+            )
+        }
+    }
+
+    /// A first phase much narrower than what the model knows often lacks the subject.
+    @Test(arguments: [("768x96", true), ("128x64", false), ("128x128", false)])
+    func narrowFirstPhasesAreTold(size: String, isNarrow: Bool) throws {
+        try inTemporaryFolder { folder in
+            let command = try Command(flags("plan", folder, ["--model", model, "--size", size]))
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(
+                command.errors.contains("the subject may be missing") == isNarrow,
+                "\(command.errors)"
+            )
         }
     }
 

@@ -19,8 +19,8 @@ package struct PictureOptions: Sendable {
     package var model: String?
     package var modelOptions: ModelOptions
     package var settings: SettingChoices
-    /// Whether a distilled model, told by its name, is sampled as it is meant to be where nothing else is
-    /// asked for.
+    /// Whether settings that nobody chose come from the model's `tessera.json`, and from a name that says that
+    /// it is distilled.
     package var usesModelPreset: Bool
     package var picture: PictureChoice?
 
@@ -49,11 +49,13 @@ package struct PictureOptions: Sendable {
             ?? Extent(height: side, width: side)
     }
 
-    /// The settings with every default of the model, or of a picture of some size, filled in.
-    func settings(
+    /// The settings with every default of the model, or of a picture of some size, filled in: chosen ones come
+    /// first, then those of the model's own file, then those that follow from its name.
+    package func settings(
         for model: ModelGeometry,
         scheduler own: SchedulerKind,
         preset: Distillation? = nil,
+        defaults: ModelDefaults? = nil,
         picture found: Extent?
     ) -> RenderSettings {
         var result = RenderSettings(
@@ -62,17 +64,11 @@ package struct PictureOptions: Sendable {
         ) {
             if let preset { ($0.steps, $0.guidance) = (preset.steps, preset.guidance) }
         }
-        settings.apply(to: &result)
-        if result.method == .refine {
-            if !settings.has(Settings.windowWeight) { result.windowWeight = .gaussian }
-            if preset != nil, !settings.has(Settings.refineSteps) {
-                result.refine.steps = RefineSettings.distilledSteps
-            }
-        }
-        // LCM has its own timesteps, and explicit flags take priority.
-        if result.scheduler != .lcm, !result.schedule.isSGMUniform, result.schedule.spacing == nil {
-            result.schedule.spacing = preset?.spacing
-        }
+        var choices = defaults?.choices ?? SettingChoices()
+        // The init image decides the size of the picture.
+        if found != nil { choices.remove(Settings.size) }
+        choices.merge(settings)
+        choices.apply(to: &result)
         result.frame = found.map { found in
             PictureFrame(
                 ofHeight: found.height,
@@ -80,6 +76,18 @@ package struct PictureOptions: Sendable {
                 covering: (result.size.height, result.size.width),
                 slack: model.vaeFactor
             )
+        }
+        // A suggestion yields to flags that only DemoFusion uses.
+        if !settings.has(Settings.method), result.demoFusionFlag != nil {
+            result.method = .demofusion
+        }
+        result.windowWeight = result.fusionWeight
+        if result.method == .refine, preset != nil, !choices.has(Settings.refineSteps) {
+            result.refine.steps = RefineSettings.distilledSteps
+        }
+        // LCM has its own timesteps, and explicit flags take priority.
+        if result.scheduler != .lcm, !result.schedule.isSGMUniform, result.schedule.spacing == nil {
+            result.schedule.spacing = preset?.spacing
         }
         return result
     }

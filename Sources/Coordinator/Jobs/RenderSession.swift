@@ -24,7 +24,6 @@ package struct RenderSession {
     ///
     /// - Throws: `InputError` naming the flag or the file at fault
     package init(_ options: PictureOptions) throws {
-        self.options = options
         var modelOptions = options.modelOptions
         modelOptions.vocabulary = ModelLocation.vocabulary
         model = try Model(path: try ModelLocation.resolve(options.model), options: modelOptions)
@@ -35,10 +34,17 @@ package struct RenderSession {
         let config = try model.schedulerConfig()
         prediction = config.prediction
         let preset = options.usesModelPreset ? model.distillation : nil
+        let defaults =
+            options.usesModelPreset
+            ? try ModelDefaults(ofModel: model.path, geometry: geometry) : nil
+        var options = options
+        options.negativePrompt = options.negativePrompt ?? defaults?.negativePrompt
+        self.options = options
         let settings = options.settings(
             for: geometry,
             scheduler: config.defaultKind,
             preset: preset,
+            defaults: defaults,
             picture: picture?.size
         )
         try settings.validate(for: geometry)
@@ -50,8 +56,10 @@ package struct RenderSession {
             choice: settings.schedule
         )
         try scheduler.checkFinite(place: try model.schedulerPlace())
-        notices = try Self.notices(model, config, preset, settings)
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
+        notices =
+            try Self.notices(model, config, preset, settings)
+            + Self.notices(defaults, plan)
         prompts = try PromptPair(
             positive: options.prompt,
             negative: options.negativePrompt,

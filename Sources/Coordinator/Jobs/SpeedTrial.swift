@@ -46,6 +46,7 @@ package struct SpeedTrial {
             _ = try job.predict(whole, isWhole: true)
             let globalStep = try clock.measure { _ = try job.predict(whole, isWhole: true) }
             speeds.globalStep = globalStep / .seconds(1)
+            speeds.globalEvaluations = plan.phases[0].evaluationsPerView(at: first.step)
         }
         if let last = plan.phases.last, !last.isWhole, !last.steps.isEmpty {
             try timeLastPhase(&speeds, noise: &noise)
@@ -127,6 +128,7 @@ package struct SpeedTrial {
         let wall = (clock.now - begin) / .seconds(1)
         let area = views.reduce(0) { $0 + $1.input.shape[1] * $1.input.shape[2] }
         speeds.viewArea = max(1, area / views.count)
+        speeds.evaluationsPerView = last.evaluationsPerView(at: state.step)
         speeds.workers = statistics().compactMap { worker in
             let old = before.first { $0.name == worker.name }
             let done = worker.views - (old?.views ?? 0)

@@ -91,12 +91,13 @@ extension Sampler {
         crop: (Int, Int) = (0, 0),
         _ what: String
     ) -> WorkUnit {
-        .view(
+        let guidance = plan.phases[state.phase].guidance(at: state.step)
+        return .view(
             index,
             latent * inputScale(of: index, at: state),
             timestep: scheduler.timesteps[state.step],
-            guidance: plan.settings.guidance,
-            prompts: prompts,
+            guidance: guidance,
+            prompts: guidance > 1 ? prompts : prompts.unguided,
             timeIDs: timeIDs(crop: crop),
             place: "phase \(state.phase + 1), step \(state.step + 1), \(what)"
         )

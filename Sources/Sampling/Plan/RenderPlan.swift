@@ -21,15 +21,18 @@ package struct RenderPlan: Sendable {
         /// What is held to the picture that the render began with; nil for nothing.
         package let hold: PictureHold?
         private let skipBelow: Float
+        /// Guidance scale of each step of the schedule, by step.
+        private let guidance: [Float]
 
         init(
             _ phase: Phase,
             _ settings: RenderSettings,
             model: ModelGeometry,
             weights: [CosineSchedule.Weights],
+            guidance: [Float],
             refinement: RefineStage?
         ) {
-            self.phase = phase
+            (self.phase, self.guidance) = (phase, guidance)
             // A picture to begin with is refined at the first phase's size, too.
             self.refinement = phase.scale > 1 || settings.picture != nil ? refinement : nil
             if let stage = self.refinement {
@@ -91,10 +94,13 @@ package struct RenderPlan: Sendable {
                 + (usesLattices(at: step) ? lattices?.count ?? 0 : 0)
         }
 
-        /// UNet evaluations of each view of a step: two where it is guided.
-        func evaluationsPerView(at step: Int, guides: Bool) -> Int {
-            guides && (refinement?.guidance(at: step) ?? .infinity) > 1 ? 2 : 1
+        /// Guidance scale of a step.
+        package func guidance(at step: Int) -> Float {
+            refinement?.guidance(at: step) ?? guidance[step]
         }
+
+        /// UNet evaluations of each view of a step: two where it is guided.
+        package func evaluationsPerView(at step: Int) -> Int { guidance(at: step) > 1 ? 2 : 1 }
 
         /// Whether local windows are evaluated at a step: whether their share, 1 − c^a₂, counts.
         package func usesWindows(at step: Int) -> Bool {
@@ -152,11 +158,21 @@ package struct RenderPlan: Sendable {
             settings.cosine.weights(timestep: $0, trainTimesteps: scheduler.trainTimesteps)
         }
         let (target, factor) = (settings.size, model.vaeFactor)
-        let refinement = try settings.refinement.map { settings throws(InputError) in
-            try RefineStage(settings, scheduler: scheduler)
+        let guidance = scheduler.timesteps.indices.map {
+            settings.guidance(settings.guidance, atNoiseLevel: scheduler.noiseLevel(at: $0))
+        }
+        let refinement = try settings.refinement.map { refine throws(InputError) in
+            try RefineStage(refine, scheduler: scheduler, guidance: settings.guidance)
         }
         func planned(_ phase: Phase) -> PhasePlan {
-            PhasePlan(phase, settings, model: model, weights: weights, refinement: refinement)
+            PhasePlan(
+                phase,
+                settings,
+                model: model,
+                weights: weights,
+                guidance: guidance,
+                refinement: refinement
+            )
         }
         let ladder: Ladder
         switch settings.ladder {
@@ -255,8 +271,7 @@ package struct RenderPlan: Sendable {
     package var evaluations: Int {
         phases.reduce(0) { sum, phase in
             phase.steps.reduce(sum) {
-                let each = phase.evaluationsPerView(at: $1, guides: settings.guides)
-                return $0 + phase.views(at: $1) * each
+                $0 + phase.views(at: $1) * phase.evaluationsPerView(at: $1)
             }
         }
     }
@@ -286,7 +301,11 @@ package struct RenderPlan: Sendable {
         guard phases[index].isWhole else { return phases[index].viewArea }
         switch settings.globalPass {
         case .coordinator: return 0
-        case .workers: return phases[index].viewArea * (settings.guides ? 2 : 1)
+        case .workers:
+            let phase = phases[index]
+            return phase.steps.reduce(0) {
+                $0 + phase.viewArea(at: $1) * phase.evaluationsPerView(at: $1)
+            }
         }
     }
 

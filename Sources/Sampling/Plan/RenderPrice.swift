@@ -13,6 +13,10 @@ package struct MeasuredSpeeds: Equatable, Sendable {
     }
 
     package var workers: [Worker]
+    /// UNet evaluations of each measured view.
+    package var evaluationsPerView = 1
+    /// Those of the measured step of phase 1.
+    package var globalEvaluations = 1
     /// Latent pixels of the measured views.
     package var viewArea: Int
     /// Seconds per step of phase 1.
@@ -81,11 +85,14 @@ extension RenderPlan {
         let times = phases.map { phase -> Double in
             let steps = phase.steps
             guard !steps.isEmpty else { return 0 }
-            guard !phase.isWhole else { return Double(steps.count) * speeds.globalStep }
+            guard !phase.isWhole else {
+                let evaluations = steps.reduce(0) { $0 + phase.evaluationsPerView(at: $1) }
+                return Double(evaluations) / Double(speeds.globalEvaluations) * speeds.globalStep
+            }
             let share = Double(phase.phase.latent.area) / last
             let steady = Double(steps.count) * speeds.coordinatorStep
             let own = (steady + speeds.coordinatorPhase) * share
-            // Steps differ only in which of the two paths they evaluate.
+            // Steps differ only in which of the two paths they evaluate, and in guidance.
             var known: [[Int]: Double] = [:]
             return steps.reduce(own) { sum, step in
                 let (count, area) = (phase.views(at: step), phase.viewArea(at: step))
@@ -93,7 +100,8 @@ extension RenderPlan {
                     known[[count, area]]
                     ?? speeds.time(forViews: count) * Double(area) / Double(count * speeds.viewArea)
                 known[[count, area]] = time
-                return sum + time
+                return sum + time * Double(phase.evaluationsPerView(at: step))
+                    / Double(speeds.evaluationsPerView)
             }
         }
         func pixels(_ plan: TilePlan) -> Double { Double(plan.passes * plan.latent.area) }

@@ -12,17 +12,25 @@ import Engine
 package struct RefineStage: Sendable {
     /// The steps after the inversion.
     package let schedule: Scheduler
-    /// Guidance scale of those steps.
-    package let guidance: Float
+    /// Guidance scale of each of those steps.
+    private let guidance: [Float]
     private let share: Double
 
     /// - Parameters:
     ///   - settings: valid ones
     ///   - scheduler: of the render
+    ///   - guidance: what becomes of the guidance scale at a noise level
     /// - Throws: `InputError` when the end of the schedule has fewer timesteps than there are steps
-    package init(_ settings: RefineSettings, scheduler: Scheduler) throws(InputError) {
-        schedule = try scheduler.ending(share: settings.from, steps: settings.steps)
-        (guidance, share) = (settings.guidance, settings.noise)
+    package init(
+        _ settings: RefineSettings,
+        scheduler: Scheduler,
+        guidance: (_ scale: Float, _ noiseLevel: Double) -> Float = { scale, _ in scale }
+    ) throws(InputError) {
+        let schedule = try scheduler.ending(share: settings.from, steps: settings.steps)
+        self.guidance = schedule.timesteps.indices.map {
+            guidance(settings.guidance, schedule.noiseLevel(at: $0))
+        }
+        (self.schedule, share) = (schedule, settings.noise)
     }
 
     /// Steps of a stage, the inversion among them.
@@ -37,7 +45,7 @@ package struct RefineStage: Sendable {
     }
 
     /// Guidance scale of a step: inversion is not guided.
-    package func guidance(at step: Int) -> Float { step == 0 ? 1 : guidance }
+    package func guidance(at step: Int) -> Float { step == 0 ? 1 : guidance[step - 1] }
 
     /// Whether the inversion needs random noise.
     package var drawsNoise: Bool { share > 0 }
