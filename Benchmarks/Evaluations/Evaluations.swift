@@ -13,10 +13,10 @@ struct Evaluations: ParsableCommand {
             """
     )
 
-    /// What is evaluated.
+    /// The network, or part of it, to evaluate.
     enum Part: String, ExpressibleByArgument {
         case unet, decoder
-        /// A large matrix product: what the processor can do at best.
+        /// A large matrix product: the processor's peak throughput.
         case product
     }
 
@@ -117,7 +117,7 @@ struct Evaluations: ParsableCommand {
         fflush(nil)
     }
 
-    /// The most memory that this process has held, in bytes.
+    /// Peak memory of this process in bytes.
     private var maxMemory: Int {
         let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
         let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }

@@ -6,7 +6,7 @@ import Engine
 package struct Sampler: Sendable {
     package let plan: RenderPlan
     package let scheduler: Scheduler
-    /// What its views are conditioned on.
+    /// The conditioning of its views.
     package let prompts: Prompts
 
     package init(plan: RenderPlan, scheduler: Scheduler, prompts: Prompts) {
@@ -52,8 +52,8 @@ package struct Sampler: Sendable {
         return try demoFusionWork(for: state, noise: &noise)
     }
 
-    /// Takes one scheduler step on the whole latent; at the end of a phase anchors it and opens the
-    /// next one.
+    /// Takes one scheduler step on the whole latent; at the end of a phase matches its mean and deviation to the
+    /// anchor and starts the next phase.
     ///
     /// - Parameters:
     ///   - state: becomes the next one
@@ -62,7 +62,7 @@ package struct Sampler: Sendable {
     ///   - noise: of the render
     ///   - picture: encodes the init image for a phase, counted from 0; is called where that phase is
     ///     guided by it
-    /// - Returns: the finished latent of the phase, when this was its last step
+    /// - Returns: the finished latent of the phase, if this was its last step
     /// - Throws: `InputError` from the noise source, and what `picture` throws
     package func advance(
         _ state: inout SamplerState,
@@ -83,8 +83,7 @@ package struct Sampler: Sendable {
         return finished
     }
 
-    /// Goes on from a finished phase to the next one, if there is one; a stage of refinement begins when its
-    /// picture has been enlarged.
+    /// Starts the next phase, if there is one; a refinement stage starts after its picture has been enlarged.
     ///
     /// - Throws: as `advance`
     package func finish(

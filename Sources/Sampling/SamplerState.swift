@@ -1,6 +1,6 @@
 import Engine
 
-/// Where a render stands between two steps: all that is needed to go on.
+/// The state of a render between two steps: everything needed to continue it.
 package struct SamplerState: Sendable {
     /// Index into the plan's phases.
     package var phase = 0
@@ -9,17 +9,17 @@ package struct SamplerState: Sendable {
     /// The whole latent before that step, `[1, height, width, channels]`.
     package var latent: Tensor
     package var history = Scheduler.History()
-    /// The upsampled latent and the noise that diffuses it: in phases after the first, and in the first where
-    /// it begins with a picture.
+    /// The upsampled latent and the noise that diffuses it: in phases after the first, and in the first if
+    /// the render has an initial picture.
     package var source: (upsampled: Tensor, noise: Tensor)?
-    /// The finished phase 1, to whose mean and deviation later phases are brought back; or the picture that
-    /// the render began with.
+    /// The latent whose mean and standard deviation later phases are normalised to: the finished phase 1, or the
+    /// initial picture.
     package var anchor: Tensor?
-    /// That picture, encoded for this phase, where the phase is held to it.
+    /// The initial picture, encoded for this phase, if the phase is constrained to it.
     package var picture: Tensor?
 
-    /// The latent is still that of the phase before, whose picture is to be enlarged for this one; where the
-    /// method is refinement.
+    /// Whether the latent is still that of the previous phase, whose picture must be enlarged first (refine
+    /// method only).
     package var awaitsEnlargement = false
 
     package init(latent: Tensor) { self.latent = latent }

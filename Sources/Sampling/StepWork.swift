@@ -1,6 +1,6 @@
 import Engine
 
-/// One step's work: views to predict, and what is needed to fuse their predictions.
+/// The work of one step: views to predict, and what is needed to fuse their predictions.
 package struct StepWork: Sendable {
     /// The latent after the skip residual.
     package let mixed: Tensor

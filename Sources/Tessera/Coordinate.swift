@@ -23,7 +23,7 @@ struct Coordinate: ParsableCommand {
 
     private static let defaultEndpoint = "tcp://127.0.0.1:7551"
 
-    /// - Parameter resumed: the job to go on with
+    /// - Parameter resumed: the job to resume
     /// - Throws: whatever ends the render
     func render(_ resumed: Rendering.Resumed?) throws {
         let render = ConsoleRender(
@@ -47,7 +47,7 @@ struct Coordinate: ParsableCommand {
             configuration.security = try security.security()
             if security.insecure, !configuration.security.isEncrypted {
                 logger.warning(
-                    "anybody who reaches \(configuration.endpoint) may read and join: --insecure"
+                    "anybody who can reach \(configuration.endpoint) can read the traffic and join: --insecure"
                 )
             }
             let cluster = try Cluster(configuration, logger: logger)
@@ -57,7 +57,7 @@ struct Coordinate: ParsableCommand {
     }
 }
 
-/// Where a coordinator listens.
+/// The address that a coordinator listens on.
 struct ListeningFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(

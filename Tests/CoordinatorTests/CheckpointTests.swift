@@ -139,7 +139,7 @@ extension Arithmetic {
     }
 
     /// Jitter from a file is sequential: a resumed render continues at its position.
-    @Test func recordedJitterGoesOnWhereItStood() throws {
+    @Test func recordedJitterContinuesFromItsPosition() throws {
         let render = try makeCase(.ddim)
         try inTemporaryFolder { folder in
             let inputs = "\(folder)/in.safetensors"
@@ -260,7 +260,7 @@ extension Arithmetic {
     }
 
     /// A folder that cannot be written to costs one warning, not the render.
-    @Test func aFullDiskIsToldOnce() throws {
+    @Test func aFullDiskIsReportedOnce() throws {
         let render = try makeCase(.ddim)
         let warnings = Mutex<[String]>([])
         try inTemporaryFolder { folder in

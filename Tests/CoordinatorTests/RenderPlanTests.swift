@@ -101,7 +101,7 @@ private struct Nowhere: PictureSink {
 
     /// What the plan tells is what the render asks of its workers, to the byte.
     @Test(arguments: changes.indices, [(320, 200), (64, 64), (72, 56), (40, 1000), (256, 256)])
-    func thePlanIsWhatIsAskedOfWorkers(change: Int, size: (Int, Int)) throws {
+    func thePlanMatchesTheRequestsToWorkers(change: Int, size: (Int, Int)) throws {
         let (plan, scheduler) = try self.plan(size.0, size.1, Self.changes[change].1)
         let renderer = CountingRenderer(Sums(), wire: plan.settings.wire)
         var (steps, views) = (0, 0)
@@ -150,7 +150,7 @@ private struct Nowhere: PictureSink {
 
     /// Nothing that counts as much as the tolerance is left out, and nothing below it is kept.
     @Test(arguments: [0, 0.01, 0.05, 0.2, 0.5])
-    func skipsWhatCountsForLess(tolerance: Double) throws {
+    func skipsPathsWithSmallWeights(tolerance: Double) throws {
         let (plan, _) = try self.plan(320, 320, steps: 50) { $0.skipBelow = tolerance }
         let (whole, _) = try self.plan(320, 320, steps: 50)
         for phase in plan.phases.dropFirst() {
@@ -165,7 +165,7 @@ private struct Nowhere: PictureSink {
     }
 
     /// Side by side until the last steps, which leave no cuts.
-    @Test(arguments: [1, 2, 16, 17, 50]) func cutsAreSmoothedAtTheEnd(steps: Int) throws {
+    @Test(arguments: [1, 2, 16, 17, 50]) func seamsAreSmoothedAtTheEnd(steps: Int) throws {
         let (plan, _) = try self.plan(320, 320, steps: steps) { $0.stride = .window }
         let (usual, _) = try self.plan(320, 320, steps: steps)
         for (phase, other) in Swift.zip(plan.phases, usual.phases).dropFirst() {

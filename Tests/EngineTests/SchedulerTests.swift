@@ -88,7 +88,7 @@ import Testing
         }
     }
 
-    @Test(arguments: runs) func stepsAsTheReference(name: String) throws {
+    @Test(arguments: runs) func stepsLikeTheReference(name: String) throws {
         let run = try Run(name)
         var x = try run.tensor("start") * run.scheduler.initNoiseSigma
         var history = Scheduler.History()

@@ -147,7 +147,7 @@ import Testing
     }
 
     /// However a coordinator ends, so do the workers that it started.
-    @Test func aKilledRenderLeavesNobody() throws {
+    @Test func aKilledRenderLeavesNoWorkers() throws {
         try inTemporaryFolder { folder in
             let site = try Site(folder)
             try site.write(launch: Self.shell, hosts: hosts(site, ["alpha", "beta"]))
@@ -301,7 +301,7 @@ import Testing
     }
 
     /// The numbers of processes that ended long ago may be anybody's.
-    @Test func downEndsNobodyElse() throws {
+    @Test func downStopsOnlyItsOwnWorkers() throws {
         try inTemporaryFolder { folder in
             let site = try Site(folder)
             try site.write(launch: Self.shell, hosts: hosts(site, ["alpha"]))
@@ -338,7 +338,7 @@ import Testing
     }
 
     /// Keys are a file of hosts' own, and the advice is about the file.
-    @Test(arguments: ["render", "cluster"]) func aFileWithoutKeysIsToldItsFields(
+    @Test(arguments: ["render", "cluster"]) func aFileWithoutKeysGetsTheNamesOfTheFields(
         program: String
     ) throws {
         try inTemporaryFolder { folder in

@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    @Test func thePictureTellsItsSettings() throws {
+    @Test func thePictureRecordsItsSettings() throws {
         try inTemporaryFolder { folder in
             let command = try Command(
                 flags(folder, ["--save-phases", "\(folder)/phases", "--guidance", "1"])
@@ -193,7 +193,7 @@ import Testing
     }
 
     /// Started by hand over TCP, the same parts make the same bytes as `render` does.
-    @Test func coordinatorAndWorkersByHandMakeTheSameBytes() throws {
+    @Test func manuallyStartedCoordinatorAndWorkersGiveTheSameBytes() throws {
         let whole = try picture([])
         try inTemporaryFolder { folder in
             let port = 20_000 + Int(getpid()) % 20_000

@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    @Test func anInterruptSaysHowToGoOn() throws {
+    @Test func anInterruptSaysHowToResume() throws {
         let whole = try quiet()
         try inTemporaryFolder { folder in
             let running = try beginAndSave(folder)

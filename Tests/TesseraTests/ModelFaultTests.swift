@@ -259,7 +259,7 @@ import Testing
     }
 
     /// A guess is reported in one line, and so are the settings implied by a name; flags take precedence.
-    @Test func choicesThatWereMadeAreTold() throws {
+    @Test func automaticChoicesAreReported() throws {
         try inTemporaryFolder { folder in
             let path = "\(folder)/sd15_lightning_4step.safetensors"
             try SingleFileLayout("sd15", size: "fixture").write(to: path)

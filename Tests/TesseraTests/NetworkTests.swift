@@ -23,7 +23,7 @@ import Testing
         }
     }
 
-    @Test func aCutLinkIsMendedAndChangesNothing() throws {
+    @Test func aBrokenLinkIsRestoredAndChangesNothing() throws {
         let whole = try Self.whole.get()
         try inTemporaryFolder { folder in
             let network = try TestNetwork(hosts: 1)

@@ -103,7 +103,7 @@ import Testing
     }
 
     /// The size defaults to the initial picture's own, and the text names that picture.
-    @Test func thePictureTellsWhereItBegan() throws {
+    @Test func thePictureRecordsItsInitialPicture() throws {
         try inTemporaryFolder { folder in
             try writePhoto(folder)
             let command = try Command(flags(folder, ["--strength", "0.75", "--fidelity", "0.5"]))

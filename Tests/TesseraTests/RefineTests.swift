@@ -145,7 +145,7 @@ import Testing
     }
 
     /// SIGINT cancels at once, says how to go on, and the list of jobs tells where it stands.
-    @Test func anInterruptedStageGoesOn() throws {
+    @Test func anInterruptedStageIsResumed() throws {
         let more = ["--refine-steps", "12", "--stride", "8"]
         let whole = try render(more)
         try inTemporaryFolder { folder in
@@ -173,7 +173,7 @@ import Testing
         }
     }
 
-    @Test func thePictureTellsHowItWasRefined() throws {
+    @Test func thePictureRecordsTheRefineSettings() throws {
         try inTemporaryFolder { folder in
             let command = try Command(
                 flags(

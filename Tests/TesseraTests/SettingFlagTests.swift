@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    @Test func helpTellsEverySetting() throws {
+    @Test func helpListsEverySetting() throws {
         for command in ["render", "plan", "coordinator"] {
             let help = try Command([command, "--help"]).output
             let text = help.split(whereSeparator: \.isWhitespace).joined(separator: " ")

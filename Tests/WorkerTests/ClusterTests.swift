@@ -107,7 +107,7 @@ import Worker
         #expect(local.cluster.statistics.isEmpty)
     }
 
-    @Test func nobodyThereIsAClusterUnavailable() throws {
+    @Test func noWorkersIsClusterUnavailable() throws {
         let local = try ThreadCluster { $0.policy.grace = .milliseconds(300) }
         defer { local.stop() }
         let job = local.cluster.open(geometry)

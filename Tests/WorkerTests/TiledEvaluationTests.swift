@@ -65,7 +65,7 @@ import Testing
 
     /// Tiles of every position give the latent that one encode of the whole gives.
     @Test(arguments: models, BackendKind.allCases)
-    func tilesAreOneEncode(_ model: String, _ backend: BackendKind) throws {
+    func tilesMatchOneEncode(_ model: String, _ backend: BackendKind) throws {
         let vae = try VAE(
             model: Model(path: model),
             options: EngineOptions(backend: backend, threads: 2),
@@ -99,7 +99,7 @@ import Testing
 
     /// Tiles of every position, at edges and inside, of unequal sizes.
     @Test(arguments: models, BackendKind.allCases)
-    func tilesAreOneDecode(_ model: String, _ backend: BackendKind) throws {
+    func tilesMatchOneDecode(_ model: String, _ backend: BackendKind) throws {
         let vae = try VAE(
             model: Model(path: model),
             options: EngineOptions(backend: backend, threads: 2),

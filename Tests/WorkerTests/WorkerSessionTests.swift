@@ -127,7 +127,7 @@ private struct Script {
     }
 
     /// Requested embeddings may never arrive when their units are abandoned: a later unit requests them again.
-    @Test func abandonedUnitsForgetWhatTheyAskedFor() {
+    @Test func abandonedUnitsDropTheirRequests() {
         var script = Script.serving()
         _ = script.on(.received(.job(both)))
         #expect(script.on(task(1)) == ["wanted 2"])
@@ -141,7 +141,7 @@ private struct Script {
         #expect(script.on(task(1, decode: true)) == ["compute u1"])
     }
 
-    @Test func anEmbeddingThatIsNotWhatItSaysIsNotTaken() {
+    @Test func anEmbeddingWithAWrongDigestIsRejected() {
         var script = Script.serving()
         _ = script.on(.received(.job(both)))
         _ = script.on(task(1))
@@ -156,7 +156,7 @@ private struct Script {
         #expect(script.on(task(1)) == ["failure u1", "ask 1"])
     }
 
-    @Test func failuresAreToldAndAskedForAnew() {
+    @Test func failuresAreReportedAndUnitsRequestedAgain() {
         var script = Script.serving()
         _ = script.on(.received(.job(both)))
         _ = script.on(task(1, decode: true))
@@ -184,7 +184,7 @@ private struct Script {
         #expect(script.on(.tick, after: .milliseconds(500)) == [])
     }
 
-    @Test func aUnitInHandIsEndedWhenItIsNotWanted() {
+    @Test func theCurrentUnitIsCancelledWhenItIsAbandoned() {
         var script = Script.serving()
         _ = script.on(.received(.job(both)))
         #expect(script.on(task(1, decode: true)) == ["compute u1"])
@@ -199,7 +199,7 @@ private struct Script {
         #expect(script.on(.received(.goodbye(.unknown))) == ["cancel", "reconnect 100"])
     }
 
-    @Test func answersTravelAsTheJobSays() throws {
+    @Test func answersUseTheJobsWireFormat() throws {
         var session = State(options: options())
         var answers: [WorkerMessage.Answer] = []
         for event: State.Event in [
@@ -230,7 +230,7 @@ private struct Script {
         #expect(script.on(finished(1)) == ["answer u1", "ask 1"])
     }
 
-    @Test func pausesGrowUntilAWelcome() {
+    @Test func backoffGrowsUntilAWelcome() {
         var script = Script()
         var pauses: [String] = []
         for _ in 0..<8 {

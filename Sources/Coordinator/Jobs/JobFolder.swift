@@ -15,7 +15,7 @@ package final class JobFolder: Sendable {
     /// without a home.
     package static var defaultFolder: String? { UserFolder.state.named("jobs") }
 
-    /// A path in the usual place that nobody else takes, or nil where there is none.
+    /// A new unique path in the default folder, or nil if there is no default folder.
     package static func newPath() -> String? {
         let format = DateFormatter()
         format.locale = Locale(identifier: "en_US_POSIX")
@@ -26,10 +26,10 @@ package final class JobFolder: Sendable {
         return defaultFolder.map { "\($0)/\(name)" }
     }
 
-    /// Paths that this process has made up.
+    /// Number of paths that this process has generated.
     private static let count = Atomic<Int>(0)
 
-    /// The folder that a person means by a path or by a name in the usual place.
+    /// The folder of a job, from its path or its name in the default folder.
     ///
     /// - Throws: `InputError` when there is no job
     package static func find(_ job: String) throws(InputError) -> String {

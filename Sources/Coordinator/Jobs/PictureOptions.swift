@@ -2,7 +2,7 @@ import Engine
 import Protocol
 import Sampling
 
-/// A picture to begin with, as asked for.
+/// The initial picture, as requested.
 package struct PictureChoice: Equatable, Sendable {
     package var path: String
     package var limits: PictureLimits
@@ -12,7 +12,7 @@ package struct PictureChoice: Equatable, Sendable {
     }
 }
 
-/// A picture as asked for: what is nil or not among the settings is taken from the model.
+/// A requested picture: whatever is nil or missing from the settings is taken from the model.
 package struct PictureOptions: Sendable {
     package var prompt: String
     package var negativePrompt: String?
@@ -42,7 +42,7 @@ package struct PictureOptions: Sendable {
         self.picture = picture
     }
 
-    /// The size where none is asked for: that of the picture to begin with, or the model's own.
+    /// The default size: that of the initial picture, or the model's own.
     package static func defaultSize(for model: ModelGeometry, picture found: Extent?) -> Extent {
         let side = max(1024, 2 * model.nativeSide) / model.vaeFactor * model.vaeFactor
         return found.map { PictureStart.defaultSize(of: $0, model: model) }

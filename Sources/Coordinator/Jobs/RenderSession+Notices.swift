@@ -3,9 +3,9 @@ import Foundation
 import Sampling
 
 extension RenderSession {
-    /// What a person should know of choices that were made for them.
+    /// Notices about choices made on the user's behalf.
     ///
-    /// - Throws: `InputError` for a model whose name says that it predicts what is not supported
+    /// - Throws: `InputError` for a model whose name indicates an unsupported prediction type
     static func notices(
         _ model: Model,
         _ config: SchedulerConfig,
@@ -17,7 +17,7 @@ extension RenderSession {
         if model.predictionIsGuess {
             lines.append(
                 "\(name(model.path)) is taken to predict \(config.prediction.rawValue) "
-                    + "(\(model.predictionSource)); --prediction says otherwise"
+                    + "(\(model.predictionSource)); override it with --prediction"
             )
         }
         guard let preset else { return lines }

@@ -4,13 +4,13 @@ import Protocol
 import Sampling
 
 extension RenderSession {
-    /// What a render does beside rendering.
+    /// Optional parts of a render.
     package struct Companions: Sendable {
         /// Renders phase 1; nil gives it to the workers.
         package var globalPass: LocalRenderer?
-        /// Saves where the render stands.
+        /// Saves the state of the render.
         package var writer: CheckpointWriter?
-        /// Where it goes on.
+        /// The job to resume.
         package var resumed: (folder: JobFolder, record: JobFolder.Record)?
 
         package init(
@@ -29,10 +29,10 @@ extension RenderSession {
     ///   - prompts: encoded
     ///   - digest: identity of the model, for the picture's text
     ///   - outputs: where the results go
-    ///   - companions: what else there is to do
-    ///   - observe: is told of progress; what it throws ends the render
+    ///   - companions: optional parts
+    ///   - observe: called with progress; an error it throws ends the render
     /// - Returns: the picture's path
-    /// - Throws: what the renderer, the files or the observer throw; no half-written file stays
+    /// - Throws: what the renderer, the files or the observer throw; no partial file is left behind
     @discardableResult
     package func render(
         on renderer: any UnitRenderer,
@@ -129,7 +129,7 @@ extension RenderSession {
         return path
     }
 
-    /// Where a job stands; nil for one that begins, or that ended before its first step was saved.
+    /// The saved state of a job; nil for a new one, or one that ended before its first step was saved.
     private func resume(
         _ companions: Companions,
         noise: inout some NoiseSource

@@ -8,9 +8,9 @@ extension RenderSession {
     /// - Parameters:
     ///   - renderer: the workers
     ///   - prompts: encoded
-    ///   - globalPass: renders phase 1; nil where workers do
-    ///   - statistics: what each worker has done so far
-    /// - Returns: how fast it would go
+    ///   - globalPass: renders phase 1; nil if workers do
+    ///   - statistics: each worker's statistics so far
+    /// - Returns: the measured speeds
     /// - Throws: what the renderer throws
     package func speeds(
         on renderer: any UnitRenderer,

@@ -3,24 +3,24 @@ import Foundation
 import Protocol
 import Sampling
 
-/// One picture from options to file: reads the model's configuration, plans, renders on whichever
-/// workers it is given, and writes what was asked for.
+/// One picture from options to file: reads the model's configuration, plans, renders on the given workers, and
+/// writes the outputs.
 package struct RenderSession {
     package static let version = "0.1.0"
 
     package let options: PictureOptions
     package let model: Model
     package let plan: RenderPlan
-    /// What was assumed of the model because nothing says it, one line each.
+    /// Assumptions about the model that its files do not settle, one line each.
     package let notices: [String]
     let prediction: PredictionType
-    /// The prompts, cut into chunks.
+    /// The prompts, split into chunks.
     package let prompts: PromptPair
-    /// The picture to begin with.
+    /// The initial picture.
     let picture: InitPicture?
     let scheduler: Scheduler
 
-    /// Reads the model's configuration, no weights, and plans.
+    /// Reads the model's configuration, but no weights, and plans.
     ///
     /// - Throws: `InputError` naming the flag or the file at fault
     package init(_ options: PictureOptions) throws {
@@ -75,12 +75,12 @@ package struct RenderSession {
         }
     }
 
-    /// Digest of the picture to begin with.
+    /// Digest of the initial picture.
     package var pictureDigest: String? { picture?.digest }
 
-    /// Refuses a picture that cannot be read to its end before any worker starts.
+    /// Rejects an unreadable picture before any worker starts.
     ///
-    /// - Parameter report: is given the share that is read, about once a second
+    /// - Parameter report: called with the fraction read, about once a second
     /// - Throws: `InputError` naming the file, `OutputError` when there is no room for it, and what
     ///   `report` throws
     package func checkPicture(report: (Double) throws -> Void = { _ in }) throws {
@@ -88,10 +88,9 @@ package struct RenderSession {
         try picture.prepare(plan.pixels(ofPhase: 0), frame: start.frame, report: report)
     }
 
-    /// Refuses weights that are missing or damaged, or do not fit their configurations, before any worker
-    /// starts.
+    /// Rejects weights that are missing, damaged or do not match their configurations, before any worker starts.
     ///
-    /// Looks for NaN, too, which reads large files once (`Model.scan`).
+    /// Also looks for NaN, which reads large files once (`Model.scan`).
     ///
     /// - Throws: `InputError` naming the file
     package func checkWeights() throws {
@@ -100,7 +99,7 @@ package struct RenderSession {
         try model.scan(try model.check(ModelNeeds(encoder: encoder, texts: true)))
     }
 
-    /// Encodes the prompts; the negative one is nil where guidance does not use it.
+    /// Encodes the prompts; the negative one is nil if guidance does not use it.
     ///
     /// - Throws: `InputError` from the text encoders' files
     package func encodedPrompts(_ engine: EngineOptions) throws -> Prompts {
@@ -113,13 +112,13 @@ package struct RenderSession {
         return Prompts(positive: positive, negative: negative)
     }
 
-    /// What renders phase 1, where the coordinator is to do it.
+    /// The renderer of phase 1, if the coordinator renders it.
     ///
     /// - Parameters:
-    ///   - engine: how it computes; as the workers do, or the picture differs from theirs
+    ///   - engine: how it computes; must match the workers, or the result differs from theirs
     ///   - identity: of the model
     ///   - cancellation: ends it
-    /// - Returns: nil where the workers render phase 1
+    /// - Returns: nil if the workers render phase 1
     package func globalPass(
         _ engine: EngineOptions,
         _ identity: ModelIdentity,
@@ -143,7 +142,7 @@ package struct RenderSession {
         }
     }
 
-    /// Every setting, as the picture will tell it.
+    /// Every setting, as text for the picture's metadata.
     package func text(digest: String) -> PictureText {
         PictureText(
             prompt: options.prompt,

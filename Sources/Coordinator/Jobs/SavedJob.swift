@@ -50,14 +50,14 @@ package struct SavedJob: Encodable, Equatable, Sendable {
     /// A table for people; `now` in seconds since 1970.
     package static func lines(_ jobs: [SavedJob], now: Double) -> [String] {
         let cells =
-            [["JOB", "SAVED", "SIZE", "STANDS AT", "PROMPT"]]
+            [["JOB", "SAVED", "SIZE", "PROGRESS", "PROMPT"]]
             + jobs.map { job in
                 let place =
                     "phase \(job.phase), step \(job.step)" + (job.steps.map { "/\($0)" } ?? "")
                 let prompt = printable(job.prompt ?? "-", limit: 40)
                 return [
                     job.name, TextTable.ago(now - job.saved), job.size ?? "-",
-                    job.isRunning ? "\(place), renders now" : place, prompt,
+                    job.isRunning ? "\(place), rendering now" : place, prompt,
                 ]
             }
         return TextTable.lines(cells)

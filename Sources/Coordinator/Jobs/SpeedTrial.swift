@@ -17,7 +17,7 @@ package struct SpeedTrial {
     /// - Parameters:
     ///   - sampler: of the render
     ///   - renderer: workers that have the job
-    ///   - globalPass: renders phase 1; nil where workers do
+    ///   - globalPass: renders phase 1; nil if workers do
     ///   - statistics: each worker's statistics so far
     package init(
         sampler: Sampler,
@@ -100,7 +100,7 @@ package struct SpeedTrial {
             let opening = try clock.measure { try sampler.open(&state, noise, picture: picture) }
             speeds.coordinatorPhase = opening / .seconds(1)
         }
-        // The step in the middle evaluates both paths, or what there is.
+        // The middle step evaluates both paths, if the phase has both.
         state.step = last.steps.lowerBound + last.steps.count / 2
         let start = clock.now
         let work = try sampler.work(for: state, noise: &noise)
@@ -112,7 +112,7 @@ package struct SpeedTrial {
         speeds.coordinatorStep = (clock.now - start) / .seconds(1)
 
         let round = 2 * max(1, statistics().count { $0.isActive })
-        // Views from all over the picture: those at its end are of other sizes.
+        // Views from all over the picture: those at its edges have other sizes.
         let stride = max(1, work.views.count / round)
         let views = (0..<round).map { work.views[$0 * stride % work.views.count] }
         _ = try renderer.evaluate(Array(views.prefix(round / 2))) { _ in }
@@ -136,7 +136,7 @@ package struct SpeedTrial {
             let busy = (worker.busy - (old?.busy ?? .zero)) / .seconds(1)
             return .init(name: worker.name, secondsPerView: busy / Double(done))
         }
-        // A worker's waiting time between views is part of its pace.
+        // A worker's idle time between views counts.
         let ideal = speeds.time(forViews: round) * Double(rounds)
         let waiting = ideal > 0 ? max(1, wall / ideal) : 1
         speeds.workers = speeds.workers.map {

@@ -103,7 +103,7 @@ extension Sampler {
         )
     }
 
-    /// What a view is multiplied by for the model: the factor of the step.
+    /// The factor that scales a view for the model.
     ///
     /// Under `Border.zeros` we do as the authors' code does: it reads the factor from the scheduler
     /// while the scheduler still stands where the last call left it, which is the step itself for
@@ -161,7 +161,7 @@ extension Sampler {
         return true
     }
 
-    /// Upsamples the latent to the size of the phase that begins and noises it.
+    /// Starts a phase: upsamples the latent to its size and adds noise.
     package func open(
         _ state: inout SamplerState,
         _ noise: some NoiseSource,
@@ -173,7 +173,7 @@ extension Sampler {
         begin(&state, with: upsampled, drawn, picture: picture)
     }
 
-    /// Noises a clean latent for the first step of a phase that is run.
+    /// Adds noise to a clean latent, for the first step of a phase.
     func begin(
         _ state: inout SamplerState,
         with clean: Tensor,

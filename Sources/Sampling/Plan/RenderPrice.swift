@@ -48,15 +48,15 @@ package struct MeasuredSpeeds: Equatable, Sendable {
         self.encodePixel = encodePixel
     }
 
-    /// Seconds until the workers have finished so many views of the measured size, each taking its
-    /// next view when it has finished one.
+    /// Seconds until the workers have finished `count` views of the measured size, each starting the next when it has
+    /// finished one.
     package func time(forViews count: Int) -> Double {
         let paces = workers.map(\.secondsPerView).filter { $0 > 0 }
         guard count > 0, let fastest = paces.min() else { return 0 }
         func done(in time: Double) -> Int {
             paces.reduce(0) { $0 + Int((time / $1 + 1e-9).rounded(.down)) }
         }
-        // The fastest alone bounds it from above; every finish is some worker's multiple.
+        // Upper bound: the fastest worker alone. Bisect.
         var (low, high) = (0.0, fastest * Double(count))
         for _ in 0..<60 {
             let middle = (low + high) / 2

@@ -4,7 +4,7 @@ import Engine
 /// one evaluation, and from there to a clean latent again.
 ///
 /// Step 0 predicts the noise ε of the enlarged latent z, mixes it with random noise η on the sphere and
-/// noises z with the mixture: deterministic DDIM inversion in one step, with a share of chance.
+/// noises z with the mixture: DDIM inversion in one step, with some randomness.
 ///
 ///     ε′ = slerp(ε, η, share)        x = α_K · z + σ_K · ε′
 ///
@@ -36,10 +36,10 @@ package struct RefineStage: Sendable {
     /// Steps of a stage, the inversion among them.
     package var count: Int { 1 + schedule.timesteps.count }
 
-    /// Timestep that the model is told at a step.
+    /// The model's timestep input at a step.
     package func timestep(at step: Int) -> Float { step == 0 ? 0 : schedule.timesteps[step - 1] }
 
-    /// What the latent is multiplied by for the model.
+    /// The factor that scales the latent for the model.
     package func inputScale(at step: Int) -> Float {
         step == 0 ? 1 : schedule.inputScale(at: step - 1)
     }
@@ -50,7 +50,7 @@ package struct RefineStage: Sendable {
     /// Whether the inversion needs random noise.
     package var drawsNoise: Bool { share > 0 }
 
-    /// Takes the enlarged latent back to where the other steps begin.
+    /// Noises the enlarged latent to the timestep where the other steps begin.
     ///
     /// - Parameters:
     ///   - clean: the latent, `[1, height, width, channels]`

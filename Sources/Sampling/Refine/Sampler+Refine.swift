@@ -1,7 +1,7 @@
 import Engine
 
-/// Stages of refinement. Windows are fused after every step, so that all of them walk the same way: each
-/// step is a barrier, but there are few.
+/// Refinement stages. Windows are fused after every step, so that they stay consistent: each step is a barrier, but
+/// there are few.
 extension Sampler {
     /// The views of a stage's next step: shifted windows of the latent.
     func work(
@@ -64,7 +64,7 @@ extension Sampler {
         return state.step == stage.count
     }
 
-    /// Turns to a stage whose picture is not there yet.
+    /// Moves on to a stage whose enlarged picture is not available yet.
     func awaitEnlargement(_ state: inout SamplerState) {
         begin(&state, refining: state.latent)
         state.awaitsEnlargement = true
@@ -73,7 +73,7 @@ extension Sampler {
     /// Begins a stage.
     ///
     /// - Parameters:
-    ///   - state: becomes that before the stage's first step
+    ///   - state: set to the state before the stage's first step
     ///   - latent: of the enlarged picture, at the stage's size
     package func begin(_ state: inout SamplerState, refining latent: Tensor) {
         (state.latent, state.step) = (latent, 0)

@@ -66,7 +66,7 @@ import Testing
     }
 
     /// Pictures that do not use a later setting stay the same bytes.
-    @Test func defaultsAreToldAsTheyWereFromTheBeginning() {
+    @Test func defaultsAreRecordedAsBefore() {
         #expect(
             Set(settings().json.keys) == [
                 "size", "steps", "guidance", "seed", "rng", "scheduler", "karras", "stride",
