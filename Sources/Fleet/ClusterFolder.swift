@@ -71,7 +71,7 @@ package struct ClusterFolder: Sendable {
     }
 
     package let path: String
-    /// The file of hosts, without symbolic links.
+    /// The cluster file, without symbolic links.
     package let file: String
     /// Identifies the cluster on every host, for logs.
     package let name: String

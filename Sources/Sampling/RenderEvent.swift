@@ -12,7 +12,7 @@ package enum RenderEvent: Sendable {
     case view
     /// A phase is finished; its latent, `[1, height, width, channels]`.
     case finished(Int, Tensor)
-    /// A picture is encoded for a phase, in this many tiles: the initial picture, or an enlarged one.
+    /// A picture is encoded for a phase, in this many tiles: the init image, or an enlarged one.
     case encoding(tiles: Int)
     /// A finished phase is decoded, to be enlarged for the next one, in this many tiles.
     case enlarging(tiles: Int)

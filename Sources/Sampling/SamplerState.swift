@@ -10,12 +10,12 @@ package struct SamplerState: Sendable {
     package var latent: Tensor
     package var history = Scheduler.History()
     /// The upsampled latent and the noise that diffuses it: in phases after the first, and in the first if
-    /// the render has an initial picture.
+    /// the render has an init image.
     package var source: (upsampled: Tensor, noise: Tensor)?
     /// The latent whose mean and standard deviation later phases are normalised to: the finished phase 1, or the
-    /// initial picture.
+    /// init image.
     package var anchor: Tensor?
-    /// The initial picture, encoded for this phase, if the phase is constrained to it.
+    /// The init image, encoded for this phase, if the phase is constrained to it.
     package var picture: Tensor?
 
     /// Whether the latent is still that of the previous phase, whose picture must be enlarged first (refine

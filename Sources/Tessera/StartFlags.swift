@@ -3,7 +3,7 @@ import Coordinator
 import Engine
 import Sampling
 
-/// Flags for the initial picture.
+/// Flags for the init image.
 struct StartFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(

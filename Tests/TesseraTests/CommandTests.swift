@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The command line as people meet it.
+/// The command line end to end.
 @Suite(.serialized) struct CommandTests {
     let model = Fixtures.networks.first?.checkpoint ?? ""
 

@@ -17,7 +17,7 @@ import Testing
         try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
     }
 
-    /// What a quiet render makes.
+    /// What an undisturbed render makes.
     private func quiet(_ more: [String] = []) throws -> Data {
         try inTemporaryFolder { folder in
             let command = try Command(flags(folder, more))

@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    /// Training schedules within every single range, with which no step is a number.
+    /// Training schedules whose numbers are all in range and whose steps are still NaN.
     @Test(arguments: [
         (1e-9, true, 1000, "ddim"), (0.999, true, 1000, "ddim"), (1e-9, true, 1000, "dpmpp_2m"),
         (1e-9, true, 1000, "euler"), (0.999, false, 100_000, "euler"),
@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    /// Whatever the prompt: the text encoder has no embedding for such a token.
+    /// For any prompt: the text encoder has no embedding for such a token.
     @Test func aTokenizerIsLargerThanItsTextEncoder() throws {
         try inTemporaryFolder { folder in
             let copy = "\(folder)/model"
@@ -263,7 +263,7 @@ import Testing
         try inTemporaryFolder { folder in
             let path = "\(folder)/sd15_lightning_4step.safetensors"
             try SingleFileLayout("sd15", size: "fixture").write(to: path)
-            // Heads and vocabulary do not follow from a tiny model; the scheduler shall.
+            // Heads and vocabulary cannot be derived from a tiny model; the scheduler must be.
             let config = "\(folder)/config"
             try FileManager.default.copyItem(atPath: model, toPath: config)
             try FileManager.default.removeItem(atPath: "\(config)/scheduler")

@@ -4,7 +4,7 @@ import Tessera
 import TestSupport
 import Testing
 
-/// Command lines as people write them.
+/// Command lines as users write them.
 @Suite(.serialized) struct UsageTests {
     private let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -105,7 +105,7 @@ import Testing
         }
     }
 
-    /// A picture is never lost to the next one without a word.
+    /// A picture is never silently overwritten by the next one.
     @Test func picturesAreNumberedOrReplacedWithANotice() throws {
         try inTemporaryFolder { folder in
             func render(_ prompt: String, _ more: [String] = []) throws -> Command {

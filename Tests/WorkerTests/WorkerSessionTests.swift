@@ -192,7 +192,7 @@ private struct Script {
         #expect(script.on(.received(.abandon([UnitID(1)]))) == ["cancel"])
         let ended = State.Event.finished(UnitID(1), microseconds: 1, .failure(.cancelled))
         #expect(script.on(ended) == ["ask 1", "compute u2"])
-        // It may have been done by then: that is an answer as any other.
+        // It may have been computed by then: that is an answer like any other.
         #expect(script.on(.received(.abandon([UnitID(2)]))) == ["cancel"])
         #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
         #expect(script.on(task(3, decode: true)) == ["compute u3"])
@@ -224,7 +224,7 @@ private struct Script {
         #expect(script.on(.connected) == ["hello"])
         _ = script.on(.received(.welcome(.init(heartbeat: .seconds(1), timeout: .seconds(5)))))
         _ = script.on(.received(.job(both)))
-        // Another unit of the same number waits until the hands are free.
+        // Another unit with the same number waits until the worker is idle.
         #expect(script.on(task(1, decode: true)) == [])
         #expect(script.on(finished(1)) == ["compute u1"])
         #expect(script.on(finished(1)) == ["answer u1", "ask 1"])

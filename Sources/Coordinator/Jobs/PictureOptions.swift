@@ -2,7 +2,7 @@ import Engine
 import Protocol
 import Sampling
 
-/// The initial picture, as requested.
+/// The init image, as requested.
 package struct PictureChoice: Equatable, Sendable {
     package var path: String
     package var limits: PictureLimits
@@ -42,7 +42,7 @@ package struct PictureOptions: Sendable {
         self.picture = picture
     }
 
-    /// The default size: that of the initial picture, or the model's own.
+    /// The default size: that of the init image, or the model's own.
     package static func defaultSize(for model: ModelGeometry, picture found: Extent?) -> Extent {
         let side = max(1024, 2 * model.nativeSide) / model.vaeFactor * model.vaeFactor
         return found.map { PictureStart.defaultSize(of: $0, model: model) }

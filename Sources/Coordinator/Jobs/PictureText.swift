@@ -8,7 +8,7 @@ package struct PictureText: Sendable {
     package let settings: RenderSettings
     package let model: String
     package let loras: [LoRASource]
-    /// File name and digest of the initial picture.
+    /// File name and digest of the init image.
     package let picture: (name: String, digest: String)?
     /// Number of chunks that the prompts were split into.
     package let promptChunks: Int

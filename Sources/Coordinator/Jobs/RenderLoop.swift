@@ -13,7 +13,7 @@ package struct RenderLoop {
     ///   - sampler: of the plan
     ///   - renderer: predicts views and decodes tiles
     ///   - globalPass: renders phase 1; nil gives it to the renderer too
-    ///   - picture: the initial picture, if the plan has one
+    ///   - picture: the init image, if the plan has one
     ///   - observe: called with progress; an error it throws ends the render
     package init(
         sampler: Sampler,
@@ -49,7 +49,7 @@ package struct RenderLoop {
         } else {
             state = try sampler.start(noise, picture: try encoded(forPhase: 0))
             if phases[0].steps.isEmpty {
-                // This phase shows the initial picture unchanged.
+                // This phase shows the init image unchanged.
                 try observe(.phase(0, phases[0].phase))
                 try observe(.finished(0, state.latent))
                 try sampler.finish(&state, noise, picture: encoded(forPhase:))
@@ -102,7 +102,7 @@ package struct RenderLoop {
         }
     }
 
-    /// The initial picture as a latent of a phase; nil if there is none.
+    /// The init image as a latent of a phase; nil if there is none.
     ///
     /// - Throws: what the picture's file, the renderer or the observer throws
     func encoded(forPhase index: Int) throws -> Tensor? {

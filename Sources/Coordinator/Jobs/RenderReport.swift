@@ -5,7 +5,7 @@ import Sampling
 package enum RenderReport {
     /// An assumption about the model that its files do not settle; one line of text.
     case notice(String)
-    /// The fraction of the initial picture that has been read, 0…1.
+    /// The fraction of the init image that has been read, 0…1.
     case reading(path: String, share: Double)
     /// The request passed every check that needs no workers.
     case ready(RenderPlan)

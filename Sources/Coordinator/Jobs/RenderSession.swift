@@ -16,7 +16,7 @@ package struct RenderSession {
     let prediction: PredictionType
     /// The prompts, split into chunks.
     package let prompts: PromptPair
-    /// The initial picture.
+    /// The init image.
     let picture: InitPicture?
     let scheduler: Scheduler
 
@@ -75,7 +75,7 @@ package struct RenderSession {
         }
     }
 
-    /// Digest of the initial picture.
+    /// Digest of the init image.
     package var pictureDigest: String? { picture?.digest }
 
     /// Rejects an unreadable picture before any worker starts.

@@ -35,7 +35,7 @@ package struct Saving: Sendable {
 
     /// The record of a render; for a resumed one, checks that nothing has changed.
     ///
-    /// - Throws: `InputError` when the model, the initial picture or the settings are not those that it was
+    /// - Throws: `InputError` when the model, the init image or the settings are not those that it was
     ///   started with
     func record(
         of session: RenderSession,

@@ -1,6 +1,6 @@
 import Engine
 
-/// How a render uses its initial picture.
+/// How a render uses its init image.
 package struct PictureStart: Equatable, Sendable {
     /// Fraction of the noise schedule that is run in every phase, 0…1: the last ⌊n · strength⌋ of n steps.
     package var strength: Double

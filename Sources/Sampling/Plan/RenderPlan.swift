@@ -15,10 +15,10 @@ package struct RenderPlan: Sendable {
         package let refinement: RefineStage?
         /// Weights of each step of the schedule, by step.
         package let weights: [CosineSchedule.Weights]
-        /// The steps that are run: all, or the last ones with an initial picture; none if the phase is fully
+        /// The steps that are run: all, or the last ones with an init image; none if the phase is fully
         /// constrained to that picture.
         package let steps: Range<Int>
-        /// The constraint to the initial picture; nil for none.
+        /// The constraint to the init image; nil for none.
         package let hold: PictureHold?
         private let skipBelow: Float
         /// Guidance scale of each step of the schedule, by step.
@@ -33,7 +33,7 @@ package struct RenderPlan: Sendable {
             refinement: RefineStage?
         ) {
             (self.phase, self.guidance) = (phase, guidance)
-            // An initial picture is refined at the first phase's size, too.
+            // An init image is refined at the first phase's size, too.
             self.refinement = phase.scale > 1 || settings.picture != nil ? refinement : nil
             if let stage = self.refinement {
                 (self.weights, hold, steps, skipBelow) = ([], nil, 0..<stage.count, 0)
@@ -132,7 +132,7 @@ package struct RenderPlan: Sendable {
     package let model: ModelGeometry
     package let phases: [PhasePlan]
     package let decode: TilePlan
-    /// How the initial picture is encoded, by phase: for the first, and for those that are constrained to it.
+    /// How the init image is encoded, by phase: for the first, and for those that are constrained to it.
     package let encodes: [Int: TilePlan]
     /// How a finished phase is decoded, and encoded again at the size of the next one, by the index of the next
     /// one (refine method only).
@@ -214,7 +214,7 @@ package struct RenderPlan: Sendable {
         decode = TilePlan(latent: last, factor: factor, network: model.decoder)
     }
 
-    /// The first phase that is rendered. Phases that the initial picture already determines are skipped: a render starts
+    /// The first phase that is rendered. Phases that the init image already determines are skipped: a render starts
     /// with the last phase that is fully constrained to it, and refinement with the first that is larger than it.
     private static func beginning(
         of all: [PhasePlan],
@@ -321,7 +321,7 @@ package struct RenderPlan: Sendable {
         }
     }
 
-    /// The same for encoding the initial picture and those that are enlarged.
+    /// The same for encoding the init image and those that are enlarged.
     package var encodeBytes: Int {
         allEncodes.reduce(0) {
             $0 + settings.wire.size * $1.numbersMoved(latentChannels: model.latentChannels)

@@ -132,10 +132,10 @@ extension RenderPlan {
         return latents * latentBytes + max(2 * views * model.latentChannels * 4, 2 * tiles)
     }
 
-    /// Whether any phase is constrained to the initial picture.
+    /// Whether any phase is constrained to the init image.
     private var holdsPicture: Bool { phases.contains { $0.hold != nil } }
 
-    /// Bytes on disk, while it renders, of a picture that it begins with or enlarges, at the size of a phase.
+    /// Bytes on disk, while it renders, of an init image or an enlarged picture, at the size of a phase.
     package var scratchBytes: Int {
         func bytes(_ index: Int, _ numbers: ScaledPicture.Numbers) -> Int {
             let size = pixels(ofPhase: index)
@@ -147,7 +147,7 @@ extension RenderPlan {
     }
 
     /// Maximum bytes on disk of the state for resuming: the latent, the upsampled one, the last estimate and
-    /// the latent of the initial picture, and phase 1's, twice while one file replaces another.
+    /// the latent of the init image, and phase 1's, twice while one file replaces another.
     package var checkpointBytes: Int {
         let first = phases[0].phase.latent.area * model.latentChannels * 4
         return 2 * ((holdsPicture ? 4 : 3) * latentBytes + first) + 64 << 10

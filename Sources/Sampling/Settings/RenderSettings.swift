@@ -8,7 +8,7 @@ package enum GlobalPass: String, CaseIterable, Sendable {
     case workers
 }
 
-/// Everything that decides a picture besides the model, the prompt and the picture that it begins with. `Settings`
+/// Everything that decides a picture besides the model, the prompt and the init image. `Settings`
 /// declares what each of these is.
 package struct RenderSettings: Equatable, Sendable {
     package var size: Extent
@@ -36,11 +36,11 @@ package struct RenderSettings: Equatable, Sendable {
     /// evaluated at it, and the others have the whole. 0 leaves out only what has no share.
     package var skipBelow: Double = Settings.skipBelow.standard
     package var border: Border = Settings.border.standard
-    /// Share of the noise schedule that is run in every phase of a render that begins with a picture.
+    /// Share of the noise schedule that is run in every phase of a render with an init image.
     package var strength: Double = Settings.strength.standard
     /// Share of that picture's own resolution down to which the result is held to it.
     package var fidelity: Double = Settings.fidelity.standard
-    /// What is shown of the picture that it begins with; nil begins with noise.
+    /// The part of the init image that is shown; nil starts from noise.
     package var frame: PictureFrame?
     /// How latents travel: decides the picture too.
     package var wire: WireFormat = Settings.wire.standard
@@ -64,7 +64,7 @@ package struct RenderSettings: Equatable, Sendable {
         change(&self)
     }
 
-    /// How the render makes use of the picture that it begins with; nil begins with noise.
+    /// How the render uses the init image; nil starts from noise.
     package var picture: PictureStart? {
         get {
             frame.map { PictureStart(strength: strength, fidelity: fidelity, frame: $0) }

@@ -118,7 +118,7 @@ extension AnySetting {
 package enum SettingRecording: Sendable {
     case always
     case whenChanged
-    /// Where the render begins with a picture.
+    /// Where there is an init image.
     case withPicture
     /// Where something holds of the settings.
     case `where`(@Sendable (RenderSettings) -> Bool)

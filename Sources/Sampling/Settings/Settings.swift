@@ -130,7 +130,7 @@ package enum Settings {
         label: SettingLabel("RNG") { $0.random.label }
     )
 
-    // A picture to begin with.
+    // The init image.
 
     package static let strength = Setting(
         "strength",
