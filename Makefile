@@ -66,7 +66,7 @@ test-package: package
 demo: build
 	$(TESSERA) render --workers 2 --output demo.png \
 	    --prompt "a desert by day with one sun" \
-	    --size 1024x1024 --ladder 1,2,4 --steps 25 --guidance 3 --seed 1
+	    --size 1024x1024 --ladder 1,2,4 --steps 25 --seed 1
 	@echo "The picture is $(CURDIR)/demo.png"
 
 test: MORE_PACKAGES := $(TEST_PACKAGES)

@@ -71,6 +71,7 @@ struct SamplingFlags: ParsableArguments {
     var noModelPreset = false
 
     @Option(Settings.random) var rng: RandomKind
+    @Option(Settings.decodeMargin) var decodeMargin: Int?
 
     func add(to settings: inout SettingChoices) {
         settings.set(Settings.steps, to: steps)
@@ -82,6 +83,7 @@ struct SamplingFlags: ParsableArguments {
         settings.set(Settings.finalSigma, to: finalSigma)
         settings.set(Settings.sgmUniform, to: sgmUniform)
         settings.set(Settings.random, to: rng)
+        settings.set(Settings.decodeMargin, to: decodeMargin)
     }
 }
 

@@ -80,6 +80,11 @@ private struct Nowhere: PictureSink {
                 ($0.wire, $0.guidance) = (.f16, 0)
             }
         ),
+        ("decoded with a margin", { $0.decodeMargin = 2 }),
+        (
+            "refined, decoded with a margin",
+            { ($0.refinement, $0.decodeMargin) = (RefineSettings(), 1) }
+        ),
         ("guided in the middle", { $0.guidanceInterval = [0.3, 3] }),
         (
             "refined, guided in the middle",

@@ -9,7 +9,7 @@ package struct ModelDefaults: Sendable {
     package static let settings: [any AnySetting] = [
         Settings.steps, Settings.guidance, Settings.scheduler, Settings.karras,
         Settings.timestepSpacing, Settings.finalSigma, Settings.size, Settings.method,
-        Settings.stride, Settings.windowWeight, Settings.ladder,
+        Settings.stride, Settings.windowWeight, Settings.ladder, Settings.decodeMargin,
     ]
     /// The key of the negative prompt, which is not a setting.
     private static let negativePromptKey = "negative-prompt"

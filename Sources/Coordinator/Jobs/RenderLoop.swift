@@ -132,7 +132,7 @@ package struct RenderLoop {
             width: to.width,
             numbers: .exact
         ) { take in
-            try evaluate(latent, ways.decode, as: .enlarging(tiles: ways.decode.tiles.count)) {
+            try decode(latent, ways.decode, as: .enlarging(tiles: ways.decode.tiles.count)) {
                 try $0.pictureRows(take)
             }
         }
@@ -152,11 +152,29 @@ package struct RenderLoop {
     package func decode(_ latent: Tensor, to sink: inout some PictureSink) throws {
         let model = sampler.plan.model
         let plan = TilePlan(
-            latent: Extent(height: latent.shape[1], width: latent.shape[2]),
-            factor: model.vaeFactor,
-            network: model.decoder
+            decoding: Extent(height: latent.shape[1], width: latent.shape[2]),
+            margin: sampler.plan.settings.decodeMargin,
+            model: model
         )
-        try evaluate(latent, plan, as: .decoding(tiles: plan.tiles.count)) { try sink.write($0) }
+        try decode(latent, plan, as: .decoding(tiles: plan.tiles.count)) { try sink.write($0) }
+    }
+
+    /// Decodes a latent with its margin, which is cut off the picture.
+    private func decode(
+        _ latent: Tensor,
+        _ plan: TilePlan,
+        as event: RenderEvent,
+        _ body: (Tensor) throws -> Void
+    ) throws {
+        let margin = sampler.plan.settings.decodeMargin
+        let size = Extent(height: latent.shape[1], width: latent.shape[2])
+        var crop = MarginCrop(
+            margin: margin * plan.factor,
+            size: Extent(height: size.height * plan.factor, width: size.width * plan.factor)
+        )
+        try evaluate(latent.edgePadded(by: margin), plan, as: event) { rows in
+            if let kept = crop.crop(rows) { try body(kept) }
+        }
     }
 
     /// Decodes or encodes, whole or in tiles.

@@ -85,6 +85,31 @@ extension Tensor {
         }
     }
 
+    /// Pads every picture of `[n, h, w, c]` with copies of its outermost pixels.
+    ///
+    /// - Parameter margin: pixels on each side
+    /// - Returns: `[n, h + 2 · margin, w + 2 · margin, c]`
+    package func edgePadded(by margin: Int) -> Tensor {
+        precondition(shape.count == 4 && margin >= 0, "\(shape)")
+        guard margin > 0 else { return self }
+        let (n, h, w, c) = (shape[0], shape[1], shape[2], shape[3])
+        let (height, width) = (h + 2 * margin, w + 2 * margin)
+        return Tensor(shape: [n, height, width, c]) { out in
+            withFloats { x in
+                for b in 0..<n {
+                    for y in 0..<height {
+                        let row = (b * h + min(max(y - margin, 0), h - 1)) * w
+                        for column in 0..<width {
+                            let from = (row + min(max(column - margin, 0), w - 1)) * c
+                            let to = ((b * height + y) * width + column) * c
+                            for i in 0..<c { out[to + i] = x[from + i] }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// Zero-pads every picture of `[n, h, w, c]`.
     package func padded(top: Int, left: Int, bottom: Int, right: Int) -> Tensor {
         precondition(shape.count == 4 && min(top, left, bottom, right) >= 0, "\(shape)")

@@ -199,19 +199,21 @@ package struct RenderPlan: Sendable {
             }
         )
         self.phases = phases
+        func decode(_ latent: Extent) -> TilePlan {
+            TilePlan(decoding: latent, margin: settings.decodeMargin, model: model)
+        }
         enlargements = Dictionary(
             uniqueKeysWithValues: phases.indices.dropFirst().compactMap { index in
                 guard phases[index].refinement != nil else { return nil }
                 let (from, to) = (phases[index - 1].phase.latent, phases[index].phase.latent)
                 let enlargement = Enlargement(
-                    decode: TilePlan(latent: from, factor: factor, network: model.decoder),
+                    decode: decode(from),
                     encode: TilePlan(latent: to, factor: factor, network: model.encoder)
                 )
                 return (index, enlargement)
             }
         )
-        let last = phases[phases.count - 1].phase.latent
-        decode = TilePlan(latent: last, factor: factor, network: model.decoder)
+        self.decode = decode(phases[phases.count - 1].phase.latent)
     }
 
     /// The first phase that is rendered. Phases that the init image already determines are skipped: a render starts

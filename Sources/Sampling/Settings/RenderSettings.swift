@@ -42,6 +42,8 @@ package struct RenderSettings: Equatable, Sendable {
     package var fidelity: Double = Settings.fidelity.standard
     /// The part of the init image that is shown; nil starts from noise.
     package var frame: PictureFrame?
+    /// Latent pixels beyond each edge that are decoded too, copies of the outermost ones, and then cut off.
+    package var decodeMargin: Int = Settings.decodeMargin.standard
     /// How latents travel: decides the picture too.
     package var wire: WireFormat = Settings.wire.standard
     /// Does not decide the picture.

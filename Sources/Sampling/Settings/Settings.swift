@@ -12,7 +12,7 @@ package enum Settings {
         strength, fidelity,
         method, stride, ladder, cosineScales, sigma, border, windowWeight, skipBelow,
         refineFrom, refineSteps, refineNoise, refineGuidance,
-        wire, globalPass,
+        decodeMargin, wire, globalPass,
     ]
 
     // The picture.
@@ -301,6 +301,21 @@ package enum Settings {
         default: .inside,
         help: "What windows meet beyond the edge",
         label: SettingLabel("DemoFusion border", refined: nil)
+    )
+
+    // From the latent to the picture.
+
+    package static let decodeMargin = Setting(
+        "decode-margin",
+        \.decodeMargin,
+        default: 0,
+        help:
+            "Copies of the outermost latent pixels that the decoder sees beyond each edge; 1 hides the frame "
+            + "that some models' VAEs draw",
+        unit: "latent pixels",
+        defaultNote: "0, or what the model suggests",
+        limits: .range(0...16),
+        recorded: .whenChanged
     )
 
     // What goes to workers, and how.

@@ -14,7 +14,7 @@ import Testing
     /// Another value than the default, forevery setting.
     static let others: [String: JSON] = [
         "size": .string("2048x1032"), "steps": .number(7), "guidance": .number(3.25),
-        "guidance-interval": .array([.number(0.25), .number(5)]),
+        "decode-margin": .number(2), "guidance-interval": .array([.number(0.25), .number(5)]),
         "seed": .string("18446744073709551615"), "rng": .string("philox"),
         "scheduler": .string("euler_a"), "karras": .bool(true),
         "timestep-spacing": .string("trailing"), "final-sigma": .string("sigma_min"),
