@@ -99,7 +99,7 @@ extension Arithmetic {
         try resumeEveryStep(try makeCase(kind))
     }
 
-    /// So it is forevery way to cut, weigh and leave out views.
+    /// So it is for every way to cut, weigh and leave out views.
     @Test func anyMethodCanBeResumed() throws {
         try resumeEveryStep(try makeCase(.ddim) { $0.windowWeight = .gaussian })
         try resumeEveryStep(
