@@ -27,7 +27,7 @@ struct Work: ParsableCommand {
     @Flag(
         help: ArgumentHelp(
             "Exit when standard input closes or the coordinator ends, like the workers that "
-                + "tessera render starts. (default: reconnect until a coordinator answers)"
+                + "tessera render starts. (default: keep trying to reconnect)"
         )
     )
     var endWithCoordinator = false

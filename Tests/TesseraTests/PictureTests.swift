@@ -193,7 +193,7 @@ import Testing
             try writePhoto(folder)
             let command = try Command(["resume", "\(folder)/job"])
             #expect(command.status == 0, "\(command.errors)")
-            #expect(command.errors.contains("going on after"))
+            #expect(command.errors.contains("resuming after"))
             let bytes = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
             #expect(bytes == whole)
         }

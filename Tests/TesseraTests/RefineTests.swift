@@ -138,7 +138,7 @@ import Testing
             #expect(!FileManager.default.fileExists(atPath: "\(folder)/out.png"))
             let command = try Command(["resume", "\(folder)/job", "--workers", "3"])
             #expect(command.status == 0, "\(command.errors)")
-            #expect(command.errors.contains("going on after"))
+            #expect(command.errors.contains("resuming after"))
             #expect(try picture(folder) == whole)
             #expect(!FileManager.default.fileExists(atPath: "\(folder)/job"))
         }

@@ -89,7 +89,7 @@ package enum Settings {
         "karras",
         \.karras,
         default: false,
-        help: "Use the noise levels of Karras et al."
+        help: "Use the noise levels of Karras et al. (2022)"
     )
 
     package static let timestepSpacing = Setting(
@@ -105,7 +105,7 @@ package enum Settings {
         "final-sigma",
         \.schedule.finalSigma,
         default: nil,
-        help: "Noise level at which the last step ends: zero, or the lowest that the model was trained on",
+        help: "Noise level after the last step: zero, or the lowest one of the training schedule",
         defaultNote: "the model's own",
         recorded: .whenChanged
     )
@@ -286,7 +286,8 @@ package enum Settings {
         "skip-below",
         \.skipBelow,
         default: 0,
-        help: "Skip the windows or the lattices of a timestep if their weight in the fused prediction is "
+        help:
+            "Skip the windows or the lattices of a timestep if their weight in the fused prediction is "
             + "smaller; changes the picture slightly",
         valueName: "share",
         // Above 0.5 both paths could be skipped at once.
