@@ -6,7 +6,7 @@ import Synchronization
 /// no other can.
 package final class JobFolder: Sendable {
     package let path: String
-    private let hold: FileLock
+    private let lock: FileLock
 
     private var recordPath: String { "\(path)/job.json" }
     package var statePath: String { "\(path)/state.safetensors" }
@@ -87,7 +87,7 @@ package final class JobFolder: Sendable {
     /// - Throws: `InputError` when there is none, or another process renders it
     package init(taking path: String) throws(InputError) {
         self.path = path
-        hold = try FileLock(
+        lock = try FileLock(
             folder: path,
             fix: "Name a job's folder",
             taken: InputError(
@@ -106,7 +106,7 @@ package final class JobFolder: Sendable {
     }
 
     /// Makes new names in the folder survive a power failure.
-    func sync() { hold.sync() }
+    func sync() { lock.sync() }
 
     /// Removes its files, and the folder if nothing else is in it.
     package func remove() {

@@ -18,7 +18,7 @@ extension VAEDecoder {
         var tile = FramedTile(
             convIn(postQuant.map { $0(latent) } ?? latent),
             task.part.margins,
-            task.course,
+            task.statistics,
             convIn.backend
         )
         let tokens = mid.part(&tile, task, reach: reach[0])

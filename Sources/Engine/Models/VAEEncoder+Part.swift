@@ -18,7 +18,7 @@ extension VAEEncoder {
         var tile = FramedTile(
             convIn(picture),
             task.part.margins.map { factor * $0 },
-            task.course,
+            task.statistics,
             convIn.backend
         )
         for (level, block) in down.enumerated() {
