@@ -64,7 +64,7 @@ struct Resume: ParsableCommand {
     private func chosen() throws(InputError) -> String? {
         guard last else { return try job.map(JobFolder.find) }
         guard job == nil else {
-            throw InputError("--last", "a job is named as well", fix: "Use only one of them")
+            throw InputError("--last", "a job is named, too", fix: "Use only one of them")
         }
         guard let newest = SavedJob.all().first(where: { !$0.isRunning }) else {
             throw InputError(

@@ -48,7 +48,7 @@ package final class JobFolder: Sendable {
 
     /// Creates the folder of a new job, and locks it.
     ///
-    /// - Throws: `InputError` when it holds another job, `OutputError` when it cannot be made
+    /// - Throws: `InputError` when it holds another job, `OutputError` when it cannot be created
     package convenience init(new path: String, _ record: Record) throws {
         do {
             try FileManager.default.createDirectory(
@@ -57,7 +57,7 @@ package final class JobFolder: Sendable {
                 attributes: [.posixPermissions: 0o700]
             )
         } catch {
-            throw OutputError(path, "the folder cannot be made")
+            throw OutputError(path, "the folder cannot be created")
         }
         try self.init(taking: path)
         guard !FileManager.default.fileExists(atPath: recordPath) else { throw Self.taken(path) }

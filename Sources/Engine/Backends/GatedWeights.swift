@@ -24,9 +24,9 @@ extension Backend {
                 return Parameters(all.weight.rows(range), bias: all.bias?.rows(range))
             }
         }
-        let most = panelOfGates(outputs: outputs)
-        return try stride(from: 0, to: outputs, by: most).map { first in
-            let end = min(outputs, first + most)
+        let width = panelOfGates(outputs: outputs)
+        return try stride(from: 0, to: outputs, by: width).map { first in
+            let end = min(outputs, first + width)
             return GatedWeights(
                 value: try rows(first..<end),
                 gate: try rows(outputs + first..<outputs + end)

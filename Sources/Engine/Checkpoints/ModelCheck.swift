@@ -61,11 +61,11 @@ extension Model {
         // The weights reveal it even where the configuration was copied from a plain model.
         let stored = try table(.unet).shape("conv_in.weight") ?? []
         let configured = "\(try configPlace(.unet)): in_channels"
-        var told = [(unet.inChannels, configured)]
+        var counts = [(unet.inChannels, configured)]
         if stored.count == 4 {
-            told.append((stored[1], try table(.unet).place(of: "conv_in.weight")))
+            counts.append((stored[1], try table(.unet).place(of: "conv_in.weight")))
         }
-        for (count, place) in told where count != vae.latentChannels {
+        for (count, place) in counts where count != vae.latentChannels {
             guard let kind = OriginalKinds.specialInputs[count] else { continue }
             throw InputError(
                 place,

@@ -15,7 +15,7 @@ package struct SettingChoices: Sendable {
                 throw InputError(
                     name,
                     "there is no such setting",
-                    fix: "Known are " + settings.map(\.name).sorted().joined(separator: ", ")
+                    fix: "Choose from " + settings.map(\.name).sorted().joined(separator: ", ")
                 )
             }
             try setting.read(value, into: &self)

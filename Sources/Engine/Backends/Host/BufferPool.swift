@@ -15,8 +15,8 @@ final class BufferPool {
     /// layer to layer, must not hold the memory of every layer at once.
     func take(_ bytes: Int) -> (UnsafeMutableRawBufferPointer, isNew: Bool) {
         var best: Int?
-        let most = bytes < Self.large ? 2 * bytes : bytes + bytes / 8
-        for i in free.indices where (bytes...most).contains(free[i].count) {
+        let limit = bytes < Self.large ? 2 * bytes : bytes + bytes / 8
+        for i in free.indices where (bytes...limit).contains(free[i].count) {
             if let b = best, free[b].count <= free[i].count { continue }
             best = i
         }
