@@ -94,7 +94,7 @@ extension Arithmetic {
         }.values
     }
 
-    /// Saved after every step, read again and gone on with: every bit is the same.
+    /// Saved after every step, read again and continued: every bit is the same.
     @Test(arguments: SchedulerKind.allCases) func anyStepCanBeResumed(kind: SchedulerKind) throws {
         try resumeEveryStep(try makeCase(kind))
     }

@@ -338,7 +338,7 @@ private struct Nowhere: PictureSink {
         }
     }
 
-    /// Saved after every step, read again and gone on with: every bit is the same.
+    /// Saved after every step, read again and continued: every bit is the same.
     @Test(arguments: [(1.0, 0.5), (0.5, 0), (1, 1)], [SchedulerKind.dpmSolver, .eulerAncestral])
     func anyStepCanBeResumed(shares: (Double, Double), kind: SchedulerKind) throws {
         let sampler = try plan(

@@ -10,7 +10,7 @@ extension Backend {
     /// Keeps a gated layer, `[2 · outputs, inputs]`, the values' rows before the gates', and its bias, in the panels
     /// that `gated` takes.
     ///
-    /// - Throws: what `read` throws, and errors of files that keep weights
+    /// - Throws: what `read` throws, and errors of files that hold prepared weights
     package func prepareGated(
         inputs: Int,
         outputs: Int,

@@ -71,7 +71,7 @@ extension Model {
                 place,
                 "it belongs to a model \(kind): the UNet takes \(count) channels, not "
                     + "\(vae.latentChannels)",
-                fix: "Use a model that makes pictures from text alone"
+                fix: "Use a text-to-image model"
             )
         }
         for (key, count) in [("in_channels", unet.inChannels), ("out_channels", unet.outChannels)]

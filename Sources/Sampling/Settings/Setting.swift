@@ -96,7 +96,7 @@ package protocol AnySetting: Sendable {
     /// Its value for JSON.
     func json(of settings: RenderSettings) -> JSON
 
-    /// Its key and value in the line of settings that web interfaces exchange; nil where it has no place there.
+    /// Its key and value in the line of settings that web interfaces exchange; nil if it is not part of it.
     func text(of settings: RenderSettings) -> (key: String, value: String)?
 
     /// Takes a value from JSON.

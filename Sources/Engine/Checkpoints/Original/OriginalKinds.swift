@@ -36,22 +36,13 @@ enum OriginalKinds {
         ("joint_blocks.", "Stable Diffusion 3", "Only Stable Diffusion 1, 2 and XL are supported"),
         ("double_blocks.", "Flux", "Only Stable Diffusion 1, 2 and XL are supported"),
         ("single_transformer_blocks.", "Flux", "Only Stable Diffusion 1, 2 and XL are supported"),
-        ("control_model.", "a ControlNet", "Name a model that makes pictures"),
-        ("controlnet_cond_embedding.", "a ControlNet", "Name a model that makes pictures"),
-        ("input_hint_block.", "a ControlNet", "Name a model that makes pictures"),
-        (
-            "edm_mean", "a model trained in EDM's terms",
-            "Only epsilon and v prediction are supported"
-        ),
-        (
-            "edm_vpred", "a model trained in EDM's terms",
-            "Only epsilon and v prediction are supported"
-        ),
-        (
-            "time_stack.", "a model of moving pictures",
-            "Only Stable Diffusion 1, 2 and XL are supported"
-        ),
-        ("string_to_param", "a textual inversion", "Name a model that makes pictures"),
+        ("control_model.", "a ControlNet", "Use a text-to-image model"),
+        ("controlnet_cond_embedding.", "a ControlNet", "Use a text-to-image model"),
+        ("input_hint_block.", "a ControlNet", "Use a text-to-image model"),
+        ("edm_mean", "an EDM model", "Only epsilon and v prediction are supported"),
+        ("edm_vpred", "an EDM model", "Only epsilon and v prediction are supported"),
+        ("time_stack.", "a video model", "Only Stable Diffusion 1, 2 and XL are supported"),
+        ("string_to_param", "a textual inversion", "Use a text-to-image model"),
     ]
 
     /// Whether a file is a LoRA of any kind.
