@@ -45,7 +45,7 @@ struct Work: ParsableCommand {
         try ExitStatus.reporting {
             let endpoint = try Endpoint(connect, reach: security.reach)
             let keys = try security.security()
-            // First of all: the parent process may already be gone.
+            // Before anything else: the parent process may already be gone.
             if endWithCoordinator { Lifeline.watchStandardInput(endpoint: endpoint) }
             let logger = Logger(label: "worker") { _ in
                 StandardErrorLog(level: endWithCoordinator ? .warning : .info)

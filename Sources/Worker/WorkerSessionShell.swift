@@ -132,7 +132,7 @@ final class WorkerSessionShell {
     private func send(_ message: WorkerMessage, over socket: borrowing Socket) throws {
         let delivery = try socket.send(message.frames)
         if delivery != .sent {
-            // The coordinator does not read; it will be found silent.
+            // The coordinator is not reading: the timeout will end the connection.
             logger.warning("message not sent", metadata: ["delivery": "\(delivery)"])
         }
     }

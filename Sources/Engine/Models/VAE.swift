@@ -87,7 +87,7 @@ package final class VAE {
     ///     tile's own
     ///   - cancellation: checked between the blocks
     /// - Returns: `[1, factor · height, factor · width, 3]` of the tile, its latent
-    ///   `[1, height, width, latentChannels]` as `latent(of:)` gives it, or what else is asked for
+    ///   `[1, height, width, latentChannels]` as `latent(of:)` gives it, or what else the part requests
     /// - Throws: `InputError` when something does not fit the model or the tile, `ComputationCancelled`
     package func evaluate(
         _ half: AutoencoderHalf,

@@ -129,7 +129,7 @@ package struct PromptPair: Sendable {
 extension Model {
     /// The tokenizers of all text encoders, in their order.
     ///
-    /// - Throws: `InputError` when their files are missing, contradict each other or cut prompts otherwise
+    /// - Throws: `InputError` when their files are missing, contradict each other or split prompts differently
     func tokenizers() throws -> [CLIPTokenizer] {
         let encoders: [Component] =
             family == .sdxl ? [.textEncoder, .textEncoder2] : [.textEncoder]
