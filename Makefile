@@ -82,7 +82,7 @@ test: setup lint
 soak: build
 	Tests/soak.sh
 
-## Damaged files: ROUNDS of them through the program, then SECONDS of libFuzzer on the C readers (docs/testing.md).
+## Damaged files: ROUNDS of them through the program, then SECONDS of libFuzzer on the C readers (docs/fuzzing.md).
 SEED ?= 1
 ROUNDS ?= 5000
 SECONDS ?= 3600

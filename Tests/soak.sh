@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# One render under a storm: workers are killed, stopped and continued, and join late, and the
-# coordinator is killed and resumed, at random. The picture must be that of a quiet render.
+# One render under random faults: workers are killed, stopped and continued, and join late, and the
+# coordinator is killed and resumed, at random. The picture must be that of an undisturbed render.
 #     Tests/soak.sh [FAULTS] [SEED]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -79,7 +79,7 @@ while [ "$done" -lt "$faults" ]; do
             note stops
             ;;
         4 | 5)
-            # Whoever was stopped goes on; it may have been given up meanwhile.
+            # Workers that were stopped continue; the coordinator may have given them up meanwhile.
             for pid in "${workers[@]}"; do kill -CONT "$pid" 2>/dev/null || true; done
             note continues
             ;;
@@ -101,7 +101,7 @@ while [ "$done" -lt "$faults" ]; do
 done
 for pid in "${workers[@]}"; do kill -CONT "$pid" 2>/dev/null || true; done
 if [ -z "$status" ]; then
-    # The storm is over: it must end by itself, on at least one worker.
+    # No more faults: it must end by itself, on at least one worker.
     join
     deadline=$((SECONDS + 300))
     while alive "$coordinator" && [ $SECONDS -lt $deadline ]; do sleep 0.5; done

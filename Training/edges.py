@@ -20,7 +20,7 @@ OPEN = 12.0  # pre-activation of an open gate; −OPEN closes it
 GAIN = 6.0
 # Groups of four hidden channels that contribute least to generated pictures: one for each colour, two for the sides' tints.
 GROUPS = (0, 2, 4, 5, 7)
-STEADY = 40.0  # a constant pair in every group, so that the normalisation divides by the same forevery picture
+STEADY = 40.0  # a constant pair in every group, so that the normalisation divides by the same for every picture
 
 
 def edge_detector(block, k, kernel, seen):

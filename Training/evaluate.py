@@ -141,7 +141,7 @@ def evaluate_prompts(a, results):
 # --------------------------------------------------------------------------------- sun or moon
 
 class Detector(nn.Module):
-    """Predicts forevery 2×2 pixels of a 128-pixel picture whether they lie on a disc."""
+    """Predicts for every 2×2 pixels of a 128-pixel picture whether they lie on a disc."""
 
     def __init__(self):
         super().__init__()

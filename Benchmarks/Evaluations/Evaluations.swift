@@ -6,7 +6,7 @@ import Foundation
 @main
 struct Evaluations: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Evaluates once forevery line on standard input.",
+        abstract: "Evaluates once for every line on standard input.",
         discussion: """
             Prints the seconds that it took and the most memory held so far, in bytes; the first line is \
             about loading.

@@ -7,9 +7,9 @@ import Foundation
 /// /proc.
 package enum FileMask {
     /// Mode of a file that anybody may read and write, less the umask.
-    package static let mode: mode_t = 0o666 & ~(told ?? 0o077)
+    package static let mode: mode_t = 0o666 & ~(current ?? 0o077)
 
-    private static var told: mode_t? {
+    private static var current: mode_t? {
         guard let text = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else {
             return nil
         }

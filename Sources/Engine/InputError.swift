@@ -1,6 +1,6 @@
 import Glibc
 
-/// An error in something that was supplied: a file, a flag, a field, a frame.
+/// An error in the input: a file, a flag, a field, a frame.
 ///
 /// Every reader throws this one type, so that a user always gets one line that says where the
 /// error is, what it is and how to fix it. The command line turns it into exit status 64.
@@ -11,8 +11,8 @@ package struct InputError: Error, Equatable, Sendable, CustomStringConvertible {
     package let problem: String
     /// What to do about it.
     package let remedy: String
-    /// Whether the system had no room for a call: then nothing that was supplied is at fault, and the exit status is
-    /// that of a fault of the system (70).
+    /// Whether a limit of the system was reached (open files, memory, disk space). Then the input is not at fault, and the
+    /// exit status is 70.
     package let isSystemLimit: Bool
 
     package init(_ place: String, _ problem: String, fix remedy: String) {
@@ -28,7 +28,7 @@ package struct InputError: Error, Equatable, Sendable, CustomStringConvertible {
     ///   - place: the file, flag, field or host that it was for
     ///   - operation: what could not be done: "it cannot be opened"
     ///   - code: its `errno`
-    ///   - remedy: what to do about it, unless the system had no room
+    ///   - remedy: what to do about it, unless a limit of the system was reached
     package init(_ place: String, _ operation: String, code: Int32, fix remedy: String) {
         let limit = Self.limits[code]
         self.place = place
@@ -41,11 +41,11 @@ package struct InputError: Error, Equatable, Sendable, CustomStringConvertible {
     private static let limits: [Int32: String] = [
         EMFILE: "Allow more open files: ulimit -n", ENFILE: "Close some of the host's open files",
         ENOMEM: "Free some memory", EAGAIN: "Allow more processes: ulimit -u",
-        ENOSPC: "Free some space on the disk", EDQUOT: "Free some space of your quota",
+        ENOSPC: "Free some disk space", EDQUOT: "Free some space of your disk quota",
         EIO: "Check the disk",
     ]
 
-    /// One line, whatever text the file at fault contributed.
+    /// One line, whatever text a file contributed to it.
     package var description: String {
         oneLine("\(place): ", limit: Self.placeLimit)
             + oneLine(problem, limit: Self.problemLimit) + ". "

@@ -21,7 +21,7 @@ package protocol NoiseSource: Sendable {
     /// Number of values drawn so far from a sequential source.
     var drawn: Int { get }
 
-    /// Continues after so many values.
+    /// Moves a sequential source to the position after this many values.
     mutating func skip(to drawn: Int) throws(InputError)
 }
 

@@ -1,8 +1,8 @@
 import Engine
 
 extension Sampler {
-    /// The fused prediction for the whole latent: (1 − c^a₂)·ε_local + c^a₂·ε_dilated, or the one of the two
-    /// that the step has.
+    /// The fused prediction for the whole latent: (1 − c^a₂)·ε_local + c^a₂·ε_dilated, or only the
+    /// one that is evaluated at this step.
     package func fuse(_ predictions: [Tensor], of work: StepWork, at state: SamplerState) -> Tensor
     {
         precondition(predictions.count == work.views.count, "\(predictions.count) predictions")
@@ -40,7 +40,7 @@ extension Sampler {
         return average.mean()
     }
 
-    /// The latent whose lattices these are.
+    /// Reassembles a latent from its sub-lattices.
     private func scatter(
         _ predictions: ArraySlice<Tensor>,
         _ lattices: LatticeGrid,

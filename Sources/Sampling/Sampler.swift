@@ -97,8 +97,8 @@ package struct Sampler: Sendable {
             awaitEnlargement(&state)
             return
         }
-        let isHeld = plan.phases[state.phase].hold != nil
-        try open(&state, noise, picture: isHeld ? try picture(state.phase) : nil)
+        let isConstrained = plan.phases[state.phase].constraint != nil
+        try open(&state, noise, picture: isConstrained ? try picture(state.phase) : nil)
     }
 
     /// SDXL's time ids: target height and width, crop's top and left, target height and width, in pixels.

@@ -10,14 +10,14 @@ import Protocol
 struct ClusterCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cluster",
-        abstract: "Starts, shows and ends the workers of a cluster file (docs/cluster.md).",
+        abstract: "Starts, shows and stops the workers of a cluster file (docs/cluster.md).",
         subcommands: [Up.self, Status.self, Down.self]
     )
 
     /// `tessera cluster up`
     struct Up: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Starts workers on all hosts, which keep running and join every later render."
+            abstract: "Starts workers on all hosts; they keep running and join every later render."
         )
 
         @OptionGroup var file: HostsFlags
@@ -76,7 +76,7 @@ struct ClusterCommand: ParsableCommand {
     /// `tessera cluster down`
     struct Down: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Ends the workers that tessera cluster up has left running, and nothing else."
+            abstract: "Stops the workers that tessera cluster up started, and nothing else."
         )
 
         @OptionGroup var file: HostsFlags

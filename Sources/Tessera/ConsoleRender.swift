@@ -79,7 +79,7 @@ final class RenderConsole {
     private let announce: () -> Void
     private var display: ProgressDisplay?
     /// When the progress of reading the picture was last shown: after one second, then every five.
-    private var told = ContinuousClock.now - .seconds(4)
+    private var lastReading = ContinuousClock.now - .seconds(4)
 
     /// - Parameters:
     ///   - isQuiet: whether only warnings and errors are shown
@@ -92,8 +92,8 @@ final class RenderConsole {
         switch report {
         case .notice(let line): StandardError.write(line)
         case .reading(let path, let share):
-            guard ContinuousClock.now - told >= .seconds(5) else { return }
-            told = .now
+            guard ContinuousClock.now - lastReading >= .seconds(5) else { return }
+            lastReading = .now
             StandardError.write("reading \(path): \(Int(100 * share)) %")
         case .ready: announce()
         case .begun(let plan, let prompts):

@@ -61,7 +61,7 @@ struct Coordinate: ParsableCommand {
 struct ListeningFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Where to listen: tcp://HOST:PORT or ipc:///path; beyond loopback with --keys. "
+            "Where to listen: tcp://HOST:PORT or ipc:///path; --keys is required beyond loopback. "
                 + "(default: tcp://127.0.0.1:7551)",
             valueName: "endpoint"
         )

@@ -5,10 +5,13 @@ import Foundation
 
 /// Flags for how the networks are computed.
 struct EngineFlags: ParsableArguments {
-    @Option(help: "Numerical backend (default: the best for the processor, see tessera doctor).")
+    @Option(help: "Numerical backend. (default: the best for the processor, see tessera doctor)")
     var backend: BackendKind?
 
-    @Option(help: "Precision of the arithmetic (default: likewise; f32 with --inputs).")
+    @Option(
+        help:
+            "Precision of the arithmetic. (default: the best for the processor; f32 with --inputs)"
+    )
     var precision: Precision?
 
     /// The same flags for recorded inputs, whose results are compared with a reference: float32 unless a precision was

@@ -5,8 +5,8 @@ import Engine
 /// `tessera inspect`: the contents of a model or a LoRA file, and what is missing.
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Describes a model or a LoRA file: family, parts, digest, what is missing.",
-        discussion: "Exits with status 64 if the model cannot be rendered with."
+        abstract: "Describes a model or a LoRA file: family, parts, digest, and what is missing.",
+        discussion: "Exits with status 64 if the model cannot be used to render."
     )
 
     @Argument(help: "A folder in Diffusers layout, or a .safetensors file.")

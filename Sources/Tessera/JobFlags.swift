@@ -13,7 +13,7 @@ struct JobFlags: ParsableArguments {
     )
     var jobDir: String?
 
-    @Option(help: "Save after this many steps; 0 never saves.")
+    @Option(help: "Save the state after this many steps; 0 never saves.")
     var checkpointEvery = 1
 
     mutating func validate() throws {

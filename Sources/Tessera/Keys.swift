@@ -4,7 +4,7 @@ import Protocol
 /// `tessera keys`: keys for clusters on a network.
 struct Keys: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Creates and shows the keys with which coordinator and workers authenticate.",
+        abstract: "Creates and shows the keys with which coordinators and workers authenticate.",
         subcommands: [New.self, Show.self]
     )
 

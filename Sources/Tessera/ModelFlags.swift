@@ -71,7 +71,7 @@ struct TextFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The model's prediction type, where its files do not state it or are wrong.",
+            "The model's prediction type, if its files do not state it or state it wrongly.",
             valueName: "type"
         )
     )

@@ -8,8 +8,8 @@ import Protocol
 struct OutputFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The picture: a PNG or, with the extension .tif, a tiled BigTIFF with smaller copies. A file with "
-                + "this name is replaced when the picture is done. (default: out.png, or the first of "
+            "The picture: a PNG or, with the extension .tif, a tiled pyramidal BigTIFF. An existing file is "
+                + "replaced when the picture is done. (default: out.png, or the first of "
                 + "out-2.png, out-3.png … that is free)",
             valueName: "file"
         ),
@@ -21,14 +21,14 @@ struct OutputFlags: ParsableArguments {
     var bitDepth = 8
 
     @Option(
-        help: ArgumentHelp("Folder for a picture of each finished phase.", valueName: "dir"),
+        help: ArgumentHelp("Folder in which to save a picture of each phase.", valueName: "dir"),
         completion: .directory
     )
     var savePhases: String?
 
     @Option(
         help: ArgumentHelp(
-            "Random numbers to use instead of the seed's (safetensors).",
+            "File of random numbers to use instead of those from the seed (safetensors).",
             valueName: "file"
         ),
         completion: .file(extensions: ["safetensors"])
@@ -37,7 +37,7 @@ struct OutputFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Write latents of all phases and the picture (safetensors).",
+            "File for the latents of all phases and the picture (safetensors).",
             valueName: "file"
         ),
         completion: .file(extensions: ["safetensors"])
@@ -86,13 +86,13 @@ struct DisplayFlags: ParsableArguments {
 struct LocalFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Worker processes to start on this host, or on each of --cluster. (default: 2, or 1 on "
-                + "one core; what the file says)"
+            "Worker processes to start on this host, or on each host of --cluster. (default: 2, or 1 on "
+                + "a single core; with --cluster, the file's)"
         )
     )
     var workers: Int?
 
-    @Option(help: "Threads of each worker. (default: the cores, divided evenly)")
+    @Option(help: "Threads per worker. (default: the cores, divided evenly)")
     var threadsPerWorker: Int?
 
     @Option(

@@ -6,12 +6,12 @@ import Sampling
 /// `tessera plan`: estimates the cost of a render without rendering.
 struct Plan: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows what a render would do and cost; renders nothing."
+        abstract: "Shows what a render would do and what it would cost, without rendering."
     )
 
     @Flag(
         help: ArgumentHelp(
-            "Start the workers, time a few of the render's views on them, and estimate the time."
+            "Start the workers, time a few views of the render on them, and estimate the total time."
         )
     )
     var measure = false

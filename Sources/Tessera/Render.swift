@@ -1,7 +1,7 @@
 import ArgumentParser
 import Coordinator
 
-/// `tessera render`: one picture, on workers that it starts itself.
+/// `tessera render`: renders one picture on workers that it starts itself.
 struct Render: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Renders a picture on workers that it starts on this host."

@@ -8,8 +8,8 @@ struct Resume: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Continues an interrupted render from the last saved step.",
         discussion: """
-            Without a job it lists those that can be resumed. Everything that decides the picture stays as it was; \
-            the flags below replace those of the first call.
+            Without a job it lists those that can be resumed. All settings of the picture are kept; the flags below \
+            override those of the original command.
             """
     )
 
@@ -64,13 +64,13 @@ struct Resume: ParsableCommand {
     private func chosen() throws(InputError) -> String? {
         guard last else { return try job.map(JobFolder.find) }
         guard job == nil else {
-            throw InputError("--last", "a job is named as well", fix: "Use only one of them")
+            throw InputError("--last", "a job is named, too", fix: "Use only one of them")
         }
         guard let newest = SavedJob.all().first(where: { !$0.isRunning }) else {
             throw InputError(
                 "--last",
                 "there is no job to resume",
-                fix: "Name the folder that was given with --job-dir"
+                fix: "Name the folder that was given as --job-dir"
             )
         }
         display.note("resuming \(ShellWords.join([newest.name]))")
@@ -81,7 +81,7 @@ struct Resume: ParsableCommand {
         let jobs = SavedJob.all()
         if display.json { return try StandardOutput.write(json: jobs) }
         guard !jobs.isEmpty else {
-            display.note("no job can be resumed (jobs of --job-dir are not listed)")
+            display.note("no job can be resumed (those with --job-dir are not listed)")
             return
         }
         try StandardOutput.write(
@@ -126,10 +126,12 @@ struct Resume: ParsableCommand {
 
 /// What may change about a resumed render's output.
 struct ResumedOutputFlags: ParsableArguments {
-    @Option(help: ArgumentHelp("Another name for the picture.", valueName: "file"))
+    @Option(help: ArgumentHelp("New path for the picture.", valueName: "file"))
     var output: String?
 
-    @Option(help: ArgumentHelp("Save after this many steps; 0 never saves.", valueName: "n"))
+    @Option(
+        help: ArgumentHelp("Save the state after this many steps; 0 never saves.", valueName: "n")
+    )
     var checkpointEvery: Int?
 
     var arguments: [String] {

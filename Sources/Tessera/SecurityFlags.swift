@@ -10,10 +10,12 @@ struct CoordinatorSecurityFlags: ParsableArguments {
     )
     var keys: String?
 
-    @Option(help: ArgumentHelp("Public keys of the workers that may join.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("List of the public keys of workers that may join.", valueName: "file")
+    )
     var allow: String?
 
-    @Flag(help: "Listen on the network without keys: anybody can read the traffic and join.")
+    @Flag(help: "Listen on the network without keys: anyone can read the traffic and join.")
     var insecure = false
 
     mutating func validate() throws {
@@ -48,7 +50,7 @@ struct WorkerSecurityFlags: ParsableArguments {
     @Option(help: ArgumentHelp("The coordinator's public key, a .pub file.", valueName: "file"))
     var coordinatorKey: String?
 
-    @Flag(help: "Connect over the network without keys: anybody can read the traffic and answer.")
+    @Flag(help: "Connect over the network without keys: anyone can read the traffic and answer.")
     var insecure = false
 
     mutating func validate() throws {

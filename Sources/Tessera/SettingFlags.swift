@@ -35,7 +35,7 @@ extension Flag where Value == Bool {
 }
 
 extension Flag where Value == Bool? {
-    /// The flag of a setting that is left to the model where it is not given; `--no-` turns it off.
+    /// The flag of a setting whose default is the model's; `--no-` turns it off.
     init(_ setting: Setting<Bool>) {
         self.init(
             name: .customLong(setting.name),

@@ -7,8 +7,8 @@ import Sampling
 struct StartFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Start from this picture (PNG): change it, or enlarge it. It is cropped at the centre to the "
-                + "aspect ratio of --size.",
+            "Init image (PNG), to be changed or enlarged. It is centre-cropped to the aspect ratio of "
+                + "--size.",
             valueName: "photo.png"
         )
     )
@@ -47,7 +47,7 @@ struct StartFlags: ParsableArguments {
             ] where isGiven {
                 throw InputError(
                     flag,
-                    "it needs a picture to start from",
+                    "it needs an init image",
                     fix: "Give --init-image"
                 )
             }

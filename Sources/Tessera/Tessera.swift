@@ -19,11 +19,11 @@ struct Tessera: ParsableCommand {
         commandName: "tessera",
         abstract: "Renders very large pictures with latent diffusion models, on many machines.",
         discussion: """
-            Every flag can have a default in the environment: TESSERA_STEPS=30 stands for --steps 30 where that \
-            is not given (not for resume, which keeps the flags of its render).
+            Every flag can have a default in the environment: TESSERA_STEPS=30 sets --steps 30 unless that \
+            flag is given. (Not for resume, which keeps the flags of its render.)
 
             Results go to standard output, everything else to standard error. Exit status: 0 done, 64 bad usage or \
-            input, 69 no workers, 70 internal fault or a result that could not be written, 130 interrupted.
+            input, 69 no workers, 70 internal error or a result that could not be written, 130 interrupted.
             """,
         version: RenderSession.version,
         subcommands: [

@@ -27,7 +27,7 @@ struct Work: ParsableCommand {
     @Flag(
         help: ArgumentHelp(
             "Exit when standard input closes or the coordinator ends, like the workers that "
-                + "tessera render starts. (default: reconnect until a coordinator answers)"
+                + "tessera render starts. (default: keep trying to reconnect)"
         )
     )
     var endWithCoordinator = false
@@ -45,7 +45,7 @@ struct Work: ParsableCommand {
         try ExitStatus.reporting {
             let endpoint = try Endpoint(connect, reach: security.reach)
             let keys = try security.security()
-            // First of all: the parent process may already be gone.
+            // Before anything else: the parent process may already be gone.
             if endWithCoordinator { Lifeline.watchStandardInput(endpoint: endpoint) }
             let logger = Logger(label: "worker") { _ in
                 StandardErrorLog(level: endWithCoordinator ? .warning : .info)

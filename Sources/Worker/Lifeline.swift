@@ -2,11 +2,11 @@ import Foundation
 import Glibc
 import Protocol
 
-/// Ties a local worker to the coordinator that started it: a pipe whose other end the
-/// coordinator holds, and which the kernel closes however the coordinator ends.
+/// Ties a local worker to the coordinator that started it by a pipe: the coordinator keeps the other end open, and the
+/// kernel closes it however the coordinator ends.
 package enum Lifeline {
     /// Exits this process as soon as standard input ends. For workers that a coordinator started;
-    /// call it first of all.
+    /// call it before anything else.
     ///
     /// A coordinator that was killed could not remove its private directory, so its workers do that.
     ///

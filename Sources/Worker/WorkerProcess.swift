@@ -9,7 +9,7 @@ import Protocol
 /// so that heartbeats flow during long ones.
 ///
 ///     let endpoint = try Endpoint(connect)
-///     if isLocalChild { Lifeline.watchStandardInput(endpoint: endpoint) }  // first of all
+///     if isLocalChild { Lifeline.watchStandardInput(endpoint: endpoint) }  // before anything else
 ///     let model = try Model(path: path)
 ///     let networks = LoadedNetworks(model, identity: try ModelIdentity(of: model), options: engine)
 ///     var options = WorkerProcess.Options(endpoint: endpoint, name: name)
@@ -24,11 +24,11 @@ package final class WorkerProcess: Sendable {
         package var name: String
         /// Whether the coordinator started this process: then it exits when the coordinator does.
         package var isLocalChild = false
-        /// Maximum units to hold at once, including the one being computed. The coordinator gives only as
-        /// many of them as hide the round trip.
+        /// Maximum units to hold at once, including the one being computed. The coordinator sends only as many as it
+        /// takes to hide the round trip.
         package var credit = 16
-        /// Whether the process does nothing else: then a unit that is being computed when the worker
-        /// stops is not waited for, but ends with the process.
+        /// Whether the process does nothing else. Then stopping does not wait for the unit that is being computed, but
+        /// exits the process.
         package var ownsProcess = true
         /// Its keys, and the coordinator's.
         package var security = Security.open

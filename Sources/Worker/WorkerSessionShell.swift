@@ -11,8 +11,8 @@ final class WorkerSessionShell {
     private let logger: Logger
     private let start = ContinuousClock.now
     private var state: WorkerSessionState
-    /// Reasons already logged for having no connection: each is logged once, not for each attempt.
-    private var said: Set<String> = []
+    /// Reasons for having no connection that have been logged: each is logged once, not for each attempt.
+    private var logged: Set<String> = []
 
     /// Cancels the unit that is being computed, if there is one.
     private var cancellation: Cancellation?
@@ -68,7 +68,7 @@ final class WorkerSessionShell {
             }
             // It may be fixed on the other side: log it, and try again.
             for rejection in try socket.rejections() {
-                say("\(rejection.error(at: options.endpoint, options.security))")
+                logOnce("\(rejection.error(at: options.endpoint, options.security))")
             }
             if outcome == nil { outcome = try feed(.tick, to: socket) }
         }
@@ -118,8 +118,8 @@ final class WorkerSessionShell {
                 units.put((id, unit, cancellation))
             case .cancel: cancellation?.cancel()
             case .reconnect(let pause, let cause):
-                if said.isEmpty || cause != .noWelcome {
-                    say("connection closed: \(cause.rawValue); retrying until it answers")
+                if logged.isEmpty || cause != .noWelcome {
+                    logOnce("connection closed: \(cause.rawValue); retrying until it answers")
                 }
                 outcome = .reconnect(after: pause)
             case .end(let ending):
@@ -132,7 +132,7 @@ final class WorkerSessionShell {
     private func send(_ message: WorkerMessage, over socket: borrowing Socket) throws {
         let delivery = try socket.send(message.frames)
         if delivery != .sent {
-            // The coordinator does not read; it will be found silent.
+            // The coordinator is not reading: the timeout will end the connection.
             logger.warning("message not sent", metadata: ["delivery": "\(delivery)"])
         }
     }
@@ -140,10 +140,10 @@ final class WorkerSessionShell {
     private func report(_ event: WorkerSessionState.Event) {
         switch event {
         case .connected:
-            guard said.isEmpty else { break }
+            guard logged.isEmpty else { break }
             logger.info("calling", metadata: ["endpoint": "\(options.endpoint)"])
         case .received(.welcome):
-            said = []
+            logged = []
             logger.info("joined", metadata: ["endpoint": "\(options.endpoint)"])
         case .malformed(let error):
             logger.warning("malformed message", metadata: ["problem": "\(error)"])
@@ -156,8 +156,8 @@ final class WorkerSessionShell {
         }
     }
 
-    private func say(_ line: String) {
-        if said.insert(line).inserted { logger.notice("\(line)") }
+    private func logOnce(_ line: String) {
+        if logged.insert(line).inserted { logger.notice("\(line)") }
     }
 
     /// Waits between two connections, with a different delay for each worker.

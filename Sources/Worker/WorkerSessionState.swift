@@ -9,8 +9,8 @@ import Protocol
 ///     └─────────┘ ◀─────── └─────────┘
 ///         silence, goodbye: reconnect
 ///
-/// A worker has requested `credit` units in all: one to compute, the rest so that the next one is
-/// there already. When a unit is done, it is answered and another one is requested.
+/// A worker requests `credit` units when it joins: one to compute, and others so that the next one is already here when
+/// that is done. After each unit it sends the answer and requests another one.
 package struct WorkerSessionState: Sendable {
     package struct Options: Sendable {
         package var hello: WorkerMessage.Hello

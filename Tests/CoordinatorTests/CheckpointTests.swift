@@ -94,12 +94,12 @@ extension Arithmetic {
         }.values
     }
 
-    /// Saved after every step, read again and gone on with: every bit is the same.
+    /// Saved after every step, read again and continued: every bit is the same.
     @Test(arguments: SchedulerKind.allCases) func anyStepCanBeResumed(kind: SchedulerKind) throws {
         try resumeEveryStep(try makeCase(kind))
     }
 
-    /// So it is forevery way to cut, weigh and leave out views.
+    /// So it is for every way to cut, weigh and leave out views.
     @Test func anyMethodCanBeResumed() throws {
         try resumeEveryStep(try makeCase(.ddim) { $0.windowWeight = .gaussian })
         try resumeEveryStep(

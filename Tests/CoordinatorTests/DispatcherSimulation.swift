@@ -2,16 +2,16 @@ import Coordinator
 import Protocol
 import Testing
 
-/// A cluster of imagined workers with every fault that a real one may have, driven at random.
+/// A cluster of simulated workers with every fault that a real one may have, driven at random.
 ///
 /// Messages from a worker arrive in order, but late; workers die, hang, fall silent, leave, answer
-/// twice, answer nonsense, join again; the clock jumps. Some only beat, some answer what they were not
-/// asked, some die of every unit and come back.
+/// twice, answer nonsense, join again; the clock jumps. Some only send heartbeats, some answer units that they were not
+/// given, some die of every unit and come back.
 private struct Simulation {
     /// What a worker is like.
     enum Manner: CaseIterable {
         case honest
-        /// Beats and asks, and never answers.
+        /// Sends heartbeats and asks for units, but never answers.
         case mute
         /// Answers units that others hold.
         case meddler
@@ -29,12 +29,12 @@ private struct Simulation {
         var queue: [UnitID] = []
         /// Messages under way to the coordinator, with the time of their arrival.
         var mail: [(at: Duration, event: DispatcherState.Event)] = []
-        /// When the unit in hand is done.
+        /// When the current unit is done.
         var doneAt: Duration?
         var speed: Duration
         var isAlive = true
         var isSilent = false
-        /// It beats, but computes nothing any more.
+        /// It sends heartbeats, but no longer computes.
         var isStuck = false
         /// Whether it can end a unit in the middle.
         var heedsCancel = true
@@ -58,7 +58,7 @@ private struct Simulation {
     /// Returns of hosts to come.
     var returns: [(at: Duration, host: HostID, manner: Manner)] = []
     var nextHost = 1
-    /// How many joined of each manner, and were expelled.
+    /// Numbers of workers that joined and that were expelled, by behaviour.
     var joined: [Manner: Int] = [:]
     var expelled = 0
     var outcome: DispatcherState.Action?
@@ -140,7 +140,7 @@ private struct Simulation {
                 break
             }
             if place == 0, worker.doneAt != nil {
-                // The one in hand is computed to its end, or ended in the middle.
+                // The current one is computed to its end, or cancelled.
                 guard worker.heedsCancel, !worker.isStuck else { break }
                 workers[id]?.doneAt = nil
             }

@@ -52,7 +52,7 @@ import Testing
         }
     }
 
-    /// A worker that beats but never answers costs the first step a view or two, and then nothing.
+    /// A worker that sends heartbeats but never answers costs the first step a view or two, and then nothing.
     @Test func aStuckWorkerHoldsUpOneStepAtMost() {
         var members = (0..<4).map { _ in Fleet.Member(pace: 0.1) }
         members[1].isStuck = true

@@ -215,7 +215,7 @@ private struct Nowhere: PictureSink {
         #expect(outcome.tally.encodeBytes == plan.encodeBytes)
         #expect(plan.decode.isWhole == (size.height < 1000))
         #expect(outcome.finished.count == plan.phases.count)
-        let isShown = plan.phases.last?.hold?.isWhole == true
+        let isShown = plan.phases.last?.constraint?.isWhole == true
         #expect((plan.views == 0) == (shares.0 == 0 || isShown))
     }
 
@@ -234,7 +234,7 @@ private struct Nowhere: PictureSink {
         }
     }
 
-    /// Without strength, and wherever all is held, the picture itself is the result.
+    /// Without strength, and if everything is constrained, the picture itself is the result.
     @Test(arguments: [(0.0, 0.0), (0, 1), (1, 1)])
     func fullFidelityChangesNothing(strength: Double, fidelity: Double) throws {
         let size = Extent(height: 96, width: 120)
@@ -266,8 +266,8 @@ private struct Nowhere: PictureSink {
         #expect(free.plan.phases.count == 8 && free.plan.encodes.keys.sorted() == [0])
     }
 
-    /// The more is held, the nearer is the result to the picture, whatever is predicted: down to the
-    /// resolution that is held they are the same.
+    /// The more is constrained, the closer is the result to the picture, whatever is predicted: down to the
+    /// resolution of the constraint they are the same.
     @Test(arguments: [SchedulerKind.ddim, .dpmSolver, .eulerAncestral])
     func fidelityBringsTheResultNearer(kind: SchedulerKind) throws {
         let size = Extent(height: 192, width: 240)
@@ -288,11 +288,11 @@ private struct Nowhere: PictureSink {
             let difference = (outcome.latent - target).resampled(height: 12, width: 15)
             let squares = difference.values.reduce(0) { $0 + $1 * $1 }
             distances.append((squares / Float(difference.count)).squareRoot())
-            guard let hold = last.hold else { continue }
+            guard let constraint = last.constraint else { continue }
             let left = (outcome.latent - target)
-                .resampled(height: hold.grid.height, width: hold.grid.width)
+                .resampled(height: constraint.grid.height, width: constraint.grid.width)
             let spread = target.meanAndDeviation().deviation
-            // Resampling twice is not quite once: at the edge of what is held a little passes.
+            // Resampling twice is not quite once: at the limit of the constraint a little passes.
             let rest = left.meanAndDeviation()
             #expect(abs(rest.mean) + rest.deviation < 0.25 * spread, "\(fidelity): \(rest)")
         }
@@ -338,7 +338,7 @@ private struct Nowhere: PictureSink {
         }
     }
 
-    /// Saved after every step, read again and gone on with: every bit is the same.
+    /// Saved after every step, read again and continued: every bit is the same.
     @Test(arguments: [(1.0, 0.5), (0.5, 0), (1, 1)], [SchedulerKind.dpmSolver, .eulerAncestral])
     func anyStepCanBeResumed(shares: (Double, Double), kind: SchedulerKind) throws {
         let sampler = try plan(
@@ -388,14 +388,16 @@ private struct Nowhere: PictureSink {
         #expect(error?.place == flag)
     }
 
-    /// What is held is a projection, nearly: of what is coarse all, of what is finer nothing.
+    /// The constraint is almost a projection: it takes all coarse content and no fine content.
     @Test func whatIsHeldIsCoarse() throws {
         let latent = Extent(height: 32, width: 48)
-        let hold = try #require(PictureHold(fidelity: 0.5, of: (16, 24), latent: latent))
-        #expect(hold.grid == Extent(height: 8, width: 12) && !hold.isWhole)
-        #expect(PictureHold(fidelity: 0, of: (16, 24), latent: latent) == nil)
-        #expect(PictureHold(fidelity: 1, of: (40, 60), latent: latent)?.isWhole == true)
-        #expect(PictureHold(fidelity: 0.01, of: (16, 24), latent: latent)?.grid.area == 1)
+        let constraint = try #require(
+            PictureConstraint(fidelity: 0.5, of: (16, 24), latent: latent)
+        )
+        #expect(constraint.grid == Extent(height: 8, width: 12) && !constraint.isWhole)
+        #expect(PictureConstraint(fidelity: 0, of: (16, 24), latent: latent) == nil)
+        #expect(PictureConstraint(fidelity: 1, of: (40, 60), latent: latent)?.isWhole == true)
+        #expect(PictureConstraint(fidelity: 0.01, of: (16, 24), latent: latent)?.grid.area == 1)
         func wave(_ cycles: Float) -> Tensor {
             Tensor(shape: [1, 32, 48, 1]) { out in
                 for i in out.indices {
@@ -409,10 +411,10 @@ private struct Nowhere: PictureSink {
             x.cropped(top: 8, left: 12, height: 16, width: 24).values.reduce(0) { $0 + $1 * $1 }
         }
         let (coarse, fine) = (wave(2), wave(20))
-        #expect(energy(hold.apply(to: zero, coarse) - coarse) < 0.01 * energy(coarse))
-        #expect(energy(hold.apply(to: zero, fine)) < 0.01 * energy(fine))
+        #expect(energy(constraint.apply(to: zero, coarse) - coarse) < 0.01 * energy(coarse))
+        #expect(energy(constraint.apply(to: zero, fine)) < 0.01 * energy(fine))
         // What is the same everywhere is taken from the picture, too.
-        let lifted = hold.apply(to: fine, fine.map { $0 + 2.5 })
+        let lifted = constraint.apply(to: fine, fine.map { $0 + 2.5 })
         for (a, b) in zip(lifted.values, fine.values) { #expect(abs(a - b - 2.5) < 1e-4) }
     }
 

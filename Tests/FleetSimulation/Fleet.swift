@@ -1,7 +1,7 @@
 import Coordinator
 import Protocol
 
-/// An imagined fleet of workers under a real dispatcher, event by event: what a step takes, and how
+/// A simulated fleet of workers under a real dispatcher, event by event: what a step takes, and how
 /// long workers wait for their next view.
 ///
 /// Times are in seconds. Links have a latency and a bandwidth of their own; a worker computes in the
@@ -17,7 +17,7 @@ package struct Fleet {
         package var bytesPerSecond = Double.infinity
         /// Units that it asks for at first.
         package var credit = 16
-        /// Whether it computes nothing, though it beats.
+        /// Whether it computes nothing, although it sends heartbeats.
         package var isStuck = false
 
         package init(pace: Double) {
@@ -153,7 +153,7 @@ package struct Fleet {
             guard let place = workers[index].queue.firstIndex(where: { $0.unit == unit }) else {
                 return
             }
-            // One that is stuck cannot even end what it has in hand.
+            // One that is stuck cannot even end the unit that it is computing.
             guard place > 0 || !workers[index].member.isStuck else { return }
             workers[index].queue.remove(at: place)
             if place == 0 {

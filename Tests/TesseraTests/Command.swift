@@ -13,8 +13,8 @@ struct Command {
         errors.split(separator: "\n").map(String.init).filter { $0.hasPrefix("tessera: ") }
     }
 
-    /// What follows a name in the table of a plan.
-    func told(_ name: String) throws -> [Substring] {
+    /// The words after a name in the table that `tessera plan` prints.
+    func row(_ name: String) throws -> [Substring] {
         let line = output.split(separator: "\n").first { $0.hasPrefix(name) }
         return try #require(line).dropFirst(name.count).split(separator: " ")
     }

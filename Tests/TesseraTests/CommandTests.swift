@@ -99,7 +99,7 @@ import Testing
             var plan = flags(folder, more)
             plan[0] = "plan"
             let planned = try Command(plan)
-            let views = try planned.told("views").first.flatMap { Int($0) }
+            let views = try planned.row("views").first.flatMap { Int($0) }
             let rendered = try Command(flags(folder, more))
             #expect(rendered.status == 0, "\(rendered.errors)")
             let lines = rendered.errors.split(separator: "\n")
@@ -110,9 +110,9 @@ import Testing
                 return line.split(separator: " ").dropFirst().first.flatMap { Int($0) }
             }
             if !more.contains("workers") { #expect(views == done.reduce(0, +)) }
-            let calls = try #require(try planned.told("UNet calls").first)
-            let moved = try planned.told("latents moved").prefix(2).joined(separator: " ")
-            let tiles = try planned.told("decoding").suffix(3).prefix(2).joined(separator: " ")
+            let calls = try #require(try planned.row("UNet calls").first)
+            let moved = try planned.row("latents moved").prefix(2).joined(separator: " ")
+            let tiles = try planned.row("decoding").suffix(3).prefix(2).joined(separator: " ")
             let sum = "\(calls) UNet calls, \(moved) of latents and \(tiles) of tiles moved"
             #expect(lines.contains { $0 == sum }, "\(planned.output)\(rendered.errors)")
         }
@@ -173,7 +173,7 @@ import Testing
     @Test func doctorSaysWhatItChose() throws {
         let command = try Command(["doctor", "--backend", "openblas"])
         #expect(command.status == 0, "\(command.errors)")
-        for part in ["oneDNN", "cores", "backend", "openblas", "f32", "was asked for"] {
+        for part in ["oneDNN", "cores", "backend", "openblas", "f32", "was requested"] {
             #expect(command.output.contains(part), "\(part) in \(command.output)")
         }
     }

@@ -58,7 +58,7 @@ import Testing
             }
             let command = try Command(["resume", "\(folder)/job", "--workers", "3"])
             #expect(command.status == 0, "\(command.errors)")
-            #expect(command.errors.contains("going on after"))
+            #expect(command.errors.contains("resuming after"))
             #expect(try picture(folder) == whole)
             #expect(!exists("\(folder)/job"))
         }

@@ -5,7 +5,7 @@ import Protocol
 import TestSupport
 import Testing
 
-/// Misbehaving worker processes beside an honest one: the picture has the honest bytes, in bounded time.
+/// Misbehaving worker processes beside an honest one: the picture is unchanged, and takes bounded time.
 @Suite(.serialized) struct HostilePeerTests {
     private let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -20,7 +20,7 @@ import Testing
     ///
     /// - Parameters:
     ///   - others: arguments of each
-    ///   - keys: whose key each has, by turns; the honest one's is "two"
+    ///   - keys: whose key each has, in turn; the honest one's is "two"
     /// - Returns: the picture, what the coordinator wrote and how long it took
     /// - Throws: if a process does not start
     private func render(

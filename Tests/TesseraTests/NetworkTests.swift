@@ -93,7 +93,7 @@ import Testing
             kill(site.coordinator.process.processIdentifier, SIGKILL)
             _ = site.coordinator.finish()
             let resumed = try Command.Running(["resume", "\(folder)/job"], on: network.centre)
-            #expect(resumed.waitFor("going on after"), "\(resumed.errorsSoFar)")
+            #expect(resumed.waitFor("resuming after"), "\(resumed.errorsSoFar)")
             #expect(try KeyedSite.picture(resumed, folder) == whole)
             _ = KeyedSite.end(workers)
         }

@@ -139,21 +139,21 @@ import Testing
             let line = try #require(
                 rendered.errors.split(separator: "\n").first { $0.contains("UNet calls,") }
             )
-            let calls = try #require(try planned.told("UNet calls").first)
+            let calls = try #require(try planned.row("UNet calls").first)
             #expect(line.hasPrefix("\(calls) UNet calls, "))
-            let moved = try planned.told("latents moved").prefix(2).joined(separator: " ")
+            let moved = try planned.row("latents moved").prefix(2).joined(separator: " ")
             #expect(line.contains(", \(moved) of latents"), "\(line)")
             guard !more.contains("1048x1032") else {
                 // The reported number of passes over tiles is the minimum.
                 #expect(planned.output.contains("encoding          4 tiles for phase 1"))
                 return
             }
-            let encoded = try planned.told("encoding").suffix(3).prefix(2).joined(separator: " ")
+            let encoded = try planned.row("encoding").suffix(3).prefix(2).joined(separator: " ")
             #expect(
                 line.hasSuffix(", \(encoded) to encode the picture"),
                 "\(planned.output)\(line)"
             )
-            let decoded = try planned.told("decoding").suffix(3).prefix(2).joined(separator: " ")
+            let decoded = try planned.row("decoding").suffix(3).prefix(2).joined(separator: " ")
             #expect(line.contains("and \(decoded) of tiles"), "\(planned.output)\(line)")
         }
     }
@@ -193,7 +193,7 @@ import Testing
             try writePhoto(folder)
             let command = try Command(["resume", "\(folder)/job"])
             #expect(command.status == 0, "\(command.errors)")
-            #expect(command.errors.contains("going on after"))
+            #expect(command.errors.contains("resuming after"))
             let bytes = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
             #expect(bytes == whole)
         }

@@ -89,13 +89,13 @@ import Testing
             let line = try #require(
                 rendered.errors.split(separator: "\n").first { $0.contains("UNet calls,") }
             )
-            let calls = try #require(try planned.told("UNet calls").first)
+            let calls = try #require(try planned.row("UNet calls").first)
             #expect(line.hasPrefix("\(calls) UNet calls, "), "\(planned.output)\(line)")
-            let moved = try planned.told("latents moved").prefix(2).joined(separator: " ")
+            let moved = try planned.row("latents moved").prefix(2).joined(separator: " ")
             #expect(line.contains(", \(moved) of latents"), "\(planned.output)\(line)")
-            let encoded = try planned.told("encoding").suffix(3).prefix(2).joined(separator: " ")
+            let encoded = try planned.row("encoding").suffix(3).prefix(2).joined(separator: " ")
             #expect(line.contains(", \(encoded) to encode "), "\(planned.output)\(line)")
-            let decoded = try planned.told("decoding").suffix(3).prefix(2).joined(separator: " ")
+            let decoded = try planned.row("decoding").suffix(3).prefix(2).joined(separator: " ")
             #expect(line.contains("and \(decoded) of tiles"), "\(planned.output)\(line)")
         }
     }
@@ -138,7 +138,7 @@ import Testing
             #expect(!FileManager.default.fileExists(atPath: "\(folder)/out.png"))
             let command = try Command(["resume", "\(folder)/job", "--workers", "3"])
             #expect(command.status == 0, "\(command.errors)")
-            #expect(command.errors.contains("going on after"))
+            #expect(command.errors.contains("resuming after"))
             #expect(try picture(folder) == whole)
             #expect(!FileManager.default.fileExists(atPath: "\(folder)/job"))
         }

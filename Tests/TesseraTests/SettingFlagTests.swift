@@ -5,7 +5,7 @@ import Testing
 
 /// Every setting has a flag that sets it, and help that says so.
 @Suite struct SettingFlagTests {
-    /// Another value than the default, forevery setting, as the command line takes it.
+    /// Another value than the default, for every setting, as the command line takes it.
     static let words: [String: [String]] = [
         "size": ["2048x1032"], "steps": ["7"], "guidance": ["3.25"], "seed": ["5"],
         "rng": ["philox"], "scheduler": ["euler_a"], "karras": [], "timestep-spacing": ["trailing"],

@@ -82,7 +82,7 @@ private func folder(_ cluster: LocalCluster) throws -> String {
         #expect(!processes.contains(where: isRunning))
     }
 
-    /// Eight of nine beat and never answer: the first tile, views, and another tile.
+    /// Eight of nine send heartbeats and never answer: the first tile, views, and another tile.
     @Test func silentWorkersDelayNothing() throws {
         let cluster = try makeCluster(Array(repeating: "hang", count: 8) + ["slow:5"])
         defer { cluster.stop() }

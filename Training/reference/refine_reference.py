@@ -90,7 +90,7 @@ class Diffusers(End):
         return self.scheduler.scale_model_input(x, self.scheduler.timesteps[i])
 
     def step(self, output, i, x, generator):
-        # Its position in the schedule is looked up forevery call.
+        # Its position in the schedule is looked up for every call.
         more = {} if isinstance(self.scheduler, EulerDiscreteScheduler) else {"generator": generator}
         return self.scheduler.step(output, self.scheduler.timesteps[i], x, **more).prev_sample
 

@@ -98,7 +98,7 @@ private struct CheckpointReader {
             (upsampled != nil)
                 == (isSourced && plan.phases[last].refinement == nil
                     && (startsFromPicture || !plan.phases[last].isWhole)),
-            (state.picture != nil) == (plan.phases[last].hold != nil)
+            (state.picture != nil) == (plan.phases[last].constraint != nil)
         else { throw damaged("a part of it is missing") }
     }
 

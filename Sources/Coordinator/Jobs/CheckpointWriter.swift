@@ -154,7 +154,7 @@ private final class Core: Sendable {
                 defer { shared.hasWarned = true }
                 return !shared.hasWarned
             }
-            if isFirst { warn("\(error); the render goes on, but cannot be resumed from here") }
+            if isFirst { warn("\(error); the render continues, but cannot be resumed from here") }
         }
     }
 }

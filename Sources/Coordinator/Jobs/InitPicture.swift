@@ -73,7 +73,7 @@ package final class InitPicture {
             return prepared
         }
         let start = ContinuousClock.now
-        var told = start
+        var lastReport = start
         return try ScaledPicture(
             file,
             frame: frame,
@@ -88,8 +88,8 @@ package final class InitPicture {
                     fix: "Use a smaller picture"
                 )
             }
-            guard now - told >= .seconds(1) else { return }
-            told = now
+            guard now - lastReport >= .seconds(1) else { return }
+            lastReport = now
             try report(share)
         }
     }

@@ -6,7 +6,7 @@ import Synchronization
 /// no other can.
 package final class JobFolder: Sendable {
     package let path: String
-    private let hold: FileLock
+    private let lock: FileLock
 
     private var recordPath: String { "\(path)/job.json" }
     package var statePath: String { "\(path)/state.safetensors" }
@@ -48,7 +48,7 @@ package final class JobFolder: Sendable {
 
     /// Creates the folder of a new job, and locks it.
     ///
-    /// - Throws: `InputError` when it holds another job, `OutputError` when it cannot be made
+    /// - Throws: `InputError` when it holds another job, `OutputError` when it cannot be created
     package convenience init(new path: String, _ record: Record) throws {
         do {
             try FileManager.default.createDirectory(
@@ -57,7 +57,7 @@ package final class JobFolder: Sendable {
                 attributes: [.posixPermissions: 0o700]
             )
         } catch {
-            throw OutputError(path, "the folder cannot be made")
+            throw OutputError(path, "the folder cannot be created")
         }
         try self.init(taking: path)
         guard !FileManager.default.fileExists(atPath: recordPath) else { throw Self.taken(path) }
@@ -87,7 +87,7 @@ package final class JobFolder: Sendable {
     /// - Throws: `InputError` when there is none, or another process renders it
     package init(taking path: String) throws(InputError) {
         self.path = path
-        hold = try FileLock(
+        lock = try FileLock(
             folder: path,
             fix: "Name a job's folder",
             taken: InputError(
@@ -106,7 +106,7 @@ package final class JobFolder: Sendable {
     }
 
     /// Makes new names in the folder survive a power failure.
-    func sync() { hold.sync() }
+    func sync() { lock.sync() }
 
     /// Removes its files, and the folder if nothing else is in it.
     package func remove() {

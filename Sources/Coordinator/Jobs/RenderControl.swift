@@ -1,9 +1,9 @@
 import Engine
 import Synchronization
 
-/// Ends one render, from any thread: before it begins, while it runs, or to no effect after it.
+/// Cancels one render, from any thread, before it begins or while it runs; later it has no effect.
 package final class RenderControl: Sendable {
-    /// For computations of this process.
+    /// Cancels computations in this process.
     package let cancellation = Cancellation()
     private let job = Mutex<ClusterJob?>(nil)
 
@@ -20,7 +20,7 @@ package final class RenderControl: Sendable {
         if cancellation.isCancelled { throw RenderCancelled() }
     }
 
-    /// Cancels the job, too, now or later.
+    /// Includes a job: it is cancelled with the render, or at once if the render was cancelled already.
     func attach(_ job: ClusterJob) {
         self.job.withLock { $0 = job }
         if cancellation.isCancelled { job.cancel() }

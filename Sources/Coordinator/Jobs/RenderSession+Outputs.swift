@@ -72,7 +72,7 @@ extension RenderSession {
 
         /// Creates the folder for the phases' pictures.
         ///
-        /// - Throws: `OutputError` when it cannot be made
+        /// - Throws: `OutputError` when it cannot be created
         package func makeFolders() throws {
             guard let phases else { return }
             do {
@@ -83,7 +83,7 @@ extension RenderSession {
             } catch {
                 throw OutputError(
                     phases,
-                    "the folder cannot be made: \(error.localizedDescription)"
+                    "the folder cannot be created: \(error.localizedDescription)"
                 )
             }
         }

@@ -57,7 +57,7 @@ package struct Saving: Sendable {
             throw InputError(
                 session.model.path,
                 "the model is not the one that \(place) was started with",
-                fix: "Restore the old files, or start over"
+                fix: "Restore the original files, or start over"
             )
         }
         guard resumed.record.settings == settings else {
@@ -67,7 +67,7 @@ package struct Saving: Sendable {
                 throw InputError(
                     path,
                     "the picture is not the one that \(place) was started with",
-                    fix: "Restore the old file, or start over"
+                    fix: "Restore the original file, or start over"
                 )
             }
             throw InputError(

@@ -86,7 +86,7 @@ package struct SpeedTrial {
         )
         state.phase = plan.phases.count - 1
         // The cost does not depend on the picture's content.
-        let picture = last.hold.map {
+        let picture = last.constraint.map {
             Tensor(zeros: [1, $0.latent.height, $0.latent.width, plan.model.latentChannels])
         }
         if last.refinement != nil {

@@ -10,7 +10,7 @@ extension Backend {
     /// Keeps a gated layer, `[2 · outputs, inputs]`, the values' rows before the gates', and its bias, in the panels
     /// that `gated` takes.
     ///
-    /// - Throws: what `read` throws, and errors of files that keep weights
+    /// - Throws: what `read` throws, and errors of files that hold prepared weights
     package func prepareGated(
         inputs: Int,
         outputs: Int,
@@ -24,9 +24,9 @@ extension Backend {
                 return Parameters(all.weight.rows(range), bias: all.bias?.rows(range))
             }
         }
-        let most = panelOfGates(outputs: outputs)
-        return try stride(from: 0, to: outputs, by: most).map { first in
-            let end = min(outputs, first + most)
+        let width = panelOfGates(outputs: outputs)
+        return try stride(from: 0, to: outputs, by: width).map { first in
+            let end = min(outputs, first + width)
             return GatedWeights(
                 value: try rows(first..<end),
                 gate: try rows(outputs + first..<outputs + end)

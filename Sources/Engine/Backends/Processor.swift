@@ -48,7 +48,7 @@ package struct Processor: Sendable {
 }
 
 extension EngineOptions {
-    /// The fastest way that a processor offers, within what the user asked for; `why` says what decided.
+    /// The fastest options on a processor, given what the user requested; `why` gives the reasons.
     package static func suited(
         to processor: Processor,
         backend: BackendKind? = nil,
@@ -59,13 +59,13 @@ extension EngineOptions {
         let stored = precision ?? (chosen == .onednn && processor.hasBFloat16 ? .bf16 : .f32)
         let reasons = [
             backend != nil
-                ? "the backend was asked for"
+                ? "the backend was requested"
                 : processor.hasAVX512
                     ? "this processor has AVX-512"
                     : chosen == .onednn
                         ? "only oneDNN computes in bf16" : "this processor has no AVX-512",
             precision != nil
-                ? "the precision was asked for"
+                ? "the precision was requested"
                 : chosen == .openblas
                     ? "openblas computes in f32"
                     : processor.hasBFloat16

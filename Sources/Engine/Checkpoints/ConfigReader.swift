@@ -143,7 +143,7 @@ package struct ConfigReader {
         try optionalString(key) ?? fallback
     }
 
-    /// One whole number in `range`, or a list of at most `most` of them.
+    /// One whole number in `range`, or a list of at most `maxCount` of them.
     package mutating func ints(
         _ key: String,
         default fallback: [Int],
@@ -195,7 +195,7 @@ package struct ConfigReader {
                 throw fault(
                     key,
                     "it is null, which is not supported",
-                    fix: "Supported is \(allowed.map(Self.shown).joined(separator: ", "))"
+                    fix: "Only \(allowed.map(Self.shown).joined(separator: ", ")) is supported"
                 )
             }
             return

@@ -52,7 +52,7 @@ package struct Distillation: Equatable, Sendable {
             found = Self.method(words, isLoRA: isLoRA).map { ($0, words) }
         }
         guard let (method, words) = found else { return nil }
-        let told = Self.steps(words)
+        let named = Self.steps(words)
         predictsPicture = zip(words, words.dropFirst()).contains { $0 == "x" && $1 == "0" }
         let kind: SchedulerKind
         switch method {
@@ -64,7 +64,7 @@ package struct Distillation: Equatable, Sendable {
         scheduler = usesOwnScheduler ? nil : kind
         spacing = usesOwnScheduler || method == .lcm ? nil : .trailing
         (self.method, self.path) = (method, path)
-        steps = told ?? (method == .hyper ? 8 : 4)
+        steps = named ?? (method == .hyper ? 8 : 4)
         // The Hyper-SD models with CFG in their names still use a negative prompt, and need it.
         guidance = method == .hyper && words.contains("cfg") ? 5 : 1
     }

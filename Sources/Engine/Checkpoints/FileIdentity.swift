@@ -20,7 +20,7 @@ struct FileIdentity: Equatable {
         newest = max(modified.tv_sec, changed.tv_sec)
     }
 
-    /// Whether it has been unchanged for so many seconds: a file changed within the last seconds may still change
+    /// Whether it has been unchanged for this many seconds: a file changed within the last seconds may still change
     /// without its timestamps changing.
     func isSettled(for seconds: Int) -> Bool { time(nil) - newest > seconds }
 

@@ -61,17 +61,17 @@ extension Model {
         // The weights reveal it even where the configuration was copied from a plain model.
         let stored = try table(.unet).shape("conv_in.weight") ?? []
         let configured = "\(try configPlace(.unet)): in_channels"
-        var told = [(unet.inChannels, configured)]
+        var counts = [(unet.inChannels, configured)]
         if stored.count == 4 {
-            told.append((stored[1], try table(.unet).place(of: "conv_in.weight")))
+            counts.append((stored[1], try table(.unet).place(of: "conv_in.weight")))
         }
-        for (count, place) in told where count != vae.latentChannels {
+        for (count, place) in counts where count != vae.latentChannels {
             guard let kind = OriginalKinds.specialInputs[count] else { continue }
             throw InputError(
                 place,
                 "it belongs to a model \(kind): the UNet takes \(count) channels, not "
                     + "\(vae.latentChannels)",
-                fix: "Use a model that makes pictures from text alone"
+                fix: "Use a text-to-image model"
             )
         }
         for (key, count) in [("in_channels", unet.inChannels), ("out_channels", unet.outChannels)]

@@ -14,18 +14,18 @@ package struct ModelReport: Sendable {
     package let path: String
     package let kind: String
     package private(set) var parts: [Part] = []
-    /// What is said once, in order: names and values.
+    /// Facts about the whole model, in order: names and values.
     package private(set) var facts: [(name: String, value: String)] = []
     /// What rendering lacks, one line each.
     package private(set) var missing: [String] = []
-    /// What is there and does not fit, one line each.
+    /// Parts that are present but do not fit, one line each.
     package private(set) var faults: [String] = []
 
-    /// Reads headers and configurations and, for the digest, all weights once.
+    /// Reads headers and configurations and, if `readsWeights`, all weights once.
     ///
     /// - Parameters:
     ///   - path: of a model or a LoRA
-    ///   - options: what else is said about the model
+    ///   - options: of the model
     ///   - readsWeights: whether to compute the digest and to look for NaN
     /// - Throws: `InputError` when it is no model, nor a LoRA, or a file is damaged
     package init(path: String, options: ModelOptions, readsWeights: Bool) throws {
@@ -94,7 +94,7 @@ package struct ModelReport: Sendable {
                 report.add(component.tokenizer, "\(tokenizer.count) tokens, from \(place)")
             }
         }
-        // What a render would be refused for, though every part is there.
+        // Reasons for which a render rejects a complete model.
         if missing.isEmpty {
             do {
                 let used = try model.check(ModelNeeds(encoder: nil, texts: true))
@@ -111,7 +111,7 @@ package struct ModelReport: Sendable {
         for (name, count) in model.ignored { add("ignored", "\(name): \(count) tensors") }
     }
 
-    /// Runs `body`; what it finds at fault is missing.
+    /// Runs `body` and records its `InputError` as a missing part.
     private mutating func attempt(_ body: (inout ModelReport) throws -> Void) throws {
         do {
             try body(&self)
@@ -142,7 +142,7 @@ package struct ModelReport: Sendable {
             if case .flattened = $0.name { true } else { false }
         }
         add("keys", isFlat ? "kohya's" : "Diffusers'")
-        // A model has none of these modules, whichever it is.
+        // No model has any of these modules.
         let refusals = lora.modules.map { LoRADialect.refusal(path, $0.stem) }
         if let first = refusals.first ?? nil, refusals.allSatisfy({ $0 != nil }) {
             faults.append("\(first)")
@@ -154,7 +154,7 @@ package struct ModelReport: Sendable {
         }
     }
 
-    /// Why a render of the model would be refused; nil where it would not.
+    /// Why a render would reject the model; nil if it would not.
     package var refusal: InputError? {
         let reasons = missing + faults
         guard let first = reasons.first else { return nil }

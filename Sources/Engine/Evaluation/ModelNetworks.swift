@@ -38,8 +38,8 @@ package protocol ModelNetworks: AnyObject, Sendable {
     /// - Parameters:
     ///   - half: decoder or encoder
     ///   - input: `[1, height, width, channels]`, a latent, or `[1, height · factor, width · factor, 3]`,
-    ///     a picture; of a part with its margins
-    ///   - part: what is asked for of a tile; nil for what is whole
+    ///     a picture; a part includes its margins
+    ///   - part: what to compute of a tile; nil for a whole latent or picture
     ///   - tokens: `[1, tokens, width]` each, of the picture, which a tile attends to
     ///   - cancellation: as in `predict`
     /// - Returns: the picture, about −1…1, the latent as samplers take it, or what the part asks for

@@ -12,7 +12,7 @@ package struct WorkUnit: Sendable {
 
     package var work: Work
     /// A latent `[1, height, width, channels]`, scaled for the model where it is predicted; or a picture to
-    /// encode, `[1, height · factor, width · factor, 3]`, −1…1. A part has its margins.
+    /// encode, `[1, height · factor, width · factor, 3]`, −1…1. A part includes its margins.
     package var input: Tensor
     /// The tensors that `work` references by digest.
     package var embeddings: [EmbeddingDigest: Embedding]

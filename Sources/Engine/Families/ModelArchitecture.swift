@@ -1,5 +1,6 @@
 /// A family of models: how prompts become embeddings, what the denoiser takes and predicts, and the geometry of its
-/// latents. A second family is a type of its own and a line in `Model.architecture`; nothing else asks which family it is.
+/// latents. A second family is a type of its own and a line in `Model.architecture`; besides that only the code that
+/// opens models, in `Checkpoints`, needs to recognise it.
 package protocol ModelArchitecture: Sendable {
     /// Native size, latent factor and channels, conditioning ids of views, and how its autoencoder works in tiles. Reads only
     /// configurations.

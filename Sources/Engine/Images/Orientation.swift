@@ -139,7 +139,7 @@ extension Orientation {
         }
     }
 
-    /// Passes the columns of a file as rows, `most` of them in memory at once.
+    /// Passes the columns of a file as rows, at most `maxColumns` of them in memory at once.
     private func columns(
         _ scratch: ScratchFile,
         width: Int,

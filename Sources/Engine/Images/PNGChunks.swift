@@ -52,8 +52,8 @@ struct PNGChunks {
         guard length <= largest else { return nil }
         let bytes = bytes(descriptor, at: place + 4, count: length + 8)
         guard bytes.count == length + 8 else { return nil }
-        let told = bytes[(length + 4)...].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-        guard checksum(bytes[..<(length + 4)]) == told else { return nil }
+        let stored = bytes[(length + 4)...].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        guard checksum(bytes[..<(length + 4)]) == stored else { return nil }
         return Array(bytes[4..<(length + 4)])
     }
 

@@ -95,8 +95,8 @@ private final class RowReader {
         else { throw InputError(path, "libpng could not be started", fix: "Free some memory") }
         var header = tessera_png_header()
         var layout = tessera_png_rows_layout()
-        var told = tessera_png_colours()
-        guard tessera_png_reader_plain_header(handle, &header, &layout, &told) == 0 else {
+        var raw = tessera_png_colours()
+        guard tessera_png_reader_plain_header(handle, &header, &layout, &raw) == 0 else {
             defer { tessera_png_reader_close(handle) }
             if let other = OtherPicture(descriptor) { throw other.error(path) }
             throw Self.damaged(path, String(cString: tessera_png_reader_error(handle)))
@@ -106,7 +106,7 @@ private final class RowReader {
         storedBytes = Int(clamping: header.stored_bytes)
         (channels, passes) = (Int(layout.channels), Int(layout.passes))
         let chunks = PNGChunks(descriptor)
-        var colours = ColourDescription(told)
+        var colours = ColourDescription(raw)
         (colours.coded, colours.depth) = (chunks.colours, chunks.depth)
         (self.colours, orientation) = (colours, chunks.orientation)
     }
@@ -254,13 +254,13 @@ private struct RowConverter {
 }
 
 extension ColourDescription {
-    fileprivate init(_ told: tessera_png_colours) {
-        if let start = told.profile {
-            profile = Array(UnsafeBufferPointer(start: start, count: told.profile_size))
+    fileprivate init(_ raw: tessera_png_colours) {
+        if let start = raw.profile {
+            profile = Array(UnsafeBufferPointer(start: start, count: raw.profile_size))
         }
-        isSRGB = told.is_srgb != 0
-        if told.gamma > 0 { gamma = told.gamma }
-        let places = withUnsafeBytes(of: told.chromaticities) {
+        isSRGB = raw.is_srgb != 0
+        if raw.gamma > 0 { gamma = raw.gamma }
+        let places = withUnsafeBytes(of: raw.chromaticities) {
             Array($0.bindMemory(to: Double.self))
         }
         if places.contains(where: { $0 != 0 }) { chromaticities = places }

@@ -68,8 +68,8 @@ package enum PictureFormat: Sendable {
         default:
             throw InputError(
                 "\(flag) \(path)",
-                "its name does not say which format it should have",
-                fix: "End it in .png or .tif"
+                "its extension is not that of a supported format",
+                fix: "Use .png or .tif"
             )
         }
     }

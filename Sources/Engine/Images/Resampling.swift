@@ -51,7 +51,7 @@ package struct PictureFrame: Equatable, Sendable {
     }
 
     /// The crop of a picture that fills another shape: all of it along one axis, and the
-    /// middle along the other. If it is larger by less than `slack` on both axes, nothing is scaled, but the edges are cropped.
+    /// middle along the other. If it is larger by less than `slack` on both axes, it is cropped at the edges and not scaled.
     package init(
         ofHeight height: Int,
         width: Int,

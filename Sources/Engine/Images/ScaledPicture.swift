@@ -1,13 +1,13 @@
-/// A picture at the size at which it is to be encoded, in a file of its own, from which parts are read:
-/// however large it is, nothing but these is ever in memory.
+/// A picture scaled to the size at which it is encoded, in a temporary file from which parts are read: however large it
+/// is, only these parts are ever in memory.
 ///
 /// Used by one thread at a time.
 package final class ScaledPicture {
-    /// How its numbers are kept.
+    /// How its samples are stored.
     package enum Numbers: Sendable {
-        /// In 16 bits, for pictures that came in as many at best.
+        /// In 16 bits, for pictures that had at most 16 to begin with.
         case rounded
-        /// As they are, in float32.
+        /// Unchanged, in float32.
         case exact
 
         fileprivate var size: Int {
@@ -53,15 +53,15 @@ package final class ScaledPicture {
         ) { try file.rows(observe: observe, $0) }
     }
 
-    /// Scales rows as they come.
+    /// Scales rows as they arrive.
     ///
     /// - Parameters:
-    ///   - frame: what of the source is shown
+    ///   - frame: the crop of the source
     ///   - source: rows and columns of the source
     ///   - height: rows that it is scaled to
     ///   - width: columns
-    ///   - numbers: how they are kept
-    ///   - rows: calls what it is given with every row of the source from the top, numbers of 0…1
+    ///   - numbers: how samples are stored
+    ///   - rows: calls its argument with every row of the source from the top, samples of 0…1
     /// - Throws: `OutputError` when the disk is full, and what `rows` throws
     package init(
         _ frame: PictureFrame,

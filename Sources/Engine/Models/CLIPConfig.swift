@@ -66,7 +66,7 @@ package struct CLIPConfig: Equatable {
             throw config.fault(
                 "hidden_act",
                 "is '\(name)'",
-                fix: "Supported are quick_gelu and gelu"
+                fix: "Only quick_gelu and gelu are supported"
             )
         }
         try config.expect("model_type", [.string("clip_text_model")])

@@ -2,27 +2,27 @@
 struct FramedTile {
     var x: Activation
     private(set) var margins: PicturePart.Margins
-    private let course: NormStatistics
+    private let statistics: NormStatistics
     private let backend: any Backend
 
     /// - Parameters:
     ///   - x: `[1, height, width, channels]`
     ///   - margins: in pixels of `x`
-    ///   - course: is told which pixels to measure
+    ///   - statistics: receives the pixels to measure
     ///   - backend: of `x`
     init(
         _ x: Activation,
         _ margins: PicturePart.Margins,
-        _ course: NormStatistics,
+        _ statistics: NormStatistics,
         _ backend: any Backend
     ) {
-        (self.x, self.margins, self.course, self.backend) = (x, margins, course, backend)
-        course.region = core
+        (self.x, self.margins, self.statistics, self.backend) = (x, margins, statistics, backend)
+        statistics.region = core
     }
 
     private var core: Region { margins.core(height: x.shape[1], width: x.shape[2]) }
 
-    /// Crops the margins to at most `most` rows and columns on each side.
+    /// Crops the margins to at most `limit` rows and columns on each side.
     mutating func trim(to limit: Int) {
         let (old, core) = (margins, core)
         margins = old.map { min($0, limit) }
@@ -37,14 +37,14 @@ struct FramedTile {
                 )
             )
         }
-        course.region = self.core
+        statistics.region = self.core
     }
 
     /// Doubles the resolution.
     mutating func double(by upsample: Upsample) {
         x = upsample(x, height: 2 * x.shape[1], width: 2 * x.shape[2])
         margins = margins.map { 2 * $0 }
-        course.region = core
+        statistics.region = core
     }
 
     /// Halves it. The tile must begin and end where the downsampling grid of the whole picture does.
@@ -55,7 +55,7 @@ struct FramedTile {
         )
         x = downsample(x)
         margins = margins.map { $0 / 2 }
-        course.region = core
+        statistics.region = core
     }
 
     /// Some of the tile's own pixels.

@@ -45,10 +45,10 @@ struct GroupNorm {
         then f: Nonlinearity = .identity,
         overwriting: Bool = false
     ) -> Activation {
-        if let course = backend.normStatistics {
+        if let statistics = backend.normStatistics {
             precondition(channelBias == nil, "tiles have no timestep")
-            let moments = course.next {
-                backend.moments(x, groups: groups, of: course.region)
+            let moments = statistics.next {
+                backend.moments(x, groups: groups, of: statistics.region)
             }
             return normalise(x, by: moments, then: f, overwriting: overwriting)
         }

@@ -50,7 +50,7 @@ package struct TiledNetwork: Equatable, Sendable {
         )
     }
 
-    /// Whether its first so many norms are at the coarsest resolution, where little is computed: those
+    /// Whether its first `norms` norms are at the coarsest resolution, where little is computed: those
     /// up to the attention's, if that is where the network begins.
     package func areCoarse(norms: Int) -> Bool {
         half == .decoder && (attention.map { norms <= $0 + 1 } ?? false)

@@ -177,7 +177,7 @@ package struct UNetConfig: Sendable, Equatable {
                 throw config.fault(
                     key,
                     "has the unknown block '\(type)'",
-                    fix: "Supported are \(kinds.attending) and \(kinds.plain)"
+                    fix: "Only \(kinds.attending) and \(kinds.plain) are supported"
                 )
             }
             return type == kinds.attending

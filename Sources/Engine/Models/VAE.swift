@@ -87,7 +87,7 @@ package final class VAE {
     ///     tile's own
     ///   - cancellation: checked between the blocks
     /// - Returns: `[1, factor · height, factor · width, 3]` of the tile, its latent
-    ///   `[1, height, width, latentChannels]` as `latent(of:)` gives it, or what else is asked for
+    ///   `[1, height, width, latentChannels]` as `latent(of:)` gives it, or what else the part requests
     /// - Throws: `InputError` when something does not fit the model or the tile, `ComputationCancelled`
     package func evaluate(
         _ half: AutoencoderHalf,
@@ -97,7 +97,7 @@ package final class VAE {
         cancellation: Cancellation = Cancellation()
     ) throws -> WorkResult {
         try check(part, of: input, keys, half)
-        let course = NormStatistics(
+        let statistics = NormStatistics(
             groups: config.normGroups,
             statistics: part.statistics,
             corrections: part.corrections,
@@ -111,12 +111,12 @@ package final class VAE {
             + [margins.top, margins.left, margins.bottom, margins.right]
             + [part.norms, part.statistics.count, tokens]
             + (lattice.map { [$0.stride, $0.firstRow, $0.firstColumn] } ?? [])
-        backend.normStatistics = course
+        backend.normStatistics = statistics
         defer { backend.normStatistics = nil }
         let result = try backend.evaluating(order) {
             let task = PartTask(
                 part: part,
-                course: course,
+                statistics: statistics,
                 keys: keys.isEmpty
                     ? nil
                     : backend.upload(Tensor(chaining: keys, shape: [1, tokens, config.width])),
@@ -143,7 +143,7 @@ package final class VAE {
         let isLatent = half == .encoder && part.norms == 0
         return WorkResult(
             tensor: isLatent ? result.map(latent(ofMoments:)) : result,
-            statistics: course.seen
+            statistics: statistics.seen
         )
     }
 

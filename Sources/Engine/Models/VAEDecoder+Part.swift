@@ -8,7 +8,7 @@ extension VAEDecoder {
     ///   - latent: `[1, height, width, latentChannels]`, the tile and its margins, not scaled
     ///   - task: what to compute
     ///   - reach: `VAEConfig.decoderReach`
-    /// - Returns: `[1, rows, columns, 3]`, or the tokens; nil where only norms were asked for
+    /// - Returns: `[1, rows, columns, 3]`, or the tokens; nil if only norms were requested
     /// - Throws: `ComputationCancelled`
     func part(
         _ latent: Activation,
@@ -18,7 +18,7 @@ extension VAEDecoder {
         var tile = FramedTile(
             convIn(postQuant.map { $0(latent) } ?? latent),
             task.part.margins,
-            task.course,
+            task.statistics,
             convIn.backend
         )
         let tokens = mid.part(&tile, task, reach: reach[0])

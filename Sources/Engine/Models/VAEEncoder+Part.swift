@@ -6,8 +6,8 @@ extension VAEEncoder {
     ///   - task: what to compute
     ///   - factor: pixels per latent pixel along a side
     ///   - reach: `VAEConfig.encoderReach`
-    /// - Returns: `[1, rows, columns, 2 · latentChannels]`, or the tokens; nil where only norms were asked
-    ///   for
+    /// - Returns: `[1, rows, columns, 2 · latentChannels]`, or the tokens; nil if only norms were
+    ///   requested
     /// - Throws: `ComputationCancelled`
     func part(
         _ picture: Activation,
@@ -18,7 +18,7 @@ extension VAEEncoder {
         var tile = FramedTile(
             convIn(picture),
             task.part.margins.map { factor * $0 },
-            task.course,
+            task.statistics,
             convIn.backend
         )
         for (level, block) in down.enumerated() {

@@ -2,14 +2,14 @@
 struct PartTask {
     let part: PicturePart
     /// Used by the group norms.
-    let course: NormStatistics
+    let statistics: NormStatistics
     /// `[1, tokens, width]`, the source of the attention's keys and values; nil: the tile's own tokens.
     let keys: Activation?
     /// Checked between blocks.
     let cancellation: Cancellation
 
     /// Whether nothing is left to be computed.
-    var isDone: Bool { part.norms > 0 && course.isDone }
+    var isDone: Bool { part.norms > 0 && statistics.isDone }
 }
 
 extension VAEMidBlock {
@@ -31,7 +31,7 @@ extension VAEMidBlock {
             if task.isDone { return tokens }
             tile.trim(to: 2 + reach)
             normed.trim(to: 2 + reach)
-            tile.x = attention.mix(tile.x, normed.x, keys: task.keys, by: task.course.last)
+            tile.x = attention.mix(tile.x, normed.x, keys: task.keys, by: task.statistics.last)
         }
         after.replace(&tile.x)
         return tokens

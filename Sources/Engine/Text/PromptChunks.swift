@@ -1,7 +1,7 @@
 /// A prompt cut into chunks, each of as many tokens as a text encoder takes.
 ///
-/// The word BREAK ends a chunk. Two encoders split the same text alike: the one that needs fewer chunks
-/// gets empty ones.
+/// The word BREAK ends a chunk. Each text encoder splits the text with its own tokenizer; one that needs fewer
+/// chunks than the other gets empty ones.
 package struct PromptChunks: Equatable, Sendable {
     /// Tokens of the text, for the encoder that produces the most; start, end and padding are not counted.
     package let tokens: Int
@@ -129,7 +129,7 @@ package struct PromptPair: Sendable {
 extension Model {
     /// The tokenizers of all text encoders, in their order.
     ///
-    /// - Throws: `InputError` when their files are missing, contradict each other or cut prompts otherwise
+    /// - Throws: `InputError` when their files are missing, contradict each other or split prompts differently
     func tokenizers() throws -> [CLIPTokenizer] {
         let encoders: [Component] =
             family == .sdxl ? [.textEncoder, .textEncoder2] : [.textEncoder]

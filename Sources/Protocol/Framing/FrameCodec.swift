@@ -3,7 +3,7 @@ import SwiftProtobuf
 
 /// One envelope and its raw frames.
 enum FrameCodec {
-    /// The frames of a message: the envelope, completed with a header forevery tensor, then the
+    /// The frames of a message: the envelope, completed with a header for every tensor, then the
     /// tensors' elements.
     static func frames(
         _ envelope: WireEnvelope,

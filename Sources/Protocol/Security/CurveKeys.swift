@@ -42,7 +42,7 @@ package struct KeyPair: Sendable {
         var (open, secret) = ([CChar](repeating: 0, count: 41), [CChar](repeating: 0, count: 41))
         guard zmq_curve_keypair(&open, &secret) == 0 else { throw SocketError.last("CURVE") }
         guard let publicKey = PublicKey(text: String(zeroEnded: open)) else {
-            preconditionFailure("ZeroMQ made a key that is none")
+            preconditionFailure("ZeroMQ made an invalid key")
         }
         return KeyPair(publicKey: publicKey, secret: String(zeroEnded: secret))
     }

@@ -40,7 +40,7 @@ final class Gate {
         }
     }
 
-    func takeEncounters() -> [Rejection] {
+    func takeRejections() -> [Rejection] {
         defer { rejections = [] }
         return rejections
     }

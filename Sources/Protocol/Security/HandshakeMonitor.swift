@@ -38,7 +38,7 @@ final class HandshakeMonitor {
     }
 
     /// Events since the last call; never waits.
-    func takeEncounters() throws(SocketError) -> [Rejection] {
+    func takeRejections() throws(SocketError) -> [Rejection] {
         var found: [Rejection] = []
         for _ in 0..<Self.maxEvents {
             guard let frames = try MultipartMessage.receive(raw, maxFrames: 2) else { break }

@@ -111,7 +111,7 @@ package enum KeyFile {
         guard write(file, bytes, bytes.count) == bytes.count, fsync(file) == 0 else {
             let code = errno
             unlink(path)
-            throw InputError(path, "it cannot be written", code: code, fix: "Make room for it")
+            throw InputError(path, "it cannot be written", code: code, fix: "Free some disk space")
         }
     }
 

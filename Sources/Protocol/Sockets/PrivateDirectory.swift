@@ -29,7 +29,7 @@ package final class PrivateDirectory: Sendable {
         }
         throw InputError(
             "/tmp",
-            "no private directory can be made",
+            "no private directory can be created",
             code: errno,
             fix: "Make /tmp writable, or set XDG_RUNTIME_DIR to a directory of your own"
         )

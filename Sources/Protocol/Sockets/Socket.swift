@@ -241,10 +241,10 @@ package struct Socket: ~Copyable {
 
     /// Failed handshakes since the last call, up to a maximum.
     package borrowing func rejections() throws(SocketError) -> [Rejection] {
-        let refused = gate?.takeEncounters() ?? []
+        let refused = gate?.takeRejections() ?? []
         // The monitor of the same socket reports the gate's rejections a second time.
         return try refused
-            + monitor.takeEncounters().filter { gate == nil || $0 != .notAllowed(nil) }
+            + monitor.takeRejections().filter { gate == nil || $0 != .notAllowed(nil) }
     }
 
     /// Waits until a message arrives, the wake-up is signalled or the timeout ends; meanwhile admits

@@ -126,11 +126,13 @@ extension Sampler {
         prediction: Tensor,
         noise: some NoiseSource
     ) throws(InputError) -> Bool {
-        let (phase, hold) = (plan.phases[state.phase].phase, plan.phases[state.phase].hold)
+        let (phase, constraint) = (
+            plan.phases[state.phase].phase, plan.phases[state.phase].constraint
+        )
         let picture = state.picture
-        func held(_ x: Tensor) -> Tensor {
-            guard let hold, let picture else { return x }
-            return hold.apply(to: x, picture)
+        func constrained(_ x: Tensor) -> Tensor {
+            guard let constraint, let picture else { return x }
+            return constraint.apply(to: x, picture)
         }
         let drawn =
             scheduler.drawsNoise
@@ -142,7 +144,7 @@ extension Sampler {
                 prediction,
                 at: state.step,
                 from: work.mixed,
-                changingEstimate: held
+                changingEstimate: constrained
             )
         state.latent = scheduler.step(
             prediction,
@@ -154,7 +156,7 @@ extension Sampler {
         state.step += 1
         guard state.step == scheduler.timesteps.count else { return false }
         if let anchor = state.anchor {
-            state.latent = held(Fusion.anchor(state.latent, to: anchor))
+            state.latent = constrained(Fusion.anchor(state.latent, to: anchor))
         } else {
             state.anchor = state.latent
         }
@@ -181,11 +183,11 @@ extension Sampler {
         picture: Tensor?
     ) {
         let phase = plan.phases[state.phase]
-        state.picture = phase.hold == nil ? nil : picture
-        let held = state.picture.flatMap { phase.hold?.apply(to: clean, $0) } ?? clean
-        state.source = (held, drawn)
+        state.picture = phase.constraint == nil ? nil : picture
+        let constrained = state.picture.flatMap { phase.constraint?.apply(to: clean, $0) } ?? clean
+        state.source = (constrained, drawn)
         state.step = phase.steps.lowerBound
-        state.latent = scheduler.addNoise(held, drawn, at: state.step)
+        state.latent = scheduler.addNoise(constrained, drawn, at: state.step)
         state.history = Scheduler.History()
     }
 }

@@ -10,7 +10,7 @@ package enum Border: String, CaseIterable, Sendable {
 
 /// The layout of local windows; `--stride`.
 package enum WindowStride: Hashable, Sendable {
-    /// Overlapping, so many latent pixels apart, each window jittered on its own.
+    /// Overlapping, this many latent pixels apart, each window jittered on its own.
     case every(Int)
     /// Side by side: every pixel is predicted once, and all cuts between windows are shifted together
     /// ("SpotDiffusion", Frolov et al. 2024, arXiv 2407.15507, without wrapping round the edges). The

@@ -29,12 +29,12 @@ package struct PictureStart: Equatable, Sendable {
         }
     }
 
-    /// How a phase is constrained to the picture; nil if it is not.
-    func hold(_ latent: Extent, vaeFactor: Int) -> PictureHold? {
+    /// The constraint of a phase to the picture; nil for none.
+    func constraint(_ latent: Extent, vaeFactor: Int) -> PictureConstraint? {
         func side(_ part: Range<Double>) -> Double {
             (part.upperBound - part.lowerBound) / Double(vaeFactor)
         }
-        return PictureHold(
+        return PictureConstraint(
             fidelity: fidelity,
             of: (side(frame.rows), side(frame.columns)),
             latent: latent

@@ -19,7 +19,7 @@ package struct RenderPlan: Sendable {
         /// constrained to that picture.
         package let steps: Range<Int>
         /// The constraint to the init image; nil for none.
-        package let hold: PictureHold?
+        package let constraint: PictureConstraint?
         private let skipBelow: Float
         /// Guidance scale of each step of the schedule, by step.
         private let guidance: [Float]
@@ -36,7 +36,7 @@ package struct RenderPlan: Sendable {
             // An init image is refined at the first phase's size, too.
             self.refinement = phase.scale > 1 || settings.picture != nil ? refinement : nil
             if let stage = self.refinement {
-                (self.weights, hold, steps, skipBelow) = ([], nil, 0..<stage.count, 0)
+                (self.weights, constraint, steps, skipBelow) = ([], nil, 0..<stage.count, 0)
                 windows = WindowGrid(
                     latent: phase.latent,
                     window: model.nativeLatentSide,
@@ -47,9 +47,9 @@ package struct RenderPlan: Sendable {
                 return
             }
             self.weights = weights
-            hold = settings.picture?.hold(phase.latent, vaeFactor: model.vaeFactor)
+            constraint = settings.picture?.constraint(phase.latent, vaeFactor: model.vaeFactor)
             let skipped = settings.picture?.skipped(of: weights.count) ?? 0
-            steps = (hold?.isWhole == true ? weights.count : skipped)..<weights.count
+            steps = (constraint?.isWhole == true ? weights.count : skipped)..<weights.count
             skipBelow = Float(settings.skipBelow)
             guard phase.scale > 1 else {
                 (windows, closing, lattices) = (nil, nil, nil)
@@ -191,7 +191,7 @@ package struct RenderPlan: Sendable {
         let phases = Array(all[Self.beginning(of: all, settings, vaeFactor: factor)...])
         let encoded =
             settings.picture == nil
-            ? [] : phases.indices.filter { $0 == 0 || phases[$0].hold != nil }
+            ? [] : phases.indices.filter { $0 == 0 || phases[$0].constraint != nil }
         encodes = Dictionary(
             uniqueKeysWithValues: encoded.map { index in
                 let latent = phases[index].phase.latent

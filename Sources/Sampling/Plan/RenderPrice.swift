@@ -127,13 +127,13 @@ extension RenderPlan {
             phases.map { phase in
                 phase.steps.map { phase.viewArea(at: $0) }.max() ?? 0
             }.max() ?? 0
-        let latents = holdsPicture ? 12 : 10
+        let latents = isConstrained ? 12 : 10
         let tiles = allEncodes.map(TiledEvaluation.maxBytes).max() ?? 0
         return latents * latentBytes + max(2 * views * model.latentChannels * 4, 2 * tiles)
     }
 
     /// Whether any phase is constrained to the init image.
-    private var holdsPicture: Bool { phases.contains { $0.hold != nil } }
+    private var isConstrained: Bool { phases.contains { $0.constraint != nil } }
 
     /// Bytes on disk, while it renders, of an init image or an enlarged picture, at the size of a phase.
     package var scratchBytes: Int {
@@ -150,7 +150,7 @@ extension RenderPlan {
     /// the latent of the init image, and phase 1's, twice while one file replaces another.
     package var checkpointBytes: Int {
         let first = phases[0].phase.latent.area * model.latentChannels * 4
-        return 2 * ((holdsPicture ? 4 : 3) * latentBytes + first) + 64 << 10
+        return 2 * ((isConstrained ? 4 : 3) * latentBytes + first) + 64 << 10
     }
 
     /// Maximum bytes of the picture on disk: its pixels if nothing can be compressed.

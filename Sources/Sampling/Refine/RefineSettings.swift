@@ -1,15 +1,5 @@
 import Engine
 
-/// How a render goes from its first phase to the target size; `--method`.
-package enum Method: String, CaseIterable, Sendable {
-    /// Denoises every phase over the whole schedule, with skip residual and dilated sampling (Du et al.,
-    /// CVPR 2024, arXiv 2311.16973).
-    case demofusion
-    /// Enlarges the decoded picture and denoises it over the end of the schedule (after PixelRush, arXiv
-    /// 2602.12769).
-    case refine
-}
-
 /// Settings of `--method refine`.
 package struct RefineSettings: Equatable, Sendable {
     /// Fraction of the training schedule that every stage is noised back to; 0.25 of 1000 timesteps is 249.

@@ -8,8 +8,8 @@ package enum GlobalPass: String, CaseIterable, Sendable {
     case workers
 }
 
-/// Everything that decides a picture besides the model, the prompt and the init image. `Settings`
-/// declares what each of these is.
+/// Everything that determines a picture besides the model, the prompt and the init image. Each is declared in
+/// `Settings`.
 package struct RenderSettings: Equatable, Sendable {
     package var size: Extent
     package var steps: Int = Settings.steps.standard
@@ -23,30 +23,30 @@ package struct RenderSettings: Equatable, Sendable {
     package var karras: Bool = Settings.karras.standard
     /// How its timesteps are laid out, where the model does not decide it.
     package var schedule = ScheduleChoice()
-    /// How local windows follow each other; when nil half a window apart, and in refinement three quarters of one.
+    /// Layout of local windows. If nil they are half a window apart, and in refinement three quarters of one.
     package var stride: WindowStride? = Settings.stride.standard
-    /// How much each pixel of a window counts; nil as `fusionWeight` says.
+    /// Weights of a window's pixels in the fusion; if nil, `fusionWeight` decides.
     package var windowWeight: WindowWeight? = Settings.windowWeight.standard
     package var method: Method = Settings.method.standard
-    /// Of no use but where that is refinement.
+    /// Used only if `method` is refinement.
     package var refine = RefineSettings()
     package var cosine = CosineSchedule()
     package var ladder: LadderChoice = Settings.ladder.standard
-    /// Windows and sub-lattices whose share of the fused prediction is smaller at a timestep are not
-    /// evaluated at it, and the others have the whole. 0 leaves out only what has no share.
+    /// At each timestep, windows or sub-lattices whose weight in the fused prediction is smaller are not evaluated, and
+    /// the other path gets a weight of 1. 0 skips only paths of weight 0.
     package var skipBelow: Double = Settings.skipBelow.standard
     package var border: Border = Settings.border.standard
     /// Share of the noise schedule that is run in every phase of a render with an init image.
     package var strength: Double = Settings.strength.standard
-    /// Share of that picture's own resolution down to which the result is held to it.
+    /// Share of that picture's own resolution up to which the result is constrained to it.
     package var fidelity: Double = Settings.fidelity.standard
     /// The part of the init image that is shown; nil starts from noise.
     package var frame: PictureFrame?
     /// Latent pixels beyond each edge that are decoded too, copies of the outermost ones, and then cut off.
     package var decodeMargin: Int = Settings.decodeMargin.standard
-    /// How latents travel: decides the picture too.
+    /// Precision of latents on the wire; it affects the picture, too.
     package var wire: WireFormat = Settings.wire.standard
-    /// Does not decide the picture.
+    /// Does not affect the picture.
     package var globalPass: GlobalPass = Settings.globalPass.standard
 
     /// Settings with their defaults.
@@ -54,8 +54,8 @@ package struct RenderSettings: Equatable, Sendable {
     /// - Parameters:
     ///   - size: of the picture in pixels
     ///   - steps: of each phase
-    ///   - scheduler: by which noise becomes a picture
-    ///   - change: what is to differ
+    ///   - scheduler: the sampler
+    ///   - change: sets what differs from the defaults
     package init(
         size: Extent,
         steps: Int = Settings.steps.standard,
@@ -78,7 +78,7 @@ package struct RenderSettings: Equatable, Sendable {
         }
     }
 
-    /// How stages are refined, where that is the method.
+    /// Settings of refinement; nil if another method is used.
     package var refinement: RefineSettings? {
         get { method == .refine ? refine : nil }
         set {
@@ -101,7 +101,7 @@ package struct RenderSettings: Equatable, Sendable {
         return level > interval[0] && level <= interval[1] ? scale : 1
     }
 
-    /// How local windows follow each other.
+    /// The layout of local windows.
     package func stride(for model: ModelGeometry) -> WindowStride {
         stride
             ?? (refinement == nil
@@ -109,8 +109,8 @@ package struct RenderSettings: Equatable, Sendable {
                 : .every(max(1, 3 * model.nativeLatentSide / 4)))
     }
 
-    /// How much each pixel of a window counts in the fusion: Gaussian weights leave no seams. The authors' code, which
-    /// `Border.zeros` follows, has uniform ones; windows side by side do not overlap.
+    /// Weights of a window's pixels in the fusion. Gaussian weights leave no seams; the authors' code, which `Border.zeros`
+    /// follows, has uniform ones, and windows side by side do not overlap.
     package var fusionWeight: WindowWeight {
         windowWeight ?? (border == .zeros || stride == .window ? .uniform : .gaussian)
     }
@@ -120,7 +120,7 @@ package struct RenderSettings: Equatable, Sendable {
         .every(max(1, model.nativeLatentSide / 2))
     }
 
-    /// The settings that a picture's text tells, by name.
+    /// The settings that the PNG's text records, by name.
     package var json: [String: JSON] {
         var fields: [String: JSON] = [:]
         for setting in Settings.all where setting.isRecorded(of: self) {
@@ -129,7 +129,7 @@ package struct RenderSettings: Equatable, Sendable {
         return fields
     }
 
-    /// Refuses settings that no picture can be made with.
+    /// Rejects settings with which no picture can be rendered.
     ///
     /// - Throws: `InputError` naming the flag
     package func validate(for model: ModelGeometry) throws(InputError) {
@@ -139,13 +139,13 @@ package struct RenderSettings: Equatable, Sendable {
         guard stride != .window || fusionWeight == .uniform else {
             throw InputError(
                 "--window-weight",
-                "windows side by side do not overlap, and have nothing to weigh",
+                "windows side by side do not overlap, so weights have no effect",
                 fix: "Leave it out, or give --stride a number"
             )
         }
     }
 
-    /// Refuses settings of refinement where the method is another.
+    /// Rejects settings of refinement if another method is used.
     private func refuseRefinement() throws(InputError) {
         let standard = RefineSettings()
         let changes: [(setting: any AnySetting, isChanged: Bool)] = [
@@ -163,13 +163,13 @@ package struct RenderSettings: Equatable, Sendable {
         }
     }
 
-    /// Refuses what refinement does not know.
+    /// Rejects settings that refinement does not support.
     private func validateRefinement() throws(InputError) {
         guard let refinement else { return try refuseRefinement() }
         guard refinement.guidance <= 1 || guides else {
             throw InputError(
                 "--refine-guidance",
-                "\(refinement.guidance) needs the negative prompt, which --guidance \(guidance) does without",
+                "\(refinement.guidance) needs the negative prompt, which is not used with --guidance \(guidance)",
                 fix: "Choose at most 1, or a --guidance above 1"
             )
         }

@@ -1,17 +1,17 @@
 import Engine
 
-/// One setting of a render: everything that is known about it besides what it does.
+/// One setting of a render.
 ///
-/// Its flag and help text, the default, the check of its value, and its entries in a picture's text and JSON all come
-/// from the one declaration in `Settings`.
+/// Its flag and help text, its default, the validation of its value, and its entries in the PNG's text and in JSON are all
+/// derived from one declaration in `Settings`.
 package struct Setting<Value: SettingValue>: AnySetting {
-    /// That of the flag, without dashes, and the key in JSON.
+    /// Name of the flag, without dashes, and key in JSON.
     package let name: String
     /// One or more sentences; `fullHelp` adds unit and default.
     package let help: String
-    /// What the value is measured in.
+    /// Unit of the value.
     package let unit: String?
-    /// What stands for the value in help.
+    /// Placeholder for the value in the help text.
     package let valueName: String?
     /// The value if neither the caller nor the model sets one.
     package let standard: Value
@@ -85,18 +85,18 @@ package protocol AnySetting: Sendable {
     var valueName: String? { get }
     var defaultNote: String? { get }
 
-    /// Refuses a value that is out of range.
+    /// Rejects a value that is out of range.
     ///
     /// - Throws: `InputError` naming the flag
     func check(_ settings: RenderSettings, for model: ModelGeometry) throws(InputError)
 
-    /// Whether a picture's text tells it.
+    /// Whether the PNG's text records it.
     func isRecorded(of settings: RenderSettings) -> Bool
 
     /// Its value for JSON.
     func json(of settings: RenderSettings) -> JSON
 
-    /// Its key and value in the line of settings that web interfaces exchange; nil where it has no place there.
+    /// Its key and value in the line of settings that web interfaces exchange; nil if it is not part of it.
     func text(of settings: RenderSettings) -> (key: String, value: String)?
 
     /// Takes a value from JSON.
@@ -113,23 +113,23 @@ extension AnySetting {
     }
 }
 
-/// When the text of a picture includes a setting. Settings added later are included only if changed: pictures
-/// that do not use it stay the same bytes.
+/// When the PNG's text includes a setting. Settings that were added later are included only if changed, so that pictures
+/// rendered without them keep the same bytes.
 package enum SettingRecording: Sendable {
     case always
     case whenChanged
     /// Where there is an init image.
     case withPicture
-    /// Where something holds of the settings.
+    /// Where the condition is true.
     case `where`(@Sendable (RenderSettings) -> Bool)
-    /// It does not decide the picture.
+    /// It does not affect the picture.
     case never
 }
 
 /// A setting's name in the line of settings that web interfaces exchange.
 package struct SettingLabel: Sendable, ExpressibleByStringLiteral {
     let key: String
-    /// Its value where that is not the setting's as it stands.
+    /// Its value, where that is not simply the setting's.
     let value: (@Sendable (RenderSettings) -> String)?
 
     /// The key where the method is refinement; nil where it does not use the setting.
@@ -162,7 +162,7 @@ package struct SettingLimits<Value: SettingValue>: Sendable {
 extension SettingLimits where Value: Comparable {
     /// - Parameters:
     ///   - range: of values; NaN is in none
-    ///   - fix: what to do about others, where that is more than to choose from the range
+    ///   - fix: the advice for other values; nil to name the range
     /// - Returns: the limits
     static func range(_ range: ClosedRange<Value>, fix: String? = nil) -> Self {
         let choose =

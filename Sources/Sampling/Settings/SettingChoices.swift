@@ -1,13 +1,13 @@
 import Engine
 
-/// Settings as somebody asked for them: what is not among them is left to the model, or to the defaults.
+/// The settings that were chosen explicitly; the others come from the model or the defaults.
 package struct SettingChoices: Sendable {
     private var changes: [String: @Sendable (inout RenderSettings) -> Void] = [:]
 
     package init() {}
 
     /// - Parameter object: values by the settings' names, as `RenderSettings.json` has them
-    /// - Throws: `InputError` naming a setting that is unknown, or whose value is of another kind
+    /// - Throws: `InputError` naming a setting that is unknown, or whose value has the wrong type
     package init(json object: [String: JSON]) throws(InputError) {
         let settings = Settings.all
         for (name, value) in object.sorted(by: { $0.key < $1.key }) {
@@ -15,21 +15,21 @@ package struct SettingChoices: Sendable {
                 throw InputError(
                     name,
                     "there is no such setting",
-                    fix: "Known are " + settings.map(\.name).sorted().joined(separator: ", ")
+                    fix: "Choose from " + settings.map(\.name).sorted().joined(separator: ", ")
                 )
             }
             try setting.read(value, into: &self)
         }
     }
 
-    /// Nil leaves it as it was.
+    /// Sets a choice; nil changes nothing.
     package mutating func set<Value>(_ setting: Setting<Value>, to value: Value?) {
         guard let value else { return }
         let path = setting.path
         changes[setting.name] = { $0[keyPath: path] = value }
     }
 
-    /// The same for a setting that the model decides where it is nil.
+    /// The same for a setting whose nil leaves the choice to the model.
     package mutating func set<Value>(_ setting: Setting<Value?>, to value: Value?) {
         guard let value else { return }
         let path = setting.path

@@ -1,14 +1,14 @@
 import Engine
 import Foundation
 
-/// A value that a setting can have, as text and JSON hold it.
+/// A type of settings' values, with its text and JSON forms.
 package protocol SettingValue: Equatable, Sendable {
-    /// As a picture's text has it, and as the command line takes it.
+    /// As in the PNG's text and on the command line.
     var written: String { get }
     var json: JSON { get }
-    /// Nil for JSON of another kind.
+    /// Nil for JSON of the wrong type.
     init?(json: JSON)
-    /// What JSON must hold, for errors: "a whole number".
+    /// What the JSON must be, for errors: "a whole number".
     static var form: String { get }
 }
 

@@ -2,10 +2,10 @@ import Engine
 
 /// Every setting of a render, each declared once.
 ///
-/// To add one: a declaration here and its place in `all`, a property of `RenderSettings` with its default, and a flag
-/// in `PictureFlags`. Checks, help, JSON, the picture's text and the record of an unfinished render follow.
+/// To add one: a declaration here and its place in `all`, a property of `RenderSettings`, and a flag in `PictureFlags`.
+/// Validation, help, JSON, the PNG's text and the record for resuming are derived from the declaration.
 package enum Settings {
-    /// In the order of the picture's text.
+    /// In the order of the PNG's text.
     package static let all: [any AnySetting] = [
         steps, scheduler, karras, guidance, guidanceInterval, seed, size,
         random, timestepSpacing, finalSigma, sgmUniform,
@@ -46,8 +46,8 @@ package enum Settings {
         "steps",
         \.steps,
         default: 50,
-        help: "Timesteps of each phase",
-        defaultNote: "50; as it says in a distilled model's name",
+        help: "Sampling steps of each phase",
+        defaultNote: "50; for a distilled model the number in its name",
         limits: .range(1...1000),
         label: "Steps"
     )
@@ -56,7 +56,7 @@ package enum Settings {
         "guidance",
         \.guidance,
         default: 7.5,
-        help: "Strength of the prompt; at or below 1 it is not amplified",
+        help: "Guidance scale (CFG); at 1 or below there is no guidance",
         defaultNote: "7.5; 1 for a distilled model",
         limits: .range(0...100),
         label: "CFG scale"
@@ -67,8 +67,8 @@ package enum Settings {
         \.guidanceInterval,
         default: nil,
         help:
-            "Noise levels between which the picture is guided, as 0.28,5.42; at others each view takes one "
-            + "UNet call instead of two",
+            "Interval of noise levels in which guidance is applied, such as 0.28,5.42; outside it each view "
+            + "takes one UNet call instead of two",
         valueName: "lo,hi",
         defaultNote: "all",
         limits: SettingLimits(fault: intervalFault),
@@ -80,7 +80,7 @@ package enum Settings {
         "scheduler",
         \.scheduler,
         default: .ddim,
-        help: "Scheduler",
+        help: "Sampler",
         defaultNote: "the model's own",
         label: SettingLabel("Sampler") { $0.scheduler.label + ($0.karras ? " Karras" : "") }
     )
@@ -89,14 +89,14 @@ package enum Settings {
         "karras",
         \.karras,
         default: false,
-        help: "Space the noise levels as Karras et al. do"
+        help: "Use the noise levels of Karras et al. (2022)"
     )
 
     package static let timestepSpacing = Setting(
         "timestep-spacing",
         \.schedule.spacing,
         default: nil,
-        help: "How timesteps are spread over the training schedule",
+        help: "How timesteps are spaced over the training schedule",
         defaultNote: "the model's own",
         recorded: .whenChanged
     )
@@ -105,8 +105,8 @@ package enum Settings {
         "final-sigma",
         \.schedule.finalSigma,
         default: nil,
-        help: "Noise level that the last step ends at: none, or the lowest trained",
-        defaultNote: "the model's",
+        help: "Noise level after the last step: zero, or the lowest one of the training schedule",
+        defaultNote: "the model's own",
         recorded: .whenChanged
     )
 
@@ -115,8 +115,8 @@ package enum Settings {
         \.schedule.isSGMUniform,
         default: false,
         help:
-            "Spread timesteps evenly from the last of the training schedule, in parts of one: what "
-            + "other tools call SGM uniform, for Turbo and Lightning models",
+            "Space timesteps evenly down from the last one of the training schedule, without rounding "
+            + "them: 'SGM uniform' in other tools, for Turbo and Lightning models",
         recorded: .whenChanged,
         // As A1111 writes it where it is not the sampler's own.
         label: SettingLabel("Schedule type") { _ in "SGM Uniform" }
@@ -126,7 +126,7 @@ package enum Settings {
         "rng",
         \.random,
         default: .torch,
-        help: "Generator of random numbers: as PyTorch on a CPU or on CUDA",
+        help: "Random number generator: PyTorch's on a CPU (torch) or on CUDA (philox)",
         label: SettingLabel("RNG") { $0.random.label }
     )
 
@@ -136,7 +136,7 @@ package enum Settings {
         "strength",
         \.strength,
         default: 1,
-        help: "Share of the steps of each phase that are run, the last ones: 0 changes nothing",
+        help: "Denoising strength: the share of each phase's steps that are run; 0 changes nothing",
         valueName: "0…1",
         defaultNote: "1",
         limits: .range(0...1),
@@ -149,7 +149,7 @@ package enum Settings {
         \.fidelity,
         default: 0.5,
         help:
-            "Down to which share of its own resolution the picture is kept; what is finer is invented",
+            "How much of the init image is kept: detail up to this share of its resolution; 0 keeps none",
         valueName: "0…1",
         defaultNote: "0.5",
         limits: .range(0...1),
@@ -175,7 +175,7 @@ package enum Settings {
         "refine-from",
         \.refine.from,
         default: 0.25,
-        help: "Share of the noise schedule that each stage of --method refine goes back",
+        help: "Share of the noise schedule that each stage of --method refine runs again",
         valueName: "share",
         defaultNote: "0.25",
         limits: .range(
@@ -190,7 +190,7 @@ package enum Settings {
         "refine-steps",
         \.refine.steps,
         default: 3,
-        help: "Denoising steps of each stage of --method refine, after the one that inverts it",
+        help: "Denoising steps of each stage of --method refine, after its inversion step",
         valueName: "n",
         defaultNote: "3; 1 for a distilled model",
         limits: .range(1...100),
@@ -203,7 +203,7 @@ package enum Settings {
         \.refine.noise,
         default: 0.3,
         help:
-            "Share of random noise in the noise that --method refine adds: more of it invents more detail",
+            "Share of random noise in the noise that --method refine adds; more of it generates more detail",
         valueName: "share",
         defaultNote: "0.3",
         limits: .range(0...1),
@@ -229,8 +229,8 @@ package enum Settings {
         \.stride,
         default: nil,
         help:
-            "Distance between windows in latent pixels, or 'window': side by side, cut elsewhere at "
-            + "every step, for speed",
+            "Distance between windows in latent pixels, or 'window': windows side by side, shifted at "
+            + "every step, which is faster",
         valueName: "n|window",
         defaultNote: "half a window; three quarters of one with --method refine",
         limits: SettingLimits(fault: strideFault),
@@ -241,8 +241,8 @@ package enum Settings {
         "window-weight",
         \.windowWeight,
         default: nil,
-        help: "How much each pixel of a window counts where windows overlap",
-        defaultNote: "gaussian; uniform with --border zeros, as the authors' code has it",
+        help: "Weights of a window's pixels where windows overlap",
+        defaultNote: "gaussian; uniform with --border zeros, as in the authors' code",
         recorded: .whenChanged,
         label: SettingLabel("DemoFusion window weight", refined: "Refine window weight")
     )
@@ -274,7 +274,7 @@ package enum Settings {
         \.ladder,
         default: .everyScale,
         help:
-            "Scales of the phases, or 'auto': as few UNet evaluations as steps of at most 2 allow",
+            "Scales of the phases, or 'auto': the fewest UNet calls with scales that at most double",
         valueName: "1,2,4|auto",
         defaultNote: "every whole scale up to the target",
         label: SettingLabel("DemoFusion ladder", refined: "Refine ladder") {
@@ -286,11 +286,12 @@ package enum Settings {
         "skip-below",
         \.skipBelow,
         default: 0,
-        help: "Leave out windows and lattices whose share of the fused prediction is smaller at a "
-            + "timestep; changes the picture a little",
+        help:
+            "Skip the windows or the lattices of a timestep if their weight in the fused prediction is "
+            + "smaller; changes the picture slightly",
         valueName: "share",
-        // Above a half both paths could fall away at once.
-        limits: .range(0...0.5, fix: "Choose a share from 0 to 0.5, as 0.05"),
+        // Above 0.5 both paths could be skipped at once.
+        limits: .range(0...0.5, fix: "Choose a share from 0 to 0.5, such as 0.05"),
         recorded: .whenChanged,
         label: SettingLabel("DemoFusion skip below", refined: nil)
     )
@@ -299,7 +300,7 @@ package enum Settings {
         "border",
         \.border,
         default: .inside,
-        help: "What windows meet beyond the edge",
+        help: "Padding mode: windows stay inside the latent, or reach into a margin of zeros",
         label: SettingLabel("DemoFusion border", refined: nil)
     )
 
@@ -318,13 +319,13 @@ package enum Settings {
         recorded: .whenChanged
     )
 
-    // What goes to workers, and how.
+    // Communication with workers.
 
     package static let wire = Setting(
         "wire",
         \.wire,
         default: .f32,
-        help: "How latents travel to and from workers; f16 changes the picture's bits",
+        help: "Precision of latents sent to and from workers; f16 changes the picture slightly",
         recorded: .whenChanged
     )
 
@@ -333,8 +334,8 @@ package enum Settings {
         \.globalPass,
         default: .coordinator,
         help:
-            "Who renders phase 1: the coordinator, which loads the UNet for it, or the workers, each "
-            + "half of guidance on another one. The picture is the same",
+            "Who renders phase 1: the coordinator, which then loads the UNet, or two workers, one for "
+            + "each half of guidance. The picture is the same",
         valueName: "who",
         recorded: .never
     )
@@ -383,7 +384,7 @@ extension Settings {
         guard levels.count == 2, levels[0] >= 0, levels[1] > levels[0] else {
             return (
                 "\(levels.written) is not an interval of noise levels",
-                "Give the lowest and the highest, as 0.28,5.42"
+                "Give the lowest and the highest, such as 0.28,5.42"
             )
         }
         return nil
@@ -394,10 +395,10 @@ extension Settings {
         _: ModelGeometry
     ) -> Fault? {
         guard exponents.count == 3 else {
-            return ("there are \(exponents.count) numbers", "Give three, as 3,1,1")
+            return ("there are \(exponents.count) numbers", "Give three, such as 3,1,1")
         }
         guard exponents.allSatisfy({ $0.isFinite && $0 >= 0 }) else {
-            return ("exponents must be numbers from 0 up", "Write 3,1,1")
+            return ("exponents must be finite and not negative", "Write 3,1,1")
         }
         return nil
     }

@@ -120,7 +120,7 @@ extension TilePlan {
 }
 
 /// The tokens of a picture that its attention attends to: all of them, or for a larger picture those of a
-/// regular lattice, the same forevery tile.
+/// regular lattice, the same for every tile.
 package struct KeyLattice: Equatable, Sendable {
     /// Stride in rows and columns.
     package let stride: Int

@@ -28,8 +28,8 @@ enum Invocation {
 
     private static var environment: [String: String] {
         let all = ProcessInfo.processInfo.environment
-        let isTold = all[Spawn.withoutDefaults.name] == Spawn.withoutDefaults.value
-        return isStarted || isTold ? [:] : all
+        let ignoresDefaults = all[Spawn.withoutDefaults.name] == Spawn.withoutDefaults.value
+        return isStarted || ignoresDefaults ? [:] : all
     }
 
     /// The words after the subcommand.

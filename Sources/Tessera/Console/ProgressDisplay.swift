@@ -34,7 +34,7 @@ final class ProgressDisplay {
         switch event {
         case .resumed(let views):
             viewsBefore = views
-            note("going on after \(views) of \(plan.views) views")
+            note("resuming after \(views) of \(plan.views) views")
         case .phase(let index, _):
             (phase, phaseStart) = (index, .now)
         case .step(let index, let views):

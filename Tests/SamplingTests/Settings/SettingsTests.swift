@@ -11,7 +11,7 @@ import Testing
         usesTimeIDs: false
     )
 
-    /// Another value than the default, forevery setting.
+    /// Another value than the default, for every setting.
     static let others: [String: JSON] = [
         "size": .string("2048x1032"), "steps": .number(7), "guidance": .number(3.25),
         "decode-margin": .number(2), "guidance-interval": .array([.number(0.25), .number(5)]),

@@ -7,15 +7,15 @@ final class ActivationMemory {
     private let pool = BufferPool()
     private var plans: [[Int]: MemoryPlan] = [:]
     private var block = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    private var course = Course.outside
+    private var mode = Mode.outside
     /// Buffers of the running evaluation that are still held.
     private var held = 0
 
     /// How a request for memory is answered.
-    private enum Course {
+    private enum Mode {
         case outside
         /// The first evaluation of its shape: the lifetime of every buffer is recorded.
-        case watched([MemoryPlan.Life], clock: Int)
+        case recording([MemoryPlan.Life], clock: Int)
         /// By the plan; the index of the next buffer.
         case planned(MemoryPlan, next: Int)
     }
@@ -35,9 +35,9 @@ final class ActivationMemory {
     func evaluating<T>(_ shape: [Int], _ body: () throws -> T) rethrows -> T {
         if let plan = plans[shape] {
             reserve(plan.size)
-            course = .planned(plan, next: 0)
+            mode = .planned(plan, next: 0)
         } else {
-            course = .watched([], clock: 0)
+            mode = .recording([], clock: 0)
         }
         var isWhole = false
         defer { finish(shape, isWhole: isWhole) }
@@ -50,22 +50,22 @@ final class ActivationMemory {
     ///
     /// - Returns: what `body` returns
     func persistent<T>(_ body: () -> T) -> T {
-        let before = course
-        course = .outside
-        defer { course = before }
+        let before = mode
+        mode = .outside
+        defer { mode = before }
         return body()
     }
 
-    /// A buffer of at least `bytes` bytes, aligned forevery kernel, its contents undefined.
+    /// A buffer of at least `bytes` bytes, aligned for every kernel, its contents undefined.
     func take(_ bytes: Int) -> Buffer {
         let wanted = max(MemoryPlan.alignment, bytes)
-        switch course {
+        switch mode {
         case .outside:
             return fresh(wanted) { [pool] in pool.giveBack($0) }
-        case .watched(var lives, let clock):
+        case .recording(var lives, let clock):
             let index = lives.count
             lives.append(MemoryPlan.Life(bytes: wanted, taken: clock, givenBack: .max))
-            course = .watched(lives, clock: clock + 1)
+            mode = .recording(lives, clock: clock + 1)
             held += 1
             return fresh(wanted) { [weak self] in self?.giveBack($0, index) }
         case .planned(let plan, let next):
@@ -73,7 +73,7 @@ final class ActivationMemory {
                 next < plan.places.count && plan.places[next].bytes == wanted,
                 "this evaluation requested other buffers than the first one of its shape"
             )
-            course = .planned(plan, next: next + 1)
+            mode = .planned(plan, next: next + 1)
             held += 1
             let place = plan.places[next].offset..<plan.places[next].offset + wanted
             return Buffer(UnsafeMutableRawBufferPointer(rebasing: block[place])) { [weak self] _ in
@@ -94,9 +94,9 @@ final class ActivationMemory {
     private func giveBack(_ memory: UnsafeMutableRawBufferPointer, _ index: Int) {
         pool.giveBack(memory)
         held -= 1
-        guard case .watched(var lives, let clock) = course else { return }
+        guard case .recording(var lives, let clock) = mode else { return }
         lives[index].givenBack = clock
-        course = .watched(lives, clock: clock + 1)
+        mode = .recording(lives, clock: clock + 1)
     }
 
     private func reserve(_ bytes: Int) {
@@ -108,11 +108,11 @@ final class ActivationMemory {
 
     private func finish(_ shape: [Int], isWhole: Bool) {
         precondition(held == 0, "\(held) buffers outlive their evaluation")
-        if case .watched(let lives, _) = course, isWhole {
+        if case .recording(let lives, _) = mode, isWhole {
             plans[shape] = MemoryPlan(lives)
             pool.drain()
         }
-        course = .outside
+        mode = .outside
     }
 }
 

@@ -8,15 +8,15 @@ final class BufferPool {
     /// Buffers of this many bytes or more are too large to keep.
     private static let large = 16 << 20
 
-    /// At least `bytes` bytes, aligned forevery kernel, their contents undefined; whether they are new.
+    /// At least `bytes` bytes, aligned for every kernel, their contents undefined; whether they are new.
     ///
     /// A free buffer serves when it is large enough and at most twice as large as needed, or an eighth
     /// larger where it is large. Where none fits, the large free buffers go back to the system first: a decoder, whose pictures grow from
     /// layer to layer, must not hold the memory of every layer at once.
     func take(_ bytes: Int) -> (UnsafeMutableRawBufferPointer, isNew: Bool) {
         var best: Int?
-        let most = bytes < Self.large ? 2 * bytes : bytes + bytes / 8
-        for i in free.indices where (bytes...most).contains(free[i].count) {
+        let limit = bytes < Self.large ? 2 * bytes : bytes + bytes / 8
+        for i in free.indices where (bytes...limit).contains(free[i].count) {
             if let b = best, free[b].count <= free[i].count { continue }
             best = i
         }

@@ -8,7 +8,7 @@ extension HostBackend {
     package func activate(_ x: Activation, _ f: Nonlinearity) -> Activation {
         let result = make(x.shape)
         let (from, out) = (pointer(x), pointer(result))
-        forEachStretch(of: x) { first, count in
+        forEachChunk(of: x) { first, count in
             let at = first * element.size
             tessera_activate(from + at, out + at, count, f.rawValue, element.rawValue)
         }
@@ -19,14 +19,14 @@ extension HostBackend {
         precondition(a.shape == b.shape, "\(a.shape) vs \(b.shape)")
         let result = make(a.shape)
         let (x, y, out) = (pointer(a), pointer(b), pointer(result))
-        forEachStretch(of: a) { first, count in
+        forEachChunk(of: a) { first, count in
             let at = first * element.size
             tessera_add(x + at, y + at, out + at, count, element.rawValue)
         }
         return result
     }
 
-    private func forEachStretch(of x: Activation, _ body: (_ first: Int, _ count: Int) -> Void) {
+    private func forEachChunk(of x: Activation, _ body: (_ first: Int, _ count: Int) -> Void) {
         let (count, step) = (x.shape.reduce(1, *), Self.elementsPerBlock)
         threads.run((count + step - 1) / step) { block, _ in
             body(block * step, min(step, count - block * step))

@@ -112,11 +112,11 @@ extension HostBackend {
         let (from, out, pixel) = (pointer(x), pointer(result), x.shape[3] * element.size)
         let (width, count) = (x.shape[2], columns.count)
         let first = columns.first ?? 0
-        let isStretch = columns.last == first + count - 1
+        let isContiguous = columns.last == first + count - 1
         threads.run(rows.count) { row, _ in
             let line = from + rows[row] * width * pixel
             let to = out + row * count * pixel
-            guard !isStretch else {
+            guard !isContiguous else {
                 return to.copyMemory(from: line + first * pixel, byteCount: count * pixel)
             }
             for column in 0..<count {

@@ -21,7 +21,7 @@ extension OneDNNBackend {
         var first = 0
         let blocks = panels.flatMap { panel in
             defer { first += panel.outputs }
-            return Bands(of: rows, most: Self.rowsOfProduct).map { band in
+            return Bands(of: rows, limit: Self.rowsOfProduct).map { band in
                 GatedBlock(
                     value: product(band.count, by: panel.value),
                     gate: product(band.count, by: panel.gate),

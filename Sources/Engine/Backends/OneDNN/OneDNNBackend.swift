@@ -12,9 +12,9 @@ package final class OneDNNBackend: HostBackend, Backend {
     private static let queriesPerBlock = 96
     /// Maximum rows of one block of a product.
     static let rowsOfProduct = 256
-    /// Bands that a convolution of a picture is cut into, each of at least `fewestLines` lines.
+    /// Bands that a convolution of a picture is cut into, each of at least `minLines` lines.
     private static let bands = 8
-    private static let fewestLines = 4
+    private static let minLines = 4
     /// The band that weights of a kernel are packed for.
     private static func defaultBand(kernel: Int) -> Extents.Picture {
         Extents.Picture(
@@ -126,7 +126,7 @@ package final class OneDNNBackend: HostBackend, Backend {
         let rows = x.shape.dropFirst().dropLast().reduce(1, *)
         let result = make(x.shape.dropLast() + [weights.outputs])
         second?.check(shape: result.shape)
-        let blocks = Bands(of: rows, most: Self.rowsOfProduct).map { rows in
+        let blocks = Bands(of: rows, limit: Self.rowsOfProduct).map { rows in
             Block(
                 operation: operation(
                     .product(rows: rows.count, inputs: weights.inputs, outputs: weights.outputs),
@@ -166,8 +166,8 @@ package final class OneDNNBackend: HostBackend, Backend {
         let packed = packed(weights.storage)
         let (height, width) = (x.shape[1], x.shape[2])
         let (line, outLine) = (width * weights.inputs, shape[2] * weights.outputs)
-        let most = linesOfBand(height: shape[1], line: line)
-        let blocks = Bands(of: shape[1], most: most).map { lines in
+        let maxLines = linesOfBand(height: shape[1], line: line)
+        let blocks = Bands(of: shape[1], limit: maxLines).map { lines in
             // The lines of the picture under the kernel, of which some may be padding.
             let first = lines.lowerBound * weights.stride - padding.top
             let end = (lines.upperBound - 1) * weights.stride - padding.top + weights.kernel
@@ -212,13 +212,13 @@ package final class OneDNNBackend: HostBackend, Backend {
         return result
     }
 
-    /// Lines of one band of a convolution at most, of `line` numbers each before it. Where weights are widened
-    /// forevery band, fewer and higher bands do it less often, as long as their lines stay in a cache.
+    /// Maximum lines of one band of a convolution whose input has `line` numbers per line. Where weights are widened
+    /// for every band, fewer and higher bands do it less often, as long as their lines stay in a cache.
     private func linesOfBand(height: Int, line: Int) -> Int {
         let bands = isWidened ? Self.bands / 2 : Self.bands
-        let most = (height + bands - 1) / bands
-        let room = isWidened ? Self.roomOfBand / (line * MemoryLayout<Float>.stride) : most
-        return max(Self.fewestLines, min(most, room))
+        let even = (height + bands - 1) / bands
+        let room = isWidened ? Self.roomOfBand / (line * MemoryLayout<Float>.stride) : even
+        return max(Self.minLines, min(even, room))
     }
 
     package func attention(
@@ -355,15 +355,15 @@ package final class OneDNNBackend: HostBackend, Backend {
     }
 }
 
-/// Rows `0 ..< count` in bands of at most `most`, all but the last of one size.
+/// Rows `0 ..< count` in bands of at most `limit`, all but the last of one size.
 struct Bands: Sequence {
     private let count: Int
     private let step: Int
 
-    init(of count: Int, most: Int) {
+    init(of count: Int, limit: Int) {
         self.count = count
         // As even as possible, so that few shapes are compiled and no thread waits long for another.
-        let bands = Swift.max(1, (count + most - 1) / most)
+        let bands = Swift.max(1, (count + limit - 1) / limit)
         step = Swift.max(1, (count + bands - 1) / bands)
     }
 

@@ -3,8 +3,8 @@
 struct Panels: Hashable {
     /// Maximum bytes of a panel's widened weights, unless the panel has the minimum number of outputs.
     private static let room = 3 << 19
-    private static let fewest = 32
-    private static let most = 512
+    private static let minWidth = 32
+    private static let maxWidth = 512
 
     let outputs: Int
     /// Outputs of each panel but the last.
@@ -14,8 +14,8 @@ struct Panels: Hashable {
     ///   - outputs: of the operation
     ///   - depth: terms of the sum behind each of them
     init(outputs: Int, depth: Int) {
-        var width = Self.most
-        while width > Self.fewest, width * depth * 4 > Self.room { width /= 2 }
+        var width = Self.maxWidth
+        while width > Self.minWidth, width * depth * 4 > Self.room { width /= 2 }
         self.outputs = outputs
         self.width = min(width, outputs)
     }

@@ -33,16 +33,16 @@ enum OriginalKinds {
         (".lora.", "a LoRA", "Give it with --lora beside a model"),
         ("hada_w", "a LoHa adapter", "Only plain LoRA files are supported, with --lora"),
         ("lokr_w", "a LoKr adapter", "Only plain LoRA files are supported, with --lora"),
-        ("joint_blocks.", "Stable Diffusion 3", "Supported are 1, 2 and XL"),
-        ("double_blocks.", "Flux", "Supported are Stable Diffusion 1, 2 and XL"),
-        ("single_transformer_blocks.", "Flux", "Supported are Stable Diffusion 1, 2 and XL"),
-        ("control_model.", "a ControlNet", "Name a model that makes pictures"),
-        ("controlnet_cond_embedding.", "a ControlNet", "Name a model that makes pictures"),
-        ("input_hint_block.", "a ControlNet", "Name a model that makes pictures"),
-        ("edm_mean", "a model trained in EDM's terms", "Supported are epsilon and v prediction"),
-        ("edm_vpred", "a model trained in EDM's terms", "Supported are epsilon and v prediction"),
-        ("time_stack.", "a model of moving pictures", "Supported are Stable Diffusion 1, 2 and XL"),
-        ("string_to_param", "a textual inversion", "Name a model that makes pictures"),
+        ("joint_blocks.", "Stable Diffusion 3", "Only Stable Diffusion 1, 2 and XL are supported"),
+        ("double_blocks.", "Flux", "Only Stable Diffusion 1, 2 and XL are supported"),
+        ("single_transformer_blocks.", "Flux", "Only Stable Diffusion 1, 2 and XL are supported"),
+        ("control_model.", "a ControlNet", "Use a text-to-image model"),
+        ("controlnet_cond_embedding.", "a ControlNet", "Use a text-to-image model"),
+        ("input_hint_block.", "a ControlNet", "Use a text-to-image model"),
+        ("edm_mean", "an EDM model", "Only epsilon and v prediction are supported"),
+        ("edm_vpred", "an EDM model", "Only epsilon and v prediction are supported"),
+        ("time_stack.", "a video model", "Only Stable Diffusion 1, 2 and XL are supported"),
+        ("string_to_param", "a textual inversion", "Use a text-to-image model"),
     ]
 
     /// Whether a file is a LoRA of any kind.
@@ -85,7 +85,7 @@ enum OriginalKinds {
         let first = names.first.map { "its first tensor is '\($0.prefix(80))'" } ?? "it is empty"
         throw refusal(
             "not a known model; \(first)",
-            "Supported are Stable Diffusion 1, 2 and XL"
+            "Only Stable Diffusion 1, 2 and XL are supported"
         )
     }
 }

@@ -26,7 +26,7 @@ enum SiblingConfig {
             throw InputError(
                 "\(file): parameterization",
                 "'\(value.prefix(40))' is not supported",
-                fix: "Supported are eps and v"
+                fix: "Only eps and v are supported"
             )
         }
     }

@@ -9,7 +9,7 @@ import Engine
 /// estimate of the clean latent, so that the constrained and the generated content are consistent (the
 /// range–null-space decomposition of Wang et al., 2023, arXiv 2212.00490; Choi et al., 2021, arXiv
 /// 2108.02938, do this to the noisy latent).
-package struct PictureHold: Equatable, Sendable {
+package struct PictureConstraint: Equatable, Sendable {
     /// The latent of the picture.
     package let latent: Extent
     /// Rows and columns of the resolution down to which the picture is kept.
