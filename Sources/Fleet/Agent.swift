@@ -61,14 +61,14 @@ package enum Agent {
     private static func arguments(
         _ request: AgentRequest,
         _ name: String,
-        endsWithCoordinator: Bool = false
+        exitsWithCoordinator: Bool = false
     ) -> [String] {
         WorkerArguments.command(
             name: name,
             threads: request.threads,
             of: request.names.count,
             flags: request.arguments,
-            endsWithCoordinator: endsWithCoordinator
+            exitsWithCoordinator: exitsWithCoordinator
         )
     }
 
@@ -83,7 +83,7 @@ package enum Agent {
         let workers = try WorkerGroup(
             request.names,
             environment: request.environment,
-            arguments: { arguments(request, $0, endsWithCoordinator: true) },
+            arguments: { arguments(request, $0, exitsWithCoordinator: true) },
             onEvent: { event in
                 switch event {
                 case .started(let name, let process):
@@ -143,7 +143,7 @@ package enum Agent {
                     Spawn.thisProgram,
                     arguments(request, name),
                     environment: request.environment,
-                    company: .session,
+                    grouping: .session,
                     input: silence,
                     output: log
                 )

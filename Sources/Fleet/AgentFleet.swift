@@ -118,7 +118,7 @@ package final class AgentFleet: Sendable {
         board.fallSilent()
         let now = Date()
         let soon = dismissed ? now.addingTimeInterval(patience / .seconds(1)) : now
-        if !dismissed { for link in links { link?.hangUp() } }
+        if !dismissed { for link in links { link?.closeInput() } }
         for link in links {
             link?.end(patience: soon, last: now.addingTimeInterval(patience / .seconds(1) + 3))
         }

@@ -42,20 +42,20 @@ package struct WorkerArguments: Equatable, Sendable {
     ///   - threads: that it computes with; nil shares this host's cores evenly
     ///   - workers: of this host
     ///   - flags: as returned by `flags`, perhaps on another host
-    ///   - endsWithCoordinator: whether it ends when standard input closes
+    ///   - exitsWithCoordinator: whether it ends when standard input closes
     /// - Returns: subcommand and flags
     package static func command(
         name: String,
         threads: Int?,
         of workers: Int,
         flags: [String],
-        endsWithCoordinator: Bool
+        exitsWithCoordinator: Bool
     ) -> [String] {
         ["worker", "--name", name, "--threads", "\(threads ?? threadsEach(of: workers))"]
             + flags.map {
                 // The home folder is this host's: the requester does not know it.
                 $0.hasPrefix("~/") ? ($0 as NSString).expandingTildeInPath : $0
-            } + (endsWithCoordinator ? ["--end-with-coordinator"] : [])
+            } + (exitsWithCoordinator ? ["--end-with-coordinator"] : [])
     }
 
     /// This host's cores, divided evenly.

@@ -54,7 +54,7 @@ struct WorkerSource {
                 threads: threads,
                 of: localCount,
                 flags: worker.flags,
-                endsWithCoordinator: true
+                exitsWithCoordinator: true
             )
         }
         return Rendering.Workers(cluster: cluster.cluster, stop: cluster.stop)

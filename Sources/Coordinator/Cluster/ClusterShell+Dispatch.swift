@@ -43,7 +43,7 @@ extension ClusterShell {
                 metadata: peer.metadata.merging(["unit": "\(unit)"]) { $1 }
             )
             expel(peer, "answered what it was not asked")
-        case .rest(let worker, let time):
+        case .pause(let worker, let time):
             guard let peer = roster[worker] else { break }
             lastLoss = "\(peer.hello.name) failed repeatedly and is paused"
             warn("worker \(peer.hello.name) is paused: its host failed repeatedly (\(peer.host))")

@@ -26,9 +26,9 @@ extension ClusterShell {
             // A removed worker must not use up the rate limit of unidentified peers.
             guard isAllowed(origin) else {
                 dropped += 1
-                return hangUp(on: origin)
+                return disconnect(on: origin)
             }
-            guard strangers[origin.key, default: .strangers].admits(at: now) else {
+            guard unidentifiedPeers[origin.key, default: .unidentifiedPeer].admits(at: now) else {
                 dropped += 1
                 return
             }
@@ -161,14 +161,14 @@ extension ClusterShell {
     func expel(_ peer: Roster.Peer, _ reason: String) {
         warn("worker \(peer.hello.name) \(reason): its connection is closed")
         forget(peer, reason)
-        hangUp(on: peer.origin)
+        disconnect(on: peer.origin)
     }
 
     /// Says what a hostile worker may cause again and again.
-    func warn(_ line: String) { doorkeeper.say(line, at: start.duration(to: .now), logger) }
+    func warn(_ line: String) { rejectionLog.say(line, at: start.duration(to: .now), logger) }
 
-    func hangUp(on origin: Origin) {
-        if let connection = origin.connection { socket.hangUp(connection) }
+    func disconnect(on origin: Origin) {
+        if let connection = origin.connection { socket.disconnect(connection) }
     }
 
     func isAllowed(_ origin: Origin) -> Bool {
@@ -178,7 +178,7 @@ extension ClusterShell {
 
     /// Disconnects workers whose keys were taken off the list since they joined. No host is charged for what they
     /// held.
-    func turnOut() {
+    func disconnectRevokedPeers() {
         guard let allowed = socket.allowedKeys() else { return }
         for peer in roster.all where peer.origin.key.map(allowed.contains) != true {
             expel(peer, "was disconnected: its key was taken off the list (--allow)")
@@ -189,7 +189,7 @@ extension ClusterShell {
     func beat() {
         guard lastHeartbeat.duration(to: .now) >= configuration.heartbeat else { return }
         lastHeartbeat = .now
-        turnOut()
+        disconnectRevokedPeers()
         for peer in roster.all { send(.heartbeat, to: peer) }
     }
 }

@@ -33,9 +33,9 @@ final class ClusterShell {
     var lastLoss: String?
     var lastHeartbeat = ContinuousClock.now
     var dropped = 0
-    var doorkeeper = Doorkeeper()
+    var rejectionLog = RejectionLog()
     /// By key, so that one that is allowed cannot keep the others out; nil where there are no keys.
-    var strangers: [PublicKey?: RateLimit] = [:]
+    var unidentifiedPeers: [PublicKey?: RateLimit] = [:]
 
     /// Opens the socket; call on the thread that will run it.
     init(
@@ -73,7 +73,7 @@ final class ClusterShell {
             for command in mailbox.take() { handle(command) }
             feed(.tick)
             beat()
-            doorkeeper.note(try socket.rejections(), at: start.duration(to: .now), logger)
+            rejectionLog.note(try socket.rejections(), at: start.duration(to: .now), logger)
         }
         for peer in roster.all { send(.goodbye(.leaving), to: peer) }
         if dropped > 0 {

@@ -235,7 +235,7 @@ package struct Socket: ~Copyable {
     package borrowing func allowedKeys() -> Set<PublicKey>? { gate?.current() }
 
     /// Closes a connection from this side; no effect if it has ended.
-    package borrowing func hangUp(_ connection: Connection) { connection.close() }
+    package borrowing func disconnect(_ connection: Connection) { connection.close() }
 
     /// Failed handshakes since the last call, up to a maximum.
     package borrowing func rejections() throws(SocketError) -> [Rejection] {

@@ -2,7 +2,7 @@ import Logging
 import Protocol
 
 /// Logs who was rejected or expelled, at a rate that people can read.
-struct Doorkeeper {
+struct RejectionLog {
     /// Minimum time between two lines of one kind.
     private static let pause: Duration = .seconds(10)
 
