@@ -6,10 +6,11 @@ enum Handshake {
     /// - Returns: the refusal for a worker that may not join, describing both sides
     static func refusal(
         of hello: WorkerMessage.Hello,
-        by model: ModelIdentity
+        by required: WorkerRequirements
     ) -> CoordinatorMessage.Refusal? {
+        let model = required.model
         func refuse(_ reason: String) -> CoordinatorMessage.Refusal {
-            CoordinatorMessage.Refusal(model: model, reason: reason)
+            CoordinatorMessage.Refusal(required, reason: reason)
         }
         if hello.version != protocolVersion {
             return refuse(
@@ -22,6 +23,16 @@ enum Handshake {
                 "worker \(hello.name) has the model \(hello.model.summary), "
                     + "the coordinator \(model.summary)"
             )
+        }
+        for (flag, wanted, found) in [
+            ("--precision", required.precision, hello.precision),
+            ("--backend", required.backend, hello.backend),
+        ] {
+            if let wanted, wanted != found {
+                return refuse(
+                    "worker \(hello.name) computes with \(found), the render asks for \(flag) \(wanted)"
+                )
+            }
         }
         return nil
     }

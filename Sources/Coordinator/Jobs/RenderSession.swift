@@ -213,12 +213,16 @@ package struct RenderSession {
         package var writer: CheckpointWriter?
         /// Where it goes on.
         package var resumed: (folder: JobFolder, record: JobFolder.Record)?
+        /// What the workers are and have done so far.
+        package var workers: @Sendable () -> [WorkerStatistics]
 
         package init(
             globalPass: LocalRenderer? = nil,
             writer: CheckpointWriter? = nil,
-            resumed: (folder: JobFolder, record: JobFolder.Record)? = nil
+            resumed: (folder: JobFolder, record: JobFolder.Record)? = nil,
+            workers: @escaping @Sendable () -> [WorkerStatistics] = { [] }
         ) {
+            self.workers = workers
             (self.globalPass, self.writer, self.resumed) = (globalPass, writer, resumed)
         }
     }
@@ -278,6 +282,9 @@ package struct RenderSession {
         observe: @escaping (RenderEvent) throws -> Void
     ) throws -> String {
         let text = text(digest: digest)
+        func computed() -> PictureText {
+            text.computed(by: companions.workers(), globalPass: companions.globalPass)
+        }
         let sampler = Sampler(plan: plan, scheduler: scheduler, prompts: prompts)
         var noise = noise
         let start = try resume(companions, noise: &noise)
@@ -298,7 +305,7 @@ package struct RenderSession {
                 let name = "phase-\(phase + 1)-\(size.width)x\(size.height).png"
                 let file = "\(folder)/\(name)"
                 var sink = FileSink(
-                    try writer(file, .png, size, outputs.depth, text),
+                    try writer(file, .png, size, outputs.depth, computed()),
                     depth: outputs.depth
                 )
                 try decoder.decode(latent, to: &sink)
@@ -317,7 +324,7 @@ package struct RenderSession {
         }
         let format = try PictureFormat(path: outputs.picture, flag: "--output")
         var sink = FileSink(
-            try writer(outputs.picture, format, plan.settings.size, outputs.depth, text),
+            try writer(outputs.picture, format, plan.settings.size, outputs.depth, computed()),
             depth: outputs.depth,
             keeping: outputs.dump != nil
         )
