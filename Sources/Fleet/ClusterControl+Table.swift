@@ -37,7 +37,7 @@ extension ClusterControl {
                 host: name,
                 state: Self.state(
                     report,
-                    isUp: recorded != nil,
+                    whenIdle: recorded != nil ? "gone" : isLive ? "not joined" : "down",
                     running: running,
                     joined: present,
                     rendering: rendering
@@ -78,7 +78,7 @@ extension ClusterControl {
 
     static func state(
         _ report: HostReport?,
-        isUp: Bool,
+        whenIdle: String,
         running: Int,
         joined: Int,
         rendering: Int
@@ -86,7 +86,7 @@ extension ClusterControl {
         if report?.failure != nil { return rendering > 0 ? "rendering" : "unreachable" }
         if rendering > 0 { return "rendering" }
         if running > 0 { return joined > 0 ? "up" : "not joined" }
-        return isUp ? "gone" : "down"
+        return whenIdle
     }
 
     static func belongs(_ worker: String, to host: String) -> Bool {

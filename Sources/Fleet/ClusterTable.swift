@@ -32,7 +32,7 @@ package struct ClusterTable: Equatable, Sendable, Encodable {
         guard !missing.isEmpty else { return nil }
         return ClusterUnavailable(
             "\(file): \(missing.count) of \(rows.count) hosts "
-                + "\(missing.count == 1 ? "is" : "are") not complete: \(missing.joined(separator: ", ")). "
+                + "\(missing.count == 1 ? "lacks" : "lack") workers: \(missing.joined(separator: ", ")). "
                 + "tessera cluster up starts what is missing"
         )
     }

@@ -174,7 +174,9 @@ package final class HostedCluster: Sendable {
             (report.failure.map { ["\(report.host): \($0)"] } ?? [])
                 + report.ended.sorted { $0.key < $1.key }.map(\.value)
         }
-        let refusals = refused.sorted { $0.key < $1.key }.map(\.value.reason)
+        // Workers are usually refused for the same reason.
+        let groups = Dictionary(grouping: refused.keys) { refused[$0]?.reason ?? "" }
+        let refusals = groups.map { "\($1.sorted().joined(separator: ", ")): \($0)" }.sorted()
         return (reasons + refusals).map(\.withoutFullStop).joined(separator: "; ")
     }
 

@@ -75,6 +75,10 @@ package struct ModelFileChanges: NetworkChanges {
         return LoadedNetworks(present.model, identity: present.identity, options: engine(nil, nil))
     }
 
+    private struct KeysMissing: Error, CustomStringConvertible {
+        var description: String { "without keys it loads only its own model" }
+    }
+
     private func engine(_ required: WorkerRequirements) throws(InputError) -> EngineOptions {
         func value<Value: RawRepresentable<String>>(
             _ name: String?,
@@ -111,11 +115,7 @@ package struct ModelFileChanges: NetworkChanges {
         // Its own may have been replaced by the coordinator's since it was started.
         if let own = try? checked(path, options, required) { return own }
         guard isAuthenticated else {
-            throw InputError(
-                path,
-                "it is not the coordinator's model, and without keys this worker loads no other",
-                fix: "Start the worker with \(required.model.path), or give it keys"
-            )
+            throw KeysMissing()
         }
         var options = ModelOptions()
         options.config = required.modelConfig

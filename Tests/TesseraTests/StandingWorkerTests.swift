@@ -158,6 +158,7 @@ import Testing
                 Array(site.picture.dropLast(2)) + [
                     "--cluster", site.file, "--steps", "400", "--checkpoint-every", "1",
                 ]
+            #expect(try site.run(site.picture + ["--wait"]).status == 64)
             let first = try site.start(long)
             #expect(first.waitFor("phase 2"), "\(first.errorsSoFar)")
             usleep(600_000)

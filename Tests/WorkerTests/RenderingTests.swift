@@ -142,7 +142,7 @@ private final class Ending: Sendable {
             var seen: [String] = []
             #expect(throws: OutputError.self) {
                 try rendering("\(folder)/out.png", seed: 1).run(
-                    on: { _, _, _ in
+                    on: { _, _, _, _ in
                         Rendering.Workers(cluster: real.cluster) { isStopped = true }
                     }
                 ) { report in

@@ -97,7 +97,7 @@ extension ClusterShell {
         if isChanging {
             logger.info("worker changes", metadata: ["reason": "\(reason)"])
         } else {
-            warn("worker refused: \(reason)")
+            warn("worker \(hello.name) refused: \(reason)")
             lastLoss = "\(hello.name) was refused: \(reason)"
         }
         send(.refusal(refusal), to: id)

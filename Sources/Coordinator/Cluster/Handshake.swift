@@ -14,13 +14,13 @@ enum Handshake {
         }
         if hello.version != protocolVersion {
             return refuse(
-                "worker \(hello.name) speaks version \(hello.version) of the protocol, "
+                "it speaks version \(hello.version) of the protocol, "
                     + "the coordinator version \(protocolVersion)"
             )
         }
         if hello.model.digest != model.digest {
             return refuse(
-                "worker \(hello.name) has the model \(hello.model.summary), "
+                "it has the model \(hello.model.summary), "
                     + "the coordinator \(model.summary)"
             )
         }
@@ -30,7 +30,7 @@ enum Handshake {
         ] {
             if let wanted, wanted != found {
                 return refuse(
-                    "worker \(hello.name) computes with \(found), the render asks for \(flag) \(wanted)"
+                    "it computes with \(found), the render asks for \(flag) \(wanted)"
                 )
             }
         }
