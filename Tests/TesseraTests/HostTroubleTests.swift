@@ -44,7 +44,7 @@ import Testing
             """.write(toFile: "\(folder)/cluster.yaml", atomically: true, encoding: .utf8)
             render = try Command.Running(
                 [
-                    "render", "--prompt", "a prompt", "--size", "264x200", "--steps", "2000",
+                    "render", "--prompt", "a prompt", "--size", "264x200", "--steps", "1000",
                     "--output", "\(folder)/out.png", "--job-dir", "\(folder)/job", "--cluster",
                     "\(folder)/cluster.yaml", "--min-workers", "3",
                 ],
@@ -76,7 +76,7 @@ import Testing
     @Test func eachIsNamedOnceWithItsCauseAndRemedy() throws {
         try inTemporaryFolder { folder in
             let site = try Site(folder)
-            #expect(site.render.waitFor("phase 2"), "\(site.render.errorsSoFar)")
+            #expect(site.render.waitFor("phase 1/"), "\(site.render.errorsSoFar)")
             let stopped = try #require(site.worker(4))
             kill(stopped, SIGSTOP)
             defer { kill(stopped, SIGKILL) }
