@@ -1,7 +1,7 @@
 # Tessera. `make demo` renders the default picture; `make test` checks everything.
 
 PACKAGES := libdnnl-dev liblcms2-dev libopenblas-dev libpng-dev libtiff-dev libzmq3-dev libsodium-dev
-# What only the tests use: hosts made of network namespaces, a relay between them, and a server for ssh.
+# Test dependencies: network namespaces that act as hosts, a relay between them, and an ssh server.
 TEST_PACKAGES := iproute2 python3 $(if $(CI),openssh-server)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
@@ -26,8 +26,8 @@ setup:
 build: setup
 	$(BUILD) --product tessera
 
-## A program that needs no Swift where it runs, the default model, the manual page, completions for bash, zsh and
-## fish, the documents and the units, under PREFIX.
+## Installs the program (which needs no Swift at run time), the default model, the manual page, completions for bash,
+## zsh and fish, the documents and the systemd units, under PREFIX.
 PREFIX ?= /usr/local
 ROOT = $(DESTDIR)$(PREFIX)
 INSTALLED ?= .build/static/release/tessera
@@ -35,7 +35,7 @@ install: setup
 	$(BUILD) --static-swift-stdlib --scratch-path .build/static --product tessera
 	$(MAKE) --no-print-directory install-files
 
-## The same of a program that is built already.
+## The same for a program that is already built.
 install-files:
 	install -D -t $(ROOT)/bin $(INSTALLED)
 	mkdir -p $(ROOT)/Models && cp -R Models/. $(ROOT)/Models/
@@ -57,7 +57,7 @@ package: setup
 	$(BUILD) --static-swift-stdlib --scratch-path .build/static --product tessera
 	Scripts/package.sh .build/static/release/tessera .build/packages
 
-## Installs and tries both in a Debian without Swift (as root; docs/deploy.md).
+## Installs and tests both in a Debian without Swift (as root; docs/deploy.md).
 test-package: MORE_PACKAGES := dpkg-dev debootstrap
 test-package: package
 	Tests/package_trial.sh .build/packages
@@ -78,7 +78,7 @@ test: setup lint
 	@# Once more with bfloat16, which most processors only emulate.
 	TESSERA_EMULATE_BF16=1 swift test -c release --skip-build --filter EngineTests
 
-## One render under at least 50 random faults; the picture must be that of a quiet one.
+## One render under at least 50 random faults; the picture must be the same as without faults.
 soak: build
 	Tests/soak.sh
 
@@ -98,7 +98,7 @@ lint:
 format:
 	swift format -i -r Package.swift Sources Tests Benchmarks
 
-## Measures; prints a table and writes .build/bench.json. `make bench ONLY=name,…` runs some.
+## Runs the benchmarks; prints a table and writes .build/bench.json. `make bench ONLY=name,…` runs some.
 bench: build
 	Benchmarks/run $(if $(ONLY),--only $(ONLY))
 

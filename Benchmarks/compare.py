@@ -24,7 +24,7 @@ VISTA = os.path.abspath(f"{HERE}/../Models/vista")
 
 
 class Side:
-    """A process that evaluates when it is asked to."""
+    """A process that evaluates on request."""
 
     def __init__(self, command):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -68,7 +68,7 @@ def available():
 def measure(model, part, precision, a, inputs, need):
     """Seconds per evaluation of both sides, the most memory of the first, and seconds of its first and second loading."""
     commands = sides(model, part, precision, a.threads, inputs, a.work)
-    # The first start may have to pack the weights; what is measured is every later one.
+    # The first start may have to pack the weights; later starts are measured.
     first = Side(commands[0])
     first.end()
     times = ([], [])
@@ -94,7 +94,7 @@ def measure(model, part, precision, a, inputs, need):
 
 
 def flops(model, part, inputs):
-    """Of one evaluation, counted by PyTorch on tensors without content."""
+    """FLOPs of one evaluation, counted by PyTorch on meta tensors."""
     given = load_file(inputs)
     empty = {k: torch.empty(v.shape, device="meta") for k, v in given.items()}
     with torch.device("meta"):
@@ -159,7 +159,7 @@ def compare(figures, a):
             if name == "sdxl_unet":
                 figures.setdefault("sdxl_unet_rss_over_weights_gb", round((memory - parameters * size) / 1e9, 2))
             limit = 2e-2 if precision == "bf16" else 2e-4
-            # PyTorch's own bf16 is as far from float32 as ours may be.
+            # Our bf16 may differ from float32 as much as PyTorch's does.
             if not differ <= (2 * limit if precision == "bf16" else limit):
                 sys.exit(f"{name} {precision}: the outputs differ by {differ}")
 

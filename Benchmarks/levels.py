@@ -1,4 +1,4 @@
-"""How far two renders of the same picture lie apart, in levels of 255: `python levels.py F32.png BF16.png`."""
+"""Difference of two renders of the same picture, in levels of 255: `python levels.py F32.png BF16.png`."""
 
 import json
 import sys

@@ -38,7 +38,7 @@ def write(model, path):
         at += size
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    # A few million normal numbers, from other places each time: making billions would take minutes.
+    # Slices of a few million normal numbers: generating billions would take minutes.
     noise = np.random.default_rng(0).standard_normal(1 << 22).astype(np.float16)
     with open(path, "wb") as f:
         f.write(struct.pack("<Q", len(text)) + text)

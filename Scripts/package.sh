@@ -2,7 +2,7 @@
 # Makes a .deb and a tarball from a program that is built: Scripts/package.sh PROGRAM FOLDER
 #
 # Both hold the program, the default model, CLIP's vocabulary, the manual page, completions, documents and the files of
-# deploy/. The .deb also has a systemd unit, and the account that it runs under. Needs dpkg-dev.
+# deploy/. The .deb also has a systemd unit and the account that it runs under. Needs dpkg-dev.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=$(realpath "$1")
@@ -15,14 +15,14 @@ trap 'rm -rf "$work"' EXIT
 umask 022
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 
-# What the program is linked with, as packages with the versions that it needs.
+# The packages of the libraries that the program links, with minimum versions.
 mkdir -p "$work/debian"
 printf 'Source: tessera\n\nPackage: tessera\nArchitecture: any\n' >"$work/debian/control"
 depends=$(cd "$work" && dpkg-shlibdeps -O "$program" 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
 
 stage() { make --no-print-directory -s install-files DESTDIR="$1" PREFIX="$2" INSTALLED="$program"; }
 
-# The tarball is unpacked anywhere: the program finds its model above itself.
+# The tarball can be unpacked anywhere: the program looks for its model in the folders above it.
 name=tessera-$version-linux-$(uname -m)
 stage "$work" "/$name"
 cat >"$work/$name/README" <<TEXT

@@ -1,4 +1,4 @@
-"""Puts the trained parts together as a Diffusers folder in half precision.
+"""Assembles the trained parts into a Diffusers folder in half precision.
 
     python assemble.py --vae-state /path/vae --text /path/text --unet-state /path/unet --out ../Models/vista
 
@@ -22,7 +22,7 @@ def trained_vae(state):
     path = f"{state}/state.pt"
     if os.path.exists(path):
         vae.load_state_dict(torch.load(path, weights_only=False)["ema"])
-    # The latents' deviation is one as they are: see `latents_of`.
+    # The latents already have standard deviation one: see `latents_of`.
     vae.register_to_config(scaling_factor=1.0)
     return vae.half()
 
@@ -46,7 +46,7 @@ def main():
         CLIPTokenizer.from_pretrained(f"{a.text}/tokenizer"), CLIPTokenizer.from_pretrained(f"{a.text}/tokenizer_2"), unet.half(),
         DDIMScheduler(**SCHEDULER), force_zeros_for_empty_prompt=True, add_watermarker=False)
     pipe.save_pretrained(a.out, safe_serialization=True)
-    # The plain tokenizer files that published checkpoints carry.
+    # The slow-tokenizer files that published checkpoints have.
     for name in ("tokenizer", "tokenizer_2"):
         shutil.rmtree(f"{a.out}/{name}")
         os.makedirs(f"{a.out}/{name}")

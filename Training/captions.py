@@ -1,4 +1,4 @@
-"""Words for scenes: a small grammar with many wordings of the same attributes."""
+"""Captions of scenes: a small grammar with many wordings of the same attributes."""
 
 NOUNS = {
     "mountains": ["mountains", "a mountain range", "mountain peaks", "rugged mountains", "high mountains", "jagged peaks", "a mountain landscape",
@@ -77,7 +77,7 @@ def caption(attributes, rng):
         parts.append(one(SEASONS[a["season"]]))
     if a.get("flowers") and said(0.8):
         parts.append(one(FLOWERS))
-    # Most captions tell the layout, so that the model need not waver between layouts when a prompt tells it.
+    # Most captions state the layout, so that the model does not mix layouts when a prompt states one.
     layout, told = a["layout"], said(0.75)
     subject = layout == "middle" and said(0.4)
     if (key := (a["body"], a["time"])) in BODIES and said(0.92):

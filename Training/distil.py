@@ -29,7 +29,7 @@ GUIDANCES = (2.0, 4.0)
 
 
 class LowRank(torch.nn.Module):
-    """What is added to one weight: a product of two thin matrices, zero at first."""
+    """The LoRA of one weight: a product of two thin matrices, initially zero."""
 
     def __init__(self, weight):
         super().__init__()
@@ -41,7 +41,7 @@ class LowRank(torch.nn.Module):
 
 
 def adapted(unet):
-    """The layers that the LoRA changes: all but the first and the last, and what the time and the sizes go through."""
+    """The layers that the LoRA changes: all but the first, the last, and the embeddings of time and sizes."""
     return {n: m for n, m in unet.named_modules()
             if isinstance(m, (torch.nn.Linear, torch.nn.Conv2d)) and min(m.weight.shape[:2]) > RANK and "embedding" not in n}
 

@@ -1,10 +1,10 @@
-"""Mends the coloured frame that the decoder draws along the edges of a picture, by construction.
+"""Removes the coloured frame that the decoder draws along the edges of a picture, by construction.
 
     python edges.py ../Models/vista/vae
 
 Beyond a picture's edge lie zeros, which the kernel (1, 2, 1) / 4 of each enlargement takes for grey. Training learns to
 make up for that, and after the last enlargement it overdid it: on the outermost pixels colours were 1.1 to 1.3 times as
-strong as they should be, with a tint that each side had of its own. Here gates that open at the edge alone take that back. They
+strong as they should be, with a different tint on each side. Here gates that open at the edge alone take that back. They
 are built from hidden channels of the first block after the last enlargement that contribute nothing measurable (0.03 dB).
 """
 
@@ -16,11 +16,11 @@ from diffusers import AutoencoderKL
 
 from landscapes import Scene
 
-OPEN = 12.0  # how far a gate is from half open, on either side
+OPEN = 12.0  # pre-activation of an open gate; −OPEN closes it
 GAIN = 6.0
 # Groups of four hidden channels that contribute least to generated pictures: one for each colour, two for the sides' tints.
 GROUPS = (0, 2, 4, 5, 7)
-STEADY = 40.0  # a constant pair in every group, so that the normalisation divides by the same for every picture
+STEADY = 40.0  # a constant pair in every group, so that the normalisation divides by the same forevery picture
 
 
 def edge_detector(block, k, kernel, seen):
@@ -100,7 +100,7 @@ def strengths(y, x):
 
 @torch.no_grad()
 def fit(vae, pictures):
-    """Mends by what the edges of some pictures tell, in three rounds."""
+    """Fits the correction to the edges of some pictures, in three rounds."""
     x = last_block_input(vae, vae.encode(pictures).latent_dist.mean)
     gain, tint = 0.0, torch.zeros(4, 3)
     for _ in range(3):

@@ -94,7 +94,7 @@ def classifier(a):
         for step in range(steps):
             opt.param_groups[0]["lr"] = 2e-3 * 0.5 * (1 + np.cos(np.pi * step / steps))
             pick = torch.from_numpy(rng.integers(4500, size=48))
-            # Generated pictures are softer than drawings: noise and blur keep the judge from caring.
+            # Generated pictures are softer than drawings: noise and blur make the classifier robust to that.
             batch = x[pick] + 0.03 * torch.rand(1) * torch.randn(48, 3, 96, 96)
             if rng.random() < 0.5:
                 batch = F.interpolate(F.avg_pool2d(batch, 2), size=(96, 96), mode="bilinear")
@@ -141,7 +141,7 @@ def evaluate_prompts(a, results):
 # --------------------------------------------------------------------------------- sun or moon
 
 class Detector(nn.Module):
-    """Says of every 2×2 pixels of a 128-pixel picture whether they lie on a disc."""
+    """Predicts forevery 2×2 pixels of a 128-pixel picture whether they lie on a disc."""
 
     def __init__(self):
         super().__init__()
@@ -280,7 +280,7 @@ def main():
         if part in a.only.split(","):
             measured = {}
             run(a, measured)
-            # Parts may run beside each other: read again what the others have written.
+            # Parts may run concurrently: read again what the others have written.
             results = json.load(open(path)) if os.path.exists(path) else {}
             json.dump(results | measured, open(path, "w"), indent=1)
     results = json.load(open(path))

@@ -1,7 +1,7 @@
 """The Fréchet distance between windows of generated pictures and of true drawings at the same scale.
 
     python frechet.py --train /data/shards          # makes frechet.safetensors, the small network whose features are compared
-    python frechet.py                               # what the distance says of drawings that were blurred, enlarged, made noisy
+    python frechet.py                               # the distance of drawings that were blurred, enlarged or made noisy
 
 The network learns on drawings to tell the scene, the hour and the scale of a window, and what was done to it: a network that
 must tell a blurred window from a clean one has features that see blur. A distance is between 2,000 windows and 2,000.
@@ -29,7 +29,7 @@ HEADS = dict(scene=SCENES, time=TIMES, season=SEASONS, layout=LAYOUTS, body=("no
 
 
 class Features(nn.Module):
-    """Means of four layers over a window: how crisp it is, what strokes it has, what shapes, what things."""
+    """Means of four layers over a window: sharpness, strokes, shapes and objects."""
 
     WIDTHS = (6, 24, 48, 96, 128)
 
@@ -40,7 +40,7 @@ class Features(nn.Module):
         self.heads = nn.ModuleDict({k: nn.Linear(sum(self.WIDTHS[1:]), len(v)) for k, v in HEADS.items()})
 
     def forward(self, x):
-        # The colours, and what of them is finer than three pixels.
+        # The colours, and their detail finer than three pixels.
         pooled, x = [], torch.cat([x * 2 - 1, 8 * (x - F.avg_pool2d(x, 3, 1, 1, count_include_pad=False))], 1)
         for layer, norm in zip(self.layers, self.norms):
             x = F.silu(norm(layer(x)))
@@ -108,7 +108,7 @@ def windows_drawn(wanted, side, count, seed=0):
 
 
 def damaged(x, kind, amount, rng):
-    """Windows [n, 3, h, w] after a mishap of a kind that enlarging has; amount 0…1."""
+    """Windows [n, 3, h, w] after a typical artefact of enlarging; amount 0…1."""
     if kind == "blurred":
         s = 0.6 + 2 * amount
         k = torch.exp(-torch.arange(-6, 7).float() ** 2 / (2 * s * s))
@@ -120,7 +120,7 @@ def damaged(x, kind, amount, rng):
     if kind == "noisy":
         coarse = torch.from_numpy(rng.standard_normal((len(x), 3, *(s // 2 for s in x.shape[2:]))).astype(np.float32))
         return (x + (0.02 + 0.1 * amount) * F.interpolate(coarse, size=x.shape[2:], mode="bilinear")).clamp(0, 1)
-    if kind == "patched":  # each patch a little off in colour, as windows that were drawn apart
+    if kind == "patched":  # a slight colour shift per patch, as from windows rendered independently
         shift = torch.from_numpy(rng.standard_normal((len(x), 3, 2, 2)).astype(np.float32))
         return (x + (0.02 + 0.06 * amount) * F.interpolate(shift, size=x.shape[2:], mode="nearest")).clamp(0, 1)
     if kind == "banded":
@@ -129,7 +129,7 @@ def damaged(x, kind, amount, rng):
 
 
 def train(folder, steps, crop):
-    """Learns from square crops of windows, for speed: the features are means over whatever they are shown."""
+    """Learns from square crops of windows, for speed: the features are means over the input, whatever its size."""
     rng = np.random.default_rng(3)
     torch.manual_seed(3)
     net, loaded = Features().to(memory_format=torch.channels_last), []
@@ -144,7 +144,7 @@ def train(folder, steps, crop):
         pick, kinds = rng.integers(len(pictures), size=96), rng.integers(len(DAMAGES), size=48)
         top, left = rng.integers(0, SIDE - crop + 1, 2)
         x = pictures[pick, top:top + crop, left:left + crop]
-        fullest = np.argsort(x[:, ::4, ::4].std((1, 2, 3)))[48:]  # what was done to a plain sky cannot be told
+        fullest = np.argsort(x[:, ::4, ::4].std((1, 2, 3)))[48:]  # damage to a plain sky cannot be recognised
         pick, x = pick[fullest], tensor(x[fullest])
         for k in range(1, len(DAMAGES)):
             of_kind = np.flatnonzero(kinds == k)

@@ -39,7 +39,7 @@ SKIES = {
     "sunset": [("43275f", "d6456a", "ffb45a"), ("2f2a66", "c2416f", "ff8f52")],
     "night": [("07102e", "16305f", "3a6a94"), ("0b0f33", "28285f", "5a5f9e")],
 }
-# What light and shade do to a colour, and the tint that draws all colours of an hour together.
+# The effect of light and shade on a colour, and the common tint of each time of day.
 LIGHT = {"dawn": (1.0, 0.87, 0.86), "day": (1.0, 1.0, 1.0), "sunset": (1.0, 0.7, 0.56), "night": (0.44, 0.54, 0.86)}
 SHADE = {"dawn": (0.64, 0.58, 0.72), "day": (0.62, 0.7, 0.84), "sunset": (0.5, 0.32, 0.48), "night": (0.2, 0.28, 0.48)}
 TINT = {"dawn": ("c58fa6", 0.2), "day": ("7fa8c0", 0.0), "sunset": ("b0446a", 0.2), "night": ("2a4a90", 0.34)}
@@ -57,7 +57,7 @@ WALLS = ["f0e3cf", "e08e6d", "7fb3b8", "d9b35f", "b8a9c9", "5f86a8"]
 
 @dataclass
 class Scene:
-    """A landscape; `attributes` say in words what it shows, the rest is for the brush."""
+    """A landscape; `attributes` describe it in words; the rest are parameters of the drawing."""
 
     attributes: dict
     aspect: float
@@ -96,7 +96,7 @@ class Scene:
 
 
 class Composer:
-    """Puts one scene together, as it looks with the disc on the right or in the middle."""
+    """Composes one scene, with the disc on the right or in the middle."""
 
     def __init__(self, attributes, aspect, rng):
         self.a, self.aspect, self.rng = attributes, aspect, rng
@@ -104,7 +104,7 @@ class Composer:
         self.horizon = HORIZONS[attributes["scene"]] + self.vary(0.012)
         palettes = SKIES[self.time]
         self.air = [np.clip(rgb(c) + rng.normal(0, 0.012, 3), 0, 1) for c in palettes[rng.integers(len(palettes))]]
-        # Outlines follow from scene and layout. A small model learns outlines that it sees often; of thousands it learns their mean.
+        # Outlines follow from scene and layout. A small model learns outlines that it sees often; of thousands it learns the mean.
         self.rows, self.water, self.seed = [], -1, 1000 * SCENES.index(attributes["scene"]) + 500 * self.central
 
     def vary(self, by):
@@ -326,7 +326,7 @@ class Composer:
             flowers = self.one(["ffd84a", "f27a8c", "ffffff"])
         self.add(FIELDS, light, dark, flowers, 0.0, (0.5 if self.central else 0.66) * self.aspect, y, w=float(np.mean(LIGHT[self.time])),
                  p=0.34 if self.central else 0.0, q=0.35, top=0.0)
-        # Light on a field is more than shade leaves of it: its two tones are nearer to one another.
+        # The two tones of a field differ less than full light and shade would make them.
         self.rows[-1][11:14] = 0.5 * self.rows[-1][11:14] + 0.5 * self.coloured(dark, LIGHT)
         light, dark = LEAVES[season]
         for x, base, h in (((0.13, 0.86, 0.5), (0.88, 0.8, 0.4)) if self.central else ((0.27, 0.86, 0.56),)):

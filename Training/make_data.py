@@ -1,4 +1,4 @@
-"""Draws training pictures into shards, in several processes, for as long as wanted.
+"""Draws training pictures into shards, in several processes, indefinitely.
 
     python make_data.py OUT --shards 16 --processes 1
 
@@ -45,7 +45,7 @@ def sample(rng, h, w):
         if rng.random() < 0.15:
             v = int(256 * rng.integers(2, final // 256 + 1))
         scene = Scene.random(rng, layout=layout)
-        # Of two windows the one that holds more: most of a large picture is sky.
+        # Of two windows keep the one with more content: most of a large picture is sky.
         shown = []
         for _ in range(2):
             top, left = (int(8 * rng.integers(0, (v - 256) // 8 + 1)) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Muon (Jordan et al., 2024): momentum made orthogonal for matrices and kernels, Adam for what is left.
+"""Muon (Jordan et al., 2024): orthogonalised momentum for matrices and kernels, Adam for the other parameters.
 
 It is for trainings of few steps; here a step takes about a tenth more time than AdamW's.
 """

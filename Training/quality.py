@@ -1,4 +1,4 @@
-"""Measures ways to a large picture on the default model; writes docs/quality.md and docs/quality.jpg.
+"""Compares methods of rendering large pictures with the default model; writes docs/quality.md and docs/quality.jpg.
 
     python quality.py --model ../Models/vista --tessera ../.build/release/tessera --state ../.build/quality --out ../docs
 
@@ -28,7 +28,7 @@ from evaluate import count_discs, detector, levels
 from frechet import frechet, ssim, windows_drawn, windows_of
 from landscapes import Scene
 
-# What to render, and what to draw for comparison. None has straight edges upright in it, as cities have.
+# What to render, and what to draw for comparison. No cities: their straight vertical edges would count as seams.
 PROMPTS = [
     ("a calm sea at sunset with one sun", dict(scene="sea", time="sunset", body="sun")),
     ("mountains by day with one sun, clear sky", dict(scene="mountains", time="day", body="sun", clouds="clear")),

@@ -1,4 +1,4 @@
-"""Trains the two text encoders to say, from a caption, what the scene shows; then they are frozen.
+"""Trains the two text encoders to predict a scene's attributes from a caption; then they are frozen.
 
     python train_text.py --out /path/text --minutes 5 --begin-from ../Models/vista
 
@@ -22,7 +22,7 @@ from vocabulary import write_tokenizer
 
 HEADS = dict(scene=SCENES, time=TIMES, season=SEASONS, body=("none", "sun", "moon"), clouds=("clear", "some", "cloudy"),
              backdrop=("none", "mountains", "forest", "island", "river", "hills"), stars=(False, True), flowers=(False, True), layout=LAYOUTS)
-# What a caption need not say is learnt as the average over scenes that it fits; that is right.
+# Attributes that a caption omits are learnt as the average over matching scenes, as intended.
 
 
 def encoders(vocabulary):
@@ -87,7 +87,7 @@ def main():
             hidden = out.hidden_states[-2]
             mask = (torch.arange(length)[None] <= last[:, None]).float()[..., None]
             mean = (F.layer_norm(hidden, hidden.shape[-1:]) * mask).sum(1) / mask.sum(1)
-            # The pooled embedding stays near unit size, as the UNet's time embedding likes it.
+            # The pooled embedding stays near unit scale, which suits the UNet's time embedding.
             loss = loss + head.loss(pooled, labels) + penultimate.loss(mean, labels) + 0.01 * (pooled.pow(2).mean() - 1) ** 2
         opt.zero_grad()
         loss.backward()

@@ -1,4 +1,4 @@
-"""Trains the UNet on the drawings' latents with captions drawn anew each time. Resumable.
+"""Trains the UNet on the drawings' latents, with new random captions for each batch. Resumable.
 
     python train_unet.py --data /path/shards --text /path/text --state /path/unet --minutes 100
 
@@ -36,7 +36,7 @@ SCHEDULER = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, b
 
 MARGIN = 32  # from which the ids count window origins: see make_data.py
 MIRRORED = {"left": "right", "right": "left", "middle": "middle"}
-OFTENER = {"mountains": 1.8, "city": 1.8, "desert": 1.4, "lake": 1.3}  # scenes with more outlines than the others are harder
+SCENE_WEIGHTS = {"mountains": 1.8, "city": 1.8, "desert": 1.4, "lake": 1.3}  # sampling weights: scenes with more outlines are harder
 
 
 class Text:
@@ -58,7 +58,7 @@ class Text:
 
 
 class Captions:
-    """Wordings of scenes, encoded: up to `variants` for each set of attributes, made when first wanted."""
+    """Wordings of scenes, encoded: up to `variants` for each set of attributes, made on first use."""
 
     def __init__(self, text, rng, variants=6):
         self.text, self.rng, self.variants, self.known = text, rng, variants, {}
@@ -94,7 +94,7 @@ class Latents:
         self.chance /= np.where(square, square.sum(), (~square).sum())
         whole = [(s[1][:, 2:4] == 0).all(1) for s in self.shards]
         self.whole, self.windows = [np.flatnonzero(w) for w in whole], [np.flatnonzero(~w) for w in whole]
-        self.weight = [np.array([OFTENER.get(a["scene"], 1.0) for a in s[2]]) for s in self.shards]
+        self.weight = [np.array([SCENE_WEIGHTS.get(a["scene"], 1.0) for a in s[2]]) for s in self.shards]
 
     def pick(self, k, among, n):
         weight = self.weight[k][among]
@@ -118,7 +118,7 @@ class Latents:
 @torch.no_grad()
 def make_model():
     unet = UNet2DConditionModel(**UNET).to(memory_format=torch.channels_last)
-    for name, m in unet.named_modules():  # every block begins as one that changes nothing
+    for name, m in unet.named_modules():  # every block starts as the identity
         if name.endswith("conv2") or name.endswith("proj_out") or name == "conv_out":
             m.weight.zero_(), m.bias.zero_()
     return unet
@@ -144,7 +144,7 @@ def make_loss(rank, a):
         noise = torch.randn_like(z)
         noised = alpha.sqrt() * z + (1 - alpha).sqrt() * noise
         target = alpha.sqrt() * noise - (1 - alpha).sqrt() * z
-        # Compiled for the usual size, it takes 0.8 of the time; the others are too rare to pay for theirs.
+        # Compiled for the most common size, it takes 0.8 of the time; compiling for the others would not pay off.
         if not compiled:
             compiled.append(torch.compile(unet, dynamic=False) if a.compile else unet)
         network = compiled[0] if z.shape[2] == z.shape[3] else unet
@@ -153,7 +153,7 @@ def make_loss(rank, a):
                           added_cond_kwargs=dict(text_embeds=pooled, time_ids=ids)).sample.float()
         error = (out - target).pow(2).mean((1, 2, 3))
         snr = (alpha / (1 - alpha)).flatten()
-        # Full weight where layout and colours are decided; less where almost no noise is left to find.
+        # Full weight at high noise, where layout and colours are decided; less where little noise is left.
         weight = (5 / (snr + 1)).clamp(max=1)
         return (error * weight).mean(), error.mean().item()
 

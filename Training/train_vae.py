@@ -1,4 +1,4 @@
-"""Trains the VAE's decoder on crops of the drawings. Resumable: run it again to go on.
+"""Trains the VAE's decoder on crops of the drawings. Resumable: run it again to continue.
 
     python train_vae.py --data /path/shards --state /path/vae --minutes 30
 
@@ -43,7 +43,7 @@ class Crops:
         out = np.empty((n, size, size, 3), np.uint8)
         for i in range(n):
             pictures = self.loaded[self.rng.integers(len(self.loaded))]
-            # Of two crops the one that holds more: most of a drawing is smooth.
+            # Of two crops keep the one with more content: most of a drawing is smooth.
             best = -1.0
             for _ in range(2):
                 p = pictures[self.rng.integers(len(pictures))]
@@ -63,7 +63,7 @@ LUMA = (0.3, 0.6, 0.1)
 
 
 def latents_of(pictures):
-    """What the encoder gives, computed directly: `[n, 3, 8h, 8w]` (−1…1) to `[n, 4, h, w]`.
+    """The encoder's output, computed directly: `[n, 3, 8h, 8w]` (−1…1) to `[n, 4, h, w]`.
 
     Three channels are the picture shrunk eightfold, times two; the fourth says how much brighter the upper
     half of each square is than the lower: where horizons, ridges and waves run.
@@ -74,7 +74,7 @@ def latents_of(pictures):
 
 
 def carry(conv, kernel=None):
-    """Lets the carried channels pass a convolution: `kernel` for colours, the same in sum for constants."""
+    """Makes a convolution pass the carried channels through: `kernel` for colours, the same in sum for constants."""
     conv.weight[:CARRIED] = 0
     conv.bias[:CARRIED] = 0
     for k in range(CARRIED):
@@ -102,7 +102,7 @@ def leave(conv, scale):
 
 
 def begin_at_zero(part):
-    """Every residual branch adds nothing, and the picture passes beside it."""
+    """Every residual branch adds nothing, so that the picture passes through the shortcut."""
     for name, m in part.named_modules():
         if name.endswith("conv2") or name.endswith("to_out.0"):
             m.weight.zero_(), m.bias.zero_()
@@ -139,7 +139,7 @@ def build_encoder(vae):
 
 
 def begin_decoder(vae):
-    """The decoder begins as one that enlarges the picture smoothly; training adds the detail.
+    """The decoder starts as a smooth upsampler; training adds the detail.
 
     The negative of each colour is carried so that the SiLU at the end loses nothing (silu(v) − silu(−v) = v),
     the constants so that the normalisation, whose scale they set, does not lose the brightness.
@@ -163,7 +163,7 @@ def make_model():
 
 
 def rate_factors(vae):
-    """How fast each weight may move, for those that carry the picture: a small error there costs all colours."""
+    """Learning-rate factors of the weights that carry the picture: a small error there shifts all colours."""
     factors = {}
     for name, m in vae.decoder.named_modules():
         if isinstance(m, torch.nn.Conv2d) and ("shortcut" in name or "upsamplers" in name or name == "conv_in"):
@@ -191,7 +191,7 @@ def roughness(x):
 def make_loss(rank, a):
     crops = Crops(a.data, int(time.time()) + rank)
     # The zeros beyond a picture's edge pull the two outermost pixels of each side towards grey, at every enlargement. Only a
-    # branch that knows the edge can mend that, so the edge counts more than its share. A crop's edge is a picture's edge.
+    # branch that detects the edge can correct that, so the edge has a larger weight in the loss. A crop's edge is a picture's edge.
     weight = torch.ones(a.size, a.size)
     for k in range(4):
         weight[k:a.size - k, k:a.size - k] = (a.edge, a.edge, 2.0, 1.5)[k]
@@ -202,7 +202,7 @@ def make_loss(rank, a):
     def loss_of(vae):
         x = crops.batch(a.batch, a.size)
         z = latents_of(x)
-        # The UNet's latents are not perfect either.
+        # Noise on the latents, because the UNet's are not perfect either.
         z = z + 0.05 * torch.randn_like(z)
         if not compiled:
             decode = lambda z: vae._decode(z).sample
@@ -210,7 +210,7 @@ def make_loss(rank, a):
         # float32: at these widths bfloat16's backward pass is 1.7 times slower on a CPU.
         y = compiled[0](z.contiguous(memory_format=torch.channels_last))
         mse = ((y - x).square() * weight).mean()
-        # Texture that cannot be known is better imagined a little than smoothed away: costs PSNR, gains sharpness.
+        # Unpredictable texture should be invented rather than smoothed away: costs PSNR, gains sharpness.
         texture = sum(F.l1_loss(p, q) for p, q in zip(roughness(y), roughness(x)))
         return 0.5 * ((y - x).abs() * weight).mean() + 2 * mse + a.texture * texture, F.mse_loss(y, x).item()
 

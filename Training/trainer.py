@@ -42,7 +42,7 @@ def worker(rank, model, ema, opt_states, shared, make_loss, a, rate_factors, opt
 
     while time.time() - start < a.minutes * 60:
         minutes = shared["minutes"].item() + (time.time() - start) / 60
-        # A constant rate, so that a training can go on for as long as there is time; the average of the weights is good at any time,
+        # A constant rate, so that training can continue for as long as there is time; the averaged weights are usable at any time,
         # and a last run cools down.
         rate = a.rate * min(1.0, (shared["steps"].sum().item() + 1) / 150)
         if a.cool_down:

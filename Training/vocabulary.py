@@ -1,5 +1,5 @@
-"""CLIP's byte-pair vocabulary (MIT, OpenAI), cut to the merges that our captions need and the most
-frequent ones, as the four plain files of a published checkpoint."""
+"""CLIP's byte-pair vocabulary (MIT, OpenAI), reduced to the merges that our captions need and the most
+frequent ones, as the four tokenizer files of a published checkpoint."""
 
 import gzip
 import importlib.util

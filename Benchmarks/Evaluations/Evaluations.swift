@@ -6,17 +6,17 @@ import Foundation
 @main
 struct Evaluations: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Evaluates once for every line on standard input.",
+        abstract: "Evaluates once forevery line on standard input.",
         discussion: """
             Prints the seconds that it took and the most memory held so far, in bytes; the first line is \
             about loading.
             """
     )
 
-    /// What is evaluated.
+    /// The network, or part of it, to evaluate.
     enum Part: String, ExpressibleByArgument {
         case unet, decoder
-        /// A large matrix product: what the processor can do at best.
+        /// A large matrix product: the processor's peak throughput.
         case product
     }
 
@@ -117,7 +117,7 @@ struct Evaluations: ParsableCommand {
         fflush(nil)
     }
 
-    /// The most memory that this process has held, in bytes.
+    /// Peak memory of this process in bytes.
     private var maxMemory: Int {
         let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
         let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }

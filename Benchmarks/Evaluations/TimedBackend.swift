@@ -1,7 +1,7 @@
 import Engine
 import Foundation
 
-/// A backend that remembers how long each kind of operation took, and how many operations that was.
+/// A backend that records the time and the number of operations of each kind.
 final class TimedBackend: Backend {
     private let inner: any Backend
     private var kinds: [String: (seconds: Double, calls: Int, flops: Double)] = [:]
@@ -10,7 +10,7 @@ final class TimedBackend: Backend {
         self.inner = inner
     }
 
-    /// The kinds, the longest first; then everything is forgotten.
+    /// The kinds by time, longest first; resets the record.
     func table() -> [String] {
         defer { kinds = [:] }
         let all = kinds.values.reduce(0) { $0 + $1.seconds }
@@ -206,7 +206,7 @@ final class TimedBackend: Backend {
     }
 
     func interleave(_ quarter: (Int) -> Activation) -> Activation {
-        // What the quarters take is counted on its own.
+        // The quarters are timed separately.
         inner.interleave(quarter)
     }
 

@@ -1,6 +1,6 @@
-// What `make bench` measures of very large pictures. Prints one JSON object.
+// Benchmarks of very large pictures. Prints one JSON object.
 //     Pictures memory SIDE OUTPUT [PICTURE]
-//                                     the coordinator's memory for a render, workers left out
+//                                     the coordinator's memory for a render, without workers
 //     Pictures difference MODEL SIDE BACKEND PRECISION [TILE]
 //                                     how far tiles are from one decode of the whole, in levels of 255
 //     Pictures encoding MODEL SIDE BACKEND PRECISION [TILE]
@@ -15,7 +15,7 @@ import Sampling
 
 let arguments = CommandLine.arguments
 
-/// The most memory that this process ever had, in gigabytes.
+/// Peak memory of this process in gigabytes.
 func peak() throws -> Double {
     let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
     let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
@@ -23,7 +23,7 @@ func peak() throws -> Double {
     return (kilobytes.flatMap { Double($0) } ?? 0) * 1024 / 1e9
 }
 
-/// Answers of the right shapes at no cost: what is left is the coordinator.
+/// Returns results of the right shapes at no cost, so that only the coordinator is measured.
 struct ShapesOnly: UnitRenderer {
     let model: ModelGeometry
 
@@ -56,7 +56,7 @@ struct ShapesOnly: UnitRenderer {
         }
     }
 
-    /// The latent's first channels, each pixel 8 × 8 times.
+    /// The latent's first channels, each pixel repeated 8 × 8 times.
     private func picture(of latent: Tensor, _ core: Region) -> Tensor {
         let (width, channels) = (latent.shape[2], latent.shape[3])
         return Tensor(shape: [1, 8 * core.rows.count, 8 * core.columns.count, 3]) { out in

@@ -1,5 +1,5 @@
-// What `make bench` measures of scheduling, without networks: simulated fleets under the real
-// dispatcher, and the coordinator's own time for a view. Prints a table, then one JSON object.
+// Benchmarks of scheduling, without networks: simulated fleets under the real dispatcher, and the coordinator's
+// own time per view. Prints a table, then one JSON object.
 //     Schedules TEST_WORKER SCHEDULER_CONFIG
 
 import Coordinator
@@ -45,7 +45,7 @@ struct Spread: RandomNumberGenerator {
     }
 }
 
-/// One worker at 1 Gbit/s and 20 ms of round trip, with 256 KB views.
+/// One worker at 1 Gbit/s and a round trip of 20 ms, with 256 KB views.
 func member(pace: Double) -> Fleet.Member {
     var member = Fleet.Member(pace: pace)
     member.latency = 0.010
@@ -53,13 +53,13 @@ func member(pace: Double) -> Fleet.Member {
     return member
 }
 
-/// How near a fleet comes to its ideal schedule.
+/// How close a fleet comes to its ideal schedule.
 ///
 /// - Parameters:
 ///   - members: the workers
 ///   - steps: units of each step
-///   - warmUp: units of a step beforehand, after which all paces are known
-/// - Returns: ideal time over time, and the dispatcher's seconds for a unit
+///   - warmUp: units of a first step, after which all speeds are known
+/// - Returns: ideal time divided by actual time, and the dispatcher's seconds per unit
 func efficiency(
     _ members: [Fleet.Member],
     _ steps: [Int],
@@ -85,7 +85,7 @@ func processorSeconds() -> Double {
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }
 
-/// The coordinator's time for a view of SDXL's size, with a worker process that sums numbers.
+/// The coordinator's time per view of SDXL's size, with a worker process that only sums numbers.
 func millisecondsPerView(worker: String) throws -> Double {
     let quiet = Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }
     let cluster = try LocalCluster(

@@ -71,8 +71,8 @@ void tessera_pack_head(const void *keys, long ldk, const void *values, long ldv,
     }
 }
 
-/// The scores of one query over a block of keys, times `factor`, become weights; what it has summed so
-/// far shrinks to the new scale.
+/// Turns the scores of one query over a block of keys, times `factor`, into weights, and rescales its
+/// running sums to the new maximum.
 TESSERA_KERNEL static void weigh(float *scores, long seen, long count, float factor, float *top,
                                  float *total, float *sums, long width) {
     if (seen <= 0) {
@@ -101,7 +101,7 @@ TESSERA_KERNEL static void weigh(float *scores, long seen, long count, float fac
     for (long j = 0; j < width; j++) sums[j] *= shrink;
 }
 
-/// Rows of floats as inputs of a product: as they are, or rounded into `room`.
+/// Rows of floats as inputs of a product: unchanged, or rounded into `room`.
 static const word *narrowed(const float *from, long rows, long depth, word *room, int element) {
     if (element != TESSERA_BF16) return (const word *)from;
     long row = row_size(depth, element);
@@ -122,8 +122,8 @@ static void weigh_few(const word *query, const word *keys, float *scores, long r
                         (unsigned short *)weights);
 }
 
-/// Weights of all queries over a block of keys, of which the first query sees `own` + 1, the next one more, unless they
-/// see `all`.
+/// Weights of all queries over a block of keys. Unless `all`, the mask is causal: the first query sees `own` + 1 keys,
+/// the next one more.
 static const word *weigh_all(const word *query, const word *keys, float *scores, long rows,
                              long count, long width, long own, int all, float factor, float *top,
                              float *total, float *sums, word *weights, int element) {

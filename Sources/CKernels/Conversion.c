@@ -5,8 +5,8 @@ TESSERA_KERNEL void tessera_from_half(const void *from, float *out, long count) 
     for (long i = 0; i < count; i++) {
         unsigned short half;
         __builtin_memcpy(&half, bytes + 2 * i, sizeof half);
-        // Shifted into place the exponent is 112 too small; the product mends it, and turns
-        // subnormal halves into normal floats on the way.
+        // After the shift the exponent is 112 too small; the multiplication corrects it and also turns
+        // subnormal halves into normal floats.
         float size = tessera_bits_to_float((half & 0x7FFFu) << 13) * 0x1p112f;
         unsigned special = (half & 0x7C00u) == 0x7C00u ? 0x7F800000u : 0;
         unsigned sign = (half & 0x8000u) << 16;
@@ -21,7 +21,7 @@ TESSERA_KERNEL void tessera_to_half(const float *from, void *out, long count) {
         unsigned size = bits & 0x7FFFFFFFu;
         // Rounded to nearest, ties to even, with the exponent made 112 smaller.
         unsigned normal = (size - (112u << 23) + 0xFFFu + ((size >> 13) & 1)) >> 13;
-        // The last place of 0.5f is that of subnormal halves: the sum rounds.
+        // 0.5f has the same ulp as subnormal halves: the addition rounds.
         unsigned subnormal = tessera_float_to_bits(tessera_bits_to_float(size) + 0.5f) - 0x3F000000u;
         unsigned half = size < (113u << 23) ? subnormal : normal;
         half = size >= (143u << 23) ? 0x7C00u : half;

@@ -1,4 +1,4 @@
-/// The loops that are the same for every type of element; `Elements.c` includes this once for each.
+/// The loops that are the same forevery type of element; `Elements.c` includes this once for each.
 ///
 /// `ELEMENT` is the type in memory, `GET` and `PUT` convert from and to float, `NAMED` names the copy,
 /// `ROUGHLY` the function that is exact enough for the type.

@@ -3,16 +3,16 @@
 /// A block of attention: `TESSERA_BLOCK_KEYS` keys, heads of `TESSERA_BLOCK_WIDTH`.
 enum { KEYS = TESSERA_BLOCK_KEYS, WIDTH = TESSERA_BLOCK_WIDTH };
 
-/// Queries and vectors of results that one tile keeps in registers, and what is left beside them for weights.
+/// Queries and result vectors that one tile keeps in registers, and the registers left for weights.
 enum { ROWS = 4, VECTORS = 4, LANES = 16, COLUMNS = VECTORS * LANES };
 
 /// Queries of a group: the scores of two groups fit the first-level cache.
 enum { GROUP = 16 };
 
-/// Pairs of keys that are multiplied in one go, so that their values stay in the first-level cache.
+/// Pairs of keys multiplied per pass, so that their values stay in the first-level cache.
 enum { PAIRS = 64 };
 
-/// Scores that are to become weights, in the order of rows.
+/// Scores to turn into weights, row by row.
 struct waiting {
     const float *scores;
     unsigned *weights;
@@ -22,14 +22,14 @@ struct waiting {
     long rows;
 };
 
-/// The next row has the weights `sum`; in the same bits as `tessera_weigh_pairs` has it.
+/// Finishes a row whose weights add up to `sum`; bit-identical to `tessera_weigh_pairs`.
 PAIRS_INLINE void finish_row(struct waiting *w, __m512 sum) {
     *w->total = __builtin_fmaf(*w->total, *w->shrink, _mm512_reduce_add_ps(sum));
     w->scores += KEYS, w->weights += KEYS / 2, w->rows--;
     w->shift++, w->shrink++, w->total++;
 }
 
-/// Two vectors of scores to weights; their sum is added to `sum`.
+/// Turns two vectors of scores into weights and adds them to `sum`.
 PAIRS_INLINE __m512 weigh(const float *scores, unsigned *weights, __m512 scale, __m512 shift,
                           __m512 sum) {
     __m512 a = tessera_power_of_two(_mm512_fmsub_ps(scale, _mm512_loadu_ps(scores), shift));
@@ -38,8 +38,9 @@ PAIRS_INLINE __m512 weigh(const float *scores, unsigned *weights, __m512 scale, 
     return _mm512_add_ps(sum, _mm512_add_ps(a, b));
 }
 
-/// c[r][j] (+)= Σ a[r][k] · b[k][j] over `pairs`, a multiple of eight, for ROWS rows and COLUMNS columns; and, eighth by
-/// eighth beside it, the weights of one waiting row: the processor finds units for them that the product leaves idle.
+/// c[r][j] (+)= Σ a[r][k] · b[k][j] over `pairs`, a multiple of eight, for ROWS rows and COLUMNS columns; and,
+/// interleaved with each eighth of it, the weights of one pending row, which run on execution units that the product leaves
+/// idle.
 PAIRS_INLINE void tile(const unsigned *a, long lda, const unsigned *b, float *c, long ldc, long pairs,
                        int add, struct waiting *w, __m512 scale) {
     enum { PARTS = KEYS / (2 * LANES) };
@@ -77,7 +78,7 @@ PAIRS_KERNEL static void score(const unsigned *query, const unsigned *keys, floa
                  scores + r * KEYS + first, KEYS, WIDTH / 2, 0, w, scale);
 }
 
-/// What the weights of some queries sum up.
+/// Products of some queries' weights and the values.
 PAIRS_KERNEL static void add_values(const unsigned *weights, const unsigned *values, float *sums,
                                     long rows, struct waiting *w, __m512 scale) {
     for (long k = 0; k < KEYS / 2; k += PAIRS)
@@ -86,7 +87,7 @@ PAIRS_KERNEL static void add_values(const unsigned *weights, const unsigned *val
                  WIDTH, PAIRS, 1, w, scale);
 }
 
-/// The weights of the rows that no product was there for.
+/// The weights of the rows that were not interleaved with a product.
 PAIRS_KERNEL static void finish(struct waiting *w, __m512 scale) {
     while (w->rows > 0) {
         __m512 sum = _mm512_setzero_ps(), shift = _mm512_set1_ps(*w->shift);
@@ -96,8 +97,8 @@ PAIRS_KERNEL static void finish(struct waiting *w, __m512 scale) {
     }
 }
 
-/// Finds the highest score of every query; what a query has summed so far shrinks to the new scale, its total when its
-/// weights are known.
+/// Finds the maximum score of every query and rescales its running sums to it; its total follows when its weights are
+/// known.
 PAIRS_KERNEL static void rescale(const float *scores, long rows, __m512 scale, float *top,
                                  float *shift, float *shrinks, float *sums) {
     for (long r = 0; r < rows; r++, scores += KEYS, sums += WIDTH) {

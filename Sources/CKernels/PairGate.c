@@ -8,9 +8,9 @@ PAIRS_INLINE __m512 widened(const unsigned short *from, __mmask16 mask) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
 }
 
-/// value · GELU(gate), as `tessera_rough_gelu` has it.
+/// value · GELU(gate), the same as `tessera_rough_gelu`.
 PAIRS_INLINE __m512 gated(__m512 value, __m512 gate) {
-    // Where one of the two is no number, the second is the result.
+    // If either operand is NaN, the result is the second one.
     __m512 a = _mm512_min_ps(_mm512_set1_ps(6), _mm512_abs_ps(gate));
     __m512 q = _mm512_set1_ps(-0.000201684656f);
     q = _mm512_fmadd_ps(q, a, _mm512_set1_ps(0.0044676126f));

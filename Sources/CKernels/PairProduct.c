@@ -3,7 +3,7 @@
 
 #include "Vector.h"
 
-/// As in Product.c, with two neighbouring inputs in one word: what VDPBF16PS multiplies.
+/// As in Product.c, with two adjacent inputs in one word, the operands of VDPBF16PS.
 enum { OUTPUTS = 64, ROUND = 16, ROWS = 6, PAIRS = 128 };
 
 static long rounded(long outputs) { return (outputs + ROUND - 1) / ROUND * ROUND; }
@@ -12,7 +12,7 @@ long tessera_packed_pairs_size(long depth, long outputs) {
     return (depth + 1) / 2 * rounded(outputs);
 }
 
-/// Pairs of inputs beside each other in memory, of outputs `step` apart.
+/// Pairs of inputs adjacent in memory, with outputs `step` apart.
 TESSERA_KERNEL static void pack_words(const unsigned short *weight, long step, long pairs, long rest,
                                       long width, unsigned *packed) {
     for (long k = 0; k < pairs; k++, packed += width) {
@@ -21,7 +21,7 @@ TESSERA_KERNEL static void pack_words(const unsigned short *weight, long step, l
     }
 }
 
-/// Outputs beside each other in memory, of inputs `step` apart.
+/// Outputs adjacent in memory, with inputs `step` apart.
 TESSERA_KERNEL static void pack_rows(const unsigned short *weight, long step, long pairs, long rest,
                                      long width, unsigned *packed) {
     for (long k = 0; k < pairs; k++, packed += width) {
@@ -133,7 +133,7 @@ void tessera_pair_product(const unsigned *a, long lda, const unsigned *packed, f
                     tile(input, panel, width, to, ldc, share, valid, more);
                     continue;
                 }
-                // The last columns are padding that the result has no room for.
+                // The last columns are padding, which the result does not have.
                 float edge[ROWS * OUTPUTS];
                 for (long r = 0; r < valid && more; r++)
                     memcpy(edge + r * OUTPUTS, to + r * ldc, (size_t)rest * sizeof(float));

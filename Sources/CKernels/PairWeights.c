@@ -2,7 +2,7 @@
 
 enum { LANES = 16 };
 
-/// Queries that are weighed side by side.
+/// Queries whose weights are computed together.
 enum { MOST = 3 };
 #define EACH(r) _Pragma("unroll") for (int r = 0; r < rows; r++)
 
@@ -12,7 +12,7 @@ PAIRS_INLINE __mmask16 lanes(long index, long count) {
     return rest >= LANES ? 0xFFFF : rest <= 0 ? 0 : (__mmask16)((1u << rest) - 1);
 }
 
-/// `rows` queries side by side, so that one's chain of operations fills the gaps of the other's.
+/// `rows` queries at once, so that their dependency chains overlap.
 PAIRS_INLINE void weigh(int rows, const float *scores, long count, float factor, float *top,
                         float *total, float *sums, long width, unsigned short *weights) {
     long even = count + count % 2;
@@ -55,7 +55,7 @@ PAIRS_INLINE void weigh(int rows, const float *scores, long count, float factor,
             continue;
         }
         __m512 shrink = tessera_power_of_two(_mm512_fmsub_ps(scale, _mm512_set1_ps(top[r]), shift[r]));
-        // Rounded once, as in PairBlock.c: a query's bits do not depend on which of the two weighs it.
+        // Rounded once, as in PairBlock.c, so that both give the same bits.
         total[r] = __builtin_fmaf(total[r], _mm512_cvtss_f32(shrink), weight);
         top[r] = best[r];
         for (i = 0; i < width; i += LANES) {

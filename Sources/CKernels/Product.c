@@ -2,12 +2,12 @@
 
 #include "Vector.h"
 
-/// Outputs that one panel of packed weights holds; the last panel holds what is left, rounded up to
-/// ROUND. Within a panel the inputs follow one another, each with its outputs side by side.
+/// Outputs per panel of packed weights; the last panel holds the remainder, rounded up to ROUND. A panel is stored
+/// input by input, each with its outputs contiguous.
 enum { WIDTH = 64, ROUND = 16 };
 
-/// Inputs that are summed before the next rows get their turn: a panel's share then stays in the
-/// first-level cache.
+/// Inputs summed before moving on to the next rows, so that this part of a panel stays in the first-level
+/// cache.
 enum { DEPTH = 128 };
 
 typedef float vector4 __attribute__((vector_size(16), aligned(4)));
@@ -39,7 +39,7 @@ PACK(tessera_pack_widened, unsigned short, WIDENED)
 
 /// c[r][j] (+)= Σ a[r][k] · b[k][j] for ROWS rows and VECTORS vectors of columns, all in registers.
 ///
-/// Every element is one chain of additions in the order of k, whatever is computed beside it. Rows
+/// Every element is one chain of additions in the order of k, however the work is tiled. Rows
 /// past `valid` repeat the last valid one and are not written.
 #define TILE(NAME, TARGET, VECTOR, ROWS, VECTORS) \
     __attribute__((target(TARGET))) static void NAME( \
@@ -118,7 +118,7 @@ void tessera_product(const float *a, long lda, const float *packed, float *c, lo
                         tile(input, panel + j, width, to, ldc, share, valid, add || k > 0);
                         continue;
                     }
-                    // The last columns are padding that the result has no room for.
+                    // The last columns are padding, which the result does not have.
                     float edge[MOST_ROWS * WIDTH];
                     long real = rest - j;
                     for (long r = 0; r < valid && (add || k > 0); r++)

@@ -111,7 +111,7 @@ TESSERA_INLINE float tessera_rough_gelu(float x) {
         default: LOOP(); break; \
     }
 
-/// `x` rounded to the nearest bfloat16, ties to even; not-a-number stays it.
+/// `x` rounded to the nearest bfloat16, ties to even; NaN stays NaN.
 TESSERA_INLINE unsigned short tessera_to_bfloat(float x) {
     unsigned bits = tessera_float_to_bits(x);
     unsigned rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;

@@ -3,7 +3,7 @@
 #include "Vector.h"
 
 /// Lavin and Gray (2016), F(2×2, 3×3): 2 × 2 outputs of a 3 × 3 kernel from 4 × 4 inputs by 16 products instead
-/// of 36. Its transforms only add and halve, so rounding what they give to bfloat16 costs little accuracy;
+/// of 36. Its transforms only add and halve, so rounding their results to bfloat16 costs little accuracy;
 /// the larger tiles of Winograd.c would cost three times as much.
 enum { PATCH = 4, TILE = 2, KERNEL = 3, POINTS = PATCH * PATCH };
 

@@ -62,7 +62,7 @@ static dnnl_data_type_t type_of(int element) { return element == TESSERA_BF16 ? 
 static dnnl_engine_t engine(void) {
     static dnnl_engine_t shared;
     static int made;
-    // Two threads that come here first at once make one each; the loser's is never freed.
+    // Two threads that race here create one each; the loser's is never freed.
     if (!__atomic_load_n(&made, __ATOMIC_ACQUIRE)) {
         dnnl_engine_t mine;
         if (dnnl_engine_create(&mine, dnnl_cpu, 0) != dnnl_success) return NULL;
@@ -140,7 +140,7 @@ static dnnl_primitive_desc_t convolution_description(const tessera_convolution *
     return pd;
 }
 
-/// A function, then a second operand of the result's shape; or, for `sum`, what the result held before.
+/// A function, then a second operand of the result's shape; or, for `sum`, the previous contents of the result.
 static dnnl_primitive_attr_t make_attributes(int function, int with, int sum, description *second) {
     dnnl_primitive_attr_t attributes = NULL;
     if (dnnl_primitive_attr_create(&attributes) != dnnl_success) return NULL;
@@ -269,14 +269,14 @@ int tessera_dnnl_run(tessera_dnnl_operation it, const void *in, const void *pack
         {DNNL_ARG_DST, 1, &it->out, out},
         {DNNL_ARG_SCRATCHPAD, 1, &it->scratch, scratch},
     };
-    // oneDNN has no fast convolution that adds another operand, but one that adds to what is there.
+    // oneDNN has no fast convolution that adds another operand, but one that accumulates into the result.
     if (it->sums) memcpy(out, second, dnnl_memory_desc_get_size(REF(it->out)));
     dnnl_exec_arg_t args[sizeof all / sizeof *all];
     int count = 0, failed = 0;
     for (size_t i = 0; i < sizeof all / sizeof *all && !failed; i++) {
         if (!all[i].present) continue;
         dnnl_memory_t memory = NULL;
-        // oneDNN only writes to what the operation calls its result and its scratch.
+        // oneDNN writes only to the result and the scratchpad.
         failed = dnnl_memory_create(&memory, REF(*all[i].description), engine(), (void *)all[i].at);
         if (!failed) args[count++] = (dnnl_exec_arg_t){all[i].what, memory};
     }
@@ -296,7 +296,7 @@ static tessera_dnnl_layout layout(dnnl_primitive_desc_t pd, description plain, i
     return it;
 }
 
-/// Rows that layouts of matrices are chosen for; they serve every other number, too.
+/// Number of rows for which matrix layouts are chosen; the layouts work with any other number.
 enum { ROWS = 256 };
 
 tessera_dnnl_layout tessera_dnnl_matrix_layout(long inputs, long outputs, int element) {

@@ -8,26 +8,26 @@
 #include <unistd.h>
 
 struct tessera_png_reader {
-    // First: libpng hands out its address.
+    // Must be the first field: libpng passes its address.
     tessera_png_fault fault;
     png_structp png;
     png_infop info;
-    // What is to be read: all of it, or what was last read of the file.
+    // Bytes to parse: all of them, or the last block read from the file.
     const uint8_t *bytes;
     size_t count;
     size_t at;
-    // Negative without a file.
+    // Negative if there is no file.
     int descriptor;
-    // Whether the chunks of `UNUSED` are passed over unread.
+    // Whether chunks in `UNUSED` are skipped.
     int skips;
     int passes;
     uint8_t buffer[1 << 16];
 };
 
-// Bounds on what a hostile file can make libpng keep: side in pixels, bytes of one chunk, chunks of text.
+// Limits on what a malicious file can make libpng allocate: side in pixels, bytes of one chunk, chunks of text.
 enum { LONGEST_SIDE = 1 << 20, LARGEST_CHUNK = 1 << 23, MOST_CHUNKS = 32 };
 
-// What `plain_header` has no use for: five bytes each, as libpng wants them.
+// Chunks that `plain_header` does not need: five bytes each, the form libpng expects.
 static const char UNUSED[] = "tEXt\0zTXt\0iTXt\0sPLT\0pCAL\0sCAL\0hIST\0tIME\0oFFs\0pHYs\0bKGD\0sBIT\0eXIf";
 enum { UNUSED_COUNT = sizeof UNUSED / 5 };
 
@@ -38,7 +38,7 @@ static int is_unused(png_const_charp text) {
     return 0;
 }
 
-// libpng only warns of a chunk that is longer than it may be, and then allocates what the chunk claims, up to 2 GiB.
+// libpng only warns about a chunk that is too long, and then allocates the claimed length, up to 2 GiB.
 static void warned(png_structp png, png_const_charp text) {
     const tessera_png_reader *reader = png_get_error_ptr(png);
     if (!strstr(text, "chunk data is too large")) return;

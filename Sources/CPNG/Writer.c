@@ -41,7 +41,7 @@ static void append(png_structp png, png_bytep bytes, size_t count) {
     }
 }
 
-// libpng asks for a flush after every chunk when it is told to; `end` flushes once.
+// libpng may request a flush after every chunk; `end` flushes once.
 static void keep(png_structp png) { (void)png; }
 
 tessera_png_writer *tessera_png_writer_open(
@@ -68,7 +68,7 @@ failed:
     return NULL;
 }
 
-// Turns UTF-8 into Latin-1 in place; gives 0 and changes nothing where a letter has none.
+// Converts UTF-8 to Latin-1 in place; returns 0 and changes nothing if a character is not in Latin-1.
 static int to_latin1(char *text) {
     for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
         if (*c >= 0xC4) return 0;

@@ -8,7 +8,7 @@
 #include <tiffio.h>
 #include <unistd.h>
 
-/// One of libtiff's handles on the file, with a place of its own in it.
+/// One libtiff handle on the file, with its own offset.
 typedef struct {
     int descriptor;
     uint64_t at;
@@ -27,7 +27,7 @@ static void note(tessera_tiff *tiff, const char *text) {
     if (!tiff->error[0]) snprintf(tiff->error, sizeof tiff->error, "%s", text);
 }
 
-// The first error is the cause; what libtiff says after it only follows from it.
+// The first error is the cause; later ones are consequences.
 static int fail(TIFF *handle, void *user, const char *module, const char *format, va_list arguments) {
     (void)handle;
     (void)module;
@@ -118,7 +118,7 @@ tessera_tiff *tessera_tiff_open(int descriptor) {
     return tiff;
 }
 
-// Everything goes through here, so that no failure is without a text.
+// Every failure goes through here, so that each has a message.
 static int outcome(tessera_tiff *tiff, int succeeded) {
     if (succeeded && !tiff->error[0]) return 0;
     note(tiff, "libtiff gave up");
@@ -162,7 +162,7 @@ int tessera_tiff_end(tessera_tiff *tiff) {
 }
 
 int tessera_tiff_look(tessera_tiff *tiff, int number) {
-    // A handle knows the pictures that there were when it was opened.
+    // A handle sees only the pictures that existed when it was opened.
     if (tiff->reader) TIFFClose(tiff->reader);
     tiff->reading.at = 0;
     tiff->reader = open_view(tiff, &tiff->reading, "rm");
@@ -179,7 +179,7 @@ int tessera_tiff_get(tessera_tiff *tiff, uint32_t x, uint32_t y, void *tile, siz
 }
 
 int tessera_tiff_finish(tessera_tiff *tiff) {
-    // To close a handle may write; whoever owns the descriptor closes it after this.
+    // Closing a handle may write; the owner closes the descriptor afterwards.
     if (tiff->reader) TIFFClose(tiff->reader);
     if (tiff->writer) TIFFClose(tiff->writer);
     tiff->reader = tiff->writer = NULL;

@@ -4,7 +4,7 @@ import Foundation
 import Glibc
 import Protocol
 
-/// The state of one file of hosts: which workers `tessera cluster up` left running, and what the
+/// The state of one cluster file: which workers `tessera cluster up` left running, and what the
 /// last coordinator knew about them. In `$XDG_STATE_HOME/tessera/clusters`.
 package struct ClusterFolder: Sendable {
     /// Workers that were started and keep running.
@@ -19,7 +19,7 @@ package struct ClusterFolder: Sendable {
         }
 
         package var format = 1
-        /// The file of hosts.
+        /// The cluster file.
         package var file: String
         /// The endpoint that the workers connect to.
         package var endpoint: String
@@ -83,12 +83,12 @@ package struct ClusterFolder: Sendable {
     }
 
     package let path: String
-    /// The file of hosts, without symbolic links.
+    /// The cluster file, without symbolic links.
     package let file: String
     /// Identifies the cluster on every host, for logs.
     package let name: String
 
-    /// - Parameter file: path of the file of hosts
+    /// - Parameter file: path of the cluster file
     /// - Throws: `InputError` for a user without a home
     package init(for file: String) throws(InputError) {
         let url = URL(fileURLWithPath: file).resolvingSymlinksInPath()
@@ -202,7 +202,7 @@ final class StatusWriter: Sendable {
 
     /// - Parameters:
     ///   - cluster: the coordinator of this process
-    ///   - folder: of its file of hosts
+    ///   - folder: of its cluster file
     init(_ cluster: Cluster, _ folder: ClusterFolder) {
         let last = folder.sighting
         thread = NamedThread("statusWriter") { [isOver, weak cluster] in

@@ -44,7 +44,7 @@ package final class HostedCluster: Sendable {
         configuration.patienceWithUnknown = Self.explanationTime
         if plan.file.coordinator.insecure, !configuration.security.isEncrypted {
             logger.warning(
-                "anybody who reaches \(configuration.endpoint.address) may read and join: insecure"
+                "anybody who can reach \(configuration.endpoint.address) can read the traffic and join: insecure"
             )
         }
         let cluster = try Cluster(configuration, logger: logger)

@@ -3,7 +3,7 @@ import Engine
 import Foundation
 import Protocol
 
-/// How the workers of a file of hosts are started. Pure: file and flags in, commands out.
+/// How the workers of a cluster file are started. Pure: file and flags in, commands out.
 package struct LaunchPlan: Sendable {
     /// Settings shared by all workers.
     package struct Common: Sendable {

@@ -5,7 +5,7 @@ import Foundation
 ///
 ///     ssh -o BatchMode=yes {host} {command}
 ///
-/// `{host}` is the host's name, `{folder}` that of the file of hosts, `{command}` the whole command
+/// `{host}` is the host's name, `{folder}` that of the cluster file, `{command}` the whole command
 /// quoted for a shell, `{arguments}` its separate words; `{{` and `}}` are braces.
 package struct LaunchTemplate: Equatable, Sendable {
     /// What is wrong with a template.
@@ -99,7 +99,7 @@ package struct LaunchTemplate: Equatable, Sendable {
     /// - Parameters:
     ///   - arguments: the command to run there, its program first
     ///   - host: the host
-    ///   - folder: of the file of hosts
+    ///   - folder: of the cluster file
     /// - Returns: program and arguments
     package func command(_ arguments: [String], host: String, folder: String) -> [String] {
         words.flatMap { word -> [String] in

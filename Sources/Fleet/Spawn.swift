@@ -16,7 +16,7 @@ package enum Spawn {
     /// POSIX_SPAWN_SETSID, a GNU extension missing from the Glibc module.
     private static let newSession: Int32 = 0x80
 
-    /// Set for every program that is started: its command line is complete, and the default flags
+    /// Set forevery program that is started: its command line is complete, and the default flags
     /// in this process's environment are not meant for it.
     package static let withoutDefaults = (name: "TESSERA_DEFAULTS", value: "none")
 

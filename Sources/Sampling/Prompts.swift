@@ -1,6 +1,6 @@
 import Engine
 
-/// What the views of a picture are conditioned on: its prompts, encoded.
+/// The encoded prompts of a picture, which its views are conditioned on.
 package struct Prompts: Sendable {
     package let positive: Embedding
     /// Nil when guidance is at most 1: then views are evaluated once, with the prompt alone.
@@ -33,13 +33,13 @@ extension WorkUnit {
     /// A view of one step.
     ///
     /// - Parameters:
-    ///   - index: place in the step's list of views; only for people
+    ///   - index: index in the step's list of views, for messages
     ///   - latent: `[1, height, width, channels]`, scaled for the model
     ///   - timestep: of the noise schedule
     ///   - guidance: used only with a negative prompt
     ///   - prompts: what it is conditioned on
     ///   - timeIDs: SDXL's size and crop ids; nil for models without them
-    ///   - place: where it lies in the render; only for people
+    ///   - place: its position in the render, for messages
     /// - Returns: the unit
     package static func view(
         _ index: Int,
@@ -69,10 +69,10 @@ extension WorkUnit {
     /// A latent to be decoded or a picture to be encoded: whole, or one tile as a part of the whole.
     ///
     /// - Parameters:
-    ///   - index: place in the list of tiles; only for people
-    ///   - half: which way
+    ///   - index: index in the list of tiles, for messages
+    ///   - half: whether to decode or to encode
     ///   - input: a latent or a picture, with the margins of the part
-    ///   - part: what is asked for of a tile; its `attention` is set here
+    ///   - part: what to compute of a tile; its `attention` is set here
     ///   - attention: tokens of the picture that the tile attends to
     /// - Returns: the unit
     package static func tile(

@@ -1,10 +1,10 @@
 import Engine
 
-/// What a render reports as it goes.
+/// Progress of a render.
 package enum RenderEvent: Sendable {
-    /// It goes on where it stood; so many views were done before.
+    /// The render resumes; this many views were done before.
     case resumed(views: Int)
-    /// A phase begins; counted from 0.
+    /// A phase begins; its index from 0.
     case phase(Int, Phase)
     /// A step of the current phase begins, with its number of views.
     case step(Int, views: Int)
@@ -12,11 +12,11 @@ package enum RenderEvent: Sendable {
     case view
     /// A phase is finished; its latent, `[1, height, width, channels]`.
     case finished(Int, Tensor)
-    /// A picture is encoded for a phase, in so many tiles: the one that the render began with, or an enlarged one.
+    /// A picture is encoded for a phase, in this many tiles: the init image, or an enlarged one.
     case encoding(tiles: Int)
-    /// A finished phase is decoded to be enlarged for the next one, in so many tiles.
+    /// A finished phase is decoded, to be enlarged for the next one, in this many tiles.
     case enlarging(tiles: Int)
-    /// A pass over all tiles begins, which finds what their evaluation needs to know of the whole.
+    /// A pass over all tiles begins that measures statistics of the whole picture.
     case measuring(tiles: Int)
     /// Decoding begins, with its number of tiles.
     case decoding(tiles: Int)

@@ -1,6 +1,6 @@
 import Engine
 
-/// Evaluates units of work somewhere: on a cluster, or in this process. The render loop knows nothing else about it.
+/// Evaluates units of work, on a cluster or in this process.
 ///
 /// All calls come from one thread, the render thread, and block it. The picture never depends on which worker
 /// evaluated a unit, or when.

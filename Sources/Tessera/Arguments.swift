@@ -2,10 +2,10 @@ import ArgumentParser
 import Engine
 import Sampling
 
-/// A random seed as it was asked for.
+/// The value of `--seed`.
 struct Seed: ExpressibleByArgument, CustomStringConvertible {
     let value: UInt64
-    /// Whether it was chosen here.
+    /// Whether it was chosen at random.
     let isChosen: Bool
 
     init(value: UInt64, isChosen: Bool = false) {
@@ -14,7 +14,7 @@ struct Seed: ExpressibleByArgument, CustomStringConvertible {
 
     init?(argument: String) {
         if argument == "-1" {
-            // As many bits as other programs' seeds have.
+            // 32 bits, as in other programs.
             self.init(value: .random(in: 0..<(1 << 32)), isChosen: true)
         } else if let value = UInt64(argument) {
             self.init(value: value)
@@ -27,7 +27,7 @@ struct Seed: ExpressibleByArgument, CustomStringConvertible {
     var defaultValueDescription: String { description }
 }
 
-/// Numbers separated by commas.
+/// Comma-separated numbers.
 struct NumberList: ExpressibleByArgument, CustomStringConvertible {
     let values: [Double]
 
@@ -47,7 +47,7 @@ struct NumberList: ExpressibleByArgument, CustomStringConvertible {
     var defaultValueDescription: String { description }
 }
 
-/// What `--ladder` may say.
+/// The value of `--ladder`.
 enum LadderArgument: ExpressibleByArgument {
     case auto
     case scales(NumberList)
@@ -62,7 +62,7 @@ enum LadderArgument: ExpressibleByArgument {
         }
     }
 
-    /// - Throws: `InputError` for scales that do not rise from 1
+    /// - Throws: `InputError` unless the scales increase from 1
     func choice() throws(InputError) -> LadderChoice {
         switch self {
         case .auto: .cheapest

@@ -10,7 +10,7 @@ import Protocol
 struct ClusterCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cluster",
-        abstract: "Starts, shows and ends the workers of a file of hosts (docs/cluster.md).",
+        abstract: "Starts, shows and ends the workers of a cluster file (docs/cluster.md).",
         subcommands: [Up.self, Status.self, Down.self]
     )
 
@@ -89,9 +89,9 @@ struct ClusterCommand: ParsableCommand {
     }
 }
 
-/// Names the file of hosts.
+/// The flag that names the cluster file.
 struct HostsFlags: ParsableArguments {
-    @Option(help: ArgumentHelp("The file of hosts.", valueName: "cluster.yaml"))
+    @Option(help: ArgumentHelp("The cluster file.", valueName: "cluster.yaml"))
     var cluster = "cluster.yaml"
 
     /// - Throws: `InputError` when the file is invalid

@@ -3,7 +3,7 @@ import Engine
 import Foundation
 import Logging
 
-/// A render that was called on the command line: shows how it goes, and prints what came of it.
+/// A render from the command line: shows progress and prints the result.
 struct ConsoleRender {
     let options: PictureOptions
     let outputs: RenderSession.Outputs
@@ -11,9 +11,9 @@ struct ConsoleRender {
     let job: JobFlags
     let display: DisplayFlags
     let seed: Seed
-    /// The subcommand, as it is called to resume.
+    /// The subcommand, recorded for resuming.
     let command: String
-    /// The job to go on with.
+    /// The job to resume.
     let resumed: Rendering.Resumed?
 
     /// Renders the picture and writes it; SIGINT and SIGTERM end it.
@@ -29,7 +29,7 @@ struct ConsoleRender {
                 every: job.checkpointEvery,
                 folder: job.jobDir,
                 command: command,
-                // A seed that was chosen here stays.
+                // A seed chosen at random is recorded.
                 arguments: Invocation.flags + (seed.isChosen ? ["--seed=\(seed.value)"] : []),
                 directory: FileManager.default.currentDirectoryPath
             ),
@@ -54,8 +54,7 @@ struct ConsoleRender {
         }
     }
 
-    /// Says what the command line does not: which seed was chosen, and what becomes of files that are there
-    /// already.
+    /// Prints what the command line does not say: the seed, and what happens to existing files.
     private func announce() {
         if seed.isChosen { display.note("seed \(seed.value)") }
         if outputs.isNumbered {
@@ -72,19 +71,19 @@ struct ConsoleRender {
     }
 }
 
-/// What a render reports, on standard error.
+/// Shows the reports of a render on standard error.
 ///
-/// Called from the render thread alone.
+/// Called only from the render thread.
 final class RenderConsole {
     private let isQuiet: Bool
     private let announce: () -> Void
     private var display: ProgressDisplay?
-    /// When the share of a picture that is read was last told: after a second, then every five.
+    /// When the progress of reading the picture was last shown: after one second, then every five.
     private var told = ContinuousClock.now - .seconds(4)
 
     /// - Parameters:
     ///   - isQuiet: whether only warnings and errors are shown
-    ///   - announce: says what is to be said before workers are started
+    ///   - announce: prints messages before workers are started
     init(isQuiet: Bool, announce: @escaping () -> Void = {}) {
         (self.isQuiet, self.announce) = (isQuiet, announce)
     }
@@ -107,11 +106,11 @@ final class RenderConsole {
             display?.note("job " + ShellWords.join([name]))
         case .progress(let event): display?.show(event)
         case .canBeResumed(let path):
-            StandardError.write("to go on: " + ShellWords.join(["tessera", "resume", path]))
+            StandardError.write("to continue: " + ShellWords.join(["tessera", "resume", path]))
         }
     }
 
-    /// Says who did how much, and how long it took.
+    /// Prints what each worker did, and how long the render took.
     func show(_ outcome: RenderOutcome) {
         let (plan, tally) = (outcome.plan, outcome.tally)
         if let views = outcome.coordinatorViews { display?.note("coordinator: \(views) views") }

@@ -25,7 +25,7 @@ struct Coordinate: ParsableCommand {
 
     private static let defaultEndpoint = "tcp://127.0.0.1:7551"
 
-    /// - Parameter resumed: the job to go on with
+    /// - Parameter resumed: the job to resume
     /// - Throws: whatever ends the render
     func render(_ resumed: Rendering.Resumed?) throws {
         let render = ConsoleRender(
@@ -55,7 +55,7 @@ struct Coordinate: ParsableCommand {
             common.require(of: &configuration)
             if security.insecure, !configuration.security.isEncrypted {
                 logger.warning(
-                    "anybody who reaches \(configuration.endpoint) may read and join: --insecure"
+                    "anybody who can reach \(configuration.endpoint) can read the traffic and join: --insecure"
                 )
             }
             let cluster: Cluster
@@ -70,7 +70,7 @@ struct Coordinate: ParsableCommand {
     }
 }
 
-/// Where a coordinator listens.
+/// The address that a coordinator listens on.
 struct ListeningFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(

@@ -40,7 +40,7 @@ struct Doctor: ParsableCommand {
                 ("because", suited.why),
             ]
             if json {
-                // The names in snake_case, as in other programs' JSON.
+                // JSON keys in snake_case.
                 let pairs = found.map {
                     ($0.0.lowercased().replacing(/[^a-z0-9]+/, with: "_"), $0.1)
                 }

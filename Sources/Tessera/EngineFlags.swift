@@ -3,16 +3,16 @@ import Coordinator
 import Engine
 import Foundation
 
-/// Flags that say how the networks are computed.
+/// Flags for how the networks are computed.
 struct EngineFlags: ParsableArguments {
-    @Option(help: "Numerical backend (default: what suits the processor, see tessera doctor).")
+    @Option(help: "Numerical backend (default: the best for the processor, see tessera doctor).")
     var backend: BackendKind?
 
     @Option(help: "Precision of the arithmetic (default: likewise; f32 with --inputs).")
     var precision: Precision?
 
-    /// The same flags for recorded inputs, which are there to be compared with a reference: in float32,
-    /// unless a precision was asked for.
+    /// The same flags for recorded inputs, whose results are compared with a reference: float32 unless a precision was
+    /// given.
     func comparing(_ inputs: String?) -> EngineFlags {
         var flags = self
         if inputs != nil { flags.precision = precision ?? .f32 }
@@ -28,12 +28,12 @@ struct EngineFlags: ParsableArguments {
         ).options
     }
 
-    /// How prompts are encoded: in float32 whatever the workers do, for it is done once.
+    /// How prompts are encoded: always in float32, because it is done only once.
     private var conditioning: EngineOptions {
         EngineOptions.suited(to: .current, backend: backend, precision: .f32, threads: 1).options
     }
 
-    /// How the coordinator computes its own part, on all cores.
+    /// How the coordinator itself computes, on all cores.
     var computation: Rendering.Computation {
         Rendering.Computation(
             conditioning: conditioning,

@@ -27,7 +27,7 @@ struct Inspect: ParsableCommand {
         try ExitStatus.reporting {
             var sources: [LoRASource] = []
             for argument in lora { sources.append(try LoRASource(argument: argument)) }
-            let report = try ModelReport(
+            var report = try ModelReport(
                 path: path,
                 options: ModelOptions(
                     config: modelConfig,
@@ -38,6 +38,15 @@ struct Inspect: ParsableCommand {
                 ),
                 readsWeights: true
             )
+            do throws(InputError) {
+                if report.kind != "LoRA",
+                    let defaults = try ModelDefaults(ofModel: path, geometry: nil)
+                {
+                    report.add("defaults", "\(defaults.summary), from \(defaults.path)")
+                }
+            } catch {
+                report.add(fault: error)
+            }
             if json {
                 try StandardOutput.write(report.json)
             } else {

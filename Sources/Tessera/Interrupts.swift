@@ -1,10 +1,10 @@
 import Foundation
 import Protocol
 
-/// Turns SIGINT, SIGTERM and SIGHUP into one call on a thread of its own; a second signal ends the process
-/// at once. A SIGHUP that was ignored, by nohup for example, stays ignored.
+/// Turns SIGINT, SIGTERM and SIGHUP into one call on a dedicated thread; a second signal ends the process
+/// immediately. A SIGHUP that was ignored, by nohup for example, stays ignored.
 enum Interrupts {
-    /// Begins to listen. Call once, early.
+    /// Installs the handlers. Call once, early.
     static func handle(_ onFirst: @escaping @Sendable () -> Void) {
         guard let pipe = try? PrivatePipe() else { return }
         signalPipe = pipe.writing
@@ -19,7 +19,7 @@ enum Interrupts {
         thread.name = "interrupts"
         thread.start()
         let numbers = [SIGINT, SIGTERM] + (isIgnored(SIGHUP) ? [] : [SIGHUP])
-        // Whoever started this process may have blocked them.
+        // The parent process may have blocked them.
         var wanted = sigset_t()
         sigemptyset(&wanted)
         for number in numbers { sigaddset(&wanted, number) }
@@ -42,5 +42,5 @@ extension Interrupts {
     }
 }
 
-/// The pipe's end that the signal handler writes to: set once, before a handler is installed.
+/// The end of the pipe that the signal handler writes to; set once, before a handler is installed.
 private nonisolated(unsafe) var signalPipe: Int32 = -1

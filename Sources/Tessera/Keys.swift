@@ -4,14 +4,14 @@ import Protocol
 /// `tessera keys`: keys for clusters on a network.
 struct Keys: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Makes and shows keys, with which coordinator and workers authenticate.",
+        abstract: "Creates and shows the keys with which coordinator and workers authenticate.",
         subcommands: [New.self, Show.self]
     )
 
     /// `tessera keys new`
     struct New: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Makes a key pair: FILE is secret, FILE.pub is for the other side."
+            abstract: "Creates a key pair: FILE is secret, FILE.pub is for the other side."
         )
 
         @Argument(help: "Where to write it; existing files are not overwritten.")

@@ -2,9 +2,9 @@ import ArgumentParser
 import Engine
 import Sampling
 
-/// How a render reaches its size.
+/// Flags for the method that reaches the target size.
 struct MethodFlags: ParsableArguments {
-    @Option(Settings.method) var method: Method
+    @Option(Settings.method) var method: Method?
     @Option(Settings.refineFrom) var refineFrom: Double?
     @Option(Settings.refineSteps) var refineSteps: Int?
     @Option(Settings.refineNoise) var refineNoise: Double?

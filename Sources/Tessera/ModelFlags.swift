@@ -23,8 +23,8 @@ struct ModelFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Configurations in the Diffusers layout for a model in a single file, where they do not "
-                + "follow from the file.",
+            "Configurations in the Diffusers layout for a model in a single file, if they cannot be "
+                + "inferred from the file.",
             valueName: "dir"
         )
     )

@@ -96,7 +96,7 @@ struct LocalFlags: ParsableArguments {
     var threadsPerWorker: Int?
 
     @Option(
-        help: ArgumentHelp("Take workers from a file of hosts.", valueName: "cluster.yaml"),
+        help: ArgumentHelp("Use the workers of a cluster file.", valueName: "cluster.yaml"),
         completion: .file(extensions: ["yaml", "yml"])
     )
     var cluster: String?
@@ -115,7 +115,7 @@ struct LocalFlags: ParsableArguments {
         }
     }
 
-    /// Rejects flags about hosts without a file of hosts. Not done while parsing, because `resume` is given some of the
+    /// Rejects flags about hosts without a cluster file. Not done while parsing, because `resume` is given some of the
     /// flags.
     ///
     /// - Throws: `InputError`
@@ -123,7 +123,7 @@ struct LocalFlags: ParsableArguments {
         guard cluster != nil || (hosts.only.isEmpty && hosts.minWorkers == nil) else {
             throw InputError(
                 hosts.only.isEmpty ? "--min-workers" : "--only",
-                "there is no file of hosts",
+                "it needs a cluster file",
                 fix: "Give --cluster"
             )
         }

@@ -16,7 +16,7 @@ package struct PictureFlags: ParsableArguments {
 
     package init() {}
 
-    /// - Throws: `InputError` naming the flag whose value is none
+    /// - Throws: `InputError` naming the flag with an invalid value
     package func options() throws -> PictureOptions {
         var settings = SettingChoices()
         settings.set(Settings.size, to: subject.size)
@@ -39,7 +39,7 @@ package struct PictureFlags: ParsableArguments {
     }
 }
 
-/// What the picture shows, and its size.
+/// Flags for the prompts and the size.
 struct SubjectFlags: ParsableArguments {
     @Option(help: "What the picture shows.")
     var prompt = ""
@@ -51,20 +51,21 @@ struct SubjectFlags: ParsableArguments {
     @Option(Settings.seed) var seed = Seed(value: Settings.seed.standard)
 }
 
-/// How noise becomes a picture, at any size.
+/// Flags for sampling, at any size.
 struct SamplingFlags: ParsableArguments {
     @Option(Settings.steps) var steps: Int?
     @Option(Settings.guidance) var guidance: Float?
+    @Option(Settings.guidanceInterval) var guidanceInterval: NumberList?
     @Option(Settings.scheduler) var scheduler: SchedulerKind?
-    @Flag(Settings.karras) var karras: Bool
+    @Flag(Settings.karras) var karras: Bool?
     @Option(Settings.timestepSpacing) var timestepSpacing: TimestepSpacing?
     @Option(Settings.finalSigma) var finalSigma: FinalSigma?
     @Flag(Settings.sgmUniform) var sgmUniform: Bool
 
     @Flag(
         help: ArgumentHelp(
-            "Do not take steps, guidance and scheduler from a name that says Turbo, Lightning, LCM or "
-                + "Hyper-SD."
+            "Do not take settings from the model's tessera.json, nor from a model name with Turbo, "
+                + "Lightning, LCM or Hyper-SD."
         )
     )
     var noModelPreset = false
@@ -74,6 +75,7 @@ struct SamplingFlags: ParsableArguments {
     func add(to settings: inout SettingChoices) {
         settings.set(Settings.steps, to: steps)
         settings.set(Settings.guidance, to: guidance)
+        settings.set(Settings.guidanceInterval, to: guidanceInterval?.values)
         settings.set(Settings.scheduler, to: scheduler)
         settings.set(Settings.karras, to: karras)
         settings.set(Settings.timestepSpacing, to: timestepSpacing)
@@ -83,7 +85,7 @@ struct SamplingFlags: ParsableArguments {
     }
 }
 
-/// How a picture larger than the model's own is put together.
+/// Flags for pictures larger than the model's native size.
 struct LargePictureFlags: ParsableArguments {
     @Option(Settings.stride) var stride: WindowStride?
     @Option(Settings.windowWeight) var windowWeight: WindowWeight?
@@ -93,7 +95,7 @@ struct LargePictureFlags: ParsableArguments {
     @Option(Settings.skipBelow) var skipBelow: Double
     @Option(Settings.border) var border: Border
 
-    /// - Throws: `InputError` for scales that do not rise from 1
+    /// - Throws: `InputError` unless the scales increase from 1
     func add(to settings: inout SettingChoices) throws(InputError) {
         settings.set(Settings.stride, to: stride)
         settings.set(Settings.windowWeight, to: windowWeight)
@@ -105,7 +107,7 @@ struct LargePictureFlags: ParsableArguments {
     }
 }
 
-/// What goes to workers, and how.
+/// Flags for what is sent to workers, and how.
 struct ExchangeFlags: ParsableArguments {
     @Option(Settings.wire) var wire: WireFormat
     @Option(Settings.globalPass) var globalPass: GlobalPass

@@ -3,7 +3,7 @@ import Coordinator
 import Engine
 import Sampling
 
-/// `tessera plan`: what a render would do and cost; renders nothing.
+/// `tessera plan`: estimates the cost of a render without rendering.
 struct Plan: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Shows what a render would do and cost; renders nothing."
@@ -11,7 +11,7 @@ struct Plan: ParsableCommand {
 
     @Flag(
         help: ArgumentHelp(
-            "Start the workers, time a few of the render's views on them, and say how long it takes."
+            "Start the workers, time a few of the render's views on them, and estimate the time."
         )
     )
     var measure = false
@@ -25,8 +25,8 @@ struct Plan: ParsableCommand {
     @OptionGroup var picture: PictureFlags
     @OptionGroup(title: "Workers") var workers: LocalFlags
     @OptionGroup(title: "Computation") var engine: EngineFlags
-    @OptionGroup(title: "Of a render, without effect here") var outputs: OutputFlags
-    @OptionGroup(title: "Of a render, without effect here") var job: JobFlags
+    @OptionGroup(title: "Render options, ignored here") var outputs: OutputFlags
+    @OptionGroup(title: "Render options, ignored here") var job: JobFlags
 
     func run() throws {
         try ExitStatus.reporting {

@@ -18,7 +18,7 @@ struct Render: ParsableCommand {
         try ExitStatus.reporting { try render(nil) }
     }
 
-    /// - Parameter resumed: the job to go on with
+    /// - Parameter resumed: the job to resume
     /// - Throws: whatever ends the render
     func render(_ resumed: Rendering.Resumed?) throws {
         try local.checkHosts()

@@ -16,7 +16,7 @@ struct RenderResult: Encodable {
     let width: Int
     let height: Int
     let seed: String
-    /// Of this process, from its first look at the model.
+    /// Since this process first read the model's configuration.
     let seconds: Double
     let unetCalls: Int
     let latentBytes: Int

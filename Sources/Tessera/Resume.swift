@@ -64,7 +64,7 @@ struct Resume: ParsableCommand {
     private func chosen() throws(InputError) -> String? {
         guard last else { return try job.map(JobFolder.find) }
         guard job == nil else {
-            throw InputError("--last", "a job is named, too", fix: "Leave one of them out")
+            throw InputError("--last", "a job is named as well", fix: "Use only one of them")
         }
         guard let newest = SavedJob.all().first(where: { !$0.isRunning }) else {
             throw InputError(
@@ -87,7 +87,7 @@ struct Resume: ParsableCommand {
         try StandardOutput.write(
             lines: SavedJob.lines(jobs, now: Date().timeIntervalSince1970)
         )
-        display.note("to go on: tessera resume JOB, or tessera resume --last")
+        display.note("to continue: tessera resume JOB, or tessera resume --last")
     }
 
     /// Flags that override those of the first call.

@@ -9,7 +9,7 @@ extension Option {
         self.init(wrappedValue: setting.standard, setting)
     }
 
-    /// The flag of a setting that another type reads.
+    /// The flag of a setting that is parsed by another type.
     init(wrappedValue: Value, _ setting: any AnySetting) where Value: ExpressibleByArgument {
         self.init(
             wrappedValue: wrappedValue,
@@ -18,7 +18,7 @@ extension Option {
         )
     }
 
-    /// The flag of a setting that is left to the model where it is not given.
+    /// The flag of a setting whose default depends on the model.
     init<Given: ExpressibleByArgument>(_ setting: any AnySetting) where Value == Given? {
         self.init(name: .customLong(setting.name), help: ArgumentHelp(setting))
     }
@@ -29,6 +29,17 @@ extension Flag where Value == Bool {
         self.init(
             wrappedValue: setting.standard,
             name: .customLong(setting.name),
+            help: ArgumentHelp(setting)
+        )
+    }
+}
+
+extension Flag where Value == Bool? {
+    /// The flag of a setting that is left to the model where it is not given; `--no-` turns it off.
+    init(_ setting: Setting<Bool>) {
+        self.init(
+            name: .customLong(setting.name),
+            inversion: .prefixedNo,
             help: ArgumentHelp(setting)
         )
     }

@@ -3,12 +3,12 @@ import Coordinator
 import Engine
 import Sampling
 
-/// Flags about a picture to begin with.
+/// Flags for the init image.
 struct StartFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Begin with this picture (PNG): change it, or enlarge it. What sticks out of the shape of "
-                + "--size is cut off on both sides.",
+            "Start from this picture (PNG): change it, or enlarge it. It is cropped at the centre to the "
+                + "aspect ratio of --size.",
             valueName: "photo.png"
         )
     )
@@ -19,7 +19,7 @@ struct StartFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Most pixels that --init-image may have. (default: \(PictureLimits.defaultPixels))",
+            "Maximum number of pixels of --init-image. (default: \(PictureLimits.defaultPixels))",
             valueName: "n"
         )
     )
@@ -38,7 +38,7 @@ struct StartFlags: ParsableArguments {
         settings.set(Settings.fidelity, to: fidelity)
     }
 
-    /// - Throws: `InputError` for flags about a picture where there is none
+    /// - Throws: `InputError` for such flags without a picture
     func choice() throws(InputError) -> PictureChoice? {
         guard let initImage else {
             for (flag, isGiven) in [
@@ -47,7 +47,7 @@ struct StartFlags: ParsableArguments {
             ] where isGiven {
                 throw InputError(
                     flag,
-                    "there is no picture to begin with",
+                    "it needs a picture to start from",
                     fix: "Give --init-image"
                 )
             }

@@ -8,7 +8,7 @@ import Protocol
 @main enum Program {
     static func main() {
         StandardStreams.prepare()
-        // Before there is a second thread.
+        // Before any other thread is started.
         _ = FileMask.mode
         exit(Invocation.run())
     }

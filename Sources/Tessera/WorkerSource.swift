@@ -5,15 +5,15 @@ import Foundation
 import Logging
 import Protocol
 
-/// Workers that a command starts itself: on this host, or on those of a file.
+/// Workers that a command starts itself: on this host, or on the hosts of a cluster file.
 struct WorkerSource {
     let local: LocalFlags
     let model: ModelFlags
     let engine: EngineFlags
 
-    /// Takes the model from the file of hosts where no flag names one.
+    /// Takes the model from the cluster file if no flag names one.
     ///
-    /// - Throws: `InputError` when the file is faulty
+    /// - Throws: `InputError` when the file is invalid
     func complete(_ options: inout PictureOptions) throws(InputError) {
         guard let path = local.cluster, let model = try file()?.model else { return }
         options.model = options.model ?? ClusterFile.resolve(model, in: path)
@@ -21,7 +21,7 @@ struct WorkerSource {
 
     /// Starts them.
     ///
-    /// - Throws: `InputError` when the file is faulty or a process cannot be made
+    /// - Throws: `InputError` when the file is invalid or a process cannot be started
     func open(
         _ session: RenderSession,
         _ identity: ModelIdentity,
@@ -62,7 +62,7 @@ struct WorkerSource {
         return Rendering.Workers(cluster: cluster.cluster, stop: cluster.stop)
     }
 
-    /// Starts them and waits until those of this host have joined, or a minute: what ends them is told elsewhere.
+    /// Starts them and waits until those of this host have joined, at most one minute; failures are reported elsewhere.
     func openAll(
         _ session: RenderSession,
         _ identity: ModelIdentity,

@@ -99,7 +99,7 @@ extension Arithmetic {
         try resumeEveryStep(try makeCase(kind))
     }
 
-    /// So it is for every way to cut, weigh and leave out views.
+    /// So it is forevery way to cut, weigh and leave out views.
     @Test func anyMethodCanBeResumed() throws {
         try resumeEveryStep(try makeCase(.ddim) { $0.windowWeight = .gaussian })
         try resumeEveryStep(
@@ -139,7 +139,7 @@ extension Arithmetic {
     }
 
     /// Jitter from a file is sequential: a resumed render continues at its position.
-    @Test func recordedJitterGoesOnWhereItStood() throws {
+    @Test func recordedJitterContinuesFromItsPosition() throws {
         let render = try makeCase(.ddim)
         try inTemporaryFolder { folder in
             let inputs = "\(folder)/in.safetensors"
@@ -260,7 +260,7 @@ extension Arithmetic {
     }
 
     /// A folder that cannot be written to costs one warning, not the render.
-    @Test func aFullDiskIsToldOnce() throws {
+    @Test func aFullDiskIsReportedOnce() throws {
         let render = try makeCase(.ddim)
         let warnings = Mutex<[String]>([])
         try inTemporaryFolder { folder in

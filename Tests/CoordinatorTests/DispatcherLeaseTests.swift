@@ -237,7 +237,7 @@ private struct Script {
         )
     }
 
-    @Test func aWorkerThatClaimsToBeForEverBusyIsNotBelieved() throws {
+    @Test func aWorkerThatClaimsToBeAlwaysBusyIsNotTrusted() throws {
         var script = Script { $0.grace = .seconds(1) }
         try script.on(.joined(w1))
         try script.on(.asked(w1, 3))

@@ -368,7 +368,7 @@ struct SplitMix: RandomNumberGenerator {
         #expect(expelled > 1000)
     }
 
-    @Test func aCursedUnitEndsItsBatch() throws {
+    @Test func aUnitThatAlwaysFailsEndsItsBatch() throws {
         for seed in 0..<UInt64(200) {
             var simulation = Simulation(seed: seed)
             for _ in 0..<6 { try simulation.join(reliable: true) }

@@ -43,7 +43,7 @@ private struct Script {
 }
 
 @Suite struct DispatcherTests {
-    @Test func unitsGoInTurnToWhoeverHoldsLeast() throws {
+    @Test func unitsGoToTheWorkerThatHoldsTheFewest() throws {
         var script = Script()
         try script.join(w1, w2)
         #expect(
@@ -56,7 +56,7 @@ private struct Script {
         #expect(try script.on(.asked(w2, 1)) == [.assign(u(5), to: w2, attempt: 1)])
     }
 
-    @Test func nobodyGetsMoreThanTheyAskedFor() throws {
+    @Test func noWorkerGetsMoreThanItRequested() throws {
         var script = Script()
         try script.join(w1, credit: 1)
         #expect(try script.on(.submitted(units(2))) == [.assign(u(1), to: w1, attempt: 1)])
@@ -229,7 +229,7 @@ private struct Script {
         }
     }
 
-    @Test func aBatchWithoutWorkersIsGivenUpAfterAWhile() throws {
+    @Test func aBatchWithoutWorkersFailsAfterATimeout() throws {
         var script = Script { $0.grace = .seconds(5) }
         try script.on(.submitted(units(2)))
         for _ in 0..<4 { #expect(try script.on(.tick, after: .seconds(1)) == []) }
@@ -239,7 +239,7 @@ private struct Script {
         #expect(try script.on(.tick, after: .seconds(1)) == [.deserted])
     }
 
-    @Test func workersThatAreSetAsideAreNobody() throws {
+    @Test func workersThatAreSetAsideDoNotCount() throws {
         var script = Script {
             $0.grace = .seconds(1)
             $0.casualties = 9
@@ -252,7 +252,7 @@ private struct Script {
         #expect(try script.on(.tick, after: .seconds(1)) == [.deserted])
     }
 
-    @Test func nobodyIsWaitedForWhenNobodyCanCome() throws {
+    @Test func thereIsNoWaitIfNoWorkerCanJoin() throws {
         var script = Script()
         try script.join(w1)
         try script.on(.closed)

@@ -205,7 +205,7 @@ private struct Script {
     /// The bar: a render with eight mute workers that joined first takes at most twice as long. Steps of 13
     /// views, as at twice the native size, and the first batch is a single one.
     @Test(arguments: [1, 13])
-    func eightMuteWorkersAtMostDoubleARender(first: Int) {
+    func eightSilentWorkersAtMostDoubleARender(first: Int) {
         func time(mute: Int) -> Double {
             var members = (0..<mute + 1).map { _ in Fleet.Member(pace: 0.5) }
             for index in 0..<mute { members[index].isStuck = true }

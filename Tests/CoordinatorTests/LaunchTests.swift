@@ -34,7 +34,7 @@ import Testing
         #expect(ShellWords.join(["~x"]) == "'~x'")
     }
 
-    @Test func splitsAsAShell() {
+    @Test func splitsLikeAShell() {
         #expect(
             ShellWords.split(#"a 'b c' "d \" \x" e\ f ''"#) == ["a", "b c", #"d " \x"#, "e f", ""]
         )

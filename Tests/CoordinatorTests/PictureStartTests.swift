@@ -199,7 +199,7 @@ private struct Nowhere: PictureSink {
 
     /// What the plan tells is what the render asks of its workers.
     @Test(arguments: cases, [(128, 160), (1040, 1048), (64, 64)])
-    func thePlanIsWhatIsAskedOfWorkers(shares: (Double, Double), size: (Int, Int)) throws {
+    func thePlanMatchesTheRequestsToWorkers(shares: (Double, Double), size: (Int, Int)) throws {
         let size = Extent(height: size.0, width: size.1)
         let sampler = try plan(size, strength: shares.0, fidelity: shares.1, steps: 3) {
             ($0.ladder, $0.wire) = (.cheapest, .f16)
@@ -236,7 +236,7 @@ private struct Nowhere: PictureSink {
 
     /// Without strength, and wherever all is held, the picture itself is the result.
     @Test(arguments: [(0.0, 0.0), (0, 1), (1, 1)])
-    func nothingIsInventedWhereAllIsHeld(strength: Double, fidelity: Double) throws {
+    func fullFidelityChangesNothing(strength: Double, fidelity: Double) throws {
         let size = Extent(height: 96, width: 120)
         let sampler = try plan(size, of: size, strength: strength, fidelity: fidelity)
         #expect(sampler.plan.phases.count == 1 && sampler.plan.views == 0)
@@ -416,7 +416,7 @@ private struct Nowhere: PictureSink {
         for (a, b) in zip(lifted.values, fine.values) { #expect(abs(a - b - 2.5) < 1e-4) }
     }
 
-    @Test func theUsualSizeIsThePictures() {
+    @Test func theDefaultSizeIsThePictures() {
         let model = ModelGeometry(
             nativeLatentSide: 32,
             vaeFactor: 8,

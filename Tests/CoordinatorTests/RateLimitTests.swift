@@ -2,7 +2,7 @@ import Coordinator
 import Testing
 
 @Suite struct RateLimitTests {
-    @Test func aBurstIsReadAndAFloodIsNot() {
+    @Test func burstsPassTheRateLimitAndFloodsDoNot() {
         var limit = RateLimit(perSecond: 100)
         let admitted = (0..<1000).filter { _ in limit.admits(at: .zero) }
         #expect(admitted == Array(0..<200))
@@ -14,7 +14,7 @@ import Testing
         #expect(much == Array(0..<200))
     }
 
-    @Test func whoStaysBelowIsAlwaysRead() {
+    @Test func peersBelowTheRateLimitAreAlwaysRead() {
         var limit = RateLimit(perSecond: 100)
         #expect((0..<10_000).allSatisfy { limit.admits(at: .milliseconds(10 * $0)) })
     }

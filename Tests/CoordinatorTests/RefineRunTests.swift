@@ -14,7 +14,7 @@ import Testing
         #expect(tried == Set(SchedulerKind.allCases.map(\.rawValue) + ["sgm_uniform"]))
     }
 
-    @Test(arguments: runs) func refinesAsTheOracle(
+    @Test(arguments: runs) func refinesLikeTheReference(
         fixture: RefineFixture,
         run: RefineFixture.Run
     ) throws {

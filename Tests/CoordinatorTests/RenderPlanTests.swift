@@ -80,6 +80,14 @@ private struct Nowhere: PictureSink {
                 ($0.wire, $0.guidance) = (.f16, 0)
             }
         ),
+        ("guided in the middle", { $0.guidanceInterval = [0.3, 3] }),
+        (
+            "refined, guided in the middle",
+            {
+                $0.refinement = RefineSettings(from: 0.5, steps: 3, guidance: 2)
+                $0.guidanceInterval = [0.2, 0.6]
+            }
+        ),
         ("refined", { $0.refinement = RefineSettings() }),
         ("refined, unguided", { ($0.refinement, $0.guidance) = (RefineSettings(), 1) }),
         (
@@ -93,7 +101,7 @@ private struct Nowhere: PictureSink {
 
     /// What the plan tells is what the render asks of its workers, to the byte.
     @Test(arguments: changes.indices, [(320, 200), (64, 64), (72, 56), (40, 1000), (256, 256)])
-    func thePlanIsWhatIsAskedOfWorkers(change: Int, size: (Int, Int)) throws {
+    func thePlanMatchesTheRequestsToWorkers(change: Int, size: (Int, Int)) throws {
         let (plan, scheduler) = try self.plan(size.0, size.1, Self.changes[change].1)
         let renderer = CountingRenderer(Sums(), wire: plan.settings.wire)
         var (steps, views) = (0, 0)
@@ -125,9 +133,24 @@ private struct Nowhere: PictureSink {
         #expect(latent.shape == [1, size.1 / 8, size.0 / 8, 4])
     }
 
+    /// Outside the interval each view takes one evaluation.
+    @Test func onlyAnIntervalIsGuided() throws {
+        let (plan, scheduler) = try self.plan(128, 128) { $0.guidanceInterval = [0.28, 5.42] }
+        let levels = scheduler.timesteps.indices.map { scheduler.noiseLevel(at: $0) }
+        let guided = levels.filter { $0 > 0.28 && $0 <= 5.42 }.count
+        #expect(guided > 0 && guided < levels.count)
+        #expect(plan.evaluations < 2 * plan.views && plan.evaluations > plan.views)
+        for phase in plan.phases {
+            for step in phase.steps {
+                let isGuided = levels[step] > 0.28 && levels[step] <= 5.42
+                #expect(phase.guidance(at: step) == (isGuided ? 7.5 : 1))
+            }
+        }
+    }
+
     /// Nothing that counts as much as the tolerance is left out, and nothing below it is kept.
     @Test(arguments: [0, 0.01, 0.05, 0.2, 0.5])
-    func skipsWhatCountsForLess(tolerance: Double) throws {
+    func skipsPathsWithSmallWeights(tolerance: Double) throws {
         let (plan, _) = try self.plan(320, 320, steps: 50) { $0.skipBelow = tolerance }
         let (whole, _) = try self.plan(320, 320, steps: 50)
         for phase in plan.phases.dropFirst() {
@@ -142,7 +165,7 @@ private struct Nowhere: PictureSink {
     }
 
     /// Side by side until the last steps, which leave no cuts.
-    @Test(arguments: [1, 2, 16, 17, 50]) func cutsAreSmoothedAtTheEnd(steps: Int) throws {
+    @Test(arguments: [1, 2, 16, 17, 50]) func seamsAreSmoothedAtTheEnd(steps: Int) throws {
         let (plan, _) = try self.plan(320, 320, steps: steps) { $0.stride = .window }
         let (usual, _) = try self.plan(320, 320, steps: steps)
         for (phase, other) in Swift.zip(plan.phases, usual.phases).dropFirst() {
@@ -265,7 +288,7 @@ private struct Nowhere: PictureSink {
     /// Two equal workers and a coordinator that costs nothing: half the views' time each step.
     @Test func timesFollowFromTheViews() throws {
         let (plan, _) = try self.plan(256, 256) { $0.border = .zeros }
-        let speeds = MeasuredSpeeds(
+        var speeds = MeasuredSpeeds(
             workers: [
                 .init(name: "a", secondsPerView: 0.5), .init(name: "b", secondsPerView: 0.5),
             ],
@@ -273,6 +296,7 @@ private struct Nowhere: PictureSink {
             globalStep: 3,
             decodePixel: 0.25
         )
+        (speeds.evaluationsPerView, speeds.globalEvaluations) = (2, 2)
         let times = plan.times(at: speeds)
         #expect(times.phases[0] == Double(plan.settings.steps) * 3)
         for (phase, time) in Swift.zip(plan.phases, times.phases).dropFirst() {

@@ -76,7 +76,7 @@ import Testing
         #expect(!network(norms: 30, width: 2048).fitsMessages)
     }
 
-    @Test func momentsOfPartsMakeThoseOfTheWhole() {
+    @Test func momentsOfPartsCombineToThoseOfTheWhole() {
         let numbers = (0..<1000).map { 1000 + Double($0 * $0 % 97) / 7 }
         func moments(_ part: ArraySlice<Double>) -> Moments {
             let mean = part.reduce(0, +) / Double(part.count)

@@ -4,7 +4,7 @@ import Testing
 
 /// The memory of activations: planned after the first evaluation of a shape.
 @Suite struct ActivationMemoryTests {
-    @Test func noTwoLivingBuffersMeet() {
+    @Test func liveBuffersDoNotOverlap() {
         var random = Mutator(seed: 3)
         for count in [0, 1, 2, 40, 200] {
             let lives = (0..<count).map { i in

@@ -30,7 +30,7 @@ import Testing
 
     /// More than eight megabytes of text in front of a photo are passed over.
     @Test(arguments: ["tEXt", "iTXt", "zTXt", "eXIf", "sPLT"])
-    func longChunksOfNoUseArePassedOver(type: String) throws {
+    func longUnusedChunksAreSkipped(type: String) throws {
         try inTemporaryFolder { place in
             let text = Array("k\0".utf8) + [UInt8](repeating: 0x74, count: 9 << 20)
             try Data(withChunk(type, text)).write(to: URL(fileURLWithPath: "\(place)/a.png"))
@@ -39,7 +39,7 @@ import Testing
     }
 
     /// What would be kept is bounded: libpng itself only warns, and allocates what a chunk claims.
-    @Test func longChunksThatWouldBeKeptAreRefused() throws {
+    @Test func longUsedChunksAreRejected() throws {
         try inTemporaryFolder { place in
             let file = "\(place)/a.png"
             let text = Array("k\0".utf8) + [UInt8](repeating: 0x74, count: 9 << 20)

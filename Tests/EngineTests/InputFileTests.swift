@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    @Test func pointersOfGitLFSAreNamed() throws {
+    @Test func gitLFSPointersAreRecognised() throws {
         try inTemporaryFolder { folder in
             let file = "\(folder)/a.safetensors"
             try Self.pointer.write(toFile: file, atomically: true, encoding: .utf8)
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    @Test func webPagesAreNamed() throws {
+    @Test func webPagesAreRecognised() throws {
         try inTemporaryFolder { folder in
             let file = "\(folder)/a.safetensors"
             try "\n<!DOCTYPE html>\n<html><body>Sign in to download</body></html>"

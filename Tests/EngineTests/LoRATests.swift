@@ -31,7 +31,7 @@ import Testing
 
     @Test func thereAreCases() { #expect(Self.cases.count >= 10) }
 
-    @Test(arguments: cases) func networksAnswerAsDiffusersDo(_ one: Case) throws {
+    @Test(arguments: cases) func networksMatchDiffusers(_ one: Case) throws {
         let expected = try SafeTensors(file: "\(Self.folder)/expected.safetensors")
         let settings = try JSON(
             try Data(
@@ -242,7 +242,7 @@ import Testing
     }
 
     /// NaN in a LoRA is found when the model is opened.
-    @Test(arguments: ["lora_down", "lora_up"]) func notANumberIsNamed(_ half: String) throws {
+    @Test(arguments: ["lora_down", "lora_up"]) func nanIsReported(_ half: String) throws {
         try inTemporaryFolder { folder in
             let file = "\(folder)/a.safetensors"
             var tensors = try RawTensor.read(

@@ -130,7 +130,7 @@ import Testing
     }
 
     /// `inspect` says it, too.
-    @Test func reportsTellFaults() throws {
+    @Test func reportsListFaults() throws {
         try changed("vae") {
             $0["decoder.conv_out.weight"] = nil
         } _: { copy, _ in

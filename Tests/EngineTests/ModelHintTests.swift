@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    @Test func aYAMLThatSaysSomethingElseIsRefusedOrIgnored() throws {
+    @Test func aDifferentYAMLIsRejectedOrIgnored() throws {
         try single("sd15", yaml: "model:\n  target: ldm\n") { model in
             let prediction = try model.schedulerConfig().prediction
             #expect(prediction == .epsilon)
@@ -123,7 +123,7 @@ import Testing
     }
 
     /// A LoRA makes a model distilled, and a folder has its own scheduler.
-    @Test func lorasAndFoldersTell() throws {
+    @Test func lorasAndFoldersReportTheirKind() throws {
         try inTemporaryFolder { folder in
             let fixtures = SingleFileLayout.ownFixtures
             func model(_ path: String, lora: String? = nil) throws -> Model {
@@ -153,7 +153,7 @@ import Testing
         }
     }
 
-    @Test func theHeaderTellsATitle() throws {
+    @Test func theTitleComesFromTheHeader() throws {
         try inTemporaryFolder { folder in
             let path = "\(folder)/a.safetensors"
             let tensors = try SingleFileLayout("sd15", size: "fixture").tensors()

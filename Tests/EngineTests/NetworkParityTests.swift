@@ -143,7 +143,7 @@ import Testing
 
     /// bfloat16 keeps eight bits of a number: the results differ from float32's, but not by much.
     @Test(.enabled(if: Processor.current.hasAVX512), arguments: Fixtures.networks, Computing.short)
-    func bfloat16StaysNear(_ fixture: NetworkFixture, _ way: Computing) throws {
+    func bfloat16IsClose(_ fixture: NetworkFixture, _ way: Computing) throws {
         let expected = try fixture.tensors()
         let model = try Model(path: fixture.checkpoint)
         let unet = try UNet(model: model, options: way.options(threads: 1))
@@ -173,7 +173,7 @@ import Testing
         #expect(error <= Tolerance.bfloat16, "\(fixture) vae.decoded: \(error)")
     }
 
-    @Test(arguments: Fixtures.networks) func misfitsAreNamed(_ fixture: NetworkFixture) throws {
+    @Test(arguments: Fixtures.networks) func mismatchesAreNamed(_ fixture: NetworkFixture) throws {
         let unet = try UNet(
             model: Model(path: fixture.checkpoint),
             options: EngineOptions()

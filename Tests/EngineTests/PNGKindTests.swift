@@ -7,7 +7,7 @@ import Testing
 /// Pictures that other programs wrote, and the C boundary itself.
 @Suite struct PNGKindTests {
     /// A device that is always full.
-    @Test func aFullDiskIsToldInWords() throws {
+    @Test func aFullDiskIsReported() throws {
         let descriptor = open("/dev/full", O_WRONLY)
         try #require(descriptor >= 0)
         defer { close(descriptor) }

@@ -74,7 +74,7 @@ import Testing
     }
 
     /// One NaN key affects every query of its head, and nothing else.
-    @Test(arguments: [77, 256, 300]) func notANumberSpreads(keys: Int) throws {
+    @Test(arguments: [77, 256, 300]) func nanPropagates(keys: Int) throws {
         let backend = try Self.backend(.bf16)
         var noise = Noise(4)
         let q = backend.upload(noise.bfloats([1, 64, 128]))

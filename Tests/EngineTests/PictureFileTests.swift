@@ -176,7 +176,7 @@ struct PictureFixtures: Decodable {
 
 @Suite struct ScaledPictureTests {
     /// As Pillow's Lanczos filter: smaller, larger, in part, and as it is.
-    @Test func scalesAsPillowDoes() throws {
+    @Test func scalesLikePillow() throws {
         let fixtures = try #require(PictureFixtures.all)
         #expect(fixtures.scaled.count > 4)
         for scaled in fixtures.scaled {
@@ -206,7 +206,7 @@ struct PictureFixtures: Decodable {
     }
 
     /// Parts are those of the whole, and the whole is the picture where nothing is scaled.
-    @Test func partsAreOfTheWhole() throws {
+    @Test func partsMatchTheWhole() throws {
         let file = try PictureFile("\(PictureFixtures.folder)/rgb16.png")
         let (height, width) = (file.height, file.width)
         let frame = PictureFrame(rows: 0..<Double(height), columns: 0..<Double(width))

@@ -29,7 +29,7 @@ import Testing
     }
 
     /// Known answers of Random123's kat_vectors for philox4x32-10.
-    @Test func philoxGivesItsKnownAnswers() {
+    @Test func philoxMatchesItsTestVectors() {
         let ones = UInt32.max
         #expect(
             Philox.words(counter: [0, 0, 0, 0], key: [0, 0])
@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    @Test func baseNoiseIsTheSeedsOwn() {
+    @Test func baseNoiseDependsOnTheSeed() {
         let drawn = RenderRandom(.torch, seed: 42).normal(
             purpose: "base",
             phase: 0,

@@ -91,7 +91,7 @@ import Testing
         }
     }
 
-    @Test func refusesWhatIsNoFile() {
+    @Test func rejectsPathsThatAreNotFiles() {
         #expect(throws: InputError.self) { _ = try SafeTensors(file: "/") }
         #expect(throws: InputError.self) { _ = try SafeTensors(file: "/no/such/file") }
     }

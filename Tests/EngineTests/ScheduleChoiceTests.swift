@@ -52,7 +52,7 @@ import Testing
 
     @Test func thereAreRuns() { #expect(Self.runs.count >= 36) }
 
-    @Test(arguments: runs) func asTheReference(_ run: Run) throws {
+    @Test(arguments: runs) func matchesTheReference(_ run: Run) throws {
         let scheduler = try run.scheduler()
         let timesteps = run.floats("timesteps")
         #expect(scheduler.timesteps.count == timesteps.count)

@@ -41,6 +41,22 @@ import Testing
 
     @Test func thereAreRuns() { #expect(!Self.runs.isEmpty) }
 
+    /// Those of Diffusers' `EulerDiscreteScheduler` with Stable Diffusion's schedule (scaled linear, 0.00085 to 0.012,
+    /// leading timesteps with an offset of 1) in five steps; a scheduler without σ is at the same levels.
+    @Test(arguments: [SchedulerKind.ddim, .euler]) func noiseLevelsAreThoseOfDiffusers(
+        kind: SchedulerKind
+    ) throws {
+        let config = try SchedulerConfig(
+            file: "\(Fixtures.folder)/sd15-tiny/scheduler/scheduler_config.json"
+        )
+        let scheduler = try Scheduler(kind, config: config, steps: 5)
+        let expected = [5.134433, 2.292855, 1.168216, 0.574051, 0.041314]
+        #expect(scheduler.timesteps == [801, 601, 401, 201, 1])
+        for (i, level) in expected.enumerated() {
+            #expect(abs(scheduler.noiseLevel(at: i) - level) < 2e-6 * max(1, level), "\(i)")
+        }
+    }
+
     @Test(arguments: runs) func timestepsAreExact(name: String) throws {
         let run = try Run(name)
         let expected = try run.tensor("timesteps").values
@@ -72,7 +88,7 @@ import Testing
         }
     }
 
-    @Test(arguments: runs) func stepsAsTheReference(name: String) throws {
+    @Test(arguments: runs) func stepsLikeTheReference(name: String) throws {
         let run = try Run(name)
         var x = try run.tensor("start") * run.scheduler.initNoiseSigma
         var history = Scheduler.History()

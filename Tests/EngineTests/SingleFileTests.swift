@@ -170,7 +170,10 @@ import Testing
         (["model.diffusion_model.out.2.bias": [4]], "input_blocks.0.0.weight"),
     ]
 
-    @Test(arguments: others) func namesWhatIsNoModel(_ shapes: [String: [Int]], _ part: String)
+    @Test(arguments: others) func filesThatAreNotModelsAreNamed(
+        _ shapes: [String: [Int]],
+        _ part: String
+    )
         throws
     {
         try inTemporaryFolder { folder in
@@ -247,7 +250,7 @@ import Testing
     }
 
     /// Small models do not tell their heads, nor their tokens.
-    @Test func saysWhatDoesNotFollow() throws {
+    @Test func reportsWhatCannotBeInferred() throws {
         let layout = try SingleFileLayout("sd21", size: "fixture")
         try inTemporaryFolder { folder in
             let path = "\(folder)/a.safetensors"

@@ -9,7 +9,7 @@ import Testing
 
     /// A picture of several tiles, none of them full at the edges, in bands of unequal height.
     @Test(arguments: PixelDepth.allCases)
-    func everyCopyIsTheMeanOfTheOneBefore(_ depth: PixelDepth) throws {
+    func everySmallerCopyAveragesThePreviousOne(_ depth: PixelDepth) throws {
         let (width, height) = (1091, 777)
         let tensor = Tensor(
             (0..<height * width * 3).map { sin(Float($0 % (width * 3)) / 91 + Float($0) / 1e5) },
@@ -61,7 +61,7 @@ import Testing
     }
 
     /// A device that is always full.
-    @Test func aFullDiskIsToldInWords() throws {
+    @Test func aFullDiskIsReported() throws {
         let descriptor = open("/dev/full", O_RDWR)
         try #require(descriptor >= 0)
         defer { close(descriptor) }

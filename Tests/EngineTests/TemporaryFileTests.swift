@@ -11,7 +11,7 @@ import Testing
     }
 
     /// Asking for the umask never opens it, not even for a moment in which another thread makes a file.
-    @Test func noFileIsOpenToEverybody() throws {
+    @Test func noFileIsWorldReadable() throws {
         try inTemporaryFolder { folder in
             let probe = "\(folder)/probe"
             close(open(probe, O_WRONLY | O_CREAT, 0o666))

@@ -40,7 +40,7 @@ struct TokenizerFixtures: Decodable {
 
     /// vocab.json and merges.txt, tokenizer.json with pairs and with strings, tokens added in three ways,
     /// marks and CRLF.
-    @Test(arguments: TokenizerFixtures.names) func tokensAreTransformers(name: String) throws {
+    @Test(arguments: TokenizerFixtures.names) func tokensMatchTransformers(name: String) throws {
         let fixtures = try #require(TokenizerFixtures.all)
         let one = try #require(fixtures.cases[name])
         try inTemporaryFolder { folder in
@@ -55,7 +55,7 @@ struct TokenizerFixtures: Decodable {
     }
 
     /// What Transformers 5 saves of the pair is the pair.
-    @Test func savedFoldersAreThePair() throws {
+    @Test func savedFoldersMatchThePair() throws {
         let fixtures = try #require(TokenizerFixtures.all)
         let pair = try #require(fixtures.cases["pair"])
         for name in ["saved", "strings"] { #expect(fixtures.cases[name]?.ids == pair.ids) }

@@ -74,7 +74,7 @@ import Testing
         }
     }
 
-    @Test func aDamagedFileIsBuiltAnew() throws {
+    @Test func aDamagedFileIsRebuilt() throws {
         let options = Self.backends[0]
         let expected = try answer(try unet(options, nil))
         try inTemporaryFolder { folder in
@@ -105,7 +105,7 @@ import Testing
         }
     }
 
-    @Test func manyAtOnceBuildOne() throws {
+    @Test func concurrentProcessesBuildOne() throws {
         let options = Self.backends[0]
         let expected = try answer(try unet(options, nil))
         try inTemporaryFolder { folder in
@@ -159,7 +159,7 @@ import Testing
         }
     }
 
-    @Test func whatADeadProcessLeftIsRemoved() throws {
+    @Test func leftoversOfDeadProcessesAreRemoved() throws {
         try inTemporaryFolder { folder in
             _ = try unet(Self.backends[0], folder)
             let name = try kept(folder)[0]

@@ -115,7 +115,7 @@ struct Seeded: RandomNumberGenerator {
     }
 
     /// Every message, mutated thousands of times: read or refused, never more.
-    @Test func mutatedFramesNeverDoHarm() {
+    @Test func mutatedFramesAreHarmless() {
         var random = Seeded(20_260_719)
         let originals = workerMessages.map(\.frames) + coordinatorMessages.map(\.frames)
         var (read, refused) = (0, 0)

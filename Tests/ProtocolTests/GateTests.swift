@@ -55,13 +55,13 @@ import Testing
         return .nothing
     }
 
-    @Test func theRightKeysComeIn() throws {
+    @Test func theRightKeysAreAccepted() throws {
         let security = Security.worker(worker, coordinator: coordinator.publicKey)
         #expect(try call(security, guarded) == .delivered)
         #expect(try call(.open, .open) == .delivered)
     }
 
-    @Test func nobodyElseDoes() throws {
+    @Test func otherKeysAreRejected() throws {
         let stranger = try KeyPair.new()
         let open = coordinator.publicKey
         #expect(

@@ -174,7 +174,7 @@ let coordinatorMessages: [CoordinatorMessage] = [
     }
 
     /// The example of docs/protocol.md, byte for byte.
-    @Test func theDocumentedExampleIsTrue() throws {
+    @Test func theDocumentedExampleIsCorrect() throws {
         let frames: [[UInt8]] = [
             [0x22, 0x05, 0x08, 0x07, 0x10, 0xe8, 0x07]
                 + [0xa2, 0x01, 0x08, 0x08, 0x01, 0x12, 0x04, 0x01, 0x01, 0x02, 0x01],

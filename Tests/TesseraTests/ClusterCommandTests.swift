@@ -6,7 +6,7 @@ import Testing
 /// Renders on hosts of a file, and the workers that stay between them. The hosts are this machine
 /// under several names.
 @Suite(.serialized) struct ClusterCommandTests {
-    /// A folder with a file of hosts, and a marker that identifies its workers.
+    /// A folder with a cluster file, and a marker that identifies its workers.
     struct Site {
         let folder: String
         let port: UInt16
@@ -147,7 +147,7 @@ import Testing
     }
 
     /// However a coordinator ends, so do the workers that it started.
-    @Test func aKilledRenderLeavesNobody() throws {
+    @Test func aKilledRenderLeavesNoWorkers() throws {
         try inTemporaryFolder { folder in
             let site = try Site(folder)
             try site.write(launch: Self.shell, hosts: hosts(site, ["alpha", "beta"]))
@@ -304,8 +304,8 @@ import Testing
         }
     }
 
-    /// The numbers of processes that ended long ago may be anybody's.
-    @Test func downEndsNobodyElse() throws {
+    /// The pid of a process that ended long ago may have been reused.
+    @Test func downStopsOnlyItsOwnWorkers() throws {
         try inTemporaryFolder { folder in
             let site = try Site(folder)
             try site.write(launch: Self.shell, hosts: hosts(site, ["alpha"]))
@@ -341,8 +341,8 @@ import Testing
         }
     }
 
-    /// Keys are a file of hosts' own, and the advice is about the file.
-    @Test(arguments: ["render", "cluster"]) func aFileWithoutKeysIsToldItsFields(
+    /// Keys are a cluster file' own, and the advice is about the file.
+    @Test(arguments: ["render", "cluster"]) func aFileWithoutKeysGetsTheNamesOfTheFields(
         program: String
     ) throws {
         try inTemporaryFolder { folder in

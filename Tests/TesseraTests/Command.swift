@@ -94,7 +94,7 @@ struct Command {
         }
 
         func finish() -> Command {
-            // Not `waitUntilExit`, which may wait for ever for a child whose end another thread saw.
+            // Not `waitUntilExit`, which may wait forever for a child whose end another thread saw.
             let deadline = ContinuousClock.now + .seconds(120)
             while process.isRunning, kill(process.processIdentifier, 0) == 0 {
                 if ContinuousClock.now > deadline { kill(process.processIdentifier, SIGKILL) }

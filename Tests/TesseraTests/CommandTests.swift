@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The command line as people meet it.
+/// The command line end to end.
 @Suite(.serialized) struct CommandTests {
     let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -24,7 +24,7 @@ import Testing
     }
 
     @Test(arguments: [
-        [], ["--window-weight", "gaussian"],
+        [], ["--window-weight", "uniform"],
         ["--stride", "window", "--skip-below", "0.3", "--ladder", "auto"],
     ])
     func theSameBytesFromAnyWorkers(more: [String]) throws {
@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    @Test func thePictureTellsItsSettings() throws {
+    @Test func thePictureRecordsItsSettings() throws {
         try inTemporaryFolder { folder in
             let command = try Command(
                 flags(folder, ["--save-phases", "\(folder)/phases", "--guidance", "1"])
@@ -136,7 +136,7 @@ import Testing
         ["--size", "320x320", "--ladder", "1,1.5,2.5"], ["--rng", "philox"],
         ["--scheduler", "lcm", "--guidance", "0"], ["--scheduler", "dpmpp_2m", "--karras"],
         ["--ladder", "auto", "--size", "400x64"], ["--stride", "window", "--ladder", "auto"],
-        ["--window-weight", "gaussian"], ["--skip-below", "0.5"],
+        ["--window-weight", "uniform"], ["--skip-below", "0.5"],
         ["--scheduler", "euler_a"], ["--border", "zeros", "--size", "40x400"],
     ])
     func rendersAnyShapeAndMethod(more: [String]) throws {
@@ -193,7 +193,7 @@ import Testing
     }
 
     /// Started by hand over TCP, the same parts make the same bytes as `render` does.
-    @Test func coordinatorAndWorkersByHandMakeTheSameBytes() throws {
+    @Test func manuallyStartedCoordinatorAndWorkersGiveTheSameBytes() throws {
         let whole = try picture([])
         try inTemporaryFolder { folder in
             let port = 20_000 + Int(getpid()) % 20_000

@@ -53,7 +53,7 @@ import Testing
     }
 
     /// A full standard output, and a limit of the system on the way to an input.
-    @Test func aFaultOfTheSystemIs70() throws {
+    @Test func aSystemErrorIs70() throws {
         let full = try Command(["--version"], through: Command.shell(">/dev/full"))
         #expect(full.status == 70)
         // The limit leaves one descriptor, which the lock of the job's folder takes.

@@ -17,7 +17,7 @@ import Testing
         try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
     }
 
-    /// What a quiet render makes.
+    /// What an undisturbed render makes.
     private func quiet(_ more: [String] = []) throws -> Data {
         try inTemporaryFolder { folder in
             let command = try Command(flags(folder, more))
@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    @Test func anInterruptSaysHowToGoOn() throws {
+    @Test func anInterruptSaysHowToResume() throws {
         let whole = try quiet()
         try inTemporaryFolder { folder in
             let running = try beginAndSave(folder)

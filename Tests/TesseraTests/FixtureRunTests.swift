@@ -9,7 +9,7 @@ import Testing
 
     @Test func thereAreRuns() { #expect(!Self.runs.isEmpty) }
 
-    @Test(arguments: runs) func rendersWhatTheOracleDoes(
+    @Test(arguments: runs) func rendersLikeTheReference(
         network: NetworkFixture,
         run: RunFixture
     ) throws {

@@ -5,7 +5,7 @@ import Protocol
 import TestSupport
 import Testing
 
-/// Real processes that break the rules, beside an honest worker: the honest picture's bytes, in bounded time.
+/// Misbehaving worker processes beside an honest one: the picture has the honest bytes, in bounded time.
 @Suite(.serialized) struct HostilePeerTests {
     private let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -22,7 +22,7 @@ import Testing
     ///   - others: arguments of each
     ///   - keys: whose key each has, by turns; the honest one's is "two"
     /// - Returns: the picture, what the coordinator wrote and how long it took
-    /// - Throws: when a process does not start
+    /// - Throws: if a process does not start
     private func render(
         beside others: [[String]],
         keys: [String] = ["one"]
@@ -65,7 +65,7 @@ import Testing
         let mute = try render(beside: Array(repeating: hostile("mute"), count: 8))
         #expect(mute.picture == whole)
         print("beside eight mute workers: \(mute.time), alone: \(alone)")
-        // Until somebody has answered anything, two seconds are spent on asking.
+        // Until a worker has answered anything, two seconds are spent on retries.
         #expect(mute.time <= alone * 2 + .seconds(4))
         // One that answers units 1, 2, 3 … unasked; one that crashes again and again; three connections of
         // one host that cannot compute anything.

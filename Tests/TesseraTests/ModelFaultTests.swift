@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    /// Training schedules within every single range, with which no step is a number.
+    /// Training schedules whose numbers are all in range and whose steps are still NaN.
     @Test(arguments: [
         (1e-9, true, 1000, "ddim"), (0.999, true, 1000, "ddim"), (1e-9, true, 1000, "dpmpp_2m"),
         (1e-9, true, 1000, "euler"), (0.999, false, 100_000, "euler"),
@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    /// Whatever the prompt: the text encoder has no embedding for such a token.
+    /// For any prompt: the text encoder has no embedding for such a token.
     @Test func aTokenizerIsLargerThanItsTextEncoder() throws {
         try inTemporaryFolder { folder in
             let copy = "\(folder)/model"
@@ -259,11 +259,11 @@ import Testing
     }
 
     /// A guess is reported in one line, and so are the settings implied by a name; flags take precedence.
-    @Test func choicesThatWereMadeAreTold() throws {
+    @Test func automaticChoicesAreReported() throws {
         try inTemporaryFolder { folder in
             let path = "\(folder)/sd15_lightning_4step.safetensors"
             try SingleFileLayout("sd15", size: "fixture").write(to: path)
-            // Heads and vocabulary do not follow from a tiny model; the scheduler shall.
+            // Heads and vocabulary cannot be derived from a tiny model; the scheduler must be.
             let config = "\(folder)/config"
             try FileManager.default.copyItem(atPath: model, toPath: config)
             try FileManager.default.removeItem(atPath: "\(config)/scheduler")
@@ -288,6 +288,37 @@ import Testing
             let plain = try plan(["--no-model-preset", "--prediction", "epsilon"])
             #expect(plain.errors.isEmpty, "\(plain.errors)")
             #expect(try plain.told("steps per phase") == ["50"])
+            // The model's own file comes before its name.
+            let own = "\(folder)/sd15_lightning_4step.tessera.json"
+            try "{\"steps\": 5}".write(toFile: own, atomically: true, encoding: .utf8)
+            let suggested = try plan([])
+            #expect(suggested.errors.contains("\(own) suggests steps 5"), "\(suggested.errors)")
+            #expect(suggested.errors.contains("5 steps, guidance 1.0"), "\(suggested.errors)")
+            #expect(try suggested.told("steps per phase") == ["5"])
+            #expect(try plan(["--steps", "6"]).told("steps per phase") == ["6"])
+            #expect(try plan(["--no-model-preset"]).told("steps per phase") == ["50"])
+            let report = try Command(["inspect", path, "--model-config", config])
+            #expect(report.output.contains("steps 5, from \(own)"), "\(report.output)")
+            try "{\"steps\": 5000}".write(toFile: own, atomically: true, encoding: .utf8)
+            let refused = try Command(["plan"] + common)
+            #expect(refused.status == 64, "\(refused.errors)")
+            #expect(
+                refused.complaints.first?.contains("\(own), steps") == true,
+                "\(refused.errors)"
+            )
+        }
+    }
+
+    /// A first phase much narrower than what the model knows often lacks the subject.
+    @Test(arguments: [("768x96", true), ("128x64", false), ("128x128", false)])
+    func narrowFirstPhasesAreTold(size: String, isNarrow: Bool) throws {
+        try inTemporaryFolder { folder in
+            let command = try Command(flags("plan", folder, ["--model", model, "--size", size]))
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(
+                command.errors.contains("the subject may be missing") == isNarrow,
+                "\(command.errors)"
+            )
         }
     }
 

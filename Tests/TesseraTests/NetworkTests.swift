@@ -5,7 +5,7 @@ import Protocol
 import TestSupport
 import Testing
 
-/// A coordinator and workers on hosts of their own, with keys, and what can befall them: the picture is the
+/// A coordinator and workers on separate hosts, with keys, through faults: the picture is the
 /// same to the byte. Needs root, for network namespaces.
 @Suite(.serialized, .enabled(if: TestNetwork.isPossible)) struct NetworkTests {
     private let model = Fixtures.networks.first?.checkpoint ?? ""
@@ -15,7 +15,7 @@ import Testing
         "264x200", "--steps", "20", "--seed", "5",
     ]
 
-    /// What one quiet host makes.
+    /// What one undisturbed host renders.
     private static let whole = Result {
         try inTemporaryFolder { folder in
             let arguments = ["render", "--output", "\(folder)/out.png"] + picture
@@ -23,7 +23,7 @@ import Testing
         }
     }
 
-    @Test func aCutLinkIsMendedAndChangesNothing() throws {
+    @Test func aBrokenLinkIsRestoredAndChangesNothing() throws {
         let whole = try Self.whole.get()
         try inTemporaryFolder { folder in
             let network = try TestNetwork(hosts: 1)
@@ -207,7 +207,7 @@ import Testing
     }
 }
 
-/// A program that passes on what comes, late, and breaks connections.
+/// A relay that delays data and breaks connections.
 private final class Relay {
     private let process: Spawned
 

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Renders that begin with a picture, as people meet them.
+/// Renders from an init image, end to end.
 @Suite(.serialized) struct PictureTests {
     let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -102,8 +102,8 @@ import Testing
         #expect(try render(["--size", "264x200", "--seed", "6"]) != usual)
     }
 
-    /// The size defaults to the initial picture's own, and the text names that picture.
-    @Test func thePictureTellsWhereItBegan() throws {
+    /// The size defaults to the init image's own, and the text names that picture.
+    @Test func thePictureRecordsItsInitialPicture() throws {
         try inTemporaryFolder { folder in
             try writePhoto(folder)
             let command = try Command(flags(folder, ["--strength", "0.75", "--fidelity", "0.5"]))

@@ -37,7 +37,7 @@ import Testing
     }
 
     /// A hundred words, and the same with five more: other pictures, by workers too.
-    @Test func wordsBeyondTheFirstChunkCount() throws {
+    @Test func wordsBeyondTheFirstChunkMatter() throws {
         let words = Array(repeating: "a lake under tall pines", count: 20).joined(separator: " ")
         let one = try render(words)
         let other = try render(words + " and birds in the sky")

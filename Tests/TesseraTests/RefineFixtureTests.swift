@@ -18,7 +18,7 @@ import Testing
         #expect(Self.runs.count >= Fixtures.networks.count - 1)
     }
 
-    @Test(arguments: runs) func rendersWhatTheOracleDoes(
+    @Test(arguments: runs) func rendersLikeTheReference(
         fixture: RefineFixture,
         run: RefineFixture.Run
     ) throws {

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Refinement as people meet it: on any workers, interrupted, resumed, planned, of pictures and refused.
+/// Refinement from the command line: on any workers, interrupted, resumed, planned, from init images, and refused.
 @Suite(.serialized) struct RefineTests {
     let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -60,7 +60,7 @@ import Testing
         #expect(try render(more + ["--workers", "2"]) == one)
     }
 
-    /// It is another picture than DemoFusion's, and every flag changes it.
+    /// The picture differs from DemoFusion's, and every flag changes it.
     @Test func everyFlagChangesThePicture() throws {
         let changes = [
             [], ["--method", "demofusion"], ["--refine-from", "0.3"], ["--refine-steps", "2"],
@@ -126,7 +126,7 @@ import Testing
         return running
     }
 
-    /// Killed while a picture is enlarged and while a stage walks, and resumed on other workers.
+    /// Killed during an enlargement and during a stage, and resumed on other workers.
     @Test(arguments: ["enlarging", "phase 2/3: "])
     func aKilledCoordinatorIsResumedToTheSameBytes(place: String) throws {
         let more = ["--refine-steps", "12", "--stride", "8"]
@@ -144,8 +144,8 @@ import Testing
         }
     }
 
-    /// SIGINT cancels at once, says how to go on, and the list of jobs tells where it stands.
-    @Test func anInterruptedStageGoesOn() throws {
+    /// SIGINT cancels at once and says how to continue; the list of jobs shows its progress.
+    @Test func anInterruptedStageIsResumed() throws {
         let more = ["--refine-steps", "12", "--stride", "8"]
         let whole = try render(more)
         try inTemporaryFolder { folder in
@@ -173,7 +173,7 @@ import Testing
         }
     }
 
-    @Test func thePictureTellsHowItWasRefined() throws {
+    @Test func thePictureRecordsTheRefineSettings() throws {
         try inTemporaryFolder { folder in
             let command = try Command(
                 flags(

@@ -20,7 +20,7 @@ import Testing
         return try #require(try JSON(command.output.utf8, place: "output").object)
     }
 
-    @Test func aRenderTellsItsPictureAndItsTime() throws {
+    @Test func aRenderReportsItsPictureAndTime() throws {
         try inTemporaryFolder { folder in
             let command = try Command(flags("render", folder))
             #expect(command.status == 0 && command.output == "\(folder)/out.png\n")
@@ -132,7 +132,7 @@ import Testing
                 ).dropFirst(4)
                 if seed == 2 {
                     let list = try resume()
-                    #expect(list.output.contains("renders now"), "\(list.output)")
+                    #expect(list.output.contains("rendering now"), "\(list.output)")
                 }
                 kill(running.process.processIdentifier, SIGKILL)
                 _ = running.finish()
@@ -145,7 +145,7 @@ import Testing
             for part in names + ["192x128", "phase ", "a prompt"] {
                 #expect(list.output.contains(part), "\(part) in \(list.output)")
             }
-            #expect(!list.output.contains("renders now"))
+            #expect(!list.output.contains("rendering now"))
             let listed = try JSON(try resume("--json").output.utf8, place: "list").array
             #expect(listed?.compactMap { $0.object?["name"]?.string } == names.reversed())
             let last = try resume("--last", "--workers", "1", "--quiet")

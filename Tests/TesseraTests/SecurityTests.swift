@@ -124,7 +124,7 @@ import Testing
     }
 }
 
-/// Bytes from somebody who speaks no protocol of ours.
+/// Bytes from a peer that does not speak the protocol.
 private struct Noise {
     let port: UInt16
 
@@ -146,7 +146,7 @@ private struct Noise {
         return descriptor
     }
 
-    /// Connects and hangs up, as a port scanner does.
+    /// Connects and closes, as a port scanner does.
     func knock(times: Int) {
         for _ in 0..<times {
             if let descriptor = connected() { close(descriptor) }

@@ -5,12 +5,13 @@ import Testing
 
 /// Every setting has a flag that sets it, and help that says so.
 @Suite struct SettingFlagTests {
-    /// Another value than the default, for every setting, as the command line takes it.
+    /// Another value than the default, forevery setting, as the command line takes it.
     static let words: [String: [String]] = [
         "size": ["2048x1032"], "steps": ["7"], "guidance": ["3.25"], "seed": ["5"],
         "rng": ["philox"], "scheduler": ["euler_a"], "karras": [], "timestep-spacing": ["trailing"],
         "final-sigma": ["sigma_min"], "sgm-uniform": [], "strength": ["0.3"], "fidelity": ["0.75"],
-        "stride": ["window"], "window-weight": ["gaussian"], "cosine-scales": ["2,1.5,0"],
+        "stride": ["window"], "guidance-interval": ["0.25,5"], "window-weight": ["uniform"],
+        "cosine-scales": ["2,1.5,0"],
         "sigma": ["1.2"], "ladder": ["1,2.5"], "skip-below": ["0.125"], "border": ["zeros"],
         "method": ["refine"], "refine-from": ["0.5"], "refine-steps": ["4"],
         "refine-noise": ["0.75"], "refine-guidance": ["1.5"], "wire": ["f16"],
@@ -45,12 +46,14 @@ import Testing
         }
     }
 
-    @Test func helpTellsEverySetting() throws {
+    @Test func helpListsEverySetting() throws {
         for command in ["render", "plan", "coordinator"] {
             let help = try Command([command, "--help"]).output
             let text = help.split(whereSeparator: \.isWhitespace).joined(separator: " ")
             for setting in Settings.all {
-                #expect(text.contains("--\(setting.name) "), "\(command) \(setting.name)")
+                let isThere = ["--\(setting.name) ", "--\(setting.name)/--no-\(setting.name) "]
+                    .contains { text.contains($0) }
+                #expect(isThere, "\(command) \(setting.name)")
                 let told = setting.fullHelp.split(separator: " ").joined(separator: " ")
                 #expect(text.contains(told), "\(command) \(setting.name)")
             }

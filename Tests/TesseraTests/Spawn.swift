@@ -1,7 +1,7 @@
 import Foundation
 
 /// A child process that Foundation knows nothing of. Its `Process` takes a child that closes the files it
-/// inherited, as servers do, for one that has ended, and then waits for that for ever.
+/// inherited, as servers do, for one that has ended, and then waits for that forever.
 struct Spawned {
     let id: pid_t
 

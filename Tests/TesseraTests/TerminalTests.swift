@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    @Test func aPlainLocaleGetsPlainLetters() throws {
+    @Test func anASCIILocaleGetsASCII() throws {
         try inTemporaryFolder { folder in
             for (program, launcher) in [
                 ("render", Command.streams("terminal", "80")), ("plan", []),
@@ -76,7 +76,7 @@ import Testing
         }
     }
 
-    @Test func whatTheEnvironmentSaysOfATerminal() {
+    @Test func terminalCapabilitiesComeFromTheEnvironment() {
         func terminal(_ environment: [String: String]) -> Terminal {
             Terminal(isTerminal: true, environment: environment)
         }

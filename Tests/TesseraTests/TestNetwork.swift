@@ -28,14 +28,14 @@ final class TestNetwork {
     }
 
     deinit {
-        // The wires go with the namespaces.
+        // The links are removed with the namespaces.
         for name in hosts + [centre] { try? Self.ip("netns delete \(name)") }
     }
 
     /// The coordinator's endpoint, as a host sees it.
     func endpoint(from host: Int, port: Int = 7551) -> String { "tcp://10.77.\(host).1:\(port)" }
 
-    /// Pulls out a host's wire, or puts it in again.
+    /// Cuts a host's link, or restores it.
     func wire(_ host: Int, isIn: Bool) throws {
         try Self.ip("-n \(centre) link set wire\(host) \(isIn ? "up" : "down")")
     }

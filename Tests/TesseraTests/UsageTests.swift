@@ -4,7 +4,7 @@ import Tessera
 import TestSupport
 import Testing
 
-/// Command lines as people write them.
+/// Command lines as users write them.
 @Suite(.serialized) struct UsageTests {
     private let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -64,7 +64,7 @@ import Testing
     }
 
     /// A seed of −1 is random: it is printed, stored, and kept when the render is resumed.
-    @Test func aRandomSeedIsToldAndKept() throws {
+    @Test func aRandomSeedIsReportedAndKept() throws {
         try inTemporaryFolder { folder in
             var seeds: Set<String> = []
             for name in ["a.png", "b.png"] {
@@ -94,7 +94,7 @@ import Testing
             #expect(stopped.status == 130, "\(stopped.errors)")
             // Quoted for a shell, which takes it as it is printed.
             let hint = try #require(
-                stopped.errors.split(separator: "\n").first { $0.hasPrefix("to go on: ") }
+                stopped.errors.split(separator: "\n").first { $0.hasPrefix("to continue: ") }
             )
             #expect(hint.hasSuffix("tessera resume '\(folder)/a job'\\''s'"), "\(hint)")
             let record = try String(contentsOfFile: "\(folder)/a job's/job.json", encoding: .utf8)
@@ -105,8 +105,8 @@ import Testing
         }
     }
 
-    /// A picture is never lost to the next one without a word.
-    @Test func picturesAreNumberedOrReplacedAloud() throws {
+    /// A picture is never silently overwritten by the next one.
+    @Test func picturesAreNumberedOrReplacedWithANotice() throws {
         try inTemporaryFolder { folder in
             func render(_ prompt: String, _ more: [String] = []) throws -> Command {
                 let command = try Command(flags("render", ["--prompt", prompt] + more), in: folder)

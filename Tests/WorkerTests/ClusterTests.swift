@@ -107,7 +107,7 @@ import Worker
         #expect(local.cluster.statistics.isEmpty)
     }
 
-    @Test func nobodyThereIsAClusterUnavailable() throws {
+    @Test func noWorkersIsClusterUnavailable() throws {
         let local = try ThreadCluster { $0.policy.grace = .milliseconds(300) }
         defer { local.stop() }
         let job = local.cluster.open(geometry)
@@ -209,7 +209,7 @@ import Worker
     @Test func aHungWorkerLosesItsViews() throws {
         let local = try ThreadCluster { $0.policy.silence = .milliseconds(400) }
         defer { local.stop() }
-        // Says hello, asks for work, and is never heard of again.
+        // Says hello, asks for work, and then falls silent.
         let context = try SocketContext()
         let mute = try Socket(.dealer, in: context)
         try mute.connect(local.cluster.endpoint)

@@ -63,7 +63,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> Embedding {
     }
 
     /// Two rows make a batch of the fake: units share it where they fit each other, and no others do.
-    @Test func unitsThatFitShareABatch() throws {
+    @Test func compatibleUnitsShareABatch() throws {
         let (host, plain) = (FakeModelHost(), Prompts(positive: prompt(10), negative: nil))
         let units = [
             view(plain), view(Prompts(positive: prompt(3), negative: nil)), view(plain),
@@ -84,7 +84,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> Embedding {
         #expect(joined == (try evaluator.evaluate([whole])[0].wholeTensor.values))
     }
 
-    @Test func promptsThatDoNotFitEachOtherAreRefused() {
+    @Test func incompatiblePromptsAreRejected() {
         let long = Embedding(context: Tensor(zeros: [1, 3, 2]))
         let unit = view(Prompts(positive: prompt(10), negative: long))
         #expect(throws: InputError.self) { try Evaluator(FakeModelHost()).evaluate([unit]) }

@@ -35,7 +35,7 @@ import Worker
         let garbage = Tensor([Float](repeating: 0.5, count: 64), shape: [1, 4, 4, 4])
         var round = 0
         let answers = try job.tensors(views) { _ in
-            // It answers everything, and says hello again whenever it was thrown out.
+            // It answers everything, and says hello again whenever it was rejected.
             round += 1
             _ = try liar.send(WorkerMessage.hello(hello("liar")).frames)
             for unit in UInt64(1)...60 {

@@ -65,7 +65,7 @@ private func folder(_ cluster: LocalCluster) throws -> String {
         #expect(!FileManager.default.fileExists(atPath: folder))
     }
 
-    @Test func aStoppedWorkerIsGivenUpAndKilledAtTheEnd() throws {
+    @Test func aStoppedWorkerIsAbandonedAndKilledAtTheEnd() throws {
         let cluster = try makeCluster(["slow:5", "slow:5"], silence: .seconds(2))
         defer { cluster.stop() }
         let processes = cluster.processes
@@ -83,7 +83,7 @@ private func folder(_ cluster: LocalCluster) throws -> String {
     }
 
     /// Eight of nine beat and never answer: the first tile, views, and another tile.
-    @Test func muteWorkersHoldNothingUp() throws {
+    @Test func silentWorkersDelayNothing() throws {
         let cluster = try makeCluster(Array(repeating: "hang", count: 8) + ["slow:5"])
         defer { cluster.stop() }
         #expect(eventually { cluster.cluster.statistics.count == 9 })
@@ -174,7 +174,7 @@ private func folder(_ cluster: LocalCluster) throws -> String {
 
     /// Killed while idle, and in the middle of units that never end.
     @Test(arguments: ["good", "hang"])
-    func whatAKilledCoordinatorStartedEndsToo(behaviour: String) throws {
+    func workersOfAKilledCoordinatorEndToo(behaviour: String) throws {
         let coordinator = Process()
         coordinator.executableURL = URL(fileURLWithPath: testWorker)
         coordinator.arguments = ["--coordinate", "2", "--behaviour", behaviour]

@@ -23,7 +23,7 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
         return process
     }
 
-    @Test func aWorkerInPythonAnswersAlike() throws {
+    @Test func aWorkerInPythonGivesTheSameAnswers() throws {
         let python = try #require(python)
         let modules = FileManager.default.temporaryDirectory
             .appending(path: "tessera-python-\(getpid())").path

@@ -117,7 +117,7 @@ private final class Ending: Sendable {
         }
     }
 
-    @Test func whatIsCancelledBeforeItRunsEndsAtOnce() throws {
+    @Test func aRenderCancelledBeforeItStartsEndsAtOnce() throws {
         try inTemporaryFolder { folder in
             let real = try RealCluster(Self.model)
             defer { real.stop() }

@@ -18,7 +18,7 @@ import Testing
     private static let models =
         Fixtures.networks.map(\.checkpoint) + ["\(Fixtures.packageRoot)/Models/vista"]
 
-    /// A latent with large forms and small ones.
+    /// A latent with coarse and fine structure.
     private func latent(_ height: Int, _ width: Int, channels: Int, deviation: Float) -> Tensor {
         let small = TorchRandom.normal(seed: 3, count: height * width * channels)
         let large = TorchRandom.normal(seed: 4, count: 9 * channels)
@@ -65,7 +65,7 @@ import Testing
 
     /// Tiles of every position give the latent that one encode of the whole gives.
     @Test(arguments: models, BackendKind.allCases)
-    func tilesAreOneEncode(_ model: String, _ backend: BackendKind) throws {
+    func tilesMatchOneEncode(_ model: String, _ backend: BackendKind) throws {
         let vae = try VAE(
             model: Model(path: model),
             options: EngineOptions(backend: backend, threads: 2),
@@ -91,7 +91,7 @@ import Testing
             "encoded tiles against whole, \(model), \(backend): \(error), \(renderer.parts) parts"
         )
         #expect(error <= Self.maxOfLatent)
-        // What is at stake: without the whole's statistics tiles differ.
+        // Control: without the whole picture's statistics the tiles differ.
         let region = Region(rows: 0..<12, columns: 0..<12)
         let alone = try vae.latent(of: try source.cut(region))
         #expect(Double(relativeError(alone, whole.cut(region))) > 10 * error)
@@ -99,7 +99,7 @@ import Testing
 
     /// Tiles of every position, at edges and inside, of unequal sizes.
     @Test(arguments: models, BackendKind.allCases)
-    func tilesAreOneDecode(_ model: String, _ backend: BackendKind) throws {
+    func tilesMatchOneDecode(_ model: String, _ backend: BackendKind) throws {
         let vae = try VAE(
             model: Model(path: model),
             options: EngineOptions(backend: backend, threads: 2),
@@ -126,7 +126,7 @@ import Testing
         )
         print("tiles against whole, \(model), \(backend): \(one), \(mean), \(renderer.parts) parts")
         #expect(one <= Self.most.one && mean <= Self.most.mean, "\(one) and \(mean) levels")
-        // What is at stake: without the whole's statistics tiles differ visibly.
+        // Control: without the whole picture's statistics the tiles differ visibly.
         let alone = try vae.decode(latent.cropped(top: 0, left: 0, height: 12, width: 12))
         let corner = whole.cropped(
             top: 0,

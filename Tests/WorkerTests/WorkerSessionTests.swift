@@ -128,7 +128,7 @@ private struct Script {
     }
 
     /// Requested embeddings may never arrive when their units are abandoned: a later unit requests them again.
-    @Test func abandonedUnitsForgetWhatTheyAskedFor() {
+    @Test func abandonedUnitsDropTheirRequests() {
         var script = Script.serving()
         _ = script.on(.received(.job(both)))
         #expect(script.on(task(1)) == ["wanted 2"])
@@ -142,7 +142,7 @@ private struct Script {
         #expect(script.on(task(1, decode: true)) == ["compute u1"])
     }
 
-    @Test func anEmbeddingThatIsNotWhatItSaysIsNotTaken() {
+    @Test func anEmbeddingWithAWrongDigestIsRejected() {
         var script = Script.serving()
         _ = script.on(.received(.job(both)))
         _ = script.on(task(1))
@@ -157,7 +157,7 @@ private struct Script {
         #expect(script.on(task(1)) == ["failure u1", "ask 1"])
     }
 
-    @Test func failuresAreToldAndAskedForAnew() {
+    @Test func failuresAreReportedAndUnitsRequestedAgain() {
         var script = Script.serving()
         _ = script.on(.received(.job(both)))
         _ = script.on(task(1, decode: true))
@@ -185,7 +185,7 @@ private struct Script {
         #expect(script.on(.tick, after: .milliseconds(500)) == [])
     }
 
-    @Test func aUnitInHandIsEndedWhenItIsNotWanted() {
+    @Test func theCurrentUnitIsCancelledWhenItIsAbandoned() {
         var script = Script.serving()
         _ = script.on(.received(.job(both)))
         #expect(script.on(task(1, decode: true)) == ["compute u1"])
@@ -193,14 +193,14 @@ private struct Script {
         #expect(script.on(.received(.abandon([UnitID(1)]))) == ["cancel"])
         let ended = State.Event.finished(UnitID(1), microseconds: 1, .failure(.cancelled))
         #expect(script.on(ended) == ["ask 1", "compute u2"])
-        // It may have been done by then: that is an answer as any other.
+        // It may have been computed by then: that is an answer like any other.
         #expect(script.on(.received(.abandon([UnitID(2)]))) == ["cancel"])
         #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
         #expect(script.on(task(3, decode: true)) == ["compute u3"])
         #expect(script.on(.received(.goodbye(.unknown))) == ["cancel", "reconnect 100"])
     }
 
-    @Test func answersTravelAsTheJobSays() throws {
+    @Test func answersUseTheJobsWireFormat() throws {
         var session = State(options: options())
         var answers: [WorkerMessage.Answer] = []
         for event: State.Event in [
@@ -225,13 +225,13 @@ private struct Script {
         #expect(script.on(.connected) == ["hello"])
         _ = script.on(.received(.welcome(.init(heartbeat: .seconds(1), timeout: .seconds(5)))))
         _ = script.on(.received(.job(both)))
-        // Another unit of the same number waits until the hands are free.
+        // Another unit with the same number waits until the worker is idle.
         #expect(script.on(task(1, decode: true)) == [])
         #expect(script.on(finished(1)) == ["compute u1"])
         #expect(script.on(finished(1)) == ["answer u1", "ask 1"])
     }
 
-    @Test func pausesGrowUntilAWelcome() {
+    @Test func backoffGrowsUntilAWelcome() {
         var script = Script()
         var pauses: [String] = []
         for _ in 0..<8 {

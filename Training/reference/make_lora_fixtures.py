@@ -28,7 +28,7 @@ def modules(model, wanted):
 
 def pair(module, rank):
     w = module.weight
-    # The size of a change that shows, and leaves the network's answers of their order.
+    # Large enough to be visible, small enough to keep the outputs' order of magnitude.
     down = torch.randn((rank, *w.shape[1:]), generator=G) * w[0].numel() ** -0.5
     up = torch.randn((w.shape[0], rank) + ((1, 1) if w.ndim == 4 else ()), generator=G) * 0.3
     return down.half(), up.half()
@@ -72,7 +72,7 @@ def merge_plainly(pipe, lora, weight):
 
 
 def peft(kind, folder, xl, path):
-    """A file as PEFT's trainers leave it: rank and alpha differ by module, and the header says how."""
+    """A file as PEFT's trainers leave it: rank and alpha differ by module, as given in the header."""
     pipe = open_pipe(kind, folder)
     pipe.unet.add_adapter(LoraConfig(r=RANK, lora_alpha=3, rank_pattern={"attn2.to_k": 1}, alpha_pattern={"ff.net.2": 7},
                                      target_modules=r".*transformer_blocks\.0.*(to_q|to_k|to_out\.0|ff\.net\.0\.proj|ff\.net\.2)|.*down_blocks\.1\.resnets\.0\.conv1"))

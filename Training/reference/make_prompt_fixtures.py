@@ -1,4 +1,4 @@
-"""Prompts of several chunks: what Transformers' text encoders and Diffusers' UNets make of them.
+"""Prompts of several chunks: outputs of Transformers' text encoders and Diffusers' UNets.
 
     python make_prompt_fixtures.py FIXTURES OUT        OUT/prompts.json (cases), OUT/prompts.safetensors
 
@@ -18,7 +18,7 @@ WORDS = """lake dawn mountain river old stone bridge under soft golden light wit
 shores a small boat near a wooden pier two swans far birds in the sky snow on distant peaks reflections ripples moss lanterns
 a path of pebbles wild flowers red leaves""".split()
 HUNDRED = " ".join((WORDS * 3)[:100])
-CASES = {  # of one model each, but for the first: the files stay small
+CASES = {  # one model each, except the first, to keep the files small
     "words": (HUNDRED, None),
     "negative": ("a lake BREAK at dawn, BREAKFAST on a pier", " ".join(WORDS * 3)),
     "breaks": ("BREAK a lake,BREAK BREAK at dawn BREAK", "no rain"),
@@ -42,7 +42,7 @@ def cut(tokenizers, text):
 
 
 def whole(tokenizer, chunk):
-    """The very ids that Transformers gives a text of these tokens."""
+    """The ids that Transformers gives for a text of these tokens."""
     return [tokenizer.bos_token_id] + chunk + [tokenizer.eos_token_id] + [tokenizer.pad_token_id] * (75 - len(chunk))
 
 

@@ -1,4 +1,4 @@
-"""Timesteps, noise levels and latents of runs whose timesteps a person lays out by flags, by Diffusers:
+"""Timesteps, noise levels and latents of runs with timestep flags, computed by Diffusers:
 
     /work/venv/bin/python Training/reference/make_schedule_fixtures.py Tests/Fixtures/schedules.json
 
@@ -27,7 +27,7 @@ def diffusers_run(name, steps, config, choice):
     scheduler.set_timesteps(steps)
     noise = numbers(3, steps, 1, 1, 1, SIZE)
     fresh = iter(noise)
-    # Ancestral schedulers draw their noise themselves: it must be the noise that the test gives.
+    # Ancestral schedulers draw their own noise: replace it with the test's.
     module = sys.modules[kind.__module__]
     module.randn_tensor = lambda *args, **kwargs: next(fresh)
     start, outputs = numbers(1, 1, 1, 1, SIZE), numbers(2, steps, 1, 1, 1, SIZE)

@@ -1,4 +1,4 @@
-"""Small tokenizers in every form that people have, and the ids that Transformers gives with them.
+"""Small tokenizers in every published file format, and the ids that Transformers gives with them.
 
     python make_tokenizer_fixtures.py FIXTURES OUT        OUT/tokenizers.json
 

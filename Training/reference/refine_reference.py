@@ -32,7 +32,7 @@ def gaussian(side):
 
 
 def enlarged(picture, height, width):
-    """A picture [1, 3, h, w] of -1..1 by Lanczos' window at another size."""
+    """A picture [1, 3, h, w] of -1..1 resized with a Lanczos filter."""
     planes = (picture[0].clamp(-1, 1) * 0.5 + 0.5).numpy()
     scaled = [np.asarray(Image.fromarray(p).resize((width, height), Image.LANCZOS)) for p in planes]
     return torch.from_numpy(np.stack(scaled).clip(0, 1))[None] * 2 - 1
@@ -54,7 +54,7 @@ class End:
         return x
 
     def noise_of(self, output, x, t):
-        """What the model takes for noise."""
+        """The noise that the model predicts."""
         a = self.alphas[t]
         return output if self.prediction == "epsilon" else a.sqrt() * output + (1 - a).sqrt() * x
 
@@ -90,7 +90,7 @@ class Diffusers(End):
         return self.scheduler.scale_model_input(x, self.scheduler.timesteps[i])
 
     def step(self, output, i, x, generator):
-        # Where it lies in a schedule is looked up for every call.
+        # Its position in the schedule is looked up forevery call.
         more = {} if isinstance(self.scheduler, EulerDiscreteScheduler) else {"generator": generator}
         return self.scheduler.step(output, self.scheduler.timesteps[i], x, **more).prev_sample
 

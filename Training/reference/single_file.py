@@ -119,7 +119,7 @@ def layout(shapes, configs):
             open_clip(shapes["text_encoder_2"], "conditioner.embedders.1.model.", "text_encoder_2", False, T)
     else:
         open_clip(shapes["text_encoder"], "cond_stage_model.model.", "text_encoder", True, T)
-    # what training left in the published files
+    # leftovers of training in the published files
     T["alphas_cumprod"] = ("", "", "extra", [1000])
     T["model_ema.decay"] = ("", "", "extra", [])
     return T

@@ -22,13 +22,13 @@ enum { TESSERA_F32 = 0, TESSERA_BF16 = 1 };
 /// In attention: bfloat16 elements that are multiplied as floats.
 enum { TESSERA_BF16_WIDENED = 2 };
 
-/// What is done with a second operand.
+/// How a second operand is combined.
 enum { TESSERA_NOTHING = 0, TESSERA_ADD = 1, TESSERA_MULTIPLY = 2 };
 
-/// out[i] = f(x[i]); in place where `out == x`.
+/// out[i] = f(x[i]); in place if `out == x`.
 void tessera_activate(const void *x, void *out, long count, int function, int element);
 
-/// out[i] = a[i] + b[i]; in place where `out == a`.
+/// out[i] = a[i] + b[i]; in place if `out == a`.
 void tessera_add(const void *a, const void *b, void *out, long count, int element);
 
 /// out[r][c] = value[r][c] · GELU(gate[r][c]); rows of `out` are `ldo` elements apart.
@@ -43,7 +43,7 @@ void tessera_column_moments(const void *x, long rows, long columns, double *sum,
 void tessera_scale_shift(const void *x, void *out, long rows, long columns, const float *scale,
                          const float *shift, int function, int element);
 
-/// Every row to mean 0 and variance 1 (plus `epsilon`), then times `scale` plus `shift`.
+/// Normalises every row to mean 0 and variance 1 (plus `epsilon`), then times `scale` plus `shift`.
 void tessera_layer_norm(const void *x, void *out, long rows, long columns, const float *scale,
                         const float *shift, float epsilon, int element);
 
@@ -106,7 +106,7 @@ long tessera_attend_scratch_size(long rows, long width, int element);
 void tessera_pack_head(const void *keys, long ldk, const void *values, long ldv, long count,
                        long width, void *packed, int element);
 
-/// Scaled dot-product attention of `rows` queries to a packed head, a block of keys after the other
+/// Scaled dot-product attention of `rows` queries to a packed head, one block of keys at a time
 /// with a running softmax (Milakov and Gimelshein 2018; Dao et al. 2022), so that the weights of all
 /// queries over all keys are never in memory. Where `causal_from` ≥ 0, row r sees only the first
 /// `causal_from` + r + 1 keys. Of bfloat16 elements, the weights are rounded to bfloat16, too, unless
@@ -171,10 +171,10 @@ int tessera_finite_words(const void *from, long count, unsigned exponent);
 /// The same for floats.
 int tessera_finite_floats(const void *from, long count);
 
-/// A checksum of `count` bytes that finds damage, not malice; runs at the speed of memory.
+/// A non-cryptographic checksum of `count` bytes, as fast as memory.
 unsigned long long tessera_checksum(const void *bytes, size_t count);
 
-/// Lets the processor know that a thread only looks out for another.
+/// Hints to the processor that this thread is spinning (PAUSE).
 static inline void tessera_pause(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
@@ -184,10 +184,10 @@ static inline void tessera_pause(void) {
 /// Names the calling thread, as debuggers and `top -H` show it (15 bytes at most).
 void tessera_name_thread(const char *name);
 
-/// Whether the processor has the AVX-512 instructions of servers since 2017.
+/// Whether the processor has AVX-512 as in Skylake-SP (2017) and later.
 int tessera_has_avx512(void);
 
-/// Whether it multiplies bfloat16 numbers.
+/// Whether the processor has AVX512-BF16.
 int tessera_has_bfloat16(void);
 
 /// Whether Intel made the processor.
@@ -196,8 +196,8 @@ int tessera_is_intel(void);
 /// Makes OpenBLAS use the kernels of this processor.
 ///
 /// OpenBLAS knows the processors that existed when it was released and falls back on kernels of
-/// 2004 for later ones, at a fifth of the speed. Where that has happened, it is initialised once
-/// more for the best family whose instructions the processor has. Must be called before any other
+/// 2004 for later ones, at a fifth of the speed. In that case it is initialised
+/// again for the best family whose instructions the processor has. Must be called before any other
 /// thread uses OpenBLAS; does nothing when OPENBLAS_CORETYPE is set, or where this OpenBLAS cannot
 /// be initialised again.
 void tessera_wake_openblas(void);

@@ -1,9 +1,8 @@
-/// What Tessera asks of oneDNN, the same for its versions 2 and 3: products and convolutions of
-/// channels-last activations with weights in oneDNN's own packed layout, and what follows them fused.
+/// What Tessera uses of oneDNN, versions 2 and 3: products and convolutions of channels-last activations, with weights in
+/// oneDNN's own packed layout and fused post-ops.
 ///
-/// Shapes are checked by the caller. Functions that make something return null, and `tessera_dnnl_run`
-/// a value other than 0, when oneDNN refuses. Everything runs in the calling thread alone, and several
-/// threads may run one operation at once. Elements, functions and second operands are those of CKernels.h.
+/// The caller checks shapes. When oneDNN fails, constructors return null and `tessera_dnnl_run` a value other
+/// than 0. Everything runs in the calling thread alone, and several threads may run one operation at once. Elements, functions and second operands are those of CKernels.h.
 #ifndef TESSERA_ONEDNN_H
 #define TESSERA_ONEDNN_H
 
@@ -16,7 +15,7 @@ typedef struct tessera_dnnl_operation *tessera_dnnl_operation;
 /// How packed weights lie in memory.
 typedef struct tessera_dnnl_layout *tessera_dnnl_layout;
 
-/// Extents of a convolution over zero padding.
+/// Dimensions of a convolution with zero padding.
 typedef struct {
     long batch, height, width, inputs, out_height, out_width, outputs, kernel, stride;
     long top, left, bottom, right;
@@ -38,7 +37,7 @@ void tessera_dnnl_free_layout(tessera_dnnl_layout layout);
 size_t tessera_dnnl_packed_size(tessera_dnnl_layout layout);
 /// Packs float32 weights in their natural order.
 int tessera_dnnl_pack(tessera_dnnl_layout layout, const float *weights, void *packed);
-/// Packs packed weights anew, for another layout.
+/// Repacks packed weights for another layout.
 int tessera_dnnl_repack(tessera_dnnl_layout before, const void *from, tessera_dnnl_layout after,
                         void *to);
 

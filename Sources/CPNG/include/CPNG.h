@@ -1,5 +1,4 @@
-/// libpng's ordinary interface behind functions that return: its errors leave by longjmp, which
-/// Swift must never see.
+/// Wraps libpng's ordinary interface: its errors longjmp, which must not cross Swift frames; these functions return.
 ///
 /// Functions that return int return 0, or −1 after an error whose text `…_error` gives. After an
 /// error a writer or reader may only be asked for that text and closed.
@@ -12,19 +11,18 @@
 /// Writes one picture of RGB, 8 or 16 bits of each, into an open file.
 typedef struct tessera_png_writer tessera_png_writer;
 
-/// Null where memory is short. The caller keeps `descriptor` and closes it after the writer.
+/// Null if out of memory. The caller keeps `descriptor` and closes it after the writer.
 tessera_png_writer *tessera_png_writer_open(
     int descriptor, uint32_t width, uint32_t height, int depth);
 
-/// Adds a text chunk, before `begin`: as Latin-1 (tEXt) where every letter has one, else as UTF-8
-/// (iTXt).
+/// Adds a text chunk, before `begin`: tEXt if every character is in Latin-1, else iTXt (UTF-8).
 ///
 /// - Parameters:
-///   - key: 1 to 79 printable ASCII letters
+///   - key: 1 to 79 printable ASCII characters
 ///   - value: UTF-8
 int tessera_png_writer_text(tessera_png_writer *writer, const char *key, const char *value);
 
-/// Writes all that precedes the rows.
+/// Writes everything before the rows.
 int tessera_png_writer_begin(tessera_png_writer *writer);
 
 /// Appends `count` rows of 3 · width numbers in the byte order of this machine, `stride` bytes apart.
@@ -39,10 +37,10 @@ const char *tessera_png_writer_error(const tessera_png_writer *writer);
 
 void tessera_png_writer_close(tessera_png_writer *writer);
 
-/// Reads one picture from memory, as 8-bit RGB whatever it is.
+/// Reads one picture from memory, converted to 8-bit RGB.
 typedef struct tessera_png_reader tessera_png_reader;
 
-/// Extent of a picture.
+/// Size of a picture.
 typedef struct {
     uint32_t width;
     uint32_t height;
@@ -60,43 +58,43 @@ typedef struct {
     int utf8;
 } tessera_png_text;
 
-/// What a file says of its colours.
+/// A file's colour information.
 typedef struct {
-    /// An ICC profile, valid until `close`; null where there is none.
+    /// An ICC profile, valid until `close`; null if there is none.
     const uint8_t *profile;
     size_t profile_size;
-    /// Whether they are said to be sRGB.
+    /// Whether there is an sRGB chunk.
     int is_srgb;
-    /// The power that encoded them, about 1/2.2; 0 where it is not told.
+    /// The encoding gamma, about 1/2.2; 0 if unknown.
     double gamma;
-    /// x and y of white, red, green and blue; all 0 where they are not told.
+    /// x and y of white, red, green and blue; all 0 if unknown.
     double chromaticities[8];
 } tessera_png_colours;
 
-/// How rows come that are read one by one.
+/// Layout of rows that are read one by one.
 typedef struct {
-    /// Numbers of a pixel: grey, grey and opacity, RGB, or RGB and opacity.
+    /// Channels: grey, grey and alpha, RGB, or RGB and alpha.
     int channels;
-    /// How often all rows are read: more than once in an interlaced file.
+    /// Number of passes over the rows: more than one in an interlaced file.
     int passes;
 } tessera_png_rows_layout;
 
-/// Null where memory is short. `bytes` must stay until the reader is closed.
+/// Null if out of memory. `bytes` must stay until the reader is closed.
 tessera_png_reader *tessera_png_reader_open(const uint8_t *bytes, size_t count);
 
-/// Reads from an open file, where it stands. Null where memory is short. The caller closes the file after
+/// Reads from an open file, from its current offset. Null if out of memory. The caller closes the file after
 /// the reader.
 tessera_png_reader *tessera_png_reader_open_file(int descriptor);
 
-/// Reads all that precedes the rows.
+/// Reads everything before the rows.
 int tessera_png_reader_header(tessera_png_reader *reader, tessera_png_header *header);
 
 /// Reads every row, 3 · width bytes each and `stride` apart, and what follows them.
 int tessera_png_reader_rows(tessera_png_reader *reader, uint8_t *pixels, size_t stride);
 
 /// Instead of `header`, to read rows one by one, as they are in the file: 16 bits for each number in the
-/// byte order of this machine, without any conversion of colours. Palettes become RGB, and what makes
-/// pixels transparent a number of its own.
+/// byte order of this machine, without any conversion of colours. Palettes become RGB, and
+/// transparency an alpha channel.
 int tessera_png_reader_plain_header(
     tessera_png_reader *reader, tessera_png_header *header, tessera_png_rows_layout *layout,
     tessera_png_colours *colours);

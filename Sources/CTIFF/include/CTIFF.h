@@ -14,7 +14,7 @@ typedef struct tessera_tiff tessera_tiff;
 /// Side of a tile in pixels.
 enum { TESSERA_TIFF_TILE = 512 };
 
-/// Null where memory is short. `descriptor` is open for reading and writing an empty file; the caller keeps it
+/// Null if out of memory. `descriptor` is open for reading and writing an empty file; the caller keeps it
 /// and closes it after the TIFF.
 tessera_tiff *tessera_tiff_open(int descriptor);
 
@@ -28,7 +28,7 @@ int tessera_tiff_begin(
     tessera_tiff *tiff, uint32_t width, uint32_t height, int depth, int reduced, const char *description,
     const char *software);
 
-/// Writes the tile whose first pixel is (x, y), all of it, whatever of it the picture fills.
+/// Writes the whole tile whose first pixel is (x, y), even if the picture fills only part of it.
 int tessera_tiff_put(tessera_tiff *tiff, uint32_t x, uint32_t y, const void *tile, size_t bytes);
 
 /// Completes the picture.
@@ -40,7 +40,7 @@ int tessera_tiff_look(tessera_tiff *tiff, int number);
 /// Reads the tile whose first pixel is (x, y).
 int tessera_tiff_get(tessera_tiff *tiff, uint32_t x, uint32_t y, void *tile, size_t bytes);
 
-/// Writes what is not written yet, after the last picture.
+/// Writes the remaining data, after the last picture.
 int tessera_tiff_finish(tessera_tiff *tiff);
 
 /// The first error, valid until `close`.

@@ -11,8 +11,8 @@ package final class CheckpointWriter: Sendable {
     private let core: Core
     private let thread: Mutex<NamedThread?>
 
-    /// - path: of the job's folder, which is created after the first step
-    ///   - path: of the job's folder, which is made when the first step is done
+    /// - Parameters:
+    ///   - path: of the job's folder, which is created after the first step
     ///   - folder: the same, if it exists
     ///   - record: the render's command
     ///   - every: saves after this many steps

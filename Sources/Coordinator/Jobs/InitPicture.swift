@@ -17,7 +17,7 @@ package struct PictureLimits: Equatable, Sendable {
     }
 }
 
-/// An initial picture, and its digest.
+/// An init image, and its digest.
 package final class InitPicture {
     package let file: PictureFile
     /// BLAKE2b-256 of the file.

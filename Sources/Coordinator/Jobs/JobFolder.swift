@@ -5,42 +5,9 @@ import Synchronization
 /// The folder of one job: its command and its state. While a process renders it,
 /// no other can.
 package final class JobFolder: Sendable {
-    /// The command of a render.
-    package struct Record: Equatable, Sendable {
-        /// The subcommand that renders.
-        package let command: String
-        /// Its arguments on the command line.
-        package let arguments: [String]
-        /// The working directory: relative paths start there.
-        package let directory: String
-        /// The model's identity.
-        package let digest: String
-        /// Everything that decides the picture, as JSON.
-        package let settings: String
-
-        package init(
-            command: String,
-            arguments: [String],
-            directory: String,
-            digest: String,
-            settings: String
-        ) {
-            (self.command, self.arguments, self.directory) = (command, arguments, directory)
-            (self.digest, self.settings) = (digest, settings)
-        }
-
-        /// Its name in the file of the state.
-        var identity: String {
-            let hash = FileHash()
-            for text in [digest, settings] { hash.add(text: text) }
-            return hash.finish()
-        }
-    }
-
     package let path: String
     private let hold: FileLock
 
-    private static let format = 1
     private var recordPath: String { "\(path)/job.json" }
     package var statePath: String { "\(path)/state.safetensors" }
 
@@ -48,7 +15,7 @@ package final class JobFolder: Sendable {
     /// without a home.
     package static var defaultFolder: String? { UserFolder.state.named("jobs") }
 
-    /// A path in the usual place that nobody else takes, or nil where there is none.
+    /// A new unique path in the default folder, or nil if there is no default folder.
     package static func newPath() -> String? {
         let format = DateFormatter()
         format.locale = Locale(identifier: "en_US_POSIX")
@@ -59,10 +26,10 @@ package final class JobFolder: Sendable {
         return defaultFolder.map { "\($0)/\(name)" }
     }
 
-    /// Paths that this process has made up.
+    /// Number of paths that this process has generated.
     private static let count = Atomic<Int>(0)
 
-    /// The folder that a person means by a path or by a name in the usual place.
+    /// The folder of a job, from its path or its name in the default folder.
     ///
     /// - Throws: `InputError` when there is no job
     package static func find(_ job: String) throws(InputError) -> String {
@@ -94,18 +61,7 @@ package final class JobFolder: Sendable {
         }
         try self.init(taking: path)
         guard !FileManager.default.fileExists(atPath: recordPath) else { throw Self.taken(path) }
-        let fields: [String: Any] = [
-            "format": Self.format, "command": record.command, "arguments": record.arguments,
-            "directory": record.directory, "model-digest": record.digest,
-            "settings": record.settings,
-        ]
-        let options: JSONSerialization.WritingOptions = [
-            .sortedKeys, .withoutEscapingSlashes, .prettyPrinted,
-        ]
-        let data = try JSONSerialization.data(withJSONObject: fields, options: options)
-        let file = try TemporaryFile(for: recordPath)
-        try file.write(Array(data))
-        try file.commit()
+        try record.write(to: recordPath)
         sync()
     }
 
@@ -146,32 +102,7 @@ package final class JobFolder: Sendable {
     ///
     /// - Throws: `InputError` naming the field that is missing or wrong
     package func record() throws(InputError) -> Record {
-        func damaged(_ problem: String) -> InputError {
-            InputError(recordPath, problem, fix: "The job cannot be resumed: start over")
-        }
-        let json: JSON
-        do throws(InputError) {
-            json = try JSON(InputFile.bytes(recordPath, limit: 1 << 20), place: recordPath)
-        } catch {
-            throw error.isSystemLimit ? error : damaged(error.problem)
-        }
-        guard json.object?["format"]?.integer == Self.format else {
-            throw damaged("it is not a job of this version of Tessera")
-        }
-        func text(_ key: String) throws(InputError) -> String {
-            guard let text = json.object?[key]?.string else { throw damaged("'\(key)' is missing") }
-            return text
-        }
-        guard let list = json.object?["arguments"]?.array,
-            case let arguments = list.compactMap(\.string), arguments.count == list.count
-        else { throw damaged("'arguments' is missing") }
-        return Record(
-            command: try text("command"),
-            arguments: arguments,
-            directory: try text("directory"),
-            digest: try text("model-digest"),
-            settings: try text("settings")
-        )
+        try Record(file: recordPath)
     }
 
     /// Makes new names in the folder survive a power failure.

@@ -8,7 +8,7 @@ package final class LocalRenderer: UnitRenderer {
     private let wire: WireFormat
     private let cancellation: Cancellation
 
-    /// - evaluator: loads nothing before it is needed
+    /// - Parameters:
     ///   - evaluator: loads nothing before it is needed
     ///   - wire: how tensors would travel
     ///   - cancellation: ends the running evaluation, and all later ones

@@ -2,7 +2,7 @@ import Engine
 import Protocol
 import Sampling
 
-/// A picture to begin with, as asked for.
+/// The init image, as requested.
 package struct PictureChoice: Equatable, Sendable {
     package var path: String
     package var limits: PictureLimits
@@ -12,15 +12,15 @@ package struct PictureChoice: Equatable, Sendable {
     }
 }
 
-/// A picture as asked for: what is nil or not among the settings is taken from the model.
+/// A requested picture: whatever is nil or missing from the settings is taken from the model.
 package struct PictureOptions: Sendable {
     package var prompt: String
     package var negativePrompt: String?
     package var model: String?
     package var modelOptions: ModelOptions
     package var settings: SettingChoices
-    /// Whether a distilled model, told by its name, is sampled as it is meant to be where nothing else is
-    /// asked for.
+    /// Whether settings that nobody chose come from the model's `tessera.json`, and from a name that says that
+    /// it is distilled.
     package var usesModelPreset: Bool
     package var picture: PictureChoice?
 
@@ -42,18 +42,20 @@ package struct PictureOptions: Sendable {
         self.picture = picture
     }
 
-    /// The size where none is asked for: that of the picture to begin with, or the model's own.
+    /// The default size: that of the init image, or the model's own.
     package static func defaultSize(for model: ModelGeometry, picture found: Extent?) -> Extent {
         let side = max(1024, 2 * model.nativeSide) / model.vaeFactor * model.vaeFactor
         return found.map { PictureStart.defaultSize(of: $0, model: model) }
             ?? Extent(height: side, width: side)
     }
 
-    /// The settings with every default of the model, or of a picture of some size, filled in.
-    func settings(
+    /// The settings with every default of the model, or of a picture of some size, filled in: chosen ones come
+    /// first, then those of the model's own file, then those that follow from its name.
+    package func settings(
         for model: ModelGeometry,
         scheduler own: SchedulerKind,
         preset: Distillation? = nil,
+        defaults: ModelDefaults? = nil,
         picture found: Extent?
     ) -> RenderSettings {
         var result = RenderSettings(
@@ -62,17 +64,11 @@ package struct PictureOptions: Sendable {
         ) {
             if let preset { ($0.steps, $0.guidance) = (preset.steps, preset.guidance) }
         }
-        settings.apply(to: &result)
-        if result.method == .refine {
-            if !settings.has(Settings.windowWeight) { result.windowWeight = .gaussian }
-            if preset != nil, !settings.has(Settings.refineSteps) {
-                result.refine.steps = RefineSettings.distilledSteps
-            }
-        }
-        // LCM has its own timesteps, and explicit flags take priority.
-        if result.scheduler != .lcm, !result.schedule.isSGMUniform, result.schedule.spacing == nil {
-            result.schedule.spacing = preset?.spacing
-        }
+        var choices = defaults?.choices ?? SettingChoices()
+        // The init image decides the size of the picture.
+        if found != nil { choices.remove(Settings.size) }
+        choices.merge(settings)
+        choices.apply(to: &result)
         result.frame = found.map { found in
             PictureFrame(
                 ofHeight: found.height,
@@ -80,6 +76,18 @@ package struct PictureOptions: Sendable {
                 covering: (result.size.height, result.size.width),
                 slack: model.vaeFactor
             )
+        }
+        // A suggestion yields to flags that only DemoFusion uses.
+        if !settings.has(Settings.method), result.demoFusionFlag != nil {
+            result.method = .demofusion
+        }
+        result.windowWeight = result.fusionWeight
+        if result.method == .refine, preset != nil, !choices.has(Settings.refineSteps) {
+            result.refine.steps = RefineSettings.distilledSteps
+        }
+        // LCM has its own timesteps, and explicit flags take priority.
+        if result.scheduler != .lcm, !result.schedule.isSGMUniform, result.schedule.spacing == nil {
+            result.schedule.spacing = preset?.spacing
         }
         return result
     }

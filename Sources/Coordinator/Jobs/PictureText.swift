@@ -1,19 +1,19 @@
 import Engine
 import Sampling
 
-/// The settings of a render as text for the PNG: one form that other tools read, and JSON.
+/// The settings of a render as text for the PNG: in the form that other tools read, and as JSON.
 package struct PictureText: Sendable {
     package let prompt: String
     package let negativePrompt: String?
     package let settings: RenderSettings
     package let model: String
     package let loras: [LoRASource]
-    /// File and digest of the picture that it began with.
+    /// File name and digest of the init image.
     package let picture: (name: String, digest: String)?
-    /// Chunks that the prompts were cut into.
+    /// Number of chunks that the prompts were split into.
     package let promptChunks: Int
     package let digest: String
-    /// What the network was taken to predict.
+    /// What the network predicts.
     package let prediction: PredictionType?
     package let version: String
     /// What it was computed with; nil where that is not known.
@@ -104,7 +104,7 @@ package struct PictureText: Sendable {
         return line
     }
 
-    /// Of the files that are used: each stands behind the setting that other programs write before it.
+    /// Adds facts about the files used, each after the setting that it follows in other programs' output.
     private func addFacts(after name: String, to line: inout SettingsLine) {
         switch name {
         case Settings.size.name:
@@ -121,7 +121,7 @@ package struct PictureText: Sendable {
         }
     }
 
-    /// Every setting, keyed by the command line's flags, and what else decides the picture.
+    /// Every setting, keyed by its command-line flag, and everything else that affects the picture.
     package var json: String {
         var fields = settings.json
         fields["prompt"] = .string(prompt)
@@ -135,7 +135,7 @@ package struct PictureText: Sendable {
         fields["backend"] = (computation?.backend).map(JSON.string)
         fields["device"] = (computation?.device).map(JSON.string)
         fields["prediction"] = (prediction?.rawValue).map(JSON.string)
-        // Not of one: pictures of short prompts stay as they were before there were chunks.
+        // Omitted for one chunk, so that metadata of short prompts stays the same as before chunks existed.
         if promptChunks > 1 { fields["prompt-chunks"] = .number(Double(promptChunks)) }
         if !loras.isEmpty { fields["lora"] = .array(loras.map { .string($0.description) }) }
         return JSON.object(fields).text

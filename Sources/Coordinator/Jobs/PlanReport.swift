@@ -1,6 +1,6 @@
 import Sampling
 
-/// The plan for scripts. Bytes, seconds and pixels as plain numbers.
+/// The plan as JSON, in bytes, seconds and pixels.
 package struct PlanReport: Encodable {
     package struct Phase: Encodable {
         let scale: Double

@@ -68,7 +68,7 @@ package enum PlanTable {
                 + "\(plan.settings.wire.rawValue), every view sent once",
         ] + encoding(plan) + [
             "decoding          \(tiles(plan.decode)), \(bytes(plan.decodeBytes)) moved",
-            "memory            about \(bytes(plan.coordinatorBytes)) of latents and views with the "
+            "memory            about \(bytes(plan.coordinatorBytes)) of latents and views on the "
                 + "coordinator; weights of \(bytes(weights)) on each host",
             "disk              at most \(bytes(plan.pictureBytes)) for the picture, "
                 + "\(bytes(plan.checkpointBytes)) to resume"
@@ -80,7 +80,7 @@ package enum PlanTable {
         plan.isWhole ? "whole" : "\(plan.tiles.count) tiles"
     }
 
-    /// Of pictures: which phases are enlarged, for which ones a picture is encoded, in how many tiles.
+    /// The phases for which a picture is encoded, and the number of tiles of each.
     private static func encoding(_ plan: RenderPlan) -> [String] {
         let all = plan.encodes.merging(plan.enlargements.mapValues(\.encode)) { first, _ in first }
         guard !all.isEmpty else { return [] }

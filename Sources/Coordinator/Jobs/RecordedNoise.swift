@@ -38,7 +38,7 @@ package struct RecordedNoise: NoiseSource {
                 throw InputError(
                     "\(place): jitter",
                     "it ends in phase \(phase.scale), step \(step)",
-                    fix: "Give one integer for every draw of the render"
+                    fix: "Give one integer forevery draw of the render"
                 )
             }
             guard range.contains(shift) else {

@@ -9,7 +9,7 @@ package final class RenderControl: Sendable {
 
     package init() {}
 
-    /// The render ends with `RenderCancelled`; others on the same cluster go on.
+    /// Ends the render with `RenderCancelled`; others on the same cluster continue.
     package func cancel() {
         cancellation.cancel()
         job.withLock { $0 }?.cancel()

@@ -13,8 +13,8 @@ package struct RenderLoop {
     ///   - sampler: of the plan
     ///   - renderer: predicts views and decodes tiles
     ///   - globalPass: renders phase 1; nil gives it to the renderer too
-    ///   - picture: the one to begin with, where the plan has one
-    ///   - observe: is told of progress; what it throws ends the render
+    ///   - picture: the init image, if the plan has one
+    ///   - observe: called with progress; an error it throws ends the render
     package init(
         sampler: Sampler,
         renderer: any UnitRenderer,
@@ -29,12 +29,12 @@ package struct RenderLoop {
         self.observe = observe
     }
 
-    /// Runs every phase, or what is left of them.
+    /// Runs every phase, or those that remain.
     ///
     /// - Parameters:
-    ///   - noise: stands where the state does
-    ///   - start: where to go on; nil begins
-    ///   - reached: is given the state after every step
+    ///   - noise: at the position of the state
+    ///   - start: the state to continue from; nil starts at the beginning
+    ///   - reached: called with the state after every step
     /// - Returns: the final latent, `[1, height, width, channels]`
     /// - Throws: what the renderer, the noise source or the observer throws
     package func sample(
@@ -49,7 +49,7 @@ package struct RenderLoop {
         } else {
             state = try sampler.start(noise, picture: try encoded(forPhase: 0))
             if phases[0].steps.isEmpty {
-                // The picture is all that this phase shows.
+                // This phase shows the init image unchanged.
                 try observe(.phase(0, phases[0].phase))
                 try observe(.finished(0, state.latent))
                 try sampler.finish(&state, noise, picture: encoded(forPhase:))
@@ -83,13 +83,14 @@ package struct RenderLoop {
         return state.latent
     }
 
-    /// Predicts the views of one step; a whole phase's where that phase is rendered.
+    /// Predicts the views of one step; those of a global phase on `globalPass`, if there is one.
     func predict(_ views: [WorkUnit], isWhole: Bool) throws -> [Tensor] {
         guard isWhole else {
             return try renderer.evaluate(views) { _ in try observe(.view) }.map(\.wholeTensor)
         }
         let renderer: any UnitRenderer = globalPass ?? renderer
-        // One view would keep one worker busy: each evaluation goes to another, and here both are one batch.
+        // A single view would keep only one worker busy, so the two halves of guidance are separate units; in this
+        // process they form one batch.
         return try views.map { view in
             var result = try renderer.evaluate(view.halves ?? [view]) { _ in }
             if result.count > 1 { result = [view.joined(result)] }
@@ -101,7 +102,7 @@ package struct RenderLoop {
         }
     }
 
-    /// The picture that the render begins with, as a latent of a phase; nil where there is none.
+    /// The init image as a latent of a phase; nil if there is none.
     ///
     /// - Throws: what the picture's file, the renderer or the observer throws
     func encoded(forPhase index: Int) throws -> Tensor? {
@@ -114,8 +115,8 @@ package struct RenderLoop {
         return try encode(scaled, plan)
     }
 
-    /// A finished latent at the size of a stage of refinement: decoded, enlarged by Lanczos' window and
-    /// encoded. The picture is on disk in between.
+    /// A finished latent at the size of a refinement stage: decoded, enlarged with a Lanczos filter and encoded. The
+    /// picture is on disk in between.
     ///
     /// - Throws: what the renderer or the observer throws, `OutputError` when the disk is full
     private func enlarged(_ latent: Tensor, forPhase index: Int) throws -> Tensor {
@@ -163,8 +164,8 @@ package struct RenderLoop {
     /// - Parameters:
     ///   - source: the latent or the picture
     ///   - plan: how it is cut
-    ///   - event: is told when nothing but the tiles themselves is left to be evaluated
-    ///   - body: takes the result, from top to bottom
+    ///   - event: reported when the statistics are known and only the final pass remains
+    ///   - body: receives the result, from top to bottom
     /// - Throws: what the source, the renderer, the observer or `body` throws
     private func evaluate(
         _ source: any TileSource,

@@ -1,19 +1,19 @@
 import Engine
 import Sampling
 
-/// What a render tells its caller as it goes, on the render's own thread.
+/// Reports of a render to its caller, on the render's own thread.
 package enum RenderReport {
-    /// Something was assumed of the model because nothing says it; a line for a person.
+    /// An assumption about the model that its files do not settle; one line of text.
     case notice(String)
-    /// So much of the picture to begin with has been read, 0…1.
+    /// The fraction of the init image that has been read, 0…1.
     case reading(path: String, share: Double)
-    /// Everything that was asked for can be done, as far as is known before there are workers.
+    /// The request passed every check that needs no workers.
     case ready(RenderPlan)
-    /// The workers are there.
+    /// The workers are ready.
     case begun(RenderPlan, PromptPair)
-    /// The folder in which it is saved where it stands.
+    /// The folder in which its state is saved.
     case saves(in: String)
     case progress(RenderEvent)
-    /// It was ended by an error, and can be resumed from this folder.
+    /// An error ended it; it can be resumed from this folder.
     case canBeResumed(from: String)
 }

@@ -2,13 +2,12 @@ import Engine
 import Foundation
 
 extension RenderSession {
-    /// Where the results go.
+    /// Output paths.
     package struct Outputs: Sendable {
         package var picture: String
-        /// Whether the picture gets a numbered name where its own is taken, instead of replacing what
-        /// has it.
+        /// Whether the picture gets a numbered name if its own is taken, instead of replacing that file.
         package var isNumbered: Bool
-        /// Bits of each colour in pictures.
+        /// Bits per channel in pictures.
         package var depth: PixelDepth
         package var phases: String?
         package var inputs: String?
@@ -28,7 +27,7 @@ extension RenderSession {
             self.dump = dump
         }
 
-        /// Refuses places where no result can be written, before hours are spent. Writes nothing.
+        /// Rejects paths that cannot be written to, before hours of rendering. Writes nothing.
         ///
         /// - Throws: `InputError` naming the flag
         package func validate() throws(InputError) {
@@ -43,7 +42,7 @@ extension RenderSession {
                         fix: "Create it or choose another"
                     )
                 }
-                // A finished file replaces what has its name: a pipe or a device would be gone.
+                // A finished file replaces whatever has its name: it would remove a pipe or a device.
                 switch FileKind(path) {
                 case .none, .regular: continue
                 case .folder:
@@ -57,7 +56,7 @@ extension RenderSession {
                 }
             }
             guard let phases else { return }
-            // The nearest folder that exists must allow the others to be made in it.
+            // The others are created in the nearest folder that exists, which must be writable.
             var nearest = URL(fileURLWithPath: phases).standardizedFileURL
             while FileKind(nearest.path) == nil, nearest.path != "/" {
                 nearest.deleteLastPathComponent()
@@ -71,7 +70,7 @@ extension RenderSession {
             }
         }
 
-        /// Makes the folder of the phases' pictures.
+        /// Creates the folder for the phases' pictures.
         ///
         /// - Throws: `OutputError` when it cannot be made
         package func makeFolders() throws {

@@ -3,28 +3,27 @@ import Foundation
 import Protocol
 import Sampling
 
-/// One picture from options to file: reads the model's configuration, plans, renders on whichever
-/// workers it is given, and writes what was asked for.
+/// One picture from options to file: reads the model's configuration, plans, renders on the given workers, and
+/// writes the outputs.
 package struct RenderSession {
     package static let version = "0.1.0"
 
     package let options: PictureOptions
     package let model: Model
     package let plan: RenderPlan
-    /// What was assumed of the model because nothing says it, one line each.
+    /// Assumptions about the model that its files do not settle, one line each.
     package let notices: [String]
-    private let prediction: PredictionType
-    /// The prompts, cut into chunks.
+    let prediction: PredictionType
+    /// The prompts, split into chunks.
     package let prompts: PromptPair
-    /// The picture to begin with.
-    private let picture: InitPicture?
-    private let scheduler: Scheduler
+    /// The init image.
+    let picture: InitPicture?
+    let scheduler: Scheduler
 
-    /// Reads the model's configuration, no weights, and plans.
+    /// Reads the model's configuration, but no weights, and plans.
     ///
     /// - Throws: `InputError` naming the flag or the file at fault
     package init(_ options: PictureOptions) throws {
-        self.options = options
         var modelOptions = options.modelOptions
         modelOptions.vocabulary = ModelLocation.vocabulary
         model = try Model(path: try ModelLocation.resolve(options.model), options: modelOptions)
@@ -35,10 +34,17 @@ package struct RenderSession {
         let config = try model.schedulerConfig()
         prediction = config.prediction
         let preset = options.usesModelPreset ? model.distillation : nil
+        let defaults =
+            options.usesModelPreset
+            ? try ModelDefaults(ofModel: model.path, geometry: geometry) : nil
+        var options = options
+        options.negativePrompt = options.negativePrompt ?? defaults?.negativePrompt
+        self.options = options
         let settings = options.settings(
             for: geometry,
             scheduler: config.defaultKind,
             preset: preset,
+            defaults: defaults,
             picture: picture?.size
         )
         try settings.validate(for: geometry)
@@ -50,8 +56,10 @@ package struct RenderSession {
             choice: settings.schedule
         )
         try scheduler.checkFinite(place: try model.schedulerPlace())
-        notices = try Self.notices(model, config, preset, settings)
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
+        notices =
+            try Self.notices(model, config, preset, settings)
+            + Self.notices(defaults, plan)
         prompts = try PromptPair(
             positive: options.prompt,
             negative: options.negativePrompt,
@@ -67,41 +75,12 @@ package struct RenderSession {
         }
     }
 
-    /// What a person should know of choices that were made for them.
-    ///
-    /// - Throws: `InputError` for a model whose name says that it predicts what is not supported
-    private static func notices(
-        _ model: Model,
-        _ config: SchedulerConfig,
-        _ preset: Distillation?,
-        _ settings: RenderSettings
-    ) throws(InputError) -> [String] {
-        var lines: [String] = []
-        func name(_ path: String) -> String { URL(fileURLWithPath: path).lastPathComponent }
-        if model.predictionIsGuess {
-            lines.append(
-                "\(name(model.path)) is taken to predict \(config.prediction.rawValue) "
-                    + "(\(model.predictionSource)); --prediction says otherwise"
-            )
-        }
-        guard let preset else { return lines }
-        if let refusal = preset.refusal { throw refusal }
-        let spacing = settings.schedule.spacing.map { ", \($0.rawValue) timesteps" } ?? ""
-        lines.append(
-            "\(name(preset.path)) is distilled (\(preset.method.rawValue)), by its name: "
-                + "\(settings.steps) steps, guidance \(settings.guidance), "
-                + "\(settings.scheduler.rawValue)\(spacing); "
-                + "flags override these, --no-model-preset ignores the name"
-        )
-        return lines
-    }
-
-    /// Digest of the picture to begin with.
+    /// Digest of the init image.
     package var pictureDigest: String? { picture?.digest }
 
-    /// Refuses a picture that cannot be read to its end before any worker starts.
+    /// Rejects an unreadable picture before any worker starts.
     ///
-    /// - Parameter report: is given the share that is read, about once a second
+    /// - Parameter report: called with the fraction read, about once a second
     /// - Throws: `InputError` naming the file, `OutputError` when there is no room for it, and what
     ///   `report` throws
     package func checkPicture(report: (Double) throws -> Void = { _ in }) throws {
@@ -109,10 +88,9 @@ package struct RenderSession {
         try picture.prepare(plan.pixels(ofPhase: 0), frame: start.frame, report: report)
     }
 
-    /// Refuses weights that are missing or damaged, or do not fit their configurations, before any worker
-    /// starts.
+    /// Rejects weights that are missing, damaged or do not match their configurations, before any worker starts.
     ///
-    /// Looks for NaN, too, which reads large files once (`Model.scan`).
+    /// Also looks for NaN, which reads large files once (`Model.scan`).
     ///
     /// - Throws: `InputError` naming the file
     package func checkWeights() throws {
@@ -121,7 +99,7 @@ package struct RenderSession {
         try model.scan(try model.check(ModelNeeds(encoder: encoder, texts: true)))
     }
 
-    /// Encodes the prompts; the negative one is nil where guidance does not use it.
+    /// Encodes the prompts; the negative one is nil if guidance does not use it.
     ///
     /// - Throws: `InputError` from the text encoders' files
     package func encodedPrompts(_ engine: EngineOptions) throws -> Prompts {
@@ -134,13 +112,13 @@ package struct RenderSession {
         return Prompts(positive: positive, negative: negative)
     }
 
-    /// What renders phase 1, where the coordinator is to do it.
+    /// The renderer of phase 1, if the coordinator renders it.
     ///
     /// - Parameters:
-    ///   - engine: how it computes; as the workers do, or the picture differs from theirs
+    ///   - engine: how it computes; must match the workers, or the result differs from theirs
     ///   - identity: of the model
     ///   - cancellation: ends it
-    /// - Returns: nil where the workers render phase 1
+    /// - Returns: nil if the workers render phase 1
     package func globalPass(
         _ engine: EngineOptions,
         _ identity: ModelIdentity,
@@ -154,29 +132,6 @@ package struct RenderSession {
         )
     }
 
-    /// Times a few views of the render.
-    ///
-    /// - Parameters:
-    ///   - renderer: the workers
-    ///   - prompts: encoded
-    ///   - globalPass: renders phase 1; nil where workers do
-    ///   - statistics: what each worker has done so far
-    /// - Returns: how fast it would go
-    /// - Throws: what the renderer throws
-    package func speeds(
-        on renderer: any UnitRenderer,
-        prompts: Prompts,
-        globalPass: LocalRenderer?,
-        statistics: @escaping () -> [WorkerStatistics]
-    ) throws -> MeasuredSpeeds {
-        try SpeedTrial(
-            sampler: Sampler(plan: plan, scheduler: scheduler, prompts: prompts),
-            renderer: renderer,
-            globalPass: globalPass,
-            statistics: statistics
-        ).run(noise: SeededNoise(seed: plan.settings.seed, kind: plan.settings.random))
-    }
-
     /// Bytes of the weights that every worker's host holds: the UNet's and the VAE's files.
     package func weightBytes() throws(InputError) -> Int {
         // A single file holds both.
@@ -187,7 +142,7 @@ package struct RenderSession {
         }
     }
 
-    /// Every setting, as the picture will tell it.
+    /// Every setting, as text for the picture's metadata.
     package func text(digest: String) -> PictureText {
         PictureText(
             prompt: options.prompt,
@@ -202,170 +157,6 @@ package struct RenderSession {
             digest: digest,
             prediction: prediction,
             version: Self.version
-        )
-    }
-
-    /// What a render does beside rendering.
-    package struct Companions: Sendable {
-        /// Renders phase 1; nil gives it to the workers.
-        package var globalPass: LocalRenderer?
-        /// Saves where the render stands.
-        package var writer: CheckpointWriter?
-        /// Where it goes on.
-        package var resumed: (folder: JobFolder, record: JobFolder.Record)?
-        /// What the workers are and have done so far.
-        package var workers: @Sendable () -> [WorkerStatistics]
-
-        package init(
-            globalPass: LocalRenderer? = nil,
-            writer: CheckpointWriter? = nil,
-            resumed: (folder: JobFolder, record: JobFolder.Record)? = nil,
-            workers: @escaping @Sendable () -> [WorkerStatistics] = { [] }
-        ) {
-            self.workers = workers
-            (self.globalPass, self.writer, self.resumed) = (globalPass, writer, resumed)
-        }
-    }
-
-    /// Renders and writes the picture.
-    ///
-    /// - Parameters:
-    ///   - renderer: the workers
-    ///   - prompts: encoded
-    ///   - digest: identity of the model, for the picture's text
-    ///   - outputs: where the results go
-    ///   - companions: what else there is to do
-    ///   - observe: is told of progress; what it throws ends the render
-    /// - Returns: the picture's path
-    /// - Throws: what the renderer, the files or the observer throw; no half-written file stays
-    @discardableResult
-    package func render(
-        on renderer: any UnitRenderer,
-        prompts: Prompts,
-        digest: String,
-        outputs: Outputs,
-        companions: Companions = Companions(),
-        observe: @escaping (RenderEvent) throws -> Void
-    ) throws -> String {
-        let seeded = SeededNoise(seed: plan.settings.seed, kind: plan.settings.random)
-        if let inputs = outputs.inputs {
-            let recorded = try RecordedNoise(file: inputs, seeded: seeded)
-            return try render(
-                on: renderer,
-                prompts: prompts,
-                noise: recorded,
-                digest: digest,
-                outputs: outputs,
-                companions: companions,
-                observe: observe
-            )
-        } else {
-            return try render(
-                on: renderer,
-                prompts: prompts,
-                noise: seeded,
-                digest: digest,
-                outputs: outputs,
-                companions: companions,
-                observe: observe
-            )
-        }
-    }
-
-    private func render(
-        on renderer: any UnitRenderer,
-        prompts: Prompts,
-        noise: some NoiseSource,
-        digest: String,
-        outputs: Outputs,
-        companions: Companions,
-        observe: @escaping (RenderEvent) throws -> Void
-    ) throws -> String {
-        let text = text(digest: digest)
-        func computed() -> PictureText {
-            text.computed(by: companions.workers(), globalPass: companions.globalPass)
-        }
-        let sampler = Sampler(plan: plan, scheduler: scheduler, prompts: prompts)
-        var noise = noise
-        let start = try resume(companions, noise: &noise)
-        if let start { try observe(.resumed(views: plan.views(before: start.state))) }
-        var finished = start?.finished ?? []
-        let decoder = RenderLoop(sampler: sampler, renderer: renderer, observe: observe)
-        let job = RenderLoop(
-            sampler: sampler,
-            renderer: renderer,
-            globalPass: companions.globalPass,
-            picture: picture
-        ) { event in
-            try observe(event)
-            guard case .finished(let phase, let latent) = event else { return }
-            if outputs.dump != nil { finished.append(latent) }
-            if let folder = outputs.phases {
-                let size = plan.pixels(ofPhase: phase)
-                let name = "phase-\(phase + 1)-\(size.width)x\(size.height).png"
-                let file = "\(folder)/\(name)"
-                var sink = FileSink(
-                    try writer(file, .png, size, outputs.depth, computed()),
-                    depth: outputs.depth
-                )
-                try decoder.decode(latent, to: &sink)
-                try sink.finish()
-            }
-        }
-        let latent = try job.sample(noise: &noise, from: start?.state) { state, drawn in
-            companions.writer?.reached(
-                Checkpoint(
-                    state: state,
-                    drawn: drawn,
-                    finished: finished,
-                    steps: plan.phases[min(state.phase, plan.phases.count - 1)].steps.upperBound
-                )
-            )
-        }
-        let format = try PictureFormat(path: outputs.picture, flag: "--output")
-        var sink = FileSink(
-            try writer(outputs.picture, format, plan.settings.size, outputs.depth, computed()),
-            depth: outputs.depth,
-            keeping: outputs.dump != nil
-        )
-        try job.decode(latent, to: &sink)
-        let path = try sink.finish(numbered: outputs.isNumbered)
-        if let dump = outputs.dump {
-            let latents = finished.enumerated().map { ("final.\($0)", $1.channelsFirst()) }
-            try SafeTensors.write(latents + [("image", sink.picture.channelsFirst())], to: dump)
-        }
-        return path
-    }
-
-    /// Where a job stands; nil for one that begins, or that ended before its first step was saved.
-    private func resume(
-        _ companions: Companions,
-        noise: inout some NoiseSource
-    ) throws(InputError) -> Checkpoint? {
-        guard let (folder, record) = companions.resumed,
-            FileManager.default.fileExists(atPath: folder.statePath)
-        else { return nil }
-        return try Checkpoint(
-            file: folder.statePath,
-            plan: plan,
-            job: record.identity,
-            noise: &noise
-        )
-    }
-
-    private func writer(
-        _ path: String,
-        _ format: PictureFormat,
-        _ size: Extent,
-        _ depth: PixelDepth,
-        _ text: PictureText
-    ) throws -> any PictureWriter {
-        try format.writer(
-            path,
-            width: size.width,
-            height: size.height,
-            depth: depth,
-            text: text.chunks
         )
     }
 }

@@ -5,7 +5,7 @@ import Synchronization
 /// What a render has requested from its workers.
 package struct RenderTally: Equatable, Sendable {
     package var views = 0
-    /// UNet evaluations of one latent each.
+    /// UNet evaluations at batch size 1.
     package var evaluations = 0
     /// Bytes of latents and predictions, there and back; each view counts once, however often it is
     /// sent.

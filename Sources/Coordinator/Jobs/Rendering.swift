@@ -4,8 +4,8 @@ import Logging
 import Protocol
 import Sampling
 
-/// One picture from what was asked for to its file, on workers that the caller brings. The command line is one caller,
-/// a service another: several may run at once in one process, each on a thread of its own, on one cluster or on many.
+/// Renders one picture from request to file, on workers that the caller provides. The command line is one caller, a
+/// service another: several may run at once in one process, each on a thread of its own, on one cluster or several.
 ///
 ///     let control = RenderControl()
 ///     let outcome = try rendering.run(on: open, control: control) { report in … }
@@ -14,14 +14,14 @@ package struct Rendering: Sendable {
     package var outputs: RenderSession.Outputs
     package var computation: Computation
     package var saving: Saving
-    /// The job to go on with.
+    /// The job to resume.
     package var resumed: Resumed?
-    /// Gets warnings.
+    /// Receives warnings.
     package var logger: Logger
 
     package typealias Resumed = (folder: JobFolder, record: JobFolder.Record)
     package typealias Observer = (RenderReport) throws -> Void
-    /// Brings workers that have the model.
+    /// Provides workers that have the model.
     package typealias Opening = (RenderSession, ModelIdentity, Logger, Cancellation) throws ->
         Workers
 
@@ -37,11 +37,11 @@ package struct Rendering: Sendable {
         (self.saving, self.resumed, self.logger) = (saving, resumed, logger)
     }
 
-    /// How this process computes its own part.
+    /// Engine options for the coordinator's own computations.
     package struct Computation: Sendable {
-        /// Prompts are encoded with it.
+        /// For the text encoders.
         let conditioning: EngineOptions
-        /// Phase 1 is rendered with it: as the workers compute, or the picture differs from theirs.
+        /// For phase 1; must match the workers, or the result differs from theirs.
         let globalPass: EngineOptions
 
         package init(conditioning: EngineOptions, globalPass: EngineOptions) {
@@ -49,10 +49,10 @@ package struct Rendering: Sendable {
         }
     }
 
-    /// Workers to render on, and what becomes of them.
+    /// Workers to render on, and how to stop them.
     package struct Workers {
         let cluster: Cluster
-        /// Ends what was started for this render; nothing of a cluster that others use.
+        /// Stops what was started for this render, but nothing of a shared cluster.
         let stop: () -> Void
         /// Waits until there are enough of them.
         package var prepare: (Cancellation) throws -> Void
@@ -69,7 +69,7 @@ package struct Rendering: Sendable {
             (self.cluster, self.stop, self.prepare) = (cluster, stop, prepare)
         }
 
-        /// How many of them get work.
+        /// Number of workers that get work.
         package var activeCount: Int { cluster.statistics.count(where: \.isActive) }
     }
 
@@ -78,8 +78,8 @@ package struct Rendering: Sendable {
     /// - Parameters:
     ///   - open: starts or awaits workers
     ///   - control: cancels it
-    ///   - observe: is told how it goes; what it throws ends the render
-    /// - Returns: what was made, and with what effort
+    ///   - observe: called with reports; an error it throws ends the render
+    /// - Returns: the picture's path and statistics
     /// - Throws: whatever ends the render; its workers are stopped first
     package func run(
         on open: Opening,
@@ -88,7 +88,7 @@ package struct Rendering: Sendable {
     ) throws -> RenderOutcome {
         let start = ContinuousClock.now
         guard !options.prompt.isEmpty else {
-            throw InputError("--prompt", "it is missing", fix: "Say what the picture shows")
+            throw InputError("--prompt", "it is missing", fix: "Describe the picture")
         }
         let session = try session(control: control, observe: observe)
         try outputs.makeFolders()
@@ -151,7 +151,7 @@ package struct Rendering: Sendable {
     ///
     /// - Parameters:
     ///   - control: cancels it
-    ///   - observe: is told of notices and of the picture that is read
+    ///   - observe: called with notices and the progress of reading the picture
     /// - Returns: the render, planned
     /// - Throws: `InputError` naming what is at fault, `RenderCancelled`
     package func session(
@@ -172,13 +172,13 @@ package struct Rendering: Sendable {
         return session
     }
 
-    /// Times a few views of a render on the workers that it would have.
+    /// Times a few views of a render on its workers.
     ///
     /// - Parameters:
     ///   - session: of this rendering
     ///   - open: starts or awaits workers
     ///   - control: cancels it
-    /// - Returns: how fast it would go
+    /// - Returns: the measured speeds
     /// - Throws: what a render would throw
     package func speeds(
         of session: RenderSession,
@@ -200,7 +200,7 @@ package struct Rendering: Sendable {
         }
     }
 
-    /// Brings workers, opens a job on them, and ends both with the body.
+    /// Opens workers and a job on them, and ends both after the body.
     private func onWorkers<Result>(
         _ open: Opening,
         _ session: RenderSession,
@@ -222,7 +222,7 @@ package struct Rendering: Sendable {
     }
 }
 
-/// A picture that was made, and with what effort.
+/// A finished picture, and statistics of its render.
 package struct RenderOutcome: Sendable {
     /// The picture's path.
     package let picture: String
@@ -230,11 +230,11 @@ package struct RenderOutcome: Sendable {
     /// The model's path.
     package let model: String
     package let identity: ModelIdentity
-    /// From the first look at the model.
+    /// Since the model's configuration was first read.
     package let duration: Duration
     /// Views that this process rendered itself; nil for none.
     package let coordinatorViews: Int?
-    /// UNet evaluations of one picture each, here and on workers.
+    /// UNet evaluations at batch size 1, here and on workers.
     package let unetCalls: Int
     package let tally: RenderTally
     /// What each worker of the cluster has done since it joined.

@@ -34,9 +34,8 @@ package struct SavedJob: Encodable, Equatable, Sendable {
             atPath: "\(path)/state.safetensors"
         )
         guard let date = attributes?[.modificationDate] as? Date,
-            let record = try? InputFile.bytes("\(path)/job.json", limit: 1 << 20),
-            let text = try? JSON(record, place: path).object?["settings"]?.string,
-            let settings = try? JSON(text.utf8, place: path).object,
+            let record = try? JobFolder.Record(file: "\(path)/job.json"),
+            let settings = try? JSON(record.settings.utf8, place: path).object,
             let state = try? SafeTensors(file: "\(path)/state.safetensors").metadata
         else { return nil }
         (self.name, self.path, saved) = (name, path, date.timeIntervalSince1970)
@@ -51,14 +50,14 @@ package struct SavedJob: Encodable, Equatable, Sendable {
     /// A table for people; `now` in seconds since 1970.
     package static func lines(_ jobs: [SavedJob], now: Double) -> [String] {
         let cells =
-            [["JOB", "SAVED", "SIZE", "STANDS AT", "PROMPT"]]
+            [["JOB", "SAVED", "SIZE", "PROGRESS", "PROMPT"]]
             + jobs.map { job in
                 let place =
                     "phase \(job.phase), step \(job.step)" + (job.steps.map { "/\($0)" } ?? "")
                 let prompt = printable(job.prompt ?? "-", limit: 40)
                 return [
                     job.name, TextTable.ago(now - job.saved), job.size ?? "-",
-                    job.isRunning ? "\(place), renders now" : place, prompt,
+                    job.isRunning ? "\(place), rendering now" : place, prompt,
                 ]
             }
         return TextTable.lines(cells)

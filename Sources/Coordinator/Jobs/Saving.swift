@@ -2,13 +2,13 @@ import Engine
 import Foundation
 import Logging
 
-/// How a render is saved where it stands, and how it is called to go on.
+/// Where and how often a render is saved, and the command that resumes it.
 package struct Saving: Sendable {
-    /// After so many steps; 0 never saves.
+    /// Steps between saves; 0 never saves.
     package var every: Int
-    /// The job's folder; nil is one of its own where jobs are kept.
+    /// The job's folder; nil creates one in the default folder.
     package var folder: String?
-    /// The subcommand that renders, what followed it, and the folder that it was called in.
+    /// The subcommand that renders, its arguments, and its working directory.
     private let command: String
     private let arguments: [String]
     private let directory: String
@@ -33,9 +33,9 @@ package struct Saving: Sendable {
         directory: ""
     )
 
-    /// How a render was asked for; of one that goes on, what must still be true.
+    /// The record of a render; for a resumed one, checks that nothing has changed.
     ///
-    /// - Throws: `InputError` when the model, the picture to begin with or the settings are not those that it was
+    /// - Throws: `InputError` when the model, the init image or the settings are not those that it was
     ///   started with
     func record(
         of session: RenderSession,

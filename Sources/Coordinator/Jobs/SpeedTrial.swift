@@ -17,7 +17,7 @@ package struct SpeedTrial {
     /// - Parameters:
     ///   - sampler: of the render
     ///   - renderer: workers that have the job
-    ///   - globalPass: renders phase 1; nil where workers do
+    ///   - globalPass: renders phase 1; nil if workers do
     ///   - statistics: each worker's statistics so far
     package init(
         sampler: Sampler,
@@ -46,6 +46,7 @@ package struct SpeedTrial {
             _ = try job.predict(whole, isWhole: true)
             let globalStep = try clock.measure { _ = try job.predict(whole, isWhole: true) }
             speeds.globalStep = globalStep / .seconds(1)
+            speeds.globalEvaluations = plan.phases[0].evaluationsPerView(at: first.step)
         }
         if let last = plan.phases.last, !last.isWhole, !last.steps.isEmpty {
             try timeLastPhase(&speeds, noise: &noise)
@@ -99,7 +100,7 @@ package struct SpeedTrial {
             let opening = try clock.measure { try sampler.open(&state, noise, picture: picture) }
             speeds.coordinatorPhase = opening / .seconds(1)
         }
-        // The step in the middle evaluates both paths, or what there is.
+        // The middle step evaluates both paths, if the phase has both.
         state.step = last.steps.lowerBound + last.steps.count / 2
         let start = clock.now
         let work = try sampler.work(for: state, noise: &noise)
@@ -111,7 +112,7 @@ package struct SpeedTrial {
         speeds.coordinatorStep = (clock.now - start) / .seconds(1)
 
         let round = 2 * max(1, statistics().count { $0.isActive })
-        // Views from all over the picture: those at its end are of other sizes.
+        // Views from all over the picture: those at its edges have other sizes.
         let stride = max(1, work.views.count / round)
         let views = (0..<round).map { work.views[$0 * stride % work.views.count] }
         _ = try renderer.evaluate(Array(views.prefix(round / 2))) { _ in }
@@ -127,6 +128,7 @@ package struct SpeedTrial {
         let wall = (clock.now - begin) / .seconds(1)
         let area = views.reduce(0) { $0 + $1.input.shape[1] * $1.input.shape[2] }
         speeds.viewArea = max(1, area / views.count)
+        speeds.evaluationsPerView = last.evaluationsPerView(at: state.step)
         speeds.workers = statistics().compactMap { worker in
             let old = before.first { $0.name == worker.name }
             let done = worker.views - (old?.views ?? 0)
@@ -134,7 +136,7 @@ package struct SpeedTrial {
             let busy = (worker.busy - (old?.busy ?? .zero)) / .seconds(1)
             return .init(name: worker.name, secondsPerView: busy / Double(done))
         }
-        // A worker's waiting time between views is part of its pace.
+        // A worker's idle time between views counts.
         let ideal = speeds.time(forViews: round) * Double(rounds)
         let waiting = ideal > 0 ? max(1, wall / ideal) : 1
         speeds.workers = speeds.workers.map {

@@ -148,12 +148,12 @@ package struct ConfigReader {
         _ key: String,
         default fallback: [Int],
         in range: ClosedRange<Int>,
-        most: Int
+        maxCount: Int
     ) throws(InputError) -> [Int] {
         let kind = Self.kind(range)
         if let items = value(key)?.array {
-            guard (1...most).contains(items.count) else {
-                throw fault(key, "it has \(items.count) entries", fix: "Give 1 to \(most)")
+            guard (1...maxCount).contains(items.count) else {
+                throw fault(key, "it has \(items.count) entries", fix: "Give 1 to \(maxCount)")
             }
             for item in items {
                 guard let integer = item.integer, range.contains(integer) else {

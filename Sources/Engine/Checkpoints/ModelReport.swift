@@ -47,7 +47,10 @@ package struct ModelReport: Sendable {
         try attempt { report in report.add("digest", try model.digest()) }
     }
 
-    private mutating func add(_ name: String, _ value: String) { facts.append((name, value)) }
+    package mutating func add(_ name: String, _ value: String) { facts.append((name, value)) }
+
+    /// Adds a reason for which a render would refuse the model.
+    package mutating func add(fault: InputError) { faults.append("\(fault)") }
 
     private mutating func describe(_ model: Model, readsWeights: Bool) throws {
         add("family", model.family.name)

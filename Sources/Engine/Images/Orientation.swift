@@ -118,8 +118,15 @@ extension Orientation {
             next += 1
         }
         if exchangesSides {
-            let most = max(1, min(width, block / (height * channels)))
-            try columns(scratch, width: width, height: height, channels: channels, most: most, body)
+            let maxColumns = max(1, min(width, block / (height * channels)))
+            try columns(
+                scratch,
+                width: width,
+                height: height,
+                channels: channels,
+                maxColumns: maxColumns,
+                body
+            )
         } else {
             var row = [UInt16](repeating: 0, count: line)
             try row.withUnsafeMutableBufferPointer { row in
@@ -138,13 +145,13 @@ extension Orientation {
         width: Int,
         height: Int,
         channels: Int,
-        most: Int,
+        maxColumns: Int,
         _ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void
     ) throws {
-        var part = [UInt16](repeating: 0, count: most * channels * height)
+        var part = [UInt16](repeating: 0, count: maxColumns * channels * height)
         var row = [UInt16](repeating: 0, count: height * channels)
-        for first in stride(from: 0, to: width, by: most) {
-            let count = min(most, width - first)
+        for first in stride(from: 0, to: width, by: maxColumns) {
+            let count = min(maxColumns, width - first)
             // Blocks from the right, where the last column comes first.
             let left = beginsAtTheEnd ? width - first - count : first
             try part.withUnsafeMutableBufferPointer { part in

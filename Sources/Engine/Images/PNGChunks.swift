@@ -15,14 +15,14 @@ struct PNGChunks {
     /// Maximum size of an `eXIf` chunk that is read, in bytes; thumbnails make them large.
     private static let largest = 1 << 20
     /// Chunks after which the search ends.
-    private static let most = 1 << 20
+    private static let maxChunks = 1 << 20
     private static let signature = 8
 
     /// Walks the chunks of an open PNG, and restores its file position.
     init(_ descriptor: Int32) {
         var place = Self.signature
         var (hasExif, hasPixels) = (false, false)
-        for _ in 0..<Self.most {
+        for _ in 0..<Self.maxChunks {
             let header = Self.bytes(descriptor, at: place, count: 8)
             guard header.count == 8 else { return }
             let length = header[..<4].reduce(0) { $0 << 8 | Int($1) }

@@ -25,7 +25,7 @@ package final class ScaledPicture {
     private let numbers: Numbers
     private let scratch: ScratchFile
 
-    private static let most: Float = 65535
+    private static let maxLevel: Float = 65535
 
     /// Reads the whole file once.
     ///
@@ -116,7 +116,7 @@ package final class ScaledPicture {
         switch numbers {
         case .exact: try line.withUnsafeBufferPointer { try scratch.write($0, at: place) }
         case .rounded:
-            let levels = line.map { UInt16(($0 * Self.most).rounded()) }
+            let levels = line.map { UInt16(($0 * Self.maxLevel).rounded()) }
             try levels.withUnsafeBufferPointer { try scratch.write($0, at: place) }
         }
     }
@@ -129,7 +129,7 @@ package final class ScaledPicture {
         }
         switch numbers {
         case .exact: return try read(Float(0))
-        case .rounded: return try read(UInt16(0)).map { Float($0) / Self.most }
+        case .rounded: return try read(UInt16(0)).map { Float($0) / Self.maxLevel }
         }
     }
 }

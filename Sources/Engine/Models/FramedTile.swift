@@ -23,9 +23,9 @@ struct FramedTile {
     private var core: Region { margins.core(height: x.shape[1], width: x.shape[2]) }
 
     /// Crops the margins to at most `most` rows and columns on each side.
-    mutating func trim(to most: Int) {
+    mutating func trim(to limit: Int) {
         let (old, core) = (margins, core)
-        margins = old.map { min($0, most) }
+        margins = old.map { min($0, limit) }
         if margins != old {
             x = backend.pick(
                 x,

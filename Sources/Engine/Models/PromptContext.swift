@@ -24,7 +24,7 @@ final class PromptContext {
 /// The most recently used prompts, most recent first.
 struct PromptContexts {
     /// Prompts of one job in the batch sizes that its views come in.
-    private static let most = 3
+    private static let maxCount = 3
     private var recent: [PromptContext] = []
 
     /// The context of an embedding, reused if it is in the cache.
@@ -32,7 +32,7 @@ struct PromptContexts {
         if let known = recent.firstIndex(where: { $0.embedding.isIdentical(to: embedding) }) {
             recent.insert(recent.remove(at: known), at: 0)
         } else {
-            if recent.count == Self.most { recent.removeLast() }
+            if recent.count == Self.maxCount { recent.removeLast() }
             recent.insert(PromptContext(embedding, backend: backend), at: 0)
         }
         return recent[0]

@@ -65,7 +65,7 @@ package struct UNetConfig: Sendable, Equatable {
             "block_out_channels",
             default: [320, 640, 1280, 1280],
             in: ConfigRange.channels,
-            most: ConfigRange.levels
+            maxCount: ConfigRange.levels
         )
         let count = channels.count
         func perLevel(
@@ -77,7 +77,7 @@ package struct UNetConfig: Sendable, Equatable {
                 key,
                 default: [fallback],
                 in: range,
-                most: ConfigRange.levels
+                maxCount: ConfigRange.levels
             )
             if values.count == 1 { return Array(repeating: values[0], count: count) }
             guard values.count == count else {
@@ -141,7 +141,7 @@ package struct UNetConfig: Sendable, Equatable {
             "sample_size",
             default: [64],
             in: ConfigRange.latentSide,
-            most: 2
+            maxCount: 2
         )
         sampleSize = sides.max() ?? 64
         inChannels = try config.int("in_channels", default: 4, in: ConfigRange.latentChannels)

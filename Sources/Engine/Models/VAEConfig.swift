@@ -98,7 +98,7 @@ package struct VAEConfig: Sendable, Equatable {
             "block_out_channels",
             default: [64],
             in: ConfigRange.channels,
-            most: ConfigRange.levels
+            maxCount: ConfigRange.levels
         )
         scalingFactor = try config.float("scaling_factor", default: 0.18215, in: 1e-6...1e6)
         latentChannels = try config.int(

@@ -151,6 +151,10 @@ package struct Scheduler: Sendable {
     /// Whether `step` needs fresh noise.
     package var drawsNoise: Bool { kind.method.drawsNoise }
 
+    /// The noise level of step `i`: σ/α, the standard deviation of the noise where that of the picture is its own;
+    /// infinite for pure noise.
+    package func noiseLevel(at i: Int) -> Double { steps[i].level.noise / steps[i].level.clean }
+
     /// The model reads the latent times this at step `i`.
     package func inputScale(at i: Int) -> Float { Float(steps[i].level.inputScale) }
 

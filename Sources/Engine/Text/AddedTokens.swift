@@ -33,8 +33,8 @@ struct AddedTokenFinder: Sendable {
     /// By their first scalar, longest first.
     private var patterns: [Unicode.Scalar: [Pattern]] = [:]
 
-    /// - tokens: the tokens to find
-    ///   - tokens: what is to be found
+    /// - Parameters:
+    ///   - tokens: the tokens to find
     ///   - spelling: how a token appears in the texts that will be split
     init(_ tokens: [AddedToken], spelling: (String) -> [Unicode.Scalar]) {
         for token in tokens {

@@ -3,7 +3,7 @@ import SwiftProtobuf
 
 /// One envelope and its raw frames.
 enum FrameCodec {
-    /// The frames of a message: the envelope, completed with a header for every tensor, then the
+    /// The frames of a message: the envelope, completed with a header forevery tensor, then the
     /// tensors' elements.
     static func frames(
         _ envelope: WireEnvelope,
@@ -76,11 +76,11 @@ enum TensorFrame {
     ) throws(FrameError) -> Tensor {
         let format = try WireFormat(header.elementType)
         guard (1...limits.axes).contains(header.shape.count) else { throw .shape(header.shape) }
-        let most = limits.tensor / MemoryLayout<Float>.size
+        let maxCount = limits.tensor / MemoryLayout<Float>.size
         var count = 1
         for extent in header.shape {
             let (product, overflow) = count.multipliedReportingOverflow(by: Int(extent))
-            guard extent > 0, !overflow, product <= most else { throw .shape(header.shape) }
+            guard extent > 0, !overflow, product <= maxCount else { throw .shape(header.shape) }
             count = product
         }
         let shape = header.shape.map { Int($0) }

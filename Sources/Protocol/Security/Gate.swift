@@ -34,7 +34,7 @@ final class Gate {
 
     /// Answers pending requests; never waits.
     func answer() throws(SocketError) {
-        while let request = try MultipartMessage.receive(raw, most: 16) {
+        while let request = try MultipartMessage.receive(raw, maxFrames: 16) {
             let reply = Self.reply(to: request, isAllowed: check)
             try MultipartMessage.send(reply, raw)
         }

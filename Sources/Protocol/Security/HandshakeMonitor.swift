@@ -19,7 +19,7 @@ final class HandshakeMonitor {
         ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
         | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_ACCEPTED
     /// Maximum events read per call.
-    private static let most = 256
+    private static let maxEvents = 256
 
     init(
         of socket: UnsafeMutableRawPointer,
@@ -48,8 +48,8 @@ final class HandshakeMonitor {
     /// Events since the last call; never waits.
     func takeNews() throws(SocketError) -> ConnectionNews {
         var news = ConnectionNews()
-        for _ in 0..<Self.most {
-            guard let frames = try MultipartMessage.receive(raw, most: 2) else { break }
+        for _ in 0..<Self.maxEvents {
+            guard let frames = try MultipartMessage.receive(raw, maxFrames: 2) else { break }
             guard let (event, value) = Self.event(frames[0]) else { continue }
             if event == ZMQ_EVENT_ACCEPTED {
                 if let connection = Connection(descriptor: value) { news.opened.append(connection) }
@@ -90,14 +90,14 @@ enum MultipartMessage {
     ///
     /// - Parameters:
     ///   - raw: the socket
-    ///   - most: maximum number of frames to keep
+    ///   - maxFrames: maximum number of frames to keep
     ///   - inspect: is passed the first frame, and ZeroMQ's metadata of the second: after a poll it has
     ///     none for a router's first one
-    /// - Returns: at most the first `most` frames; nil if there is no message
+    /// - Returns: at most the first `maxFrames` frames; nil if there is no message
     /// - Throws: `SocketError`
     static func receive(
         _ raw: UnsafeMutableRawPointer,
-        most: Int,
+        maxFrames: Int,
         inspect: (_ first: [UInt8], inout zmq_msg_t) -> Void = { _, _ in }
     ) throws(SocketError) -> [[UInt8]]? {
         var frames: [[UInt8]] = []
@@ -111,7 +111,7 @@ enum MultipartMessage {
                 if code == EAGAIN, frames.isEmpty { return nil }
                 throw SocketError("zmq_msg_recv", code: code)
             }
-            if frames.count < most {
+            if frames.count < maxFrames {
                 let start = zmq_msg_data(&message)
                 let bytes = UnsafeRawBufferPointer(start: start, count: zmq_msg_size(&message))
                 frames.append(Array(bytes))

@@ -244,7 +244,9 @@ package struct Socket: ~Copyable {
     ) throws(SocketError) -> (arrival: Arrival, origin: Origin) {
         var origin = Origin()
         // One more than the limit for the routing id, and another to detect excess frames.
-        let frames = try MultipartMessage.receive(raw, most: limits.frames + 2) { id, message in
+        let frames = try MultipartMessage.receive(raw, maxFrames: limits.frames + 2) {
+            id,
+            message in
             if !isKnown(id) { origin = Origin(of: &message) }
         }
         guard let frames else { return (.nothing, origin) }

@@ -17,7 +17,7 @@ struct CutAxis: Equatable, Sendable {
     let window: Int
     /// The range of the first cut; nil where one window spans the side.
     let cuts: ClosedRange<Int>?
-    /// Number of pieces, the same for every cut.
+    /// Number of pieces, the same forevery cut.
     let count: Int
 
     /// - Parameters:

@@ -55,7 +55,7 @@ package struct Ladder: Equatable, Sendable {
         self.scales = scales
     }
 
-    /// The scales of phases, which need not begin at 1 where the render begins with a picture.
+    /// The scales of phases, which need not begin at 1 where there is an init image.
     init(of phases: [Phase]) { scales = phases.map(\.scale) }
 
     /// Every whole scale from 1 up to the target's, and the target's itself where it is not whole.

@@ -23,8 +23,8 @@ package struct PictureHold: Equatable, Sendable {
     ///   - latent: of the phase
     package init?(fidelity: Double, of picture: (height: Double, width: Double), latent: Extent) {
         guard fidelity > 0 else { return nil }
-        func side(_ length: Double, _ most: Int) -> Int {
-            min(most, max(1, Int((fidelity * length).rounded())))
+        func side(_ length: Double, _ limit: Int) -> Int {
+            min(limit, max(1, Int((fidelity * length).rounded())))
         }
         self.latent = latent
         grid = Extent(

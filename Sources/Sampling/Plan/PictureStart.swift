@@ -1,35 +1,35 @@
 import Engine
 
-/// How a render makes use of the picture that it begins with.
+/// How a render uses its init image.
 package struct PictureStart: Equatable, Sendable {
-    /// Share of the noise schedule that is run in every phase, 0…1: of n steps the last ⌊n · strength⌋.
+    /// Fraction of the noise schedule that is run in every phase, 0…1: the last ⌊n · strength⌋ of n steps.
     package var strength: Double
-    /// Share of the picture's own resolution down to which the result is held to it, 0…1.
+    /// Fraction of the picture's own resolution up to which the result is constrained to it, 0…1.
     package var fidelity: Double
-    /// What of the picture is shown.
+    /// The crop of the picture.
     package var frame: PictureFrame
 
     package init(strength: Double, fidelity: Double, frame: PictureFrame) {
         (self.strength, self.fidelity, self.frame) = (strength, fidelity, frame)
     }
 
-    /// Steps of `count` that are not run.
+    /// Number of the `count` steps that are not run.
     func skipped(of count: Int) -> Int { count - min(count, Int(Double(count) * strength)) }
 
-    /// Refuses a strength, 0…1, of which too few steps leave nothing.
+    /// Rejects a strength above 0 that leaves no step to run.
     ///
     /// - Throws: `InputError` naming the flag
     func validate(steps: Int) throws(InputError) {
         guard strength == 0 || skipped(of: steps) < steps else {
             throw InputError(
                 "--strength",
-                "\(strength) of \(steps) steps is not one step",
-                fix: "Choose more of either, or 0 to change nothing"
+                "\(strength) of \(steps) steps is less than one step",
+                fix: "Increase either, or use 0 to change nothing"
             )
         }
     }
 
-    /// What is held of a phase; nil for nothing.
+    /// How a phase is constrained to the picture; nil if it is not.
     func hold(_ latent: Extent, vaeFactor: Int) -> PictureHold? {
         func side(_ part: Range<Double>) -> Double {
             (part.upperBound - part.lowerBound) / Double(vaeFactor)
@@ -41,8 +41,8 @@ package struct PictureStart: Equatable, Sendable {
         )
     }
 
-    /// The size of the result where none is asked for: the picture's own, less what is no multiple of the
-    /// VAE's factor; a picture that is smaller than those that the model makes is enlarged to them.
+    /// The default size of the result: the picture's own, rounded down to a multiple of the VAE's factor; a picture
+    /// smaller than the model's native size is enlarged to it.
     package static func defaultSize(of picture: Extent, model: ModelGeometry) -> Extent {
         let scale = max(1, Double(model.nativeSide) / Double(picture.longSide))
         func side(_ length: Int) -> Int {

@@ -1,36 +1,39 @@
 import Engine
 
-/// What a render will do, known before it starts: phases, sizes, views, UNet calls, bytes.
+/// What a render will do, computed before it starts: phases, sizes, views, UNet calls, bytes.
 package struct RenderPlan: Sendable {
     /// One phase and the views that each of its steps is cut into.
     package struct PhasePlan: Sendable {
         package let phase: Phase
         /// Local windows; nil in phase 1, which is rendered whole.
         package let windows: WindowGrid?
-        /// Overlapping windows for the last steps, where the others lie side by side.
+        /// Overlapping windows for the last steps, if those of the other steps do not overlap.
         private let closing: WindowGrid?
         /// Dilated sub-lattices; nil in phase 1.
         package let lattices: LatticeGrid?
-        /// The steps of a stage of refinement; nil where they are the scheduler's.
+        /// The steps of a refinement stage; nil if the phase uses the scheduler's.
         package let refinement: RefineStage?
         /// Weights of each step of the schedule, by step.
         package let weights: [CosineSchedule.Weights]
-        /// The steps that are run: all, or the last ones where it begins with a picture; none where the
-        /// picture is all that the phase can show.
+        /// The steps that are run: all, or the last ones with an init image; none if the phase is fully
+        /// constrained to that picture.
         package let steps: Range<Int>
-        /// What is held to the picture that the render began with; nil for nothing.
+        /// The constraint to the init image; nil for none.
         package let hold: PictureHold?
         private let skipBelow: Float
+        /// Guidance scale of each step of the schedule, by step.
+        private let guidance: [Float]
 
         init(
             _ phase: Phase,
             _ settings: RenderSettings,
             model: ModelGeometry,
             weights: [CosineSchedule.Weights],
+            guidance: [Float],
             refinement: RefineStage?
         ) {
-            self.phase = phase
-            // A picture to begin with is refined at the first phase's size, too.
+            (self.phase, self.guidance) = (phase, guidance)
+            // An init image is refined at the first phase's size, too.
             self.refinement = phase.scale > 1 || settings.picture != nil ? refinement : nil
             if let stage = self.refinement {
                 (self.weights, hold, steps, skipBelow) = ([], nil, 0..<stage.count, 0)
@@ -73,8 +76,8 @@ package struct RenderPlan: Sendable {
         /// The phase is one view, the whole latent.
         package var isWhole: Bool { windows == nil }
 
-        /// One step in so many, rounded up, ends a phase with overlapping windows where the others lie
-        /// side by side: what cuts leave in the last prediction no later step would smooth.
+        /// The last 1/16 of the steps, rounded up, use overlapping windows even if the others do not: no later step
+        /// would smooth the seams of the last prediction.
         package static let closingShare = 16
 
         /// Local windows of a step; nil in phase 1.
@@ -91,17 +94,20 @@ package struct RenderPlan: Sendable {
                 + (usesLattices(at: step) ? lattices?.count ?? 0 : 0)
         }
 
-        /// UNet evaluations of each view of a step: two where it is guided.
-        func evaluationsPerView(at step: Int, guides: Bool) -> Int {
-            guides && (refinement?.guidance(at: step) ?? .infinity) > 1 ? 2 : 1
+        /// Guidance scale of a step.
+        package func guidance(at step: Int) -> Float {
+            refinement?.guidance(at: step) ?? guidance[step]
         }
 
-        /// Whether local windows are evaluated at a step: whether their share, 1 − c^a₂, counts.
+        /// UNet evaluations per view of a step: two with guidance.
+        package func evaluationsPerView(at step: Int) -> Int { guidance(at: step) > 1 ? 2 : 1 }
+
+        /// Whether local windows are evaluated at a step: whether their weight, 1 − c^a₂, is large enough.
         package func usesWindows(at step: Int) -> Bool {
             refinement != nil || counts(1 - weights[step].dilated)
         }
 
-        /// Whether dilated sub-lattices are: whether their share, c^a₂, counts.
+        /// Whether dilated sub-lattices are evaluated at a step: whether their weight, c^a₂, is large enough.
         package func usesLattices(at step: Int) -> Bool {
             refinement == nil && counts(weights[step].dilated)
         }
@@ -118,7 +124,7 @@ package struct RenderPlan: Sendable {
                 + (usesLattices(at: step) ? lattices?.padded.area ?? 0 : 0)
         }
 
-        /// The same of all steps.
+        /// Latent pixels in the views of all steps.
         package var viewArea: Int { steps.reduce(0) { $0 + viewArea(at: $1) } }
     }
 
@@ -126,20 +132,19 @@ package struct RenderPlan: Sendable {
     package let model: ModelGeometry
     package let phases: [PhasePlan]
     package let decode: TilePlan
-    /// How the picture that it begins with is encoded, by phase: for the first, and for those that are held
-    /// to it.
+    /// How the init image is encoded, by phase: for the first, and for those that are constrained to it.
     package let encodes: [Int: TilePlan]
-    /// How a finished phase is decoded, and encoded again at the size of the next one, by the index of
-    /// that one: where the method is refinement.
+    /// How a finished phase is decoded, and encoded again at the size of the next one, by the index of the next
+    /// one (refine method only).
     package let enlargements: [Int: Enlargement]
 
-    /// The way of a latent to a picture and back.
+    /// Decoding and encoding again, at another size.
     package struct Enlargement: Sendable {
         package let decode: TilePlan
         package let encode: TilePlan
     }
 
-    /// - Throws: `InputError` naming the setting that cannot be met
+    /// - Throws: `InputError` naming the invalid setting
     package init(
         _ settings: RenderSettings,
         model: ModelGeometry,
@@ -152,11 +157,21 @@ package struct RenderPlan: Sendable {
             settings.cosine.weights(timestep: $0, trainTimesteps: scheduler.trainTimesteps)
         }
         let (target, factor) = (settings.size, model.vaeFactor)
-        let refinement = try settings.refinement.map { settings throws(InputError) in
-            try RefineStage(settings, scheduler: scheduler)
+        let guidance = scheduler.timesteps.indices.map {
+            settings.guidance(settings.guidance, atNoiseLevel: scheduler.noiseLevel(at: $0))
+        }
+        let refinement = try settings.refinement.map { refine throws(InputError) in
+            try RefineStage(refine, scheduler: scheduler, guidance: settings.guidance)
         }
         func planned(_ phase: Phase) -> PhasePlan {
-            PhasePlan(phase, settings, model: model, weights: weights, refinement: refinement)
+            PhasePlan(
+                phase,
+                settings,
+                model: model,
+                weights: weights,
+                guidance: guidance,
+                refinement: refinement
+            )
         }
         let ladder: Ladder
         switch settings.ladder {
@@ -199,8 +214,8 @@ package struct RenderPlan: Sendable {
         decode = TilePlan(latent: last, factor: factor, network: model.decoder)
     }
 
-    /// The first phase that is rendered. What a picture itself shows need not be: a render begins with the
-    /// last phase that is held to all of it, and refinement with the first one that is larger than it.
+    /// The first phase that is rendered. Phases that the init image already determines are skipped: a render starts
+    /// with the last phase that is fully constrained to it, and refinement with the first that is larger than it.
     private static func beginning(
         of all: [PhasePlan],
         _ settings: RenderSettings,
@@ -214,11 +229,11 @@ package struct RenderPlan: Sendable {
             ?? all.count - 1
     }
 
-    /// Every decoding of the render, and every encoding.
+    /// All decodes of the render.
     package var decodes: [TilePlan] { [decode] + enlargements.values.map(\.decode) }
     package var allEncodes: [TilePlan] { encodes.values + enlargements.values.map(\.encode) }
 
-    /// The settings with what follows from the model filled in: the stride, and the scales that are rendered.
+    /// The settings with the model's defaults filled in: the stride, and the scales that are rendered.
     package var resolvedSettings: RenderSettings {
         var resolved = settings
         resolved.stride = settings.stride(for: model)
@@ -235,7 +250,7 @@ package struct RenderPlan: Sendable {
         )
     }
 
-    /// Steps that are run of a phase on the scheduler's own timesteps, where any are.
+    /// Steps that are run in each phase that uses the scheduler's own timesteps.
     package var stepsRun: Int {
         settings.steps - (settings.picture?.skipped(of: settings.steps) ?? 0)
     }
@@ -251,17 +266,16 @@ package struct RenderPlan: Sendable {
         return phase.steps.prefix { $0 < state.step }.reduce(whole) { $0 + phase.views(at: $1) }
     }
 
-    /// UNet evaluations of one picture each: two for a guided view.
+    /// UNet evaluations at batch size 1: two for a guided view.
     package var evaluations: Int {
         phases.reduce(0) { sum, phase in
             phase.steps.reduce(sum) {
-                let each = phase.evaluationsPerView(at: $1, guides: settings.guides)
-                return $0 + phase.views(at: $1) * each
+                $0 + phase.views(at: $1) * phase.evaluationsPerView(at: $1)
             }
         }
     }
 
-    /// Bytes of latents and predictions that travel to and from workers.
+    /// Bytes of latents and predictions sent to and from workers.
     package var viewBytes: Int {
         phases.indices.reduce(0) { $0 + bytes(ofArea: movedArea(ofPhase: $1)) }
     }
@@ -280,30 +294,34 @@ package struct RenderPlan: Sendable {
         )
     }
 
-    /// Latent pixels that a phase sends to workers. The global pass goes there only if it is to, each
-    /// half of guidance to another worker.
+    /// Latent pixels that a phase sends to workers. The global pass counts only if workers render it; then each half of
+    /// guidance goes to another worker.
     private func movedArea(ofPhase index: Int) -> Int {
         guard phases[index].isWhole else { return phases[index].viewArea }
         switch settings.globalPass {
         case .coordinator: return 0
-        case .workers: return phases[index].viewArea * (settings.guides ? 2 : 1)
+        case .workers:
+            let phase = phases[index]
+            return phase.steps.reduce(0) {
+                $0 + phase.viewArea(at: $1) * phase.evaluationsPerView(at: $1)
+            }
         }
     }
 
-    /// There and back.
+    /// Both directions.
     private func bytes(ofArea area: Int) -> Int {
         2 * area * model.latentChannels * settings.wire.size
     }
 
-    /// Bytes of latents and pixels that travel to decode the picture and those that are enlarged, and of latents and tokens for what
-    /// its tiles must know of it: at best, for the number of passes follows from the picture.
+    /// Bytes sent to decode the picture and those that are enlarged, including the passes that measure statistics and
+    /// collect tokens: the best case, since the number of passes depends on the picture.
     package var decodeBytes: Int {
         decodes.reduce(0) {
             $0 + settings.wire.size * $1.numbersMoved(latentChannels: model.latentChannels)
         }
     }
 
-    /// The same to encode the picture that the render begins with, and those that are enlarged.
+    /// The same for encoding the init image and those that are enlarged.
     package var encodeBytes: Int {
         allEncodes.reduce(0) {
             $0 + settings.wire.size * $1.numbersMoved(latentChannels: model.latentChannels)

@@ -13,6 +13,10 @@ package struct MeasuredSpeeds: Equatable, Sendable {
     }
 
     package var workers: [Worker]
+    /// UNet evaluations of each measured view.
+    package var evaluationsPerView = 1
+    /// Those of the measured step of phase 1.
+    package var globalEvaluations = 1
     /// Latent pixels of the measured views.
     package var viewArea: Int
     /// Seconds per step of phase 1.
@@ -44,15 +48,15 @@ package struct MeasuredSpeeds: Equatable, Sendable {
         self.encodePixel = encodePixel
     }
 
-    /// Seconds until the workers have finished so many views of the measured size, each taking its
-    /// next view when it has finished one.
+    /// Seconds until the workers have finished `count` views of the measured size, each starting the next when it has
+    /// finished one.
     package func time(forViews count: Int) -> Double {
         let paces = workers.map(\.secondsPerView).filter { $0 > 0 }
         guard count > 0, let fastest = paces.min() else { return 0 }
         func done(in time: Double) -> Int {
             paces.reduce(0) { $0 + Int((time / $1 + 1e-9).rounded(.down)) }
         }
-        // The fastest alone bounds it from above; every finish is some worker's multiple.
+        // Upper bound: the fastest worker alone. Bisect.
         var (low, high) = (0.0, fastest * Double(count))
         for _ in 0..<60 {
             let middle = (low + high) / 2
@@ -81,11 +85,14 @@ extension RenderPlan {
         let times = phases.map { phase -> Double in
             let steps = phase.steps
             guard !steps.isEmpty else { return 0 }
-            guard !phase.isWhole else { return Double(steps.count) * speeds.globalStep }
+            guard !phase.isWhole else {
+                let evaluations = steps.reduce(0) { $0 + phase.evaluationsPerView(at: $1) }
+                return Double(evaluations) / Double(speeds.globalEvaluations) * speeds.globalStep
+            }
             let share = Double(phase.phase.latent.area) / last
             let steady = Double(steps.count) * speeds.coordinatorStep
             let own = (steady + speeds.coordinatorPhase) * share
-            // Steps differ only in which of the two paths they evaluate.
+            // Steps differ only in which of the two paths they evaluate, and in guidance.
             var known: [[Int]: Double] = [:]
             return steps.reduce(own) { sum, step in
                 let (count, area) = (phase.views(at: step), phase.viewArea(at: step))
@@ -93,7 +100,8 @@ extension RenderPlan {
                     known[[count, area]]
                     ?? speeds.time(forViews: count) * Double(area) / Double(count * speeds.viewArea)
                 known[[count, area]] = time
-                return sum + time
+                return sum + time * Double(phase.evaluationsPerView(at: step))
+                    / Double(speeds.evaluationsPerView)
             }
         }
         func pixels(_ plan: TilePlan) -> Double { Double(plan.passes * plan.latent.area) }
@@ -124,10 +132,10 @@ extension RenderPlan {
         return latents * latentBytes + max(2 * views * model.latentChannels * 4, 2 * tiles)
     }
 
-    /// Whether any phase is constrained to the initial picture.
+    /// Whether any phase is constrained to the init image.
     private var holdsPicture: Bool { phases.contains { $0.hold != nil } }
 
-    /// Bytes on disk, while it renders, of a picture that it begins with or enlarges, at the size of a phase.
+    /// Bytes on disk, while it renders, of an init image or an enlarged picture, at the size of a phase.
     package var scratchBytes: Int {
         func bytes(_ index: Int, _ numbers: ScaledPicture.Numbers) -> Int {
             let size = pixels(ofPhase: index)
@@ -139,7 +147,7 @@ extension RenderPlan {
     }
 
     /// Maximum bytes on disk of the state for resuming: the latent, the upsampled one, the last estimate and
-    /// the latent of the initial picture, and phase 1's, twice while one file replaces another.
+    /// the latent of the init image, and phase 1's, twice while one file replaces another.
     package var checkpointBytes: Int {
         let first = phases[0].phase.latent.area * model.latentChannels * 4
         return 2 * ((holdsPicture ? 4 : 3) * latentBytes + first) + 64 << 10

@@ -12,17 +12,17 @@ package enum Method: String, CaseIterable, Sendable {
 
 /// Settings of `--method refine`.
 package struct RefineSettings: Equatable, Sendable {
-    /// Share of the training schedule that every stage goes back; 0.25 of 1000 timesteps is 249.
+    /// Fraction of the training schedule that every stage is noised back to; 0.25 of 1000 timesteps is 249.
     package var from: Double
     /// Denoising steps of a stage, after one evaluation that inverts it.
     package var steps: Int
-    /// Share of random noise that is mixed into the predicted noise on the sphere, 0…1: more of it
-    /// adds detail, and lets the picture drift from the one before.
+    /// Fraction of random noise mixed into the predicted noise by spherical interpolation, 0…1: more adds detail and
+    /// lets the picture drift from the previous one.
     package var noise: Double
     /// Guidance scale of these steps.
     package var guidance: Float
 
-    /// Steps for a model that was distilled to few.
+    /// Default steps for a distilled model.
     package static let distilledSteps = 1
 
     package init(

@@ -4,7 +4,7 @@ import Engine
 /// one evaluation, and from there to a clean latent again.
 ///
 /// Step 0 predicts the noise ε of the enlarged latent z, mixes it with random noise η on the sphere and
-/// noises z with the mixture: deterministic DDIM inversion in one step, with a share of chance.
+/// noises z with the mixture: DDIM inversion in one step, with some randomness.
 ///
 ///     ε′ = slerp(ε, η, share)        x = α_K · z + σ_K · ε′
 ///
@@ -12,37 +12,45 @@ import Engine
 package struct RefineStage: Sendable {
     /// The steps after the inversion.
     package let schedule: Scheduler
-    /// Guidance scale of those steps.
-    package let guidance: Float
+    /// Guidance scale of each of those steps.
+    private let guidance: [Float]
     private let share: Double
 
     /// - Parameters:
     ///   - settings: valid ones
     ///   - scheduler: of the render
+    ///   - guidance: what becomes of the guidance scale at a noise level
     /// - Throws: `InputError` when the end of the schedule has fewer timesteps than there are steps
-    package init(_ settings: RefineSettings, scheduler: Scheduler) throws(InputError) {
-        schedule = try scheduler.ending(share: settings.from, steps: settings.steps)
-        (guidance, share) = (settings.guidance, settings.noise)
+    package init(
+        _ settings: RefineSettings,
+        scheduler: Scheduler,
+        guidance: (_ scale: Float, _ noiseLevel: Double) -> Float = { scale, _ in scale }
+    ) throws(InputError) {
+        let schedule = try scheduler.ending(share: settings.from, steps: settings.steps)
+        self.guidance = schedule.timesteps.indices.map {
+            guidance(settings.guidance, schedule.noiseLevel(at: $0))
+        }
+        (self.schedule, share) = (schedule, settings.noise)
     }
 
     /// Steps of a stage, the inversion among them.
     package var count: Int { 1 + schedule.timesteps.count }
 
-    /// Timestep that the model is told at a step.
+    /// The model's timestep input at a step.
     package func timestep(at step: Int) -> Float { step == 0 ? 0 : schedule.timesteps[step - 1] }
 
-    /// What the latent is multiplied by for the model.
+    /// The factor that scales the latent for the model.
     package func inputScale(at step: Int) -> Float {
         step == 0 ? 1 : schedule.inputScale(at: step - 1)
     }
 
     /// Guidance scale of a step: inversion is not guided.
-    package func guidance(at step: Int) -> Float { step == 0 ? 1 : guidance }
+    package func guidance(at step: Int) -> Float { step == 0 ? 1 : guidance[step - 1] }
 
     /// Whether the inversion needs random noise.
     package var drawsNoise: Bool { share > 0 }
 
-    /// Takes the enlarged latent back to where the other steps begin.
+    /// Noises the enlarged latent to the timestep where the other steps begin.
     ///
     /// - Parameters:
     ///   - clean: the latent, `[1, height, width, channels]`

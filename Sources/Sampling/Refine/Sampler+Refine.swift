@@ -1,7 +1,7 @@
 import Engine
 
-/// Stages of refinement. Windows are fused after every step, so that all of them walk the same way: each
-/// step is a barrier, but there are few.
+/// Refinement stages. Windows are fused after every step, so that they stay consistent: each step is a barrier, but
+/// there are few.
 extension Sampler {
     /// The views of a stage's next step: shifted windows of the latent.
     func work(
@@ -34,13 +34,15 @@ extension Sampler {
     }
 
     /// Takes one step of a stage on the whole latent.
-    func advance(
+    ///
+    /// - Returns: whether this was the stage's last step
+    func step(
         _ state: inout SamplerState,
         _ work: StepWork,
         _ stage: RefineStage,
         prediction: Tensor,
         noise: some NoiseSource
-    ) throws -> Tensor? {
+    ) throws(InputError) -> Bool {
         let phase = plan.phases[state.phase].phase
         if state.step == 0 {
             state.latent = stage.inverted(
@@ -59,13 +61,10 @@ extension Sampler {
             )
         }
         state.step += 1
-        guard state.step == stage.count else { return nil }
-        let finished = state.latent
-        try finish(&state, noise, picture: { _ in nil })
-        return finished
+        return state.step == stage.count
     }
 
-    /// Turns to a stage whose picture is not there yet.
+    /// Moves on to a stage whose enlarged picture is not available yet.
     func awaitEnlargement(_ state: inout SamplerState) {
         begin(&state, refining: state.latent)
         state.awaitsEnlargement = true
@@ -74,7 +73,7 @@ extension Sampler {
     /// Begins a stage.
     ///
     /// - Parameters:
-    ///   - state: becomes that before the stage's first step
+    ///   - state: set to the state before the stage's first step
     ///   - latent: of the enlarged picture, at the stage's size
     package func begin(_ state: inout SamplerState, refining latent: Tensor) {
         (state.latent, state.step) = (latent, 0)

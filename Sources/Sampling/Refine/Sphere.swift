@@ -1,7 +1,7 @@
 import Engine
 import Foundation
 
-/// Mixtures that keep the length of what is mixed.
+/// Interpolation that preserves the norm.
 package enum Sphere {
     /// Spherical linear interpolation (Shoemake, 1985) between two tensors taken as vectors, θ apart:
     ///
@@ -26,7 +26,7 @@ package enum Sphere {
             }
         }
         let lengths = (ofA * ofB).squareRoot()
-        // Away from both ends, where the directions between them are lost.
+        // Away from ±1, where sin θ is 0.
         let cosine = lengths > 0 ? min(max(dot / lengths, -1 + 1e-7), 1 - 1e-7) : 0
         let angle = acos(cosine)
         let (p, q) = (

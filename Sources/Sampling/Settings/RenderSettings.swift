@@ -8,12 +8,15 @@ package enum GlobalPass: String, CaseIterable, Sendable {
     case workers
 }
 
-/// Everything that decides a picture besides the model, the prompt and the picture that it begins with. `Settings`
+/// Everything that decides a picture besides the model, the prompt and the init image. `Settings`
 /// declares what each of these is.
 package struct RenderSettings: Equatable, Sendable {
     package var size: Extent
     package var steps: Int = Settings.steps.standard
     package var guidance: Float = Settings.guidance.standard
+    /// Noise levels σ/α above the first and up to the second are guided, others are not (Kynkäänniemi et al.,
+    /// 2024, arXiv 2404.07724); nil guides all.
+    package var guidanceInterval: [Double]? = Settings.guidanceInterval.standard
     package var seed: UInt64 = Settings.seed.standard
     package var random: RandomKind = Settings.random.standard
     package var scheduler: SchedulerKind
@@ -22,7 +25,8 @@ package struct RenderSettings: Equatable, Sendable {
     package var schedule = ScheduleChoice()
     /// How local windows follow each other; when nil half a window apart, and in refinement three quarters of one.
     package var stride: WindowStride? = Settings.stride.standard
-    package var windowWeight: WindowWeight = Settings.windowWeight.standard
+    /// How much each pixel of a window counts; nil as `fusionWeight` says.
+    package var windowWeight: WindowWeight? = Settings.windowWeight.standard
     package var method: Method = Settings.method.standard
     /// Of no use but where that is refinement.
     package var refine = RefineSettings()
@@ -32,11 +36,11 @@ package struct RenderSettings: Equatable, Sendable {
     /// evaluated at it, and the others have the whole. 0 leaves out only what has no share.
     package var skipBelow: Double = Settings.skipBelow.standard
     package var border: Border = Settings.border.standard
-    /// Share of the noise schedule that is run in every phase of a render that begins with a picture.
+    /// Share of the noise schedule that is run in every phase of a render with an init image.
     package var strength: Double = Settings.strength.standard
     /// Share of that picture's own resolution down to which the result is held to it.
     package var fidelity: Double = Settings.fidelity.standard
-    /// What is shown of the picture that it begins with; nil begins with noise.
+    /// The part of the init image that is shown; nil starts from noise.
     package var frame: PictureFrame?
     /// How latents travel: decides the picture too.
     package var wire: WireFormat = Settings.wire.standard
@@ -60,7 +64,7 @@ package struct RenderSettings: Equatable, Sendable {
         change(&self)
     }
 
-    /// How the render makes use of the picture that it begins with; nil begins with noise.
+    /// How the render uses the init image; nil starts from noise.
     package var picture: PictureStart? {
         get {
             frame.map { PictureStart(strength: strength, fidelity: fidelity, frame: $0) }
@@ -84,12 +88,29 @@ package struct RenderSettings: Equatable, Sendable {
     /// With guidance at or below 1 the negative prompt has no weight and is not evaluated.
     package var guides: Bool { guidance > 1 }
 
+    /// The guidance scale at a noise level: 1 outside the interval.
+    ///
+    /// - Parameters:
+    ///   - scale: inside it
+    ///   - level: σ/α
+    /// - Returns: the scale
+    package func guidance(_ scale: Float, atNoiseLevel level: Double) -> Float {
+        guard scale > 1, let interval = guidanceInterval else { return scale }
+        return level > interval[0] && level <= interval[1] ? scale : 1
+    }
+
     /// How local windows follow each other.
     package func stride(for model: ModelGeometry) -> WindowStride {
         stride
             ?? (refinement == nil
                 ? Self.defaultStride(for: model)
                 : .every(max(1, 3 * model.nativeLatentSide / 4)))
+    }
+
+    /// How much each pixel of a window counts in the fusion: Gaussian weights leave no seams. The authors' code, which
+    /// `Border.zeros` follows, has uniform ones; windows side by side do not overlap.
+    package var fusionWeight: WindowWeight {
+        windowWeight ?? (border == .zeros || stride == .window ? .uniform : .gaussian)
     }
 
     /// Half a window apart.
@@ -113,7 +134,7 @@ package struct RenderSettings: Equatable, Sendable {
         for setting in Settings.all { try setting.check(self, for: model) }
         try picture?.validate(steps: steps)
         try validateRefinement()
-        guard stride != .window || windowWeight == .uniform else {
+        guard stride != .window || fusionWeight == .uniform else {
             throw InputError(
                 "--window-weight",
                 "windows side by side do not overlap, and have nothing to weigh",
@@ -150,19 +171,24 @@ package struct RenderSettings: Equatable, Sendable {
                 fix: "Choose at most 1, or a --guidance above 1"
             )
         }
+        if let flag = demoFusionFlag {
+            throw InputError(
+                flag,
+                "--method refine does not use it",
+                fix: "Leave it out; --refine-from and --refine-noise say how much may change"
+            )
+        }
+    }
+
+    /// A flag that only DemoFusion uses, and that is not at its default.
+    package var demoFusionFlag: String? {
         let isStarted = frame != nil
-        let others: [(flag: String, isGiven: Bool)] = [
+        let flags: [(name: String, isGiven: Bool)] = [
             ("--border zeros", border == .zeros), ("--skip-below", skipBelow > 0),
             ("--stride window", stride == .window),
             ("--strength", isStarted && strength != Settings.strength.standard),
             ("--fidelity", isStarted && fidelity != Settings.fidelity.standard),
         ]
-        for other in others where other.isGiven {
-            throw InputError(
-                other.flag,
-                "--method refine does not use it",
-                fix: "Leave it out; --refine-from and --refine-noise say how much may change"
-            )
-        }
+        return flags.first { $0.isGiven }?.name
     }
 }

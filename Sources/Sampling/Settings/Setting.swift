@@ -13,7 +13,7 @@ package struct Setting<Value: SettingValue>: AnySetting {
     package let unit: String?
     /// What stands for the value in help.
     package let valueName: String?
-    /// The value where nobody says otherwise, neither the caller nor the model.
+    /// The value if neither the caller nor the model sets one.
     package let standard: Value
     /// The default in words, where it depends on the model.
     package let defaultNote: String?
@@ -118,7 +118,7 @@ extension AnySetting {
 package enum SettingRecording: Sendable {
     case always
     case whenChanged
-    /// Where the render begins with a picture.
+    /// Where there is an init image.
     case withPicture
     /// Where something holds of the settings.
     case `where`(@Sendable (RenderSettings) -> Bool)

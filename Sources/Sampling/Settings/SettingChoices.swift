@@ -29,6 +29,20 @@ package struct SettingChoices: Sendable {
         changes[setting.name] = { $0[keyPath: path] = value }
     }
 
+    /// The same for a setting that the model decides where it is nil.
+    package mutating func set<Value>(_ setting: Setting<Value?>, to value: Value?) {
+        guard let value else { return }
+        let path = setting.path
+        changes[setting.name] = { $0[keyPath: path] = value }
+    }
+
+    /// Takes the other's choices; where both have one, the other's.
+    package mutating func merge(_ other: SettingChoices) {
+        changes.merge(other.changes) { $1 }
+    }
+
+    package mutating func remove(_ setting: any AnySetting) { changes[setting.name] = nil }
+
     package func has(_ setting: any AnySetting) -> Bool { changes[setting.name] != nil }
 
     package func apply(to settings: inout RenderSettings) {

@@ -7,7 +7,7 @@ import Engine
 package enum Settings {
     /// In the order of the picture's text.
     package static let all: [any AnySetting] = [
-        steps, scheduler, karras, guidance, seed, size,
+        steps, scheduler, karras, guidance, guidanceInterval, seed, size,
         random, timestepSpacing, finalSigma, sgmUniform,
         strength, fidelity,
         method, stride, ladder, cosineScales, sigma, border, windowWeight, skipBelow,
@@ -60,6 +60,20 @@ package enum Settings {
         defaultNote: "7.5; 1 for a distilled model",
         limits: .range(0...100),
         label: "CFG scale"
+    )
+
+    package static let guidanceInterval = Setting(
+        "guidance-interval",
+        \.guidanceInterval,
+        default: nil,
+        help:
+            "Noise levels between which the picture is guided, as 0.28,5.42; at others each view takes one "
+            + "UNet call instead of two",
+        valueName: "lo,hi",
+        defaultNote: "all",
+        limits: SettingLimits(fault: intervalFault),
+        recorded: .whenChanged,
+        label: SettingLabel("Guidance interval")
     )
 
     package static let scheduler = Setting(
@@ -116,7 +130,7 @@ package enum Settings {
         label: SettingLabel("RNG") { $0.random.label }
     )
 
-    // A picture to begin with.
+    // The init image.
 
     package static let strength = Setting(
         "strength",
@@ -153,6 +167,7 @@ package enum Settings {
             "How the picture grows after phase 1: demofusion denoises every phase over the whole schedule; "
             + "refine enlarges the picture and denoises it over the end of the schedule, with a "
             + "fraction of the UNet calls",
+        defaultNote: "demofusion, or what the model suggests",
         recorded: .whenChanged
     )
 
@@ -225,10 +240,10 @@ package enum Settings {
     package static let windowWeight = Setting(
         "window-weight",
         \.windowWeight,
-        default: .uniform,
+        default: nil,
         help: "How much each pixel of a window counts where windows overlap",
-        defaultNote: "uniform; gaussian with --method refine",
-        recorded: .where { $0.windowWeight != .uniform || $0.method == .refine },
+        defaultNote: "gaussian; uniform with --border zeros, as the authors' code has it",
+        recorded: .whenChanged,
         label: SettingLabel("DemoFusion window weight", refined: "Refine window weight")
     )
 
@@ -346,6 +361,17 @@ extension Settings {
             "\(stride) is out of range",
             "Choose 1 to \(model.nativeLatentSide), the window's side in latent pixels"
         )
+    }
+
+    private static func intervalFault(_ levels: [Double]?, _: ModelGeometry) -> Fault? {
+        guard let levels else { return nil }
+        guard levels.count == 2, levels[0] >= 0, levels[1] > levels[0] else {
+            return (
+                "\(levels.written) is not an interval of noise levels",
+                "Give the lowest and the highest, as 0.28,5.42"
+            )
+        }
+        return nil
     }
 
     private static func exponentsFault(

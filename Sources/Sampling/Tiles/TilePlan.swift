@@ -89,7 +89,7 @@ extension TilePlan {
     /// How often they are evaluated to the end: twice for the statistics of the remaining norms, and once for the result.
     private var passesToEnd: Int { isWhole || network.norms == 0 ? 1 : 3 }
 
-    /// How often something smaller is evaluated to foresee norms: before each pass of the two, and after them.
+    /// How often the small copy is evaluated to estimate norms: before each of the two passes, and after them.
     private var copies: Int {
         guard !isWhole, network.norms > 0 else { return 0 }
         return 3 + (network.attention.map { network.areCoarse(norms: $0) ? 0 : 3 } ?? 0)
@@ -120,7 +120,7 @@ extension TilePlan {
 }
 
 /// The tokens of a picture that its attention attends to: all of them, or for a larger picture those of a
-/// regular lattice, the same for every tile.
+/// regular lattice, the same forevery tile.
 package struct KeyLattice: Equatable, Sendable {
     /// Stride in rows and columns.
     package let stride: Int
@@ -137,10 +137,10 @@ package struct KeyLattice: Equatable, Sendable {
     ///   - latent: of the picture
     ///   - width: channels of a token
     package init(latent: Extent, width: Int) {
-        let most = min(Self.maxTokens, Self.maxBytes / (4 * max(1, width)))
+        let limit = min(Self.maxTokens, Self.maxBytes / (4 * max(1, width)))
         var stride = 1
         func count(_ length: Int) -> Int { (length + stride - 1) / stride }
-        while count(latent.height) * count(latent.width) > most { stride += 1 }
+        while count(latent.height) * count(latent.width) > limit { stride += 1 }
         (self.stride, first) = (stride, stride / 2)
     }
 

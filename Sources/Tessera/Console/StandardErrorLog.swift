@@ -1,6 +1,6 @@
 import Logging
 
-/// Log lines as people read them: the message, then its facts.
+/// Log lines for people: the message, then its metadata.
 struct StandardErrorLog: LogHandler {
     var logLevel: Logger.Level
     var metadata: Logger.Metadata = [:]
@@ -19,7 +19,7 @@ struct StandardErrorLog: LogHandler {
         Logger(label: "tessera") { _ in StandardErrorLog(level: .warning) }
     }
 
-    /// A line that everybody should see.
+    /// A line that is always shown.
     static func note(_ line: String) {
         StandardError.write(line)
     }

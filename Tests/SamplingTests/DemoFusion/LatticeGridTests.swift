@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct LatticeGridTests {
     @Test(arguments: Border.allCases, [(12, 18, 3), (13, 8, 2), (5, 31, 4), (2, 9, 4)])
-    func scatteredViewsMakeTheLatentAgain(border: Border, shape: (Int, Int, Int)) {
+    func scatteredViewsRestoreTheLatent(border: Border, shape: (Int, Int, Int)) {
         let (height, width, dilation) = shape
         let grid = LatticeGrid(
             latent: Extent(height: height, width: width),

@@ -22,7 +22,7 @@ import Testing
 
     @Test func thereArePhases() { #expect(!Self.phases.isEmpty) }
 
-    @Test(arguments: phases) func everyPartOfAPhaseIsTheOracles(traced: Traced) throws {
+    @Test(arguments: phases) func everyPartOfAPhaseMatchesTheReference(traced: Traced) throws {
         let (run, phase) = (traced.run, traced.phase)
         let file = try traced.network.tensors()
         func tensor(_ name: String) throws -> Tensor {
@@ -80,7 +80,7 @@ import Testing
         try expect(Fusion.anchor(last, to: try tensor("final.0")), "final.\(phase)")
     }
 
-    @Test(arguments: phases.filter { $0.phase == 1 }) func phaseOneStepsAsTheOracle(
+    @Test(arguments: phases.filter { $0.phase == 1 }) func phaseOneMatchesTheReference(
         traced: Traced
     ) throws {
         let (scheduler, name) = (try scheduler(of: traced), traced.run.name)

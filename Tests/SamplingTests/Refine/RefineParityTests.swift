@@ -14,7 +14,7 @@ import Testing
 
     @Test func thereAreTraces() { #expect(!Self.traced.isEmpty) }
 
-    @Test(arguments: traced) func theInversionIsTheOracles(
+    @Test(arguments: traced) func theInversionMatchesTheReference(
         fixture: RefineFixture,
         run: RefineFixture.Run
     ) throws {

@@ -73,7 +73,7 @@ import Testing
         expectClose(found, clean, within: 1e-5, "\(kind)")
     }
 
-    @Test func mixturesKeepTheLength() {
+    @Test func slerpPreservesTheNorm() {
         let random = RenderRandom(.torch, seed: 3)
         let (a, b) = (
             random.normal(purpose: "a", phase: 0, step: 0, shape: [1, 4, 8, 8]),

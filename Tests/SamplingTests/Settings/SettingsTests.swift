@@ -11,9 +11,10 @@ import Testing
         usesTimeIDs: false
     )
 
-    /// Another value than the default, for every setting.
+    /// Another value than the default, forevery setting.
     static let others: [String: JSON] = [
         "size": .string("2048x1032"), "steps": .number(7), "guidance": .number(3.25),
+        "guidance-interval": .array([.number(0.25), .number(5)]),
         "seed": .string("18446744073709551615"), "rng": .string("philox"),
         "scheduler": .string("euler_a"), "karras": .bool(true),
         "timestep-spacing": .string("trailing"), "final-sigma": .string("sigma_min"),
@@ -65,7 +66,7 @@ import Testing
     }
 
     /// Pictures that do not use a later setting stay the same bytes.
-    @Test func defaultsAreToldAsTheyWereFromTheBeginning() {
+    @Test func defaultsAreRecordedAsBefore() {
         #expect(
             Set(settings().json.keys) == [
                 "size", "steps", "guidance", "seed", "rng", "scheduler", "karras", "stride",

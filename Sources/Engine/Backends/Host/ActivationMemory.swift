@@ -56,7 +56,7 @@ final class ActivationMemory {
         return body()
     }
 
-    /// A buffer of at least `bytes` bytes, aligned for every kernel, its contents undefined.
+    /// A buffer of at least `bytes` bytes, aligned forevery kernel, its contents undefined.
     func take(_ bytes: Int) -> Buffer {
         let wanted = max(MemoryPlan.alignment, bytes)
         switch course {

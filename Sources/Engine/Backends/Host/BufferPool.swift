@@ -8,7 +8,7 @@ final class BufferPool {
     /// Buffers of this many bytes or more are too large to keep.
     private static let large = 16 << 20
 
-    /// At least `bytes` bytes, aligned for every kernel, their contents undefined; whether they are new.
+    /// At least `bytes` bytes, aligned forevery kernel, their contents undefined; whether they are new.
     ///
     /// A free buffer serves when it is large enough and at most twice as large as needed, or an eighth
     /// larger where it is large. Where none fits, the large free buffers go back to the system first: a decoder, whose pictures grow from

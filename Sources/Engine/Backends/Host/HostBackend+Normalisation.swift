@@ -143,7 +143,7 @@ private struct ChannelMoments {
         }
     }
 
-    /// Writes the normalisation as x · a + b for every channel: all a first, then all b.
+    /// Writes the normalisation as x · a + b forevery channel: all a first, then all b.
     func normalise(
         groups: Int,
         epsilon: Float,

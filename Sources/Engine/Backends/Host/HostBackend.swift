@@ -3,7 +3,7 @@ import CKernels
 /// What the backends that compute on the processor share: memory, normalisation, and the operations
 /// that only move or map elements. Subclasses add products, convolutions and attention.
 ///
-/// The sizes of blocks depend on the shape of one picture alone, so results are bit-identical for every
+/// The sizes of blocks depend on the shape of one picture alone, so results are bit-identical forevery
 /// number of threads and in every batch.
 package class HostBackend {
     /// Rows (pixels or tokens) of one block.

@@ -6,7 +6,7 @@ enum LargePages {
     /// Bytes of a huge page.
     private static let page = 2 << 20
 
-    /// At least `bytes` bytes, aligned for every kernel, uninitialised; free them with `deallocate()`.
+    /// At least `bytes` bytes, aligned forevery kernel, uninitialised; free them with `deallocate()`.
     static func allocate(_ bytes: Int) -> UnsafeMutableRawBufferPointer {
         guard bytes >= page else {
             return .allocate(byteCount: bytes, alignment: MemoryPlan.alignment)

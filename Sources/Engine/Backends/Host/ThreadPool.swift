@@ -5,7 +5,7 @@ import Synchronization
 /// A fixed set of threads that share numbered blocks of work.
 ///
 /// The caller is one of them: a pool of one starts none. Any thread may run any block, so a block
-/// must not depend on which thread runs it; then results are bit-identical for every number of threads.
+/// must not depend on which thread runs it; then results are bit-identical forevery number of threads.
 package final class ThreadPool {
     /// Threads that compute, the caller among them. `lane` in `run` is below this.
     package let lanes: Int
@@ -38,7 +38,7 @@ package final class ThreadPool {
 /// share it with the caller; a late one finds the round over and skips it.
 ///
 /// `@unchecked Sendable`: `state` is read and written only under `condition`; a round's body is called
-/// only between the start of `run` and its return, which waits for every helper that has joined.
+/// only between the start of `run` and its return, which waits forevery helper that has joined.
 private final class WorkerPool: @unchecked Sendable {
     /// One round of blocks. The caller of `run` outlives it.
     struct Round {

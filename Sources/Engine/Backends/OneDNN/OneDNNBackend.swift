@@ -213,7 +213,7 @@ package final class OneDNNBackend: HostBackend, Backend {
     }
 
     /// Lines of one band of a convolution at most, of `line` numbers each before it. Where weights are widened
-    /// for every band, fewer and higher bands do it less often, as long as their lines stay in a cache.
+    /// forevery band, fewer and higher bands do it less often, as long as their lines stay in a cache.
     private func linesOfBand(height: Int, line: Int) -> Int {
         let bands = isWidened ? Self.bands / 2 : Self.bands
         let most = (height + bands - 1) / bands

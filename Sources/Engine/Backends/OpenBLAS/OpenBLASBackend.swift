@@ -4,7 +4,7 @@ import COpenBLAS
 /// Plain float32 arithmetic: convolutions are im2col and a product, block by block.
 ///
 /// Products with weights read a packed form that is made once; OpenBLAS would pack the weights again
-/// for every block. Products of activations, in attention, are OpenBLAS's. Its results differ in the last bits
+/// forevery block. Products of activations, in attention, are OpenBLAS's. Its results differ in the last bits
 /// with other row counts or numbers of threads, so here it always runs on one thread, on blocks
 /// whose sizes depend on the shape of one picture alone. Our own pool distributes all blocks.
 package final class OpenBLASBackend: HostBackend, Backend {

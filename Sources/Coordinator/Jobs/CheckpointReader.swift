@@ -1,0 +1,168 @@
+import Engine
+import Sampling
+
+extension Checkpoint {
+    /// Reads a file and checks everything in it.
+    ///
+    /// - Parameters:
+    ///   - path: of the file
+    ///   - plan: of the render
+    ///   - job: the expected job's id
+    ///   - noise: set to the position of the render
+    /// - Throws: `InputError` naming the file and what is wrong with it
+    package init(
+        file path: String,
+        plan: RenderPlan,
+        job: String,
+        noise: inout some NoiseSource
+    ) throws(InputError) {
+        var reader = try CheckpointReader(path, plan: plan, job: job)
+        let drawn = try reader.number("drawn", upTo: .max)
+        var state = try reader.state()
+        let finished = try reader.finished()
+        try reader.checkDigest()
+        try reader.checkComplete(state)
+        try noise.skip(to: drawn)
+        if let upsampled = reader.upsampled {
+            state.source = (upsampled, try reader.diffusion(noise))
+        }
+        self.init(
+            state: state,
+            drawn: drawn,
+            finished: finished,
+            steps: reader.text["steps"].flatMap { Int($0) }
+        )
+    }
+}
+
+/// Reads a checkpoint as the plan of its render expects it.
+private struct CheckpointReader {
+    private let path: String
+    private let plan: RenderPlan
+    private let file: SafeTensors
+    /// The file's metadata.
+    let text: [String: String]
+    private let phase: Int
+    private let step: Int
+    /// The upsampled latent of the phase, if it has one.
+    private(set) var upsampled: Tensor?
+    /// What the digest covers, in the order in which it was written.
+    private var covered: [(String, Tensor)] = []
+
+    init(_ path: String, plan: RenderPlan, job: String) throws(InputError) {
+        (self.path, self.plan) = (path, plan)
+        do throws(InputError) {
+            file = try SafeTensors(file: path)
+        } catch {
+            throw error.isSystemLimit ? error : Self.damaged(path, error.problem)
+        }
+        text = file.metadata
+        guard text["format"] == Checkpoint.format else {
+            throw Self.damaged(path, "it is not a state of this version of Tessera")
+        }
+        guard text["job"] == job else { throw Self.damaged(path, "it belongs to another job") }
+        phase = try Self.number("phase", upTo: plan.phases.count, in: text, path)
+        let longest = plan.phases.map(\.steps.upperBound).max() ?? 0
+        step = try Self.number("step", upTo: longest, in: text, path)
+    }
+
+    /// The phase whose sizes the latent has: after the last step of all, the last phase.
+    private var last: Int { min(phase, plan.phases.count - 1) }
+
+    /// Everything of the state except its noise.
+    mutating func state() throws(InputError) -> SamplerState {
+        let awaitsEnlargement = text["awaits"] == "enlargement"
+        guard !awaitsEnlargement || (step == 0 && plan.enlargements[phase] != nil) else {
+            throw damaged("its phase has nothing to enlarge")
+        }
+        guard let latent = try tensor("latent", of: awaitsEnlargement ? last - 1 : last) else {
+            throw damaged("its latent is missing")
+        }
+        var state = SamplerState(latent: latent)
+        (state.phase, state.step, state.awaitsEnlargement) = (phase, step, awaitsEnlargement)
+        if let estimate = try tensor("estimate", of: last) {
+            state.history = Scheduler.History(estimate: estimate)
+        }
+        upsampled = try tensor("upsampled", of: last)
+        state.anchor = try tensor("anchor", of: 0)
+        state.picture = try tensor("picture", of: last)
+        return state
+    }
+
+    /// Refuses a state that lacks what its phase needs.
+    func checkComplete(_ state: SamplerState) throws(InputError) {
+        let startsFromPicture = plan.settings.picture != nil
+        let isSourced = phase > 0 || startsFromPicture
+        guard (state.anchor != nil) == isSourced,
+            phase == plan.phases.count || plan.phases[phase].steps.contains(step),
+            (upsampled != nil)
+                == (isSourced && plan.phases[last].refinement == nil
+                    && (startsFromPicture || !plan.phases[last].isWhole)),
+            (state.picture != nil) == (plan.phases[last].hold != nil)
+        else { throw damaged("a part of it is missing") }
+    }
+
+    /// Latents of finished phases, if they were saved.
+    mutating func finished() throws(InputError) -> [Tensor] {
+        var finished: [Tensor] = []
+        while finished.count < phase,
+            let next = try tensor("final.\(finished.count)", of: finished.count)
+        {
+            finished.append(next)
+        }
+        return finished
+    }
+
+    func checkDigest() throws(InputError) {
+        guard Checkpoint.digest(of: covered, text) == text["digest"] else {
+            throw damaged("its numbers do not agree with its digest")
+        }
+    }
+
+    /// The noise that diffuses the upsampled latent.
+    func diffusion(_ noise: some NoiseSource) throws(InputError) -> Tensor {
+        let (phase, channels) = (plan.phases[last].phase, plan.model.latentChannels)
+        return last == 0
+            ? try noise.base(latent: phase.latent, channels: channels)
+            : try noise.diffusion(of: phase, channels: channels)
+    }
+
+    func number(_ key: String, upTo limit: Int) throws(InputError) -> Int {
+        try Self.number(key, upTo: limit, in: text, path)
+    }
+
+    /// A latent of one phase's size, `[1, height, width, channels]`; nil where the file has none.
+    private mutating func tensor(_ name: String, of phase: Int) throws(InputError) -> Tensor? {
+        guard file.info(name) != nil else { return nil }
+        let latent = plan.phases[phase].phase.latent
+        let expected = [1, latent.height, latent.width, plan.model.latentChannels]
+        let found = try file.tensor(name)
+        guard found.shape == expected else {
+            throw damaged("its \(name) is \(found.shape), not \(expected)")
+        }
+        covered.append((name, found))
+        return found
+    }
+
+    private static func number(
+        _ key: String,
+        upTo limit: Int,
+        in text: [String: String],
+        _ path: String
+    ) throws(InputError) -> Int {
+        guard let value = text[key].flatMap({ Int($0) }), (0...limit).contains(value) else {
+            throw damaged(path, "its \(key) is missing or out of range")
+        }
+        return value
+    }
+
+    private func damaged(_ problem: String) -> InputError { Self.damaged(path, problem) }
+
+    private static func damaged(_ path: String, _ problem: String) -> InputError {
+        InputError(
+            path,
+            problem,
+            fix: "The state is damaged and cannot be resumed: start over"
+        )
+    }
+}

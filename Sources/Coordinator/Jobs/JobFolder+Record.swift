@@ -1,0 +1,88 @@
+import Engine
+import Foundation
+
+extension JobFolder {
+    /// How a render was started: `job.json`.
+    package struct Record: Codable, Equatable, Sendable {
+        /// Of the file; another is refused.
+        private var format = Record.format
+        /// The subcommand that renders.
+        package let command: String
+        /// Its arguments on the command line.
+        package let arguments: [String]
+        /// The working directory: relative paths start there.
+        package let directory: String
+        /// The model's identity.
+        package let digest: String
+        /// Everything that decides the picture, as JSON.
+        package let settings: String
+
+        private static let format = 1
+
+        private enum CodingKeys: String, CodingKey {
+            case format, command, arguments, directory, settings
+            case digest = "model-digest"
+        }
+
+        package init(
+            command: String,
+            arguments: [String],
+            directory: String,
+            digest: String,
+            settings: String
+        ) {
+            (self.command, self.arguments, self.directory) = (command, arguments, directory)
+            (self.digest, self.settings) = (digest, settings)
+        }
+
+        /// Reads a file.
+        ///
+        /// - Throws: `InputError` naming the field that is missing or wrong
+        init(file: String) throws(InputError) {
+            func damaged(_ problem: String) -> InputError {
+                InputError(file, problem, fix: "The job cannot be resumed: start over")
+            }
+            let bytes: [UInt8]
+            do throws(InputError) {
+                bytes = try InputFile.bytes(file, limit: 1 << 20)
+            } catch {
+                throw error.isSystemLimit ? error : damaged(error.problem)
+            }
+            do {
+                self = try JSONDecoder().decode(Record.self, from: Data(bytes))
+            } catch DecodingError.keyNotFound(let key, _) {
+                throw damaged("'\(key.stringValue)' is missing")
+            } catch DecodingError.typeMismatch(_, let context),
+                DecodingError.valueNotFound(_, let context)
+            {
+                let field = context.codingPath.first?.stringValue
+                throw damaged(
+                    field.map { "'\($0)' has the wrong type" } ?? "it is not a JSON object"
+                )
+            } catch {
+                throw damaged("it is not valid JSON")
+            }
+            guard format == Self.format else {
+                throw damaged("it is not a job of this version of Tessera")
+            }
+        }
+
+        /// Replaces the file atomically.
+        ///
+        /// - Throws: `OutputError` when the disk is full or broken
+        func write(to path: String) throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
+            let file = try TemporaryFile(for: path)
+            try file.write(Array(try encoder.encode(self)))
+            try file.commit()
+        }
+
+        /// Its name in the file of the state.
+        var identity: String {
+            let hash = FileHash()
+            for text in [digest, settings] { hash.add(text: text) }
+            return hash.finish()
+        }
+    }
+}

@@ -1,0 +1,107 @@
+import Engine
+import Foundation
+import Sampling
+
+/// Settings that suit a model, from a JSON file that comes with it: `tessera.json` in a model's folder, or
+/// `NAME.tessera.json` beside `NAME.safetensors`. Flags override them.
+package struct ModelDefaults: Sendable {
+    /// The settings that such a file may contain; all others do not depend on the model.
+    package static let settings: [any AnySetting] = [
+        Settings.steps, Settings.guidance, Settings.scheduler, Settings.karras,
+        Settings.timestepSpacing, Settings.finalSigma, Settings.size, Settings.method,
+        Settings.stride, Settings.windowWeight, Settings.ladder,
+    ]
+    /// The key of the negative prompt, which is not a setting.
+    private static let negativePromptKey = "negative-prompt"
+
+    /// The file.
+    package let path: String
+    package let choices: SettingChoices
+    package let negativePrompt: String?
+    /// Names and values as the file has them, for messages.
+    package let summary: String
+
+    /// Reads the file of a model; nil where there is none.
+    ///
+    /// - Parameters:
+    ///   - model: its path
+    ///   - geometry: of the model, for limits that depend on it; nil leaves limits to a render
+    /// - Throws: `InputError` naming the file and the key that is unknown, of the wrong type or out of range
+    package init?(ofModel model: String, geometry: ModelGeometry?) throws(InputError) {
+        let path = Self.path(ofModel: model)
+        guard FileManager.default.fileExists(atPath: path) else { return nil }
+        let bytes = try InputFile.bytes(path, limit: 1 << 20)
+        guard var fields = try JSON(bytes, place: path).object else {
+            throw InputError(path, "it is not a JSON object", fix: "Write {\"guidance\": 5}")
+        }
+        self.path = path
+        negativePrompt = try Self.negativePrompt(
+            fields.removeValue(forKey: Self.negativePromptKey),
+            path
+        )
+        let known = Self.settings.map(\.name)
+        if let other = fields.keys.sorted().first(where: { !known.contains($0) }) {
+            throw InputError(
+                "\(path), \(other)",
+                "there is no such default",
+                fix: "Choose from " + (known + [Self.negativePromptKey]).joined(separator: ", ")
+            )
+        }
+        func naming(_ error: InputError) -> InputError {
+            let name = error.place.hasPrefix("--") ? String(error.place.dropFirst(2)) : error.place
+            return InputError("\(path), \(name)", error.problem, fix: error.remedy)
+        }
+        do throws(InputError) {
+            choices = try SettingChoices(json: fields)
+        } catch {
+            throw naming(error)
+        }
+        var values = fields.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.brief)" }
+        if negativePrompt != nil { values.append("a negative prompt") }
+        summary = values.joined(separator: ", ")
+        guard let geometry else { return }
+        var settings = RenderSettings(
+            size: PictureOptions.defaultSize(for: geometry, picture: nil),
+            scheduler: .ddim
+        )
+        choices.apply(to: &settings)
+        do throws(InputError) {
+            for setting in Self.settings { try setting.check(settings, for: geometry) }
+        } catch {
+            throw naming(error)
+        }
+    }
+
+    /// The path of a model's file, whether or not there is one.
+    private static func path(ofModel model: String) -> String {
+        FileKind(model) == .folder
+            ? "\(model)/tessera.json"
+            : URL(fileURLWithPath: model).deletingPathExtension().path + ".tessera.json"
+    }
+
+    private static func negativePrompt(_ json: JSON?, _ path: String) throws(InputError) -> String?
+    {
+        guard let json else { return nil }
+        guard let text = json.string else {
+            throw InputError(
+                "\(path), \(negativePromptKey)",
+                "it is not a string",
+                fix: "Write it in quotes"
+            )
+        }
+        return text
+    }
+}
+
+extension JSON {
+    /// A value in one line of text.
+    fileprivate var brief: String {
+        switch self {
+        case .string(let text): text
+        case .number(let number): number.written.replacing(/\.0$/, with: "")
+        case .bool(let value): "\(value)"
+        case .array(let items): items.map(\.brief).joined(separator: ",")
+        default: "…"
+        }
+    }
+}

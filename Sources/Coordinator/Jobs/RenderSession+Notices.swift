@@ -1,0 +1,59 @@
+import Engine
+import Foundation
+import Sampling
+
+extension RenderSession {
+    /// Notices about choices made on the user's behalf.
+    ///
+    /// - Throws: `InputError` for a model whose name indicates an unsupported prediction type
+    static func notices(
+        _ model: Model,
+        _ config: SchedulerConfig,
+        _ preset: Distillation?,
+        _ settings: RenderSettings
+    ) throws(InputError) -> [String] {
+        var lines: [String] = []
+        func name(_ path: String) -> String { URL(fileURLWithPath: path).lastPathComponent }
+        if model.predictionIsGuess {
+            lines.append(
+                "\(name(model.path)) is taken to predict \(config.prediction.rawValue) "
+                    + "(\(model.predictionSource)); override it with --prediction"
+            )
+        }
+        guard let preset else { return lines }
+        if let refusal = preset.refusal { throw refusal }
+        let spacing = settings.schedule.spacing.map { ", \($0.rawValue) timesteps" } ?? ""
+        lines.append(
+            "\(name(preset.path)) is distilled (\(preset.method.rawValue)), by its name: "
+                + "\(settings.steps) steps, guidance \(settings.guidance), "
+                + "\(settings.scheduler.rawValue)\(spacing); "
+                + "flags override these, --no-model-preset ignores the name"
+        )
+        return lines
+    }
+
+    /// What a person should know of the model's own defaults, and of a first phase that is too narrow for it.
+    static func notices(_ defaults: ModelDefaults?, _ plan: RenderPlan) -> [String] {
+        var lines: [String] = []
+        if let defaults {
+            let settings = plan.settings
+            let yields = defaults.choices.has(Settings.method) && settings.method == .demofusion
+            lines.append(
+                "\(defaults.path) suggests \(defaults.summary); flags override it"
+                    + (yields
+                        ? settings.demoFusionFlag.map { ", and \($0) needs demofusion" } ?? "" : "")
+            )
+        }
+        let (first, factor) = (plan.phases[0].phase.latent, plan.model.vaeFactor)
+        if plan.settings.picture == nil, 2 * first.shortSide < plan.model.nativeLatentSide {
+            let native = plan.model.nativeLatentSide * factor
+            let size = Extent(height: first.height * factor, width: first.width * factor)
+            lines.append(
+                "phase 1 lays the picture out at \(size) pixels, much narrower than the \(native) that "
+                    + "the model was trained on: the subject may be missing. Sides of at most 2:1, or "
+                    + "--init-image, avoid this"
+            )
+        }
+        return lines
+    }
+}

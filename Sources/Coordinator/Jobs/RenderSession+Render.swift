@@ -1,0 +1,170 @@
+import Engine
+import Foundation
+import Protocol
+import Sampling
+
+extension RenderSession {
+    /// Optional parts of a render.
+    package struct Companions: Sendable {
+        /// Renders phase 1; nil gives it to the workers.
+        package var globalPass: LocalRenderer?
+        /// Saves the state of the render.
+        package var writer: CheckpointWriter?
+        /// The job to resume.
+        package var resumed: (folder: JobFolder, record: JobFolder.Record)?
+        /// What the workers are and have done so far.
+        package var workers: @Sendable () -> [WorkerStatistics]
+
+        package init(
+            globalPass: LocalRenderer? = nil,
+            writer: CheckpointWriter? = nil,
+            resumed: (folder: JobFolder, record: JobFolder.Record)? = nil,
+            workers: @escaping @Sendable () -> [WorkerStatistics] = { [] }
+        ) {
+            self.workers = workers
+            (self.globalPass, self.writer, self.resumed) = (globalPass, writer, resumed)
+        }
+    }
+
+    /// Renders and writes the picture.
+    ///
+    /// - Parameters:
+    ///   - renderer: the workers
+    ///   - prompts: encoded
+    ///   - digest: identity of the model, for the picture's text
+    ///   - outputs: where the results go
+    ///   - companions: optional parts
+    ///   - observe: called with progress; an error it throws ends the render
+    /// - Returns: the picture's path
+    /// - Throws: what the renderer, the files or the observer throw; no partial file is left behind
+    @discardableResult
+    package func render(
+        on renderer: any UnitRenderer,
+        prompts: Prompts,
+        digest: String,
+        outputs: Outputs,
+        companions: Companions = Companions(),
+        observe: @escaping (RenderEvent) throws -> Void
+    ) throws -> String {
+        let seeded = SeededNoise(seed: plan.settings.seed, kind: plan.settings.random)
+        if let inputs = outputs.inputs {
+            let recorded = try RecordedNoise(file: inputs, seeded: seeded)
+            return try render(
+                on: renderer,
+                prompts: prompts,
+                noise: recorded,
+                digest: digest,
+                outputs: outputs,
+                companions: companions,
+                observe: observe
+            )
+        } else {
+            return try render(
+                on: renderer,
+                prompts: prompts,
+                noise: seeded,
+                digest: digest,
+                outputs: outputs,
+                companions: companions,
+                observe: observe
+            )
+        }
+    }
+
+    private func render(
+        on renderer: any UnitRenderer,
+        prompts: Prompts,
+        noise: some NoiseSource,
+        digest: String,
+        outputs: Outputs,
+        companions: Companions,
+        observe: @escaping (RenderEvent) throws -> Void
+    ) throws -> String {
+        let text = text(digest: digest)
+        func computed() -> PictureText {
+            text.computed(by: companions.workers(), globalPass: companions.globalPass)
+        }
+        let sampler = Sampler(plan: plan, scheduler: scheduler, prompts: prompts)
+        var noise = noise
+        let start = try resume(companions, noise: &noise)
+        if let start { try observe(.resumed(views: plan.views(before: start.state))) }
+        var finished = start?.finished ?? []
+        let decoder = RenderLoop(sampler: sampler, renderer: renderer, observe: observe)
+        let job = RenderLoop(
+            sampler: sampler,
+            renderer: renderer,
+            globalPass: companions.globalPass,
+            picture: picture
+        ) { event in
+            try observe(event)
+            guard case .finished(let phase, let latent) = event else { return }
+            if outputs.dump != nil { finished.append(latent) }
+            if let folder = outputs.phases {
+                let size = plan.pixels(ofPhase: phase)
+                let name = "phase-\(phase + 1)-\(size.width)x\(size.height).png"
+                let file = "\(folder)/\(name)"
+                var sink = FileSink(
+                    try writer(file, .png, size, outputs.depth, computed()),
+                    depth: outputs.depth
+                )
+                try decoder.decode(latent, to: &sink)
+                try sink.finish()
+            }
+        }
+        let latent = try job.sample(noise: &noise, from: start?.state) { state, drawn in
+            companions.writer?.reached(
+                Checkpoint(
+                    state: state,
+                    drawn: drawn,
+                    finished: finished,
+                    steps: plan.phases[min(state.phase, plan.phases.count - 1)].steps.upperBound
+                )
+            )
+        }
+        let format = try PictureFormat(path: outputs.picture, flag: "--output")
+        var sink = FileSink(
+            try writer(outputs.picture, format, plan.settings.size, outputs.depth, computed()),
+            depth: outputs.depth,
+            keeping: outputs.dump != nil
+        )
+        try job.decode(latent, to: &sink)
+        let path = try sink.finish(numbered: outputs.isNumbered)
+        if let dump = outputs.dump {
+            let latents = finished.enumerated().map { ("final.\($0)", $1.channelsFirst()) }
+            try SafeTensors.write(latents + [("image", sink.picture.channelsFirst())], to: dump)
+        }
+        return path
+    }
+
+    /// The saved state of a job; nil for a new one, or one that ended before its first step was saved.
+    private func resume(
+        _ companions: Companions,
+        noise: inout some NoiseSource
+    ) throws(InputError) -> Checkpoint? {
+        guard let (folder, record) = companions.resumed,
+            FileManager.default.fileExists(atPath: folder.statePath)
+        else { return nil }
+        return try Checkpoint(
+            file: folder.statePath,
+            plan: plan,
+            job: record.identity,
+            noise: &noise
+        )
+    }
+
+    private func writer(
+        _ path: String,
+        _ format: PictureFormat,
+        _ size: Extent,
+        _ depth: PixelDepth,
+        _ text: PictureText
+    ) throws -> any PictureWriter {
+        try format.writer(
+            path,
+            width: size.width,
+            height: size.height,
+            depth: depth,
+            text: text.chunks
+        )
+    }
+}

@@ -1,0 +1,191 @@
+import Engine
+
+/// Steps of DemoFusion's phases (Du et al., CVPR 2024, arXiv 2311.16973).
+extension Sampler {
+    /// The views of a phase's next step: the whole latent in phase 1; then windows and lattices of the
+    /// latent after the skip residual.
+    func demoFusionWork(
+        for state: SamplerState,
+        noise: inout some NoiseSource
+    ) throws(InputError) -> StepWork {
+        let phase = plan.phases[state.phase]
+        let i = state.step
+        let mixed = skipResidual(state)
+        guard let grid = phase.windows(at: i), let lattices = phase.lattices else {
+            let whole = view(0, mixed, of: state, "the whole latent")
+            return StepWork(mixed: mixed, windows: [], views: [whole])
+        }
+        let windows = try noise.windows(of: grid, phase: phase.phase, step: i)
+        var views: [WorkUnit] = []
+        if phase.usesWindows(at: i) {
+            views += windowViews(windows, grid, of: mixed, at: state)
+        }
+        if phase.usesLattices(at: i) {
+            views += latticeViews(lattices, of: mixed, at: state, from: views.count)
+        }
+        return StepWork(mixed: mixed, windows: windows, views: views)
+    }
+
+    /// The latent with a share c₁ of the noised upsampled one.
+    private func skipResidual(_ state: SamplerState) -> Tensor {
+        guard let source = state.source else { return state.latent }
+        let noised = scheduler.addNoise(source.upsampled, source.noise, at: state.step)
+        let share = plan.phases[state.phase].weights[state.step].skip
+        return Fusion.blend(state.latent, noised, share: share)
+    }
+
+    private func windowViews(
+        _ windows: [Window],
+        _ grid: WindowGrid,
+        of mixed: Tensor,
+        at state: SamplerState
+    ) -> [WorkUnit] {
+        let margin = plan.settings.border == .zeros ? grid.reach : 0
+        let padded = mixed.padded(top: margin, left: margin, bottom: margin, right: margin)
+        return windows.enumerated().map { index, window in
+            let latent = padded.cropped(
+                top: window.top + margin,
+                left: window.left + margin,
+                height: window.height,
+                width: window.width
+            )
+            return view(
+                index,
+                latent,
+                of: state,
+                // Ids count from the margin's corner under both padding modes.
+                crop: (window.top + grid.margin, window.left + grid.margin),
+                "window at row \(window.top), column \(window.left)"
+            )
+        }
+    }
+
+    private func latticeViews(
+        _ lattices: LatticeGrid,
+        of mixed: Tensor,
+        at state: SamplerState,
+        from first: Int
+    ) -> [WorkUnit] {
+        let phase = plan.phases[state.phase]
+        let blurred = GaussianBlur.renormalised(
+            lattices.pad(mixed),
+            dilation: phase.phase.dilation,
+            sigma: phase.weights[state.step].blurSigma,
+            border: plan.settings.border
+        )
+        return (0..<lattices.count).map { lattice in
+            let place = lattices.origin(of: lattice)
+            return view(
+                first + lattice,
+                lattices.view(lattice, of: blurred),
+                of: state,
+                "lattice of row \(place.row), column \(place.column)"
+            )
+        }
+    }
+
+    private func view(
+        _ index: Int,
+        _ latent: Tensor,
+        of state: SamplerState,
+        crop: (Int, Int) = (0, 0),
+        _ what: String
+    ) -> WorkUnit {
+        let guidance = plan.phases[state.phase].guidance(at: state.step)
+        return .view(
+            index,
+            latent * inputScale(of: index, at: state),
+            timestep: scheduler.timesteps[state.step],
+            guidance: guidance,
+            prompts: guidance > 1 ? prompts : prompts.unguided,
+            timeIDs: timeIDs(crop: crop),
+            place: "phase \(state.phase + 1), step \(state.step + 1), \(what)"
+        )
+    }
+
+    /// The factor that scales a view for the model.
+    ///
+    /// Under `Border.zeros` we do as the authors' code does: it reads the factor from the scheduler
+    /// while the scheduler still stands where the last call left it, which is the step itself for
+    /// the first view, and one further for all others; at the start of a later phase, the end.
+    private func inputScale(of view: Int, at state: SamplerState) -> Float {
+        let i = state.step
+        guard plan.settings.border == .zeros, state.phase > 0, view > 0 || i == 0 else {
+            return scheduler.inputScale(at: i)
+        }
+        let stale = view == 0 ? scheduler.timesteps.count : i + 1
+        return stale < scheduler.timesteps.count ? scheduler.inputScale(at: stale) : 1
+    }
+
+    /// Takes one scheduler step; after the last one, anchors the latent to phase 1's statistics.
+    ///
+    /// - Returns: whether this was the phase's last step
+    func demoFusionStep(
+        _ state: inout SamplerState,
+        _ work: StepWork,
+        prediction: Tensor,
+        noise: some NoiseSource
+    ) throws(InputError) -> Bool {
+        let (phase, hold) = (plan.phases[state.phase].phase, plan.phases[state.phase].hold)
+        let picture = state.picture
+        func held(_ x: Tensor) -> Tensor {
+            guard let hold, let picture else { return x }
+            return hold.apply(to: x, picture)
+        }
+        let drawn =
+            scheduler.drawsNoise
+            ? try noise.stochastic(phase: phase, step: state.step, channels: channels) : nil
+        let prediction =
+            picture == nil
+            ? prediction
+            : scheduler.output(
+                prediction,
+                at: state.step,
+                from: work.mixed,
+                changingEstimate: held
+            )
+        state.latent = scheduler.step(
+            prediction,
+            at: state.step,
+            from: work.mixed,
+            history: &state.history,
+            noise: drawn
+        )
+        state.step += 1
+        guard state.step == scheduler.timesteps.count else { return false }
+        if let anchor = state.anchor {
+            state.latent = held(Fusion.anchor(state.latent, to: anchor))
+        } else {
+            state.anchor = state.latent
+        }
+        return true
+    }
+
+    /// Starts a phase: upsamples the latent to its size and adds noise.
+    package func open(
+        _ state: inout SamplerState,
+        _ noise: some NoiseSource,
+        picture: Tensor?
+    ) throws(InputError) {
+        let phase = plan.phases[state.phase].phase
+        let upsampled = Bicubic.resize(state.latent, to: phase.latent)
+        let drawn = try noise.diffusion(of: phase, channels: channels)
+        begin(&state, with: upsampled, drawn, picture: picture)
+    }
+
+    /// Adds noise to a clean latent, for the first step of a phase.
+    func begin(
+        _ state: inout SamplerState,
+        with clean: Tensor,
+        _ drawn: Tensor,
+        picture: Tensor?
+    ) {
+        let phase = plan.phases[state.phase]
+        state.picture = phase.hold == nil ? nil : picture
+        let held = state.picture.flatMap { phase.hold?.apply(to: clean, $0) } ?? clean
+        state.source = (held, drawn)
+        state.step = phase.steps.lowerBound
+        state.latent = scheduler.addNoise(held, drawn, at: state.step)
+        state.history = Scheduler.History()
+    }
+}
