@@ -61,14 +61,14 @@ package enum Agent {
     private static func arguments(
         _ request: AgentRequest,
         _ name: String,
-        endsWithCoordinator: Bool = false
+        _ lifetime: WorkerArguments.Lifetime
     ) -> [String] {
         WorkerArguments.command(
             name: name,
             threads: request.threads,
             of: request.names.count,
             flags: request.arguments,
-            endsWithCoordinator: endsWithCoordinator
+            lifetime: lifetime
         )
     }
 
@@ -80,10 +80,19 @@ package enum Agent {
         _ voice: AgentVoice
     ) throws {
         let over = BlockingQueue<Void>()
+        let standing = request.processes.filter { $0.process.isAlive }
+        let names = request.names.filter { name in !standing.contains { $0.name == name } }
+        for known in request.processes where !standing.contains(known) {
+            var event = AgentEvent(.state, name: known.name)
+            (event.process, event.isAlive) = (known.process, false)
+            voice.say(event)
+        }
+        let watch = ProcessWatch(standing, logs: logFolder(request.folder), voice)
+        watch.look()
         let workers = try WorkerGroup(
-            request.names,
+            names,
             environment: request.environment,
-            arguments: { arguments(request, $0, endsWithCoordinator: true) },
+            arguments: { arguments(request, $0, .exitsWithCoordinator) },
             onEvent: { event in
                 switch event {
                 case .started(let name, let process):
@@ -101,7 +110,11 @@ package enum Agent {
             }
         )
         defer { workers.stop(dismissed: false) }
+        for (name, process) in zip(names, workers.processes) {
+            if let process = ProcessIdentity(of: process) { watch.add(name, process) }
+        }
         voice.say(AgentEvent(.done))
+        watch.start()
         _ = NamedThread("input", stack: 1 << 20) {
             while input.next(limit: 100) != nil {}
             over.put(())
@@ -141,9 +154,9 @@ package enum Agent {
                 let before = lseek(log, 0, SEEK_END)
                 let id = try Spawn.start(
                     Spawn.thisProgram,
-                    arguments(request, name),
+                    arguments(request, name, .standing),
                     environment: request.environment,
-                    company: .session,
+                    grouping: .session,
                     input: silence,
                     output: log
                 )
@@ -182,7 +195,7 @@ package enum Agent {
     }
 
     /// The last non-empty lines of a file that may be long.
-    private static func lastLines(of path: String, after start: off_t = 0) -> [String] {
+    static func lastLines(of path: String, after start: off_t = 0) -> [String] {
         guard let file = FileHandle(forReadingAtPath: path), let end = try? file.seekToEnd() else {
             return []
         }

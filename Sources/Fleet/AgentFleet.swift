@@ -49,7 +49,9 @@ package final class AgentFleet: Sendable {
                     host: $0.host,
                     command: $0.command,
                     task: $0.request.task,
-                    expected: $0.request.names
+                    expected: $0.request.names,
+                    standing: $0.request.task == .run
+                        ? $0.request.processes.map(\.name) : []
                 )
             },
             onNews
@@ -118,7 +120,9 @@ package final class AgentFleet: Sendable {
         board.fallSilent()
         let now = Date()
         let soon = dismissed ? now.addingTimeInterval(patience / .seconds(1)) : now
-        if !dismissed { for link in links { link?.hangUp() } }
+        for (link, report) in zip(links, board.reports) where !dismissed || report.started.isEmpty {
+            link?.closeInput()
+        }
         for link in links {
             link?.end(patience: soon, last: now.addingTimeInterval(patience / .seconds(1) + 3))
         }

@@ -66,7 +66,7 @@ final class AgentLink: Sendable {
     }
 
     /// Closes the agent's input, which ends its work.
-    func hangUp() {
+    func closeInput() {
         isOpen.withLock { isOpen in
             guard isOpen else { return }
             isOpen = false
@@ -82,13 +82,13 @@ final class AgentLink: Sendable {
     ///   - last: time before SIGKILL
     func end(patience: Date, last: Date) {
         if !child.wait(until: patience) {
-            hangUp()
+            closeInput()
             if !child.wait(until: last) {
                 child.signal(SIGKILL)
                 child.wait()
             }
         }
-        hangUp()
+        closeInput()
     }
 
     func kill() { child.signal(SIGKILL) }

@@ -7,7 +7,8 @@ import Protocol
 /// and a shell would interpret it.
 package struct AgentRequest: Codable, Equatable, Sendable {
     package enum Task: String, Codable, Sendable {
-        /// Start workers that end with the standard input.
+        /// Start those workers that are not among the running processes, to end with the standard input, and watch
+        /// all of them.
         case run
         /// Start workers that keep running, if the word `keep` follows.
         case start
@@ -80,6 +81,8 @@ package struct AgentEvent: Codable, Equatable, Sendable {
     package var text: String?
     package var cores: Int?
     package var isAlive: Bool?
+    /// Whether the process is stopped, as by SIGSTOP.
+    package var isStopped: Bool?
 
     package init(_ kind: Kind, name: String? = nil, text: String? = nil) {
         (self.kind, self.name) = (kind, name)

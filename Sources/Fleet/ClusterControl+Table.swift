@@ -22,20 +22,35 @@ extension ClusterControl {
             let report = reports.first { $0.host == name }
             let seen = sighting?.workers.filter { Self.belongs($0.name, to: name) } ?? []
             let expected = host.map { plan.names($0).count } ?? recorded?.workers.count ?? 0
-            let rendering = isLive ? seen.count(where: \.isActive) : 0
+            let active = Set(seen.filter(\.isActive).map(\.name))
+            let rendering = isLive ? active.count : 0
             let running =
                 report.flatMap { $0.task == .look ? Self.alive($0).count : nil }
                 ?? recorded?.workers.count ?? 0
+            // Whoever listened last has heard of those that can join.
+            let heard = isLive ? active : active.union(sighting?.earlier ?? [])
+            let absent =
+                sighting == nil || report?.task != .look
+                ? [] : report.map { Self.alive($0).filter { !heard.contains($0) } } ?? []
+            let present = max(rendering, running - absent.count)
             var row = ClusterTable.Row(
                 host: name,
                 state: Self.state(
                     report,
-                    isUp: recorded != nil,
+                    whenIdle: recorded != nil ? "gone" : isLive ? "not joined" : "down",
                     running: running,
+                    joined: present,
                     rendering: rendering
                 ),
-                workers: "\(max(rendering, running))/\(expected)"
+                workers: "\(present)/\(expected)"
             )
+            if record != nil || isLive, host != nil, present < expected {
+                table.missing.append("\(name) (\(row.state))")
+            }
+            for worker in absent {
+                let words = report?.states[worker]?.text.map { ": \($0)" } ?? ""
+                table.notes.append("\(worker) runs but has not joined\(words)")
+            }
             row.model = recorded?.model ?? host?.model ?? plan.common.model
             row.cores = report?.cores
             row.add(seen, now: now)
@@ -63,14 +78,15 @@ extension ClusterControl {
 
     static func state(
         _ report: HostReport?,
-        isUp: Bool,
+        whenIdle: String,
         running: Int,
+        joined: Int,
         rendering: Int
     ) -> String {
         if report?.failure != nil { return rendering > 0 ? "rendering" : "unreachable" }
         if rendering > 0 { return "rendering" }
-        if running > 0 { return "up" }
-        return isUp ? "gone" : "down"
+        if running > 0 { return joined > 0 ? "up" : "not joined" }
+        return whenIdle
     }
 
     static func belongs(_ worker: String, to host: String) -> Bool {

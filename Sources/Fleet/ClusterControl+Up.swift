@@ -36,7 +36,10 @@ extension ClusterControl {
         let known = try survey(record)
         // A render may listen there now: then the workers join that.
         let cluster = try openUnlessTaken(configuration, logger)
-        defer { cluster?.stop() }
+        defer {
+            cluster?.stop()
+            if let port = cluster?.endpoint.port { EndpointNote.remove(port: port) }
+        }
         if cluster == nil {
             onNews("a coordinator listens at \(configuration.endpoint): workers join it")
         }
@@ -64,7 +67,13 @@ extension ClusterControl {
             }
             return (shown, nil)
         }
-        let problem = tooFew(joined, of: wanted, fleet.reports + surveyed, &shown)
+        let problem = tooFew(
+            joined,
+            of: wanted,
+            fleet.reports + surveyed,
+            refused: cluster?.refused ?? [:],
+            &shown
+        )
         return (shown, problem)
     }
 
@@ -139,6 +148,7 @@ extension ClusterControl {
         _ joined: Int,
         of wanted: Int,
         _ reports: [HostReport],
+        refused: [String: RefusedWorker],
         _ shown: inout ClusterTable
     ) -> ClusterUnavailable {
         shown.notes.removeAll { note in
@@ -146,10 +156,10 @@ extension ClusterControl {
                 report.failure.map { note == "host \(report.host): \($0)" } ?? false
             }
         }
-        let losses = HostedCluster.losses(reports)
+        let losses = HostedCluster.losses(reports, refused: refused)
         return ClusterUnavailable(
-            "\(plan.path): \(joined) of \(wanted) workers joined\(losses.isEmpty ? "" : ": ")"
-                + "\(losses). Those that run stay: see tessera cluster status, and "
+            "\(plan.path): \(joined) of \(wanted) workers joined"
+                + "\(HostedCluster.listed(losses)). Those that run stay: see tessera cluster status, and "
                 + "tessera cluster down to end them"
         )
     }
@@ -159,7 +169,15 @@ extension ClusterControl {
         _ logger: Logger
     ) throws -> Cluster? {
         if let sighting = folder.sighting, sighting.coordinator.isAlive { return nil }
-        return try Cluster(configuration, logger: logger)
+        do {
+            let cluster = try Cluster(configuration, logger: logger)
+            if let port = cluster.endpoint.port, let own = ProcessIdentity(of: getpid()) {
+                EndpointNote(process: own, work: "tessera cluster up").write(port: port)
+            }
+            return cluster
+        } catch let error as EndpointTaken {
+            throw error.error(waits: nil)
+        }
     }
 
     /// - Returns: how many workers are there
@@ -176,9 +194,9 @@ extension ClusterControl {
             return Set(workers ?? seen).intersection(names).count
         }
         _ = fleet.wait(until: .now + timeouts.join) { reports in
-            count() >= wanted
-                || standing + reports.reduce(0) { $0 + $1.expectedJoins } < wanted
-                    && count() >= standing + reports.reduce(0) { $0 + $1.expectedJoins }
+            let refused = cluster?.refused.count { !$0.value.isChanging } ?? 0
+            let possible = standing + reports.reduce(0) { $0 + $1.expectedJoins } - refused
+            return count() >= wanted || possible < wanted && count() >= possible
         }
         return count()
     }

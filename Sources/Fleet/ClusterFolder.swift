@@ -37,6 +37,8 @@ package struct ClusterFolder: Sendable {
             package var threads: Int
             package var backend: String
             package var precision: String
+            /// Path of its model on its host.
+            package var model: String
             package var isActive: Bool
             package var views: Int
             /// Seconds spent computing.
@@ -48,12 +50,21 @@ package struct ClusterFolder: Sendable {
         package var coordinator: ProcessIdentity
         package var endpoint: String
         package var workers: [Worker]
+        /// Names of workers that an earlier coordinator knew and this one has not heard of: a render may be over
+        /// before they have called.
+        package var earlier: [String]
 
         package init(
             coordinator: ProcessIdentity,
             endpoint: String,
-            _ statistics: [WorkerStatistics]
+            _ statistics: [WorkerStatistics],
+            after last: Sighting? = nil
         ) {
+            let known = Set(statistics.map(\.name))
+            earlier =
+                last?.endpoint == endpoint
+                ? Set((last?.workers.filter(\.isActive).map(\.name) ?? []) + (last?.earlier ?? []))
+                    .subtracting(known).sorted() : []
             (self.coordinator, self.endpoint) = (coordinator, endpoint)
             workers = statistics.map { worker in
                 Worker(
@@ -61,6 +72,7 @@ package struct ClusterFolder: Sendable {
                     threads: worker.threads,
                     backend: worker.backend,
                     precision: worker.precision,
+                    model: worker.model,
                     isActive: worker.isActive,
                     views: worker.views,
                     busy: worker.busy / .seconds(1),
@@ -192,6 +204,7 @@ final class StatusWriter: Sendable {
     ///   - cluster: the coordinator of this process
     ///   - folder: of its cluster file
     init(_ cluster: Cluster, _ folder: ClusterFolder) {
+        let last = folder.sighting
         thread = NamedThread("statusWriter") { [isOver, weak cluster] in
             guard let own = ProcessIdentity(of: getpid()) else { return }
             var goesOn = true
@@ -203,7 +216,8 @@ final class StatusWriter: Sendable {
                     ClusterFolder.Sighting(
                         coordinator: own,
                         endpoint: cluster.endpoint.address,
-                        cluster.statistics
+                        cluster.statistics,
+                        after: last
                     )
                 )
             }

@@ -1,3 +1,4 @@
+import Coordinator
 import Engine
 import Foundation
 
@@ -21,8 +22,20 @@ package struct ClusterTable: Equatable, Sendable, Encodable {
     }
 
     package var rows: [Row]
+    /// Hosts whose workers do not all run and join, though they were started.
+    package var missing: [String] = []
     /// Lines below the table.
     package var notes: [String] = []
+
+    /// The error where hosts of a file are missing.
+    package func problem(file: String) -> ClusterUnavailable? {
+        guard !missing.isEmpty else { return nil }
+        return ClusterUnavailable(
+            "\(file): \(missing.count) of \(rows.count) hosts "
+                + "\(missing.count == 1 ? "lacks" : "lack") workers: \(missing.joined(separator: ", ")). "
+                + "tessera cluster up starts what is missing"
+        )
+    }
 
     package init(rows: [Row], notes: [String] = []) {
         (self.rows, self.notes) = (rows, notes)
@@ -56,6 +69,7 @@ extension ClusterTable.Row {
     ///   - now: seconds since 1970
     mutating func add(_ workers: [ClusterFolder.Sighting.Worker], now: Double) {
         guard !workers.isEmpty else { return }
+        model = workers.map(\.model).last { !$0.isEmpty } ?? model
         precision = Set(workers.map(\.precision)).sorted().joined(separator: ",")
         let rates = workers.filter { $0.busy > 0 && $0.views > 0 }
             .map { Double($0.views) / $0.busy }

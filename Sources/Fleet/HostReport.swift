@@ -9,23 +9,30 @@ package struct HostReport: Equatable, Sendable {
     package let task: AgentRequest.Task
     /// Workers that it should run.
     package let expected: [String]
+    /// Those of them that an earlier command left running, and which may join even if the host cannot be reached.
+    package let standing: [String]
     package private(set) var cores: Int?
     package private(set) var started: [String: ProcessIdentity] = [:]
     /// Workers that have ended, and how.
     package private(set) var ended: [String: String] = [:]
     /// For processes that were checked or stopped: whether they run, and their messages.
     package private(set) var states: [String: State] = [:]
+    /// The last line that each worker wrote.
+    package private(set) var said: [String: String] = [:]
     /// Whether the whole request was fulfilled.
     package private(set) var isDone = false
     /// Whether the link has closed.
     package private(set) var isOver = false
     /// Why the host cannot be used.
     package private(set) var failure: String?
+    /// Processes that were checked.
+    private var processes: [String: ProcessIdentity] = [:]
     /// The last line that did not come from an agent.
     private var lastWords: String?
 
     package struct State: Equatable, Sendable {
         package let isAlive: Bool
+        package var isStopped = false
         package let text: String?
     }
 
@@ -33,27 +40,38 @@ package struct HostReport: Equatable, Sendable {
         host: String,
         command: [String],
         task: AgentRequest.Task,
-        expected: [String]
+        expected: [String],
+        standing: [String] = []
     ) {
         (self.host, self.command, self.task, self.expected) = (host, command, task, expected)
+        self.standing = standing
     }
 
     /// Workers that may still join.
     package var expectedJoins: Int {
-        failure != nil || isOver ? 0 : expected.count - ended.count
+        guard failure != nil || isOver else { return expected.count - ended.count }
+        return standing.count { ended[$0] == nil && states[$0]?.isAlive != false }
     }
+
+    /// The process of a worker, where it is known.
+    package func process(of name: String) -> ProcessIdentity? { started[name] ?? processes[name] }
 
     package mutating func take(_ event: AgentEvent) {
         switch event.kind {
         case .hello: cores = event.cores
         case .started:
             if let name = event.name, let process = event.process { started[name] = process }
-        case .said: break
+        case .said: if let name = event.name { said[name] = event.text }
         case .ended:
             if let name = event.name { ended[name] = event.text ?? "\(name) ended" }
         case .state:
             if let name = event.name {
-                states[name] = State(isAlive: event.isAlive ?? false, text: event.text)
+                states[name] = State(
+                    isAlive: event.isAlive ?? false,
+                    isStopped: event.isStopped ?? false,
+                    text: event.text
+                )
+                if let process = event.process { processes[name] = process }
             }
         case .done: isDone = true
         case .failed: failure = event.text ?? "its agent failed"

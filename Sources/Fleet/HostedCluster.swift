@@ -4,18 +4,27 @@ import Foundation
 import Glibc
 import Logging
 import Protocol
+import Synchronization
 
-/// A cluster on the hosts of a file: workers that `tessera cluster up` left running join by themselves; on
-/// the other hosts workers are started, and ended with the render.
+/// A cluster on the hosts of a file: workers that `tessera cluster up` left running join by themselves; those that are
+/// missing are started, and ended with the render.
 package final class HostedCluster: Sendable {
     package let cluster: Cluster
     private let directory: PrivateDirectory?
     private let fleet: AgentFleet
     private let statusWriter: StatusWriter?
     private let folder: ClusterFolder?
-    /// Workers that are running already.
-    private let standing: Int
     private let place: String
+    private let start = ContinuousClock.now
+    private let standing = Mutex(RenderStanding())
+    private let isOver = BlockingQueue<Void>()
+    private let watching = Mutex<NamedThread?>(nil)
+
+    /// How long workers that were left running have to call where their host cannot be asked about them: they
+    /// call every few seconds.
+    private static let callingTime: Duration = .seconds(15)
+    /// How long a rejected connection may stay unexplained until it is reported without its host's name.
+    private static let explanationTime: Duration = .seconds(20)
 
     /// Listens and calls the hosts; workers join while the caller continues.
     ///
@@ -23,20 +32,16 @@ package final class HostedCluster: Sendable {
     ///   - plan: the hosts
     ///   - identity: the model that workers must have
     ///   - logger: logs events, and the workers' messages
-    /// - Throws: `InputError` when the endpoint cannot be listened on or keys cannot be read,
-    ///   `SocketError`
+    /// - Throws: `EndpointTaken` when another process listens there, `InputError` when the endpoint cannot be
+    ///   listened on or keys cannot be read, `SocketError`
     package init(_ plan: LaunchPlan, _ identity: ModelIdentity, logger: Logger) throws {
         place = plan.path
         let folder = try? ClusterFolder(for: plan.path)
         self.folder = folder
         let record = try folder?.record()
-        let recorded = Set(record?.hosts.map(\.name) ?? [])
-        let hosts = plan.file.hosts.filter { !recorded.contains($0.name) }
-        standing =
-            record?.hosts.filter { host in plan.file.hosts.contains { $0.name == host.name } }
-            .reduce(0) { $0 + $1.workers.count } ?? 0
         directory = plan.file.coordinator.endpoint == nil ? try PrivateDirectory() : nil
-        let configuration = try plan.configuration(identity, fallback: directory?.endpoint)
+        var configuration = try plan.configuration(identity, fallback: directory?.endpoint)
+        configuration.patienceWithUnknown = Self.explanationTime
         if plan.file.coordinator.insecure, !configuration.security.isEncrypted {
             logger.warning(
                 "anybody who can reach \(configuration.endpoint.address) can read the traffic and join: insecure"
@@ -44,9 +49,14 @@ package final class HostedCluster: Sendable {
         }
         let cluster = try Cluster(configuration, logger: logger)
         self.cluster = cluster
-        let expectOthers = standing > 0
+        let calls = plan.file.hosts.map { host in
+            let known = record?.hosts.first { $0.name == host.name }?.workers ?? []
+            var call = plan.call(host, .run, endpoint: cluster.endpoint.address, standing: known)
+            call.request.folder = folder?.name ?? ""
+            return call
+        }
         fleet = AgentFleet(
-            hosts.map { plan.call($0, .run, endpoint: cluster.endpoint.address) },
+            calls,
             start: plan.file.timeouts.start,
             stop: plan.file.timeouts.stop
         ) { [weak cluster] news in
@@ -56,10 +66,55 @@ package final class HostedCluster: Sendable {
             case .ended(let worker, let process, let account):
                 cluster?.processEnded(worker, process: process, account: account)
             case .failed(let host, let reason): logger.warning("host \(host): \(reason)")
-            case .nobodyLeft: if !expectOthers { cluster?.expectNobody() }
+            case .nobodyLeft: cluster?.expectNobody()
             }
         }
         statusWriter = folder.map { StatusWriter(cluster, $0) }
+        watching.withLock { $0 = NamedThread("hostWatch") { [weak self] in self?.watch(logger) } }
+    }
+
+    /// Warns of hosts that do not take part, and tells others at this endpoint how far the render is, until it
+    /// is stopped.
+    private func watch(_ logger: Logger) {
+        var watch = HostWatch()
+        var note: EndpointNote?
+        let port = cluster.endpoint.port
+        while isOver.take(before: Date(timeIntervalSinceNow: 0.25)) == nil {
+            for warning in watch.warnings(fleet.reports, view) {
+                logger.warning("\(warning.line)")
+                cluster.explain(warning.worker)
+            }
+            guard let port, let process = note?.process ?? ProcessIdentity(of: getpid()) else {
+                continue
+            }
+            let next = standing.withLock { standing in
+                EndpointNote(
+                    process: process,
+                    work: standing.work,
+                    progress: standing.progress
+                )
+            }
+            if next != note { next.write(port: port) }
+            note = next
+        }
+        if let port { EndpointNote.remove(port: port) }
+    }
+
+    private var view: HostWatch.View {
+        HostWatch.View(
+            joined: Set(cluster.statistics.filter(\.isActive).map(\.name)),
+            refused: cluster.refused,
+            elapsed: start.duration(to: .now)
+        )
+    }
+
+    /// Takes note of how far the render is.
+    package func note(_ report: RenderReport) { standing.withLock { $0.take(report) } }
+
+    /// Which hosts took part in the render, and why others did not.
+    package var summary: String {
+        let working = cluster.statistics.filter { $0.views + $0.tiles > 0 }.map(\.name)
+        return HostWatch.summary(fleet.reports, view, working: Set(working))
     }
 
     /// Waits until enough workers have joined.
@@ -77,37 +132,73 @@ package final class HostedCluster: Sendable {
         let enough = try fleet.wait(until: .now + patience) { reports in
             if cancellation.isCancelled { throw RenderCancelled() }
             if joined >= least { return true }
-            let expectedJoins = standing + reports.reduce(0) { $0 + $1.expectedJoins }
-            guard expectedJoins < least else { return false }
-            let losses = Self.losses(reports)
+            let refused = cluster.refused.filter { !$0.value.isChanging }
+            let expected = expectedJoins(reports, refused: Set(refused.keys))
+            guard expected < least else { return false }
             throw ClusterUnavailable(
-                "\(place): at most \(expectedJoins) of \(least) workers can join"
-                    + "\(losses.isEmpty ? "" : ": ")\(losses). Correct the hosts, or ask for fewer "
-                    + "with --min-workers"
+                "\(place): at most \(expected) of \(least) workers can join"
+                    + "\(Self.listed(Self.losses(reports, refused: refused))). "
+                    + Self.remedy(refused.isEmpty ? nil : cluster.required)
             )
         }
         guard enough else {
-            let losses = Self.losses(fleet.reports)
+            let losses = Self.losses(fleet.reports, refused: cluster.refused)
             throw ClusterUnavailable(
                 "\(place): \(joined) of \(least) workers joined within "
-                    + "\(Int(patience / .seconds(1))) s\(losses.isEmpty ? "" : ": ")\(losses). "
+                    + "\(Int(patience / .seconds(1))) s\(Self.listed(losses)). "
                     + "Look at tessera cluster status, or give them more time (timeouts: join)"
             )
+        }
+    }
+
+    /// Workers that have joined or may still do so.
+    private func expectedJoins(_ reports: [HostReport], refused: Set<String>) -> Int {
+        let isLate = start.duration(to: .now) >= Self.callingTime
+        let joined = Set(cluster.statistics.filter(\.isActive).map(\.name))
+        return reports.reduce(0) { sum, report in
+            let here = joined.intersection(report.expected).count
+            let refused = refused.intersection(report.expected).subtracting(joined).count
+            let unknown = report.failure != nil && isLate ? 0 : report.expectedJoins - refused
+            return sum + max(here, unknown)
         }
     }
 
     private var joined: Int { cluster.statistics.count { $0.isActive } }
 
     /// What happened to hosts and workers, in words.
-    static func losses(_ reports: [HostReport]) -> String {
-        reports.flatMap { report in
+    static func losses(
+        _ reports: [HostReport],
+        refused: [String: RefusedWorker] = [:]
+    ) -> String {
+        let reasons = reports.flatMap { report in
             (report.failure.map { ["\(report.host): \($0)"] } ?? [])
                 + report.ended.sorted { $0.key < $1.key }.map(\.value)
-        }.map(\.withoutFullStop).joined(separator: "; ")
+        }
+        // Workers are usually refused for the same reason.
+        let groups = Dictionary(grouping: refused.keys) { refused[$0]?.reason ?? "" }
+        let refusals = groups.map { "\($1.sorted().joined(separator: ", ")): \($0)" }.sorted()
+        return (reasons + refusals).map(\.withoutFullStop).joined(separator: "; ")
+    }
+
+    static func listed(_ losses: String) -> String { losses.isEmpty ? "" : ": \(losses)" }
+
+    /// What to do where workers are missing; `required` is what they were refused for, if they were.
+    private static func remedy(_ required: WorkerRequirements?) -> String {
+        guard let required else { return "Correct the hosts, or ask for fewer with --min-workers" }
+        return
+            "Render with what they have, or restart them: tessera cluster down, then tessera cluster up "
+            + "--model \(required.model.path)"
+            + (required.precision.map { " --precision \($0)" } ?? "")
+            + (required.backend.map { " --backend \($0)" } ?? "")
     }
 
     /// Ends what was started for this render, and nothing else. Call once.
     package func stop() {
+        isOver.put(())
+        watching.withLock { watching in
+            watching?.join()
+            watching = nil
+        }
         cluster.stop()
         fleet.stop(dismissed: true)
         statusWriter?.stop()

@@ -13,8 +13,14 @@ package struct LaunchPlan: Sendable {
         package var program: String
         /// The coordinator's model, for hosts that name none.
         package var model: String
+        /// LoRA files to merge, and configurations of a model in a single file.
+        package var loras: [LoRASource] = []
+        package var modelConfig: String?
         /// More flags of `tessera worker` about the model.
-        package var modelFlags: [String] = []
+        package var modelFlags: [String] {
+            loras.flatMap { ["--lora", $0.argument] }
+                + (modelConfig.map { ["--model-config", $0] } ?? [])
+        }
         /// Flags that override the file's fields.
         package var workers: Int?
         package var threads: Int?
@@ -25,6 +31,20 @@ package struct LaunchPlan: Sendable {
             self.version = version
             self.model = model
             program = Spawn.thisProgram
+        }
+
+        /// Makes a coordinator require of its workers what these settings say.
+        package func require(of configuration: inout Cluster.Configuration) {
+            configuration.required = WorkerRequirements(
+                model: ModelIdentity(
+                    digest: configuration.required.model.digest,
+                    path: model
+                )
+            )
+            configuration.required.loras = loras.map(\.argument)
+            configuration.required.modelConfig = modelConfig
+            configuration.required.backend = backend?.rawValue
+            configuration.required.precision = precision?.rawValue
         }
     }
 
@@ -67,15 +87,18 @@ package struct LaunchPlan: Sendable {
     ///   - task: `run` or `start`
     ///   - names: its workers to start; nil for all
     ///   - endpoint: the one that the coordinator listens on
+    ///   - standing: workers that an earlier command left running there
     /// - Returns: command and request
     package func call(
         _ host: ClusterFile.Host,
         _ task: AgentRequest.Task,
         names: [String]? = nil,
-        endpoint: String
+        endpoint: String,
+        standing: [AgentRequest.Known] = []
     ) -> HostCall {
         var request = AgentRequest(version: common.version, task: task)
         request.names = names ?? self.names(host)
+        request.processes = standing
         request.threads = common.threads ?? host.threads
         request.environment = host.environment
         /// Paths of this machine are relative to the file; those of others are used as written.
@@ -137,6 +160,7 @@ package struct LaunchPlan: Sendable {
             )
         }
         var configuration = Cluster.Configuration(endpoint: endpoint, model: identity)
+        common.require(of: &configuration)
         if let keys = coordinator.keys, let allow = coordinator.allow {
             configuration.security = .coordinator(
                 try KeyFile.pair(ClusterFile.resolve(keys, in: path)),

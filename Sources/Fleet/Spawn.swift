@@ -6,7 +6,7 @@ import Protocol
 /// Starts programs.
 package enum Spawn {
     /// The process group or session of a new process.
-    enum Company {
+    enum Grouping {
         /// Its own group: Ctrl-C is for the coordinator, which ends its workers in order.
         case group
         /// Its own session: it keeps running when its parent ends.
@@ -26,7 +26,7 @@ package enum Spawn {
     ///   - program: its path, or a name to look up in PATH
     ///   - arguments: without the program's name
     ///   - environment: variables added to this process's own
-    ///   - company: its group or session
+    ///   - grouping: its group or session
     ///   - input: becomes its standard input
     ///   - output: becomes its standard output and error
     /// - Returns: its pid
@@ -35,7 +35,7 @@ package enum Spawn {
         _ program: String,
         _ arguments: [String],
         environment: [String: String] = [:],
-        company: Company = .group,
+        grouping: Grouping = .group,
         input: Int32,
         output: Int32
     ) throws -> Int32 {
@@ -49,7 +49,7 @@ package enum Spawn {
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
         let belonging =
-            switch company {
+            switch grouping {
             case .group: Int32(POSIX_SPAWN_SETPGROUP)
             case .session: newSession
             }

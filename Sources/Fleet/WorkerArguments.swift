@@ -42,20 +42,28 @@ package struct WorkerArguments: Equatable, Sendable {
     ///   - threads: that it computes with; nil shares this host's cores evenly
     ///   - workers: of this host
     ///   - flags: as returned by `flags`, perhaps on another host
-    ///   - endsWithCoordinator: whether it ends when standard input closes
+    ///   - lifetime: when it ends
     /// - Returns: subcommand and flags
     package static func command(
         name: String,
         threads: Int?,
         of workers: Int,
         flags: [String],
-        endsWithCoordinator: Bool
+        lifetime: Lifetime
     ) -> [String] {
         ["worker", "--name", name, "--threads", "\(threads ?? threadsEach(of: workers))"]
             + flags.map {
                 // The home folder is this host's: the requester does not know it.
                 $0.hasPrefix("~/") ? ($0 as NSString).expandingTildeInPath : $0
-            } + (endsWithCoordinator ? ["--end-with-coordinator"] : [])
+            } + [lifetime.rawValue]
+    }
+
+    /// When a worker that is started here ends; the raw values are flags.
+    package enum Lifetime: String {
+        /// With standard input, or with the coordinator.
+        case exitsWithCoordinator = "--end-with-coordinator"
+        /// When it is stopped: a coordinator that refuses it does not end it.
+        case standing = "--standing"
     }
 
     /// This host's cores, divided evenly.

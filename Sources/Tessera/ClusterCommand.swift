@@ -53,7 +53,8 @@ struct ClusterCommand: ParsableCommand {
     /// `tessera cluster status`
     struct Status: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Shows which workers are running, and what the coordinator knows about them."
+            abstract: "Shows which workers are running, and what the coordinator knows about them.",
+            discussion: "The exit status is 69 if any host that was started is not complete."
         )
 
         @OptionGroup var file: HostsFlags
@@ -69,6 +70,7 @@ struct ClusterCommand: ParsableCommand {
                 } else {
                     try StandardOutput.write(lines: table.lines)
                 }
+                if let problem = table.problem(file: file.cluster) { throw problem }
             }
         }
     }
@@ -143,7 +145,12 @@ extension LaunchPlan.Common {
             version: RenderSession.version,
             model: URL(fileURLWithPath: model).standardizedFileURL.path
         )
-        modelFlags = try flags.arguments(absolute: true)
+        func absolute(_ path: String) -> String {
+            URL(fileURLWithPath: path).standardizedFileURL.path
+        }
+        let options = try flags.options()
+        loras = options.loras.map { LoRASource(path: absolute($0.path), weight: $0.weight) }
+        modelConfig = options.config.map(absolute)
         (backend, precision) = (engine.backend, engine.precision)
     }
 }

@@ -123,6 +123,7 @@ final class RenderConsole {
                     : ", \(PlanTable.bytes(tally.encodeBytes)) to encode "
                         + (plan.encodes.isEmpty ? "enlarged pictures" : "the picture"))
         )
+        if let summary = outcome.summary { display?.note(summary) }
         let seconds = PlanTable.duration(outcome.duration / .seconds(1))
         display?.note("\(outcome.picture): \(plan.settings.size) in \(seconds)")
     }

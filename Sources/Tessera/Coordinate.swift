@@ -1,5 +1,7 @@
 import ArgumentParser
 import Coordinator
+import Engine
+import Fleet
 import Protocol
 
 /// `tessera coordinator`: one picture, on workers that were started by hand.
@@ -36,7 +38,7 @@ struct Coordinate: ParsableCommand {
             command: "coordinator",
             resumed: resumed
         )
-        try render.run { _, identity, logger in
+        try render.run { session, identity, logger, _ in
             var configuration = Cluster.Configuration(
                 endpoint: try Endpoint(
                     listening.bind ?? Self.defaultEndpoint,
@@ -45,12 +47,23 @@ struct Coordinate: ParsableCommand {
                 model: identity
             )
             configuration.security = try security.security()
+            let common = try LaunchPlan.Common(
+                model: session.model.path,
+                flags: picture.model,
+                engine: engine
+            )
+            common.require(of: &configuration)
             if security.insecure, !configuration.security.isEncrypted {
                 logger.warning(
                     "anybody who can reach \(configuration.endpoint) can read the traffic and join: --insecure"
                 )
             }
-            let cluster = try Cluster(configuration, logger: logger)
+            let cluster: Cluster
+            do {
+                cluster = try Cluster(configuration, logger: logger)
+            } catch let error as EndpointTaken {
+                throw error.error(waits: nil)
+            }
             display.note("waiting for workers at \(cluster.endpoint.address)")
             return Rendering.Workers(cluster: cluster, stop: cluster.stop)
         }

@@ -44,17 +44,11 @@ struct ModelFlags: ParsableArguments {
 
     /// The flags except `--model` for a worker's command line.
     ///
-    /// - Parameter absolute: whether the worker is started in another folder
     /// - Returns: flags and values
     /// - Throws: `InputError` for a LoRA weight that is not a number
-    func arguments(absolute: Bool = false) throws(InputError) -> [String] {
-        func path(_ path: String) -> String {
-            absolute ? URL(fileURLWithPath: path).standardizedFileURL.path : path
-        }
-        let options = try options()
-        return options.loras.flatMap {
-            ["--lora", LoRASource(path: path($0.path), weight: $0.weight).argument]
-        } + (modelConfig.map { ["--model-config", path($0)] } ?? [])
+    func arguments() throws(InputError) -> [String] {
+        try options().loras.flatMap { ["--lora", $0.argument] }
+            + (modelConfig.map { ["--model-config", $0] } ?? [])
     }
 }
 

@@ -103,6 +103,9 @@ struct LocalFlags: ParsableArguments {
 
     @OptionGroup var hosts: HostChoice
 
+    @Flag(help: "If another render uses the endpoint of --cluster, wait until it is done.")
+    var wait = false
+
     mutating func validate() throws {
         if let workers, !(1...256).contains(workers) {
             throw ValidationError("--workers must be from 1 to 256.")
@@ -124,6 +127,9 @@ struct LocalFlags: ParsableArguments {
                 fix: "Give --cluster"
             )
         }
+        guard cluster != nil || !wait else {
+            throw InputError("--wait", "there is no file of hosts", fix: "Give --cluster")
+        }
     }
 
     /// The same flags for another command line, run in any folder.
@@ -134,5 +140,6 @@ struct LocalFlags: ParsableArguments {
                 ?? [])
             + hosts.only.map { "--only=\($0)" }
             + (hosts.minWorkers.map { ["--min-workers", "\($0)"] } ?? [])
+            + (wait ? ["--wait"] : [])
     }
 }

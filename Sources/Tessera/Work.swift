@@ -32,6 +32,15 @@ struct Work: ParsableCommand {
     )
     var endWithCoordinator = false
 
+    @Flag(
+        help: ArgumentHelp(
+            "Stay when a coordinator refuses this worker for its model, precision or backend: keep connecting, and "
+                + "change to what the coordinator requires if its model is on this host. (default: exit with "
+                + "status 64)"
+        )
+    )
+    var standing = false
+
     @OptionGroup var engine: EngineFlags
     @OptionGroup var security: WorkerSecurityFlags
 
@@ -51,10 +60,8 @@ struct Work: ParsableCommand {
                 StandardErrorLog(level: endWithCoordinator ? .warning : .info)
             }
             let start = ContinuousClock.now
-            let weights = try Model(
-                path: try ModelLocation.resolve(model.model),
-                options: try model.options()
-            )
+            let path = try ModelLocation.resolve(model.model)
+            let weights = try Model(path: path, options: try model.options())
             try weights.check(ModelNeeds(encoder: nil, texts: false))
             let networks = LoadedNetworks(
                 weights,
@@ -65,6 +72,7 @@ struct Work: ParsableCommand {
             var options = WorkerProcess.Options(endpoint: endpoint, name: name)
             options.isLocalChild = endWithCoordinator
             options.security = keys
+            if standing { options.changes = try changes(path, isAuthenticated: keys.isEncrypted) }
             let worker = try WorkerProcess(
                 Evaluator(networks),
                 options: options,
@@ -72,6 +80,28 @@ struct Work: ParsableCommand {
             )
             Interrupts.handle { worker.stop() }
             try worker.run()
+        }
+    }
+}
+
+extension Work {
+    /// What it can change to if it is refused.
+    private func changes(
+        _ path: String,
+        isAuthenticated: Bool
+    ) throws(InputError) -> ModelFileChanges {
+        let (own, count) = ((engine.backend, engine.precision), threads ?? HostCores.count)
+        return ModelFileChanges(
+            path: path,
+            options: try model.options(),
+            isAuthenticated: isAuthenticated
+        ) { backend, precision in
+            EngineOptions.suited(
+                to: .current,
+                backend: backend ?? own.0,
+                precision: precision ?? own.1,
+                threads: count
+            ).options
         }
     }
 }

@@ -25,7 +25,8 @@ struct WorkerSource {
     func open(
         _ session: RenderSession,
         _ identity: ModelIdentity,
-        _ logger: Logger
+        _ logger: Logger,
+        _ cancellation: Cancellation
     ) throws -> Rendering.Workers {
         let path = session.model.path
         if let file = try file(), let place = local.cluster {
@@ -36,7 +37,8 @@ struct WorkerSource {
                     try common(.init(model: path, flags: model, engine: engine))
                 ),
                 identity,
-                logger
+                logger,
+                cancellation
             )
         }
         let modelFlags = try model.arguments()
@@ -54,7 +56,7 @@ struct WorkerSource {
                 threads: threads,
                 of: localCount,
                 flags: worker.flags,
-                endsWithCoordinator: true
+                lifetime: .exitsWithCoordinator
             )
         }
         return Rendering.Workers(cluster: cluster.cluster, stop: cluster.stop)
@@ -64,9 +66,10 @@ struct WorkerSource {
     func openAll(
         _ session: RenderSession,
         _ identity: ModelIdentity,
-        _ logger: Logger
+        _ logger: Logger,
+        _ cancellation: Cancellation
     ) throws -> Rendering.Workers {
-        var workers = try open(session, identity, logger)
+        var workers = try open(session, identity, logger, cancellation)
         guard local.cluster == nil else { return workers }
         workers.prepare = { [workers] cancellation in
             try workers.prepare(cancellation)
@@ -97,11 +100,14 @@ struct WorkerSource {
     private func hosted(
         _ plan: LaunchPlan,
         _ identity: ModelIdentity,
-        _ logger: Logger
+        _ logger: Logger,
+        _ cancellation: Cancellation
     ) throws -> Rendering.Workers {
-        let hosted = try HostedCluster(plan, identity, logger: logger)
+        let hosted = try whenFree(cancellation) {
+            try HostedCluster(plan, identity, logger: logger)
+        }
         let least = local.hosts.minWorkers ?? plan.file.minWorkers ?? 1
-        return Rendering.Workers(
+        var workers = Rendering.Workers(
             cluster: hosted.cluster,
             stop: hosted.stop,
             prepare: { cancellation in
@@ -112,5 +118,36 @@ struct WorkerSource {
                 )
             }
         )
+        workers.note = hosted.note
+        workers.summary = { hosted.summary }
+        return workers
+    }
+
+    /// Opens a cluster whose endpoint another render may use: with --wait as soon as that is done.
+    ///
+    /// - Throws: what `open` throws, `ClusterUnavailable` naming who uses the endpoint, `RenderCancelled`
+    private func whenFree<Opened>(
+        _ cancellation: Cancellation,
+        _ open: () throws -> Opened
+    ) throws -> Opened {
+        var isFirst = true
+        while true {
+            do {
+                return try open()
+            } catch let error as EndpointTaken {
+                // Free again a moment later, it is tried once more.
+                guard local.wait, error.isWorthWaitingFor || error.holder == nil else {
+                    throw error.error(waits: "--wait")
+                }
+                if isFirst, let holder = error.holder {
+                    StandardError.write("waiting for \(error.endpoint): \(holder) uses it")
+                    isFirst = false
+                }
+            }
+            for _ in 0..<5 {
+                if cancellation.isCancelled { throw RenderCancelled() }
+                Thread.sleep(forTimeInterval: 0.1)
+            }
+        }
     }
 }

@@ -32,6 +32,11 @@ package final class WorkerProcess: Sendable {
         package var ownsProcess = true
         /// Its keys, and the coordinator's.
         package var security = Security.open
+        /// Makes networks that are what a coordinator requires, where they are not. With it the worker stays when
+        /// it is refused; without it the worker ends.
+        package var changes: (any NetworkChanges)?
+        /// Time between two connections of a worker that stays refused, about.
+        package var refusedPause: Duration = .seconds(5)
 
         /// - Parameters:
         ///   - endpoint: the coordinator's
@@ -49,14 +54,14 @@ package final class WorkerProcess: Sendable {
         }
     }
 
-    private let evaluator: Evaluator
+    private let first: Evaluator
     private let options: Options
     private let logger: Logger
     private let mailbox: Mailbox<WorkerNote>
 
     /// - Throws: `SocketError`
     package init(_ evaluator: Evaluator, options: Options, logger: Logger) throws {
-        self.evaluator = evaluator
+        first = evaluator
         self.options = options
         self.logger = logger
         mailbox = try Mailbox()
@@ -68,18 +73,113 @@ package final class WorkerProcess: Sendable {
     /// Serves until it is stopped, or dismissed by the coordinator that started it. Call once, on a
     /// thread that may block.
     ///
-    /// - Throws: `InputError` if the coordinator refuses this worker or the endpoint is unusable,
-    ///   `SocketError`
+    /// - Throws: `InputError` if the coordinator refuses this worker, unless it changes, or the endpoint is
+    ///   unusable; `SocketError`
     package func run() throws {
+        var evaluator = first
+        // A connection is lost within one session; only a change of networks ends it and begins another.
+        var obstacle: String?
+        while true {
+            let networks = evaluator.networks
+            switch try serve(evaluator, obstacle) {
+            case .stopped, .dismissed: return
+            case .disconnected:
+                guard let restored = options.changes?.restored(networks) else { break }
+                evaluator = Evaluator(restored)
+                continue
+            case .refused(let refusal):
+                guard let changes = options.changes else {
+                    throw InputError(
+                        options.endpoint.address,
+                        "the coordinator refused this worker: \(refusal.reason)",
+                        fix: "Start it with the coordinator's model and version of Tessera"
+                    )
+                }
+                if obstacle == nil { logger.notice("refused: \(refusal.reason)") }
+                switch change(networks, to: refusal, changes) {
+                case .success(let changed):
+                    (evaluator, obstacle) = (Evaluator(changed), nil)
+                    continue
+                case .failure(let error):
+                    if obstacle != error.reason { logger.warning("\(error.reason)") }
+                    obstacle = error.reason
+                case nil: return
+                }
+            }
+            guard wait(options.refusedPause * Double.random(in: 0.5...1)) else { return }
+        }
+    }
+
+    private struct ChangeFailed: Error {
+        let reason: String
+    }
+
+    /// Changes to what a coordinator requires, on a thread of its own, so that the worker can be stopped meanwhile.
+    ///
+    /// - Returns: nil if it was stopped
+    private func change(
+        _ networks: any ModelNetworks,
+        to refusal: CoordinatorMessage.Refusal,
+        _ changes: any NetworkChanges
+    ) -> Result<any ModelNetworks, ChangeFailed>? {
+        guard refusal.version == protocolVersion else {
+            return .failure(ChangeFailed(reason: refusal.reason))
+        }
+        let result = BlockingQueue<Result<any ModelNetworks, ChangeFailed>>()
+        let thread = NamedThread("change", stack: 64 << 20) {
+            do {
+                result.put(.success(try changes.networks(networks, for: refusal.required)))
+            } catch {
+                result.put(.failure(ChangeFailed(reason: "\(error)")))
+            }
+        }
+        while true {
+            if let changed = result.take(before: Date(timeIntervalSinceNow: 0.1)) {
+                thread.join()
+                return changed
+            }
+            if isStopped {
+                if !options.ownsProcess { thread.join() }
+                return nil
+            }
+        }
+    }
+
+    /// - Returns: false if it was stopped meanwhile
+    private func wait(_ pause: Duration) -> Bool {
+        let end = ContinuousClock.now + pause
+        while ContinuousClock.now < end {
+            if isStopped { return false }
+            mailbox.wakeup.wait(for: ContinuousClock.now.duration(to: end))
+        }
+        return !isStopped
+    }
+
+    /// Whether it was stopped since the last session, which takes the notes of its own time.
+    private var isStopped: Bool {
+        mailbox.take().contains { note in
+            if case .stop = note { return true }
+            return false
+        }
+    }
+
+    /// Serves with the same networks for as long as that works.
+    private func serve(
+        _ evaluator: Evaluator,
+        _ obstacle: String?
+    ) throws -> WorkerSessionState.Ending {
         let units = BlockingQueue<Computation?>()
-        let thread = NamedThread("compute", stack: 64 << 20) { [evaluator, mailbox] in
+        let thread = NamedThread("compute", stack: 64 << 20) { [mailbox] in
             while let (id, unit, cancellation) = units.take() {
                 mailbox.post(Self.compute(id, unit, with: evaluator, cancellation))
             }
         }
+        var hello = hello(evaluator.networks)
+        hello.obstacle = obstacle
         let session = WorkerSessionShell(
             options: options,
             hello: hello,
+            endsWithConnection: options.changes?.isTemporary(evaluator.networks) ?? false,
             mailbox: mailbox,
             units: units,
             logger: logger
@@ -91,28 +191,29 @@ package final class WorkerProcess: Sendable {
             units.put(nil)
             throw error
         }
-        if options.ownsProcess, session.isComputing { _exit(0) }
+        if session.isComputing {
+            switch ending {
+            case .stopped, .dismissed, .refused: if options.ownsProcess { _exit(0) }
+            case .disconnected: session.cancel()
+            }
+        }
         units.put(nil)
         thread.join()
-        if case .refused(let refusal) = ending {
-            throw InputError(
-                options.endpoint.address,
-                "the coordinator refused this worker: \(refusal.reason)",
-                fix: "Start it with the coordinator's model and version of Tessera"
-            )
-        }
+        return ending
     }
 
-    private var hello: WorkerMessage.Hello {
-        WorkerMessage.Hello(
+    private func hello(_ networks: any ModelNetworks) -> WorkerMessage.Hello {
+        var hello = WorkerMessage.Hello(
             name: options.name,
-            model: evaluator.networks.identity,
-            threads: evaluator.networks.threads,
+            model: networks.identity,
+            threads: networks.threads,
             processor: Processor.description,
-            backend: evaluator.networks.backend,
-            precision: evaluator.networks.precision,
+            backend: networks.backend,
+            precision: networks.precision,
             processID: getpid()
         )
+        hello.adapts = options.changes != nil
+        return hello
     }
 
     private static func compute(

@@ -19,9 +19,13 @@ final class WorkerSessionShell {
     /// Whether a unit is being computed.
     var isComputing: Bool { cancellation != nil }
 
+    /// Gives up the unit that is being computed.
+    func cancel() { cancellation?.cancel() }
+
     init(
         options: WorkerProcess.Options,
         hello: WorkerMessage.Hello,
+        endsWithConnection: Bool = false,
         mailbox: Mailbox<WorkerNote>,
         units: BlockingQueue<Computation?>,
         logger: Logger
@@ -30,9 +34,12 @@ final class WorkerSessionShell {
         self.mailbox = mailbox
         self.units = units
         self.logger = logger
+        // One that stays refused does not log every attempt.
+        if hello.obstacle != nil { logged = [""] }
         var session = WorkerSessionState.Options(hello: hello)
         session.credit = options.credit
         session.isLocalChild = options.isLocalChild
+        session.endsWithConnection = endsWithConnection
         state = WorkerSessionState(options: session)
     }
 
@@ -68,7 +75,10 @@ final class WorkerSessionShell {
             }
             // It may be fixed on the other side: log it, and try again.
             for rejection in try socket.rejections() {
-                logOnce("\(rejection.error(at: options.endpoint, options.security))")
+                logOnce(
+                    "\(rejection.error(at: options.endpoint, options.security))",
+                    .warning
+                )
             }
             if outcome == nil { outcome = try feed(.tick, to: socket) }
         }
@@ -156,8 +166,8 @@ final class WorkerSessionShell {
         }
     }
 
-    private func logOnce(_ line: String) {
-        if logged.insert(line).inserted { logger.notice("\(line)") }
+    private func logOnce(_ line: String, _ level: Logger.Level = .notice) {
+        if logged.insert(line).inserted { logger.log(level: level, "\(line)") }
     }
 
     /// Waits between two connections, with a different delay for each worker.

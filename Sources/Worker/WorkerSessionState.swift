@@ -18,6 +18,8 @@ package struct WorkerSessionState: Sendable {
         package var credit = 2
         /// Whether the coordinator started this process: then it exits with the coordinator.
         package var isLocalChild = false
+        /// Whether the session ends with its connection, instead of connecting again.
+        package var endsWithConnection = false
         /// How long to wait for a welcome before the next attempt.
         package var patience: Duration = .seconds(5)
         package var shortestPause: Duration = .milliseconds(100)
@@ -62,6 +64,8 @@ package struct WorkerSessionState: Sendable {
         case stopped
         case dismissed
         case refused(CoordinatorMessage.Refusal)
+        /// The connection was lost, and the session was to end with it.
+        case disconnected
     }
 
     private enum Phase {
@@ -233,6 +237,7 @@ package struct WorkerSessionState: Sendable {
     }
 
     private mutating func reconnect(_ cause: Cause, _ actions: inout [Action]) {
+        if options.endsWithConnection { return end(.disconnected, &actions) }
         phase = .idle
         queue = []
         job = nil

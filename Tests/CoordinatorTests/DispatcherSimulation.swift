@@ -172,7 +172,7 @@ private struct Simulation {
             comeBack(id)
             post(.lost(id, .vanished), from: id)
             workers[id]?.isAlive = false
-        case .doubt, .rest:
+        case .doubt, .pause:
             break
         case .complete, .failed, .deserted:
             precondition(outcome == nil, "two outcomes")

@@ -125,7 +125,7 @@ private struct Script {
         try script.on(.answered(u(1), by: w1))
         try script.join(w2, from: hostA)
         try script.on(.answered(u(1), by: w2))
-        #expect(try script.join(w3, from: hostA) == [.rest(w3, for: .seconds(5))])
+        #expect(try script.join(w3, from: hostA) == [.pause(w3, for: .seconds(5))])
     }
 }
 
@@ -241,13 +241,13 @@ private struct Script {
     }
 
     @Test func aHostThatCrashesAgainAndAgainRestsLongerEachTime() throws {
-        var script = Script { $0.longestRest = .seconds(15) }
+        var script = Script { $0.longestPause = .seconds(15) }
         try script.join(w4, from: hostB)
         for (round, rest) in [nil, nil, 5, 10, 15, 15].enumerated() {
             let worker = WorkerID(10 + round)
             let first = UInt64(round * 10 + 1)
             let actions = try script.join(worker, from: hostA)
-            #expect(actions == (rest.map { [.rest(worker, for: .seconds($0))] } ?? []))
+            #expect(actions == (rest.map { [.pause(worker, for: .seconds($0))] } ?? []))
             try script.on(.submitted(units(first...(first + 1))))
             if let rest {
                 // Meanwhile it gets nothing.
@@ -354,7 +354,7 @@ private struct Script {
     @Test func aRestEndsWhereNobodyElseIsLeft() throws {
         var script = Script {
             $0.grace = .seconds(60)
-            $0.longestRest = .seconds(300)
+            $0.longestPause = .seconds(300)
         }
         try script.on(.submitted(units(1...2)))
         for number in 1...6 {

@@ -69,7 +69,7 @@ import Testing
     private func plan(_ yaml: String) throws -> LaunchPlan {
         var common = LaunchPlan.Common(version: "1", model: "/here/model")
         common.program = "/here/tessera"
-        common.modelFlags = ["--lora", "/l:1.0"]
+        common.loras = [LoRASource(path: "/l")]
         return LaunchPlan(
             try ClusterFile(yaml: yaml, place: "x"),
             path: "/etc/c/cluster.yaml",

@@ -11,7 +11,7 @@ import Testing
                 MemoryPlan.Life(
                     bytes: 1 + random.below(5000),
                     taken: 2 * i,
-                    givenBack: 2 * i + 1 + 2 * random.below(20)
+                    returned: 2 * i + 1 + 2 * random.below(20)
                 )
             }
             let plan = MemoryPlan(lives)
@@ -21,7 +21,7 @@ import Testing
                 #expect(place.offset % MemoryPlan.alignment == 0)
                 #expect(place.offset + place.bytes <= plan.size)
                 for j in 0..<i
-                where lives[i].taken < lives[j].givenBack && lives[j].taken < lives[i].givenBack {
+                where lives[i].taken < lives[j].returned && lives[j].taken < lives[i].returned {
                     let other = plan.places[j]
                     #expect(
                         place.offset + place.bytes <= other.offset
@@ -32,7 +32,7 @@ import Testing
             // Never more than all at once, never less than what lives together.
             let most =
                 lives.indices.map { moment in
-                    lives.filter { $0.taken <= 2 * moment && $0.givenBack > 2 * moment }
+                    lives.filter { $0.taken <= 2 * moment && $0.returned > 2 * moment }
                         .reduce(0) { $0 + $1.bytes }
                 }.max() ?? 0
             #expect(plan.size >= most)

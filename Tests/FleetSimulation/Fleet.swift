@@ -136,7 +136,7 @@ package struct Fleet {
                 )
             case .accept: result.accepted += 1
             case .complete: isComplete = true
-            case .failed, .deserted, .expel, .rest:
+            case .failed, .deserted, .expel, .pause:
                 preconditionFailure("\(action)\n\(state.story)")
             case .evict, .doubt, .setAside: break
             }

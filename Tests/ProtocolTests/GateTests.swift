@@ -155,7 +155,7 @@ import Testing
             // The connection itself goes on…
             #expect(try next() == origin)
             // …until it is ended; the next one is refused.
-            router.hangUp(try #require(origin.connection))
+            router.disconnect(try #require(origin.connection))
             let deadline = ContinuousClock.now + .seconds(20)
             var told: [Rejection] = []
             while told.isEmpty, ContinuousClock.now < deadline {

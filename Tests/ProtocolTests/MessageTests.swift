@@ -12,6 +12,27 @@ let digests = (
     Embedding(context: ramp([1, 2, 3]), pooled: ramp([1, 4])).digest
 )
 
+private let hello: WorkerMessage.Hello = {
+    var hello = WorkerMessage.Hello(
+        name: "box-1",
+        model: ModelIdentity(digest: "ab", path: "/models/one"),
+        threads: 2,
+        processor: "",
+        backend: "onednn",
+        precision: "bf16",
+        processID: 7
+    )
+    (hello.adapts, hello.obstacle) = (true, "/models/two is not on this host")
+    return hello
+}()
+
+private let requirements: WorkerRequirements = {
+    var required = WorkerRequirements(model: ModelIdentity(digest: "ff", path: "/m"))
+    required.loras = ["/l.safetensors:0.5"]
+    (required.modelConfig, required.backend, required.precision) = ("/c", "onednn", "f32")
+    return required
+}()
+
 /// One of each message of a worker.
 let workerMessages: [WorkerMessage] = [
     .hello(
@@ -25,6 +46,7 @@ let workerMessages: [WorkerMessage] = [
             processID: 4711
         )
     ),
+    .hello(hello),
     .ask(2),
     .wanted([digests.0, digests.1]),
     .answer(
@@ -56,7 +78,10 @@ private func task(_ id: UInt64, _ work: WorkUnit.Work, _ shape: [Int]) -> Coordi
 /// One of each message of a coordinator, and of each form.
 let coordinatorMessages: [CoordinatorMessage] = [
     .welcome(.init(heartbeat: .milliseconds(500), timeout: .seconds(10))),
-    .refusal(.init(model: ModelIdentity(digest: "ff", path: "/m"), reason: "other weights")),
+    .refusal(.init(requirements, reason: "other weights")),
+    .refusal(
+        .init(.init(model: ModelIdentity(digest: "ff", path: "/m")), reason: "other version")
+    ),
     .job(.init(id: 3)), .job(.init(id: 5, wire: .f16)),
     .embedding(digests.0, Embedding(context: ramp([1, 2, 3]))),
     .embedding(digests.1, Embedding(context: ramp([1, 2, 3]), pooled: ramp([1, 4]))),

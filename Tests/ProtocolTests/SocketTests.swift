@@ -49,12 +49,12 @@ import Testing
         #expect(try next(router).dropFirst() == [[8]])
     }
 
-    @Test func anEndpointInUseIsAnInputError() throws {
+    @Test func anEndpointInUseIsTaken() throws {
         let context = try SocketContext()
         let first = try Socket(.router, in: context)
         let endpoint = try first.bind(Endpoint("tcp://127.0.0.1:0"))
         let second = try Socket(.router, in: context)
-        #expect(throws: InputError.self) { try second.bind(endpoint) }
+        #expect(throws: EndpointTaken(endpoint: endpoint)) { try second.bind(endpoint) }
     }
 
     @Test func aMailboxWakesItsReader() throws {

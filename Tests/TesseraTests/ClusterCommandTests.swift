@@ -288,6 +288,10 @@ import Testing
             let open = try String(contentsOfFile: "\(folder)/stranger.pub", encoding: .utf8)
             let key = open.trimmingCharacters(in: .whitespacesAndNewlines)
             #expect(refused.errors.contains("its public key \(key) is not in the list"))
+            let status = try site.cluster("status")
+            #expect(status.status == 69 && status.complaints.count == 1, "\(status.errors)")
+            #expect(status.output.contains("not joined  0/1"), "\(status.output)")
+            #expect(status.output.contains("alpha-1 runs but has not joined"))
             // It keeps retrying, and is admitted as soon as it is on the list.
             let waiting = Set(site.processes)
             #expect(waiting.count == 1)

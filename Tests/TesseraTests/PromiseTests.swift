@@ -91,7 +91,10 @@ import Testing
             #expect(json?["version"]?.string?.isEmpty == false)
             #expect(json?["prediction"]?.string?.isEmpty == false)
             #expect(
-                Set(expected.keys).union(["model", "model-digest", "prediction", "version"])
+                Set(expected.keys).union([
+                    "model", "model-digest", "prediction", "version", "precision", "backend",
+                    "device",
+                ])
                     == json.map { Set($0.keys) }
             )
             let parameters = try #require(text["parameters"]).split(separator: "\n")

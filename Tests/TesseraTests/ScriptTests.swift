@@ -77,6 +77,27 @@ import Testing
         }
     }
 
+    /// Workers of a Slurm job must load and compute what the coordinator does: whatever flag both have is passed on.
+    @Test func slurmsWorkersGetTheFlagsThatTheyShare() throws {
+        func flags(_ command: String) throws -> Set<Substring> {
+            let help = try Command([command, "--help"]).output
+            return Set(help.matches(of: /--[a-z][a-z-]+/).map(\.output))
+        }
+        let shared = try flags("worker").intersection(flags("coordinator"))
+            .subtracting(["--keys", "--insecure", "--help", "--version", "--connect", "--inputs"])
+        #expect(shared.contains("--lora") && shared.contains("--precision"), "\(shared)")
+        let script = try String(
+            contentsOfFile: "\(Fixtures.packageRoot)/deploy/slurm/tessera.sbatch",
+            encoding: .utf8
+        )
+        for flag in shared {
+            let isForwarded = ["| \(flag) |", "  \(flag) |", "| \(flag))"].contains {
+                script.contains($0)
+            }
+            #expect(isForwarded && script.contains("\(flag)=*"), "\(flag)")
+        }
+    }
+
     /// A render that was killed has printed its job's name, and the list of resumable jobs contains it.
     @Test func killedJobsAreListedAndResumed() throws {
         try inTemporaryFolder { folder in

@@ -72,7 +72,7 @@ private final class Ending: Sendable {
             defer { real.stop() }
             let cluster = real.cluster
             let alone = try rendering("\(folder)/alone.png", seed: 1).run(
-                on: { _, _, _ in Rendering.Workers(cluster: cluster) }
+                on: { _, _, _, _ in Rendering.Workers(cluster: cluster) }
             )
             #expect(alone.unetCalls == alone.plan.evaluations)
 
@@ -85,14 +85,14 @@ private final class Ending: Sendable {
             let threads = [
                 NamedThread("kept", stack: 64 << 20) {
                     let result = Result {
-                        try first.run(on: { _, _, _ in Rendering.Workers(cluster: cluster) })
+                        try first.run(on: { _, _, _, _ in Rendering.Workers(cluster: cluster) })
                     }
                     kept.result.withLock { $0 = result }
                 },
                 NamedThread("cancelled", stack: 64 << 20) {
                     let result = Result {
                         try second.run(
-                            on: { _, _, _ in Rendering.Workers(cluster: cluster) },
+                            on: { _, _, _, _ in Rendering.Workers(cluster: cluster) },
                             control: control
                         ) { report in
                             // In the second phase, whose views are the workers'.
@@ -112,7 +112,7 @@ private final class Ending: Sendable {
             #expect(pictures[0] != nil && pictures[0] == pictures[1])
             // The cluster is there for the next.
             _ = try rendering("\(folder)/next.png", seed: 3).run(
-                on: { _, _, _ in Rendering.Workers(cluster: cluster) }
+                on: { _, _, _, _ in Rendering.Workers(cluster: cluster) }
             )
         }
     }
@@ -125,7 +125,7 @@ private final class Ending: Sendable {
             control.cancel()
             #expect(throws: RenderCancelled.self) {
                 try rendering("\(folder)/out.png", seed: 1).run(
-                    on: { _, _, _ in Rendering.Workers(cluster: real.cluster) },
+                    on: { _, _, _, _ in Rendering.Workers(cluster: real.cluster) },
                     control: control
                 )
             }
@@ -142,7 +142,7 @@ private final class Ending: Sendable {
             var seen: [String] = []
             #expect(throws: OutputError.self) {
                 try rendering("\(folder)/out.png", seed: 1).run(
-                    on: { _, _, _ in
+                    on: { _, _, _, _ in
                         Rendering.Workers(cluster: real.cluster) { isStopped = true }
                     }
                 ) { report in

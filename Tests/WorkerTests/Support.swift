@@ -21,7 +21,10 @@ final class ThreadCluster {
     private var threads: [NamedThread] = []
     private let endings = Endings()
 
-    init(_ change: (inout Cluster.Configuration) -> Void = { _ in }) throws {
+    init(
+        logger: Logger = quiet,
+        _ change: (inout Cluster.Configuration) -> Void = { _ in }
+    ) throws {
         directory = try PrivateDirectory()
         var configuration = Cluster.Configuration(
             endpoint: directory.endpoint,
@@ -31,19 +34,21 @@ final class ThreadCluster {
         configuration.policy.silence = .seconds(5)
         configuration.policy.grace = .seconds(10)
         change(&configuration)
-        cluster = try Cluster(configuration, logger: quiet)
+        cluster = try Cluster(configuration, logger: logger)
     }
 
     @discardableResult
     func add(
         _ behaviour: FakeModelHost.Behaviour = .good,
         name: String? = nil,
-        digest: String = FakeModelHost.digest
+        digest: String = FakeModelHost.digest,
+        changes: (any NetworkChanges)? = nil
     ) throws -> FakeModelHost {
         let host = FakeModelHost(behaviour, digest: digest)
         let name = name ?? "thread-\(workers.count + 1)"
         var options = WorkerProcess.Options(endpoint: cluster.endpoint, name: name)
         options.ownsProcess = false
+        (options.changes, options.refusedPause) = (changes, .milliseconds(200))
         let worker = try WorkerProcess(Evaluator(host), options: options, logger: quiet)
         workers.append(worker)
         threads.append(

@@ -77,6 +77,7 @@ private struct Script {
                 case .stopped: "end stopped"
                 case .dismissed: "end dismissed"
                 case .refused: "end refused"
+                case .disconnected: "end disconnected"
                 }
             }
         }
@@ -266,10 +267,22 @@ private struct Script {
         var script = Script()
         _ = script.on(.connected)
         let refusal = CoordinatorMessage.Refusal(
-            model: ModelIdentity(digest: "e", path: "q"),
+            WorkerRequirements(model: ModelIdentity(digest: "e", path: "q")),
             reason: "other model"
         )
         #expect(script.on(.received(.refusal(refusal))) == ["end refused"])
+    }
+}
+
+extension WorkerSessionTests {
+    /// A worker that computes as one coordinator requires, and not as it was told, does so for that one only.
+    @Test func aSessionMayEndWithItsConnection() {
+        var ends = options()
+        ends.endsWithConnection = true
+        var script = Script.serving(ends)
+        #expect(script.on(.received(.goodbye(.leaving))) == ["end disconnected"])
+        script = Script.serving(ends)
+        #expect(script.on(.tick, after: .seconds(6)) == ["end disconnected"])
     }
 }
 

@@ -15,22 +15,28 @@ package final class Cluster: Sendable {
     package struct Configuration: Sendable {
         /// Where to listen; port 0 lets the system choose.
         package var endpoint: Endpoint
-        /// The model that workers must have.
-        package var model: ModelIdentity
+        /// What workers must have.
+        package var required: WorkerRequirements
         package var policy = DispatcherState.Policy()
         /// Interval of heartbeats, for both sides.
         package var heartbeat: Duration = .milliseconds(500)
         /// Whom it admits.
         package var security = Security.open
+        /// How long a connection that does not say whose it is may stay unexplained: whoever started the workers
+        /// may name the host that it comes from (`explain`).
+        package var patienceWithUnknown: Duration = .zero
 
         package init(endpoint: Endpoint, model: ModelIdentity) {
             self.endpoint = endpoint
-            self.model = model
+            required = WorkerRequirements(model: model)
         }
     }
 
     /// The endpoint it listens on, with the chosen port.
     package let endpoint: Endpoint
+
+    /// What it requires of workers.
+    package let required: WorkerRequirements
 
     private let mailbox: Mailbox<ClusterCommand>
     private let board = ClusterBoard()
@@ -57,6 +63,7 @@ package final class Cluster: Sendable {
             }
         }
         self.mailbox = mailbox
+        required = configuration.required
         endpoint = try bound.take().get()
     }
 
@@ -84,6 +91,9 @@ package final class Cluster: Sendable {
     /// Each worker's statistics so far, in the order in which they first joined.
     package var statistics: [WorkerStatistics] { board.statistics }
 
+    /// Workers that may not join as they are, by name.
+    package var refused: [String: RefusedWorker] { board.refused }
+
     /// Reports that the process of a worker on this host has ended, which ends its connection too.
     ///
     /// - Parameters:
@@ -93,6 +103,11 @@ package final class Cluster: Sendable {
     package func processEnded(_ name: String, process: Int32, account: String) {
         mailbox.post(.processEnded(name: name, process: process, account: account))
     }
+
+    /// Reports that a person was told what is wrong with a worker, which is not to be told again in other words.
+    ///
+    /// - Parameter name: the worker's
+    package func explain(_ name: String) { mailbox.post(.explained(name: name)) }
 
     /// Reports that no more workers will join: when the last one is gone, calls fail at once.
     package func expectNobody() { mailbox.post(.closed) }

@@ -5,6 +5,7 @@ import Synchronization
 /// State shared between the coordinator's thread and the others.
 final class ClusterBoard: Sendable {
     private let workers = Mutex<[WorkerStatistics]>([])
+    private let refusals = Mutex<[String: RefusedWorker]>([:])
     /// Why the thread has ended.
     private let ending = Mutex<(any Error)?>(nil)
 
@@ -12,6 +13,17 @@ final class ClusterBoard: Sendable {
     private static let memory = 1024
 
     var statistics: [WorkerStatistics] { workers.withLock { $0 } }
+    var refused: [String: RefusedWorker] { refusals.withLock { $0 } }
+
+    /// Records that a worker was refused, or that it may join after all.
+    func refuse(_ name: String, _ refused: RefusedWorker?) {
+        refusals.withLock { refusals in
+            guard refused == nil || refusals.count < Self.memory || refusals[name] != nil else {
+                return
+            }
+            refusals[name] = refused
+        }
+    }
 
     /// Enters a worker that joins; one that comes back under its name goes on with its entry. Where there are
     /// many, entries of workers that left without having done anything are used again.
@@ -19,7 +31,11 @@ final class ClusterBoard: Sendable {
     /// - Returns: its index
     func enter(_ hello: WorkerMessage.Hello) -> Int {
         workers.withLock { workers in
-            let known = workers.firstIndex { $0.name == hello.name && !$0.isActive }
+            // With another precision it is another worker, under the old one's name.
+            let known = workers.firstIndex {
+                $0.name == hello.name && !$0.isActive && $0.backend == hello.backend
+                    && $0.precision == hello.precision
+            }
             let idle =
                 known == nil && workers.count >= Self.memory
                 ? workers.firstIndex { !$0.isActive && $0.views + $0.tiles == 0 } : nil
@@ -30,10 +46,12 @@ final class ClusterBoard: Sendable {
                 threads: hello.threads,
                 backend: hello.backend,
                 precision: hello.precision,
+                model: hello.model.path,
                 isActive: true
             )
             if let known {
                 workers[known].isActive = true
+                workers[known].model = entry.model
             } else if let idle {
                 workers[idle] = entry
             } else {

@@ -36,6 +36,18 @@ package struct UnitFailed: Error, Equatable, CustomStringConvertible {
     }
 }
 
+/// A worker that may not join as it is.
+package struct RefusedWorker: Equatable, Sendable {
+    /// Why, with both sides.
+    package let reason: String
+    /// Whether it is changing to what is required, and will call again.
+    package let isChanging: Bool
+
+    package init(reason: String, isChanging: Bool) {
+        (self.reason, self.isChanging) = (reason, isChanging)
+    }
+}
+
 /// A worker's statistics so far.
 package struct WorkerStatistics: Equatable, Sendable {
     package let name: String
@@ -44,6 +56,8 @@ package struct WorkerStatistics: Equatable, Sendable {
     package let threads: Int
     package let backend: String
     package let precision: String
+    /// Path of its model on its host.
+    package internal(set) var model: String
     /// Whether it is connected and gets work.
     package internal(set) var isActive: Bool
     package internal(set) var views = 0

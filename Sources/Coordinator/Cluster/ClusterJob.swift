@@ -59,6 +59,8 @@ enum ClusterCommand: Sendable {
     case cancel(job: UInt64)
     case end(job: UInt64)
     case processEnded(name: String, process: Int32, account: String)
+    /// A person was told what is wrong with a worker.
+    case explained(name: String)
     case closed
     case stop
 }

@@ -21,6 +21,7 @@ extension ClusterShell {
             if let peer = roster.find(name: name, process: process) {
                 lose(peer, .vanished, account: account)
             }
+        case .explained(let name): explain(name)
         case .closed: feed(.closed)
         case .stop: isStopping = true
         }

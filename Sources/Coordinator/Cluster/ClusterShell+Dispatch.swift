@@ -27,6 +27,7 @@ extension ClusterShell {
             guard let peer = roster[worker] else { break }
             send(.goodbye(.unknown), to: peer)
             forget(peer, "\(WorkerLoss.silent)")
+            warnOfSilence(of: peer)
         case .doubt(let worker):
             guard let peer = roster[worker] else { break }
             lastLoss = "\(peer.hello.name) has not answered in time"
@@ -43,7 +44,7 @@ extension ClusterShell {
                 metadata: peer.metadata.merging(["unit": "\(unit)"]) { $1 }
             )
             expel(peer, "answered what it was not asked")
-        case .rest(let worker, let time):
+        case .pause(let worker, let time):
             guard let peer = roster[worker] else { break }
             lastLoss = "\(peer.hello.name) failed repeatedly and is paused"
             warn("worker \(peer.hello.name) is paused: its host failed repeatedly (\(peer.host))")
@@ -84,6 +85,7 @@ extension ClusterShell {
                     ["unit": "\(request.name)", "attempt": "\(attempt)"]) { $1 }
             )
         }
+        if firstTask[worker] == nil { firstTask[worker] = start.duration(to: .now) }
         if roster.announce(job.id, to: worker) { send(.job(job), to: peer) }
         send(
             .task(.init(id: unit, job: job.id, unit: request, wire: job.wire)),

@@ -23,12 +23,13 @@ extension ClusterShell {
         let (id, body) = (frames[0], Array(frames.dropFirst()))
         let now = start.duration(to: .now)
         guard let peer = roster[id] else {
+            silentConnections.heard(origin.connection)
             // A removed worker must not use up the rate limit of unidentified peers.
             guard isAllowed(origin) else {
                 dropped += 1
-                return hangUp(on: origin)
+                return disconnect(on: origin)
             }
-            guard strangers[origin.key, default: .strangers].admits(at: now) else {
+            guard unidentifiedPeers[origin.key, default: .unidentifiedPeer].admits(at: now) else {
                 dropped += 1
                 return
             }
@@ -61,12 +62,12 @@ extension ClusterShell {
     }
 
     func admit(_ hello: WorkerMessage.Hello, _ id: [UInt8], from origin: Origin) {
-        if let refusal = Handshake.refusal(of: hello, by: configuration.model) {
-            warn("worker refused: \(refusal.reason)")
-            lastLoss = "\(hello.name) was refused: \(refusal.reason)"
-            send(.refusal(refusal), to: id)
-            return
+        if let refusal = Handshake.refusal(of: hello, by: configuration.required) {
+            return refuse(hello, refusal, id)
         }
+        board.refuse(hello.name, nil)
+        noteComputation(of: hello)
+        if lost.remove(hello.name) != nil { logger.warning("worker \(hello.name) is back") }
         let peer = roster.add(hello, id, place: board.enter(hello), from: origin)
         logger.info(
             "worker joined",
@@ -80,6 +81,38 @@ extension ClusterShell {
             to: peer
         )
         feed(.joined(peer.worker, from: peer.host))
+    }
+
+    /// Refuses a worker, which may change and call again.
+    private func refuse(
+        _ hello: WorkerMessage.Hello,
+        _ refusal: CoordinatorMessage.Refusal,
+        _ id: [UInt8]
+    ) {
+        let isChanging =
+            hello.adapts && hello.obstacle == nil && hello.version == protocolVersion
+        let obstacle = hello.obstacle.map { "; it cannot change: \($0.withoutFullStop)" } ?? ""
+        let reason = refusal.reason + obstacle
+        board.refuse(hello.name, RefusedWorker(reason: reason, isChanging: isChanging))
+        if isChanging {
+            logger.info("worker changes", metadata: ["reason": "\(reason)"])
+        } else {
+            warn("worker \(hello.name) refused: \(reason)")
+            lastLoss = "\(hello.name) was refused: \(reason)"
+        }
+        send(.refusal(refusal), to: id)
+    }
+
+    /// Warns where workers compute differently: then the picture's bytes depend on which one rendered what.
+    private func noteComputation(of hello: WorkerMessage.Hello) {
+        let own = "\(hello.backend) \(hello.precision)"
+        if let other = computations.first, other != own, !computations.contains(own) {
+            warn(
+                "worker \(hello.name) computes with \(own), others with \(other): the picture depends on who "
+                    + "renders what. Choose --backend and --precision for all"
+            )
+        }
+        if !computations.contains(own), computations.count < 16 { computations.append(own) }
     }
 
     func handle(_ message: WorkerMessage, from peer: Roster.Peer) {
@@ -139,6 +172,7 @@ extension ClusterShell {
 
     func forget(_ peer: Roster.Peer, _ manner: String, account: String? = nil) {
         guard roster.remove(peer.worker) else { return }
+        firstTask[peer.worker] = nil
         board.update(peer.place) { $0.isActive = false }
         lastLoss = account ?? "\(peer.hello.name) \(manner)"
         let details: Logger.Metadata = ["how": "\(account ?? manner)"]
@@ -161,14 +195,14 @@ extension ClusterShell {
     func expel(_ peer: Roster.Peer, _ reason: String) {
         warn("worker \(peer.hello.name) \(reason): its connection is closed")
         forget(peer, reason)
-        hangUp(on: peer.origin)
+        disconnect(on: peer.origin)
     }
 
     /// Says what a hostile worker may cause again and again.
-    func warn(_ line: String) { doorkeeper.say(line, at: start.duration(to: .now), logger) }
+    func warn(_ line: String) { rejectionLog.say(line, at: start.duration(to: .now), logger) }
 
-    func hangUp(on origin: Origin) {
-        if let connection = origin.connection { socket.hangUp(connection) }
+    func disconnect(on origin: Origin) {
+        if let connection = origin.connection { socket.disconnect(connection) }
     }
 
     func isAllowed(_ origin: Origin) -> Bool {
@@ -178,7 +212,7 @@ extension ClusterShell {
 
     /// Disconnects workers whose keys were taken off the list since they joined. No host is charged for what they
     /// held.
-    func turnOut() {
+    func disconnectRevokedPeers() {
         guard let allowed = socket.allowedKeys() else { return }
         for peer in roster.all where peer.origin.key.map(allowed.contains) != true {
             expel(peer, "was disconnected: its key was taken off the list (--allow)")
@@ -189,7 +223,7 @@ extension ClusterShell {
     func beat() {
         guard lastHeartbeat.duration(to: .now) >= configuration.heartbeat else { return }
         lastHeartbeat = .now
-        turnOut()
+        disconnectRevokedPeers()
         for peer in roster.all { send(.heartbeat, to: peer) }
     }
 }

@@ -33,9 +33,18 @@ final class ClusterShell {
     var lastLoss: String?
     var lastHeartbeat = ContinuousClock.now
     var dropped = 0
-    var doorkeeper = Doorkeeper()
+    var rejectionLog = RejectionLog()
+    /// Backends and precisions of the workers that have joined.
+    var computations: [String] = []
+    /// Names of workers that fell silent and have not come back.
+    var lost: Set<String> = []
+    /// Names of workers whose trouble a person was told of.
+    var explained: Set<String> = []
+    var silentConnections = SilentConnections()
+    /// When workers that are here were given work first.
+    var firstTask: [WorkerID: Duration] = [:]
     /// By key, so that one that is allowed cannot keep the others out; nil where there are no keys.
-    var strangers: [PublicKey?: RateLimit] = [:]
+    var unidentifiedPeers: [PublicKey?: RateLimit] = [:]
 
     /// Opens the socket; call on the thread that will run it.
     init(
@@ -73,8 +82,9 @@ final class ClusterShell {
             for command in mailbox.take() { handle(command) }
             feed(.tick)
             beat()
-            doorkeeper.note(try socket.rejections(), at: start.duration(to: .now), logger)
+            try noteConnections()
         }
+        warnOfMuteWorkers()
         for peer in roster.all { send(.goodbye(.leaving), to: peer) }
         if dropped > 0 {
             logger.notice(

@@ -6,22 +6,33 @@ enum Handshake {
     /// - Returns: the refusal for a worker that may not join, describing both sides
     static func refusal(
         of hello: WorkerMessage.Hello,
-        by model: ModelIdentity
+        by required: WorkerRequirements
     ) -> CoordinatorMessage.Refusal? {
+        let model = required.model
         func refuse(_ reason: String) -> CoordinatorMessage.Refusal {
-            CoordinatorMessage.Refusal(model: model, reason: reason)
+            CoordinatorMessage.Refusal(required, reason: reason)
         }
         if hello.version != protocolVersion {
             return refuse(
-                "worker \(hello.name) speaks version \(hello.version) of the protocol, "
+                "it speaks version \(hello.version) of the protocol, "
                     + "the coordinator version \(protocolVersion)"
             )
         }
         if hello.model.digest != model.digest {
             return refuse(
-                "worker \(hello.name) has the model \(hello.model.summary), "
+                "it has the model \(hello.model.summary), "
                     + "the coordinator \(model.summary)"
             )
+        }
+        for (flag, wanted, found) in [
+            ("--precision", required.precision, hello.precision),
+            ("--backend", required.backend, hello.backend),
+        ] {
+            if let wanted, wanted != found {
+                return refuse(
+                    "it computes with \(found), the render asks for \(flag) \(wanted)"
+                )
+            }
         }
         return nil
     }

@@ -5,7 +5,7 @@ package struct RateLimit: Equatable, Sendable {
     package static let worker = RateLimit(perSecond: 20_000)
     /// For all unknown peers with one key, or all together where there are no keys: enough for a fleet of thousands that
     /// reconnects at once.
-    package static let strangers = RateLimit(perSecond: 2000)
+    package static let unidentifiedPeer = RateLimit(perSecond: 2000)
 
     private let perSecond: Double
     private var tokens: Double

@@ -7,9 +7,9 @@ extension DispatcherState {
         let host = number(name)
         lent[id] = LentUnits()
         var worker = Worker(host: host, lastHeard: now, lastActed: now)
-        if let until = hosts[host]?.restsUntil, until > now {
-            worker.restsUntil = until
-            actions.append(.rest(id, for: until - now))
+        if let until = hosts[host]?.pausedUntil, until > now {
+            worker.pausedUntil = until
+            actions.append(.pause(id, for: until - now))
         }
         workers[id] = worker
     }
@@ -67,7 +67,7 @@ extension DispatcherState {
         record.fail(at: now, policy)
         hosts[host] = record
         guard hosts.count > HostRecord.memory else { return }
-        hosts = hosts.filter { $0.value.restsUntil > now || $0.key == host }
+        hosts = hosts.filter { $0.value.pausedUntil > now || $0.key == host }
     }
 
     /// A good answer cancels one failure.
@@ -79,15 +79,15 @@ extension DispatcherState {
 
     mutating func endRests() {
         for (id, worker) in workers {
-            if let until = worker.restsUntil, until <= now { workers[id]?.restsUntil = nil }
+            if let until = worker.pausedUntil, until <= now { workers[id]?.pausedUntil = nil }
         }
     }
 
     /// Ends the pauses if no other worker is left: a healthy worker may share its host with one that fails, and
     /// so its key or name.
     mutating func wakeIfDeserted() {
-        guard let since = desertedSince, now - since >= policy.rest else { return }
-        for id in workers.keys { workers[id]?.restsUntil = nil }
+        guard let since = desertedSince, now - since >= policy.pause else { return }
+        for id in workers.keys { workers[id]?.pausedUntil = nil }
     }
 
     mutating func setAside(_ id: WorkerID, _ actions: inout [Action]) {

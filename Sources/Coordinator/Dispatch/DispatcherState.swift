@@ -110,9 +110,9 @@ package struct DispatcherState: Sendable {
         /// this time, and more of them each time that it has passed again.
         package var hedge: Duration = .milliseconds(100)
         /// How long a host is paused after its second failure; after each further one, twice as long.
-        package var rest: Duration = .seconds(5)
+        package var pause: Duration = .seconds(5)
         /// The maximum pause of a host.
-        package var longestRest: Duration = .seconds(300)
+        package var longestPause: Duration = .seconds(300)
         /// A unit that takes this many times the usual time is late.
         package var lateFactor = 1.5
         /// A doubtful worker is tried again after this time; the second time, after twice as long.
@@ -171,7 +171,7 @@ package struct DispatcherState: Sendable {
         /// It answered a unit that it was never given: close its connection.
         case expel(WorkerID, UnitID)
         /// Its host failed repeatedly: it gets no work for this long.
-        case rest(WorkerID, for: Duration)
+        case pause(WorkerID, for: Duration)
         case complete
         case failed(UnitID, [Casualty])
         /// No worker is left, and none joined in time.
@@ -212,7 +212,7 @@ package struct DispatcherState: Sendable {
         /// Whether it has answered a unit well.
         var isProven = false
         /// Until when it gets no work, because of earlier failures of its host.
-        var restsUntil: Duration?
+        var pausedUntil: Duration?
         var strikes = 0
         /// Consecutive leases that expired.
         var overdue = 0
@@ -231,7 +231,7 @@ package struct DispatcherState: Sendable {
         var speed = WorkerSpeed()
 
         /// Whether it gets work.
-        var isActive: Bool { !isSetAside && !isDoubtful && restsUntil == nil }
+        var isActive: Bool { !isSetAside && !isDoubtful && pausedUntil == nil }
         /// Whether it has a unit, or may be given one now or soon: it asks after it has answered.
         func isAvailable(at now: Duration, _ policy: Policy) -> Bool {
             isActive && (credit > 0 || !held.isEmpty || now - lastActed <= policy.probation)

@@ -23,7 +23,7 @@ struct HostRecord: Sendable {
     /// Failures not yet cancelled by a good answer.
     var failures = 0
     /// Until when workers that join get no work.
-    private(set) var restsUntil: Duration = .zero
+    private(set) var pausedUntil: Duration = .zero
 
     /// Maximum hosts that are remembered, unless more of them are paused.
     static let memory = 4096
@@ -33,8 +33,8 @@ struct HostRecord: Sendable {
     mutating func fail(at now: Duration, _ policy: DispatcherState.Policy) {
         failures += 1
         guard failures > 1 else { return }
-        let rest = policy.rest * (1 << min(failures - 2, 16))
-        restsUntil = now + min(rest, policy.longestRest)
+        let pause = policy.pause * (1 << min(failures - 2, 16))
+        pausedUntil = now + min(pause, policy.longestPause)
     }
 }
 

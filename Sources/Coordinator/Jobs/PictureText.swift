@@ -16,6 +16,8 @@ package struct PictureText: Sendable {
     /// What the network predicts.
     package let prediction: PredictionType?
     package let version: String
+    /// What it was computed with; nil where that is not known.
+    private(set) var computation: Computation?
 
     package init(
         prompt: String,
@@ -41,6 +43,37 @@ package struct PictureText: Sendable {
         self.version = version
     }
 
+    /// What a picture was computed with, several separated by commas: its bytes depend on it.
+    package struct Computation: Equatable, Sendable {
+        package let backend: String
+        package let precision: String
+        /// Models of processors, with the vector features that select kernels.
+        package let device: String
+    }
+
+    /// The same text with what the picture was computed with.
+    ///
+    /// - Parameters:
+    ///   - workers: those that have done anything count, or all where none has
+    ///   - globalPass: what renders phase 1, if not the workers
+    /// - Returns: the text
+    func computed(by workers: [WorkerStatistics], globalPass: LocalRenderer?) -> PictureText {
+        let busy = workers.filter { $0.views + $0.tiles > 0 }
+        let counted = busy.isEmpty ? workers.filter(\.isActive) : busy
+        guard !counted.isEmpty else { return self }
+        let own = globalPass?.evaluator.networks
+        func list(_ own: String?, _ names: [String]) -> String {
+            Set(names + (own.map { [$0] } ?? [])).sorted().joined(separator: ", ")
+        }
+        var text = self
+        text.computation = Computation(
+            backend: list(own?.backend, counted.map(\.backend)),
+            precision: list(own?.precision, counted.map(\.precision)),
+            device: list(nil, counted.map(\.processor))
+        )
+        return text
+    }
+
     /// Keys and values of the PNG's text chunks.
     package var chunks: [(key: String, value: String)] {
         [
@@ -61,6 +94,11 @@ package struct PictureText: Sendable {
         for setting in Settings.all {
             if let text = setting.text(of: settings) { line.add(text.key, text.value) }
             addFacts(after: setting.name, to: &line)
+        }
+        if let computation {
+            line.add("Precision", computation.precision)
+            line.add("Backend", computation.backend)
+            line.add("Device", computation.device)
         }
         line.add("Version", "Tessera \(version)")
         return line
@@ -93,6 +131,9 @@ package struct PictureText: Sendable {
         fields["version"] = .string(version)
         fields["init-image"] = (picture?.name).map(JSON.string)
         fields["init-image-digest"] = (picture?.digest).map(JSON.string)
+        fields["precision"] = (computation?.precision).map(JSON.string)
+        fields["backend"] = (computation?.backend).map(JSON.string)
+        fields["device"] = (computation?.device).map(JSON.string)
         fields["prediction"] = (prediction?.rawValue).map(JSON.string)
         // Omitted for one chunk, so that metadata of short prompts stays the same as before chunks existed.
         if promptChunks > 1 { fields["prompt-chunks"] = .number(Double(promptChunks)) }

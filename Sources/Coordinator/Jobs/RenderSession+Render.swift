@@ -12,12 +12,16 @@ extension RenderSession {
         package var writer: CheckpointWriter?
         /// The job to resume.
         package var resumed: (folder: JobFolder, record: JobFolder.Record)?
+        /// What the workers are and have done so far.
+        package var workers: @Sendable () -> [WorkerStatistics]
 
         package init(
             globalPass: LocalRenderer? = nil,
             writer: CheckpointWriter? = nil,
-            resumed: (folder: JobFolder, record: JobFolder.Record)? = nil
+            resumed: (folder: JobFolder, record: JobFolder.Record)? = nil,
+            workers: @escaping @Sendable () -> [WorkerStatistics] = { [] }
         ) {
+            self.workers = workers
             (self.globalPass, self.writer, self.resumed) = (globalPass, writer, resumed)
         }
     }
@@ -77,6 +81,9 @@ extension RenderSession {
         observe: @escaping (RenderEvent) throws -> Void
     ) throws -> String {
         let text = text(digest: digest)
+        func computed() -> PictureText {
+            text.computed(by: companions.workers(), globalPass: companions.globalPass)
+        }
         let sampler = Sampler(plan: plan, scheduler: scheduler, prompts: prompts)
         var noise = noise
         let start = try resume(companions, noise: &noise)
@@ -97,7 +104,7 @@ extension RenderSession {
                 let name = "phase-\(phase + 1)-\(size.width)x\(size.height).png"
                 let file = "\(folder)/\(name)"
                 var sink = FileSink(
-                    try writer(file, .png, size, outputs.depth, text),
+                    try writer(file, .png, size, outputs.depth, computed()),
                     depth: outputs.depth
                 )
                 try decoder.decode(latent, to: &sink)
@@ -116,7 +123,7 @@ extension RenderSession {
         }
         let format = try PictureFormat(path: outputs.picture, flag: "--output")
         var sink = FileSink(
-            try writer(outputs.picture, format, plan.settings.size, outputs.depth, text),
+            try writer(outputs.picture, format, plan.settings.size, outputs.depth, computed()),
             depth: outputs.depth,
             keeping: outputs.dump != nil
         )

@@ -22,7 +22,8 @@ package struct Rendering: Sendable {
     package typealias Resumed = (folder: JobFolder, record: JobFolder.Record)
     package typealias Observer = (RenderReport) throws -> Void
     /// Provides workers that have the model.
-    package typealias Opening = (RenderSession, ModelIdentity, Logger) throws -> Workers
+    package typealias Opening = (RenderSession, ModelIdentity, Logger, Cancellation) throws ->
+        Workers
 
     package init(
         options: PictureOptions,
@@ -55,6 +56,10 @@ package struct Rendering: Sendable {
         let stop: () -> Void
         /// Waits until there are enough of them.
         package var prepare: (Cancellation) throws -> Void
+        /// Is told how the render goes.
+        package var note: (RenderReport) -> Void = { _ in }
+        /// What is to be said of the workers at the end.
+        package var summary: () -> String? = { nil }
 
         package init(
             cluster: Cluster,
@@ -91,6 +96,10 @@ package struct Rendering: Sendable {
         let identity = try ModelIdentity(of: session.model)
         let record = try saving.record(of: session, identity, resumed: resumed)
         return try onWorkers(open, session, identity, control) { workers, job in
+            let observe: Observer = { report in
+                workers.note(report)
+                try observe(report)
+            }
             try observe(.begun(session.plan, session.prompts))
             let prompts = try session.encodedPrompts(computation.conditioning)
             let globalPass = session.globalPass(
@@ -108,7 +117,12 @@ package struct Rendering: Sendable {
                     prompts: prompts,
                     digest: identity.digest,
                     outputs: outputs,
-                    companions: .init(globalPass: globalPass, writer: writer, resumed: resumed)
+                    companions: .init(
+                        globalPass: globalPass,
+                        writer: writer,
+                        resumed: resumed,
+                        workers: { [cluster = workers.cluster] in cluster.statistics }
+                    )
                 ) { try observe(.progress($0)) }
             } catch {
                 if let saved = writer?.finish() { try? observe(.canBeResumed(from: saved)) }
@@ -127,7 +141,8 @@ package struct Rendering: Sendable {
                 coordinatorViews: local,
                 unetCalls: renderer.tally.evaluations + (globalPass?.evaluator.evaluations ?? 0),
                 tally: renderer.tally,
-                workers: workers.cluster.statistics
+                workers: workers.cluster.statistics,
+                summary: workers.summary()
             )
         }
     }
@@ -193,7 +208,7 @@ package struct Rendering: Sendable {
         _ control: RenderControl,
         _ body: (Workers, ClusterJob) throws -> Result
     ) throws -> Result {
-        let workers = try open(session, identity, logger)
+        let workers = try open(session, identity, logger, control.cancellation)
         defer { workers.stop() }
         let job = workers.cluster.open(
             session.plan.model,
@@ -224,4 +239,6 @@ package struct RenderOutcome: Sendable {
     package let tally: RenderTally
     /// What each worker of the cluster has done since it joined.
     package let workers: [WorkerStatistics]
+    /// What is to be said of the hosts; nil for nothing.
+    package let summary: String?
 }

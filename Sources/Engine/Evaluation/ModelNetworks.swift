@@ -73,7 +73,7 @@ package final class LoadedNetworks: ModelNetworks {
     }
 
     package let identity: ModelIdentity
-    private let model: Model
+    package let model: Model
     private let options: EngineOptions
     private let networks = Mutex(Networks())
 

@@ -304,6 +304,12 @@ package nonisolated struct WireHello: Sendable {
 
   package var processID: UInt64 = 0
 
+  /// The worker stays when it is refused: it tries to change to what the coordinator requires, and says Hello again.
+  package var adapts: Bool = false
+
+  /// Why it could not change to what a refusal required.
+  package var obstacle: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -414,6 +420,7 @@ package nonisolated struct WireRefusal: Sendable {
 
   package var protocolVersion: UInt32 = 0
 
+  /// What the coordinator requires: the model, with where it is on the coordinator's host…
   package var model: WireModelIdentity {
     get {_model ?? WireModelIdentity()}
     set {_model = newValue}
@@ -424,6 +431,17 @@ package nonisolated struct WireRefusal: Sendable {
   package mutating func clearModel() {self._model = nil}
 
   package var reason: String = String()
+
+  /// …the LoRA files that are merged into it, "PATH:WEIGHT" each…
+  package var loras: [String] = []
+
+  /// …the folder of its configurations, if it is not the model's own…
+  package var modelConfig: String = String()
+
+  /// …and how workers must compute; empty where any will do.
+  package var backend: String = String()
+
+  package var precision: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -996,7 +1014,7 @@ nonisolated extension WireTensorHeader: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}name\0\u{1}model\0\u{1}threads\0\u{1}processor\0\u{1}backend\0\u{1}precision\0\u{3}process_id\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}name\0\u{1}model\0\u{1}threads\0\u{1}processor\0\u{1}backend\0\u{1}precision\0\u{3}process_id\0\u{1}adapts\0\u{1}obstacle\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1012,6 +1030,8 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       case 6: try { try decoder.decodeSingularStringField(value: &self.backend) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.precision) }()
       case 8: try { try decoder.decodeSingularUInt64Field(value: &self.processID) }()
+      case 9: try { try decoder.decodeSingularBoolField(value: &self.adapts) }()
+      case 10: try { try decoder.decodeSingularStringField(value: &self.obstacle) }()
       default: break
       }
     }
@@ -1046,6 +1066,12 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if self.processID != 0 {
       try visitor.visitSingularUInt64Field(value: self.processID, fieldNumber: 8)
     }
+    if self.adapts != false {
+      try visitor.visitSingularBoolField(value: self.adapts, fieldNumber: 9)
+    }
+    if !self.obstacle.isEmpty {
+      try visitor.visitSingularStringField(value: self.obstacle, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1058,6 +1084,8 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if lhs.backend != rhs.backend {return false}
     if lhs.precision != rhs.precision {return false}
     if lhs.processID != rhs.processID {return false}
+    if lhs.adapts != rhs.adapts {return false}
+    if lhs.obstacle != rhs.obstacle {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1275,7 +1303,7 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Refusal"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}model\0\u{1}reason\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}model\0\u{1}reason\0\u{1}loras\0\u{3}model_config\0\u{1}backend\0\u{1}precision\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1286,6 +1314,10 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.protocolVersion) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._model) }()
       case 3: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.loras) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.modelConfig) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.backend) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.precision) }()
       default: break
       }
     }
@@ -1305,6 +1337,18 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
     if !self.reason.isEmpty {
       try visitor.visitSingularStringField(value: self.reason, fieldNumber: 3)
     }
+    if !self.loras.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.loras, fieldNumber: 4)
+    }
+    if !self.modelConfig.isEmpty {
+      try visitor.visitSingularStringField(value: self.modelConfig, fieldNumber: 5)
+    }
+    if !self.backend.isEmpty {
+      try visitor.visitSingularStringField(value: self.backend, fieldNumber: 6)
+    }
+    if !self.precision.isEmpty {
+      try visitor.visitSingularStringField(value: self.precision, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1312,6 +1356,10 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.protocolVersion != rhs.protocolVersion {return false}
     if lhs._model != rhs._model {return false}
     if lhs.reason != rhs.reason {return false}
+    if lhs.loras != rhs.loras {return false}
+    if lhs.modelConfig != rhs.modelConfig {return false}
+    if lhs.backend != rhs.backend {return false}
+    if lhs.precision != rhs.precision {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

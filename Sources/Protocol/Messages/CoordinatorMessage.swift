@@ -30,12 +30,11 @@ package enum CoordinatorMessage: Sendable {
     /// The worker must not reconnect unchanged.
     package struct Refusal: Equatable, Sendable {
         package var version = protocolVersion
-        /// The coordinator's model.
-        package var model: ModelIdentity
+        package var required: WorkerRequirements
         package var reason: String
 
-        package init(model: ModelIdentity, reason: String) {
-            self.model = model
+        package init(_ required: WorkerRequirements, reason: String) {
+            self.required = required
             self.reason = reason
         }
     }
@@ -79,11 +78,7 @@ extension CoordinatorMessage {
                 $0.timeoutMilliseconds = UInt32(welcome.timeout.milliseconds)
             }
         case .refusal(let refusal):
-            envelope.refusal = .with {
-                $0.protocolVersion = refusal.version
-                $0.model = WireModelIdentity(refusal.model)
-                $0.reason = refusal.reason
-            }
+            envelope.refusal = WireRefusal(refusal)
         case .job(let job):
             envelope.job = .with {
                 $0.job = job.id
@@ -118,7 +113,7 @@ extension CoordinatorMessage {
         case .refusal(let refusal):
             try tensors.expect(0)
             var value = Refusal(
-                model: try ModelIdentity(refusal.model),
+                try WorkerRequirements(refusal),
                 reason: printable(refusal.reason, limit: 1000)
             )
             value.version = refusal.protocolVersion

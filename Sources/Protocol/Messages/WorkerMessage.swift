@@ -24,6 +24,10 @@ package enum WorkerMessage: Sendable {
         package var backend: String
         package var precision: String
         package var processID: Int32
+        /// Whether the worker stays when it is refused, and tries to change to what the coordinator requires.
+        package var adapts = false
+        /// Why it could not change.
+        package var obstacle: String?
 
         package init(
             name: String,
@@ -90,6 +94,8 @@ extension WorkerMessage {
                 $0.backend = hello.backend
                 $0.precision = hello.precision
                 $0.processID = UInt64(hello.processID)
+                $0.adapts = hello.adapts
+                $0.obstacle = hello.obstacle ?? ""
             }
         case .ask(let units):
             envelope.ask = .with { $0.units = UInt32(units) }
@@ -186,5 +192,7 @@ extension WorkerMessage.Hello {
             processID: process
         )
         version = wire.protocolVersion
+        adapts = wire.adapts
+        obstacle = wire.obstacle.isEmpty ? nil : printable(wire.obstacle, limit: 400)
     }
 }

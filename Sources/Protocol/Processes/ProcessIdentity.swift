@@ -18,18 +18,13 @@ package struct ProcessIdentity: Codable, Hashable, Sendable {
     /// The process that has this pid now; nil if there is none, or it has ended and was not yet
     /// reaped.
     package init?(of id: Int32) {
-        guard id > 0,
+        guard
             let boot = try? String(
                 contentsOfFile: "/proc/sys/kernel/random/boot_id",
                 encoding: .utf8
             ),
-            let status = try? String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8),
-            let name = status.lastIndex(of: ")")
-        else { return nil }
-        // After the name, which may contain anything: state is the 3rd field, the start time the 22nd.
-        let fields = status[name...].split(separator: " ").dropFirst()
-        guard fields.count > 19, let state = fields.first, state != "Z", state != "X",
-            let start = UInt64(fields[fields.startIndex + 19])
+            let fields = Self.fields(of: id), let state = fields.first, state != "Z", state != "X",
+            let start = UInt64(fields[19])
         else { return nil }
         self.init(
             id: id,
@@ -38,8 +33,26 @@ package struct ProcessIdentity: Codable, Hashable, Sendable {
         )
     }
 
+    /// The fields of /proc/ID/stat after the name, which may contain anything: the state, which is the third of
+    /// all, comes first, and the start time, the 22nd, has the index 19.
+    private static func fields(of id: Int32) -> [Substring]? {
+        guard id > 0, let text = try? String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8),
+            let name = text.lastIndex(of: ")")
+        else { return nil }
+        let fields = Array(text[name...].split(separator: " ").dropFirst())
+        return fields.count > 19 ? fields : nil
+    }
+
     /// Whether it still runs on this machine.
     package var isAlive: Bool { ProcessIdentity(of: id) == self }
+
+    /// Whether it was stopped by a signal or a debugger.
+    package var isStopped: Bool {
+        guard let state = Self.fields(of: id)?.first, state == "T" || state == "t" else {
+            return false
+        }
+        return isAlive
+    }
 
     /// The outcome of ending a process.
     package enum Ending: String, Sendable {

@@ -1,7 +1,15 @@
 import CZeroMQ
 import Synchronization
 
-/// Reports failed handshakes on a socket.
+/// What has happened to a socket's connections.
+package struct ConnectionNews: Equatable, Sendable {
+    /// Failed handshakes.
+    package var rejections: [Rejection] = []
+    /// Connections that were accepted, and are still open.
+    package var opened: [Connection] = []
+}
+
+/// Reports failed handshakes and new connections of a socket.
 final class HandshakeMonitor {
     private let socket: UnsafeMutableRawPointer
     private let raw: UnsafeMutableRawPointer
@@ -9,7 +17,7 @@ final class HandshakeMonitor {
     private static let count = Atomic<Int>(0)
     private static let events =
         ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
-        | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+        | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_ACCEPTED
     /// Maximum events read per call.
     private static let maxEvents = 256
 
@@ -38,24 +46,32 @@ final class HandshakeMonitor {
     }
 
     /// Events since the last call; never waits.
-    func takeRejections() throws(SocketError) -> [Rejection] {
-        var found: [Rejection] = []
+    func takeNews() throws(SocketError) -> ConnectionNews {
+        var news = ConnectionNews()
         for _ in 0..<Self.maxEvents {
             guard let frames = try MultipartMessage.receive(raw, maxFrames: 2) else { break }
-            if let rejection = Self.rejection(frames[0]) { found.append(rejection) }
+            guard let (event, value) = Self.event(frames[0]) else { continue }
+            if event == ZMQ_EVENT_ACCEPTED {
+                if let connection = Connection(descriptor: value) { news.opened.append(connection) }
+            } else if let rejection = Self.rejection(event, value) {
+                news.rejections.append(rejection)
+            }
         }
-        return found
+        return news
     }
 
-    /// From the number (16 bits) and the value (32 bits) of an event.
-    private static func rejection(_ frame: [UInt8]) -> Rejection? {
+    /// The number (16 bits) and the value (32 bits) of an event.
+    private static func event(_ frame: [UInt8]) -> (event: Int32, value: Int32)? {
         guard frame.count == 6 else { return nil }
-        let (event, value) = frame.withUnsafeBytes { bytes in
+        return frame.withUnsafeBytes { bytes in
             (
                 Int32(bytes.loadUnaligned(as: UInt16.self)),
                 bytes.loadUnaligned(fromByteOffset: 2, as: Int32.self)
             )
         }
+    }
+
+    private static func rejection(_ event: Int32, _ value: Int32) -> Rejection? {
         switch event {
         case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return .notAllowed(nil)
         case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL

@@ -56,6 +56,12 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// The path, if it is an `ipc://` endpoint.
     package var path: String? { address.dropping(prefix: "ipc://") }
 
+    /// The port, if it is a TCP endpoint.
+    package var port: UInt16? {
+        guard path == nil else { return nil }
+        return address.split(separator: ":").last.flatMap { UInt16($0) }
+    }
+
     package var description: String { address }
 
     private static func ipc(_ path: String, in text: String) throws(InputError) -> String {

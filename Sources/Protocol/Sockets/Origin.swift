@@ -31,7 +31,7 @@ package struct Origin: Equatable, Sendable {
 }
 
 /// One connection of a socket, to be closed from this side: ZeroMQ has no call that closes one of many.
-package struct Connection: Equatable, Sendable {
+package struct Connection: Hashable, Sendable {
     private let descriptor: Int32
     /// Distinguishes it from a later one with the same descriptor.
     private let inode: UInt64
@@ -43,6 +43,24 @@ package struct Connection: Equatable, Sendable {
             return nil
         }
         (self.descriptor, inode) = (descriptor, UInt64(status.st_ino))
+    }
+
+    /// The other side's address; empty for processes of this host over `ipc://`, nil if it has ended.
+    package var peerAddress: String? {
+        guard Connection(descriptor: descriptor) == self else { return nil }
+        var storage = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        var host = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+        let isKnown = withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                guard getpeername(descriptor, address, &size) == 0 else { return false }
+                guard address.pointee.sa_family != sa_family_t(AF_UNIX) else { return true }
+                let length = socklen_t(host.count)
+                return getnameinfo(address, size, &host, length, nil, 0, NI_NUMERICHOST) == 0
+            }
+        }
+        guard isKnown else { return nil }
+        return String(zeroEnded: host).replacing("::ffff:", with: "")
     }
 
     /// Shuts the connection down, so that ZeroMQ sees it closed as if by the other side.

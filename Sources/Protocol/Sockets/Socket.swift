@@ -27,6 +27,26 @@ package final class SocketContext: @unchecked Sendable {
     }
 }
 
+/// Another process listens at the endpoint.
+package struct EndpointTaken: Error, Equatable, CustomStringConvertible {
+    package let endpoint: Endpoint
+
+    package init(endpoint: Endpoint) {
+        self.endpoint = endpoint
+    }
+
+    /// The same as an error in the input, where nothing is known of the other process.
+    package var inputError: InputError {
+        InputError(
+            endpoint.address,
+            "another process listens there",
+            fix: "Choose another endpoint, or end the process that uses it"
+        )
+    }
+
+    package var description: String { "\(inputError)" }
+}
+
 /// The outcome of a send.
 package enum Delivery: Equatable, Sendable {
     case sent
@@ -153,14 +173,15 @@ package struct Socket: ~Copyable {
     /// Listens.
     ///
     /// - Returns: the endpoint with the port that the system chose
-    /// - Throws: `InputError` that names the endpoint
+    /// - Throws: `EndpointTaken` when another process listens there, else `InputError` that names the endpoint
     package borrowing func bind(_ endpoint: Endpoint) throws -> Endpoint {
         guard zmq_bind(raw, endpoint.address) == 0 else {
             let error = SocketError.last("zmq_bind")
+            if error.code == EADDRINUSE { throw EndpointTaken(endpoint: endpoint) }
             throw InputError(
                 endpoint.address,
                 "cannot listen on it (\(error))",
-                fix: "Choose another endpoint, or end the process that uses it"
+                fix: "Choose an address of this machine"
             )
         }
         var text = [CChar](repeating: 0, count: 512)
@@ -237,14 +258,20 @@ package struct Socket: ~Copyable {
     package borrowing func allowedKeys() -> Set<PublicKey>? { gate?.current() }
 
     /// Closes a connection from this side; no effect if it has ended.
-    package borrowing func hangUp(_ connection: Connection) { connection.close() }
+    package borrowing func disconnect(_ connection: Connection) { connection.close() }
 
     /// Failed handshakes since the last call, up to a maximum.
     package borrowing func rejections() throws(SocketError) -> [Rejection] {
-        let refused = gate?.takeRejections() ?? []
+        try connectionNews().rejections
+    }
+
+    /// Failed handshakes and accepted connections since the last call, up to a maximum.
+    package borrowing func connectionNews() throws(SocketError) -> ConnectionNews {
+        var news = try monitor.takeNews()
         // The monitor of the same socket reports the gate's rejections a second time.
-        return try refused
-            + monitor.takeRejections().filter { gate == nil || $0 != .notAllowed(nil) }
+        if gate != nil { news.rejections.removeAll { $0 == .notAllowed(nil) } }
+        news.rejections = (gate?.takeRejections() ?? []) + news.rejections
+        return news
     }
 
     /// Waits until a message arrives, the wake-up is signalled or the timeout ends; meanwhile admits

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Coordinator
 import Engine
+import Protocol
 
 /// Exit statuses of the process.
 enum ExitStatus {
@@ -22,6 +23,7 @@ enum ExitStatus {
     static func status(of error: any Error) -> Int32 {
         switch error {
         case let error as InputError: error.isSystemLimit ? fault : badInput
+        case is EndpointTaken: badInput
         case is ClusterUnavailable: unavailable
         case is RenderCancelled: interrupted
         default: fault

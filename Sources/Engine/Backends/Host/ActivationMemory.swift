@@ -64,7 +64,7 @@ final class ActivationMemory {
             return fresh(wanted) { [pool] in pool.giveBack($0) }
         case .recording(var lives, let clock):
             let index = lives.count
-            lives.append(MemoryPlan.Life(bytes: wanted, taken: clock, givenBack: .max))
+            lives.append(MemoryPlan.Life(bytes: wanted, taken: clock, returned: .max))
             mode = .recording(lives, clock: clock + 1)
             held += 1
             return fresh(wanted) { [weak self] in self?.giveBack($0, index) }
@@ -95,7 +95,7 @@ final class ActivationMemory {
         pool.giveBack(memory)
         held -= 1
         guard case .recording(var lives, let clock) = mode else { return }
-        lives[index].givenBack = clock
+        lives[index].returned = clock
         mode = .recording(lives, clock: clock + 1)
     }
 

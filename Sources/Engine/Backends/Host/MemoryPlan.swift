@@ -5,10 +5,10 @@ package struct MemoryPlan: Equatable {
     package struct Life: Equatable {
         package let bytes: Int
         package let taken: Int
-        package var givenBack: Int
+        package var returned: Int
 
-        package init(bytes: Int, taken: Int, givenBack: Int) {
-            (self.bytes, self.taken, self.givenBack) = (bytes, taken, givenBack)
+        package init(bytes: Int, taken: Int, returned: Int) {
+            (self.bytes, self.taken, self.returned) = (bytes, taken, returned)
         }
     }
 
@@ -26,7 +26,7 @@ package struct MemoryPlan: Equatable {
         var placed: [Int] = []
         for i in lives.indices.sorted(by: { lives[$0].bytes > lives[$1].bytes }) {
             let neighbours = placed.filter {
-                lives[$0].taken < lives[i].givenBack && lives[i].taken < lives[$0].givenBack
+                lives[$0].taken < lives[i].returned && lives[i].taken < lives[$0].returned
             }.sorted { places[$0].offset < places[$1].offset }
             var offset = 0
             for other in neighbours where offset + lives[i].bytes > places[other].offset {

@@ -1,0 +1,63 @@
+import Logging
+import Protocol
+
+/// What a person is told of connections and workers that do not work, each once.
+extension ClusterShell {
+    /// Reads what has happened to connections, and warns of those that are of no use.
+    func noteConnections() throws {
+        let now = start.duration(to: .now)
+        let news = try socket.connectionNews()
+        for connection in news.opened { silentConnections.opened(connection, at: now) }
+        let patience = configuration.policy.silence
+        for address in silentConnections.overdue(patience, at: now, address: \.peerAddress) {
+            let origin = address.isEmpty ? "on this host" : "from \(address)"
+            logger.warning(
+                """
+                a connection \(origin) has said nothing for \(patience.components.seconds) s: its program is \
+                stopped, or is not a worker of Tessera. Look at the processes there
+                """
+            )
+        }
+        rejectionLog.note(
+            news.rejections,
+            at: now,
+            isExplained: !explained.isEmpty,
+            patience: configuration.patienceWithUnknown,
+            logger
+        )
+    }
+
+    /// Remembers that a person was told what is wrong with a worker.
+    func explain(_ name: String) {
+        if explained.count < 4096 { explained.insert(name) }
+    }
+
+    /// Warns of a worker that is no longer heard, unless its host has told why.
+    func warnOfSilence(of peer: Roster.Peer) {
+        let name = peer.hello.name
+        if lost.count < 4096 { lost.insert(name) }
+        guard !explained.contains(name) else { return }
+        let seconds = configuration.policy.silence.components.seconds
+        warn(
+            """
+            worker \(name) has not been heard for \(seconds) s: its work goes to others. Check that its host runs \
+            and that the network reaches it
+            """
+        )
+    }
+
+    /// Warns of workers that were given work long ago and never answered.
+    func warnOfMuteWorkers() {
+        let now = start.duration(to: .now)
+        let statistics = board.statistics
+        for peer in roster.all {
+            guard let since = firstTask[peer.worker], now - since >= configuration.policy.silence
+            else { continue }
+            let work = statistics[peer.place]
+            guard work.views + work.tiles == 0 else { continue }
+            logger.warning(
+                "worker \(peer.hello.name) was given work and never answered: look at its host and its log"
+            )
+        }
+    }
+}

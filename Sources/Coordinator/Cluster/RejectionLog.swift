@@ -1,0 +1,83 @@
+import Logging
+import Protocol
+
+/// Logs who was rejected or expelled, at a rate that people can read: the same line again after a minute, then
+/// after ever longer pauses.
+struct RejectionLog {
+    /// Minimum time between a line and its first repetition, and the maximum between two.
+    private static let pauses: (first: Duration, last: Duration) = (.seconds(60), .seconds(3600))
+
+    /// Most different lines in that time.
+    private static let memory = 256
+
+    private struct Entry {
+        var time: Duration
+        var pause: Duration
+        func isDue(_ now: Duration) -> Bool { now - time >= pause }
+    }
+
+    private var last: [String: Entry] = [:]
+    private var unsaid: [String: Int] = [:]
+    /// Lines about connections that nobody has explained yet, and since when.
+    private var waiting: [(line: String, since: Duration)] = []
+
+    /// - Parameters:
+    ///   - rejections: failed handshakes
+    ///   - now: on the clock of the service
+    ///   - isExplained: whether a person was told of a worker that cannot join, whose attempts these may be
+    ///   - patience: how long to wait for such an explanation
+    ///   - logger: where to log it
+    mutating func note(
+        _ rejections: [Rejection],
+        at now: Duration,
+        isExplained: Bool = false,
+        patience: Duration = .zero,
+        _ logger: Logger
+    ) {
+        for rejection in rejections {
+            let line = Self.line(rejection)
+            if case .listUnreadable = rejection {
+                say(line, at: now, logger)
+            } else if !waiting.contains(where: { $0.line == line }), waiting.count < Self.memory {
+                waiting.append((line, now))
+            }
+        }
+        if isExplained { waiting = [] }
+        while let first = waiting.first, now - first.since >= patience {
+            waiting.removeFirst()
+            say(first.line, at: now, logger)
+        }
+    }
+
+    /// Logs a line, unless it was logged recently.
+    mutating func say(_ line: String, at now: Duration, _ logger: Logger) {
+        if last[line] == nil, last.count >= Self.memory {
+            last = last.filter { !$0.value.isDue(now) }
+            unsaid = unsaid.filter { last[$0.key] != nil }
+        }
+        let known = last[line]
+        guard known?.isDue(now) ?? (last.count < Self.memory) else {
+            if known != nil { unsaid[line, default: 0] += 1 }
+            return
+        }
+        let pause = known.map { min($0.pause * 2, Self.pauses.last) } ?? Self.pauses.first
+        last[line] = Entry(time: now, pause: pause)
+        let more = unsaid.removeValue(forKey: line)
+        logger.warning("\(line)", metadata: more.map { ["unsaid": "\($0)"] })
+    }
+
+    private static func line(_ rejection: Rejection) -> String {
+        switch rejection {
+        case .notAllowed(let key?):
+            "a worker was rejected: its public key \(key) is not in the list (--allow)"
+        case .notAllowed(nil):
+            "a connection was rejected: the other side has no key"
+        case .otherMechanism:
+            "a connection was rejected: one side encrypts and the other does not"
+        case .failed:
+            "a connection was rejected: the other side is not a worker, or expects another key of this coordinator"
+        case .listUnreadable(let problem):
+            "the list of keys cannot be read, and the last one stays in force: \(problem)"
+        }
+    }
+}

@@ -1,0 +1,28 @@
+import Coordinator
+import Engine
+import Protocol
+
+extension EndpointTaken {
+    /// Whether a render or another command of Tessera listens there, which ends by itself.
+    package var isWorthWaitingFor: Bool { EndpointUser.find(endpoint)?.note != nil }
+
+    /// Who listens there, in words; nil if nobody does any more, or it cannot be known.
+    package var holder: String? { EndpointUser.find(endpoint)?.description }
+
+    /// The error of a command that needs the endpoint now; `waits` is the flag that waits for it, if there is one.
+    package func error(waits: String?) -> any Error {
+        guard let user = EndpointUser.find(endpoint) else { return inputError }
+        guard user.note != nil else {
+            return InputError(
+                endpoint.address,
+                "\(user.description) listens there",
+                fix: "Choose another endpoint, or end that process"
+            )
+        }
+        return ClusterUnavailable(
+            "\(endpoint): \(user.description) uses it. "
+                + (waits.map { "Wait for it with \($0), or use" } ?? "Wait for it, or use")
+                + " another endpoint"
+        )
+    }
+}

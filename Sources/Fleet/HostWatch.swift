@@ -1,0 +1,134 @@
+import Coordinator
+import Engine
+
+/// Finds out why hosts of a render do not take part. Reports of their agents and the coordinator's view in, lines
+/// for people out, each once.
+package struct HostWatch {
+    /// The coordinator's view of workers, by name.
+    package struct View {
+        /// Those that are connected.
+        package var joined: Set<String>
+        package var refused: [String: RefusedWorker]
+        /// Since the hosts were called.
+        package var elapsed: Duration
+
+        package init(
+            joined: Set<String> = [],
+            refused: [String: RefusedWorker] = [:],
+            elapsed: Duration = .zero
+        ) {
+            (self.joined, self.refused, self.elapsed) = (joined, refused, elapsed)
+        }
+    }
+
+    /// A line for people, and the worker that it is about.
+    package struct Warning: Equatable {
+        package let worker: String
+        package let line: String
+    }
+
+    /// How long a worker that complains may take to join, and one that says nothing: it may be loading its model.
+    private static let patience: (complaining: Duration, quiet: Duration) = (
+        .seconds(8), .seconds(90)
+    )
+
+    private var told: Set<String> = []
+
+    package init() {}
+
+    /// What is new since the last call.
+    package mutating func warnings(_ reports: [HostReport], _ view: View) -> [Warning] {
+        var found: [Warning] = []
+        for report in reports where report.failure == nil {
+            for name in report.expected {
+                guard let (kind, line) = trouble(of: name, report, view) else { continue }
+                if told.insert("\(name) \(kind)").inserted {
+                    found.append(Warning(worker: name, line: "host \(report.host): \(line)"))
+                }
+            }
+        }
+        return found
+    }
+
+    private enum Kind {
+        case gone
+        case ended
+        case stopped
+        case absent
+    }
+
+    private func trouble(
+        of name: String,
+        _ report: HostReport,
+        _ view: View
+    ) -> (Kind, String)? {
+        if let account = report.ended[name] { return (.ended, "worker \(account)") }
+        let state = report.states[name]
+        if state?.isAlive == false {
+            return (
+                .gone,
+                "worker \(name) was gone, and another is started for this render; tessera cluster up starts one "
+                    + "that stays"
+            )
+        }
+        if state?.isStopped == true {
+            let process = report.process(of: name).map { "\($0.id)" } ?? "PID"
+            return (.stopped, "worker \(name) is stopped: kill -CONT \(process) there resumes it")
+        }
+        guard !view.joined.contains(name), view.refused[name] == nil, report.isDone else {
+            return nil
+        }
+        let words = Self.complaint(of: name, report)
+        let patience = words == nil ? Self.patience.quiet : Self.patience.complaining
+        guard view.elapsed >= patience else { return nil }
+        return (
+            .absent,
+            "worker \(name) runs but has not joined: "
+                + (words
+                    ?? "it does not say why; look at its log, and whether it reaches the coordinator")
+        )
+    }
+
+    /// What a worker has said last, unless it is only informative.
+    private static func complaint(of name: String, _ report: HostReport) -> String? {
+        guard let line = report.said[name] ?? report.states[name]?.text else { return nil }
+        for level in ["warning: ", "error: ", "notice: ", "tessera: "]
+        where line.hasPrefix(level) {
+            return String(line.dropFirst(level.count))
+        }
+        return nil
+    }
+
+    /// Says which hosts took part in a render, and why others did not.
+    ///
+    /// - Parameters:
+    ///   - reports: of all hosts
+    ///   - view: at the end of the render
+    ///   - working: names of workers that have computed something
+    /// - Returns: a line
+    package static func summary(_ reports: [HostReport], _ view: View, working: Set<String>)
+        -> String
+    {
+        let idle = reports.filter { working.isDisjoint(with: $0.expected) }
+        let reasons = idle.map { "\($0.host) did not (\(reason($0, view).withoutFullStop))" }
+        return "\(reports.count - idle.count) of \(reports.count) "
+            + "\(reports.count == 1 ? "host" : "hosts") took part"
+            + (reasons.isEmpty ? "" : ": \(reasons.joined(separator: ", "))")
+    }
+
+    private static func reason(_ report: HostReport, _ view: View) -> String {
+        if let failure = report.failure { return failure }
+        for name in report.expected {
+            if let account = report.ended[name] { return account }
+            if report.states[name]?.isStopped == true { return "\(name) is stopped" }
+            if let refused = view.refused[name] {
+                return refused.isChanging ? "\(name) is changing its model" : refused.reason
+            }
+        }
+        if !view.joined.isDisjoint(with: report.expected) {
+            return "it joined, and answered nothing before the render was done"
+        }
+        let words = report.expected.lazy.compactMap { complaint(of: $0, report) }.first
+        return "it did not join in time" + (words.map { ": \($0)" } ?? "")
+    }
+}

@@ -1,0 +1,80 @@
+import Glibc
+import Protocol
+import Synchronization
+
+/// Tells an agent's requester what becomes of the workers of a host: which of them are stopped, which of the
+/// standing ones end, and what those write to their logs.
+final class ProcessWatch: Sendable {
+    private struct Process {
+        let known: AgentRequest.Known
+        /// Path of its log; nil for workers whose lines and end are reported by whoever started them.
+        let log: String?
+        var isStopped = false
+        var line: String?
+        var isFirst = true
+        var isOver = false
+    }
+
+    private let processes: Mutex<[Process]>
+    private let voice: AgentVoice
+
+    /// - Parameters:
+    ///   - standing: workers that an earlier agent started
+    ///   - logs: folder of their logs
+    ///   - voice: of the agent
+    init(_ standing: [AgentRequest.Known], logs: String?, _ voice: AgentVoice) {
+        self.voice = voice
+        processes = Mutex(
+            standing.map { known in
+                Process(known: known, log: logs.map { "\($0)/\(known.name).log" } ?? "")
+            }
+        )
+    }
+
+    /// Watches a worker that this agent started.
+    func add(_ name: String, _ process: ProcessIdentity) {
+        let known = AgentRequest.Known(name: name, process: process)
+        processes.withLock { $0.append(Process(known: known, log: nil)) }
+    }
+
+    /// Looks every second, until this process ends.
+    func start() {
+        _ = NamedThread("watch", stack: 1 << 20) {
+            while true {
+                usleep(1_000_000)
+                self.look()
+            }
+        }
+    }
+
+    /// Reports what has changed.
+    func look() {
+        let events = processes.withLock { processes in
+            processes.indices.compactMap { Self.look(at: &processes[$0]) }
+        }
+        for event in events { voice.say(event) }
+    }
+
+    private static func look(at process: inout Process) -> AgentEvent? {
+        guard !process.isOver else { return nil }
+        let (name, identity) = (process.known.name, process.known.process)
+        let line = process.log.flatMap { Agent.lastLines(of: $0).last }
+        guard identity.isAlive else {
+            process.isOver = true
+            guard process.log != nil else { return nil }
+            let words = line.map { "; its last line: \($0)" } ?? ""
+            var event = AgentEvent(.ended, name: name, text: "\(name) has ended\(words)")
+            event.process = identity
+            return event
+        }
+        let isStopped = identity.isStopped
+        // Of the agent's own workers only a stop is news here.
+        guard isStopped != process.isStopped || line != process.line || process.isFirst else {
+            return nil
+        }
+        (process.isStopped, process.line, process.isFirst) = (isStopped, line, false)
+        var event = AgentEvent(.state, name: name, text: line)
+        (event.process, event.isAlive, event.isStopped) = (identity, true, isStopped)
+        return event
+    }
+}

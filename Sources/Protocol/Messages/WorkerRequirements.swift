@@ -1,0 +1,55 @@
+import Engine
+
+/// What a coordinator requires of its workers. Travels in a refusal, so that a worker can change to it.
+package struct WorkerRequirements: Equatable, Sendable {
+    /// The model, and its path on the coordinator's host.
+    package var model: ModelIdentity
+    /// LoRA files that are merged into it, `PATH:WEIGHT` each.
+    package var loras: [String] = []
+    /// The folder of its configurations; nil if they are the model's own.
+    package var modelConfig: String?
+    /// Names of the numerical backend and of the precision, as on the command line; nil accepts any.
+    package var backend: String?
+    package var precision: String?
+
+    package init(model: ModelIdentity) {
+        self.model = model
+    }
+
+    /// Maximum length of a path on the wire, in characters.
+    private static let longestPath = 1000
+    /// Maximum LoRA files on the wire.
+    private static let mostLoRAs = 64
+
+    init(_ wire: WireRefusal) throws(FrameError) {
+        let digest = try ModelIdentity(wire.model).digest
+        self.init(
+            model: ModelIdentity(
+                digest: digest,
+                path: printable(wire.model.path, limit: Self.longestPath)
+            )
+        )
+        guard wire.loras.count <= Self.mostLoRAs else { throw .field("refusal.loras") }
+        func optional(_ text: String, limit: Int) -> String? {
+            text.isEmpty ? nil : printable(text, limit: limit)
+        }
+        loras = wire.loras.map { printable($0, limit: Self.longestPath) }
+        modelConfig = optional(wire.modelConfig, limit: Self.longestPath)
+        backend = optional(wire.backend, limit: 32)
+        precision = optional(wire.precision, limit: 32)
+    }
+}
+
+extension WireRefusal {
+    init(_ refusal: CoordinatorMessage.Refusal) {
+        self.init()
+        let required = refusal.required
+        protocolVersion = refusal.version
+        model = WireModelIdentity(required.model)
+        reason = refusal.reason
+        loras = required.loras
+        modelConfig = required.modelConfig ?? ""
+        backend = required.backend ?? ""
+        precision = required.precision ?? ""
+    }
+}

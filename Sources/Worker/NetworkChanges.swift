@@ -1,0 +1,148 @@
+import Engine
+import Protocol
+
+/// What a worker that stays when it is refused can change to.
+package protocol NetworkChanges: Sendable {
+    /// Networks that are what a coordinator requires, loaded; the present ones are unloaded first.
+    ///
+    /// - Throws: an error that says what is missing on this host
+    func networks(
+        _ present: any ModelNetworks,
+        for required: WorkerRequirements
+    ) throws -> any ModelNetworks
+
+    /// Whether these networks are used for the present coordinator only.
+    func isTemporary(_ networks: any ModelNetworks) -> Bool
+
+    /// Networks for the next coordinator; nil to keep the present ones.
+    func restored(_ present: any ModelNetworks) -> (any ModelNetworks)?
+}
+
+/// Changes to another model, precision or backend, from files on this host.
+///
+/// The worker loads its own model's files, or those at the path that the coordinator names; both only if their
+/// digest is the one required, and the latter only if the connection is authenticated: otherwise anybody who can
+/// listen at the coordinator's address could make the worker read any file.
+package struct ModelFileChanges: NetworkChanges {
+    /// The worker's own model.
+    private let path: String
+    private let options: ModelOptions
+    /// How it computes with a backend and a precision, or with its own where none is given.
+    private let engine: @Sendable (BackendKind?, Precision?) -> EngineOptions
+    /// Whether the coordinator has proved who it is.
+    private let isAuthenticated: Bool
+
+    /// - Parameters:
+    ///   - path: of the worker's own model
+    ///   - options: of that model
+    ///   - isAuthenticated: whether the coordinator has to prove who it is
+    ///   - engine: how it computes with a backend and a precision, or with its own where none is given
+    package init(
+        path: String,
+        options: ModelOptions,
+        isAuthenticated: Bool,
+        engine: @escaping @Sendable (BackendKind?, Precision?) -> EngineOptions
+    ) {
+        (self.path, self.options) = (path, options)
+        (self.engine, self.isAuthenticated) = (engine, isAuthenticated)
+    }
+
+    package func networks(
+        _ present: any ModelNetworks,
+        for required: WorkerRequirements
+    ) throws -> any ModelNetworks {
+        let engine = try engine(required)
+        let model = try model(present, required)
+        present.unload()
+        let networks = LoadedNetworks(
+            model,
+            identity: ModelIdentity(digest: required.model.digest, path: model.path),
+            options: engine
+        )
+        try networks.load()
+        return networks
+    }
+
+    package func isTemporary(_ networks: any ModelNetworks) -> Bool {
+        let own = engine(nil, nil)
+        return networks.backend != own.backend.rawValue
+            || networks.precision != own.precision.rawValue
+    }
+
+    package func restored(_ present: any ModelNetworks) -> (any ModelNetworks)? {
+        guard isTemporary(present), let present = present as? LoadedNetworks else { return nil }
+        present.unload()
+        return LoadedNetworks(present.model, identity: present.identity, options: engine(nil, nil))
+    }
+
+    private struct KeysMissing: Error, CustomStringConvertible {
+        var description: String { "without keys it loads only its own model" }
+    }
+
+    private func engine(_ required: WorkerRequirements) throws(InputError) -> EngineOptions {
+        func value<Value: RawRepresentable<String>>(
+            _ name: String?,
+            _ flag: String
+        ) throws(InputError) -> Value? {
+            guard let name else { return nil }
+            guard let value = Value(rawValue: name) else {
+                throw InputError(
+                    "\(flag) \(name)",
+                    "this version of Tessera does not have it",
+                    fix: "Use the coordinator's version"
+                )
+            }
+            return value
+        }
+        let options = engine(
+            try value(required.backend, "--backend"),
+            try value(required.precision, "--precision")
+        )
+        try options.check()
+        return options
+    }
+
+    /// The model that is required, if this host has it.
+    private func model(
+        _ present: any ModelNetworks,
+        _ required: WorkerRequirements
+    ) throws -> Model {
+        if present.identity.digest == required.model.digest,
+            let present = present as? LoadedNetworks
+        {
+            return present.model
+        }
+        // Its own may have been replaced by the coordinator's since it was started.
+        if let own = try? checked(path, options, required) { return own }
+        guard isAuthenticated else {
+            throw KeysMissing()
+        }
+        var options = ModelOptions()
+        options.config = required.modelConfig
+        for lora in required.loras { options.loras.append(try LoRASource(argument: lora)) }
+        guard required.model.path.hasPrefix("/") else {
+            throw InputError(required.model.path, "it is not an absolute path", fix: "Name one")
+        }
+        return try checked(required.model.path, options, required)
+    }
+
+    /// Opens a model, if it is the one that is required.
+    private func checked(
+        _ path: String,
+        _ options: ModelOptions,
+        _ required: WorkerRequirements
+    ) throws -> Model {
+        let model = try Model(path: path, options: options)
+        let found = try model.digest()
+        guard found == required.model.digest else {
+            throw InputError(
+                path,
+                "its digest is \(found.prefix(12)) on this host, the coordinator's "
+                    + "\(required.model.digest.prefix(12))",
+                fix: "Copy the coordinator's files"
+            )
+        }
+        try model.check(ModelNeeds(encoder: nil, texts: false))
+        return model
+    }
+}

@@ -1,0 +1,82 @@
+import Coordinator
+import Engine
+import FakeModel
+import Foundation
+import Logging
+import Protocol
+import Synchronization
+import Testing
+
+/// Connections whose other side never says anything, and workers that never answer.
+@Suite(.serialized) struct SilentConnectionTests {
+    /// Keeps what is logged.
+    private final class Lines: Sendable {
+        private let all = Mutex<[String]>([])
+
+        func add(_ line: String) { all.withLock { $0.append(line) } }
+        func count(_ text: String) -> Int { all.withLock { $0.count { $0.contains(text) } } }
+    }
+
+    private struct Log: LogHandler {
+        let lines: Lines
+        var logLevel = Logger.Level.warning
+        var metadata: Logger.Metadata = [:]
+
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+
+        func log(event: LogEvent) { lines.add("\(event.message)") }
+    }
+
+    @Test func theyAreToldOnce() throws {
+        let lines = Lines()
+        let local = try ThreadCluster(
+            logger: Logger(label: "test") { _ in Log(lines: lines) }
+        ) { $0.policy.silence = .milliseconds(300) }
+        defer { local.stop() }
+        // A program that connects and is never heard of, beside a worker.
+        let mute = try Socket(.dealer, in: SocketContext())
+        try mute.connect(local.cluster.endpoint)
+        try local.add()
+        let job = local.cluster.open(geometry)
+        let views = makeViews(2)
+        #expect(try job.tensors(views).map(\.values) == expected(views))
+        #expect(eventually { lines.count("has said nothing") == 1 })
+        Thread.sleep(forTimeInterval: 0.7)
+        #expect(lines.count("has said nothing") == 1)
+        withExtendedLifetime(mute) {}
+    }
+
+    @Test func aWorkerThatNeverAnswersIsNamedAtTheEnd() throws {
+        let lines = Lines()
+        let local = try ThreadCluster(
+            logger: Logger(label: "test") { _ in Log(lines: lines) }
+        ) { $0.policy.silence = .milliseconds(300) }
+        defer { local.stop() }
+        let mute = try Socket(.dealer, in: SocketContext())
+        try mute.connect(local.cluster.endpoint)
+        let hello = WorkerMessage.Hello(
+            name: "mute-1",
+            model: ModelIdentity(digest: FakeModelHost.digest, path: "/models/fake"),
+            threads: 1,
+            processor: "",
+            backend: "fake",
+            precision: "f32",
+            processID: 1
+        )
+        for message in [WorkerMessage.hello(hello), .ask(2)] { _ = try mute.send(message.frames) }
+        #expect(eventually { local.cluster.statistics.count == 1 })
+        try local.add(name: "good-1")
+        let job = local.cluster.open(geometry)
+        _ = try job.tensors(makeViews(8))
+        for _ in 0..<10 {
+            _ = try mute.send(WorkerMessage.heartbeat.frames)
+            Thread.sleep(forTimeInterval: 0.05)
+        }
+        local.cluster.stop()
+        #expect(lines.count("worker mute-1 was given work and never answered") == 1)
+        #expect(lines.count("good-1") == 0)
+    }
+}
