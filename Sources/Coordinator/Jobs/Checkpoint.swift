@@ -30,7 +30,9 @@ package struct Checkpoint: Sendable {
     /// - Throws: `OutputError` when the disk is full or broken
     package func write(to path: String, job: String) throws(OutputError) {
         var tensors: [(String, Tensor)] = [("latent", state.latent)]
-        if let estimate = state.history.estimate { tensors.append(("estimate", estimate)) }
+        for (place, tensor) in state.history.tensors.enumerated() {
+            tensors.append((Self.historyName(place), tensor))
+        }
         // The noise itself follows from the seed or the file of inputs.
         if let source = state.source { tensors.append(("upsampled", source.upsampled)) }
         if let anchor = state.anchor { tensors.append(("anchor", anchor)) }
@@ -111,10 +113,12 @@ package struct Checkpoint: Sendable {
         var state = SamplerState(latent: latent)
         (state.phase, state.step, state.awaitsEnlargement) = (phase, step, awaitsEnlargement)
         var tensors = [("latent", latent)]
-        if let estimate = try tensor("estimate", of: last) {
-            state.history = Scheduler.History(estimate: estimate)
-            tensors.append(("estimate", estimate))
+        var history: [Tensor] = []
+        while let next = try tensor(Self.historyName(history.count), of: last) {
+            tensors.append((Self.historyName(history.count), next))
+            history.append(next)
         }
+        state.history = Scheduler.History(history)
         let upsampled = try tensor("upsampled", of: last)
         if let upsampled { tensors.append(("upsampled", upsampled)) }
         state.anchor = try tensor("anchor", of: 0)
@@ -153,6 +157,11 @@ package struct Checkpoint: Sendable {
             state.source = (upsampled, drawn)
         }
         self.state = state
+    }
+
+    /// The tensor of what the scheduler remembers.
+    private static func historyName(_ place: Int) -> String {
+        place == 0 ? "estimate" : "estimate.\(place)"
     }
 
     private static func digest(of tensors: [(String, Tensor)], _ text: [String: String]) -> String {

@@ -41,6 +41,8 @@ package struct RenderSession {
             preset: preset,
             picture: picture?.size
         )
+        let isChosen = options.settings.has(Settings.scheduler) || preset?.scheduler != nil
+        if let refusal = config.refusal, !isChosen { throw refusal }
         try settings.validate(for: geometry)
         scheduler = try Scheduler(
             settings.scheduler,
@@ -83,6 +85,9 @@ package struct RenderSession {
                 "\(name(model.path)) is taken to predict \(config.prediction.rawValue) "
                     + "(\(model.predictionSource)); --prediction says otherwise"
             )
+        }
+        if let refusal = config.refusal {
+            lines.append("\(refusal.place): \(refusal.problem); --scheduler is used")
         }
         guard let preset else { return lines }
         if let refusal = preset.refusal { throw refusal }

@@ -13,7 +13,7 @@ package struct RenderPlan: Sendable {
         package let lattices: LatticeGrid?
         /// The steps of a stage of refinement; nil where they are the scheduler's.
         package let refinement: RefineStage?
-        /// Weights of each step of the schedule, by step.
+        /// Weights of each step of the schedule, by step. Second evaluations within a step count as steps.
         package let weights: [CosineSchedule.Weights]
         /// The steps that are run: all, or the last ones where it begins with a picture; none where the
         /// picture is all that the phase can show.
@@ -27,6 +27,7 @@ package struct RenderPlan: Sendable {
             _ settings: RenderSettings,
             model: ModelGeometry,
             weights: [CosineSchedule.Weights],
+            starts: [Int],
             refinement: RefineStage?
         ) {
             self.phase = phase
@@ -45,8 +46,10 @@ package struct RenderPlan: Sendable {
             }
             self.weights = weights
             hold = settings.picture?.hold(phase.latent, vaeFactor: model.vaeFactor)
-            let skipped = settings.picture?.skipped(of: weights.count) ?? 0
-            steps = (hold?.isWhole == true ? weights.count : skipped)..<weights.count
+            // Some samplers evaluate the network twice in a step: a phase begins with a whole one.
+            let skipped = settings.picture?.skipped(of: starts.count) ?? 0
+            let first = skipped < starts.count ? starts[skipped] : weights.count
+            steps = (hold?.isWhole == true ? weights.count : first)..<weights.count
             skipBelow = Float(settings.skipBelow)
             guard phase.scale > 1 else {
                 (windows, closing, lattices) = (nil, nil, nil)
@@ -156,7 +159,14 @@ package struct RenderPlan: Sendable {
             try RefineStage(settings, scheduler: scheduler)
         }
         func planned(_ phase: Phase) -> PhasePlan {
-            PhasePlan(phase, settings, model: model, weights: weights, refinement: refinement)
+            PhasePlan(
+                phase,
+                settings,
+                model: model,
+                weights: weights,
+                starts: scheduler.starts,
+                refinement: refinement
+            )
         }
         let ladder: Ladder
         switch settings.ladder {
