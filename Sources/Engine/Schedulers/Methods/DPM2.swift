@@ -14,7 +14,7 @@ enum DPM2: SamplingMethod {
         run(config, schedule, span) { ($1, 0) }
     }
 
-    /// - Parameter split: what a step from one level to the next goes down to, and how much noise it adds back
+    /// Either sampler: `split` says what a step from one level to the next goes down to, and how much noise it adds back.
     static func run(
         _ config: SchedulerConfig,
         _ schedule: NoiseSchedule,

@@ -42,9 +42,8 @@ extension SchedulerConfig {
         isSGMUniform || span.share != nil ? nil : levelSpacing
     }
 
-    /// Whole timesteps and levels σ/α of the multistep samplers in variance-preserving form.
-    ///
-    /// - Parameter end: the level after the last step, which is appended
+    /// Whole timesteps and levels σ/α of the multistep samplers in variance-preserving form, with `end`, the level after
+    /// the last step.
     func multistepLevels(
         _ schedule: NoiseSchedule,
         _ span: ScheduleSpan,
