@@ -93,9 +93,14 @@ extension WireFormat: ExpressibleByArgument {}
 extension GlobalPass: ExpressibleByArgument {}
 extension Border: ExpressibleByArgument {}
 extension RandomKind: ExpressibleByArgument {}
-extension SchedulerKind: ExpressibleByArgument {}
+
+extension SamplerName: ExpressibleByArgument {
+    package init?(argument: String) { self.init(argument) }
+    package static var allValueStrings: [String] { SchedulerKind.allCases.map(\.rawValue) }
+}
 extension PredictionType: ExpressibleByArgument {}
 extension BackendKind: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
 extension TimestepSpacing: ExpressibleByArgument {}
 extension FinalSigma: ExpressibleByArgument {}
+extension LevelSpacing: ExpressibleByArgument {}

@@ -56,11 +56,12 @@ struct SamplingFlags: ParsableArguments {
     @Option(Settings.steps) var steps: Int?
     @Option(Settings.guidance) var guidance: Float?
     @Option(Settings.guidanceInterval) var guidanceInterval: NumberList?
-    @Option(Settings.scheduler) var scheduler: SchedulerKind?
+    @Option(Settings.scheduler) var scheduler: SamplerName?
     @Flag(Settings.karras) var karras: Bool?
     @Option(Settings.timestepSpacing) var timestepSpacing: TimestepSpacing?
     @Option(Settings.finalSigma) var finalSigma: FinalSigma?
     @Flag(Settings.sgmUniform) var sgmUniform: Bool
+    @Option(Settings.sigmas) var sigmas: LevelSpacing?
 
     @Flag(
         help: ArgumentHelp(
@@ -77,8 +78,10 @@ struct SamplingFlags: ParsableArguments {
         settings.set(Settings.steps, to: steps)
         settings.set(Settings.guidance, to: guidance)
         settings.set(Settings.guidanceInterval, to: guidanceInterval?.values)
-        settings.set(Settings.scheduler, to: scheduler)
-        settings.set(Settings.karras, to: karras)
+        settings.set(Settings.scheduler, to: scheduler?.kind)
+        let named = sigmas ?? scheduler?.levels
+        settings.set(Settings.karras, to: named == .karras ? true : karras)
+        settings.set(Settings.sigmas, to: named == .karras || named == nil ? nil : named)
         settings.set(Settings.timestepSpacing, to: timestepSpacing)
         settings.set(Settings.finalSigma, to: finalSigma)
         settings.set(Settings.sgmUniform, to: sgmUniform)

@@ -121,9 +121,10 @@ import Testing
             let config = try SchedulerConfig(&reader)
             for kind in SchedulerKind.allCases {
                 let scheduler = try Scheduler(kind, config: config, steps: 5)
-                #expect(scheduler.timesteps.count == 5)
+                let begun = scheduler.starts.map { scheduler.timesteps[$0] }
+                #expect(begun.count == 5)
                 #expect(
-                    zip(scheduler.timesteps, scheduler.timesteps.dropFirst()).allSatisfy(>),
+                    zip(begun, begun.dropFirst()).allSatisfy(>),
                     "\(name) as \(kind)"
                 )
                 #expect(scheduler.initNoiseSigma.isFinite)
@@ -135,7 +136,8 @@ import Testing
         ("beta_schedule", JSON.string("sigmoid")), ("prediction_type", .string("sample")),
         ("an_option", .bool(true)), ("clip_sample", .bool(true)), ("beta_end", .number(2)),
         ("num_train_timesteps", .number(-1)), ("timestep_spacing", .string("wide")),
-        ("algorithm_type", .string("sde-dpmsolver++")), ("_class_name", .string("Nobody")),
+        ("algorithm_type", .string("dpmsolver+++")), ("solver_order", .number(4)),
+        ("interpolation_type", .string("cubic")), ("use_lu_lambdas", .bool(true)),
         ("trained_betas", .array([.number(0.1)])),
     ])
     func refusesWhatItDoesNotKnow(key: String, value: JSON) throws {

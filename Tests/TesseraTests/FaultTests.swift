@@ -41,7 +41,7 @@ import Testing
         return running
     }
 
-    @Test(arguments: ["dpmpp_2m", "euler_a"])
+    @Test(arguments: ["dpmpp_2m", "euler_a", "DPM++ SDE Karras", "unipc"])
     func aKilledCoordinatorIsResumedToTheSameBytes(scheduler: String) throws {
         let whole = try quiet(["--scheduler", scheduler])
         try inTemporaryFolder { folder in

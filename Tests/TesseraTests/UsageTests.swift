@@ -28,7 +28,7 @@ import Testing
         (["render", "--prompt", "x", "y"], "Unexpected argument 'y'. See tessera render --help."),
         (["render", "--prompt"], "Missing value for '--prompt <prompt>'"),
         (["render", "--prompt", "--steps", "3"], "Missing value for '--prompt <prompt>'"),
-        (["render", "--scheduler", "x"], "Please provide one of 'ddim', 'euler'"),
+        (["render", "--scheduler", "x"], "Please provide one of 'ddim', 'ddpm'"),
         (["render", "--size", "1"], "The value '1' is invalid for '--size <WxH>'"),
         (["render", "--seed", "-2"], "The value '-2' is invalid for '--seed <n|-1>'"),
         (["render", "--workers", "0"], "--workers must be from 1 to 256."),

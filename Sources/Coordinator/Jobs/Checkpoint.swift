@@ -30,7 +30,9 @@ package struct Checkpoint: Sendable {
     /// - Throws: `OutputError` when the disk is full or broken
     package func write(to path: String, job: String) throws(OutputError) {
         var tensors: [(String, Tensor)] = [("latent", state.latent)]
-        if let estimate = state.history.estimate { tensors.append(("estimate", estimate)) }
+        for (place, tensor) in state.history.tensors.enumerated() {
+            tensors.append((Self.historyName(place), tensor))
+        }
         // The noise itself follows from the seed or the file of inputs.
         if let source = state.source { tensors.append(("upsampled", source.upsampled)) }
         if let anchor = state.anchor { tensors.append(("anchor", anchor)) }
@@ -44,6 +46,11 @@ package struct Checkpoint: Sendable {
         if state.awaitsEnlargement { text["awaits"] = "enlargement" }
         text["digest"] = Self.digest(of: tensors, text)
         try SafeTensors.write(tensors, metadata: text, to: path)
+    }
+
+    /// The tensor of what the scheduler remembers.
+    static func historyName(_ place: Int) -> String {
+        place == 0 ? "estimate" : "estimate.\(place)"
     }
 
     /// Covers names, shapes and numbers of the tensors, and the metadata except itself.

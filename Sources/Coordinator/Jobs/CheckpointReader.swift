@@ -80,9 +80,11 @@ private struct CheckpointReader {
         }
         var state = SamplerState(latent: latent)
         (state.phase, state.step, state.awaitsEnlargement) = (phase, step, awaitsEnlargement)
-        if let estimate = try tensor("estimate", of: last) {
-            state.history = Scheduler.History(estimate: estimate)
+        var history: [Tensor] = []
+        while let next = try tensor(Checkpoint.historyName(history.count), of: last) {
+            history.append(next)
         }
+        state.history = Scheduler.History(history)
         upsampled = try tensor("upsampled", of: last)
         state.anchor = try tensor("anchor", of: 0)
         state.picture = try tensor("picture", of: last)

@@ -20,6 +20,9 @@ extension RenderSession {
                     + "(\(model.predictionSource)); override it with --prediction"
             )
         }
+        if let refusal = config.refusal {
+            lines.append("\(refusal.place): \(refusal.problem); --scheduler is used")
+        }
         guard let preset else { return lines }
         if let refusal = preset.refusal { throw refusal }
         let spacing = settings.schedule.spacing.map { ", \($0.rawValue) timesteps" } ?? ""

@@ -47,6 +47,8 @@ package struct RenderSession {
             defaults: defaults,
             picture: picture?.size
         )
+        let isChosen = options.settings.has(Settings.scheduler) || preset?.scheduler != nil
+        if let refusal = config.refusal, !isChosen { throw refusal }
         try settings.validate(for: geometry)
         scheduler = try Scheduler(
             settings.scheduler,

@@ -75,8 +75,10 @@ package struct ModelReport: Sendable {
                 let scheduler = try model.schedulerConfig()
                 report.add("prediction", scheduler.prediction.rawValue)
                 report.add("prediction known from", model.predictionSource)
+                if let refusal = scheduler.refusal { throw refusal }
                 report.add("scheduler", scheduler.defaultKind.rawValue)
                 let kind = scheduler.defaultKind
+                if let levels = scheduler.levelSpacing { report.add("sigmas", levels.rawValue) }
                 try Scheduler(
                     kind,
                     config: scheduler,

@@ -21,19 +21,12 @@ package struct Scheduler: Sendable {
     /// Where a clean latent is read that is to be noised by what the model sees in it.
     private let cleanest: NoiseLevel
 
-    /// What a multistep scheduler remembers: the last estimate of the clean latent.
+    /// What a step leaves for the next one of the same run: estimates of the last steps, or the latent before a step
+    /// of two evaluations. Empty where a run begins.
     package struct History: Sendable {
-        package let estimate: Tensor?
+        package let tensors: [Tensor]
 
-        package init(estimate: Tensor? = nil) { self.estimate = estimate }
-    }
-
-    /// The constants of one step.
-    struct Step: Equatable, Sendable {
-        /// Where it begins.
-        let level: NoiseLevel
-        /// Its update.
-        let update: Update
+        package init(_ tensors: [Tensor] = []) { self.tensors = tensors }
     }
 
     /// - Parameters:
@@ -67,7 +60,7 @@ package struct Scheduler: Sendable {
         }
         try choice.check(kind, karras: karras)
         var config = config
-        config.karras = config.karras || karras
+        if karras { config.levelSpacing = .karras }
         config.apply(choice)
         self.init(kind, config, ScheduleSpan(steps: steps))
     }
@@ -87,7 +80,8 @@ package struct Scheduler: Sendable {
             ScheduleChoice(finalSigma: .zero, isSGMUniform: config.isSGMUniform)
         )
         let run = Scheduler(kind, config, ScheduleSpan(steps: steps, share: share))
-        guard Swift.zip(run.timesteps, run.timesteps.dropFirst()).allSatisfy({ $0 > $1 }) else {
+        let begun = run.starts.map { run.timesteps[$0] }
+        guard Swift.zip(begun, begun.dropFirst()).allSatisfy({ $0 > $1 }) else {
             throw InputError(
                 "--refine-steps",
                 "the last \(share) of \(kind.rawValue)'s schedule has fewer than \(steps) timesteps",
@@ -108,7 +102,7 @@ package struct Scheduler: Sendable {
             sigma: (1 - alpha).squareRoot(),
             config.prediction
         )
-        let run = kind.method.run(config, schedule, span)
+        let run = kind.method.run(kind, config, schedule, span)
         timesteps = run.timesteps.map { Float($0) }
         sigmas = run.sigmas
         initNoiseSigma = run.initNoiseSigma
@@ -122,11 +116,12 @@ package struct Scheduler: Sendable {
     /// - Throws: `InputError` naming it
     package func checkFinite(place: String) throws(InputError) {
         let coefficients = steps.flatMap { step in
-            [
-                step.level.clean, step.level.noise, step.level.inputScale, step.level.fromLatent,
-                step.level.fromOutput, step.update.latent, step.update.output,
-                step.update.estimate, step.update.previous, step.update.noise,
-            ].map { Float($0) }
+            let updates = step.transitions.flatMap { [$0.update] + $0.memory }
+            return
+                ([
+                    step.level.clean, step.level.noise, step.level.inputScale,
+                    step.level.fromLatent, step.level.fromOutput,
+                ] + updates.flatMap(\.coefficients)).map { Float($0) }
         }
         let isFinite =
             (coefficients + sigmas + timesteps + [initNoiseSigma]).allSatisfy(\.isFinite)
@@ -149,7 +144,13 @@ package struct Scheduler: Sendable {
     }
 
     /// Whether `step` needs fresh noise.
-    package var drawsNoise: Bool { kind.method.drawsNoise }
+    package var drawsNoise: Bool {
+        kind.method.drawsNoise
+            || steps.contains { $0.transitions.contains { $0.update.noise != 0 } }
+    }
+
+    /// Indices into `timesteps` of the steps that a run can begin at: all but second evaluations of a step.
+    package var starts: [Int] { steps.indices.filter { !steps[$0].isIntermediate } }
 
     /// The noise level of step `i`: σ/α, the standard deviation of the noise where that of the picture is its own;
     /// infinite for pure noise.
@@ -216,24 +217,30 @@ package struct Scheduler: Sendable {
         history: inout History,
         noise: Tensor?
     ) -> Tensor {
-        let (level, update) = (steps[i].level, steps[i].update)
+        let level = steps[i].level
+        let transition = steps[i].transition(remembering: history.tensors.count)
         let (p, q) = (Float(level.fromLatent), Float(level.fromOutput))
         let estimate = x.zip(output) { p * $0 + q * $1 }
-        let (keep, direct) = (Float(update.latent), Float(update.output))
-        let weight = Float(update.estimate)
-        var next = x.zip(output) { keep * $0 + direct * $1 }
-        next = next.zip(estimate) { $0 + weight * $1 }
-        if update.previous != 0 {
-            // A run that begins here has no history: this step is first-order.
-            let (weight, previous) = (Float(update.previous), history.estimate ?? estimate)
-            next = next.zip(previous) { $0 + weight * $1 }
+        func value(_ update: Update) -> Tensor {
+            // What is remembered as it is keeps its bits.
+            if update == .x0 { return estimate }
+            let (keep, direct) = (Float(update.latent), Float(update.output))
+            let weight = Float(update.estimate)
+            var sum = x.zip(output) { keep * $0 + direct * $1 }
+            if update.estimate != 0 { sum = sum.zip(estimate) { $0 + weight * $1 } }
+            for (weight, tensor) in Swift.zip(update.memory, history.tensors) where weight != 0 {
+                let weight = Float(weight)
+                sum = sum.zip(tensor) { $0 + weight * $1 }
+            }
+            if update.noise != 0 {
+                guard let noise else { preconditionFailure("\(kind) needs noise at step \(i)") }
+                let weight = Float(update.noise)
+                sum = sum.zip(noise) { $0 + weight * $1 }
+            }
+            return sum
         }
-        if update.noise != 0 {
-            guard let noise else { preconditionFailure("\(kind) needs noise at step \(i)") }
-            let weight = Float(update.noise)
-            next = next.zip(noise) { $0 + weight * $1 }
-        }
-        if kind.method.remembersEstimate { history = History(estimate: estimate) }
+        let next = value(transition.update)
+        history = History(transition.memory.map(value))
         return next
     }
 }

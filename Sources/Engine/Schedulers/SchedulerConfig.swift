@@ -3,10 +3,43 @@ import Foundation
 /// Samplers, with the command line's names.
 package enum SchedulerKind: String, CaseIterable, Sendable {
     case ddim
+    case ddpm
+    case pndm
     case euler
     case eulerAncestral = "euler_a"
+    case heun
+    case dpm2
+    case dpm2Ancestral = "dpm2_a"
+    case lms
     case dpmSolver = "dpmpp_2m"
+    case dpmSolver3 = "dpmpp_3m"
+    case dpmSolverSDE = "dpmpp_2m_sde"
+    case dpmSolver3SDE = "dpmpp_3m_sde"
+    case dpmSDE = "dpmpp_sde"
+    /// Of the order and the kind that the model's file says.
+    case dpmSolverOfFile = "dpm_multistep"
+    case uniPC = "unipc"
+    case deis
     case lcm
+    case tcd
+}
+
+/// Noise levels that are not those of evenly spaced timesteps.
+package enum LevelSpacing: String, CaseIterable, Sendable {
+    /// Equal steps of σ^(1/7) (Karras et al., 2022, equation 5).
+    case karras
+    /// Equal steps of log σ.
+    case exponential
+    /// Quantiles of a beta distribution (α = β = 0.6) between the lowest and the highest level (Lee et al., 2024).
+    case beta
+    /// Equal parts of the training schedule from its last timestep down, which need not be integers.
+    case sgmUniform = "sgm_uniform"
+    /// Every so many levels of the training schedule, from the last one down.
+    case simple
+    /// Levels that were optimised for Stable Diffusion 1 (Sabour et al., 2024), between which log σ is interpolated.
+    case alignYourSteps = "ays"
+    /// The same for SDXL.
+    case alignYourStepsXL = "ays_sdxl"
 }
 
 /// What the network predicts.
@@ -39,14 +72,17 @@ package struct ScheduleChoice: Equatable, Sendable {
     /// Equal parts of the training schedule from its last timestep down, which need not be
     /// integers: called "SGM uniform" elsewhere.
     package var isSGMUniform: Bool
+    /// Where its noise levels lie, in place of the model's own.
+    package var levels: LevelSpacing?
 
     package init(
         spacing: TimestepSpacing? = nil,
         finalSigma: FinalSigma? = nil,
-        isSGMUniform: Bool = false
+        isSGMUniform: Bool = false,
+        levels: LevelSpacing? = nil
     ) {
         (self.spacing, self.finalSigma) = (spacing, finalSigma)
-        self.isSGMUniform = isSGMUniform
+        (self.isSGMUniform, self.levels) = (isSGMUniform, levels)
     }
 
     /// Rejects settings that a scheduler does not support.
@@ -56,8 +92,19 @@ package struct ScheduleChoice: Equatable, Sendable {
         func refusal(_ flag: String, _ kinds: String) -> InputError {
             InputError(flag, "\(kind.rawValue) does not support it", fix: "Use it with \(kinds)")
         }
+        if levels != nil, !kind.method.hasKarrasLevels, levels != .sgmUniform || !kind.hasSGMLevels
+        {
+            throw refusal("--sigmas", "a scheduler of noise levels, such as euler or dpmpp_2m")
+        }
+        if let levels, isSGMUniform || karras, !(karras && levels == .karras) {
+            throw InputError(
+                "--sigmas",
+                "\(karras ? "--karras" : "--sgm-uniform") also sets the noise levels",
+                fix: "Choose one of them"
+            )
+        }
         if isSGMUniform {
-            guard [.euler, .eulerAncestral, .dpmSolver].contains(kind) else {
+            guard kind.hasSGMLevels else {
                 throw refusal(
                     "--sgm-uniform",
                     "--scheduler euler, euler_a or dpmpp_2m; --timestep-spacing trailing is close"
@@ -71,11 +118,26 @@ package struct ScheduleChoice: Equatable, Sendable {
                 )
             }
         }
-        if spacing != nil, kind == .lcm {
+        if spacing != nil, kind == .lcm || kind == .tcd {
             throw refusal("--timestep-spacing", "another --scheduler")
         }
-        if finalSigma != nil, kind == .lcm || kind == .eulerAncestral {
+        if finalSigma != nil, !kind.hasFinalSigma {
             throw refusal("--final-sigma", "--scheduler ddim, euler or dpmpp_2m")
+        }
+    }
+}
+
+extension SchedulerKind {
+    /// Whether its noise levels can be SGM's.
+    var hasSGMLevels: Bool { method.hasKarrasLevels || self == .eulerAncestral }
+
+    /// Whether its last step can end elsewhere than it does.
+    var hasFinalSigma: Bool {
+        switch self {
+        case .ddim, .pndm, .euler, .dpmSolver, .dpmSolver3, .dpmSolverSDE, .dpmSolver3SDE,
+            .dpmSolverOfFile, .uniPC:
+            true
+        default: false
         }
     }
 }
@@ -87,7 +149,12 @@ package struct SchedulerConfig: Equatable, Sendable {
     package let defaultKind: SchedulerKind
     package let trainTimesteps: Int
     package var prediction: PredictionType
-    package var karras: Bool
+    /// Where noise levels lie, if not at evenly spaced timesteps.
+    package var levelSpacing: LevelSpacing?
+    /// The solver that the file describes.
+    let solver: SolverOptions
+    /// Why the file's own sampler cannot be used; another one can be chosen.
+    package let refusal: InputError?
     let betas: Betas
     let rescalesToZeroSNR: Bool
     /// Whether the training schedule ends in pure noise (zero terminal SNR).
@@ -121,14 +188,15 @@ package struct SchedulerConfig: Equatable, Sendable {
     /// - Throws: `InputError` naming the option that is unknown or not supported
     package init(_ reader: inout ConfigReader) throws(InputError) {
         let name = try reader.string("_class_name", default: "DDIMScheduler")
-        guard let kind = Self.kinds[name] else {
-            throw reader.fault(
+        let known = SchedulerKind(className: name)
+        refusal =
+            known == nil
+            ? reader.fault(
                 "_class_name",
-                "the scheduler '\(name)' is unknown",
-                fix: "Known are \(Self.kinds.keys.sorted().joined(separator: ", "))"
-            )
-        }
-        defaultKind = kind
+                "the scheduler '\(name)' is not supported",
+                fix: "Choose one with --scheduler: "
+                    + SchedulerKind.allCases.map(\.rawValue).joined(separator: ", ")
+            ) : nil
         trainTimesteps = try reader.int(
             "num_train_timesteps",
             default: 1000,
@@ -137,14 +205,14 @@ package struct SchedulerConfig: Equatable, Sendable {
         prediction = try Self.choice(&reader, "prediction_type", .epsilon)
         spacing = try Self.choice(&reader, "timestep_spacing", nil)
         finalSigma = try Self.choice(&reader, "final_sigmas_type", .zero)
-        karras = try reader.bool("use_karras_sigmas", default: false)
+        levelSpacing = try Self.levelSpacing(&reader)
         rescalesToZeroSNR = try reader.bool("rescale_betas_zero_snr", default: false)
         stepsOffset = try reader.int(
             "steps_offset",
             default: 0,
             in: 0...trainTimesteps - 1
         )
-        setsAlphaToOne = try reader.bool("set_alpha_to_one", default: true)
+        setsAlphaToOne = try reader.bool("set_alpha_to_one", default: name != "PNDMScheduler")
         originalSteps = try reader.int(
             "original_inference_steps",
             default: min(50, trainTimesteps),
@@ -152,6 +220,13 @@ package struct SchedulerConfig: Equatable, Sendable {
         )
         timestepScaling = try reader.double("timestep_scaling", default: 10, in: 0...1e6)
         betas = try Self.betas(&reader, count: trainTimesteps)
+        guard let known else {
+            // Its other options are of no use to the sampler that is chosen in its place.
+            (defaultKind, solver) = (.ddim, SolverOptions())
+            return
+        }
+        solver = try SolverOptions(&reader, of: name)
+        defaultKind = known == .dpmSolver ? solver.kind : known
         try Self.refuseOthers(&reader)
         try reader.finish()
     }
@@ -159,19 +234,34 @@ package struct SchedulerConfig: Equatable, Sendable {
     /// Applies the user's settings.
     mutating func apply(_ choice: ScheduleChoice) {
         spacing = choice.spacing ?? spacing
-        isSGMUniform = choice.isSGMUniform
+        isSGMUniform = choice.isSGMUniform || choice.levels == .sgmUniform
+        if let levels = choice.levels { levelSpacing = levels == .sgmUniform ? nil : levels }
         guard let final = choice.finalSigma else { return }
         (finalSigma, setsAlphaToOne) = (final, final == .zero)
     }
 
-    private static let kinds: [String: SchedulerKind] = [
-        "DDIMScheduler": .ddim, "PNDMScheduler": .ddim, "EulerDiscreteScheduler": .euler,
-        "EulerAncestralDiscreteScheduler": .eulerAncestral,
-        "DPMSolverMultistepScheduler": .dpmSolver,
-        "LCMScheduler": .lcm,
-    ]
+    private static func levelSpacing(
+        _ reader: inout ConfigReader
+    ) throws(InputError) -> LevelSpacing? {
+        let flags: [(String, LevelSpacing)] = [
+            ("use_karras_sigmas", .karras), ("use_exponential_sigmas", .exponential),
+            ("use_beta_sigmas", .beta),
+        ]
+        var found: LevelSpacing?
+        for (key, spacing) in flags where try reader.bool(key, default: false) {
+            guard found == nil else {
+                throw reader.fault(
+                    key,
+                    "the file sets \(found.map { "'\($0.rawValue)'" } ?? "") levels, too",
+                    fix: "Keep one of the two"
+                )
+            }
+            found = spacing
+        }
+        return found
+    }
 
-    private static func choice<T: RawRepresentable & CaseIterable>(
+    static func choice<T: RawRepresentable & CaseIterable>(
         _ reader: inout ConfigReader,
         _ key: String,
         _ fallback: T
@@ -179,7 +269,7 @@ package struct SchedulerConfig: Equatable, Sendable {
         try choice(&reader, key, Optional(fallback)) ?? fallback
     }
 
-    private static func choice<T: RawRepresentable & CaseIterable>(
+    static func choice<T: RawRepresentable & CaseIterable>(
         _ reader: inout ConfigReader,
         _ key: String,
         _ fallback: T?
@@ -232,18 +322,16 @@ package struct SchedulerConfig: Equatable, Sendable {
     /// no difference for our schedulers.
     private static func refuseOthers(_ reader: inout ConfigReader) throws(InputError) {
         let off = [
-            "clip_sample", "thresholding", "use_exponential_sigmas", "use_beta_sigmas",
-            "use_lu_lambdas", "use_flow_sigmas", "use_dynamic_shifting", "euler_at_final",
+            "clip_sample", "thresholding", "use_lu_lambdas", "use_flow_sigmas",
+            "use_dynamic_shifting",
         ]
         for key in off { try reader.expect(key, [.bool(false)]) }
-        try reader.expect("algorithm_type", [.string("dpmsolver++")])
-        try reader.expect("solver_type", [.string("midpoint")])
-        try reader.expect("solver_order", [.number(2)])
-        try reader.expect("lower_order_final", [.bool(true)])
-        try reader.expect("interpolation_type", [.string("linear")])
         try reader.expect("timestep_type", [.string("discrete")])
-        try reader.expect("variance_type", [])
+        try reader.expect("variance_type", [.string("fixed_small")])
         try reader.expect("lambda_min_clipped", [.number(-.infinity)])
+        try reader.expect("shift_terminal", [])
+        try reader.expect("solver_p", [])
+        try reader.expect("disable_corrector", [.array([])])
         for key in ["sigma_min", "sigma_max"] { try reader.expect(key, []) }
         reader.ignore(
             "clip_sample_range",
@@ -251,7 +339,7 @@ package struct SchedulerConfig: Equatable, Sendable {
             "sample_max_value",
             "flow_shift",
             "time_shift_type",
-            "skip_prk_steps",
+            "noise_sampler_seed",
             "eta",
             "use_clipped_model_output"
         )

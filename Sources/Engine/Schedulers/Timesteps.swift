@@ -42,6 +42,31 @@ enum Timesteps {
         }
     }
 
+    /// DDIM, DDPM and PNDM: whole numbers within the training schedule.
+    static func whole(_ config: SchedulerConfig, _ span: ScheduleSpan) -> [Double] {
+        ending(config, span)
+            ?? plain(
+                config,
+                spacing: config.spacing ?? .leading,
+                steps: span.steps,
+                fractional: false
+            ).map { min($0, Double(config.trainTimesteps - 1)) }
+    }
+
+    /// The training timestep that such a step ends at; nil for the clean latent.
+    static func following(
+        _ i: Int,
+        of timesteps: [Double],
+        _ config: SchedulerConfig,
+        _ span: ScheduleSpan
+    ) -> Int? {
+        guard span.share == nil else {
+            return i + 1 < timesteps.count ? Int(timesteps[i + 1]) : nil
+        }
+        let next = Int(timesteps[i]) - config.trainTimesteps / span.steps
+        return next >= 0 ? next : nil
+    }
+
     /// DPM-Solver++, which plans one more interval.
     static func multistep(_ config: SchedulerConfig, spacing: TimestepSpacing, steps: Int)
         -> [Double]
@@ -90,26 +115,5 @@ enum Timesteps {
         guard count > 1 else { return [start] }
         let step = (end - start) / Double(count - 1)
         return (0..<count).map { $0 == count - 1 ? end : Double($0) * step + start }
-    }
-}
-
-/// Karras noise levels (Karras et al., 2022, equation 5), and the timesteps that they belong to.
-enum Karras {
-    static let rho = 7.0
-
-    /// Levels from `largest` down to `smallest`.
-    static func sigmas(from largest: Double, to smallest: Double, steps: Int) -> [Double] {
-        let (low, high) = (pow(smallest, 1 / rho), pow(largest, 1 / rho))
-        return Timesteps.linspace(0, 1, steps).map { pow(high + $0 * (low - high), rho) }
-    }
-
-    /// The fractional training timestep of a level, by linear interpolation in log σ.
-    static func timestep(of sigma: Double, in logSigmas: [Float]) -> Double {
-        let wanted = log(max(sigma, 1e-10))
-        let above = logSigmas.lastIndex { wanted - Double($0) >= 0 } ?? 0
-        let i = min(above, logSigmas.count - 2)
-        let (low, high) = (logSigmas[i], logSigmas[i + 1])
-        let w = min(max((Double(low) - wanted) / Double(low - high), 0), 1)
-        return (1 - w) * Double(i) + w * Double(i + 1)
     }
 }

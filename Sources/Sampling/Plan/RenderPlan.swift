@@ -13,7 +13,7 @@ package struct RenderPlan: Sendable {
         package let lattices: LatticeGrid?
         /// The steps of a refinement stage; nil if the phase uses the scheduler's.
         package let refinement: RefineStage?
-        /// Weights of each step of the schedule, by step.
+        /// Weights of each step of the schedule, by step. Second evaluations within a step count as steps.
         package let weights: [CosineSchedule.Weights]
         /// The steps that are run: all, or the last ones with an init image; none if the phase is fully
         /// constrained to that picture.
@@ -30,6 +30,7 @@ package struct RenderPlan: Sendable {
             model: ModelGeometry,
             weights: [CosineSchedule.Weights],
             guidance: [Float],
+            starts: [Int],
             refinement: RefineStage?
         ) {
             (self.phase, self.guidance) = (phase, guidance)
@@ -48,8 +49,10 @@ package struct RenderPlan: Sendable {
             }
             self.weights = weights
             constraint = settings.picture?.constraint(phase.latent, vaeFactor: model.vaeFactor)
-            let skipped = settings.picture?.skipped(of: weights.count) ?? 0
-            steps = (constraint?.isWhole == true ? weights.count : skipped)..<weights.count
+            // Some samplers evaluate the network twice in a step: a phase starts with a whole one.
+            let skipped = settings.picture?.skipped(of: starts.count) ?? 0
+            let first = skipped < starts.count ? starts[skipped] : weights.count
+            steps = (constraint?.isWhole == true ? weights.count : first)..<weights.count
             skipBelow = Float(settings.skipBelow)
             guard phase.scale > 1 else {
                 (windows, closing, lattices) = (nil, nil, nil)
@@ -170,6 +173,7 @@ package struct RenderPlan: Sendable {
                 model: model,
                 weights: weights,
                 guidance: guidance,
+                starts: scheduler.starts,
                 refinement: refinement
             )
         }

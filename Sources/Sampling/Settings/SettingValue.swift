@@ -105,6 +105,7 @@ extension SettingValue where Self: RawRepresentable & CaseIterable, RawValue == 
 extension SchedulerKind: SettingValue {}
 extension TimestepSpacing: SettingValue {}
 extension FinalSigma: SettingValue {}
+extension LevelSpacing: SettingValue {}
 extension RandomKind: SettingValue {}
 extension WireFormat: SettingValue {}
 extension GlobalPass: SettingValue {}

@@ -8,7 +8,7 @@ package enum Settings {
     /// In the order of the PNG's text.
     package static let all: [any AnySetting] = [
         steps, scheduler, karras, guidance, guidanceInterval, seed, size,
-        random, timestepSpacing, finalSigma, sgmUniform,
+        random, timestepSpacing, finalSigma, sgmUniform, sigmas,
         strength, fidelity,
         method, stride, ladder, cosineScales, sigma, border, windowWeight, skipBelow,
         refineFrom, refineSteps, refineNoise, refineGuidance,
@@ -80,7 +80,9 @@ package enum Settings {
         "scheduler",
         \.scheduler,
         default: .ddim,
-        help: "Sampler",
+        help:
+            "Sampler; names of A1111, ComfyUI and Diffusers are understood, and a spacing at the end, "
+            + "as in dpmpp_2m_sde_karras",
         defaultNote: "the model's own",
         label: SettingLabel("Sampler") { $0.scheduler.label + ($0.karras ? " Karras" : "") }
     )
@@ -120,6 +122,16 @@ package enum Settings {
         recorded: .whenChanged,
         // As A1111 writes it where it is not the sampler's own.
         label: SettingLabel("Schedule type") { _ in "SGM Uniform" }
+    )
+
+    package static let sigmas = Setting(
+        "sigmas",
+        \.schedule.levels,
+        default: nil,
+        help: "Where the scheduler's noise levels lie, if not at evenly spaced timesteps",
+        defaultNote: "the model's own",
+        recorded: .whenChanged,
+        label: SettingLabel("Schedule type") { $0.schedule.levels?.label ?? "" }
     )
 
     package static let random = Setting(
@@ -404,15 +416,16 @@ extension Settings {
     }
 }
 
-extension SchedulerKind {
+extension LevelSpacing {
     /// As web interfaces call it.
     fileprivate var label: String {
         switch self {
-        case .ddim: "DDIM"
-        case .euler: "Euler"
-        case .eulerAncestral: "Euler a"
-        case .dpmSolver: "DPM++ 2M"
-        case .lcm: "LCM"
+        case .karras: "Karras"
+        case .exponential: "Exponential"
+        case .beta: "Beta"
+        case .sgmUniform: "SGM Uniform"
+        case .simple: "Simple"
+        case .alignYourSteps, .alignYourStepsXL: "Align Your Steps"
         }
     }
 }

@@ -1,55 +1,88 @@
 import Foundation
 
-/// DPM-Solver++ of second order, multistep, midpoint (Lu et al., 2022, algorithm 2).
+/// DPM-Solver and DPM-Solver++, multistep, of orders 1 to 3 (Lu et al., 2022, both papers; the stochastic ones are those
+/// of Diffusers and k-diffusion).
 enum DPMSolverMultistep: SamplingMethod {
     static var hasKarrasLevels: Bool { true }
-    static var remembersEstimate: Bool { true }
 
     static func run(
+        _ kind: SchedulerKind,
         _ config: SchedulerConfig,
         _ schedule: NoiseSchedule,
         _ span: ScheduleSpan
     ) -> Scheduler.Run {
-        let spacing = config.spacing ?? .linspace
-        let (trained, count) = (schedule.sigmas, span.steps)
-        var (timesteps, levels) = config.laidOut(schedule, span) {
-            Timesteps.multistep(config, spacing: spacing, steps: count)
-        }
-        if config.karras && !config.isSGMUniform && span.share == nil {
-            let (largest, smallest) = (trained[trained.count - 1], trained[0])
-            levels = Karras.sigmas(from: Double(largest), to: Double(smallest), steps: count)
-            let logs = trained.map { Float(log(Double($0))) }
-            timesteps = levels.map { Karras.timestep(of: $0, in: logs).rounded(.toNearestOrEven) }
-        }
-        let sigmas = (levels + [config.finalLevel(schedule)]).map { Float($0) }
-        // Diffusers' `lower_order_final`: always with a final σ of 0, else in short runs.
-        let endsInFirstOrder = config.finalSigma == .zero || count < 15
-        // α, σ and λ = log(α/σ) of a level.
-        func at(_ i: Int) -> (alpha: Double, sigma: Double, lambda: Double) {
-            let s = Double(sigmas[i])
-            let alpha = 1 / (s * s + 1).squareRoot()
-            return (alpha, s * alpha, -log(s))
-        }
+        let solver = kind == .dpmSolverOfFile ? config.solver : SolverOptions(of: kind)
+        let isZero = config.finalSigma == .zero && solver.algorithm.predictsData
+        let (timesteps, sigmas) = config.multistepLevels(
+            schedule,
+            span,
+            end: isZero ? 0 : Double(schedule.sigmas[0])
+        )
+        let levels = sigmas.map { PreservingLevel(ratio: Double($0)) }
+        let count = span.steps
+        let isShort = solver.lowersOrderAtEnd && count < 15
         let steps = (0..<count).map { i in
-            let (now, next) = (at(i), at(i + 1))
-            // x′ = σ′/σ · x + α′ (1 − e^−h) · D
-            let h = next.lambda - now.lambda
-            let gain = -next.alpha * expm1(-h)
-            var update = next.sigma / now.sigma * .x + gain * .x0
-            // D = x₀ + (x₀ − x₀ of the previous step)/2r; the history is empty at first.
-            if i > 0 && (i < count - 1 || !endsInFirstOrder) {
-                let r = (now.lambda - at(i - 1).lambda) / h
-                update = update + 0.5 * gain / r * (.x0 - .previousX0)
-            }
+            var order = min(solver.order, i + 1)
+            // Diffusers' `lower_order_final`: always with a final σ of 0, else in short runs.
+            if i == count - 1, solver.endsWithEuler || isShort || isZero { order = 1 }
+            if i == count - 2, isShort { order = min(order, 2) }
+            let level = levels[i].noiseLevel(config.prediction)
+            let current: Update = solver.algorithm.predictsData ? .x0 : level.epsilon
+            // m₀ is of this step, m₁ and m₂ of those before.
+            let kept = [current] + (0..<max(0, solver.order - 1)).map { Update.remembered($0) }
             return Scheduler.Step(
-                level: .variancePreserving(
-                    alpha: now.alpha,
-                    sigma: now.sigma,
-                    config.prediction
-                ),
-                update: update
+                level: level,
+                transitions: (1...order).map { order in
+                    let models = Array(kept.prefix(order))
+                    return Transition(
+                        update(solver, levels, at: i, models),
+                        remembering: Array(kept.prefix(min(order, solver.order - 1)))
+                    )
+                }
             )
         }
         return Scheduler.Run(timesteps: timesteps, sigmas: sigmas, steps: steps)
+    }
+
+    private static func update(
+        _ solver: SolverOptions,
+        _ levels: [PreservingLevel],
+        at i: Int,
+        _ m: [Update]
+    ) -> Update {
+        let (now, next) = (levels[i], levels[i + 1])
+        let h = next.lambda - now.lambda
+        // x′ = keep · x + a · m₀ + b · D₁ + c · D₂ + noise · z
+        let isStochastic = solver.algorithm.isStochastic
+        // Over twice the distance where half of the noise is replaced.
+        let k = isStochastic ? 2 * h : h
+        let (keep, a, noise): (Double, Double, Double)
+        let (b, c): (Double, Double)
+        if solver.algorithm.predictsData {
+            let ratio = next.sigma / now.sigma
+            keep = isStochastic ? ratio * exp(-h) : ratio
+            a = -next.alpha * expm1(-k)
+            b =
+                solver.secondOrder == .heun || m.count > 2
+                ? next.alpha * (expm1(-k) / k + 1) : 0.5 * a
+            c = -next.alpha * ((expm1(-k) + k) / (k * k) - 0.5)
+            noise = isStochastic ? next.sigma * (-expm1(-2 * h)).squareRoot() : 0
+        } else {
+            let gain = -next.sigma * expm1(h) * (isStochastic ? 2 : 1)
+            (keep, a) = (next.alpha / now.alpha, gain)
+            let heun = -next.sigma * (expm1(h) / h - 1) * (isStochastic ? 2 : 1)
+            b = solver.secondOrder == .heun || m.count > 2 ? heun : 0.5 * gain
+            c = -next.sigma * ((expm1(h) - h) / (h * h) - 0.5)
+            noise = isStochastic ? next.sigma * expm1(2 * h).squareRoot() : 0
+        }
+        var update = keep * .x + a * m[0]
+        if noise != 0 { update = update + noise * .z }
+        guard m.count > 1 else { return update }
+        let r0 = (now.lambda - levels[i - 1].lambda) / h
+        let slope = (1 / r0) * (m[0] - m[1])
+        guard m.count > 2 else { return update + b * slope }
+        let r1 = (levels[i - 1].lambda - levels[i - 2].lambda) / h
+        let bend = (1 / (r0 + r1)) * (slope - (1 / r1) * (m[1] - m[2]))
+        return update + b * (slope + r0 * bend) + c * bend
     }
 }

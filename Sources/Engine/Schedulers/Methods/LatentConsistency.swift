@@ -8,6 +8,7 @@ enum LatentConsistency: SamplingMethod {
     private static let data = 0.5
 
     static func run(
+        _ kind: SchedulerKind,
         _ config: SchedulerConfig,
         _ schedule: NoiseSchedule,
         _ span: ScheduleSpan

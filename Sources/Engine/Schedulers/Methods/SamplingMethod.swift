@@ -6,8 +6,6 @@ protocol SamplingMethod {
     static var drawsNoise: Bool { get }
     /// Whether it supports Karras noise levels (Karras et al., 2022).
     static var hasKarrasLevels: Bool { get }
-    /// Whether its update uses the previous step's estimate.
-    static var remembersEstimate: Bool { get }
 
     /// Maximum steps of a run.
     static func maxSteps(_ config: SchedulerConfig) -> Int
@@ -15,11 +13,13 @@ protocol SamplingMethod {
     /// Timesteps, noise levels and updates of a run.
     ///
     /// - Parameters:
+    ///   - kind: the sampler's name, where the method has several
     ///   - config: how the model was trained, and how timesteps are laid out
     ///   - schedule: of the training
     ///   - span: how much of it the run goes through, and in how many steps
     /// - Returns: the run
     static func run(
+        _ kind: SchedulerKind,
         _ config: SchedulerConfig,
         _ schedule: NoiseSchedule,
         _ span: ScheduleSpan
@@ -29,7 +29,6 @@ protocol SamplingMethod {
 extension SamplingMethod {
     static var drawsNoise: Bool { false }
     static var hasKarrasLevels: Bool { false }
-    static var remembersEstimate: Bool { false }
     static func maxSteps(_ config: SchedulerConfig) -> Int { config.trainTimesteps }
 }
 
@@ -38,10 +37,21 @@ extension SchedulerKind {
     var method: any SamplingMethod.Type {
         switch self {
         case .ddim: DDIM.self
+        case .ddpm: DDPM.self
+        case .pndm: PNDM.self
         case .euler: Euler.self
         case .eulerAncestral: EulerAncestral.self
-        case .dpmSolver: DPMSolverMultistep.self
+        case .heun: Heun.self
+        case .dpm2: DPM2.self
+        case .dpm2Ancestral: DPM2Ancestral.self
+        case .lms: LMS.self
+        case .dpmSolver, .dpmSolver3, .dpmSolverSDE, .dpmSolver3SDE, .dpmSolverOfFile:
+            DPMSolverMultistep.self
+        case .dpmSDE: DPMSolverSDE.self
+        case .uniPC: UniPC.self
+        case .deis: DEIS.self
         case .lcm: LatentConsistency.self
+        case .tcd: TrajectoryConsistency.self
         }
     }
 }

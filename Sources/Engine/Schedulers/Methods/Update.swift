@@ -1,13 +1,13 @@
 /// The update of a step as a linear combination of the available values. Samplers write their papers' formulas with
 /// it; the coefficients are computed once, in double precision, before the run.
 struct Update: Equatable, Sendable {
-    /// Coefficients of the latent x, of the network's output, of the estimate of x₀, of the previous step's estimate, and
-    /// of fresh unit noise.
+    /// Coefficients of the latent x, of the network's output, of the estimate of x₀, of fresh unit noise, and of what
+    /// earlier steps left to remember.
     var latent = 0.0
     var output = 0.0
     var estimate = 0.0
-    var previous = 0.0
     var noise = 0.0
+    var memory: [Double] = []
 
     /// The latent before the step.
     static let x = Update(latent: 1)
@@ -15,18 +15,26 @@ struct Update: Equatable, Sendable {
     static let output = Update(output: 1)
     /// The estimate of the clean latent.
     static let x0 = Update(estimate: 1)
-    /// The previous step's estimate; if there is none, `x0`.
-    static let previousX0 = Update(previous: 1)
     /// Fresh unit noise.
     static let z = Update(noise: 1)
+
+    /// What the step before left at a place of its `Transition.memory`.
+    static func remembered(_ place: Int) -> Update {
+        Update(memory: (0...place).map { $0 == place ? 1 : 0 })
+    }
+
+    /// All coefficients.
+    var coefficients: [Double] { [latent, output, estimate, noise] + memory }
 
     static func + (a: Update, b: Update) -> Update {
         Update(
             latent: a.latent + b.latent,
             output: a.output + b.output,
             estimate: a.estimate + b.estimate,
-            previous: a.previous + b.previous,
-            noise: a.noise + b.noise
+            noise: a.noise + b.noise,
+            memory: (0..<max(a.memory.count, b.memory.count)).map { i in
+                (i < a.memory.count ? a.memory[i] : 0) + (i < b.memory.count ? b.memory[i] : 0)
+            }
         )
     }
 
@@ -37,8 +45,51 @@ struct Update: Equatable, Sendable {
             latent: factor * a.latent,
             output: factor * a.output,
             estimate: factor * a.estimate,
-            previous: factor * a.previous,
-            noise: factor * a.noise
+            noise: factor * a.noise,
+            memory: a.memory.map { factor * $0 }
         )
+    }
+}
+
+/// What a step makes of what is known: the next latent, and what the next step is to remember.
+struct Transition: Equatable, Sendable {
+    let update: Update
+    let memory: [Update]
+
+    init(_ update: Update, remembering memory: [Update] = []) {
+        (self.update, self.memory) = (update, memory)
+    }
+
+    /// Tensors that must be remembered for it.
+    var needs: Int { ([update] + memory).map(\.memory.count).max() ?? 0 }
+}
+
+extension Scheduler {
+    /// One evaluation of the network and what follows from it.
+    struct Step: Equatable, Sendable {
+        /// Where it begins.
+        let level: NoiseLevel
+        /// By rising order: a multistep sampler takes the last one for which enough is remembered, so that a run may begin
+        /// at any step.
+        let transitions: [Transition]
+        /// Whether it is a second evaluation within a step, at which no run begins.
+        let isIntermediate: Bool
+
+        init(level: NoiseLevel, update: Update) {
+            self.init(level: level, transitions: [Transition(update)])
+        }
+
+        init(level: NoiseLevel, transitions: [Transition], isIntermediate: Bool = false) {
+            (self.level, self.transitions) = (level, transitions)
+            self.isIntermediate = isIntermediate
+        }
+
+        /// The one to take where so many tensors are remembered.
+        func transition(remembering count: Int) -> Transition {
+            guard let found = transitions.last(where: { $0.needs <= count }) else {
+                preconditionFailure("a run began between two evaluations of one step")
+            }
+            return found
+        }
     }
 }
