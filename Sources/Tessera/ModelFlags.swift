@@ -15,8 +15,9 @@ struct ModelFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A LoRA to merge, and its weight; may be repeated.",
-            valueName: "file[:weight]"
+            "A LoRA, LoHa, LoKr, IA3, OFT or BOFT to merge, its weight, and weights of parts of the model (te, te1, "
+                + "te2, unet, down, mid, up, down.N, up.N); may be repeated.",
+            valueName: "file[:weight][:te=weight]"
         )
     )
     var lora: [String] = []
@@ -53,7 +54,8 @@ struct ModelFlags: ParsableArguments {
         }
         let options = try options()
         return options.loras.flatMap {
-            ["--lora", LoRASource(path: path($0.path), weight: $0.weight).argument]
+            let source = LoRASource(path: path($0.path), weight: $0.weight, parts: $0.parts)
+            return ["--lora", source.argument]
         } + (modelConfig.map { ["--model-config", path($0)] } ?? [])
     }
 }

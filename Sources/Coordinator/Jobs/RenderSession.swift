@@ -84,6 +84,7 @@ package struct RenderSession {
                     + "(\(model.predictionSource)); --prediction says otherwise"
             )
         }
+        lines += model.adapters.compactMap(\.notice)
         guard let preset else { return lines }
         if let refusal = preset.refusal { throw refusal }
         let spacing = settings.schedule.spacing.map { ", \($0.rawValue) timesteps" } ?? ""

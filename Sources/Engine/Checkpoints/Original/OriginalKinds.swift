@@ -29,10 +29,6 @@ enum OriginalKinds {
     /// Other contents of safetensors files, by a substring of a name. The first match names
     /// the file.
     private static let others: [(part: String, kind: String, remedy: String)] = [
-        ("lora_", "a LoRA", "Give it with --lora beside a model"),
-        (".lora.", "a LoRA", "Give it with --lora beside a model"),
-        ("hada_w", "a LoHa adapter", "Only plain LoRA files are supported, with --lora"),
-        ("lokr_w", "a LoKr adapter", "Only plain LoRA files are supported, with --lora"),
         ("joint_blocks.", "Stable Diffusion 3", "Supported are 1, 2 and XL"),
         ("double_blocks.", "Flux", "Supported are Stable Diffusion 1, 2 and XL"),
         ("single_transformer_blocks.", "Flux", "Supported are Stable Diffusion 1, 2 and XL"),
@@ -45,9 +41,9 @@ enum OriginalKinds {
         ("string_to_param", "a textual inversion", "Name a model that makes pictures"),
     ]
 
-    /// Whether a file is a LoRA of any kind.
-    static func isLoRA(_ file: SafeTensors) -> Bool {
-        file.names.contains { $0.contains("lora_") || $0.contains(".lora.") }
+    /// Whether a file is a LoRA or another adapter.
+    static func isAdapter(_ file: SafeTensors) -> Bool {
+        file.names.contains(where: AdapterRole.isOfAdapter)
     }
 
     /// Rejects files that are something else.
@@ -59,6 +55,7 @@ enum OriginalKinds {
         func refusal(_ kind: String, _ remedy: String) -> InputError {
             InputError(file.path, "it is \(kind)", fix: remedy)
         }
+        if isAdapter(file) { throw refusal("a LoRA", "Give it with --lora beside a model") }
         if let other = others.first(where: { other in names.contains { $0.contains(other.part) } })
         {
             throw refusal(other.kind, other.remedy)
