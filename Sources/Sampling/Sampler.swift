@@ -93,7 +93,7 @@ package struct Sampler: Sendable {
                 latent * inputScale(of: index, at: state),
                 timestep: timestep,
                 guidance: plan.settings.guidance,
-                prompts: prompts,
+                prompts: prompts.at(step: i),
                 timeIDs: timeIDs(crop: crop),
                 place: "phase \(state.phase + 1), step \(i + 1), \(what)"
             )

@@ -99,3 +99,4 @@ extension BackendKind: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
 extension TimestepSpacing: ExpressibleByArgument {}
 extension FinalSigma: ExpressibleByArgument {}
+extension PromptSyntax: ExpressibleByArgument {}

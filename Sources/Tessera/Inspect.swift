@@ -40,7 +40,8 @@ struct Inspect: ParsableCommand {
                     tokenizer: text.tokenizer,
                     vocabulary: ModelLocation.vocabulary,
                     prediction: text.prediction,
-                    loras: sources
+                    loras: sources,
+                    embeddings: try text.sources()
                 ),
                 readsWeights: true
             )

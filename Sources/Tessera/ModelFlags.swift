@@ -39,7 +39,8 @@ struct ModelFlags: ParsableArguments {
             config: modelConfig,
             tokenizer: text?.tokenizer,
             prediction: text?.prediction,
-            loras: sources
+            loras: sources,
+            embeddings: try text?.sources() ?? []
         )
     }
 
@@ -78,4 +79,20 @@ struct TextFlags: ParsableArguments {
         )
     )
     var prediction: PredictionType?
+
+    @Option(
+        help: ArgumentHelp(
+            "A textual inversion (.safetensors) and the word that stands for it in prompts; may be repeated. (default "
+                + "word: the file's name)",
+            valueName: "file[:word]"
+        )
+    )
+    var embedding: [String] = []
+
+    /// - Throws: `InputError` for an empty word
+    func sources() throws(InputError) -> [EmbeddingSource] {
+        var sources: [EmbeddingSource] = []
+        for argument in embedding { sources.append(try EmbeddingSource(argument: argument)) }
+        return sources
+    }
 }

@@ -9,7 +9,8 @@ import Testing
     static let words: [String: [String]] = [
         "size": ["2048x1032"], "steps": ["7"], "guidance": ["3.25"], "seed": ["5"],
         "rng": ["philox"], "scheduler": ["euler_a"], "karras": [], "timestep-spacing": ["trailing"],
-        "final-sigma": ["sigma_min"], "sgm-uniform": [], "strength": ["0.3"], "fidelity": ["0.75"],
+        "clip-skip": ["3"], "prompt-syntax": ["a1111"], "final-sigma": ["sigma_min"],
+        "sgm-uniform": [], "strength": ["0.3"], "fidelity": ["0.75"],
         "stride": ["window"], "window-weight": ["gaussian"], "cosine-scales": ["2,1.5,0"],
         "sigma": ["1.2"], "ladder": ["1,2.5"], "skip-below": ["0.125"], "border": ["zeros"],
         "method": ["refine"], "refine-from": ["0.5"], "refine-steps": ["4"],

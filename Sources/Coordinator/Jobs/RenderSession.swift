@@ -19,6 +19,8 @@ package struct RenderSession {
     /// The picture to begin with.
     private let picture: InitPicture?
     private let scheduler: Scheduler
+    /// Words and contents of the textual inversions.
+    private let embeddings: [String]
 
     /// Reads the model's configuration, no weights, and plans.
     ///
@@ -31,6 +33,9 @@ package struct RenderSession {
         let geometry = try model.architecture.geometry()
         picture = try options.picture.map { choice throws(InputError) in
             try InitPicture(choice.path, limits: choice.limits)
+        }
+        embeddings = try model.inversions().map { inversion in
+            "\(inversion.word):\(try FileDigest.of(inversion.path, cache: nil).prefix(16))"
         }
         let config = try model.schedulerConfig()
         prediction = config.prediction
@@ -50,14 +55,22 @@ package struct RenderSession {
             choice: settings.schedule
         )
         try scheduler.checkFinite(place: try model.schedulerPlace())
-        notices = try Self.notices(model, config, preset, settings)
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
         prompts = try PromptPair(
-            positive: options.prompt,
-            negative: options.negativePrompt,
+            PromptWording(
+                options.prompt,
+                negative: options.negativePrompt,
+                positive2: options.prompt2,
+                negative2: options.negativePrompt2,
+                syntax: settings.promptSyntax
+            ),
+            steps: settings.steps,
             guides: settings.guides,
             model: model
         )
+        notices =
+            try Self.notices(model, config, preset, settings)
+            + Self.notices(of: prompts, options, settings)
         guard (plan.decodes + plan.allEncodes).allSatisfy(\.fitsMessages) else {
             throw InputError(
                 model.path,
@@ -65,6 +78,26 @@ package struct RenderSession {
                 fix: "Render at most 1024×1024 pixels with it"
             )
         }
+    }
+
+    /// What a person should know of how their prompts are read.
+    private static func notices(
+        of prompts: PromptPair,
+        _ options: PictureOptions,
+        _ settings: RenderSettings
+    ) -> [String] {
+        var lines = prompts.unusedWords.map { "no prompt has '\($0)', the word of an embedding" }
+        guard settings.promptSyntax == .plain else { return lines }
+        for (flag, text) in [
+            ("--prompt", options.prompt), ("--negative-prompt", options.negativePrompt),
+            ("--prompt-2", options.prompt2), ("--negative-prompt-2", options.negativePrompt2),
+        ] {
+            guard let text, let hint = PromptSyntax.hint(in: text) else { continue }
+            lines.append(
+                "\(flag) is read as it is, \(hint) included; --prompt-syntax a1111 gives that a meaning"
+            )
+        }
+        return lines
     }
 
     /// What a person should know of choices that were made for them.
@@ -126,13 +159,17 @@ package struct RenderSession {
     ///
     /// - Throws: `InputError` from the text encoders' files
     package func encodedPrompts(_ engine: EngineOptions) throws -> Prompts {
-        let (positive, negative) = try model.architecture.embeddings(
+        let embeddings = try model.architecture.embeddings(
             of: prompts,
-            negative: options.negativePrompt,
             guided: plan.settings.guides,
+            clipSkip: plan.settings.clipSkip,
             options: engine
         )
-        return Prompts(positive: positive, negative: negative)
+        return Prompts(
+            turns: zip(prompts.turns, embeddings).map { turn, embedding in
+                (turn.steps, Prompts(positive: embedding.positive, negative: embedding.negative))
+            }
+        )
     }
 
     /// What renders phase 1, where the coordinator is to do it.
@@ -200,6 +237,8 @@ package struct RenderSession {
                 ($0.file.path.split(separator: "/").last.map(String.init) ?? "", $0.digest)
             },
             promptChunks: prompts.count,
+            secondPrompts: (options.prompt2, options.negativePrompt2),
+            embeddings: embeddings,
             digest: digest,
             prediction: prediction,
             version: Self.version

@@ -44,6 +44,19 @@ package struct ModelReport: Sendable {
                 try describe(adapter)
                 return
             }
+            if TextualInversion.matches(file) {
+                (kind, isAdapter) = ("textual inversion", true)
+                let inversion = try TextualInversion(EmbeddingSource(path: path))
+                add("embedding", "'\(inversion.word)': \(inversion.summary)")
+                for name in inversion.tensors {
+                    do throws(InputError) {
+                        try file.refuseFlaw(in: name)
+                    } catch {
+                        faults.append("\(error)")
+                    }
+                }
+                return
+            }
         }
         let model = try Model(path: path, options: options, allowsGaps: true)
         kind = model.kind
@@ -118,6 +131,12 @@ package struct ModelReport: Sendable {
             add("lora modules", parts.joined(separator: ", "))
             if let notice = adapter.notice { add("notice", notice) }
         }
+        for inversion in try model.inversions() {
+            add("embedding", "'\(inversion.word)': \(inversion.summary), of \(inversion.path)")
+        }
+        if try !model.inversions().isEmpty {
+            try attempt { _ in _ = try model.promptTokenizers() }
+        }
         for (name, count) in model.ignored { add("ignored", "\(name): \(count) tensors") }
     }
 
@@ -146,7 +165,11 @@ package struct ModelReport: Sendable {
         let summary = AdapterSummary(lora)
         adapters.append(summary)
         for component in summary.components { add("\(component.name) modules", component.text) }
+        for inversion in lora.inversions {
+            add("embedding", "'\(inversion.word)': \(inversion.summary)")
+        }
         if let notice = lora.notice { add("notice", notice) }
+        guard !lora.modules.isEmpty else { return }
         let isFlat = lora.modules.contains {
             if case .flattened = $0.name { true } else { false }
         }
@@ -209,7 +232,7 @@ package struct ModelReport: Sendable {
         if !adapters.isEmpty { fields["adapters"] = adapters.map(\.json) }
         for (name, values) in Dictionary(grouping: facts, by: \.name) {
             let texts = values.map(\.value)
-            let isList = ["lora", "lora modules", "notice", "ignored"].contains(name)
+            let isList = ["lora", "lora modules", "embedding", "notice", "ignored"].contains(name)
             fields[name.replacing(" ", with: "_")] = isList ? texts as Any : texts[0]
         }
         let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]

@@ -8,7 +8,6 @@ enum AdapterDialect {
         ("image_proj", "IP-Adapter"), ("ip_adapter", "IP-Adapter"),
         ("motion_modules", "motion LoRA of AnimateDiff"),
         ("temporal_transformer", "motion LoRA of AnimateDiff"),
-        ("bundle_emb", "LoRA with textual inversions inside (OneTrainer)"),
         ("lora_controlnet", "Control-LoRA"), ("input_hint_block", "Control-LoRA"),
         ("controlnet_cond_embedding", "Control-LoRA"),
         (".processor.qkv_lora", "LoRA for Flux (XLabs)"),
@@ -32,7 +31,8 @@ enum AdapterDialect {
         ("transformer.blocks.", "LoRA for a transformer or video model (Wan and the like)"),
         ("transformer.", "LoRA for a transformer model"),
         ("resblocks", "LoRA with OpenCLIP's names of a text encoder"),
-        ("string_to_param", "textual inversion"), ("emb_params", "textual inversion"),
+        ("string_to_param", "textual inversion, which is for --embedding"),
+        ("emb_params", "textual inversion, which is for --embedding"),
     ]
 
     /// What a key reveals about its file; nil for an unrecognised one.

@@ -36,6 +36,8 @@ package struct AdapterFile: Sendable {
     package let source: LoRASource
     let file: SafeTensors
     let modules: [Module]
+    /// Textual inversions inside it.
+    package let inversions: [TextualInversion]
     private let settings: AdapterSettings
 
     /// Begins the names of textual inversions inside a file, as OneTrainer saves them.
@@ -51,7 +53,8 @@ package struct AdapterFile: Sendable {
         let settings = try AdapterSettings(file)
         self.settings = settings
         var found: [String: (key: AdapterKey, names: [AdapterRole: String])] = [:]
-        for name in file.names {
+        inversions = try TextualInversion.bundled(in: file)
+        for name in file.names where !name.hasPrefix(Self.bundlePrefix) {
             let key = try AdapterKey(name, place: source.path)
             let known = found[key.stem, default: (key, [:])].names[key.role]
             guard known == nil else {
@@ -63,7 +66,7 @@ package struct AdapterFile: Sendable {
             }
             found[key.stem, default: (key, [:])].names[key.role] = name
         }
-        guard !found.isEmpty else {
+        guard !found.isEmpty || !inversions.isEmpty else {
             throw InputError(source.path, "it holds no tensors", fix: "Fetch it again")
         }
         modules = try found.sorted { $0.key < $1.key }.map { entry throws(InputError) in
@@ -123,6 +126,9 @@ package struct AdapterFile: Sendable {
     func refuseFlaws() throws(InputError) {
         for module in modules {
             for name in module.parts.names.values.sorted() { try file.refuseFlaw(in: name) }
+        }
+        for inversion in inversions {
+            for name in inversion.tensors { try file.refuseFlaw(in: name) }
         }
     }
 

@@ -113,3 +113,71 @@ package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
         "\(URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent):\(weights)"
     }
 }
+
+extension LoRASource {
+    /// The file that `<lora:name:0.8>` names, with its weights: `<lora:name:te:unet>` or `<lora:name:0.8:te=0.5>`.
+    ///
+    /// - Parameters:
+    ///   - tag: of the prompt
+    ///   - folder: in which, or below which, the file is
+    /// - Throws: `InputError` for another kind of tag, a weight that is not a number, or a name that no file, or more
+    ///   than one, has
+    package init(_ tag: PromptTag, folder: String?) throws(InputError) {
+        func fault(_ problem: String, _ fix: String) -> InputError {
+            InputError("--prompt: \(tag.text)", problem, fix: fix)
+        }
+        guard ["lora", "lyco"].contains(tag.kind) else {
+            throw fault(
+                "tags of this kind are not supported",
+                "Use <lora:name:0.8>, or leave it out"
+            )
+        }
+        guard let folder else {
+            throw fault("the folder of LoRA files is not known", "Give it with --lora-dir")
+        }
+        let name = tag.arguments[0]
+        let paths = Self.files(named: name, in: folder)
+        guard let path = paths.first, paths.count == 1 else {
+            throw fault(
+                paths.isEmpty
+                    ? "there is no \(name).safetensors in \(folder)"
+                    : "several files have this name: \(paths.joined(separator: ", "))",
+                "Check the name and --lora-dir"
+            )
+        }
+        var weights: [String] = []
+        var parts: [String] = []
+        for argument in tag.arguments.dropFirst() {
+            if argument.contains("=") {
+                parts.append(argument)
+            } else {
+                weights.append(argument)
+            }
+        }
+        guard weights.count <= 2 else {
+            throw fault("it has \(weights.count) weights", "Write <lora:name:te:unet>")
+        }
+        // The second number is the UNet's.
+        if weights.count == 2 { parts.insert("unet=\(weights[1])", at: 0) }
+        let all = [path, weights.first ?? "1"] + parts
+        do {
+            try self.init(argument: all.joined(separator: ":"))
+        } catch {
+            throw fault(error.problem, error.remedy)
+        }
+    }
+
+    /// Files of this name, with its ending or without, in a folder and below it.
+    private static func files(named name: String, in folder: String) -> [String] {
+        guard !name.isEmpty, !name.split(separator: "/").contains("..") else { return [] }
+        let direct = "\(folder)/\(name).safetensors"
+        if FileManager.default.fileExists(atPath: direct) { return [direct] }
+        let items = FileManager.default.enumerator(atPath: folder)
+        var found: [String] = []
+        while let item = items?.nextObject() as? String, found.count < 3 {
+            let last = item.split(separator: "/").last ?? ""
+            if last == "\(name).safetensors" { found.append("\(folder)/\(item)") }
+        }
+        return found.sorted()
+    }
+}

@@ -38,7 +38,8 @@ enum OriginalKinds {
         ("edm_mean", "a model trained in EDM's terms", "Supported are epsilon and v prediction"),
         ("edm_vpred", "a model trained in EDM's terms", "Supported are epsilon and v prediction"),
         ("time_stack.", "a model of moving pictures", "Supported are Stable Diffusion 1, 2 and XL"),
-        ("string_to_param", "a textual inversion", "Name a model that makes pictures"),
+        ("string_to_param", "a textual inversion", "Give it with --embedding beside a model"),
+        ("emb_params", "a textual inversion", "Give it with --embedding beside a model"),
     ]
 
     /// Whether a file is a LoRA or another adapter.
