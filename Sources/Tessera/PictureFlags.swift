@@ -74,12 +74,14 @@ struct SubjectFlags: ParsableArguments {
     var negativePrompt: String?
 
     @Option(
+        name: .customLong("prompt-2"),
         help:
             "What the picture shows, for the second text encoder of Stable Diffusion XL. (default: --prompt)"
     )
     var prompt2: String?
 
     @Option(
+        name: .customLong("negative-prompt-2"),
         help: "What it must not show, for the second text encoder. (default: --negative-prompt)"
     )
     var negativePrompt2: String?

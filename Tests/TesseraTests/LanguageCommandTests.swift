@@ -77,6 +77,8 @@ import Testing
             #expect(try render("a lake<lora:my one:0.5:0.75>", a1111, in: folder).picture == given)
             #expect(try render("a lake", in: folder).picture != given)
             let refused: [(String, [String], String)] = [
+                ("a", ["--clip-skip", "4"], "--clip-skip 4"),
+                ("a", ["--prompt-2", "b"], "--prompt-2"),
                 ("a <lora:none:1>", a1111, "no none.safetensors"),
                 ("a <lora:my one:x>", a1111, "<lora:my one:x>"),
                 ("a <hypernet:x:1>", a1111, "<hypernet:x:1>"),

@@ -47,6 +47,7 @@ package struct RenderSession {
             picture: picture?.size
         )
         try settings.validate(for: geometry)
+        try model.checkClipSkip(settings.clipSkip)
         scheduler = try Scheduler(
             settings.scheduler,
             config: config,

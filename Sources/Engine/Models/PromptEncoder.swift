@@ -202,6 +202,22 @@ package final class PromptEncoder {
     }
 }
 
+extension Model {
+    /// Refuses a layer that the text encoders do not have.
+    ///
+    /// - Throws: `InputError` naming the flag
+    package func checkClipSkip(_ clipSkip: Int?) throws {
+        guard clipSkip != nil else { return }
+        for component in family.components where component != .unet && component != .vae {
+            _ = try textConfig(component).skippedLayers(
+                clipSkip,
+                of: family,
+                place: "\(path)/\(component.rawValue)"
+            )
+        }
+    }
+}
+
 extension CLIPConfig {
     /// Layers at the end that are left out.
     ///
