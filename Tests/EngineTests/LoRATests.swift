@@ -250,7 +250,6 @@ import Testing
         ("lora_te3_encoder_block_0_layer_0_SelfAttention_q.lora_down.weight", "T5"),
         ("down_blocks.0.motion_modules.0.proj_in.lora_A.weight", "AnimateDiff"),
         ("lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.down.0.weight", "LLLite"),
-        ("bundle_emb.word.string_to_param.*", "textual inversion"),
         (
             "text_encoders.t5xxl.transformer.encoder.block.0.layer.0.SelfAttention.q.lora_down.weight",
             "T5"
