@@ -7,6 +7,8 @@ package struct Prompts: Sendable {
     package let negative: Embedding?
     /// Both, by digest.
     package let embeddings: [EmbeddingDigest: Embedding]
+    /// Where prompts change: each with the steps that it lasts, of a phase. Empty where they do not.
+    private var turns: [(steps: Int, prompts: Prompts)] = []
 
     package init(positive: Embedding, negative: Embedding?) {
         (self.positive, self.negative) = (positive, negative)
@@ -14,6 +16,28 @@ package struct Prompts: Sendable {
             ([positive] + (negative.map { [$0] } ?? [])).map { ($0.digest, $0) }
         ) { first, _ in first }
     }
+
+    /// Prompts that change during the steps of a phase.
+    ///
+    /// - Parameter turns: at least one, with the steps that each lasts
+    package init(turns: [(steps: Int, prompts: Prompts)]) {
+        precondition(!turns.isEmpty)
+        self = turns[0].prompts
+        if turns.count > 1 { self.turns = turns }
+    }
+
+    /// The prompts of a step of a phase, counted from 0; those of the last steps go on after them.
+    package func at(step: Int) -> Prompts {
+        var end = 0
+        for turn in turns {
+            end += turn.steps
+            if step < end { return turn.prompts }
+        }
+        return last
+    }
+
+    /// The prompts of the last steps, which refinement uses throughout.
+    package var last: Prompts { turns.last?.prompts ?? self }
 
     /// The prompt alone, for views without guidance.
     package var unguided: Prompts { Prompts(positive: positive, negative: nil) }

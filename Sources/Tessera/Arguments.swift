@@ -104,3 +104,4 @@ extension Precision: ExpressibleByArgument {}
 extension TimestepSpacing: ExpressibleByArgument {}
 extension FinalSigma: ExpressibleByArgument {}
 extension LevelSpacing: ExpressibleByArgument {}
+extension PromptSyntax: ExpressibleByArgument {}

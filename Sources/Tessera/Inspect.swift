@@ -5,14 +5,20 @@ import Engine
 /// `tessera inspect`: the contents of a model or a LoRA file, and what is missing.
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Describes a model or a LoRA file: family, parts, digest, and what is missing.",
+        abstract:
+            "Describes a model or an adapter (LoRA and others): family, parts, digest, and what is missing.",
         discussion: "Exits with status 64 if the model cannot be used to render."
     )
 
     @Argument(help: "A folder in Diffusers layout, or a .safetensors file.")
     var path: String
 
-    @Option(help: ArgumentHelp("A LoRA to merge; may be repeated.", valueName: "file[:weight]"))
+    @Option(
+        help: ArgumentHelp(
+            "An adapter to merge, as render takes it; may be repeated.",
+            valueName: "file[:weight][:te=weight]"
+        )
+    )
     var lora: [String] = []
 
     @Option(help: ArgumentHelp("Configurations for a single file.", valueName: "dir"))
@@ -34,7 +40,8 @@ struct Inspect: ParsableCommand {
                     tokenizer: text.tokenizer,
                     vocabulary: ModelLocation.vocabulary,
                     prediction: text.prediction,
-                    loras: sources
+                    loras: sources,
+                    embeddings: try text.sources()
                 ),
                 readsWeights: true
             )

@@ -15,8 +15,9 @@ struct ModelFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A LoRA to merge, and its weight; may be repeated.",
-            valueName: "file[:weight]"
+            "A LoRA, LoHa, LoKr, IA3, OFT or BOFT to merge, its weight, and weights of parts of the model (te, te1, "
+                + "te2, unet, down, mid, up, down.N, up.N); may be repeated.",
+            valueName: "file[:weight][:te=weight]"
         )
     )
     var lora: [String] = []
@@ -38,7 +39,8 @@ struct ModelFlags: ParsableArguments {
             config: modelConfig,
             tokenizer: text?.tokenizer,
             prediction: text?.prediction,
-            loras: sources
+            loras: sources,
+            embeddings: try text?.sources() ?? []
         )
     }
 
@@ -70,4 +72,20 @@ struct TextFlags: ParsableArguments {
         )
     )
     var prediction: PredictionType?
+
+    @Option(
+        help: ArgumentHelp(
+            "A textual inversion (.safetensors) and the word that stands for it in prompts; may be repeated. (default "
+                + "word: the file's name)",
+            valueName: "file[:word]"
+        )
+    )
+    var embedding: [String] = []
+
+    /// - Throws: `InputError` for an empty word
+    func sources() throws(InputError) -> [EmbeddingSource] {
+        var sources: [EmbeddingSource] = []
+        for argument in embedding { sources.append(try EmbeddingSource(argument: argument)) }
+        return sources
+    }
 }

@@ -16,11 +16,35 @@ package struct PictureFlags: ParsableArguments {
 
     package init() {}
 
+    /// The flags of the model, with the LoRA files that the prompt names.
+    ///
+    /// - Throws: `InputError` for a tag that means nothing here, or a file that is not there
+    func modelFlags() throws(InputError) -> ModelFlags {
+        guard subject.promptSyntax == .a1111 else { return model }
+        for (flag, text) in [
+            ("--negative-prompt", subject.negativePrompt), ("--prompt-2", subject.prompt2),
+            ("--negative-prompt-2", subject.negativePrompt2),
+        ] {
+            guard let tag = PromptTag.tags(in: text ?? "").first else { continue }
+            throw InputError(
+                "\(flag): \(tag.text)",
+                "tags are read in --prompt only",
+                fix: "Move it there"
+            )
+        }
+        var flags = model
+        for tag in PromptTag.tags(in: subject.prompt) {
+            flags.lora.append(try LoRASource(tag, folder: subject.loraDir).argument)
+        }
+        return flags
+    }
+
     /// - Throws: `InputError` naming the flag with an invalid value
     package func options() throws -> PictureOptions {
         var settings = SettingChoices()
         settings.set(Settings.size, to: subject.size)
         settings.set(Settings.seed, to: subject.seed.value)
+        settings.set(Settings.promptSyntax, to: subject.promptSyntax)
         sampling.add(to: &settings)
         start.add(to: &settings)
         method.add(to: &settings)
@@ -30,8 +54,10 @@ package struct PictureFlags: ParsableArguments {
         return PictureOptions(
             prompt: subject.prompt,
             negativePrompt: subject.negativePrompt,
+            prompt2: subject.prompt2,
+            negativePrompt2: subject.negativePrompt2,
             model: model.model,
-            modelOptions: try model.options(text: text),
+            modelOptions: try modelFlags().options(text: text),
             settings: settings,
             usesModelPreset: !sampling.noModelPreset,
             picture: try start.choice()
@@ -46,6 +72,29 @@ struct SubjectFlags: ParsableArguments {
 
     @Option(help: "What the picture must not show.")
     var negativePrompt: String?
+
+    @Option(
+        name: .customLong("prompt-2"),
+        help:
+            "What the picture shows, for the second text encoder of Stable Diffusion XL. (default: --prompt)"
+    )
+    var prompt2: String?
+
+    @Option(
+        name: .customLong("negative-prompt-2"),
+        help: "What it must not show, for the second text encoder. (default: --negative-prompt)"
+    )
+    var negativePrompt2: String?
+
+    @Option(Settings.promptSyntax) var promptSyntax: PromptSyntax
+
+    @Option(
+        help: ArgumentHelp(
+            "Folder of the files that <lora:name:0.8> in a prompt names; with --prompt-syntax a1111.",
+            valueName: "dir"
+        )
+    )
+    var loraDir: String?
 
     @Option(Settings.size) var size: Extent?
     @Option(Settings.seed) var seed = Seed(value: Settings.seed.standard)
@@ -62,6 +111,7 @@ struct SamplingFlags: ParsableArguments {
     @Option(Settings.finalSigma) var finalSigma: FinalSigma?
     @Flag(Settings.sgmUniform) var sgmUniform: Bool
     @Option(Settings.sigmas) var sigmas: LevelSpacing?
+    @Option(Settings.clipSkip) var clipSkip: Int?
 
     @Flag(
         help: ArgumentHelp(
@@ -85,6 +135,7 @@ struct SamplingFlags: ParsableArguments {
         settings.set(Settings.timestepSpacing, to: timestepSpacing)
         settings.set(Settings.finalSigma, to: finalSigma)
         settings.set(Settings.sgmUniform, to: sgmUniform)
+        settings.set(Settings.clipSkip, to: clipSkip)
         settings.set(Settings.random, to: rng)
         settings.set(Settings.decodeMargin, to: decodeMargin)
     }

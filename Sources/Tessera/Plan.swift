@@ -34,7 +34,7 @@ struct Plan: ParsableCommand {
             var options = try picture.options()
             let source = WorkerSource(
                 local: workers,
-                model: picture.model,
+                model: try picture.modelFlags(),
                 engine: engine.comparing(outputs.inputs)
             )
             try source.complete(&options)

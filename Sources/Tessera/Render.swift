@@ -25,7 +25,7 @@ struct Render: ParsableCommand {
         var options = try picture.options()
         let source = WorkerSource(
             local: local,
-            model: picture.model,
+            model: try picture.modelFlags(),
             engine: engine.comparing(outputs.inputs)
         )
         try source.complete(&options)

@@ -24,7 +24,7 @@ import Testing
                     { _ = try SafeTensors(file: path) }, { _ = try PictureFile(path) },
                     { _ = try PNGImage(file: path) }, { _ = try ConfigReader(file: path) },
                     { _ = try FileDigest.of(path, cache: nil) },
-                    { _ = try LoRAFile(LoRASource(path: path)) },
+                    { _ = try AdapterFile(LoRASource(path: path)) },
                 ] as [() throws -> Void] {
                     let error = #expect(throws: InputError.self) { try read() }
                     #expect(error?.place == path && error?.problem.contains(kind) == true)

@@ -9,6 +9,7 @@ import Testing
     static let words: [String: [String]] = [
         "size": ["2048x1032"], "steps": ["7"], "guidance": ["3.25"], "seed": ["5"],
         "rng": ["philox"], "scheduler": ["euler_a"], "karras": [], "timestep-spacing": ["trailing"],
+        "clip-skip": ["3"], "prompt-syntax": ["a1111"],
         "final-sigma": ["sigma_min"], "sgm-uniform": [], "sigmas": ["exponential"],
         "strength": ["0.3"], "fidelity": ["0.75"],
         "stride": ["window"], "decode-margin": ["2"], "guidance-interval": ["0.25,5"],

@@ -16,6 +16,9 @@ package struct PictureChoice: Equatable, Sendable {
 package struct PictureOptions: Sendable {
     package var prompt: String
     package var negativePrompt: String?
+    /// For the second text encoder; nil for the same.
+    package var prompt2: String?
+    package var negativePrompt2: String?
     package var model: String?
     package var modelOptions: ModelOptions
     package var settings: SettingChoices
@@ -27,6 +30,8 @@ package struct PictureOptions: Sendable {
     package init(
         prompt: String,
         negativePrompt: String? = nil,
+        prompt2: String? = nil,
+        negativePrompt2: String? = nil,
         model: String? = nil,
         modelOptions: ModelOptions = ModelOptions(),
         settings: SettingChoices = SettingChoices(),
@@ -35,6 +40,7 @@ package struct PictureOptions: Sendable {
     ) {
         self.prompt = prompt
         self.negativePrompt = negativePrompt
+        (self.prompt2, self.negativePrompt2) = (prompt2, negativePrompt2)
         self.model = model
         self.modelOptions = modelOptions
         self.settings = settings

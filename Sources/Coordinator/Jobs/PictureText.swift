@@ -12,6 +12,10 @@ package struct PictureText: Sendable {
     package let picture: (name: String, digest: String)?
     /// Number of chunks that the prompts were split into.
     package let promptChunks: Int
+    /// Prompts of the second text encoder.
+    package let secondPrompts: (positive: String?, negative: String?)
+    /// Words of textual inversions, with the digest of each.
+    package let embeddings: [String]
     package let digest: String
     /// What the network predicts.
     package let prediction: PredictionType?
@@ -27,6 +31,8 @@ package struct PictureText: Sendable {
         loras: [LoRASource] = [],
         picture: (name: String, digest: String)? = nil,
         promptChunks: Int = 1,
+        secondPrompts: (positive: String?, negative: String?) = (nil, nil),
+        embeddings: [String] = [],
         digest: String,
         prediction: PredictionType? = nil,
         version: String
@@ -39,6 +45,7 @@ package struct PictureText: Sendable {
         self.loras = loras
         self.picture = picture
         self.promptChunks = promptChunks
+        (self.secondPrompts, self.embeddings) = (secondPrompts, embeddings)
         self.digest = digest
         self.version = version
     }
@@ -126,6 +133,9 @@ package struct PictureText: Sendable {
         var fields = settings.json
         fields["prompt"] = .string(prompt)
         fields["negative-prompt"] = negativePrompt.map(JSON.string)
+        fields["prompt-2"] = secondPrompts.positive.map(JSON.string)
+        fields["negative-prompt-2"] = secondPrompts.negative.map(JSON.string)
+        if !embeddings.isEmpty { fields["embedding"] = .array(embeddings.map(JSON.string)) }
         fields["model"] = .string(model)
         fields["model-digest"] = .string(digest)
         fields["version"] = .string(version)

@@ -20,6 +20,7 @@ extension RenderSession {
                     + "(\(model.predictionSource)); override it with --prediction"
             )
         }
+        lines += model.adapters.compactMap(\.notice)
         if let refusal = config.refusal {
             lines.append("\(refusal.place): \(refusal.problem); --scheduler is used")
         }
@@ -32,6 +33,26 @@ extension RenderSession {
                 + "\(settings.scheduler.rawValue)\(spacing); "
                 + "flags override these, --no-model-preset ignores the name"
         )
+        return lines
+    }
+
+    /// What a person should know of how their prompts are read.
+    static func notices(
+        of prompts: PromptPair,
+        _ options: PictureOptions,
+        _ settings: RenderSettings
+    ) -> [String] {
+        var lines = prompts.unusedWords.map { "no prompt has '\($0)', the word of an embedding" }
+        guard settings.promptSyntax == .plain else { return lines }
+        for (flag, text) in [
+            ("--prompt", options.prompt), ("--negative-prompt", options.negativePrompt),
+            ("--prompt-2", options.prompt2), ("--negative-prompt-2", options.negativePrompt2),
+        ] {
+            guard let text, let hint = PromptSyntax.hint(in: text) else { continue }
+            lines.append(
+                "\(flag) is read as it is, \(hint) included; --prompt-syntax a1111 gives that a meaning"
+            )
+        }
         return lines
     }
 

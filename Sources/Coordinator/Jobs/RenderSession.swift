@@ -19,6 +19,8 @@ package struct RenderSession {
     /// The init image.
     let picture: InitPicture?
     let scheduler: Scheduler
+    /// Words and contents of the textual inversions.
+    let embeddings: [String]
 
     /// Reads the model's configuration, but no weights, and plans.
     ///
@@ -30,6 +32,9 @@ package struct RenderSession {
         let geometry = try model.architecture.geometry()
         picture = try options.picture.map { choice throws(InputError) in
             try InitPicture(choice.path, limits: choice.limits)
+        }
+        embeddings = try model.inversions().map { inversion in
+            "\(inversion.word):\(try FileDigest.of(inversion.path, cache: nil).prefix(16))"
         }
         let config = try model.schedulerConfig()
         prediction = config.prediction
@@ -50,6 +55,7 @@ package struct RenderSession {
         let isChosen = options.settings.has(Settings.scheduler) || preset?.scheduler != nil
         if let refusal = config.refusal, !isChosen { throw refusal }
         try settings.validate(for: geometry)
+        try model.checkClipSkip(settings.clipSkip)
         scheduler = try Scheduler(
             settings.scheduler,
             config: config,
@@ -59,15 +65,21 @@ package struct RenderSession {
         )
         try scheduler.checkFinite(place: try model.schedulerPlace())
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
-        notices =
-            try Self.notices(model, config, preset, settings)
-            + Self.notices(defaults, plan)
         prompts = try PromptPair(
-            positive: options.prompt,
-            negative: options.negativePrompt,
+            PromptWording(
+                options.prompt,
+                negative: options.negativePrompt,
+                positive2: options.prompt2,
+                negative2: options.negativePrompt2,
+                syntax: settings.promptSyntax
+            ),
+            steps: settings.steps,
             guides: settings.guides,
             model: model
         )
+        notices =
+            try Self.notices(model, config, preset, settings)
+            + Self.notices(defaults, plan) + Self.notices(of: prompts, options, settings)
         guard (plan.decodes + plan.allEncodes).allSatisfy(\.fitsMessages) else {
             throw InputError(
                 model.path,
@@ -105,13 +117,17 @@ package struct RenderSession {
     ///
     /// - Throws: `InputError` from the text encoders' files
     package func encodedPrompts(_ engine: EngineOptions) throws -> Prompts {
-        let (positive, negative) = try model.architecture.embeddings(
+        let embeddings = try model.architecture.embeddings(
             of: prompts,
-            negative: options.negativePrompt,
             guided: plan.settings.guides,
+            clipSkip: plan.settings.clipSkip,
             options: engine
         )
-        return Prompts(positive: positive, negative: negative)
+        return Prompts(
+            turns: zip(prompts.turns, embeddings).map { turn, embedding in
+                (turn.steps, Prompts(positive: embedding.positive, negative: embedding.negative))
+            }
+        )
     }
 
     /// The renderer of phase 1, if the coordinator renders it.
@@ -156,6 +172,8 @@ package struct RenderSession {
                 ($0.file.path.split(separator: "/").last.map(String.init) ?? "", $0.digest)
             },
             promptChunks: prompts.count,
+            secondPrompts: (options.prompt2, options.negativePrompt2),
+            embeddings: embeddings,
             digest: digest,
             prediction: prediction,
             version: Self.version

@@ -1,13 +1,15 @@
 import Foundation
 
 /// An opened model: a folder in the Diffusers layout or a single file in the original
-/// layout, with LoRA files merged into it. Opening reads headers and configurations; the networks read
+/// layout, with adapters (LoRA and the like) merged into it. Opening reads headers and configurations; the networks read
 /// the weights.
 package struct Model: Sendable {
     package let path: String
     package let options: ModelOptions
     private let layout: any ModelLayout
-    private let changes: [Component: [String: [LoRAChange]]]
+    private let changes: [Component: [String: [AdapterChange]]]
+    /// The adapters that are merged into it.
+    package let adapters: [AdapterFile]
 
     /// Opens a model that can render, with nothing missing.
     ///
@@ -39,7 +41,9 @@ package struct Model: Sendable {
         if !allowsGaps, let gap = layout.missing.first(where: { !tokenizers.contains($0.name) }) {
             throw gap.error
         }
-        changes = try Self.changes(options.loras, layout)
+        adapters = try options.loras.map { source throws(InputError) in try AdapterFile(source) }
+        changes = try Self.changes(adapters, layout)
+        try refuseOverflow()
     }
 
     /// A folder has its own configurations.
@@ -52,22 +56,21 @@ package struct Model: Sendable {
         )
     }
 
-    /// What LoRA files add, by component and weight.
+    /// What adapters change, by component and weight.
     private static func changes(
-        _ sources: [LoRASource],
+        _ adapters: [AdapterFile],
         _ layout: any ModelLayout
-    ) throws(InputError) -> [Component: [String: [LoRAChange]]] {
-        var changes: [Component: [String: [LoRAChange]]] = [:]
+    ) throws(InputError) -> [Component: [String: [AdapterChange]]] {
+        var changes: [Component: [String: [AdapterChange]]] = [:]
         var tables: [Component: (table: WeightTable, original: Renaming?)] = [:]
-        for source in sources {
-            let lora = try LoRAFile(source)
-            try lora.refuseFlaws()
-            for component in Set(lora.modules.map(\.component)).sorted(by: {
+        for adapter in adapters {
+            try adapter.refuseFlaws()
+            for component in Set(adapter.modules.map(\.component)).sorted(by: {
                 $0.rawValue < $1.rawValue
             }) {
                 guard layout.family.components.contains(component) else {
                     throw InputError(
-                        source.path,
+                        adapter.source.path,
                         "it changes a \(component.rawValue), which this model does not have",
                         fix: "Use a LoRA that was made for \(layout.family.name)"
                     )
@@ -79,8 +82,8 @@ package struct Model: Sendable {
                     tables[component] = (table, original)
                 }
                 guard let (table, original) = tables[component] else { continue }
-                let own = try Self.explaining(lora, layout.family) { () throws(InputError) in
-                    try lora.changes(to: component, table, original: original)
+                let own = try Self.explaining(adapter, layout.family) { () throws(InputError) in
+                    try adapter.changes(to: component, table, original: original)
                 }
                 changes[component, default: [:]].merge(own.mapValues { [$0] }) { $0 + $1 }
             }
@@ -88,9 +91,23 @@ package struct Model: Sendable {
         return changes
     }
 
+    /// Refuses adapters that make a weight overflow. Merges only those with numbers that could do so.
+    private func refuseOverflow() throws(InputError) {
+        for (component, changes) in changes.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            let table = try layout.weights(component)
+            for (name, list) in changes.sorted(by: { $0.key < $1.key }) {
+                var isSafe = true
+                for change in list where isSafe { isSafe = try change.isSafe() }
+                guard !isSafe else { continue }
+                var weight = try table.tensor(name)
+                for change in list { try change.apply(to: &weight, named: name) }
+            }
+        }
+    }
+
     /// Adds to a mismatch error the family that the LoRA was made for, if that is another one.
     private static func explaining<T>(
-        _ lora: LoRAFile,
+        _ lora: AdapterFile,
         _ family: ModelFamily,
         _ body: () throws(InputError) -> T
     ) throws(InputError) -> T {
@@ -191,7 +208,7 @@ package struct Model: Sendable {
         try layout.schedulerConfig().place
     }
 
-    /// The weights of a component, LoRA files merged.
+    /// The weights of a component, adapters merged.
     ///
     /// - Throws: `InputError` when a file is missing or damaged
     package func weights(_ component: Component) throws(InputError) -> WeightReader {
@@ -245,7 +262,7 @@ package struct Model: Sendable {
         merged.add(text: digest)
         for lora in options.loras {
             try merged.add(file: lora.path)
-            merged.add(text: "\(lora.weight)")
+            merged.add(text: lora.weights)
         }
         return merged.finish()
     }

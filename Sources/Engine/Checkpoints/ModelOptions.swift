@@ -12,14 +12,18 @@ package struct ModelOptions: Sendable, Equatable {
     package var prediction: PredictionType?
     /// LoRA files to merge, in order.
     package var loras: [LoRASource]
+    /// Textual inversions for the prompts.
+    package var embeddings: [EmbeddingSource]
 
     package init(
         config: String? = nil,
         tokenizer: String? = nil,
         vocabulary: String? = nil,
         prediction: PredictionType? = nil,
-        loras: [LoRASource] = []
+        loras: [LoRASource] = [],
+        embeddings: [EmbeddingSource] = []
     ) {
+        self.embeddings = embeddings
         self.config = config
         self.tokenizer = tokenizer
         self.vocabulary = vocabulary

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What `tessera inspect` says about a model, complete or not, or about a LoRA file.
+/// What `tessera inspect` says about a model, complete or not, or about an adapter such as a LoRA.
 package struct ModelReport: Sendable {
     /// One part of it.
     package struct Part: Sendable, Equatable {
@@ -13,6 +13,9 @@ package struct ModelReport: Sendable {
 
     package let path: String
     package let kind: String
+    private let isAdapter: Bool
+    /// The adapters: those merged into a model, or the file itself.
+    package private(set) var adapters: [AdapterSummary] = []
     package private(set) var parts: [Part] = []
     /// Facts about the whole model, in order: names and values.
     package private(set) var facts: [(name: String, value: String)] = []
@@ -34,14 +37,30 @@ package struct ModelReport: Sendable {
         let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
         if exists, !isFolder.boolValue {
             let file = try SafeTensors(file: path)
-            if OriginalKinds.isLoRA(file) {
-                kind = "LoRA"
-                try describe(try LoRAFile(LoRASource(path: path)))
+            if OriginalKinds.isAdapter(file) {
+                let adapter = try AdapterFile(LoRASource(path: path))
+                kind = AdapterSummary(adapter).kinds
+                isAdapter = true
+                try describe(adapter)
+                return
+            }
+            if TextualInversion.matches(file) {
+                (kind, isAdapter) = ("textual inversion", true)
+                let inversion = try TextualInversion(EmbeddingSource(path: path))
+                add("embedding", "'\(inversion.word)': \(inversion.summary)")
+                for name in inversion.tensors {
+                    do throws(InputError) {
+                        try file.refuseFlaw(in: name)
+                    } catch {
+                        faults.append("\(error)")
+                    }
+                }
                 return
             }
         }
         let model = try Model(path: path, options: options, allowsGaps: true)
         kind = model.kind
+        isAdapter = false
         try describe(model, readsWeights: readsWeights)
         guard readsWeights, Set(parts.map(\.name)).isSuperset(of: ["unet", "vae"]) else { return }
         try attempt { report in report.add("digest", try model.digest()) }
@@ -109,7 +128,20 @@ package struct ModelReport: Sendable {
             add("distilled", "\(distillation.method.rawValue), by the name of \(distillation.path)")
             if let refusal = distillation.refusal { faults.append("\(refusal)") }
         }
-        for lora in model.options.loras { add("lora", lora.argument) }
+        for adapter in model.adapters {
+            let summary = AdapterSummary(adapter)
+            adapters.append(summary)
+            add("lora", adapter.source.argument)
+            let parts = summary.components.map { "\($0.name) \($0.text)" }
+            add("lora modules", parts.joined(separator: ", "))
+            if let notice = adapter.notice { add("notice", notice) }
+        }
+        for inversion in try model.inversions() {
+            add("embedding", "'\(inversion.word)': \(inversion.summary), of \(inversion.path)")
+        }
+        if try !model.inversions().isEmpty {
+            try attempt { _ in _ = try model.promptTokenizers() }
+        }
         for (name, count) in model.ignored { add("ignored", "\(name): \(count) tensors") }
     }
 
@@ -122,11 +154,11 @@ package struct ModelReport: Sendable {
         }
     }
 
-    private mutating func describe(_ lora: LoRAFile) throws {
+    private mutating func describe(_ lora: AdapterFile) throws {
         for component in Component.allCases {
             let modules = lora.modules.filter { $0.component == component }
             guard !modules.isEmpty else { continue }
-            let names = modules.flatMap { [$0.down, $0.up] }
+            let names = modules.flatMap { $0.parts.names.filter { $0.key != .alpha }.values }
             parts.append(
                 Part(
                     name: component.rawValue,
@@ -134,18 +166,21 @@ package struct ModelReport: Sendable {
                     files: [path]
                 )
             )
-            let ranks = Set(modules.compactMap { lora.file.info($0.down)?.shape.first }).sorted()
-            add(
-                "\(component.rawValue) modules",
-                "\(modules.count), of rank \(ranks.map(String.init).joined(separator: ", "))"
-            )
         }
+        let summary = AdapterSummary(lora)
+        adapters.append(summary)
+        for component in summary.components { add("\(component.name) modules", component.text) }
+        for inversion in lora.inversions {
+            add("embedding", "'\(inversion.word)': \(inversion.summary)")
+        }
+        if let notice = lora.notice { add("notice", notice) }
+        guard !lora.modules.isEmpty else { return }
         let isFlat = lora.modules.contains {
             if case .flattened = $0.name { true } else { false }
         }
         add("keys", isFlat ? "kohya's" : "Diffusers'")
         // No model has any of these modules.
-        let refusals = lora.modules.map { LoRADialect.refusal(path, $0.stem) }
+        let refusals = lora.modules.map { AdapterDialect.refusal(path, $0.stem) }
         if let first = refusals.first ?? nil, refusals.allSatisfy({ $0 != nil }) {
             faults.append("\(first)")
         }
@@ -183,7 +218,7 @@ package struct ModelReport: Sendable {
             ]
         }
         var lines = TextTable.lines(rows) + TextTable.lines(cells, rightAligned: [1])
-        if kind != "LoRA", missing.isEmpty, faults.isEmpty { lines.append("nothing is missing") }
+        if !isAdapter, missing.isEmpty, faults.isEmpty { lines.append("nothing is missing") }
         return lines + missing.map { "missing: \($0)" } + faults.map { "fault: \($0)" }
     }
 
@@ -199,9 +234,10 @@ package struct ModelReport: Sendable {
                     as [String: Any]
             },
         ]
+        if !adapters.isEmpty { fields["adapters"] = adapters.map(\.json) }
         for (name, values) in Dictionary(grouping: facts, by: \.name) {
             let texts = values.map(\.value)
-            let isList = ["lora", "ignored"].contains(name)
+            let isList = ["lora", "lora modules", "embedding", "notice", "ignored"].contains(name)
             fields[name.replacing(" ", with: "_")] = isList ? texts as Any : texts[0]
         }
         let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]

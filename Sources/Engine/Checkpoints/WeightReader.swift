@@ -1,15 +1,15 @@
-/// The weights of one component, with LoRA files merged in; records which were read, so
+/// The weights of one component, with adapters merged in; records which were read, so
 /// that a model with unknown weights is rejected.
 package final class WeightReader {
     private let table: WeightTable
-    private let changes: [String: [LoRAChange]]
+    private let changes: [String: [AdapterChange]]
     private var seen: Set<String> = []
     private var finite: Set<String> = []
 
     /// - Parameters:
     ///   - table: where the weights are stored
-    ///   - changes: what is added to them, by weight, in order
-    init(_ table: WeightTable, changes: [String: [LoRAChange]] = [:]) {
+    ///   - changes: what adapters do to them, by weight, in order
+    init(_ table: WeightTable, changes: [String: [AdapterChange]] = [:]) {
         self.table = table
         self.changes = changes
     }
@@ -43,15 +43,7 @@ package final class WeightReader {
         // Some weights are read once for each form in which they are stored.
         if finite.insert(name).inserted { try table.refuseFlaw(in: name) }
         var tensor = try table.tensor(name)
-        guard let changes = changes[name] else { return tensor }
-        for change in changes { try change.add(to: &tensor) }
-        guard tensor.isFinite else {
-            throw InputError(
-                table.place(of: name),
-                "it is not finite once its LoRA is added",
-                fix: "Use a smaller weight with --lora, or another LoRA"
-            )
-        }
+        for change in changes[name] ?? [] { try change.apply(to: &tensor, named: name) }
         return tensor
     }
 

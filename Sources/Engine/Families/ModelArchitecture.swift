@@ -12,17 +12,17 @@ package protocol ModelArchitecture: Sendable {
     ///
     /// - Parameters:
     ///   - prompts: cut into chunks
-    ///   - negative: what the picture should not show; nil for none
     ///   - guided: whether the negative prompt is used at all
+    ///   - clipSkip: last layer of the text encoders that is read, counted from the end; nil for the family's
     ///   - options: how the text encoders are computed
-    /// - Returns: embeddings; no negative one where it is not used
+    /// - Returns: embeddings of each turn; no negative one where it is not used
     /// - Throws: `InputError` from the text encoders' files
     func embeddings(
         of prompts: PromptPair,
-        negative: String?,
         guided: Bool,
+        clipSkip: Int?,
         options: EngineOptions
-    ) throws -> (positive: Embedding, negative: Embedding?)
+    ) throws -> [(positive: Embedding, negative: Embedding?)]
 
     /// Loads the denoiser.
     ///

@@ -17,14 +17,29 @@ struct StableDiffusion: ModelArchitecture {
 
     func embeddings(
         of prompts: PromptPair,
-        negative: String?,
         guided: Bool,
+        clipSkip: Int?,
         options: EngineOptions
-    ) throws -> (positive: Embedding, negative: Embedding?) {
-        let encoder = try PromptEncoder(model: model, options: options, prompts: prompts)
-        let positive = try encoder.encode(prompts.positive, chunks: prompts.count)
-        guard guided else { return (positive, nil) }
-        return (positive, try encoder.encodeNegative(negative, chunks: prompts.count))
+    ) throws -> [(positive: Embedding, negative: Embedding?)] {
+        let encoder = try PromptEncoder(
+            model: model,
+            options: options,
+            prompts: prompts,
+            clipSkip: clipSkip
+        )
+        return try prompts.turns.map { turn in
+            (
+                try encoder.encode(turn.positive, chunks: prompts.count),
+                guided
+                    ? try turn.negative.map {
+                        try encoder.encodeNegative(
+                            $0,
+                            isGiven: prompts.hasNegative,
+                            chunks: prompts.count
+                        )
+                    } : nil
+            )
+        }
     }
 
     func denoiser(_ options: EngineOptions) throws -> any Denoiser {

@@ -4,8 +4,8 @@ struct CLIPTextNetwork {
     struct Encoding {
         /// After the last layer and the final norm: `[1, tokens, width]`.
         let last: Activation
-        /// Before the last layer, without a norm: `[1, tokens, width]`.
-        let penultimate: Activation
+        /// After the last layer that is not skipped, without a norm: `[1, tokens, width]`.
+        let hidden: Activation
         /// The end token's, projected: `[1, projection]`; nil for a model without projection.
         let pooled: Tensor?
     }
@@ -17,7 +17,12 @@ struct CLIPTextNetwork {
     let finalNorm: LayerNorm
     let projection: Linear?
 
-    init(_ root: ModuleWeights, config: CLIPConfig) throws {
+    /// - Parameters:
+    ///   - root: the weights
+    ///   - config: their shapes
+    ///   - vectors: `[count, width]`: of textual inversions, whose ids follow the vocabulary
+    /// - Throws: `InputError` for a weight that is missing or of another shape
+    init(_ root: ModuleWeights, config: CLIPConfig, vectors: Tensor? = nil) throws {
         self.config = config
         // Transformers 5 writes plain text models without this prefix.
         let weights =
@@ -25,7 +30,8 @@ struct CLIPTextNetwork {
             ? root["text_model"] : root
         tokenTable = try weights["embeddings"]["token_embedding"].table(
             config.vocabulary,
-            config.width
+            config.width,
+            more: vectors
         )
         positionTable = try weights["embeddings"]["position_embedding"].table(
             config.tokens,
@@ -43,27 +49,34 @@ struct CLIPTextNetwork {
         }
     }
 
-    /// Encodes token ids below `vocabulary`, at most `tokens` of them.
-    func callAsFunction(_ ids: [Int]) -> Encoding {
+    /// Encodes ids of tokens, at most `tokens` of them.
+    ///
+    /// - Parameters:
+    ///   - ids: below `vocabulary`, or of `vectors`
+    ///   - skipped: layers at the end whose output `hidden` leaves out
+    /// - Returns: states and the pooled embedding
+    func callAsFunction(_ ids: [Int], skipped: Int = 0) -> Encoding {
         let backend = finalNorm.backend
         var h = backend.add(
             backend.embed([ids], tokenTable),
             backend.embed([Array(ids.indices)], positionTable)
         )
-        var before = h
-        for layer in layers {
-            before = h
+        var hidden = h
+        for (i, layer) in layers.enumerated() {
             h = layer(h)
+            if i < layers.count - skipped { hidden = h }
         }
         let last = finalNorm(h)
         let pooled = projection.map { projection in
-            let at = config.pooling.position(in: ids) * config.width
+            // Ids of textual inversions are higher than that of the end token.
+            let known = ids.map { $0 < config.vocabulary ? $0 : 0 }
+            let at = config.pooling.position(in: known) * config.width
             let token = backend.download(last).withFloats { Array($0[at..<at + config.width]) }
             return backend.download(
                 projection(backend.upload(Tensor(token, shape: [1, config.width])))
             )
         }
-        return Encoding(last: last, penultimate: before, pooled: pooled)
+        return Encoding(last: last, hidden: hidden, pooled: pooled)
     }
 }
 

@@ -178,12 +178,15 @@ struct ModuleWeights {
         )
     }
 
-    /// An embedding table.
-    func table(_ rows: Int, _ width: Int) throws -> TableWeights {
+    /// An embedding table, with `more` rows behind its own.
+    func table(_ rows: Int, _ width: Int, more: Tensor? = nil) throws -> TableWeights {
         try check("weight", [rows, width])
         guard !isDescription else {
             return TableWeights(rows: rows, width: width, storage: Nothing())
         }
-        return backend.prepareTable(try tensor("weight", [rows, width]))
+        let own = try tensor("weight", [rows, width])
+        guard let more else { return backend.prepareTable(own) }
+        let shape = [rows + more.shape[0], width]
+        return backend.prepareTable(Tensor(chaining: [own, more], shape: shape))
     }
 }

@@ -6,41 +6,72 @@
 package final class PromptEncoder {
     private struct Stage {
         let place: String
-        let tokenizer: CLIPTokenizer
+        let tokenizer: PromptTokenizer
+        /// Layers at the end that are left out.
+        let skipped: Int
         let network: CLIPTextNetwork
         let backend: any Backend
 
         init(
             model: Model,
             component: Component,
-            tokenizer: CLIPTokenizer,
-            backend: any Backend
+            tokenizer: PromptTokenizer,
+            backend: any Backend,
+            clipSkip: Int?
         ) throws {
             place = "\(model.path)/\(component.rawValue)"
             self.tokenizer = tokenizer
             let config = try model.textConfig(component)
+            skipped = try config.skippedLayers(clipSkip, of: model.family, place: place)
             let reader = try model.weights(component)
             network = try CLIPTextNetwork(
                 ModuleWeights(reader: reader, backend: backend),
-                config: config
+                config: config,
+                vectors: tokenizer.vectors
             )
             try reader.finish()
             self.backend = backend
         }
 
-        /// Encodes a chunk, given its token ids.
-        func encode(_ chunk: [Int]) throws -> CLIPTextNetwork.Encoding {
-            let ids = tokenizer.chunk(chunk)
+        /// Encodes a chunk.
+        func encode(_ chunk: [PromptToken]) throws -> CLIPTextNetwork.Encoding {
+            let ids = tokenizer.base.chunk(chunk.map(\.id))
             let config = network.config
-            guard ids.count <= config.tokens, ids.allSatisfy({ $0 < config.vocabulary }) else {
+            let known = config.vocabulary + (tokenizer.vectors?.shape[0] ?? 0)
+            guard ids.count <= config.tokens, ids.allSatisfy({ $0 < known }) else {
                 throw InputError(
                     place,
                     "knows \(config.vocabulary) tokens, its tokenizer has more",
                     fix: "Use the tokenizer that belongs to this text encoder"
                 )
             }
-            return network(ids)
+            return network(ids, skipped: skipped)
         }
+    }
+
+    /// Multiplies the states of tokens by their weights and restores the mean of all, as A1111 does.
+    ///
+    /// - Parameters:
+    ///   - context: `[1, tokens, width]`
+    ///   - chunk: tokens behind the start token
+    /// - Returns: the same shape
+    static func weighted(_ context: Tensor, _ chunk: [PromptToken]) -> Tensor {
+        guard chunk.contains(where: { $0.weight != 1 }) else { return context }
+        var result = context
+        let width = context.shape[2]
+        result.withMutableFloats { x in
+            let before = x.reduce(0.0) { $0 + Double($1) }
+            let size = x.reduce(0.0) { $0 + Double(abs($1)) }
+            for (i, token) in chunk.enumerated() {
+                for j in 0..<width { x[(i + 1) * width + j] *= token.weight }
+            }
+            let after = x.reduce(0.0) { $0 + Double($1) }
+            // A mean of zero, but for rounding, says nothing of the size of the states.
+            guard min(abs(before), abs(after)) > 1e-6 * size else { return }
+            let factor = before / after
+            for i in x.indices { x[i] = Float(Double(x[i]) * factor) }
+        }
+        return result
     }
 
     private let first: Stage
@@ -50,14 +81,20 @@ package final class PromptEncoder {
     /// Reads configurations and weights, and the tokenizers unless the prompts are tokenized already.
     ///
     /// Throws `InputError` for a missing or unusable file.
-    package init(model: Model, options: EngineOptions, prompts: PromptPair? = nil) throws {
+    package init(
+        model: Model,
+        options: EngineOptions,
+        prompts: PromptPair? = nil,
+        clipSkip: Int? = nil
+    ) throws {
         let backend = try options.makeBackend()
-        let tokenizers = try prompts?.tokenizers ?? model.tokenizers()
+        let tokenizers = try prompts?.tokenizers ?? model.promptTokenizers()
         first = try Stage(
             model: model,
             component: .textEncoder,
             tokenizer: tokenizers[0],
-            backend: backend
+            backend: backend,
+            clipSkip: clipSkip
         )
         second =
             model.family == .sdxl
@@ -65,12 +102,13 @@ package final class PromptEncoder {
                 model: model,
                 component: .textEncoder2,
                 tokenizer: tokenizers[1],
-                backend: backend
+                backend: backend,
+                clipSkip: clipSkip
             ) : nil
         zerosForNoPrompt = model.family == .sdxl && model.forceZerosForEmptyPrompt
     }
 
-    private var tokenizers: [CLIPTokenizer] { [first, second].compactMap { $0?.tokenizer } }
+    private var tokenizers: [PromptTokenizer] { [first, second].compactMap { $0?.tokenizer } }
 
     /// Encodes a prompt.
     ///
@@ -80,12 +118,17 @@ package final class PromptEncoder {
     /// - Returns: what the UNet takes
     /// - Throws: `InputError` for a prompt of too many chunks or tokens that an encoder lacks
     package func encode(_ prompt: String, chunks count: Int = 1) throws -> Embedding {
-        try encode(PromptChunks(prompt, tokenizers, flag: "--prompt"), chunks: count)
+        try encode(chunks(prompt, "--prompt"), chunks: count)
+    }
+
+    private func chunks(_ prompt: String, _ flag: String) throws(InputError) -> PromptChunks {
+        let fragments = PromptFragment.plain(prompt)
+        return try PromptChunks(tokenizers.map { _ in fragments }, tokenizers, flag: flag)
     }
 
     /// Encodes a tokenized prompt, like `encode(_:chunks:)` of its text.
     package func encode(_ prompt: PromptChunks, chunks count: Int = 1) throws -> Embedding {
-        var known: [[[Int]]: Embedding] = [:]
+        var known: [[[PromptToken]]: Embedding] = [:]
         var contexts: [Tensor] = []
         var pooled: Tensor?
         for i in 0..<max(count, prompt.count) {
@@ -99,15 +142,33 @@ package final class PromptEncoder {
         return Embedding(context: Tensor.oneAfterAnother(contexts), pooled: pooled)
     }
 
-    /// Encodes one chunk, ids for each encoder.
-    private func encode(_ chunk: [[Int]]) throws -> Embedding {
+    /// Encodes one chunk, tokens for each encoder.
+    private func encode(_ chunk: [[PromptToken]]) throws -> Embedding {
         let one = try first.encode(chunk[0])
+        let backend = first.backend
         guard let second else {
-            return Embedding(context: first.backend.download(one.last), pooled: nil)
+            // Layers are left out before the last norm.
+            let last = first.skipped == 0 ? one.last : first.network.finalNorm(one.hidden)
+            return Embedding(
+                context: Self.weighted(backend.download(last), chunk[0]),
+                pooled: nil
+            )
         }
         let two = try second.encode(chunk[1])
-        let context = first.backend.concatChannels(one.penultimate, two.penultimate)
-        return Embedding(context: first.backend.download(context), pooled: two.pooled)
+        guard chunk.contains(where: { $0.contains { $0.weight != 1 } }) else {
+            let context = backend.concatChannels(one.hidden, two.hidden)
+            return Embedding(context: backend.download(context), pooled: two.pooled)
+        }
+        let parts = [
+            Self.weighted(backend.download(one.hidden), chunk[0]),
+            Self.weighted(backend.download(two.hidden), chunk[1]),
+        ]
+        return Embedding(
+            context: backend.download(
+                backend.concatChannels(backend.upload(parts[0]), backend.upload(parts[1]))
+            ),
+            pooled: two.pooled
+        )
     }
 
     /// Encodes the negative prompt; without one, zeros for models that ask for them, else
@@ -119,13 +180,79 @@ package final class PromptEncoder {
     /// - Returns: what the UNet takes
     /// - Throws: as `encode(_:chunks:)`
     package func encodeNegative(_ prompt: String?, chunks count: Int = 1) throws -> Embedding {
-        let chunks = try PromptChunks(prompt ?? "", tokenizers, flag: "--negative-prompt")
-        let embedding = try encode(chunks, chunks: count)
-        guard prompt == nil && zerosForNoPrompt else { return embedding }
+        try encodeNegative(
+            chunks(prompt ?? "", "--negative-prompt"),
+            isGiven: prompt != nil,
+            chunks: count
+        )
+    }
+
+    /// The same for a tokenized prompt.
+    func encodeNegative(
+        _ prompt: PromptChunks,
+        isGiven: Bool,
+        chunks count: Int
+    ) throws -> Embedding {
+        let embedding = try encode(prompt, chunks: count)
+        guard !isGiven && zerosForNoPrompt else { return embedding }
         return Embedding(
             context: Tensor(zeros: embedding.context.shape),
             pooled: embedding.pooled.map { Tensor(zeros: $0.shape) }
         )
+    }
+}
+
+extension Model {
+    /// Refuses a layer that the text encoders do not have.
+    ///
+    /// - Throws: `InputError` naming the flag
+    package func checkClipSkip(_ clipSkip: Int?) throws {
+        guard clipSkip != nil else { return }
+        for component in family.components where component != .unet && component != .vae {
+            _ = try textConfig(component).skippedLayers(
+                clipSkip,
+                of: family,
+                place: "\(path)/\(component.rawValue)"
+            )
+        }
+    }
+}
+
+extension CLIPConfig {
+    /// Layers at the end that are left out.
+    ///
+    /// - Parameters:
+    ///   - clipSkip: 1 reads the last layer, 2 the one before it, as A1111 and ComfyUI count; nil what the family reads
+    ///   - family: SDXL reads the layer before the last, without the last norm
+    ///   - place: of the text encoder, for errors
+    /// - Returns: layers that are left out, of those that are stored
+    /// - Throws: `InputError` where too many are left out
+    func skippedLayers(
+        _ clipSkip: Int?,
+        of family: ModelFamily,
+        place: String
+    ) throws(InputError) -> Int {
+        let standard = family == .sdxl ? 2 : 1
+        guard let clipSkip else { return standard - 1 }
+        guard clipSkip >= standard else {
+            throw InputError(
+                "--clip-skip \(clipSkip)",
+                "Stable Diffusion XL reads the layer before the last",
+                fix: "Choose 2, its own, or more"
+            )
+        }
+        // Text encoders are also saved without their last layers, which nobody would read.
+        let whole = [768: 12, 1024: 24, 1280: 32][width] ?? layers
+        let missing = layers < whole && whole - layers < 4 ? whole - layers : 0
+        let skipped = max(0, clipSkip - 1 - missing)
+        guard skipped < layers else {
+            throw InputError(
+                "--clip-skip \(clipSkip)",
+                "\(place) has \(layers) layers",
+                fix: "Choose at most \(layers)"
+            )
+        }
+        return skipped
     }
 }
 

@@ -149,6 +149,11 @@ package struct Scheduler: Sendable {
             || steps.contains { $0.transitions.contains { $0.update.noise != 0 } }
     }
 
+    /// The step, counted from 0, that an evaluation belongs to.
+    package func step(ofEvaluation i: Int) -> Int {
+        steps[...i].count { !$0.isIntermediate } - 1
+    }
+
     /// Indices into `timesteps` of the steps that a run can begin at: all but second evaluations of a step.
     package var starts: [Int] { steps.indices.filter { !steps[$0].isIntermediate } }
 

@@ -7,8 +7,10 @@ package struct PromptChunks: Equatable, Sendable {
     package let tokens: Int
     /// Tokens of text that a chunk has room for.
     package let room: Int
-    /// For each encoder its chunks: ids of text, at most `room`.
-    let chunks: [[[Int]]]
+    /// For each encoder its chunks: at most `room` tokens.
+    let chunks: [[[PromptToken]]]
+    /// Words of textual inversions in it, in lower case.
+    let words: Set<String>
 
     /// Chunks of the prompt.
     package var count: Int { chunks[0].count }
@@ -16,27 +18,53 @@ package struct PromptChunks: Equatable, Sendable {
     /// Maximum chunks of a prompt: every layer of a UNet caches its keys and values for them.
     package static let largestCount = 16
 
+    /// Tokens at the end of a full chunk among which A1111 looks for a comma to cut at.
+    private static let backtrack = 20
+
     /// - Parameters:
-    ///   - text: the prompt
+    ///   - texts: the prompt's fragments for each encoder
     ///   - tokenizers: of the model's text encoders
+    ///   - cutsAtCommas: whether a full chunk ends behind a comma near its end, as in A1111
     ///   - flag: where the prompt came from
     /// - Throws: `InputError` for a prompt of more than `largestCount` chunks
-    init(_ text: String, _ tokenizers: [CLIPTokenizer], flag: String) throws(InputError) {
+    init(
+        _ texts: [[PromptFragment]],
+        _ tokenizers: [PromptTokenizer],
+        cutsAtCommas: Bool = false,
+        flag: String
+    ) throws(InputError) {
         let room = tokenizers.map(\.room).min() ?? 0
         precondition(room > 0, "\(tokenizers.count) tokenizers with \(room) tokens")
         self.room = room
-        var sections = tokenizers.map { tokenizer in
-            Self.sections(of: text).map { tokenizer.tokens(of: $0) }
+        var words: Set<String> = []
+        var sections = Swift.zip(texts, tokenizers).map { fragments, tokenizer in
+            var sections: [[PromptToken]] = [[]]
+            for fragment in fragments {
+                switch fragment {
+                case .end: sections.append([])
+                case .text(let text, let weight):
+                    let found = tokenizer.tokens(of: text, weight: weight)
+                    sections[sections.count - 1] += found.tokens
+                    words.formUnion(found.words)
+                }
+            }
+            return sections
+        }
+        self.words = words
+        let most = sections.map(\.count).max() ?? 1
+        for i in sections.indices {
+            while sections[i].count < most { sections[i].append([]) }
         }
         // A BREAK at the end begins nothing.
-        let last = sections[0].count - 1
+        let last = most - 1
         if last > 0, sections.allSatisfy({ $0[last].isEmpty }) {
             for i in sections.indices { sections[i].removeLast() }
         }
-        let sizes = sections[0].indices.map { i in
-            sections.map { max(1, ($0[i].count + room - 1) / room) }.max() ?? 1
-        }
         tokens = sections.map { $0.map(\.count).reduce(0, +) }.max() ?? 0
+        let cut = Swift.zip(sections, tokenizers).map { sections, tokenizer in
+            sections.map { Self.cut($0, room, comma: cutsAtCommas ? tokenizer.comma : nil) }
+        }
+        let sizes = cut[0].indices.map { i in cut.map { $0[i].count }.max() ?? 1 }
         guard sizes.reduce(0, +) <= Self.largestCount else {
             throw InputError(
                 flag,
@@ -44,13 +72,45 @@ package struct PromptChunks: Equatable, Sendable {
                 fix: "Use at most \(Self.largestCount) chunks"
             )
         }
-        chunks = sections.map { sections in
-            Swift.zip(sections, sizes).flatMap { ids, count in
-                (0..<count).map { i in
-                    Array(ids.dropFirst(i * room).prefix(room))
-                }
+        chunks = cut.map { sections in
+            Swift.zip(sections, sizes).flatMap { chunks, count in
+                chunks + Array(repeating: [], count: count - chunks.count)
             }
         }
+    }
+
+    /// Cuts tokens into chunks of at most `room`, at least one; the vectors of a textual inversion stay together.
+    private static func cut(_ tokens: [PromptToken], _ room: Int, comma: Int?) -> [[PromptToken]] {
+        var (chunks, chunk): ([[PromptToken]], [PromptToken]) = ([], [])
+        // Tokens of the chunk up to and including its last comma.
+        var (commaEnd, at): (Int?, Int) = (nil, 0)
+        func finish() {
+            chunks.append(chunk)
+            (chunk, commaEnd) = ([], nil)
+        }
+        while at < tokens.count {
+            var end = at + 1
+            while end < tokens.count, tokens[end].isJoined { end += 1 }
+            if chunk.count + end - at > room {
+                let isComma = tokens[at].id == comma
+                // A comma that is itself one too many is left to the next chunk.
+                if !isComma, chunk.count == room, let cut = commaEnd, cut > 0,
+                    room - cut < backtrack
+                {
+                    let moved = Array(chunk[cut...])
+                    chunk.removeLast(moved.count)
+                    finish()
+                    chunk = moved
+                } else {
+                    finish()
+                }
+            }
+            chunk += tokens[at..<end]
+            if tokens[at].id == comma { commaEnd = chunk.count }
+            at = end
+        }
+        if !chunk.isEmpty || chunks.isEmpty { chunks.append(chunk) }
+        return chunks
     }
 
     /// The parts of a text between the words BREAK, in capitals and not part of another word.
@@ -82,16 +142,56 @@ package struct PromptChunks: Equatable, Sendable {
     }
 }
 
+/// What is said of a prompt.
+package struct PromptWording: Sendable {
+    package var positive: String
+    package var negative: String?
+    /// For the second text encoder; nil for the same.
+    package var positive2: String?
+    package var negative2: String?
+    package var syntax: PromptSyntax
+
+    package init(
+        _ positive: String,
+        negative: String? = nil,
+        positive2: String? = nil,
+        negative2: String? = nil,
+        syntax: PromptSyntax = .plain
+    ) {
+        (self.positive, self.negative, self.syntax) = (positive, negative, syntax)
+        (self.positive2, self.negative2) = (positive2, negative2)
+    }
+}
+
 /// Positive and negative prompt, padded to the same number of chunks.
 package struct PromptPair: Sendable {
-    package let positive: PromptChunks
-    /// Nil if guidance does not use it; the empty prompt's if none is given.
-    package let negative: PromptChunks?
+    /// What the steps use, in order: where a prompt changes there are several, all of as many chunks.
+    package struct Turn: Sendable {
+        /// Steps that it lasts.
+        package let steps: Int
+        package let positive: PromptChunks
+        package let negative: PromptChunks?
+    }
+
+    package let turns: [Turn]
     /// Of the model's text encoders, in their order.
-    let tokenizers: [CLIPTokenizer]
+    let tokenizers: [PromptTokenizer]
+    /// Textual inversions that neither prompt names.
+    package let unusedWords: [String]
+    private let isNegativeGiven: Bool
+
+    /// That of the first steps.
+    package var positive: PromptChunks { turns[0].positive }
+    /// Nil if guidance does not use it; the empty prompt's if none is given.
+    package var negative: PromptChunks? { turns[0].negative }
 
     /// Chunks of either prompt: the shorter one is padded with empty ones.
-    package var count: Int { max(positive.count, negative?.count ?? 0) }
+    package var count: Int {
+        turns.map { max($0.positive.count, $0.negative?.count ?? 0) }.max() ?? 1
+    }
+
+    /// Whether a negative prompt was given.
+    var hasNegative: Bool { isNegativeGiven }
 
     /// Reads the tokenizers of a model and splits the prompts into chunks.
     ///
@@ -101,17 +201,128 @@ package struct PromptPair: Sendable {
     ///   - guides: whether there is guidance
     ///   - model: whose tokenizers they are
     /// - Throws: `InputError` for a prompt that is too long, and from the tokenizers' files
+    package init(positive: String, negative: String?, guides: Bool, model: Model) throws {
+        try self.init(PromptWording(positive, negative: negative), guides: guides, model: model)
+    }
+
+    /// The same for prompts in a language.
+    ///
+    /// - Parameters:
+    ///   - wording: the prompts
+    ///   - steps: of a phase, over which they may change
+    ///   - guides: whether there is guidance
+    ///   - model: whose tokenizers they are
+    /// - Throws: `InputError` for a prompt that is too long or cannot be read, and from the tokenizers' files
     package init(
-        positive: String,
-        negative: String?,
+        _ wording: PromptWording,
+        steps: Int = 1,
         guides: Bool,
         model: Model
     ) throws {
-        tokenizers = try model.tokenizers()
-        self.positive = try PromptChunks(positive, tokenizers, flag: "--prompt")
-        self.negative =
-            guides
-            ? try PromptChunks(negative ?? "", tokenizers, flag: "--negative-prompt") : nil
+        let tokenizers = try model.promptTokenizers()
+        self.tokenizers = tokenizers
+        isNegativeGiven = wording.negative != nil || wording.negative2 != nil
+        if tokenizers.count < 2 {
+            for (flag, text) in [
+                ("--prompt-2", wording.positive2), ("--negative-prompt-2", wording.negative2),
+            ] where text != nil {
+                throw InputError(
+                    flag,
+                    "\(model.family.name) has one text encoder",
+                    fix: "Leave it out"
+                )
+            }
+        }
+        let (syntax, negative) = (wording.syntax, wording.negative ?? "")
+        func texts(_ first: String, _ second: String?, _ flag: String) throws(InputError) -> Texts {
+            try Texts(
+                [first, second ?? first].prefix(tokenizers.count).map { $0 },
+                syntax,
+                steps: steps,
+                flag: flag
+            )
+        }
+        let positives = try texts(wording.positive, wording.positive2, "--prompt")
+        let negatives =
+            guides ? try texts(negative, wording.negative2, "--negative-prompt") : nil
+        func chunks(_ texts: [String], _ flag: String) throws(InputError) -> PromptChunks {
+            try PromptChunks(
+                texts.map { text in
+                    syntax == .plain ? PromptFragment.plain(text) : PromptFragment.weighted(text)
+                },
+                tokenizers,
+                cutsAtCommas: syntax == .a1111,
+                flag: flag
+            )
+        }
+        var turns: [Turn] = []
+        var at = 0
+        while at < steps || turns.isEmpty {
+            let length = min(positives.length(at), negatives?.length(at) ?? .max)
+            turns.append(
+                Turn(
+                    steps: length,
+                    positive: try chunks(positives.texts(at), "--prompt"),
+                    negative: try (negatives?.texts(at)).map { own throws(InputError) in
+                        try chunks(own, "--negative-prompt")
+                    }
+                )
+            )
+            at += length
+        }
+        self.turns = turns
+        let used = turns.reduce(into: Set<String>()) {
+            $0.formUnion($1.positive.words.union($1.negative?.words ?? []))
+        }
+        unusedWords = try model.inversions().map(\.word).filter { !used.contains($0.lowercased()) }
+    }
+
+    /// The texts of the text encoders, as they change.
+    private struct Texts {
+        private var schedules: [[(text: String, count: Int)]] = []
+
+        init(
+            _ texts: [String],
+            _ syntax: PromptSyntax,
+            steps: Int,
+            flag: String
+        ) throws(InputError) {
+            for text in texts {
+                guard syntax == .a1111 else {
+                    schedules.append([(text, max(1, steps))])
+                    continue
+                }
+                let own = PromptTag.removed(from: text)
+                let words = own.split { !($0.isLetter || $0.isNumber || $0 == "_") }
+                guard !words.contains("AND") else {
+                    throw InputError(
+                        flag,
+                        "prompts joined by AND are not supported",
+                        fix: "Write 'and', or one prompt"
+                    )
+                }
+                schedules.append(PromptSchedule.texts(own, steps: max(1, steps)))
+            }
+        }
+
+        private func turn(_ schedule: [(text: String, count: Int)], _ step: Int) -> (Int, Int) {
+            var (at, end) = (0, schedule[0].count)
+            while step >= end, at + 1 < schedule.count {
+                at += 1
+                end += schedule[at].count
+            }
+            return (at, end)
+        }
+
+        /// The texts of a step, counted from 0.
+        func texts(_ step: Int) -> [String] {
+            schedules.map { $0[turn($0, step).0].text }
+        }
+
+        /// Steps from this one on for which the texts stay.
+        func length(_ step: Int) -> Int {
+            schedules.map { turn($0, step).1 - step }.min() ?? 1
+        }
     }
 
     /// One line: tokens and chunks.
@@ -122,7 +333,8 @@ package struct PromptPair: Sendable {
         }
         let sides = [size(positive)] + (negative.map { ["negative prompt \(size($0))"] } ?? [])
         let each = count == 1 ? "1 chunk" : "\(count) chunks"
-        return sides.joined(separator: ", ") + " (\(each) of \(positive.room))"
+        let changes = turns.count == 1 ? "" : ", changing \(turns.count - 1) times"
+        return sides.joined(separator: ", ") + " (\(each) of \(positive.room))" + changes
     }
 }
 

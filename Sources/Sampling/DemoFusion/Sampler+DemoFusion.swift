@@ -92,6 +92,7 @@ extension Sampler {
         _ what: String
     ) -> WorkUnit {
         let guidance = plan.phases[state.phase].guidance(at: state.step)
+        let prompts = prompts.at(step: scheduler.step(ofEvaluation: state.step))
         return .view(
             index,
             latent * inputScale(of: index, at: state),

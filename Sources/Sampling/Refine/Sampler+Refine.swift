@@ -24,7 +24,7 @@ extension Sampler {
                 ) * stage.inputScale(at: i),
                 timestep: stage.timestep(at: i),
                 guidance: guidance,
-                prompts: guidance > 1 ? prompts : prompts.unguided,
+                prompts: guidance > 1 ? prompts.last : prompts.last.unguided,
                 timeIDs: timeIDs(crop: (window.top + grid.margin, window.left + grid.margin)),
                 place: "phase \(state.phase + 1), step \(i + 1), window at row \(window.top), "
                     + "column \(window.left)"

@@ -21,6 +21,10 @@ package struct RenderSettings: Equatable, Sendable {
     package var random: RandomKind = Settings.random.standard
     package var scheduler: SchedulerKind
     package var karras: Bool = Settings.karras.standard
+    /// Last layer of the text encoders that is read, counted from the end; nil for the model's own.
+    package var clipSkip: Int? = Settings.clipSkip.standard
+    /// How the prompts are read.
+    package var promptSyntax: PromptSyntax = Settings.promptSyntax.standard
     /// How its timesteps are laid out, where the model does not decide it.
     package var schedule = ScheduleChoice()
     /// Layout of local windows. If nil they are half a window apart, and in refinement three quarters of one.

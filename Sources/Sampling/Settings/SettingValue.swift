@@ -104,6 +104,7 @@ extension SettingValue where Self: RawRepresentable & CaseIterable, RawValue == 
 
 extension SchedulerKind: SettingValue {}
 extension TimestepSpacing: SettingValue {}
+extension PromptSyntax: SettingValue {}
 extension FinalSigma: SettingValue {}
 extension LevelSpacing: SettingValue {}
 extension RandomKind: SettingValue {}

@@ -9,6 +9,7 @@ package enum Settings {
     package static let all: [any AnySetting] = [
         steps, scheduler, karras, guidance, guidanceInterval, seed, size,
         random, timestepSpacing, finalSigma, sgmUniform, sigmas,
+        clipSkip, promptSyntax,
         strength, fidelity,
         method, stride, ladder, cosineScales, sigma, border, windowWeight, skipBelow,
         refineFrom, refineSteps, refineNoise, refineGuidance,
@@ -132,6 +133,30 @@ package enum Settings {
         defaultNote: "the model's own",
         recorded: .whenChanged,
         label: SettingLabel("Schedule type") { $0.schedule.levels?.label ?? "" }
+    )
+
+    package static let clipSkip = Setting(
+        "clip-skip",
+        \.clipSkip,
+        default: Int?.none,
+        help:
+            "Last layer of the text encoders that is read, counted from the end: 1 is the last, 2 the one "
+            + "before it",
+        valueName: "n",
+        defaultNote: "1; 2 for Stable Diffusion XL",
+        limits: SettingLimits(fault: clipSkipFault),
+        recorded: .whenChanged,
+        label: "Clip skip"
+    )
+
+    package static let promptSyntax = Setting(
+        "prompt-syntax",
+        \.promptSyntax,
+        default: .plain,
+        help:
+            "How prompts are read: as they are, or in A1111's language of weights (a:1.2), [a], schedules "
+            + "[from:to:when], [a|b], and <lora:name:0.8>",
+        recorded: .whenChanged
     )
 
     package static let random = Setting(
@@ -377,6 +402,11 @@ extension Settings {
             )
         }
         return nil
+    }
+
+    private static func clipSkipFault(_ skip: Int?, _: ModelGeometry) -> Fault? {
+        guard let skip, !(1...32).contains(skip) else { return nil }
+        return ("\(skip) is out of range", "Choose 1 to 32")
     }
 
     private static func strideFault(

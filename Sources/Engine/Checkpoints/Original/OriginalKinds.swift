@@ -29,10 +29,6 @@ enum OriginalKinds {
     /// Other contents of safetensors files, by a substring of a name. The first match names
     /// the file.
     private static let others: [(part: String, kind: String, remedy: String)] = [
-        ("lora_", "a LoRA", "Give it with --lora beside a model"),
-        (".lora.", "a LoRA", "Give it with --lora beside a model"),
-        ("hada_w", "a LoHa adapter", "Only plain LoRA files are supported, with --lora"),
-        ("lokr_w", "a LoKr adapter", "Only plain LoRA files are supported, with --lora"),
         ("joint_blocks.", "Stable Diffusion 3", "Only Stable Diffusion 1, 2 and XL are supported"),
         ("double_blocks.", "Flux", "Only Stable Diffusion 1, 2 and XL are supported"),
         ("single_transformer_blocks.", "Flux", "Only Stable Diffusion 1, 2 and XL are supported"),
@@ -42,12 +38,13 @@ enum OriginalKinds {
         ("edm_mean", "an EDM model", "Only epsilon and v prediction are supported"),
         ("edm_vpred", "an EDM model", "Only epsilon and v prediction are supported"),
         ("time_stack.", "a video model", "Only Stable Diffusion 1, 2 and XL are supported"),
-        ("string_to_param", "a textual inversion", "Use a text-to-image model"),
+        ("string_to_param", "a textual inversion", "Give it with --embedding beside a model"),
+        ("emb_params", "a textual inversion", "Give it with --embedding beside a model"),
     ]
 
-    /// Whether a file is a LoRA of any kind.
-    static func isLoRA(_ file: SafeTensors) -> Bool {
-        file.names.contains { $0.contains("lora_") || $0.contains(".lora.") }
+    /// Whether a file is a LoRA or another adapter.
+    static func isAdapter(_ file: SafeTensors) -> Bool {
+        file.names.contains(where: AdapterRole.isOfAdapter)
     }
 
     /// Rejects files that are something else.
@@ -59,6 +56,7 @@ enum OriginalKinds {
         func refusal(_ kind: String, _ remedy: String) -> InputError {
             InputError(file.path, "it is \(kind)", fix: remedy)
         }
+        if isAdapter(file) { throw refusal("a LoRA", "Give it with --lora beside a model") }
         if let other = others.first(where: { other in names.contains { $0.contains(other.part) } })
         {
             throw refusal(other.kind, other.remedy)

@@ -1,20 +1,13 @@
-/// Known kinds of adapters that are not supported: those for other models, and those that are not LoRAs.
+/// Known files that are not adapters for these models: those for other models, and those that are something else.
 /// Without this table their keys would merely be "unknown".
-enum LoRADialect {
+enum AdapterDialect {
     /// By a lower-case substring of a key; the first match names the file.
     private static let known: [(part: String, name: String)] = [
-        ("text_encoders.", "LoRA with ComfyUI's names of text encoders"),
-        ("clip_l.", "LoRA with ComfyUI's names of text encoders"),
-        ("clip_g.", "LoRA with ComfyUI's names of text encoders"),
+        ("t5xxl", "LoRA for a model with a T5 text encoder (Stable Diffusion 3, Flux)"),
         ("lllite_", "ControlNet-LLLite"),
         ("image_proj", "IP-Adapter"), ("ip_adapter", "IP-Adapter"),
         ("motion_modules", "motion LoRA of AnimateDiff"),
         ("temporal_transformer", "motion LoRA of AnimateDiff"),
-        ("lora_te.", "LoRA with dots in kohya's names"),
-        ("lora_te1.", "LoRA with dots in kohya's names"),
-        ("lora_te2.", "LoRA with dots in kohya's names"),
-        ("lora_unet.", "LoRA with dots in kohya's names"),
-        ("bundle_emb", "LoRA with textual inversions inside (OneTrainer)"),
         ("lora_controlnet", "Control-LoRA"), ("input_hint_block", "Control-LoRA"),
         ("controlnet_cond_embedding", "Control-LoRA"),
         (".processor.qkv_lora", "LoRA for Flux (XLabs)"),
@@ -38,7 +31,8 @@ enum LoRADialect {
         ("transformer.blocks.", "LoRA for a transformer or video model (Wan and the like)"),
         ("transformer.", "LoRA for a transformer model"),
         ("resblocks", "LoRA with OpenCLIP's names of a text encoder"),
-        ("string_to_param", "textual inversion"), ("emb_params", "textual inversion"),
+        ("string_to_param", "textual inversion, which is for --embedding"),
+        ("emb_params", "textual inversion, which is for --embedding"),
     ]
 
     /// What a key reveals about its file; nil for an unrecognised one.
@@ -63,7 +57,7 @@ enum LoRADialect {
     }
 }
 
-extension LoRAFile {
+extension AdapterFile {
     /// The family that it was made for, if its metadata or its widths reveal it.
     var family: ModelFamily? {
         let told = ["ss_base_model_version", "modelspec.architecture"]
@@ -76,9 +70,8 @@ extension LoRAFile {
         let widths: [Int: ModelFamily] = [768: .sd1, 1024: .sd2, 2048: .sdxl]
         for module in modules where module.component == .unet {
             let name = module.stem.replacing(".", with: "_")
-            guard name.contains("attn2"), name.hasSuffix("to_k"),
-                let shape = file.info(module.down)?.shape, shape.count > 1
-            else { continue }
+            let shape = module.parts.shape(module.kind == .lora ? .down : .hadaW1B)
+            guard name.contains("attn2"), name.hasSuffix("to_k"), shape.count > 1 else { continue }
             return widths[shape[1]]
         }
         return nil

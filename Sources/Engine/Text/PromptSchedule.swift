@@ -1,0 +1,161 @@
+/// Prompts that change during the steps: `[from:to:when]`, `[to:when]`, `[from::when]` and `[a|b]`.
+///
+/// `when` is a step, or with a point the share of the steps, up to which `from` is used. Alternatives take turns,
+/// step by step. Brackets without either meaning stay as they are.
+enum PromptSchedule {
+    /// The texts of a prompt and how many steps each lasts: one text for all steps where nothing changes.
+    static func texts(_ text: String, steps: Int) -> [(text: String, count: Int)] {
+        let nodes = Parser(text).nodes()
+        guard nodes.contains(where: \.changes) else { return [(text, steps)] }
+        var result: [(text: String, count: Int)] = []
+        for step in 1...max(1, steps) {
+            let now = nodes.map { $0.text(at: step, of: steps) }.joined()
+            if result.last?.text == now {
+                result[result.count - 1].count += 1
+            } else {
+                result.append((now, 1))
+            }
+        }
+        return result
+    }
+
+    private indirect enum Node {
+        case text(String)
+        case switching(from: [Node], to: [Node], at: When)
+        case alternating([[Node]])
+
+        var changes: Bool { if case .text = self { false } else { true } }
+
+        func text(at step: Int, of steps: Int) -> String {
+            func text(_ nodes: [Node]) -> String {
+                nodes.map { $0.text(at: step, of: steps) }.joined()
+            }
+            switch self {
+            case .text(let own): return own
+            case .switching(let from, let to, let when):
+                return text(step <= when.step(of: steps) ? from : to)
+            case .alternating(let choices): return text(choices[(step - 1) % choices.count])
+            }
+        }
+    }
+
+    private struct When {
+        let value: Double
+        let isShare: Bool
+
+        /// - Returns: nil for what is not a number without a sign
+        init?(_ text: some StringProtocol) {
+            let digits = String(text).filter { !$0.isWhitespace }
+            guard !digits.isEmpty, digits.allSatisfy({ ("0"..."9").contains($0) || $0 == "." }),
+                let value = Double(digits.hasPrefix(".") ? "0\(digits)" : digits)
+            else { return nil }
+            (self.value, isShare) = (value, digits.contains("."))
+        }
+
+        func step(of steps: Int) -> Int {
+            Int(min(Double(steps), isShare ? value * Double(steps) : value))
+        }
+    }
+
+    private struct Parser {
+        let scalars: [Character]
+
+        init(_ text: some StringProtocol) { scalars = Array(text) }
+
+        func nodes() -> [Node] { Self.nodes(scalars[...]) }
+
+        private static func nodes(_ text: ArraySlice<Character>) -> [Node] {
+            var (nodes, plain): ([Node], String) = ([], "")
+            func flush() {
+                if !plain.isEmpty { nodes.append(.text(plain)) }
+                plain = ""
+            }
+            var at = text.startIndex
+            while at < text.endIndex {
+                let character = text[at]
+                if character == "\\", at + 1 < text.endIndex {
+                    plain += String(text[at...at + 1])
+                    at += 2
+                    continue
+                }
+                guard character == "[", let close = closing(text[(at + 1)...]) else {
+                    plain.append(character)
+                    at += 1
+                    continue
+                }
+                let inside = text[(at + 1)..<close]
+                at = close + 1
+                if let node = node(inside) {
+                    flush()
+                    nodes.append(node)
+                } else {
+                    // A weaker text, or only brackets; what is inside may change.
+                    plain.append("[")
+                    let inner = Self.nodes(inside)
+                    for one in inner {
+                        if case .text(let text) = one {
+                            plain += text
+                        } else {
+                            flush()
+                            nodes.append(one)
+                        }
+                    }
+                    plain.append("]")
+                }
+            }
+            flush()
+            return nodes
+        }
+
+        /// What the inside of square brackets means; nil for no schedule.
+        private static func node(_ inside: ArraySlice<Character>) -> Node? {
+            let choices = split(inside, at: "|")
+            if choices.count > 1 { return .alternating(choices.map { nodes($0) }) }
+            let parts = split(inside, at: ":")
+            guard (2...3).contains(parts.count), let when = When(String(parts[parts.count - 1]))
+            else { return nil }
+            return parts.count == 2
+                ? .switching(from: [], to: nodes(parts[0]), at: when)
+                : .switching(from: nodes(parts[0]), to: nodes(parts[1]), at: when)
+        }
+
+        /// The bracket that closes the one before `text`; nil for none.
+        private static func closing(_ text: ArraySlice<Character>) -> Int? {
+            var (depth, at) = (0, text.startIndex)
+            while at < text.endIndex {
+                switch text[at] {
+                case "\\": at += 1
+                case "[": depth += 1
+                case "]" where depth == 0: return at
+                case "]": depth -= 1
+                default: break
+                }
+                at += 1
+            }
+            return nil
+        }
+
+        /// The parts between separators that no bracket encloses.
+        private static func split(
+            _ text: ArraySlice<Character>,
+            at separator: Character
+        ) -> [ArraySlice<Character>] {
+            var (parts, start, depth, at): ([ArraySlice<Character>], Int, Int, Int) = (
+                [], text.startIndex, 0, text.startIndex
+            )
+            while at < text.endIndex {
+                switch text[at] {
+                case "\\": at += 1
+                case "[", "(": depth += 1
+                case "]", ")": depth -= 1
+                case separator where depth == 0:
+                    parts.append(text[start..<at])
+                    start = at + 1
+                default: break
+                }
+                at += 1
+            }
+            return parts + [text[start..<text.endIndex]]
+        }
+    }
+}

@@ -1,0 +1,170 @@
+/// How a prompt is read. The raw values are those of `--prompt-syntax`.
+package enum PromptSyntax: String, CaseIterable, Sendable {
+    /// As it is, but for the word BREAK.
+    case plain
+    /// The language of AUTOMATIC1111's web interface: weights, schedules and LoRA tags.
+    case a1111
+
+    /// What a prompt has that `a1111` would read otherwise; nil for none.
+    package static func hint(in text: String) -> String? {
+        if !PromptTag.tags(in: text).isEmpty { return "<lora:…>" }
+        if PromptSchedule.texts(text, steps: 10).count > 1 { return "[from:to:when] or [a|b]" }
+        let weighted = PromptFragment.weighted(text)
+        let isChanged = weighted.contains {
+            if case .text(_, let weight) = $0 { weight != 1 } else { false }
+        }
+        guard isChanged else { return nil }
+        return text.contains("[") && !text.contains("(") ? "[…]" : "(…) or (…:1.2)"
+    }
+}
+
+/// A part of a prompt.
+enum PromptFragment: Equatable, Sendable {
+    /// Text whose tokens all have one weight.
+    case text(String, Float)
+    /// The end of a chunk.
+    case end
+
+    /// A prompt without weights, cut at BREAK.
+    static func plain(_ text: String) -> [PromptFragment] {
+        Array(PromptChunks.sections(of: text).map { [.text($0, 1)] }.joined(separator: [.end]))
+    }
+
+    /// Factors of a pair of brackets without a number.
+    private static let round = 1.1
+    private static let square = 1 / 1.1
+
+    /// A prompt with A1111's weights: `(a)` is 1.1 times stronger, `[a]` 1.1 times weaker, `(a:1.3)` 1.3 times
+    /// stronger; `\(` is a bracket. Brackets that are never closed count as closed at the end.
+    static func weighted(_ text: String) -> [PromptFragment] {
+        var parts: [(text: String, weight: Double)] = []
+        var (rounds, squares): ([Int], [Int]) = ([], [])
+        let scalars = Array(text.unicodeScalars)
+        func multiply(from start: Int, by factor: Double) {
+            for i in start..<max(start, parts.count) { parts[i].weight *= factor }
+        }
+        // Parts before this index have ended: a bracket stands behind them.
+        var ended = 0
+        func add(_ scalar: Unicode.Scalar) {
+            if parts.count <= ended { parts.append(("", 1)) }
+            parts[parts.count - 1].text.unicodeScalars.append(scalar)
+        }
+        var at = 0
+        while at < scalars.count {
+            let scalar = scalars[at]
+            at += 1
+            switch scalar {
+            case "\\":
+                // Before any other character it vanishes.
+                guard at < scalars.count, "()[]\\".unicodeScalars.contains(scalars[at]) else {
+                    continue
+                }
+                add(scalars[at])
+                at += 1
+            case "(":
+                ended = parts.count
+                rounds.append(parts.count)
+            case "[":
+                ended = parts.count
+                squares.append(parts.count)
+            case ")" where !rounds.isEmpty:
+                multiply(from: rounds.removeLast(), by: round)
+                ended = parts.count
+            case "]" where !squares.isEmpty:
+                multiply(from: squares.removeLast(), by: square)
+                ended = parts.count
+            case ":" where !rounds.isEmpty:
+                guard let (weight, end) = number(scalars, from: at) else {
+                    add(scalar)
+                    continue
+                }
+                multiply(from: rounds.removeLast(), by: weight)
+                ended = parts.count
+                at = end
+            default: add(scalar)
+            }
+        }
+        for start in rounds { multiply(from: start, by: round) }
+        for start in squares { multiply(from: start, by: square) }
+        var fragments: [PromptFragment] = []
+        for part in parts {
+            for (i, section) in PromptChunks.sections(of: part.text).enumerated() {
+                if i > 0 { fragments.append(.end) }
+                let text = i > 0 ? String(section.trimmingPrefix(while: \.isWhitespace)) : section
+                let weight = Float(part.weight)
+                // Neighbours of one weight are one text: a word may begin in one and end in the other.
+                if case .text(let before, weight)? = fragments.last {
+                    fragments[fragments.count - 1] = .text(before + text, weight)
+                } else {
+                    fragments.append(.text(text, weight))
+                }
+            }
+        }
+        return fragments.isEmpty ? [.text("", 1)] : fragments
+    }
+
+    /// A number, white space and a closing bracket.
+    private static func number(
+        _ scalars: [Unicode.Scalar],
+        from start: Int
+    ) -> (value: Double, end: Int)? {
+        var (at, digits) = (start, "")
+        func skip() {
+            while at < scalars.count, scalars[at].properties.isWhitespace { at += 1 }
+        }
+        skip()
+        while at < scalars.count, "+-.0123456789".unicodeScalars.contains(scalars[at]) {
+            digits.unicodeScalars.append(scalars[at])
+            at += 1
+        }
+        skip()
+        guard at < scalars.count, scalars[at] == ")", let value = Double(digits), value.isFinite
+        else { return nil }
+        return (value, at + 1)
+    }
+}
+
+/// `<lora:name:0.8>` in a prompt.
+package struct PromptTag: Equatable, Sendable {
+    /// `lora` for LoRA.
+    package let kind: String
+    /// What is between its colons.
+    package let arguments: [String]
+    /// As it stands in the prompt.
+    package let text: String
+
+    /// The tags of a prompt, in order.
+    package static func tags(in text: String) -> [PromptTag] { split(text).tags }
+
+    /// A prompt without its tags.
+    package static func removed(from text: String) -> String { split(text).rest }
+
+    private static func split(_ text: String) -> (tags: [PromptTag], rest: String) {
+        var (tags, rest): ([PromptTag], String) = ([], "")
+        var view = text[...]
+        while let open = view.firstIndex(of: "<") {
+            rest += view[..<open]
+            let inside = view[view.index(after: open)...]
+            guard let close = inside.firstIndex(of: ">"),
+                let colon = inside[..<close].firstIndex(of: ":"), colon > inside.startIndex,
+                inside[..<colon].allSatisfy({ $0.isLetter || $0.isNumber || $0 == "_" }),
+                inside.index(after: colon) < close
+            else {
+                rest += "<"
+                view = inside
+                continue
+            }
+            let arguments = inside[inside.index(after: colon)..<close]
+                .split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+            tags.append(
+                PromptTag(
+                    kind: inside[..<colon].lowercased(),
+                    arguments: arguments,
+                    text: String(view[open...close])
+                )
+            )
+            view = view[view.index(after: close)...]
+        }
+        return (tags, rest + view)
+    }
+}
