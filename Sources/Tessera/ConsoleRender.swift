@@ -96,6 +96,7 @@ final class RenderConsole {
             lastReading = .now
             StandardError.write("reading \(path): \(Int(100 * share)) %")
         case .ready: announce()
+        case .suggestion(let line): display?.note("suggested: \(line)")
         case .begun(let plan, let prompts):
             display = ProgressDisplay(plan: plan, isQuiet: isQuiet)
             display?.note("prompt: \(prompts.summary)")

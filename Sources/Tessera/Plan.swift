@@ -64,6 +64,7 @@ struct Plan: ParsableCommand {
                     lines: PlanTable.lines(
                         session.plan,
                         prompts: session.prompts,
+                        suggestion: session.suggestion,
                         weights: weights,
                         speeds: speeds
                     )

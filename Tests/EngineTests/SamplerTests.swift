@@ -102,7 +102,8 @@ import Testing
                 let z = Tensor([0.1, 0.2, -0.3], shape: [3])
                 x = scheduler.step(x * 0.1, at: i, from: x, history: &history, noise: z)
             }
-            #expect(x.values.allSatisfy(\.isFinite), "from \(first)")
+            let isFinite = x.values.allSatisfy { $0.isFinite }
+            #expect(isFinite, "from \(first)")
         }
     }
 

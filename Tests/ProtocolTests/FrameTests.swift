@@ -119,7 +119,7 @@ struct Seeded: RandomNumberGenerator {
         var random = Seeded(20_260_719)
         let originals = workerMessages.map(\.frames) + coordinatorMessages.map(\.frames)
         var (read, refused) = (0, 0)
-        for _ in 0..<20_000 {
+        for _ in 0..<25_000 {
             var frames = originals[Int.random(in: originals.indices, using: &random)]
             for _ in 0...Int.random(in: 0...3, using: &random) { mutate(&frames, &random) }
             for attempt in [

@@ -50,7 +50,8 @@ import Testing
             }
         #expect(sampler.plan.phases.allSatisfy { $0.steps.count == evaluations })
         let expected = try rendered(sampler, on: LocalRenderer(Evaluator(FakeModelHost())))
-        #expect(expected.allSatisfy(\.isFinite))
+        let isFinite = expected.allSatisfy { $0.isFinite }
+        #expect(isFinite)
         for workers in 1...2 {
             let local = try ThreadCluster()
             defer { local.stop() }

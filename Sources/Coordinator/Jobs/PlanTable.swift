@@ -9,12 +9,14 @@ package enum PlanTable {
     /// - Parameters:
     ///   - plan: of the render
     ///   - prompts: the prompts, if they should be listed
+    ///   - suggestion: settings that the model's own file suggests
     ///   - weights: bytes of the weights on each host
     ///   - speeds: of the workers, if they were measured
     /// - Returns: the lines
     package static func lines(
         _ plan: RenderPlan,
         prompts: PromptPair? = nil,
+        suggestion: String? = nil,
         weights: Int,
         speeds: MeasuredSpeeds? = nil
     ) -> [String] {
@@ -60,20 +62,23 @@ package enum PlanTable {
             + (refinement.map { ["\(1 + $0.steps) in each stage of refinement"] } ?? [])
         return [header] + phases + [
             ""
-        ] + (prompts.map { ["prompt            \($0.summary)"] } ?? []) + [
-            "steps per phase   \(steps.joined(separator: "; "))",
-            "views             \(plan.views)",
-            "UNet calls        \(plan.evaluations) (\(halves))",
-            "latents moved     \(bytes(plan.viewBytes)) to and from workers as "
-                + "\(plan.settings.wire.rawValue), every view sent once",
-        ] + encoding(plan) + [
-            "decoding          \(tiles(plan.decode)), \(bytes(plan.decodeBytes)) moved",
-            "memory            about \(bytes(plan.coordinatorBytes)) of latents and views on the "
-                + "coordinator; weights of \(bytes(weights)) on each host",
-            "disk              at most \(bytes(plan.pictureBytes)) for the picture, "
-                + "\(bytes(plan.checkpointBytes)) to resume"
-                + (plan.scratchBytes == 0 ? "" : ", \(bytes(plan.scratchBytes)) while it renders"),
-        ] + (speeds.map { times(plan, at: $0) } ?? ["time              not measured: --measure"])
+        ] + (prompts.map { ["prompt            \($0.summary)"] } ?? [])
+            + (suggestion.map { ["suggested         \($0)"] } ?? []) + [
+                "steps per phase   \(steps.joined(separator: "; "))",
+                "views             \(plan.views)",
+                "UNet calls        \(plan.evaluations) (\(halves))",
+                "latents moved     \(bytes(plan.viewBytes)) to and from workers as "
+                    + "\(plan.settings.wire.rawValue), every view sent once",
+            ] + encoding(plan) + [
+                "decoding          \(tiles(plan.decode)), \(bytes(plan.decodeBytes)) moved",
+                "memory            about \(bytes(plan.coordinatorBytes)) of latents and views on the "
+                    + "coordinator; weights of \(bytes(weights)) on each host",
+                "disk              at most \(bytes(plan.pictureBytes)) for the picture, "
+                    + "\(bytes(plan.checkpointBytes)) to resume"
+                    + (plan.scratchBytes == 0
+                        ? "" : ", \(bytes(plan.scratchBytes)) while it renders"),
+            ]
+            + (speeds.map { times(plan, at: $0) } ?? ["time              not measured: --measure"])
     }
 
     private static func tiles(_ plan: TilePlan) -> String {

@@ -9,6 +9,8 @@ package enum RenderReport {
     case reading(path: String, share: Double)
     /// The request passed every check that needs no workers.
     case ready(RenderPlan)
+    /// Settings that the model's own file suggests; one line of text.
+    case suggestion(String)
     /// The workers are ready.
     case begun(RenderPlan, PromptPair)
     /// The folder in which its state is saved.

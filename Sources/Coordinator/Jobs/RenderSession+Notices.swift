@@ -56,18 +56,17 @@ extension RenderSession {
         return lines
     }
 
-    /// What a person should know of the model's own defaults, and of a first phase that is too narrow for it.
-    static func notices(_ defaults: ModelDefaults?, _ plan: RenderPlan) -> [String] {
+    /// The settings that the model's own file suggests, in one line; nil if there is no such file.
+    static func suggestion(_ defaults: ModelDefaults?, _ settings: RenderSettings) -> String? {
+        guard let defaults else { return nil }
+        let yields = defaults.choices.has(Settings.method) && settings.method == .demofusion
+        return "\(defaults.summary), by \(defaults.path)"
+            + (yields ? settings.demoFusionFlag.map { "; \($0) needs demofusion" } ?? "" : "")
+    }
+
+    /// A notice about a first phase that is too narrow for the model.
+    static func notices(_ plan: RenderPlan) -> [String] {
         var lines: [String] = []
-        if let defaults {
-            let settings = plan.settings
-            let yields = defaults.choices.has(Settings.method) && settings.method == .demofusion
-            lines.append(
-                "\(defaults.path) suggests \(defaults.summary); flags override it"
-                    + (yields
-                        ? settings.demoFusionFlag.map { ", and \($0) needs demofusion" } ?? "" : "")
-            )
-        }
         let (first, factor) = (plan.phases[0].phase.latent, plan.model.vaeFactor)
         if plan.settings.picture == nil, 2 * first.shortSide < plan.model.nativeLatentSide {
             let native = plan.model.nativeLatentSide * factor

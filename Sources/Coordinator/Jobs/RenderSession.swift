@@ -19,6 +19,8 @@ package struct RenderSession {
     /// The init image.
     let picture: InitPicture?
     let scheduler: Scheduler
+    /// The settings that the model's own file suggests; flags override them.
+    package let suggestion: String?
     /// Words and contents of the textual inversions.
     let embeddings: [String]
 
@@ -64,6 +66,7 @@ package struct RenderSession {
             choice: settings.schedule
         )
         try scheduler.checkFinite(place: try model.schedulerPlace())
+        suggestion = Self.suggestion(defaults, settings)
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
         prompts = try PromptPair(
             PromptWording(
@@ -79,7 +82,7 @@ package struct RenderSession {
         )
         notices =
             try Self.notices(model, config, preset, settings)
-            + Self.notices(defaults, plan) + Self.notices(of: prompts, options, settings)
+            + Self.notices(plan) + Self.notices(of: prompts, options, settings)
         guard (plan.decodes + plan.allEncodes).allSatisfy(\.fitsMessages) else {
             throw InputError(
                 model.path,

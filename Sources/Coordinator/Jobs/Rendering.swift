@@ -101,6 +101,7 @@ package struct Rendering: Sendable {
                 try observe(report)
             }
             try observe(.begun(session.plan, session.prompts))
+            if let suggestion = session.suggestion { try observe(.suggestion(suggestion)) }
             let prompts = try session.encodedPrompts(computation.conditioning)
             let globalPass = session.globalPass(
                 computation.globalPass,

@@ -280,7 +280,8 @@ package enum Settings {
         default: nil,
         help: "Weights of a window's pixels where windows overlap",
         defaultNote: "gaussian; uniform with --border zeros, as in the authors' code",
-        recorded: .whenChanged,
+        // A picture without it has uniform ones.
+        recorded: .where { $0.fusionWeight != .uniform || $0.method == .refine },
         label: SettingLabel("DemoFusion window weight", refined: "Refine window weight")
     )
 
