@@ -18,7 +18,7 @@ struct RenderStanding {
         case .progress(.phase(let index, _)): phase = index
         case .progress(.view): views += 1
         case .progress(.decoding): isDecoding = true
-        case .progress, .notice, .reading, .ready, .canBeResumed: break
+        case .progress, .notice, .reading, .ready, .suggestion, .canBeResumed: break
         }
     }
 
