@@ -86,6 +86,8 @@ struct Command {
             process.arguments = (before.isEmpty ? [] : before + [path]) + arguments
             if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
             process.standardOutput = output
+            // Read only when the program has ended: the pipe must hold all of it (F_SETPIPE_SZ, fcntl(2)).
+            _ = fcntl(output.fileHandleForWriting.fileDescriptor, 1031, Int32(1 << 20))
             errors = FileManager.default.temporaryDirectory
                 .appendingPathComponent("tessera-stderr-\(UUID().uuidString)")
             _ = FileManager.default.createFile(atPath: errors.path, contents: nil)
