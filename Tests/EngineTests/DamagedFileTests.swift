@@ -114,7 +114,7 @@ import Testing
                 for kind in SchedulerKind.allCases {
                     for steps in [1, 2, 5] {
                         let scheduler = try? Scheduler(kind, config: config, steps: steps)
-                        #expect(scheduler?.timesteps.count ?? steps == steps)
+                        #expect(scheduler?.starts.count ?? steps == steps)
                     }
                 }
             } catch {}

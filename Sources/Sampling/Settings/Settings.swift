@@ -281,7 +281,9 @@ package enum Settings {
         help: "Weights of a window's pixels where windows overlap",
         defaultNote: "gaussian; uniform with --border zeros, as in the authors' code",
         // A picture without it has uniform ones.
-        recorded: .where { $0.fusionWeight != .uniform || $0.method == .refine },
+        recorded: .where {
+            $0.windowWeight == .gaussian || ($0.windowWeight != nil && $0.method == .refine)
+        },
         label: SettingLabel("DemoFusion window weight", refined: "Refine window weight")
     )
 

@@ -19,6 +19,7 @@ import Testing
         "scheduler": .string("euler_a"), "karras": .bool(true),
         "timestep-spacing": .string("trailing"), "final-sigma": .string("sigma_min"),
         "clip-skip": .number(3), "prompt-syntax": .string("a1111"), "sgm-uniform": .bool(true),
+        "sigmas": .string("exponential"),
         "strength": .number(0.3), "fidelity": .number(0.75),
         "stride": .string("window"), "window-weight": .string("gaussian"),
         "cosine-scales": .array([.number(2), .number(1.5), .number(0)]), "sigma": .number(1.2),
