@@ -83,7 +83,7 @@ import Testing
         let found = try defaults("{\"method\": \"refine\"}")
         #expect(settings(found).method == .refine)
         #expect(settings(found) { $0.set(Settings.skipBelow, to: 0.1) }.method == .demofusion)
-        #expect(settings(found) { $0.set(Settings.border, to: .zeros) }.method == .demofusion)
+        #expect(settings(found) { $0.set(Settings.stride, to: .window) }.method == .demofusion)
         #expect(settings(found) { $0.set(Settings.method, to: .demofusion) }.method == .demofusion)
         let chosen = settings(nil) { choices in
             choices.set(Settings.method, to: .refine)
@@ -91,6 +91,14 @@ import Testing
         }
         #expect(chosen.method == .refine)
         #expect(throws: InputError.self) { try chosen.validate(for: geometry) }
+    }
+
+    /// What reproduces the authors' code must not depend on a file beside the weights.
+    @Test func theReferenceIgnoresThem() throws {
+        let found = try defaults("{\"decode-margin\": 1, \"guidance\": 3, \"method\": \"refine\"}")
+        let reference = settings(found) { $0.set(Settings.border, to: .zeros) }
+        #expect(reference == settings(nil) { $0.set(Settings.border, to: .zeros) })
+        #expect(settings(found).decodeMargin == 1)
     }
 
     @Test func aModelNeedsNone() throws {

@@ -55,6 +55,13 @@ package struct PictureOptions: Sendable {
             ?? Extent(height: side, width: side)
     }
 
+    /// Whether the model's own file counts: not with `--border zeros`, which reproduces the authors' code.
+    package var usesModelDefaults: Bool {
+        var chosen = RenderSettings(size: Settings.size.standard, scheduler: .ddim)
+        settings.apply(to: &chosen)
+        return usesModelPreset && chosen.border != .zeros
+    }
+
     /// The settings with every default of the model, or of a picture of some size, filled in: chosen ones come
     /// first, then those of the model's own file, then those that follow from its name.
     package func settings(
@@ -70,7 +77,7 @@ package struct PictureOptions: Sendable {
         ) {
             if let preset { ($0.steps, $0.guidance) = (preset.steps, preset.guidance) }
         }
-        var choices = defaults?.choices ?? SettingChoices()
+        var choices = (usesModelDefaults ? defaults?.choices : nil) ?? SettingChoices()
         // The init image decides the size of the picture.
         if found != nil { choices.remove(Settings.size) }
         choices.merge(settings)

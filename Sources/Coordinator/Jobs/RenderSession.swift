@@ -42,7 +42,7 @@ package struct RenderSession {
         prediction = config.prediction
         let preset = options.usesModelPreset ? model.distillation : nil
         let defaults =
-            options.usesModelPreset
+            options.usesModelDefaults
             ? try ModelDefaults(ofModel: model.path, geometry: geometry) : nil
         var options = options
         options.negativePrompt = options.negativePrompt ?? defaults?.negativePrompt
