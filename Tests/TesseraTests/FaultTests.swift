@@ -50,7 +50,9 @@ import Testing
                     round == 0
                     ? try beginAndSave(folder, ["--scheduler", scheduler])
                     : try Command.Running(["resume", "\(folder)/job"])
-                if round > 0 { #expect(running.waitFor("resuming after"), "\(running.errorsSoFar)") }
+                if round > 0 {
+                    #expect(running.waitFor("resuming after"), "\(running.errorsSoFar)")
+                }
                 kill(running.process.processIdentifier, SIGKILL)
                 _ = running.finish()
                 #expect(exists("\(folder)/job/state.safetensors"))
