@@ -36,6 +36,7 @@ import Testing
                 at: network.endpoint(from: 0)
             )
             #expect(site.coordinator.waitFor("phase 2"))
+            #expect(worker.waitFor("joined"))
             try network.wire(0, isIn: false)
             // Long enough for each side to give the other up.
             #expect(worker.waitFor("fell silent"))
