@@ -98,9 +98,12 @@ package enum UsageText {
         command: String,
         variables: [String: String]
     ) -> String {
-        let text = message.split(whereSeparator: \.isNewline)
-            .map { $0.trimmingCharacters(in: .whitespaces) }
-            .filter { !$0.isEmpty }.joined(separator: " ")
+        let lines = message.split(whereSeparator: \.isNewline)
+            .map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+        // The parser lists many choices one a line.
+        let choices = lines.filter { $0.hasPrefix("- ") }.map { "'\($0.dropFirst(2))'" }
+        let text = (lines.filter { !$0.hasPrefix("- ") }.joined(separator: " "))
+            .replacing("one of the following:", with: "one of " + choices.joined(separator: ", "))
         let end = text.last.map { ".?!".contains($0) } ?? true ? "" : "."
         let causes = variables.sorted { $0.key < $1.key }
             .filter { flag, _ in text.contains("'\(flag) ") || text.contains("'\(flag)'") }
