@@ -10,7 +10,14 @@ package final class DirectRenderer: UnitRenderer, @unchecked Sendable {
     private let vae: VAE
     package private(set) var parts = 0
 
-    package init(_ vae: VAE) { self.vae = vae }
+    private let forgetsTiles: Bool
+
+    /// - Parameters:
+    ///   - vae: evaluates parts
+    ///   - forgetsTiles: whether it forgets all tiles before each part, as if another worker received it
+    package init(_ vae: VAE, forgetsTiles: Bool = false) {
+        (self.vae, self.forgetsTiles) = (vae, forgetsTiles)
+    }
 
     /// Never asked for views: a tiled evaluation has tiles only.
     package func evaluate(
@@ -22,6 +29,7 @@ package final class DirectRenderer: UnitRenderer, @unchecked Sendable {
                 preconditionFailure("a view for an autoencoder")
             }
             if part != nil { parts += 1 }
+            if forgetsTiles { vae.forgetTiles() }
             return try vae.evaluate(
                 half,
                 unit.input,

@@ -111,8 +111,8 @@ package final class FakeModelHost: ModelNetworks {
         }
     }
 
-    /// Mean and variance of norm k are those of the tile's latent plus k and what the norms before used, in
-    /// every group; the result has the sum of all that is used, and of the keys, on top.
+    /// In every group, a norm's mean and variance are those of the tile's latent plus the norm's number and the means that
+    /// the norms before used; to the result the sum of all statistics and of the keys is added.
     package func evaluate(
         _ half: AutoencoderHalf,
         _ input: Tensor,
@@ -133,7 +133,7 @@ package final class FakeModelHost: ModelNetworks {
             width: core.columns.count
         )
         let added = tokens.reduce(Float(0)) { $0 + mean($1, 0, of: 1) }
-        guard part.norms > 0 else {
+        guard part.norm > 0 else {
             let sum = part.statistics.reduce(0) { $0 + $1.mean + $1.variance }
             let result = try misbehave(
                 half == .decoder ? whole(.decoder, tile) : tile,
@@ -143,14 +143,11 @@ package final class FakeModelHost: ModelNetworks {
         }
         let own = tile.values.reduce(0) { $0 + Double($1) } / Double(tile.count)
         let square = tile.values.reduce(0) { $0 + Double($1) * Double($1) } / Double(tile.count)
-        let seen = (0..<part.norms * groups).map { place in
-            let before = part.statistics.prefix(place / groups * groups).reduce(0) { $0 + $1.mean }
-            let shift = part.corrections.isEmpty ? 0 : part.corrections[0].mean
-            return Moments(
-                mean: own + Double(place / groups) + before / 4 + shift + Double(added),
-                variance: max(0, square - own * own) + 1
-            )
-        }
+        let before = part.statistics.reduce(0) { $0 + $1.mean }
+        let seen = Moments(
+            mean: own + Double(part.norm - 1) + before / 4 + Double(added),
+            variance: max(0, square - own * own) + 1
+        )
         let answered = part.tokens.map { lattice in
             let places = lattice.places(height: core.rows.count, width: core.columns.count)
             return Tensor(shape: [1, places.rows.count, places.columns.count, Self.network.width]) {
@@ -167,7 +164,7 @@ package final class FakeModelHost: ModelNetworks {
             }
         }
         _ = try misbehave(tile, cancellation)
-        return WorkResult(tensor: answered, statistics: seen)
+        return WorkResult(tensor: answered, statistics: Array(repeating: seen, count: groups))
     }
 
     /// The description of its decoder for coordinators.
@@ -181,8 +178,7 @@ package final class FakeModelHost: ModelNetworks {
             groups: 2,
             attention: 1,
             width: 2,
-            halo: 3,
-            attentionHalo: 1
+            halo: 3
         )
     }
 

@@ -4,7 +4,7 @@ import Protocol
 
 /// Events for the dispatcher, and what it decides.
 extension ClusterShell {
-    func feed(_ event: DispatcherState.Event, answer: (WorkResult, Int)? = nil) {
+    func feed(_ event: DispatcherState.Event, answer: (WorkResult, Roster.Peer)? = nil) {
         inputs.append(Input(event: event, answer: answer))
         guard !isFeeding else { return }
         isFeeding = true
@@ -92,12 +92,15 @@ extension ClusterShell {
     }
 
     func accept(_ unit: UnitID, _ input: Input) {
-        guard let (result, worker) = input.answer, let request = batch?.request(unit) else {
+        guard let (result, peer) = input.answer, let request = batch?.request(unit) else {
             preconditionFailure("\(unit) is accepted without an answer\n\(state.story)")
+        }
+        if let tile = request.tile, let job = batch?.job.message.id {
+            jobs[job]?.homes[tile] = peer.worker
         }
         // A view that two share counts for the one that completes it.
         guard let (place, whole) = batch?.take(result, for: unit) else { return }
-        board.update(worker) { statistics in
+        board.update(peer.place) { statistics in
             if request.kind == .tiles { statistics.tiles += 1 } else { statistics.views += 1 }
         }
         batch?.reports.put(.done(place, whole))

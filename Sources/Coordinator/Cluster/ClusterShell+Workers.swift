@@ -119,7 +119,7 @@ extension ClusterShell {
         board.update(peer.place) { $0.busy += min(spent, .seconds(86_400)) }
         feed(
             .answered(answer.unit, by: peer.worker, spent: spent),
-            answer: (answer.result, peer.place)
+            answer: (answer.result, peer)
         )
     }
 

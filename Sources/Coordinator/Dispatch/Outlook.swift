@@ -157,7 +157,7 @@ extension DispatcherState.Worker {
         at now: Double
     ) -> Bool {
         guard let first = held.first, speed.pace(kind) ?? reference != nil else { return false }
-        let usual = time(for: first.cost, kind, reference: reference) + (speed.roundTrip ?? 0)
+        let usual = time(for: first.maxCost, kind, reference: reference) + (speed.roundTrip ?? 0)
         return now - speed.since
             > max(policy.shortestDelay / .seconds(1), policy.lateFactor * usual)
     }

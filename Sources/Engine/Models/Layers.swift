@@ -45,14 +45,7 @@ struct GroupNorm {
         then f: Nonlinearity = .identity,
         overwriting: Bool = false
     ) -> Activation {
-        if let course = backend.normStatistics {
-            precondition(channelBias == nil, "tiles have no timestep")
-            let moments = course.next {
-                backend.moments(x, groups: groups, of: course.region)
-            }
-            return normalise(x, by: moments, then: f, overwriting: overwriting)
-        }
-        return backend.groupNorm(
+        backend.groupNorm(
             x,
             weights,
             groups: groups,

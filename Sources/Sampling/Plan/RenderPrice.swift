@@ -96,7 +96,7 @@ extension RenderPlan {
                 return sum + time
             }
         }
-        func pixels(_ plan: TilePlan) -> Double { Double(plan.passes * plan.latent.area) }
+        func pixels(_ plan: TilePlan) -> Double { plan.evaluations * Double(plan.latent.area) }
         return Times(
             phases: times,
             encoding: allEncodes.map(pixels).reduce(0, +) * speeds.encodePixel,
