@@ -53,14 +53,15 @@ private struct Script {
         )
     }
 
-    /// Each worker evaluates a view for each second that it takes for one, and asks again.
-    mutating func time(_ workers: [(id: WorkerID, seconds: Int)]) throws {
+    /// Workers that have evaluated one view each, in so many seconds.
+    mutating func joinTimed(_ workers: (id: WorkerID, seconds: Int)..., credit: Int) throws {
+        for worker in workers { try join(worker.id, credit: 1) }
         let views = workers.indices.map { u(1000 + UInt64($0)) }
         try on(.submitted(views))
         for (view, worker) in zip(views, workers).sorted(by: { $0.1.seconds < $1.1.seconds }) {
             try on(.answered(view, by: worker.id), after: .seconds(worker.seconds) - time)
         }
-        for worker in workers { try on(.asked(worker.id, 1)) }
+        for worker in workers { try on(.asked(worker.id, credit)) }
     }
 }
 
@@ -96,8 +97,7 @@ private struct Script {
     /// New tiles are divided by pace: of twelve, a worker that is three times as fast gets nine.
     @Test func newTilesAreDividedByPace() throws {
         var script = Script { $0.depths = 16...16 }
-        try script.join(w1, w2, credit: 16)
-        try script.time([(w1, 1), (w2, 3)])
+        try script.joinTimed((w1, 1), (w2, 3), credit: 16)
         let actions = try script.submit(Array(repeating: nil, count: 12))
         let first = actions.count {
             if case .assign(_, w1, _) = $0 { return true }
@@ -109,8 +109,7 @@ private struct Script {
     /// The homes that were planned hold although one of the workers is free first.
     @Test func plannedHomesAreWaitedFor() throws {
         var script = Script()
-        try script.join(w1, w2)
-        try script.time([(w1, 1), (w2, 1)])
+        try script.joinTimed((w1, 1), (w2, 1), credit: 2)
         #expect(
             try script.submit(Array(repeating: nil, count: 6)) == [
                 assign(1, w1), assign(2, w2), assign(3, w1), assign(4, w2),
