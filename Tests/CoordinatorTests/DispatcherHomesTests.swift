@@ -35,11 +35,9 @@ private struct Script {
         return actions
     }
 
+    /// Workers that have evaluated a view each, in a second.
     mutating func join(_ workers: WorkerID..., credit: Int = 2) throws {
-        for worker in workers {
-            try on(.joined(worker))
-            try on(.asked(worker, credit))
-        }
+        try joinTimed(workers.map { ($0, 1) }, credit: credit)
     }
 
     /// Tiles with homes, numbered from `first`; each costs 1 there and 9 elsewhere.
@@ -54,8 +52,11 @@ private struct Script {
     }
 
     /// Workers that have evaluated one view each, in so many seconds.
-    mutating func joinTimed(_ workers: (id: WorkerID, seconds: Int)..., credit: Int) throws {
-        for worker in workers { try join(worker.id, credit: 1) }
+    mutating func joinTimed(_ workers: [(id: WorkerID, seconds: Int)], credit: Int) throws {
+        for worker in workers {
+            try on(.joined(worker.id))
+            try on(.asked(worker.id, 1))
+        }
         let views = workers.indices.map { u(1000 + UInt64($0)) }
         try on(.submitted(views))
         for (view, worker) in zip(views, workers).sorted(by: { $0.1.seconds < $1.1.seconds }) {
@@ -97,7 +98,7 @@ private struct Script {
     /// New tiles are divided by pace: of twelve, a worker that is three times as fast gets nine.
     @Test func newTilesAreDividedByPace() throws {
         var script = Script { $0.depths = 16...16 }
-        try script.joinTimed((w1, 1), (w2, 3), credit: 16)
+        try script.joinTimed([(w1, 1), (w2, 3)], credit: 16)
         let actions = try script.submit(Array(repeating: nil, count: 12))
         let first = actions.count {
             if case .assign(_, w1, _) = $0 { return true }
@@ -109,7 +110,7 @@ private struct Script {
     /// The homes that were planned hold although one of the workers is free first.
     @Test func plannedHomesAreWaitedFor() throws {
         var script = Script()
-        try script.joinTimed((w1, 1), (w2, 1), credit: 2)
+        try script.join(w1, w2)
         #expect(
             try script.submit(Array(repeating: nil, count: 6)) == [
                 assign(1, w1), assign(2, w2), assign(3, w1), assign(4, w2),
@@ -155,7 +156,10 @@ private struct Script {
             actions = try script.on(.tick, after: .seconds(1))
         }
         // Starting over costs nine seconds, and it is late after half of that again.
-        #expect(actions == [assign(3, w2, 2)] && (10...16).contains(waited), "\(waited): \(actions)")
+        #expect(
+            actions == [assign(3, w2, 2)] && (10...16).contains(waited),
+            "\(waited): \(actions)"
+        )
         #expect(
             try script.on(.answered(u(3), by: w2), after: .seconds(9)).suffix(1) == [.complete]
         )
@@ -170,6 +174,24 @@ private struct Script {
             try script.on(.refused(u(1), by: w1, reason: "NaN")) == [assign(1, w2, 2)]
         )
         #expect(try script.on(.answered(u(1), by: w2)) == [.accept(u(1)), .complete])
+    }
+
+    /// A home that does not keep the tile any more: any worker may start over. That is no failure, even if it happens often.
+    @Test func aMissedTileGoesToAnyWorker() throws {
+        var script = Script()
+        try script.join(w1, w2, credit: 8)
+        for round in 1...UInt64(5) {
+            #expect(try script.submit([w1], from: round) == [assign(round, w1)])
+            let actions = try script.on(.missed(u(round), by: w1))
+            guard actions.count == 1, case .assign(u(round), let worker, 2)? = actions.first else {
+                Issue.record("\(actions)")
+                return
+            }
+            try script.on(.answered(u(round), by: worker))
+            try script.on(.asked(w1, 1))
+        }
+        // Nobody else's.
+        #expect(try script.on(.missed(u(99), by: w2)) == [.expel(w2, u(99))])
     }
 
     /// Homes that are gone or never were, in every tile: any worker takes them.

@@ -55,6 +55,8 @@ private struct Simulation {
     var answerers: [UnitID: WorkerID] = [:]
     /// Who was ever given a unit.
     var given: [UnitID: Set<WorkerID>] = [:]
+    /// Whether units have homes, which may not keep them.
+    var missable = false
     /// Units of the open batch.
     var open: [UnitID] = []
     /// Returns of hosts to come.
@@ -229,7 +231,9 @@ private struct Simulation {
         guard done <= now else { return }
         workers[id]?.queue.removeFirst()
         workers[id]?.doneAt = nil
-        if cursed.contains(unit) || chance(worker.badShare) {
+        if open.contains(unit), missable, chance(0.05) {
+            post(.missed(unit, by: id), from: id)
+        } else if cursed.contains(unit) || chance(worker.badShare) {
             post(.refused(unit, by: id, reason: "NaN"), from: id)
         } else {
             // Some workers say how long they took, and not all tell the truth.
@@ -294,6 +298,7 @@ private struct Simulation {
         isStormy = true
         let costs = chance(0.5) ? [] : units.map { _ in Double.random(in: 0.5...4, using: &random) }
         let homes = chance(0.6) ? [] : homes(of: units)
+        missable = !homes.isEmpty
         let kind: DispatcherState.Kind = homes.isEmpty && chance(0.8) ? .views : .tiles
         try feed(.submitted(units, costs: costs, kind: kind, homes: homes))
         var taken = 0

@@ -106,12 +106,13 @@ import Testing
         #expect(plan(48, 48, 48).evaluations == 1 && plan(48, 48, 48).passes == 1)
         #expect(abs(plan(48, 48, 16).evaluations - 1.5080690364289726) < 1e-9)
         #expect(abs(plan(160, 130, 96).evaluations - 1.070761384399054) < 1e-9)
-        // For each of 22 norms and for the result, a tile of the latent is sent with 14 pixels of margin; a token for each
-        // latent pixel and the picture come back once.
+        // A tile of the latent is sent with 14 pixels of margin; a token for each latent pixel and the picture come back.
         let nine = plan(48, 48, 16)
         #expect(config.decoder.norms == 22 && nine.passes == 23 && config.decoder.halo == 14)
         let inputs = (30 + 44 + 30) * (30 + 44 + 30) * 4
-        #expect(nine.numbersMoved(latentChannels: 4) == 2304 * (192 + 128) + 23 * inputs)
+        #expect(nine.numbersMoved(latentChannels: 4) == 2304 * (192 + 128) + inputs)
+        // Before the first layer at full resolution: 64 channels of 8 × 8 pixels, and margins of 5 pixels on four sides.
+        #expect(nine.numbersKept == Int(64 * 64 * 50.5 * 50.5), "\(nine.numbersKept)")
         let shares = (0...22).map { config.decoder.shareOfWork(before: $0) }
         #expect(shares[22] == 1 && shares[0] > 0 && zip(shares, shares.dropFirst()).allSatisfy(<))
     }

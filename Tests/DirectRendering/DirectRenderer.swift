@@ -11,6 +11,7 @@ package final class DirectRenderer: UnitRenderer, @unchecked Sendable {
     package private(set) var parts = 0
 
     private let forgetsTiles: Bool
+    private var seen: Set<TileID> = []
 
     /// - Parameters:
     ///   - vae: evaluates parts
@@ -30,9 +31,11 @@ package final class DirectRenderer: UnitRenderer, @unchecked Sendable {
             }
             if part != nil { parts += 1 }
             if forgetsTiles { vae.forgetTiles() }
+            let isKept = unit.tile.map(seen.contains) ?? false
+            if let tile = unit.tile { seen.insert(tile) }
             return try vae.evaluate(
                 half,
-                unit.input,
+                isKept && !forgetsTiles ? .omitted : unit.input,
                 as: part,
                 attending: unit.embeddingDigests.compactMap { unit.embeddings[$0]?.context }
             )

@@ -18,8 +18,10 @@ package final class FakeModelHost: ModelNetworks {
         case dying(at: Int)
         /// Never ends.
         case hanging
+        /// Keeps no tiles.
+        case forgetful
 
-        /// Reads "good", "slow:50", "nan", "fill:1e38", "shape", "throw", "die:3" or "hang".
+        /// Reads "good", "slow:50", "nan", "fill:1e38", "shape", "throw", "die:3", "hang" or "forget".
         package init?(_ text: String) {
             let parts = text.split(separator: ":")
             if parts.count == 2, parts[0] == "fill", let value = Float(parts[1]) {
@@ -35,6 +37,7 @@ package final class FakeModelHost: ModelNetworks {
             case ("throw", nil): self = .throwing
             case ("die", let unit?): self = .dying(at: unit)
             case ("hang", nil): self = .hanging
+            case ("forget", nil): self = .forgetful
             default: return nil
             }
         }
@@ -50,6 +53,8 @@ package final class FakeModelHost: ModelNetworks {
     private let behaviour: Behaviour
     private let units = Atomic<Int>(0)
     private let rows = Atomic<Int>(0)
+    private let misses = Atomic<Int>(0)
+    private let tiles = Mutex<[TileID: Tensor]>([:])
 
     package init(_ behaviour: Behaviour = .good, digest: String = digest, threads: Int = 1) {
         identity = ModelIdentity(digest: digest, path: "/models/fake")
@@ -59,6 +64,8 @@ package final class FakeModelHost: ModelNetworks {
 
     /// Units begun so far.
     package var unitCount: Int { units.load(ordering: .relaxed) }
+    /// Tiles that it was asked for without their inputs, and did not keep.
+    package var missCount: Int { misses.load(ordering: .relaxed) }
     /// Rows of all batches so far: UNet evaluations.
     package var rowCount: Int { rows.load(ordering: .relaxed) }
 
@@ -111,6 +118,21 @@ package final class FakeModelHost: ModelNetworks {
         }
     }
 
+    /// Its tiles are their inputs.
+    private func keep(_ input: Tensor, _ tile: TileID?) throws -> Tensor {
+        try tiles.withLock { tiles in
+            if input.isOmitted {
+                guard behaviour != .forgetful, let tile, let kept = tiles[tile] else {
+                    misses.add(1, ordering: .relaxed)
+                    throw TileNotKept()
+                }
+                return kept
+            }
+            if let tile { tiles[tile] = input }
+            return input
+        }
+    }
+
     /// In every group, a norm's mean and variance are those of the tile's latent plus the norm's number and the means that
     /// the norms before used; to the result the sum of all statistics and of the keys is added.
     package func evaluate(
@@ -123,6 +145,7 @@ package final class FakeModelHost: ModelNetworks {
         guard let part else {
             return WorkResult(tensor: try misbehave(whole(half, input), cancellation))
         }
+        let input = try keep(input, part.tile)
         let groups = Self.network.groups
         let latent = half == .encoder ? whole(.encoder, input) : input
         let core = part.margins.core(height: latent.shape[1], width: latent.shape[2])
@@ -191,7 +214,7 @@ package final class FakeModelHost: ModelNetworks {
     private func misbehave(_ good: Tensor, _ cancellation: Cancellation) throws -> Tensor {
         let unit = units.add(1, ordering: .relaxed).newValue
         switch behaviour {
-        case .good:
+        case .good, .forgetful:
             return good
         case .slow(let milliseconds):
             // Checks for cancellation every few milliseconds, as networks do between their blocks.

@@ -45,6 +45,7 @@ let workerMessages: [WorkerMessage] = [
         )
     ),
     .failure(UnitID(9), reason: "no weights"),
+    .missing(UnitID(10)),
     .heartbeat,
     .goodbye(.leaving),
 ]

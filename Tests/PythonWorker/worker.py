@@ -113,6 +113,12 @@ class Worker:
         elif kind == "embedding" and embedding_digest(arrays) == envelope.embedding.digest:
             self.embeddings[envelope.embedding.digest] = arrays
         elif kind == "task":
+            if not arrays:
+                # It keeps no tiles.
+                self.send(wire.Envelope(
+                    failure=wire.Failure(unit=envelope.task.unit, missing=True)))
+                self.ask(1)
+                return True
             self.tasks.append((envelope.task, self.job, arrays[0]))
             missing = [d for d in embeddings_of(envelope.task)
                        if d not in self.embeddings and d not in self.demanded]

@@ -79,7 +79,12 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
         for (half, input) in [(AutoencoderHalf.decoder, wide), (encoder, large)] {
             for part in [
                 PicturePart(margins: margins, statistics: known),
-                PicturePart(margins: margins, statistics: known, norm: 3, tile: TileID(picture: 7, index: 0)),
+                PicturePart(
+                    margins: margins,
+                    statistics: known,
+                    norm: 3,
+                    tile: TileID(picture: 7, index: 0)
+                ),
                 PicturePart(norm: 1),
                 PicturePart(
                     margins: margins,

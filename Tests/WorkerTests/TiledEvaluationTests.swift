@@ -35,9 +35,10 @@ import Testing
     private func evaluate(
         _ source: any TileSource,
         _ plan: TilePlan,
-        _ renderer: any UnitRenderer
+        _ renderer: any UnitRenderer,
+        observe: @escaping (RenderEvent) -> Void = { _ in }
     ) throws -> Tensor {
-        let tiles = try TiledEvaluation(source, plan: plan, on: renderer) { _ in }
+        let tiles = try TiledEvaluation(source, plan: plan, on: renderer, observe: observe)
         var rows: [Tensor] = []
         try tiles.finish { rows.append($0) }
         let (height, width) = (plan.latent.height, plan.latent.width)
@@ -223,7 +224,8 @@ import Testing
         }
     }
 
-    /// The same bytes for any number of workers, one of which dies in the middle.
+    /// The same bytes for any number of workers, of which one leaves in the middle, one spoils everything and one keeps
+    /// nothing.
     @Test(arguments: AutoencoderHalf.allCases) func workersChangeNothing(half: AutoencoderHalf)
         throws
     {
@@ -245,15 +247,26 @@ import Testing
             half == .decoder
             ? input : PictureTiles(latent: plan.latent, factor: factor) { input.cut($0) }
         var results: [[Float]] = []
-        for workers in [1, 3] {
+        for workers in 1...3 {
             let local = try ThreadCluster()
             defer { local.stop() }
             for index in 0..<workers { try local.add(index == 1 ? .slow(3) : .good) }
-            if workers > 1 { try local.add(.nan) }
+            var forgetful: FakeModelHost?
+            if workers == 2 { forgetful = try local.add(.forgetful) }
+            if workers == 3 {
+                try local.add(.nan)
+                try local.add(name: "leaving")
+            }
             let job = local.cluster.open(geometry)
-            results.append(try evaluate(source, plan, job).values)
+            var norms = 0
+            let result = try evaluate(source, plan, job) {
+                if case .measuring = $0 { norms += 1 }
+                if norms == 3 { local.stop("leaving") }
+            }
+            results.append(result.values)
+            if let forgetful { #expect(forgetful.missCount > 0) }
         }
-        #expect(results[0] == results[1])
+        #expect(results[0] == results[1] && results[0] == results[2])
         // The tokens came to the workers, and the statistics are those of the whole.
         #expect(results[0].contains { abs($0) > 1 })
     }
@@ -309,6 +322,10 @@ import Testing
                 }
             }
             let keys = [Tensor(zeros: [1, 2, 3])]
+            #expect(throws: TileNotKept.self) {
+                let part = PicturePart(norm: 1, tile: TileID(picture: 1, index: 0))
+                try vae.evaluate(half, .omitted, as: part, keys: [])
+            }
             #expect(throws: InputError.self) {
                 try vae.evaluate(half, input, as: PicturePart(norm: 1), keys: keys)
             }

@@ -85,8 +85,11 @@ extension ClusterShell {
             )
         }
         if roster.announce(job.id, to: worker) { send(.job(job), to: peer) }
+        let isKept = request.tile.map { jobs[job.id]?.homes[$0] == worker } ?? false
         send(
-            .task(.init(id: unit, job: job.id, unit: request, wire: job.wire)),
+            .task(
+                .init(id: unit, job: job.id, unit: request, wire: job.wire, omitsInput: isKept)
+            ),
             to: peer
         )
     }

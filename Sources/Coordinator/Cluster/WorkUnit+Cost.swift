@@ -31,12 +31,6 @@ extension WorkUnit {
         return pixels(half, model) * share
     }
 
-    /// The tile that workers keep between evaluations; nil for other work.
-    var tile: TileID? {
-        guard case .autoencode(_, let part?) = work else { return nil }
-        return part.tile
-    }
-
     private var area: Double { Double(input.count / input.shape[3]) }
 
     private func pixels(_ half: AutoencoderHalf, _ model: ModelGeometry) -> Double {

@@ -26,18 +26,33 @@ extension DispatcherState {
         return workers[home]?.held.isEmpty == false
     }
 
-    /// The home of a unit, if it can have the unit.
-    private func home(of id: UnitID, _ unit: Unit) -> WorkerID? {
-        guard let home = unit.home, workers[home]?.isActive == true, isAllowed(id, home) else {
-            return nil
+    /// A unit whose home does not keep its tile waits again, for any worker. That is no failure.
+    mutating func miss(_ id: UnitID, by worker: WorkerID, _ actions: inout [Action]) {
+        guard workers[worker] != nil else { return }
+        guard let answered = lent[worker]?.settle(id) else {
+            return expel(worker, because: id, &actions)
         }
+        workers[worker]?.lastHeard = now
+        guard answered.isFirst else { return }
+        if batch?.units[id]?.home == worker { batch?.units[id]?.home = nil }
+        batch?.units[id]?.former.removeAll { $0 == worker }
+        release(id, from: worker)
+    }
+
+    /// The home of a unit, if it can have the unit. A home that let a lease expire since its last answer cannot: others
+    /// would wait for it again and again.
+    private func home(of id: UnitID, _ unit: Unit) -> WorkerID? {
+        guard let home = unit.home, let worker = workers[home], worker.isActive, worker.isReliable,
+            isAllowed(id, home)
+        else { return nil }
         return home
     }
 
-    /// Divides new tiles among the active workers by their paces, if all of these are known.
+    /// Divides new tiles among the active workers by their paces, if all of these are reliable.
     mutating func planHomes() {
         guard let batch, batch.units.allSatisfy({ $0.value.home == nil }) else { return }
         let active = activeWorkers
+        guard active.allSatisfy({ workers[$0]?.isReliable == true }) else { return }
         let areTimed = active.allSatisfy { workers[$0]?.speed.pace(batch.kind) != nil }
         let kind = areTimed ? batch.kind : .views
         var plans = active.compactMap { id in

@@ -67,7 +67,7 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 ///
 /// **Homes.** A tile is evaluated in many batches, and a worker keeps its activations in between: the worker is
 /// the tile's home. A unit of the tile goes there, and waits for it while it works; any other worker would have to start
-/// over. A unit whose home is lost, inactive, or holds nothing and asks for nothing, is assigned like any other. New
+/// over. A unit whose home is lost, inactive or overdue, or holds nothing and asks for nothing, is assigned like any other. New
 /// tiles are divided among the workers by their paces. Since a home may also have lost the activations, time limits
 /// are those of starting over.
 ///
@@ -167,6 +167,8 @@ package struct DispatcherState: Sendable {
         case answered(UnitID, by: WorkerID, spent: Duration? = nil)
         /// A bad answer arrived, or a report that the unit cannot be computed.
         case refused(UnitID, by: WorkerID, reason: String)
+        /// It was given a unit because it is the home of the unit's tile, and does not keep the tile any more.
+        case missed(UnitID, by: WorkerID)
         /// It is lost.
         case lost(WorkerID, WorkerLoss)
         /// No worker will join any more.
@@ -252,6 +254,8 @@ package struct DispatcherState: Sendable {
 
         /// Whether it gets work.
         var isActive: Bool { !isSetAside && !isDoubtful && restsUntil == nil }
+        /// Whether it has answered, and let no lease expire since.
+        var isReliable: Bool { isProven && overdue == 0 }
         /// Whether it has a unit, or may be given one now or soon: it asks after it has answered.
         func isAvailable(at now: Duration, _ policy: Policy) -> Bool {
             isActive && (credit > 0 || !held.isEmpty || now - lastActed <= policy.probation)
@@ -374,6 +378,7 @@ package struct DispatcherState: Sendable {
         case .heard(let id): workers[id]?.lastHeard = now
         case .answered(let unit, let id, let spent): accept(unit, from: id, spent, &actions)
         case .refused(let unit, let id, let reason): refuse(unit, by: id, reason, &actions)
+        case .missed(let unit, let id): miss(unit, by: id, &actions)
         case .lost(let id, let loss): lose(id, loss, &actions)
         case .closed: isClosed = true
         case .tick:

@@ -73,11 +73,20 @@ package enum PlanTable {
             "disk              at most \(bytes(plan.pictureBytes)) for the picture, "
                 + "\(bytes(plan.checkpointBytes)) to resume"
                 + (plan.scratchBytes == 0 ? "" : ", \(bytes(plan.scratchBytes)) while it renders"),
-        ] + (speeds.map { times(plan, at: $0) } ?? ["time              not measured: --measure"])
+        ] + kept(plan)
+            + (speeds.map { times(plan, at: $0) } ?? ["time              not measured: --measure"])
     }
 
     private static func tiles(_ plan: TilePlan) -> String {
         plan.isWhole ? "whole" : "\(plan.tiles.count) tiles"
+    }
+
+    private static func kept(_ plan: RenderPlan) -> [String] {
+        guard plan.keptBytes > 0 else { return [] }
+        return [
+            "workers           keep up to \(bytes(plan.keptBytes)) of tiles in all, half of it in "
+                + "bfloat16: \(bytes(TileStates.bytes)) in each one's memory, the rest on its disk"
+        ]
     }
 
     /// Of pictures: which phases are enlarged, for which ones a picture is encoded, in how many tiles.

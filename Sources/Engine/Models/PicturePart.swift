@@ -17,6 +17,8 @@ package struct TiledNetwork: Equatable, Sendable {
         package let scale: Double
         /// Multiplications per latent pixel.
         package let work: Double
+        /// Numbers per latent pixel before the layer: its input, and what a residual block will add.
+        package let numbers: Double
     }
 
     /// Which half of an autoencoder it is.

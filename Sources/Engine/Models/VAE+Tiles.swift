@@ -8,15 +8,15 @@ extension VAE {
     /// - Parameters:
     ///   - half: decodes or encodes
     ///   - input: `[1, h, w, latentChannels]`, the tile and its margins, as the sampler leaves it; to encode
-    ///     `[1, factor · h, factor · w, 3]`, −1…1
+    ///     `[1, factor · h, factor · w, 3]`, −1…1; `omitted` if the tile is kept
     ///   - part: what to compute
     ///   - keys: `[1, tokens, width]` each: tokens of the picture, for the attention; if empty, the
     ///     tile's own
     ///   - cancellation: checked between the layers
     /// - Returns: `[1, factor · height, factor · width, 3]` of the tile, its latent
     ///   `[1, height, width, latentChannels]` as `latent(of:)` gives it, or what else is asked for
-    /// - Throws: `InputError` when something does not fit the model or the tile, `OutputError` when the disk
-    ///   is full or broken, `ComputationCancelled`
+    /// - Throws: `InputError` when something does not fit the model or the tile, `TileNotKept`, `OutputError` when the
+    ///   disk is full or broken, `ComputationCancelled`
     package func evaluate(
         _ half: AutoencoderHalf,
         _ input: Tensor,
@@ -24,12 +24,12 @@ extension VAE {
         keys: [Tensor],
         cancellation: Cancellation = Cancellation()
     ) throws -> WorkResult {
-        try check(part, of: input, keys, half)
+        try check(part, keys, half)
         let network = config.network(half)
         let kept = try part.tile.flatMap {
             try states.take($0, statistics: part.statistics, on: backend)
         }
-        var tile = kept ?? begin(half, input, part.margins)
+        var tile = try kept ?? begin(half, input, part.margins)
         try advance(&tile, half, part, keys, cancellation)
         guard part.norm > 0 else {
             let result = backend.download(tile.x)
@@ -38,7 +38,7 @@ extension VAE {
             return WorkResult(tensor: half == .encoder ? latent(ofMoments: result) : result)
         }
         let moments = backend.moments(tile.x, groups: network.groups, of: tile.core)
-        let tokens = part.tokens.map { self.tokens(of: tile, $0) }
+        let tokens = try part.tokens.map { try self.tokens(of: tile, $0) }
         if let id = part.tile {
             try states.keep(tile, as: id, statistics: part.statistics, on: backend)
         }
@@ -58,8 +58,10 @@ extension VAE {
         _ half: AutoencoderHalf,
         _ input: Tensor,
         _ margins: PicturePart.Margins
-    ) -> FramedTile {
-        switch half {
+    ) throws -> FramedTile {
+        guard !input.isOmitted else { throw TileNotKept() }
+        try check(input, margins, half)
+        return switch half {
         case .decoder: FramedTile(uploaded(latent: input), margins)
         case .encoder: FramedTile(backend.upload(input), margins.map { config.factor * $0 })
         }
@@ -102,8 +104,14 @@ extension VAE {
         return backend.upload(Tensor(chaining: keys, shape: [1, count, width]))
     }
 
-    private func tokens(of tile: FramedTile, _ lattice: PicturePart.Lattice) -> Tensor {
+    private func tokens(
+        of tile: FramedTile,
+        _ lattice: PicturePart.Lattice
+    ) throws(InputError) -> Tensor {
         let core = tile.core
+        guard core.rows.count > lattice.firstRow, core.columns.count > lattice.firstColumn else {
+            throw misfit("asks for tokens that do not exist")
+        }
         let places = lattice.places(height: core.rows.count, width: core.columns.count)
         return backend.download(
             backend.pick(
@@ -114,30 +122,35 @@ extension VAE {
         )
     }
 
-    /// Rejects what cannot come from a coordinator that has this model.
+    private func misfit(_ what: String) -> InputError {
+        InputError("part", what, fix: "Use the same version of Tessera on both sides")
+    }
+
+    /// Rejects an input that cannot come from a coordinator that has this model.
     private func check(
-        _ part: PicturePart,
-        of input: Tensor,
-        _ keys: [Tensor],
+        _ input: Tensor,
+        _ margins: PicturePart.Margins,
         _ half: AutoencoderHalf
     ) throws(InputError) {
-        let network = config.network(half)
         let (channels, unit) =
             switch half {
             case .decoder: (config.latentChannels, 1)
             case .encoder: (config.imageChannels, config.factor)
             }
-        func misfit(_ what: String) -> InputError {
-            InputError("part", what, fix: "Use the same version of Tessera on both sides")
-        }
         guard input.shape.count == 4, input.shape[0] == 1, input.shape[3] == channels,
-            input.count > 0, input.shape[1] % unit == 0, input.shape[2] % unit == 0
+            input.shape[1] % unit == 0, input.shape[2] % unit == 0
         else { throw misfit("has a tile of the shape \(input.shape)") }
-        let core = part.margins.core(
-            height: input.shape[1] / unit,
-            width: input.shape[2] / unit
-        )
+        let core = margins.core(height: input.shape[1] / unit, width: input.shape[2] / unit)
         guard core.area > 0 else { throw misfit("has margins that leave nothing") }
+    }
+
+    /// The same of a part.
+    private func check(
+        _ part: PicturePart,
+        _ keys: [Tensor],
+        _ half: AutoencoderHalf
+    ) throws(InputError) {
+        let network = config.network(half)
         let known = part.norm > 0 ? part.norm - 1 : network.norms
         guard (0...network.norms).contains(part.norm),
             part.statistics.count == known * network.groups
@@ -152,8 +165,7 @@ extension VAE {
             }), keys.isEmpty || network.attention != nil
         else { throw misfit("has keys that do not fit the attention") }
         guard let lattice = part.tokens else { return }
-        guard let attention = network.attention, part.norm == attention + 1, lattice.stride > 0,
-            core.rows.count > lattice.firstRow, core.columns.count > lattice.firstColumn
+        guard let attention = network.attention, part.norm == attention + 1, lattice.stride > 0
         else { throw misfit("asks for tokens that do not exist") }
     }
 }

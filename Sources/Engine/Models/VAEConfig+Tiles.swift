@@ -37,26 +37,38 @@ extension VAEConfig {
         let kind: Kind
         /// Multiplications per pixel of the input.
         let work: Int
+        /// Channels of the input, and of what a residual block will add.
+        let channels: Int
         /// Whether a convolution begins with a norm.
         var hasNorm = false
     }
 
     private func convolution(_ inputs: Int, _ outputs: Int, hasNorm: Bool = false) -> Sketch {
-        Sketch(kind: .convolution, work: 9 * inputs * outputs, hasNorm: hasNorm)
+        Sketch(
+            kind: .convolution,
+            work: 9 * inputs * outputs,
+            channels: inputs,
+            hasNorm: hasNorm
+        )
+    }
+
+    private func pointwise(_ width: Int) -> Sketch {
+        Sketch(kind: .pointwise, work: width * width, channels: width)
     }
 
     private func resBlock(_ inputs: Int, _ outputs: Int) -> [Sketch] {
         let shortcut = inputs == outputs ? 0 : inputs * outputs
         return [
-            Sketch(kind: .branch, work: 9 * inputs * outputs + shortcut),
-            Sketch(kind: .join, work: 9 * outputs * outputs),
+            Sketch(kind: .branch, work: 9 * inputs * outputs + shortcut, channels: inputs),
+            Sketch(kind: .join, work: 9 * outputs * outputs, channels: 2 * outputs),
         ]
     }
 
     private var middleSketch: [Sketch] {
         let width = channels[channels.count - 1]
         // Queries, keys, values and output; the cost of attending depends on the number of tokens.
-        let attention = midAttention ? [Sketch(kind: .attention, work: 4 * width * width)] : []
+        let attention =
+            midAttention ? [Sketch(kind: .attention, work: 4 * width * width, channels: width)] : []
         return resBlock(width, width) + attention + resBlock(width, width)
     }
 
@@ -64,7 +76,7 @@ extension VAEConfig {
         let channels = Array(channels.reversed())
         var all: [Sketch] = []
         if postQuantConv {
-            all.append(Sketch(kind: .pointwise, work: latentChannels * latentChannels))
+            all.append(pointwise(latentChannels))
         }
         all.append(convolution(latentChannels, channels[0]))
         all += middleSketch
@@ -74,7 +86,8 @@ extension VAEConfig {
                 all += resBlock(inputs, channels[level])
             }
             if level < channels.count - 1 {
-                all.append(Sketch(kind: .doubling, work: 16 * channels[level] * channels[level]))
+                let width = channels[level]
+                all.append(Sketch(kind: .doubling, work: 16 * width * width, channels: width))
             }
         }
         return all + [convolution(channels[channels.count - 1], outChannels, hasNorm: true)]
@@ -88,14 +101,14 @@ extension VAEConfig {
                 all += resBlock(inputs, channels[level])
             }
             if level < channels.count - 1 {
-                let work = 9 * channels[level] * channels[level] / 4
-                all.append(Sketch(kind: .halving, work: work))
+                let width = channels[level]
+                all.append(Sketch(kind: .halving, work: 9 * width * width / 4, channels: width))
             }
         }
         let width = channels[channels.count - 1]
         all += middleSketch + [convolution(width, 2 * latentChannels, hasNorm: true)]
         if quantConv {
-            all.append(Sketch(kind: .pointwise, work: 4 * latentChannels * latentChannels))
+            all.append(pointwise(2 * latentChannels))
         }
         return all
     }
@@ -118,7 +131,8 @@ extension VAEConfig {
                     hasNorm: sketch.hasNorm || sketch.kind.hasNorm,
                     reach: reach,
                     scale: scale,
-                    work: Double(sketch.work) * scale * scale
+                    work: Double(sketch.work) * scale * scale,
+                    numbers: Double(sketch.channels) * scale * scale
                 )
             )
         }

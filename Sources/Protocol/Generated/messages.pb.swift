@@ -383,6 +383,9 @@ package nonisolated struct WireFailure: Sendable {
 
   package var reason: String = String()
 
+  /// The task had no tensor, and the worker does not keep its tile: not an error.
+  package var missing: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -613,8 +616,8 @@ package nonisolated struct WirePart: Sendable {
   package var norm: UInt32 = 0
 
   /// Identifies the picture among all pictures; 0: no identity. A worker may keep the tile's activations at the norm
-  /// and continue from there when it gets the same tile of the same picture with more statistics. The answer must not
-  /// depend on that: it is determined by this message alone.
+  /// and continue from there when it gets the same tile of the same picture with more statistics, with the tensor or
+  /// without. The answer must not depend on that: it is determined by this message and the tensor alone.
   package var picture: UInt64 = 0
 
   /// Digests of the tokens that the attention's keys and values are made of, in order; none: the
@@ -1205,7 +1208,7 @@ nonisolated extension WireAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Failure"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}reason\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}reason\0\u{1}missing\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1215,6 +1218,7 @@ nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._Message
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.unit) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.missing) }()
       default: break
       }
     }
@@ -1227,12 +1231,16 @@ nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._Message
     if !self.reason.isEmpty {
       try visitor.visitSingularStringField(value: self.reason, fieldNumber: 2)
     }
+    if self.missing != false {
+      try visitor.visitSingularBoolField(value: self.missing, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireFailure, rhs: WireFailure) -> Bool {
     if lhs.unit != rhs.unit {return false}
     if lhs.reason != rhs.reason {return false}
+    if lhs.missing != rhs.missing {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -138,6 +138,11 @@ extension RenderPlan {
         return all.max() ?? 0
     }
 
+    /// Maximum bytes of tiles that all workers together keep in memory and on disk, in float32.
+    package var keptBytes: Int {
+        (decodes + allEncodes).map { $0.numbersKept * MemoryLayout<Float>.size }.max() ?? 0
+    }
+
     /// Maximum bytes on disk of the state for resuming: the latent, the upsampled one, the last estimate and
     /// the latent of the initial picture, and phase 1's, twice while one file replaces another.
     package var checkpointBytes: Int {

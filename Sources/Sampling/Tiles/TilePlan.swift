@@ -94,22 +94,36 @@ extension TilePlan {
     /// The work, in evaluations of the whole picture: what exceeds 1 are margins.
     package var evaluations: Double {
         guard !isWhole, !network.layers.isEmpty else { return 1 }
-        func side(_ span: Range<Int>, of length: Int, _ reach: Double) -> Double {
-            Double(span.count) + min(reach, Double(span.lowerBound))
-                + min(reach, Double(length - span.upperBound))
-        }
         var (all, own) = (0.0, 0.0)
         for layer in network.layers {
-            let reach = Double(layer.reach) / layer.scale
-            let height = rows.reduce(0) { $0 + side($1, of: latent.height, reach) }
-            let width = columns.reduce(0) { $0 + side($1, of: latent.width, reach) }
+            let (height, width) = extent(reach: Double(layer.reach) / layer.scale)
             all += layer.work * height * width
             own += layer.work * Double(latent.area)
         }
         return all / own
     }
 
-    /// Numbers of latents, pixels and tokens on the wire.
+    /// Numbers that workers keep of all tiles between two norms, at most.
+    package var numbersKept: Int {
+        guard !isWhole else { return 0 }
+        return network.layers.filter(\.hasNorm).map { layer in
+            let (height, width) = extent(reach: Double(layer.reach) / layer.scale)
+            return Int(layer.numbers * height * width)
+        }.max() ?? 0
+    }
+
+    /// Rows and columns of all tiles together, with margins of `reach` latent pixels.
+    private func extent(reach: Double) -> (height: Double, width: Double) {
+        func sum(_ spans: [Range<Int>], of length: Int) -> Double {
+            spans.reduce(0) {
+                $0 + Double($1.count) + min(reach, Double($1.lowerBound))
+                    + min(reach, Double(length - $1.upperBound))
+            }
+        }
+        return (sum(rows, of: latent.height), sum(columns, of: latent.width))
+    }
+
+    /// Numbers of latents, pixels and tokens on the wire: a tile is sent once.
     package func numbersMoved(latentChannels: Int) -> Int {
         let pixels = 3 * factor * factor
         let (input, output) =
@@ -119,7 +133,7 @@ extension TilePlan {
         let tokens =
             network.attention == nil
             ? 0 : KeyLattice(latent: latent, width: network.width).count(in: latent) * network.width
-        return passes * inputs + latent.area * output + tokens
+        return inputs + latent.area * output + tokens
     }
 }
 

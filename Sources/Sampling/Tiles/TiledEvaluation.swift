@@ -96,9 +96,7 @@ package struct TiledEvaluation {
         }
     }
 
-    /// Sends tiles, a limited number of bytes at a time.
-    ///
-    /// - Parameter norm: the one to measure, counted from 0; nil computes the result
+    /// Sends tiles, a limited number of bytes at a time, to measure a norm, counted from 0; nil computes the result.
     private func evaluate(_ tiles: [TilePlan.Tile], norm: Int?) throws -> [WorkResult] {
         let lattice =
             norm != nil && norm == plan.network.attention
