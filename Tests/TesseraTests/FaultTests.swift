@@ -135,9 +135,11 @@ import Testing
         try inTemporaryFolder { folder in
             let photo = "\(folder)/photo.png"
             let writer = try PNGWriter(file: photo, width: 264, height: 258)
-            try writer.write(
-                rows: (0..<264 * 258 * 3).map { UInt8($0 / 792 / 2 + $0 % 792 / 9 + $0 % 7) }
-            )
+            let numbers = (0..<264 * 258 * 3).map { (i: Int) -> UInt8 in
+                let (row, column) = (i / 792, i % 792)
+                return UInt8(row / 2 + column / 9 + i % 7)
+            }
+            try writer.write(rows: numbers)
             try writer.finish()
             func flags(_ workers: String) -> [String] {
                 [

@@ -67,6 +67,7 @@ private struct Script {
             case .send(.wanted(let digests)): "wanted \(digests.count)"
             case .send(.answer(let answer)): "answer \(answer.unit)"
             case .send(.failure(let unit, _)): "failure \(unit)"
+            case .send(.missing(let unit)): "missing \(unit)"
             case .send(.heartbeat): "heartbeat"
             case .send(.goodbye): "goodbye"
             case .compute(let id, _): "compute \(id)"
