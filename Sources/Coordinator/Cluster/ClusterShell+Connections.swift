@@ -32,7 +32,7 @@ extension ClusterShell {
         if explained.count < 4096 { explained.insert(name) }
     }
 
-    /// Warns of a worker that is no longer heard, unless its host has told why.
+    /// Warns about a worker that has gone silent, unless its host has already reported why.
     func warnOfSilence(of peer: Roster.Peer) {
         let name = peer.hello.name
         if lost.count < 4096 { lost.insert(name) }

@@ -43,7 +43,7 @@ package struct ModelDefaults: Sendable {
         if let other = fields.keys.sorted().first(where: { !known.contains($0) }) {
             throw InputError(
                 "\(path), \(other)",
-                "there is no such default",
+                "a model cannot suggest it",
                 fix: "Choose from " + (known + [Self.negativePromptKey]).joined(separator: ", ")
             )
         }

@@ -19,7 +19,7 @@ package struct WorkerRequirements: Equatable, Sendable {
     /// Maximum length of a path on the wire, in characters.
     private static let longestPath = 1000
     /// Maximum LoRA files on the wire.
-    private static let mostLoRAs = 64
+    private static let maxLoRAs = 64
 
     init(_ wire: WireRefusal) throws(FrameError) {
         let digest = try ModelIdentity(wire.model).digest
@@ -29,7 +29,7 @@ package struct WorkerRequirements: Equatable, Sendable {
                 path: printable(wire.model.path, limit: Self.longestPath)
             )
         )
-        guard wire.loras.count <= Self.mostLoRAs else { throw .field("refusal.loras") }
+        guard wire.loras.count <= Self.maxLoRAs else { throw .field("refusal.loras") }
         func optional(_ text: String, limit: Int) -> String? {
             text.isEmpty ? nil : printable(text, limit: limit)
         }

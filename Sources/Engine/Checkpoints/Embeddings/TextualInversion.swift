@@ -49,7 +49,7 @@ package struct TextualInversion: Sendable {
 
     /// Reads the header of a file.
     ///
-    /// - Throws: `InputError` when it is no textual inversion
+    /// - Throws: `InputError` if it is not a textual inversion
     package init(_ source: EmbeddingSource) throws(InputError) {
         let file = try SafeTensors(file: source.path)
         let stem = URL(fileURLWithPath: source.path).deletingPathExtension().lastPathComponent
