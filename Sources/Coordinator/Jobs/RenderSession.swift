@@ -133,21 +133,36 @@ package struct RenderSession {
         )
     }
 
+    /// Everything that the encoded prompts follow from, besides the weights that workers have.
+    var promptKey: String {
+        let settings = plan.settings
+        let texts = [
+            options.prompt, options.negativePrompt, options.prompt2, options.negativePrompt2,
+        ]
+        return "\(texts) \(settings.promptSyntax) \(settings.steps) \(settings.guides) "
+            + "\(settings.clipSkip ?? 0) \(model.path) \(options.modelOptions) \(embeddings)"
+    }
+
     /// The renderer of phase 1, if the coordinator renders it.
     ///
     /// - Parameters:
     ///   - engine: how it computes; must match the workers, or the result differs from theirs
     ///   - identity: of the model
+    ///   - memory: keeps the networks for other renders; nil unloads them after phase 1
     ///   - cancellation: ends it
     /// - Returns: nil if the workers render phase 1
     package func globalPass(
         _ engine: EngineOptions,
         _ identity: ModelIdentity,
+        memory: SeriesMemory? = nil,
         cancellation: Cancellation
     ) -> LocalRenderer? {
         guard plan.settings.globalPass == .coordinator else { return nil }
+        func networks() -> any ModelNetworks {
+            LoadedNetworks(model, identity: identity, options: engine)
+        }
         return LocalRenderer(
-            Evaluator(LoadedNetworks(model, identity: identity, options: engine)),
+            Evaluator(memory?.networks(identity, engine, make: networks) ?? networks()),
             wire: plan.settings.wire,
             cancellation: cancellation
         )
