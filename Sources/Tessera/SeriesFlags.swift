@@ -86,3 +86,28 @@ struct RepeatFlags: ParsableArguments {
     /// Name of the flag that other flags replace.
     static let name = "from-png"
 }
+
+extension RepeatFlags {
+    /// How to make a picture again.
+    ///
+    /// - Parameters:
+    ///   - path: of the picture
+    ///   - given: names of the flags on the command line
+    ///   - picture: the command line's
+    /// - Throws: `InputError` when it cannot be read
+    func recipe(
+        of path: String,
+        given: Set<String>,
+        _ picture: PictureFlags
+    ) throws -> PictureRecipe {
+        try PictureRecipe(
+            PictureRecipe.Request(
+                path: path,
+                given: given,
+                model: given.contains("model") ? picture.model.model : nil,
+                modelFolder: modelDir,
+                loraFolder: picture.subject.loraDir
+            )
+        )
+    }
+}
