@@ -21,7 +21,10 @@ struct ConsoleSeries<Command: RenderCommand> {
         if list.isSeries, resumed == nil { _ = try list.sessions() }
         let workers = SharedWorkers()
         defer { workers.stop() }
-        let console = RenderConsole(isQuiet: list.command(first).display.quiet, isSeries: list.isSeries)
+        let console = RenderConsole(
+            isQuiet: list.command(first).display.quiet,
+            isSeries: list.isSeries
+        )
         defer { console.clear() }
         var failures: [PicturesFailed.Picture] = []
         for index in first..<list.count {
@@ -73,7 +76,9 @@ struct ConsoleSeries<Command: RenderCommand> {
         do {
             if command.display.json {
                 var result = RenderResult(outcome)
-                if list.isSeries { (result.index, result.prompt) = (index + 1, rendering.options.prompt) }
+                if list.isSeries {
+                    (result.index, result.prompt) = (index + 1, rendering.options.prompt)
+                }
                 try StandardOutput.write(json: result)
             } else {
                 try StandardOutput.write(outcome.picture)

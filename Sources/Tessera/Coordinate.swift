@@ -8,7 +8,8 @@ import Protocol
 struct Coordinate: RenderCommand {
     static let configuration = CommandConfiguration(
         commandName: "coordinator",
-        abstract: "Renders a picture, or several, on workers that connect to it (tessera worker --connect …)."
+        abstract:
+            "Renders a picture, or several, on workers that connect to it (tessera worker --connect …)."
     )
 
     @OptionGroup var picture: PictureFlags

@@ -190,7 +190,8 @@ struct PictureList<Command: PictureCommand> {
     var groups: [(first: Int, count: Int)] {
         var groups: [(first: Int, count: Int)] = []
         for (index, entry) in entries.enumerated() {
-            if let last = groups.last, entry.prompts == nil, entries[last.first].line == entry.line {
+            if let last = groups.last, entry.prompts == nil, entries[last.first].line == entry.line
+            {
                 groups[groups.count - 1].count += 1
             } else {
                 groups.append((index, 1))

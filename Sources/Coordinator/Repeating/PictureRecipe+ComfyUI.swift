@@ -152,7 +152,9 @@ extension PictureRecipe {
             set(Settings.size.name, "\(width)x\(height)")
         }
         if let count = graph.value(latent, "batch_size")?.integer, count > 1 {
-            warn("it is one of a batch of \(count), whose noise is drawn together: only the first can be repeated")
+            warn(
+                "it is one of a batch of \(count), whose noise is drawn together: only the first can be repeated"
+            )
         }
     }
 

@@ -7,7 +7,8 @@ extension PictureRecipe {
     private static let idle: Set<String> = [
         "Version", "Lora hashes", "TI hashes", "Hashes", "VAE hash", "Pad conds", "Batch size",
         "Batch pos", "Created Date", "Civitai resources", "Civitai metadata", "User", "Model hash",
-        "Model", "Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Clip skip", "RNG",
+        "Model", "Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Clip skip",
+        "RNG",
         "Denoising strength", "Precision", "Backend", "Device",
     ]
 
@@ -46,7 +47,9 @@ extension PictureRecipe {
                 set(Settings.strength.name, strength)
                 set(Settings.fidelity.name, "0")
             } else {
-                warn("it was made from a picture that its text does not name: give it with --init-image")
+                warn(
+                    "it was made from a picture that its text does not name: give it with --init-image"
+                )
             }
         }
         warn(about: text, besides: enlarged.map(\.key))

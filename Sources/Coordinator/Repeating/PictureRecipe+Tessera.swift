@@ -45,7 +45,8 @@ extension PictureRecipe {
         let dropped = Set(
             Self.dependents.filter { isGiven($0.key) }.flatMap(\.value).map(\.name)
         )
-        for setting in Settings.all where !isGiven(setting.name) && !dropped.contains(setting.name) {
+        for setting in Settings.all where !isGiven(setting.name) && !dropped.contains(setting.name)
+        {
             do throws(InputError) {
                 for word in try setting.arguments(recorded: fields[setting.name]) { add(word) }
             } catch {
@@ -121,7 +122,9 @@ extension PictureRecipe {
     private mutating func add(picture fields: [String: JSON]) throws {
         guard let name = fields["init-image"]?.string, !isGiven("init-image") else { return }
         let digest = fields["init-image-digest"]?.string
-        let places = [request.folder, FileManager.default.currentDirectoryPath].map { "\($0)/\(name)" }
+        let places = [request.folder, FileManager.default.currentDirectoryPath].map {
+            "\($0)/\(name)"
+        }
         let found = places.filter { FileKind($0) == .regular }
         if let exact = found.first(where: { (try? FileDigest.of($0, cache: nil)) == digest }) {
             return set("init-image", exact)

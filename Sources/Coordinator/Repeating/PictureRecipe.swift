@@ -60,8 +60,8 @@ package struct PictureRecipe {
             try add(own: fields, place: request.path)
         } else if let parameters = file.text["parameters"] {
             try add(Infotext(parameters))
-        } else if let graph = json("prompt").flatMap(ComfyGraph.init(prompt:))
-            ?? json("workflow").flatMap(ComfyGraph.init(workflow:))
+        } else if let graph = json("prompt").flatMap({ ComfyGraph(prompt: $0) })
+            ?? json("workflow").flatMap({ ComfyGraph(workflow: $0) })
         {
             try add(graph)
         } else {
@@ -166,12 +166,15 @@ package struct PictureRecipe {
 
     /// A small file in the folders of the picture and of adapters with these first digits of its digest.
     private func file(withDigest digest: String) -> String? {
-        let folders = [request.loraFolder, request.folder, FileManager.default.currentDirectoryPath]
+        let folders = [
+            request.loraFolder, request.folder, FileManager.default.currentDirectoryPath,
+        ]
         for folder in folders.compactMap(\.self) {
             let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
             for name in names.sorted() where name.hasSuffix(".safetensors") {
                 let path = "\(folder)/\(name)"
-                guard let size = FileIdentity(of: path)?.size, size < 64 << 20 else { continue }
+                let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+                guard let size = attributes?[.size] as? Int, size < 64 << 20 else { continue }
                 if let own = try? FileDigest.of(path, cache: nil), own.hasPrefix(digest) {
                     return path
                 }

@@ -74,7 +74,7 @@ struct RecordedModel {
     func find(in folder: String?) -> String? {
         let bundled = (try? ModelLocation.resolve(nil))
             .map { URL(fileURLWithPath: $0).deletingLastPathComponent().path }
-        let all = [folder, bundled].compactMap(\.self).flatMap(Self.models(in:))
+        let all = [folder, bundled].compactMap(\.self).flatMap { Self.models(in: $0) }
         let named = all.filter(hasName)
         if named.count > 1, let exact = named.first(where: { hasHash($0) == true }) { return exact }
         if let first = named.first { return first }

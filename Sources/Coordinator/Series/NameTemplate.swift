@@ -62,7 +62,9 @@ package struct NameTemplate: Equatable, Sendable {
     /// The part of the path up to its last slash before any field: a folder that must exist. Nil where folders have
     /// no fields.
     package var fixedFolder: String? {
-        let isInFolder = parts.lastIndex { if case .text(let text) = $0 { text.contains("/") } else { false } }
+        let isInFolder = parts.lastIndex {
+            if case .text(let text) = $0 { text.contains("/") } else { false }
+        }
         guard let first = parts.firstIndex(where: { if case .field = $0 { true } else { false } }),
             let isInFolder, isInFolder > first
         else { return nil }
@@ -110,6 +112,6 @@ package struct NameTemplate: Equatable, Sendable {
         let ending = name[dot...].utf8.count <= 10 ? name[dot...] : ""
         var stem = name[..<dot]
         while stem.utf8.count + ending.utf8.count > longestName { stem.removeLast() }
-        return path[..<start] + stem + ending
+        return String(path[..<start] + stem + ending)
     }
 }

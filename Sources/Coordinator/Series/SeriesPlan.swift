@@ -1,3 +1,4 @@
+import Engine
 import Sampling
 
 /// What a series of pictures costs.
@@ -65,7 +66,7 @@ package struct SeriesPlan {
             let range = group.count == 1 ? "\(last)" : "\(group.first + 1)–\(last)"
             return [
                 range, "\(group.plan.settings.size)", "\(group.count * group.plan.evaluations)",
-                "\(group.seed)", oneLine(group.prompt),
+                "\(group.seed)", short(group.prompt),
             ]
         }
         let table = TextTable.lines([["PICTURES", "SIZE", "UNET CALLS", "SEED", "PROMPT"]] + rows)
@@ -82,7 +83,7 @@ package struct SeriesPlan {
         ] + (seconds.map { ["time              about \(PlanTable.duration($0))"] } ?? [])
     }
 
-    private func oneLine(_ prompt: String) -> String {
+    private func short(_ prompt: String) -> String {
         let line = prompt.split(whereSeparator: \.isWhitespace).joined(separator: " ")
         return line.count > 48 ? "\(line.prefix(47))…" : line
     }

@@ -32,8 +32,12 @@ struct FlagWords: Equatable {
 
     /// Long names of the flags in it; `--no-karras` is `karras`.
     var names: Set<String> {
-        Set(flags.compactMap(\.name).map { $0.hasPrefix("no-") ? [$0, String($0.dropFirst(3))] : [$0] }
-            .joined())
+        Set(
+            flags.compactMap(\.name).map {
+                $0.hasPrefix("no-") ? [$0, String($0.dropFirst(3))] : [$0]
+            }
+            .joined()
+        )
     }
 
     /// The words without some flags.

@@ -99,7 +99,11 @@ private struct PromptLineReader {
             return PromptsFile.Line(words: ["--prompt=\(line)"], place: place)
         }
         guard let words = ShellWords.split(line) else {
-            throw InputError(place, "a quotation mark is not closed", fix: "Close it, or write \\\"")
+            throw InputError(
+                place,
+                "a quotation mark is not closed",
+                fix: "Close it, or write \\\""
+            )
         }
         var result = PromptsFile.Line(words: [], place: place)
         var rest = words[...]
@@ -141,7 +145,9 @@ private struct PromptLineReader {
         if argument?.kind == .flag {
             try checkAllowed(given, name)
             // A1111 writes true or false.
-            let value = inWord ?? (["true", "false"].contains(rest.first?.lowercased()) ? rest.popFirst() : nil)
+            let value =
+                inWord
+                ?? (["true", "false"].contains(rest.first?.lowercased()) ? rest.popFirst() : nil)
             if value?.lowercased() != "false" {
                 line.words.append("--\(name)")
             } else if flags["no-\(name)"] != nil
@@ -170,7 +176,9 @@ private struct PromptLineReader {
             times.append(count)
         case _ where Self.idle.keys.contains(given):
             let idle = Self.idle[given] ?? nil
-            guard idle == nil || value.lowercased() == idle || Double(value) == idle.flatMap(Double.init)
+            guard
+                idle == nil || value.lowercased() == idle
+                    || Double(value) == idle.flatMap(Double.init)
             else { throw fault(given, "it is not supported", "Leave it out") }
         default:
             guard argument != nil else {
