@@ -37,6 +37,7 @@ extension PictureCommand {
     /// - Parameters:
     ///   - words: of its command line
     ///   - place: where they came from, for errors
+    /// - Returns: the command
     /// - Throws: `InputError` with the parser's message
     static func read(_ words: [String], place: String) throws(InputError) -> Self {
         do {

@@ -156,6 +156,7 @@ struct PictureList<Command: PictureCommand> {
     /// The command that renders one picture.
     ///
     /// - Parameter index: from 0
+    /// - Returns: with the picture's own seed and prompts
     func command(_ index: Int) -> Command {
         let entry = entries[index]
         var command = lines[entry.line].command
@@ -210,6 +211,7 @@ struct PictureList<Command: PictureCommand> {
     /// - Parameters:
     ///   - index: from 0
     ///   - command: of the picture
+    /// - Returns: not yet saved anywhere
     /// - Throws: `InputError` naming the flag, or file and line
     func rendering(_ index: Int, _ command: Command) throws -> Rendering {
         let place = lines[entries[index].line].place

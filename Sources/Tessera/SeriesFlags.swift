@@ -55,6 +55,7 @@ struct SeriesFlags: ParsableArguments {
     ///   - own: the seed that its line in the file of prompts has
     ///   - first: the seed of the command
     ///   - times: pictures that the line asks for
+    /// - Returns: one for each picture
     /// - Throws: `InputError` naming the flag
     func seeds(own: UInt64?, first: UInt64, times: Int?) throws(InputError) -> [UInt64] {
         if let seeds, own == nil { return try SeedList.read(seeds) }
@@ -94,6 +95,7 @@ extension RepeatFlags {
     ///   - path: of the picture
     ///   - given: names of the flags on the command line
     ///   - picture: the command line's
+    /// - Returns: flags, and what cannot be repeated
     /// - Throws: `InputError` when it cannot be read
     func recipe(
         of path: String,
