@@ -2,6 +2,7 @@ import ArgumentParser
 import Coordinator
 import Engine
 import Foundation
+import Protocol
 
 /// The pictures of a command, rendered one after the other on the same workers.
 struct ConsoleSeries<Command: RenderCommand> {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Coordinator
+import Engine
 
 /// `tessera render`: renders pictures on workers that it starts itself.
 struct Render: RenderCommand {

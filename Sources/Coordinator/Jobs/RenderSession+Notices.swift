@@ -43,6 +43,11 @@ extension RenderSession {
         _ settings: RenderSettings
     ) -> [String] {
         var lines = prompts.unusedWords.map { "no prompt has '\($0)', the word of an embedding" }
+        if prompts.weights.count == 1, prompts.weights != [1] {
+            lines.append(
+                "the number at the end of --prompt is its weight, as in A1111: \(prompts.weights[0])"
+            )
+        }
         guard settings.promptSyntax == .plain else { return lines }
         for (flag, text) in [
             ("--prompt", options.prompt), ("--negative-prompt", options.negativePrompt),

@@ -67,7 +67,12 @@ package struct RenderSession {
         )
         try scheduler.checkFinite(place: try model.schedulerPlace())
         suggestion = Self.suggestion(defaults, settings)
-        plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
+        plan = try RenderPlan(
+            settings,
+            model: geometry,
+            scheduler: scheduler,
+            promptWeights: PromptPart.parts(of: options.prompt, settings.promptSyntax).map(\.weight)
+        )
         prompts = try PromptPair(
             PromptWording(
                 options.prompt,
@@ -122,13 +127,16 @@ package struct RenderSession {
     package func encodedPrompts(_ engine: EngineOptions) throws -> Prompts {
         let embeddings = try model.architecture.embeddings(
             of: prompts,
-            guided: plan.settings.guides,
+            guided: prompts.negative != nil,
             clipSkip: plan.settings.clipSkip,
             options: engine
         )
         return Prompts(
             turns: zip(prompts.turns, embeddings).map { turn, embedding in
-                (turn.steps, Prompts(positive: embedding.positive, negative: embedding.negative))
+                let parts = zip(embedding.positives, prompts.weights).map {
+                    Prompts.Part($0, weight: $1)
+                }
+                return (turn.steps, Prompts(parts: parts, negative: embedding.negative))
             }
         )
     }

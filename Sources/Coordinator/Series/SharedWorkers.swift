@@ -8,7 +8,7 @@ import Logging
 package final class SharedWorkers {
     private var held: (identity: ModelIdentity, workers: Rendering.Workers)?
     /// Networks of phase 1, and prompts, that stay as well.
-    let memory = SeriesMemory()
+    package let memory = SeriesMemory()
 
     package init() {}
 
