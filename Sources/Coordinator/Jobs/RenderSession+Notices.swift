@@ -43,6 +43,14 @@ extension RenderSession {
         _ settings: RenderSettings
     ) -> [String] {
         var lines = prompts.unusedWords.map { "no prompt has '\($0)', the word of an embedding" }
+        for (flag, text) in [
+            ("--prompt", options.prompt), ("--negative-prompt", options.negativePrompt),
+        ] {
+            guard let text, let hint = Wildcards.hint(in: text) else { continue }
+            lines.append(
+                "\(flag) is read as it is, \(hint) included; --wildcards DIR gives that a meaning"
+            )
+        }
         if prompts.weights.count == 1, prompts.weights != [1] {
             lines.append(
                 "the number at the end of --prompt is its weight, as in A1111: \(prompts.weights[0])"
