@@ -242,7 +242,7 @@ private struct Script {
     @Test func workersThatAreSetAsideDoNotCount() throws {
         var script = Script {
             $0.grace = .seconds(1)
-            $0.failures = 9
+            $0.maxFailures = 9
             $0.depths = 3...3
         }
         try script.join(w1, credit: 3)
