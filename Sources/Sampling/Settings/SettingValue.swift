@@ -20,7 +20,7 @@ extension SettingValue {
 
 extension SettingValue {
     /// A number without needless zeros.
-    var shortest: String { written.hasSuffix(".0") ? String(written.dropLast(2)) : written }
+    var brief: String { written.hasSuffix(".0") ? String(written.dropLast(2)) : written }
 }
 
 extension Int: SettingValue {
