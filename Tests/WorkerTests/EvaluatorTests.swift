@@ -58,7 +58,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> Embedding {
     @Test func joinedPromptsAreCombined() throws {
         let parts = [(prompt(10), Float(0.5)), (prompt(4), -2), (prompt(6), 1)]
         let joined = Prompts(parts: parts.map { .init($0, weight: $1) }, negative: prompt(1))
-        let evaluator = Evaluator(FakeModelHost())
+        let evaluator = Evaluator(FakeNetworks())
         for (guidance, used) in [(Float(3), Float(3)), (0.5, 1)] {
             let unit = view(joined.unguided, guidance: guidance)
             let result = try evaluator.evaluate([unit])[0].wholeTensor.values

@@ -41,7 +41,7 @@ package struct Setting<Value: SettingValue>: AnySetting {
         (self.help, self.unit, self.valueName) = (help, unit, valueName)
         (self.defaultNote, self.limits) = (defaultNote, limits)
         (self.recorded, self.label) = (recorded, label)
-        self.unrecorded = unrecorded ?? standard
+        self.unrecorded = unrecorded ?? defaultValue
     }
 
     package func check(
@@ -69,7 +69,7 @@ package struct Setting<Value: SettingValue>: AnySetting {
 
     package func arguments(recorded json: JSON?) throws(InputError) -> [String] {
         guard let json else {
-            return unrecorded == standard ? [] : unrecorded.arguments(named: name)
+            return unrecorded == defaultValue ? [] : unrecorded.arguments(named: name)
         }
         guard let value = Value(json: json) else {
             throw InputError(name, "its value cannot be read", fix: "Give \(Value.form)")
