@@ -19,7 +19,6 @@ struct ConsoleSeries<Command: RenderCommand> {
         for line in list.warnings where resumed == nil { StandardError.write("warning: \(line)") }
         let control = RenderControl()
         Interrupts.handle(control.cancel)
-        if list.isSeries, resumed == nil { _ = try list.sessions() }
         let workers = SharedWorkers()
         defer { workers.stop() }
         let console = RenderConsole(
@@ -27,6 +26,9 @@ struct ConsoleSeries<Command: RenderCommand> {
             isSeries: list.isSeries
         )
         defer { console.clear() }
+        if list.isSeries, resumed == nil {
+            try list.check(control: control, observe: console.show)
+        }
         var failures: [PicturesFailed.Picture] = []
         for index in first..<list.count {
             do {
@@ -61,9 +63,9 @@ struct ConsoleSeries<Command: RenderCommand> {
         if list.isSeries {
             command.display.note("\(list.title(index)): \(rendering.options.prompt)")
         }
-        let (seed, outputs) = (command.picture.subject.seed, rendering.outputs)
+        let outputs = rendering.outputs
         console.begin {
-            if seed.isChosen, !list.isSeries { command.display.note("seed \(seed.value)") }
+            if let seed = list.chosenSeed, index == first { command.display.note("seed \(seed)") }
             outputs.announce(command.display)
         }
         let open = try command.opening()

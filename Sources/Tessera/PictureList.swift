@@ -32,6 +32,8 @@ struct PictureList<Command: PictureCommand> {
     let start: Date
     /// What cannot be repeated of a picture, one line each.
     let warnings: [String]
+    /// The seed that was chosen at random; nil if none was.
+    let chosenSeed: UInt64?
     private var lines: [Line] = []
     private var entries: [Entry] = []
 
@@ -41,15 +43,15 @@ struct PictureList<Command: PictureCommand> {
     ///   - defaults: words from the environment
     ///   - given: words of the command line
     ///   - place: where they came from, for errors
-    ///   - start: when the command was first started
+    ///   - start: when the command was first started, if it is resumed
     /// - Throws: `InputError` naming the flag, or file and line
     init(
         defaults: [String],
         given: [String],
         place: String = "command line",
-        start: Date = Date()
+        start: Date? = nil
     ) throws {
-        self.start = start
+        self.start = start ?? Date()
         let description = Command.description
         var words = defaults + given
         var base = try Command.read(words, place: place)
@@ -71,13 +73,16 @@ struct PictureList<Command: PictureCommand> {
         } else {
             warnings = []
         }
-        if base.picture.subject.seed.isChosen {
-            words.append("--seed=\(base.picture.subject.seed.value)")
+        let seed = base.picture.subject.seed
+        chosenSeed = seed.isChosen ? seed.value : nil
+        if seed.isChosen {
+            words.append("--seed=\(seed.value)")
             base = try Command.read(words, place: place)
         }
         self.words = words
         let series = base.picture.series
-        try series.check(given: names)
+        // The words of a resumed command are those of the environment and of a picture, too.
+        if start == nil { try series.check(given: names) }
         isSeries = series.count != nil || series.seeds != nil || series.prompts != nil
         if isSeries { try base.outputs.checkSeries() }
         let common = FlagWords(words, of: description).removing(SeriesFlags.names)
@@ -214,8 +219,7 @@ struct PictureList<Command: PictureCommand> {
     /// - Returns: not yet saved anywhere
     /// - Throws: `InputError` naming the flag, or file and line
     func rendering(_ index: Int, _ command: Command) throws -> Rendering {
-        let place = lines[entries[index].line].place
-        do {
+        try located(index) {
             var rendering = try command.rendering()
             let template = try NameTemplate(rendering.outputs.picture)
             guard template.hasFields || isSeries else {
@@ -237,30 +241,44 @@ struct PictureList<Command: PictureCommand> {
             rendering.outputs.picture = template.path(fields.values)
             rendering.outputs.fixedFolder = template.fixedFolder
             return rendering
-        } catch let error as InputError {
-            guard let place else { throw error }
-            throw InputError("\(place), \(error.place)", error.problem, fix: error.remedy)
         }
     }
 
-    /// Plans every picture before the first is rendered; those that differ only in their seeds once.
+    /// Groups that are checked before the first picture is rendered.
+    private static var maxChecked: Int { 1000 }
+
+    /// Reads and plans the pictures before the first is rendered; those that differ only in their seeds once.
     ///
-    /// - Returns: the sessions of the groups, in order
-    /// - Throws: `InputError` naming the flag, or file and line
-    func sessions() throws -> [(first: Int, count: Int, session: RenderSession)] {
-        try groups.map { first, count in
-            let command = command(first)
-            let rendering = try rendering(first, command)
-            do {
+    /// - Parameters:
+    ///   - control: cancels it
+    ///   - observe: called with notices
+    /// - Throws: `InputError` naming the flag, or file and line, `RenderCancelled`
+    func check(control: RenderControl, observe: Rendering.Observer) throws {
+        for (place, group) in groups.prefix(Self.maxChecked).enumerated() {
+            if control.cancellation.isCancelled { throw RenderCancelled() }
+            let rendering = try rendering(group.first, command(group.first))
+            try located(group.first) {
                 guard !rendering.options.prompt.isEmpty else {
                     throw InputError("--prompt", "it is missing", fix: "Describe the picture")
                 }
+                guard place > 0 else {
+                    // The weights and the init image, too.
+                    _ = try rendering.session(control: control, observe: observe)
+                    return
+                }
                 try rendering.outputs.validate()
-                return (first, count, try RenderSession(rendering.options))
-            } catch let error as InputError {
-                guard let place = lines[entries[first].line].place else { throw error }
-                throw InputError("\(place), \(error.place)", error.problem, fix: error.remedy)
+                _ = try RenderSession(rendering.options)
             }
+        }
+    }
+
+    /// Adds file and line of a picture to an error.
+    func located<Result>(_ index: Int, _ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as InputError {
+            guard let place = lines[entries[index].line].place else { throw error }
+            throw InputError("\(place), \(error.place)", error.problem, fix: error.remedy)
         }
     }
 }

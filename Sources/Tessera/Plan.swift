@@ -38,10 +38,17 @@ struct Plan: PictureCommand {
             let console = RenderConsole(isQuiet: quiet, isSeries: list.isSeries)
             let shared = SharedWorkers()
             defer { shared.stop() }
-            let groups = try list.groups.map { first, count in
-                let command = list.command(first)
-                let rendering = try list.rendering(first, command)
-                let session = try rendering.session(control: control, observe: console.show)
+            // Of the first picture; those of others would fill the memory.
+            var shown: (session: RenderSession, speeds: MeasuredSpeeds?)?
+            let groups = try list.groups.map { index, count in
+                let command = list.command(index)
+                let rendering = try list.rendering(index, command)
+                let session = try list.located(index) {
+                    // Their weights are the same, but for other models.
+                    shown == nil || measure
+                        ? try rendering.session(control: control, observe: console.show)
+                        : try RenderSession(rendering.options)
+                }
                 let open = try command.source().openAll
                 let speeds =
                     measure
@@ -50,17 +57,18 @@ struct Plan: PictureCommand {
                         on: list.isSeries ? shared.opening(open) : open,
                         control: control
                     ) : nil
+                shown = shown ?? (session, speeds)
                 return SeriesPlan.Group(
-                    first: first,
+                    first: index,
                     count: count,
-                    seed: list.seed(first),
+                    seed: list.seed(index),
                     prompt: rendering.options.prompt,
                     picture: rendering.outputs.picture,
-                    session: session,
+                    plan: session.plan,
                     speeds: speeds
                 )
             }
-            guard let first = groups.first else { preconditionFailure("there are no pictures") }
+            guard let first = shown else { preconditionFailure("there are no pictures") }
             let weights = try first.session.weightBytes()
             let (plan, speeds) = (first.session.plan, first.speeds)
             if json {

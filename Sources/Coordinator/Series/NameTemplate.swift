@@ -89,7 +89,8 @@ package struct NameTemplate: Equatable, Sendable {
                 path += name == "prompt" ? String(value.prefix(Self.longestPrompt)) : value
             }
         }
-        return Self.bounded(path)
+        // A name that somebody wrote out is left alone.
+        return hasFields ? Self.bounded(path) : path
     }
 
     /// A value as part of a file's name: letters, digits and `._+=,-`; everything else is a dash.

@@ -12,8 +12,8 @@ package struct SeriesPlan {
         let prompt: String
         /// Path of the first.
         let picture: String
-        package let session: RenderSession
-        package let speeds: MeasuredSpeeds?
+        let plan: RenderPlan
+        let speeds: MeasuredSpeeds?
 
         package init(
             first: Int,
@@ -21,15 +21,13 @@ package struct SeriesPlan {
             seed: UInt64,
             prompt: String,
             picture: String,
-            session: RenderSession,
+            plan: RenderPlan,
             speeds: MeasuredSpeeds?
         ) {
             (self.first, self.count, self.seed) = (first, count, seed)
             (self.prompt, self.picture) = (prompt, picture)
-            (self.session, self.speeds) = (session, speeds)
+            (self.plan, self.speeds) = (plan, speeds)
         }
-
-        fileprivate var plan: RenderPlan { session.plan }
     }
 
     private let groups: [Group]
