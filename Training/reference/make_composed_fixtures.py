@@ -76,7 +76,7 @@ def main(fixtures, out):
                     more = {"added_cond_kwargs": {"text_embeds": pooled.to(kind_), "time_ids": ids}}
                 return net(x, t, context.to(kind_), **more).sample
 
-            scheduler = DDIMScheduler.from_pretrained(f"{folder}/scheduler")
+            scheduler = DDIMScheduler.from_pretrained(f"{folder}/scheduler", clip_sample=False)
             scheduler.set_timesteps(STEPS)
             x = noise.to(kind_)
             for i, t in enumerate(scheduler.timesteps):
