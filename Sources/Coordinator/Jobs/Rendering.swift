@@ -124,6 +124,11 @@ package struct Rendering: Sendable {
                 let statistics = { @Sendable [cluster = workers.cluster] in
                     cluster.statistics.map { $0.since(before) }
                 }
+                let settled = {
+                    @Sendable [cluster = workers.cluster, cancellation = control.cancellation] in
+                    Self.awaitWorker(cluster, cancellation)
+                    return statistics()
+                }
                 let renderer = CountingRenderer(job, wire: session.plan.settings.wire)
                 let path = try session.render(
                     on: renderer,
@@ -134,7 +139,7 @@ package struct Rendering: Sendable {
                         globalPass: globalPass,
                         writer: saved,
                         resumed: resumed,
-                        workers: statistics
+                        workers: settled
                     )
                 ) { try observe(.progress($0)) }
                 saved?.discard()
@@ -158,6 +163,17 @@ package struct Rendering: Sendable {
         } catch {
             if let path = writer?.finish() { try? observe(.canBeResumed(from: path)) }
             throw error
+        }
+    }
+
+    /// Waits until a worker has joined: the picture's text says what it was computed with, also where phase 1 is
+    /// finished before the first worker is there. Without any the render ends later, with its own error.
+    private static func awaitWorker(_ cluster: Cluster, _ cancellation: Cancellation) {
+        let end = ContinuousClock.now + .seconds(60)
+        while !cluster.statistics.contains(where: { $0.isActive || $0.views + $0.tiles > 0 }),
+            !cancellation.isCancelled, ContinuousClock.now < end
+        {
+            Thread.sleep(forTimeInterval: 0.005)
         }
     }
 
