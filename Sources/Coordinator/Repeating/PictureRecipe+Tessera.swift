@@ -143,8 +143,8 @@ extension PictureRecipe {
         else { return }
         let options: EngineOptions? = BackendKind(rawValue: backend).flatMap { backend in
             Precision(rawValue: precision).map { precision in
-                EngineOptions.suited(
-                    to: .current,
+                EngineOptions.best(
+                    for: .current,
                     backend: backend,
                     precision: precision,
                     threads: 1
