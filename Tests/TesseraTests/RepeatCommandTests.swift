@@ -159,7 +159,10 @@ import Testing
                 settings.frame = PictureFrame(ofHeight: 8, width: 8, covering: (8, 8), slack: 1)
                 return settings
             }
-            let first = try settings(["--\(setting.name)"] + words)
+            var first = try settings(["--\(setting.name)"] + words)
+            if setting.onlyMethod(in: first) == .refine {
+                first = try settings(["--\(setting.name)"] + words + ["--method", "refine"])
+            }
             let back = try inTemporaryFolder { folder in
                 let path = "\(folder)/old.png"
                 let text = JSON.object(first.json).text

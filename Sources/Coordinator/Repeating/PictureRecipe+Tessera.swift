@@ -15,11 +15,7 @@ extension PictureRecipe {
         "size": [Settings.ladder],
         "stride": [Settings.windowWeight],
         "border": [Settings.windowWeight],
-        "method": [
-            Settings.ladder, Settings.stride, Settings.windowWeight, Settings.skipBelow,
-            Settings.border, Settings.refineFrom, Settings.refineSteps, Settings.refineNoise,
-            Settings.refineGuidance, Settings.strength, Settings.fidelity,
-        ],
+        "method": [Settings.ladder, Settings.stride, Settings.windowWeight],
         "scheduler": [
             Settings.karras, Settings.sigmas, Settings.sgmUniform, Settings.timestepSpacing,
             Settings.finalSigma,
@@ -42,8 +38,14 @@ extension PictureRecipe {
             warn("this version of Tessera does not know its setting '\(key)'")
         }
         add(prompts: fields)
+        let recorded = try settings(fields, place: place)
+        let unused = Settings.all.filter { setting in
+            // What only the method uses that a flag replaces, or the other one uses.
+            setting.onlyMethod(in: recorded).map { $0 != recorded.method || isGiven("method") }
+                ?? false
+        }
         let dropped = Set(
-            Self.dependents.filter { isGiven($0.key) }.flatMap(\.value).map(\.name)
+            (Self.dependents.filter { isGiven($0.key) }.flatMap(\.value) + unused).map(\.name)
         )
         for setting in Settings.all where !isGiven(setting.name) && !dropped.contains(setting.name)
         {
@@ -69,6 +71,24 @@ extension PictureRecipe {
             )
         )
         add(embeddings: fields, loras: loras ?? [])
+    }
+
+    /// The settings that the text has.
+    private func settings(
+        _ fields: [String: JSON],
+        place: String
+    ) throws(InputError) -> RenderSettings {
+        var settings = RenderSettings(
+            size: Settings.size.defaultValue,
+            scheduler: Settings.scheduler.defaultValue
+        )
+        let known = fields.filter { field in Settings.all.contains { $0.name == field.key } }
+        do throws(InputError) {
+            try SettingChoices(json: known).apply(to: &settings)
+        } catch {
+            throw InputError("\(place), \(error.place)", error.problem, fix: error.remedy)
+        }
+        return settings
     }
 
     private mutating func add(prompts fields: [String: JSON]) {
