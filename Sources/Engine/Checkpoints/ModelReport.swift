@@ -105,7 +105,7 @@ package struct ModelReport: Sendable {
                 ).checkFinite(place: try model.schedulerPlace())
             }
         }
-        for component in [Component.textEncoder, .textEncoder2]
+        for component in model.family.textEncoders
         where names.contains(component.rawValue) {
             try attempt { report in
                 _ = try model.textConfig(component)
@@ -125,7 +125,10 @@ package struct ModelReport: Sendable {
             }
         }
         if let distillation = model.distillation {
-            add("distilled", "\(distillation.method.rawValue), by the name of \(distillation.path)")
+            let evidence = distillation.evidence
+            let source =
+                evidence == "by its name" ? "by the name of \(distillation.path)" : evidence
+            add("distilled", "\(distillation.method.rawValue), \(source)")
             if let refusal = distillation.refusal { faults.append("\(refusal)") }
         }
         for adapter in model.adapters {

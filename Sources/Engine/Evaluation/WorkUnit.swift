@@ -33,7 +33,7 @@ package struct WorkUnit: Sendable {
     package struct View: Equatable, Sendable {
         /// Of the noise schedule.
         package var timestep: Float
-        /// Guidance scale; unused with a single conditioning.
+        /// Guidance scale; with a single conditioning only models that were distilled with it use it.
         package var guidance: Float
         /// One entry: the prediction for it, unchanged. Two: the negative prompt's and the prompt's, combined
         /// by classifier-free guidance.
@@ -51,8 +51,12 @@ package struct WorkUnit: Sendable {
         /// The prompt's embedding.
         package var embedding: EmbeddingDigest
         /// SDXL's size and crop ids: original height and width, crop top and left, target height and width,
-        /// in pixels. Nil for models without them.
+        /// in pixels. Nil for models without them. Those of a refiner, which evaluates such a view, are five: original
+        /// height and width, crop top and left, aesthetic score.
         package var timeIDs: [Float]?
+
+        /// Whether ids are those of a refiner.
+        static func areOfRefiner(_ ids: [Float]) -> Bool { ids.count == 5 }
 
         package init(embedding: EmbeddingDigest, timeIDs: [Float]? = nil) {
             (self.embedding, self.timeIDs) = (embedding, timeIDs)

@@ -21,6 +21,8 @@ package struct RenderPlan: Sendable {
         /// The constraint to the init image; nil for none.
         package let constraint: PictureConstraint?
         private let skipBelow: Float
+        /// Whether the network takes the guidance scale as an input.
+        private let embedsGuidance: Bool
         /// Guidance scale of each step of the schedule, by step.
         private let guidance: [Float]
 
@@ -34,6 +36,7 @@ package struct RenderPlan: Sendable {
             refinement: RefineStage?
         ) {
             (self.phase, self.guidance) = (phase, guidance)
+            embedsGuidance = model.embedsGuidance
             // An init image is refined at the first phase's size, too.
             self.refinement = phase.scale > 1 || settings.picture != nil ? refinement : nil
             if let stage = self.refinement {
@@ -103,7 +106,9 @@ package struct RenderPlan: Sendable {
         }
 
         /// UNet evaluations per view of a step: two with guidance.
-        package func evaluationsPerView(at step: Int) -> Int { guidance(at: step) > 1 ? 2 : 1 }
+        package func evaluationsPerView(at step: Int) -> Int {
+            guidance(at: step) > 1 && !embedsGuidance ? 2 : 1
+        }
 
         /// Whether local windows are evaluated at a step: whether their weight, 1 − c^a₂, is large enough.
         package func usesWindows(at step: Int) -> Bool {
@@ -156,7 +161,7 @@ package struct RenderPlan: Sendable {
         try settings.validate(for: model)
         self.settings = settings
         self.model = model
-        let weights = scheduler.timesteps.map {
+        let weights = scheduler.positions.map {
             settings.cosine.weights(timestep: $0, trainTimesteps: scheduler.trainTimesteps)
         }
         let (target, factor) = (settings.size, model.vaeFactor)
