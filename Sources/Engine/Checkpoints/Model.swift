@@ -25,12 +25,14 @@ package struct Model: Sendable {
     init(path: String, options: ModelOptions, allowsGaps: Bool) throws(InputError) {
         self.path = path
         self.options = options
-        layout = try Self.layout(path, options)
+        let layout = try Self.layout(path, options)
+        self.layout = layout
         // Workers need no tokenizer: a missing one is reported when it is requested.
         let tokenizers = [Component.textEncoder, .textEncoder2].map(\.tokenizer)
         if !allowsGaps, let gap = layout.missing.first(where: { !tokenizers.contains($0.name) }) {
             throw gap.error
         }
+        if !allowsGaps, let refusal = Self.refusal(path, layout) { throw refusal }
         adapters = try options.loras.map { source throws(InputError) in try AdapterFile(source) }
         changes = try Self.changes(adapters, layout)
         // An array, because a value cannot hold another of its own type.
@@ -39,6 +41,18 @@ package struct Model: Sendable {
                 [try Self.refiner(source, options, of: layout)]
             } ?? []
         try refuseOverflow()
+    }
+
+    /// Why it cannot render alone, though nothing is missing.
+    var refusal: InputError? { Self.refusal(path, layout) }
+
+    private static func refusal(_ path: String, _ layout: any ModelLayout) -> InputError? {
+        guard layout.family == .sdxlRefiner else { return nil }
+        return InputError(
+            path,
+            "it is the refiner of Stable Diffusion XL, which ends what a base model begins",
+            fix: "Give it with --refiner beside the base model"
+        )
     }
 
     /// The layout of a file or folder, with the parts that the options put in.
@@ -82,7 +96,8 @@ package struct Model: Sendable {
         }
         guard isFolder.boolValue else {
             let file = try SafeTensors(file: path)
-            return try LoneUNet(file, options: options) ?? SingleFile(path: path, options: options)
+            if let unet = try LoneUNet(file, options: options) { return unet }
+            return try SingleFile(path: path, options: options)
         }
         try refuseForFolders(options)
         let isWhole = FileManager.default.fileExists(atPath: "\(path)/model_index.json")

@@ -74,6 +74,7 @@ package struct ModelReport: Sendable {
     private mutating func describe(_ model: Model, readsWeights: Bool) throws {
         add("family", model.family.name)
         missing = model.missing.map { "\($0.error)" }
+        if let refusal = model.refusal { faults.append("\(refusal)") }
         let gaps = Set(model.missing.map(\.name))
         for component in model.family.components where !gaps.contains(component.rawValue) {
             do throws(InputError) {
