@@ -44,6 +44,11 @@ package struct ModelReport: Sendable {
                 try describe(adapter)
                 return
             }
+            if let vae = try? VAESource(path: path), vae.isAlone {
+                (kind, isAdapter) = ("autoencoder alone, \(vae.kind)", true)
+                try describe(vae)
+                return
+            }
             if TextualInversion.matches(file) {
                 (kind, isAdapter) = ("textual inversion", true)
                 let inversion = try TextualInversion(EmbeddingSource(path: path))
@@ -89,6 +94,11 @@ package struct ModelReport: Sendable {
             let (unet, vae) = (try model.unetConfig(), try model.vaeConfig())
             let side = unet.sampleSize * vae.factor
             report.add("native size", "\(side)x\(side)")
+            let source = model.options.vae.map { "of \($0), " } ?? ""
+            report.add("latents", "\(source)\(vae.scaling)")
+            if unet.guidanceWidth != nil {
+                report.add("guidance", "an input of the UNet; negative prompts are not used")
+            }
         }
         if !gaps.contains("scheduler") {
             try attempt { report in
@@ -97,6 +107,8 @@ package struct ModelReport: Sendable {
                 report.add("prediction known from", model.predictionSource)
                 if let refusal = scheduler.refusal { throw refusal }
                 report.add("scheduler", scheduler.defaultKind.rawValue)
+                report.add("scheduler known from", try model.schedulerPlace())
+                if scheduler.edm != nil { report.add("noise levels", "EDM's, in place of timesteps") }
                 let kind = scheduler.defaultKind
                 if let levels = scheduler.levelSpacing { report.add("sigmas", levels.rawValue) }
                 try Scheduler(
@@ -146,6 +158,14 @@ package struct ModelReport: Sendable {
         if try !model.inversions().isEmpty {
             try attempt { _ in _ = try model.promptTokenizers() }
         }
+        if let refiner = model.refiner, let source = model.options.refiner {
+            let parameters = try Part(.unet, refiner).parameters
+            add(
+                "refiner",
+                "\(refiner.path), after \(source.start) of the schedule, \(Self.grouped(parameters)) "
+                    + "parameters in its UNet"
+            )
+        }
         for (name, count) in model.ignored { add("ignored", "\(name): \(count) tensors") }
     }
 
@@ -155,6 +175,21 @@ package struct ModelReport: Sendable {
             try body(&self)
         } catch let error as InputError {
             if !missing.contains("\(error)") { missing.append("\(error)") }
+        }
+    }
+
+    /// An autoencoder for `--vae`.
+    private mutating func describe(_ vae: VAESource) throws {
+        try attempt { report in
+            var reader = try vae.config(scaling: [:])
+            let (config, table) = (try VAEConfig(&reader), try vae.weights())
+            let tensors = table.names.compactMap { name in
+                table.type(name).flatMap { type in table.shape(name).map { (type, $0) } }
+            }
+            report.parts.append(Part(name: "vae", tensors: tensors, files: try vae.files()))
+            report.add("latents", "\(config.latentChannels) channels, 1/\(config.factor) of the size")
+            report.add("use", "give it with --vae beside a model")
+            for name in table.names { try table.refuseFlaw(in: name) }
         }
     }
 

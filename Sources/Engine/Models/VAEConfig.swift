@@ -5,6 +5,12 @@ package struct VAEConfig: Sendable, Equatable {
     /// The mean and the deviation of each channel, by which latents are normalised besides; nil where they are not.
     let normalisation: Normalisation?
 
+    /// How latents are scaled, in words.
+    var scaling: String {
+        "\(latentChannels) channels, times \(scalingFactor)"
+            + (normalisation == nil ? "" : " after each is normalised")
+    }
+
     /// Of each channel.
     struct Normalisation: Sendable, Equatable {
         let mean: [Float]

@@ -83,6 +83,15 @@ struct VAESource: Sendable {
         return try OriginalVAE(tensors)
     }
 
+    /// Whether a file holds nothing else.
+    var isAlone: Bool {
+        switch form {
+        case .folder: false
+        case .original(let vae, _): vae.tensors.prefix != OriginalVAE.prefix
+        case .diffusers: true
+        }
+    }
+
     /// Its configuration.
     ///
     /// - Parameter scaling: how the model's latents are scaled, where its own files do not say it
