@@ -193,7 +193,8 @@ def main():
             continue
         scheduler = None
         if name == "lcm":
-            lcm = LCMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000)
+            # The pipeline would change an offset of 0 to 1.
+            lcm = LCMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000, steps_offset=1)
             lcm.save_pretrained(f"{out}/{name}/scheduler")
             scheduler = DDIMScheduler.from_config(lcm.config)
             json.dump({"_class_name": "LatentConsistencyModelPipeline"}, open(f"{out}/{name}/model_index.json", "w"))

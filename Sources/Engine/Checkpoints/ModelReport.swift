@@ -108,7 +108,9 @@ package struct ModelReport: Sendable {
                 if let refusal = scheduler.refusal { throw refusal }
                 report.add("scheduler", scheduler.defaultKind.rawValue)
                 report.add("scheduler known from", try model.schedulerPlace())
-                if scheduler.edm != nil { report.add("noise levels", "EDM's, in place of timesteps") }
+                if scheduler.edm != nil {
+                    report.add("noise levels", "EDM's, in place of timesteps")
+                }
                 let kind = scheduler.defaultKind
                 if let levels = scheduler.levelSpacing { report.add("sigmas", levels.rawValue) }
                 try Scheduler(
@@ -187,7 +189,10 @@ package struct ModelReport: Sendable {
                 table.type(name).flatMap { type in table.shape(name).map { (type, $0) } }
             }
             report.parts.append(Part(name: "vae", tensors: tensors, files: try vae.files()))
-            report.add("latents", "\(config.latentChannels) channels, 1/\(config.factor) of the size")
+            report.add(
+                "latents",
+                "\(config.latentChannels) channels, 1/\(config.factor) of the size"
+            )
             report.add("use", "give it with --vae beside a model")
             for name in table.names { try table.refuseFlaw(in: name) }
         }

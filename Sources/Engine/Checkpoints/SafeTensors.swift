@@ -157,16 +157,25 @@ package final class SafeTensors: Sendable {
 }
 
 extension SafeTensors {
-    /// Other file formats of models, recognised by their first bytes.
-    private static func otherFormat(_ bytes: UnsafeRawBufferPointer) -> String? {
-        if bytes.starts(with: Array("PK\u{3}\u{4}".utf8)) {
-            return "a pickled checkpoint (.ckpt, .pt, .bin), which can run code and is not read"
+    /// Other file formats of models, recognised by their first bytes, and what to do with them.
+    private static func otherFormat(
+        _ bytes: UnsafeRawBufferPointer
+    ) -> (kind: String, remedy: String)? {
+        // As PyTorch writes them now, and as it did before version 1.6.
+        for start in [Array("PK\u{3}\u{4}".utf8), [0x80, 2, 0x8A, 10, 0x6C]]
+        where bytes.starts(with: start) {
+            return (
+                "a pickled checkpoint (.ckpt, .pt, .bin), which can run code and is not read",
+                Conversion.pickle
+            )
         }
-        if bytes.starts(with: Array("GGUF".utf8)) { return "a GGUF file" }
+        if bytes.starts(with: Array("GGUF".utf8)) {
+            return ("a GGUF file, whose packed numbers are not read", Conversion.gguf)
+        }
         let start = String(decoding: bytes.prefix(64), as: UTF8.self)
             .drop { $0.isWhitespace }.lowercased()
         if start.hasPrefix("<!doctype") || start.hasPrefix("<html") {
-            return "a web page, saved under this name"
+            return ("a web page, saved under this name", "Fetch the model as safetensors")
         }
         return nil
     }
@@ -184,8 +193,8 @@ extension SafeTensors {
             )
         }
         guard bytes.count >= 8 else { throw damaged("it has fewer than 8 bytes") }
-        if let kind = otherFormat(bytes) {
-            throw InputError(place, "it is \(kind)", fix: "Fetch the model as safetensors")
+        if let other = otherFormat(bytes) {
+            throw InputError(place, "it is \(other.kind)", fix: other.remedy)
         }
         let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
         guard length <= longestHeader, length <= bytes.count - 8 else {
