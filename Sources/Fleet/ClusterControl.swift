@@ -7,18 +7,18 @@ import Protocol
 package struct ClusterControl {
     let plan: LaunchPlan
     let folder: ClusterFolder
-    let onNews: @Sendable (String) -> Void
+    let onProgress: @Sendable (String) -> Void
 
     /// - Parameters:
     ///   - plan: the hosts
-    ///   - onNews: called with lines for people during long operations
+    ///   - onProgress: called with lines for people during long operations
     /// - Throws: `InputError` for a user without a home
     package init(
         _ plan: LaunchPlan,
-        onNews: @escaping @Sendable (String) -> Void
+        onProgress: @escaping @Sendable (String) -> Void
     ) throws(InputError) {
         self.plan = plan
-        self.onNews = onNews
+        self.onProgress = onProgress
         folder = try ClusterFolder(for: plan.path)
     }
 
@@ -41,7 +41,7 @@ package struct ClusterControl {
     func survey(
         _ record: ClusterFolder.Record
     ) throws -> [Survey] {
-        let fleet = try ask(record, .look)
+        let fleet = try ask(record, .check)
         defer { fleet.stop(dismissed: true) }
         _ = fleet.wait(until: .now + timeouts.start + .seconds(5)) { reports in
             reports.allSatisfy { $0.isDone || $0.failure != nil }

@@ -3,7 +3,7 @@ import Protocol
 import Synchronization
 
 /// Tells an agent's requester what becomes of the workers of a host: which of them are stopped, which of the
-/// standing ones end, and what those write to their logs.
+/// ones that an earlier agent started end, and what those write to their logs.
 final class ProcessWatch: Sendable {
     private struct Process {
         let known: AgentRequest.Known
@@ -16,16 +16,16 @@ final class ProcessWatch: Sendable {
     }
 
     private let processes: Mutex<[Process]>
-    private let voice: AgentVoice
+    private let events: AgentEventWriter
 
     /// - Parameters:
-    ///   - standing: workers that an earlier agent started
+    ///   - leftRunning: workers that an earlier agent started
     ///   - logs: folder of their logs
-    ///   - voice: of the agent
-    init(_ standing: [AgentRequest.Known], logs: String?, _ voice: AgentVoice) {
-        self.voice = voice
+    ///   - events: of the agent
+    init(_ leftRunning: [AgentRequest.Known], logs: String?, _ events: AgentEventWriter) {
+        self.events = events
         processes = Mutex(
-            standing.map { known in
+            leftRunning.map { known in
                 Process(known: known, log: logs.map { "\($0)/\(known.name).log" } ?? "")
             }
         )
@@ -42,20 +42,20 @@ final class ProcessWatch: Sendable {
         _ = NamedThread("watch", stack: 1 << 20) {
             while true {
                 usleep(1_000_000)
-                self.look()
+                self.check()
             }
         }
     }
 
     /// Reports what has changed.
-    func look() {
-        let events = processes.withLock { processes in
-            processes.indices.compactMap { Self.look(at: &processes[$0]) }
+    func check() {
+        let changes = processes.withLock { processes in
+            processes.indices.compactMap { Self.check(&processes[$0]) }
         }
-        for event in events { voice.say(event) }
+        for event in changes { events.write(event) }
     }
 
-    private static func look(at process: inout Process) -> AgentEvent? {
+    private static func check(_ process: inout Process) -> AgentEvent? {
         guard !process.isOver else { return nil }
         let (name, identity) = (process.known.name, process.known.process)
         let line = process.log.flatMap { Agent.lastLines(of: $0).last }

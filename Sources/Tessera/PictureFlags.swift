@@ -97,7 +97,7 @@ struct SubjectFlags: ParsableArguments {
     var loraDir: String?
 
     @Option(Settings.size) var size: Extent?
-    @Option(Settings.seed) var seed = Seed(value: Settings.seed.standard)
+    @Option(Settings.seed) var seed = Seed(value: Settings.seed.defaultValue)
 }
 
 /// Flags for sampling, at any size.
@@ -145,7 +145,7 @@ struct SamplingFlags: ParsableArguments {
 struct LargePictureFlags: ParsableArguments {
     @Option(Settings.stride) var stride: WindowStride?
     @Option(Settings.windowWeight) var windowWeight: WindowWeight?
-    @Option(Settings.cosineScales) var cosineScales = NumberList(Settings.cosineScales.standard)
+    @Option(Settings.cosineScales) var cosineScales = NumberList(Settings.cosineScales.defaultValue)
     @Option(Settings.sigma) var sigma: Double
     @Option(Settings.ladder) var ladder: LadderArgument?
     @Option(Settings.skipBelow) var skipBelow: Double

@@ -6,7 +6,7 @@ import Sampling
 extension Option {
     /// The flag of a setting that has one default.
     init(_ setting: Setting<Value>) where Value: ExpressibleByArgument {
-        self.init(wrappedValue: setting.standard, setting)
+        self.init(wrappedValue: setting.defaultValue, setting)
     }
 
     /// The flag of a setting that is parsed by another type.
@@ -27,7 +27,7 @@ extension Option {
 extension Flag where Value == Bool {
     init(_ setting: Setting<Bool>) {
         self.init(
-            wrappedValue: setting.standard,
+            wrappedValue: setting.defaultValue,
             name: .customLong(setting.name),
             help: ArgumentHelp(setting)
         )

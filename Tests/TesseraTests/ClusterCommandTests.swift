@@ -185,7 +185,7 @@ import Testing
                 #expect(try site.bytes() == whole)
                 #expect(Set(site.processes) == workers)
             }
-            let precision = EngineOptions.suited(to: .current, threads: 1).options.precision
+            let precision = EngineOptions.best(for: .current, threads: 1).options.precision
                 .rawValue
             let idle = try site.cluster("status")
             #expect(idle.output.contains("no coordinator"), "\(idle.output)")

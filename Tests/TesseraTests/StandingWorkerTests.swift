@@ -63,7 +63,7 @@ import Testing
                 #expect(Set(site.processes) == workers)
             }
             // Another backend is for one render.
-            let own = EngineOptions.suited(to: .current, threads: 1).options
+            let own = EngineOptions.best(for: .current, threads: 1).options
             let next: BackendKind = own.backend == .onednn ? .openblas : .onednn
             for (flags, backend) in [
                 (["--backend", next.rawValue, "--precision", "f32"], next), ([], own.backend),

@@ -22,7 +22,7 @@ import Worker
             for required: WorkerRequirements
         ) throws -> any ModelNetworks {
             if isMissing { throw Missing() }
-            return FakeModelHost(digest: required.model.digest)
+            return FakeNetworks(digest: required.model.digest)
         }
 
         func isTemporary(_ networks: any ModelNetworks) -> Bool { false }

@@ -59,7 +59,7 @@ import Testing
         try mute.connect(local.cluster.endpoint)
         let hello = WorkerMessage.Hello(
             name: "mute-1",
-            model: ModelIdentity(digest: FakeModelHost.digest, path: "/models/fake"),
+            model: ModelIdentity(digest: FakeNetworks.digest, path: "/models/fake"),
             threads: 1,
             processor: "",
             backend: "fake",

@@ -110,5 +110,5 @@ package final class Cluster: Sendable {
     package func explain(_ name: String) { mailbox.post(.explained(name: name)) }
 
     /// Reports that no more workers will join: when the last one is gone, calls fail at once.
-    package func expectNobody() { mailbox.post(.closed) }
+    package func expectNoMoreWorkers() { mailbox.post(.closed) }
 }

@@ -6,8 +6,8 @@ extension ClusterShell {
     /// Reads what has happened to connections, and warns of those that are of no use.
     func noteConnections() throws {
         let now = start.duration(to: .now)
-        let news = try socket.connectionNews()
-        for connection in news.opened { silentConnections.opened(connection, at: now) }
+        let changes = try socket.connectionChanges()
+        for connection in changes.opened { silentConnections.opened(connection, at: now) }
         let patience = configuration.policy.silence
         for address in silentConnections.overdue(patience, at: now, address: \.peerAddress) {
             let origin = address.isEmpty ? "on this host" : "from \(address)"
@@ -19,7 +19,7 @@ extension ClusterShell {
             )
         }
         rejectionLog.note(
-            news.rejections,
+            changes.rejections,
             at: now,
             isExplained: !explained.isEmpty,
             patience: configuration.patienceWithUnknown,

@@ -54,7 +54,7 @@ extension ClusterShell {
         switch message {
         case .hello(let hello): admit(hello, id, from: origin)
         case .heartbeat, .ask:
-            // It believes to be in: it was given up, or another coordinator had its place.
+            // It thinks that it has joined, but was given up, or had joined another coordinator here.
             send(.goodbye(.unknown), to: id)
         case .wanted, .answer, .failure, .goodbye:
             dropped += 1

@@ -57,7 +57,7 @@ package struct PictureOptions: Sendable {
 
     /// Whether the model's own file counts: not with `--border zeros`, which reproduces the authors' code.
     package var usesModelDefaults: Bool {
-        var chosen = RenderSettings(size: Settings.size.standard, scheduler: .ddim)
+        var chosen = RenderSettings(size: Settings.size.defaultValue, scheduler: .ddim)
         settings.apply(to: &chosen)
         return usesModelPreset && chosen.border != .zeros
     }

@@ -63,7 +63,7 @@ struct UNetMidBlock {
     let before: ResBlock
     let rest: (attention: SpatialTransformer, after: ResBlock)?
 
-    /// - Parameter depth: transformer blocks of the attention; nil without it
+    /// Reads a block; `depth` are the transformer blocks of its attention, nil without it.
     init(_ weights: ModuleWeights, depth: Int?, config: UNetConfig) throws {
         let shape = config.levels[config.levels.count - 1]
         func resBlock(_ index: Int) throws -> ResBlock {

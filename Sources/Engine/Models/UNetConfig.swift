@@ -99,7 +99,7 @@ package struct UNetConfig: Sendable, Equatable {
         }
     }
 
-    /// - Parameter sizes: how many numbers go with the pooled prompt, where one does
+    /// Reads a configuration; `sizes` is how many numbers go with the pooled prompt, where one does.
     init(_ config: inout ConfigReader, sizes: Int = TextTime.sizes) throws {
         let channels = try config.ints(
             "block_out_channels",
@@ -391,6 +391,7 @@ private struct BlockDepths {
     ///   - layers: residual blocks of each level
     ///   - down: whether a level has attention on the down path
     ///   - up: likewise, in the order of the up path
+    /// - Throws: `InputError` naming the field that does not fit
     init(_ config: inout ConfigReader, layers: [Int], down: [Bool], up: [Bool]) throws(InputError) {
         let count = layers.count
         func read(_ key: String) throws(InputError) -> [ConfigReader.Depths]? {

@@ -12,46 +12,46 @@ package enum GlobalPass: String, CaseIterable, Sendable {
 /// `Settings`.
 package struct RenderSettings: Equatable, Sendable {
     package var size: Extent
-    package var steps: Int = Settings.steps.standard
-    package var guidance: Float = Settings.guidance.standard
+    package var steps: Int = Settings.steps.defaultValue
+    package var guidance: Float = Settings.guidance.defaultValue
     /// Noise levels σ/α above the first and up to the second are guided, others are not (Kynkäänniemi et al.,
     /// 2024, arXiv 2404.07724); nil guides all.
-    package var guidanceInterval: [Double]? = Settings.guidanceInterval.standard
-    package var seed: UInt64 = Settings.seed.standard
-    package var random: RandomKind = Settings.random.standard
+    package var guidanceInterval: [Double]? = Settings.guidanceInterval.defaultValue
+    package var seed: UInt64 = Settings.seed.defaultValue
+    package var random: RandomKind = Settings.random.defaultValue
     package var scheduler: SchedulerKind
-    package var karras: Bool = Settings.karras.standard
+    package var karras: Bool = Settings.karras.defaultValue
     /// Last layer of the text encoders that is read, counted from the end; nil for the model's own.
-    package var clipSkip: Int? = Settings.clipSkip.standard
+    package var clipSkip: Int? = Settings.clipSkip.defaultValue
     /// How the prompts are read.
-    package var promptSyntax: PromptSyntax = Settings.promptSyntax.standard
+    package var promptSyntax: PromptSyntax = Settings.promptSyntax.defaultValue
     /// How its timesteps are laid out, where the model does not decide it.
     package var schedule = ScheduleChoice()
     /// Layout of local windows. If nil they are half a window apart, and in refinement three quarters of one.
-    package var stride: WindowStride? = Settings.stride.standard
+    package var stride: WindowStride? = Settings.stride.defaultValue
     /// Weights of a window's pixels in the fusion; if nil, `fusionWeight` decides.
-    package var windowWeight: WindowWeight? = Settings.windowWeight.standard
-    package var method: Method = Settings.method.standard
+    package var windowWeight: WindowWeight? = Settings.windowWeight.defaultValue
+    package var method: Method = Settings.method.defaultValue
     /// Used only if `method` is refinement.
     package var refine = RefineSettings()
     package var cosine = CosineSchedule()
-    package var ladder: LadderChoice = Settings.ladder.standard
+    package var ladder: LadderChoice = Settings.ladder.defaultValue
     /// At each timestep, windows or sub-lattices whose weight in the fused prediction is smaller are not evaluated, and
     /// the other path gets a weight of 1. 0 skips only paths of weight 0.
-    package var skipBelow: Double = Settings.skipBelow.standard
-    package var border: Border = Settings.border.standard
+    package var skipBelow: Double = Settings.skipBelow.defaultValue
+    package var border: Border = Settings.border.defaultValue
     /// Share of the noise schedule that is run in every phase of a render with an init image.
-    package var strength: Double = Settings.strength.standard
+    package var strength: Double = Settings.strength.defaultValue
     /// Share of that picture's own resolution up to which the result is constrained to it.
-    package var fidelity: Double = Settings.fidelity.standard
+    package var fidelity: Double = Settings.fidelity.defaultValue
     /// The part of the init image that is shown; nil starts from noise.
     package var frame: PictureFrame?
     /// Latent pixels beyond each edge that are decoded too, copies of the outermost ones, and then cut off.
-    package var decodeMargin: Int = Settings.decodeMargin.standard
+    package var decodeMargin: Int = Settings.decodeMargin.defaultValue
     /// Precision of latents on the wire; it affects the picture, too.
-    package var wire: WireFormat = Settings.wire.standard
+    package var wire: WireFormat = Settings.wire.defaultValue
     /// Does not affect the picture.
-    package var globalPass: GlobalPass = Settings.globalPass.standard
+    package var globalPass: GlobalPass = Settings.globalPass.defaultValue
 
     /// Settings with their defaults.
     ///
@@ -62,7 +62,7 @@ package struct RenderSettings: Equatable, Sendable {
     ///   - change: sets what differs from the defaults
     package init(
         size: Extent,
-        steps: Int = Settings.steps.standard,
+        steps: Int = Settings.steps.defaultValue,
         scheduler: SchedulerKind,
         _ change: (inout Self) -> Void = { _ in }
     ) {
@@ -77,8 +77,8 @@ package struct RenderSettings: Equatable, Sendable {
         }
         set {
             frame = newValue?.frame
-            strength = newValue?.strength ?? Settings.strength.standard
-            fidelity = newValue?.fidelity ?? Settings.fidelity.standard
+            strength = newValue?.strength ?? Settings.strength.defaultValue
+            fidelity = newValue?.fidelity ?? Settings.fidelity.defaultValue
         }
     }
 
@@ -192,8 +192,8 @@ package struct RenderSettings: Equatable, Sendable {
         let flags: [(name: String, isGiven: Bool)] = [
             ("--border zeros", border == .zeros), ("--skip-below", skipBelow > 0),
             ("--stride window", stride == .window),
-            ("--strength", isStarted && strength != Settings.strength.standard),
-            ("--fidelity", isStarted && fidelity != Settings.fidelity.standard),
+            ("--strength", isStarted && strength != Settings.strength.defaultValue),
+            ("--fidelity", isStarted && fidelity != Settings.fidelity.defaultValue),
         ]
         return flags.first { $0.isGiven }?.name
     }

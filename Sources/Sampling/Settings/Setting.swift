@@ -14,7 +14,7 @@ package struct Setting<Value: SettingValue>: AnySetting {
     /// Placeholder for the value in the help text.
     package let valueName: String?
     /// The value if neither the caller nor the model sets one.
-    package let standard: Value
+    package let defaultValue: Value
     /// The default in words, where it depends on the model.
     package let defaultNote: String?
     private let limits: SettingLimits<Value>
@@ -25,7 +25,7 @@ package struct Setting<Value: SettingValue>: AnySetting {
     init(
         _ name: String,
         _ path: WritableKeyPath<RenderSettings, Value> & Sendable,
-        default standard: Value,
+        default defaultValue: Value,
         help: String,
         unit: String? = nil,
         valueName: String? = nil,
@@ -34,7 +34,7 @@ package struct Setting<Value: SettingValue>: AnySetting {
         recorded: SettingRecording = .always,
         label: SettingLabel? = nil
     ) {
-        (self.name, self.path, self.standard) = (name, path, standard)
+        (self.name, self.path, self.defaultValue) = (name, path, defaultValue)
         (self.help, self.unit, self.valueName) = (help, unit, valueName)
         (self.defaultNote, self.limits) = (defaultNote, limits)
         (self.recorded, self.label) = (recorded, label)
@@ -52,7 +52,7 @@ package struct Setting<Value: SettingValue>: AnySetting {
     package func isRecorded(of settings: RenderSettings) -> Bool {
         switch recorded {
         case .always: true
-        case .whenChanged: settings[keyPath: path] != standard
+        case .whenChanged: settings[keyPath: path] != defaultValue
         case .withPicture: settings.frame != nil
         case .where(let holds): holds(settings)
         case .never: false
@@ -166,7 +166,7 @@ extension SettingLimits where Value: Comparable {
     /// - Returns: the limits
     static func range(_ range: ClosedRange<Value>, fix: String? = nil) -> Self {
         let choose =
-            fix ?? "Choose \(range.lowerBound.shortest) to \(range.upperBound.shortest)"
+            fix ?? "Choose \(range.lowerBound.brief) to \(range.upperBound.brief)"
         return Self { value, _ in
             range.contains(value) ? nil : ("\(value.written) is out of range", choose)
         }

@@ -381,7 +381,7 @@ package enum Settings {
     )
 
     /// Largest side of a picture that is accepted, in pixels.
-    package static let longestSide = 65_536
+    package static let maxSide = 65_536
 }
 
 extension LevelSpacing {

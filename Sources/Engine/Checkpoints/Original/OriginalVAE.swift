@@ -101,6 +101,8 @@ struct OriginalVAE: Sendable {
     /// Its configuration in Diffusers' format.
     ///
     /// - Parameter scaling: how latents are scaled, which its tensors do not tell
+    /// - Returns: what `vae/config.json` would say
+    /// - Throws: `InputError` naming a weight that is missing
     func config(scaling: [String: JSON]) throws(InputError) -> JSON {
         var channels: [Int] = []
         for level in 0..<levels {

@@ -95,6 +95,8 @@ struct VAESource: Sendable {
     /// Its configuration.
     ///
     /// - Parameter scaling: how the model's latents are scaled, where its own files do not say it
+    /// - Returns: the configuration
+    /// - Throws: `InputError` when its file cannot be read, or a weight that tells it is missing
     func config(scaling: [String: JSON]) throws(InputError) -> ConfigReader {
         switch form {
         case .folder(let folder): return try ConfigReader(file: "\(folder)/config.json")

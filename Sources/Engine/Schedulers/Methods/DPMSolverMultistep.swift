@@ -38,6 +38,7 @@ enum DPMSolverMultistep: SamplingMethod {
     ///   - levels: where the steps begin, and where the last one ends
     ///   - read: how the network reads the latent at each step
     ///   - endsAtZero: whether the last step ends at a clean latent
+    /// - Returns: one for each level but the last
     static func steps(
         _ solver: SolverOptions,
         at levels: [PreservingLevel],
