@@ -35,16 +35,11 @@ package struct WorkerRequirements: Equatable, Sendable {
         func optional(_ text: String, limit: Int) -> String? {
             text.isEmpty ? nil : printable(text, limit: limit)
         }
-<<<<<<< HEAD
-        loras = wire.loras.map { printable($0, limit: Self.longestPath) }
-        modelConfig = optional(wire.modelConfig, limit: Self.longestPath)
-        parts.vae = optional(wire.vae, limit: Self.longestPath)
-        parts.base = optional(wire.base, limit: Self.longestPath)
-        parts.refiner = optional(wire.refiner, limit: Self.longestPath)
-=======
         loras = wire.loras.map { printable($0, limit: Self.maxPathLength) }
         modelConfig = optional(wire.modelConfig, limit: Self.maxPathLength)
->>>>>>> main
+        parts.vae = optional(wire.vae, limit: Self.maxPathLength)
+        parts.base = optional(wire.base, limit: Self.maxPathLength)
+        parts.refiner = optional(wire.refiner, limit: Self.maxPathLength)
         backend = optional(wire.backend, limit: 32)
         precision = optional(wire.precision, limit: 32)
     }
