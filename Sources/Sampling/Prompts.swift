@@ -22,6 +22,9 @@ package struct Prompts: Sendable {
     package let embeddings: [EmbeddingDigest: Embedding]
     /// Where prompts change: each with the steps that it lasts, of a phase. Empty where they do not.
     private var turns: [(steps: Int, prompts: Prompts)] = []
+    /// The same prompts as the refiner reads them, if there is one. An array, because a value cannot hold another of its
+    /// own type.
+    private var refined: [Prompts] = []
 
     package init(positive: Embedding, negative: Embedding?) {
         self.init(parts: [Part(positive)], negative: negative)
@@ -45,6 +48,22 @@ package struct Prompts: Sendable {
         precondition(!turns.isEmpty)
         self = turns[0].prompts
         if turns.count > 1 { self.turns = turns }
+    }
+
+    /// These prompts, and how the refiner reads them.
+    package func refined(by refiner: Prompts) -> Prompts {
+        var prompts = self
+        prompts.refined = [refiner]
+        return prompts
+    }
+
+    /// The prompts as the model reads them, or its refiner.
+    func read(byRefiner isRefined: Bool) -> Prompts {
+        guard isRefined else { return self }
+        guard let own = refined.first else {
+            preconditionFailure("the prompts were not encoded for the refiner")
+        }
+        return own
     }
 
     /// The prompts of a step of a phase, counted from 0; those of the last steps go on after them.
@@ -73,17 +92,32 @@ package struct Prompts: Sendable {
 
     /// The conditioning of a view.
     ///
-    /// - Parameter timeIDs: SDXL's size and crop ids, the same for both prompts
+    /// - Parameter timeIDs: SDXL's size and crop ids
     /// - Returns: the negative prompt's, if there is one, and those of the prompt's parts
-    package func conditioning(timeIDs: [Float]? = nil) -> [WorkUnit.Conditioning] {
-        (negative.map { [WorkUnit.Conditioning(embedding: $0.digest, timeIDs: timeIDs)] } ?? [])
+    package func conditioning(timeIDs: TimeIDs? = nil) -> [WorkUnit.Conditioning] {
+        (negative.map {
+            [WorkUnit.Conditioning(embedding: $0.digest, timeIDs: timeIDs?.negative)]
+        } ?? [])
             + parts.map {
                 WorkUnit.Conditioning(
                     embedding: $0.embedding.digest,
-                    timeIDs: timeIDs,
+                    timeIDs: timeIDs?.positive,
                     weight: $0.weight
                 )
             }
+    }
+}
+
+/// What SDXL is told about sizes, for the prompt and the negative prompt: see `WorkUnit.Conditioning.timeIDs`.
+package struct TimeIDs: Equatable, Sendable, ExpressibleByArrayLiteral {
+    package let positive: [Float]
+    package let negative: [Float]
+
+    /// The same for both.
+    package init(arrayLiteral ids: Float...) { self.init(positive: ids, negative: ids) }
+
+    package init(positive: [Float], negative: [Float]) {
+        (self.positive, self.negative) = (positive, negative)
     }
 }
 
@@ -105,10 +139,10 @@ extension WorkUnit {
         timestep: Float,
         guidance: Float,
         prompts: Prompts,
-        timeIDs: [Float]? = nil,
+        timeIDs: TimeIDs? = nil,
         place: String? = nil
     ) -> WorkUnit {
-        let crop = timeIDs.map { ", crop \(Int($0[2])),\(Int($0[3]))" } ?? ""
+        let crop = (timeIDs?.positive).map { ", crop \(Int($0[2])),\(Int($0[3]))" } ?? ""
         return WorkUnit(
             .predict(
                 View(

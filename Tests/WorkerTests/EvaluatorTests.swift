@@ -20,7 +20,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> Embedding {
         _ prompts: Prompts,
         timestep: Float = 0,
         guidance: Float = 2,
-        timeIDs: [Float]? = nil
+        timeIDs: TimeIDs? = nil
     ) -> WorkUnit {
         .view(
             0,

@@ -24,11 +24,19 @@ extension RenderSession {
         if let refusal = config.refusal {
             lines.append("\(refusal.place): \(refusal.problem); --scheduler is used")
         }
+        if let refiner = model.options.refiner {
+            let all = Double(config.trainTimesteps)
+            lines.append(
+                "\(name(refiner.path)) predicts below timestep "
+                    + "\(Int((all - refiner.start * all).rounded(.toNearestOrEven))); adapters and textual "
+                    + "inversions do not change it"
+            )
+        }
         guard let preset else { return lines }
         if let refusal = preset.refusal { throw refusal }
         let spacing = settings.schedule.spacing.map { ", \($0.rawValue) timesteps" } ?? ""
         lines.append(
-            "\(name(preset.path)) is distilled (\(preset.method.rawValue)), by its name: "
+            "\(name(preset.path)) is distilled (\(preset.method.rawValue)), \(preset.evidence): "
                 + "\(settings.steps) steps, guidance \(settings.guidance), "
                 + "\(settings.scheduler.rawValue)\(spacing); "
                 + "flags override these, --no-model-preset ignores the name"

@@ -70,7 +70,8 @@ package final class Evaluator: Sendable {
                 && view.timestep == first.timestep && unit.input.shape == latents[0].shape
                 && embedding?.context.shape == embeddings[0].context.shape
                 && embedding?.pooled?.shape == embeddings[0].pooled?.shape
-                && (view.conditioning[0].timeIDs == nil) == (timeIDs[0] == nil)
+                && view.conditioning[0].timeIDs?.count == timeIDs[0]?.count
+                && view.guidance == first.guidance
         }
 
         mutating func add(_ view: WorkUnit.View, _ unit: WorkUnit) throws(InputError) {
@@ -116,6 +117,7 @@ package final class Evaluator: Sendable {
                 context: Tensor(joining: Array(contexts[part])),
                 pooled: pooled.isEmpty ? nil : Tensor(joining: Array(pooled[part])),
                 timeIDs: timeIDs.isEmpty ? nil : Array(timeIDs[part]),
+                guidance: batch.views[0].guidance,
                 cancellation: cancellation
             )
             guard predictions.shape == [part.count] + shape.dropFirst() else {

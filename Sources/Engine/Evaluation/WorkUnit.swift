@@ -33,7 +33,7 @@ package struct WorkUnit: Sendable {
     package struct View: Equatable, Sendable {
         /// Of the noise schedule.
         package var timestep: Float
-        /// Guidance scale; unused with a single conditioning.
+        /// Guidance scale; with a single conditioning only models that were distilled with it use it.
         package var guidance: Float
         /// One entry: the prediction for it, unchanged. More: the negative prompt's and those of the prompt's
         /// parts, combined by classifier-free guidance.
@@ -57,11 +57,15 @@ package struct WorkUnit: Sendable {
         /// The prompt's embedding.
         package var embedding: EmbeddingDigest
         /// SDXL's size and crop ids: original height and width, crop top and left, target height and width,
-        /// in pixels. Nil for models without them.
+        /// in pixels. Nil for models without them. Those of a refiner, which evaluates such a view, are five: original
+        /// height and width, crop top and left, aesthetic score.
         package var timeIDs: [Float]?
         /// By which guidance is multiplied: 1, or that of a part of a prompt. Unused in the first of several, the
         /// negative prompt's, and in a single one.
         package var weight: Float
+
+        /// Whether ids are those of a refiner.
+        static func areOfRefiner(_ ids: [Float]) -> Bool { ids.count == 5 }
 
         package init(embedding: EmbeddingDigest, timeIDs: [Float]? = nil, weight: Float = 1) {
             (self.embedding, self.timeIDs, self.weight) = (embedding, timeIDs, weight)

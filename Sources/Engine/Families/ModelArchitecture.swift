@@ -49,6 +49,7 @@ package protocol Denoiser: AnyObject {
         context: Tensor,
         pooled: Tensor?,
         timeIDs: [[Float]]?,
+        guidance: Float,
         cancellation: Cancellation
     ) throws -> Tensor
 }
@@ -59,7 +60,7 @@ extension Model {
     /// The model's family.
     package var architecture: any ModelArchitecture {
         switch family {
-        case .sd1, .sd2, .sdxl: StableDiffusion(model: self)
+        case .sd1, .sd2, .sdxl, .sdxlRefiner: StableDiffusion(model: self)
         }
     }
 }

@@ -5,14 +5,17 @@ struct StableDiffusion: ModelArchitecture {
 
     func geometry() throws -> ModelGeometry {
         let (unet, vae) = (try model.unetConfig(), try model.vaeConfig())
-        return ModelGeometry(
+        var geometry = ModelGeometry(
             nativeLatentSide: unet.sampleSize,
             vaeFactor: vae.factor,
             latentChannels: vae.latentChannels,
             usesTimeIDs: unet.needsTimeIDs,
+            embedsGuidance: unet.guidanceWidth != nil,
             decoder: vae.decoder,
             encoder: vae.encoder
         )
+        geometry.refinerStart = model.options.refiner?.start
+        return geometry
     }
 
     func embeddings(

@@ -161,6 +161,15 @@ package struct PromptWording: Sendable {
         (self.positive, self.negative, self.syntax) = (positive, negative, syntax)
         (self.positive2, self.negative2) = (positive2, negative2)
     }
+
+    /// As a model reads them that has only the second text encoder.
+    package var ofSecondEncoder: PromptWording {
+        PromptWording(
+            positive2 ?? positive,
+            negative: negative2 ?? negative,
+            syntax: syntax
+        )
+    }
 }
 
 /// Positive and negative prompt, padded to the same number of chunks.
@@ -364,9 +373,7 @@ extension Model {
     ///
     /// - Throws: `InputError` when their files are missing, contradict each other or split prompts differently
     func tokenizers() throws -> [CLIPTokenizer] {
-        let encoders: [Component] =
-            family == .sdxl ? [.textEncoder, .textEncoder2] : [.textEncoder]
-        let tokenizers = try encoders.map { try tokenizer($0) }
+        let tokenizers = try family.textEncoders.map { try tokenizer($0) }
         guard Set(tokenizers.map(\.length)).count == 1 else {
             throw InputError(
                 path,

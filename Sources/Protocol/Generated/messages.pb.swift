@@ -446,6 +446,14 @@ package nonisolated struct WireRefusal: Sendable {
 
   package var precision: String = String()
 
+  /// Where parts of the model come from that are not its own, on the coordinator's host.
+  package var vae: String = String()
+
+  package var base: String = String()
+
+  /// With its share of the schedule.
+  package var refiner: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1314,7 +1322,7 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Refusal"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}model\0\u{1}reason\0\u{1}loras\0\u{3}model_config\0\u{1}backend\0\u{1}precision\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}model\0\u{1}reason\0\u{1}loras\0\u{3}model_config\0\u{1}backend\0\u{1}precision\0\u{1}vae\0\u{1}base\0\u{1}refiner\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1329,6 +1337,9 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 5: try { try decoder.decodeSingularStringField(value: &self.modelConfig) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.backend) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.precision) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.vae) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.base) }()
+      case 10: try { try decoder.decodeSingularStringField(value: &self.refiner) }()
       default: break
       }
     }
@@ -1360,6 +1371,15 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
     if !self.precision.isEmpty {
       try visitor.visitSingularStringField(value: self.precision, fieldNumber: 7)
     }
+    if !self.vae.isEmpty {
+      try visitor.visitSingularStringField(value: self.vae, fieldNumber: 8)
+    }
+    if !self.base.isEmpty {
+      try visitor.visitSingularStringField(value: self.base, fieldNumber: 9)
+    }
+    if !self.refiner.isEmpty {
+      try visitor.visitSingularStringField(value: self.refiner, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1371,6 +1391,9 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.modelConfig != rhs.modelConfig {return false}
     if lhs.backend != rhs.backend {return false}
     if lhs.precision != rhs.precision {return false}
+    if lhs.vae != rhs.vae {return false}
+    if lhs.base != rhs.base {return false}
+    if lhs.refiner != rhs.refiner {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

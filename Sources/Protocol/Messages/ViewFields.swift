@@ -36,7 +36,7 @@ extension WirePredict {
 extension WorkUnit.Conditioning {
     fileprivate init(_ wire: WireConditioning) throws(FrameError) {
         let ids = wire.timeIds
-        guard ids.isEmpty || ids.count == 6, ids.allSatisfy(\.isFinite) else {
+        guard [0, 5, 6].contains(ids.count), ids.allSatisfy(\.isFinite) else {
             throw .field("conditioning.time_ids")
         }
         guard wire.weight.isFinite else { throw .field("conditioning.weight") }

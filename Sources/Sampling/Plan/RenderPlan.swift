@@ -23,6 +23,8 @@ package struct RenderPlan: Sendable {
         private let skipBelow: Float
         /// Prompts that AND joins; nil for a single one.
         private let joined: Int?
+        /// Whether the network takes the guidance scale as an input.
+        private let embedsGuidance: Bool
         /// Guidance scale of each step of the schedule, by step.
         private let guidance: [Float]
 
@@ -38,6 +40,7 @@ package struct RenderPlan: Sendable {
         ) {
             (self.phase, self.guidance) = (phase, guidance)
             self.joined = joined
+            embedsGuidance = model.embedsGuidance
             // An init image is refined at the first phase's size, too.
             self.refinement = phase.scale > 1 || settings.picture != nil ? refinement : nil
             if let stage = self.refinement {
@@ -108,7 +111,7 @@ package struct RenderPlan: Sendable {
 
         /// UNet evaluations per view of a step: two with guidance; one for each prompt that AND joins, and one.
         package func evaluationsPerView(at step: Int) -> Int {
-            joined.map { $0 + 1 } ?? (guidance(at: step) > 1 ? 2 : 1)
+            joined.map { $0 + 1 } ?? (guidance(at: step) > 1 && !embedsGuidance ? 2 : 1)
         }
 
         /// Whether local windows are evaluated at a step: whether their weight, 1 − c^a₂, is large enough.
@@ -168,7 +171,7 @@ package struct RenderPlan: Sendable {
         try settings.validate(for: model)
         self.settings = settings
         self.model = model
-        let weights = scheduler.timesteps.map {
+        let weights = scheduler.positions.map {
             settings.cosine.weights(timestep: $0, trainTimesteps: scheduler.trainTimesteps)
         }
         let (target, factor) = (settings.size, model.vaeFactor)
