@@ -72,6 +72,7 @@ private final class KeptNetworks: ModelNetworks {
         context: Tensor,
         pooled: Tensor?,
         timeIDs: [[Float]]?,
+        guidance: Float,
         cancellation: Cancellation
     ) throws -> Tensor {
         try networks.predict(
@@ -80,6 +81,7 @@ private final class KeptNetworks: ModelNetworks {
             context: context,
             pooled: pooled,
             timeIDs: timeIDs,
+            guidance: guidance,
             cancellation: cancellation
         )
     }
