@@ -171,7 +171,7 @@ import Testing
     @Test func theFilesOwnPredictionCounts() throws {
         try inTemporaryFolder { folder in
             let path = "\(folder)/v.safetensors"
-            let weights = "\(folder("sd15"))/unet/diffusion_pytorch_model.safetensors"
+            let weights = "\(self.folder("sd15"))/unet/diffusion_pytorch_model.safetensors"
             try RawTensor.write(
                 try RawTensor.read(weights),
                 metadata: ["modelspec.prediction_type": "v"],
