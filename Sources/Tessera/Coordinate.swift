@@ -67,7 +67,16 @@ struct Coordinate: RenderCommand {
                 throw error.error(waits: nil)
             }
             display.note("waiting for workers at \(cluster.endpoint.address)")
-            return Rendering.Workers(cluster: cluster, stop: cluster.stop)
+            let announcement = EndpointAnnouncement(cluster.endpoint)
+            var workers = Rendering.Workers(
+                cluster: cluster,
+                stop: {
+                    announcement.stop()
+                    cluster.stop()
+                }
+            )
+            workers.note = announcement.note
+            return workers
         }
     }
 }
