@@ -136,7 +136,10 @@ package final class HostedCluster: Sendable {
             let expected = expectedJoins(reports, refused: Set(refused.keys))
             guard expected < least else { return false }
             throw ClusterUnavailable(
-                "\(place): at most \(expected) of \(least) workers can join"
+                "\(place): "
+                    + (expected == 0
+                        ? "no worker can join"
+                        : "only \(expected) of \(least) workers can join")
                     + "\(Self.listed(Self.losses(reports, refused: refused))). "
                     + Self.remedy(refused.isEmpty ? nil : cluster.required)
             )
@@ -187,7 +190,9 @@ package final class HostedCluster: Sendable {
         guard let required else { return "Correct the hosts, or ask for fewer with --min-workers" }
         return
             "Render with what they have, or restart them: tessera cluster down, then tessera cluster up "
-            + "--model \(required.model.path)"
+            + ShellWords.join(
+                ["--model", required.model.path] + required.loras.flatMap { ["--lora", $0] }
+            )
             + (required.precision.map { " --precision \($0)" } ?? "")
             + (required.backend.map { " --backend \($0)" } ?? "")
     }

@@ -91,7 +91,10 @@ struct ClusterCommand: ParsableCommand {
 
 /// The flag that names the cluster file.
 struct HostsFlags: ParsableArguments {
-    @Option(help: ArgumentHelp("The cluster file.", valueName: "cluster.yaml"))
+    @Option(
+        help: ArgumentHelp("The cluster file.", valueName: "cluster.yaml"),
+        completion: .file(extensions: ["yaml", "yml"])
+    )
     var cluster = "cluster.yaml"
 
     /// - Throws: `InputError` when the file is invalid
@@ -149,7 +152,9 @@ extension LaunchPlan.Common {
             URL(fileURLWithPath: path).standardizedFileURL.path
         }
         let options = try flags.options()
-        loras = options.loras.map { LoRASource(path: absolute($0.path), weight: $0.weight) }
+        loras = options.loras.map {
+            LoRASource(path: absolute($0.path), weight: $0.weight, parts: $0.parts)
+        }
         modelConfig = options.config.map(absolute)
         (backend, precision) = (engine.backend, engine.precision)
     }

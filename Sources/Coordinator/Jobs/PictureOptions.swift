@@ -90,9 +90,11 @@ package struct PictureOptions: Sendable {
                 slack: model.vaeFactor
             )
         }
-        // A suggestion yields to flags that only DemoFusion uses.
-        if !settings.has(Settings.method), result.demoFusionFlag != nil {
-            result.method = .demofusion
+        // A suggestion yields to flags that only DemoFusion uses, whatever their values.
+        if !settings.has(Settings.method), result.method == .refine,
+            let unused = result.unusedSetting(given: settings)
+        {
+            result.method = unused.onlyMethod(in: result) ?? .demofusion
         }
         result.windowWeight = result.fusionWeight
         if result.method == .refine, preset != nil, !choices.has(Settings.refineSteps) {

@@ -135,11 +135,24 @@ package struct RenderSettings: Equatable, Sendable {
 
     /// Rejects settings with which no picture can be rendered.
     ///
+    /// - Parameters:
+    ///   - model: what the limits depend on
+    ///   - given: explicit choices, which count even where they equal the default
     /// - Throws: `InputError` naming the flag
-    package func validate(for model: ModelGeometry) throws(InputError) {
+    package func validate(
+        for model: ModelGeometry,
+        given: SettingChoices = SettingChoices()
+    ) throws(InputError) {
         for setting in Settings.all { try setting.check(self, for: model) }
         try picture?.validate(steps: steps)
-        try validateRefinement()
+        if let refinement, refinement.guidance > 1, !guides {
+            throw InputError(
+                "--refine-guidance",
+                "\(refinement.guidance) needs the negative prompt, which is not used with --guidance \(guidance)",
+                fix: "Choose at most 1, or a --guidance above 1"
+            )
+        }
+        if let unused = unusedSetting(given: given) { throw refusal(of: unused) }
         guard stride != .window || fusionWeight == .uniform else {
             throw InputError(
                 "--window-weight",
@@ -149,52 +162,34 @@ package struct RenderSettings: Equatable, Sendable {
         }
     }
 
-    /// Rejects settings of refinement if another method is used.
-    private func refuseRefinement() throws(InputError) {
-        let standard = RefineSettings()
-        let changes: [(setting: any AnySetting, isChanged: Bool)] = [
-            (Settings.refineFrom, refine.from != standard.from),
-            (Settings.refineSteps, refine.steps != standard.steps),
-            (Settings.refineNoise, refine.noise != standard.noise),
-            (Settings.refineGuidance, refine.guidance != standard.guidance),
-        ]
-        for change in changes where change.isChanged {
-            throw InputError(
-                "--\(change.setting.name)",
-                "--method \(method.rawValue) does not use it",
-                fix: "Leave it out, or add --method refine"
-            )
+    /// A setting that was chosen, or that differs from its default, and that the method does not use.
+    ///
+    /// - Parameter given: explicit choices: they count whatever their value is
+    /// - Returns: the first such setting
+    package func unusedSetting(given: SettingChoices) -> (any AnySetting)? {
+        Settings.all.first { setting in
+            guard let only = setting.onlyMethod(in: self), only != method else { return false }
+            // Without an init image these are used by neither.
+            let isIdle = frame == nil && Settings.ofInitImage.contains { $0.name == setting.name }
+            return !isIdle && (given.has(setting) || setting.isChanged(in: self))
         }
     }
 
-    /// Rejects settings that refinement does not support.
-    private func validateRefinement() throws(InputError) {
-        guard let refinement else { return try refuseRefinement() }
-        guard refinement.guidance <= 1 || guides else {
-            throw InputError(
-                "--refine-guidance",
-                "\(refinement.guidance) needs the negative prompt, which is not used with --guidance \(guidance)",
-                fix: "Choose at most 1, or a --guidance above 1"
-            )
+    /// The error for a setting that the method does not use.
+    private func refusal(of setting: any AnySetting) -> InputError {
+        let other: Method = method == .refine ? .demofusion : .refine
+        let fix: String
+        switch setting.name {
+        case Settings.strength.name, Settings.fidelity.name:
+            fix = "Leave it out; --refine-from and --refine-noise say how much may change"
+        case Settings.stride.name: fix = "Give it a number, or choose --method \(other.rawValue)"
+        default: fix = "Leave it out, or choose --method \(other.rawValue)"
         }
-        if let flag = demoFusionFlag {
-            throw InputError(
-                flag,
-                "--method refine does not use it",
-                fix: "Leave it out; --refine-from and --refine-noise say how much may change"
-            )
-        }
-    }
-
-    /// A flag that only DemoFusion uses, and that is not at its default.
-    package var demoFusionFlag: String? {
-        let isStarted = frame != nil
-        let flags: [(name: String, isGiven: Bool)] = [
-            ("--border zeros", border == .zeros), ("--skip-below", skipBelow > 0),
-            ("--stride window", stride == .window),
-            ("--strength", isStarted && strength != Settings.strength.defaultValue),
-            ("--fidelity", isStarted && fidelity != Settings.fidelity.defaultValue),
-        ]
-        return flags.first { $0.isGiven }?.name
+        let value = setting.name == Settings.stride.name ? " window" : ""
+        return InputError(
+            "--\(setting.name)\(value)",
+            "--method \(method.rawValue) does not use it",
+            fix: fix
+        )
     }
 }

@@ -20,6 +20,7 @@ package struct Setting<Value: SettingValue>: AnySetting {
     private let limits: SettingLimits<Value>
     private let recorded: SettingRecording
     private let label: SettingLabel?
+    private let onlyMethod: @Sendable (Value) -> Method?
     let path: WritableKeyPath<RenderSettings, Value> & Sendable
 
     init(
@@ -32,8 +33,10 @@ package struct Setting<Value: SettingValue>: AnySetting {
         defaultNote: String? = nil,
         limits: SettingLimits<Value> = .none,
         recorded: SettingRecording = .always,
-        label: SettingLabel? = nil
+        label: SettingLabel? = nil,
+        onlyMethod: @escaping @Sendable (Value) -> Method? = { _ in nil }
     ) {
+        self.onlyMethod = onlyMethod
         (self.name, self.path, self.defaultValue) = (name, path, defaultValue)
         (self.help, self.unit, self.valueName) = (help, unit, valueName)
         (self.defaultNote, self.limits) = (defaultNote, limits)
@@ -52,11 +55,25 @@ package struct Setting<Value: SettingValue>: AnySetting {
     package func isRecorded(of settings: RenderSettings) -> Bool {
         switch recorded {
         case .always: true
-        case .whenChanged: settings[keyPath: path] != defaultValue
+        case .whenChanged: isChanged(in: settings)
         case .withPicture: settings.frame != nil
         case .where(let holds): holds(settings)
         case .never: false
         }
+    }
+
+    package func isChanged(in settings: RenderSettings) -> Bool {
+        settings[keyPath: path] != defaultValue
+    }
+
+    package func onlyMethod(in settings: RenderSettings) -> Method? {
+        onlyMethod(settings[keyPath: path])
+    }
+
+    package var defaultText: String? {
+        // A flag that is off needs no word about it.
+        let isTold = !(defaultValue is Bool) && !defaultValue.brief.isEmpty
+        return defaultNote ?? (isTold ? defaultValue.brief : nil)
     }
 
     package func json(of settings: RenderSettings) -> JSON { settings[keyPath: path].json }
@@ -90,6 +107,15 @@ package protocol AnySetting: Sendable {
     /// - Throws: `InputError` naming the flag
     func check(_ settings: RenderSettings, for model: ModelGeometry) throws(InputError)
 
+    /// Its default in words; nil if there is none to tell.
+    var defaultText: String? { get }
+
+    /// Whether it differs from the default.
+    func isChanged(in settings: RenderSettings) -> Bool
+
+    /// The only method that uses it with its present value; nil where both do.
+    func onlyMethod(in settings: RenderSettings) -> Method?
+
     /// Whether the PNG's text records it.
     func isRecorded(of settings: RenderSettings) -> Bool
 
@@ -106,11 +132,18 @@ package protocol AnySetting: Sendable {
 }
 
 extension AnySetting {
-    /// The help text of its flag: with the unit, and with the default where that depends on the model.
+    /// The help text of its flag, with unit and default.
     package var fullHelp: String {
-        help + (unit.map { ", in \($0)" } ?? "") + "."
-            + (defaultNote.map { " (default: \($0))" } ?? "")
+        guard let defaultText else { return plainHelp }
+        let suggested = isSuggested ? "what the model suggests, else " : ""
+        return "\(plainHelp) (default: \(suggested)\(defaultText))"
     }
+
+    /// The help text without the default.
+    package var plainHelp: String { help + (unit.map { ", in \($0)" } ?? "") + "." }
+
+    /// Whether a model's own file may set it.
+    private var isSuggested: Bool { Settings.suggestible.contains { $0.name == name } }
 }
 
 /// When the PNG's text includes a setting. Settings that were added later are included only if changed, so that pictures
