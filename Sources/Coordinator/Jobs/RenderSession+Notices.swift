@@ -62,6 +62,7 @@ extension RenderSession {
     ///   - defaults: of the file
     ///   - settings: of the render
     ///   - given: what was chosen explicitly
+    /// - Returns: the line
     static func suggestion(
         _ defaults: ModelDefaults?,
         _ settings: RenderSettings,

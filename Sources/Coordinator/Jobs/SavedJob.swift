@@ -25,6 +25,7 @@ package struct SavedJob: Encodable, Equatable, Sendable {
     /// Jobs that can be resumed, the newest first. Unreadable ones are skipped.
     ///
     /// - Parameter folder: of the jobs
+    /// - Returns: the jobs; none where the folder is missing
     package static func all(in folder: String? = JobFolder.defaultFolder) -> [SavedJob] {
         guard let folder,
             let names = try? FileManager.default.contentsOfDirectory(atPath: folder)

@@ -66,7 +66,10 @@ package struct RenderMeter {
         }
     }
 
+    /// What to show now.
+    ///
     /// - Parameter now: as in `take`
+    /// - Returns: the reading
     package func reading(at now: Double) -> Reading {
         if let stage { return reading(of: stage, at: now) }
         let seconds = viewSeconds + (viewsSince.map { now - $0 } ?? 0)
