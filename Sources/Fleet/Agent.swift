@@ -140,6 +140,7 @@ package enum Agent {
         let noInput = open("/dev/null", O_RDONLY | O_CLOEXEC)
         defer { close(noInput) }
         var started: [ProcessIdentity] = []
+        let watch = ProcessWatch([], logs: folder, events)
         func abandon() {
             for process in started { _ = process.end(patience: .seconds(2)) }
         }
@@ -162,7 +163,10 @@ package enum Agent {
                 )
                 var event = AgentEvent(.started, name: name)
                 event.process = ProcessIdentity(of: id)
-                if let process = event.process { started.append(process) }
+                if let process = event.process {
+                    started.append(process)
+                    watch.add(name, process, log: path)
+                }
                 events.write(event)
                 // While somebody listens: a worker that ends reports why.
                 _ = NamedThread("watch", stack: 1 << 20) {
@@ -186,6 +190,7 @@ package enum Agent {
         guard input.next(limit: 100).map({ String(decoding: $0, as: UTF8.self) }) == "keep" else {
             return abandon()
         }
+        watch.start()
         while input.next(limit: 100) != nil {}
     }
 

@@ -115,12 +115,17 @@ package final class AgentFleet: Sendable {
 
     /// Ends all agents, and with them the workers that are not kept.
     ///
-    /// - Parameter dismissed: whether the workers were told to end, and may take a moment
-    package func stop(dismissed: Bool) {
+    /// - Parameters:
+    ///   - dismissed: whether the workers were told to end, and may take a moment
+    ///   - connected: names of those that could be told; the hosts of others are not waited for
+    package func stop(dismissed: Bool, connected: Set<String> = []) {
         board.stopReporting()
         let now = Date()
         let soon = dismissed ? now.addingTimeInterval(patience / .seconds(1)) : now
-        for (link, report) in zip(links, board.reports) where !dismissed || report.started.isEmpty {
+        for (link, report) in zip(links, board.reports)
+        where !dismissed || report.started.isEmpty
+            || !connected.isSuperset(of: report.started.keys)
+        {
             link?.closeInput()
         }
         for link in links {

@@ -30,8 +30,8 @@ extension ClusterControl {
             // Whoever listened last has heard of those that can join.
             let heard = isLive ? active : active.union(snapshot?.earlier ?? [])
             let absent =
-                snapshot == nil || report?.task != .check
-                ? [] : report.map { Self.alive($0).filter { !heard.contains($0) } } ?? []
+                snapshot == nil
+                ? [] : report.map { Self.runningWorkers($0).filter { !heard.contains($0) } } ?? []
             let present = max(rendering, running - absent.count)
             var row = ClusterTable.Row(
                 host: name,

@@ -22,7 +22,7 @@ extension ClusterControl {
     ) throws -> (ClusterTable, ClusterUnavailable?) {
         let hold = try folder.take()
         defer { withExtendedLifetime(hold) { folder.tidy() } }
-        let configuration = try plan.configuration(identity, fallback: nil)
+        var configuration = try plan.configuration(identity, fallback: nil)
         guard !configuration.endpoint.address.hasSuffix(":0") else {
             throw InputError(
                 "\(plan.path): coordinator: endpoint",
@@ -35,6 +35,7 @@ extension ClusterControl {
             ?? ClusterFolder.Record(file: folder.file, endpoint: configuration.endpoint.address)
         let known = try survey(record)
         // If a render listens there now, the workers join it.
+        configuration.patienceWithUnknown = HostedCluster.explanationTime
         let cluster = try openUnlessTaken(configuration, logger)
         defer {
             cluster?.stop()
@@ -50,7 +51,7 @@ extension ClusterControl {
         defer { fleet.stop(dismissed: false) }
         try keep(calls, of: fleet, in: &record)
         let wanted = least ?? plan.file.hosts.reduce(0) { $0 + plan.names($1).count }
-        let joined = gather(wanted, running, cluster, fleet)
+        let joined = gather(wanted, running, cluster, fleet, logger)
         // Workers that ended by themselves need not be stopped later.
         for report in fleet.reports { record.remove(Array(report.ended.keys), of: report.host) }
         try folder.save(record)
@@ -185,8 +186,12 @@ extension ClusterControl {
         _ wanted: Int,
         _ running: Int,
         _ cluster: Cluster?,
-        _ fleet: AgentFleet
+        _ fleet: AgentFleet,
+        _ logger: Logger
     ) -> Int {
+        let start = ContinuousClock.now
+        var watch = HostWatch()
+        var explained: Set<String> = []
         func count() -> Int {
             let workers = cluster.map { $0.statistics.filter(\.isActive).map(\.name) }
             let seen = folder.snapshot?.workers.filter(\.isActive).map(\.name) ?? []
@@ -194,8 +199,23 @@ extension ClusterControl {
             return Set(workers ?? seen).intersection(names).count
         }
         _ = fleet.wait(until: .now + timeouts.join) { reports in
+            if let cluster {
+                let view = HostWatch.View(
+                    joined: Set(cluster.statistics.filter(\.isActive).map(\.name)),
+                    refused: cluster.refused,
+                    elapsed: start.duration(to: .now)
+                )
+                // Workers that have ended are in the error at the end.
+                for warning in watch.warnings(reports, view) where warning.isAbsent {
+                    logger.warning("\(warning.line)")
+                    cluster.explain(warning.worker)
+                    explained.insert(warning.worker)
+                }
+                explained.subtract(view.joined)
+            }
             let refused = cluster?.refused.count { !$0.value.isChanging } ?? 0
-            let possible = running + reports.reduce(0) { $0 + $1.expectedJoins } - refused
+            let possible =
+                running + reports.reduce(0) { $0 + $1.expectedJoins } - refused - explained.count
             return count() >= wanted || possible < wanted && count() >= possible
         }
         return count()

@@ -63,6 +63,15 @@ package struct ClusterControl {
         return AgentFleet(calls, start: timeouts.start, stop: timeouts.stop) { _ in }
     }
 
+    /// Workers that run, as far as their host says: those that it checked, or has started.
+    static func runningWorkers(_ report: HostReport) -> [String] {
+        switch report.task {
+        case .check: alive(report)
+        case .start: report.started.keys.filter { report.ended[$0] == nil }.sorted()
+        case .run, .stop: []
+        }
+    }
+
     static func alive(_ report: HostReport) -> [String] {
         report.states.filter(\.value.isAlive).map(\.key).sorted()
     }

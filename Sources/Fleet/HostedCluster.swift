@@ -24,7 +24,7 @@ package final class HostedCluster: Sendable {
     /// call every few seconds.
     private static let reconnectTime: Duration = .seconds(15)
     /// How long a rejected connection may stay unexplained until it is reported without its host's name.
-    private static let explanationTime: Duration = .seconds(20)
+    static let explanationTime: Duration = .seconds(20)
 
     /// Listens and calls the hosts; workers join while the caller continues.
     ///
@@ -136,10 +136,7 @@ package final class HostedCluster: Sendable {
             let expected = expectedJoins(reports, refused: Set(refused.keys))
             guard expected < least else { return false }
             throw ClusterUnavailable(
-                "\(place): "
-                    + (expected == 0
-                        ? "no worker can join"
-                        : "only \(expected) of \(least) workers can join")
+                "\(place): \(expected == 0 ? "no worker" : "at most \(expected) of \(least) workers") can join"
                     + "\(Self.listed(Self.losses(reports, refused: refused))). "
                     + Self.remedy(refused.isEmpty ? nil : cluster.required)
             )
@@ -204,8 +201,9 @@ package final class HostedCluster: Sendable {
             watching?.join()
             watching = nil
         }
+        let connected = view.joined
         cluster.stop()
-        fleet.stop(dismissed: true)
+        fleet.stop(dismissed: true, connected: connected)
         statusWriter?.stop()
         folder?.tidy()
         directory?.remove()

@@ -161,6 +161,7 @@ package struct LaunchPlan: Sendable {
         }
         var configuration = Cluster.Configuration(endpoint: endpoint, model: identity)
         common.require(of: &configuration)
+        if file.isSelection { configuration.selected = Set(file.hosts.flatMap(names)) }
         if let keys = coordinator.keys, let allow = coordinator.allow {
             configuration.security = .coordinator(
                 try KeyFile.pair(ClusterFile.resolve(keys, in: path)),

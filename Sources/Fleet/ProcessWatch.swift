@@ -7,8 +7,10 @@ import Synchronization
 final class ProcessWatch: Sendable {
     private struct Process {
         let known: AgentRequest.Known
-        /// Path of its log; nil for workers whose lines and end are reported by whoever started them.
+        /// Path of its log; nil for workers whose lines are reported by whoever started them.
         let log: String?
+        /// Whether this agent started it, and reports its end.
+        let isOwn: Bool
         var isStopped = false
         var line: String?
         var isFirst = true
@@ -26,15 +28,24 @@ final class ProcessWatch: Sendable {
         self.events = events
         processes = Mutex(
             leftRunning.map { known in
-                Process(known: known, log: logs.map { "\($0)/\(known.name).log" } ?? "")
+                Process(
+                    known: known,
+                    log: logs.map { "\($0)/\(known.name).log" } ?? "",
+                    isOwn: false
+                )
             }
         )
     }
 
     /// Watches a worker that this agent started.
-    func add(_ name: String, _ process: ProcessIdentity) {
+    ///
+    /// - Parameters:
+    ///   - name: of the worker
+    ///   - process: of the worker
+    ///   - log: path of its log, if nobody else reads its lines
+    func add(_ name: String, _ process: ProcessIdentity, log: String? = nil) {
         let known = AgentRequest.Known(name: name, process: process)
-        processes.withLock { $0.append(Process(known: known, log: nil)) }
+        processes.withLock { $0.append(Process(known: known, log: log, isOwn: true)) }
     }
 
     /// Looks every second, until this process ends.
@@ -61,7 +72,7 @@ final class ProcessWatch: Sendable {
         let line = process.log.flatMap { Agent.lastLines(of: $0).last }
         guard identity.isAlive else {
             process.isOver = true
-            guard process.log != nil else { return nil }
+            guard !process.isOwn else { return nil }
             let words = line.map { "; its last line: \($0)" } ?? ""
             var event = AgentEvent(.ended, name: name, text: "\(name) has ended\(words)")
             event.process = identity

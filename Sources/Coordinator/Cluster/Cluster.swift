@@ -17,6 +17,8 @@ package final class Cluster: Sendable {
         package var endpoint: Endpoint
         /// What workers must have.
         package var required: WorkerRequirements
+        /// Names of the workers that may join; nil for all.
+        package var selected: Set<String>?
         package var policy = DispatcherState.Policy()
         /// Interval of heartbeats, for both sides.
         package var heartbeat: Duration = .milliseconds(500)

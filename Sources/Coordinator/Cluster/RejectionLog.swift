@@ -63,7 +63,7 @@ struct RejectionLog {
         let pause = known.map { min($0.pause * 2, Self.pauses.last) } ?? Self.pauses.first
         last[line] = Entry(time: now, pause: pause)
         let more = unsaid.removeValue(forKey: line)
-        logger.warning("\(line)", metadata: more.map { ["unsaid": "\($0)"] })
+        logger.warning("\(line)\(more.map { " (\($0) more times since the last message)" } ?? "")")
     }
 
     private static func line(_ rejection: Rejection) -> String {

@@ -46,6 +46,11 @@ struct Roster {
     /// All workers, in the order of joining.
     var all: [Peer] { peers.values.sorted { $0.worker < $1.worker } }
 
+    /// Whether a worker uses this connection.
+    func has(_ connection: Connection) -> Bool {
+        peers.values.contains { $0.origin.connection == connection }
+    }
+
     func find(name: String, process: Int32) -> Peer? {
         peers.values.first { $0.hello.name == name && $0.hello.processID == process }
     }

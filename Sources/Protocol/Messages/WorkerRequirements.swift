@@ -16,6 +16,11 @@ package struct WorkerRequirements: Equatable, Sendable {
         self.model = model
     }
 
+    /// Distinguishes them from other requirements.
+    package var summary: String {
+        "\(model.digest) \(backend ?? "any") \(precision ?? "any")"
+    }
+
     /// Maximum length of a path on the wire, in characters.
     private static let maxPathLength = 1000
     /// Maximum LoRA files on the wire.
