@@ -19,7 +19,7 @@ struct Resume: ParsableCommand {
             "The job's folder, or its name in ~/.local/state/tessera/jobs.",
             valueName: "job"
         ),
-        completion: .directory
+        completion: .custom { _, _, typed in JobCompletion.candidates(for: typed) }
     )
     var job: String?
 
@@ -159,7 +159,10 @@ struct Resume: ParsableCommand {
 
 /// What may change about a resumed render's output.
 struct ResumedOutputFlags: ParsableArguments {
-    @Option(help: ArgumentHelp("New path for the picture.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("New path for the picture.", valueName: "file"),
+        completion: .file(extensions: ["png", "tif", "tiff"])
+    )
     var output: String?
 
     @Option(

@@ -75,7 +75,9 @@ package struct Setting<Value: SettingValue>: AnySetting {
     }
 
     package var defaultText: String? {
-        defaultNote ?? (defaultValue.brief.isEmpty ? nil : defaultValue.brief)
+        // A flag that is off needs no word about it.
+        let isTold = !(defaultValue is Bool) && !defaultValue.brief.isEmpty
+        return defaultNote ?? (isTold ? defaultValue.brief : nil)
     }
 
     package func json(of settings: RenderSettings) -> JSON { settings[keyPath: path].json }
