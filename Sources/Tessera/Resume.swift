@@ -67,13 +67,15 @@ struct Resume: ParsableCommand {
     ) throws {
         let own = try parse(type, job.record.arguments + given, job.folder)
         let list: PictureList<Command>
+        let suggestions = SuggestionMemory(job.record.suggestions ?? [:])
         var first = 0
         if let place = job.record.series {
             list = try PictureList(
                 defaults: [],
                 given: place.arguments + given,
                 place: job.folder.path,
-                start: Date(timeIntervalSince1970: place.started)
+                start: Date(timeIntervalSince1970: place.started),
+                suggestions: suggestions
             )
             first = place.index
             guard first < list.count else {
@@ -87,7 +89,8 @@ struct Resume: ParsableCommand {
             list = try PictureList(
                 defaults: [],
                 given: job.record.arguments + given,
-                place: job.folder.path
+                place: job.folder.path,
+                suggestions: suggestions
             )
         }
         try ConsoleSeries(list: list, first: first, resumed: (job, own)).run()

@@ -57,7 +57,8 @@ enum Invocation {
             let status = Tessera.exitCode(for: error)
             if status.isSuccess { return answer(Tessera.fullMessage(for: error)) }
             if error is ExitCode { return status.rawValue }
-            return report(usage(error), ExitStatus.badInput)
+            let line = usage(error)
+            return report((try? arguments.get())?.naming(line) ?? line, ExitStatus.badInput)
         }
     }
 

@@ -150,9 +150,7 @@ private struct PromptLineReader {
                 ?? (["true", "false"].contains(rest.first?.lowercased()) ? rest.popFirst() : nil)
             if value?.lowercased() != "false" {
                 line.words.append("--\(name)")
-            } else if flags["no-\(name)"] != nil
-                || (argument?.names ?? []).contains(where: { $0.name == "no-\(name)" })
-            {
+            } else if InvertibleFlags.names.contains(name) {
                 line.words.append("--no-\(name)")
             }
             return
