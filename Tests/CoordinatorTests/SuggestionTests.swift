@@ -141,10 +141,10 @@ import Testing
                 try session(model) { $0.set(Settings.karras, to: true) }
             }
             #expect(error?.place == "--karras", "\(String(describing: error))")
-            let session = try session(model) { $0.set(Settings.timestepSpacing, to: .trailing) }
-            #expect(session.plan.settings.scheduler != .lcm)
-            #expect(session.plan.settings.guidance == 2)
-            #expect(session.suggestion?.contains("; not scheduler:") == true)
+            let chosen = try session(model) { $0.set(Settings.timestepSpacing, to: .trailing) }
+            #expect(chosen.plan.settings.scheduler != .lcm)
+            #expect(chosen.plan.settings.guidance == 2)
+            #expect(chosen.suggestion?.contains("; not scheduler:") == true)
         }
     }
 
