@@ -60,7 +60,7 @@ import Testing
             let path = "\(folder)/\(name)"
             try Data([0xFF, 0xD8, 0xFF, 0xE0] + Array(repeating: 0, count: 60))
                 .write(to: URL(fileURLWithPath: path))
-            let error = #expect(throws: InputError.self) { try PNGImage(file: path) }
+            let error = #expect(throws: InputError.self) { try PictureFile(path) }
             let remedy = error?.remedy ?? ""
             #expect(remedy.hasSuffix("magick \(path) \(folder)/\(converted)"), "\(remedy)")
         }
