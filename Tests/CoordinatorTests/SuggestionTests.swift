@@ -23,7 +23,7 @@ import Testing
         }
     }
 
-    private func session(
+    private func read(
         _ model: String,
         memory: SuggestionMemory = SuggestionMemory(),
         _ choose: (inout SettingChoices) -> Void = { _ in }
@@ -110,7 +110,7 @@ import Testing
     /// Flags always win, and the line of suggestions says what does not count, and why.
     @Test(arguments: conflicts) func aSuggestionYieldsToAFlag(_ conflict: Case) throws {
         try inModel(conflict.json) { model in
-            let session = try session(model, conflict.choose)
+            let session = try read(model, conflict.choose)
             let line = try #require(session.suggestion)
             // Where nothing conflicts, nothing is said.
             guard !conflict.json.contains("lcm") else {
@@ -138,13 +138,13 @@ import Testing
         try inModel("{\"scheduler\": \"lcm\", \"guidance\": 2}") { model in
             // The model's own sampler has no such levels either: the error is about the flag.
             let error = #expect(throws: InputError.self) {
-                try session(model) { $0.set(Settings.karras, to: true) }
+                try read(model) { $0.set(Settings.karras, to: true) }
             }
             #expect(error?.place == "--karras", "\(String(describing: error))")
-            let chosen = try session(model) { $0.set(Settings.timestepSpacing, to: .trailing) }
-            #expect(chosen.plan.settings.scheduler != .lcm)
-            #expect(chosen.plan.settings.guidance == 2)
-            #expect(chosen.suggestion?.contains("; not scheduler:") == true)
+            let session = try read(model) { $0.set(Settings.timestepSpacing, to: .trailing) }
+            #expect(session.plan.settings.scheduler != .lcm)
+            #expect(session.plan.settings.guidance == 2)
+            #expect(session.suggestion?.contains("; not scheduler:") == true)
         }
     }
 
@@ -160,7 +160,7 @@ import Testing
         try inModel(json) { model in
             for isChosen in [false, true] {
                 let error = #expect(throws: InputError.self) {
-                    try session(model) { if isChosen { $0.set(Settings.guidance, to: 4) } }
+                    try read(model) { if isChosen { $0.set(Settings.guidance, to: 4) } }
                 }
                 #expect(error?.place == "\(model)/tessera.json, \(key)", "\(json) \(isChosen)")
             }
@@ -171,7 +171,7 @@ import Testing
     @Test func flagsThatConflictAreNamed() throws {
         try inModel("{\"guidance\": 3}") { model in
             let error = #expect(throws: InputError.self) {
-                try session(model) { choices in
+                try read(model) { choices in
                     choices.set(Settings.scheduler, to: .lcm)
                     choices.set(Settings.karras, to: true)
                 }
@@ -185,7 +185,7 @@ import Testing
         try inModel("{\"guidance\": 3, \"negative-prompt\": \"rain\"}") { model in
             let memory = SuggestionMemory()
             func guidance(_ memory: SuggestionMemory) throws -> Float {
-                let session = try session(model, memory: memory)
+                let session = try read(model, memory: memory)
                 #expect(session.options.negativePrompt == "rain")
                 return session.plan.settings.guidance
             }
@@ -208,13 +208,13 @@ import Testing
     @Test func thatThereWasNoneIsRemembered() throws {
         try inModel(nil) { model in
             let memory = SuggestionMemory()
-            #expect(try session(model, memory: memory).plan.settings.steps == 50)
+            #expect(try read(model, memory: memory).plan.settings.steps == 50)
             try "{\"steps\": 5}".write(
                 toFile: "\(model)/tessera.json",
                 atomically: true,
                 encoding: .utf8
             )
-            let later = try session(model, memory: SuggestionMemory(memory.recorded))
+            let later = try read(model, memory: SuggestionMemory(memory.recorded))
             #expect(later.plan.settings.steps == 50 && later.suggestion == nil)
         }
     }
@@ -223,11 +223,11 @@ import Testing
     @Test func adviceForSmallFirstPhasesFitsTheirShape() throws {
         try inModel(nil) { model in
             func notice(_ height: Int, _ width: Int) throws -> String? {
-                try session(model) {
+                try read(model) {
                     $0.set(Settings.size, to: Extent(height: height, width: width))
                 }.notices.first { $0.contains("phase 1 lays") }
             }
-            let native = try session(model).plan.model.nativeSide
+            let native = try read(model).plan.model.nativeSide
             let least = native / 2
             let small = try #require(try notice(8, 8))
             #expect(small.contains("so few pixels") && !small.contains("2:1"), "\(small)")
