@@ -173,11 +173,12 @@ private struct PromptLineReader {
             }
             times.append(count)
         case _ where Self.idle.keys.contains(given):
-            let idle = Self.idle[given] ?? nil
-            guard
-                idle == nil || value.lowercased() == idle
-                    || Double(value) == idle.flatMap(Double.init)
-            else { throw fault(given, "it is not supported", "Leave it out") }
+            if let idle = Self.idle[given] ?? nil, value.lowercased() != idle {
+                // 0, 0.0 and so on.
+                guard let number = Double(value), number == Double(idle) else {
+                    throw fault(given, "it is not supported", "Leave it out")
+                }
+            }
         default:
             guard argument != nil else {
                 let known = flags.keys.filter { isAllowed($0) }
