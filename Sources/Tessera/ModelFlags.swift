@@ -68,7 +68,8 @@ struct ModelPartFlags: ParsableArguments {
         help: ArgumentHelp(
             "A VAE to use in place of the model's own: a .safetensors file, or a folder in the Diffusers layout.",
             valueName: "path"
-        )
+        ),
+        completion: .file(extensions: ["safetensors"])
     )
     var vae: String?
 
@@ -77,7 +78,8 @@ struct ModelPartFlags: ParsableArguments {
             "A model of the same family that provides what the model's file lacks: text encoders, VAE and scheduler for "
                 + "a UNet alone.",
             valueName: "path"
-        )
+        ),
+        completion: .file(extensions: ["safetensors"])
     )
     var base: String?
 
@@ -86,7 +88,8 @@ struct ModelPartFlags: ParsableArguments {
             "Stable Diffusion XL's refiner, and the share of the schedule after which it predicts. (default "
                 + "share: 0.8)",
             valueName: "path[:share]"
-        )
+        ),
+        completion: .file(extensions: ["safetensors"])
     )
     var refiner: String?
 

@@ -38,7 +38,10 @@ import Testing
         (["render", "--ladder", "2x"], "such as 1,2,4, or auto. See"),
         (["render", "--stride", "x"], "or window. See"),
         (["render", "--bind", "x"], "tessera coordinator have it, tessera render does not. See"),
-        (["worker", "--size", "x"], "tessera render, tessera coordinator, tessera plan have it"),
+        (
+            ["worker", "--connect", "tcp://127.0.0.1:1", "--size", "x"],
+            "tessera render, tessera coordinator, tessera plan have it"
+        ),
         (["render", "--neg", "x"], "Did you mean '--negative-prompt'? See"),
         (["render", "--width", "4"], "Unknown option '--width'. See"),
         (["render", "--seed", "-2"], "The value '-2' is invalid for '--seed <n|-1>'"),
@@ -222,7 +225,8 @@ import Testing
         #expect(
             titles == [
                 "PICTURE:", "MODEL:", "SAMPLING:", "START FROM A PICTURE:",
-                "LARGE PICTURES:", "COMPUTATION:", "WORKERS:", "OUTPUT:",
+                "SEVERAL PICTURES:", "REPEAT A PICTURE:", "LARGE PICTURES:", "COMPUTATION:",
+                "WORKERS:", "OUTPUT:",
                 "SAVING AND RESUMING:", "OPTIONS:",
             ],
             "\(titles)"
