@@ -21,6 +21,7 @@ struct ConsoleRender {
     /// - Parameter open: starts or awaits workers that have the model
     /// - Throws: whatever ends the render; the workers are stopped first
     func run(_ open: Rendering.Opening) throws {
+        try checkStream()
         let rendering = Rendering(
             options: options,
             outputs: outputs,
@@ -46,11 +47,33 @@ struct ConsoleRender {
         do {
             if display.json {
                 try StandardOutput.write(json: RenderResult(outcome))
-            } else {
+            } else if !outputs.isStream {
                 try StandardOutput.write(outcome.picture)
             }
         } catch let error as OutputError {
             throw OutputError(error.path, "\(error.reason); the picture is \(outcome.picture)")
+        }
+    }
+
+    /// Rejects a picture on standard output where something else goes there, or a person reads it.
+    ///
+    /// - Throws: `InputError`
+    private func checkStream() throws(InputError) {
+        guard outputs.isStream else { return }
+        let place = "--output -"
+        guard !display.json else {
+            throw InputError(
+                place,
+                "--json prints its line to standard output, too",
+                fix: "Leave one of them out"
+            )
+        }
+        guard isatty(STDOUT_FILENO) == 0 else {
+            throw InputError(
+                place,
+                "standard output is a terminal",
+                fix: "Redirect it to a file or a pipe"
+            )
         }
     }
 
@@ -65,7 +88,7 @@ struct ConsoleRender {
         }
         let replaced =
             (outputs.isNumbered ? [] : [outputs.picture]) + (outputs.dump.map { [$0] } ?? [])
-        for path in replaced where access(path, F_OK) == 0 {
+        for path in replaced where path != PictureFormat.standardOutput && access(path, F_OK) == 0 {
             display.note("\(path) exists: it will be replaced when the picture is done")
         }
     }
@@ -126,7 +149,9 @@ final class RenderConsole {
         )
         if let summary = outcome.summary { display?.note(summary) }
         let seconds = PlanTable.duration(outcome.duration / .seconds(1))
-        display?.note("\(outcome.picture): \(plan.settings.size) in \(seconds)")
+        let name =
+            outcome.picture == PictureFormat.standardOutput ? "standard output" : outcome.picture
+        display?.note("\(name): \(plan.settings.size) in \(seconds)")
     }
 
     /// Removes the bar.

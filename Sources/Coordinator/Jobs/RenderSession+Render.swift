@@ -121,9 +121,16 @@ extension RenderSession {
                 )
             )
         }
-        let format = try PictureFormat(path: outputs.picture, flag: "--output")
+        let format = try outputs.resolvedFormat()
         var sink = FileSink(
-            try writer(outputs.picture, format, plan.settings.size, outputs.depth, computed()),
+            try writer(
+                outputs.picture,
+                format,
+                plan.settings.size,
+                outputs.depth,
+                computed(),
+                quality: outputs.quality
+            ),
             depth: outputs.depth,
             keeping: outputs.dump != nil
         )
@@ -157,13 +164,15 @@ extension RenderSession {
         _ format: PictureFormat,
         _ size: Extent,
         _ depth: PixelDepth,
-        _ text: PictureText
+        _ text: PictureText,
+        quality: Int? = nil
     ) throws -> any PictureWriter {
         try format.writer(
             path,
             width: size.width,
             height: size.height,
             depth: depth,
+            quality: quality ?? PictureFormat.defaultQuality,
             text: text.chunks
         )
     }
