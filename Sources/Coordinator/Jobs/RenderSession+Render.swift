@@ -94,7 +94,8 @@ extension RenderSession {
             sampler: sampler,
             renderer: renderer,
             globalPass: companions.globalPass,
-            picture: picture
+            picture: picture,
+            mask: mask
         ) { event in
             try observe(event)
             guard case .finished(let phase, let latent) = event else { return }
@@ -134,7 +135,7 @@ extension RenderSession {
             depth: outputs.depth,
             keeping: outputs.dump != nil
         )
-        try job.decode(latent, to: &sink)
+        try job.finish(latent, to: &sink)
         let path = try sink.finish(numbered: outputs.isNumbered)
         if let dump = outputs.dump {
             let latents = finished.enumerated().map { ("final.\($0)", $1.channelsFirst()) }

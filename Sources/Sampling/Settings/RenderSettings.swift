@@ -46,6 +46,8 @@ package struct RenderSettings: Equatable, Sendable {
     package var fidelity: Double = Settings.fidelity.standard
     /// The part of the init image that is shown; nil starts from noise.
     package var frame: PictureFrame?
+    /// Whether only a masked part of that picture changes.
+    package var isMasked = false
     /// Latent pixels beyond each edge that are decoded too, copies of the outermost ones, and then cut off.
     package var decodeMargin: Int = Settings.decodeMargin.standard
     /// Precision of latents on the wire; it affects the picture, too.
@@ -139,12 +141,32 @@ package struct RenderSettings: Equatable, Sendable {
     package func validate(for model: ModelGeometry) throws(InputError) {
         for setting in Settings.all { try setting.check(self, for: model) }
         try picture?.validate(steps: steps)
+        try validateMask()
         try validateRefinement()
         guard stride != .window || fusionWeight == .uniform else {
             throw InputError(
                 "--window-weight",
                 "windows side by side do not overlap, so weights have no effect",
                 fix: "Leave it out, or give --stride a number"
+            )
+        }
+    }
+
+    /// Rejects settings that leave a mask without effect.
+    private func validateMask() throws(InputError) {
+        guard isMasked else { return }
+        guard strength > 0 else {
+            throw InputError(
+                "--strength",
+                "0 changes nothing, and the mask says what to change",
+                fix: "Choose more, such as 1"
+            )
+        }
+        guard fidelity == 0 else {
+            throw InputError(
+                "--fidelity",
+                "it keeps what the mask changes; outside the mask everything is kept",
+                fix: "Leave it out"
             )
         }
     }
@@ -188,7 +210,8 @@ package struct RenderSettings: Equatable, Sendable {
 
     /// A flag that only DemoFusion uses, and that is not at its default.
     package var demoFusionFlag: String? {
-        let isStarted = frame != nil
+        // Under a mask phase 1 is DemoFusion's under both methods.
+        let isStarted = frame != nil && !isMasked
         let flags: [(name: String, isGiven: Bool)] = [
             ("--border zeros", border == .zeros), ("--skip-below", skipBelow > 0),
             ("--stride window", stride == .window),
