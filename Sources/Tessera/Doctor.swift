@@ -17,13 +17,13 @@ struct Doctor: ParsableCommand {
     func run() throws {
         try ExitStatus.reporting {
             let processor = Processor.current
-            let suited = EngineOptions.suited(
-                to: processor,
+            let chosen = EngineOptions.best(
+                for: processor,
                 backend: engine.backend,
                 precision: engine.precision,
                 threads: HostCores.count
             )
-            try suited.options.check()
+            try chosen.options.check()
             let found = [
                 ("tessera", RenderSession.version),
                 ("cores", "\(HostCores.count)"),
@@ -35,9 +35,9 @@ struct Doctor: ParsableCommand {
                 ),
                 ("oneDNN", "\(Processor.oneDNN.version), uses \(Processor.oneDNN.instructions)"),
                 ("ZeroMQ", SocketContext.libraryVersion),
-                ("backend", suited.options.backend.rawValue),
-                ("precision", suited.options.precision.rawValue),
-                ("because", suited.why),
+                ("backend", chosen.options.backend.rawValue),
+                ("precision", chosen.options.precision.rawValue),
+                ("because", chosen.why),
             ]
             if json {
                 // JSON keys in snake_case.

@@ -23,8 +23,8 @@ struct EngineFlags: ParsableArguments {
     }
 
     func options(threads: Int) -> EngineOptions {
-        EngineOptions.suited(
-            to: .current,
+        EngineOptions.best(
+            for: .current,
             backend: backend,
             precision: precision,
             threads: threads
@@ -33,7 +33,7 @@ struct EngineFlags: ParsableArguments {
 
     /// How prompts are encoded: always in float32, because it is done only once.
     private var conditioning: EngineOptions {
-        EngineOptions.suited(to: .current, backend: backend, precision: .f32, threads: 1).options
+        EngineOptions.best(for: .current, backend: backend, precision: .f32, threads: 1).options
     }
 
     /// How the coordinator itself computes, on all cores.

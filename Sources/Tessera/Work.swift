@@ -96,8 +96,8 @@ extension Work {
             options: try model.options(),
             isAuthenticated: isAuthenticated
         ) { backend, precision in
-            EngineOptions.suited(
-                to: .current,
+            EngineOptions.best(
+                for: .current,
                 backend: backend ?? own.0,
                 precision: precision ?? own.1,
                 threads: count

@@ -159,7 +159,7 @@ extension DispatcherState.Worker {
         guard let first = held.first, speed.pace(kind) ?? reference != nil else { return false }
         let usual = time(for: first.cost, kind, reference: reference) + (speed.roundTrip ?? 0)
         return now - speed.since
-            > max(policy.shortestDelay / .seconds(1), policy.lateFactor * usual)
+            > max(policy.minDelay / .seconds(1), policy.lateFactor * usual)
     }
 }
 
