@@ -46,6 +46,7 @@ extension SamplerState {
     /// - Parameters:
     ///   - latent: of this phase's size
     ///   - kept: what the unmasked part becomes; nil for the init image without noise
+    /// - Returns: of that shape
     func keepingPicture(_ latent: Tensor, _ kept: Tensor? = nil) -> Tensor {
         guard let mask, let picture else { return latent }
         return PhasePicture.blend(latent, over: kept ?? picture, by: mask)

@@ -36,14 +36,16 @@ package struct PictureGrowth: Hashable, Sendable {
     ) throws {
         var line = [Float](repeating: 0, count: 3 * (left + width + right))
         var isFirst = true
-        try rows { row in
-            for x in 0..<left + width + right {
-                let from = min(max(x - left, 0), width - 1)
-                for c in 0..<3 { line[3 * x + c] = row[3 * from + c] }
+        try withoutActuallyEscaping(body) { body in
+            try rows { row in
+                for x in 0..<left + width + right {
+                    let from = min(max(x - left, 0), width - 1)
+                    for c in 0..<3 { line[3 * x + c] = row[3 * from + c] }
+                }
+                let count = isFirst ? top + 1 : 1
+                isFirst = false
+                for _ in 0..<count { try line.withUnsafeBufferPointer(body) }
             }
-            let count = isFirst ? top + 1 : 1
-            isFirst = false
-            for _ in 0..<count { try line.withUnsafeBufferPointer(body) }
         }
         for _ in 0..<bottom { try line.withUnsafeBufferPointer(body) }
     }
@@ -66,9 +68,11 @@ package struct PictureGrowth: Hashable, Sendable {
         var line = white
         let inside = 3 * left..<3 * (left + picture.width)
         if let rows {
-            try rows { row in
-                for (i, value) in zip(inside, row) { line[i] = value }
-                try line.withUnsafeBufferPointer(body)
+            try withoutActuallyEscaping(body) { body in
+                try rows { row in
+                    for (i, value) in zip(inside, row) { line[i] = value }
+                    try line.withUnsafeBufferPointer(body)
+                }
             }
         } else {
             for i in inside { line[i] = 0 }

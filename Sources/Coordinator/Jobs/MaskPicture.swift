@@ -31,6 +31,7 @@ package final class MaskPicture {
     /// - Parameters:
     ///   - size: in pixels
     ///   - frame: the crop of the init image
+    /// - Returns: it
     /// - Throws: `InputError` when the file is damaged, `OutputError` when the disk is full
     func scaled(to size: Extent, frame: PictureFrame) throws -> ScaledPicture {
         // The mask may have another resolution than the picture.
@@ -103,8 +104,11 @@ package final class MaskPicture {
     /// - Returns: one for each pixel
     static func changes(_ part: Tensor) -> [Bool] {
         part.withFloats { x in
-            (0..<x.count / 3).map { i in
-                0.299 * x[3 * i] + 0.587 * x[3 * i + 1] + 0.114 * x[3 * i + 2] >= 0
+            (0..<x.count / 3).map { i -> Bool in
+                let red = 0.299 * x[3 * i]
+                let green = 0.587 * x[3 * i + 1]
+                let blue = 0.114 * x[3 * i + 2]
+                return red + green + blue >= 0
             }
         }
     }

@@ -65,6 +65,7 @@ struct PasteSink: PictureSink {
     ///   - changes: which pixels of a picture change, and of `feather` rows above and below where there are such
     ///   - width: of the picture
     ///   - rows: those wanted
+    /// - Returns: one share for each pixel of those rows
     static func shares(_ changes: [Bool], width: Int, rows: Range<Int>) -> [Float] {
         let height = changes.count / max(1, width)
         let far = feather

@@ -45,9 +45,10 @@ extension PictureReader {
         orientation.exchangesSides ? (height, width) : (width, height)
     }
 
-    /// Nil where the colours are sRGB already.
+    /// The conversion of its samples to sRGB.
     ///
     /// - Parameter path: of the file
+    /// - Returns: nil where the colours are sRGB already
     /// - Throws: `InputError` for colours that cannot be converted
     func conversion(_ path: String) throws(InputError) -> (any PixelConversion)? {
         try colours.conversion(from: layout.colour, path: path)
@@ -87,6 +88,7 @@ extension InputError {
     ///   - path: of the file
     ///   - kind: "PNG"
     ///   - reason: what is wrong, or missing
+    /// - Returns: the error
     static func damagedPicture(_ path: String, _ kind: String, _ reason: String) -> InputError {
         InputError(
             path,
