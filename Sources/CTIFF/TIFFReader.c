@@ -290,6 +290,7 @@ int tessera_tiff_reader_header(tessera_tiff_reader *reader, tessera_tiff_header 
     header->colours = reader->palette[0] ? 3 : reader->colours;
     header->has_alpha = reader->alpha >= 0;
     header->orientation = orientation;
+    header->depth = reader->samples.bits;
     return reader->error[0] ? -1 : 0;
 }
 

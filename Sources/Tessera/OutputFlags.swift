@@ -9,8 +9,9 @@ struct OutputFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "The picture: .png, .jpg, .webp or .tif (a tiled pyramidal BigTIFF), or - for standard output. An "
-                + "existing file is replaced when the picture is done. (default: out.png, or the first "
-                + "of out-2.png, out-3.png … that is free)",
+                + "existing file is replaced when the picture is done. {seed}, {prompt}, {index}, {date}, {time}, {model} "
+                + "and names of settings are fields; then, and for several pictures, nothing is "
+                + "replaced. (default: out.png, or the first of out-2.png, out-3.png … that is free)",
             valueName: "file"
         ),
         completion: .file(extensions: ["png", "jpg", "webp", "tif", "tiff"])
@@ -67,6 +68,24 @@ struct OutputFlags: ParsableArguments {
         }
         guard quality.map({ (1...100).contains($0) }) ?? true else {
             throw ValidationError("--quality must be from 1 to 100.")
+        }
+    }
+
+    /// Refuses files of which there would be one for each picture.
+    ///
+    /// - Throws: `InputError` naming the flag
+    func checkSeries() throws(InputError) {
+        for (flag, value) in [
+            ("--dump", dump), ("--save-phases", savePhases), ("--inputs", inputs),
+        ] where value != nil {
+            throw InputError(flag, "it is for one picture", fix: "Render one at a time with it")
+        }
+        guard output != PictureFormat.standardOutput else {
+            throw InputError(
+                "--output -",
+                "standard output takes one picture",
+                fix: "Render one at a time, or name files"
+            )
         }
     }
 

@@ -119,6 +119,10 @@ package struct ModelFileChanges: NetworkChanges {
         }
         var options = ModelOptions()
         options.config = required.modelConfig
+        (options.vae, options.base) = (required.parts.vae, required.parts.base)
+        options.refiner = try required.parts.refiner.map {
+            argument throws(InputError) in try RefinerSource(argument: argument)
+        }
         for lora in required.loras { options.loras.append(try LoRASource(argument: lora)) }
         guard required.model.path.hasPrefix("/") else {
             throw InputError(required.model.path, "it is not an absolute path", fix: "Name one")

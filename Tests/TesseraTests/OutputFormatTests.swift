@@ -30,7 +30,7 @@ import Testing
             let error = zip(a, b).reduce(0) { $0 + abs($1.0 - $1.1) } / Float(a.count)
             #expect(error < (name == "tif" ? 1e-4 : 0.05), "\(error)")
             let (wanted, found) = (
-                try PictureMetadata.texts(exact), try PictureMetadata.texts(other)
+                try PictureMetadata(file: exact).text, try PictureMetadata(file: other).text
             )
             #expect(wanted["parameters"] != nil && found["parameters"] == wanted["parameters"])
             #expect(found["Software"] == wanted["Software"])

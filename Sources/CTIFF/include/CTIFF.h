@@ -60,6 +60,8 @@ typedef struct {
     int has_alpha;
     /// As in Exif.
     int orientation;
+    /// Bits of a number as it is stored.
+    int depth;
     /// An ICC profile, valid until `close`; null if there is none.
     const uint8_t *profile;
     size_t profile_size;

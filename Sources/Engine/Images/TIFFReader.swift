@@ -12,6 +12,8 @@ final class TIFFReader: PictureReader {
     let orientation: Orientation
     /// Its description, which holds the settings of a picture that Tessera made, and its software.
     let texts: [String: String]
+    /// Bits of a number as it is stored.
+    let depth: Int
     private let handle: OpaquePointer
 
     /// Reads everything that precedes the rows.
@@ -47,6 +49,7 @@ final class TIFFReader: PictureReader {
         texts["parameters"] = header.description.map { String(cString: $0) }
         texts["Software"] = header.software.map { String(cString: $0) }
         self.texts = texts
+        depth = Int(header.depth)
         orientation = Orientation(rawValue: Int(header.orientation)) ?? .upright
     }
 
