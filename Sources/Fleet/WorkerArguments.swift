@@ -11,6 +11,9 @@ package struct WorkerArguments: Equatable, Sendable {
     package var modelFlags: [String] = []
     package var backend: BackendKind?
     package var precision: Precision?
+    /// What PyTorch computes on, and where it is.
+    package var device: DeviceName?
+    package var torch: String?
     /// Paths of the worker's secret key and of the coordinator's public one.
     package var keys: (secret: String, coordinator: String)?
     /// Whether to run unencrypted, so that anybody may read and answer.
@@ -27,6 +30,8 @@ package struct WorkerArguments: Equatable, Sendable {
         var flags = ["--connect", endpoint, "--model", model] + modelFlags
         if let backend { flags += ["--backend", backend.rawValue] }
         if let precision { flags += ["--precision", precision.rawValue] }
+        if let device { flags += ["--device", device.rawValue] }
+        if let torch { flags += ["--torch", torch] }
         if let keys {
             flags += ["--keys", keys.secret, "--coordinator-key", keys.coordinator]
         } else if insecure {

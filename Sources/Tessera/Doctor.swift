@@ -1,6 +1,7 @@
 import ArgumentParser
 import Coordinator
 import Engine
+import Foundation
 import Protocol
 
 /// `tessera doctor`: what this machine supports, and what a render would use.
@@ -14,6 +15,30 @@ struct Doctor: ParsableCommand {
     @Flag(help: "Print one line of JSON.")
     var json = false
 
+    /// Version and place of PyTorch.
+    private var torch: String {
+        do throws(InputError) {
+            let found = try TorchFinder().find(engine.torch)
+            return "\(found.version ?? "of unknown version") in \(found.folder)"
+        } catch {
+            return "none: \(error.problem)"
+        }
+    }
+
+    /// What PyTorch may compute on: the processor, and the GPUs that the NVIDIA driver reports.
+    private var devices: String {
+        let gpus = TorchDevices.gpus.map { gpu in
+            String(
+                format: "%@ %@ (%.1f of %.1f GB free)",
+                gpu.device.rawValue,
+                gpu.name,
+                Double(gpu.freeMemory) / 1e9,
+                Double(gpu.memory) / 1e9
+            )
+        }
+        return (["cpu"] + gpus).joined(separator: ", ")
+    }
+
     func run() throws {
         try ExitStatus.reporting {
             let processor = Processor.current
@@ -21,9 +46,13 @@ struct Doctor: ParsableCommand {
                 to: processor,
                 backend: engine.backend,
                 precision: engine.precision,
+                device: try engine.devices()?.first,
+                torch: engine.torch,
                 threads: HostCores.count
             )
             try suited.options.check()
+            // A device is usable if PyTorch says so.
+            if suited.options.backend == .torch { _ = try suited.options.makeBackend() }
             let found = [
                 ("tessera", RenderSession.version),
                 ("cores", "\(HostCores.count)"),
@@ -34,6 +63,8 @@ struct Doctor: ParsableCommand {
                     processor.multiplication == .widened ? "as float32" : "in pairs"
                 ),
                 ("oneDNN", "\(Processor.oneDNN.version), uses \(Processor.oneDNN.instructions)"),
+                ("PyTorch", torch),
+                ("devices", devices),
                 ("ZeroMQ", SocketContext.libraryVersion),
                 ("backend", suited.options.backend.rawValue),
                 ("precision", suited.options.precision.rawValue),

@@ -63,6 +63,7 @@ struct Work: ParsableCommand {
             let path = try ModelLocation.resolve(model.model)
             let weights = try Model(path: path, options: try model.options())
             try weights.check(ModelNeeds(encoder: nil, texts: false))
+            _ = try engine.onlyDevice()
             let networks = LoadedNetworks(
                 weights,
                 identity: try ModelIdentity(of: weights),
@@ -91,6 +92,7 @@ extension Work {
         isAuthenticated: Bool
     ) throws(InputError) -> ModelFileChanges {
         let (own, count) = ((engine.backend, engine.precision), threads ?? HostCores.count)
+        let (device, torch) = (try engine.onlyDevice(), engine.torch)
         return ModelFileChanges(
             path: path,
             options: try model.options(),
@@ -100,6 +102,8 @@ extension Work {
                 to: .current,
                 backend: backend ?? own.0,
                 precision: precision ?? own.1,
+                device: backend == nil || backend == .torch ? device : nil,
+                torch: torch,
                 threads: count
             ).options
         }

@@ -144,14 +144,9 @@ package final class LoadedNetworks: ModelNetworks {
             networks.halves[half] = vae
             let result = try evaluate(vae)
             guard options.precision != .f32, !result.isFinite else { return result }
-            let exact = EngineOptions(
-                backend: options.backend,
-                precision: .f32,
-                threads: options.threads
-            )
             let other =
                 try networks.exactHalves[half]
-                ?? model.architecture.autoencoder(half, exact)
+                ?? model.architecture.autoencoder(half, options.with(.f32))
             networks.exactHalves[half] = other
             return try evaluate(other)
         }
