@@ -2,8 +2,8 @@ import Engine
 import TestSupport
 import Testing
 
-/// Every backend of this build, with one thread and with three.
-private let backends: [EngineOptions] = BackendKind.allCases.flatMap { kind in
+/// Every backend that is tested, with one thread and with three.
+private let backends: [EngineOptions] = TestedBackends.all.flatMap { kind in
     [1, 3].map { EngineOptions(backend: kind, precision: .f32, threads: $0) }
 }
 
