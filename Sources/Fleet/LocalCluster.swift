@@ -15,11 +15,6 @@ package final class LocalCluster: Sendable {
     private let workers: WorkerGroup
     private let directory: PrivateDirectory
 
-    private static let prefix = "local-"
-
-    /// The number of a worker, from 1, by its name.
-    package static func number(of name: String) -> Int { Int(name.dropFirst(prefix.count)) ?? 1 }
-
     /// The default policy, but patient while workers load their weights and compute their first unit: if they
     /// end, that is detected at once.
     package static var policy: DispatcherState.Policy {
@@ -65,7 +60,7 @@ package final class LocalCluster: Sendable {
         let (cluster, bound) = (cluster, cluster.endpoint)
         let each = threads ?? WorkerArguments.threadsEach(of: workers)
         self.workers = try WorkerGroup(
-            (1...workers).map { "\(Self.prefix)\($0)" },
+            (1...workers).map { "local-\($0)" },
             program: program ?? Spawn.thisProgram,
             arguments: { arguments(bound, $0, each) },
             onEvent: { [weak cluster] event in

@@ -11,8 +11,7 @@ package struct WorkerArguments: Equatable, Sendable {
     package var modelFlags: [String] = []
     package var backend: BackendKind?
     package var precision: Precision?
-    /// What PyTorch computes on, and where it is.
-    package var device: DeviceName?
+    /// Where PyTorch is.
     package var torch: String?
     /// Paths of the worker's secret key and of the coordinator's public one.
     package var keys: (secret: String, coordinator: String)?
@@ -30,7 +29,6 @@ package struct WorkerArguments: Equatable, Sendable {
         var flags = ["--connect", endpoint, "--model", model] + modelFlags
         if let backend { flags += ["--backend", backend.rawValue] }
         if let precision { flags += ["--precision", precision.rawValue] }
-        if let device { flags += ["--device", device.rawValue] }
         if let torch { flags += ["--torch", torch] }
         if let keys {
             flags += ["--keys", keys.secret, "--coordinator-key", keys.coordinator]
@@ -46,6 +44,7 @@ package struct WorkerArguments: Equatable, Sendable {
     ///   - name: of the worker
     ///   - threads: that it computes with; nil shares this host's cores evenly
     ///   - workers: of this host
+    ///   - device: that it computes on; nil: the processor
     ///   - flags: as returned by `flags`, perhaps on another host
     ///   - lifetime: when it ends
     /// - Returns: subcommand and flags
@@ -53,14 +52,23 @@ package struct WorkerArguments: Equatable, Sendable {
         name: String,
         threads: Int?,
         of workers: Int,
+        device: String? = nil,
         flags: [String],
         lifetime: Lifetime
     ) -> [String] {
         ["worker", "--name", name, "--threads", "\(threads ?? threadsEach(of: workers))"]
+            + (device.map { ["--device", $0] } ?? [])
             + flags.map {
                 // The home folder is this host's: the requester does not know it.
                 $0.hasPrefix("~/") ? ($0 as NSString).expandingTildeInPath : $0
             } + [lifetime.rawValue]
+    }
+
+    /// The device of a worker by the number at the end of its name, counted from 1: they take turns.
+    package static func device(of name: String, among devices: [String]) -> String? {
+        guard !devices.isEmpty else { return nil }
+        let number = name.split(separator: "-").last.flatMap { Int($0) } ?? 1
+        return devices[max(0, number - 1) % devices.count]
     }
 
     /// When a worker that is started here ends; the raw values are flags.

@@ -59,29 +59,34 @@ struct Work: ParsableCommand {
             let logger = Logger(label: "worker") { _ in
                 StandardErrorLog(level: endWithCoordinator ? .warning : .info)
             }
-            let start = ContinuousClock.now
-            let path = try ModelLocation.resolve(model.model)
-            let weights = try Model(path: path, options: try model.options())
-            try weights.check(ModelNeeds(encoder: nil, texts: false))
-            _ = try engine.onlyDevice()
-            let networks = LoadedNetworks(
-                weights,
-                identity: try ModelIdentity(of: weights),
-                options: engine.options(threads: threads ?? HostCores.count)
-            )
-            try networks.load().report(after: ContinuousClock.now - start, to: logger)
-            var options = WorkerProcess.Options(endpoint: endpoint, name: name)
-            options.isLocalChild = endWithCoordinator
-            options.security = keys
-            if standing { options.changes = try changes(path, isAuthenticated: keys.isEncrypted) }
-            let worker = try WorkerProcess(
-                Evaluator(networks),
-                options: options,
-                logger: logger
-            )
-            Interrupts.handle { worker.stop() }
-            try worker.run()
+            let loss = DeviceLoss()
+            try loss.surviving(logger) { try work(endpoint, keys, logger) }
         }
+    }
+
+    private func work(_ endpoint: Endpoint, _ keys: Security, _ logger: Logger) throws {
+        let start = ContinuousClock.now
+        let path = try ModelLocation.resolve(model.model)
+        let weights = try Model(path: path, options: try model.options())
+        try weights.check(ModelNeeds(encoder: nil, texts: false))
+        _ = try engine.onlyDevice()
+        let networks = LoadedNetworks(
+            weights,
+            identity: try ModelIdentity(of: weights),
+            options: engine.options(threads: threads ?? HostCores.count)
+        )
+        try networks.load().report(after: ContinuousClock.now - start, to: logger)
+        var options = WorkerProcess.Options(endpoint: endpoint, name: name)
+        options.isLocalChild = endWithCoordinator
+        options.security = keys
+        if standing { options.changes = try changes(path, isAuthenticated: keys.isEncrypted) }
+        let worker = try WorkerProcess(
+            Evaluator(networks),
+            options: options,
+            logger: logger
+        )
+        Interrupts.handle { worker.stop() }
+        try worker.run()
     }
 }
 

@@ -42,7 +42,7 @@ struct WorkerSource {
             )
         }
         let modelFlags = try model.arguments()
-        let devices = try engine.devices()
+        let devices = (try engine.devices() ?? []).map(\.rawValue)
         let localCount = try localCount()
         let cluster = try LocalCluster(
             workers: localCount,
@@ -54,11 +54,11 @@ struct WorkerSource {
             worker.modelFlags = modelFlags
             (worker.backend, worker.precision) = (engine.backend, engine.precision)
             worker.torch = engine.torch
-            worker.device = devices.map { $0[(LocalCluster.number(of: name) - 1) % $0.count] }
             return WorkerArguments.command(
                 name: name,
                 threads: threads,
                 of: localCount,
+                device: WorkerArguments.device(of: name, among: devices),
                 flags: worker.flags,
                 lifetime: .exitsWithCoordinator
             )

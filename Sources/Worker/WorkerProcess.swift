@@ -191,6 +191,10 @@ package final class WorkerProcess: Sendable {
             units.put(nil)
             throw error
         }
+        if let loss = session.deviceLoss {
+            units.put(nil)
+            throw loss
+        }
         if session.isComputing {
             switch ending {
             case .stopped, .dismissed, .refused: if options.ownsProcess { _exit(0) }
@@ -207,7 +211,7 @@ package final class WorkerProcess: Sendable {
             name: options.name,
             model: networks.identity,
             threads: networks.threads,
-            processor: Processor.description,
+            processor: networks.device ?? Processor.description,
             backend: networks.backend,
             precision: networks.precision,
             processID: getpid()
@@ -228,6 +232,8 @@ package final class WorkerProcess: Sendable {
             result = .success(try evaluator.evaluate([unit], cancellation: cancellation)[0])
         } catch is ComputationCancelled {
             result = .failure(.cancelled)
+        } catch let error as DeviceError where error.kind == .lost {
+            return .lost(id, error)
         } catch {
             result = .failure(.failed("\(error)"))
         }
@@ -243,5 +249,7 @@ typealias Computation = (id: UnitID, unit: WorkUnit, cancellation: Cancellation)
 /// Messages of other threads to the thread of the worker's socket.
 enum WorkerNote: Sendable {
     case finished(UnitID, microseconds: UInt64, Result<WorkResult, ComputeError>)
+    /// Nothing can be computed in this process any more.
+    case lost(UnitID, DeviceError)
     case stop
 }

@@ -19,6 +19,9 @@ final class WorkerSessionShell {
     /// Whether a unit is being computed.
     var isComputing: Bool { cancellation != nil }
 
+    /// Why nothing can be computed in this process any more.
+    private(set) var deviceLoss: DeviceError?
+
     /// Gives up the unit that is being computed.
     func cancel() { cancellation?.cancel() }
 
@@ -108,6 +111,11 @@ final class WorkerSessionShell {
         case .finished(let unit, let microseconds, let result):
             cancellation = nil
             return .finished(unit, microseconds: microseconds, result)
+        case .lost(_, let error):
+            // The unit is not to blame: it goes elsewhere when the worker has said goodbye.
+            cancellation = nil
+            deviceLoss = error
+            return .stop
         case .stop:
             return .stop
         }

@@ -9,6 +9,8 @@ package protocol ModelNetworks: AnyObject, Sendable {
     var precision: String { get }
     /// Threads that compute one unit.
     var threads: Int { get }
+    /// What computes, if it is not the processor: "NVIDIA H100 80GB HBM3 (cuda:0)".
+    var device: String? { get }
     /// Maximum batch of the denoiser up to which units are gathered: on a CPU the two rows of
     /// a guided view.
     var batchRows: Int { get }
@@ -59,6 +61,7 @@ package protocol ModelNetworks: AnyObject, Sendable {
 
 extension ModelNetworks {
     package var batchRows: Int { 2 }
+    package var device: String? { nil }
     package func unload() {}
 }
 
@@ -88,6 +91,9 @@ package final class LoadedNetworks: ModelNetworks {
     package var backend: String { options.backend.rawValue }
     package var precision: String { options.precision.rawValue }
     package var threads: Int { options.threads }
+    package var device: String? {
+        options.device == .processor ? nil : TorchDevices.title(of: options.device)
+    }
 
     /// Loads the denoiser.
     ///

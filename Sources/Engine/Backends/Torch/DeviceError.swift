@@ -22,7 +22,7 @@ package struct DeviceError: Error, Equatable, Sendable, CustomStringConvertible 
     }
 
     /// An error by the library's message.
-    init(device: String, operation: String, message: String) {
+    package init(device: String, operation: String, message: String) {
         let lower = message.lowercased()
         let kind: Kind =
             Self.signsOfFullMemory.contains(where: lower.contains)

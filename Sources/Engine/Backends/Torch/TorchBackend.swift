@@ -117,9 +117,14 @@ package final class TorchBackend: Backend {
     }
 
     /// Calls an operator that makes one tensor.
+    func call(_ name: StaticString, _ arguments: [TorchArgument]) -> TorchTensor {
+        call(name, "", arguments)
+    }
+
+    /// Calls an overload of an operator that makes one tensor.
     func call(
         _ name: StaticString,
-        _ overload: StaticString = "",
+        _ overload: StaticString,
         _ arguments: [TorchArgument]
     ) -> TorchTensor {
         calls(name, overload, arguments, results: 1)[0]
@@ -128,7 +133,7 @@ package final class TorchBackend: Backend {
     /// Calls an operator.
     func calls(
         _ name: StaticString,
-        _ overload: StaticString = "",
+        _ overload: StaticString,
         _ arguments: [TorchArgument],
         results count: Int
     ) -> [TorchTensor] {

@@ -41,10 +41,10 @@ package enum TorchDevices {
         )
     }
 
-    /// What a device is called, for people: the GPU's name, if the driver knows it.
+    /// What a device is called, for people: the GPU's name, if the driver knows it, and its own in parentheses.
     package static func title(of device: DeviceName) -> String {
         let name = device.kind == .cuda ? gpu(device.index)?.name : nil
-        return name.map { "\(device) \($0)" } ?? device.rawValue
+        return name.map { "\($0) (\(device))" } ?? device.rawValue
     }
 
     /// Every GPU, else the processor.

@@ -97,7 +97,7 @@ package final class TorchLibrary: @unchecked Sendable {
             let text = String(cString: tessera_torch_fault())
             throw InputError(
                 "--device \(device)",
-                "PyTorch cannot use it: \(oneLine(text, limit: 400))",
+                "PyTorch cannot use it: \(oneLine(text, limit: 220))",
                 fix: device.kind == .cuda
                     ? "Check the driver with nvidia-smi, and see tessera doctor"
                     : "See tessera doctor for the devices of this machine"
