@@ -72,11 +72,11 @@ enum LadderArgument: ExpressibleByArgument {
 }
 
 /// The value of `--device`.
-enum DeviceChoice: ExpressibleByArgument, CustomStringConvertible, Equatable {
+package enum DeviceChoice: ExpressibleByArgument, CustomStringConvertible, Equatable {
     case all
     case named([DeviceName])
 
-    init?(argument: String) {
+    package init?(argument: String) {
         guard argument != "all" else {
             self = .all
             return
@@ -87,7 +87,7 @@ enum DeviceChoice: ExpressibleByArgument, CustomStringConvertible, Equatable {
         self = .named(devices)
     }
 
-    var description: String {
+    package var description: String {
         switch self {
         case .all: "all"
         case .named(let devices): devices.map(\.rawValue).joined(separator: ",")

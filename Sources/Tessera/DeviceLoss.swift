@@ -4,7 +4,7 @@ import Glibc
 import Logging
 
 /// What a worker does when its device is lost: only a new process can use the device again, so it becomes one.
-struct DeviceLoss {
+package struct DeviceLoss {
     /// Losses after which it gives up; the pauses before are 1, 2, 4, 8 and 16 s.
     static let most = 5
     /// Counts losses from process to process.
@@ -23,7 +23,7 @@ struct DeviceLoss {
     ///
     /// - Parameter losses: so far, at least 1
     /// - Returns: nil to give up
-    static func pause(after losses: Int) -> Duration? {
+    package static func pause(after losses: Int) -> Duration? {
         losses > most ? nil : .seconds(1 << (losses - 1))
     }
 

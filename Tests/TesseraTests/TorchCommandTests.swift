@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import Tessera
+import Tessera
 
 /// Renders on workers that compute with PyTorch, beside others.
 @Suite(.serialized, .enabled(if: TestedBackends.hasTorch)) struct TorchCommandTests {
