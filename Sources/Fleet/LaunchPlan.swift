@@ -29,6 +29,7 @@ package struct LaunchPlan: Sendable {
         package var devices: [DeviceName] = []
         /// PyTorch's folder on this machine.
         package var torch: String?
+        package var batch: Int?
 
         package init(version: String, model: String) {
             self.version = version
@@ -116,6 +117,7 @@ package struct LaunchPlan: Sendable {
         worker.modelFlags = common.modelFlags
         worker.backend = common.backend ?? host.backend
         worker.precision = common.precision ?? host.precision
+        worker.batch = common.batch
         worker.torch = host.torch.map(there) ?? (host.isThisOne ? common.torch : nil)
         request.devices = (common.devices.isEmpty ? host.devices : common.devices).map(\.rawValue)
         worker.insecure = file.coordinator.insecure

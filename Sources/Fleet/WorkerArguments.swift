@@ -13,6 +13,8 @@ package struct WorkerArguments: Equatable, Sendable {
     package var precision: Precision?
     /// Where PyTorch is.
     package var torch: String?
+    /// Views that are predicted together.
+    package var batch: Int?
     /// Paths of the worker's secret key and of the coordinator's public one.
     package var keys: (secret: String, coordinator: String)?
     /// Whether to run unencrypted, so that anybody may read and answer.
@@ -30,6 +32,7 @@ package struct WorkerArguments: Equatable, Sendable {
         if let backend { flags += ["--backend", backend.rawValue] }
         if let precision { flags += ["--precision", precision.rawValue] }
         if let torch { flags += ["--torch", torch] }
+        if let batch { flags += ["--batch", "\(batch)"] }
         if let keys {
             flags += ["--keys", keys.secret, "--coordinator-key", keys.coordinator]
         } else if insecure {

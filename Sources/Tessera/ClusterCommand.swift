@@ -152,6 +152,6 @@ extension LaunchPlan.Common {
         loras = options.loras.map { LoRASource(path: absolute($0.path), weight: $0.weight) }
         modelConfig = options.config.map(absolute)
         (backend, precision) = (engine.backend, engine.precision)
-        (devices, torch) = (try engine.devices() ?? [], engine.torch)
+        (devices, torch, batch) = (try engine.devices() ?? [], engine.torch, engine.batch)
     }
 }

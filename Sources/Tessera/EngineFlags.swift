@@ -31,6 +31,21 @@ struct EngineFlags: ParsableArguments {
     )
     var torch: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Views that a worker on PyTorch predicts together, 1 to \(BatchSizes.most); 1 makes a GPU's pictures "
+                + "reproducible. (default: on a GPU as many as pay, by measuring; else 1)",
+            valueName: "n"
+        )
+    )
+    var batch: Int?
+
+    mutating func validate() throws {
+        if let batch, !(1...BatchSizes.most).contains(batch) {
+            throw ValidationError("--batch must be from 1 to \(BatchSizes.most).")
+        }
+    }
+
     /// The devices that were named, `all` resolved; nil if none was.
     ///
     /// - Throws: `InputError` if PyTorch is needed to find them, and cannot be loaded
@@ -111,7 +126,7 @@ struct EngineFlags: ParsableArguments {
         (backend.map { ["--backend", $0.rawValue] } ?? [])
             + (precision.map { ["--precision", $0.rawValue] } ?? [])
             + (device.map { ["--device", $0.description] } ?? [])
-            + (torch.map { ["--torch", $0] } ?? [])
+            + (torch.map { ["--torch", $0] } ?? []) + (batch.map { ["--batch", "\($0)"] } ?? [])
     }
 }
 

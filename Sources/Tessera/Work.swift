@@ -73,7 +73,8 @@ struct Work: ParsableCommand {
         let networks = LoadedNetworks(
             weights,
             identity: try ModelIdentity(of: weights),
-            options: engine.options(threads: threads ?? HostCores.count)
+            options: engine.options(threads: threads ?? HostCores.count),
+            batch: engine.batch
         )
         try networks.load().report(after: ContinuousClock.now - start, to: logger)
         var options = WorkerProcess.Options(endpoint: endpoint, name: name)

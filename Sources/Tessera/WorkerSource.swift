@@ -53,7 +53,7 @@ struct WorkerSource {
             var worker = WorkerArguments(endpoint: endpoint.address, model: path)
             worker.modelFlags = modelFlags
             (worker.backend, worker.precision) = (engine.backend, engine.precision)
-            worker.torch = engine.torch
+            (worker.torch, worker.batch) = (engine.torch, engine.batch)
             return WorkerArguments.command(
                 name: name,
                 threads: threads,

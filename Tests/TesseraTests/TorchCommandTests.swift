@@ -1,9 +1,8 @@
 import Engine
 import Foundation
+import Tessera
 import TestSupport
 import Testing
-
-import Tessera
 
 /// Renders on workers that compute with PyTorch, beside others.
 @Suite(.serialized, .enabled(if: TestedBackends.hasTorch)) struct TorchCommandTests {
@@ -58,6 +57,20 @@ import Tessera
             )
             #expect(alone.status == 0, "\(alone.errors)")
             #expect(!alone.errors.contains("local-2"), "one worker for the one device")
+            #expect(try difference(own, try site.bytes(), folder) <= 2)
+            // In batches, twice.
+            var pictures: [Data] = []
+            for _ in 0..<2 {
+                let batched = try site.run(
+                    site.picture + [
+                        "--model", site.model, "--device", "cpu", "--backend", "torch",
+                        "--precision", "f32", "--torch", Self.torch, "--batch", "5",
+                    ]
+                )
+                #expect(batched.status == 0, "\(batched.errors)")
+                pictures.append(try site.bytes())
+            }
+            #expect(try difference(pictures[0], pictures[1], folder) <= 2)
             #expect(try difference(own, try site.bytes(), folder) <= 2)
         }
     }

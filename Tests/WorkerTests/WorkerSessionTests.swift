@@ -64,12 +64,14 @@ private struct Script {
             switch action {
             case .send(.hello): "hello"
             case .send(.ask(let units)): "ask \(units)"
+            case .send(.batch(let units)): "batch \(units)"
             case .send(.wanted(let digests)): "wanted \(digests.count)"
             case .send(.answer(let answer)): "answer \(answer.unit)"
             case .send(.failure(let unit, _)): "failure \(unit)"
             case .send(.heartbeat): "heartbeat"
             case .send(.goodbye): "goodbye"
-            case .compute(let id, _): "compute \(id)"
+            case .compute(let units):
+                "compute " + units.map { "\($0.0)" }.joined(separator: " ")
             case .cancel: "cancel"
             case .reconnect(let pause, _): "reconnect \(pause.milliseconds)"
             case .end(let ending):

@@ -124,6 +124,7 @@ extension ClusterShell {
         // A worker starts over on a new connection.
         case .hello: reject(peer.id, .repeatedHello)
         case .ask(let units): feed(.asked(peer.worker, units))
+        case .batch(let units): feed(.batches(peer.worker, units))
         case .wanted(let digests):
             feed(.heard(peer.worker))
             for digest in digests.prefix(PicturePart.maxAttention) {

@@ -48,3 +48,41 @@ package struct DeviceError: Error, Equatable, Sendable, CustomStringConvertible 
         return oneLine("\(what): \(message)", limit: 700)
     }
 }
+
+/// Memory that was too small in spite of everything: what did not fit, and what would help.
+extension DeviceError {
+    /// One view, `[1, height, width, channels]`.
+    func atView(_ shape: [Int]) -> DeviceError {
+        at(
+            "one view of \(shape[2])×\(shape[1]) latent pixels",
+            "a shorter precision (--precision bf16 or f16)"
+        )
+    }
+
+    /// A half of the autoencoder, and the shape of its input.
+    func at(_ half: AutoencoderHalf, _ shape: [Int]) -> DeviceError {
+        switch half {
+        case .decoder:
+            at(
+                "the decoder on \(shape[2])×\(shape[1]) latent pixels",
+                "a shorter precision (--precision bf16)"
+            )
+        case .encoder:
+            at(
+                "the encoder on \(shape[2])×\(shape[1]) pixels",
+                "a shorter precision (--precision bf16)"
+            )
+        }
+    }
+
+    private func at(_ work: String, _ remedy: String) -> DeviceError {
+        DeviceError(
+            kind: kind,
+            device: device,
+            operation: "\(work) (\(operation))",
+            message:
+                "\(oneLine(message, limit: 300)). What helps: \(remedy), fewer processes on the device, or one "
+                + "with more memory"
+        )
+    }
+}
