@@ -160,8 +160,6 @@ package struct ClusterFile: Equatable, Sendable {
         let endpoint = try fields.located("endpoint")
         if let (text, node) = endpoint { try check(endpoint: text, "endpoint", node, fields) }
         found.endpoint = endpoint?.text
-        host.workers =
-            try fields.int("workers", in: 1...256) ?? max(1, host.devices.count)
         if let (text, node) = try fields.located("connect") {
             try check(endpoint: text, "connect", node, fields)
             found.connect = text
@@ -305,6 +303,8 @@ package struct ClusterFile: Equatable, Sendable {
             keys: try fields.string("keys"),
             coordinatorKey: try fields.string("coordinator-key")
         )
+        host.workers =
+            try fields.int("workers", in: 1...256) ?? max(1, host.devices.count)
         if let (text, node) = try fields.located("connect") {
             try Self.check(endpoint: text, "connect", node, fields)
             host.connect = text
