@@ -123,7 +123,7 @@ import Testing
             let evaluator = Evaluator(try networks(fixture, options, batch: 8))
             let views = try units(9, fixture).enumerated().filter { $0.offset != 1 }.map(\.element)
             #expect(evaluator.fittingViews == nil)
-            try FakeTorch.failing("rows>5") {
+            try FakeTorch.failing("rows>5") { () throws in
                 #expect(try evaluator.evaluate(views).count == 8)
                 #expect(evaluator.fittingViews == 2)
                 let before = evaluator.evaluations

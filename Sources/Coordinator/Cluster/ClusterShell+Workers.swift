@@ -53,7 +53,7 @@ extension ClusterShell {
         }
         switch message {
         case .hello(let hello): admit(hello, id, from: origin)
-        case .heartbeat, .ask:
+        case .heartbeat, .ask, .batch:
             // It believes to be in: it was given up, or another coordinator had its place.
             send(.goodbye(.unknown), to: id)
         case .wanted, .answer, .failure, .goodbye:
