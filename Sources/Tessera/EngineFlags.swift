@@ -123,10 +123,12 @@ struct EngineFlags: ParsableArguments {
 
     /// The same flags for another command line.
     var arguments: [String] {
-        (backend.map { ["--backend", $0.rawValue] } ?? [])
-            + (precision.map { ["--precision", $0.rawValue] } ?? [])
-            + (device.map { ["--device", $0.description] } ?? [])
-            + (torch.map { ["--torch", $0] } ?? []) + (batch.map { ["--batch", "\($0)"] } ?? [])
+        let flags: [(String, String?)] = [
+            ("--backend", backend?.rawValue), ("--precision", precision?.rawValue),
+            ("--device", device?.description), ("--torch", torch),
+            ("--batch", batch.map(String.init)),
+        ]
+        return flags.flatMap { flag, value in value.map { [flag, $0] } ?? [] }
     }
 }
 

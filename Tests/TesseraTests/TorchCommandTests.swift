@@ -83,7 +83,7 @@ import Testing
             try FakeTorch.build(in: folder)
             let fake =
                 "environment: {TESSERA_FAKE_TORCH: \"lost@700:\(folder)/losses\", "
-                + "TESSERA_FAKE_TORCH_REAL: \"\(Self.torch)/lib\"}"
+                + "TESSERA_FAKE_TORCH_REAL: \"\(try TorchFinder().find(Self.torch).folder)\"}"
             try site.write(
                 launch: Self.shell,
                 hosts: [
