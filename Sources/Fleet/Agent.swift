@@ -14,10 +14,10 @@ package enum Agent {
     /// - Parameter version: of this program
     /// - Throws: `InputError` for an invalid request
     package static func serve(version: String) throws {
-        keepToItself()
+        closeInheritedDescriptorsInChildren()
         let input = LineInput(STDIN_FILENO)
-        let voice = AgentVoice()
-        guard let line = input.next(limit: 2 * AgentRequest.longest),
+        let events = AgentEventWriter()
+        guard let line = input.next(limit: 2 * AgentRequest.maxLength),
             let request = try? JSONDecoder().decode(AgentRequest.self, from: Data(line))
         else {
             throw InputError(
@@ -28,9 +28,9 @@ package enum Agent {
         }
         var hello = AgentEvent(.hello, text: version)
         hello.cores = ProcessInfo.processInfo.activeProcessorCount
-        voice.say(hello)
+        events.write(hello)
         guard request.version == version else {
-            return voice.say(
+            return events.write(
                 AgentEvent(
                     .failed,
                     text: "this host has Tessera \(version), the coordinator \(request.version)"
@@ -39,19 +39,19 @@ package enum Agent {
         }
         do {
             switch request.task {
-            case .run: try run(request, input, voice)
-            case .start: try start(request, input, voice)
-            case .look: look(request, voice)
-            case .stop: stop(request, voice)
+            case .run: try run(request, input, events)
+            case .start: try start(request, input, events)
+            case .check: check(request, events)
+            case .stop: stop(request, events)
             }
         } catch {
-            voice.say(AgentEvent(.failed, text: "\(error)"))
+            events.write(AgentEvent(.failed, text: "\(error)"))
         }
     }
 
     /// Keeps workers from inheriting descriptors that were open when this process began: a process that waits for the end of such a
     /// pipe would wait for a persistent worker.
-    private static func keepToItself() {
+    private static func closeInheritedDescriptorsInChildren() {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
         for descriptor in names.compactMap({ Int32($0) }) where descriptor > STDERR_FILENO {
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
@@ -78,18 +78,18 @@ package enum Agent {
     private static func run(
         _ request: AgentRequest,
         _ input: LineInput,
-        _ voice: AgentVoice
+        _ events: AgentEventWriter
     ) throws {
-        let over = BlockingQueue<Void>()
-        let standing = request.processes.filter { $0.process.isAlive }
-        let names = request.names.filter { name in !standing.contains { $0.name == name } }
-        for known in request.processes where !standing.contains(known) {
+        let finished = BlockingQueue<Void>()
+        let running = request.processes.filter { $0.process.isAlive }
+        let names = request.names.filter { name in !running.contains { $0.name == name } }
+        for known in request.processes where !running.contains(known) {
             var event = AgentEvent(.state, name: known.name)
             (event.process, event.isAlive) = (known.process, false)
-            voice.say(event)
+            events.write(event)
         }
-        let watch = ProcessWatch(standing, logs: logFolder(request.folder), voice)
-        watch.look()
+        let watch = ProcessWatch(running, logs: logFolder(request.folder), events)
+        watch.check()
         let workers = try WorkerGroup(
             names,
             environment: request.environment,
@@ -99,14 +99,14 @@ package enum Agent {
                 case .started(let name, let process):
                     var event = AgentEvent(.started, name: name)
                     event.process = ProcessIdentity(of: process)
-                    voice.say(event)
+                    events.write(event)
                 case .said(let name, let line):
-                    voice.say(AgentEvent(.said, name: name, text: line))
+                    events.write(AgentEvent(.said, name: name, text: line))
                 case .ended(let name, let process, let account):
                     var event = AgentEvent(.ended, name: name, text: account)
                     event.process = ProcessIdentity(id: process, start: 0, boot: "")
-                    voice.say(event)
-                case .allEnded: over.put(())
+                    events.write(event)
+                case .allEnded: finished.put(())
                 }
             }
         )
@@ -114,13 +114,13 @@ package enum Agent {
         for (name, process) in zip(names, workers.processes) {
             if let process = ProcessIdentity(of: process) { watch.add(name, process) }
         }
-        voice.say(AgentEvent(.done))
+        events.write(AgentEvent(.done))
         watch.start()
         _ = NamedThread("input", stack: 1 << 20) {
             while input.next(limit: 100) != nil {}
-            over.put(())
+            finished.put(())
         }
-        over.take()
+        finished.take()
     }
 
     // MARK: - Persistent workers
@@ -128,7 +128,7 @@ package enum Agent {
     private static func start(
         _ request: AgentRequest,
         _ input: LineInput,
-        _ voice: AgentVoice
+        _ events: AgentEventWriter
     ) throws {
         guard let folder = logFolder(request.folder) else {
             throw InputError("$HOME", "there is no home for logs", fix: "Set XDG_STATE_HOME")
@@ -138,9 +138,10 @@ package enum Agent {
             withIntermediateDirectories: true,
             attributes: [.posixPermissions: 0o700]
         )
-        let silence = open("/dev/null", O_RDONLY | O_CLOEXEC)
-        defer { close(silence) }
+        let noInput = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        defer { close(noInput) }
         var started: [ProcessIdentity] = []
+        let watch = ProcessWatch([], logs: folder, events)
         func abandon() {
             for process in started { _ = process.end(patience: .seconds(2)) }
         }
@@ -155,20 +156,23 @@ package enum Agent {
                 let before = lseek(log, 0, SEEK_END)
                 let id = try Spawn.start(
                     Spawn.thisProgram,
-                    arguments(request, name, .standing),
+                    arguments(request, name, .persistent),
                     environment: request.environment,
                     grouping: .session,
-                    input: silence,
+                    input: noInput,
                     output: log
                 )
                 var event = AgentEvent(.started, name: name)
                 event.process = ProcessIdentity(of: id)
-                if let process = event.process { started.append(process) }
-                voice.say(event)
+                if let process = event.process {
+                    started.append(process)
+                    watch.add(name, process, log: path)
+                }
+                events.write(event)
                 // While somebody listens: a worker that ends reports why.
                 _ = NamedThread("watch", stack: 1 << 20) {
                     let ending = ChildProcess.reap(id)
-                    let words = LastWords()
+                    let words = LastLines()
                     for line in lastLines(of: path, after: before) { words.add(line, of: name) }
                     var event = AgentEvent(
                         .ended,
@@ -176,17 +180,18 @@ package enum Agent {
                         text: words.account(of: name, ending)
                     )
                     event.process = ProcessIdentity(id: id, start: 0, boot: "")
-                    voice.say(event)
+                    events.write(event)
                 }
             }
         } catch {
             abandon()
             throw error
         }
-        voice.say(AgentEvent(.done))
+        events.write(AgentEvent(.done))
         guard input.next(limit: 100).map({ String(decoding: $0, as: UTF8.self) }) == "keep" else {
             return abandon()
         }
+        watch.start()
         while input.next(limit: 100) != nil {}
     }
 
@@ -210,25 +215,25 @@ package enum Agent {
 
     // MARK: - Processes of earlier requests
 
-    private static func look(_ request: AgentRequest, _ voice: AgentVoice) {
+    private static func check(_ request: AgentRequest, _ events: AgentEventWriter) {
         for known in request.processes {
             let path = logFolder(request.folder).map { "\($0)/\(known.name).log" }
             let line = path.flatMap { lastLines(of: $0).last }
             var event = AgentEvent(.state, name: known.name, text: line)
             event.isAlive = known.process.isAlive
-            voice.say(event)
+            events.write(event)
         }
-        voice.say(AgentEvent(.done))
+        events.write(AgentEvent(.done))
     }
 
-    private static func stop(_ request: AgentRequest, _ voice: AgentVoice) {
+    private static func stop(_ request: AgentRequest, _ events: AgentEventWriter) {
         let patience = Duration.milliseconds(Int64(min(max(0, request.patience), 3600) * 1000))
         let threads = request.processes.map { known in
             NamedThread("stop", stack: 1 << 20) {
                 let ending = known.process.end(patience: patience)
                 var event = AgentEvent(.state, name: known.name, text: ending.rawValue)
                 event.isAlive = ending == .stays
-                voice.say(event)
+                events.write(event)
             }
         }
         for thread in threads { thread.join() }
@@ -236,6 +241,6 @@ package enum Agent {
             for known in request.processes { unlink("\(folder)/\(known.name).log") }
             rmdir(folder)
         }
-        voice.say(AgentEvent(.done))
+        events.write(AgentEvent(.done))
     }
 }

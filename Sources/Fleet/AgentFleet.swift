@@ -17,13 +17,13 @@ package struct HostCall: Equatable, Sendable {
 /// The agents of several hosts, called in parallel.
 package final class AgentFleet: Sendable {
     /// Events on the hosts, reported on other threads.
-    package enum News: Sendable {
+    package enum Event: Sendable {
         case said(worker: String, line: String)
         case ended(worker: String, process: Int32, account: String)
         /// A host cannot be used, or not any more.
         case failed(host: String, reason: String)
         /// No host will run a worker any more.
-        case nobodyLeft
+        case noWorkersLeft
     }
 
     private let links: [AgentLink?]
@@ -35,12 +35,12 @@ package final class AgentFleet: Sendable {
     ///   - calls: one for each host
     ///   - start: how long a host may take to answer
     ///   - stop: how long agents may take to end
-    ///   - onNews: called for each event
+    ///   - onEvent: called for each event
     package init(
         _ calls: [HostCall],
         start: Duration,
         stop: Duration,
-        onNews: @escaping @Sendable (News) -> Void
+        onEvent: @escaping @Sendable (Event) -> Void
     ) {
         patience = stop
         let board = FleetBoard(
@@ -50,11 +50,11 @@ package final class AgentFleet: Sendable {
                     command: $0.command,
                     task: $0.request.task,
                     expected: $0.request.names,
-                    standing: $0.request.task == .run
+                    leftRunning: $0.request.task == .run
                         ? $0.request.processes.map(\.name) : []
                 )
             },
-            onNews
+            onEvent
         )
         self.board = board
         var links: [AgentLink?] = []
@@ -115,12 +115,17 @@ package final class AgentFleet: Sendable {
 
     /// Ends all agents, and with them the workers that are not kept.
     ///
-    /// - Parameter dismissed: whether the workers were told to end, and may take a moment
-    package func stop(dismissed: Bool) {
-        board.fallSilent()
+    /// - Parameters:
+    ///   - dismissed: whether the workers were told to end, and may take a moment
+    ///   - connected: names of those that could be told; the hosts of others are not waited for
+    package func stop(dismissed: Bool, connected: Set<String> = []) {
+        board.stopReporting()
         let now = Date()
         let soon = dismissed ? now.addingTimeInterval(patience / .seconds(1)) : now
-        for (link, report) in zip(links, board.reports) where !dismissed || report.started.isEmpty {
+        for (link, report) in zip(links, board.reports)
+        where !dismissed || report.started.isEmpty
+            || !connected.isSuperset(of: report.started.keys)
+        {
             link?.closeInput()
         }
         for link in links {
@@ -132,19 +137,19 @@ package final class AgentFleet: Sendable {
 /// Reports, as written by the links' threads.
 private final class FleetBoard: Sendable {
     private let state: Mutex<[HostReport]>
-    private let onNews: @Sendable (AgentFleet.News) -> Void
-    private let toldOfEnd = Mutex(false)
+    private let onEvent: @Sendable (AgentFleet.Event) -> Void
+    private let hasReportedEnd = Mutex(false)
     private let isSilent = Atomic<Bool>(false)
 
-    init(_ reports: [HostReport], _ onNews: @escaping @Sendable (AgentFleet.News) -> Void) {
+    init(_ reports: [HostReport], _ onEvent: @escaping @Sendable (AgentFleet.Event) -> Void) {
         state = Mutex(reports)
-        self.onNews = onNews
+        self.onEvent = onEvent
     }
 
     var reports: [HostReport] { state.withLock { $0 } }
 
     /// Reports no more failures: the links are about to be closed.
-    func fallSilent() { isSilent.store(true, ordering: .releasing) }
+    func stopReporting() { isSilent.store(true, ordering: .releasing) }
 
     /// Whether a host has neither answered nor failed.
     var isWaiting: Bool {
@@ -153,14 +158,14 @@ private final class FleetBoard: Sendable {
 
     func take(_ line: String, _ place: Int) {
         guard let event = AgentEvent(line: line) else {
-            return change(place) { $0.take(strange: line) }
+            return change(place) { $0.take(otherLine: line) }
         }
         change(place) { $0.take(event) }
         switch (event.kind, event.name) {
         case (.said, let name?):
-            onNews(.said(worker: name, line: event.text ?? ""))
+            onEvent(.said(worker: name, line: event.text ?? ""))
         case (.ended, let name?):
-            onNews(
+            onEvent(
                 .ended(
                     worker: name,
                     process: event.process?.id ?? 0,
@@ -182,13 +187,13 @@ private final class FleetBoard: Sendable {
             )
         }
         if let failure, !isSilent.load(ordering: .acquiring) {
-            onNews(.failed(host: name, reason: failure))
+            onEvent(.failed(host: name, reason: failure))
         }
         guard expectedJoins == 0 else { return }
-        let isFirst = toldOfEnd.withLock { told in
+        let isFirst = hasReportedEnd.withLock { told in
             defer { told = true }
             return !told
         }
-        if isFirst { onNews(.nobodyLeft) }
+        if isFirst { onEvent(.noWorkersLeft) }
     }
 }

@@ -28,11 +28,11 @@ final class AgentLink: Sendable {
         onEnd: @escaping @Sendable (ChildProcess.Ending) -> Void
     ) throws {
         let line = try request.line()
-        guard line.count <= AgentRequest.longest else {
+        guard line.count <= AgentRequest.maxLength else {
             throw InputError(
                 host,
                 "its request has \(line.count) bytes",
-                fix: "Use a shorter environment, at most \(AgentRequest.longest) bytes"
+                fix: "Use a shorter environment, at most \(AgentRequest.maxLength) bytes"
             )
         }
         pipe = try PrivatePipe()
@@ -46,7 +46,7 @@ final class AgentLink: Sendable {
                 Array(command.dropFirst()),
                 name: host,
                 lifeline: pipe.reading,
-                longestLine: AgentEvent.longest,
+                maxLineLength: AgentEvent.maxLength,
                 onLine: onLine,
                 onEnd: { _, ending in onEnd(ending) }
             )

@@ -13,7 +13,7 @@ package struct AgentRequest: Codable, Equatable, Sendable {
         /// Start workers that keep running, if the word `keep` follows.
         case start
         /// Report which processes run.
-        case look
+        case check
         /// End processes.
         case stop
     }
@@ -51,7 +51,7 @@ package struct AgentRequest: Codable, Equatable, Sendable {
     }
 
     /// Maximum size of a request, in bytes: what a pipe buffers without a reader.
-    package static let longest = 60_000
+    package static let maxLength = 60_000
 
     /// The line that is sent.
     package func line() throws -> [UInt8] { Array(try AgentEvent.encoder.encode(self)) + [10] }
@@ -94,7 +94,7 @@ package struct AgentEvent: Codable, Equatable, Sendable {
     package static let prefix = "@tessera "
 
     /// Maximum length of a line, in bytes.
-    static let longest = 8192
+    static let maxLength = 8192
 
     static var encoder: JSONEncoder {
         let encoder = JSONEncoder()

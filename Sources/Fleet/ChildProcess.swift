@@ -35,7 +35,7 @@ final class ChildProcess: Sendable {
     ///   - environment: variables added to this process's own
     ///   - name: for people
     ///   - lifeline: becomes its standard input
-    ///   - longestLine: maximum bytes of a line that are kept
+    ///   - maxLineLength: maximum bytes of a line that are kept
     ///   - onLine: called with each line that it prints, on a thread of its own
     ///   - onEnd: called once, after the last line
     /// - Throws: `InputError` when there is no such program, `SocketError` when the system is out of resources
@@ -45,7 +45,7 @@ final class ChildProcess: Sendable {
         environment: [String: String] = [:],
         name: String,
         lifeline: Int32,
-        longestLine: Int = 1000,
+        maxLineLength: Int = 1000,
         onLine: @escaping @Sendable (String) -> Void,
         onEnd: @escaping @Sendable (Int32, Ending) -> Void
     ) throws {
@@ -67,7 +67,7 @@ final class ChildProcess: Sendable {
         }
         living = Mutex(id)
         _ = NamedThread("log \(name.prefix(11))", stack: 1 << 20) { [self] in
-            Self.readLines(reading, longestLine, onLine)
+            Self.readLines(reading, maxLineLength, onLine)
             close(reading)
             let ending = reap()
             onEnd(id, ending)

@@ -36,7 +36,7 @@ extension ClusterControl {
         }
         try folder.save(record)
         guard left.isEmpty else {
-            for line in lines { onNews(line) }
+            for line in lines { onProgress(line) }
             throw ClusterUnavailable(
                 "\(plan.path): not all workers could be ended: \(left.joined(separator: "; ")). "
                     + "They stay recorded: call tessera cluster down again when the host answers"

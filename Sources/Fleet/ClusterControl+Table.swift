@@ -7,8 +7,8 @@ extension ClusterControl {
         _ reports: [HostReport],
         hasCoordinator: Bool
     ) -> ClusterTable {
-        let sighting = folder.sighting
-        let isLive = !hasCoordinator && (sighting?.coordinator.isAlive ?? false)
+        let snapshot = folder.snapshot
+        let isLive = !hasCoordinator && (snapshot?.coordinator.isAlive ?? false)
         let now = Date().timeIntervalSince1970
         var table = ClusterTable(rows: [])
         let names =
@@ -20,18 +20,18 @@ extension ClusterControl {
             let host = plan.file.hosts.first { $0.name == name }
             let recorded = record?.hosts.first { $0.name == name }
             let report = reports.first { $0.host == name }
-            let seen = sighting?.workers.filter { Self.belongs($0.name, to: name) } ?? []
+            let seen = snapshot?.workers.filter { Self.belongs($0.name, to: name) } ?? []
             let expected = host.map { plan.names($0).count } ?? recorded?.workers.count ?? 0
             let active = Set(seen.filter(\.isActive).map(\.name))
             let rendering = isLive ? active.count : 0
             let running =
-                report.flatMap { $0.task == .look ? Self.alive($0).count : nil }
+                report.flatMap { $0.task == .check ? Self.alive($0).count : nil }
                 ?? recorded?.workers.count ?? 0
             // Whoever listened last has heard of those that can join.
-            let heard = isLive ? active : active.union(sighting?.earlier ?? [])
+            let heard = isLive ? active : active.union(snapshot?.earlier ?? [])
             let absent =
-                sighting == nil || report?.task != .look
-                ? [] : report.map { Self.alive($0).filter { !heard.contains($0) } } ?? []
+                snapshot == nil
+                ? [] : report.map { Self.runningWorkers($0).filter { !heard.contains($0) } } ?? []
             let present = max(rendering, running - absent.count)
             var row = ClusterTable.Row(
                 host: name,
@@ -62,15 +62,15 @@ extension ClusterControl {
                 table.notes.append("\(known.name) (process \(known.process.id)) is gone\(words)")
             }
         }
-        if isLive, let sighting {
+        if isLive, let snapshot {
             table.notes.append(
-                "coordinator: process \(sighting.coordinator.id) renders at \(sighting.endpoint)"
+                "coordinator: process \(snapshot.coordinator.id) renders at \(snapshot.endpoint)"
             )
         } else {
             table.notes.append(
                 "no coordinator"
                     + (record.map { ": workers call \($0.endpoint) until one is there" } ?? "")
-                    + (sighting == nil ? "" : "; views/s and last seen are of the last one")
+                    + (snapshot == nil ? "" : "; views/s and last seen are of the last one")
             )
         }
         return table

@@ -6,14 +6,14 @@ import Logging
 import Protocol
 
 extension ClusterControl {
-    /// Starts the workers that do not run yet, keeps them, and waits until they have joined a
-    /// coordinator that listens for that long.
+    /// Starts the workers that are not running yet, leaves them running, and listens as a coordinator until they have
+    /// joined.
     ///
     /// - Parameters:
-    ///   - identity: the model that they must have
-    ///   - least: workers without which it has failed; nil for all
-    ///   - logger: gets what the coordinator says
-    /// - Returns: the hosts, and what is wrong when fewer have joined
+    ///   - identity: the model that the workers must have
+    ///   - least: the minimum number of workers for success; nil for all
+    ///   - logger: logs the coordinator's events
+    /// - Returns: the hosts, and the error if fewer have joined
     /// - Throws: `InputError`, `SocketError`
     package func up(
         _ identity: ModelIdentity,
@@ -22,11 +22,11 @@ extension ClusterControl {
     ) throws -> (ClusterTable, ClusterUnavailable?) {
         let hold = try folder.take()
         defer { withExtendedLifetime(hold) { folder.tidy() } }
-        let configuration = try plan.configuration(identity, fallback: nil)
+        var configuration = try plan.configuration(identity, fallback: nil)
         guard !configuration.endpoint.address.hasSuffix(":0") else {
             throw InputError(
                 "\(plan.path): coordinator: endpoint",
-                "port 0 is another one each time, and workers that stay call one",
+                "port 0 chooses another port each time, and workers that stay need a fixed one",
                 fix: "Choose a port, 7551 for example"
             )
         }
@@ -34,27 +34,28 @@ extension ClusterControl {
             try folder.record()
             ?? ClusterFolder.Record(file: folder.file, endpoint: configuration.endpoint.address)
         let known = try survey(record)
-        // A render may listen there now: then the workers join that.
+        // If a render listens there now, the workers join it.
+        configuration.patienceWithUnknown = HostedCluster.explanationTime
         let cluster = try openUnlessTaken(configuration, logger)
         defer {
             cluster?.stop()
             if let port = cluster?.endpoint.port { EndpointNote.remove(port: port) }
         }
         if cluster == nil {
-            onNews("a coordinator listens at \(configuration.endpoint): workers join it")
+            onProgress("a coordinator listens at \(configuration.endpoint): workers join it")
         }
-        let (calls, standing) = calls(known, &record, endpoint: configuration.endpoint)
+        let (calls, running) = calls(known, &record, endpoint: configuration.endpoint)
         // Failures are reported once: below the table, or in the error if too few are left.
         let fleet = AgentFleet(calls, start: timeouts.start, stop: timeouts.stop) { _ in }
-        // Whatever happens now: workers that were not recorded end.
+        // Workers that were not recorded end, whatever happens.
         defer { fleet.stop(dismissed: false) }
         try keep(calls, of: fleet, in: &record)
         let wanted = least ?? plan.file.hosts.reduce(0) { $0 + plan.names($1).count }
-        let joined = gather(wanted, standing, cluster, fleet)
-        // Those that ended by themselves are not there to be stopped.
+        let joined = gather(wanted, running, cluster, fleet, logger)
+        // Workers that ended by themselves need not be stopped later.
         for report in fleet.reports { record.remove(Array(report.ended.keys), of: report.host) }
         try folder.save(record)
-        try saveSighting(of: cluster)
+        try saveSnapshot(of: cluster)
         let surveyed = known.map(\.report)
         var shown = table(
             record,
@@ -77,24 +78,24 @@ extension ClusterControl {
         return (shown, problem)
     }
 
-    /// The calls that start what does not run yet.
+    /// The calls that start the workers that are not running yet.
     ///
     /// - Parameters:
-    ///   - known: what runs already
-    ///   - record: loses what is no more
+    ///   - known: what is running already
+    ///   - record: workers that no longer run are removed from it
     ///   - endpoint: that workers connect to
-    /// - Returns: calls, and how many workers run already
+    /// - Returns: the calls, and how many workers are running already
     private func calls(
         _ known: [Survey],
         _ record: inout ClusterFolder.Record,
         endpoint: Endpoint
-    ) -> ([HostCall], standing: Int) {
+    ) -> ([HostCall], running: Int) {
         var calls: [HostCall] = []
-        var standing = 0
+        var running = 0
         for host in plan.file.hosts {
             let look = known.first { $0.report.host == host.name }
             let alive = look.map { Self.alive($0.report) } ?? []
-            standing += alive.count
+            running += alive.count
             if look?.report.failure != nil { continue }
             let names = plan.names(host).filter { !alive.contains($0) }
             guard !names.isEmpty else { continue }
@@ -106,13 +107,13 @@ extension ClusterControl {
             )
             call.request.folder = folder.name
             calls.append(call)
-            // The dead are no more of this cluster.
+            // Workers that ended are removed from the record.
             record.keep(alive, of: host.name)
         }
-        return (calls, standing)
+        return (calls, running)
     }
 
-    /// Waits until every host has started its workers or failed, and keeps those that did.
+    /// Waits until every host has started its workers or failed, and leaves those running that started.
     private func keep(
         _ calls: [HostCall],
         of fleet: AgentFleet,
@@ -131,11 +132,11 @@ extension ClusterControl {
         }
     }
 
-    /// Leaves for others what this coordinator has seen of the workers.
-    private func saveSighting(of cluster: Cluster?) throws {
+    /// Saves what this coordinator knows of the workers, for other commands.
+    private func saveSnapshot(of cluster: Cluster?) throws {
         guard let cluster, let own = ProcessIdentity(of: getpid()) else { return }
         try folder.save(
-            ClusterFolder.Sighting(
+            ClusterFolder.Snapshot(
                 coordinator: own,
                 endpoint: cluster.endpoint.address,
                 cluster.statistics
@@ -143,7 +144,7 @@ extension ClusterControl {
         )
     }
 
-    /// What is said when fewer workers joined than were wanted. Losses are told in it, not below the table.
+    /// The error when fewer workers joined than were requested. It lists the losses, and the table does not repeat them.
     private func tooFew(
         _ joined: Int,
         of wanted: Int,
@@ -168,7 +169,7 @@ extension ClusterControl {
         _ configuration: Cluster.Configuration,
         _ logger: Logger
     ) throws -> Cluster? {
-        if let sighting = folder.sighting, sighting.coordinator.isAlive { return nil }
+        if let snapshot = folder.snapshot, snapshot.coordinator.isAlive { return nil }
         do {
             let cluster = try Cluster(configuration, logger: logger)
             if let port = cluster.endpoint.port, let own = ProcessIdentity(of: getpid()) {
@@ -180,22 +181,41 @@ extension ClusterControl {
         }
     }
 
-    /// - Returns: how many workers are there
+    /// - Returns: how many workers have joined
     private func gather(
         _ wanted: Int,
-        _ standing: Int,
+        _ running: Int,
         _ cluster: Cluster?,
-        _ fleet: AgentFleet
+        _ fleet: AgentFleet,
+        _ logger: Logger
     ) -> Int {
+        let start = ContinuousClock.now
+        var watch = HostWatch()
+        var explained: Set<String> = []
         func count() -> Int {
             let workers = cluster.map { $0.statistics.filter(\.isActive).map(\.name) }
-            let seen = folder.sighting?.workers.filter(\.isActive).map(\.name) ?? []
+            let seen = folder.snapshot?.workers.filter(\.isActive).map(\.name) ?? []
             let names = Set(plan.file.hosts.flatMap(plan.names))
             return Set(workers ?? seen).intersection(names).count
         }
         _ = fleet.wait(until: .now + timeouts.join) { reports in
+            if let cluster {
+                let view = HostWatch.View(
+                    joined: Set(cluster.statistics.filter(\.isActive).map(\.name)),
+                    refused: cluster.refused,
+                    elapsed: start.duration(to: .now)
+                )
+                // Workers that have ended are in the error at the end.
+                for warning in watch.warnings(reports, view) where warning.isAbsent {
+                    logger.warning("\(warning.line)")
+                    cluster.explain(warning.worker)
+                    explained.insert(warning.worker)
+                }
+                explained.subtract(view.joined)
+            }
             let refused = cluster?.refused.count { !$0.value.isChanging } ?? 0
-            let possible = standing + reports.reduce(0) { $0 + $1.expectedJoins } - refused
+            let possible =
+                running + reports.reduce(0) { $0 + $1.expectedJoins } - refused - explained.count
             return count() >= wanted || possible < wanted && count() >= possible
         }
         return count()

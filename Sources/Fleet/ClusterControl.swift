@@ -7,18 +7,18 @@ import Protocol
 package struct ClusterControl {
     let plan: LaunchPlan
     let folder: ClusterFolder
-    let onNews: @Sendable (String) -> Void
+    let onProgress: @Sendable (String) -> Void
 
     /// - Parameters:
     ///   - plan: the hosts
-    ///   - onNews: called with lines for people during long operations
+    ///   - onProgress: called with lines for people during long operations
     /// - Throws: `InputError` for a user without a home
     package init(
         _ plan: LaunchPlan,
-        onNews: @escaping @Sendable (String) -> Void
+        onProgress: @escaping @Sendable (String) -> Void
     ) throws(InputError) {
         self.plan = plan
-        self.onNews = onNews
+        self.onProgress = onProgress
         folder = try ClusterFolder(for: plan.path)
     }
 
@@ -41,7 +41,7 @@ package struct ClusterControl {
     func survey(
         _ record: ClusterFolder.Record
     ) throws -> [Survey] {
-        let fleet = try ask(record, .look)
+        let fleet = try ask(record, .check)
         defer { fleet.stop(dismissed: true) }
         _ = fleet.wait(until: .now + timeouts.start + .seconds(5)) { reports in
             reports.allSatisfy { $0.isDone || $0.failure != nil }
@@ -61,6 +61,15 @@ package struct ClusterControl {
             return HostCall(host: host.name, command: host.command, request: request)
         }
         return AgentFleet(calls, start: timeouts.start, stop: timeouts.stop) { _ in }
+    }
+
+    /// Workers that run, as far as their host says: those that it checked, or has started.
+    static func runningWorkers(_ report: HostReport) -> [String] {
+        switch report.task {
+        case .check: alive(report)
+        case .start: report.started.keys.filter { report.ended[$0] == nil }.sorted()
+        case .run, .stop: []
+        }
     }
 
     static func alive(_ report: HostReport) -> [String] {

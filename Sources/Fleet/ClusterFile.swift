@@ -19,6 +19,9 @@ package struct ClusterFile: Equatable, Sendable {
         package init() {}
     }
 
+    /// Whether it has only the hosts that were selected (`only`).
+    package private(set) var isSelection = false
+
     package struct Timeouts: Equatable, Sendable {
         /// Until a host has answered the launch command.
         package var start: Duration = .seconds(30)
@@ -426,6 +429,7 @@ package struct ClusterFile: Equatable, Sendable {
             )
         }
         var copy = self
+        copy.isSelection = true
         copy.hosts = hosts.filter { host in
             wanted.contains { host.name == $0 || host.labels.contains($0) }
         }

@@ -14,7 +14,7 @@ package struct ClusterFolder: Sendable {
             /// The command that starts an agent there.
             package var command: [String]
             package var workers: [AgentRequest.Known]
-            /// Processes of the workers on that host.
+            /// Path of the model that the workers load, on that host.
             package var model: String
         }
 
@@ -31,7 +31,7 @@ package struct ClusterFolder: Sendable {
     }
 
     /// A coordinator's view of its workers, updated while it runs.
-    package struct Sighting: Codable, Equatable, Sendable {
+    package struct Snapshot: Codable, Equatable, Sendable {
         package struct Worker: Codable, Equatable, Sendable {
             package var name: String
             package var threads: Int
@@ -60,7 +60,7 @@ package struct ClusterFolder: Sendable {
             coordinator: ProcessIdentity,
             endpoint: String,
             _ statistics: [WorkerStatistics],
-            after last: Sighting? = nil
+            after last: Snapshot? = nil
         ) {
             let known = Set(statistics.map(\.name))
             earlier =
@@ -113,7 +113,7 @@ package struct ClusterFolder: Sendable {
     }
 
     private var recordPath: String { "\(path)/started.json" }
-    private var sightingPath: String { "\(path)/seen.json" }
+    private var snapshotPath: String { "\(path)/seen.json" }
 
     /// Creates the folder, and locks it so that no other process starts or stops workers while the
     /// lock is held.
@@ -172,20 +172,20 @@ package struct ClusterFolder: Sendable {
     }
 
     /// What the last coordinator knew; nil if there was none.
-    package var sighting: Sighting? {
-        (try? InputFile.bytes(sightingPath, limit: 1 << 24))
-            .flatMap { try? JSONDecoder().decode(Sighting.self, from: Data($0)) }
+    package var snapshot: Snapshot? {
+        (try? InputFile.bytes(snapshotPath, limit: 1 << 24))
+            .flatMap { try? JSONDecoder().decode(Snapshot.self, from: Data($0)) }
     }
 
-    package func save(_ sighting: Sighting) throws {
+    package func save(_ snapshot: Snapshot) throws {
         try make()
-        try write(sighting, sightingPath)
+        try write(snapshot, snapshotPath)
     }
 
     /// Removes what is not needed once nothing is running.
     package func tidy() {
         guard !FileManager.default.fileExists(atPath: recordPath) else { return }
-        unlink(sightingPath)
+        unlink(snapshotPath)
         rmdir(path)
     }
 
@@ -207,7 +207,7 @@ final class StatusWriter: Sendable {
     ///   - cluster: the coordinator of this process
     ///   - folder: of its cluster file
     init(_ cluster: Cluster, _ folder: ClusterFolder) {
-        let last = folder.sighting
+        let last = folder.snapshot
         thread = NamedThread("statusWriter") { [isOver, weak cluster] in
             guard let own = ProcessIdentity(of: getpid()) else { return }
             var goesOn = true
@@ -216,7 +216,7 @@ final class StatusWriter: Sendable {
                 guard let cluster else { return }
                 // Only informative: a full disk does not end a render.
                 try? folder.save(
-                    ClusterFolder.Sighting(
+                    ClusterFolder.Snapshot(
                         coordinator: own,
                         endpoint: cluster.endpoint.address,
                         cluster.statistics,

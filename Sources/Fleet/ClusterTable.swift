@@ -69,7 +69,7 @@ extension ClusterTable.Row {
     /// - Parameters:
     ///   - workers: those of this host
     ///   - now: seconds since 1970
-    mutating func add(_ workers: [ClusterFolder.Sighting.Worker], now: Double) {
+    mutating func add(_ workers: [ClusterFolder.Snapshot.Worker], now: Double) {
         guard !workers.isEmpty else { return }
         model = workers.map(\.model).last { !$0.isEmpty } ?? model
         precision = Set(workers.map(\.precision)).sorted().joined(separator: ",")

@@ -10,7 +10,7 @@ package struct HostReport: Equatable, Sendable {
     /// Workers that it should run.
     package let expected: [String]
     /// Those of them that an earlier command left running, and which may join even if the host cannot be reached.
-    package let standing: [String]
+    package let leftRunning: [String]
     package private(set) var cores: Int?
     package private(set) var started: [String: ProcessIdentity] = [:]
     /// Workers that have ended, and how.
@@ -28,7 +28,7 @@ package struct HostReport: Equatable, Sendable {
     /// Processes that were checked.
     private var processes: [String: ProcessIdentity] = [:]
     /// The last line that did not come from an agent.
-    private var lastWords: String?
+    private var lastLine: String?
 
     package struct State: Equatable, Sendable {
         package let isAlive: Bool
@@ -41,16 +41,16 @@ package struct HostReport: Equatable, Sendable {
         command: [String],
         task: AgentRequest.Task,
         expected: [String],
-        standing: [String] = []
+        leftRunning: [String] = []
     ) {
         (self.host, self.command, self.task, self.expected) = (host, command, task, expected)
-        self.standing = standing
+        self.leftRunning = leftRunning
     }
 
     /// Workers that may still join.
     package var expectedJoins: Int {
         guard failure != nil || isOver else { return expected.count - ended.count }
-        return standing.count { ended[$0] == nil && states[$0]?.isAlive != false }
+        return leftRunning.count { ended[$0] == nil && states[$0]?.isAlive != false }
     }
 
     /// The process of a worker, where it is known.
@@ -79,7 +79,7 @@ package struct HostReport: Equatable, Sendable {
     }
 
     /// Takes a line of another program: ssh, a login shell, or one that is not Tessera.
-    package mutating func take(strange line: String) { lastWords = line }
+    package mutating func take(otherLine line: String) { lastLine = line }
 
     /// The process that carried the link has ended.
     package mutating func end(_ ending: String) {
@@ -92,7 +92,7 @@ package struct HostReport: Equatable, Sendable {
 
     package mutating func fail(_ reason: String) {
         guard failure == nil else { return }
-        let words = lastWords.map { "\($0); " } ?? ""
+        let words = lastLine.map { "\($0); " } ?? ""
         failure = "\(words)\(reason). The launch command was: \(ShellWords.join(command))"
     }
 

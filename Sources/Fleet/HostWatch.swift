@@ -25,6 +25,8 @@ package struct HostWatch {
     package struct Warning: Equatable {
         package let worker: String
         package let line: String
+        /// Whether the worker runs, and could not join so far.
+        package var isAbsent = false
     }
 
     /// How long a worker that complains may take to join, and one that says nothing: it may be loading its model.
@@ -43,7 +45,13 @@ package struct HostWatch {
             for name in report.expected {
                 guard let (kind, line) = trouble(of: name, report, view) else { continue }
                 if told.insert("\(name) \(kind)").inserted {
-                    found.append(Warning(worker: name, line: "host \(report.host): \(line)"))
+                    found.append(
+                        Warning(
+                            worker: name,
+                            line: "host \(report.host): \(line)",
+                            isAbsent: kind == .absent
+                        )
+                    )
                 }
             }
         }

@@ -16,15 +16,15 @@ package final class HostedCluster: Sendable {
     private let folder: ClusterFolder?
     private let place: String
     private let start = ContinuousClock.now
-    private let standing = Mutex(RenderStanding())
+    private let progress = Mutex(RenderProgress())
     private let isOver = BlockingQueue<Void>()
     private let watching = Mutex<NamedThread?>(nil)
 
     /// How long workers that were left running have to call where their host cannot be asked about them: they
     /// call every few seconds.
-    private static let callingTime: Duration = .seconds(15)
+    private static let reconnectTime: Duration = .seconds(15)
     /// How long a rejected connection may stay unexplained until it is reported without its host's name.
-    private static let explanationTime: Duration = .seconds(20)
+    static let explanationTime: Duration = .seconds(20)
 
     /// Listens and calls the hosts; workers join while the caller continues.
     ///
@@ -51,7 +51,7 @@ package final class HostedCluster: Sendable {
         self.cluster = cluster
         let calls = plan.file.hosts.map { host in
             let known = record?.hosts.first { $0.name == host.name }?.workers ?? []
-            var call = plan.call(host, .run, endpoint: cluster.endpoint.address, standing: known)
+            var call = plan.call(host, .run, endpoint: cluster.endpoint.address, leftRunning: known)
             call.request.folder = folder?.name ?? ""
             return call
         }
@@ -59,14 +59,14 @@ package final class HostedCluster: Sendable {
             calls,
             start: plan.file.timeouts.start,
             stop: plan.file.timeouts.stop
-        ) { [weak cluster] news in
-            switch news {
+        ) { [weak cluster] event in
+            switch event {
             case .said(let worker, let line):
                 logger.info("worker says", metadata: ["worker": "\(worker)", "line": "\(line)"])
             case .ended(let worker, let process, let account):
                 cluster?.processEnded(worker, process: process, account: account)
             case .failed(let host, let reason): logger.warning("host \(host): \(reason)")
-            case .nobodyLeft: cluster?.expectNobody()
+            case .noWorkersLeft: cluster?.expectNoMoreWorkers()
             }
         }
         statusWriter = folder.map { StatusWriter(cluster, $0) }
@@ -87,11 +87,11 @@ package final class HostedCluster: Sendable {
             guard let port, let process = note?.process ?? ProcessIdentity(of: getpid()) else {
                 continue
             }
-            let next = standing.withLock { standing in
+            let next = progress.withLock { progress in
                 EndpointNote(
                     process: process,
-                    work: standing.work,
-                    progress: standing.progress
+                    work: progress.work,
+                    progress: progress.share
                 )
             }
             if next != note { next.write(port: port) }
@@ -109,7 +109,7 @@ package final class HostedCluster: Sendable {
     }
 
     /// Takes note of how far the render is.
-    package func note(_ report: RenderReport) { standing.withLock { $0.take(report) } }
+    package func note(_ report: RenderReport) { progress.withLock { $0.take(report) } }
 
     /// Which hosts took part in the render, and why others did not.
     package var summary: String {
@@ -136,7 +136,7 @@ package final class HostedCluster: Sendable {
             let expected = expectedJoins(reports, refused: Set(refused.keys))
             guard expected < least else { return false }
             throw ClusterUnavailable(
-                "\(place): at most \(expected) of \(least) workers can join"
+                "\(place): \(expected == 0 ? "no worker" : "at most \(expected) of \(least) workers") can join"
                     + "\(Self.listed(Self.losses(reports, refused: refused))). "
                     + Self.remedy(refused.isEmpty ? nil : cluster.required)
             )
@@ -153,7 +153,7 @@ package final class HostedCluster: Sendable {
 
     /// Workers that have joined or may still do so.
     private func expectedJoins(_ reports: [HostReport], refused: Set<String>) -> Int {
-        let isLate = start.duration(to: .now) >= Self.callingTime
+        let isLate = start.duration(to: .now) >= Self.reconnectTime
         let joined = Set(cluster.statistics.filter(\.isActive).map(\.name))
         return reports.reduce(0) { sum, report in
             let here = joined.intersection(report.expected).count
@@ -199,8 +199,9 @@ package final class HostedCluster: Sendable {
             watching?.join()
             watching = nil
         }
+        let connected = view.joined
         cluster.stop()
-        fleet.stop(dismissed: true)
+        fleet.stop(dismissed: true, connected: connected)
         statusWriter?.stop()
         folder?.tidy()
         directory?.remove()

@@ -92,18 +92,18 @@ package struct LaunchPlan: Sendable {
     ///   - task: `run` or `start`
     ///   - names: its workers to start; nil for all
     ///   - endpoint: the one that the coordinator listens on
-    ///   - standing: workers that an earlier command left running there
+    ///   - leftRunning: workers that an earlier command left running there
     /// - Returns: command and request
     package func call(
         _ host: ClusterFile.Host,
         _ task: AgentRequest.Task,
         names: [String]? = nil,
         endpoint: String,
-        standing: [AgentRequest.Known] = []
+        leftRunning: [AgentRequest.Known] = []
     ) -> HostCall {
         var request = AgentRequest(version: common.version, task: task)
         request.names = names ?? self.names(host)
-        request.processes = standing
+        request.processes = leftRunning
         request.threads = common.threads ?? host.threads
         request.environment = host.environment
         /// Paths of this machine are relative to the file; those of others are used as written.
@@ -169,6 +169,7 @@ package struct LaunchPlan: Sendable {
         }
         var configuration = Cluster.Configuration(endpoint: endpoint, model: identity)
         common.require(of: &configuration)
+        if file.isSelection { configuration.selected = Set(file.hosts.flatMap(names)) }
         if let keys = coordinator.keys, let allow = coordinator.allow {
             configuration.security = .coordinator(
                 try KeyFile.pair(ClusterFile.resolve(keys, in: path)),

@@ -74,7 +74,7 @@ package final class LocalCluster: Sendable {
                 case .ended(let name, let process, let account):
                     cluster?.processEnded(name, process: process, account: account)
                 // Nobody else will join.
-                case .allEnded: cluster?.expectNobody()
+                case .allEnded: cluster?.expectNoMoreWorkers()
                 }
             }
         )

@@ -3,12 +3,14 @@ import Protocol
 import Synchronization
 
 /// Tells an agent's requester what becomes of the workers of a host: which of them are stopped, which of the
-/// standing ones end, and what those write to their logs.
+/// ones that an earlier agent started end, and what those write to their logs.
 final class ProcessWatch: Sendable {
     private struct Process {
         let known: AgentRequest.Known
-        /// Path of its log; nil for workers whose lines and end are reported by whoever started them.
+        /// Path of its log; nil for workers whose lines are reported by whoever started them.
         let log: String?
+        /// Whether this agent started it, and reports its end.
+        let isOwn: Bool
         var isStopped = false
         var line: String?
         var isFirst = true
@@ -16,25 +18,34 @@ final class ProcessWatch: Sendable {
     }
 
     private let processes: Mutex<[Process]>
-    private let voice: AgentVoice
+    private let events: AgentEventWriter
 
     /// - Parameters:
-    ///   - standing: workers that an earlier agent started
+    ///   - leftRunning: workers that an earlier agent started
     ///   - logs: folder of their logs
-    ///   - voice: of the agent
-    init(_ standing: [AgentRequest.Known], logs: String?, _ voice: AgentVoice) {
-        self.voice = voice
+    ///   - events: of the agent
+    init(_ leftRunning: [AgentRequest.Known], logs: String?, _ events: AgentEventWriter) {
+        self.events = events
         processes = Mutex(
-            standing.map { known in
-                Process(known: known, log: logs.map { "\($0)/\(known.name).log" } ?? "")
+            leftRunning.map { known in
+                Process(
+                    known: known,
+                    log: logs.map { "\($0)/\(known.name).log" } ?? "",
+                    isOwn: false
+                )
             }
         )
     }
 
     /// Watches a worker that this agent started.
-    func add(_ name: String, _ process: ProcessIdentity) {
+    ///
+    /// - Parameters:
+    ///   - name: of the worker
+    ///   - process: of the worker
+    ///   - log: path of its log, if nobody else reads its lines
+    func add(_ name: String, _ process: ProcessIdentity, log: String? = nil) {
         let known = AgentRequest.Known(name: name, process: process)
-        processes.withLock { $0.append(Process(known: known, log: nil)) }
+        processes.withLock { $0.append(Process(known: known, log: log, isOwn: true)) }
     }
 
     /// Looks every second, until this process ends.
@@ -42,26 +53,26 @@ final class ProcessWatch: Sendable {
         _ = NamedThread("watch", stack: 1 << 20) {
             while true {
                 usleep(1_000_000)
-                self.look()
+                self.check()
             }
         }
     }
 
     /// Reports what has changed.
-    func look() {
-        let events = processes.withLock { processes in
-            processes.indices.compactMap { Self.look(at: &processes[$0]) }
+    func check() {
+        let changes = processes.withLock { processes in
+            processes.indices.compactMap { Self.check(&processes[$0]) }
         }
-        for event in events { voice.say(event) }
+        for event in changes { events.write(event) }
     }
 
-    private static func look(at process: inout Process) -> AgentEvent? {
+    private static func check(_ process: inout Process) -> AgentEvent? {
         guard !process.isOver else { return nil }
         let (name, identity) = (process.known.name, process.known.process)
         let line = process.log.flatMap { Agent.lastLines(of: $0).last }
         guard identity.isAlive else {
             process.isOver = true
-            guard process.log != nil else { return nil }
+            guard !process.isOwn else { return nil }
             let words = line.map { "; its last line: \($0)" } ?? ""
             var event = AgentEvent(.ended, name: name, text: "\(name) has ended\(words)")
             event.process = identity

@@ -79,7 +79,7 @@ package struct WorkerArguments: Equatable, Sendable {
         /// With standard input, or with the coordinator.
         case exitsWithCoordinator = "--end-with-coordinator"
         /// When it is stopped: a coordinator that refuses it does not end it.
-        case standing = "--standing"
+        case persistent = "--standing"
     }
 
     /// This host's cores, divided evenly.

@@ -41,7 +41,7 @@ package final class WorkerGroup: Sendable {
         let pipe = try PrivatePipe()
         defer { close(pipe.reading) }
         lifeline = Mutex(pipe.writing)
-        let words = LastWords()
+        let words = LastLines()
         let running = RunningCount(names.count)
         var children: [ChildProcess] = []
         do {

@@ -40,6 +40,12 @@ package struct DeviceLoss {
                 "\(error); starting again in \(pause / .seconds(1)) s (\(earlier + 1) of \(Self.most))"
             )
             Thread.sleep(forTimeInterval: pause / .seconds(1))
+            // The new process must not keep the old one's connections open.
+            let names =
+                (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+            for descriptor in names.compactMap({ Int32($0) }) where descriptor > STDERR_FILENO {
+                _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            }
             setenv(Self.variable, "\(earlier + 1)", 1)
             let arguments = CommandLine.arguments.map { strdup($0) } + [nil]
             execv("/proc/self/exe", arguments)

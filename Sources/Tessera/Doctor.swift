@@ -42,17 +42,17 @@ struct Doctor: ParsableCommand {
     func run() throws {
         try ExitStatus.reporting {
             let processor = Processor.current
-            let suited = EngineOptions.suited(
-                to: processor,
+            let chosen = EngineOptions.best(
+                for: processor,
                 backend: engine.backend,
                 precision: engine.precision,
                 device: try engine.devices()?.first,
                 torch: engine.torch,
                 threads: HostCores.count
             )
-            try suited.options.check()
+            try chosen.options.check()
             // A device is usable if PyTorch says so.
-            if suited.options.backend == .torch { _ = try suited.options.makeBackend() }
+            if chosen.options.backend == .torch { _ = try chosen.options.makeBackend() }
             let found = [
                 ("tessera", RenderSession.version),
                 ("cores", "\(HostCores.count)"),
@@ -66,9 +66,9 @@ struct Doctor: ParsableCommand {
                 ("PyTorch", torch),
                 ("devices", devices),
                 ("ZeroMQ", SocketContext.libraryVersion),
-                ("backend", suited.options.backend.rawValue),
-                ("precision", suited.options.precision.rawValue),
-                ("because", suited.why),
+                ("backend", chosen.options.backend.rawValue),
+                ("precision", chosen.options.precision.rawValue),
+                ("because", chosen.why),
             ]
             if json {
                 // JSON keys in snake_case.

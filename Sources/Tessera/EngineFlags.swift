@@ -91,8 +91,8 @@ struct EngineFlags: ParsableArguments {
     }
 
     func options(threads: Int) -> EngineOptions {
-        EngineOptions.suited(
-            to: .current,
+        EngineOptions.best(
+            for: .current,
             backend: backend,
             precision: precision,
             device: first,
@@ -103,8 +103,8 @@ struct EngineFlags: ParsableArguments {
 
     /// How prompts are encoded: always in float32, because it is done only once.
     private var conditioning: EngineOptions {
-        EngineOptions.suited(
-            to: .current,
+        EngineOptions.best(
+            for: .current,
             backend: backend,
             precision: .f32,
             device: first,

@@ -86,18 +86,19 @@ struct SubjectFlags: ParsableArguments {
     )
     var negativePrompt2: String?
 
-    @Option(Settings.promptSyntax) var promptSyntax: PromptSyntax
+    @Option(Settings.promptSyntax) var promptSyntax: PromptSyntax?
 
     @Option(
         help: ArgumentHelp(
             "Folder of the files that <lora:name:0.8> in a prompt names; with --prompt-syntax a1111.",
             valueName: "dir"
-        )
+        ),
+        completion: .directory
     )
     var loraDir: String?
 
     @Option(Settings.size) var size: Extent?
-    @Option(Settings.seed) var seed = Seed(value: Settings.seed.standard)
+    @Option(Settings.seed) var seed = Seed(value: Settings.seed.defaultValue)
 }
 
 /// Flags for sampling, at any size.
@@ -121,7 +122,7 @@ struct SamplingFlags: ParsableArguments {
     )
     var noModelPreset = false
 
-    @Option(Settings.random) var rng: RandomKind
+    @Option(Settings.random) var rng: RandomKind?
     @Option(Settings.decodeMargin) var decodeMargin: Int?
 
     func add(to settings: inout SettingChoices) {
@@ -134,7 +135,7 @@ struct SamplingFlags: ParsableArguments {
         settings.set(Settings.sigmas, to: named == .karras || named == nil ? nil : named)
         settings.set(Settings.timestepSpacing, to: timestepSpacing)
         settings.set(Settings.finalSigma, to: finalSigma)
-        settings.set(Settings.sgmUniform, to: sgmUniform)
+        settings.set(Settings.sgmUniform, to: sgmUniform ? true : nil)
         settings.set(Settings.clipSkip, to: clipSkip)
         settings.set(Settings.random, to: rng)
         settings.set(Settings.decodeMargin, to: decodeMargin)
@@ -145,17 +146,17 @@ struct SamplingFlags: ParsableArguments {
 struct LargePictureFlags: ParsableArguments {
     @Option(Settings.stride) var stride: WindowStride?
     @Option(Settings.windowWeight) var windowWeight: WindowWeight?
-    @Option(Settings.cosineScales) var cosineScales = NumberList(Settings.cosineScales.standard)
-    @Option(Settings.sigma) var sigma: Double
+    @Option(Settings.cosineScales) var cosineScales: NumberList?
+    @Option(Settings.sigma) var sigma: Double?
     @Option(Settings.ladder) var ladder: LadderArgument?
-    @Option(Settings.skipBelow) var skipBelow: Double
-    @Option(Settings.border) var border: Border
+    @Option(Settings.skipBelow) var skipBelow: Double?
+    @Option(Settings.border) var border: Border?
 
     /// - Throws: `InputError` unless the scales increase from 1
     func add(to settings: inout SettingChoices) throws(InputError) {
         settings.set(Settings.stride, to: stride)
         settings.set(Settings.windowWeight, to: windowWeight)
-        settings.set(Settings.cosineScales, to: cosineScales.values)
+        settings.set(Settings.cosineScales, to: cosineScales?.values)
         settings.set(Settings.sigma, to: sigma)
         settings.set(Settings.ladder, to: try ladder?.choice())
         settings.set(Settings.skipBelow, to: skipBelow)
@@ -165,6 +166,6 @@ struct LargePictureFlags: ParsableArguments {
 
 /// Flags for what is sent to workers, and how.
 struct ExchangeFlags: ParsableArguments {
-    @Option(Settings.wire) var wire: WireFormat
-    @Option(Settings.globalPass) var globalPass: GlobalPass
+    @Option(Settings.wire) var wire: WireFormat?
+    @Option(Settings.globalPass) var globalPass: GlobalPass?
 }

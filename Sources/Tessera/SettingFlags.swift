@@ -1,35 +1,31 @@
 import ArgumentParser
 import Sampling
 
-// Flags take their names and help from the declarations of the settings.
+// Flags take their names and help from the declarations of the settings. A flag that was not given is nil: one that was
+// counts as chosen even where it equals the default.
 
 extension Option {
-    /// The flag of a setting that has one default.
-    init(_ setting: Setting<Value>) where Value: ExpressibleByArgument {
-        self.init(wrappedValue: setting.standard, setting)
+    /// The flag of a setting.
+    init<Given: ExpressibleByArgument>(_ setting: any AnySetting) where Value == Given? {
+        self.init(name: .customLong(setting.name), help: ArgumentHelp(setting))
     }
 
-    /// The flag of a setting that is parsed by another type.
+    /// The flag of a setting that the parser knows the default of.
     init(wrappedValue: Value, _ setting: any AnySetting) where Value: ExpressibleByArgument {
         self.init(
             wrappedValue: wrappedValue,
             name: .customLong(setting.name),
-            help: ArgumentHelp(setting)
+            help: ArgumentHelp(setting.plainHelp, valueName: setting.valueName)
         )
-    }
-
-    /// The flag of a setting whose default depends on the model.
-    init<Given: ExpressibleByArgument>(_ setting: any AnySetting) where Value == Given? {
-        self.init(name: .customLong(setting.name), help: ArgumentHelp(setting))
     }
 }
 
 extension Flag where Value == Bool {
     init(_ setting: Setting<Bool>) {
         self.init(
-            wrappedValue: setting.standard,
+            wrappedValue: setting.defaultValue,
             name: .customLong(setting.name),
-            help: ArgumentHelp(setting)
+            help: ArgumentHelp(setting.plainHelp)
         )
     }
 }

@@ -104,8 +104,8 @@ extension Work {
             options: try model.options(),
             isAuthenticated: isAuthenticated
         ) { backend, precision in
-            EngineOptions.suited(
-                to: .current,
+            EngineOptions.best(
+                for: .current,
                 backend: backend ?? own.0,
                 precision: precision ?? own.1,
                 device: backend == nil || backend == .torch ? device : nil,

@@ -78,12 +78,13 @@ package final class WorkerProcess: Sendable {
     package func run() throws {
         var evaluator = first
         // A connection is lost within one session; only a change of networks ends it and begins another.
-        var obstacle: String?
+        var obstacle: WorkerMessage.Obstacle?
         while true {
             let networks = evaluator.networks
             switch try serve(evaluator, obstacle) {
             case .stopped, .dismissed: return
             case .disconnected:
+                obstacle = nil
                 guard let restored = options.changes?.restored(networks) else { break }
                 evaluator = Evaluator(restored)
                 continue
@@ -101,8 +102,11 @@ package final class WorkerProcess: Sendable {
                     (evaluator, obstacle) = (Evaluator(changed), nil)
                     continue
                 case .failure(let error):
-                    if obstacle != error.reason { logger.warning("\(error.reason)") }
-                    obstacle = error.reason
+                    if obstacle?.reason != error.reason { logger.warning("\(error.reason)") }
+                    obstacle = WorkerMessage.Obstacle(
+                        requirements: refusal.required.summary,
+                        reason: error.reason
+                    )
                 case nil: return
                 }
             }
@@ -166,7 +170,7 @@ package final class WorkerProcess: Sendable {
     /// Serves with the same networks for as long as that works.
     private func serve(
         _ evaluator: Evaluator,
-        _ obstacle: String?
+        _ obstacle: WorkerMessage.Obstacle?
     ) throws -> WorkerSessionState.Ending {
         let units = BlockingQueue<Computation?>()
         let thread = NamedThread("compute", stack: 64 << 20) { [mailbox] in

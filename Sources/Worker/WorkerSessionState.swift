@@ -25,8 +25,8 @@ package struct WorkerSessionState: Sendable {
         package var endsWithConnection = false
         /// How long to wait for a welcome before the next attempt.
         package var patience: Duration = .seconds(5)
-        package var shortestPause: Duration = .milliseconds(100)
-        package var longestPause: Duration = .seconds(5)
+        package var minPause: Duration = .milliseconds(100)
+        package var maxPause: Duration = .seconds(5)
 
         package init(hello: WorkerMessage.Hello) {
             self.hello = hello
@@ -63,7 +63,7 @@ package struct WorkerSessionState: Sendable {
         case noWelcome = "the coordinator did not answer"
         case silence = "the coordinator fell silent"
         case goodbye = "the coordinator ended"
-        case forgotten = "the coordinator does not know this worker any more"
+        case unknown = "the coordinator does not know this worker any more"
         case malformed = "the coordinator sent an invalid message"
     }
 
@@ -202,7 +202,7 @@ package struct WorkerSessionState: Sendable {
                 reconnect(.goodbye, &actions)
             }
         case (.goodbye(.unknown), _):
-            reconnect(.forgotten, &actions)
+            reconnect(.unknown, &actions)
         case (.heartbeat, _), (.welcome, _), (.job, _), (.embedding, _), (.task, _), (.abandon, _):
             break
         }
@@ -319,7 +319,7 @@ package struct WorkerSessionState: Sendable {
         queue = []
         job = nil
         if computing != nil { actions.append(.cancel) }
-        let pause = min(options.longestPause, options.shortestPause * (1 << min(failures, 16)))
+        let pause = min(options.maxPause, options.minPause * (1 << min(failures, 16)))
         failures += 1
         actions.append(.reconnect(after: pause, because: cause))
     }

@@ -19,8 +19,8 @@ private struct Script {
 
     init(_ change: (inout DispatcherState.Policy) -> Void = { _ in }) {
         var policy = DispatcherState.Policy()
-        policy.shortestLease = .milliseconds(1)
-        policy.shortestDelay = .milliseconds(1)
+        policy.minLease = .milliseconds(1)
+        policy.minDelay = .milliseconds(1)
         policy.stall = .seconds(1000)
         policy.silence = .seconds(1000)
         change(&policy)
@@ -101,7 +101,7 @@ private struct Script {
             #expect(actions == [.doubt(w1)] + (time == 3 ? [.setAside(w1)] : []))
         }
         #expect(try script.on(.asked(w1, 1)) == [])
-        #expect(try script.on(.tick, after: 5000) == [.abandon(u(1), at: w1), .deserted])
+        #expect(try script.on(.tick, after: 5000) == [.abandon(u(1), at: w1), .noWorkersLeft])
     }
 
     /// A worker that is merely slow on one machine of many is not a death of its unit.
@@ -247,6 +247,6 @@ private struct Script {
             try script.on(answer, after: 10)
         }
         #expect(try script.on(.tick, after: 1000) == [.doubt(w1)])
-        #expect(try script.on(.tick, after: 1000) == [.abandon(u(3), at: w1), .deserted])
+        #expect(try script.on(.tick, after: 1000) == [.abandon(u(3), at: w1), .noWorkersLeft])
     }
 }

@@ -73,12 +73,12 @@ private struct Simulation {
         policy.silence = .milliseconds(500)
         policy.grace = .seconds(5)
         policy.stall = .milliseconds(200)
-        policy.shortestLease = .milliseconds(150)
+        policy.minLease = .milliseconds(150)
         policy.firstLease = .milliseconds(800)
-        policy.shortestDelay = .milliseconds(20)
+        policy.minDelay = .milliseconds(20)
         policy.depths = 1...4
         // Faults here are far more frequent than in any cluster.
-        policy.casualties = 40
+        policy.maxFailures = 40
         policy.strikes = 10
         state = DispatcherState(policy: policy)
     }
@@ -151,7 +151,7 @@ private struct Simulation {
             guard case .answered(unit, let id, _) = event, given[unit]?.contains(id) == true else {
                 throw InvariantViolation(
                     promise: "\(unit) is fused from a worker that never had it",
-                    story: state.story
+                    trace: state.trace
                 )
             }
         case .evict(let id):
@@ -160,7 +160,7 @@ private struct Simulation {
             guard workers[id]?.given.suffix(64).contains(unit) != true else {
                 throw InvariantViolation(
                     promise: "\(id) is expelled for \(unit), which it was given",
-                    story: state.story
+                    trace: state.trace
                 )
             }
             expelled += 1
@@ -174,7 +174,7 @@ private struct Simulation {
             workers[id]?.isAlive = false
         case .doubt, .pause:
             break
-        case .complete, .failed, .deserted:
+        case .complete, .failed, .noWorkersLeft:
             precondition(outcome == nil, "two outcomes")
             outcome = action
         }
@@ -290,7 +290,7 @@ private struct Simulation {
                 }
             }
             guard taken < 20_000 else {
-                throw InvariantViolation.endless(state.story)
+                throw InvariantViolation.endless(state.trace)
             }
             try step()
         }
@@ -299,8 +299,8 @@ private struct Simulation {
 }
 
 extension InvariantViolation {
-    fileprivate static func endless(_ story: String) -> InvariantViolation {
-        InvariantViolation(promise: "a batch never ends", story: story)
+    fileprivate static func endless(_ trace: String) -> InvariantViolation {
+        InvariantViolation(promise: "a batch never ends", trace: trace)
     }
 }
 
@@ -343,12 +343,12 @@ struct SplitMix: RandomNumberGenerator {
                     completed += 1
                     #expect(
                         units.allSatisfy { simulation.accepted[$0] == 1 },
-                        "seed \(seed)\n\(simulation.state.story)"
+                        "seed \(seed)\n\(simulation.state.trace)"
                     )
-                case .deserted, .failed:
+                case .noWorkersLeft, .failed:
                     #expect(
                         units.allSatisfy { simulation.accepted[$0, default: 0] <= 1 },
-                        "seed \(seed)\n\(simulation.state.story)"
+                        "seed \(seed)\n\(simulation.state.trace)"
                     )
                 default:
                     Issue.record(
@@ -375,7 +375,7 @@ struct SplitMix: RandomNumberGenerator {
             let units = try simulation.run(20, stormFor: 0, cursed: true)
             guard case .failed(let unit, _) = simulation.outcome else {
                 // With every worker set aside for it, no worker is left: that ends the batch too.
-                #expect(simulation.outcome == .deserted)
+                #expect(simulation.outcome == .noWorkersLeft)
                 continue
             }
             #expect(unit == units[10])
@@ -383,13 +383,13 @@ struct SplitMix: RandomNumberGenerator {
     }
 
     @Test func theSameEventsGiveTheSameActions() throws {
-        func story(_ seed: UInt64) throws -> String {
+        func trace(_ seed: UInt64) throws -> String {
             var simulation = Simulation(seed: seed)
             for _ in 0..<5 { try simulation.join() }
             _ = try simulation.run(30, stormFor: 100)
-            return simulation.state.story
+            return simulation.state.trace
         }
-        for seed in 0..<UInt64(20) { #expect(try story(seed) == story(seed)) }
+        for seed in 0..<UInt64(20) { #expect(try trace(seed) == trace(seed)) }
     }
 
     /// A thousand workers whose speeds differ sixfold, and four batches of 3,000 units each.

@@ -4,7 +4,7 @@ import Testing
 
 private typealias Event = DispatcherState.Event
 private typealias Action = DispatcherState.Action
-private typealias Casualty = DispatcherState.Casualty
+private typealias UnitFailure = DispatcherState.UnitFailure
 
 private let (w1, w2, w3, w4) = (WorkerID(1), WorkerID(2), WorkerID(3), WorkerID(4))
 
@@ -231,7 +231,7 @@ private struct Script {
             try script.on(.lost(w4, .vanished)) == [
                 .failed(
                     u(1),
-                    [w1, w2, w3, w4].map { Casualty(worker: $0, cause: .lost(.vanished)) }
+                    [w1, w2, w3, w4].map { UnitFailure(worker: $0, cause: .lost(.vanished)) }
                 )
             ]
         )
@@ -271,20 +271,20 @@ private struct Script {
         try script.join(w1)
         try script.on(.lost(w1, .left))
         for _ in 0..<4 { #expect(try script.on(.tick, after: .seconds(1)) == []) }
-        #expect(try script.on(.tick, after: .seconds(1)) == [.deserted])
+        #expect(try script.on(.tick, after: .seconds(1)) == [.noWorkersLeft])
     }
 
     @Test func workersThatAreSetAsideDoNotCount() throws {
         var script = Script {
             $0.grace = .seconds(1)
-            $0.casualties = 9
+            $0.maxFailures = 9
             $0.depths = 3...3
         }
         try script.join(w1, credit: 3)
         try script.on(.submitted(units(9)))
         for number in 1...3 { try script.on(.refused(u(UInt64(number)), by: w1, reason: "NaN")) }
         try script.on(.heard(w1))
-        #expect(try script.on(.tick, after: .seconds(1)) == [.deserted])
+        #expect(try script.on(.tick, after: .seconds(1)) == [.noWorkersLeft])
     }
 
     @Test func thereIsNoWaitIfNoWorkerCanJoin() throws {
@@ -292,8 +292,8 @@ private struct Script {
         try script.join(w1)
         try script.on(.closed)
         try script.on(.submitted(units(1)))
-        #expect(try script.on(.lost(w1, .vanished)) == [.deserted])
-        #expect(try script.on(.submitted(units(1))) == [.deserted])
+        #expect(try script.on(.lost(w1, .vanished)) == [.noWorkersLeft])
+        #expect(try script.on(.submitted(units(1))) == [.noWorkersLeft])
     }
 
     @Test func cancelTakesBackWhatIsHeld() throws {
@@ -328,9 +328,9 @@ private struct Script {
             try script.on(.asked(w1, 1))
             try script.on(.tick)
         }
-        let lines = script.state.story.split(separator: "\n")
+        let lines = script.state.trace.split(separator: "\n")
         #expect(lines.count == 256)
         #expect(lines.last?.contains("asked(w1, 1)") == true)
-        #expect(!script.state.story.contains("tick"))
+        #expect(!script.state.trace.contains("tick"))
     }
 }

@@ -5,7 +5,7 @@ import Testing
 
 private typealias Event = DispatcherState.Event
 private typealias Action = DispatcherState.Action
-private typealias Casualty = DispatcherState.Casualty
+private typealias UnitFailure = DispatcherState.UnitFailure
 
 private let (w1, w2, w3, w4) = (WorkerID(1), WorkerID(2), WorkerID(3), WorkerID(4))
 private let (hostA, hostB, hostC) = (HostID("a"), HostID("b"), HostID("c"))
@@ -190,7 +190,7 @@ private struct Script {
     }
 
     @Test func theFirstLeaseFollowsFromWhatOthersNeed() throws {
-        var script = Script { $0.shortestLease = .seconds(1) }
+        var script = Script { $0.minLease = .seconds(1) }
         try script.joinProven(w1)
         try script.on(.asked(w1, 1))
         try script.join(w2, credit: 1)
@@ -241,7 +241,7 @@ private struct Script {
     }
 
     @Test func aHostThatCrashesAgainAndAgainRestsLongerEachTime() throws {
-        var script = Script { $0.longestPause = .seconds(15) }
+        var script = Script { $0.maxPause = .seconds(15) }
         try script.join(w4, from: hostB)
         for (round, rest) in [nil, nil, 5, 10, 15, 15].enumerated() {
             let worker = WorkerID(10 + round)
@@ -317,8 +317,8 @@ private struct Script {
             #expect(script.state.held(by: worker) == [u(1)])
             last = try script.on(.lost(worker, .vanished))
         }
-        let casualties = proven.map { Casualty(worker: $0, cause: .lost(.vanished)) }
-        #expect(last == [.failed(u(1), casualties)])
+        let failures = proven.map { UnitFailure(worker: $0, cause: .lost(.vanished)) }
+        #expect(last == [.failed(u(1), failures)])
     }
 
     /// What ends every worker must not end a fleet of thousands.
@@ -354,7 +354,7 @@ private struct Script {
     @Test func aRestEndsWhereNobodyElseIsLeft() throws {
         var script = Script {
             $0.grace = .seconds(60)
-            $0.longestPause = .seconds(300)
+            $0.maxPause = .seconds(300)
         }
         try script.on(.submitted(units(1...2)))
         for number in 1...6 {

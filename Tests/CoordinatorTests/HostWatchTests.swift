@@ -13,7 +13,7 @@ import Testing
             command: ["ssh", host],
             task: .run,
             expected: ["\(host)-1"],
-            standing: ["\(host)-1"]
+            leftRunning: ["\(host)-1"]
         )
         report.take(AgentEvent(.hello))
         report.take(AgentEvent(.done))
@@ -96,7 +96,7 @@ import Testing
         )
     }
 
-    /// A host that cannot be asked about its standing workers may still have them.
+    /// A host that cannot be asked about its leftRunning workers may still have them.
     @Test func standingWorkersMayJoinFromUnreachableHosts() {
         var lost = report { $0.fail("no route") }
         #expect(lost.expectedJoins == 1)

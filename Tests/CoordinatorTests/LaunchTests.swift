@@ -139,7 +139,7 @@ import Testing
             )
         }
         var refused = report()
-        refused.take(strange: "ssh: connect to host h port 22: Connection refused")
+        refused.take(otherLine: "ssh: connect to host h port 22: Connection refused")
         refused.end("ended with status 255")
         #expect(refused.expectedJoins == 0)
         #expect(refused.failure?.contains("Connection refused") == true)

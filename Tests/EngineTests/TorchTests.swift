@@ -121,7 +121,7 @@ import Testing
         #expect(throws: InputError.self) { try EngineOptions(precision: .f16).check() }
         func chosen(_ precision: Precision? = nil, _ device: DeviceName? = nil) -> EngineOptions {
             let old = Processor(hasAVX512: false, hasBFloat16: false)
-            return EngineOptions.suited(to: old, precision: precision, device: device, threads: 1)
+            return EngineOptions.best(for: old, precision: precision, device: device, threads: 1)
                 .options
         }
         #expect(chosen(nil, gpu).backend == .torch && chosen(nil, gpu).precision == .bf16)

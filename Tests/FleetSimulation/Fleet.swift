@@ -104,7 +104,7 @@ package struct Fleet {
                 tick += 0.05
                 now = max(now, tick)
                 feed(.tick)
-                precondition(now < start + 1_000_000, "a batch never ends\n\(state.story)")
+                precondition(now < start + 1_000_000, "a batch never ends\n\(state.trace)")
                 continue
             }
             let (time, happening) = calendar.take()
@@ -136,8 +136,8 @@ package struct Fleet {
                 )
             case .accept: result.accepted += 1
             case .complete: isComplete = true
-            case .failed, .deserted, .expel, .pause:
-                preconditionFailure("\(action)\n\(state.story)")
+            case .failed, .noWorkersLeft, .expel, .pause:
+                preconditionFailure("\(action)\n\(state.trace)")
             case .evict, .doubt, .setAside: break
             }
         }

@@ -22,7 +22,8 @@ private let hello: WorkerMessage.Hello = {
         precision: "bf16",
         processID: 7
     )
-    (hello.adapts, hello.obstacle) = (true, "/models/two is not on this host")
+    hello.adapts = true
+    hello.obstacle = .init(requirements: "abab any f32", reason: "/models/two is not on this host")
     return hello
 }()
 

@@ -22,8 +22,8 @@ import Testing
 
     private func settings(_ words: [String]) throws -> RenderSettings {
         var settings = RenderSettings(
-            size: Settings.size.standard,
-            scheduler: Settings.scheduler.standard
+            size: Settings.size.defaultValue,
+            scheduler: Settings.scheduler.defaultValue
         )
         let flags = try PictureFlags.parse(["--init-image", "x.png"] + words)
         try flags.options().settings.apply(to: &settings)

@@ -12,10 +12,20 @@ import Testing
         Fixtures.networks.first?.checkpoint ?? "", Fixtures.networks.last?.checkpoint ?? ""
     )
 
-    /// Writes a file of hosts that are this machine, with keys unless `isOpen`.
-    private func write(_ site: Site, isOpen: Bool = false, hosts: [String] = ["alpha", "beta"])
-        throws
-    {
+    /// Writes a file of hosts that are this machine.
+    ///
+    /// - Parameters:
+    ///   - site: gets the file
+    ///   - isOpen: whether there are no keys
+    ///   - hosts: their names
+    ///   - mistaken: a host that has another key of the coordinator
+    /// - Throws: when it cannot be written
+    private func write(
+        _ site: Site,
+        isOpen: Bool = false,
+        hosts: [String] = ["alpha", "beta"],
+        mistaken: String? = nil
+    ) throws {
         var keys = ""
         var coordinator = "{endpoint: \"tcp://127.0.0.1:\(site.port)\"}"
         if !isOpen {
@@ -27,7 +37,11 @@ import Testing
             keys =
                 ", keys: \(site.folder)/worker, coordinator-key: \(site.folder)/coordinator.pub"
         }
-        let lines = hosts.map { "  - {name: \($0), threads: 1, tessera: \(site.program)\(keys)}" }
+        let lines = hosts.map { host in
+            let own =
+                host == mistaken ? keys.replacing("coordinator.pub", with: "worker.pub") : keys
+            return "  - {name: \(host), threads: 1, tessera: \(site.program)\(own)}"
+        }
         let text = """
             coordinator: \(coordinator)
             model: \(site.model)
@@ -63,7 +77,7 @@ import Testing
                 #expect(Set(site.processes) == workers)
             }
             // Another backend is for one render.
-            let own = EngineOptions.suited(to: .current, threads: 1).options
+            let own = EngineOptions.best(for: .current, threads: 1).options
             let next: BackendKind = own.backend == .onednn ? .openblas : .onednn
             for (flags, backend) in [
                 (["--backend", next.rawValue, "--precision", "f32"], next), ([], own.backend),
@@ -91,13 +105,50 @@ import Testing
             #expect(refused.status == 69 && refused.complaints.count == 1, "\(refused.errors)")
             #expect(ContinuousClock.now - began < .seconds(30))
             let complaint = refused.complaints.first ?? ""
-            for part in [Self.models.0, Self.models.1, "at most 0 of 1", "tessera cluster up"] {
+            for part in [Self.models.0, Self.models.1, "no worker can join", "tessera cluster up"] {
                 #expect(complaint.contains(part), "\(part) in \(complaint)")
             }
             let right = try site.render(["--min-workers", "2"])
             #expect(right.status == 0, "\(right.errors)")
             #expect(right.errors.contains("2 of 2 hosts took part"), "\(right.errors)")
             #expect(Set(site.processes) == workers)
+            #expect(try site.cluster("down").status == 0)
+        }
+    }
+
+    /// Up names the host, the cause and the remedy soon, and neither up nor status counts its workers.
+    @Test func upNamesAWorkerThatCannotJoin() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder)
+            try write(site, mistaken: "beta")
+            let began = ContinuousClock.now
+            let up = try site.cluster("up")
+            #expect(up.status == 69, "\(up.errors)")
+            #expect(ContinuousClock.now - began < .seconds(45))
+            let warnings = up.errors.split(separator: "\n").filter { $0.hasPrefix("warning: ") }
+            #expect(warnings.count == 1, "\(up.errors)")
+            for part in ["host beta", "does not use the coordinator's key"] {
+                #expect(warnings.first?.contains(part) == true, "\(part) in \(up.errors)")
+            }
+            #expect(up.output.contains("not joined"), "\(up.output)")
+            let only = try site.render(["--only", "alpha"])
+            #expect(only.status == 0, "\(only.errors)")
+            let status = try site.cluster("status")
+            #expect(status.status == 69 && status.output.contains("not joined"), "\(status.output)")
+            #expect(try site.cluster("down").status == 0)
+        }
+    }
+
+    /// Workers of other hosts that `up` left running do not join.
+    @Test func onlySelectsStandingWorkersToo() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder)
+            try write(site)
+            #expect(try site.cluster("up").status == 0)
+            let command = try site.render(["--only", "beta", "--json"])
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(!command.output.contains("alpha-1") && command.output.contains("beta-1"))
+            #expect(command.errors.contains("1 of 1 host took part"), "\(command.errors)")
             #expect(try site.cluster("down").status == 0)
         }
     }

@@ -26,7 +26,7 @@ func coordinate(workers: Int) throws {
     let cluster = try LocalCluster(
         workers: workers,
         threads: 1,
-        model: ModelIdentity(digest: FakeModelHost.digest, path: "/models/here"),
+        model: ModelIdentity(digest: FakeNetworks.digest, path: "/models/here"),
         logger: quiet
     ) { endpoint, name, _ in
         let behaviour = option("behaviour") ?? "good"
@@ -76,13 +76,13 @@ do {
             endpoint: endpoint,
             security: keys ?? .open,
             name: option("name") ?? "hostile-\(getpid())",
-            digest: option("digest") ?? FakeModelHost.digest,
+            digest: option("digest") ?? FakeNetworks.digest,
             shape: (option("shape") ?? "1,4,4,4").split(separator: ",").compactMap { Int($0) }
         ).run()
     }
-    let host = FakeModelHost(
-        FakeModelHost.Behaviour(option("behaviour") ?? "good") ?? .good,
-        digest: option("digest") ?? FakeModelHost.digest,
+    let host = FakeNetworks(
+        FakeNetworks.Behaviour(option("behaviour") ?? "good") ?? .good,
+        digest: option("digest") ?? FakeNetworks.digest,
         threads: option("threads").flatMap { Int($0) } ?? 1
     )
     var options = WorkerProcess.Options(

@@ -59,9 +59,9 @@ import Worker
         #expect(host.rowCount == 9)
     }
 
-    @Test(arguments: [FakeModelHost.Behaviour.nan, .wrongShape, .throwing])
+    @Test(arguments: [FakeNetworks.Behaviour.nan, .wrongShape, .throwing])
     func badAnswersAreComputedElsewhereAndTheWorkerSetAside(
-        behaviour: FakeModelHost.Behaviour
+        behaviour: FakeNetworks.Behaviour
     ) throws {
         let local = try ThreadCluster()
         defer { local.stop() }
@@ -215,7 +215,7 @@ import Worker
         try mute.connect(local.cluster.endpoint)
         var hello = WorkerMessage.Hello(
             name: "mute",
-            model: ModelIdentity(digest: FakeModelHost.digest, path: ""),
+            model: ModelIdentity(digest: FakeNetworks.digest, path: ""),
             threads: 1,
             processor: "",
             backend: "",
@@ -266,7 +266,7 @@ import Worker
         var options = WorkerProcess.Options(endpoint: directory.endpoint, name: "patient")
         options.ownsProcess = false
         let worker = try WorkerProcess(
-            Evaluator(FakeModelHost()),
+            Evaluator(FakeNetworks()),
             options: options,
             logger: quiet
         )
@@ -279,7 +279,7 @@ import Worker
         for _ in 0..<2 {
             var configuration = Cluster.Configuration(
                 endpoint: directory.endpoint,
-                model: ModelIdentity(digest: FakeModelHost.digest, path: "")
+                model: ModelIdentity(digest: FakeNetworks.digest, path: "")
             )
             configuration.heartbeat = .milliseconds(50)
             let cluster = try Cluster(configuration, logger: quiet)

@@ -34,7 +34,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> Embedding {
 
     /// The fake predicts latent/2 + mean context + pooled + Σ ids/1024 + timestep/1000.
     @Test func guidanceIsCombinedFromOneBatchOfTwo() throws {
-        let host = FakeModelHost()
+        let host = FakeNetworks()
         let unit = view(
             Prompts(positive: prompt(10, pooled: 0.5), negative: prompt(1, pooled: 0.25)),
             timestep: 500,
@@ -55,7 +55,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> Embedding {
     }
 
     @Test func withoutANegativeThereIsOneEvaluation() throws {
-        let host = FakeModelHost()
+        let host = FakeNetworks()
         let unit = view(Prompts(positive: prompt(10), negative: nil), guidance: 1)
         let result = try Evaluator(host).evaluate([unit])[0].wholeTensor
         #expect(result.values == [11, 12, 13, 14])
@@ -64,7 +64,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> Embedding {
 
     /// Two rows make a batch of the fake: units share it where they fit each other, and no others do.
     @Test func compatibleUnitsShareABatch() throws {
-        let (host, plain) = (FakeModelHost(), Prompts(positive: prompt(10), negative: nil))
+        let (host, plain) = (FakeNetworks(), Prompts(positive: prompt(10), negative: nil))
         let units = [
             view(plain), view(Prompts(positive: prompt(3), negative: nil)), view(plain),
             view(plain, timestep: 7), view(Prompts(positive: prompt(1), negative: prompt(2))),
@@ -76,7 +76,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> Embedding {
     }
 
     @Test func aGuidedViewIsItsHalves() throws {
-        let evaluator = Evaluator(FakeModelHost())
+        let evaluator = Evaluator(FakeNetworks())
         let whole = view(Prompts(positive: prompt(10), negative: prompt(1)), guidance: 3)
         let halves = try #require(whole.halves)
         #expect(halves.allSatisfy { $0.halves == nil } && halves.count == 2)
@@ -87,10 +87,10 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> Embedding {
     @Test func incompatiblePromptsAreRejected() {
         let long = Embedding(context: Tensor(zeros: [1, 3, 2]))
         let unit = view(Prompts(positive: prompt(10), negative: long))
-        #expect(throws: InputError.self) { try Evaluator(FakeModelHost()).evaluate([unit]) }
+        #expect(throws: InputError.self) { try Evaluator(FakeNetworks()).evaluate([unit]) }
         var missing = view(Prompts(positive: prompt(10), negative: nil))
         missing.embeddings = [:]
-        #expect(throws: InputError.self) { try Evaluator(FakeModelHost()).evaluate([missing]) }
+        #expect(throws: InputError.self) { try Evaluator(FakeNetworks()).evaluate([missing]) }
     }
 
     @Test func processorsAreDescribedByNameAndFeatures() {

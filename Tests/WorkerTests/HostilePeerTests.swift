@@ -12,7 +12,7 @@ import Worker
     private func hello(_ name: String) -> WorkerMessage.Hello {
         WorkerMessage.Hello(
             name: name,
-            model: ModelIdentity(digest: FakeModelHost.digest, path: ""),
+            model: ModelIdentity(digest: FakeNetworks.digest, path: ""),
             threads: 1,
             processor: "",
             backend: "",
@@ -99,7 +99,7 @@ import Worker
     func finiteGarbageIsComputedElsewhere(value: String) throws {
         let local = try ThreadCluster()
         defer { local.stop() }
-        let behaviour = try #require(FakeModelHost.Behaviour("fill:\(value)"))
+        let behaviour = try #require(FakeNetworks.Behaviour("fill:\(value)"))
         let bad = try local.add(behaviour, name: "bad")
         #expect(eventually { local.cluster.statistics.count == 1 })
         try local.add(.slow(5), name: "good")

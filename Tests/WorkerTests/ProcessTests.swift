@@ -23,7 +23,7 @@ private func makeCluster(
     return try LocalCluster(
         workers: behaviours.count,
         threads: nil,
-        model: ModelIdentity(digest: FakeModelHost.digest, path: "/models/here"),
+        model: ModelIdentity(digest: FakeNetworks.digest, path: "/models/here"),
         program: program,
         policy: policy,
         logger: quiet

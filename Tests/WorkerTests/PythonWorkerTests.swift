@@ -47,7 +47,7 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
             python,
             [
                 root.appending(path: "Tests/PythonWorker/worker.py").path,
-                "--connect", local.cluster.endpoint.address, "--digest", FakeModelHost.digest,
+                "--connect", local.cluster.endpoint.address, "--digest", FakeNetworks.digest,
             ],
             modules: modules
         )
@@ -89,7 +89,7 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
             ] {
                 let unit = WorkUnit.tile(0, half, input, part: part, attending: [tokens])
                 let found = try job.evaluate([unit]) { _ in }[0]
-                let wanted = try FakeModelHost().evaluate(
+                let wanted = try FakeNetworks().evaluate(
                     half,
                     input,
                     as: part,

@@ -45,7 +45,7 @@ import Testing
     }
 
     @Test func theSameLatentFromAnyWorkers() throws {
-        let expected = try refined(on: LocalRenderer(Evaluator(FakeModelHost())))
+        let expected = try refined(on: LocalRenderer(Evaluator(FakeNetworks())))
         for workers in 1...3 {
             let local = try ThreadCluster()
             defer { local.stop() }

@@ -22,7 +22,7 @@ import Worker
             for required: WorkerRequirements
         ) throws -> any ModelNetworks {
             if isMissing { throw Missing() }
-            return FakeModelHost(digest: required.model.digest)
+            return FakeNetworks(digest: required.model.digest)
         }
 
         func isTemporary(_ networks: any ModelNetworks) -> Bool { false }
@@ -53,6 +53,46 @@ import Worker
         ] { #expect(reason.contains(part), "\(reason)") }
         #expect(local.ending(of: "box-1") == nil)
         #expect(local.cluster.statistics.isEmpty)
+    }
+
+    /// What kept it from changing for one coordinator is not held against it by the next one.
+    @Test func anObstacleToSomethingElseDoesNotCount() throws {
+        var hello = WorkerMessage.Hello(
+            name: "box-1",
+            model: ModelIdentity(digest: Self.other, path: "/models/fake"),
+            threads: 1,
+            processor: "",
+            backend: "fake",
+            precision: "f32",
+            processID: 1
+        )
+        hello.adapts = true
+        let local = try ThreadCluster()
+        defer { local.stop() }
+        let wanted = local.cluster.required.summary
+        for (requirements, isChanging) in [("another any any", true), (wanted, false)] {
+            hello.obstacle = .init(requirements: requirements, reason: "it is not here")
+            let peer = try Socket(.dealer, in: SocketContext())
+            try peer.connect(local.cluster.endpoint)
+            _ = try peer.send(WorkerMessage.hello(hello).frames)
+            #expect(eventually { local.cluster.refused["box-1"]?.isChanging == isChanging })
+            let reason = local.cluster.refused["box-1"]?.reason ?? ""
+            #expect(reason.contains("it is not here") != isChanging, "\(reason)")
+        }
+    }
+
+    /// With --only, workers that an earlier command left running on other hosts do not join, and stay.
+    @Test func workersThatWereNotSelectedDoNotJoin() throws {
+        let local = try ThreadCluster { $0.selected = ["box-1"] }
+        defer { local.stop() }
+        for name in ["box-1", "cave-1"] {
+            try local.add(name: name, changes: FakeChanges(isMissing: false))
+        }
+        let views = makeViews(6)
+        let job = local.cluster.open(geometry)
+        #expect(try job.tensors(views).map(\.values) == expected(views))
+        #expect(local.cluster.statistics.map(\.name) == ["box-1"])
+        #expect(local.cluster.refused.isEmpty && local.ending(of: "cave-1") == nil)
     }
 
     /// Without something to change to, it ends with both models in its last words.

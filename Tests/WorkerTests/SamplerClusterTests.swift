@@ -49,7 +49,7 @@ import Testing
             default: 4
             }
         #expect(sampler.plan.phases.allSatisfy { $0.steps.count == evaluations })
-        let expected = try rendered(sampler, on: LocalRenderer(Evaluator(FakeModelHost())))
+        let expected = try rendered(sampler, on: LocalRenderer(Evaluator(FakeNetworks())))
         let isFinite = expected.allSatisfy { $0.isFinite }
         #expect(isFinite)
         for workers in 1...2 {

@@ -49,6 +49,21 @@ import Testing
         withExtendedLifetime(mute) {}
     }
 
+    /// The first message of a connection can arrive together with the connection itself.
+    @Test func workersAreNotSilent() throws {
+        let lines = Lines()
+        let local = try ThreadCluster(
+            logger: Logger(label: "test") { _ in Log(lines: lines) }
+        ) { $0.policy.silence = .milliseconds(300) }
+        defer { local.stop() }
+        for _ in 0..<8 { try local.add() }
+        let job = local.cluster.open(geometry)
+        let views = makeViews(8)
+        #expect(try job.tensors(views).map(\.values) == expected(views))
+        Thread.sleep(forTimeInterval: 0.7)
+        #expect(lines.count("has said nothing") == 0)
+    }
+
     @Test func aWorkerThatNeverAnswersIsNamedAtTheEnd() throws {
         let lines = Lines()
         let local = try ThreadCluster(
@@ -59,7 +74,7 @@ import Testing
         try mute.connect(local.cluster.endpoint)
         let hello = WorkerMessage.Hello(
             name: "mute-1",
-            model: ModelIdentity(digest: FakeModelHost.digest, path: "/models/fake"),
+            model: ModelIdentity(digest: FakeNetworks.digest, path: "/models/fake"),
             threads: 1,
             processor: "",
             backend: "fake",

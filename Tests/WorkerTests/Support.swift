@@ -28,7 +28,7 @@ final class ThreadCluster {
         directory = try PrivateDirectory()
         var configuration = Cluster.Configuration(
             endpoint: directory.endpoint,
-            model: ModelIdentity(digest: FakeModelHost.digest, path: "/models/here")
+            model: ModelIdentity(digest: FakeNetworks.digest, path: "/models/here")
         )
         configuration.heartbeat = .milliseconds(50)
         configuration.policy.silence = .seconds(5)
@@ -39,12 +39,12 @@ final class ThreadCluster {
 
     @discardableResult
     func add(
-        _ behaviour: FakeModelHost.Behaviour = .good,
+        _ behaviour: FakeNetworks.Behaviour = .good,
         name: String? = nil,
-        digest: String = FakeModelHost.digest,
+        digest: String = FakeNetworks.digest,
         changes: (any NetworkChanges)? = nil
-    ) throws -> FakeModelHost {
-        let host = FakeModelHost(behaviour, digest: digest)
+    ) throws -> FakeNetworks {
+        let host = FakeNetworks(behaviour, digest: digest)
         let name = name ?? "thread-\(workers.count + 1)"
         var options = WorkerProcess.Options(endpoint: cluster.endpoint, name: name)
         options.ownsProcess = false
@@ -80,11 +80,11 @@ let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 /// The fake model's description for coordinators.
 let geometry = ModelGeometry(
     nativeLatentSide: 8,
-    vaeFactor: FakeModelHost.vaeFactor,
+    vaeFactor: FakeNetworks.vaeFactor,
     latentChannels: 4,
     usesTimeIDs: true,
-    decoder: FakeModelHost.network(.decoder),
-    encoder: FakeModelHost.network(.encoder)
+    decoder: FakeNetworks.network(.decoder),
+    encoder: FakeNetworks.network(.encoder)
 )
 
 /// Prompts that are simple numbers.
@@ -117,7 +117,7 @@ func makeViews(_ count: Int, side: Int = 4, prompts: Prompts = prompts()) -> [Wo
 
 /// What the fake model makes of them, computed here.
 func expected(_ views: [WorkUnit]) throws -> [[Float]] {
-    let evaluator = Evaluator(FakeModelHost())
+    let evaluator = Evaluator(FakeNetworks())
     return try views.map { try evaluator.evaluate([$0])[0].tensor?.values ?? [] }
 }
 

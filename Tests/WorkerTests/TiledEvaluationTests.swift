@@ -142,7 +142,7 @@ import Testing
     @Test(arguments: AutoencoderHalf.allCases) func workersChangeNothing(half: AutoencoderHalf)
         throws
     {
-        let factor = half == .decoder ? 1 : FakeModelHost.vaeFactor
+        let factor = half == .decoder ? 1 : FakeNetworks.vaeFactor
         let input = latent(
             20 * factor,
             26 * factor,
@@ -151,8 +151,8 @@ import Testing
         )
         let plan = TilePlan(
             latent: Extent(height: 20, width: 26),
-            factor: FakeModelHost.vaeFactor,
-            network: FakeModelHost.network(half),
+            factor: FakeNetworks.vaeFactor,
+            network: FakeNetworks.network(half),
             wholeArea: 0,
             side: 8
         )

@@ -17,6 +17,8 @@ package final class Cluster: Sendable {
         package var endpoint: Endpoint
         /// What workers must have.
         package var required: WorkerRequirements
+        /// Names of the workers that may join; nil for all.
+        package var selected: Set<String>?
         package var policy = DispatcherState.Policy()
         /// Interval of heartbeats, for both sides.
         package var heartbeat: Duration = .milliseconds(500)
@@ -110,5 +112,5 @@ package final class Cluster: Sendable {
     package func explain(_ name: String) { mailbox.post(.explained(name: name)) }
 
     /// Reports that no more workers will join: when the last one is gone, calls fail at once.
-    package func expectNobody() { mailbox.post(.closed) }
+    package func expectNoMoreWorkers() { mailbox.post(.closed) }
 }

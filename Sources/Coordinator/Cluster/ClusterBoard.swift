@@ -10,7 +10,7 @@ final class ClusterBoard: Sendable {
     private let ending = Mutex<(any Error)?>(nil)
 
     /// Entries that are kept in any case.
-    private static let memory = 1024
+    private static let capacity = 1024
 
     var statistics: [WorkerStatistics] { workers.withLock { $0 } }
     var refused: [String: RefusedWorker] { refusals.withLock { $0 } }
@@ -18,7 +18,7 @@ final class ClusterBoard: Sendable {
     /// Records that a worker was refused, or that it may join after all.
     func refuse(_ name: String, _ refused: RefusedWorker?) {
         refusals.withLock { refusals in
-            guard refused == nil || refusals.count < Self.memory || refusals[name] != nil else {
+            guard refused == nil || refusals.count < Self.capacity || refusals[name] != nil else {
                 return
             }
             refusals[name] = refused
@@ -37,7 +37,7 @@ final class ClusterBoard: Sendable {
                     && $0.precision == hello.precision
             }
             let idle =
-                known == nil && workers.count >= Self.memory
+                known == nil && workers.count >= Self.capacity
                 ? workers.firstIndex { !$0.isActive && $0.views + $0.tiles == 0 } : nil
             let place = known ?? idle ?? workers.count
             let entry = WorkerStatistics(

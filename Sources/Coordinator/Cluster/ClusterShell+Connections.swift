@@ -3,13 +3,24 @@ import Protocol
 
 /// What a person is told of connections and workers that do not work, each once.
 extension ClusterShell {
-    /// Reads what has happened to connections, and warns of those that are of no use.
-    func noteConnections() throws {
+    /// Reads what has happened to connections, and notes those that were opened.
+    ///
+    /// - Returns: failed handshakes
+    func noteConnections() throws -> [Rejection] {
         let now = start.duration(to: .now)
-        let news = try socket.connectionNews()
-        for connection in news.opened { silentConnections.opened(connection, at: now) }
+        let changes = try socket.connectionChanges()
+        for connection in changes.opened { silentConnections.opened(connection, at: now) }
+        return changes.rejections
+    }
+
+    /// Warns of failed handshakes, and of connections that are of no use.
+    func warn(of rejections: [Rejection]) {
+        let now = start.duration(to: .now)
         let patience = configuration.policy.silence
-        for address in silentConnections.overdue(patience, at: now, address: \.peerAddress) {
+        let overdue = silentConnections.overdue(patience, at: now) { connection in
+            roster.has(connection) ? nil : connection.peerAddress
+        }
+        for address in overdue {
             let origin = address.isEmpty ? "on this host" : "from \(address)"
             logger.warning(
                 """
@@ -19,7 +30,7 @@ extension ClusterShell {
             )
         }
         rejectionLog.note(
-            news.rejections,
+            rejections,
             at: now,
             isExplained: !explained.isEmpty,
             patience: configuration.patienceWithUnknown,

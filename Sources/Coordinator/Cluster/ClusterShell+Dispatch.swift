@@ -56,27 +56,27 @@ extension ClusterShell {
             batch?.reports.put(.complete)
             batch = nil
             beginNext()
-        case .failed(let unit, let casualties):
+        case .failed(let unit, let failures):
             let name = batch?.request(unit)?.name ?? "\(unit)"
-            fail(UnitFailed(unit: name, reasons: casualties.map(roster.describe)))
-        case .deserted:
-            fail(ClusterUnavailable(desertion))
+            fail(UnitFailed(unit: name, reasons: failures.map(roster.describe)))
+        case .noWorkersLeft:
+            fail(ClusterUnavailable(noWorkersMessage))
         }
     }
 
-    var desertion: String {
+    var noWorkersMessage: String {
         let patience = configuration.policy.grace.components.seconds
         let waited = state.isClosed ? "" : " and none joined within \(patience) s"
         let loss = lastLoss.map { ": \($0.withoutFullStop)" } ?? ""
         return "no worker is left\(waited)\(loss). Look at the workers' messages, start workers "
-            + "that connect to \(endpoint), and start the render again"
+            + "that connect to \(endpoint), and run the render again"
     }
 
     func assign(_ unit: UnitID, to worker: WorkerID, _ attempt: Int) {
         // Gone while this was decided: its loss is the next event.
         guard let peer = roster[worker] else { return }
         guard let job = batch?.job.message, let request = batch?.request(unit) else {
-            preconditionFailure("\(unit) for \(worker) is unknown\n\(state.story)")
+            preconditionFailure("\(unit) for \(worker) is unknown\n\(state.trace)")
         }
         if attempt > 1 {
             logger.info(
@@ -95,7 +95,7 @@ extension ClusterShell {
 
     func accept(_ unit: UnitID, _ input: Input) {
         guard let (result, worker) = input.answer, let request = batch?.request(unit) else {
-            preconditionFailure("\(unit) is accepted without an answer\n\(state.story)")
+            preconditionFailure("\(unit) is accepted without an answer\n\(state.trace)")
         }
         // A view that two share counts for the one that completes it.
         guard let (place, whole) = batch?.take(result, for: unit) else { return }

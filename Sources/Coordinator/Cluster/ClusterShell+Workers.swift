@@ -54,7 +54,7 @@ extension ClusterShell {
         switch message {
         case .hello(let hello): admit(hello, id, from: origin)
         case .heartbeat, .ask, .batch:
-            // It believes to be in: it was given up, or another coordinator had its place.
+            // It thinks that it has joined, but was given up, or had joined another coordinator here.
             send(.goodbye(.unknown), to: id)
         case .wanted, .answer, .failure, .goodbye:
             dropped += 1
@@ -62,6 +62,11 @@ extension ClusterShell {
     }
 
     func admit(_ hello: WorkerMessage.Hello, _ id: [UInt8], from origin: Origin) {
+        // It is not at fault, and calls again: the next render may want it.
+        if configuration.selected?.contains(hello.name) == false {
+            _ = send(.goodbye(.leaving), to: id)
+            return
+        }
         if let refusal = Handshake.refusal(of: hello, by: configuration.required) {
             return refuse(hello, refusal, id)
         }
@@ -89,9 +94,12 @@ extension ClusterShell {
         _ refusal: CoordinatorMessage.Refusal,
         _ id: [UInt8]
     ) {
-        let isChanging =
-            hello.adapts && hello.obstacle == nil && hello.version == protocolVersion
-        let obstacle = hello.obstacle.map { "; it cannot change: \($0.withoutFullStop)" } ?? ""
+        // What kept it from changing to something else says nothing about this.
+        let problem =
+            hello.obstacle?.requirements == configuration.required.summary
+            ? hello.obstacle?.reason : nil
+        let isChanging = hello.adapts && problem == nil && hello.version == protocolVersion
+        let obstacle = problem.map { "; it cannot change: \($0.withoutFullStop)" } ?? ""
         let reason = refusal.reason + obstacle
         board.refuse(hello.name, RefusedWorker(reason: reason, isChanging: isChanging))
         if isChanging {

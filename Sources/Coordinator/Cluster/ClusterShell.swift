@@ -78,11 +78,13 @@ final class ClusterShell {
             // Late workers are found on ticks.
             let tick: Duration = state.isBusy ? min(pause, .milliseconds(50)) : pause
             try socket.wait(mailbox.wakeup, for: tick)
+            // Before the messages: the first one of a new connection must find it noted.
+            let rejections = try noteConnections()
             try receive()
             for command in mailbox.take() { handle(command) }
             feed(.tick)
             beat()
-            try noteConnections()
+            warn(of: rejections)
         }
         warnOfMuteWorkers()
         for peer in roster.all { send(.goodbye(.leaving), to: peer) }

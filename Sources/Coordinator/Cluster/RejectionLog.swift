@@ -8,7 +8,7 @@ struct RejectionLog {
     private static let pauses: (first: Duration, last: Duration) = (.seconds(60), .seconds(3600))
 
     /// Most different lines in that time.
-    private static let memory = 256
+    private static let capacity = 256
 
     private struct Entry {
         var time: Duration
@@ -38,7 +38,7 @@ struct RejectionLog {
             let line = Self.line(rejection)
             if case .listUnreadable = rejection {
                 say(line, at: now, logger)
-            } else if !waiting.contains(where: { $0.line == line }), waiting.count < Self.memory {
+            } else if !waiting.contains(where: { $0.line == line }), waiting.count < Self.capacity {
                 waiting.append((line, now))
             }
         }
@@ -51,19 +51,19 @@ struct RejectionLog {
 
     /// Logs a line, unless it was logged recently.
     mutating func say(_ line: String, at now: Duration, _ logger: Logger) {
-        if last[line] == nil, last.count >= Self.memory {
+        if last[line] == nil, last.count >= Self.capacity {
             last = last.filter { !$0.value.isDue(now) }
             unsaid = unsaid.filter { last[$0.key] != nil }
         }
         let known = last[line]
-        guard known?.isDue(now) ?? (last.count < Self.memory) else {
+        guard known?.isDue(now) ?? (last.count < Self.capacity) else {
             if known != nil { unsaid[line, default: 0] += 1 }
             return
         }
         let pause = known.map { min($0.pause * 2, Self.pauses.last) } ?? Self.pauses.first
         last[line] = Entry(time: now, pause: pause)
         let more = unsaid.removeValue(forKey: line)
-        logger.warning("\(line)", metadata: more.map { ["unsaid": "\($0)"] })
+        logger.warning("\(line)\(more.map { " (\($0) more times since the last message)" } ?? "")")
     }
 
     private static func line(_ rejection: Rejection) -> String {

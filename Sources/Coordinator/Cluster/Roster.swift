@@ -37,14 +37,19 @@ struct Roster {
     /// Of all connected and recently connected workers.
     private var names: [WorkerID: String] = [:]
     private var lastWorker = 0
-    /// Most names that are kept, unless more workers are here.
-    private static let memory = 4096
+    /// Maximum names that are kept, unless more workers are connected.
+    private static let capacity = 4096
 
     subscript(id: [UInt8]) -> Peer? { peers[id] }
     subscript(worker: WorkerID) -> Peer? { ids[worker].flatMap { peers[$0] } }
 
     /// All workers, in the order of joining.
     var all: [Peer] { peers.values.sorted { $0.worker < $1.worker } }
+
+    /// Whether a worker uses this connection.
+    func has(_ connection: Connection) -> Bool {
+        peers.values.contains { $0.origin.connection == connection }
+    }
 
     func find(name: String, process: Int32) -> Peer? {
         peers.values.first { $0.hello.name == name && $0.hello.processID == process }
@@ -61,9 +66,9 @@ struct Roster {
         let peer = Peer(worker: worker, id: id, hello: hello, place: place, origin: origin)
         peers[id] = peer
         ids[worker] = id
-        if names.count >= 2 * Self.memory {
+        if names.count >= 2 * Self.capacity {
             names = names.filter {
-                ids[$0.key] != nil || $0.key.rawValue > lastWorker - Self.memory
+                ids[$0.key] != nil || $0.key.rawValue > lastWorker - Self.capacity
             }
         }
         names[worker] = hello.name
@@ -93,10 +98,10 @@ struct Roster {
         announced.updateValue(job, forKey: worker) != job
     }
 
-    /// The result of an attempt, in words.
-    func describe(_ casualty: DispatcherState.Casualty) -> String {
-        let name = names[casualty.worker] ?? "\(casualty.worker)"
-        switch casualty.cause {
+    /// The result of an attempt, as text.
+    func describe(_ failure: DispatcherState.UnitFailure) -> String {
+        let name = names[failure.worker] ?? "\(failure.worker)"
+        switch failure.cause {
         case .lost(let loss): return "\(name) \(loss)"
         case .refused(let reason): return "\(name): \(reason)"
         }

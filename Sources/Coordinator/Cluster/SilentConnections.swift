@@ -7,10 +7,10 @@ struct SilentConnections {
     private var told: Set<String> = []
 
     /// Most connections and addresses that are remembered.
-    private static let memory = 1024
+    private static let capacity = 1024
 
     mutating func opened(_ connection: Connection, at now: Duration) {
-        if since.count < Self.memory { since[connection] = now }
+        if since.count < Self.capacity { since[connection] = now }
     }
 
     /// It has said something.
@@ -33,7 +33,7 @@ struct SilentConnections {
         var found: [String] = []
         for (connection, start) in since where now - start >= patience {
             since[connection] = nil
-            guard let address = address(connection), told.count < Self.memory else { continue }
+            guard let address = address(connection), told.count < Self.capacity else { continue }
             if told.insert(address).inserted { found.append(address) }
         }
         return found.sorted()

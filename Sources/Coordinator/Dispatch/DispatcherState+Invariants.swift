@@ -40,14 +40,14 @@ struct DispatcherHistory: Sendable, CustomStringConvertible {
 /// A broken invariant of the dispatcher.
 package struct InvariantViolation: Error, CustomStringConvertible {
     package let promise: String
-    package let story: String
+    package let trace: String
 
-    package init(promise: String, story: String) {
+    package init(promise: String, trace: String) {
         self.promise = promise
-        self.story = story
+        self.trace = trace
     }
 
-    package var description: String { "\(promise)\n\(story)" }
+    package var description: String { "\(promise)\n\(trace)" }
 }
 
 extension DispatcherState {
@@ -57,7 +57,7 @@ extension DispatcherState {
     package func checkInvariants() throws(InvariantViolation) {
         func require(_ holds: Bool, _ promise: @autoclosure () -> String) throws(InvariantViolation)
         {
-            if !holds { throw InvariantViolation(promise: promise(), story: story) }
+            if !holds { throw InvariantViolation(promise: promise(), trace: trace) }
         }
         for (id, worker) in workers.sorted(by: { $0.key < $1.key }) {
             try require((0...policy.credit).contains(worker.credit), "\(id) has \(worker.credit)")
@@ -66,7 +66,7 @@ extension DispatcherState {
             try require(Set(units).count == units.count, "\(id) holds a unit twice")
             try require(worker.held.count <= policy.depths.upperBound, "\(id) holds too much")
             try require(
-                units.allSatisfy { lent[id]?.contains($0) == true },
+                units.allSatisfy { recent[id]?.contains($0) == true },
                 "\(id) holds what it was not given"
             )
             for unit in units {
@@ -77,7 +77,7 @@ extension DispatcherState {
             }
         }
         guard let batch else {
-            try require(desertedSince == nil, "deserted without a batch")
+            try require(idleSince == nil, "deserted without a batch")
             return
         }
         let open = batch.units.filter { !$0.value.isDone }
@@ -87,7 +87,7 @@ extension DispatcherState {
         for (id, unit) in batch.units.sorted(by: { $0.key < $1.key }) {
             try require(!unit.isDone || unit.holders.isEmpty, "\(id) is done and held")
             try require(
-                unit.failed.values.count(where: { $0 }) < policy.casualties,
+                unit.failed.values.count(where: { $0 }) < policy.maxFailures,
                 "\(id) should have failed"
             )
             let proven = unit.holders.count { holder in

@@ -4,7 +4,7 @@ import Protocol
 
 extension DispatcherState {
     mutating func submit(_ units: [UnitID], _ costs: [Double], _ kind: Kind) {
-        precondition(batch == nil, "a batch is open already\n\(story)")
+        precondition(batch == nil, "a batch is open already\n\(trace)")
         precondition(costs.isEmpty || costs.count == units.count, "\(costs.count) costs")
         guard !units.isEmpty else { return }
         let each = units.enumerated().map { place, id in
@@ -17,14 +17,14 @@ extension DispatcherState {
             remaining: units.count,
             typicalCost: each.reduce(0) { $0 + $1.1.cost } / Double(each.count)
         )
-        desertedSince = nil
+        idleSince = nil
     }
 
     /// Ends the batch; units still held are no longer wanted.
     mutating func close(_ actions: inout [Action]) {
         guard let ended = batch else { return }
         batch = nil
-        desertedSince = nil
+        idleSince = nil
         for id in workers.keys.sorted() {
             for (place, lease) in (workers[id]?.held ?? []).enumerated() {
                 actions.append(.abandon(lease.unit, at: id))
@@ -45,7 +45,7 @@ extension DispatcherState {
         _ actions: inout [Action]
     ) {
         guard workers[worker] != nil else { return }
-        guard let answered = lent[worker]?.settle(id) else {
+        guard let answered = recent[worker]?.takeAnswer(id) else {
             return expel(worker, because: id, &actions)
         }
         workers[worker]?.lastHeard = now
@@ -105,7 +105,7 @@ extension DispatcherState {
             )
         }
         workers[worker]?.isProven = true
-        forgive(sender.host)
+        cancelFailure(of: sender.host)
     }
 
     /// Another worker was faster with a unit. A worker that was late with it becomes doubtful.
@@ -155,7 +155,7 @@ extension DispatcherState {
         _ actions: inout [Action]
     ) {
         guard workers[worker] != nil else { return }
-        guard let answered = lent[worker]?.settle(id) else {
+        guard let answered = recent[worker]?.takeAnswer(id) else {
             return expel(worker, because: id, &actions)
         }
         workers[worker]?.lastHeard = now
@@ -165,50 +165,50 @@ extension DispatcherState {
         batch?.units[id]?.former.removeAll { $0 == worker }
         release(id, from: worker)
         workers[worker]?.strikes += 1
-        blame(sender.host)
+        countFailure(of: sender.host)
         if let strikes = workers[worker]?.strikes, strikes >= policy.strikes {
             setAside(worker, &actions)
         }
-        charge(id, Casualty(worker: worker, cause: .refused(reason)), sender, &actions)
+        charge(id, UnitFailure(worker: worker, cause: .refused(reason)), sender, &actions)
     }
 
     /// Records a failed attempt of a worker, whose state was `sender` then; the batch fails where no worker is left
     /// that might do better.
     mutating func charge(
         _ id: UnitID,
-        _ casualty: Casualty,
+        _ failure: UnitFailure,
         _ sender: Worker,
         _ actions: inout [Action]
     ) {
         guard var unit = batch?.units[id], !unit.isDone else { return }
-        unit.casualties.append(casualty)
+        unit.failures.append(failure)
         unit.failedSince = unit.failedSince ?? now
         unit.failed[sender.host] = unit.failed[sender.host] == true || sender.isProven
-        if case .lost = casualty.cause { unit.died.insert(sender.host) }
+        if case .lost = failure.cause { unit.lostHosts.insert(sender.host) }
         batch?.units[id] = unit
-        guard isHopeless(unit) else { return }
+        guard isGivenUp(unit) else { return }
         close(&actions)
-        actions.append(.failed(id, unit.casualties))
+        actions.append(.failed(id, unit.failures))
     }
 
     /// Whether a unit is given up: if it failed on enough proven hosts, or if no worker is left to try. One faulty
     /// host, however often it reconnects, is not enough, and neither are many unproven ones while others may
     /// still join.
-    private func isHopeless(_ unit: Unit) -> Bool {
+    private func isGivenUp(_ unit: Unit) -> Bool {
         let proven = unit.failed.values.count { $0 }
-        if proven >= policy.casualties { return true }
+        if proven >= policy.maxFailures { return true }
         let others = workers.values.filter { !$0.isSetAside && unit.failed[$0.host] == nil }
         if others.contains(where: \.isProven) { return false }
         let mayWait =
             policy.mayOthersJoin && !isClosed
-            && (unit.failed.count < policy.casualties
-                || proven == 0 && unit.died.count < policy.casualties)
+            && (unit.failed.count < policy.maxFailures
+                || proven == 0 && unit.lostHosts.count < policy.maxFailures)
             && now - (unit.failedSince ?? now) < policy.grace
         // What ends every worker must not end a whole fleet.
-        if unit.died.count >= policy.unprovenCasualties { return true }
+        if unit.lostHosts.count >= policy.maxUnprovenFailures { return true }
         if mayWait || !unit.holders.isEmpty { return false }
-        if unit.failed.count >= policy.unprovenCasualties { return true }
-        return unit.casualties.count >= policy.casualties
+        if unit.failed.count >= policy.maxUnprovenFailures { return true }
+        return unit.failures.count >= policy.maxFailures
             && !others.contains { $0.isAvailable(at: now, policy) }
     }
 
@@ -250,7 +250,7 @@ extension DispatcherState {
                 left += waiting[place...]
                 break
             }
-            let isMarked = batch?.units[id]?.casualties.isEmpty == false
+            let isMarked = batch?.units[id]?.failures.isEmpty == false
             let worker = outlook.take(among: waiting.count - place, insist: isMarked) { worker in
                 isAllowed(id, worker)
             }
@@ -277,7 +277,7 @@ extension DispatcherState {
                 let waiting = Double(batch?.waiting.count ?? 0)
                 let inHand = Double(batch?.remaining ?? 0) - waiting
                 guard waiting + inHand / 4 > own * lastRate + 1,
-                    batch?.units[unit]?.casualties.isEmpty == true
+                    batch?.units[unit]?.failures.isEmpty == true
                 else { return false }
                 batch?.waiting.removeFirst()
                 assign(unit, to: id, &actions)
@@ -297,7 +297,7 @@ extension DispatcherState {
             isProven: holder.isProven
         )
         workers[worker]?.held.append(lease)
-        lent[worker]?.add(lease)
+        recent[worker]?.add(lease)
         if unit.firstAssigned == nil { batch?.units[id]?.firstAssigned = seconds }
         batch?.units[id]?.holders.append(worker)
         batch?.units[id]?.attempts += 1
@@ -307,7 +307,7 @@ extension DispatcherState {
     /// Whether the worker may have the unit. A unit that failed goes to a proven worker of another host, else to
     /// any worker of another host, else to another worker, and only then back to one that it failed on.
     func isAllowed(_ id: UnitID, _ worker: WorkerID) -> Bool {
-        guard let unit = batch?.units[id], !unit.casualties.isEmpty, let own = workers[worker]
+        guard let unit = batch?.units[id], !unit.failures.isEmpty, let own = workers[worker]
         else { return true }
         func rank(_ id: WorkerID, _ worker: Worker) -> Int {
             if unit.failed[worker.host] == nil { return worker.isProven ? 0 : 1 }

@@ -5,7 +5,7 @@ import Protocol
 extension DispatcherState {
     mutating func join(_ id: WorkerID, from name: HostID, _ actions: inout [Action]) {
         let host = number(name)
-        lent[id] = LentUnits()
+        recent[id] = RecentAssignments()
         var worker = Worker(host: host, lastHeard: now, lastActed: now)
         if let until = hosts[host]?.pausedUntil, until > now {
             worker.pausedUntil = until
@@ -18,7 +18,7 @@ extension DispatcherState {
     /// failed recently are kept.
     private mutating func number(_ name: HostID) -> Int {
         if let known = hostNumbers[name] { return known }
-        if hostNumbers.count >= HostRecord.memory {
+        if hostNumbers.count >= HostRecord.capacity {
             let used = Set(workers.values.map(\.host)).union(hosts.keys)
             hostNumbers = hostNumbers.filter { used.contains($0.value) }
         }
@@ -50,10 +50,10 @@ extension DispatcherState {
         guard let worker = workers[id] else { return }
         for lease in worker.held { release(lease.unit, from: id) }
         workers[id] = nil
-        lent[id] = nil
+        recent[id] = nil
         if loss.isCharged, let first = worker.held.first?.unit {
-            blame(worker.host)
-            charge(first, Casualty(worker: id, cause: .lost(loss)), worker, &actions)
+            countFailure(of: worker.host)
+            charge(first, UnitFailure(worker: id, cause: .lost(loss)), worker, &actions)
         }
     }
 
@@ -62,28 +62,28 @@ extension DispatcherState {
     mutating func expel(_ id: WorkerID, because unit: UnitID, _ actions: inout [Action]) {
         guard let worker = workers[id] else { return }
         actions.append(.expel(id, unit))
-        blame(worker.host)
+        countFailure(of: worker.host)
         scope = .all
         lose(id, .left, &actions)
     }
 
     /// Counts a failure of a host; after several, workers that join from it get no work for a while.
-    mutating func blame(_ host: Int) {
+    mutating func countFailure(of host: Int) {
         var record = hosts[host] ?? HostRecord()
         record.fail(at: now, policy)
         hosts[host] = record
-        guard hosts.count > HostRecord.memory else { return }
+        guard hosts.count > HostRecord.capacity else { return }
         hosts = hosts.filter { $0.value.pausedUntil > now || $0.key == host }
     }
 
     /// A good answer cancels one failure.
-    mutating func forgive(_ host: Int) {
+    mutating func cancelFailure(of host: Int) {
         guard var record = hosts[host] else { return }
         record.failures -= 1
         hosts[host] = record.failures > 0 ? record : nil
     }
 
-    mutating func endRests() {
+    mutating func endPauses() {
         for (id, worker) in workers {
             if let until = worker.pausedUntil, until <= now { workers[id]?.pausedUntil = nil }
         }
@@ -91,8 +91,8 @@ extension DispatcherState {
 
     /// Ends the pauses if no other worker is left: a healthy worker may share its host with one that fails, and
     /// so its key or name.
-    mutating func wakeIfDeserted() {
-        guard let since = desertedSince, now - since >= policy.pause else { return }
+    mutating func endPausesIfNoneIsActive() {
+        guard let since = idleSince, now - since >= policy.pause else { return }
         for id in workers.keys { workers[id]?.pausedUntil = nil }
     }
 
@@ -164,20 +164,20 @@ extension DispatcherState {
     }
 
     /// Ends an open batch that has had no worker for too long.
-    mutating func giveUpIfDeserted(_ actions: inout [Action]) {
+    mutating func giveUpIfNoWorkersAreLeft(_ actions: inout [Action]) {
         guard batch != nil, !workers.contains(where: { $0.value.isActive }) else {
-            desertedSince = nil
+            idleSince = nil
             return
         }
-        let since = desertedSince ?? now
-        desertedSince = since
+        let since = idleSince ?? now
+        idleSince = since
         // Those whose leases have expired may still answer.
-        let isHopeless = isClosed && !workers.contains { !$0.value.isSetAside }
-        guard isHopeless || now - since >= policy.grace else { return }
+        let isGivenUp = isClosed && !workers.contains { !$0.value.isSetAside }
+        guard isGivenUp || now - since >= policy.grace else { return }
         // A unit that several hosts failed is the reason, and says more.
-        let failed = batch?.units.filter { $0.value.failed.count >= policy.casualties }
+        let failed = batch?.units.filter { $0.value.failed.count >= policy.maxFailures }
             .min { $0.key < $1.key }
         close(&actions)
-        actions.append(failed.map { .failed($0.key, $0.value.casualties) } ?? .deserted)
+        actions.append(failed.map { .failed($0.key, $0.value.failures) } ?? .noWorkersLeft)
     }
 }

@@ -90,10 +90,10 @@ package struct DispatcherState: Sendable {
         /// Bad answers after which a worker gets no more work.
         package var strikes = 3
         /// Proven hosts that a unit may fail on before it is given up; also the minimum number of attempts.
-        package var casualties = 3
+        package var maxFailures = 3
         /// Unproven hosts that it may fail on, if no proven one is left to try.
-        package var unprovenCasualties = 8
-        /// Whether workers of other hosts may still join: a unit that failed on fewer hosts than `casualties`,
+        package var maxUnprovenFailures = 8
+        /// Whether workers of other hosts may still join: a unit that failed on fewer hosts than `maxFailures`,
         /// or on none that is proven, waits for them, up to `grace`.
         package var mayOthersJoin = true
         /// Maximum units that a worker may ask for.
@@ -105,7 +105,7 @@ package struct DispatcherState: Sendable {
         /// A lease lasts this many times the worker's usual time for the unit…
         package var leaseFactor = 4.0
         /// …but at least this long.
-        package var shortestLease: Duration = .seconds(5)
+        package var minLease: Duration = .seconds(5)
         /// The maximum lease of a worker that has not answered a unit of the kind yet, and its lease
         /// if no worker has.
         package var firstLease: Duration = .seconds(600)
@@ -115,13 +115,13 @@ package struct DispatcherState: Sendable {
         /// How long a host is paused after its second failure; after each further one, twice as long.
         package var pause: Duration = .seconds(5)
         /// The maximum pause of a host.
-        package var longestPause: Duration = .seconds(300)
+        package var maxPause: Duration = .seconds(300)
         /// A unit that takes this many times the usual time is late.
         package var lateFactor = 1.5
         /// A doubtful worker is tried again after this time; the second time, after twice as long.
         package var probation: Duration = .seconds(20)
         /// Nothing is late before this time.
-        package var shortestDelay: Duration = .milliseconds(100)
+        package var minDelay: Duration = .milliseconds(100)
         /// Maximum proven workers that compute one unit at once.
         package var copies = 3
         /// The clock advances by no more than this between two events: after the whole machine was suspended,
@@ -178,13 +178,13 @@ package struct DispatcherState: Sendable {
         /// Its host failed repeatedly: it gets no work for this long.
         case pause(WorkerID, for: Duration)
         case complete
-        case failed(UnitID, [Casualty])
+        case failed(UnitID, [UnitFailure])
         /// No worker is left, and none joined in time.
-        case deserted
+        case noWorkersLeft
     }
 
     /// One failed attempt at a unit.
-    package struct Casualty: Equatable, Sendable {
+    package struct UnitFailure: Equatable, Sendable {
         package enum Cause: Equatable, Sendable {
             case lost(WorkerLoss)
             case refused(String)
@@ -274,11 +274,11 @@ package struct DispatcherState: Sendable {
         var attempts = 0
         /// When it was first given to anybody.
         var firstAssigned: Double?
-        var casualties: [Casualty] = []
+        var failures: [UnitFailure] = []
         /// Hosts that failed it, and whether they were proven.
         var failed: [Int: Bool] = [:]
         /// Those of them that were lost with it.
-        var died: Set<Int> = []
+        var lostHosts: Set<Int> = []
         /// When it first failed.
         var failedSince: Duration?
 
@@ -289,7 +289,7 @@ package struct DispatcherState: Sendable {
             set { state = newValue.isEmpty ? .waiting : .held(by: newValue) }
         }
 
-        func failed(at worker: WorkerID) -> Bool { casualties.contains { $0.worker == worker } }
+        func failed(at worker: WorkerID) -> Bool { failures.contains { $0.worker == worker } }
     }
 
     struct Batch: Sendable {
@@ -306,7 +306,7 @@ package struct DispatcherState: Sendable {
     package let policy: Policy
     var workers: [WorkerID: Worker] = [:]
     /// What each of them was given recently, whatever became of it.
-    var lent: [WorkerID: LentUnits] = [:]
+    var recent: [WorkerID: RecentAssignments] = [:]
     /// Hosts that failed recently, by number.
     var hosts: [Int: HostRecord] = [:]
     /// Numbers of hosts; unused ones are dropped when there are many.
@@ -314,7 +314,7 @@ package struct DispatcherState: Sendable {
     var nextHost = 0
     var batch: Batch?
     /// Since when the open batch has had no active worker.
-    var desertedSince: Duration?
+    var idleSince: Duration?
     var isClosed = false
     /// The sum of all advances of the clock, none longer than `policy.stall`.
     var now: Duration = .zero
@@ -369,12 +369,12 @@ package struct DispatcherState: Sendable {
             evictSilent(&actions)
             endLeases(&actions)
             endDoubts()
-            endRests()
-            wakeIfDeserted()
+            endPauses()
+            endPausesIfNoneIsActive()
         }
         assignWaiting(&actions)
         occupyIdle(&actions)
-        giveUpIfDeserted(&actions)
+        giveUpIfNoWorkersAreLeft(&actions)
         history.record(event, actions, at: time)
         return actions
     }
@@ -390,7 +390,7 @@ package struct DispatcherState: Sendable {
         workers[worker]?.held.map(\.unit) ?? []
     }
     /// The last events and the resulting actions, one per line.
-    package var story: String { history.description }
+    package var trace: String { history.description }
 
     private mutating func advance(to time: Duration) {
         let step = time - (lastTime ?? time)

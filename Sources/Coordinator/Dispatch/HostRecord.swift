@@ -26,7 +26,7 @@ struct HostRecord: Sendable {
     private(set) var pausedUntil: Duration = .zero
 
     /// Maximum hosts that are remembered, unless more of them are paused.
-    static let memory = 4096
+    static let capacity = 4096
 
     /// Counts a failure. The first has no effect, the second causes a pause, and each further one a pause twice as
     /// long.
@@ -34,12 +34,12 @@ struct HostRecord: Sendable {
         failures += 1
         guard failures > 1 else { return }
         let pause = policy.pause * (1 << min(failures - 2, 16))
-        pausedUntil = now + min(pause, policy.longestPause)
+        pausedUntil = now + min(pause, policy.maxPause)
     }
 }
 
 /// The units that a worker was given recently: those that it may answer.
-struct LentUnits: Sendable {
+struct RecentAssignments: Sendable {
     private struct Entry {
         var lease: DispatcherState.Lease
         var isAnswered = false
@@ -50,12 +50,12 @@ struct LentUnits: Sendable {
 
     /// Far more than a worker holds and has in transit. One that answers an older unit is
     /// expelled, and may join again.
-    private static let memory = 64
+    private static let capacity = 64
 
     mutating func add(_ lease: DispatcherState.Lease) {
         if let place = entries.firstIndex(where: { $0.lease.unit == lease.unit }) {
             entries.remove(at: place)
-        } else if entries.count == Self.memory {
+        } else if entries.count == Self.capacity {
             entries.removeFirst()
         }
         entries.append(Entry(lease: lease))
@@ -64,7 +64,7 @@ struct LentUnits: Sendable {
     /// Takes an answer.
     ///
     /// - Returns: nil if the unit was never given; else when it was, and whether this is its first answer
-    mutating func settle(_ unit: UnitID) -> (lease: DispatcherState.Lease, isFirst: Bool)? {
+    mutating func takeAnswer(_ unit: UnitID) -> (lease: DispatcherState.Lease, isFirst: Bool)? {
         guard let place = entries.firstIndex(where: { $0.lease.unit == unit }) else { return nil }
         defer { entries[place].isAnswered = true }
         return (entries[place].lease, !entries[place].isAnswered)

@@ -161,7 +161,7 @@ extension DispatcherState.Worker {
         guard !held.isEmpty, speed.pace(kind) ?? reference != nil else { return false }
         let usual = time(for: headCost, kind, reference: reference) + (speed.roundTrip ?? 0)
         return now - speed.since
-            > max(policy.shortestDelay / .seconds(1), policy.lateFactor * usual)
+            > max(policy.minDelay / .seconds(1), policy.lateFactor * usual)
     }
 }
 

@@ -23,7 +23,7 @@ struct WorkerSpeed: Sendable {
     /// Weight of a new measurement in the moving average.
     private static let share = 0.3
     /// Minimum pace and time, so that nothing is divided by zero.
-    private static let shortest = 1e-6
+    private static let minTime = 1e-6
 
     func pace(_ kind: DispatcherState.Kind) -> Double? {
         kind == .views ? viewPace : tilePace
@@ -47,18 +47,18 @@ struct WorkerSpeed: Sendable {
         _ policy: DispatcherState.Policy,
         reference: Double? = nil
     ) -> Double {
-        let longest = policy.firstLease / .seconds(1)
-        guard let pace = pace(kind) ?? reference else { return longest }
+        let maxLease = policy.firstLease / .seconds(1)
+        guard let pace = pace(kind) ?? reference else { return maxLease }
         let expected = policy.leaseFactor * (pace * cost + (roundTrip ?? 0))
-        let lease = max(policy.shortestLease / .seconds(1), expected)
-        return self.pace(kind) == nil ? min(lease, longest) : lease
+        let lease = max(policy.minLease / .seconds(1), expected)
+        return self.pace(kind) == nil ? min(lease, maxLease) : lease
     }
 
     /// How many units it should hold so that it never runs out.
     func depth(cost: Double, _ kind: DispatcherState.Kind, _ limits: ClosedRange<Int>) -> Int {
         guard let pace = pace(kind), let roundTrip else { return limits.lowerBound }
         // A quarter more than measured: round trips and views vary.
-        let inFlight = (1.25 * roundTrip / max(Self.shortest, pace * cost)).rounded(.up)
+        let inFlight = (1.25 * roundTrip / max(Self.minTime, pace * cost)).rounded(.up)
         guard inFlight < Double(limits.upperBound) else { return limits.upperBound }
         return max(limits.lowerBound, 1 + Int(inFlight))
     }
@@ -87,7 +87,7 @@ struct WorkerSpeed: Sendable {
         isBatched: Bool = false,
         at now: Double
     ) {
-        let elapsed = max(Self.shortest, now - since)
+        let elapsed = max(Self.minTime, now - since)
         if isBatched, spent == 0, var together, elapsed < together.time / 2 {
             together.cost += cost
             self.together = together
@@ -96,15 +96,15 @@ struct WorkerSpeed: Sendable {
         var time = elapsed
         if let spent {
             // The computing time cannot exceed the time since the unit was assigned.
-            let told = min(max(0, spent), now - assigned)
+            let reported = min(max(0, spent), now - assigned)
             if wasIdle {
-                let trip = elapsed - min(told, elapsed)
+                let trip = elapsed - min(reported, elapsed)
                 // The first trips also carry prompts; a shorter one is closer to the truth.
                 roundTrip = roundTrip.map { trip < $0 ? trip : 0.9 * $0 + 0.1 * trip } ?? trip
-                time = max(min(told, elapsed), elapsed / 10)
+                time = max(min(reported, elapsed), elapsed / 10)
             } else {
                 // Answers that were queued together in the socket still came one after the other.
-                time = max(elapsed, told)
+                time = max(elapsed, reported)
             }
         }
         let before = pace(kind)
@@ -117,7 +117,7 @@ struct WorkerSpeed: Sendable {
         since before: Double?,
         to measured: Double
     ) {
-        let pace = max(Self.shortest, measured)
+        let pace = max(Self.minTime, measured)
         setPace(kind, before.map { $0 + Self.share * (pace - $0) } ?? pace)
     }
 
@@ -130,7 +130,7 @@ struct WorkerSpeed: Sendable {
         since: Double? = nil,
         at now: Double
     ) {
-        let pace = max(Self.shortest, (now - (since ?? self.since)) / cost)
+        let pace = max(Self.minTime, (now - (since ?? self.since)) / cost)
         if let known = self.pace(kind) {
             setPace(kind, max(known, pace))
         } else if isLate {

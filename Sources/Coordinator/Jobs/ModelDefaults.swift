@@ -5,12 +5,8 @@ import Sampling
 /// Settings that suit a model, from a JSON file that comes with it: `tessera.json` in a model's folder, or
 /// `NAME.tessera.json` beside `NAME.safetensors`. Flags override them.
 package struct ModelDefaults: Sendable {
-    /// The settings that such a file may contain; all others do not depend on the model.
-    package static let settings: [any AnySetting] = [
-        Settings.steps, Settings.guidance, Settings.scheduler, Settings.karras,
-        Settings.timestepSpacing, Settings.finalSigma, Settings.size, Settings.method,
-        Settings.stride, Settings.windowWeight, Settings.ladder, Settings.decodeMargin,
-    ]
+    /// The settings that such a file may contain.
+    package static let settings = Settings.suggestible
     /// The key of the negative prompt, which is not a setting.
     private static let negativePromptKey = "negative-prompt"
 

@@ -57,7 +57,7 @@ package struct PictureOptions: Sendable {
 
     /// Whether the model's own file counts: not with `--border zeros`, which reproduces the authors' code.
     package var usesModelDefaults: Bool {
-        var chosen = RenderSettings(size: Settings.size.standard, scheduler: .ddim)
+        var chosen = RenderSettings(size: Settings.size.defaultValue, scheduler: .ddim)
         settings.apply(to: &chosen)
         return usesModelPreset && chosen.border != .zeros
     }
@@ -90,9 +90,11 @@ package struct PictureOptions: Sendable {
                 slack: model.vaeFactor
             )
         }
-        // A suggestion yields to flags that only DemoFusion uses.
-        if !settings.has(Settings.method), result.demoFusionFlag != nil {
-            result.method = .demofusion
+        // A suggestion yields to flags that only DemoFusion uses, whatever their values.
+        if !settings.has(Settings.method), result.method == .refine,
+            let unused = result.unusedSetting(given: settings)
+        {
+            result.method = unused.onlyMethod(in: result) ?? .demofusion
         }
         result.windowWeight = result.fusionWeight
         if result.method == .refine, preset != nil, !choices.has(Settings.refineSteps) {

@@ -57,11 +57,25 @@ extension RenderSession {
     }
 
     /// The settings that the model's own file suggests, in one line; nil if there is no such file.
-    static func suggestion(_ defaults: ModelDefaults?, _ settings: RenderSettings) -> String? {
+    ///
+    /// - Parameters:
+    ///   - defaults: of the file
+    ///   - settings: of the render
+    ///   - given: what was chosen explicitly
+    static func suggestion(
+        _ defaults: ModelDefaults?,
+        _ settings: RenderSettings,
+        given: SettingChoices
+    ) -> String? {
         guard let defaults else { return nil }
-        let yields = defaults.choices.has(Settings.method) && settings.method == .demofusion
+        var suggested = settings
+        suggested.method = .refine
+        let yields =
+            defaults.choices.has(Settings.method) && settings.method == .demofusion
+            && !given.has(Settings.method)
+        let reason = yields ? suggested.unusedSetting(given: given) : nil
         return "\(defaults.summary), by \(defaults.path)"
-            + (yields ? settings.demoFusionFlag.map { "; \($0) needs demofusion" } ?? "" : "")
+            + (reason.map { "; --\($0.name) needs demofusion" } ?? "")
     }
 
     /// A notice about a first phase that is too narrow for the model.
@@ -71,10 +85,11 @@ extension RenderSession {
         if plan.settings.picture == nil, 2 * first.shortSide < plan.model.nativeLatentSide {
             let native = plan.model.nativeLatentSide * factor
             let size = Extent(height: first.height * factor, width: first.width * factor)
+            let short = size.height < size.width ? "height" : "width"
             lines.append(
-                "phase 1 lays the picture out at \(size) pixels, much narrower than the \(native) that "
-                    + "the model was trained on: the subject may be missing. Sides of at most 2:1, or "
-                    + "--init-image, avoid this"
+                "phase 1 lays the picture out at \(size) pixels, and the model was trained at "
+                    + "\(native)×\(native): with such a small \(short) the subject may be missing. Sides of "
+                    + "at most 2:1, or --init-image, avoid this"
             )
         }
         return lines

@@ -56,7 +56,7 @@ package struct RenderSession {
         )
         let isChosen = options.settings.has(Settings.scheduler) || preset?.scheduler != nil
         if let refusal = config.refusal, !isChosen { throw refusal }
-        try settings.validate(for: geometry)
+        try settings.validate(for: geometry, given: options.settings)
         try model.checkClipSkip(settings.clipSkip)
         scheduler = try Scheduler(
             settings.scheduler,
@@ -66,7 +66,7 @@ package struct RenderSession {
             choice: settings.schedule
         )
         try scheduler.checkFinite(place: try model.schedulerPlace())
-        suggestion = Self.suggestion(defaults, settings)
+        suggestion = Self.suggestion(defaults, settings, given: options.settings)
         plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
         prompts = try PromptPair(
             PromptWording(

@@ -49,8 +49,8 @@ package struct Processor: Sendable {
 
 extension EngineOptions {
     /// The fastest options on a processor, given what the user requested; `why` gives the reasons.
-    package static func suited(
-        to processor: Processor,
+    package static func best(
+        for processor: Processor,
         backend: BackendKind? = nil,
         precision: Precision? = nil,
         device: DeviceName? = nil,

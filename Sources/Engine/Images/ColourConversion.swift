@@ -19,26 +19,27 @@ struct ColourDescription: Equatable {
     private static let gammaTolerance = 0.05
     /// Valid encoding gammas.
     private static let gammas = 0.1...10.0
-    /// White, red, green and blue of sRGB.
-    private static let usual = [0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06]
+    /// The x and y of white, red, green and blue of sRGB.
+    private static let sRGBPrimaries = [0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06]
 
     /// Whether the curve is sRGB's.
-    fileprivate var hasUsualCurve: Bool {
+    fileprivate var hasSRGBCurve: Bool {
         gamma.map { abs($0 * 2.2 - 1) <= Self.gammaTolerance } ?? true
     }
 
     /// Whether white and primaries are sRGB's, to the third digit, which some programs round to.
-    fileprivate var hasUsualPrimaries: Bool {
-        chromaticities.map { zip($0, Self.usual).allSatisfy { abs($0 - $1) < 0.0015 } } ?? true
+    fileprivate var hasSRGBPrimaries: Bool {
+        chromaticities.map { zip($0, Self.sRGBPrimaries).allSatisfy { abs($0 - $1) < 0.0015 } }
+            ?? true
     }
 
     /// Whether no conversion is needed. Code points take precedence, then a profile, then the sRGB chunk,
     /// then gamma and primaries (PNG, third edition, §4.3); without any of them the picture is sRGB.
-    private var needsNothing: Bool {
-        profile == nil && (isSRGB || (hasUsualCurve && hasUsualPrimaries))
+    private var needsNoConversion: Bool {
+        profile == nil && (isSRGB || (hasSRGBCurve && hasSRGBPrimaries))
     }
 
-    private var saysNothingElse: Bool {
+    private var hasNoColourDescription: Bool {
         profile == nil && !isSRGB && gamma == nil && chromaticities == nil
     }
 
@@ -56,7 +57,7 @@ struct ColourDescription: Equatable {
                 return CodedConversion(coded, depth: depth, isGrey: isGrey)
             }
             // Unusable code points give way to the next in precedence, if there is any.
-            guard !saysNothingElse else {
+            guard !hasNoColourDescription else {
                 throw InputError(
                     path,
                     "its cICP says \(coded), which are colours that are not supported",
@@ -65,13 +66,13 @@ struct ColourDescription: Equatable {
                 )
             }
         }
-        if needsNothing { return nil }
+        if needsNoConversion { return nil }
         return try ColourConversion(from: self, isGrey: isGrey, path: path)
     }
 
     fileprivate var isSound: Bool { gamma.map(Self.gammas.contains) ?? true }
 
-    fileprivate var places: [Double] { chromaticities ?? Self.usual }
+    fileprivate var places: [Double] { chromaticities ?? Self.sRGBPrimaries }
 }
 
 /// Converts rows of floats to sRGB, by Little CMS.
@@ -139,7 +140,7 @@ final class ColourConversion: PixelConversion {
     }
 
     private static func curve(_ colours: ColourDescription) -> OpaquePointer? {
-        guard !colours.hasUsualCurve, let gamma = colours.gamma else {
+        guard !colours.hasSRGBCurve, let gamma = colours.gamma else {
             return cmsBuildParametricToneCurve(
                 nil,
                 4,

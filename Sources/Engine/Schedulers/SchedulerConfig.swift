@@ -277,7 +277,7 @@ package struct SchedulerConfig: Equatable, Sendable {
         guard let name = try reader.optionalString(key) else { return fallback }
         guard let value = T(rawValue: name) else {
             let known = T.allCases.map(\.rawValue).joined(separator: ", ")
-            throw reader.fault(key, "'\(name)' is not supported", fix: "Known are \(known)")
+            throw reader.fault(key, "'\(name)' is not supported", fix: "Choose one of \(known)")
         }
         return value
     }
@@ -313,7 +313,7 @@ package struct SchedulerConfig: Equatable, Sendable {
             throw reader.fault(
                 "beta_schedule",
                 "'\(schedule)' is not supported",
-                fix: "Known are linear and scaled_linear"
+                fix: "Choose one of linear and scaled_linear"
             )
         }
     }

@@ -43,7 +43,7 @@ struct SolverOptions: Equatable, Sendable {
             throw reader.fault(
                 "algorithm_type",
                 "'\(type)' is not supported",
-                fix: "Known are " + Algorithm.allCases.map(\.rawValue).joined(separator: ", ")
+                fix: "Choose one of " + Algorithm.allCases.map(\.rawValue).joined(separator: ", ")
             )
         }
         algorithm = found
@@ -61,7 +61,7 @@ struct SolverOptions: Equatable, Sendable {
             throw reader.fault(
                 "interpolation_type",
                 "'\(other)' is not supported",
-                fix: "Known are linear and log_linear"
+                fix: "Choose one of linear and log_linear"
             )
         }
         if order == 3, algorithm == .noiseSDE {

@@ -319,6 +319,9 @@ package nonisolated struct WireHello: Sendable {
   /// Why it could not change to what a refusal required.
   package var obstacle: String = String()
 
+  /// What it could not change to: the digest of the model, the backend and the precision, or "any" for each, in one line.
+  package var obstacleRequirements: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1053,7 +1056,7 @@ nonisolated extension WireTensorHeader: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}name\0\u{1}model\0\u{1}threads\0\u{1}processor\0\u{1}backend\0\u{1}precision\0\u{3}process_id\0\u{1}adapts\0\u{1}obstacle\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}name\0\u{1}model\0\u{1}threads\0\u{1}processor\0\u{1}backend\0\u{1}precision\0\u{3}process_id\0\u{1}adapts\0\u{1}obstacle\0\u{3}obstacle_requirements\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1071,6 +1074,7 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       case 8: try { try decoder.decodeSingularUInt64Field(value: &self.processID) }()
       case 9: try { try decoder.decodeSingularBoolField(value: &self.adapts) }()
       case 10: try { try decoder.decodeSingularStringField(value: &self.obstacle) }()
+      case 11: try { try decoder.decodeSingularStringField(value: &self.obstacleRequirements) }()
       default: break
       }
     }
@@ -1111,6 +1115,9 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if !self.obstacle.isEmpty {
       try visitor.visitSingularStringField(value: self.obstacle, fieldNumber: 10)
     }
+    if !self.obstacleRequirements.isEmpty {
+      try visitor.visitSingularStringField(value: self.obstacleRequirements, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1125,6 +1132,7 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if lhs.processID != rhs.processID {return false}
     if lhs.adapts != rhs.adapts {return false}
     if lhs.obstacle != rhs.obstacle {return false}
+    if lhs.obstacleRequirements != rhs.obstacleRequirements {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -15,6 +15,17 @@ package enum WorkerMessage: Sendable {
     case heartbeat
     case goodbye(GoodbyeReason)
 
+    /// Why a worker cannot change to what a coordinator requires.
+    package struct Obstacle: Equatable, Sendable {
+        /// The `summary` of these requirements.
+        package var requirements: String
+        package var reason: String
+
+        package init(requirements: String, reason: String) {
+            (self.requirements, self.reason) = (requirements, reason)
+        }
+    }
+
     /// Identifies a worker.
     package struct Hello: Equatable, Sendable {
         package var version = protocolVersion
@@ -28,8 +39,8 @@ package enum WorkerMessage: Sendable {
         package var processID: Int32
         /// Whether the worker stays when it is refused, and tries to change to what the coordinator requires.
         package var adapts = false
-        /// Why it could not change.
-        package var obstacle: String?
+        /// What it could not change to last, and why.
+        package var obstacle: Obstacle?
 
         package init(
             name: String,
@@ -97,7 +108,8 @@ extension WorkerMessage {
                 $0.precision = hello.precision
                 $0.processID = UInt64(hello.processID)
                 $0.adapts = hello.adapts
-                $0.obstacle = hello.obstacle ?? ""
+                $0.obstacle = hello.obstacle?.reason ?? ""
+                $0.obstacleRequirements = hello.obstacle?.requirements ?? ""
             }
         case .ask(let units):
             envelope.ask = .with { $0.units = UInt32(units) }
@@ -201,6 +213,11 @@ extension WorkerMessage.Hello {
         )
         version = wire.protocolVersion
         adapts = wire.adapts
-        obstacle = wire.obstacle.isEmpty ? nil : printable(wire.obstacle, limit: 400)
+        if !wire.obstacle.isEmpty {
+            obstacle = WorkerMessage.Obstacle(
+                requirements: printable(wire.obstacleRequirements, limit: 200),
+                reason: printable(wire.obstacle, limit: 400)
+            )
+        }
     }
 }

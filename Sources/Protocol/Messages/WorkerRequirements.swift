@@ -16,8 +16,13 @@ package struct WorkerRequirements: Equatable, Sendable {
         self.model = model
     }
 
+    /// Distinguishes them from other requirements.
+    package var summary: String {
+        "\(model.digest) \(backend ?? "any") \(precision ?? "any")"
+    }
+
     /// Maximum length of a path on the wire, in characters.
-    private static let longestPath = 1000
+    private static let maxPathLength = 1000
     /// Maximum LoRA files on the wire.
     private static let maxLoRAs = 64
 
@@ -26,15 +31,15 @@ package struct WorkerRequirements: Equatable, Sendable {
         self.init(
             model: ModelIdentity(
                 digest: digest,
-                path: printable(wire.model.path, limit: Self.longestPath)
+                path: printable(wire.model.path, limit: Self.maxPathLength)
             )
         )
         guard wire.loras.count <= Self.maxLoRAs else { throw .field("refusal.loras") }
         func optional(_ text: String, limit: Int) -> String? {
             text.isEmpty ? nil : printable(text, limit: limit)
         }
-        loras = wire.loras.map { printable($0, limit: Self.longestPath) }
-        modelConfig = optional(wire.modelConfig, limit: Self.longestPath)
+        loras = wire.loras.map { printable($0, limit: Self.maxPathLength) }
+        modelConfig = optional(wire.modelConfig, limit: Self.maxPathLength)
         backend = optional(wire.backend, limit: 32)
         precision = optional(wire.precision, limit: 32)
     }

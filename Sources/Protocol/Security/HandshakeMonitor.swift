@@ -2,7 +2,7 @@ import CZeroMQ
 import Synchronization
 
 /// What has happened to a socket's connections.
-package struct ConnectionNews: Equatable, Sendable {
+package struct ConnectionChanges: Equatable, Sendable {
     /// Failed handshakes.
     package var rejections: [Rejection] = []
     /// Connections that were accepted, and are still open.
@@ -46,18 +46,20 @@ final class HandshakeMonitor {
     }
 
     /// Events since the last call; never waits.
-    func takeNews() throws(SocketError) -> ConnectionNews {
-        var news = ConnectionNews()
+    func takeChanges() throws(SocketError) -> ConnectionChanges {
+        var changes = ConnectionChanges()
         for _ in 0..<Self.maxEvents {
             guard let frames = try MultipartMessage.receive(raw, maxFrames: 2) else { break }
             guard let (event, value) = Self.event(frames[0]) else { continue }
             if event == ZMQ_EVENT_ACCEPTED {
-                if let connection = Connection(descriptor: value) { news.opened.append(connection) }
+                if let connection = Connection(descriptor: value) {
+                    changes.opened.append(connection)
+                }
             } else if let rejection = Self.rejection(event, value) {
-                news.rejections.append(rejection)
+                changes.rejections.append(rejection)
             }
         }
-        return news
+        return changes
     }
 
     /// The number (16 bits) and the value (32 bits) of an event.

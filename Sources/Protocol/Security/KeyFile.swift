@@ -82,7 +82,7 @@ package enum KeyFile {
     }
 
     /// Maximum size of a key file, in bytes.
-    private static let longest = 1 << 20
+    private static let maxBytes = 1 << 20
 
     private static func lines(_ path: String) throws(InputError) -> [String] {
         try numberedLines(path).map(\.1)
@@ -91,7 +91,7 @@ package enum KeyFile {
     /// Non-empty lines without comments, with their numbers from 1.
     private static func numberedLines(_ path: String) throws(InputError) -> [(Int, String)] {
         guard FileManager.default.fileExists(atPath: path) else { throw missing(path) }
-        let text = try InputFile.text(path, limit: longest)
+        let text = try InputFile.text(path, limit: maxBytes)
         return text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
             .map { ($0 + 1, $1.trimmingCharacters(in: .whitespaces)) }
             .filter { !$0.1.isEmpty && !$0.1.hasPrefix("# ") && $0.1 != "#" }

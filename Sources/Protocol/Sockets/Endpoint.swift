@@ -7,7 +7,7 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     package let address: String
 
     /// Maximum length of a Unix socket's path, in bytes.
-    private static let longestPath = 107
+    private static let maxPathLength = 107
 
     /// Wraps an address reported by ZeroMQ, unchecked: on a socket that also speaks IPv6
     /// it writes 127.0.0.1 as [::ffff:127.0.0.1], which is converted back.
@@ -72,10 +72,10 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
                 fix: "Write ipc:///path/to/a/socket"
             )
         }
-        guard path.utf8.count <= longestPath else {
+        guard path.utf8.count <= maxPathLength else {
             throw InputError(
                 text,
-                "the path has \(path.utf8.count) bytes; a socket's has at most \(longestPath)",
+                "the path has \(path.utf8.count) bytes; a socket's has at most \(maxPathLength)",
                 fix: "Choose a shorter directory"
             )
         }

@@ -262,16 +262,16 @@ package struct Socket: ~Copyable {
 
     /// Failed handshakes since the last call, up to a maximum.
     package borrowing func rejections() throws(SocketError) -> [Rejection] {
-        try connectionNews().rejections
+        try connectionChanges().rejections
     }
 
     /// Failed handshakes and accepted connections since the last call, up to a maximum.
-    package borrowing func connectionNews() throws(SocketError) -> ConnectionNews {
-        var news = try monitor.takeNews()
+    package borrowing func connectionChanges() throws(SocketError) -> ConnectionChanges {
+        var changes = try monitor.takeChanges()
         // The monitor of the same socket reports the gate's rejections a second time.
-        if gate != nil { news.rejections.removeAll { $0 == .notAllowed(nil) } }
-        news.rejections = (gate?.takeRejections() ?? []) + news.rejections
-        return news
+        if gate != nil { changes.rejections.removeAll { $0 == .notAllowed(nil) } }
+        changes.rejections = (gate?.takeRejections() ?? []) + changes.rejections
+        return changes
     }
 
     /// Waits until a message arrives, the wake-up is signalled or the timeout ends; meanwhile admits

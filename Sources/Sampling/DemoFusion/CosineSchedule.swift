@@ -8,8 +8,8 @@ package struct CosineSchedule: Equatable, Sendable {
     package var sigma: Double
 
     package init(
-        exponents: [Double] = Settings.cosineScales.standard,
-        sigma: Double = Settings.sigma.standard
+        exponents: [Double] = Settings.cosineScales.defaultValue,
+        sigma: Double = Settings.sigma.defaultValue
     ) {
         precondition(exponents.count == 3, "\(exponents)")
         self.exponents = exponents

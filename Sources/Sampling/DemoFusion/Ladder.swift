@@ -36,7 +36,7 @@ package struct Ladder: Equatable, Sendable {
     /// Minimum short side of phase 1, as a fraction of the native side: a
     /// quarter. Up to 4:1 the long side of phase 1 is the native side, as in the method; phase 1 of a more elongated
     /// picture is longer, because no composition fits into a few rows of latent pixels.
-    package static let shortestPart = 4
+    package static let maxAspectRatio = 4
 
     /// Scales given by hand, such as 1, 2, 4; the last one is the target.
     package init(scales: [Double]) throws(InputError) {
@@ -110,9 +110,9 @@ package struct Ladder: Equatable, Sendable {
     }
 
     /// Scale of the target: its long side over the native side, or less, where that would leave the
-    /// short side of phase 1 below a `shortestPart` of the native side.
+    /// short side of phase 1 below the native side divided by `maxAspectRatio`.
     private static func ratio(of target: Extent, nativeSide: Int) -> Double {
-        let long = min(target.longSide, shortestPart * target.shortSide)
+        let long = min(target.longSide, maxAspectRatio * target.shortSide)
         return max(1, Double(long) / Double(nativeSide))
     }
 

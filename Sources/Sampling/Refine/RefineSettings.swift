@@ -16,10 +16,10 @@ package struct RefineSettings: Equatable, Sendable {
     package static let distilledSteps = 1
 
     package init(
-        from: Double = Settings.refineFrom.standard,
-        steps: Int = Settings.refineSteps.standard,
-        noise: Double = Settings.refineNoise.standard,
-        guidance: Float = Settings.refineGuidance.standard
+        from: Double = Settings.refineFrom.defaultValue,
+        steps: Int = Settings.refineSteps.defaultValue,
+        noise: Double = Settings.refineNoise.defaultValue,
+        guidance: Float = Settings.refineGuidance.defaultValue
     ) {
         (self.from, self.steps, self.noise, self.guidance) = (from, steps, noise, guidance)
     }

@@ -12,46 +12,46 @@ package enum GlobalPass: String, CaseIterable, Sendable {
 /// `Settings`.
 package struct RenderSettings: Equatable, Sendable {
     package var size: Extent
-    package var steps: Int = Settings.steps.standard
-    package var guidance: Float = Settings.guidance.standard
+    package var steps: Int = Settings.steps.defaultValue
+    package var guidance: Float = Settings.guidance.defaultValue
     /// Noise levels σ/α above the first and up to the second are guided, others are not (Kynkäänniemi et al.,
     /// 2024, arXiv 2404.07724); nil guides all.
-    package var guidanceInterval: [Double]? = Settings.guidanceInterval.standard
-    package var seed: UInt64 = Settings.seed.standard
-    package var random: RandomKind = Settings.random.standard
+    package var guidanceInterval: [Double]? = Settings.guidanceInterval.defaultValue
+    package var seed: UInt64 = Settings.seed.defaultValue
+    package var random: RandomKind = Settings.random.defaultValue
     package var scheduler: SchedulerKind
-    package var karras: Bool = Settings.karras.standard
+    package var karras: Bool = Settings.karras.defaultValue
     /// Last layer of the text encoders that is read, counted from the end; nil for the model's own.
-    package var clipSkip: Int? = Settings.clipSkip.standard
+    package var clipSkip: Int? = Settings.clipSkip.defaultValue
     /// How the prompts are read.
-    package var promptSyntax: PromptSyntax = Settings.promptSyntax.standard
+    package var promptSyntax: PromptSyntax = Settings.promptSyntax.defaultValue
     /// How its timesteps are laid out, where the model does not decide it.
     package var schedule = ScheduleChoice()
     /// Layout of local windows. If nil they are half a window apart, and in refinement three quarters of one.
-    package var stride: WindowStride? = Settings.stride.standard
+    package var stride: WindowStride? = Settings.stride.defaultValue
     /// Weights of a window's pixels in the fusion; if nil, `fusionWeight` decides.
-    package var windowWeight: WindowWeight? = Settings.windowWeight.standard
-    package var method: Method = Settings.method.standard
+    package var windowWeight: WindowWeight? = Settings.windowWeight.defaultValue
+    package var method: Method = Settings.method.defaultValue
     /// Used only if `method` is refinement.
     package var refine = RefineSettings()
     package var cosine = CosineSchedule()
-    package var ladder: LadderChoice = Settings.ladder.standard
+    package var ladder: LadderChoice = Settings.ladder.defaultValue
     /// At each timestep, windows or sub-lattices whose weight in the fused prediction is smaller are not evaluated, and
     /// the other path gets a weight of 1. 0 skips only paths of weight 0.
-    package var skipBelow: Double = Settings.skipBelow.standard
-    package var border: Border = Settings.border.standard
+    package var skipBelow: Double = Settings.skipBelow.defaultValue
+    package var border: Border = Settings.border.defaultValue
     /// Share of the noise schedule that is run in every phase of a render with an init image.
-    package var strength: Double = Settings.strength.standard
+    package var strength: Double = Settings.strength.defaultValue
     /// Share of that picture's own resolution up to which the result is constrained to it.
-    package var fidelity: Double = Settings.fidelity.standard
+    package var fidelity: Double = Settings.fidelity.defaultValue
     /// The part of the init image that is shown; nil starts from noise.
     package var frame: PictureFrame?
     /// Latent pixels beyond each edge that are decoded too, copies of the outermost ones, and then cut off.
-    package var decodeMargin: Int = Settings.decodeMargin.standard
+    package var decodeMargin: Int = Settings.decodeMargin.defaultValue
     /// Precision of latents on the wire; it affects the picture, too.
-    package var wire: WireFormat = Settings.wire.standard
+    package var wire: WireFormat = Settings.wire.defaultValue
     /// Does not affect the picture.
-    package var globalPass: GlobalPass = Settings.globalPass.standard
+    package var globalPass: GlobalPass = Settings.globalPass.defaultValue
 
     /// Settings with their defaults.
     ///
@@ -62,7 +62,7 @@ package struct RenderSettings: Equatable, Sendable {
     ///   - change: sets what differs from the defaults
     package init(
         size: Extent,
-        steps: Int = Settings.steps.standard,
+        steps: Int = Settings.steps.defaultValue,
         scheduler: SchedulerKind,
         _ change: (inout Self) -> Void = { _ in }
     ) {
@@ -77,8 +77,8 @@ package struct RenderSettings: Equatable, Sendable {
         }
         set {
             frame = newValue?.frame
-            strength = newValue?.strength ?? Settings.strength.standard
-            fidelity = newValue?.fidelity ?? Settings.fidelity.standard
+            strength = newValue?.strength ?? Settings.strength.defaultValue
+            fidelity = newValue?.fidelity ?? Settings.fidelity.defaultValue
         }
     }
 
@@ -135,11 +135,24 @@ package struct RenderSettings: Equatable, Sendable {
 
     /// Rejects settings with which no picture can be rendered.
     ///
+    /// - Parameters:
+    ///   - model: what the limits depend on
+    ///   - given: explicit choices, which count even where they equal the default
     /// - Throws: `InputError` naming the flag
-    package func validate(for model: ModelGeometry) throws(InputError) {
+    package func validate(
+        for model: ModelGeometry,
+        given: SettingChoices = SettingChoices()
+    ) throws(InputError) {
         for setting in Settings.all { try setting.check(self, for: model) }
         try picture?.validate(steps: steps)
-        try validateRefinement()
+        if let refinement, refinement.guidance > 1, !guides {
+            throw InputError(
+                "--refine-guidance",
+                "\(refinement.guidance) needs the negative prompt, which is not used with --guidance \(guidance)",
+                fix: "Choose at most 1, or a --guidance above 1"
+            )
+        }
+        if let unused = unusedSetting(given: given) { throw refusal(of: unused) }
         guard stride != .window || fusionWeight == .uniform else {
             throw InputError(
                 "--window-weight",
@@ -149,52 +162,34 @@ package struct RenderSettings: Equatable, Sendable {
         }
     }
 
-    /// Rejects settings of refinement if another method is used.
-    private func refuseRefinement() throws(InputError) {
-        let standard = RefineSettings()
-        let changes: [(setting: any AnySetting, isChanged: Bool)] = [
-            (Settings.refineFrom, refine.from != standard.from),
-            (Settings.refineSteps, refine.steps != standard.steps),
-            (Settings.refineNoise, refine.noise != standard.noise),
-            (Settings.refineGuidance, refine.guidance != standard.guidance),
-        ]
-        for change in changes where change.isChanged {
-            throw InputError(
-                "--\(change.setting.name)",
-                "--method \(method.rawValue) does not use it",
-                fix: "Leave it out, or add --method refine"
-            )
+    /// A setting that was chosen, or that differs from its default, and that the method does not use.
+    ///
+    /// - Parameter given: explicit choices: they count whatever their value is
+    /// - Returns: the first such setting
+    package func unusedSetting(given: SettingChoices) -> (any AnySetting)? {
+        Settings.all.first { setting in
+            guard let only = setting.onlyMethod(in: self), only != method else { return false }
+            // Without an init image these are used by neither.
+            let isIdle = frame == nil && Settings.ofInitImage.contains { $0.name == setting.name }
+            return !isIdle && (given.has(setting) || setting.isChanged(in: self))
         }
     }
 
-    /// Rejects settings that refinement does not support.
-    private func validateRefinement() throws(InputError) {
-        guard let refinement else { return try refuseRefinement() }
-        guard refinement.guidance <= 1 || guides else {
-            throw InputError(
-                "--refine-guidance",
-                "\(refinement.guidance) needs the negative prompt, which is not used with --guidance \(guidance)",
-                fix: "Choose at most 1, or a --guidance above 1"
-            )
+    /// The error for a setting that the method does not use.
+    private func refusal(of setting: any AnySetting) -> InputError {
+        let other: Method = method == .refine ? .demofusion : .refine
+        let fix: String
+        switch setting.name {
+        case Settings.strength.name, Settings.fidelity.name:
+            fix = "Leave it out; --refine-from and --refine-noise say how much may change"
+        case Settings.stride.name: fix = "Give it a number, or choose --method \(other.rawValue)"
+        default: fix = "Leave it out, or choose --method \(other.rawValue)"
         }
-        if let flag = demoFusionFlag {
-            throw InputError(
-                flag,
-                "--method refine does not use it",
-                fix: "Leave it out; --refine-from and --refine-noise say how much may change"
-            )
-        }
-    }
-
-    /// A flag that only DemoFusion uses, and that is not at its default.
-    package var demoFusionFlag: String? {
-        let isStarted = frame != nil
-        let flags: [(name: String, isGiven: Bool)] = [
-            ("--border zeros", border == .zeros), ("--skip-below", skipBelow > 0),
-            ("--stride window", stride == .window),
-            ("--strength", isStarted && strength != Settings.strength.standard),
-            ("--fidelity", isStarted && fidelity != Settings.fidelity.standard),
-        ]
-        return flags.first { $0.isGiven }?.name
+        let value = setting.name == Settings.stride.name ? " window" : ""
+        return InputError(
+            "--\(setting.name)\(value)",
+            "--method \(method.rawValue) does not use it",
+            fix: fix
+        )
     }
 }

@@ -14,27 +14,30 @@ package struct Setting<Value: SettingValue>: AnySetting {
     /// Placeholder for the value in the help text.
     package let valueName: String?
     /// The value if neither the caller nor the model sets one.
-    package let standard: Value
+    package let defaultValue: Value
     /// The default in words, where it depends on the model.
     package let defaultNote: String?
     private let limits: SettingLimits<Value>
     private let recorded: SettingRecording
     private let label: SettingLabel?
+    private let onlyMethod: @Sendable (Value) -> Method?
     let path: WritableKeyPath<RenderSettings, Value> & Sendable
 
     init(
         _ name: String,
         _ path: WritableKeyPath<RenderSettings, Value> & Sendable,
-        default standard: Value,
+        default defaultValue: Value,
         help: String,
         unit: String? = nil,
         valueName: String? = nil,
         defaultNote: String? = nil,
         limits: SettingLimits<Value> = .none,
         recorded: SettingRecording = .always,
-        label: SettingLabel? = nil
+        label: SettingLabel? = nil,
+        onlyMethod: @escaping @Sendable (Value) -> Method? = { _ in nil }
     ) {
-        (self.name, self.path, self.standard) = (name, path, standard)
+        self.onlyMethod = onlyMethod
+        (self.name, self.path, self.defaultValue) = (name, path, defaultValue)
         (self.help, self.unit, self.valueName) = (help, unit, valueName)
         (self.defaultNote, self.limits) = (defaultNote, limits)
         (self.recorded, self.label) = (recorded, label)
@@ -52,11 +55,23 @@ package struct Setting<Value: SettingValue>: AnySetting {
     package func isRecorded(of settings: RenderSettings) -> Bool {
         switch recorded {
         case .always: true
-        case .whenChanged: settings[keyPath: path] != standard
+        case .whenChanged: isChanged(in: settings)
         case .withPicture: settings.frame != nil
         case .where(let holds): holds(settings)
         case .never: false
         }
+    }
+
+    package func isChanged(in settings: RenderSettings) -> Bool {
+        settings[keyPath: path] != defaultValue
+    }
+
+    package func onlyMethod(in settings: RenderSettings) -> Method? {
+        onlyMethod(settings[keyPath: path])
+    }
+
+    package var defaultText: String? {
+        defaultNote ?? (defaultValue.brief.isEmpty ? nil : defaultValue.brief)
     }
 
     package func json(of settings: RenderSettings) -> JSON { settings[keyPath: path].json }
@@ -90,6 +105,15 @@ package protocol AnySetting: Sendable {
     /// - Throws: `InputError` naming the flag
     func check(_ settings: RenderSettings, for model: ModelGeometry) throws(InputError)
 
+    /// Its default in words; nil if there is none to tell.
+    var defaultText: String? { get }
+
+    /// Whether it differs from the default.
+    func isChanged(in settings: RenderSettings) -> Bool
+
+    /// The only method that uses it with its present value; nil where both do.
+    func onlyMethod(in settings: RenderSettings) -> Method?
+
     /// Whether the PNG's text records it.
     func isRecorded(of settings: RenderSettings) -> Bool
 
@@ -106,11 +130,18 @@ package protocol AnySetting: Sendable {
 }
 
 extension AnySetting {
-    /// The help text of its flag: with the unit, and with the default where that depends on the model.
+    /// The help text of its flag, with unit and default.
     package var fullHelp: String {
-        help + (unit.map { ", in \($0)" } ?? "") + "."
-            + (defaultNote.map { " (default: \($0))" } ?? "")
+        guard let defaultText else { return plainHelp }
+        let suggested = isSuggested ? "what the model suggests, else " : ""
+        return "\(plainHelp) (default: \(suggested)\(defaultText))"
     }
+
+    /// The help text without the default.
+    package var plainHelp: String { help + (unit.map { ", in \($0)" } ?? "") + "." }
+
+    /// Whether a model's own file may set it.
+    private var isSuggested: Bool { Settings.suggestible.contains { $0.name == name } }
 }
 
 /// When the PNG's text includes a setting. Settings that were added later are included only if changed, so that pictures
@@ -166,7 +197,7 @@ extension SettingLimits where Value: Comparable {
     /// - Returns: the limits
     static func range(_ range: ClosedRange<Value>, fix: String? = nil) -> Self {
         let choose =
-            fix ?? "Choose \(range.lowerBound.shortest) to \(range.upperBound.shortest)"
+            fix ?? "Choose \(range.lowerBound.brief) to \(range.upperBound.brief)"
         return Self { value, _ in
             range.contains(value) ? nil : ("\(value.written) is out of range", choose)
         }

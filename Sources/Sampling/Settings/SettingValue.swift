@@ -14,7 +14,7 @@ package protocol SettingValue: Equatable, Sendable {
 
 extension SettingValue {
     /// A number without needless zeros.
-    var shortest: String { written.hasSuffix(".0") ? String(written.dropLast(2)) : written }
+    var brief: String { written.hasSuffix(".0") ? String(written.dropLast(2)) : written }
 }
 
 extension Int: SettingValue {

@@ -10,9 +10,9 @@ extension Settings {
         _ model: ModelGeometry
     ) -> Fault? {
         let factor = model.vaeFactor
-        guard size.height > 0, size.width > 0, size.longSide <= longestSide else {
+        guard size.height > 0, size.width > 0, size.longSide <= maxSide else {
             return (
-                "\(size) is out of range", "Choose sides from \(factor) to \(longestSide) pixels"
+                "\(size) is out of range", "Choose sides from \(factor) to \(maxSide) pixels"
             )
         }
         guard size.height % factor == 0, size.width % factor == 0 else {

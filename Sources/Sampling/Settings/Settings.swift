@@ -16,6 +16,15 @@ package enum Settings {
         decodeMargin, wire, globalPass,
     ]
 
+    /// Those that a model may suggest in a file beside its weights; all others do not depend on the model.
+    package static let suggestible: [any AnySetting] = [
+        steps, guidance, scheduler, karras, timestepSpacing, finalSigma, size, method,
+        stride, windowWeight, ladder, decodeMargin,
+    ]
+
+    /// Those that apply only to a render with an init image.
+    static let ofInitImage: [any AnySetting] = [strength, fidelity]
+
     // The picture.
 
     package static let size = Setting(
@@ -84,7 +93,7 @@ package enum Settings {
         help:
             "Sampler; names of A1111, ComfyUI and Diffusers are understood, and a spacing at the end, "
             + "as in dpmpp_2m_sde_karras",
-        defaultNote: "the model's own",
+        defaultNote: "that of its scheduler's file",
         label: SettingLabel("Sampler") { $0.scheduler.label + ($0.karras ? " Karras" : "") }
     )
 
@@ -92,7 +101,9 @@ package enum Settings {
         "karras",
         \.karras,
         default: false,
-        help: "Use the noise levels of Karras et al. (2022)"
+        help:
+            "Use the noise levels of Karras et al. (2022), or with --no-karras the scheduler's own",
+        defaultNote: "--no-karras"
     )
 
     package static let timestepSpacing = Setting(
@@ -100,7 +111,7 @@ package enum Settings {
         \.schedule.spacing,
         default: nil,
         help: "How timesteps are spaced over the training schedule",
-        defaultNote: "the model's own",
+        defaultNote: "that of its scheduler's file",
         recorded: .whenChanged
     )
 
@@ -109,7 +120,7 @@ package enum Settings {
         \.schedule.finalSigma,
         default: nil,
         help: "Noise level after the last step: zero, or the lowest one of the training schedule",
-        defaultNote: "the model's own",
+        defaultNote: "that of its scheduler's file",
         recorded: .whenChanged
     )
 
@@ -178,7 +189,8 @@ package enum Settings {
         defaultNote: "1",
         limits: .range(0...1),
         recorded: .withPicture,
-        label: "Denoising strength"
+        label: "Denoising strength",
+        onlyMethod: { _ in .demofusion }
     )
 
     package static let fidelity = Setting(
@@ -191,7 +203,8 @@ package enum Settings {
         defaultNote: "0.5",
         limits: .range(0...1),
         recorded: .withPicture,
-        label: "Fidelity"
+        label: "Fidelity",
+        onlyMethod: { _ in .demofusion }
     )
 
     // Pictures larger than the model's own.
@@ -204,7 +217,7 @@ package enum Settings {
             "How the picture grows after phase 1: demofusion denoises every phase over the whole schedule; "
             + "refine enlarges the picture and denoises it over the end of the schedule, with a "
             + "fraction of the UNet calls",
-        defaultNote: "demofusion, or what the model suggests",
+        defaultNote: "demofusion",
         recorded: .whenChanged
     )
 
@@ -220,7 +233,8 @@ package enum Settings {
             fix: "Choose a share of the schedule from 0.001 to 0.999, such as 0.25"
         ),
         recorded: .where { $0.method == .refine },
-        label: "Refine from"
+        label: "Refine from",
+        onlyMethod: { _ in .refine }
     )
 
     package static let refineSteps = Setting(
@@ -232,7 +246,8 @@ package enum Settings {
         defaultNote: "3; 1 for a distilled model",
         limits: .range(1...100),
         recorded: .where { $0.method == .refine },
-        label: "Refine steps"
+        label: "Refine steps",
+        onlyMethod: { _ in .refine }
     )
 
     package static let refineNoise = Setting(
@@ -245,7 +260,8 @@ package enum Settings {
         defaultNote: "0.3",
         limits: .range(0...1),
         recorded: .where { $0.method == .refine },
-        label: "Refine noise"
+        label: "Refine noise",
+        onlyMethod: { _ in .refine }
     )
 
     package static let refineGuidance = Setting(
@@ -258,7 +274,8 @@ package enum Settings {
         defaultNote: "1",
         limits: .range(0...100),
         recorded: .where { $0.method == .refine },
-        label: "Refine guidance"
+        label: "Refine guidance",
+        onlyMethod: { _ in .refine }
     )
 
     package static let stride = Setting(
@@ -271,7 +288,8 @@ package enum Settings {
         valueName: "n|window",
         defaultNote: "half a window; three quarters of one with --method refine",
         limits: SettingLimits(fault: strideFault),
-        label: SettingLabel("DemoFusion stride", refined: "Refine stride")
+        label: SettingLabel("DemoFusion stride", refined: "Refine stride"),
+        onlyMethod: { $0 == .window ? .demofusion : nil }
     )
 
     package static let windowWeight = Setting(
@@ -296,7 +314,8 @@ package enum Settings {
         limits: SettingLimits(fault: exponentsFault),
         label: SettingLabel("DemoFusion cosine scales", refined: nil) {
             $0.cosine.exponents.joined(by: " ")
-        }
+        },
+        onlyMethod: { _ in .demofusion }
     )
 
     package static let sigma = Setting(
@@ -306,7 +325,8 @@ package enum Settings {
         help: "Standard deviation of the blur before dilated sampling",
         unit: "latent pixels",
         limits: .range(0.01...100),
-        label: SettingLabel("DemoFusion sigma", refined: nil)
+        label: SettingLabel("DemoFusion sigma", refined: nil),
+        onlyMethod: { _ in .demofusion }
     )
 
     package static let ladder = Setting(
@@ -333,7 +353,8 @@ package enum Settings {
         // Above 0.5 both paths could be skipped at once.
         limits: .range(0...0.5, fix: "Choose a share from 0 to 0.5, such as 0.05"),
         recorded: .whenChanged,
-        label: SettingLabel("DemoFusion skip below", refined: nil)
+        label: SettingLabel("DemoFusion skip below", refined: nil),
+        onlyMethod: { _ in .demofusion }
     )
 
     package static let border = Setting(
@@ -341,7 +362,8 @@ package enum Settings {
         \.border,
         default: .inside,
         help: "Padding mode: windows stay inside the latent, or reach into a margin of zeros",
-        label: SettingLabel("DemoFusion border", refined: nil)
+        label: SettingLabel("DemoFusion border", refined: nil),
+        onlyMethod: { _ in .demofusion }
     )
 
     // From the latent to the picture.
@@ -354,7 +376,7 @@ package enum Settings {
             "Copies of the outermost latent pixels that the decoder sees beyond each edge; 1 hides the frame "
             + "that some models' VAEs draw",
         unit: "latent pixels",
-        defaultNote: "0, or what the model suggests",
+        defaultNote: "0",
         limits: .range(0...16),
         recorded: .whenChanged
     )
@@ -381,7 +403,7 @@ package enum Settings {
     )
 
     /// Largest side of a picture that is accepted, in pixels.
-    package static let longestSide = 65_536
+    package static let maxSide = 65_536
 }
 
 extension LevelSpacing {

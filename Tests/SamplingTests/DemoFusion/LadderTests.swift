@@ -77,9 +77,9 @@ import Testing
                 #expect(last.latent.height * 8 == target.height, what)
                 #expect(last.latent.width * 8 == target.width, what)
                 #expect(first.scale == 1, what)
-                let short = min(target.shortSide, native / Ladder.shortestPart)
+                let short = min(target.shortSide, native / Ladder.maxAspectRatio)
                 #expect(first.latent.shortSide >= short / 8, what)
-                if target.longSide <= Ladder.shortestPart * target.shortSide {
+                if target.longSide <= Ladder.maxAspectRatio * target.shortSide {
                     #expect(first.latent.longSide <= max(1, native / 8), what)
                 }
                 for (a, b) in Swift.zip(phases, phases.dropFirst()) {

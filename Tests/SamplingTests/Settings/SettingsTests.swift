@@ -31,8 +31,8 @@ import Testing
 
     private func settings(_ choices: SettingChoices = SettingChoices()) -> RenderSettings {
         var settings = RenderSettings(
-            size: Settings.size.standard,
-            scheduler: Settings.scheduler.standard
+            size: Settings.size.defaultValue,
+            scheduler: Settings.scheduler.defaultValue
         )
         settings.frame = PictureFrame(ofHeight: 8, width: 8, covering: (8, 8), slack: 1)
         choices.apply(to: &settings)

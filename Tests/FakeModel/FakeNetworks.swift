@@ -3,7 +3,7 @@ import Foundation
 import Synchronization
 
 /// A model whose predictions are simple sums of everything that goes in, and which can misbehave.
-package final class FakeModelHost: ModelNetworks {
+package final class FakeNetworks: ModelNetworks {
     /// What it does with a unit.
     package enum Behaviour: Equatable, Sendable {
         case good

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// The last lines of each worker.
-final class LastWords: Sendable {
+final class LastLines: Sendable {
     private let lines = Mutex<[String: [String]]>([:])
 
     func add(_ line: String, of name: String) {

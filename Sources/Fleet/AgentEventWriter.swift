@@ -3,10 +3,10 @@ import Protocol
 import Synchronization
 
 /// Standard output, for several threads.
-final class AgentVoice: Sendable {
+final class AgentEventWriter: Sendable {
     private let lock = Mutex(())
 
-    func say(_ event: AgentEvent) {
+    func write(_ event: AgentEvent) {
         guard let line = try? event.line() else { return }
         lock.withLock { _ in
             // Whoever listened may be gone: that is known from the input.

@@ -3,7 +3,7 @@ import Foundation
 import Sampling
 
 /// What a render is called and how far it is, for others who wait for its endpoint.
-struct RenderStanding {
+struct RenderProgress {
     private(set) var work = "render"
     private var plan: RenderPlan?
     private var phase = 0
@@ -23,7 +23,7 @@ struct RenderStanding {
     }
 
     /// Nil before it begins.
-    var progress: String? {
+    var share: String? {
         guard let plan else { return nil }
         if isDecoding, views >= plan.views { return "decoding" }
         let share = Int(100 * Double(views) / Double(max(1, plan.views)))
