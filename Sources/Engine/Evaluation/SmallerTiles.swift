@@ -52,6 +52,7 @@ extension TiledNetwork {
     ///   - halves: as `halves(of:_:factor:)` returned them
     ///   - results: of each
     ///   - factor: pixels per latent pixel
+    /// - Returns: as `VAE.evaluate` of the whole tile
     package func joined(
         _ halves: [(input: Tensor, part: PicturePart)],
         _ results: [WorkResult],

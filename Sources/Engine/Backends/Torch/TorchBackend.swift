@@ -256,6 +256,7 @@ package final class TorchBackend: Backend {
     ///   - sizes: of its axes in the activation's order
     ///   - axes: which of its axes each of those is
     ///   - shape: of the activation
+    /// - Returns: a dense one; without content after a failure
     func activation(
         _ x: TorchTensor,
         _ sizes: [Int],

@@ -50,6 +50,7 @@ package enum TorchDevices {
     /// Every GPU, else the processor.
     ///
     /// - Parameter torch: the value of `--torch`
+    /// - Returns: at least one
     /// - Throws: `InputError` if there is no PyTorch, or it cannot be loaded
     package static func all(torch: String?) throws(InputError) -> [DeviceName] {
         let installation = try TorchFinder().find(torch)

@@ -20,6 +20,7 @@ package final class TorchLibrary: @unchecked Sendable {
     /// - Parameters:
     ///   - installation: where they are
     ///   - kind: of the device they are for
+    /// - Returns: their functions
     /// - Throws: `InputError` if they cannot be used, or not for such a device
     package static func load(
         _ installation: TorchFinder.Installation,
