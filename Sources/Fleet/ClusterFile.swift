@@ -411,7 +411,7 @@ package struct ClusterFile: Equatable, Sendable {
     ///   - file: the path of this file
     /// - Returns: an absolute path
     package static func resolve(_ path: String, in file: String) -> String {
-        let expanded = (path as NSString).expandingTildeInPath
+        let expanded = UserFolder.expanded(path)
         return URL(fileURLWithPath: expanded, relativeTo: URL(fileURLWithPath: file)).path
     }
 

@@ -16,10 +16,13 @@ package struct LaunchPlan: Sendable {
         /// LoRA files to merge, and configurations of a model in a single file.
         package var loras: [LoRASource] = []
         package var modelConfig: String?
+        /// Parts of the model that come from elsewhere.
+        package var parts = ModelParts()
         /// More flags of `tessera worker` about the model.
         package var modelFlags: [String] {
             loras.flatMap { ["--lora", $0.argument] }
                 + (modelConfig.map { ["--model-config", $0] } ?? [])
+                + parts.flags.flatMap { ["--\($0.name)", $0.value] }
         }
         /// Flags that override the file's fields.
         package var workers: Int?
@@ -47,6 +50,7 @@ package struct LaunchPlan: Sendable {
             )
             configuration.required.loras = loras.map(\.argument)
             configuration.required.modelConfig = modelConfig
+            configuration.required.parts = parts
             configuration.required.backend = backend?.rawValue
             configuration.required.precision = precision?.rawValue
         }

@@ -63,7 +63,7 @@ package struct WorkerArguments: Equatable, Sendable {
             + (device.map { ["--device", $0] } ?? [])
             + flags.map {
                 // The home folder is this host's: the requester does not know it.
-                $0.hasPrefix("~/") ? ($0 as NSString).expandingTildeInPath : $0
+                $0.hasPrefix("~/") ? UserFolder.expanded($0) : $0
             } + [lifetime.rawValue]
     }
 

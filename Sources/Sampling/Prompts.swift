@@ -2,18 +2,42 @@ import Engine
 
 /// The encoded prompts of a picture, which its views are conditioned on.
 package struct Prompts: Sendable {
-    package let positive: Embedding
-    /// Nil when guidance is at most 1: then views are evaluated once, with the prompt alone.
+    /// A prompt, or a part of one that AND joins.
+    package struct Part: Sendable {
+        package let embedding: Embedding
+        /// By which its guidance is multiplied.
+        package let weight: Float
+
+        package init(_ embedding: Embedding, weight: Float = 1) {
+            (self.embedding, self.weight) = (embedding, weight)
+        }
+    }
+
+    /// One, or those that AND joins.
+    package let parts: [Part]
+    /// Nil when guidance is at most 1 and there is one part of weight 1: then views are evaluated once, with the
+    /// prompt alone.
     package let negative: Embedding?
-    /// Both, by digest.
+    /// All, by digest.
     package let embeddings: [EmbeddingDigest: Embedding]
     /// Where prompts change: each with the steps that it lasts, of a phase. Empty where they do not.
     private var turns: [(steps: Int, prompts: Prompts)] = []
+    /// The same prompts as the refiner reads them, if there is one. An array, because a value cannot hold another of its
+    /// own type.
+    private var refined: [Prompts] = []
 
     package init(positive: Embedding, negative: Embedding?) {
-        (self.positive, self.negative) = (positive, negative)
+        self.init(parts: [Part(positive)], negative: negative)
+    }
+
+    /// - Parameters:
+    ///   - parts: at least one
+    ///   - negative: what guidance steers away from
+    package init(parts: [Part], negative: Embedding?) {
+        precondition(!parts.isEmpty)
+        (self.parts, self.negative) = (parts, negative)
         embeddings = Dictionary(
-            ([positive] + (negative.map { [$0] } ?? [])).map { ($0.digest, $0) }
+            (parts.map(\.embedding) + (negative.map { [$0] } ?? [])).map { ($0.digest, $0) }
         ) { first, _ in first }
     }
 
@@ -24,6 +48,22 @@ package struct Prompts: Sendable {
         precondition(!turns.isEmpty)
         self = turns[0].prompts
         if turns.count > 1 { self.turns = turns }
+    }
+
+    /// These prompts, and how the refiner reads them.
+    package func refined(by refiner: Prompts) -> Prompts {
+        var prompts = self
+        prompts.refined = [refiner]
+        return prompts
+    }
+
+    /// The prompts as the model reads them, or its refiner.
+    func read(byRefiner isRefined: Bool) -> Prompts {
+        guard isRefined else { return self }
+        guard let own = refined.first else {
+            preconditionFailure("the prompts were not encoded for the refiner")
+        }
+        return own
     }
 
     /// The prompts of a step of a phase, counted from 0; those of the last steps go on after them.
@@ -39,17 +79,45 @@ package struct Prompts: Sendable {
     /// The prompts of the last steps, which refinement uses throughout.
     package var last: Prompts { turns.last?.prompts ?? self }
 
-    /// The prompt alone, for views without guidance.
-    package var unguided: Prompts { Prompts(positive: positive, negative: nil) }
+    package var positive: Embedding { parts[0].embedding }
+
+    /// Whether AND joins parts, or the only one has a weight.
+    package var areJoined: Bool { PromptPart.areJoined(parts.map(\.weight)) }
+
+    /// The prompt alone, for views without guidance; parts that AND joins are differences from the negative prompt
+    /// even then.
+    package var unguided: Prompts {
+        areJoined ? self : Prompts(parts: parts, negative: nil)
+    }
 
     /// The conditioning of a view.
     ///
-    /// - Parameter timeIDs: SDXL's size and crop ids, the same for both prompts
-    /// - Returns: the negative prompt's, if there is one, and the prompt's
-    package func conditioning(timeIDs: [Float]? = nil) -> [WorkUnit.Conditioning] {
-        ((negative.map { [$0] } ?? []) + [positive]).map {
-            WorkUnit.Conditioning(embedding: $0.digest, timeIDs: timeIDs)
-        }
+    /// - Parameter timeIDs: SDXL's size and crop ids
+    /// - Returns: the negative prompt's, if there is one, and those of the prompt's parts
+    package func conditioning(timeIDs: TimeIDs? = nil) -> [WorkUnit.Conditioning] {
+        (negative.map {
+            [WorkUnit.Conditioning(embedding: $0.digest, timeIDs: timeIDs?.negative)]
+        } ?? [])
+            + parts.map {
+                WorkUnit.Conditioning(
+                    embedding: $0.embedding.digest,
+                    timeIDs: timeIDs?.positive,
+                    weight: $0.weight
+                )
+            }
+    }
+}
+
+/// What SDXL is told about sizes, for the prompt and the negative prompt: see `WorkUnit.Conditioning.timeIDs`.
+package struct TimeIDs: Equatable, Sendable, ExpressibleByArrayLiteral {
+    package let positive: [Float]
+    package let negative: [Float]
+
+    /// The same for both.
+    package init(arrayLiteral ids: Float...) { self.init(positive: ids, negative: ids) }
+
+    package init(positive: [Float], negative: [Float]) {
+        (self.positive, self.negative) = (positive, negative)
     }
 }
 
@@ -60,7 +128,7 @@ extension WorkUnit {
     ///   - index: index in the step's list of views, for messages
     ///   - latent: `[1, height, width, channels]`, scaled for the model
     ///   - timestep: of the noise schedule
-    ///   - guidance: used only with a negative prompt
+    ///   - guidance: used only with a negative prompt; at least 1 where AND joins prompts
     ///   - prompts: what it is conditioned on
     ///   - timeIDs: SDXL's size and crop ids; nil for models without them
     ///   - place: its position in the render, for messages
@@ -71,15 +139,15 @@ extension WorkUnit {
         timestep: Float,
         guidance: Float,
         prompts: Prompts,
-        timeIDs: [Float]? = nil,
+        timeIDs: TimeIDs? = nil,
         place: String? = nil
     ) -> WorkUnit {
-        let crop = timeIDs.map { ", crop \(Int($0[2])),\(Int($0[3]))" } ?? ""
+        let crop = (timeIDs?.positive).map { ", crop \(Int($0[2])),\(Int($0[3]))" } ?? ""
         return WorkUnit(
             .predict(
                 View(
                     timestep: timestep,
-                    guidance: guidance,
+                    guidance: prompts.areJoined ? max(1, guidance) : guidance,
                     conditioning: prompts.conditioning(timeIDs: timeIDs)
                 )
             ),

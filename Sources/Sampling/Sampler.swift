@@ -101,11 +101,26 @@ package struct Sampler: Sendable {
         try open(&state, noise, picture: isConstrained ? try picture(state.phase) : nil)
     }
 
-    /// SDXL's time ids: target height and width, crop's top and left, target height and width, in pixels.
-    func timeIDs(crop: (top: Int, left: Int)) -> [Float]? {
+    /// Whether the refiner predicts where a latent is as noisy as at a timestep of the training schedule.
+    func isRefined(at timestep: Float) -> Bool {
+        plan.model.isRefined(at: timestep, of: scheduler.trainTimesteps)
+    }
+
+    /// SDXL's time ids: target height and width, crop's top and left, target height and width, in pixels. In place of
+    /// the last two the refiner gets an aesthetic score.
+    func timeIDs(crop: (top: Int, left: Int), isRefined: Bool) -> TimeIDs? {
         guard plan.model.usesTimeIDs else { return nil }
         let (size, factor) = (plan.settings.size, plan.model.vaeFactor)
         let target = [Float(size.height), Float(size.width)]
-        return target + [Float(crop.top * factor), Float(crop.left * factor)] + target
+        let place = target + [Float(crop.top * factor), Float(crop.left * factor)]
+        guard isRefined else { return TimeIDs(positive: place + target, negative: place + target) }
+        return TimeIDs(
+            positive: place + [Self.aestheticScore],
+            negative: place + [Self.negativeAestheticScore]
+        )
     }
+
+    /// Stability's own choice, of 1 to 10.
+    private static let aestheticScore: Float = 6
+    private static let negativeAestheticScore: Float = 2.5
 }

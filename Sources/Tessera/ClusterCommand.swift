@@ -149,8 +149,17 @@ extension LaunchPlan.Common {
             URL(fileURLWithPath: path).standardizedFileURL.path
         }
         let options = try flags.options()
-        loras = options.loras.map { LoRASource(path: absolute($0.path), weight: $0.weight) }
+        loras = options.loras.map {
+            LoRASource(path: absolute($0.path), weight: $0.weight, parts: $0.parts)
+        }
         modelConfig = options.config.map(absolute)
+        parts = ModelParts(
+            vae: options.vae.map(absolute),
+            base: options.base.map(absolute),
+            refiner: options.refiner.map {
+                RefinerSource(path: absolute($0.path), start: $0.start).argument
+            }
+        )
         (backend, precision) = (engine.backend, engine.precision)
         (devices, torch, batch) = (try engine.devices() ?? [], engine.torch, engine.batch)
     }

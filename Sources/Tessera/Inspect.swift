@@ -24,6 +24,7 @@ struct Inspect: ParsableCommand {
     @Option(help: ArgumentHelp("Configurations for a single file.", valueName: "dir"))
     var modelConfig: String?
 
+    @OptionGroup var parts: ModelPartFlags
     @OptionGroup var text: TextFlags
 
     @Flag(help: "Print one line of JSON.")
@@ -41,7 +42,10 @@ struct Inspect: ParsableCommand {
                     vocabulary: ModelLocation.vocabulary,
                     prediction: text.prediction,
                     loras: sources,
-                    embeddings: try text.sources()
+                    embeddings: try text.sources(),
+                    vae: parts.vae,
+                    base: parts.base,
+                    refiner: try parts.source()
                 ),
                 readsWeights: true
             )

@@ -31,6 +31,8 @@ struct ModelFlags: ParsableArguments {
     )
     var modelConfig: String?
 
+    @OptionGroup var parts: ModelPartFlags
+
     /// - Throws: `InputError` for a LoRA weight that is not a number
     func options(text: TextFlags? = nil) throws(InputError) -> ModelOptions {
         var sources: [LoRASource] = []
@@ -40,7 +42,10 @@ struct ModelFlags: ParsableArguments {
             tokenizer: text?.tokenizer,
             prediction: text?.prediction,
             loras: sources,
-            embeddings: try text?.sources() ?? []
+            embeddings: try text?.sources() ?? [],
+            vae: parts.vae,
+            base: parts.base,
+            refiner: try parts.source()
         )
     }
 
@@ -50,7 +55,48 @@ struct ModelFlags: ParsableArguments {
     /// - Throws: `InputError` for a LoRA weight that is not a number
     func arguments() throws(InputError) -> [String] {
         try options().loras.flatMap { ["--lora", $0.argument] }
-            + (modelConfig.map { ["--model-config", $0] } ?? [])
+            + (modelConfig.map { ["--model-config", $0] } ?? []) + parts.arguments
+    }
+}
+
+/// Flags for parts of a model that come from elsewhere.
+struct ModelPartFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "A VAE to use in place of the model's own: a .safetensors file, or a folder in the Diffusers layout.",
+            valueName: "path"
+        )
+    )
+    var vae: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A model of the same family that provides what the model's file lacks: text encoders, VAE and scheduler for "
+                + "a UNet alone.",
+            valueName: "path"
+        )
+    )
+    var base: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Stable Diffusion XL's refiner, and the share of the schedule after which it predicts. (default "
+                + "share: 0.8)",
+            valueName: "path[:share]"
+        )
+    )
+    var refiner: String?
+
+    /// - Throws: `InputError` unless the refiner's share is between 0 and 1
+    func source() throws(InputError) -> RefinerSource? {
+        try refiner.map { argument throws(InputError) in try RefinerSource(argument: argument) }
+    }
+
+    /// The same flags for another command line.
+    var arguments: [String] {
+        [("--vae", vae), ("--base", base), ("--refiner", refiner)].flatMap { flag, value in
+            value.map { [flag, $0] } ?? []
+        }
     }
 }
 

@@ -11,6 +11,10 @@ struct RenderResult: Encodable {
         let viewsPerSecond: Double
     }
 
+    /// Number in its series, from 1; nil for a single picture.
+    var index: Int?
+    /// The prompt of a picture of a series, with wildcards replaced.
+    var prompt: String?
     /// Absolute path.
     let picture: String
     let width: Int

@@ -37,8 +37,13 @@ import Testing
 
     /// Keys that published configurations have and the fixtures lack.
     static let more = [
-        "unet/config.json": ["num_class_embeds", "mid_block_type", "an_unknown_key"],
-        "vae/config.json": ["latents_mean", "shift_factor", "scaling_factor", "an_unknown_key"],
+        "unet/config.json": [
+            "num_class_embeds", "mid_block_type", "reverse_transformer_layers_per_block",
+            "time_cond_proj_dim", "an_unknown_key",
+        ],
+        "vae/config.json": [
+            "latents_mean", "latents_std", "shift_factor", "scaling_factor", "an_unknown_key",
+        ],
         "scheduler/scheduler_config.json": [
             "set_alpha_to_one", "original_inference_steps", "timestep_scaling", "solver_order",
             "lambda_min_clipped", "algorithm_type", "an_unknown_key",
@@ -167,7 +172,7 @@ import Testing
         ("unet", "in_channels", "16", "latents of the VAE have 4"),
         ("unet", "in_channels", "9", "inpainting"),
         ("unet", "norm_eps", "-1e-5", "-1e-05"), ("unet", "norm_eps", "0", "it is 0"),
-        ("unet", "mid_block_type", "null", "it is null"),
+        ("unet", "mid_block_type", "\"word\"", "not supported"),
         ("unet", "sample_size", "1000000", "from 1 to"),
         ("unet", "freq_shift", "Infinity", "inf"),
         ("unet", "addition_embed_type", "null", "Stable Diffusion XL"),

@@ -48,7 +48,9 @@ import Testing
         ("\"UpBlock2D\"", "\"ResnetUpsampleBlock2D\"", "up_block_types"),
         ("[320, 640, 1280]", "[320, 640, 1281]", "block_out_channels"),
         ("2816", "1536", "projection_class_embeddings_input_dim"),
-        ("\"UNetMidBlock2DCrossAttn\"", "\"UNetMidBlock2D\"", "mid_block_type"),
+        (
+            "\"UNetMidBlock2DCrossAttn\"", "\"UNetMidBlock2DSimpleCrossAttn\"", "mid_block_type"
+        ),
         ("\"norm_num_groups\": 32", "\"norm_num_groups\": 0", "norm_num_groups"),
     ]
 
@@ -67,7 +69,7 @@ import Testing
     @Test func unsupportedAutoencoderOptionsAreNamed() throws {
         for (old, new, name) in [
             ("\"latents_mean\": null", "\"latents_mean\": [0, 0, 0, 0]", "latents_mean"),
-            ("\"shift_factor\": null", "\"shift_factor\": 0.1", "shift_factor"),
+            ("\"shift_factor\": null", "\"shift_factor\": \"0.1\"", "shift_factor"),
             ("\"force_upcast\"", "\"force_downcast\"", "force_downcast"),
             ("[128, 256, 512, 512]", "[128, 256, 512]", "block_types"),
         ] {

@@ -68,6 +68,7 @@ package final class FakeNetworks: ModelNetworks {
         context: Tensor,
         pooled: Tensor?,
         timeIDs: [[Float]]?,
+        guidance: Float,
         cancellation: Cancellation
     ) throws -> Tensor {
         let n = latents.shape[0]

@@ -84,7 +84,6 @@ import Testing
                 ("a <hypernet:x:1>", a1111, "<hypernet:x:1>"),
                 ("a <lora:my one:1>", Array(a1111.prefix(2)), "--lora-dir"),
                 ("a", a1111 + ["--negative-prompt", "<lora:my one:1>"], "--negative-prompt"),
-                ("a AND b", a1111, "AND"),
             ]
             for (prompt, more, part) in refused {
                 let command = try Command(["plan"] + flags(folder, prompt, more).dropFirst())

@@ -135,6 +135,15 @@ import Testing
             #expect(only.status == 0, "\(only.errors)")
             let status = try site.cluster("status")
             #expect(status.status == 69 && status.output.contains("not joined"), "\(status.output)")
+            let workers = site.processes
+            for worker in workers { kill(worker, SIGSTOP) }
+            let stopped = try site.cluster("status")
+            #expect(
+                stopped.output.contains("kill -CONT \(workers.first ?? 0)"),
+                "\(stopped.output)"
+            )
+            #expect(stopped.status == 69, "\(stopped.output)")
+            for worker in workers { kill(worker, SIGCONT) }
             #expect(try site.cluster("down").status == 0)
         }
     }

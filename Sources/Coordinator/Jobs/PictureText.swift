@@ -16,6 +16,8 @@ package struct PictureText: Sendable {
     package let secondPrompts: (positive: String?, negative: String?)
     /// Words of textual inversions, with the digest of each.
     package let embeddings: [String]
+    /// Parts of the model that come from elsewhere, by flag.
+    package let parts: [(flag: String, name: String)]
     package let digest: String
     /// What the network predicts.
     package let prediction: PredictionType?
@@ -33,6 +35,7 @@ package struct PictureText: Sendable {
         promptChunks: Int = 1,
         secondPrompts: (positive: String?, negative: String?) = (nil, nil),
         embeddings: [String] = [],
+        parts: [(flag: String, name: String)] = [],
         digest: String,
         prediction: PredictionType? = nil,
         version: String
@@ -46,6 +49,7 @@ package struct PictureText: Sendable {
         self.picture = picture
         self.promptChunks = promptChunks
         (self.secondPrompts, self.embeddings) = (secondPrompts, embeddings)
+        self.parts = parts
         self.digest = digest
         self.version = version
     }
@@ -111,12 +115,16 @@ package struct PictureText: Sendable {
         return line
     }
 
+    /// What web interfaces call the parts.
+    private static let partLabels = ["vae": "VAE", "base": "Base model", "refiner": "Refiner"]
+
     /// Adds facts about the files used, each after the setting that it follows in other programs' output.
     private func addFacts(after name: String, to line: inout SettingsLine) {
         switch name {
         case Settings.size.name:
             line.add("Model hash", "\(digest.prefix(10))")
             line.add("Model", model)
+            for part in parts { line.add(Self.partLabels[part.flag] ?? part.flag, part.name) }
         case Settings.sgmUniform.name:
             // One key each: of two values with the same key, parsers keep the last.
             for (i, lora) in loras.enumerated() {
@@ -137,6 +145,7 @@ package struct PictureText: Sendable {
         fields["negative-prompt-2"] = secondPrompts.negative.map(JSON.string)
         if !embeddings.isEmpty { fields["embedding"] = .array(embeddings.map(JSON.string)) }
         fields["model"] = .string(model)
+        for part in parts { fields[part.flag] = .string(part.name) }
         fields["model-digest"] = .string(digest)
         fields["version"] = .string(version)
         fields["init-image"] = (picture?.name).map(JSON.string)

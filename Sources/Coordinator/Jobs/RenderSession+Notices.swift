@@ -24,11 +24,19 @@ extension RenderSession {
         if let refusal = config.refusal {
             lines.append("\(refusal.place): \(refusal.problem); --scheduler is used")
         }
+        if let refiner = model.options.refiner {
+            let all = Double(config.trainTimesteps)
+            lines.append(
+                "\(name(refiner.path)) predicts below timestep "
+                    + "\(Int((all - refiner.start * all).rounded(.toNearestOrEven))); adapters and textual "
+                    + "inversions do not change it"
+            )
+        }
         guard let preset else { return lines }
         if let refusal = preset.refusal { throw refusal }
         let spacing = settings.schedule.spacing.map { ", \($0.rawValue) timesteps" } ?? ""
         lines.append(
-            "\(name(preset.path)) is distilled (\(preset.method.rawValue)), by its name: "
+            "\(name(preset.path)) is distilled (\(preset.method.rawValue)), \(preset.evidence): "
                 + "\(settings.steps) steps, guidance \(settings.guidance), "
                 + "\(settings.scheduler.rawValue)\(spacing); "
                 + "flags override these, --no-model-preset ignores the name"
@@ -43,6 +51,19 @@ extension RenderSession {
         _ settings: RenderSettings
     ) -> [String] {
         var lines = prompts.unusedWords.map { "no prompt has '\($0)', the word of an embedding" }
+        for (flag, text) in [
+            ("--prompt", options.prompt), ("--negative-prompt", options.negativePrompt),
+        ] {
+            guard let text, let hint = Wildcards.hint(in: text) else { continue }
+            lines.append(
+                "\(flag) is read as it is, \(hint) included; --wildcards DIR gives that a meaning"
+            )
+        }
+        if prompts.weights.count == 1, prompts.weights != [1] {
+            lines.append(
+                "the number at the end of --prompt is its weight, as in A1111: \(prompts.weights[0])"
+            )
+        }
         guard settings.promptSyntax == .plain else { return lines }
         for (flag, text) in [
             ("--prompt", options.prompt), ("--negative-prompt", options.negativePrompt),
@@ -62,6 +83,7 @@ extension RenderSession {
     ///   - defaults: of the file
     ///   - settings: of the render
     ///   - given: what was chosen explicitly
+    /// - Returns: the line
     static func suggestion(
         _ defaults: ModelDefaults?,
         _ settings: RenderSettings,

@@ -16,6 +16,8 @@ package struct RenderSession {
     let prediction: PredictionType
     /// The prompts, split into chunks.
     package let prompts: PromptPair
+    /// The same for the refiner, if there is one.
+    private let refinerPrompts: PromptPair?
     /// The init image.
     let picture: InitPicture?
     let scheduler: Scheduler
@@ -67,19 +69,37 @@ package struct RenderSession {
         )
         try scheduler.checkFinite(place: try model.schedulerPlace())
         suggestion = Self.suggestion(defaults, settings, given: options.settings)
-        plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
-        prompts = try PromptPair(
-            PromptWording(
-                options.prompt,
-                negative: options.negativePrompt,
-                positive2: options.prompt2,
-                negative2: options.negativePrompt2,
-                syntax: settings.promptSyntax
-            ),
-            steps: settings.steps,
-            guides: settings.guides,
-            model: model
+        let weights = PromptPart.parts(of: options.prompt, settings.promptSyntax).map(\.weight)
+        if geometry.embedsGuidance, PromptPart.areJoined(weights) {
+            throw InputError(
+                "the prompt",
+                "AND needs guidance by a negative prompt, and this model takes the guidance scale as an input instead",
+                fix: "Leave AND out, or choose a model that was not distilled with guidance"
+            )
+        }
+        plan = try RenderPlan(
+            settings,
+            model: geometry,
+            scheduler: scheduler,
+            promptWeights: weights
         )
+        let guides = settings.guides && !geometry.embedsGuidance
+        let wording = PromptWording(
+            options.prompt,
+            negative: options.negativePrompt,
+            positive2: options.prompt2,
+            negative2: options.negativePrompt2,
+            syntax: settings.promptSyntax
+        )
+        prompts = try PromptPair(wording, steps: settings.steps, guides: guides, model: model)
+        refinerPrompts = try model.refiner.map {
+            try PromptPair(
+                wording.ofSecondEncoder,
+                steps: settings.steps,
+                guides: guides,
+                model: $0
+            )
+        }
         notices =
             try Self.notices(model, config, preset, settings)
             + Self.notices(plan) + Self.notices(of: prompts, options, settings)
@@ -120,17 +140,40 @@ package struct RenderSession {
     ///
     /// - Throws: `InputError` from the text encoders' files
     package func encodedPrompts(_ engine: EngineOptions) throws -> Prompts {
+        let encoded = try encoded(prompts, by: model, engine)
+        guard let refiner = model.refiner, let refinerPrompts else { return encoded }
+        return encoded.refined(by: try self.encoded(refinerPrompts, by: refiner, engine))
+    }
+
+    private func encoded(
+        _ prompts: PromptPair,
+        by model: Model,
+        _ engine: EngineOptions
+    ) throws -> Prompts {
         let embeddings = try model.architecture.embeddings(
             of: prompts,
-            guided: plan.settings.guides,
+            guided: prompts.negative != nil,
             clipSkip: plan.settings.clipSkip,
             options: engine
         )
         return Prompts(
             turns: zip(prompts.turns, embeddings).map { turn, embedding in
-                (turn.steps, Prompts(positive: embedding.positive, negative: embedding.negative))
+                let parts = zip(embedding.positives, prompts.weights).map {
+                    Prompts.Part($0, weight: $1)
+                }
+                return (turn.steps, Prompts(parts: parts, negative: embedding.negative))
             }
         )
+    }
+
+    /// Everything that the encoded prompts follow from, besides the weights that workers have.
+    var promptKey: String {
+        let settings = plan.settings
+        let texts = [
+            options.prompt, options.negativePrompt, options.prompt2, options.negativePrompt2,
+        ]
+        return "\(texts) \(settings.promptSyntax) \(settings.steps) \(settings.guides) "
+            + "\(settings.clipSkip ?? 0) \(model.path) \(options.modelOptions) \(embeddings)"
     }
 
     /// The renderer of phase 1, if the coordinator renders it.
@@ -138,25 +181,31 @@ package struct RenderSession {
     /// - Parameters:
     ///   - engine: how it computes; must match the workers, or the result differs from theirs
     ///   - identity: of the model
+    ///   - memory: keeps the networks for other renders; nil unloads them after phase 1
     ///   - cancellation: ends it
     /// - Returns: nil if the workers render phase 1
     package func globalPass(
         _ engine: EngineOptions,
         _ identity: ModelIdentity,
+        memory: SeriesMemory? = nil,
         cancellation: Cancellation
     ) -> LocalRenderer? {
         guard plan.settings.globalPass == .coordinator else { return nil }
+        func networks() -> any ModelNetworks {
+            LoadedNetworks(model, identity: identity, options: engine)
+        }
         return LocalRenderer(
-            Evaluator(LoadedNetworks(model, identity: identity, options: engine)),
+            Evaluator(memory?.networks(identity, engine, make: networks) ?? networks()),
             wire: plan.settings.wire,
             cancellation: cancellation
         )
     }
 
     /// Bytes of the weights that every worker's host holds: the UNet's and the VAE's files.
-    package func weightBytes() throws(InputError) -> Int {
+    package func weightBytes() throws -> Int {
         // A single file holds both.
-        let paths = Set(try model.files(.unet) + model.files(.vae))
+        let refiner = try model.refiner?.files(.unet) ?? []
+        let paths = Set(try model.files(.unet) + model.files(.vae) + refiner)
         return paths.reduce(0) { sum, path in
             let attributes = try? FileManager.default.attributesOfItem(atPath: path)
             return sum + ((attributes?[.size] as? NSNumber)?.intValue ?? 0)
@@ -177,6 +226,7 @@ package struct RenderSession {
             promptChunks: prompts.count,
             secondPrompts: (options.prompt2, options.negativePrompt2),
             embeddings: embeddings,
+            parts: model.options.partNames,
             digest: digest,
             prediction: prediction,
             version: Self.version

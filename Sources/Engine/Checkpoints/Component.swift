@@ -14,6 +14,7 @@ package enum ModelFamily: String, Sendable {
     case sd1
     case sd2
     case sdxl
+    case sdxlRefiner = "sdxl-refiner"
 
     /// The name shown to people.
     package var name: String {
@@ -21,11 +22,24 @@ package enum ModelFamily: String, Sendable {
         case .sd1: "Stable Diffusion 1"
         case .sd2: "Stable Diffusion 2"
         case .sdxl: "Stable Diffusion XL"
+        case .sdxlRefiner: "refiner of Stable Diffusion XL"
         }
     }
 
     /// The components of a model of this family.
     package var components: [Component] {
-        self == .sdxl ? Component.allCases : [.unet, .vae, .textEncoder]
+        [.unet, .vae] + textEncoders
     }
+
+    /// Its text encoders.
+    package var textEncoders: [Component] {
+        switch self {
+        case .sd1, .sd2: [.textEncoder]
+        case .sdxl: [.textEncoder, .textEncoder2]
+        case .sdxlRefiner: [.textEncoder2]
+        }
+    }
+
+    /// Whether it takes sizes and a pooled prompt.
+    var isXL: Bool { self == .sdxl || self == .sdxlRefiner }
 }

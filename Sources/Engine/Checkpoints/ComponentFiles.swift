@@ -32,7 +32,7 @@ package struct ComponentFiles: Equatable, Sendable {
                 folder,
                 "there is no \(Self.stems.map { "\($0).safetensors" }.joined(separator: " or "))",
                 fix: pickled
-                    ? "Pickled weights (.bin) can run code and are not read: fetch safetensors"
+                    ? "Pickled weights (.bin) can run code and are not read. \(Conversion.pickle)"
                     : "The folder must hold a model in Diffusers layout"
             )
         }

@@ -171,6 +171,59 @@ package struct ConfigReader {
         } ?? fallback
     }
 
+    /// A number for all items of a group, or one for each of them.
+    package enum Depths: Equatable, Sendable {
+        case all(Int)
+        case each([Int])
+    }
+
+    /// Whole numbers in `range` or 0 for each of some groups: one for all of them, or a list of which every entry is a
+    /// number or a list of them. Nil where it is missing or null.
+    package mutating func depths(
+        _ key: String,
+        in range: ClosedRange<Int>,
+        maxCount: Int
+    ) throws(InputError) -> [Depths]? {
+        let (kind, fix) = (Self.kind(range), Self.compare)
+        func number(_ json: JSON) throws(InputError) -> Int {
+            guard let integer = json.integer, integer == 0 || range.contains(integer) else {
+                throw fault(key, "it holds \(Self.shown(json)), not \(kind)", fix: fix)
+            }
+            return integer
+        }
+        func numbers(_ list: [JSON]) throws(InputError) -> [Int] {
+            guard (1...range.upperBound).contains(list.count) else {
+                throw fault(key, "it has a list of \(list.count) entries", fix: fix)
+            }
+            var numbers: [Int] = []
+            for json in list { numbers.append(try number(json)) }
+            return numbers
+        }
+        guard let json = value(key) else { return nil }
+        guard let list = json.array else { return [.all(try number(json))] }
+        guard (1...maxCount).contains(list.count) else {
+            throw fault(key, "it has \(list.count) entries", fix: "Give 1 to \(maxCount)")
+        }
+        var depths: [Depths] = []
+        for json in list {
+            if let inner = json.array {
+                depths.append(.each(try numbers(inner)))
+            } else {
+                depths.append(.all(try number(json)))
+            }
+        }
+        return depths
+    }
+
+    /// Whether a field is there and null.
+    package mutating func isNull(_ key: String) -> Bool {
+        seen.insert(key)
+        return fields[key] == .null
+    }
+
+    /// All fields as they are.
+    package var json: [String: JSON] { fields }
+
     /// A list of texts.
     package mutating func strings(
         _ key: String,

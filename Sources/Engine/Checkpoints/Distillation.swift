@@ -21,6 +21,9 @@ package struct Distillation: Equatable, Sendable {
     /// Whether it predicts the clean latent itself (x0), as Lightning's 1-step model does: that is not supported.
     package let predictsPicture: Bool
 
+    /// What tells that it is distilled.
+    package let evidence: String
+
     /// Why a render is refused, unless its name misleads.
     package var refusal: InputError? {
         guard predictsPicture else { return nil }
@@ -39,6 +42,17 @@ package struct Distillation: Equatable, Sendable {
     ///   - tellsItsScheduler: whether its own scheduler should be used
     init?(ofModel titles: [String], _ path: String, tellsItsScheduler: Bool) {
         self.init(titles, path, isLoRA: false, usesOwnScheduler: tellsItsScheduler)
+    }
+
+    /// A model whose network takes the guidance scale as an input: it was distilled with guidance (Meng et al., 2023), to
+    /// a few steps as a latent consistency model.
+    ///
+    /// - Parameters: as of the other initialiser
+    init(embeddingGuidance titles: [String], _ path: String, tellsItsScheduler: Bool) {
+        let named = titles.lazy.compactMap { Self.steps(Self.words($0)) }.first
+        (method, self.path, steps, guidance) = (.lcm, path, named ?? 4, 8.5)
+        (scheduler, spacing) = (tellsItsScheduler ? nil : .lcm, nil)
+        (predictsPicture, evidence) = (false, "by the guidance input of its UNet")
     }
 
     /// The same for a LoRA that makes a model a distilled one.
@@ -64,6 +78,7 @@ package struct Distillation: Equatable, Sendable {
         scheduler = usesOwnScheduler ? nil : kind
         spacing = usesOwnScheduler || method == .lcm ? nil : .trailing
         (self.method, self.path) = (method, path)
+        evidence = "by its name"
         steps = named ?? (method == .hyper ? 8 : 4)
         // The Hyper-SD models with CFG in their names still use a negative prompt, and need it.
         guidance = method == .hyper && words.contains("cfg") ? 5 : 1

@@ -10,6 +10,9 @@ package struct Model: Sendable {
     private let changes: [Component: [String: [AdapterChange]]]
     /// The adapters that are merged into it.
     package let adapters: [AdapterFile]
+    private let refiners: [Model]
+    /// Predicts at the end of the schedule, in its place.
+    package var refiner: Model? { refiners.first }
 
     /// Opens a model that can render, with nothing missing.
     ///
@@ -22,6 +25,67 @@ package struct Model: Sendable {
     init(path: String, options: ModelOptions, allowsGaps: Bool) throws(InputError) {
         self.path = path
         self.options = options
+        let layout = try Self.layout(path, options)
+        self.layout = layout
+        // Workers need no tokenizer: a missing one is reported when it is requested.
+        let tokenizers = [Component.textEncoder, .textEncoder2].map(\.tokenizer)
+        if !allowsGaps, let gap = layout.missing.first(where: { !tokenizers.contains($0.name) }) {
+            throw gap.error
+        }
+        if !allowsGaps, let refusal = Self.refusal(path, layout) { throw refusal }
+        adapters = try options.loras.map { source throws(InputError) in try AdapterFile(source) }
+        changes = try Self.changes(adapters, layout)
+        // An array, because a value cannot hold another of its own type.
+        refiners =
+            try options.refiner.map { source throws(InputError) in
+                [try Self.refiner(source, options, of: layout)]
+            } ?? []
+        try refuseOverflow()
+    }
+
+    /// Why it cannot render alone, though nothing is missing.
+    var refusal: InputError? { Self.refusal(path, layout) }
+
+    private static func refusal(_ path: String, _ layout: any ModelLayout) -> InputError? {
+        guard layout.family == .sdxlRefiner else { return nil }
+        return InputError(
+            path,
+            "it is the refiner of Stable Diffusion XL, which ends what a base model begins",
+            fix: "Give it with --refiner beside the base model"
+        )
+    }
+
+    /// The layout of a file or folder, with the parts that the options put in.
+    private static func layout(
+        _ path: String,
+        _ options: ModelOptions
+    ) throws(InputError) -> any ModelLayout {
+        let main = try own(path, options)
+        guard options.vae != nil || options.base != nil else { return main }
+        var base: (path: String, layout: any ModelLayout)?
+        if let given = options.base {
+            let layout = try own(
+                given,
+                ModelOptions(
+                    tokenizer: options.tokenizer,
+                    vocabulary: options.vocabulary
+                )
+            )
+            base = (given, layout)
+        }
+        return try ComposedLayout(
+            path: path,
+            main,
+            base: base,
+            vae: try options.vae.map { path throws(InputError) in try VAESource(path: path) }
+        )
+    }
+
+    /// The layout of a file or folder alone.
+    private static func own(
+        _ path: String,
+        _ options: ModelOptions
+    ) throws(InputError) -> any ModelLayout {
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
             throw InputError(
@@ -30,20 +94,44 @@ package struct Model: Sendable {
                 fix: "Name a folder or a .safetensors file with --model"
             )
         }
-        if isFolder.boolValue {
-            try Self.refuseForFolders(options)
-            layout = try ModelFolder(path: path, options: options)
-        } else {
-            layout = try SingleFile(path: path, options: options)
+        guard isFolder.boolValue else {
+            let file = try SafeTensors(file: path)
+            if let unet = try LoneUNet(file, options: options) { return unet }
+            return try SingleFile(path: path, options: options)
         }
-        // Workers need no tokenizer: a missing one is reported when it is requested.
-        let tokenizers = [Component.textEncoder, .textEncoder2].map(\.tokenizer)
-        if !allowsGaps, let gap = layout.missing.first(where: { !tokenizers.contains($0.name) }) {
-            throw gap.error
+        try refuseForFolders(options)
+        let isWhole = FileManager.default.fileExists(atPath: "\(path)/model_index.json")
+        if !isWhole, let unet = try LoneUNet(folder: path, options: options) { return unet }
+        return try ModelFolder(path: path, options: options)
+    }
+
+    /// Opens the refiner of a model.
+    private static func refiner(
+        _ source: RefinerSource,
+        _ own: ModelOptions,
+        of layout: any ModelLayout
+    ) throws(InputError) -> Model {
+        func refusal(_ problem: String, _ fix: String) -> InputError {
+            InputError("--refiner \(source.path)", problem, fix: fix)
         }
-        adapters = try options.loras.map { source throws(InputError) in try AdapterFile(source) }
-        changes = try Self.changes(adapters, layout)
-        try refuseOverflow()
+        guard layout.family == .sdxl else {
+            throw refusal(
+                "the model is \(layout.family.name), and refiners are for Stable Diffusion XL",
+                "Leave it out"
+            )
+        }
+        let options = ModelOptions(tokenizer: own.tokenizer, vocabulary: own.vocabulary)
+        let refiner = try Model(path: source.path, options: options, allowsGaps: true)
+        guard refiner.family == .sdxlRefiner else {
+            throw refusal(
+                "it is \(refiner.family.name), not its refiner",
+                "Name stable-diffusion-xl-refiner, as a folder or a file"
+            )
+        }
+        // The VAE is the base model's.
+        let needed = [Component.unet, .textEncoder2].map(\.rawValue)
+        if let gap = refiner.missing.first(where: { needed.contains($0.name) }) { throw gap.error }
+        return refiner
     }
 
     /// A folder has its own configurations.
@@ -126,13 +214,8 @@ package struct Model: Sendable {
 
     private static func unetLayout(_ layout: any ModelLayout) throws(InputError) -> UNetLayout {
         var reader = try layout.config(.unet)
-        do {
-            return UNetLayout(try UNetConfig(&reader))
-        } catch let error as InputError {
-            throw error
-        } catch {
-            preconditionFailure("\(error)")
-        }
+        let sizes = UNetConfig.TextTime.count(of: layout.family)
+        return UNetLayout(try UNetConfig.read(&reader, sizes: sizes))
     }
 
     package var family: ModelFamily { layout.family }
@@ -157,11 +240,15 @@ package struct Model: Sendable {
         for source in options.loras {
             if let found = Distillation(ofLoRA: source.titles, source.path) { return found }
         }
-        return Distillation(
-            ofModel: layout.titles,
-            path,
-            tellsItsScheduler: layout.tellsItsScheduler
-        )
+        let tellsItsScheduler = layout.tellsItsScheduler
+        guard (try? unetConfig())?.guidanceWidth == nil else {
+            return Distillation(
+                embeddingGuidance: layout.titles,
+                path,
+                tellsItsScheduler: tellsItsScheduler
+            )
+        }
+        return Distillation(ofModel: layout.titles, path, tellsItsScheduler: tellsItsScheduler)
     }
 
     /// The UNet's configuration.
@@ -169,7 +256,7 @@ package struct Model: Sendable {
     /// Throws `InputError` for an option that is unknown or not supported, as the other three do.
     package func unetConfig() throws -> UNetConfig {
         var reader = try layout.config(.unet)
-        let config = try UNetConfig(&reader)
+        let config = try UNetConfig(&reader, sizes: UNetConfig.TextTime.count(of: family))
         try reader.finish()
         return config
     }
@@ -255,7 +342,8 @@ package struct Model: Sendable {
     /// - Throws: `InputError` when a file is missing
     package func digest() throws(InputError) -> String {
         let hash = FileHash()
-        try layout.addIdentity(to: hash)
+        try layout.addIdentity(of: [.unet, .vae], to: hash)
+        if let refiner { try refiner.layout.addIdentity(of: [.unet], to: hash) }
         let digest = hash.finish()
         guard !options.loras.isEmpty else { return digest }
         let merged = FileHash()

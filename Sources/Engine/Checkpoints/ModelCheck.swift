@@ -24,7 +24,7 @@ extension Model {
     package func check(_ needs: ModelNeeds) throws -> UsedWeights {
         let (unet, vae) = (try unetConfig(), try vaeConfig())
         try checkChannels(unet, vae)
-        let texts = needs.texts ? family.components.filter { $0 != .unet && $0 != .vae } : []
+        let texts = needs.texts ? family.textEncoders : []
         let configs = try texts.map { try textConfig($0) }
         if needs.texts { try checkPrompts(unet, configs) }
         var used: UsedWeights = []
@@ -40,6 +40,27 @@ extension Model {
             let names = try describe(component) { _ = try CLIPTextNetwork($0, config: config) }
             used.append((component, names))
         }
+        _ = try refiner?.checkAsRefiner(texts: needs.texts, latentChannels: vae.latentChannels)
+        return used
+    }
+
+    /// The same for a refiner, which works on the latents of another model.
+    func checkAsRefiner(texts: Bool, latentChannels: Int) throws -> UsedWeights {
+        let unet = try unetConfig()
+        guard unet.inChannels == latentChannels, unet.outChannels == latentChannels else {
+            throw InputError(
+                "\(try configPlace(.unet)): in_channels",
+                "it is \(unet.inChannels), but the model's latents have \(latentChannels) channels",
+                fix: "Use the refiner of Stable Diffusion XL"
+            )
+        }
+        var used: UsedWeights = []
+        used.append((.unet, try describe(.unet) { _ = try UNetNetwork($0, config: unet) }))
+        guard texts else { return used }
+        let text = try textConfig(.textEncoder2)
+        try checkPrompts(unet, [text])
+        let names = try describe(.textEncoder2) { _ = try CLIPTextNetwork($0, config: text) }
+        used.append((.textEncoder2, names))
         return used
     }
 
@@ -82,7 +103,7 @@ extension Model {
                 fix: "Use a UNet and a VAE of one model"
             )
         }
-        guard unet.needsTimeIDs == (family == .sdxl) else {
+        guard unet.needsTimeIDs == family.isXL else {
             throw InputError(
                 "\(try configPlace(.unet)): addition_embed_type",
                 unet.needsTimeIDs

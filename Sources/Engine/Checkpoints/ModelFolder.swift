@@ -29,16 +29,18 @@ struct ModelFolder: ModelLayout {
                 path,
                 "there is no model_index.json in it",
                 fix: isComponent
-                    ? "This is one part of a model: name the folder above it"
+                    ? "This is one part of a model: name the folder above it; a UNet alone needs --base"
                     : "It must be a model in Diffusers layout"
             )
         }
         var config = try ConfigReader(file: index)
         let kind = try config.string("_class_name", default: "")
         switch kind {
-        case "StableDiffusionXLPipeline":
-            family = .sdxl
-        case "StableDiffusionPipeline":
+        case "StableDiffusionXLPipeline": family = .sdxl
+        case "StableDiffusionXLImg2ImgPipeline":
+            let isRefiner = try config.bool("requires_aesthetics_score", default: false)
+            family = isRefiner ? .sdxlRefiner : .sdxl
+        case "StableDiffusionPipeline", "LatentConsistencyModelPipeline":
             // SD 2 differs from SD 1 in its projections; the UNet's own file tells.
             let place = "\(path)/unet/config.json"
             let unet = try JSON(try InputFile.bytes(place), place: place)
@@ -59,9 +61,7 @@ struct ModelFolder: ModelLayout {
             "force_zeros_for_empty_prompt",
             default: family == .sdxl
         )
-        let encoders: [Component] =
-            family == .sdxl ? [.textEncoder, .textEncoder2] : [.textEncoder]
-        let tokenizers = options.tokenizer == nil ? encoders.map(\.tokenizer) : []
+        let tokenizers = options.tokenizer == nil ? family.textEncoders.map(\.tokenizer) : []
         missing = (family.components.map(\.rawValue) + ["scheduler"] + tokenizers)
             .filter { !FileManager.default.fileExists(atPath: "\(path)/\($0)") }
             .map { name in
@@ -70,7 +70,8 @@ struct ModelFolder: ModelLayout {
                     error: InputError(
                         "\(path)/\(name)",
                         "this part of the model is missing",
-                        fix: "Fetch it"
+                        fix: name == Component.vae.rawValue
+                            ? "Fetch it, or give one with --vae" : "Fetch it"
                     )
                 )
             }
@@ -109,8 +110,8 @@ struct ModelFolder: ModelLayout {
         } ?? "\(path)/\(component.tokenizer)"
     }
 
-    func addIdentity(to hash: FileHash) throws(InputError) {
-        for component in [Component.unet, .vae] {
+    func addIdentity(of components: [Component], to hash: FileHash) throws(InputError) {
+        for component in components {
             try hash.add(file: "\(path)/\(component.rawValue)/config.json")
             for file in try files(component) { try hash.add(file: file) }
         }

@@ -37,6 +37,35 @@ protocol ModelLayout: Sendable {
     func tokenizer(_ component: Component) throws -> CLIPTokenizer
     /// Where a text encoder's tokenizer is read from.
     func tokenizerPlace(_ component: Component) throws(InputError) -> String
-    /// Hashes everything that the UNet and the VAE are computed from.
-    func addIdentity(to hash: FileHash) throws(InputError)
+    /// Hashes everything that the UNet and the VAE are computed from, or one of them.
+    func addIdentity(of components: [Component], to hash: FileHash) throws(InputError)
+
+    /// The UNet's configuration, where it may have to be taken from another model with the same UNet.
+    func unetConfig(like base: ConfigReader?) throws(InputError) -> ConfigReader
+    /// How latents are scaled, in the terms of a VAE's configuration, for a VAE that does not say it.
+    func latentScaling() throws(InputError) -> [String: JSON]
+    /// What the UNet predicts, as far as its own file says it.
+    var statedPrediction: StatedPrediction? { get }
+}
+
+/// What a file says about what its UNet predicts.
+struct StatedPrediction: Sendable {
+    let type: PredictionType
+    /// Where it says so.
+    let source: String
+    /// Whether the training schedule ends in pure noise.
+    let hasZeroSNR: Bool
+}
+
+extension ModelLayout {
+    func unetConfig(like base: ConfigReader?) throws(InputError) -> ConfigReader {
+        try config(.unet)
+    }
+
+    func latentScaling() throws(InputError) -> [String: JSON] {
+        let fields = try config(.vae).json
+        return fields.filter { VAEConfig.scalingKeys.contains($0.key) }
+    }
+
+    var statedPrediction: StatedPrediction? { nil }
 }

@@ -44,6 +44,11 @@ package struct ModelReport: Sendable {
                 try describe(adapter)
                 return
             }
+            if let vae = try? VAESource(path: path), vae.isAlone {
+                (kind, isAdapter) = ("autoencoder alone, \(vae.kind)", true)
+                try describe(vae)
+                return
+            }
             if TextualInversion.matches(file) {
                 (kind, isAdapter) = ("textual inversion", true)
                 let inversion = try TextualInversion(EmbeddingSource(path: path))
@@ -74,6 +79,7 @@ package struct ModelReport: Sendable {
     private mutating func describe(_ model: Model, readsWeights: Bool) throws {
         add("family", model.family.name)
         missing = model.missing.map { "\($0.error)" }
+        if let refusal = model.refusal { faults.append("\(refusal)") }
         let gaps = Set(model.missing.map(\.name))
         for component in model.family.components where !gaps.contains(component.rawValue) {
             do throws(InputError) {
@@ -88,6 +94,11 @@ package struct ModelReport: Sendable {
             let (unet, vae) = (try model.unetConfig(), try model.vaeConfig())
             let side = unet.sampleSize * vae.factor
             report.add("native size", "\(side)x\(side)")
+            let source = model.options.vae.map { "of \($0), " } ?? ""
+            report.add("latents", "\(source)\(vae.scaling)")
+            if unet.guidanceWidth != nil {
+                report.add("guidance", "an input of the UNet; negative prompts are not used")
+            }
         }
         if !gaps.contains("scheduler") {
             try attempt { report in
@@ -96,6 +107,10 @@ package struct ModelReport: Sendable {
                 report.add("prediction known from", model.predictionSource)
                 if let refusal = scheduler.refusal { throw refusal }
                 report.add("scheduler", scheduler.defaultKind.rawValue)
+                report.add("scheduler known from", try model.schedulerPlace())
+                if scheduler.edm != nil {
+                    report.add("noise levels", "EDM's, in place of timesteps")
+                }
                 let kind = scheduler.defaultKind
                 if let levels = scheduler.levelSpacing { report.add("sigmas", levels.rawValue) }
                 try Scheduler(
@@ -105,7 +120,7 @@ package struct ModelReport: Sendable {
                 ).checkFinite(place: try model.schedulerPlace())
             }
         }
-        for component in [Component.textEncoder, .textEncoder2]
+        for component in model.family.textEncoders
         where names.contains(component.rawValue) {
             try attempt { report in
                 _ = try model.textConfig(component)
@@ -125,7 +140,10 @@ package struct ModelReport: Sendable {
             }
         }
         if let distillation = model.distillation {
-            add("distilled", "\(distillation.method.rawValue), by the name of \(distillation.path)")
+            let evidence = distillation.evidence
+            let source =
+                evidence == "by its name" ? "by the name of \(distillation.path)" : evidence
+            add("distilled", "\(distillation.method.rawValue), \(source)")
             if let refusal = distillation.refusal { faults.append("\(refusal)") }
         }
         for adapter in model.adapters {
@@ -142,6 +160,14 @@ package struct ModelReport: Sendable {
         if try !model.inversions().isEmpty {
             try attempt { _ in _ = try model.promptTokenizers() }
         }
+        if let refiner = model.refiner, let source = model.options.refiner {
+            let parameters = try Part(.unet, refiner).parameters
+            add(
+                "refiner",
+                "\(refiner.path), after \(source.start) of the schedule, \(Self.grouped(parameters)) "
+                    + "parameters in its UNet"
+            )
+        }
         for (name, count) in model.ignored { add("ignored", "\(name): \(count) tensors") }
     }
 
@@ -151,6 +177,24 @@ package struct ModelReport: Sendable {
             try body(&self)
         } catch let error as InputError {
             if !missing.contains("\(error)") { missing.append("\(error)") }
+        }
+    }
+
+    /// An autoencoder for `--vae`.
+    private mutating func describe(_ vae: VAESource) throws {
+        try attempt { report in
+            var reader = try vae.config(scaling: [:])
+            let (config, table) = (try VAEConfig(&reader), try vae.weights())
+            let tensors = table.names.compactMap { name in
+                table.type(name).flatMap { type in table.shape(name).map { (type, $0) } }
+            }
+            report.parts.append(Part(name: "vae", tensors: tensors, files: try vae.files()))
+            report.add(
+                "latents",
+                "\(config.latentChannels) channels, 1/\(config.factor) of the size"
+            )
+            report.add("use", "give it with --vae beside a model")
+            for name in table.names { try table.refuseFlaw(in: name) }
         }
     }
 

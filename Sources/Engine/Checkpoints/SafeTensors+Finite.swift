@@ -7,12 +7,16 @@ extension SafeTensors {
     func flaw(in name: String) -> String? {
         guard let info = info(name), let bytes = bytes(name), let start = bytes.baseAddress
         else { return nil }
+        guard info.type.size > 0 else { return nil }
         let count = bytes.count / info.type.size
         let isFinite =
             switch info.type {
             case .float16: tessera_finite_words(start, count, 0x7C00) != 0
             case .bfloat16: tessera_finite_words(start, count, 0x7F80) != 0
             case .float32: tessera_finite_floats(start, count) != 0
+            case .float8: bytes.allSatisfy { $0 & 0x7F != 0x7F }
+            case .wideFloat8: bytes.allSatisfy { $0 & 0x7C != 0x7C }
+            case .float64: (try? tensor(name).isFinite) ?? true
             default: true
             }
         guard !isFinite, let values = try? tensor(name).values,

@@ -18,13 +18,21 @@ package final class SafeTensors: Sendable {
         case int8 = "I8"
         case uint8 = "U8"
         case bool = "BOOL"
+        /// Eight bits: a sign, four of exponent and three of mantissa, without infinity.
+        case float8 = "F8_E4M3"
+        /// Eight bits: a sign, five of exponent and two of mantissa, the upper half of an F16.
+        case wideFloat8 = "F8_E5M2"
+        /// Anything else. Tensors of such types can be skipped, but not read.
+        case other = "?"
 
+        /// Bytes of an element; 0 where that is unknown.
         var size: Int {
             switch self {
             case .float64, .int64: 8
             case .float32, .int32: 4
             case .float16, .bfloat16, .int16: 2
-            case .int8, .uint8, .bool: 1
+            case .int8, .uint8, .bool, .float8, .wideFloat8: 1
+            case .other: 0
             }
         }
     }
@@ -34,6 +42,8 @@ package final class SafeTensors: Sendable {
         package let type: ElementType
         package let shape: [Int]
         let range: Range<Int>
+        /// The type's name in the file.
+        let typeName: String
     }
 
     package let path: String
@@ -46,6 +56,8 @@ package final class SafeTensors: Sendable {
     static let longestHeader = 100_000_000
     /// Maximum length of a tensor's name, in bytes.
     static let longestName = 1000
+    /// Maximum length of the name of a type, in bytes.
+    static let longestType = 32
 
     /// - Throws: `InputError` naming the file and the tensor at fault
     package init(file path: String) throws(InputError) {
@@ -88,6 +100,13 @@ package final class SafeTensors: Sendable {
             switch info.type {
             case .float16: tessera_from_half(from, to, out.count)
             case .bfloat16: tessera_from_bfloat(from, to, out.count)
+            case .float8: Float8.read(raw, Float8.values, into: out)
+            case .wideFloat8: Float8.read(raw, Float8.wideValues, into: out)
+            case .float64:
+                for i in out.indices {
+                    let value = raw.loadUnaligned(fromByteOffset: 8 * i, as: Double.self)
+                    out[i] = Float(value)
+                }
             default: UnsafeMutableRawBufferPointer(out).copyMemory(from: raw)
             }
         }
@@ -113,20 +132,22 @@ package final class SafeTensors: Sendable {
         default:
             throw InputError(
                 "\(path): \(name)",
-                "its type is \(info.type.rawValue)",
+                "its type is \(info.typeName)",
                 fix: "It must be an integer type"
             )
         }
     }
 
     /// The supported types of weights.
-    static let floats: Set<ElementType> = [.float32, .float16, .bfloat16]
+    static let floats: Set<ElementType> = [
+        .float64, .float32, .float16, .bfloat16, .float8, .wideFloat8,
+    ]
 
     func notFloat(_ name: String) -> InputError {
         InputError(
             "\(path): \(name)",
-            "its type is \(entries[name]?.type.rawValue ?? "unknown")",
-            fix: "It must be F32, F16 or BF16"
+            "its type is \(entries[name]?.typeName ?? "unknown")",
+            fix: "It must be F32, F16, BF16, F8_E4M3 or F8_E5M2"
         )
     }
 
@@ -136,16 +157,25 @@ package final class SafeTensors: Sendable {
 }
 
 extension SafeTensors {
-    /// Other file formats of models, recognised by their first bytes.
-    private static func otherFormat(_ bytes: UnsafeRawBufferPointer) -> String? {
-        if bytes.starts(with: Array("PK\u{3}\u{4}".utf8)) {
-            return "a pickled checkpoint (.ckpt, .pt, .bin), which can run code and is not read"
+    /// Other file formats of models, recognised by their first bytes, and what to do with them.
+    private static func otherFormat(
+        _ bytes: UnsafeRawBufferPointer
+    ) -> (kind: String, remedy: String)? {
+        // As PyTorch writes them now, and as it did before version 1.6.
+        for start in [Array("PK\u{3}\u{4}".utf8), [0x80, 2, 0x8A, 10, 0x6C]]
+        where bytes.starts(with: start) {
+            return (
+                "a pickled checkpoint (.ckpt, .pt, .bin), which can run code and is not read",
+                Conversion.pickle
+            )
         }
-        if bytes.starts(with: Array("GGUF".utf8)) { return "a GGUF file" }
+        if bytes.starts(with: Array("GGUF".utf8)) {
+            return ("a GGUF file, whose packed numbers are not read", Conversion.gguf)
+        }
         let start = String(decoding: bytes.prefix(64), as: UTF8.self)
             .drop { $0.isWhitespace }.lowercased()
         if start.hasPrefix("<!doctype") || start.hasPrefix("<html") {
-            return "a web page, saved under this name"
+            return ("a web page, saved under this name", "Fetch the model as safetensors")
         }
         return nil
     }
@@ -163,8 +193,8 @@ extension SafeTensors {
             )
         }
         guard bytes.count >= 8 else { throw damaged("it has fewer than 8 bytes") }
-        if let kind = otherFormat(bytes) {
-            throw InputError(place, "it is \(kind)", fix: "Fetch the model as safetensors")
+        if let other = otherFormat(bytes) {
+            throw InputError(place, "it is \(other.kind)", fix: other.remedy)
         }
         let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
         guard length <= longestHeader, length <= bytes.count - 8 else {
@@ -181,15 +211,11 @@ extension SafeTensors {
                 continue
             }
             guard name.utf8.count <= longestName else { throw damaged("a name is too long") }
-            let dtype = value.object?["dtype"]?.string
-            guard let entry = value.object, let type = dtype.flatMap(ElementType.init(rawValue:))
-            else {
-                throw InputError(
-                    place,
-                    "'\(name.prefix(80))' is of the unknown type '\((dtype ?? "").prefix(20))'",
-                    fix: "Fetch a file of F32, F16 or BF16"
-                )
-            }
+            guard let entry = value.object, let dtype = entry["dtype"]?.string,
+                (1...longestType).contains(dtype.utf8.count)
+            else { throw damaged("'\(name.prefix(80))' has no type") }
+            // An unknown one matters only if the tensor is needed.
+            let type = ElementType(rawValue: dtype) ?? .other
             let shape = (entry["shape"]?.array ?? []).compactMap(\.integer)
             let offsets = (entry["data_offsets"]?.array ?? []).compactMap(\.integer)
             guard let axes = entry["shape"]?.array, axes.count == shape.count, axes.count <= 16,
@@ -202,14 +228,15 @@ extension SafeTensors {
                 size = product
             }
             guard offsets[0] >= 0, offsets[1] >= offsets[0], offsets[1] <= bytes.count - data,
-                offsets[1] - offsets[0] == size
+                offsets[1] - offsets[0] == size || type == .other
             else {
                 throw damaged("'\(name.prefix(80))' does not lie in the file as its shape says")
             }
             entries[name] = Info(
                 type: type,
                 shape: shape,
-                range: (data + offsets[0])..<(data + offsets[1])
+                range: (data + offsets[0])..<(data + offsets[1]),
+                typeName: dtype
             )
         }
         let ranges = entries.values.map(\.range).filter { !$0.isEmpty }

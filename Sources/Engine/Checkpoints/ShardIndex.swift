@@ -68,7 +68,9 @@ struct ShardIndex: Sendable {
             }
             for name in tensors.names { table.add(name, in: tensors) }
         }
-        if let lost = map.keys.filter({ table.shape($0) == nil }).min() {
+        if let lost = map.keys.filter({
+            table.shape($0) == nil && !SafeTensors.describesStorage($0)
+        }).min() {
             throw InputError(
                 "\(folder)/\(map[lost] ?? "")",
                 "it lacks '\(lost)', which \(path) places there",

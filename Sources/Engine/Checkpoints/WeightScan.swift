@@ -20,8 +20,20 @@ extension Model {
         notes folder: String? = UserFolder.cache.named("sound"),
         smallest: Int = 64 << 20,
         settling: Int = 2
-    ) throws(InputError) -> Int {
+    ) throws -> Int {
         var count = 0
+        if let refiner {
+            let isEncoding = used.contains { family.textEncoders.contains($0.component) }
+            count += try refiner.scan(
+                refiner.checkAsRefiner(
+                    texts: isEncoding,
+                    latentChannels: try vaeConfig().latentChannels
+                ),
+                notes: folder,
+                smallest: smallest,
+                settling: settling
+            )
+        }
         for (component, names) in used {
             let before = try files(component).compactMap(FileIdentity.init(of:))
             let key = FileHash()

@@ -20,6 +20,8 @@ package struct WeightTable: Sendable {
         let form: Form
         /// Its shape as the network needs it.
         let shape: [Int]
+        /// The tensor whose number it is multiplied by.
+        var scale: String? { file.scaleName(of: name) }
     }
 
     /// The file or folder, for errors.
@@ -37,7 +39,7 @@ package struct WeightTable: Sendable {
 
     /// Adds a weight that is stored in a file under its own name, unchanged.
     mutating func add(_ name: String, in file: SafeTensors) {
-        guard let info = file.info(name) else { return }
+        guard let info = file.info(name), !SafeTensors.describesStorage(name) else { return }
         entries[name] = Entry(file: file, name: name, form: .same, shape: info.shape)
     }
 
@@ -83,6 +85,7 @@ package struct WeightTable: Sendable {
         }
         guard let type = entry.file.info(entry.name)?.type, SafeTensors.floats.contains(type)
         else { throw entry.file.notFloat(entry.name) }
+        if let scale = entry.scale { _ = try entry.file.scale(scale) }
     }
 
     /// Rejects a weight that holds NaN or infinities.
@@ -98,6 +101,17 @@ package struct WeightTable: Sendable {
     /// - Throws: `InputError` when it is missing or not of a float type
     package func tensor(_ name: String) throws(InputError) -> Tensor {
         guard let entry = entries[name] else { throw missing(name) }
+        let stored = try stored(entry)
+        guard
+            let scale = try entry.scale.map({ name throws(InputError) in
+                try entry.file.scale(name)
+            })
+        else { return stored }
+        return stored * scale
+    }
+
+    /// A weight before its factor.
+    private func stored(_ entry: Entry) throws(InputError) -> Tensor {
         switch entry.form {
         case .same:
             return try entry.file.tensor(entry.name).reshaped(entry.shape)

@@ -83,6 +83,7 @@ extension WorkUnit {
             let shape = BatchSizes.Shape(self)
         else { return false }
         return shape == BatchSizes.Shape(other) && view.timestep == second.timestep
-            && (view.conditioning[0].timeIDs == nil) == (second.conditioning[0].timeIDs == nil)
+            && view.guidance == second.guidance
+            && view.conditioning[0].timeIDs?.count == second.conditioning[0].timeIDs?.count
     }
 }

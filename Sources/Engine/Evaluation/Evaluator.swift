@@ -79,7 +79,8 @@ package final class Evaluator: Sendable {
                 && view.timestep == first.timestep && unit.input.shape == latents[0].shape
                 && embedding?.context.shape == embeddings[0].context.shape
                 && embedding?.pooled?.shape == embeddings[0].pooled?.shape
-                && (view.conditioning[0].timeIDs == nil) == (timeIDs[0] == nil)
+                && view.conditioning[0].timeIDs?.count == timeIDs[0]?.count
+                && view.guidance == first.guidance
         }
 
         mutating func add(_ view: WorkUnit.View, _ unit: WorkUnit) throws(InputError) {
@@ -113,7 +114,11 @@ package final class Evaluator: Sendable {
                 fix: "Give them to all evaluations of a view or to none"
             )
         }
-        var rows = try predictions(of: batch, 0..<contexts.count, cancellation)[...]
+        // A view of many prompts may have more rows than a batch should.
+        let most = max(2, networks.batchRows)
+        var rows = try stride(from: 0, to: contexts.count, by: most).flatMap { first in
+            try predictions(of: batch, first..<min(contexts.count, first + most), cancellation)
+        }[...]
         return batch.views.map { view in
             defer { rows.removeFirst(view.conditioning.count) }
             return view.guided(Array(rows.prefix(view.conditioning.count)))
@@ -155,6 +160,7 @@ package final class Evaluator: Sendable {
             context: Tensor(joining: batch.embeddings[rows].map(\.context)),
             pooled: pooled.isEmpty ? nil : Tensor(joining: pooled),
             timeIDs: timeIDs.isEmpty ? nil : timeIDs,
+            guidance: batch.views[0].guidance,
             cancellation: cancellation
         )
         let shape = batch.latents[0].shape

@@ -7,6 +7,10 @@ package struct ModelGeometry: Equatable, Sendable {
     package let latentChannels: Int
     /// Whether views carry SDXL's size and crop ids.
     package let usesTimeIDs: Bool
+    /// Whether it was distilled with guidance: it takes the scale as an input, and no negative prompt.
+    package let embedsGuidance: Bool
+    /// Share of the training schedule, from its noisy end, after which a refiner predicts; nil without one.
+    package var refinerStart: Double?
     /// The VAE's decoder, for tiled evaluation.
     package let decoder: TiledNetwork
     /// Its encoder, likewise.
@@ -17,6 +21,7 @@ package struct ModelGeometry: Equatable, Sendable {
         vaeFactor: Int,
         latentChannels: Int,
         usesTimeIDs: Bool,
+        embedsGuidance: Bool = false,
         decoder: TiledNetwork = .pointwise(.decoder),
         encoder: TiledNetwork = .pointwise(.encoder)
     ) {
@@ -24,7 +29,14 @@ package struct ModelGeometry: Equatable, Sendable {
         self.nativeLatentSide = nativeLatentSide
         self.vaeFactor = vaeFactor
         self.latentChannels = latentChannels
-        self.usesTimeIDs = usesTimeIDs
+        (self.usesTimeIDs, self.embedsGuidance) = (usesTimeIDs, embedsGuidance)
+    }
+
+    /// Whether the refiner predicts at a timestep, of so many of the training schedule.
+    package func isRefined(at timestep: Float, of trainTimesteps: Int) -> Bool {
+        guard let refinerStart else { return false }
+        let all = Double(trainTimesteps)
+        return Double(timestep) < (all - refinerStart * all).rounded(.toNearestOrEven)
     }
 
     /// Native side of the model's pictures, in pixels.

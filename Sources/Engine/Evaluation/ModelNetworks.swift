@@ -24,7 +24,8 @@ package protocol ModelNetworks: AnyObject, Sendable {
     ///   - timestep: of the noise schedule
     ///   - context: `[n, tokens, width]`
     ///   - pooled: `[n, width]`, for models that use it
-    ///   - timeIDs: n times six, for models that use them
+    ///   - timeIDs: n times six, for models that use them; n times five for their refiner
+    ///   - guidance: the scale, which only models that were distilled with it read
     ///   - cancellation: checked within the evaluation where that is cheap
     /// - Returns: predictions, shaped as `latents`
     /// - Throws: `InputError` when the inputs do not fit the model, `ComputationCancelled`
@@ -34,6 +35,7 @@ package protocol ModelNetworks: AnyObject, Sendable {
         context: Tensor,
         pooled: Tensor?,
         timeIDs: [[Float]]?,
+        guidance: Float,
         cancellation: Cancellation
     ) throws -> Tensor
 
@@ -73,6 +75,8 @@ extension ModelNetworks {
 package final class LoadedNetworks: ModelNetworks {
     private struct Networks {
         var denoiser: (any Denoiser)?
+        /// Of the model's refiner.
+        var refiner: (any Denoiser)?
         var halves: [AutoencoderHalf: VAE] = [:]
         /// In float32, once bfloat16 has given NaN or infinity.
         var exactHalves: [AutoencoderHalf: VAE] = [:]
@@ -81,6 +85,8 @@ package final class LoadedNetworks: ModelNetworks {
     package let identity: ModelIdentity
     package let model: Model
     private let options: EngineOptions
+    /// Views that are predicted together, as it was told.
+    package let batch: Int?
     /// Maximum rows of a batch.
     package let batchRows: Int
     /// A GPU, which nobody told a size of batches.
@@ -99,6 +105,7 @@ package final class LoadedNetworks: ModelNetworks {
         batch: Int? = nil
     ) {
         (self.model, self.identity, self.options) = (model, identity, options)
+        self.batch = batch
         mayGainFromBatches = batch == nil && options.device != .processor
         batchRows = 2 * (batch ?? (mayGainFromBatches ? BatchSizes.most : 1))
     }
@@ -127,19 +134,38 @@ package final class LoadedNetworks: ModelNetworks {
         context: Tensor,
         pooled: Tensor?,
         timeIDs: [[Float]]?,
+        guidance: Float,
         cancellation: Cancellation
     ) throws -> Tensor {
         try networks.withLock { networks in
             try cancellation.check()
-            return try loadedDenoiser(&networks).predict(
+            let isRefined = timeIDs?.first.map(WorkUnit.Conditioning.areOfRefiner) ?? false
+            let denoiser =
+                isRefined ? try loadedRefiner(&networks) : try loadedDenoiser(&networks)
+            return try denoiser.predict(
                 latents,
                 timestep: timestep,
                 context: context,
                 pooled: pooled,
                 timeIDs: timeIDs,
+                guidance: guidance,
                 cancellation: cancellation
             )
         }
+    }
+
+    private func loadedRefiner(_ networks: inout Networks) throws -> any Denoiser {
+        if let loaded = networks.refiner { return loaded }
+        guard let refiner = model.refiner else {
+            throw InputError(
+                "time ids",
+                "they are a refiner's, and the model has none",
+                fix: "Give it with --refiner"
+            )
+        }
+        let denoiser = try refiner.architecture.denoiser(options)
+        networks.refiner = denoiser
+        return denoiser
     }
 
     private func loadedDenoiser(_ networks: inout Networks) throws -> any Denoiser {

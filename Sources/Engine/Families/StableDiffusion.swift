@@ -5,14 +5,17 @@ struct StableDiffusion: ModelArchitecture {
 
     func geometry() throws -> ModelGeometry {
         let (unet, vae) = (try model.unetConfig(), try model.vaeConfig())
-        return ModelGeometry(
+        var geometry = ModelGeometry(
             nativeLatentSide: unet.sampleSize,
             vaeFactor: vae.factor,
             latentChannels: vae.latentChannels,
             usesTimeIDs: unet.needsTimeIDs,
+            embedsGuidance: unet.guidanceWidth != nil,
             decoder: vae.decoder,
             encoder: vae.encoder
         )
+        geometry.refinerStart = model.options.refiner?.start
+        return geometry
     }
 
     func embeddings(
@@ -20,7 +23,7 @@ struct StableDiffusion: ModelArchitecture {
         guided: Bool,
         clipSkip: Int?,
         options: EngineOptions
-    ) throws -> [(positive: Embedding, negative: Embedding?)] {
+    ) throws -> [(positives: [Embedding], negative: Embedding?)] {
         let encoder = try PromptEncoder(
             model: model,
             options: options,
@@ -29,7 +32,7 @@ struct StableDiffusion: ModelArchitecture {
         )
         return try prompts.turns.map { turn in
             (
-                try encoder.encode(turn.positive, chunks: prompts.count),
+                try turn.positives.map { try encoder.encode($0, chunks: prompts.count) },
                 guided
                     ? try turn.negative.map {
                         try encoder.encodeNegative(

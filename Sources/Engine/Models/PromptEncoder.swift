@@ -77,6 +77,8 @@ package final class PromptEncoder {
 
     private let first: Stage
     private let second: Stage?
+    /// Whether the UNet takes a pooled embedding, and hidden states without the last norm.
+    private let isPooled: Bool
     private let zerosForNoPrompt: Bool
 
     /// Reads configurations and weights, and the tokenizers unless the prompts are tokenized already.
@@ -90,23 +92,20 @@ package final class PromptEncoder {
     ) throws {
         let backend = try options.makeBackend()
         let tokenizers = try prompts?.tokenizers ?? model.promptTokenizers()
-        first = try Stage(
-            model: model,
-            component: .textEncoder,
-            tokenizer: tokenizers[0],
-            backend: backend,
-            clipSkip: clipSkip
-        )
-        second =
-            model.family == .sdxl
-            ? try Stage(
+        let stages = try zip(model.family.textEncoders, tokenizers).map { component, tokenizer in
+            try Stage(
                 model: model,
-                component: .textEncoder2,
-                tokenizer: tokenizers[1],
+                component: component,
+                tokenizer: tokenizer,
                 backend: backend,
                 clipSkip: clipSkip
-            ) : nil
-        zerosForNoPrompt = model.family == .sdxl && model.forceZerosForEmptyPrompt
+            )
+        }
+        first = stages[0]
+        second = stages.count > 1 ? stages[1] : nil
+        (isPooled, zerosForNoPrompt) = (
+            model.family.isXL, model.family.isXL && model.forceZerosForEmptyPrompt
+        )
     }
 
     private var tokenizers: [PromptTokenizer] { [first, second].compactMap { $0?.tokenizer } }
@@ -149,6 +148,10 @@ package final class PromptEncoder {
         let one = try first.encode(chunk[0])
         let backend = first.backend
         guard let second else {
+            if isPooled {
+                let context = Self.weighted(backend.download(one.hidden), chunk[0])
+                return Embedding(context: context, pooled: one.pooled)
+            }
             // Layers are left out before the last norm.
             let last = first.skipped == 0 ? one.last : first.network.finalNorm(one.hidden)
             return Embedding(
@@ -210,7 +213,7 @@ extension Model {
     /// - Throws: `InputError` naming the flag
     package func checkClipSkip(_ clipSkip: Int?) throws {
         guard clipSkip != nil else { return }
-        for component in family.components where component != .unet && component != .vae {
+        for component in family.textEncoders {
             _ = try textConfig(component).skippedLayers(
                 clipSkip,
                 of: family,
@@ -234,7 +237,7 @@ extension CLIPConfig {
         of family: ModelFamily,
         place: String
     ) throws(InputError) -> Int {
-        let standard = family == .sdxl ? 2 : 1
+        let standard = family.isXL ? 2 : 1
         guard let clipSkip else { return standard - 1 }
         guard clipSkip >= standard else {
             throw InputError(

@@ -36,7 +36,8 @@ package final class UNet {
     ///   - timestep: of the training schedule
     ///   - context: `[n, tokens, crossAttentionDim]`
     ///   - pooled: `[n, pooledWidth]`, where the configuration needs it
-    ///   - timeIDs: n × 6 sizes in pixels, where the configuration needs them
+    ///   - timeIDs: n × 6 sizes in pixels, of a refiner n × 5, where the configuration needs them
+    ///   - guidance: the scale, which only models that were distilled with it read
     ///   - cancellation: checked between the network's blocks
     /// - Returns: `[n, height, width, outChannels]`: noise or velocity, as the model was trained
     /// - Throws: `InputError` naming the argument whose shape does not fit the model,
@@ -47,6 +48,7 @@ package final class UNet {
         context: Tensor,
         pooled: Tensor?,
         timeIDs: [[Float]]?,
+        guidance: Float = 1,
         cancellation: Cancellation = Cancellation()
     ) throws -> Tensor {
         let n = latents.shape.first ?? 0
@@ -63,6 +65,9 @@ package final class UNet {
             )
         }
         let added = try addedCondition(n, pooled: pooled, timeIDs: timeIDs)
+        let scale = config.guidanceWidth.map {
+            config.guidanceEmbedding(of: Array(repeating: guidance, count: n), width: $0)
+        }
         let prompt = contexts.context(context, backend: backend)
         do {
             return try backend.evaluating(latents.shape + context.shape) {
@@ -71,6 +76,7 @@ package final class UNet {
                     timestep: timestep,
                     context: prompt,
                     added: added.map(backend.upload),
+                    guidance: scale.map(backend.upload),
                     cancellation: cancellation
                 )
                 return backend.download(prediction)
@@ -89,7 +95,7 @@ package final class UNet {
         timeIDs: [[Float]]?
     ) throws -> Tensor? {
         guard let textTime = config.textTime else { return nil }
-        let sizes = UNetConfig.TextTime.sizes
+        let sizes = textTime.sizes
         guard let pooled, pooled.shape == [n, textTime.pooledWidth] else {
             throw misfit("pooled prompt", pooled?.shape ?? [], "[\(n), \(textTime.pooledWidth)]")
         }

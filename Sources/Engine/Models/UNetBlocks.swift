@@ -17,12 +17,12 @@ struct UNetDownBlock {
                 epsilon: config.normEpsilon
             )
         }
-        attentions = try (0..<(shape.downAttention ? shape.layers : 0)).map {
+        attentions = try shape.downDepths.indices.map {
             try SpatialTransformer(
                 weights["attentions"][$0],
                 channels: shape.channels,
                 heads: shape.heads,
-                depth: shape.depth,
+                depth: shape.downDepths[$0],
                 contextWidth: shape.contextWidth,
                 config: config
             )
@@ -58,13 +58,13 @@ struct UNetDownBlock {
     }
 }
 
-/// The lowest resolution of a UNet.
+/// The lowest resolution of a UNet. Distilled models have only the first residual block, or none of it.
 struct UNetMidBlock {
     let before: ResBlock
-    let attention: SpatialTransformer
-    let after: ResBlock
+    let rest: (attention: SpatialTransformer, after: ResBlock)?
 
-    init(_ weights: ModuleWeights, config: UNetConfig) throws {
+    /// Reads a block; `depth` are the transformer blocks of its attention, nil without it.
+    init(_ weights: ModuleWeights, depth: Int?, config: UNetConfig) throws {
         let shape = config.levels[config.levels.count - 1]
         func resBlock(_ index: Int) throws -> ResBlock {
             try ResBlock(
@@ -77,19 +77,25 @@ struct UNetMidBlock {
             )
         }
         before = try resBlock(0)
-        attention = try SpatialTransformer(
+        guard let depth else {
+            rest = nil
+            return
+        }
+        let attention = try SpatialTransformer(
             weights["attentions"][0],
             channels: shape.channels,
             heads: shape.heads,
-            depth: shape.depth,
+            depth: depth,
             contextWidth: shape.contextWidth,
             config: config
         )
-        after = try resBlock(1)
+        rest = (attention, try resBlock(1))
     }
 
     func callAsFunction(_ x: Activation, time: Activation, context: PromptContext) -> Activation {
-        after(attention(before(x, time: time), context: context), time: time)
+        let h = before(x, time: time)
+        guard let rest else { return h }
+        return rest.after(rest.attention(h, context: context), time: time)
     }
 }
 
@@ -118,12 +124,12 @@ struct UNetUpBlock {
                 epsilon: config.normEpsilon
             )
         }
-        attentions = try (0..<(shape.upAttention ? skips.count : 0)).map {
+        attentions = try shape.upDepths.indices.map {
             try SpatialTransformer(
                 weights["attentions"][$0],
                 channels: shape.channels,
                 heads: shape.heads,
-                depth: shape.depth,
+                depth: shape.upDepths[$0],
                 contextWidth: shape.contextWidth,
                 config: config
             )

@@ -7,23 +7,44 @@ package struct UNetConfig: Sendable, Equatable {
         let channels: Int
         /// Residual blocks on the down path; one more on the up path.
         let layers: Int
-        let downAttention: Bool
-        let upAttention: Bool
         let heads: Int
-        /// Transformer blocks per attention layer.
-        let depth: Int
+        /// Transformer blocks of each attention layer on the down path, and on the up path; empty without attention.
+        let downDepths: [Int]
+        let upDepths: [Int]
         let contextWidth: Int
+
+        var downAttention: Bool { !downDepths.isEmpty }
+        var upAttention: Bool { !upDepths.isEmpty }
     }
 
-    /// SDXL's addition to the timestep: the pooled prompt and six sizes in pixels.
+    /// What is at the lowest resolution.
+    enum Middle: Sendable, Equatable {
+        /// Nothing.
+        case none
+        /// A residual block.
+        case residual
+        /// Two residual blocks and between them attention of so many transformer blocks.
+        case attention(depth: Int)
+    }
+
+    /// SDXL's addition to the timestep: the pooled prompt and some numbers, such as sizes in pixels.
     struct TextTime: Sendable, Equatable {
         let pooledWidth: Int
-        /// Width of the sinusoidal embedding of one size.
+        /// Width of the sinusoidal embedding of one number.
         let sizeWidth: Int
-        var inputs: Int { pooledWidth + TextTime.sizes * sizeWidth }
+        /// How many numbers there are.
+        let sizes: Int
+        var inputs: Int { pooledWidth + sizes * sizeWidth }
 
         /// Original height and width, top and left of the crop, target height and width.
         static let sizes = 6
+        /// Of the refiner: original height and width, top and left of the crop, aesthetic score.
+        private static let sizesOfRefiner = 5
+
+        /// How many numbers the models of a family take.
+        static func count(of family: ModelFamily) -> Int {
+            family == .sdxlRefiner ? sizesOfRefiner : sizes
+        }
     }
 
     /// Side of the latents it was trained on, in latent pixels.
@@ -40,7 +61,11 @@ package struct UNetConfig: Sendable, Equatable {
     package var pooledWidth: Int? { textTime?.pooledWidth }
 
     let levels: [Level]
+    let middle: Middle
     let textTime: TextTime?
+    /// Width of the embedded guidance scale, nil where there is none: only models that were distilled with
+    /// guidance have it.
+    package let guidanceWidth: Int?
     let linearProjection: Bool
     let downsamplePadding: Int
     let normGroups: Int
@@ -60,7 +85,22 @@ package struct UNetConfig: Sendable, Equatable {
         try config.finish()
     }
 
-    init(_ config: inout ConfigReader) throws {
+    /// The same, with typed errors.
+    static func read(
+        _ config: inout ConfigReader,
+        sizes: Int
+    ) throws(InputError) -> UNetConfig {
+        do {
+            return try UNetConfig(&config, sizes: sizes)
+        } catch let error as InputError {
+            throw error
+        } catch {
+            preconditionFailure("\(error)")
+        }
+    }
+
+    /// Reads a configuration; `sizes` is how many numbers go with the pooled prompt, where one does.
+    init(_ config: inout ConfigReader, sizes: Int = TextTime.sizes) throws {
         let channels = try config.ints(
             "block_out_channels",
             default: [320, 640, 1280, 1280],
@@ -92,11 +132,6 @@ package struct UNetConfig: Sendable, Equatable {
         let layers = try perLevel("layers_per_block", default: 2, in: ConfigRange.layers)
         // Diffusers' own naming: this is the number of heads, not their width.
         let heads = try perLevel("attention_head_dim", default: 8, in: ConfigRange.heads)
-        let depths = try perLevel(
-            "transformer_layers_per_block",
-            default: 1,
-            in: ConfigRange.depth
-        )
         let widths = try perLevel(
             "cross_attention_dim",
             default: 1280,
@@ -124,17 +159,19 @@ package struct UNetConfig: Sendable, Equatable {
             count: count,
             kinds: ("CrossAttnUpBlock2D", "UpBlock2D")
         )
+        let depths = try BlockDepths(&config, layers: layers, down: down, up: up)
         levels = (0..<count).map { i in
             Level(
                 channels: channels[i],
                 layers: layers[i],
-                downAttention: down[i],
-                upAttention: up[count - 1 - i],
                 heads: heads[i],
-                depth: depths[i],
+                downDepths: depths.down[i],
+                upDepths: depths.up[i],
                 contextWidth: widths[i]
             )
         }
+        middle = try Self.middle(&config, depth: depths.middle)
+        guidanceWidth = try config.optionalInt("time_cond_proj_dim", in: 4...4096)
         crossAttentionDim = widths[0]
 
         let sides = try config.ints(
@@ -152,7 +189,7 @@ package struct UNetConfig: Sendable, Equatable {
         normEpsilon = try config.float("norm_eps", default: 1e-5, in: ConfigRange.epsilon)
         flipSinToCos = try config.bool("flip_sin_to_cos", default: true)
         frequencyShift = try config.float("freq_shift", default: 0, in: 0...1)
-        textTime = try Self.textTime(&config)
+        textTime = try Self.textTime(&config, sizes: sizes)
         try Self.refuseOthers(&config)
         try check(config)
     }
@@ -184,7 +221,29 @@ package struct UNetConfig: Sendable, Equatable {
         }
     }
 
-    private static func textTime(_ config: inout ConfigReader) throws -> TextTime? {
+    private static func middle(
+        _ config: inout ConfigReader,
+        depth: Int
+    ) throws(InputError) -> Middle {
+        let key = "mid_block_type"
+        guard !config.isNull(key) else { return .none }
+        switch try config.string(key, default: "UNetMidBlock2DCrossAttn") {
+        case "UNetMidBlock2D": return .residual
+        case "UNetMidBlock2DCrossAttn" where depth > 0: return .attention(depth: depth)
+        case let type:
+            throw config.fault(
+                key,
+                depth == 0
+                    ? "it has attention of no transformer blocks" : "'\(type)' is not supported",
+                fix: "Use a model without this option"
+            )
+        }
+    }
+
+    private static func textTime(
+        _ config: inout ConfigReader,
+        sizes: Int
+    ) throws -> TextTime? {
         try config.expect("addition_embed_type", [.string("text_time")])
         let width = try config.optionalInt("addition_time_embed_dim", in: ConfigRange.channels)
         let inputs = try config.optionalInt(
@@ -192,15 +251,20 @@ package struct UNetConfig: Sendable, Equatable {
             in: 1...(TextTime.sizes + 1) * ConfigRange.channels.upperBound
         )
         guard try config.optionalString("addition_embed_type") != nil else { return nil }
-        guard let width, let inputs, width > 2, width % 2 == 0, inputs > TextTime.sizes * width
+        guard let width, let inputs, width > 2, width % 2 == 0, inputs > sizes * width
         else {
             throw config.fault(
                 "addition_time_embed_dim",
                 "does not fit projection_class_embeddings_input_dim",
-                fix: "text_time needs both: the second is the pooled width plus 6 times the first"
+                fix:
+                    "text_time needs both: the second is the pooled width plus \(sizes) times the first"
             )
         }
-        return TextTime(pooledWidth: inputs - TextTime.sizes * width, sizeWidth: width)
+        return TextTime(
+            pooledWidth: inputs - sizes * width,
+            sizeWidth: width,
+            sizes: sizes
+        )
     }
 
     /// Options of UNet2DConditionModel of which one value only is supported, and those that do not
@@ -220,15 +284,12 @@ package struct UNetConfig: Sendable, Equatable {
             ("encoder_hid_dim_type", []),
             ("mid_block_only_cross_attention", [.bool(false)]),
             ("mid_block_scale_factor", [.number(1)]),
-            ("mid_block_type", [.string("UNetMidBlock2DCrossAttn")]),
             ("num_attention_heads", []),
             ("num_class_embeds", []),
             ("only_cross_attention", [.bool(false)]),
             ("resnet_out_scale_factor", [.number(1)]),
             ("resnet_skip_time_act", [.bool(false)]),
             ("resnet_time_scale_shift", [.string("default")]),
-            ("reverse_transformer_layers_per_block", []),
-            ("time_cond_proj_dim", []),
             ("time_embedding_act_fn", []),
             ("time_embedding_dim", []),
             ("time_embedding_type", [.string("positional")]),
@@ -294,6 +355,108 @@ package struct UNetConfig: Sendable, Equatable {
                     out[row * width + half + i] = second
                 }
             }
+        }
+    }
+
+    /// The embedding of a guidance scale w + 1, `[scales, guidanceWidth]`: sines, then cosines, of 1000 · w (Meng et
+    /// al., 2023).
+    func guidanceEmbedding(of scales: [Float], width: Int) -> Tensor {
+        let half = width / 2
+        return Tensor(shape: [scales.count, width]) { out in
+            out.update(repeating: 0)
+            for i in 0..<half {
+                let frequency = exp(-Float(log(10000.0)) / Float(half - 1) * Float(i))
+                for (row, scale) in scales.enumerated() {
+                    let angle = (scale - 1) * 1000 * frequency
+                    out[row * width + i] = sin(angle)
+                    out[row * width + half + i] = cos(angle)
+                }
+            }
+        }
+    }
+}
+
+/// How many transformer blocks each attention layer has. In distilled models they differ within a resolution.
+private struct BlockDepths {
+    /// By level and layer; empty without attention.
+    var down: [[Int]] = []
+    var up: [[Int]] = []
+    let middle: Int
+
+    private static let key = "transformer_layers_per_block"
+    private static let reverseKey = "reverse_transformer_layers_per_block"
+
+    /// - Parameters:
+    ///   - config: of the UNet
+    ///   - layers: residual blocks of each level
+    ///   - down: whether a level has attention on the down path
+    ///   - up: likewise, in the order of the up path
+    /// - Throws: `InputError` naming the field that does not fit
+    init(_ config: inout ConfigReader, layers: [Int], down: [Bool], up: [Bool]) throws(InputError) {
+        let count = layers.count
+        func read(_ key: String) throws(InputError) -> [ConfigReader.Depths]? {
+            let found = try config.depths(key, in: ConfigRange.depth, maxCount: ConfigRange.levels)
+            guard let found, found.count != count else { return found }
+            guard found.count == 1, case .all = found[0] else {
+                throw config.fault(
+                    key,
+                    "has \(found.count) entries for \(count) blocks",
+                    fix: "Give one number, or one for each of block_out_channels"
+                )
+            }
+            return Array(repeating: found[0], count: count)
+        }
+        func layered(
+            _ key: String,
+            _ depths: ConfigReader.Depths,
+            _ count: Int
+        ) throws(InputError) -> [Int] {
+            let all: [Int]
+            switch depths {
+            case .all(let depth): all = Array(repeating: depth, count: count)
+            case .each(let depths): all = depths
+            }
+            guard all.count == count, all.allSatisfy({ $0 > 0 }) else {
+                throw config.fault(
+                    key,
+                    "\(all) does not fit the \(count) attention layers of a block",
+                    fix: "Compare with the model's original file"
+                )
+            }
+            return all
+        }
+        if config.isNull(Self.key) {
+            throw config.fault(
+                Self.key,
+                "it is null, and must be a number or a list",
+                fix: "Compare with the model's original file"
+            )
+        }
+        let own = try read(Self.key) ?? Array(repeating: .all(1), count: count)
+        for i in 0..<count {
+            self.down.append(down[i] ? try layered(Self.key, own[i], layers[i]) : [])
+        }
+        // In the order of the up path, from the coarsest level on.
+        let reverse = try read(Self.reverseKey)
+        for i in 0..<count {
+            let at = count - 1 - i
+            guard up[at] else {
+                self.up.append([])
+                continue
+            }
+            if reverse == nil, case .each = own[i] {
+                throw config.fault(
+                    Self.reverseKey,
+                    "it is missing, and \(Self.key) has lists",
+                    fix: "Use the model's original file"
+                )
+            }
+            let key = reverse == nil ? Self.key : Self.reverseKey
+            self.up.append(try layered(key, reverse?[at] ?? own[i], layers[i] + 1))
+        }
+        switch own[count - 1] {
+        case .all(let depth): middle = depth
+        case .each(let depths): middle = depths[0]
         }
     }
 }

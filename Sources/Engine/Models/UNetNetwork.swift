@@ -2,10 +2,12 @@
 struct UNetNetwork {
     let config: UNetConfig
     let timeEmbedding: EmbeddingMLP
+    /// Of the embedded guidance scale, where the model was distilled with it.
+    let guidanceProjection: Linear?
     let addedEmbedding: EmbeddingMLP?
     let convIn: Conv2d
     let down: [UNetDownBlock]
-    let mid: UNetMidBlock
+    let mid: UNetMidBlock?
     let up: [UNetUpBlock]
     let normOut: GroupNorm
     let convOut: Conv2d
@@ -19,6 +21,9 @@ struct UNetNetwork {
             inputs: first,
             width: config.timeWidth
         )
+        guidanceProjection = try config.guidanceWidth.map {
+            try weights["time_embedding"]["cond_proj"].linear($0, first, bias: false)
+        }
         addedEmbedding = try config.textTime.map {
             try EmbeddingMLP(
                 weights["add_embedding"],
@@ -30,7 +35,13 @@ struct UNetNetwork {
         down = try levels.indices.map {
             try UNetDownBlock(weights["down_blocks"][$0], level: $0, config: config)
         }
-        mid = try UNetMidBlock(weights["mid_block"], config: config)
+        switch config.middle {
+        case .none: mid = nil
+        case .residual:
+            mid = try UNetMidBlock(weights["mid_block"], depth: nil, config: config)
+        case .attention(let depth):
+            mid = try UNetMidBlock(weights["mid_block"], depth: depth, config: config)
+        }
 
         // The channels of the skip connections; the up path pops them off the end.
         var left = [first]
@@ -66,7 +77,8 @@ struct UNetNetwork {
     ///   - x: `[n, height, width, inChannels]`
     ///   - timestep: of the training schedule, the same for the whole batch
     ///   - context: of `[n, tokens, crossAttentionDim]`
-    ///   - added: `[n, pooled + 6 · width]`, see `TextTime`
+    ///   - added: `[n, pooled + sizes · width]`, see `TextTime`
+    ///   - guidance: the embedded guidance scale, `[n, guidanceWidth]`, where the configuration needs it
     ///   - cancellation: checked between blocks
     /// - Returns: `[n, height, width, outChannels]`
     /// - Throws: `ComputationCancelled`
@@ -75,6 +87,7 @@ struct UNetNetwork {
         timestep: Float,
         context: PromptContext,
         added: Activation?,
+        guidance: Activation?,
         cancellation: Cancellation
     ) throws(ComputationCancelled) -> Activation {
         let backend = convIn.backend
@@ -82,7 +95,11 @@ struct UNetNetwork {
             of: Array(repeating: timestep, count: x.shape[0]),
             width: config.levels[0].channels
         )
-        var embedding = timeEmbedding(backend.upload(sinusoids))
+        var sample = backend.upload(sinusoids)
+        if let guidanceProjection, let guidance {
+            sample = backend.add(sample, guidanceProjection(guidance))
+        }
+        var embedding = timeEmbedding(sample)
         if let addedEmbedding, let added {
             embedding = backend.add(embedding, addedEmbedding(added))
         }
@@ -98,7 +115,7 @@ struct UNetNetwork {
             skips += left
         }
         try cancellation.check()
-        h = mid(h, time: time, context: context)
+        if let mid { h = mid(h, time: time, context: context) }
         for block in up {
             try cancellation.check()
             h = block(h, skips: &skips, time: time, context: context)

@@ -73,7 +73,15 @@ package final class VAE {
 
     /// The latent as the decoder's input.
     private func uploaded(latent: Tensor) -> Activation {
-        backend.upload(latent.map { $0 / config.scalingFactor })
+        guard let normalisation = config.normalisation else {
+            return backend.upload(latent.map { $0 / config.scalingFactor })
+        }
+        return backend.upload(
+            latent.mapChannels { x, channel in
+                x * normalisation.deviation[channel] / config.scalingFactor
+                    + normalisation.mean[channel]
+            }
+        )
     }
 
     /// Evaluates a half on a tile, as a part of its picture.
@@ -227,7 +235,12 @@ package final class VAE {
     }
 
     private func latent(ofMoments moments: Tensor) -> Tensor {
-        moments.columns(from: 0, count: config.latentChannels) * config.scalingFactor
+        let mean = moments.columns(from: 0, count: config.latentChannels)
+        guard let normalisation = config.normalisation else { return mean * config.scalingFactor }
+        return mean.mapChannels { x, channel in
+            (x - normalisation.mean[channel]) * config.scalingFactor
+                / normalisation.deviation[channel]
+        }
     }
 
     private func moments(of image: Tensor, _ cancellation: Cancellation) throws -> Tensor {
@@ -247,6 +260,16 @@ package final class VAE {
 }
 
 extension Tensor {
+    /// Every number changed by a function of it and its channel.
+    fileprivate func mapChannels(_ change: (Float, Int) -> Float) -> Tensor {
+        let channels = shape[shape.count - 1]
+        return Tensor(shape: shape) { out in
+            withFloats { x in
+                for i in out.indices { out[i] = change(x[i], i % channels) }
+            }
+        }
+    }
+
     /// The columns `from ..< from + count` of the last axis.
     fileprivate func columns(from: Int, count: Int) -> Tensor {
         let width = shape[shape.count - 1]

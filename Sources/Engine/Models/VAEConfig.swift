@@ -2,6 +2,23 @@
 package struct VAEConfig: Sendable, Equatable {
     /// Latents are multiplied by this after encoding and divided by it before decoding.
     package let scalingFactor: Float
+    /// The mean and the deviation of each channel, by which latents are normalised besides; nil where they are not.
+    let normalisation: Normalisation?
+
+    /// How latents are scaled, in words.
+    var scaling: String {
+        "\(latentChannels) channels, times \(scalingFactor)"
+            + (normalisation == nil ? "" : " after each is normalised")
+    }
+
+    /// Of each channel.
+    struct Normalisation: Sendable, Equatable {
+        let mean: [Float]
+        let deviation: [Float]
+    }
+
+    /// The fields of a configuration that say how latents are scaled.
+    static let scalingKeys = ["scaling_factor", "shift_factor", "latents_mean", "latents_std"]
     /// Channels of a latent.
     package let latentChannels: Int
     /// Pixels of the picture per latent pixel, along each side.
@@ -127,9 +144,7 @@ package struct VAEConfig: Sendable, Equatable {
             }
         }
         try config.expect("act_fn", [.string("silu"), .string("swish")], nullable: false)
-        for key in ["latents_mean", "latents_std", "shift_factor"] {
-            try config.expect(key, [])
-        }
+        normalisation = try Self.normalisation(&config, channels: latentChannels)
         // The size of training pictures is not binding, and upcasting only asks for float32.
         config.ignore("sample_size", "force_upcast")
         guard channels.allSatisfy({ $0 % normGroups == 0 }) else {
@@ -139,5 +154,40 @@ package struct VAEConfig: Sendable, Equatable {
                 fix: "Channels must be multiples of \(normGroups)"
             )
         }
+    }
+
+    private static func normalisation(
+        _ config: inout ConfigReader,
+        channels: Int
+    ) throws -> Normalisation? {
+        func values(_ key: String, in range: ClosedRange<Double>) throws -> [Float]? {
+            guard let value = config.value(key) else { return nil }
+            let numbers = (value.array ?? []).compactMap(\.number).filter(range.contains)
+            guard numbers.count == channels, value.array?.count == channels else {
+                throw config.fault(
+                    key,
+                    "it is not \(channels) numbers from \(range.lowerBound) to \(range.upperBound)",
+                    fix: "Compare with the model's original file"
+                )
+            }
+            return numbers.map { Float($0) }
+        }
+        let mean = try values("latents_mean", in: -1e6...1e6)
+        let deviation = try values("latents_std", in: 1e-6...1e6)
+        guard (mean == nil) == (deviation == nil) else {
+            throw config.fault(
+                mean == nil ? "latents_mean" : "latents_std",
+                "it is missing, and the other of latents_mean and latents_std is there",
+                fix: "Compare with the model's original file"
+            )
+        }
+        let shift =
+            config.value("shift_factor") == nil
+            ? 0 : try config.float("shift_factor", default: 0, in: -1e6...1e6)
+        guard shift != 0 || mean != nil else { return nil }
+        return Normalisation(
+            mean: (mean ?? Array(repeating: 0, count: channels)).map { $0 + shift },
+            deviation: deviation ?? Array(repeating: 1, count: channels)
+        )
     }
 }

@@ -9,10 +9,24 @@ struct NoiseSchedule: Equatable, Sendable {
     /// Divided by the last ᾱ, for samplers that work with σ: zero terminal SNR would make σ infinite.
     let finiteAlphasCumprod: [Float]
 
+    /// That of Stable Diffusion 1, 2 and XL.
+    static let stableDiffusion = NoiseSchedule(
+        .scaledLinear(0.00085, 0.012),
+        count: 1000,
+        rescalesToZeroSNR: false
+    )
+
     init(_ config: SchedulerConfig) {
-        let count = config.trainTimesteps
+        self.init(
+            config.betas,
+            count: config.trainTimesteps,
+            rescalesToZeroSNR: config.rescalesToZeroSNR
+        )
+    }
+
+    private init(_ given: SchedulerConfig.Betas, count: Int, rescalesToZeroSNR: Bool) {
         var betas: [Float]
-        switch config.betas {
+        switch given {
         case .linear(let start, let end):
             betas = Self.linspace(Float(start), Float(end), count)
         case .scaledLinear(let start, let end):
@@ -21,10 +35,10 @@ struct NoiseSchedule: Equatable, Sendable {
         case .trained(let values):
             betas = values
         }
-        if config.rescalesToZeroSNR { betas = Self.rescaled(betas) }
+        if rescalesToZeroSNR { betas = Self.rescaled(betas) }
         alphasCumprod = Self.cumulativeProduct(betas.map { 1 - $0 })
         var finite = alphasCumprod
-        if config.rescalesToZeroSNR {
+        if rescalesToZeroSNR {
             finite[count - 1] = Float(sign: .plus, exponent: -24, significand: 1)
         }
         finiteAlphasCumprod = finite

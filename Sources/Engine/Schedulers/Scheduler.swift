@@ -10,6 +10,8 @@ package struct Scheduler: Sendable {
     package let kind: SchedulerKind
     /// Timesteps of the run, the noisiest first.
     package let timesteps: [Float]
+    /// Timesteps of the training schedule at which a latent is as noisy: `timesteps`, unless the network reads noise levels.
+    package let positions: [Float]
     /// Noise levels σ of the run and a final 0; empty for schedulers without σ.
     package let sigmas: [Float]
     /// Standard deviation of the latent that phase 1 starts from.
@@ -20,6 +22,10 @@ package struct Scheduler: Sendable {
     private let config: SchedulerConfig
     /// Where a clean latent is read that is to be noised by what the model sees in it.
     private let cleanest: NoiseLevel
+    /// The timestep at which it reads a clean latent.
+    package let cleanestTimestep: Float
+    /// What it multiplies a clean latent by.
+    package var cleanestInputScale: Float { Float(cleanest.inputScale) }
 
     /// What a step leaves for the next one of the same run: estimates of the last steps, or the latent before a step
     /// of two evaluations. Empty where a run begins.
@@ -51,14 +57,18 @@ package struct Scheduler: Sendable {
                 fix: "Choose fewer"
             )
         }
-        if karras && !kind.method.hasKarrasLevels {
+        if karras && !kind.method.hasKarrasLevels && config.edm == nil {
             throw InputError(
                 "--karras",
                 "\(kind.rawValue) does not support Karras noise levels",
                 fix: "Use it with --scheduler euler or dpmpp_2m"
             )
         }
-        try choice.check(kind, karras: karras)
+        if config.edm == nil {
+            try choice.check(kind, karras: karras)
+        } else {
+            try EDMLevels.check(kind, choice)
+        }
         var config = config
         if karras { config.levelSpacing = .karras }
         config.apply(choice)
@@ -80,7 +90,7 @@ package struct Scheduler: Sendable {
             ScheduleChoice(finalSigma: .zero, isSGMUniform: config.isSGMUniform)
         )
         let run = Scheduler(kind, config, ScheduleSpan(steps: steps, share: share))
-        let begun = run.starts.map { run.timesteps[$0] }
+        let begun = run.starts.map { run.positions[$0] }
         guard Swift.zip(begun, begun.dropFirst()).allSatisfy({ $0 > $1 }) else {
             throw InputError(
                 "--refine-steps",
@@ -94,16 +104,25 @@ package struct Scheduler: Sendable {
     private init(_ kind: SchedulerKind, _ config: SchedulerConfig, _ span: ScheduleSpan) {
         self.kind = kind
         self.config = config
-        trainTimesteps = config.trainTimesteps
-        let schedule = NoiseSchedule(config)
-        let alpha = Double(schedule.alphasCumprod[0])
-        cleanest = .variancePreserving(
-            alpha: alpha.squareRoot(),
-            sigma: (1 - alpha).squareRoot(),
-            config.prediction
-        )
-        let run = kind.method.run(kind, config, schedule, span)
+        trainTimesteps = config.edm == nil ? config.trainTimesteps : EDMLevels.Positions.count
+        let run: Run
+        if let edm = config.edm {
+            let clean = edm.cleanest(config.prediction)
+            (cleanest, cleanestTimestep) = (clean.level, Float(clean.timestep))
+            run = edm.run(kind, config, span)
+        } else {
+            let schedule = NoiseSchedule(config)
+            let alpha = Double(schedule.alphasCumprod[0])
+            cleanest = .variancePreserving(
+                alpha: alpha.squareRoot(),
+                sigma: (1 - alpha).squareRoot(),
+                config.prediction
+            )
+            cleanestTimestep = 0
+            run = kind.method.run(kind, config, schedule, span)
+        }
         timesteps = run.timesteps.map { Float($0) }
+        positions = (run.positions ?? run.timesteps).map { Float($0) }
         sigmas = run.sigmas
         initNoiseSigma = run.initNoiseSigma
         self.steps = run.steps
@@ -138,6 +157,8 @@ package struct Scheduler: Sendable {
     /// Timesteps, levels and steps of one run.
     struct Run {
         var timesteps: [Double]
+        /// Timesteps of a training schedule at which a latent is as noisy; nil where those are the timesteps.
+        var positions: [Double]?
         var sigmas: [Float] = []
         var initNoiseSigma: Float = 1
         var steps: [Step]

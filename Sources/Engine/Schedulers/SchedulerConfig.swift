@@ -169,6 +169,8 @@ package struct SchedulerConfig: Equatable, Sendable {
     private(set) var isSGMUniform = false
     let originalSteps: Int
     let timestepScaling: Double
+    /// EDM's noise levels, where the model was trained on those; then `betas` count for nothing.
+    private(set) var edm: EDMLevels?
 
     /// Noise levels of the training schedule.
     enum Betas: Equatable, Sendable {
@@ -220,6 +222,7 @@ package struct SchedulerConfig: Equatable, Sendable {
         )
         timestepScaling = try reader.double("timestep_scaling", default: 10, in: 0...1e6)
         betas = try Self.betas(&reader, count: trainTimesteps)
+        edm = try EDMLevels.classNames.contains(name) ? EDMLevels(&reader) : nil
         guard let known else {
             // Its other options are of no use to the sampler that is chosen in its place.
             (defaultKind, solver) = (.ddim, SolverOptions())
@@ -227,13 +230,14 @@ package struct SchedulerConfig: Equatable, Sendable {
         }
         solver = try SolverOptions(&reader, of: name)
         defaultKind = known == .dpmSolver ? solver.kind : known
-        try Self.refuseOthers(&reader)
+        try Self.refuseOthers(&reader, isEDM: edm != nil)
         try reader.finish()
     }
 
     /// Applies the user's settings.
     mutating func apply(_ choice: ScheduleChoice) {
         spacing = choice.spacing ?? spacing
+        if let levels = choice.levels { edm?.isExponential = levels == .exponential }
         isSGMUniform = choice.isSGMUniform || choice.levels == .sgmUniform
         if let levels = choice.levels { levelSpacing = levels == .sgmUniform ? nil : levels }
         guard let final = choice.finalSigma else { return }
@@ -320,7 +324,10 @@ package struct SchedulerConfig: Equatable, Sendable {
 
     /// Options of the known schedulers of which one value only is supported, and those that make
     /// no difference for our schedulers.
-    private static func refuseOthers(_ reader: inout ConfigReader) throws(InputError) {
+    private static func refuseOthers(
+        _ reader: inout ConfigReader,
+        isEDM: Bool
+    ) throws(InputError) {
         let off = [
             "clip_sample", "thresholding", "use_lu_lambdas", "use_flow_sigmas",
             "use_dynamic_shifting",
@@ -332,7 +339,7 @@ package struct SchedulerConfig: Equatable, Sendable {
         try reader.expect("shift_terminal", [])
         try reader.expect("solver_p", [])
         try reader.expect("disable_corrector", [.array([])])
-        for key in ["sigma_min", "sigma_max"] { try reader.expect(key, []) }
+        if !isEDM { for key in ["sigma_min", "sigma_max"] { try reader.expect(key, []) } }
         reader.ignore(
             "clip_sample_range",
             "dynamic_thresholding_ratio",

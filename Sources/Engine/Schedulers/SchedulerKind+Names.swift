@@ -34,6 +34,7 @@ extension SchedulerKind {
         "DPMSolverMultistepScheduler": .dpmSolver, "DPMSolverSDEScheduler": .dpmSDE,
         "UniPCMultistepScheduler": .uniPC, "DEISMultistepScheduler": .deis,
         "LCMScheduler": .lcm, "TCDScheduler": .tcd,
+        "EDMEulerScheduler": .euler, "EDMDPMSolverMultistepScheduler": .dpmSolver,
     ]
 
     /// - Parameter name: of a class of Diffusers

@@ -13,10 +13,14 @@ enum Timesteps {
     /// The end of the schedule in equal parts, each ending where `trailing` would have it: a quarter of 1000 in
     /// one step is 249, in two 249 and 124. Nil for the whole schedule.
     static func ending(_ config: SchedulerConfig, _ span: ScheduleSpan) -> [Double]? {
-        guard let share = span.share else { return nil }
-        let first = Double(config.trainTimesteps) * share
-        return (0..<span.steps).map { i in
-            let left = first * Double(span.steps - i) / Double(span.steps)
+        span.share.map { ending(config.trainTimesteps, share: $0, steps: span.steps) }
+    }
+
+    /// The same over the last `share` of so many timesteps.
+    static func ending(_ trainTimesteps: Int, share: Double, steps: Int) -> [Double] {
+        let first = Double(trainTimesteps) * share
+        return (0..<steps).map { i in
+            let left = first * Double(steps - i) / Double(steps)
             return max(0, left.rounded(.toNearestOrEven) - 1)
         }
     }

@@ -133,7 +133,7 @@ extension Model {
     func promptTokenizers() throws -> [PromptTokenizer] {
         let bases = try tokenizers()
         let inversions = try inversions()
-        return try zip([Component.textEncoder, .textEncoder2], bases).map { component, base in
+        return try zip(family.textEncoders, bases).map { component, base in
             // Where there are none, the encoder need not be described yet.
             guard !inversions.isEmpty else { return PromptTokenizer(base, table: base.count) }
             let config = try textConfig(component)

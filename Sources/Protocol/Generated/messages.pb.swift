@@ -468,6 +468,14 @@ package nonisolated struct WireRefusal: Sendable {
 
   package var precision: String = String()
 
+  /// Where parts of the model come from that are not its own, on the coordinator's host.
+  package var vae: String = String()
+
+  package var base: String = String()
+
+  /// With its share of the schedule.
+  package var refiner: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -564,8 +572,8 @@ package nonisolated struct WirePredict: Sendable {
   /// Guidance scale; unused where there is one conditioning.
   package var guidance: Float = 0
 
-  /// One: the answer is the prediction for it, unchanged. Two: those of the negative prompt and of the prompt, from
-  /// one batch of two, and the answer is uncond + guidance · (text − uncond).
+  /// One: the answer is the prediction for it, unchanged. More, at most 16: those of the negative prompt and of the
+  /// prompt, or of the prompts that are combined, and the answer is uncond + Σ guidance · weight · (text − uncond).
   package var conditioning: [WireConditioning] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -584,6 +592,9 @@ package nonisolated struct WireConditioning: Sendable {
 
   /// SDXL's six size and crop ids; empty for models without them.
   package var timeIds: [Float] = []
+
+  /// 1, or what the guidance of one of several prompts is multiplied by; unused in the first conditioning.
+  package var weight: Float = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1380,7 +1391,7 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Refusal"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}model\0\u{1}reason\0\u{1}loras\0\u{3}model_config\0\u{1}backend\0\u{1}precision\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}model\0\u{1}reason\0\u{1}loras\0\u{3}model_config\0\u{1}backend\0\u{1}precision\0\u{1}vae\0\u{1}base\0\u{1}refiner\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1395,6 +1406,9 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 5: try { try decoder.decodeSingularStringField(value: &self.modelConfig) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.backend) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.precision) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.vae) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.base) }()
+      case 10: try { try decoder.decodeSingularStringField(value: &self.refiner) }()
       default: break
       }
     }
@@ -1426,6 +1440,15 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
     if !self.precision.isEmpty {
       try visitor.visitSingularStringField(value: self.precision, fieldNumber: 7)
     }
+    if !self.vae.isEmpty {
+      try visitor.visitSingularStringField(value: self.vae, fieldNumber: 8)
+    }
+    if !self.base.isEmpty {
+      try visitor.visitSingularStringField(value: self.base, fieldNumber: 9)
+    }
+    if !self.refiner.isEmpty {
+      try visitor.visitSingularStringField(value: self.refiner, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1437,6 +1460,9 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.modelConfig != rhs.modelConfig {return false}
     if lhs.backend != rhs.backend {return false}
     if lhs.precision != rhs.precision {return false}
+    if lhs.vae != rhs.vae {return false}
+    if lhs.base != rhs.base {return false}
+    if lhs.refiner != rhs.refiner {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1643,7 +1669,7 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Conditioning"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}embedding\0\u{3}time_ids\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}embedding\0\u{3}time_ids\0\u{1}weight\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1653,6 +1679,7 @@ nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._Me
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self.embedding) }()
       case 2: try { try decoder.decodeRepeatedFloatField(value: &self.timeIds) }()
+      case 3: try { try decoder.decodeSingularFloatField(value: &self.weight) }()
       default: break
       }
     }
@@ -1665,12 +1692,16 @@ nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._Me
     if !self.timeIds.isEmpty {
       try visitor.visitPackedFloatField(value: self.timeIds, fieldNumber: 2)
     }
+    if self.weight.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.weight, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireConditioning, rhs: WireConditioning) -> Bool {
     if lhs.embedding != rhs.embedding {return false}
     if lhs.timeIds != rhs.timeIds {return false}
+    if lhs.weight != rhs.weight {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

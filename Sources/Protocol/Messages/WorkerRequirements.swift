@@ -8,6 +8,8 @@ package struct WorkerRequirements: Equatable, Sendable {
     package var loras: [String] = []
     /// The folder of its configurations; nil if they are the model's own.
     package var modelConfig: String?
+    /// Parts of the model that come from elsewhere.
+    package var parts = ModelParts()
     /// Names of the numerical backend and of the precision, as on the command line; nil accepts any.
     package var backend: String?
     package var precision: String?
@@ -40,8 +42,30 @@ package struct WorkerRequirements: Equatable, Sendable {
         }
         loras = wire.loras.map { printable($0, limit: Self.maxPathLength) }
         modelConfig = optional(wire.modelConfig, limit: Self.maxPathLength)
+        parts.vae = optional(wire.vae, limit: Self.maxPathLength)
+        parts.base = optional(wire.base, limit: Self.maxPathLength)
+        parts.refiner = optional(wire.refiner, limit: Self.maxPathLength)
         backend = optional(wire.backend, limit: 32)
         precision = optional(wire.precision, limit: 32)
+    }
+}
+
+/// Parts of a model that come from other files than its own: the values of the flags.
+package struct ModelParts: Equatable, Sendable {
+    package var vae: String?
+    package var base: String?
+    /// With its share of the schedule.
+    package var refiner: String?
+
+    package init(vae: String? = nil, base: String? = nil, refiner: String? = nil) {
+        (self.vae, self.base, self.refiner) = (vae, base, refiner)
+    }
+
+    /// Names and values of the flags that are given.
+    package var flags: [(name: String, value: String)] {
+        [("vae", vae), ("base", base), ("refiner", refiner)].compactMap { name, value in
+            value.map { (name, $0) }
+        }
     }
 }
 
@@ -54,6 +78,9 @@ extension WireRefusal {
         reason = refusal.reason
         loras = required.loras
         modelConfig = required.modelConfig ?? ""
+        vae = required.parts.vae ?? ""
+        base = required.parts.base ?? ""
+        refiner = required.parts.refiner ?? ""
         backend = required.backend ?? ""
         precision = required.precision ?? ""
     }

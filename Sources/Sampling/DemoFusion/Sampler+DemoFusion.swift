@@ -92,14 +92,16 @@ extension Sampler {
         _ what: String
     ) -> WorkUnit {
         let guidance = plan.phases[state.phase].guidance(at: state.step)
-        let prompts = prompts.at(step: scheduler.step(ofEvaluation: state.step))
+        let isRefined = isRefined(at: scheduler.positions[state.step])
+        let prompts = prompts.read(byRefiner: isRefined)
+            .at(step: scheduler.step(ofEvaluation: state.step))
         return .view(
             index,
             latent * inputScale(of: index, at: state),
             timestep: scheduler.timesteps[state.step],
             guidance: guidance,
             prompts: guidance > 1 ? prompts : prompts.unguided,
-            timeIDs: timeIDs(crop: crop),
+            timeIDs: timeIDs(crop: crop, isRefined: isRefined),
             place: "phase \(state.phase + 1), step \(state.step + 1), \(what)"
         )
     }

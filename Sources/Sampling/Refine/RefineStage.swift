@@ -37,11 +37,16 @@ package struct RefineStage: Sendable {
     package var count: Int { 1 + schedule.timesteps.count }
 
     /// The model's timestep input at a step.
-    package func timestep(at step: Int) -> Float { step == 0 ? 0 : schedule.timesteps[step - 1] }
+    package func timestep(at step: Int) -> Float {
+        step == 0 ? schedule.cleanestTimestep : schedule.timesteps[step - 1]
+    }
+
+    /// The timestep of the training schedule at which a latent is as noisy as at a step.
+    func position(at step: Int) -> Float { step == 0 ? 0 : schedule.positions[step - 1] }
 
     /// The factor that scales the latent for the model.
     package func inputScale(at step: Int) -> Float {
-        step == 0 ? 1 : schedule.inputScale(at: step - 1)
+        step == 0 ? schedule.cleanestInputScale : schedule.inputScale(at: step - 1)
     }
 
     /// Guidance scale of a step: inversion is not guided.

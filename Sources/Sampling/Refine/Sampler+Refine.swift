@@ -13,6 +13,8 @@ extension Sampler {
         guard let grid = phase.windows else { preconditionFailure("a stage without windows") }
         let windows = try noise.windows(of: grid, phase: phase.phase, step: i)
         let guidance = stage.guidance(at: i)
+        let isRefined = isRefined(at: stage.position(at: i))
+        let prompts = prompts.read(byRefiner: isRefined).last
         let views = windows.enumerated().map { index, window in
             WorkUnit.view(
                 index,
@@ -24,8 +26,11 @@ extension Sampler {
                 ) * stage.inputScale(at: i),
                 timestep: stage.timestep(at: i),
                 guidance: guidance,
-                prompts: guidance > 1 ? prompts.last : prompts.last.unguided,
-                timeIDs: timeIDs(crop: (window.top + grid.margin, window.left + grid.margin)),
+                prompts: guidance > 1 ? prompts : prompts.unguided,
+                timeIDs: timeIDs(
+                    crop: (window.top + grid.margin, window.left + grid.margin),
+                    isRefined: isRefined
+                ),
                 place: "phase \(state.phase + 1), step \(i + 1), window at row \(window.top), "
                     + "column \(window.left)"
             )

@@ -32,10 +32,12 @@ enum Invocation {
         return isStarted || ignoresDefaults ? [:] : all
     }
 
-    /// The words after the subcommand.
-    static var flags: [String] {
-        let words = (try? arguments.get().words) ?? []
-        return Array(words.dropFirst(commands.find(words).depth))
+    /// The words after the subcommand: defaults from the environment, and those that were given.
+    static var flags: (defaults: [String], given: [String]) {
+        guard let prepared = try? arguments.get() else { return ([], []) }
+        let words = prepared.words.dropFirst(commands.find(prepared.words).depth)
+        let count = prepared.defaultCount
+        return (Array(words.prefix(count)), Array(words.dropFirst(count)))
     }
 
     /// Runs the command.
@@ -98,18 +100,23 @@ package enum UsageText {
         command: String,
         variables: [String: String]
     ) -> String {
-        let lines = message.split(whereSeparator: \.isNewline)
-            .map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
-        // The parser lists many choices one a line.
-        let choices = lines.filter { $0.hasPrefix("- ") }.map { "'\($0.dropFirst(2))'" }
-        let text = (lines.filter { !$0.hasPrefix("- ") }.joined(separator: " "))
-            .replacing("one of the following:", with: "one of " + choices.joined(separator: ", "))
+        let text = sentence(message)
         let end = text.last.map { ".?!".contains($0) } ?? true ? "" : "."
         let causes = variables.sorted { $0.key < $1.key }
             .filter { flag, _ in text.contains("'\(flag) ") || text.contains("'\(flag)'") }
             .map { " \($0.value) sets it." }.joined()
         let help = (["tessera", command, "--help"]).filter { !$0.isEmpty }.joined(separator: " ")
         return "\(text)\(end)\(causes) See \(help)."
+    }
+
+    /// The parser's message as one line.
+    package static func sentence(_ message: String) -> String {
+        let lines = message.split(whereSeparator: \.isNewline)
+            .map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+        // The parser lists many choices one a line.
+        let choices = lines.filter { $0.hasPrefix("- ") }.map { "'\($0.dropFirst(2))'" }
+        return (lines.filter { !$0.hasPrefix("- ") }.joined(separator: " "))
+            .replacing("one of the following:", with: "one of " + choices.joined(separator: ", "))
     }
 
     /// The message for an unknown subcommand.

@@ -5,6 +5,8 @@ import Engine
 package struct PreparedArguments: Equatable, Sendable {
     /// Words after the program's name.
     package let words: [String]
+    /// Words behind the command's name that came from environment variables.
+    package let defaultCount: Int
     /// Flags that came from environment variables, and those variables.
     package let variables: [String: String]
 
@@ -37,6 +39,7 @@ package struct PreparedArguments: Equatable, Sendable {
         // Before the given words: after a "--" nothing would be parsed as a flag.
         self.words = Array(words.prefix(depth)) + defaults + joined
         self.variables = variables
+        defaultCount = defaults.count
     }
 
     /// The environment variable of a flag: `--min-workers` is `TESSERA_MIN_WORKERS`.

@@ -26,6 +26,7 @@ enum ExitStatus {
         case is EndpointTaken: badInput
         case is ClusterUnavailable: unavailable
         case is RenderCancelled: interrupted
+        case let error as PicturesFailed: error.status
         default: fault
         }
     }

@@ -6,7 +6,11 @@ enum OriginalKinds {
         ("cond_stage_model.model.", .textEncoder, .openCLIP),
         ("conditioner.embedders.0.transformer.", .textEncoder, .transformers),
         ("conditioner.embedders.1.model.", .textEncoder2, .openCLIP),
+        (refinersText, .textEncoder2, .openCLIP),
     ]
+
+    /// The one text encoder of SDXL's refiner, which is the base model's second.
+    private static let refinersText = "conditioner.embedders.0.model."
 
     /// UNets with other input channels than a latent's, by number of channels.
     static let specialInputs = [
@@ -21,7 +25,9 @@ enum OriginalKinds {
         case (.vae, _): OriginalVAE.prefix
         case (.textEncoder, .sd1): "cond_stage_model.transformer."
         case (.textEncoder, .sd2): "cond_stage_model.model."
-        case (.textEncoder, .sdxl): "conditioner.embedders.0.transformer."
+        case (.textEncoder, .sdxl), (.textEncoder, .sdxlRefiner):
+            "conditioner.embedders.0.transformer."
+        case (.textEncoder2, .sdxlRefiner): refinersText
         case (.textEncoder2, _): "conditioner.embedders.1.model."
         }
     }
@@ -35,8 +41,12 @@ enum OriginalKinds {
         ("control_model.", "a ControlNet", "Use a text-to-image model"),
         ("controlnet_cond_embedding.", "a ControlNet", "Use a text-to-image model"),
         ("input_hint_block.", "a ControlNet", "Use a text-to-image model"),
-        ("edm_mean", "an EDM model", "Only epsilon and v prediction are supported"),
-        ("edm_vpred", "an EDM model", "Only epsilon and v prediction are supported"),
+        ("zero_convs.", "a ControlNet", "Use a text-to-image model"),
+        ("motion_modules.", "a motion module (AnimateDiff)", "Use a text-to-image model"),
+        (
+            "edm_vpred", "an EDM model that predicts v (CosXL)",
+            "Playground 2.5 is the EDM model that is supported"
+        ),
         ("time_stack.", "a video model", "Only Stable Diffusion 1, 2 and XL are supported"),
         ("string_to_param", "a textual inversion", "Give it with --embedding beside a model"),
         ("emb_params", "a textual inversion", "Give it with --embedding beside a model"),
@@ -45,6 +55,17 @@ enum OriginalKinds {
     /// Whether a file is a LoRA or another adapter.
     static func isAdapter(_ file: SafeTensors) -> Bool {
         file.names.contains(where: AdapterRole.isOfAdapter)
+    }
+
+    /// Rejects files of other architectures.
+    ///
+    /// - Throws: `InputError` naming what the file is
+    static func refuseForeign(_ file: SafeTensors) throws(InputError) {
+        let names = file.names
+        guard
+            let other = others.first(where: { other in names.contains { $0.contains(other.part) } })
+        else { return }
+        throw InputError(file.path, "it is \(other.kind)", fix: other.remedy)
     }
 
     /// Rejects files that are something else.
@@ -57,13 +78,7 @@ enum OriginalKinds {
             InputError(file.path, "it is \(kind)", fix: remedy)
         }
         if isAdapter(file) { throw refusal("a LoRA", "Give it with --lora beside a model") }
-        if let other = others.first(where: { other in names.contains { $0.contains(other.part) } })
-        {
-            throw refusal(other.kind, other.remedy)
-        }
-        if has("conditioner.embedders.0.model."), !has("conditioner.embedders.1.") {
-            throw refusal("the refiner of Stable Diffusion XL", "Use the base model")
-        }
+        try refuseForeign(file)
         if has("\(OriginalUNet.prefix)label_emb."), has("cond_stage_model.") {
             throw refusal(
                 "a Stable Diffusion 2 that also takes pictures or noise levels (unCLIP, upscaler)",
@@ -74,11 +89,18 @@ enum OriginalKinds {
             has(OriginalUNet.prefix) || has(OriginalVAE.prefix) || texts.contains { has($0.prefix) }
         guard !isModel else { return }
         for (part, kind) in [
-            ("down_blocks.", "one part of a model in Diffusers layout"),
+            ("encoder.layers.0.conv.", "a tiny autoencoder (TAESD)"),
             ("decoder.up.", "an autoencoder alone"),
+            ("decoder.up_blocks.", "an autoencoder alone"),
+            ("down_blocks.", "one part of a model in Diffusers layout"),
             ("text_model.", "a text encoder alone"), ("input_blocks.", "a UNet alone"),
         ] where names.contains(where: { $0.contains(part) }) {
-            throw refusal(kind, "Name a whole model, as a folder or a file")
+            throw refusal(
+                kind,
+                kind.hasPrefix("an autoencoder")
+                    ? "Give it with --vae beside a model"
+                    : "Name a whole model, as a folder or a file"
+            )
         }
         let first = names.first.map { "its first tensor is '\($0.prefix(80))'" } ?? "it is empty"
         throw refusal(

@@ -6,12 +6,22 @@ struct OriginalShapes: Sendable {
     let prefix: String
     let shapes: [String: [Int]]
 
-    init(_ file: SafeTensors, prefix: String) {
+    /// - Parameters:
+    ///   - file: holds them
+    ///   - prefix: of their names
+    ///   - isIncluded: whether a tensor counts, by its name without the prefix
+    init(
+        _ file: SafeTensors,
+        prefix: String,
+        where isIncluded: (String) -> Bool = { _ in true }
+    ) {
         place = file.path
         self.prefix = prefix
         var shapes: [String: [Int]] = [:]
-        for name in file.names where name.hasPrefix(prefix) {
-            shapes[String(name.dropFirst(prefix.count))] = file.info(name)?.shape
+        for name in file.names
+        where name.hasPrefix(prefix) && !SafeTensors.describesStorage(name) {
+            let own = String(name.dropFirst(prefix.count))
+            if isIncluded(own) { shapes[own] = file.info(name)?.shape }
         }
         self.shapes = shapes
     }

@@ -4,14 +4,18 @@ struct OriginalUNet: Sendable {
     let layout: UNetLayout
     /// Channels of each resolution.
     let channels: [Int]
-    /// Transformer blocks per attention layer of each resolution.
-    let depths: [Int]
+    /// Transformer blocks of each attention layer, by resolution; empty without attention.
+    let downDepths: [[Int]]
+    let upDepths: [[Int]]
+    let middle: UNetConfig.Middle
     let contextWidth: Int
     let inChannels: Int
     /// Whether the input projections of attention layers are matrices instead of convolutions.
     let linearProjection: Bool
     /// Inputs of the embedding that is added to the timestep, nil where there is none.
     let addedInputs: Int?
+    /// Width of the embedded guidance scale, nil where there is none.
+    let guidanceWidth: Int?
 
     static let prefix = "model.diffusion_model."
 
@@ -22,71 +26,96 @@ struct OriginalUNet: Sendable {
         addedInputs =
             tensors.has("label_emb.0.0.weight")
             ? try tensors.extent("label_emb.0.0.weight", axis: 1) : nil
+        guidanceWidth =
+            tensors.has("time_embed.cond_proj.weight")
+            ? try tensors.extent("time_embed.cond_proj.weight", axis: 1) : nil
         func depth(_ block: String) -> Int {
             tensors.count { "\(block).transformer_blocks.\($0).attn1.to_q.weight" }
         }
 
         // The down path: a convolution named "op" ends each resolution but the last.
         var levels: [UNetLayout.Level] = [.init()]
-        var (channels, depths) = ([0], [0])
+        var (channels, down) = ([0], [[Int]]([[]]))
         for block in 1..<256 {
             let name = "input_blocks.\(block)"
             if tensors.has("\(name).0.op.weight") {
                 levels.append(.init())
                 channels.append(0)
-                depths.append(0)
+                down.append([])
                 continue
             }
             let conv = "\(name).0.out_layers.3.weight"
             guard tensors.has(conv) else { break }
             let at = levels.count - 1
             let (width, blocks) = (try tensors.extent(conv, axis: 0), depth("\(name).1"))
-            guard levels[at].layers == 0 || (channels[at] == width && depths[at] == blocks) else {
+            let attends = levels[at].layers == 0 ? blocks > 0 : levels[at].downAttention
+            guard levels[at].layers == 0 || channels[at] == width, attends == (blocks > 0) else {
                 throw tensors.unsupported(name, "it is unlike the others of its resolution")
             }
-            (channels[at], depths[at]) = (width, blocks)
+            channels[at] = width
             levels[at].layers += 1
             levels[at].downAttention = blocks > 0
+            if blocks > 0 { down[at].append(blocks) }
         }
         guard levels.allSatisfy({ $0.layers > 0 }) else {
             throw tensors.unsupported("input_blocks", "a resolution has no residual block")
         }
 
         // The up path has the same resolutions in reverse, with one more block each.
+        var up: [[Int]] = levels.map { _ in [] }
         var block = 0
         for at in levels.indices.reversed() {
             for layer in 0...levels[at].layers {
                 let blocks = depth("output_blocks.\(block).1")
                 if layer == 0 { levels[at].upAttention = blocks > 0 }
-                if layer == 0, depths[at] == 0 { depths[at] = blocks }
-                guard blocks == (levels[at].upAttention ? depths[at] : 0) else {
+                guard levels[at].upAttention == (blocks > 0) else {
                     throw tensors.unsupported(
                         "output_blocks.\(block)",
                         "it is unlike the others of its resolution"
                     )
                 }
+                if blocks > 0 { up[at].append(blocks) }
                 block += 1
             }
         }
 
-        let middle = depth("middle_block.1")
-        let last = depths.count - 1
-        if depths[last] == 0 { depths[last] = middle }
-        guard middle > 0, depths[last] == middle else {
+        let blocks = depth("middle_block.1")
+        let isWhole = tensors.has("middle_block.2.out_layers.3.weight")
+        switch (tensors.has("middle_block.0.out_layers.3.weight"), blocks) {
+        case (false, 0) where !isWhole: middle = .none
+        case (true, 0) where !isWhole: middle = .residual
+        case (true, 1...) where isWhole: middle = .attention(depth: blocks)
+        default: throw tensors.unsupported("middle_block", "it is of no known kind")
+        }
+        if case .attention(let depth) = middle, let own = down[levels.count - 1].first, own != depth
+        {
             throw tensors.unsupported("middle_block", "its attention is unlike its neighbours'")
         }
         layout = UNetLayout(levels: levels)
         self.channels = channels
-        self.depths = depths.map { max(1, $0) }
-        contextWidth = try tensors.extent(
-            "middle_block.1.transformer_blocks.0.attn2.to_k.weight",
-            axis: 1
-        )
-        linearProjection = tensors.shapes["middle_block.1.proj_in.weight"]?.count == 2
+        (downDepths, upDepths) = (down, up)
+        guard
+            let attention = tensors.shapes.keys.sorted().first(where: {
+                $0.hasSuffix(".transformer_blocks.0.attn2.to_k.weight")
+            })
+        else { throw tensors.unsupported("input_blocks", "nothing attends to a prompt") }
+        contextWidth = try tensors.extent(attention, axis: 1)
+        let projection = attention.replacing("transformer_blocks.0.attn2.to_k", with: "proj_in")
+        linearProjection = tensors.shapes[projection]?.count == 2
     }
 
     /// The family that such a UNet belongs to.
     var family: ModelFamily { addedInputs != nil ? .sdxl : linearProjection ? .sd2 : .sd1 }
+
+    /// Whether a configuration describes it, as far as its tensors tell.
+    func fits(_ config: UNetConfig) -> Bool {
+        config.levels.map(\.channels) == channels && UNetLayout(config) == layout
+            && config.levels.map(\.downDepths) == downDepths
+            && config.levels.map(\.upDepths) == upDepths && config.middle == middle
+            && config.crossAttentionDim == contextWidth
+            && config.textTime?.inputs == addedInputs && config.inChannels == inChannels
+            && config.linearProjection == linearProjection && config.guidanceWidth == guidanceWidth
+    }
 
     /// The table of its weights.
     func weights(_ file: SafeTensors) -> WeightTable {
@@ -107,15 +136,20 @@ struct OriginalUNet: Sendable {
     /// - Parameters:
     ///   - nativeSide: side of the latents it was trained on
     ///   - pooledWidth: width of the pooled prompt, if a text encoder provides one
+    ///   - sizes: how many numbers go with the pooled prompt
     /// - Returns: what `unet/config.json` would say
     /// - Throws: `InputError` where the number of heads does not follow from the family
-    func config(nativeSide: Int, pooledWidth: Int?) throws(InputError) -> JSON {
+    func config(
+        nativeSide: Int,
+        pooledWidth: Int?,
+        sizes: Int = UNetConfig.TextTime.sizes
+    ) throws(InputError) -> JSON {
         let count = channels.count
         var heads: [Int] = []
         for (at, width) in channels.enumerated() {
             let attends =
                 layout.levels[at].downAttention || layout.levels[at].upAttention
-                || at == count - 1
+                || (at == count - 1 && middle != .none && middle != .residual)
             // Stable Diffusion 1 fixes the number of heads, the others the channels of a head.
             let number = family == .sd1 ? Self.heads : width / Self.headWidth
             let fits = number > 0 && width % number == 0
@@ -135,7 +169,22 @@ struct OriginalUNet: Sendable {
             "block_out_channels": json(channels),
             "layers_per_block": json(layout.levels.map(\.layers)),
             "attention_head_dim": json(heads),
-            "transformer_layers_per_block": json(depths),
+            "transformer_layers_per_block": .array(
+                downDepths.indices.map { at in
+                    if !downDepths[at].isEmpty { return json(downDepths[at]) }
+                    // That of the middle block counts as the last level's.
+                    guard at == count - 1, case .attention(let depth) = middle else {
+                        return .number(1)
+                    }
+                    return .number(Double(depth))
+                }
+            ),
+            "reverse_transformer_layers_per_block": .array(
+                upDepths.reversed().map { $0.isEmpty ? .number(1) : json($0) }
+            ),
+            "mid_block_type": middle == .none
+                ? .null
+                : .string(middle == .residual ? "UNetMidBlock2D" : "UNetMidBlock2DCrossAttn"),
             "cross_attention_dim": .number(Double(contextWidth)),
             "use_linear_projection": .bool(linearProjection),
             "down_block_types": json(
@@ -145,10 +194,11 @@ struct OriginalUNet: Sendable {
                 layout.levels.reversed().map { $0.upAttention ? "CrossAttnUpBlock2D" : "UpBlock2D" }
             ),
         ]
+        if let guidanceWidth { fields["time_cond_proj_dim"] = .number(Double(guidanceWidth)) }
         if let addedInputs {
-            let sizes = pooledWidth.map { (addedInputs - $0) / UNetConfig.TextTime.sizes }
+            let width = pooledWidth.map { (addedInputs - $0) / sizes }
             fields["addition_embed_type"] = .string("text_time")
-            fields["addition_time_embed_dim"] = .number(Double(sizes ?? Self.sizeWidth))
+            fields["addition_time_embed_dim"] = .number(Double(width ?? Self.sizeWidth))
             fields["projection_class_embeddings_input_dim"] = .number(Double(addedInputs))
         }
         return .object(fields)

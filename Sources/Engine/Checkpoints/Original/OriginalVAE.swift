@@ -99,14 +99,18 @@ struct OriginalVAE: Sendable {
     }
 
     /// Its configuration in Diffusers' format.
-    func config(scalingFactor: Double) throws(InputError) -> JSON {
+    ///
+    /// - Parameter scaling: how latents are scaled, which its tensors do not tell
+    /// - Returns: what `vae/config.json` would say
+    /// - Throws: `InputError` naming a weight that is missing
+    func config(scaling: [String: JSON]) throws(InputError) -> JSON {
         var channels: [Int] = []
         for level in 0..<levels {
             channels.append(try tensors.extent("decoder.up.\(level).block.0.conv2.weight", axis: 0))
         }
         let imageChannels = try tensors.extent("decoder.conv_out.weight", axis: 0)
         let inputs = tensors.shapes["encoder.conv_in.weight"].flatMap { $0.count > 1 ? $0[1] : nil }
-        return .object([
+        let fields: [String: JSON] = [
             "block_out_channels": json(channels),
             "layers_per_block": .number(Double(blocks - 1)),
             "latent_channels": .number(
@@ -114,12 +118,12 @@ struct OriginalVAE: Sendable {
             ),
             "in_channels": .number(Double(inputs ?? imageChannels)),
             "out_channels": .number(Double(imageChannels)),
-            "scaling_factor": .number(scalingFactor),
             "mid_block_add_attention": .bool(tensors.has("decoder.mid.attn_1.q.weight")),
             "use_quant_conv": .bool(tensors.has("quant_conv.weight")),
             "use_post_quant_conv": .bool(tensors.has("post_quant_conv.weight")),
             "down_block_types": json(Array(repeating: "DownEncoderBlock2D", count: levels)),
             "up_block_types": json(Array(repeating: "UpDecoderBlock2D", count: levels)),
-        ])
+        ]
+        return .object(fields.merging(scaling) { $1 })
     }
 }

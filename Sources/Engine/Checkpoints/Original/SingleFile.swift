@@ -49,10 +49,7 @@ struct SingleFile: ModelLayout {
         }
         self.texts = texts
 
-        let kindOfText: ModelFamily =
-            texts[.textEncoder2] != nil
-            ? .sdxl : texts[.textEncoder]?.kind == .openCLIP ? .sd2 : .sd1
-        let family = unet?.family ?? kindOfText
+        let family = Self.family(unet, texts)
         self.family = family
         prediction = try Self.prediction(file, family, options)
         let found: Set<Component> = Set(texts.keys)
@@ -64,7 +61,9 @@ struct SingleFile: ModelLayout {
                     path,
                     "it has no \(component.rawValue): there is no tensor "
                         + "'\(OriginalKinds.prefix(of: component, family))…'",
-                    fix: "Fetch the whole model"
+                    fix: component == .vae
+                        ? "Give one with --vae"
+                        : "Fetch the whole model, or name one that has it with --base"
                 )
             )
         }
@@ -73,6 +72,19 @@ struct SingleFile: ModelLayout {
         ignored = Dictionary(grouping: others) { String($0.prefix { $0 != "." }) }
             .map { (name: $0.key, count: $0.value.count) }.sorted { $0.name < $1.name }
         try checkSizes()
+    }
+
+    private static func family(
+        _ unet: OriginalUNet?,
+        _ texts: [Component: OriginalText]
+    ) -> ModelFamily {
+        let isPair = texts[.textEncoder] != nil && texts[.textEncoder2] != nil
+        switch (texts[.textEncoder2], unet?.family) {
+        case (.some, .sdxl?) where !isPair: return .sdxlRefiner
+        case (_, let family?): return family
+        case (.some, nil): return isPair ? .sdxl : .sdxlRefiner
+        case (nil, nil): return texts[.textEncoder]?.kind == .openCLIP ? .sd2 : .sd1
+        }
     }
 
     /// Rejects parts that do not belong together, and UNets that take other inputs.
@@ -119,23 +131,65 @@ struct SingleFile: ModelLayout {
         case .unet:
             json = try part(unet, component).config(
                 nativeSide: nativeSide(),
-                pooledWidth: texts[.textEncoder2]?.projection
+                pooledWidth: texts[.textEncoder2]?.projection,
+                sizes: UNetConfig.TextTime.count(of: family)
             )
-        case .vae:
-            json = try part(vae, component).config(
-                scalingFactor: family == .sdxl ? 0.13025 : 0.18215
-            )
+        case .vae: json = try part(vae, component).config(scaling: try latentScaling())
         case .textEncoder, .textEncoder2: json = try part(texts[component], component).config()
         }
         return try ConfigReader(json, place: "\(path) (its \(component.rawValue))")
+    }
+
+    func unetConfig(like base: ConfigReader?) throws(InputError) -> ConfigReader {
+        guard given("unet/config.json") == nil, texts[.textEncoder2] == nil, let unet, var base
+        else { return try config(.unet) }
+        let place = base.place
+        let fields = base.json
+        let own = try UNetConfig.read(&base, sizes: UNetConfig.TextTime.count(of: family))
+        return unet.fits(own) ? try ConfigReader(.object(fields), place: place) : try config(.unet)
+    }
+
+    func latentScaling() throws(InputError) -> [String: JSON] {
+        guard isEDM else {
+            return ["scaling_factor": .number(family.isXL ? 0.13025 : 0.18215)]
+        }
+        var fields: [String: JSON] = ["scaling_factor": .number(0.5)]
+        for (key, name) in [("latents_mean", Self.edmMean), ("latents_std", Self.edmStd)] {
+            fields[key] = .array(try file.tensor(name).values.map { .number(Double($0)) })
+        }
+        return fields
+    }
+
+    /// Whether it is Playground 2.5, which was trained on normalised latents with EDM's noise levels (Karras et al.,
+    /// 2022).
+    private var isEDM: Bool { file.info(Self.edmMean) != nil && file.info(Self.edmStd) != nil }
+    private static let edmMean = "edm_mean"
+    private static let edmStd = "edm_std"
+
+    var statedPrediction: StatedPrediction? {
+        guard !predictionIsGuess else { return nil }
+        return StatedPrediction(
+            type: prediction.type,
+            source: predictionSource,
+            hasZeroSNR: file.info("ztsnr") != nil
+        )
     }
 
     func schedulerConfig() throws(InputError) -> ConfigReader {
         if let file = given("scheduler/scheduler_config.json") {
             return try ConfigReader(file: file)
         }
+        guard !isEDM else {
+            return try ConfigReader(
+                .object([
+                    "_class_name": .string("EDMDPMSolverMultistepScheduler"),
+                    "prediction_type": .string(prediction.type.rawValue),
+                ]),
+                place: "\(path) (its scheduler)"
+            )
+        }
         var fields: [String: JSON] = [
-            "_class_name": .string(family == .sdxl ? "EulerDiscreteScheduler" : "DDIMScheduler"),
+            "_class_name": .string(family.isXL ? "EulerDiscreteScheduler" : "DDIMScheduler"),
             "num_train_timesteps": .number(1000),
             "beta_start": .number(0.00085),
             "beta_end": .number(0.012),
@@ -170,7 +224,7 @@ struct SingleFile: ModelLayout {
         var isGuess = false
     }
 
-    private static func prediction(
+    static func prediction(
         _ file: SafeTensors,
         _ family: ModelFamily,
         _ options: ModelOptions
@@ -240,7 +294,7 @@ struct SingleFile: ModelLayout {
         case .sd1: return 64
         // Stability's two models: 512 pixels and noise, 768 pixels and velocity.
         case .sd2: return prediction.type == .epsilon ? 64 : 96
-        case .sdxl: return 128
+        case .sdxl, .sdxlRefiner: return 128
         }
     }
 
@@ -263,8 +317,8 @@ struct SingleFile: ModelLayout {
 
     func files(_ component: Component) throws(InputError) -> [String] { [path] }
 
-    func addIdentity(to hash: FileHash) throws(InputError) {
-        for component in [Component.unet, .vae] {
+    func addIdentity(of components: [Component], to hash: FileHash) throws(InputError) {
+        for component in components {
             if let config = given("\(component.rawValue)/config.json") {
                 try hash.add(file: config)
             }

@@ -19,14 +19,40 @@ enum DPMSolverMultistep: SamplingMethod {
             end: isZero ? 0 : Double(schedule.sigmas[0])
         )
         let levels = sigmas.map { PreservingLevel(ratio: Double($0)) }
-        let count = span.steps
+        return Scheduler.Run(
+            timesteps: timesteps,
+            sigmas: sigmas,
+            steps: steps(
+                solver,
+                at: levels,
+                levels.dropLast().map { $0.noiseLevel(config.prediction) },
+                endsAtZero: isZero
+            )
+        )
+    }
+
+    /// The steps of a run.
+    ///
+    /// - Parameters:
+    ///   - solver: its options
+    ///   - levels: where the steps begin, and where the last one ends
+    ///   - read: how the network reads the latent at each step
+    ///   - endsAtZero: whether the last step ends at a clean latent
+    /// - Returns: one for each level but the last
+    static func steps(
+        _ solver: SolverOptions,
+        at levels: [PreservingLevel],
+        _ read: [NoiseLevel],
+        endsAtZero: Bool
+    ) -> [Scheduler.Step] {
+        let count = read.count
         let isShort = solver.lowersOrderAtEnd && count < 15
-        let steps = (0..<count).map { i in
+        return (0..<count).map { i in
             var order = min(solver.order, i + 1)
             // Diffusers' `lower_order_final`: always with a final σ of 0, else in short runs.
-            if i == count - 1, solver.endsWithEuler || isShort || isZero { order = 1 }
+            if i == count - 1, solver.endsWithEuler || isShort || endsAtZero { order = 1 }
             if i == count - 2, isShort { order = min(order, 2) }
-            let level = levels[i].noiseLevel(config.prediction)
+            let level = read[i]
             let current: Update = solver.algorithm.predictsData ? .x0 : level.epsilon
             // m₀ is of this step, m₁ and m₂ of those before.
             let kept = [current] + (0..<max(0, solver.order - 1)).map { Update.remembered($0) }
@@ -41,7 +67,6 @@ enum DPMSolverMultistep: SamplingMethod {
                 }
             )
         }
-        return Scheduler.Run(timesteps: timesteps, sigmas: sigmas, steps: steps)
     }
 
     private static func update(

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A level of the variance-preserving process: α, σ and λ = log(α/σ).
+/// A level of a process x = α·x₀ + σ·ε, and λ = log(α/σ); that of the variance-preserving one where it is made from σ/α.
 struct PreservingLevel: Equatable, Sendable {
     let alpha: Double
     let sigma: Double
@@ -10,6 +10,11 @@ struct PreservingLevel: Equatable, Sendable {
     init(ratio: Double) {
         alpha = 1 / (ratio * ratio + 1).squareRoot()
         (sigma, lambda) = (ratio * alpha, -log(ratio))
+    }
+
+    init(alpha: Double, sigma: Double) {
+        (self.alpha, self.sigma) = (alpha, sigma)
+        lambda = log(alpha) - log(sigma)
     }
 
     func noiseLevel(_ prediction: PredictionType) -> NoiseLevel {

@@ -1,0 +1,18 @@
+/// Commands that convert files of other formats. They need Python with PyTorch, on the user's side: such files can run code when
+/// they are opened, or need arithmetic that is not here.
+enum Conversion {
+    /// For checkpoints that PyTorch pickled: `weights_only` refuses those that would run code.
+    static let pickle = """
+        Convert it: python3 -c "import sys, torch; from safetensors.torch import save_file; \
+        s = torch.load(sys.argv[1], map_location='cpu', weights_only=True); \
+        save_file({k: v.clone().contiguous() for k, v in s.get('state_dict', s).items() if torch.is_tensor(v)}, sys.argv[2])" \
+        OLD NEW.safetensors
+        """
+
+    /// For GGUF files, whose numbers are packed in blocks.
+    static let gguf = """
+        Convert it (pip install gguf torch safetensors): python3 -c "import sys, torch; from gguf import GGUFReader, dequantize; \
+        from safetensors.torch import save_file; save_file({t.name: torch.from_numpy(dequantize(t.data, t.tensor_type).copy()).half() \
+        for t in GGUFReader(sys.argv[1]).tensors}, sys.argv[2])" OLD.gguf NEW.safetensors; then name the other parts with --base
+        """
+}
