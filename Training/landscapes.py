@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import painting
-from painting import (BARE, BOAT, CACTUS, CLOUD, COLUMNS, CONIFER, CROWN, DUNE, FIELDS, GRASS, HILL, PEAK, SAND, SNOW, TOWER, TREE, TREES, WATER, WAVES)
+from columns import (BARE, BOAT, CACTUS, CLOUD, COLUMNS, CONIFER, CROWN, DISC_R, DISC_X, DUNE, FIELDS, GRASS, HILL, HORIZON, PEAK, SAND, SNOW, TOWER, TREE,
+                     TREES, WATER, WAVES)
 
 SCENES = ("mountains", "lake", "sea", "desert", "forest", "city", "plain")
 TIMES = ("dawn", "day", "sunset", "night")
@@ -83,7 +84,7 @@ class Scene:
     @property
     def disc(self):
         """Where the disc is and how large, or none."""
-        x, y, r = self.sky[painting.DISC_X:painting.DISC_R + 1]
+        x, y, r = self.sky[DISC_X:DISC_R + 1]
         return (self.aspect - x if self.mirror else x, y, r) if r > 0 else None
 
     def draw(self, height, window=None):
@@ -185,7 +186,7 @@ class Composer:
         a, rng = self.a, self.rng
         self.rock = self.one(ROCKS)
         s = np.zeros(22)
-        s[painting.HORIZON] = self.horizon
+        s[HORIZON] = self.horizon
         s[1:4], s[4:7], s[7:10] = self.air
         low = self.time in ("dawn", "sunset")
         x, y = (0.5, LOW if low else HIGH) if self.central else (0.74, LOW if low else HIGH)
