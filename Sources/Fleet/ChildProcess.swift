@@ -36,7 +36,7 @@ final class ChildProcess: Sendable {
     ///   - maxLineLength: maximum bytes of a line that are kept
     ///   - onLine: called with each line that it prints, on a thread of its own
     ///   - onEnd: called once, after the last line
-    /// - Throws: `InputError` when there is no such program, `SocketError` when the system is out of resources
+    /// - Throws: `InputError` when the program does not exist, `SocketError` when the system is out of resources
     init(
         _ program: String,
         _ arguments: [String],

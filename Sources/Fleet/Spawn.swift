@@ -30,7 +30,7 @@ package enum Spawn {
     ///   - input: becomes its standard input
     ///   - output: becomes its standard output and error
     /// - Returns: its pid
-    /// - Throws: `InputError` when there is no such program, `SocketError` when the system is out of resources
+    /// - Throws: `InputError` when the program does not exist, `SocketError` when the system is out of resources
     static func start(
         _ program: String,
         _ arguments: [String],

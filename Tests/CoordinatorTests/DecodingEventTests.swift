@@ -57,7 +57,7 @@ private struct Nowhere: PictureSink {
         #expect(events == ["decoding(tiles: 4)", "finalPass(tiles: 4)"] + tiles)
     }
 
-    /// After the last phase only decoding remains: there is no phase 3 of 2.
+    /// After the last phase only decoding remains, so the phase shown never exceeds the number of phases.
     @Test func aJobThatIsDecodingIsListedSo() throws {
         try inTemporaryFolder { folder in
             for (name, phase) in [("decodes", 2), ("samples", 1)] {

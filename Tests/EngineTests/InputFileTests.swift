@@ -32,7 +32,7 @@ import Testing
                 #expect(ContinuousClock.now - start < .seconds(2))
             }
             let error = #expect(throws: InputError.self) { try InputFile.bytes("\(folder)/none") }
-            #expect(error?.problem == "there is no such file")
+            #expect(error?.problem == "the file does not exist")
         }
     }
 

@@ -237,7 +237,7 @@ import Testing
             #expect(ContinuousClock.now - start < .seconds(20))
             try expectRefusal(
                 flags("render", folder, ["--model", model, "--cluster", "\(folder)/none.yaml"]),
-                ["none.yaml", "no such file"]
+                ["none.yaml", "does not exist"]
             )
         }
     }

@@ -66,7 +66,7 @@ extension PictureOptions {
         }
         let names = defaults.names
 
-        // The choice that is at fault: without it, or with another sampler, there is no conflict.
+        // The choice that causes the conflict: without it, or with another sampler, the settings are valid.
         let opponent = Settings.all.first { setting in
             guard self.settings.has(setting) else { return false }
             var others = self

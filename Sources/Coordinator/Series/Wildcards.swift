@@ -14,12 +14,12 @@ package final class Wildcards {
     private static let maxLength = 100_000
 
     /// - Parameter folder: of the text files: one alternative a line, without blank lines and those that begin with `#`
-    /// - Throws: `InputError` when there is no such folder
+    /// - Throws: `InputError` when the folder does not exist
     package init(folder: String) throws(InputError) {
         guard FileKind(folder) == .folder else {
             throw InputError(
                 "--wildcards \(folder)",
-                "there is no such folder",
+                "the folder does not exist",
                 fix: "Name the folder of files such as colour.txt"
             )
         }

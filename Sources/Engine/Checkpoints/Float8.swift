@@ -1,6 +1,6 @@
 /// Numbers of eight bits (Micikevicius et al., 2022), of which a table of 256 holds all.
 enum Float8 {
-    /// `F8_E4M3`: exponents of four bits with a bias of 7. The largest code of either sign is NaN; there is no infinity.
+    /// `F8_E4M3`: exponents of four bits with a bias of 7. The largest code of either sign is NaN; infinity has no code.
     static let values: [Float] = (0..<256).map { code in
         let (exponent, mantissa) = (code >> 3 & 15, Float(code & 7) / 8)
         let sign: Float = code < 128 ? 1 : -1

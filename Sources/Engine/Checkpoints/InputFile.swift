@@ -53,7 +53,7 @@ package enum InputFile {
         guard descriptor >= 0 else {
             let (code, fix) = (errno, "Check the path")
             guard code != ENOENT else {
-                throw InputError(path, "there is no such file", fix: fix)
+                throw InputError(path, "the file does not exist", fix: fix)
             }
             throw InputError(path, "it cannot be opened", code: code, fix: fix)
         }

@@ -90,7 +90,7 @@ package struct Model: Sendable {
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
             throw InputError(
                 path,
-                "there is no such model",
+                "the model does not exist",
                 fix: "Name a folder or a .safetensors file with --model"
             )
         }

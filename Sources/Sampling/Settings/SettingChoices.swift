@@ -14,7 +14,7 @@ package struct SettingChoices: Sendable {
             guard let setting = settings.first(where: { $0.name == name }) else {
                 throw InputError(
                     name,
-                    "there is no such setting",
+                    "it is not a known setting",
                     fix: "Choose from " + settings.map(\.name).sorted().joined(separator: ", ")
                 )
             }

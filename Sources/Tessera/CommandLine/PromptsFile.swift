@@ -41,7 +41,7 @@ package struct PromptsFile: Equatable, Sendable {
             lines.append(try reader.read(line))
         }
         guard !lines.isEmpty else {
-            throw InputError(path, "there is no prompt in it", fix: "Write one a line")
+            throw InputError(path, "it contains no prompts", fix: "Write one a line")
         }
         self.lines = lines
     }
@@ -186,7 +186,7 @@ private struct PromptLineReader {
                     .min { ($0.1, $0.0) < ($1.1, $1.0) }
                 throw fault(
                     given,
-                    "there is no such flag",
+                    "it is not a known flag",
                     near.map { $0.1 <= 3 ? "Use --\($0.0)" : nil }.flatMap(\.self)
                         ?? "Use the flags of tessera render, or prompt, negative_prompt, seed, steps, cfg_scale, "
                         + "width, height, sampler_name, n_iter, batch_size"

@@ -178,7 +178,7 @@ struct LoneUNet: ModelLayout {
         case .folder:
             throw InputError(
                 path,
-                "there is no config.json of a UNet2DConditionModel beside it",
+                "its folder has no config.json of a UNet2DConditionModel",
                 fix: "Fetch that, too, or name a model of the same kind with --base"
             )
         }

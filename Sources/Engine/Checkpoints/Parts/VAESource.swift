@@ -25,12 +25,12 @@ struct VAESource: Sendable {
         let place = "--vae \(path)"
         switch FileKind(path) {
         case nil:
-            throw InputError(place, "there is no such file or folder", fix: "Name a VAE")
+            throw InputError(place, "no file or folder with this name exists", fix: "Name a VAE")
         case .folder:
             guard let folder = [path, "\(path)/vae"].first(where: Self.describesVAE) else {
                 throw InputError(
                     place,
-                    "there is no config.json of an AutoencoderKL in it, nor in its folder vae",
+                    "neither it nor its folder vae has the config.json of an AutoencoderKL",
                     fix: "Name a VAE or a model in Diffusers layout, or a .safetensors file"
                 )
             }
