@@ -95,12 +95,7 @@ struct Plan: PictureCommand {
     }
 
     private func source() throws(InputError) -> WorkerSource {
-        try workers.checkHosts()
-        return WorkerSource(
-            local: workers,
-            model: try picture.modelFlags(),
-            engine: engine.comparing(outputs.inputs)
-        )
+        try WorkerSource(workers, picture, engine.comparing(outputs.inputs))
     }
 
     func rendering() throws -> Rendering {

@@ -24,12 +24,7 @@ struct Render: RenderCommand {
     }
 
     private func source() throws(InputError) -> WorkerSource {
-        try local.checkHosts()
-        return WorkerSource(
-            local: local,
-            model: try picture.modelFlags(),
-            engine: engine.comparing(outputs.inputs)
-        )
+        try WorkerSource(local, picture, engine.comparing(outputs.inputs))
     }
 
     func rendering() throws -> Rendering {

@@ -11,6 +11,13 @@ struct WorkerSource {
     let model: ModelFlags
     let engine: EngineFlags
 
+    /// - Throws: `InputError` for flags about hosts without a cluster file, and for those of the model
+    init(_ local: LocalFlags, _ picture: PictureFlags, _ engine: EngineFlags) throws(InputError) {
+        try local.checkHosts()
+        (self.local, self.engine) = (local, engine)
+        model = try picture.modelFlags()
+    }
+
     /// Takes the model from the cluster file if no flag names one.
     ///
     /// - Throws: `InputError` when the file is invalid

@@ -7,17 +7,26 @@ package final class LocalRenderer: UnitRenderer {
     package let evaluator: Evaluator
     private let wire: WireFormat
     private let cancellation: Cancellation
+    private let isShared: Bool
 
     /// - Parameters:
     ///   - evaluator: loads nothing before it is needed
     ///   - wire: how tensors would travel
+    ///   - isShared: whether other renders use the same networks, which then stay loaded
     ///   - cancellation: ends the running evaluation, and all later ones
     package init(
         _ evaluator: Evaluator,
         wire: WireFormat = .f32,
+        isShared: Bool = false,
         cancellation: Cancellation = Cancellation()
     ) {
         (self.evaluator, self.wire, self.cancellation) = (evaluator, wire, cancellation)
+        self.isShared = isShared
+    }
+
+    /// Frees the memory of networks that this render does not need any more.
+    func release() {
+        if !isShared { evaluator.networks.unload() }
     }
 
     package func evaluate(

@@ -77,7 +77,7 @@ package struct RenderLoop {
                 picture: encoded(forPhase:)
             )
             if let finished { try observe(.finished(phase, finished)) }
-            if finished != nil, phases[phase].isWhole { globalPass?.evaluator.networks.unload() }
+            if finished != nil, phases[phase].isWhole { globalPass?.release() }
             reached(state, noise.drawn)
         }
         return state.latent

@@ -214,6 +214,7 @@ package struct RenderSession {
         return LocalRenderer(
             Evaluator(memory?.networks(identity, engine, make: networks) ?? networks()),
             wire: plan.settings.wire,
+            isShared: memory != nil,
             cancellation: cancellation
         )
     }

@@ -18,7 +18,7 @@ package final class SeriesMemory: Sendable {
 
     package init() {}
 
-    /// The networks of a model, made once. They stay loaded between the renders.
+    /// The networks of a model, made once.
     func networks(
         _ identity: ModelIdentity,
         _ options: EngineOptions,
@@ -27,7 +27,7 @@ package final class SeriesMemory: Sendable {
         memory.withLock { memory in
             let key = "\(identity.digest) \(options)"
             if let known = memory.networks, known.key == key { return known.networks }
-            let made = KeptNetworks(make())
+            let made = make()
             memory.networks = (key, made)
             return made
         }
@@ -52,53 +52,4 @@ package final class SeriesMemory: Sendable {
     }
 
     func clear() { memory.withLock { $0 = Memory() } }
-}
-
-/// Networks that a render does not unload.
-private final class KeptNetworks: ModelNetworks {
-    private let networks: any ModelNetworks
-
-    init(_ networks: any ModelNetworks) { self.networks = networks }
-
-    var identity: ModelIdentity { networks.identity }
-    var backend: String { networks.backend }
-    var precision: String { networks.precision }
-    var threads: Int { networks.threads }
-    var batchRows: Int { networks.batchRows }
-
-    func predict(
-        _ latents: Tensor,
-        timestep: Float,
-        context: Tensor,
-        pooled: Tensor?,
-        timeIDs: [[Float]]?,
-        guidance: Float,
-        cancellation: Cancellation
-    ) throws -> Tensor {
-        try networks.predict(
-            latents,
-            timestep: timestep,
-            context: context,
-            pooled: pooled,
-            timeIDs: timeIDs,
-            guidance: guidance,
-            cancellation: cancellation
-        )
-    }
-
-    func evaluate(
-        _ half: AutoencoderHalf,
-        _ input: Tensor,
-        as part: PicturePart?,
-        attending tokens: [Tensor],
-        cancellation: Cancellation
-    ) throws -> WorkResult {
-        try networks.evaluate(
-            half,
-            input,
-            as: part,
-            attending: tokens,
-            cancellation: cancellation
-        )
-    }
 }
