@@ -70,7 +70,10 @@ package struct HostWatch {
         _ report: HostReport,
         _ view: View
     ) -> (Kind, String)? {
-        if let account = report.ended[name] { return (.ended, "worker \(account)") }
+        // A refusal was reported when it happened, with both sides.
+        if let account = report.ended[name] {
+            return view.refused[name] == nil ? (.ended, "worker \(account)") : nil
+        }
         let state = report.states[name]
         if state?.isAlive == false {
             return (

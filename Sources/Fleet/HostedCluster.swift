@@ -167,7 +167,8 @@ package final class HostedCluster: Sendable {
     ) -> String {
         let reasons = reports.flatMap { report in
             (report.failure.map { ["\(report.host): \($0)"] } ?? [])
-                + report.ended.sorted { $0.key < $1.key }.map(\.value)
+                + report.ended.filter { refused[$0.key] == nil }
+                .sorted { $0.key < $1.key }.map(\.value)
         }
         // Workers are usually refused for the same reason.
         let groups = Dictionary(grouping: refused.keys) { refused[$0]?.reason ?? "" }

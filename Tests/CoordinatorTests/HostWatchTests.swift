@@ -55,6 +55,13 @@ import Testing
             warnings(report { $0.take(AgentEvent(.ended, name: "cave-1", text: "cave-1 ended")) })
                 == ["host cave: worker cave-1 ended"]
         )
+        // That it was refused was said before.
+        #expect(
+            warnings(
+                report { $0.take(AgentEvent(.ended, name: "cave-1", text: "cave-1 ended")) },
+                refused: ["cave-1": RefusedWorker(reason: "another model", isChanging: false)]
+            ) == []
+        )
         let stopped = warnings(report { $0.take(state(nil, isStopped: true)) }, joined: ["cave-1"])
         #expect(stopped.count == 1 && stopped[0].contains("kill -CONT 4711"))
         let gone = warnings(report { $0.take(state(nil, isAlive: false)) }, joined: ["cave-1"])
