@@ -75,7 +75,7 @@ import Testing
                 a plain lake
                 --prompt "a \\"quoted\\" house" --negative_prompt dull, grey --seed 5 --steps 3 --cfg_scale 4
                 --prompt a bridge of stone --width 128 --height 64 --sampler_name "Euler a" --n_iter 2 --tiling false
-                --steps 4 --guidance=2 --karras true
+                --steps 4 --guidance=2 --scheduler euler --karras true
                 """,
                 file
             )
@@ -184,7 +184,7 @@ import Testing
             let state = ["XDG_STATE_HOME": "\(folder)/state"]
             let more = [
                 "--prompt", "a lake", "--seeds", "3-5", "--output", "\(folder)/{index}.png",
-                "--steps", "40", "--size", "128x128", "--checkpoint-every", "1",
+                "--steps", "60", "--checkpoint-every", "1",
             ]
             let running = try Command.Running(["render"] + flags(more), environment: state)
             #expect(running.waitFor("picture 2 of 3"))

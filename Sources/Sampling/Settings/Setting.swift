@@ -75,7 +75,9 @@ package struct Setting<Value: SettingValue>: AnySetting {
     }
 
     package var defaultText: String? {
-        defaultNote ?? (defaultValue.brief.isEmpty ? nil : defaultValue.brief)
+        // That a flag is off unless it is given needs no words.
+        let isOff = (defaultValue as? Bool) == false
+        return defaultNote ?? (isOff || defaultValue.brief.isEmpty ? nil : defaultValue.brief)
     }
 
     package func json(of settings: RenderSettings) -> JSON { settings[keyPath: path].json }

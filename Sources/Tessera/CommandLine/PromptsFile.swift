@@ -175,11 +175,12 @@ private struct PromptLineReader {
             }
             times.append(count)
         case _ where Self.idle.keys.contains(given):
-            let idle = Self.idle[given] ?? nil
-            guard
-                idle == nil || value.lowercased() == idle
-                    || Double(value) == idle.flatMap(Double.init)
-            else { throw fault(given, "it is not supported", "Leave it out") }
+            // At another value it would change the picture.
+            guard let idle = Self.idle[given] ?? nil else { return }
+            let isSame =
+                value.lowercased() == idle
+                || Double(value).map { $0 == Double(idle) } == true
+            guard isSame else { throw fault(given, "it is not supported", "Leave it out") }
         default:
             guard argument != nil else {
                 let known = flags.keys.filter { isAllowed($0) }
