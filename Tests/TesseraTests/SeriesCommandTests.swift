@@ -97,7 +97,7 @@ import Testing
             let plans = groups.compactMap { $0["plan"]?.object }
             #expect(plans.map { $0["width"]?.integer } == [64, 64, 128, 64])
             #expect(plans.map { $0["steps_per_phase"]?.integer } == [2, 3, 2, 4])
-            let table = try Command(["plan"] + flags(["--prompts", file]))
+            let table = try Command(["render"] + flags(["--prompts", file]), in: folder)
             #expect(
                 table.status == 64 && table.complaints.first?.contains("\(file):6") == true,
                 "\(table.errors)"
