@@ -80,7 +80,7 @@ extension ClusterControl {
             table.notes.append(
                 "no coordinator"
                     + (record.map { ": workers call \($0.endpoint) until one is there" } ?? "")
-                    + (snapshot == nil ? "" : "; views/s and last seen are of the last one")
+                    + (snapshot == nil ? "" : "; views/s and last seen are from the last render")
             )
         }
         return table

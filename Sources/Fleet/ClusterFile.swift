@@ -91,7 +91,7 @@ package struct ClusterFile: Equatable, Sendable {
         } catch {
             throw Self.fault(error, place)
         }
-        var reader = try FieldReader(root, file: place, name: "the file")
+        var reader = try FieldReader(root, file: place, name: FieldReader.wholeFile)
         let section = reader.take("coordinator")
         if let section { coordinator = try Self.coordinator(section, place) }
         model = try reader.string("model")

@@ -182,7 +182,9 @@ package final class HostedCluster: Sendable {
         guard let required else { return "Correct the hosts, or ask for fewer with --min-workers" }
         return
             "Render with what they have, or restart them: tessera cluster down, then tessera cluster up "
-            + "--model \(required.model.path)"
+            + ShellWords.join(
+                ["--model", required.model.path] + required.loras.flatMap { ["--lora", $0] }
+            )
             + (required.precision.map { " --precision \($0)" } ?? "")
             + (required.backend.map { " --backend \($0)" } ?? "")
     }

@@ -49,9 +49,11 @@ struct Coordinate: RenderCommand {
                 model: identity
             )
             configuration.security = try security.security()
+            // With the LoRA files that the prompt names.
+            let flags = try picture.modelFlags()
             let common = try LaunchPlan.Common(
                 model: session.model.path,
-                flags: picture.model,
+                flags: flags,
                 engine: engine
             )
             common.require(of: &configuration)
@@ -66,7 +68,11 @@ struct Coordinate: RenderCommand {
             } catch let error as EndpointTaken {
                 throw error.error(waits: nil)
             }
-            display.note("waiting for workers at \(cluster.endpoint.address)")
+            let needed = ShellWords.join(flags.lora.flatMap { ["--lora", $0] })
+            display.note(
+                "waiting for workers at \(cluster.endpoint.address)"
+                    + (needed.isEmpty ? "" : ", started with \(needed)")
+            )
             let announcement = EndpointAnnouncement(cluster.endpoint)
             var workers = Rendering.Workers(
                 cluster: cluster,

@@ -18,7 +18,10 @@ struct OutputFlags: ParsableArguments {
     )
     var output: String?
 
-    @Option(help: ArgumentHelp("Bits per channel in pictures, 8 or 16.", valueName: "bits"))
+    @Option(
+        help: ArgumentHelp("Bits per channel in pictures, 8 or 16.", valueName: "bits"),
+        completion: .list(["8", "16"])
+    )
     var bitDepth = 8
 
     @Option(

@@ -32,6 +32,8 @@ struct PictureList<Command: PictureCommand> {
     let start: Date
     /// What cannot be repeated of a picture, one line each.
     let warnings: [String]
+    /// What the models' own files suggest to all pictures.
+    let suggestions: SuggestionMemory
     /// The seed that was chosen at random; nil if none was.
     let chosenSeed: UInt64?
     private var lines: [Line] = []
@@ -44,14 +46,17 @@ struct PictureList<Command: PictureCommand> {
     ///   - given: words of the command line
     ///   - place: where they came from, for errors
     ///   - start: when the command was first started, if it is resumed
+    ///   - suggestions: what it was started with, if it is resumed
     /// - Throws: `InputError` naming the flag, or file and line
     init(
         defaults: [String],
         given: [String],
         place: String = "command line",
-        start: Date? = nil
+        start: Date? = nil,
+        suggestions: SuggestionMemory = SuggestionMemory()
     ) throws {
         self.start = start ?? Date()
+        self.suggestions = suggestions
         let description = Command.description
         var words = defaults + given
         var base = try Command.read(words, place: place)
@@ -221,6 +226,7 @@ struct PictureList<Command: PictureCommand> {
     func rendering(_ index: Int, _ command: Command) throws -> Rendering {
         try located(index) {
             var rendering = try command.rendering()
+            rendering.options.suggestions = suggestions
             let template = try NameTemplate(rendering.outputs.picture)
             guard template.hasFields || isSeries else {
                 rendering.outputs.picture = template.path([:])

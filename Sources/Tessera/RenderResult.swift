@@ -20,7 +20,7 @@ struct RenderResult: Encodable {
     let width: Int
     let height: Int
     let seed: String
-    /// Since this process first read the model's configuration.
+    /// Since this process first read the model's configuration, without `--wait`.
     let seconds: Double
     let unetCalls: Int
     let latentBytes: Int

@@ -19,7 +19,7 @@ struct Resume: ParsableCommand {
             "The job's folder, or its name in ~/.local/state/tessera/jobs.",
             valueName: "job"
         ),
-        completion: .directory
+        completion: .custom { _, _, typed in JobCompletion.candidates(for: typed) }
     )
     var job: String?
 
@@ -67,13 +67,15 @@ struct Resume: ParsableCommand {
     ) throws {
         let own = try parse(type, job.record.arguments + given, job.folder)
         let list: PictureList<Command>
+        let suggestions = SuggestionMemory(job.record.suggestions ?? [:])
         var first = 0
         if let place = job.record.series {
             list = try PictureList(
                 defaults: [],
                 given: place.arguments + given,
                 place: job.folder.path,
-                start: Date(timeIntervalSince1970: place.started)
+                start: Date(timeIntervalSince1970: place.started),
+                suggestions: suggestions
             )
             first = place.index
             guard first < list.count else {
@@ -87,7 +89,8 @@ struct Resume: ParsableCommand {
             list = try PictureList(
                 defaults: [],
                 given: job.record.arguments + given,
-                place: job.folder.path
+                place: job.folder.path,
+                suggestions: suggestions
             )
         }
         try ConsoleSeries(list: list, first: first, resumed: (job, own)).run()
@@ -159,7 +162,10 @@ struct Resume: ParsableCommand {
 
 /// What may change about a resumed render's output.
 struct ResumedOutputFlags: ParsableArguments {
-    @Option(help: ArgumentHelp("New path for the picture.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("New path for the picture.", valueName: "file"),
+        completion: .file(extensions: ["png", "tif", "tiff"])
+    )
     var output: String?
 
     @Option(

@@ -93,6 +93,38 @@ import Testing
         }
     }
 
+    /// Workers of a coordinator are told of the LoRAs that its prompt names, with the weights of parts.
+    @Test func workersAreToldOfTags() throws {
+        try inTemporaryFolder { folder in
+            let path = "\(folder)/one.safetensors"
+            try FileManager.default.copyItem(atPath: lora, toPath: path)
+            let socket = "ipc://\(folder)/socket"
+            let coordinator = try Command.Running(
+                ["coordinator"]
+                    + flags(
+                        folder,
+                        "a lake <lora:one:0.5:0.75>",
+                        [
+                            "--prompt-syntax", "a1111", "--lora-dir", folder, "--bind", socket,
+                        ]
+                    ).dropFirst().filter { !["--workers", "1"].contains($0) }
+            )
+            let needed = "--lora \(path):0.5:unet=0.75"
+            #expect(coordinator.waitFor("started with \(needed)"), "\(coordinator.errorsSoFar)")
+            let worker = ["worker", "--model", model, "--connect", socket, "--threads", "1"]
+            let refused = try Command(worker)
+            #expect(refused.status == 64, "\(refused.errors)")
+            // One path, and what differs.
+            #expect(refused.errors.contains("with other weights or LoRAs"), "\(refused.errors)")
+            #expect(refused.errors.contains("start it with \(needed)"), "\(refused.errors)")
+            let right = try Command.Running(worker + ["--lora", "\(path):0.5:unet=0.75"])
+            let done = coordinator.finish()
+            #expect(done.status == 0, "\(done.errors)")
+            kill(right.process.processIdentifier, SIGTERM)
+            _ = right.finish()
+        }
+    }
+
     @Test func embeddingsStandForWords() throws {
         try inTemporaryFolder { folder in
             let file = "\(Self.fixtures)/language/sd15-two.safetensors"

@@ -97,10 +97,10 @@ import Testing
             let plans = groups.compactMap { $0["plan"]?.object }
             #expect(plans.map { $0["width"]?.integer } == [64, 64, 128, 64])
             #expect(plans.map { $0["steps_per_phase"]?.integer } == [2, 3, 2, 4])
-            let table = try Command(["render"] + flags(["--prompts", file]), in: folder)
+            let render = try Command(["render"] + flags(["--prompts", file]), in: folder)
             #expect(
-                table.status == 64 && table.complaints.first?.contains("\(file):6") == true,
-                "\(table.errors)"
+                render.status == 64 && render.complaints.first?.contains("\(file):6") == true,
+                "\(render.errors)"
             )
         }
     }
@@ -184,7 +184,7 @@ import Testing
             let state = ["XDG_STATE_HOME": "\(folder)/state"]
             let more = [
                 "--prompt", "a lake", "--seeds", "3-5", "--output", "\(folder)/{index}.png",
-                "--steps", "60", "--checkpoint-every", "1",
+                "--steps", "40", "--size", "128x128", "--checkpoint-every", "1",
             ]
             let running = try Command.Running(["render"] + flags(more), environment: state)
             #expect(running.waitFor("picture 2 of 3"))

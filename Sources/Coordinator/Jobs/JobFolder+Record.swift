@@ -30,13 +30,16 @@ extension JobFolder {
         package let digest: String
         /// Everything that decides the picture, as JSON.
         package let settings: String
+        /// What the models' own files suggested, by the models' paths (`SuggestionMemory`); nil in jobs of earlier
+        /// builds.
+        package let suggestions: [String: String]?
         /// The series that the picture belongs to.
         package private(set) var series: SeriesPlace?
 
         private static let format = 1
 
         private enum CodingKeys: String, CodingKey {
-            case format, command, arguments, directory, settings, series
+            case format, command, arguments, directory, settings, suggestions, series
             case digest = "model-digest"
         }
 
@@ -46,10 +49,12 @@ extension JobFolder {
             directory: String,
             digest: String,
             settings: String,
+            suggestions: [String: String]? = nil,
             series: SeriesPlace? = nil
         ) {
             (self.command, self.arguments, self.directory) = (command, arguments, directory)
             (self.digest, self.settings, self.series) = (digest, settings, series)
+            self.suggestions = suggestions
         }
 
         /// The same for a picture whose series went on without it.

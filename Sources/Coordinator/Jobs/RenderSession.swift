@@ -45,30 +45,53 @@ package struct RenderSession {
         let preset = options.usesModelPreset ? model.distillation : nil
         let defaults =
             options.usesModelDefaults
-            ? try ModelDefaults(ofModel: model.path, geometry: geometry) : nil
+            ? try ModelDefaults(
+                ofModel: model.path,
+                geometry: geometry,
+                memory: options.suggestions
+            ) : nil
         var options = options
         options.negativePrompt = options.negativePrompt ?? defaults?.negativePrompt
         self.options = options
-        let settings = options.settings(
+        let isChosen = options.settings.has(Settings.scheduler) || preset?.scheduler != nil
+        if let refusal = config.refusal, !isChosen { throw refusal }
+        let place = try model.schedulerPlace()
+        let agreement = try options.agreement(
             for: geometry,
             scheduler: config.defaultKind,
             preset: preset,
             defaults: defaults,
             picture: picture?.size
-        )
-        let isChosen = options.settings.has(Settings.scheduler) || preset?.scheduler != nil
-        if let refusal = config.refusal, !isChosen { throw refusal }
-        try settings.validate(for: geometry, given: options.settings)
+        ) { settings, given throws(InputError) in
+            try settings.validate(for: geometry, given: given)
+            let scheduler = try Scheduler(
+                settings.scheduler,
+                config: config,
+                steps: settings.steps,
+                karras: settings.karras,
+                choice: settings.schedule
+            )
+            try scheduler.checkFinite(place: place)
+            let parts = PromptPart.parts(of: options.prompt, settings.promptSyntax)
+            return (
+                scheduler,
+                try RenderPlan(
+                    settings,
+                    model: geometry,
+                    scheduler: scheduler,
+                    promptWeights: parts.map(\.weight)
+                )
+            )
+        }
+        let settings = agreement.settings
+        (scheduler, plan) = agreement.checked
         try model.checkClipSkip(settings.clipSkip)
-        scheduler = try Scheduler(
-            settings.scheduler,
-            config: config,
-            steps: settings.steps,
-            karras: settings.karras,
-            choice: settings.schedule
+        suggestion = Self.suggestion(
+            defaults,
+            settings,
+            given: options.settings,
+            dropped: agreement.dropped
         )
-        try scheduler.checkFinite(place: try model.schedulerPlace())
-        suggestion = Self.suggestion(defaults, settings, given: options.settings)
         let weights = PromptPart.parts(of: options.prompt, settings.promptSyntax).map(\.weight)
         if geometry.embedsGuidance, PromptPart.areJoined(weights) {
             throw InputError(
@@ -77,12 +100,6 @@ package struct RenderSession {
                 fix: "Leave AND out, or choose a model that was not distilled with guidance"
             )
         }
-        plan = try RenderPlan(
-            settings,
-            model: geometry,
-            scheduler: scheduler,
-            promptWeights: weights
-        )
         let guides = settings.guides && !geometry.embedsGuidance
         let wording = PromptWording(
             options.prompt,

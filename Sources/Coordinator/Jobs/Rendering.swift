@@ -60,6 +60,8 @@ package struct Rendering: Sendable {
         package var prepare: (Cancellation) throws -> Void
         /// Is told how the render goes.
         package var note: (RenderReport) -> Void = { _ in }
+        /// How long another render was waited for; no part of this one's time.
+        package var waited: Duration = .zero
         /// What is to be said of the workers at the end.
         package var summary: () -> String? = { nil }
 
@@ -151,7 +153,7 @@ package struct Rendering: Sendable {
                     plan: session.plan,
                     model: session.model.path,
                     identity: identity,
-                    duration: ContinuousClock.now - start,
+                    duration: ContinuousClock.now - start - workers.waited,
                     coordinatorViews: local,
                     unetCalls: renderer.tally.evaluations
                         + (globalPass?.evaluator.evaluations ?? 0),
@@ -270,7 +272,7 @@ package struct RenderOutcome: Sendable {
     /// The model's path.
     package let model: String
     package let identity: ModelIdentity
-    /// Since the model's configuration was first read.
+    /// Since the model's configuration was first read, without waiting for other renders.
     package let duration: Duration
     /// Views that this process rendered itself; nil for none.
     package let coordinatorViews: Int?

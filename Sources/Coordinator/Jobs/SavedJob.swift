@@ -13,6 +13,9 @@ package struct SavedJob: Encodable, Equatable, Sendable {
     package let isRunning: Bool
     /// Counted from 1.
     package let phase: Int
+    package let phases: Int?
+    /// Whether all phases are done, and only the picture remains to be decoded.
+    package let isDecoding: Bool
     /// Steps of the phase that are done.
     package let step: Int
     package let steps: Int?
@@ -21,10 +24,12 @@ package struct SavedJob: Encodable, Equatable, Sendable {
     /// Its number in its series; nil for a single picture.
     package let picture: Int?
 
-    /// Jobs in the default folder, the newest first. Unreadable ones are
-    /// skipped.
-    package static func all() -> [SavedJob] {
-        guard let folder = JobFolder.defaultFolder,
+    /// Jobs that can be resumed, the newest first. Unreadable ones are skipped.
+    ///
+    /// - Parameter folder: of the jobs
+    /// - Returns: the jobs; none where the folder is missing
+    package static func all(in folder: String? = JobFolder.defaultFolder) -> [SavedJob] {
+        guard let folder,
             let names = try? FileManager.default.contentsOfDirectory(atPath: folder)
         else { return [] }
         return names.compactMap { SavedJob(name: $0, path: "\(folder)/\($0)") }
@@ -49,7 +54,11 @@ package struct SavedJob: Encodable, Equatable, Sendable {
         picture = record.series.map { $0.index + 1 }
         (self.name, self.path, saved) = (name, path, date.timeIntervalSince1970)
         isRunning = FileLock.isHeld(folder: path)
-        phase = (state["phase"].flatMap { Int($0) } ?? 0) + 1
+        let done = state["phase"].flatMap { Int($0) } ?? 0
+        let phases = state["phases"].flatMap { Int($0) }
+        self.phases = phases
+        isDecoding = phases.map { done >= $0 } ?? false
+        phase = min(done + 1, phases ?? .max)
         step = state["step"].flatMap { Int($0) } ?? 0
         steps = state["steps"].flatMap { Int($0) } ?? settings["steps"]?.integer
         size = settings["size"]?.string
@@ -63,7 +72,10 @@ package struct SavedJob: Encodable, Equatable, Sendable {
             + jobs.map { job in
                 let place =
                     (job.picture.map { "picture \($0), " } ?? "")
-                    + "phase \(job.phase), step \(job.step)" + (job.steps.map { "/\($0)" } ?? "")
+                    + (job.isDecoding
+                        ? "decoding"
+                        : "phase \(job.phase)" + (job.phases.map { "/\($0)" } ?? "")
+                            + ", step \(job.step)" + (job.steps.map { "/\($0)" } ?? ""))
                 let prompt = printable(job.prompt ?? "-", limit: 40)
                 return [
                     job.name, TextTable.ago(now - job.saved), job.size ?? "-",

@@ -53,6 +53,7 @@ package struct Saving: Sendable {
                 directory: directory,
                 digest: identity.digest,
                 settings: settings,
+                suggestions: session.options.suggestions.recorded,
                 series: series
             )
         }

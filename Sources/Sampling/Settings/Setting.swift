@@ -75,9 +75,9 @@ package struct Setting<Value: SettingValue>: AnySetting {
     }
 
     package var defaultText: String? {
-        // That a flag is off unless it is given needs no words.
-        let isOff = (defaultValue as? Bool) == false
-        return defaultNote ?? (isOff || defaultValue.brief.isEmpty ? nil : defaultValue.brief)
+        // A flag that is off needs no word about it.
+        let isTold = !(defaultValue is Bool) && !defaultValue.brief.isEmpty
+        return defaultNote ?? (isTold ? defaultValue.brief : nil)
     }
 
     package func json(of settings: RenderSettings) -> JSON { settings[keyPath: path].json }

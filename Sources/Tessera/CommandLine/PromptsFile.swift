@@ -150,9 +150,7 @@ private struct PromptLineReader {
                 ?? (["true", "false"].contains(rest.first?.lowercased()) ? rest.popFirst() : nil)
             if value?.lowercased() != "false" {
                 line.words.append("--\(name)")
-            } else if flags["no-\(name)"] != nil
-                || (argument?.names ?? []).contains(where: { $0.name == "no-\(name)" })
-            {
+            } else if InvertibleFlags.names.contains(name) {
                 line.words.append("--no-\(name)")
             }
             return
@@ -175,12 +173,12 @@ private struct PromptLineReader {
             }
             times.append(count)
         case _ where Self.idle.keys.contains(given):
-            // At another value it would change the picture.
-            guard let idle = Self.idle[given] ?? nil else { return }
-            let isSame =
-                value.lowercased() == idle
-                || Double(value).map { $0 == Double(idle) } == true
-            guard isSame else { throw fault(given, "it is not supported", "Leave it out") }
+            if let idle = Self.idle[given] ?? nil, value.lowercased() != idle {
+                // 0, 0.0 and so on.
+                guard let number = Double(value), number == Double(idle) else {
+                    throw fault(given, "it is not supported", "Leave it out")
+                }
+            }
         default:
             guard argument != nil else {
                 let known = flags.keys.filter { isAllowed($0) }

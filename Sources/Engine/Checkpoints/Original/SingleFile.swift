@@ -61,7 +61,7 @@ struct SingleFile: ModelLayout {
                     path,
                     "it has no \(component.rawValue): there is no tensor "
                         + "'\(OriginalKinds.prefix(of: component, family))…'",
-                    fix: component == .vae
+                    fix: component == .vae && !texts.isEmpty
                         ? "Give one with --vae"
                         : "Fetch the whole model, or name one that has it with --base"
                 )
@@ -80,7 +80,9 @@ struct SingleFile: ModelLayout {
     ) -> ModelFamily {
         let isPair = texts[.textEncoder] != nil && texts[.textEncoder2] != nil
         switch (texts[.textEncoder2], unet?.family) {
-        case (.some, .sdxl?) where !isPair: return .sdxlRefiner
+        // A refiner reads the second encoder's prompts alone; else the first encoder is missing.
+        case (let text?, .sdxl?) where !isPair && (try? text.width()) == unet?.contextWidth:
+            return .sdxlRefiner
         case (_, let family?): return family
         case (.some, nil): return isPair ? .sdxl : .sdxlRefiner
         case (nil, nil): return texts[.textEncoder]?.kind == .openCLIP ? .sd2 : .sd1
