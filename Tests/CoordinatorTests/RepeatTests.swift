@@ -208,6 +208,50 @@ import Testing
         #expect(try recipe([("tessera", older)]).arguments.contains("--window-weight=uniform"))
     }
 
+    /// Whatever a picture's JSON may have besides settings is repeated, or needs not be.
+    @Test func everyFactIsKnown() throws {
+        let geometry = ModelGeometry(
+            nativeLatentSide: 8,
+            vaeFactor: 8,
+            latentChannels: 4,
+            usesTimeIDs: false
+        )
+        let config = try SchedulerConfig(
+            file: "\(fixtures)/sd15-tiny/scheduler/scheduler_config.json"
+        )
+        let text = PictureText(
+            prompt: "a",
+            negativePrompt: "b",
+            plan: try RenderPlan(
+                RenderSettings(size: Extent(height: 64, width: 64), steps: 6, scheduler: .ddim),
+                model: geometry,
+                scheduler: try Scheduler(.ddim, config: config, steps: 6)
+            ),
+            model: "sd15-tiny",
+            loras: [LoRASource(path: "\(fixtures)/adapters/sd15-loha.safetensors", weight: 0.5)],
+            promptChunks: 2,
+            secondPrompts: ("c", "d"),
+            embeddings: ["mine:0123456789abcdef"],
+            parts: [("vae", "sd15-tiny"), ("base", "sd21-tiny"), ("refiner", "nowhere:0.8")],
+            digest: "00",
+            prediction: .epsilon,
+            version: RenderSession.version
+        )
+        let found = try recipe([("tessera", text.json)]) {
+            $0.modelFolder = fixtures
+            $0.loraFolder = "\(fixtures)/adapters"
+        }
+        #expect(!found.warnings.contains { $0.contains("does not know") }, "\(found.warnings)")
+        for word in [
+            "--vae=\(fixtures)/sd15-tiny", "--base=\(fixtures)/sd21-tiny", "--prompt-2=c",
+            "--negative-prompt-2=d", "--prediction=epsilon", "--model=\(fixtures)/sd15-tiny",
+            "--lora=\(fixtures)/adapters/sd15-loha.safetensors:0.5",
+        ] { #expect(found.arguments.contains(word), "\(word) of \(found.arguments)") }
+        for part in ["'nowhere'", "'mine'"] {
+            #expect(found.warnings.count { $0.contains(part) } == 1, "\(found.warnings)")
+        }
+    }
+
     @Test func whatCannotBeReadIsSaid() throws {
         #expect(throws: InputError.self) { try recipe([]) }
         #expect(throws: InputError.self) { try recipe([("Comment", "x")]) }

@@ -182,7 +182,7 @@ extension PictureRecipe {
                 set(Settings.clipSkip.name, "\(-layer)")
             }
             if node.type == "VAELoader", let name = graph.value(node, "vae_name")?.string {
-                warn("its VAE '\(name)' is left out: give it with --vae")
+                add(vae: name)
             }
         }
     }

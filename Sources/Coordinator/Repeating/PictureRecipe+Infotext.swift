@@ -59,7 +59,7 @@ extension PictureRecipe {
         for (key, value) in text.fields where !Self.idle.contains(key) && !known.contains(key) {
             switch (key, value) {
             case ("Emphasis", "Original"), ("Eta", "1.0"), ("ENSD", "0"): continue
-            case ("VAE", _): warn("its VAE '\(value)' is left out: give it with --vae")
+            case ("VAE", _): add(vae: value)
             default: warn("its '\(key)' (\(value)) is not supported and left out")
             }
         }

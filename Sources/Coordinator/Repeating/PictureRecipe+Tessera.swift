@@ -7,7 +7,7 @@ extension PictureRecipe {
     private static let facts: Set<String> = [
         "prompt", "negative-prompt", "prompt-2", "negative-prompt-2", "embedding", "lora", "model",
         "model-digest", "version", "init-image", "init-image-digest", "precision", "backend",
-        "device", "prediction", "prompt-chunks",
+        "device", "prediction", "prompt-chunks", "vae", "base", "refiner",
     ]
 
     /// Settings that are dropped where a flag changes what they depend on.
@@ -61,13 +61,15 @@ extension PictureRecipe {
         try add(picture: fields)
         add(computation: fields)
         let loras = add(loras: fields)
+        let parts = add(parts: fields)
         let digest = fields["model-digest"]?.string
         add(
             RecordedModel(
                 name: fields["model"]?.string,
                 // Other adapters make another digest.
-                hash: isGiven("lora") || loras == nil
-                    ? nil : digest.map { .digest($0, loras: loras ?? []) }
+                hash: isGiven("lora") || loras == nil || parts == nil
+                    ? nil
+                    : digest.map { .digest($0, Self.options(parts ?? [:], loras: loras ?? [])) }
             )
         )
         add(embeddings: fields, loras: loras ?? [])
@@ -126,6 +128,50 @@ extension PictureRecipe {
             removeTags(from: prompt)
         }
         return sources
+    }
+
+    /// Adds parts of the model that come from elsewhere.
+    ///
+    /// - Returns: their paths by flag; nil where one is not found or another is given
+    private mutating func add(parts fields: [String: JSON]) -> [String: String]? {
+        var paths: [String: String]? = [:]
+        for flag in ["vae", "base", "refiner"] {
+            guard let recorded = fields[flag]?.string else { continue }
+            // A refiner has its share of the schedule.
+            let colon = flag == "refiner" ? recorded.lastIndex(of: ":") : nil
+            let (name, rest) = (
+                String(recorded[..<(colon ?? recorded.endIndex)]),
+                colon.map { String(recorded[$0...]) } ?? ""
+            )
+            if isGiven(flag) {
+                paths = nil
+            } else if let path = part(named: name) {
+                paths?[flag] = path + rest
+                set(flag, path + rest)
+            } else {
+                paths = nil
+                warn("its \(flag) '\(name)' is not found and left out: give it with --\(flag)")
+            }
+        }
+        return paths
+    }
+
+    /// A file or folder of weights.
+    func part(named name: String) -> String? {
+        let folders = [
+            request.modelFolder, request.folder, FileManager.default.currentDirectoryPath,
+        ]
+        return folders.compactMap(\.self).map { "\($0)/\(name)" }
+            .first { FileManager.default.fileExists(atPath: $0) } ?? file(named: name)
+    }
+
+    private static func options(_ parts: [String: String], loras: [LoRASource]) -> ModelOptions {
+        ModelOptions(
+            loras: loras,
+            vae: parts["vae"],
+            base: parts["base"],
+            refiner: parts["refiner"].flatMap { try? RefinerSource(argument: $0) }
+        )
     }
 
     private mutating func add(embeddings fields: [String: JSON], loras: [LoRASource]) {

@@ -43,7 +43,7 @@ package struct PictureRecipe {
 
     private static let others = [
         "prompt", "negative-prompt", "prompt-2", "negative-prompt-2", "lora", "embedding",
-        "init-image", "prediction", "model",
+        "init-image", "prediction", "model", "vae", "base", "refiner",
     ]
 
     /// Reads a picture's file.
@@ -149,6 +149,15 @@ package struct PictureRecipe {
             arguments.append("--lora=\(path):\(weights)")
         } else {
             warn("its LoRA '\(name)' is not found and left out: give its folder with --lora-dir")
+        }
+    }
+
+    /// Adds the VAE that another program names.
+    mutating func add(vae name: String) {
+        if let path = part(named: name) {
+            set("vae", path)
+        } else if !isGiven("vae") {
+            warn("its VAE '\(name)' is not found and left out: give it with --vae")
         }
     }
 

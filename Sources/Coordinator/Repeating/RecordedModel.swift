@@ -9,8 +9,8 @@ struct RecordedModel {
     let hash: Hash?
 
     enum Hash {
-        /// Tessera's digest, over the adapters, too.
-        case digest(String, loras: [LoRASource])
+        /// Tessera's digest, over the adapters and parts of the options, too.
+        case digest(String, ModelOptions)
         /// The first digits of the file's SHA-256, as A1111 writes them.
         case sha256(String)
     }
@@ -42,9 +42,9 @@ struct RecordedModel {
     private func hasHash(_ path: String) -> Bool? {
         switch hash {
         case nil: return nil
-        case .digest(let digest, let loras)?:
+        case .digest(let digest, let options)?:
             guard
-                let own = try? Model(path: path, options: ModelOptions(loras: loras)).digest()
+                let own = try? Model(path: path, options: options).digest()
             else { return nil }
             return own == digest
         case .sha256(let start)?:
