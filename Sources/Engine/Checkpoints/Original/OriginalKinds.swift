@@ -10,7 +10,7 @@ enum OriginalKinds {
     ]
 
     /// The one text encoder of SDXL's refiner, which is the base model's second.
-    private static let refinersText = "conditioner.embedders.0.model."
+    static let refinersText = "conditioner.embedders.0.model."
 
     /// UNets with other input channels than a latent's, by number of channels.
     static let specialInputs = [
@@ -89,7 +89,7 @@ enum OriginalKinds {
             has(OriginalUNet.prefix) || has(OriginalVAE.prefix) || texts.contains { has($0.prefix) }
         guard !isModel else { return }
         for (part, kind) in [
-            ("encoder.layers.0.conv.", "a tiny autoencoder (TAESD)"),
+            ("decoder.layers.", "a tiny autoencoder (TAESD)"),
             ("decoder.up.", "an autoencoder alone"),
             ("decoder.up_blocks.", "an autoencoder alone"),
             ("down_blocks.", "one part of a model in Diffusers layout"),
