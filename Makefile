@@ -73,7 +73,7 @@ test: MORE_PACKAGES := $(TEST_PACKAGES)
 test: setup lint
 	$(BUILD) --build-tests
 	swift test -c release --skip-build --skip TesseraTests
-	swift test -c release --skip-build --no-parallel --filter TesseraTests
+	Tests/commands.sh
 	Tests/Fuzz/fuzz.py --crafted --specials --turns 1 --rounds 1000 --seconds 20
 	@# Once more with bfloat16, which most processors only emulate.
 	TESSERA_EMULATE_BF16=1 swift test -c release --skip-build --filter EngineTests

@@ -53,7 +53,8 @@ slurmd
 tessera=$PWD/.build/release/tessera
 script=$PWD/deploy/slurm/tessera.sbatch
 lora=$PWD/Tests/Fixtures/lora/sdxl-kohya.safetensors
-picture=(--model "$PWD/Tests/Fixtures/sdxl-tiny" --lora="$lora" --lora "$lora:0.5" --precision f32
+model=$PWD/Tests/Fixtures/sdxl-tiny
+picture=(--model "$model" --lora="$lora" --lora "$lora:0.5" --precision f32
     --prompt "a calm sea at sunset" --size 256x192 --steps 4 --seed 3)
 export TESSERA=$tessera TESSERA_HOST=127.0.0.1 XDG_STATE_HOME=$place/jobs
 cd "$place"
@@ -80,5 +81,12 @@ TESSERA=$place/other timeout 60 sbatch --wait --nodes 1 --output "$place/refused
 cat "$place/refused.log"
 [ "$status" = 69 ] || { echo "a job whose workers were refused ended with status $status, not 69"; exit 1; }
 grep -q "refused this worker" "$place/refused.log"
+
+# The script resumes what was saved, on workers with the same flags.
+folder=$(sed -n 's/^to continue: tessera resume //p' "$place/refused.log")
+timeout 120 sbatch --wait --nodes 1 --output "$place/resumed.log" "$script" resume "$folder" \
+    --model "$model" --lora="$lora" --lora "$lora:0.5" --precision f32 ||
+    { cat "$place/resumed.log"; exit 1; }
+cmp "$place/alone.png" "$place/none.png"
 [ -z "$(ls -d "$place"/.tessera-* 2>/dev/null)" ] || { echo "keys were left behind"; exit 1; }
 echo "Slurm rendered the same bytes"

@@ -227,7 +227,7 @@ def evaluate_count(a, results):
             if not os.path.exists(path):
                 subprocess.run([a.tessera, "render", "--model", a.model, "--prompt", prompt, "--size", "1024x1024", "--steps", str(a.render_steps),
                                 "--guidance", str(a.guidance), "--seed", str(100 + i), "--workers", str(a.workers), "--precision", a.precision,
-                                "--output", path, *flags], check=True,
+                                "--method", "demofusion", "--output", path, *flags], check=True,
                                stderr=subprocess.DEVNULL)
             picture = np.asarray(Image.open(path).convert("RGB"))
             counts[mode].append(count_discs(net, picture.astype(np.float32) / 255))

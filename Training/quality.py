@@ -137,7 +137,7 @@ class Renders:
         if not os.path.exists(told):
             start = time.time()
             done = subprocess.run(a.tessera.split() + ["render", "--model", a.model, "--workers", str(a.workers), "--checkpoint-every", "0",
-                                   "--output", path, "--save-phases", f"{self.folder}/{name}"] + flags, stderr=subprocess.PIPE, text=True)
+                                   "--method", "demofusion", "--output", path, "--save-phases", f"{self.folder}/{name}"] + flags, stderr=subprocess.PIPE, text=True)
             if done.returncode != 0:
                 raise SystemExit(done.stderr)
             calls = int(re.search(r"^(\d+) UNet calls", done.stderr, re.M).group(1))

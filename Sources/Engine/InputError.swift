@@ -37,6 +37,14 @@ package struct InputError: Error, Equatable, Sendable, CustomStringConvertible {
         isSystemLimit = limit != nil
     }
 
+    private init(_ place: String, of error: InputError) {
+        self.place = place
+        (problem, remedy, isSystemLimit) = (error.problem, error.remedy, error.isSystemLimit)
+    }
+
+    /// The same error at another place.
+    package func moved(to place: String) -> InputError { InputError(place, of: self) }
+
     /// Limits of the system, and what to do about each.
     private static let limits: [Int32: String] = [
         EMFILE: "Allow more open files: ulimit -n", ENFILE: "Close some of the host's open files",

@@ -220,6 +220,8 @@ package enum Agent {
             let line = path.flatMap { lastLines(of: $0).last }
             var event = AgentEvent(.state, name: known.name, text: line)
             event.isAlive = known.process.isAlive
+            event.isStopped = known.process.isStopped
+            event.process = known.process
             events.write(event)
         }
         events.write(AgentEvent(.done))

@@ -29,10 +29,15 @@ extension ClusterControl {
                 ?? recorded?.workers.count ?? 0
             // Whoever listened last has heard of those that can join.
             let heard = isLive ? active : active.union(snapshot?.earlier ?? [])
-            let absent =
-                snapshot == nil
-                ? [] : report.map { Self.runningWorkers($0).filter { !heard.contains($0) } } ?? []
-            let present = max(rendering, running - absent.count)
+            let alive = report.map(Self.runningWorkers) ?? []
+            let stopped = alive.filter { report?.states[$0]?.isStopped == true }
+            let absent = alive.filter { worker in
+                guard let report, !stopped.contains(worker) else { return false }
+                // One that was here before may have been taken off the list since.
+                if !active.contains(worker), Self.cannotJoin(worker, report) { return true }
+                return snapshot != nil && !heard.contains(worker)
+            }
+            let present = max(rendering, running - absent.count - stopped.count)
             var row = ClusterTable.Row(
                 host: name,
                 state: Self.state(
@@ -40,6 +45,7 @@ extension ClusterControl {
                     whenIdle: recorded != nil ? "gone" : isLive ? "not joined" : "down",
                     running: running,
                     joined: present,
+                    stopped: stopped.count,
                     rendering: rendering
                 ),
                 workers: "\(present)/\(expected)"
@@ -50,6 +56,10 @@ extension ClusterControl {
             for worker in absent {
                 let words = report?.states[worker]?.text.map { ": \($0)" } ?? ""
                 table.notes.append("\(worker) runs but has not joined\(words)")
+            }
+            for worker in stopped {
+                let process = report?.process(of: worker).map { "\($0.id)" } ?? "PID"
+                table.notes.append("\(worker) is stopped: kill -CONT \(process) there resumes it")
             }
             row.model = recorded?.model ?? host?.model ?? plan.common.model
             row.cores = report?.cores
@@ -70,7 +80,7 @@ extension ClusterControl {
             table.notes.append(
                 "no coordinator"
                     + (record.map { ": workers call \($0.endpoint) until one is there" } ?? "")
-                    + (snapshot == nil ? "" : "; views/s and last seen are of the last one")
+                    + (snapshot == nil ? "" : "; views/s and last seen are from the last render")
             )
         }
         return table
@@ -81,12 +91,20 @@ extension ClusterControl {
         whenIdle: String,
         running: Int,
         joined: Int,
+        stopped: Int,
         rendering: Int
     ) -> String {
         if report?.failure != nil { return rendering > 0 ? "rendering" : "unreachable" }
         if rendering > 0 { return "rendering" }
-        if running > 0 { return joined > 0 ? "up" : "not joined" }
+        if running > 0, joined == 0 { return stopped > 0 ? "stopped" : "not joined" }
+        if running > 0 { return "up" }
         return whenIdle
+    }
+
+    /// Whether the last line of a worker's log says that it is refused or cannot connect.
+    private static func cannotJoin(_ worker: String, _ report: HostReport) -> Bool {
+        let line = report.states[worker]?.text ?? ""
+        return line.hasPrefix("warning: ") || line.hasPrefix("error: ")
     }
 
     static func belongs(_ worker: String, to host: String) -> Bool {

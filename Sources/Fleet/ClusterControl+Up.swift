@@ -39,7 +39,9 @@ extension ClusterControl {
         let cluster = try openUnlessTaken(configuration, logger)
         defer {
             cluster?.stop()
-            if let port = cluster?.endpoint.port { EndpointNote.remove(port: port) }
+            if let cluster, let own = ProcessIdentity(of: getpid()) {
+                Self.note(own).remove(at: cluster.endpoint)
+            }
         }
         if cluster == nil {
             onProgress("a coordinator listens at \(configuration.endpoint): workers join it")
@@ -165,6 +167,10 @@ extension ClusterControl {
         )
     }
 
+    private static func note(_ process: ProcessIdentity) -> EndpointNote {
+        EndpointNote(process: process, work: "tessera cluster up")
+    }
+
     private func openUnlessTaken(
         _ configuration: Cluster.Configuration,
         _ logger: Logger
@@ -172,8 +178,8 @@ extension ClusterControl {
         if let snapshot = folder.snapshot, snapshot.coordinator.isAlive { return nil }
         do {
             let cluster = try Cluster(configuration, logger: logger)
-            if let port = cluster.endpoint.port, let own = ProcessIdentity(of: getpid()) {
-                EndpointNote(process: own, work: "tessera cluster up").write(port: port)
+            if let own = ProcessIdentity(of: getpid()) {
+                Self.note(own).write(at: cluster.endpoint)
             }
             return cluster
         } catch let error as EndpointTaken {
@@ -206,7 +212,7 @@ extension ClusterControl {
                     elapsed: start.duration(to: .now)
                 )
                 // Workers that have ended are in the error at the end.
-                for warning in watch.warnings(reports, view) where warning.isAbsent {
+                for warning in watch.warnings(reports, view) where warning.isMissing {
                     logger.warning("\(warning.line)")
                     cluster.explain(warning.worker)
                     explained.insert(warning.worker)

@@ -91,7 +91,7 @@ package struct ClusterFile: Equatable, Sendable {
         } catch {
             throw Self.fault(error, place)
         }
-        var reader = try FieldReader(root, file: place, name: "the file")
+        var reader = try FieldReader(root, file: place, name: FieldReader.wholeFile)
         let section = reader.take("coordinator")
         if let section { coordinator = try Self.coordinator(section, place) }
         model = try reader.string("model")
@@ -372,7 +372,7 @@ package struct ClusterFile: Equatable, Sendable {
     ///   - file: the path of this file
     /// - Returns: an absolute path
     package static func resolve(_ path: String, in file: String) -> String {
-        let expanded = (path as NSString).expandingTildeInPath
+        let expanded = UserFolder.expanded(path)
         return URL(fileURLWithPath: expanded, relativeTo: URL(fileURLWithPath: file)).path
     }
 

@@ -33,7 +33,7 @@ package struct ClusterTable: Equatable, Sendable, Encodable {
         return ClusterUnavailable(
             "\(file): \(missing.count) of \(rows.count) hosts "
                 + "\(missing.count == 1 ? "lacks" : "lack") workers: \(missing.joined(separator: ", ")). "
-                + "tessera cluster up starts what is missing"
+                + "See the lines below the table; tessera cluster up starts workers that are gone"
         )
     }
 

@@ -30,34 +30,75 @@ package struct EndpointUser: Equatable, Sendable {
         return "user \(user)'s " + (parts.isEmpty ? "process" : parts.joined(separator: ", "))
     }
 
-    /// Finds the process that listens on a port of this host.
+    /// Finds the process of this host that listens at an endpoint.
     ///
-    /// - Returns: nil for an endpoint without a port, or where nobody listens
+    /// - Returns: nil where nobody listens
     package static func find(_ endpoint: Endpoint) -> EndpointUser? {
+        guard let (owner, inode) = listener(endpoint) else { return nil }
+        var user = EndpointUser(user: name(of: owner))
+        if let process = holder(of: inode) {
+            user.process = process
+            let command = try? String(contentsOfFile: "/proc/\(process)/comm", encoding: .utf8)
+            user.program = command?.trimmingCharacters(in: .whitespacesAndNewlines)
+        }
+        user.note = EndpointNote.all(at: endpoint, owner: owner)
+            .first { user.process == nil || $0.process.id == user.process }
+        return user
+    }
+
+    private static func listener(_ endpoint: Endpoint) -> (owner: uid_t, inode: UInt64)? {
+        func text(_ path: String) -> String {
+            (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        }
+        if let path = endpoint.path { return unixListener(text("/proc/net/unix"), path: path) }
         guard let port = endpoint.port else { return nil }
-        for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
-            let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
-            guard let (owner, inode) = listener(text, port: port) else { continue }
-            var user = EndpointUser(user: name(of: owner))
-            user.note = EndpointNote.read(port: port, owner: owner)
-            if let process = holder(of: inode) {
-                user.process = process
-                let command = try? String(contentsOfFile: "/proc/\(process)/comm", encoding: .utf8)
-                user.program = command?.trimmingCharacters(in: .whitespacesAndNewlines)
-            }
-            return user
+        return listener(text("/proc/net/tcp"), port: port, host: endpoint.host)
+            ?? listener(text("/proc/net/tcp6"), port: port)
+    }
+
+    /// The owner and the inode of the socket that listens at a path, from the text of /proc/net/unix.
+    private static func unixListener(
+        _ text: String,
+        path: String
+    ) -> (owner: uid_t, inode: UInt64)? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        for line in text.split(separator: "\n").dropFirst() where line.hasSuffix(" \(path)") {
+            let fields = line.split(separator: " ")
+            // The flag 0x10000 marks a socket that accepts connections.
+            guard fields.count > 7, let flags = UInt32(fields[3], radix: 16), flags & 0x10000 != 0,
+                let inode = UInt64(fields[6])
+            else { continue }
+            return (status.st_uid, inode)
         }
         return nil
     }
 
-    /// The user id and the socket's inode of the listener on a port, from the text of /proc/net/tcp.
-    package static func listener(_ text: String, port: UInt16) -> (owner: uid_t, inode: UInt64)? {
+    /// The user id and the socket's inode of a listener, from the text of /proc/net/tcp.
+    ///
+    /// - Parameters:
+    ///   - text: of the file
+    ///   - port: on which it listens
+    ///   - host: an IPv4 address that it listens on, or all; any other host matches each
+    /// - Returns: nil where nobody listens
+    package static func listener(
+        _ text: String,
+        port: UInt16,
+        host: String? = nil
+    ) -> (owner: uid_t, inode: UInt64)? {
+        // An address is written as the number that this machine sees in its four bytes.
+        var binary = in_addr()
+        let wanted: UInt32? =
+            host.map { inet_pton(AF_INET, $0, &binary) == 1 } == true && binary.s_addr != 0
+            ? binary.s_addr : nil
         for line in text.split(separator: "\n").dropFirst() {
             let fields = line.split(separator: " ")
             // 0A is the state LISTEN; addresses and ports are hexadecimal.
             guard fields.count > 9, fields[3] == "0A",
                 let digits = fields[1].split(separator: ":").last,
                 UInt16(digits, radix: 16) == port,
+                let place = UInt32(fields[1].prefix(8), radix: 16),
+                wanted == nil || place == 0 || place == wanted,
                 let owner = uid_t(fields[7]), let inode = UInt64(fields[9])
             else { continue }
             return (owner, inode)
@@ -85,57 +126,4 @@ package struct EndpointUser: Equatable, Sendable {
         guard let entry = getpwuid(id) else { return "\(id)" }
         return String(cString: entry.pointee.pw_name)
     }
-}
-
-/// What a coordinator tells other users of its host about itself: a small file that everybody may read. It has the port
-/// and the user in its name, and is believed only if that user owns it and listens on the port.
-package struct EndpointNote: Codable, Equatable, Sendable {
-    package var process: ProcessIdentity
-    /// What it does, in a few words.
-    package var work: String
-    /// How far it is.
-    package var progress: String?
-
-    package init(process: ProcessIdentity, work: String, progress: String? = nil) {
-        (self.process, self.work, self.progress) = (process, work, progress)
-    }
-
-    private static let largest = 4096
-
-    private static func path(port: UInt16, owner: uid_t) -> String {
-        "/tmp/tessera-\(port)-\(owner).json"
-    }
-
-    static func read(port: UInt16, owner: uid_t) -> EndpointNote? {
-        let path = path(port: port, owner: owner)
-        let file = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
-        var status = stat()
-        guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
-            status.st_uid == owner, status.st_size <= largest
-        else { return nil }
-        var bytes = [UInt8](repeating: 0, count: largest)
-        let count = Glibc.read(file, &bytes, largest)
-        guard count > 0,
-            var note = try? JSONDecoder().decode(EndpointNote.self, from: Data(bytes[..<count])),
-            note.process.isAlive
-        else { return nil }
-        note.work = printable(note.work, limit: 80)
-        note.progress = note.progress.map { printable($0, limit: 80) }
-        return note
-    }
-
-    /// Only informative: where it cannot be written, others are told less.
-    func write(port: UInt16) {
-        let path = Self.path(port: port, owner: getuid())
-        guard let data = try? JSONEncoder().encode(self), data.count <= Self.largest,
-            let file = try? TemporaryFile(for: path)
-        else { return }
-        _ = fchmod(file.descriptor, 0o644)
-        guard (try? file.write(Array(data))) != nil else { return }
-        try? file.commit()
-    }
-
-    static func remove(port: UInt16) { unlink(path(port: port, owner: getuid())) }
 }

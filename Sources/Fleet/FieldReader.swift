@@ -9,6 +9,11 @@ struct FieldReader {
     private let file: String
     private var fields: [(key: Node, value: Node)]
 
+    /// The name of the outermost mapping.
+    static let wholeFile = "the file"
+    /// A complete file, in one line.
+    static let example = "hosts: [{name: localhost, workers: 2}]"
+
     /// - Parameters:
     ///   - node: a mapping
     ///   - file: for messages
@@ -21,7 +26,9 @@ struct FieldReader {
             throw InputError(
                 place,
                 "\(name) must be a mapping of fields",
-                fix: "See cluster.yaml at the top of the project for an example"
+                fix: name == Self.wholeFile
+                    ? "Write at least \(Self.example)"
+                    : "Write its fields as name: value, one a line and indented"
             )
         }
         fields = mapping.map { ($0.key, $0.value) }
@@ -60,7 +67,7 @@ struct FieldReader {
 
     mutating func int(_ key: String, in range: ClosedRange<Int>) throws(InputError) -> Int? {
         guard let node = take(key) else { return nil }
-        guard let value = node.int, range.contains(value) else {
+        guard node.tag == Tag(.int), let value = node.int, range.contains(value) else {
             throw fault(
                 key,
                 node,
@@ -77,7 +84,9 @@ struct FieldReader {
         in range: ClosedRange<Double>
     ) throws(InputError) -> Duration? {
         guard let node = take(key) else { return nil }
-        guard let value = node.float, range.contains(value) else {
+        guard [Tag(.int), Tag(.float)].contains(node.tag), let value = node.float,
+            range.contains(value)
+        else {
             let (least, most) = (Int(range.lowerBound), Int(range.upperBound))
             throw fault(
                 key,
@@ -91,7 +100,7 @@ struct FieldReader {
 
     mutating func bool(_ key: String) throws(InputError) -> Bool? {
         guard let node = take(key) else { return nil }
-        guard let value = node.bool else {
+        guard node.tag == Tag(.bool), let value = node.bool else {
             throw fault(key, node, "it must be true or false", fix: "Correct it")
         }
         return value
@@ -136,6 +145,17 @@ struct FieldReader {
     func text(_ node: Node, _ key: String) throws(InputError) -> String {
         guard let value = node.scalar?.string, !value.isEmpty else {
             throw fault(key, node, "it must be text", fix: "Write one word or a quoted text")
+        }
+        let others = [
+            (Tag(.int), "a number"), (Tag(.float), "a number"), (Tag(.bool), "yes or no"),
+        ]
+        if let (_, kind) = others.first(where: { $0.0 == node.tag }) {
+            throw fault(
+                key,
+                node,
+                "\(value) is \(kind), and it must be text",
+                fix: "Quote it: \"\(value)\""
+            )
         }
         guard value.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }) else {
             throw fault(key, node, "it holds a line break or control character", fix: "Remove it")

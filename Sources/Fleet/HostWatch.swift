@@ -25,8 +25,8 @@ package struct HostWatch {
     package struct Warning: Equatable {
         package let worker: String
         package let line: String
-        /// Whether the worker runs, and could not join so far.
-        package var isAbsent = false
+        /// Whether the worker has a process that is not connected or does not work.
+        package var isMissing = false
     }
 
     /// How long a worker that complains may take to join, and one that says nothing: it may be loading its model.
@@ -49,7 +49,7 @@ package struct HostWatch {
                         Warning(
                             worker: name,
                             line: "host \(report.host): \(line)",
-                            isAbsent: kind == .absent
+                            isMissing: kind == .absent || kind == .stopped
                         )
                     )
                 }
@@ -98,7 +98,7 @@ package struct HostWatch {
     }
 
     /// What a worker has said last, unless it is only informative.
-    private static func complaint(of name: String, _ report: HostReport) -> String? {
+    static func complaint(of name: String, _ report: HostReport) -> String? {
         guard let line = report.said[name] ?? report.states[name]?.text else { return nil }
         for level in ["warning: ", "error: ", "notice: ", "tessera: "]
         where line.hasPrefix(level) {

@@ -16,9 +16,11 @@ package final class HostedCluster: Sendable {
     private let folder: ClusterFolder?
     private let place: String
     private let start = ContinuousClock.now
-    private let progress = Mutex(RenderProgress())
+    private let announcement: EndpointAnnouncement
     private let isOver = BlockingQueue<Void>()
     private let watching = Mutex<NamedThread?>(nil)
+    /// What was said of workers that are not there, by name.
+    private let explained = Mutex<[String: String]>([:])
 
     /// How long workers that were left running have to call where their host cannot be asked about them: they
     /// call every few seconds.
@@ -49,6 +51,7 @@ package final class HostedCluster: Sendable {
         }
         let cluster = try Cluster(configuration, logger: logger)
         self.cluster = cluster
+        announcement = EndpointAnnouncement(cluster.endpoint)
         let calls = plan.file.hosts.map { host in
             let known = record?.hosts.first { $0.name == host.name }?.workers ?? []
             var call = plan.call(host, .run, endpoint: cluster.endpoint.address, leftRunning: known)
@@ -73,31 +76,16 @@ package final class HostedCluster: Sendable {
         watching.withLock { $0 = NamedThread("hostWatch") { [weak self] in self?.watch(logger) } }
     }
 
-    /// Warns of hosts that do not take part, and tells others at this endpoint how far the render is, until it
-    /// is stopped.
+    /// Warns of hosts that do not take part, until the render is stopped.
     private func watch(_ logger: Logger) {
         var watch = HostWatch()
-        var note: EndpointNote?
-        let port = cluster.endpoint.port
         while isOver.take(before: Date(timeIntervalSinceNow: 0.25)) == nil {
             for warning in watch.warnings(fleet.reports, view) {
                 logger.warning("\(warning.line)")
                 cluster.explain(warning.worker)
+                explained.withLock { $0[warning.worker] = warning.line }
             }
-            guard let port, let process = note?.process ?? ProcessIdentity(of: getpid()) else {
-                continue
-            }
-            let next = progress.withLock { progress in
-                EndpointNote(
-                    process: process,
-                    work: progress.work,
-                    progress: progress.share
-                )
-            }
-            if next != note { next.write(port: port) }
-            note = next
         }
-        if let port { EndpointNote.remove(port: port) }
     }
 
     private var view: HostWatch.View {
@@ -109,7 +97,7 @@ package final class HostedCluster: Sendable {
     }
 
     /// Takes note of how far the render is.
-    package func note(_ report: RenderReport) { progress.withLock { $0.take(report) } }
+    package func note(_ report: RenderReport) { announcement.note(report) }
 
     /// Which hosts took part in the render, and why others did not.
     package var summary: String {
@@ -142,7 +130,14 @@ package final class HostedCluster: Sendable {
             )
         }
         guard enough else {
-            let losses = Self.losses(fleet.reports, refused: cluster.refused)
+            let present = view.joined
+            let absent = explained.withLock { explained in
+                explained.filter { !present.contains($0.key) }.sorted { $0.key < $1.key }.map(
+                    \.value
+                )
+            }
+            let losses = ([Self.losses(fleet.reports, refused: cluster.refused)] + absent)
+                .filter { !$0.isEmpty }.map(\.withoutFullStop).joined(separator: "; ")
             throw ClusterUnavailable(
                 "\(place): \(joined) of \(least) workers joined within "
                     + "\(Int(patience / .seconds(1))) s\(Self.listed(losses)). "
@@ -187,7 +182,9 @@ package final class HostedCluster: Sendable {
         guard let required else { return "Correct the hosts, or ask for fewer with --min-workers" }
         return
             "Render with what they have, or restart them: tessera cluster down, then tessera cluster up "
-            + "--model \(required.model.path)"
+            + ShellWords.join(
+                ["--model", required.model.path] + required.loras.flatMap { ["--lora", $0] }
+            )
             + (required.precision.map { " --precision \($0)" } ?? "")
             + (required.backend.map { " --backend \($0)" } ?? "")
     }
@@ -199,6 +196,7 @@ package final class HostedCluster: Sendable {
             watching?.join()
             watching = nil
         }
+        announcement.stop()
         let connected = view.joined
         cluster.stop()
         fleet.stop(dismissed: true, connected: connected)

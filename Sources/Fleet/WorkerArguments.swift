@@ -54,7 +54,7 @@ package struct WorkerArguments: Equatable, Sendable {
         ["worker", "--name", name, "--threads", "\(threads ?? threadsEach(of: workers))"]
             + flags.map {
                 // The home folder is this host's: the requester does not know it.
-                $0.hasPrefix("~/") ? ($0 as NSString).expandingTildeInPath : $0
+                $0.hasPrefix("~/") ? UserFolder.expanded($0) : $0
             } + [lifetime.rawValue]
     }
 

@@ -2,10 +2,23 @@ import Engine
 
 /// The encoded prompts of a picture, which its views are conditioned on.
 package struct Prompts: Sendable {
-    package let positive: Embedding
-    /// Nil when guidance is at most 1: then views are evaluated once, with the prompt alone.
+    /// A prompt, or a part of one that AND joins.
+    package struct Part: Sendable {
+        package let embedding: Embedding
+        /// By which its guidance is multiplied.
+        package let weight: Float
+
+        package init(_ embedding: Embedding, weight: Float = 1) {
+            (self.embedding, self.weight) = (embedding, weight)
+        }
+    }
+
+    /// One, or those that AND joins.
+    package let parts: [Part]
+    /// Nil when guidance is at most 1 and there is one part of weight 1: then views are evaluated once, with the
+    /// prompt alone.
     package let negative: Embedding?
-    /// Both, by digest.
+    /// All, by digest.
     package let embeddings: [EmbeddingDigest: Embedding]
     /// Where prompts change: each with the steps that it lasts, of a phase. Empty where they do not.
     private var turns: [(steps: Int, prompts: Prompts)] = []
@@ -14,9 +27,17 @@ package struct Prompts: Sendable {
     private var refined: [Prompts] = []
 
     package init(positive: Embedding, negative: Embedding?) {
-        (self.positive, self.negative) = (positive, negative)
+        self.init(parts: [Part(positive)], negative: negative)
+    }
+
+    /// - Parameters:
+    ///   - parts: at least one
+    ///   - negative: what guidance steers away from
+    package init(parts: [Part], negative: Embedding?) {
+        precondition(!parts.isEmpty)
+        (self.parts, self.negative) = (parts, negative)
         embeddings = Dictionary(
-            ([positive] + (negative.map { [$0] } ?? [])).map { ($0.digest, $0) }
+            (parts.map(\.embedding) + (negative.map { [$0] } ?? [])).map { ($0.digest, $0) }
         ) { first, _ in first }
     }
 
@@ -58,17 +79,32 @@ package struct Prompts: Sendable {
     /// The prompts of the last steps, which refinement uses throughout.
     package var last: Prompts { turns.last?.prompts ?? self }
 
-    /// The prompt alone, for views without guidance.
-    package var unguided: Prompts { Prompts(positive: positive, negative: nil) }
+    package var positive: Embedding { parts[0].embedding }
+
+    /// Whether AND joins parts, or the only one has a weight.
+    package var areJoined: Bool { PromptPart.areJoined(parts.map(\.weight)) }
+
+    /// The prompt alone, for views without guidance; parts that AND joins are differences from the negative prompt
+    /// even then.
+    package var unguided: Prompts {
+        areJoined ? self : Prompts(parts: parts, negative: nil)
+    }
 
     /// The conditioning of a view.
     ///
     /// - Parameter timeIDs: SDXL's size and crop ids
-    /// - Returns: the negative prompt's, if there is one, and the prompt's
+    /// - Returns: the negative prompt's, if there is one, and those of the prompt's parts
     package func conditioning(timeIDs: TimeIDs? = nil) -> [WorkUnit.Conditioning] {
         (negative.map {
             [WorkUnit.Conditioning(embedding: $0.digest, timeIDs: timeIDs?.negative)]
-        } ?? []) + [WorkUnit.Conditioning(embedding: positive.digest, timeIDs: timeIDs?.positive)]
+        } ?? [])
+            + parts.map {
+                WorkUnit.Conditioning(
+                    embedding: $0.embedding.digest,
+                    timeIDs: timeIDs?.positive,
+                    weight: $0.weight
+                )
+            }
     }
 }
 
@@ -92,7 +128,7 @@ extension WorkUnit {
     ///   - index: index in the step's list of views, for messages
     ///   - latent: `[1, height, width, channels]`, scaled for the model
     ///   - timestep: of the noise schedule
-    ///   - guidance: used only with a negative prompt
+    ///   - guidance: used only with a negative prompt; at least 1 where AND joins prompts
     ///   - prompts: what it is conditioned on
     ///   - timeIDs: SDXL's size and crop ids; nil for models without them
     ///   - place: its position in the render, for messages
@@ -111,7 +147,7 @@ extension WorkUnit {
             .predict(
                 View(
                     timestep: timestep,
-                    guidance: guidance,
+                    guidance: prompts.areJoined ? max(1, guidance) : guidance,
                     conditioning: prompts.conditioning(timeIDs: timeIDs)
                 )
             ),

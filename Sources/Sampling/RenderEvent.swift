@@ -12,14 +12,17 @@ package enum RenderEvent: Sendable {
     case view
     /// A phase is finished; its latent, `[1, height, width, channels]`.
     case finished(Int, Tensor)
-    /// A picture is encoded for a phase, in this many tiles: the init image, or an enlarged one.
+    /// A picture is to be encoded for a phase, in this many tiles: the init image, or an enlarged one.
     case encoding(tiles: Int)
-    /// A finished phase is decoded, to be enlarged for the next one, in this many tiles.
+    /// A finished phase is to be decoded, and enlarged for the next one, in this many tiles.
     case enlarging(tiles: Int)
-    /// A pass over all tiles begins that measures statistics of the whole picture.
-    case measuring(tiles: Int)
-    /// Decoding begins, with its number of tiles.
+    /// A latent is to be decoded, in this many tiles.
     case decoding(tiles: Int)
+    /// Of any of these: a pass over all tiles begins that measures statistics of the whole picture.
+    case measuring(tiles: Int)
+    /// The statistics are known, and the pass over all tiles begins that computes the result. Not reported where
+    /// there is one tile.
+    case finalPass(tiles: Int)
     /// One more tile has arrived.
     case tile
 }

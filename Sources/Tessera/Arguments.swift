@@ -49,6 +49,8 @@ struct NumberList: ExpressibleByArgument, CustomStringConvertible {
 
 /// The value of `--ladder`.
 enum LadderArgument: ExpressibleByArgument {
+    static var defaultCompletionKind: CompletionKind { .list(["auto", "1,2,4"]) }
+
     case auto
     case scales(NumberList)
 
@@ -72,6 +74,8 @@ enum LadderArgument: ExpressibleByArgument {
 }
 
 extension WindowStride: ExpressibleByArgument {
+    package static var defaultCompletionKind: CompletionKind { .list(["window"]) }
+
     package init?(argument: String) {
         if argument == "window" {
             self = .window
@@ -97,6 +101,7 @@ extension RandomKind: ExpressibleByArgument {}
 extension SamplerName: ExpressibleByArgument {
     package init?(argument: String) { self.init(argument) }
     package static var allValueStrings: [String] { SchedulerKind.allCases.map(\.rawValue) }
+    package static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
 }
 extension PredictionType: ExpressibleByArgument {}
 extension BackendKind: ExpressibleByArgument {}

@@ -91,7 +91,10 @@ struct ClusterCommand: ParsableCommand {
 
 /// The flag that names the cluster file.
 struct HostsFlags: ParsableArguments {
-    @Option(help: ArgumentHelp("The cluster file.", valueName: "cluster.yaml"))
+    @Option(
+        help: ArgumentHelp("The cluster file.", valueName: "cluster.yaml"),
+        completion: .file(extensions: ["yaml", "yml"])
+    )
     var cluster = "cluster.yaml"
 
     /// - Throws: `InputError` when the file is invalid

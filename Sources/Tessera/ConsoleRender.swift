@@ -3,127 +3,107 @@ import Engine
 import Foundation
 import Logging
 
-/// A render from the command line: shows progress and prints the result.
-struct ConsoleRender {
-    let options: PictureOptions
-    let outputs: RenderSession.Outputs
-    let engine: EngineFlags
-    let job: JobFlags
-    let display: DisplayFlags
-    let seed: Seed
-    /// The subcommand, recorded for resuming.
-    let command: String
-    /// The job to resume.
-    let resumed: Rendering.Resumed?
-
-    /// Renders the picture and writes it; SIGINT and SIGTERM end it.
-    ///
-    /// - Parameter open: starts or awaits workers that have the model
-    /// - Throws: whatever ends the render; the workers are stopped first
-    func run(_ open: Rendering.Opening) throws {
-        let rendering = Rendering(
-            options: options,
-            outputs: outputs,
-            computation: engine.computation,
-            saving: Saving(
-                every: job.checkpointEvery,
-                folder: job.jobDir,
-                command: command,
-                // A seed chosen at random is recorded.
-                arguments: Invocation.flags + (seed.isChosen ? ["--seed=\(seed.value)"] : []),
-                directory: FileManager.default.currentDirectoryPath
-            ),
-            resumed: resumed,
-            logger: StandardErrorLog.logger
-        )
-        let control = RenderControl()
-        Interrupts.handle(control.cancel)
-        let console = RenderConsole(isQuiet: display.quiet, announce: announce)
-        defer { console.clear() }
-        let outcome = try rendering.run(on: open, control: control, observe: console.show)
-        console.show(outcome)
-        console.clear()
-        do {
-            if display.json {
-                try StandardOutput.write(json: RenderResult(outcome))
-            } else {
-                try StandardOutput.write(outcome.picture)
-            }
-        } catch let error as OutputError {
-            throw OutputError(error.path, "\(error.reason); the picture is \(outcome.picture)")
-        }
-    }
-
-    /// Prints what the command line does not say: the seed, and what happens to existing files.
-    private func announce() {
-        if seed.isChosen { display.note("seed \(seed.value)") }
-        if outputs.isNumbered {
-            let free = NumberedNames(outputs.picture).first { access($0, F_OK) != 0 }
-            if let free, free != outputs.picture {
-                display.note("\(outputs.picture) exists: the picture will be \(free)")
+extension RenderSession.Outputs {
+    /// Says what happens to existing files.
+    func announce(_ display: DisplayFlags) {
+        if isNumbered {
+            let free = NumberedNames(picture).first { access($0, F_OK) != 0 }
+            if let free, free != picture {
+                display.note("\(picture) exists: the picture will be \(free)")
             }
         }
-        let replaced =
-            (outputs.isNumbered ? [] : [outputs.picture]) + (outputs.dump.map { [$0] } ?? [])
+        let replaced = (isNumbered ? [] : [picture]) + (dump.map { [$0] } ?? [])
         for path in replaced where access(path, F_OK) == 0 {
             display.note("\(path) exists: it will be replaced when the picture is done")
         }
     }
 }
 
-/// Shows the reports of a render on standard error.
+/// Shows the reports of renders on standard error.
 ///
 /// Called only from the render thread.
 final class RenderConsole {
     private let isQuiet: Bool
-    private let announce: () -> Void
+    private let isSeries: Bool
+    private var announce: () -> Void = {}
     private var display: ProgressDisplay?
     /// When the progress of reading the picture was last shown: after one second, then every five.
     private var lastReading = ContinuousClock.now - .seconds(4)
+    /// Lines that are said once in a series.
+    private var said: Set<String> = []
+    /// The job of the picture that ended with an error.
+    private var job: String?
 
     /// - Parameters:
     ///   - isQuiet: whether only warnings and errors are shown
-    ///   - announce: prints messages before workers are started
-    init(isQuiet: Bool, announce: @escaping () -> Void = {}) {
-        (self.isQuiet, self.announce) = (isQuiet, announce)
+    ///   - isSeries: whether several pictures are rendered
+    init(isQuiet: Bool, isSeries: Bool = false) {
+        (self.isQuiet, self.isSeries) = (isQuiet, isSeries)
+    }
+
+    /// The next picture begins.
+    ///
+    /// - Parameter announce: prints messages before workers are started
+    func begin(announce: @escaping () -> Void) {
+        self.announce = announce
+        (display, job) = (nil, nil)
+        lastReading = .now - .seconds(4)
     }
 
     func show(_ report: RenderReport) {
         switch report {
-        case .notice(let line): StandardError.write(line)
+        case .notice(let line):
+            if said.insert(line).inserted { StandardError.write(line) }
         case .reading(let path, let share):
             guard ContinuousClock.now - lastReading >= .seconds(5) else { return }
             lastReading = .now
             StandardError.write("reading \(path): \(Int(100 * share)) %")
         case .ready: announce()
-        case .suggestion(let line): display?.note("suggested: \(line)")
+        case .suggestion(let line):
+            if said.insert(line).inserted { display?.note("suggested: \(line)") }
         case .begun(let plan, let prompts):
             display = ProgressDisplay(plan: plan, isQuiet: isQuiet)
             display?.note("prompt: \(prompts.summary)")
-        case .saves(let path):
-            let folder = URL(fileURLWithPath: path)
-            let isListed = folder.deletingLastPathComponent().path == JobFolder.defaultFolder
-            let name = isListed ? folder.lastPathComponent : path
-            display?.note("job " + ShellWords.join([name]))
+        case .saves(let path): display?.note("job " + ShellWords.join([Self.name(ofJob: path)]))
         case .progress(let event): display?.show(event)
         case .canBeResumed(let path):
-            StandardError.write("to continue: " + ShellWords.join(["tessera", "resume", path]))
+            job = path
+            if !isSeries { showHowToContinue(path) }
         }
     }
 
-    /// Prints what each worker did, and how long the render took.
+    /// The job of the picture that ended with an error; nil if it has none. Asked once.
+    func takeJob() -> String? {
+        defer { job = nil }
+        return job
+    }
+
+    func showHowToContinue(_ path: String) {
+        StandardError.write("to continue: " + ShellWords.join(["tessera", "resume", path]))
+    }
+
+    /// As `tessera resume` takes it.
+    private static func name(ofJob path: String) -> String {
+        let folder = URL(fileURLWithPath: path)
+        let isListed = folder.deletingLastPathComponent().path == JobFolder.defaultFolder
+        return isListed ? folder.lastPathComponent : path
+    }
+
+    /// Prints what each worker did, and how long the render took; of a series only the latter.
     func show(_ outcome: RenderOutcome) {
         let (plan, tally) = (outcome.plan, outcome.tally)
-        if let views = outcome.coordinatorViews { display?.note("coordinator: \(views) views") }
-        for worker in outcome.workers { display?.note(RenderResult.Worker(worker).line) }
-        display?.note(
-            "\(outcome.unetCalls) UNet calls, \(PlanTable.bytes(tally.viewBytes)) of latents and "
-                + "\(PlanTable.bytes(tally.decodeBytes)) of tiles moved"
-                + (plan.allEncodes.isEmpty
-                    ? ""
-                    : ", \(PlanTable.bytes(tally.encodeBytes)) to encode "
-                        + (plan.encodes.isEmpty ? "enlarged pictures" : "the picture"))
-        )
+        if !isSeries {
+            if let views = outcome.coordinatorViews { display?.note("coordinator: \(views) views") }
+            for worker in outcome.workers { display?.note(RenderResult.Worker(worker).line) }
+            display?.note(
+                "\(outcome.unetCalls) UNet calls, \(PlanTable.bytes(tally.viewBytes)) of latents and "
+                    + "\(PlanTable.bytes(tally.decodeBytes)) of tiles moved"
+                    + (plan.allEncodes.isEmpty
+                        ? ""
+                        : ", \(PlanTable.bytes(tally.encodeBytes)) to encode "
+                            + (plan.encodes.isEmpty ? "enlarged pictures" : "the picture"))
+            )
+        }
         if let summary = outcome.summary { display?.note(summary) }
         let seconds = PlanTable.duration(outcome.duration / .seconds(1))
         display?.note("\(outcome.picture): \(plan.settings.size) in \(seconds)")

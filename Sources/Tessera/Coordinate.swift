@@ -5,10 +5,11 @@ import Fleet
 import Protocol
 
 /// `tessera coordinator`: one picture, on workers that were started by hand.
-struct Coordinate: ParsableCommand {
+struct Coordinate: RenderCommand {
     static let configuration = CommandConfiguration(
         commandName: "coordinator",
-        abstract: "Renders a picture on workers that connect to it (tessera worker --connect …)."
+        abstract:
+            "Renders a picture, or several, on workers that connect to it (tessera worker --connect …)."
     )
 
     @OptionGroup var picture: PictureFlags
@@ -20,25 +21,26 @@ struct Coordinate: ParsableCommand {
     @OptionGroup(title: "Saving and resuming") var job: JobFlags
 
     func run() throws {
-        try ExitStatus.reporting { try render(nil) }
+        try ExitStatus.reporting {
+            let flags = Invocation.flags
+            let list = try PictureList<Coordinate>(defaults: flags.defaults, given: flags.given)
+            try ConsoleSeries(list: list).run()
+        }
     }
 
     private static let defaultEndpoint = "tcp://127.0.0.1:7551"
 
-    /// - Parameter resumed: the job to resume
-    /// - Throws: whatever ends the render
-    func render(_ resumed: Rendering.Resumed?) throws {
-        let render = ConsoleRender(
+    func rendering() throws -> Rendering {
+        Rendering(
             options: try picture.options(),
             outputs: outputs.places,
-            engine: engine,
-            job: job,
-            display: display,
-            seed: picture.subject.seed,
-            command: "coordinator",
-            resumed: resumed
+            computation: engine.computation,
+            logger: StandardErrorLog.logger
         )
-        try render.run { session, identity, logger, _ in
+    }
+
+    func opening() throws -> Rendering.Opening {
+        { session, identity, logger, _ in
             var configuration = Cluster.Configuration(
                 endpoint: try Endpoint(
                     listening.bind ?? Self.defaultEndpoint,
@@ -47,9 +49,11 @@ struct Coordinate: ParsableCommand {
                 model: identity
             )
             configuration.security = try security.security()
+            // With the LoRA files that the prompt names.
+            let flags = try picture.modelFlags()
             let common = try LaunchPlan.Common(
                 model: session.model.path,
-                flags: picture.model,
+                flags: flags,
                 engine: engine
             )
             common.require(of: &configuration)
@@ -64,8 +68,21 @@ struct Coordinate: ParsableCommand {
             } catch let error as EndpointTaken {
                 throw error.error(waits: nil)
             }
-            display.note("waiting for workers at \(cluster.endpoint.address)")
-            return Rendering.Workers(cluster: cluster, stop: cluster.stop)
+            let needed = ShellWords.join(flags.lora.flatMap { ["--lora", $0] })
+            display.note(
+                "waiting for workers at \(cluster.endpoint.address)"
+                    + (needed.isEmpty ? "" : ", started with \(needed)")
+            )
+            let announcement = EndpointAnnouncement(cluster.endpoint)
+            var workers = Rendering.Workers(
+                cluster: cluster,
+                stop: {
+                    announcement.stop()
+                    cluster.stop()
+                }
+            )
+            workers.note = announcement.note
+            return workers
         }
     }
 }

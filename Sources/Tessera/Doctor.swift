@@ -1,6 +1,7 @@
 import ArgumentParser
 import Coordinator
 import Engine
+import Foundation
 import Protocol
 
 /// `tessera doctor`: what this machine supports, and what a render would use.
@@ -13,6 +14,19 @@ struct Doctor: ParsableCommand {
 
     @Flag(help: "Print one line of JSON.")
     var json = false
+
+    /// What the system has, by its device files; this version does not use it.
+    private static var graphicsProcessors: String {
+        let devices = (try? FileManager.default.contentsOfDirectory(atPath: "/dev")) ?? []
+        let nodes = (try? FileManager.default.contentsOfDirectory(atPath: "/dev/dri")) ?? []
+        let found =
+            devices.filter { $0.wholeMatch(of: /nvidia[0-9]+|kfd/) != nil }
+            + nodes.filter { $0.hasPrefix("renderD") }.map { "dri/\($0)" }
+        let names = found.sorted().map { "/dev/\($0)" }.joined(separator: ", ")
+        return names.isEmpty
+            ? "none found, and none is used yet"
+            : "\(names): not used yet, pictures are rendered on processor cores"
+    }
 
     func run() throws {
         try ExitStatus.reporting {
@@ -35,6 +49,7 @@ struct Doctor: ParsableCommand {
                 ),
                 ("oneDNN", "\(Processor.oneDNN.version), uses \(Processor.oneDNN.instructions)"),
                 ("ZeroMQ", SocketContext.libraryVersion),
+                ("GPU", Self.graphicsProcessors),
                 ("backend", chosen.options.backend.rawValue),
                 ("precision", chosen.options.precision.rawValue),
                 ("because", chosen.why),

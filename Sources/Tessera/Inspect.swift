@@ -10,18 +10,25 @@ struct Inspect: ParsableCommand {
         discussion: "Exits with status 64 if the model cannot be used to render."
     )
 
-    @Argument(help: "A folder in Diffusers layout, or a .safetensors file.")
+    @Argument(
+        help: "A folder in Diffusers layout, or a .safetensors file.",
+        completion: .file(extensions: ["safetensors"])
+    )
     var path: String
 
     @Option(
         help: ArgumentHelp(
             "An adapter to merge, as render takes it; may be repeated.",
             valueName: "file[:weight][:te=weight]"
-        )
+        ),
+        completion: .file(extensions: ["safetensors"])
     )
     var lora: [String] = []
 
-    @Option(help: ArgumentHelp("Configurations for a single file.", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp("Configurations for a single file.", valueName: "dir"),
+        completion: .directory
+    )
     var modelConfig: String?
 
     @OptionGroup var parts: ModelPartFlags

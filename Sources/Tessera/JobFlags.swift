@@ -9,7 +9,8 @@ struct JobFlags: ParsableArguments {
             "Folder for the state needed to resume. (default: a new folder in "
                 + "~/.local/state/tessera/jobs)",
             valueName: "dir"
-        )
+        ),
+        completion: .directory
     )
     var jobDir: String?
 

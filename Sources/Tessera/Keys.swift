@@ -14,7 +14,10 @@ struct Keys: ParsableCommand {
             abstract: "Creates a key pair: FILE is secret, FILE.pub is for the other side."
         )
 
-        @Argument(help: "Where to write it; existing files are not overwritten.")
+        @Argument(
+            help: "Where to write it; existing files are not overwritten.",
+            completion: .file()
+        )
         var file: String
 
         func run() throws {
@@ -28,7 +31,7 @@ struct Keys: ParsableCommand {
             abstract: "Prints the public half of a secret key."
         )
 
-        @Argument(help: "The secret key's file.")
+        @Argument(help: "The secret key's file.", completion: .file())
         var file: String
 
         func run() throws {

@@ -40,12 +40,15 @@ package enum ManualPage {
             }
             var section: String?
             for argument in command.arguments ?? []
-            where argument.shouldDisplay && !["help", "version"].contains(argument.longName) {
+            where argument.shouldDisplay && !isSkipped(argument, of: command) {
                 if argument.sectionTitle != section, let title = argument.sectionTitle {
                     lines += [".PP", ".I " + escaped(title)]
                 }
                 section = argument.sectionTitle
-                lines += [".TP", entry(argument), escaped(text(of: argument))]
+                lines += [
+                    ".TP", entry(argument, hasInverse: inverse(of: argument, in: command) != nil),
+                    escaped(text(of: argument)),
+                ]
             }
         }
         for command in root.displayed where command.commandName != "help" {
@@ -54,13 +57,38 @@ package enum ManualPage {
         return lines.joined(separator: "\n")
     }
 
-    private static func entry(_ argument: CommandDescription.Argument) -> String {
+    /// The flag that turns this one off.
+    private static func inverse(
+        of argument: CommandDescription.Argument,
+        in command: CommandDescription
+    ) -> CommandDescription.Argument? {
+        guard argument.kind == .flag, let name = argument.longName else { return nil }
+        return command.arguments?.first { $0.kind == .flag && $0.longName == "no-\(name)" }
+    }
+
+    /// Whether an argument has no entry: a flag that turns another one off stands with that.
+    private static func isSkipped(
+        _ argument: CommandDescription.Argument,
+        of command: CommandDescription
+    ) -> Bool {
+        guard let name = argument.longName else { return false }
+        let isInverse = command.arguments?.contains {
+            inverse(of: $0, in: command)?.longName == name
+        }
+        return ["help", "version"].contains(name) || isInverse == true
+    }
+
+    private static func entry(
+        _ argument: CommandDescription.Argument,
+        hasInverse: Bool
+    ) -> String {
         let value = escaped(argument.valueName ?? "")
         switch argument.kind {
         case .positional: return "\\fI\(value)\\fR"
         case .flag, .option:
-            let names = (argument.names ?? []).map { "\\fB\(escaped($0.written))\\fR" }
-                .joined(separator: ", ")
+            let off = hasInverse ? argument.longName.map { ["--no-\($0)"] } ?? [] : []
+            let names = ((argument.names ?? []).map(\.written) + off)
+                .map { "\\fB\(escaped($0))\\fR" }.joined(separator: ", ")
             return argument.kind == .flag ? names : "\(names) \\fI\(value)\\fR"
         }
     }

@@ -9,7 +9,8 @@ struct ModelFlags: ParsableArguments {
             "The model: a folder in the Diffusers layout, or a .safetensors file in the original layout. "
                 + "(default: the bundled Models/vista)",
             valueName: "path"
-        )
+        ),
+        completion: .file(extensions: ["safetensors"])
     )
     var model: String?
 
@@ -18,7 +19,8 @@ struct ModelFlags: ParsableArguments {
             "A LoRA, LoHa, LoKr, IA3, OFT or BOFT to merge, its weight, and weights of parts of the model (te, te1, "
                 + "te2, unet, down, mid, up, down.N, up.N); may be repeated.",
             valueName: "file[:weight][:te=weight]"
-        )
+        ),
+        completion: .file(extensions: ["safetensors"])
     )
     var lora: [String] = []
 
@@ -27,7 +29,8 @@ struct ModelFlags: ParsableArguments {
             "Configurations in the Diffusers layout for a model in a single file, if they cannot be "
                 + "inferred from the file.",
             valueName: "dir"
-        )
+        ),
+        completion: .directory
     )
     var modelConfig: String?
 
@@ -65,7 +68,8 @@ struct ModelPartFlags: ParsableArguments {
         help: ArgumentHelp(
             "A VAE to use in place of the model's own: a .safetensors file, or a folder in the Diffusers layout.",
             valueName: "path"
-        )
+        ),
+        completion: .file(extensions: ["safetensors"])
     )
     var vae: String?
 
@@ -74,7 +78,8 @@ struct ModelPartFlags: ParsableArguments {
             "A model of the same family that provides what the model's file lacks: text encoders, VAE and scheduler for "
                 + "a UNet alone.",
             valueName: "path"
-        )
+        ),
+        completion: .file(extensions: ["safetensors"])
     )
     var base: String?
 
@@ -83,7 +88,8 @@ struct ModelPartFlags: ParsableArguments {
             "Stable Diffusion XL's refiner, and the share of the schedule after which it predicts. (default "
                 + "share: 0.8)",
             valueName: "path[:share]"
-        )
+        ),
+        completion: .file(extensions: ["safetensors"])
     )
     var refiner: String?
 
@@ -107,7 +113,8 @@ struct TextFlags: ParsableArguments {
             "Folder with tokenizer.json, or vocab.json and merges.txt, or such folders named tokenizer and "
                 + "tokenizer_2. (default: the model's own, or those beside a single file, else CLIP's)",
             valueName: "dir"
-        )
+        ),
+        completion: .directory
     )
     var tokenizer: String?
 
@@ -124,7 +131,8 @@ struct TextFlags: ParsableArguments {
             "A textual inversion (.safetensors) and the word that stands for it in prompts; may be repeated. (default "
                 + "word: the file's name)",
             valueName: "file[:word]"
-        )
+        ),
+        completion: .file(extensions: ["safetensors"])
     )
     var embedding: [String] = []
 

@@ -9,15 +9,19 @@ struct OutputFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "The picture: a PNG or, with the extension .tif, a tiled pyramidal BigTIFF. An existing file is "
-                + "replaced when the picture is done. (default: out.png, or the first of "
-                + "out-2.png, out-3.png … that is free)",
+                + "replaced when the picture is done. {seed}, {prompt}, {index}, {date}, {time}, {model} and names of "
+                + "settings are fields; then, and for several pictures, nothing is replaced. (default: out.png, or "
+                + "the first of out-2.png, out-3.png … that is free)",
             valueName: "file"
         ),
         completion: .file(extensions: ["png", "tif", "tiff"])
     )
     var output: String?
 
-    @Option(help: ArgumentHelp("Bits per channel in pictures, 8 or 16.", valueName: "bits"))
+    @Option(
+        help: ArgumentHelp("Bits per channel in pictures, 8 or 16.", valueName: "bits"),
+        completion: .list(["8", "16"])
+    )
     var bitDepth = 8
 
     @Option(
@@ -47,6 +51,17 @@ struct OutputFlags: ParsableArguments {
     mutating func validate() throws {
         guard PixelDepth(rawValue: bitDepth) != nil else {
             throw ValidationError("--bit-depth must be 8 or 16.")
+        }
+    }
+
+    /// Refuses files of which there would be one for each picture.
+    ///
+    /// - Throws: `InputError` naming the flag
+    func checkSeries() throws(InputError) {
+        for (flag, value) in [
+            ("--dump", dump), ("--save-phases", savePhases), ("--inputs", inputs),
+        ] where value != nil {
+            throw InputError(flag, "it is for one picture", fix: "Render one at a time with it")
         }
     }
 

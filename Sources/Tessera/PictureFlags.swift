@@ -10,6 +10,8 @@ package struct PictureFlags: ParsableArguments {
     @OptionGroup(title: "Model") var text: TextFlags
     @OptionGroup(title: "Sampling") var sampling: SamplingFlags
     @OptionGroup(title: "Start from a picture") var start: StartFlags
+    @OptionGroup(title: "Several pictures") var series: SeriesFlags
+    @OptionGroup(title: "Repeat a picture") var repeating: RepeatFlags
     @OptionGroup(title: "Large pictures") var method: MethodFlags
     @OptionGroup(title: "Large pictures") var large: LargePictureFlags
     @OptionGroup(title: "Computation") var exchange: ExchangeFlags

@@ -4,7 +4,7 @@ import Engine
 import Sampling
 
 /// `tessera plan`: estimates the cost of a render without rendering.
-struct Plan: ParsableCommand {
+struct Plan: PictureCommand {
     static let configuration = CommandConfiguration(
         abstract: "Shows what a render would do and what it would cost, without rendering."
     )
@@ -30,46 +30,91 @@ struct Plan: ParsableCommand {
 
     func run() throws {
         try ExitStatus.reporting {
-            try workers.checkHosts()
-            var options = try picture.options()
-            let source = WorkerSource(
-                local: workers,
-                model: try picture.modelFlags(),
-                engine: engine.comparing(outputs.inputs)
-            )
-            try source.complete(&options)
-            var saving = Saving.nothing
-            saving.folder = job.jobDir
-            let rendering = Rendering(
-                options: options,
-                outputs: outputs.places,
-                computation: source.engine.computation,
-                saving: saving,
-                logger: StandardErrorLog.logger
-            )
+            let flags = Invocation.flags
+            let list = try PictureList<Plan>(defaults: flags.defaults, given: flags.given)
+            for line in list.warnings { StandardError.write("warning: \(line)") }
             let control = RenderControl()
             if measure { Interrupts.handle(control.cancel) }
-            let console = RenderConsole(isQuiet: quiet)
-            let session = try rendering.session(control: control, observe: console.show)
-            let speeds =
-                measure
-                ? try rendering.speeds(of: session, on: source.openAll, control: control) : nil
-            let weights = try session.weightBytes()
-            if json {
-                try StandardOutput.write(
-                    json: PlanReport(session.plan, weights: weights, speeds: speeds)
+            let console = RenderConsole(isQuiet: quiet, isSeries: list.isSeries)
+            let shared = SharedWorkers()
+            defer { shared.stop() }
+            // Of the first picture; those of others would fill the memory.
+            var shown: (session: RenderSession, speeds: MeasuredSpeeds?)?
+            let groups = try list.groups.map { index, count in
+                let command = list.command(index)
+                let rendering = try list.rendering(index, command)
+                let session = try list.located(index) {
+                    // Their weights are the same, but for other models.
+                    shown == nil || measure
+                        ? try rendering.session(control: control, observe: console.show)
+                        : try RenderSession(rendering.options)
+                }
+                let open = try command.source().openAll
+                let speeds =
+                    measure
+                    ? try rendering.speeds(
+                        of: session,
+                        on: list.isSeries ? shared.opening(open) : open,
+                        control: control
+                    ) : nil
+                shown = shown ?? (session, speeds)
+                return SeriesPlan.Group(
+                    first: index,
+                    count: count,
+                    seed: list.seed(index),
+                    prompt: rendering.options.prompt,
+                    picture: rendering.outputs.picture,
+                    plan: session.plan,
+                    speeds: speeds
                 )
+            }
+            guard let first = shown else { preconditionFailure("there are no pictures") }
+            let weights = try first.session.weightBytes()
+            let (plan, speeds) = (first.session.plan, first.speeds)
+            if json {
+                let report = PlanReport(plan, weights: weights, speeds: speeds)
+                if list.isSeries {
+                    try StandardOutput.write(json: SeriesPlan(groups, weights: weights).report)
+                } else {
+                    try StandardOutput.write(json: report)
+                }
             } else {
+                let lines = PlanTable.lines(
+                    plan,
+                    prompts: first.session.prompts,
+                    suggestion: first.session.suggestion,
+                    weights: weights,
+                    speeds: speeds
+                )
                 try StandardOutput.write(
-                    lines: PlanTable.lines(
-                        session.plan,
-                        prompts: session.prompts,
-                        suggestion: session.suggestion,
-                        weights: weights,
-                        speeds: speeds
-                    )
+                    lines: lines
+                        + (list.isSeries ? SeriesPlan(groups, weights: weights).lines : [])
                 )
             }
         }
+    }
+
+    private func source() throws(InputError) -> WorkerSource {
+        try workers.checkHosts()
+        return WorkerSource(
+            local: workers,
+            model: try picture.modelFlags(),
+            engine: engine.comparing(outputs.inputs)
+        )
+    }
+
+    func rendering() throws -> Rendering {
+        let source = try source()
+        var options = try picture.options()
+        try source.complete(&options)
+        var saving = Saving.nothing
+        saving.folder = job.jobDir
+        return Rendering(
+            options: options,
+            outputs: outputs.places,
+            computation: source.engine.computation,
+            saving: saving,
+            logger: StandardErrorLog.logger
+        )
     }
 }

@@ -1,10 +1,11 @@
 import ArgumentParser
 import Coordinator
+import Engine
 
-/// `tessera render`: renders one picture on workers that it starts itself.
-struct Render: ParsableCommand {
+/// `tessera render`: renders pictures on workers that it starts itself.
+struct Render: RenderCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Renders a picture on workers that it starts on this host."
+        abstract: "Renders a picture, or several, on workers that it starts on this host."
     )
 
     @OptionGroup var picture: PictureFlags
@@ -15,30 +16,33 @@ struct Render: ParsableCommand {
     @OptionGroup(title: "Saving and resuming") var job: JobFlags
 
     func run() throws {
-        try ExitStatus.reporting { try render(nil) }
+        try ExitStatus.reporting {
+            let flags = Invocation.flags
+            let list = try PictureList<Render>(defaults: flags.defaults, given: flags.given)
+            try ConsoleSeries(list: list).run()
+        }
     }
 
-    /// - Parameter resumed: the job to resume
-    /// - Throws: whatever ends the render
-    func render(_ resumed: Rendering.Resumed?) throws {
+    private func source() throws(InputError) -> WorkerSource {
         try local.checkHosts()
-        var options = try picture.options()
-        let source = WorkerSource(
+        return WorkerSource(
             local: local,
             model: try picture.modelFlags(),
             engine: engine.comparing(outputs.inputs)
         )
+    }
+
+    func rendering() throws -> Rendering {
+        let source = try source()
+        var options = try picture.options()
         try source.complete(&options)
-        let render = ConsoleRender(
+        return Rendering(
             options: options,
             outputs: outputs.places,
-            engine: source.engine,
-            job: job,
-            display: display,
-            seed: picture.subject.seed,
-            command: "render",
-            resumed: resumed
+            computation: source.engine.computation,
+            logger: StandardErrorLog.logger
         )
-        try render.run(source.open)
     }
+
+    func opening() throws -> Rendering.Opening { try source().open }
 }

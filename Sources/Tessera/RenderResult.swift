@@ -11,12 +11,16 @@ struct RenderResult: Encodable {
         let viewsPerSecond: Double
     }
 
+    /// Number in its series, from 1; nil for a single picture.
+    var index: Int?
+    /// The prompt of a picture of a series, with wildcards replaced.
+    var prompt: String?
     /// Absolute path.
     let picture: String
     let width: Int
     let height: Int
     let seed: String
-    /// Since this process first read the model's configuration.
+    /// Since this process first read the model's configuration, without `--wait`.
     let seconds: Double
     let unetCalls: Int
     let latentBytes: Int

@@ -9,7 +9,8 @@ struct Resume: ParsableCommand {
         abstract: "Continues an interrupted render from the last saved step.",
         discussion: """
             Without a job it lists those that can be resumed. All settings of the picture are kept; the flags below \
-            override those of the original command.
+            override those of the original command. Of a series of pictures, the one in progress is resumed and the \
+            rest is rendered.
             """
     )
 
@@ -18,7 +19,7 @@ struct Resume: ParsableCommand {
             "The job's folder, or its name in ~/.local/state/tessera/jobs.",
             valueName: "job"
         ),
-        completion: .directory
+        completion: .custom { _, _, typed in JobCompletion.candidates(for: typed) }
     )
     var job: String?
 
@@ -45,11 +46,9 @@ struct Resume: ParsableCommand {
                     fix: "Create it again"
                 )
             }
-            let resumed = (folder, record)
-            let arguments = record.arguments + given
             switch record.command {
-            case "render": try parse(Render.self, arguments, folder).render(resumed)
-            case "coordinator": try parse(Coordinate.self, arguments, folder).render(resumed)
+            case "render": try resume(Render.self, (folder, record), given)
+            case "coordinator": try resume(Coordinate.self, (folder, record), given)
             default:
                 throw InputError(
                     folder.path,
@@ -58,6 +57,43 @@ struct Resume: ParsableCommand {
                 )
             }
         }
+    }
+
+    /// Continues a picture, and the series that it belongs to.
+    private func resume<Command: RenderCommand>(
+        _ type: Command.Type,
+        _ job: Rendering.Resumed,
+        _ given: [String]
+    ) throws {
+        let own = try parse(type, job.record.arguments + given, job.folder)
+        let list: PictureList<Command>
+        let suggestions = SuggestionMemory(job.record.suggestions ?? [:])
+        var first = 0
+        if let place = job.record.series {
+            list = try PictureList(
+                defaults: [],
+                given: place.arguments + given,
+                place: job.folder.path,
+                start: Date(timeIntervalSince1970: place.started),
+                suggestions: suggestions
+            )
+            first = place.index
+            guard first < list.count else {
+                throw InputError(
+                    job.folder.path,
+                    "its series of pictures has become shorter",
+                    fix: "Restore the file of prompts that it was started with"
+                )
+            }
+        } else {
+            list = try PictureList(
+                defaults: [],
+                given: job.record.arguments + given,
+                place: job.folder.path,
+                suggestions: suggestions
+            )
+        }
+        try ConsoleSeries(list: list, first: first, resumed: (job, own)).run()
     }
 
     /// The job's folder; nil if none is given.
@@ -126,7 +162,10 @@ struct Resume: ParsableCommand {
 
 /// What may change about a resumed render's output.
 struct ResumedOutputFlags: ParsableArguments {
-    @Option(help: ArgumentHelp("New path for the picture.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("New path for the picture.", valueName: "file"),
+        completion: .file(extensions: ["png", "tif", "tiff"])
+    )
     var output: String?
 
     @Option(

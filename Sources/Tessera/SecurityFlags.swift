@@ -6,12 +6,14 @@ import Protocol
 /// A coordinator's keys.
 struct CoordinatorSecurityFlags: ParsableArguments {
     @Option(
-        help: ArgumentHelp("The coordinator's secret key (tessera keys new).", valueName: "file")
+        help: ArgumentHelp("The coordinator's secret key (tessera keys new).", valueName: "file"),
+        completion: .file()
     )
     var keys: String?
 
     @Option(
-        help: ArgumentHelp("List of the public keys of workers that may join.", valueName: "file")
+        help: ArgumentHelp("List of the public keys of workers that may join.", valueName: "file"),
+        completion: .file()
     )
     var allow: String?
 
@@ -44,10 +46,16 @@ struct CoordinatorSecurityFlags: ParsableArguments {
 
 /// A worker's keys.
 struct WorkerSecurityFlags: ParsableArguments {
-    @Option(help: ArgumentHelp("This worker's secret key (tessera keys new).", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("This worker's secret key (tessera keys new).", valueName: "file"),
+        completion: .file()
+    )
     var keys: String?
 
-    @Option(help: ArgumentHelp("The coordinator's public key, a .pub file.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("The coordinator's public key, a .pub file.", valueName: "file"),
+        completion: .file(extensions: ["pub"])
+    )
     var coordinatorKey: String?
 
     @Flag(help: "Connect over the network without keys: anyone can read the traffic and answer.")

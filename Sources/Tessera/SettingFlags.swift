@@ -30,8 +30,13 @@ extension Flag where Value == Bool {
     }
 }
 
+/// Flags that `--no-` turns off. The parser's description does not tell.
+package enum InvertibleFlags {
+    package static let names: Set<String> = [Settings.karras.name]
+}
+
 extension Flag where Value == Bool? {
-    /// The flag of a setting whose default is the model's; `--no-` turns it off.
+    /// The flag of a setting whose default is the model's; `--no-` turns it off. It is one of `InvertibleFlags`.
     init(_ setting: Setting<Bool>) {
         self.init(
             name: .customLong(setting.name),

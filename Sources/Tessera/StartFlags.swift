@@ -10,7 +10,8 @@ struct StartFlags: ParsableArguments {
             "Init image (PNG), to be changed or enlarged. It is centre-cropped to the aspect ratio of "
                 + "--size.",
             valueName: "photo.png"
-        )
+        ),
+        completion: .file(extensions: ["png"])
     )
     var initImage: String?
 

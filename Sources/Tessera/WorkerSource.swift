@@ -103,7 +103,7 @@ struct WorkerSource {
         _ logger: Logger,
         _ cancellation: Cancellation
     ) throws -> Rendering.Workers {
-        let hosted = try whenFree(cancellation) {
+        let (hosted, waited) = try whenFree(cancellation) {
             try HostedCluster(plan, identity, logger: logger)
         }
         let least = local.hosts.minWorkers ?? plan.file.minWorkers ?? 1
@@ -118,22 +118,25 @@ struct WorkerSource {
                 )
             }
         )
-        workers.note = hosted.note
+        (workers.note, workers.waited) = (hosted.note, waited)
         workers.summary = { hosted.summary }
         return workers
     }
 
     /// Opens a cluster whose endpoint another render may use: with --wait as soon as that is done.
     ///
+    /// - Returns: the cluster, and how long the endpoint was in use
     /// - Throws: what `open` throws, `ClusterUnavailable` naming who uses the endpoint, `RenderCancelled`
     private func whenFree<Opened>(
         _ cancellation: Cancellation,
         _ open: () throws -> Opened
-    ) throws -> Opened {
+    ) throws -> (Opened, Duration) {
         var isFirst = true
+        let start = ContinuousClock.now
         while true {
+            let waited = isFirst ? .zero : ContinuousClock.now - start
             do {
-                return try open()
+                return (try open(), waited)
             } catch let error as EndpointTaken {
                 // Free again a moment later, it is tried once more.
                 guard local.wait, error.isWorthWaitingFor || error.holder == nil else {

@@ -108,7 +108,32 @@ import Testing
         ("hosts:\n  - name: localhost\n    keys: k", "coordinator-key"),
         ("coordinator: {endpoint: 'tcp://*:1'}\nhosts:\n  - name: localhost", "connect"),
         ("hosts:\n  - name: far", "endpoint"),
+        // Values of another type than their field's.
+        ("model: 3\nhosts:\n  - name: localhost", "x.yaml:1: model: 3 is a number"),
+        ("model: 1.5\nhosts:\n  - name: localhost", "Quote it: \"1.5\""),
+        ("hosts:\n  - name: on", "x.yaml:2: name: on is yes or no"),
+        ("hosts:\n  - name: localhost\n    tessera: true", "x.yaml:3: tessera"),
+        ("hosts:\n  - name: localhost\n    labels: [a, 7]", "x.yaml:3: labels: 7 is a number"),
+        ("hosts:\n  - name: localhost\n    workers: '2'", "x.yaml:3: workers"),
+        ("timeouts: {join: '5'}\nhosts:\n  - name: localhost", "x.yaml:1: join"),
+        ("coordinator: {insecure: 'true'}\nhosts:\n  - name: localhost", "x.yaml:1: insecure"),
     ]
+
+    /// Text that looks like a number is text in quotes.
+    @Test func quotedNumbersAreText() throws {
+        let file = try ClusterFile(yaml: "model: '3'\nhosts:\n  - name: localhost", place: "x")
+        #expect(file.model == "3")
+    }
+
+    /// The advice for an empty file is a file.
+    @Test func theExampleInTheErrorCanBeRead() throws {
+        let error = #expect(throws: InputError.self) { try ClusterFile(yaml: "", place: "x.yaml") }
+        let remedy = try #require(error).remedy
+        let start = "Write at least "
+        #expect(remedy.hasPrefix(start))
+        let file = try ClusterFile(yaml: String(remedy.dropFirst(start.count)), place: "x")
+        #expect(file.hosts.map(\.name) == ["localhost"])
+    }
 
     @Test(arguments: faults) func namesTheLineOfAMistake(yaml: String, part: String) throws {
         let error = #expect(throws: InputError.self) {

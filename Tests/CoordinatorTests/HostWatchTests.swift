@@ -118,6 +118,10 @@ import Testing
         // A connection on that port is not a listener.
         #expect(EndpointUser.listener(table, port: 7552) == nil)
         #expect(EndpointUser.listener("", port: 7551) == nil)
+        // Two processes may listen on one port, at two addresses.
+        #expect(EndpointUser.listener(table, port: 7551, host: "127.0.0.1") != nil)
+        #expect(EndpointUser.listener(table, port: 7551, host: "10.0.0.1") == nil)
+        #expect(EndpointUser.listener(table, port: 7551, host: "*") != nil)
     }
 
     @Test func itIsDescribedAsFarAsItIsKnown() {

@@ -93,6 +93,63 @@ import Testing
         #expect(throws: InputError.self) { try chosen.validate(for: geometry) }
     }
 
+    /// A flag that was given counts as given, whatever its value: one that equals the default, too.
+    @Test(arguments: [
+        "strength", "fidelity", "cosine-scales", "sigma", "skip-below", "border", "refine-from",
+        "refine-steps", "refine-noise", "refine-guidance",
+    ])
+    func aGivenDefaultCountsAsGiven(name: String) throws {
+        let found = try defaults("{\"method\": \"refine\"}")
+        let setting = try #require(Settings.all.first { $0.name == name })
+        let picture = Extent(height: 320, width: 640)
+        let standard = settings(nil, picture: picture)
+        let given = try SettingChoices(json: [name: setting.json(of: standard)])
+        let only = try #require(setting.onlyMethod(in: standard))
+        let suggested = settings(found, { $0.merge(given) }, picture: picture)
+        #expect(suggested.method == (only == .refine ? .refine : .demofusion))
+        try suggested.validate(for: geometry, given: given)
+        // With the other method it is refused by its name, and not silently without effect.
+        let other: Method = only == .refine ? .demofusion : .refine
+        let chosen = settings(
+            found,
+            {
+                $0.merge(given)
+                $0.set(Settings.method, to: other)
+            },
+            picture: picture
+        )
+        #expect(chosen.method == other)
+        let error = #expect(throws: InputError.self) {
+            try chosen.validate(for: geometry, given: given)
+        }
+        #expect(error?.place == "--\(name)")
+        // What was not given is no reason.
+        try chosen.validate(for: geometry)
+    }
+
+    @Test func everySettingOfOneMethodIsAmongThem() {
+        let standard = settings(nil)
+        let names = Settings.all.filter { $0.onlyMethod(in: standard) != nil }.map(\.name)
+        #expect(
+            Set(names) == [
+                "strength", "fidelity", "cosine-scales", "sigma", "skip-below", "border",
+                "refine-from", "refine-steps", "refine-noise", "refine-guidance",
+            ]
+        )
+    }
+
+    /// Windows side by side are DemoFusion's; the remedy is about them.
+    @Test func theRemedyIsAboutTheFlag() throws {
+        let chosen = settings(nil) { choices in
+            choices.set(Settings.method, to: .refine)
+            choices.set(Settings.stride, to: .window)
+        }
+        let error = #expect(throws: InputError.self) { try chosen.validate(for: geometry) }
+        #expect(error?.place == "--stride window")
+        #expect(error?.remedy.contains("a number") == true)
+        #expect(error?.remedy.contains("--refine-from") == false)
+    }
+
     /// What reproduces the authors' code must not depend on a file beside the weights.
     @Test func theReferenceIgnoresThem() throws {
         let found = try defaults("{\"decode-margin\": 1, \"guidance\": 3, \"method\": \"refine\"}")

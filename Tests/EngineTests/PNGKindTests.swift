@@ -53,6 +53,19 @@ import Testing
         #expect(try read(base64).pixels == pixels, "\(kind)")
     }
 
+    /// A JPEG whose name ends in .png is not converted onto itself.
+    @Test(arguments: [("lies.png", "lies-2.png"), ("photo.jpg", "photo.png")])
+    func aConvertedPictureHasAnotherName(name: String, converted: String) throws {
+        try inTemporaryFolder { folder in
+            let path = "\(folder)/\(name)"
+            try Data([0xFF, 0xD8, 0xFF, 0xE0] + Array(repeating: 0, count: 60))
+                .write(to: URL(fileURLWithPath: path))
+            let error = #expect(throws: InputError.self) { try PictureFile(path) }
+            let remedy = error?.remedy ?? ""
+            #expect(remedy.hasSuffix("magick \(path) \(folder)/\(converted)"), "\(remedy)")
+        }
+    }
+
     @Test func compressedTextIsRead() throws {
         let image = try read(
             "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAAEHpUWHRrAAB4nMtLfF+WCgAHzQKaK9fUFwAAABdp"

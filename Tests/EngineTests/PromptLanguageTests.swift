@@ -141,7 +141,6 @@ import Testing
             #expect(PromptSyntax.hint(in: text) == nil, "\(text)")
         }
         let refused: [(PromptWording, String)] = [
-            (PromptWording("a AND b", syntax: .a1111), "AND"),
             (PromptWording("a", positive2: "b"), "--prompt-2"),
             (PromptWording("a", negative2: "b"), "--negative-prompt-2"),
         ]

@@ -101,6 +101,12 @@ struct Seeded: RandomNumberGenerator {
                 try CoordinatorMessage(frames: task.frames)
             }
         }
+        for weight in [Float.nan, .infinity] {
+            let task = view(.init(embedding: digests.0, weight: weight))
+            #expect(throws: FrameError.field("conditioning.weight")) {
+                try CoordinatorMessage(frames: task.frames)
+            }
+        }
     }
 
     private func view(

@@ -122,6 +122,20 @@ let coordinatorMessages: [CoordinatorMessage] = [
         ),
         [1, 1, 1, 4]
     ),
+    task(
+        13,
+        .predict(
+            .init(
+                timestep: 1,
+                guidance: 3,
+                conditioning: [
+                    .init(embedding: digests.0), .init(embedding: digests.1, weight: 0.75),
+                    .init(embedding: digests.0, weight: -2),
+                ]
+            )
+        ),
+        [1, 1, 1, 4]
+    ),
     task(10, .autoencode(.decoder), [1, 2, 2, 4]), task(11, .autoencode(.encoder), [1, 8, 16, 3]),
     task(
         12,

@@ -31,6 +31,28 @@ import Testing
         #expect(try router.send([[0, 9, 9, 9, 9], [4]]) == .unreachable)
     }
 
+    /// ZeroMQ itself would take over the path.
+    @Test func aPathIsForOneListener() throws {
+        let context = try SocketContext()
+        let directory = try PrivateDirectory()
+        do {
+            let first = try Socket(.router, in: context)
+            _ = try first.bind(directory.endpoint)
+            let second = try Socket(.router, in: context)
+            let taken = #expect(throws: EndpointTaken.self) {
+                try second.bind(directory.endpoint)
+            }
+            #expect(taken?.endpoint == directory.endpoint)
+            withExtendedLifetime(first) {}
+        }
+        // What an ended listener leaves is no obstacle.
+        let path = try #require(directory.endpoint.path)
+        unlink(path)
+        try Data().write(to: URL(fileURLWithPath: path))
+        let third = try Socket(.router, in: context)
+        #expect(throws: Never.self) { try third.bind(directory.endpoint) }
+    }
+
     @Test func tooManyFramesAreNotKept() throws {
         let context = try SocketContext()
         let router = try Socket(.router, in: context)

@@ -88,7 +88,7 @@ class Worker:
         self.demanded = set()
         self.heartbeat = None
         hello = wire.Hello(
-            protocol_version=4, name="python", threads=1, processor="any", backend="numpy",
+            protocol_version=5, name="python", threads=1, processor="any", backend="numpy",
             precision="f32", process_id=os.getpid(),
             model=wire.ModelIdentity(digest=digest, path="a formula"))
         self.send(wire.Envelope(hello=hello))
@@ -155,9 +155,10 @@ class Worker:
                 context, *pooled = self.embeddings[entry.embedding]
                 rows.append(predict(latent, view.timestep, context, pooled[0] if pooled else None,
                                     entry.time_ids))
-            result = rows[-1]
-            if len(rows) > 1:
-                result = rows[0] + np.float32(view.guidance) * (rows[1] - rows[0])
+            result = rows[0]
+            for entry, row in zip(view.conditioning[1:], rows[1:]):
+                scale = np.float32(view.guidance) * np.float32(entry.weight)
+                result = result + scale * (row - rows[0])
         self.tasks.pop(0)
         spent = int((time.monotonic() - began) * 1e6)
         answer = wire.Answer(unit=task.unit, microseconds=spent, statistics=statistics)

@@ -103,7 +103,7 @@ struct Command {
                 usleep(2000)
             }
             // The process may be gone a moment before Foundation knows its status.
-            let moment = ContinuousClock.now + .seconds(5)
+            let moment = ContinuousClock.now + .seconds(30)
             while process.isRunning, ContinuousClock.now < moment { usleep(2000) }
             let text = output.fileHandleForReading.readDataToEndOfFile()
             let complaints = (try? Data(contentsOf: errors)) ?? Data()

@@ -84,13 +84,44 @@ import Testing
                 ("a <hypernet:x:1>", a1111, "<hypernet:x:1>"),
                 ("a <lora:my one:1>", Array(a1111.prefix(2)), "--lora-dir"),
                 ("a", a1111 + ["--negative-prompt", "<lora:my one:1>"], "--negative-prompt"),
-                ("a AND b", a1111, "AND"),
             ]
             for (prompt, more, part) in refused {
                 let command = try Command(["plan"] + flags(folder, prompt, more).dropFirst())
                 #expect(command.status == 64 && command.complaints.count == 1, "\(command.errors)")
                 #expect(command.complaints.first?.contains(part) == true, "\(command.errors)")
             }
+        }
+    }
+
+    /// Workers of a coordinator are told of the LoRAs that its prompt names, with the weights of parts.
+    @Test func workersAreToldOfTags() throws {
+        try inTemporaryFolder { folder in
+            let path = "\(folder)/one.safetensors"
+            try FileManager.default.copyItem(atPath: lora, toPath: path)
+            let socket = "ipc://\(folder)/socket"
+            let coordinator = try Command.Running(
+                ["coordinator"]
+                    + flags(
+                        folder,
+                        "a lake <lora:one:0.5:0.75>",
+                        [
+                            "--prompt-syntax", "a1111", "--lora-dir", folder, "--bind", socket,
+                        ]
+                    ).dropFirst().filter { !["--workers", "1"].contains($0) }
+            )
+            let needed = "--lora \(path):0.5:unet=0.75"
+            #expect(coordinator.waitFor("started with \(needed)"), "\(coordinator.errorsSoFar)")
+            let worker = ["worker", "--model", model, "--connect", socket, "--threads", "1"]
+            let refused = try Command(worker)
+            #expect(refused.status == 64, "\(refused.errors)")
+            // One path, and what differs.
+            #expect(refused.errors.contains("with other weights or LoRAs"), "\(refused.errors)")
+            #expect(refused.errors.contains("start it with \(needed)"), "\(refused.errors)")
+            let right = try Command.Running(worker + ["--lora", "\(path):0.5:unet=0.75"])
+            let done = coordinator.finish()
+            #expect(done.status == 0, "\(done.errors)")
+            kill(right.process.processIdentifier, SIGTERM)
+            _ = right.finish()
         }
     }
 

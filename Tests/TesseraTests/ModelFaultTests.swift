@@ -281,6 +281,7 @@ import Testing
                 "\(preset.errors)"
             )
             #expect(try preset.row("steps per phase") == ["4"])
+            #expect(try preset.row("method") == ["demofusion"])
             #expect(preset.output.contains("one per view"))
             let mine = try plan(["--steps", "6", "--guidance", "2", "--scheduler", "ddim"])
             #expect(mine.errors.contains("6 steps, guidance 2.0, ddim, trailing"), "\(mine.errors)")
@@ -316,7 +317,8 @@ import Testing
             let command = try Command(flags("plan", folder, ["--model", model, "--size", size]))
             #expect(command.status == 0, "\(command.errors)")
             #expect(
-                command.errors.contains("the subject may be missing") == isNarrow,
+                command.errors.contains("with such a small height the subject may be missing")
+                    == isNarrow,
                 "\(command.errors)"
             )
         }

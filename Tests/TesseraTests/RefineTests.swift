@@ -207,7 +207,7 @@ import Testing
         (["--refine-noise", "nan"], "--refine-noise"),
         (["--refine-guidance=-1"], "--refine-guidance"),
         (["--refine-guidance", "2", "--guidance", "1"], "--refine-guidance"),
-        (["--border", "zeros"], "--border zeros"), (["--skip-below", "0.1"], "--skip-below"),
+        (["--border", "zeros"], "--border"), (["--skip-below", "0.1"], "--skip-below"),
         (["--stride", "window"], "--stride window"),
         (["--init-image", "FOLDER/photo.png", "--strength", "0.5"], "--strength"),
         (["--init-image", "FOLDER/photo.png", "--fidelity", "1"], "--fidelity"),

@@ -98,6 +98,35 @@ import Testing
         }
     }
 
+    /// Tags in a prompt name LoRAs that the workers would not have: they are refused before the nodes are used.
+    @Test(arguments: [
+        (["--prompt-syntax", "a1111", "--prompt", "a <lora:x:0.5> lake"], true),
+        (["--prompt=<lyco:x:1>", "--prompt-syntax=a1111"], true),
+        (["--prompt", "a <lora:x:0.5> lake"], false),
+        (["--prompt-syntax", "a1111", "--prompt", "a lake"], false),
+    ])
+    func slurmsPromptsHaveNoTags(words: [String], isRefused: Bool) throws {
+        try inTemporaryFolder { folder in
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+            process.arguments =
+                ["bash", "\(Fixtures.packageRoot)/deploy/slurm/tessera.sbatch"] + words
+            // Without a job of Slurm it goes no further than its checks.
+            process.environment = ["PATH": "/usr/bin:/bin", "TESSERA": "/bin/false"]
+            process.currentDirectoryURL = URL(fileURLWithPath: folder)
+            let errors = Pipe()
+            process.standardError = errors
+            try process.run()
+            let text = String(
+                decoding: errors.fileHandleForReading.readDataToEndOfFile(),
+                as: UTF8.self
+            )
+            process.waitUntilExit()
+            #expect((process.terminationStatus == 64) == isRefused, "\(text)")
+            #expect(text.contains("give --lora FILE:WEIGHT") == isRefused, "\(text)")
+        }
+    }
+
     /// A render that was killed has printed its job's name, and the list of resumable jobs contains it.
     @Test func killedJobsAreListedAndResumed() throws {
         try inTemporaryFolder { folder in
@@ -145,6 +174,16 @@ import Testing
             for part in names + ["192x128", "phase ", "a prompt"] {
                 #expect(list.output.contains(part), "\(part) in \(list.output)")
             }
+            #expect(list.output.contains(/phase \d\/\d, step \d+\/80|decoding/), "\(list.output)")
+            // A shell offers them.
+            let offered = try Command(
+                [
+                    "---completion", "resume", "--", "positional@0", "2", "0", "tessera", "resume",
+                    "",
+                ],
+                environment: environment
+            ).output
+            #expect(names.allSatisfy(offered.contains), "\(offered)")
             #expect(!list.output.contains("rendering now"))
             let listed = try JSON(try resume("--json").output.utf8, place: "list").array
             #expect(listed?.compactMap { $0.object?["name"]?.string } == names.reversed())

@@ -135,6 +135,15 @@ import Testing
             #expect(only.status == 0, "\(only.errors)")
             let status = try site.cluster("status")
             #expect(status.status == 69 && status.output.contains("not joined"), "\(status.output)")
+            let workers = site.processes
+            for worker in workers { kill(worker, SIGSTOP) }
+            let stopped = try site.cluster("status")
+            #expect(
+                stopped.output.contains("kill -CONT \(workers.first ?? 0)"),
+                "\(stopped.output)"
+            )
+            #expect(stopped.status == 69, "\(stopped.output)")
+            for worker in workers { kill(worker, SIGCONT) }
             #expect(try site.cluster("down").status == 0)
         }
     }
@@ -220,17 +229,26 @@ import Testing
                 "process \(first.process.processIdentifier)", " render ", " %, phase 2 of 2",
                 "--wait", NSUserName(),
             ] { #expect(complaint.contains(part), "\(part) in \(complaint)") }
-            let waiting = try site.start(site.picture + ["--cluster", site.file, "--wait"])
+            let began = ContinuousClock.now
+            let waiting = try site.start(
+                site.picture + ["--cluster", site.file, "--wait", "--json"]
+            )
             #expect(waiting.waitFor("waiting for tcp://"), "\(waiting.errorsSoFar)")
             // One that waits can be interrupted, and one that goes on waiting gets its turn.
             let impatient = try site.start(site.picture + ["--cluster", site.file, "--wait"])
             #expect(impatient.waitFor("waiting for tcp://"))
             kill(impatient.process.processIdentifier, SIGINT)
             #expect(impatient.finish().status == 130)
+            usleep(3_000_000)
             kill(first.process.processIdentifier, SIGINT)
             #expect(first.finish().status == 130)
             let done = waiting.finish()
             #expect(done.status == 0, "\(done.errors)")
+            // The time of the render is its own, without those three seconds.
+            let all = (ContinuousClock.now - began) / .seconds(1)
+            let result = try JSON(done.output.utf8, place: "result").object
+            let seconds = try #require(result?["seconds"]?.number)
+            #expect(seconds > 0 && seconds < all - 3, "\(seconds) of \(all)")
             #expect(site.processes.isEmpty)
         }
     }

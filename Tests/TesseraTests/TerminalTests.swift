@@ -89,6 +89,9 @@ import Testing
         #expect(!terminal(["LC_ALL": "POSIX", "LANG": "C.UTF-8"]).isUnicode)
         #expect(terminal(["LC_ALL": "", "LANG": "en_US.utf8"]).isUnicode)
         #expect(terminal(["LANG": "C"]).spelled("█░ 2×2 … “a”") == "#. 2x2 ... \"a\"")
+        // Names of files are neither echoed raw nor changed beyond recognition.
+        #expect(terminal(["LANG": "C"]).spelled("höhe.png") == "h\\xC3\\xB6he.png")
+        #expect(terminal(["LANG": "C"]).spelled("海").utf8.allSatisfy { $0 < 128 })
     }
 
     @Test func linesFitAnyWidth() {

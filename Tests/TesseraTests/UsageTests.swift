@@ -29,7 +29,21 @@ import Testing
         (["render", "--prompt"], "Missing value for '--prompt <prompt>'"),
         (["render", "--prompt", "--steps", "3"], "Missing value for '--prompt <prompt>'"),
         (["render", "--scheduler", "x"], "Please provide one of 'ddim', 'ddpm'"),
-        (["render", "--size", "1"], "The value '1' is invalid for '--size <WxH>'"),
+        (
+            ["render", "--size", "1000"],
+            "'--size <WxH>'. Write WIDTHxHEIGHT in pixels, such as 1024x768."
+        ),
+        (["render", "--size", "0x0"], "Write WIDTHxHEIGHT in pixels, such as 1024x768."),
+        (["render", "--size", "512*512"], "Write WIDTHxHEIGHT in pixels, such as 1024x768."),
+        (["render", "--ladder", "2x"], "such as 1,2,4, or auto. See"),
+        (["render", "--stride", "x"], "or window. See"),
+        (["render", "--bind", "x"], "tessera coordinator have it, tessera render does not. See"),
+        (
+            ["worker", "--connect", "tcp://127.0.0.1:1", "--size", "x"],
+            "tessera render, tessera coordinator, tessera plan have it"
+        ),
+        (["render", "--neg", "x"], "Did you mean '--negative-prompt'? See"),
+        (["render", "--width", "4"], "Unknown option '--width'. See"),
         (["render", "--seed", "-2"], "The value '-2' is invalid for '--seed <n|-1>'"),
         (["render", "--workers", "0"], "--workers must be from 1 to 256."),
         (["worker"], "Missing expected argument '--connect <endpoint>'"),
@@ -211,7 +225,8 @@ import Testing
         #expect(
             titles == [
                 "PICTURE:", "MODEL:", "SAMPLING:", "START FROM A PICTURE:",
-                "LARGE PICTURES:", "COMPUTATION:", "WORKERS:", "OUTPUT:",
+                "SEVERAL PICTURES:", "REPEAT A PICTURE:", "LARGE PICTURES:", "COMPUTATION:",
+                "WORKERS:", "OUTPUT:",
                 "SAVING AND RESUMING:", "OPTIONS:",
             ],
             "\(titles)"
@@ -227,13 +242,49 @@ import Testing
         #expect(page.hasPrefix(".TH TESSERA 1") && page.utf8.allSatisfy { $0 < 128 })
         for part in [
             ".SS tessera render", ".SS tessera cluster up", "\\fB\\-\\-negative\\-prompt\\fR",
-            ".I Sampling", "default: 50",
+            ".I Sampling", "what the model suggests, else 50",
+            "\\fB\\-\\-karras\\fR, \\fB\\-\\-no\\-karras\\fR\n",
         ] { #expect(page.contains(part), "\(part)") }
         #expect(!page.contains("tessera agent") && !page.contains("tessera manual"))
+        // A flag that turns another one off has no entry with the other's text.
+        #expect(!page.contains(".TP\n\\fB\\-\\-no\\-karras"))
         for shell in ["bash", "zsh", "fish"] {
             let script = try Command(["--generate-completion-script", shell])
             #expect(script.status == 0 && script.output.contains("negative-prompt"), "\(shell)")
         }
+    }
+
+    /// Whatever takes a path or one of a few words is completed.
+    @Test func pathsAndChoicesAreCompleted() throws {
+        var completed: Set<String> = []
+        for words in [
+            ["render"], ["resume"], ["coordinator"], ["worker"], ["plan"], ["inspect"],
+            ["keys", "new"], ["keys", "show"], ["cluster", "up"], ["doctor"],
+        ] {
+            let text = try Command(words + ["--experimental-dump-help"]).output
+            let command = try JSON(text.utf8, place: "help").object?["command"]?.object
+            for argument in command?["arguments"]?.array?.compactMap(\.object) ?? [] {
+                let kind = argument["kind"]?.string
+                let name = argument["names"]?.array?.first?.object?["name"]?.string ?? "positional"
+                let value = argument["valueName"]?.string ?? ""
+                let isPath = ["dir", "file", "path", "png", "yaml", "job"].contains {
+                    value.contains($0) || name.contains($0)
+                }
+                if argument["completionKind"] != nil {
+                    completed.insert(name)
+                } else {
+                    let isFree = !isPath && argument["allValues"] == nil
+                    #expect(kind == "flag" || isFree, "\(words) \(name) \(value)")
+                }
+            }
+        }
+        for name in [
+            "model", "init-image", "lora", "lora-dir", "tokenizer", "model-config", "embedding",
+            "job-dir", "keys", "allow", "coordinator-key", "cluster", "scheduler", "method",
+            "precision", "output", "positional",
+        ] { #expect(completed.contains(name), "\(name)") }
+        let script = try Command(["--generate-completion-script", "bash"]).output
+        #expect(script.contains("dpmpp_2m") && script.contains("safetensors"))
     }
 
     /// What `make install` installs, of a program that is built already.

@@ -54,6 +54,31 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> Embedding {
         #expect(host.unitCount == 1 && host.rowCount == 2)
     }
 
+    /// Prompts that AND joins: each is a difference from the negative prompt, with its weight, whatever the guidance.
+    @Test func joinedPromptsAreCombined() throws {
+        let parts = [(prompt(10), Float(0.5)), (prompt(4), -2), (prompt(6), 1)]
+        let joined = Prompts(parts: parts.map { .init($0, weight: $1) }, negative: prompt(1))
+        let evaluator = Evaluator(FakeNetworks())
+        for (guidance, used) in [(Float(3), Float(3)), (0.5, 1)] {
+            let unit = view(joined.unguided, guidance: guidance)
+            let result = try evaluator.evaluate([unit])[0].wholeTensor.values
+            let expected = latent.values.map { x in
+                [10, 4, 6].enumerated().reduce(x / 2 + 1) { sum, part in
+                    sum + used * parts[part.offset].1 * ((x / 2 + part.element) - (x / 2 + 1))
+                }
+            }
+            #expect(result == expected)
+            let shares = try #require(unit.halves)
+            #expect(shares.count == 4)
+            let other = unit.joined(try evaluator.evaluate(shares)).wholeTensor.values
+            #expect(other == result)
+        }
+        #expect(evaluator.evaluations == 16)
+        // One prompt with a weight of its own needs the negative one, too.
+        let alone = Prompts(parts: [.init(prompt(10), weight: 0.5)], negative: prompt(1))
+        #expect(alone.areJoined && alone.unguided.negative != nil)
+    }
+
     @Test func withoutANegativeThereIsOneEvaluation() throws {
         let host = FakeNetworks()
         let unit = view(Prompts(positive: prompt(10), negative: nil), guidance: 1)

@@ -67,3 +67,15 @@ package struct WorkerStatistics: Equatable, Sendable {
     /// When it last sent anything.
     package internal(set) var lastHeard = Date()
 }
+
+extension WorkerStatistics {
+    /// What it has done since an earlier moment.
+    func since(_ earlier: [WorkerStatistics]) -> WorkerStatistics {
+        guard let before = earlier.first(where: { $0.name == name }) else { return self }
+        var now = self
+        now.views -= before.views
+        now.tiles -= before.tiles
+        now.busy -= before.busy
+        return now
+    }
+}

@@ -46,10 +46,10 @@ extension ClusterShell {
     /// Warns about a worker that has gone silent, unless its host has already reported why.
     func warnOfSilence(of peer: Roster.Peer) {
         let name = peer.hello.name
-        if lost.count < 4096 { lost.insert(name) }
-        guard !explained.contains(name) else { return }
+        let isNew = lost.count < 4096 && lost.insert(name).inserted
+        guard isNew, !explained.contains(name) else { return }
         let seconds = configuration.policy.silence.components.seconds
-        warn(
+        logger.warning(
             """
             worker \(name) has not been heard for \(seconds) s: its work goes to others. Check that its host runs \
             and that the network reaches it

@@ -19,10 +19,7 @@ enum Handshake {
             )
         }
         if hello.model.digest != model.digest {
-            return refuse(
-                "it has the model \(hello.model.summary), "
-                    + "the coordinator \(model.summary)"
-            )
+            return refuse(difference(hello.model, required))
         }
         for (flag, wanted, found) in [
             ("--precision", required.precision, hello.precision),
@@ -35,6 +32,27 @@ enum Handshake {
             }
         }
         return nil
+    }
+
+    /// How a worker's model differs, and how to start it. The digest covers weights and LoRAs: at the same path a file
+    /// or a LoRA differs.
+    private static func difference(
+        _ found: ModelIdentity,
+        _ required: WorkerRequirements
+    ) -> String {
+        let model = required.model
+        let digests = "(\(found.digest.prefix(12)), not \(model.digest.prefix(12)))"
+        let isSamePath = model.path == found.path || model.path.hasSuffix("/\(found.path)")
+        let start =
+            isSamePath
+            ? "it has \(model.path) with other weights or LoRAs than the coordinator \(digests)"
+            : "it has the model \(found.summary), the coordinator \(model.summary)"
+        guard required.loras.isEmpty else {
+            let flags = ShellWords.join(required.loras.flatMap { ["--lora", $0] })
+            return start + (isSamePath ? ": start it with " : " with ") + flags
+        }
+        return start
+            + (isSamePath ? ": start it without --lora, and compare the files of both" : "")
     }
 }
 

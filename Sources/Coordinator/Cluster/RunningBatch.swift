@@ -11,8 +11,8 @@ struct RunningBatch {
     private let requests: [WorkUnit]
     /// The index of each unit in it.
     private let places: [Int]
-    /// Halves that have arrived, by unit.
-    private var halves: [Int: WorkResult] = [:]
+    /// Parts of a shared view that have arrived, by unit.
+    private var arrived: [Int: WorkResult] = [:]
 
     /// - Parameters:
     ///   - requests: what was requested
@@ -53,14 +53,20 @@ struct RunningBatch {
     ) -> (place: Int, answer: WorkResult)? {
         guard let index = place(of: unit) else { return nil }
         let place = places[index]
-        let isFirst = index + 1 < places.count && places[index + 1] == place
-        let other = isFirst ? index + 1 : index - 1
-        guard places.indices.contains(other), places[other] == place else { return (place, result) }
-        guard let there = halves.removeValue(forKey: other) else {
-            halves[index] = result
-            return nil
+        // Units of one request follow one another.
+        var parts = index..<index + 1
+        while parts.lowerBound > 0, places[parts.lowerBound - 1] == place {
+            parts = parts.lowerBound - 1..<parts.upperBound
         }
-        return (place, requests[place].joined(isFirst ? [result, there] : [there, result]))
+        while parts.upperBound < places.count, places[parts.upperBound] == place {
+            parts = parts.lowerBound..<parts.upperBound + 1
+        }
+        guard parts.count > 1 else { return (place, result) }
+        arrived[index] = result
+        let results = parts.compactMap { arrived[$0] }
+        guard results.count == parts.count else { return nil }
+        for part in parts { arrived[part] = nil }
+        return (place, requests[place].joined(results))
     }
 
     /// Index in the batch; nil for units of other batches.

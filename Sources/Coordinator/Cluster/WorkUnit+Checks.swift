@@ -41,7 +41,7 @@ extension WorkUnit {
         guard case .predict(let view) = work else { return AnswerBounds(evaluating: input) }
         return AnswerBounds(
             predicting: input,
-            guidance: view.conditioning.count == 2 ? view.guidance : 0
+            guidance: view.gain
         )
     }
 

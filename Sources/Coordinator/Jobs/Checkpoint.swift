@@ -12,10 +12,18 @@ package struct Checkpoint: Sendable {
 
     /// Steps of its phase, for lists of jobs.
     private let steps: Int?
+    /// The number of phases, for lists of jobs: after the last one only decoding remains.
+    private let phases: Int?
 
-    package init(state: SamplerState, drawn: Int, finished: [Tensor], steps: Int? = nil) {
+    package init(
+        state: SamplerState,
+        drawn: Int,
+        finished: [Tensor],
+        steps: Int? = nil,
+        phases: Int? = nil
+    ) {
         self.state = state
-        self.steps = steps
+        (self.steps, self.phases) = (steps, phases)
         self.drawn = drawn
         self.finished = finished
     }
@@ -43,6 +51,7 @@ package struct Checkpoint: Sendable {
             "drawn": "\(drawn)",
         ]
         if let steps { text["steps"] = "\(steps)" }
+        if let phases { text["phases"] = "\(phases)" }
         if state.awaitsEnlargement { text["awaits"] = "enlargement" }
         text["digest"] = Self.digest(of: tensors, text)
         try SafeTensors.write(tensors, metadata: text, to: path)

@@ -30,7 +30,8 @@ extension Checkpoint {
             state: state,
             drawn: drawn,
             finished: finished,
-            steps: reader.text["steps"].flatMap { Int($0) }
+            steps: reader.text["steps"].flatMap { Int($0) },
+            phases: reader.text["phases"].flatMap { Int($0) }
         )
     }
 }

@@ -2,6 +2,20 @@ import Engine
 import Foundation
 
 extension JobFolder {
+    /// A picture's place in a series.
+    package struct SeriesPlace: Codable, Equatable, Sendable {
+        /// The arguments of the whole series.
+        package let arguments: [String]
+        /// Counted from 0.
+        package let index: Int
+        /// When the series was started, in seconds since 1970.
+        package let started: Double
+
+        package init(arguments: [String], index: Int, started: Double) {
+            (self.arguments, self.index, self.started) = (arguments, index, started)
+        }
+    }
+
     /// How a render was started: `job.json`.
     package struct Record: Codable, Equatable, Sendable {
         /// Of the file; another is refused.
@@ -16,11 +30,16 @@ extension JobFolder {
         package let digest: String
         /// Everything that decides the picture, as JSON.
         package let settings: String
+        /// What the models' own files suggested, by the models' paths (`SuggestionMemory`); nil in jobs of earlier
+        /// builds.
+        package let suggestions: [String: String]?
+        /// The series that the picture belongs to.
+        package private(set) var series: SeriesPlace?
 
         private static let format = 1
 
         private enum CodingKeys: String, CodingKey {
-            case format, command, arguments, directory, settings
+            case format, command, arguments, directory, settings, suggestions, series
             case digest = "model-digest"
         }
 
@@ -29,10 +48,20 @@ extension JobFolder {
             arguments: [String],
             directory: String,
             digest: String,
-            settings: String
+            settings: String,
+            suggestions: [String: String]? = nil,
+            series: SeriesPlace? = nil
         ) {
             (self.command, self.arguments, self.directory) = (command, arguments, directory)
-            (self.digest, self.settings) = (digest, settings)
+            (self.digest, self.settings, self.series) = (digest, settings, series)
+            self.suggestions = suggestions
+        }
+
+        /// The same for a picture whose series went on without it.
+        var alone: Record {
+            var record = self
+            record.series = nil
+            return record
         }
 
         /// Reads a file.

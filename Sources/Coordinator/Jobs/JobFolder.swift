@@ -105,6 +105,21 @@ package final class JobFolder: Sendable {
         try Record(file: recordPath)
     }
 
+    /// Keeps a picture that failed, if a step of it was saved: its series has gone on without it.
+    ///
+    /// - Parameter path: of the folder
+    /// - Returns: whether it can be resumed
+    /// - Throws: `InputError` for a damaged record, `OutputError` when the disk is full or broken
+    package static func leaveSeries(_ path: String) throws -> Bool {
+        let folder = try JobFolder(taking: path)
+        guard FileManager.default.fileExists(atPath: folder.statePath) else {
+            folder.remove()
+            return false
+        }
+        try folder.record().alone.write(to: folder.recordPath)
+        return true
+    }
+
     /// Makes new names in the folder survive a power failure.
     func sync() { lock.sync() }
 

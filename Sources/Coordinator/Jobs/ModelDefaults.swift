@@ -22,12 +22,16 @@ package struct ModelDefaults: Sendable {
     /// - Parameters:
     ///   - model: its path
     ///   - geometry: of the model, for limits that depend on it; nil leaves limits to a render
+    ///   - memory: of files that were read already
     /// - Throws: `InputError` naming the file and the key that is unknown, of the wrong type or out of range
-    package init?(ofModel model: String, geometry: ModelGeometry?) throws(InputError) {
+    package init?(
+        ofModel model: String,
+        geometry: ModelGeometry?,
+        memory: SuggestionMemory = SuggestionMemory()
+    ) throws(InputError) {
         let path = Self.path(ofModel: model)
-        guard FileManager.default.fileExists(atPath: path) else { return nil }
-        let bytes = try InputFile.bytes(path, limit: 1 << 20)
-        guard var fields = try JSON(bytes, place: path).object else {
+        guard let text = try memory.text(ofModel: model, file: path) else { return nil }
+        guard var fields = try JSON(text.utf8, place: path).object else {
             throw InputError(path, "it is not a JSON object", fix: "Write {\"guidance\": 5}")
         }
         self.path = path
@@ -68,6 +72,9 @@ package struct ModelDefaults: Sendable {
         }
     }
 
+    /// Names of the settings that it contains.
+    var names: [String] { Self.settings.filter { choices.has($0) }.map(\.name) }
+
     /// The path of a model's file, whether or not there is one.
     private static func path(ofModel model: String) -> String {
         FileKind(model) == .folder
@@ -91,7 +98,7 @@ package struct ModelDefaults: Sendable {
 
 extension JSON {
     /// A value in one line of text.
-    fileprivate var brief: String {
+    var brief: String {
         switch self {
         case .string(let text): text
         case .number(let number): number.written.replacing(/\.0$/, with: "")

@@ -26,6 +26,8 @@ package struct PictureOptions: Sendable {
     /// it is distilled.
     package var usesModelPreset: Bool
     package var picture: PictureChoice?
+    /// What the models' own files suggest, where that is not to be read again.
+    package var suggestions = SuggestionMemory()
 
     package init(
         prompt: String,
@@ -63,12 +65,13 @@ package struct PictureOptions: Sendable {
     }
 
     /// The settings with every default of the model, or of a picture of some size, filled in: chosen ones come
-    /// first, then those of the model's own file, then those that follow from its name.
+    /// first, then those of the model's own file but for some names, then those that follow from its name.
     package func settings(
         for model: ModelGeometry,
         scheduler own: SchedulerKind,
         preset: Distillation? = nil,
         defaults: ModelDefaults? = nil,
+        without dropped: Set<String> = [],
         picture found: Extent?
     ) -> RenderSettings {
         var result = RenderSettings(
@@ -78,6 +81,9 @@ package struct PictureOptions: Sendable {
             if let preset { ($0.steps, $0.guidance) = (preset.steps, preset.guidance) }
         }
         var choices = (usesModelDefaults ? defaults?.choices : nil) ?? SettingChoices()
+        for setting in ModelDefaults.settings where dropped.contains(setting.name) {
+            choices.remove(setting)
+        }
         // The init image decides the size of the picture.
         if found != nil { choices.remove(Settings.size) }
         choices.merge(settings)
@@ -92,7 +98,7 @@ package struct PictureOptions: Sendable {
         }
         // A suggestion yields to flags that only DemoFusion uses, whatever their values.
         if !settings.has(Settings.method), result.method == .refine,
-            let unused = result.unusedSetting(given: settings)
+            let unused = result.unusedSetting(given: settings), settings.has(unused)
         {
             result.method = unused.onlyMethod(in: result) ?? .demofusion
         }

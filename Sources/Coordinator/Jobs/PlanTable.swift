@@ -64,6 +64,7 @@ package enum PlanTable {
             ""
         ] + (prompts.map { ["prompt            \($0.summary)"] } ?? [])
             + (suggestion.map { ["suggested         \($0)"] } ?? []) + [
+                "method            \(plan.settings.method.rawValue)",
                 "steps per phase   \(steps.joined(separator: "; "))",
                 "views             \(plan.views)",
                 "UNet calls        \(plan.evaluations) (\(halves))",

@@ -182,7 +182,7 @@ package struct RenderLoop {
     /// - Parameters:
     ///   - source: the latent or the picture
     ///   - plan: how it is cut
-    ///   - event: reported when the statistics are known and only the final pass remains
+    ///   - event: reported first
     ///   - body: receives the result, from top to bottom
     /// - Throws: what the source, the renderer, the observer or `body` throws
     private func evaluate(
@@ -191,15 +191,15 @@ package struct RenderLoop {
         as event: RenderEvent,
         _ body: (Tensor) throws -> Void
     ) throws {
+        try observe(event)
         guard !plan.isWhole else {
-            try observe(event)
             let whole = WorkUnit.tile(0, plan.network.half, try source.cut(plan.tiles[0]))
             return try body(
                 renderer.evaluate([whole]) { _ in try observe(.tile) }[0].wholeTensor
             )
         }
         let tiles = try TiledEvaluation(source, plan: plan, on: renderer, observe: observe)
-        try observe(event)
+        try observe(.finalPass(tiles: plan.tiles.count))
         for row in plan.rows { try body(Tensor(sideBySide: tiles.row(row))) }
     }
 }

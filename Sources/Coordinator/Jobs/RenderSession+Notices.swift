@@ -51,6 +51,19 @@ extension RenderSession {
         _ settings: RenderSettings
     ) -> [String] {
         var lines = prompts.unusedWords.map { "no prompt has '\($0)', the word of an embedding" }
+        for (flag, text) in [
+            ("--prompt", options.prompt), ("--negative-prompt", options.negativePrompt),
+        ] {
+            guard let text, let hint = Wildcards.hint(in: text) else { continue }
+            lines.append(
+                "\(flag) is read as it is, \(hint) included; --wildcards DIR gives that a meaning"
+            )
+        }
+        if prompts.weights.count == 1, prompts.weights != [1] {
+            lines.append(
+                "the number at the end of --prompt is its weight, as in A1111: \(prompts.weights[0])"
+            )
+        }
         guard settings.promptSyntax == .plain else { return lines }
         for (flag, text) in [
             ("--prompt", options.prompt), ("--negative-prompt", options.negativePrompt),
@@ -70,37 +83,47 @@ extension RenderSession {
     ///   - defaults: of the file
     ///   - settings: of the render
     ///   - given: what was chosen explicitly
+    ///   - dropped: suggestions that do not count, and why
     /// - Returns: the line
     static func suggestion(
         _ defaults: ModelDefaults?,
         _ settings: RenderSettings,
-        given: SettingChoices
+        given: SettingChoices,
+        dropped: (names: [String], reason: String)? = nil
     ) -> String? {
         guard let defaults else { return nil }
+        let line = "\(defaults.summary), by \(defaults.path)"
+        if let dropped {
+            return "\(line); not \(dropped.names.joined(separator: ", ")): \(dropped.reason)"
+        }
         var suggested = settings
         suggested.method = .refine
         let yields =
             defaults.choices.has(Settings.method) && settings.method == .demofusion
             && !given.has(Settings.method)
         let reason = yields ? suggested.unusedSetting(given: given) : nil
-        return "\(defaults.summary), by \(defaults.path)"
-            + (reason.map { "; --\($0.name) needs demofusion" } ?? "")
+        return line + (reason.map { "; --\($0.name) needs demofusion" } ?? "")
     }
 
-    /// A notice about a first phase that is too narrow for the model.
-    static func notices(_ plan: RenderPlan) -> [String] {
-        var lines: [String] = []
+    /// A notice about a first phase that is too small for the model.
+    ///
+    /// - Parameter plan: of the render
+    /// - Returns: at most one line
+    package static func notices(_ plan: RenderPlan) -> [String] {
         let (first, factor) = (plan.phases[0].phase.latent, plan.model.vaeFactor)
-        if plan.settings.picture == nil, 2 * first.shortSide < plan.model.nativeLatentSide {
-            let native = plan.model.nativeLatentSide * factor
-            let size = Extent(height: first.height * factor, width: first.width * factor)
-            let short = size.height < size.width ? "height" : "width"
-            lines.append(
-                "phase 1 lays the picture out at \(size) pixels, and the model was trained at "
-                    + "\(native)×\(native): with such a small \(short) the subject may be missing. Sides of "
-                    + "at most 2:1, or --init-image, avoid this"
-            )
-        }
-        return lines
+        guard plan.settings.picture == nil, 2 * first.shortSide < plan.model.nativeLatentSide
+        else { return [] }
+        let native = plan.model.nativeLatentSide * factor
+        let size = Extent(height: first.height * factor, width: first.width * factor)
+        let short = size.height < size.width ? "height" : "width"
+        // A larger picture is laid out with a long side of the model's own; a smaller one as it is.
+        let isLong = plan.settings.size.longSide > native
+        let fault = isLong ? "such a small \(short)" : "so few pixels"
+        let advice = isLong ? "at most 2:1" : "at least \(native / 2) pixels"
+        return [
+            "phase 1 lays the picture out at \(size) pixels, and the model was trained at "
+                + "\(native)×\(native): with \(fault) the subject may be missing. Sides of "
+                + "\(advice), or --init-image, avoid this"
+        ]
     }
 }

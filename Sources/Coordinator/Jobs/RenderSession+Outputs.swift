@@ -7,6 +7,8 @@ extension RenderSession {
         package var picture: String
         /// Whether the picture gets a numbered name if its own is taken, instead of replacing that file.
         package var isNumbered: Bool
+        /// A folder that exists, below which folders of the picture may have to be created; nil where none may.
+        package var fixedFolder: String?
         /// Bits per channel in pictures.
         package var depth: PixelDepth
         package var phases: String?
@@ -34,7 +36,8 @@ extension RenderSession {
             _ = try PictureFormat(path: picture, flag: "--output")
             for (flag, path) in [("--output", picture), ("--dump", dump)] {
                 guard let path else { continue }
-                let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+                let own = URL(fileURLWithPath: path).deletingLastPathComponent().path
+                let folder = path == picture ? fixedFolder ?? own : own
                 guard access(folder, W_OK) == 0 else {
                     throw InputError(
                         "\(flag) \(path)",
@@ -70,21 +73,23 @@ extension RenderSession {
             }
         }
 
-        /// Creates the folder for the phases' pictures.
+        /// Creates the folder for the phases' pictures, and that of a picture whose folder's name has fields.
         ///
         /// - Throws: `OutputError` when it cannot be created
         package func makeFolders() throws {
-            guard let phases else { return }
-            do {
-                try FileManager.default.createDirectory(
-                    atPath: phases,
-                    withIntermediateDirectories: true
-                )
-            } catch {
-                throw OutputError(
-                    phases,
-                    "the folder cannot be created: \(error.localizedDescription)"
-                )
+            let own = URL(fileURLWithPath: picture).deletingLastPathComponent().path
+            for folder in [phases, fixedFolder == nil ? nil : own].compactMap(\.self) {
+                do {
+                    try FileManager.default.createDirectory(
+                        atPath: folder,
+                        withIntermediateDirectories: true
+                    )
+                } catch {
+                    throw OutputError(
+                        folder,
+                        "the folder cannot be created: \(error.localizedDescription)"
+                    )
+                }
             }
         }
     }

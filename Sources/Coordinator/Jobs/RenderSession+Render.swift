@@ -117,7 +117,8 @@ extension RenderSession {
                     state: state,
                     drawn: drawn,
                     finished: finished,
-                    steps: plan.phases[min(state.phase, plan.phases.count - 1)].steps.upperBound
+                    steps: plan.phases[min(state.phase, plan.phases.count - 1)].steps.upperBound,
+                    phases: plan.phases.count
                 )
             )
         }

@@ -45,31 +45,61 @@ package struct RenderSession {
         let preset = options.usesModelPreset ? model.distillation : nil
         let defaults =
             options.usesModelDefaults
-            ? try ModelDefaults(ofModel: model.path, geometry: geometry) : nil
+            ? try ModelDefaults(
+                ofModel: model.path,
+                geometry: geometry,
+                memory: options.suggestions
+            ) : nil
         var options = options
         options.negativePrompt = options.negativePrompt ?? defaults?.negativePrompt
         self.options = options
-        let settings = options.settings(
+        let isChosen = options.settings.has(Settings.scheduler) || preset?.scheduler != nil
+        if let refusal = config.refusal, !isChosen { throw refusal }
+        let place = try model.schedulerPlace()
+        let agreement = try options.agreement(
             for: geometry,
             scheduler: config.defaultKind,
             preset: preset,
             defaults: defaults,
             picture: picture?.size
-        )
-        let isChosen = options.settings.has(Settings.scheduler) || preset?.scheduler != nil
-        if let refusal = config.refusal, !isChosen { throw refusal }
-        try settings.validate(for: geometry, given: options.settings)
+        ) { settings, given throws(InputError) in
+            try settings.validate(for: geometry, given: given)
+            let scheduler = try Scheduler(
+                settings.scheduler,
+                config: config,
+                steps: settings.steps,
+                karras: settings.karras,
+                choice: settings.schedule
+            )
+            try scheduler.checkFinite(place: place)
+            let parts = PromptPart.parts(of: options.prompt, settings.promptSyntax)
+            return (
+                scheduler,
+                try RenderPlan(
+                    settings,
+                    model: geometry,
+                    scheduler: scheduler,
+                    promptWeights: parts.map(\.weight)
+                )
+            )
+        }
+        let settings = agreement.settings
+        (scheduler, plan) = agreement.checked
         try model.checkClipSkip(settings.clipSkip)
-        scheduler = try Scheduler(
-            settings.scheduler,
-            config: config,
-            steps: settings.steps,
-            karras: settings.karras,
-            choice: settings.schedule
+        suggestion = Self.suggestion(
+            defaults,
+            settings,
+            given: options.settings,
+            dropped: agreement.dropped
         )
-        try scheduler.checkFinite(place: try model.schedulerPlace())
-        suggestion = Self.suggestion(defaults, settings, given: options.settings)
-        plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
+        let weights = PromptPart.parts(of: options.prompt, settings.promptSyntax).map(\.weight)
+        if geometry.embedsGuidance, PromptPart.areJoined(weights) {
+            throw InputError(
+                "the prompt",
+                "AND needs guidance by a negative prompt, and this model takes the guidance scale as an input instead",
+                fix: "Leave AND out, or choose a model that was not distilled with guidance"
+            )
+        }
         let guides = settings.guides && !geometry.embedsGuidance
         let wording = PromptWording(
             options.prompt,
@@ -145,9 +175,22 @@ package struct RenderSession {
         )
         return Prompts(
             turns: zip(prompts.turns, embeddings).map { turn, embedding in
-                (turn.steps, Prompts(positive: embedding.positive, negative: embedding.negative))
+                let parts = zip(embedding.positives, prompts.weights).map {
+                    Prompts.Part($0, weight: $1)
+                }
+                return (turn.steps, Prompts(parts: parts, negative: embedding.negative))
             }
         )
+    }
+
+    /// Everything that the encoded prompts follow from, besides the weights that workers have.
+    var promptKey: String {
+        let settings = plan.settings
+        let texts = [
+            options.prompt, options.negativePrompt, options.prompt2, options.negativePrompt2,
+        ]
+        return "\(texts) \(settings.promptSyntax) \(settings.steps) \(settings.guides) "
+            + "\(settings.clipSkip ?? 0) \(model.path) \(options.modelOptions) \(embeddings)"
     }
 
     /// The renderer of phase 1, if the coordinator renders it.
@@ -155,16 +198,21 @@ package struct RenderSession {
     /// - Parameters:
     ///   - engine: how it computes; must match the workers, or the result differs from theirs
     ///   - identity: of the model
+    ///   - memory: keeps the networks for other renders; nil unloads them after phase 1
     ///   - cancellation: ends it
     /// - Returns: nil if the workers render phase 1
     package func globalPass(
         _ engine: EngineOptions,
         _ identity: ModelIdentity,
+        memory: SeriesMemory? = nil,
         cancellation: Cancellation
     ) -> LocalRenderer? {
         guard plan.settings.globalPass == .coordinator else { return nil }
+        func networks() -> any ModelNetworks {
+            LoadedNetworks(model, identity: identity, options: engine)
+        }
         return LocalRenderer(
-            Evaluator(LoadedNetworks(model, identity: identity, options: engine)),
+            Evaluator(memory?.networks(identity, engine, make: networks) ?? networks()),
             wire: plan.settings.wire,
             cancellation: cancellation
         )

@@ -16,6 +16,8 @@ package struct Rendering: Sendable {
     package var saving: Saving
     /// The job to resume.
     package var resumed: Resumed?
+    /// What it shares with other renders of a series.
+    package var memory: SeriesMemory?
     /// Receives warnings.
     package var logger: Logger
 
@@ -58,6 +60,8 @@ package struct Rendering: Sendable {
         package var prepare: (Cancellation) throws -> Void
         /// Is told how the render goes.
         package var note: (RenderReport) -> Void = { _ in }
+        /// How long another render was waited for; no part of this one's time.
+        package var waited: Duration = .zero
         /// What is to be said of the workers at the end.
         package var summary: () -> String? = { nil }
 
@@ -95,57 +99,94 @@ package struct Rendering: Sendable {
         try observe(.ready(session.plan))
         let identity = try ModelIdentity(of: session.model)
         let record = try saving.record(of: session, identity, resumed: resumed)
-        return try onWorkers(open, session, identity, control) { workers, job in
-            let observe: Observer = { report in
-                workers.note(report)
-                try observe(report)
-            }
-            try observe(.begun(session.plan, session.prompts))
-            if let suggestion = session.suggestion { try observe(.suggestion(suggestion)) }
-            let prompts = try session.encodedPrompts(computation.conditioning)
-            let globalPass = session.globalPass(
-                computation.globalPass,
-                identity,
-                cancellation: control.cancellation
-            )
-            let writer = try saving.writer(record, resumed: resumed, logger: logger)
-            if let writer { try observe(.saves(in: writer.path)) }
-            let renderer = CountingRenderer(job, wire: session.plan.settings.wire)
-            let path: String
-            do {
-                path = try session.render(
+        // The rest of a series must not be lost, even before the first step of this picture.
+        var writer =
+            saving.series == nil
+            ? nil : try saving.writer(record, resumed: resumed, logger: logger)
+        do {
+            return try onWorkers(open, session, identity, control) { workers, job in
+                let observe: Observer = { report in
+                    workers.note(report)
+                    try observe(report)
+                }
+                try observe(.begun(session.plan, session.prompts))
+                if let suggestion = session.suggestion { try observe(.suggestion(suggestion)) }
+                let prompts = try encodedPrompts(session, identity)
+                let globalPass = session.globalPass(
+                    computation.globalPass,
+                    identity,
+                    memory: memory,
+                    cancellation: control.cancellation
+                )
+                let saved =
+                    try writer ?? saving.writer(record, resumed: resumed, logger: logger)
+                writer = saved
+                if let saved { try observe(.saves(in: saved.path)) }
+                let before = workers.cluster.statistics
+                let statistics = { @Sendable [cluster = workers.cluster] in
+                    cluster.statistics.map { $0.since(before) }
+                }
+                let settled = {
+                    @Sendable [cluster = workers.cluster, cancellation = control.cancellation] in
+                    Self.awaitWorker(cluster, cancellation)
+                    return statistics()
+                }
+                let renderer = CountingRenderer(job, wire: session.plan.settings.wire)
+                let path = try session.render(
                     on: renderer,
                     prompts: prompts,
                     digest: identity.digest,
                     outputs: outputs,
                     companions: .init(
                         globalPass: globalPass,
-                        writer: writer,
+                        writer: saved,
                         resumed: resumed,
-                        workers: { [cluster = workers.cluster] in cluster.statistics }
+                        workers: settled
                     )
                 ) { try observe(.progress($0)) }
-            } catch {
-                if let saved = writer?.finish() { try? observe(.canBeResumed(from: saved)) }
-                throw error
+                saved?.discard()
+                let local =
+                    globalPass != nil && resumed == nil && session.plan.phases[0].isWhole
+                    ? session.plan.phases[0].views : nil
+                return RenderOutcome(
+                    picture: path,
+                    plan: session.plan,
+                    model: session.model.path,
+                    identity: identity,
+                    duration: ContinuousClock.now - start - workers.waited,
+                    coordinatorViews: local,
+                    unetCalls: renderer.tally.evaluations
+                        + (globalPass?.evaluator.evaluations ?? 0),
+                    tally: renderer.tally,
+                    workers: statistics(),
+                    summary: workers.summary()
+                )
             }
-            writer?.discard()
-            let local =
-                globalPass != nil && resumed == nil && session.plan.phases[0].isWhole
-                ? session.plan.phases[0].views : nil
-            return RenderOutcome(
-                picture: path,
-                plan: session.plan,
-                model: session.model.path,
-                identity: identity,
-                duration: ContinuousClock.now - start,
-                coordinatorViews: local,
-                unetCalls: renderer.tally.evaluations + (globalPass?.evaluator.evaluations ?? 0),
-                tally: renderer.tally,
-                workers: workers.cluster.statistics,
-                summary: workers.summary()
-            )
+        } catch {
+            if let path = writer?.finish() { try? observe(.canBeResumed(from: path)) }
+            throw error
         }
+    }
+
+    /// Waits until a worker has joined: the picture's text says what it was computed with, also where phase 1 is
+    /// finished before the first worker is there. Without any the render ends later, with its own error.
+    private static func awaitWorker(_ cluster: Cluster, _ cancellation: Cancellation) {
+        let end = ContinuousClock.now + .seconds(60)
+        while !cluster.statistics.contains(where: { $0.isActive || $0.views + $0.tiles > 0 }),
+            !cancellation.isCancelled, ContinuousClock.now < end
+        {
+            Thread.sleep(forTimeInterval: 0.005)
+        }
+    }
+
+    /// The session's prompts, encoded, or those of an earlier render of the series.
+    private func encodedPrompts(
+        _ session: RenderSession,
+        _ identity: ModelIdentity
+    ) throws -> Prompts {
+        func encode() throws -> Prompts { try session.encodedPrompts(computation.conditioning) }
+        guard let memory else { return try encode() }
+        return try memory.prompts("\(identity.digest) \(session.promptKey)", encode: encode)
     }
 
     /// Reads and checks everything that a render reads before it needs workers.
@@ -231,14 +272,14 @@ package struct RenderOutcome: Sendable {
     /// The model's path.
     package let model: String
     package let identity: ModelIdentity
-    /// Since the model's configuration was first read.
+    /// Since the model's configuration was first read, without waiting for other renders.
     package let duration: Duration
     /// Views that this process rendered itself; nil for none.
     package let coordinatorViews: Int?
     /// UNet evaluations at batch size 1, here and on workers.
     package let unetCalls: Int
     package let tally: RenderTally
-    /// What each worker of the cluster has done since it joined.
+    /// What each worker of the cluster has done during the render.
     package let workers: [WorkerStatistics]
     /// What is to be said of the hosts; nil for nothing.
     package let summary: String?

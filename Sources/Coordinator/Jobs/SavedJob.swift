@@ -13,16 +13,23 @@ package struct SavedJob: Encodable, Equatable, Sendable {
     package let isRunning: Bool
     /// Counted from 1.
     package let phase: Int
+    package let phases: Int?
+    /// Whether all phases are done, and only the picture remains to be decoded.
+    package let isDecoding: Bool
     /// Steps of the phase that are done.
     package let step: Int
     package let steps: Int?
     package let size: String?
     package let prompt: String?
+    /// Its number in its series; nil for a single picture.
+    package let picture: Int?
 
-    /// Jobs in the default folder, the newest first. Unreadable ones are
-    /// skipped.
-    package static func all() -> [SavedJob] {
-        guard let folder = JobFolder.defaultFolder,
+    /// Jobs that can be resumed, the newest first. Unreadable ones are skipped.
+    ///
+    /// - Parameter folder: of the jobs
+    /// - Returns: the jobs; none where the folder is missing
+    package static func all(in folder: String? = JobFolder.defaultFolder) -> [SavedJob] {
+        guard let folder,
             let names = try? FileManager.default.contentsOfDirectory(atPath: folder)
         else { return [] }
         return names.compactMap { SavedJob(name: $0, path: "\(folder)/\($0)") }
@@ -30,17 +37,28 @@ package struct SavedJob: Encodable, Equatable, Sendable {
     }
 
     private init?(name: String, path: String) {
-        let attributes = try? FileManager.default.attributesOfItem(
-            atPath: "\(path)/state.safetensors"
-        )
-        guard let date = attributes?[.modificationDate] as? Date,
-            let record = try? JobFolder.Record(file: "\(path)/job.json"),
-            let settings = try? JSON(record.settings.utf8, place: path).object,
-            let state = try? SafeTensors(file: "\(path)/state.safetensors").metadata
+        func date(_ name: String) -> Date? {
+            let attributes = try? FileManager.default.attributesOfItem(atPath: "\(path)/\(name)")
+            return attributes?[.modificationDate] as? Date
+        }
+        let (stateName, recordName) = ("state.safetensors", "job.json")
+        guard let record = try? JobFolder.Record(file: "\(path)/\(recordName)"),
+            let settings = try? JSON(record.settings.utf8, place: path).object
         else { return nil }
+        // The next picture of a series may have no state yet.
+        let stateDate = date(stateName)
+        let state =
+            stateDate == nil && record.series != nil
+            ? [:] : try? SafeTensors(file: "\(path)/\(stateName)").metadata
+        guard let state, let date = stateDate ?? date(recordName) else { return nil }
+        picture = record.series.map { $0.index + 1 }
         (self.name, self.path, saved) = (name, path, date.timeIntervalSince1970)
         isRunning = FileLock.isHeld(folder: path)
-        phase = (state["phase"].flatMap { Int($0) } ?? 0) + 1
+        let done = state["phase"].flatMap { Int($0) } ?? 0
+        let phases = state["phases"].flatMap { Int($0) }
+        self.phases = phases
+        isDecoding = phases.map { done >= $0 } ?? false
+        phase = min(done + 1, phases ?? .max)
         step = state["step"].flatMap { Int($0) } ?? 0
         steps = state["steps"].flatMap { Int($0) } ?? settings["steps"]?.integer
         size = settings["size"]?.string
@@ -53,7 +71,11 @@ package struct SavedJob: Encodable, Equatable, Sendable {
             [["JOB", "SAVED", "SIZE", "PROGRESS", "PROMPT"]]
             + jobs.map { job in
                 let place =
-                    "phase \(job.phase), step \(job.step)" + (job.steps.map { "/\($0)" } ?? "")
+                    (job.picture.map { "picture \($0), " } ?? "")
+                    + (job.isDecoding
+                        ? "decoding"
+                        : "phase \(job.phase)" + (job.phases.map { "/\($0)" } ?? "")
+                            + ", step \(job.step)" + (job.steps.map { "/\($0)" } ?? ""))
                 let prompt = printable(job.prompt ?? "-", limit: 40)
                 return [
                     job.name, TextTable.ago(now - job.saved), job.size ?? "-",

@@ -8,6 +8,8 @@ package struct Saving: Sendable {
     package var every: Int
     /// The job's folder; nil creates one in the default folder.
     package var folder: String?
+    /// The series that the picture belongs to; nil for a single picture.
+    package var series: JobFolder.SeriesPlace?
     /// The subcommand that renders, its arguments, and its working directory.
     private let command: String
     private let arguments: [String]
@@ -18,9 +20,10 @@ package struct Saving: Sendable {
         folder: String?,
         command: String,
         arguments: [String],
-        directory: String
+        directory: String,
+        series: JobFolder.SeriesPlace? = nil
     ) {
-        (self.every, self.folder) = (every, folder)
+        (self.every, self.folder, self.series) = (every, folder, series)
         (self.command, self.arguments, self.directory) = (command, arguments, directory)
     }
 
@@ -49,7 +52,9 @@ package struct Saving: Sendable {
                 arguments: arguments,
                 directory: directory,
                 digest: identity.digest,
-                settings: settings
+                settings: settings,
+                suggestions: session.options.suggestions.recorded,
+                series: series
             )
         }
         let place = resumed.folder.path
@@ -92,9 +97,12 @@ package struct Saving: Sendable {
             )
             return nil
         }
+        let whole = URL(fileURLWithPath: path).path
+        // The rest of a series must not be lost with a picture whose first step is not done.
+        let held = try resumed?.folder ?? (series == nil ? nil : JobFolder(new: whole, record))
         return try CheckpointWriter(
-            path: URL(fileURLWithPath: path).path,
-            folder: resumed?.folder,
+            path: whole,
+            folder: held,
             record: record,
             every: every
         ) { logger.warning("\($0)") }

@@ -43,6 +43,29 @@ package final class FileHash {
         }
     }
 
+    /// SHA-256 of a file's content, in hexadecimal: what other programs call the hash of a model.
+    ///
+    /// - Throws: `InputError` when it is missing or unreadable
+    package static func sha256(of file: String) throws(InputError) -> String {
+        let (descriptor, _) = try InputFile.open(file)
+        defer { close(descriptor) }
+        var state = crypto_hash_sha256_state()
+        crypto_hash_sha256_init(&state)
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        while true {
+            let count = read(descriptor, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else {
+                throw InputError(file, "it cannot be read to its end", fix: "Check the disk")
+            }
+            if count == 0 { break }
+            crypto_hash_sha256_update(&state, buffer, UInt64(count))
+        }
+        var hash = [UInt8](repeating: 0, count: 32)
+        crypto_hash_sha256_final(&state, &hash)
+        return hash.map { String(format: "%02x", $0) }.joined()
+    }
+
     /// Adds bytes as they are.
     package func add(bytes: UnsafeRawBufferPointer) {
         let start = bytes.bindMemory(to: UInt8.self).baseAddress

@@ -106,24 +106,30 @@ package final class Evaluator: Sendable {
             )
         }
         evaluated.add(contexts.count, ordering: .relaxed)
-        let predictions = try networks.predict(
-            Tensor(joining: batch.latents),
-            timestep: batch.views[0].timestep,
-            context: Tensor(joining: contexts),
-            pooled: pooled.isEmpty ? nil : Tensor(joining: pooled),
-            timeIDs: timeIDs.isEmpty ? nil : timeIDs,
-            guidance: batch.views[0].guidance,
-            cancellation: cancellation
-        )
         let shape = batch.latents[0].shape
-        guard predictions.shape == [contexts.count] + shape.dropFirst() else {
-            throw InputError(
-                "the UNet",
-                "it makes \(predictions.shape) of \(contexts.count) latents \(shape)",
-                fix: "Use a model whose predictions are shaped as its latents"
+        var predicted: [Tensor] = []
+        // A view of many prompts may have more rows than a batch should.
+        for first in stride(from: 0, to: contexts.count, by: max(2, networks.batchRows)) {
+            let part = first..<min(contexts.count, first + max(2, networks.batchRows))
+            let predictions = try networks.predict(
+                Tensor(joining: Array(batch.latents[part])),
+                timestep: batch.views[0].timestep,
+                context: Tensor(joining: Array(contexts[part])),
+                pooled: pooled.isEmpty ? nil : Tensor(joining: Array(pooled[part])),
+                timeIDs: timeIDs.isEmpty ? nil : Array(timeIDs[part]),
+                guidance: batch.views[0].guidance,
+                cancellation: cancellation
             )
+            guard predictions.shape == [part.count] + shape.dropFirst() else {
+                throw InputError(
+                    "the UNet",
+                    "it makes \(predictions.shape) of \(part.count) latents \(shape)",
+                    fix: "Use a model whose predictions are shaped as its latents"
+                )
+            }
+            predicted += predictions.rows
         }
-        var rows = predictions.rows[...]
+        var rows = predicted[...]
         return batch.views.map { view in
             defer { rows.removeFirst(view.conditioning.count) }
             return view.guided(Array(rows.prefix(view.conditioning.count)))

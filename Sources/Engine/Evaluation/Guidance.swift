@@ -1,22 +1,32 @@
-/// Classifier-free guidance (Ho and Salimans, 2021).
+/// Classifier-free guidance (Ho and Salimans, 2021), and its extension to several prompts (Liu et al., 2022).
 extension WorkUnit.View {
-    /// The prediction of a view: the only one, or uncond + guidance · (text − uncond).
+    /// The prediction of a view: the only one, or uncond + Σ guidance · weight · (text − uncond).
     ///
     /// - Parameter predictions: one for each conditioning of the guided view, all of one shape
     /// - Returns: of that shape
     package func guided(_ predictions: [Tensor]) -> Tensor {
-        guard predictions.count == 2 else { return predictions[0] }
-        let (negative, text) = (predictions[0], predictions[1])
-        precondition(negative.shape == text.shape, "\(negative.shape) vs \(text.shape)")
-        return Tensor(shape: text.shape) { out in
-            negative.withFloats { uncond in
-                text.withFloats { text in
-                    for i in out.indices {
-                        out[i] = uncond[i] + guidance * (text[i] - uncond[i])
+        precondition(predictions.count == conditioning.count, "\(predictions.count) predictions")
+        guard predictions.count > 1 else { return predictions[0] }
+        let negative = predictions[0]
+        var result = negative
+        for (entry, text) in zip(conditioning, predictions).dropFirst() {
+            precondition(negative.shape == text.shape, "\(negative.shape) vs \(text.shape)")
+            let scale = guidance * entry.weight
+            result.withMutableFloats { out in
+                negative.withFloats { uncond in
+                    text.withFloats { text in
+                        for i in out.indices { out[i] += scale * (text[i] - uncond[i]) }
                     }
                 }
             }
         }
+        return result
+    }
+
+    /// By how much guidance may enlarge a prediction; 0 for a single one.
+    package var gain: Float {
+        conditioning.count > 1
+            ? conditioning.dropFirst().reduce(0) { $0 + abs(guidance * $1.weight) } : 0
     }
 }
 

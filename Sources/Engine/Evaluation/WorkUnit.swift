@@ -35,15 +35,21 @@ package struct WorkUnit: Sendable {
         package var timestep: Float
         /// Guidance scale; with a single conditioning only models that were distilled with it use it.
         package var guidance: Float
-        /// One entry: the prediction for it, unchanged. Two: the negative prompt's and the prompt's, combined
-        /// by classifier-free guidance.
+        /// One entry: the prediction for it, unchanged. More: the negative prompt's and those of the prompt's
+        /// parts, combined by classifier-free guidance.
         package var conditioning: [Conditioning]
 
         package init(timestep: Float, guidance: Float, conditioning: [Conditioning]) {
-            precondition((1...2).contains(conditioning.count), "\(conditioning.count)")
+            precondition(
+                (1...Self.maxConditionings).contains(conditioning.count),
+                "\(conditioning.count)"
+            )
             (self.timestep, self.guidance) = (timestep, guidance)
             self.conditioning = conditioning
         }
+
+        /// As many embeddings a worker caches.
+        package static let maxConditionings = 16
     }
 
     /// What one evaluation of the denoiser is conditioned on.
@@ -54,12 +60,15 @@ package struct WorkUnit: Sendable {
         /// in pixels. Nil for models without them. Those of a refiner, which evaluates such a view, are five: original
         /// height and width, crop top and left, aesthetic score.
         package var timeIDs: [Float]?
+        /// By which guidance is multiplied: 1, or that of a part of a prompt. Unused in the first of several, the
+        /// negative prompt's, and in a single one.
+        package var weight: Float
 
         /// Whether ids are those of a refiner.
         static func areOfRefiner(_ ids: [Float]) -> Bool { ids.count == 5 }
 
-        package init(embedding: EmbeddingDigest, timeIDs: [Float]? = nil) {
-            (self.embedding, self.timeIDs) = (embedding, timeIDs)
+        package init(embedding: EmbeddingDigest, timeIDs: [Float]? = nil, weight: Float = 1) {
+            (self.embedding, self.timeIDs, self.weight) = (embedding, timeIDs, weight)
         }
     }
 
@@ -71,10 +80,10 @@ package struct WorkUnit: Sendable {
         }
     }
 
-    /// The two evaluations of a guided view as separate units, so that two workers can share it; nil for
+    /// The evaluations of a guided view as separate units, so that workers can share it; nil for
     /// anything else. `View.guided` combines their results.
     package var halves: [WorkUnit]? {
-        guard case .predict(let view) = work, view.conditioning.count == 2 else { return nil }
+        guard case .predict(let view) = work, view.conditioning.count > 1 else { return nil }
         return view.conditioning.map { conditioning in
             var half = self
             half.work = .predict(

@@ -15,14 +15,15 @@ package protocol ModelArchitecture: Sendable {
     ///   - guided: whether the negative prompt is used at all
     ///   - clipSkip: last layer of the text encoders that is read, counted from the end; nil for the family's
     ///   - options: how the text encoders are computed
-    /// - Returns: embeddings of each turn; no negative one where it is not used
+    /// - Returns: embeddings of each turn: one positive for each part that AND joins, and no negative one where it is
+    ///   not used
     /// - Throws: `InputError` from the text encoders' files
     func embeddings(
         of prompts: PromptPair,
         guided: Bool,
         clipSkip: Int?,
         options: EngineOptions
-    ) throws -> [(positive: Embedding, negative: Embedding?)]
+    ) throws -> [(positives: [Embedding], negative: Embedding?)]
 
     /// Loads the denoiser.
     ///

@@ -23,7 +23,7 @@ struct StableDiffusion: ModelArchitecture {
         guided: Bool,
         clipSkip: Int?,
         options: EngineOptions
-    ) throws -> [(positive: Embedding, negative: Embedding?)] {
+    ) throws -> [(positives: [Embedding], negative: Embedding?)] {
         let encoder = try PromptEncoder(
             model: model,
             options: options,
@@ -32,7 +32,7 @@ struct StableDiffusion: ModelArchitecture {
         )
         return try prompts.turns.map { turn in
             (
-                try encoder.encode(turn.positive, chunks: prompts.count),
+                try turn.positives.map { try encoder.encode($0, chunks: prompts.count) },
                 guided
                     ? try turn.negative.map {
                         try encoder.encodeNegative(

@@ -7,6 +7,14 @@ package enum UserFolder {
     /// For what outlives a process and cannot be recreated: `$XDG_STATE_HOME/tessera`, else in `~/.local/state`.
     case state
 
+    /// A path that may begin with `~/`, the home folder as `$HOME` has it.
+    package static func expanded(_ path: String) -> String {
+        guard path.hasPrefix("~/"), let home = ProcessInfo.processInfo.environment["HOME"],
+            home.hasPrefix("/")
+        else { return (path as NSString).expandingTildeInPath }
+        return home + path.dropFirst()
+    }
+
     /// A folder in it; nil for a user without a home. It need not exist.
     package func named(_ name: String) -> String? {
         let (variable, fallback) =

@@ -49,11 +49,13 @@ enum OtherPicture: String, CaseIterable {
     /// The error for whoever named the file.
     func error(_ path: String) -> InputError {
         let stem = (path as NSString).deletingPathExtension
+        // Its name may end in .png already.
+        let converted = stem + (path == stem + ".png" ? "-2.png" : ".png")
         return InputError(
             path,
             "it is \(rawValue), and only PNG is read",
             fix:
-                "Convert it, for example: magick \(Self.quoted(path)) \(Self.quoted(stem + ".png"))"
+                "Convert it, for example: magick \(Self.quoted(path)) \(Self.quoted(converted))"
         )
     }
 

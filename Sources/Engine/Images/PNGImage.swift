@@ -63,13 +63,18 @@ package struct PNGImage: Sendable {
             }) == 0
         else { throw damaged() }
         self.pixels = pixels
+        text = Self.text(reader)
+    }
+
+    /// The text chunks that were read by now.
+    static func text(_ reader: OpaquePointer) -> [String: String] {
         var text: [String: String] = [:]
         for i in 0..<tessera_png_reader_text_count(reader) {
             let chunk = tessera_png_reader_text(reader, i)
             let key = Self.string(chunk.key, chunk.key_length, utf8: false)
             text[key] = Self.string(chunk.value, chunk.value_length, utf8: chunk.utf8 != 0)
         }
-        self.text = text
+        return text
     }
 
     private static func string(

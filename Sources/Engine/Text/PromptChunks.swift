@@ -113,10 +113,10 @@ package struct PromptChunks: Equatable, Sendable {
         return chunks
     }
 
-    /// The parts of a text between the words BREAK, in capitals and not part of another word.
-    static func sections(of text: String) -> [String] {
+    /// The parts of a text between a word, in capitals and not part of another word.
+    static func sections(of text: String, at word: String = "BREAK") -> [String] {
         let scalars = Array(text.unicodeScalars)
-        let word = Array("BREAK".unicodeScalars)
+        let word = Array(word.unicodeScalars)
         func isWordLike(_ at: Int) -> Bool {
             guard scalars.indices.contains(at) else { return false }
             switch scalars[at].properties.generalCategory {
@@ -178,11 +178,16 @@ package struct PromptPair: Sendable {
     package struct Turn: Sendable {
         /// Steps that it lasts.
         package let steps: Int
-        package let positive: PromptChunks
+        /// Several where AND joins them.
+        package let positives: [PromptChunks]
         package let negative: PromptChunks?
+
+        package var positive: PromptChunks { positives[0] }
     }
 
     package let turns: [Turn]
+    /// Weights of the positive prompts: several where AND joins them.
+    package let weights: [Float]
     /// Of the model's text encoders, in their order.
     let tokenizers: [PromptTokenizer]
     /// Textual inversions that neither prompt names.
@@ -196,7 +201,7 @@ package struct PromptPair: Sendable {
 
     /// Chunks of either prompt: the shorter one is padded with empty ones.
     package var count: Int {
-        turns.map { max($0.positive.count, $0.negative?.count ?? 0) }.max() ?? 1
+        turns.flatMap { $0.positives.map(\.count) + [$0.negative?.count ?? 0] }.max() ?? 1
     }
 
     /// Whether a negative prompt was given.
@@ -243,17 +248,37 @@ package struct PromptPair: Sendable {
             }
         }
         let (syntax, negative) = (wording.syntax, wording.negative ?? "")
-        func texts(_ first: String, _ second: String?, _ flag: String) throws(InputError) -> Texts {
-            try Texts(
-                [first, second ?? first].prefix(tokenizers.count).map { $0 },
-                syntax,
-                steps: steps,
-                flag: flag
+        let parts = PromptPart.parts(of: wording.positive, syntax)
+        let seconds = wording.positive2.map { PromptPart.parts(of: $0, syntax) }
+        guard seconds == nil || seconds?.map(\.weight) == parts.map(\.weight) else {
+            throw InputError(
+                "--prompt-2",
+                "it is not joined by AND as --prompt is, with the same weights",
+                fix: "Give both as many parts, or leave it out"
             )
         }
-        let positives = try texts(wording.positive, wording.positive2, "--prompt")
-        let negatives =
-            guides ? try texts(negative, wording.negative2, "--negative-prompt") : nil
+        guard parts.count <= PromptPart.maxCount else {
+            throw InputError(
+                "--prompt",
+                "AND joins \(parts.count) prompts",
+                fix: "Use at most \(PromptPart.maxCount)"
+            )
+        }
+        weights = parts.map(\.weight)
+        // The parts of a joined prompt are differences from the negative one, with any guidance.
+        let needsNegative = guides || PromptPart.areJoined(weights)
+        func texts(_ first: String, _ second: String?) -> Texts {
+            Texts(
+                [first, second ?? first].prefix(tokenizers.count).map { $0 },
+                syntax,
+                steps: steps
+            )
+        }
+        var positives: [Texts] = []
+        for (i, part) in parts.enumerated() {
+            positives.append(texts(part.text, seconds?[i].text))
+        }
+        let negatives = needsNegative ? texts(negative, wording.negative2) : nil
         func chunks(_ texts: [String], _ flag: String) throws(InputError) -> PromptChunks {
             try PromptChunks(
                 texts.map { text in
@@ -267,11 +292,14 @@ package struct PromptPair: Sendable {
         var turns: [Turn] = []
         var at = 0
         while at < steps || turns.isEmpty {
-            let length = min(positives.length(at), negatives?.length(at) ?? .max)
+            let lengths = positives.map { $0.length(at) } + [negatives?.length(at) ?? .max]
+            let length = lengths.min() ?? 1
+            var own: [PromptChunks] = []
+            for part in positives { own.append(try chunks(part.texts(at), "--prompt")) }
             turns.append(
                 Turn(
                     steps: length,
-                    positive: try chunks(positives.texts(at), "--prompt"),
+                    positives: own,
                     negative: try (negatives?.texts(at)).map { own throws(InputError) in
                         try chunks(own, "--negative-prompt")
                     }
@@ -281,7 +309,8 @@ package struct PromptPair: Sendable {
         }
         self.turns = turns
         let used = turns.reduce(into: Set<String>()) {
-            $0.formUnion($1.positive.words.union($1.negative?.words ?? []))
+            for chunks in $1.positives { $0.formUnion(chunks.words) }
+            $0.formUnion($1.negative?.words ?? [])
         }
         unusedWords = try model.inversions().map(\.word).filter { !used.contains($0.lowercased()) }
     }
@@ -290,26 +319,13 @@ package struct PromptPair: Sendable {
     private struct Texts {
         private var schedules: [[(text: String, count: Int)]] = []
 
-        init(
-            _ texts: [String],
-            _ syntax: PromptSyntax,
-            steps: Int,
-            flag: String
-        ) throws(InputError) {
+        init(_ texts: [String], _ syntax: PromptSyntax, steps: Int) {
             for text in texts {
                 guard syntax == .a1111 else {
                     schedules.append([(text, max(1, steps))])
                     continue
                 }
                 let own = PromptTag.removed(from: text)
-                let words = own.split { !($0.isLetter || $0.isNumber || $0 == "_") }
-                guard !words.contains("AND") else {
-                    throw InputError(
-                        flag,
-                        "prompts joined by AND are not supported",
-                        fix: "Write 'and', or one prompt"
-                    )
-                }
                 schedules.append(PromptSchedule.texts(own, steps: max(1, steps)))
             }
         }
@@ -340,7 +356,12 @@ package struct PromptPair: Sendable {
             let tokens = prompt.tokens == 1 ? "1 token" : "\(prompt.tokens) tokens"
             return tokens + (prompt.count == 1 ? "" : " in \(prompt.count) chunks")
         }
-        let sides = [size(positive)] + (negative.map { ["negative prompt \(size($0))"] } ?? [])
+        let own = zip(turns[0].positives, weights).map { chunks, weight in
+            size(chunks) + (weight == 1 ? "" : " with weight \(weight)")
+        }
+        let sides =
+            [own.joined(separator: " AND ")]
+            + (negative.map { ["negative prompt \(size($0))"] } ?? [])
         let each = count == 1 ? "1 chunk" : "\(count) chunks"
         let changes = turns.count == 1 ? "" : ", changing \(turns.count - 1) times"
         return sides.joined(separator: ", ") + " (\(each) of \(positive.room))" + changes

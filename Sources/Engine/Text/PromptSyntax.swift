@@ -8,6 +8,7 @@ package enum PromptSyntax: String, CaseIterable, Sendable {
     /// What a prompt has that `a1111` would read otherwise; nil for none.
     package static func hint(in text: String) -> String? {
         if !PromptTag.tags(in: text).isEmpty { return "<lora:…>" }
+        if PromptChunks.sections(of: text, at: "AND").count > 1 { return "AND" }
         if PromptSchedule.texts(text, steps: 10).count > 1 { return "[from:to:when] or [a|b]" }
         let weighted = PromptFragment.weighted(text)
         let isChanged = weighted.contains {

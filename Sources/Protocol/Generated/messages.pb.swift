@@ -550,8 +550,8 @@ package nonisolated struct WirePredict: Sendable {
   /// Guidance scale; unused where there is one conditioning.
   package var guidance: Float = 0
 
-  /// One: the answer is the prediction for it, unchanged. Two: those of the negative prompt and of the prompt, from
-  /// one batch of two, and the answer is uncond + guidance · (text − uncond).
+  /// One: the answer is the prediction for it, unchanged. More, at most 16: those of the negative prompt and of the
+  /// prompt, or of the prompts that are combined, and the answer is uncond + Σ guidance · weight · (text − uncond).
   package var conditioning: [WireConditioning] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -570,6 +570,9 @@ package nonisolated struct WireConditioning: Sendable {
 
   /// SDXL's six size and crop ids; empty for models without them.
   package var timeIds: [Float] = []
+
+  /// 1, or what the guidance of one of several prompts is multiplied by; unused in the first conditioning.
+  package var weight: Float = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1597,7 +1600,7 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Conditioning"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}embedding\0\u{3}time_ids\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}embedding\0\u{3}time_ids\0\u{1}weight\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1607,6 +1610,7 @@ nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._Me
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self.embedding) }()
       case 2: try { try decoder.decodeRepeatedFloatField(value: &self.timeIds) }()
+      case 3: try { try decoder.decodeSingularFloatField(value: &self.weight) }()
       default: break
       }
     }
@@ -1619,12 +1623,16 @@ nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._Me
     if !self.timeIds.isEmpty {
       try visitor.visitPackedFloatField(value: self.timeIds, fieldNumber: 2)
     }
+    if self.weight.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.weight, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireConditioning, rhs: WireConditioning) -> Bool {
     if lhs.embedding != rhs.embedding {return false}
     if lhs.timeIds != rhs.timeIds {return false}
+    if lhs.weight != rhs.weight {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

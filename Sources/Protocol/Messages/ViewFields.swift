@@ -5,7 +5,7 @@ import Engine
 extension WorkUnit.View {
     init(_ wire: WirePredict) throws(FrameError) {
         guard wire.timestep.isFinite, wire.guidance.isFinite else { throw .field("task.predict") }
-        guard (1...2).contains(wire.conditioning.count) else {
+        guard (1...Self.maxConditionings).contains(wire.conditioning.count) else {
             throw .field("task.predict.conditioning")
         }
         var conditioning: [WorkUnit.Conditioning] = []
@@ -27,6 +27,7 @@ extension WirePredict {
             .with {
                 $0.embedding = entry.embedding.data
                 $0.timeIds = entry.timeIDs ?? []
+                $0.weight = entry.weight
             }
         }
     }
@@ -38,9 +39,11 @@ extension WorkUnit.Conditioning {
         guard [0, 5, 6].contains(ids.count), ids.allSatisfy(\.isFinite) else {
             throw .field("conditioning.time_ids")
         }
+        guard wire.weight.isFinite else { throw .field("conditioning.weight") }
         self.init(
             embedding: try EmbeddingDigest(wire: wire.embedding, field: "conditioning.embedding"),
-            timeIDs: ids.isEmpty ? nil : ids
+            timeIDs: ids.isEmpty ? nil : ids,
+            weight: wire.weight
         )
     }
 }

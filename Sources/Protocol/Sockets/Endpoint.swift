@@ -62,6 +62,13 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         return address.split(separator: ":").last.flatMap { UInt16($0) }
     }
 
+    /// The host of a TCP endpoint, as it was written.
+    package var host: String? {
+        address.dropping(prefix: "tcp://").flatMap { rest in
+            rest.lastIndex(of: ":").map { String(rest[..<$0]) }
+        }
+    }
+
     package var description: String { address }
 
     private static func ipc(_ path: String, in text: String) throws(InputError) -> String {

@@ -175,6 +175,10 @@ package struct Socket: ~Copyable {
     /// - Returns: the endpoint with the port that the system chose
     /// - Throws: `EndpointTaken` when another process listens there, else `InputError` that names the endpoint
     package borrowing func bind(_ endpoint: Endpoint) throws -> Endpoint {
+        // ZeroMQ takes over a path where somebody listens.
+        if let path = endpoint.path, UnixListener.exists(path) {
+            throw EndpointTaken(endpoint: endpoint)
+        }
         guard zmq_bind(raw, endpoint.address) == 0 else {
             let error = SocketError.last("zmq_bind")
             if error.code == EADDRINUSE { throw EndpointTaken(endpoint: endpoint) }

@@ -21,6 +21,8 @@ package struct RenderPlan: Sendable {
         /// The constraint to the init image; nil for none.
         package let constraint: PictureConstraint?
         private let skipBelow: Float
+        /// Prompts that AND joins; nil for a single one.
+        private let joined: Int?
         /// Whether the network takes the guidance scale as an input.
         private let embedsGuidance: Bool
         /// Guidance scale of each step of the schedule, by step.
@@ -33,9 +35,11 @@ package struct RenderPlan: Sendable {
             weights: [CosineSchedule.Weights],
             guidance: [Float],
             starts: [Int],
-            refinement: RefineStage?
+            refinement: RefineStage?,
+            joined: Int?
         ) {
             (self.phase, self.guidance) = (phase, guidance)
+            self.joined = joined
             embedsGuidance = model.embedsGuidance
             // An init image is refined at the first phase's size, too.
             self.refinement = phase.scale > 1 || settings.picture != nil ? refinement : nil
@@ -105,9 +109,9 @@ package struct RenderPlan: Sendable {
             refinement?.guidance(at: step) ?? guidance[step]
         }
 
-        /// UNet evaluations per view of a step: two with guidance.
+        /// UNet evaluations per view of a step: two with guidance; one for each prompt that AND joins, and one.
         package func evaluationsPerView(at step: Int) -> Int {
-            guidance(at: step) > 1 && !embedsGuidance ? 2 : 1
+            joined.map { $0 + 1 } ?? (guidance(at: step) > 1 && !embedsGuidance ? 2 : 1)
         }
 
         /// Whether local windows are evaluated at a step: whether their weight, 1 − c^a₂, is large enough.
@@ -152,11 +156,17 @@ package struct RenderPlan: Sendable {
         package let encode: TilePlan
     }
 
+    /// - Parameters:
+    ///   - settings: of the render
+    ///   - model: that predicts
+    ///   - scheduler: of the settings
+    ///   - promptWeights: of the prompts that AND joins
     /// - Throws: `InputError` naming the invalid setting
     package init(
         _ settings: RenderSettings,
         model: ModelGeometry,
-        scheduler: Scheduler
+        scheduler: Scheduler,
+        promptWeights: [Float] = [1]
     ) throws(InputError) {
         try settings.validate(for: model)
         self.settings = settings
@@ -179,7 +189,8 @@ package struct RenderPlan: Sendable {
                 weights: weights,
                 guidance: guidance,
                 starts: scheduler.starts,
-                refinement: refinement
+                refinement: refinement,
+                joined: PromptPart.areJoined(promptWeights) ? promptWeights.count : nil
             )
         }
         let ladder: Ladder

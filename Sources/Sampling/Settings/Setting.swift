@@ -20,6 +20,8 @@ package struct Setting<Value: SettingValue>: AnySetting {
     private let limits: SettingLimits<Value>
     private let recorded: SettingRecording
     private let label: SettingLabel?
+    /// The value of pictures whose text does not have the setting.
+    private let unrecorded: Value
     private let onlyMethod: @Sendable (Value) -> Method?
     let path: WritableKeyPath<RenderSettings, Value> & Sendable
 
@@ -33,6 +35,7 @@ package struct Setting<Value: SettingValue>: AnySetting {
         defaultNote: String? = nil,
         limits: SettingLimits<Value> = .none,
         recorded: SettingRecording = .always,
+        unrecorded: Value? = nil,
         label: SettingLabel? = nil,
         onlyMethod: @escaping @Sendable (Value) -> Method? = { _ in nil }
     ) {
@@ -41,6 +44,7 @@ package struct Setting<Value: SettingValue>: AnySetting {
         (self.help, self.unit, self.valueName) = (help, unit, valueName)
         (self.defaultNote, self.limits) = (defaultNote, limits)
         (self.recorded, self.label) = (recorded, label)
+        self.unrecorded = unrecorded ?? defaultValue
     }
 
     package func check(
@@ -71,10 +75,28 @@ package struct Setting<Value: SettingValue>: AnySetting {
     }
 
     package var defaultText: String? {
-        defaultNote ?? (defaultValue.brief.isEmpty ? nil : defaultValue.brief)
+        // A flag that is off needs no word about it.
+        let isTold = !(defaultValue is Bool) && !defaultValue.brief.isEmpty
+        return defaultNote ?? (isTold ? defaultValue.brief : nil)
     }
 
     package func json(of settings: RenderSettings) -> JSON { settings[keyPath: path].json }
+
+    package func written(of settings: RenderSettings) -> String { settings[keyPath: path].written }
+
+    package func arguments(recorded json: JSON?) throws(InputError) -> [String] {
+        guard let json else {
+            return unrecorded == defaultValue ? [] : unrecorded.arguments(named: name)
+        }
+        guard let value = Value(json: json) else {
+            throw InputError(name, "its value cannot be read", fix: "Give \(Value.form)")
+        }
+        return value.arguments(named: name)
+    }
+
+    package var labels: [String] {
+        [label?.key, label?.refinedKey].compactMap(\.self)
+    }
 
     package func text(of settings: RenderSettings) -> (key: String, value: String)? {
         guard let label, isRecorded(of: settings) else { return nil }
@@ -119,6 +141,19 @@ package protocol AnySetting: Sendable {
 
     /// Its value for JSON.
     func json(of settings: RenderSettings) -> JSON
+
+    /// Its value as text.
+    func written(of settings: RenderSettings) -> String
+
+    /// The flag that gives a render the value of a picture.
+    ///
+    /// - Parameter json: its value in the picture's text; nil where the text does not have it
+    /// - Returns: words of a command line; none where the default is right
+    /// - Throws: `InputError` naming the setting when the value is of another kind
+    func arguments(recorded json: JSON?) throws(InputError) -> [String]
+
+    /// Its keys in the line of settings that web interfaces exchange.
+    var labels: [String] { get }
 
     /// Its key and value in the line of settings that web interfaces exchange; nil if it is not part of it.
     func text(of settings: RenderSettings) -> (key: String, value: String)?

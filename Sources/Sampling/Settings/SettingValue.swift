@@ -10,6 +10,12 @@ package protocol SettingValue: Equatable, Sendable {
     init?(json: JSON)
     /// What the JSON must be, for errors: "a whole number".
     static var form: String { get }
+    /// The flag of a setting of this value, as on the command line; none for what no flag asks for.
+    func arguments(named name: String) -> [String]
+}
+
+extension SettingValue {
+    package func arguments(named name: String) -> [String] { ["--\(name)=\(written)"] }
 }
 
 extension SettingValue {
@@ -69,6 +75,7 @@ extension Bool: SettingValue {
         self = value
     }
     package static var form: String { "true or false" }
+    package func arguments(named name: String) -> [String] { self ? ["--\(name)"] : [] }
 }
 
 extension [Double]: SettingValue {
@@ -128,6 +135,7 @@ extension Optional: SettingValue where Wrapped: SettingValue {
         }
     }
     package static var form: String { Wrapped.form }
+    package func arguments(named name: String) -> [String] { self?.arguments(named: name) ?? [] }
 }
 
 extension Extent: SettingValue {
@@ -206,4 +214,7 @@ extension LadderChoice: SettingValue {
         }
     }
     package static var form: String { "scales that rise from 1, such as [1, 2, 4], or \"auto\"" }
+    package func arguments(named name: String) -> [String] {
+        self == .everyScale ? [] : ["--\(name)=\(written)"]
+    }
 }

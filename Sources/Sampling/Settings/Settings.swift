@@ -302,6 +302,7 @@ package enum Settings {
         recorded: .where {
             $0.windowWeight == .gaussian || ($0.windowWeight != nil && $0.method == .refine)
         },
+        unrecorded: .uniform,
         label: SettingLabel("DemoFusion window weight", refined: "Refine window weight")
     )
 

@@ -101,6 +101,11 @@ extension TilePlan {
         return passesToEnd + (isCoarse ? 0 : passesToAttention)
     }
 
+    /// Further passes, over coarse norms only.
+    package var cheapPasses: Int {
+        network.attention.map(network.areCoarse) == true ? passesToAttention : 0
+    }
+
     /// Numbers of latents, pixels and tokens on the wire.
     package func numbersMoved(latentChannels: Int) -> Int {
         let pixels = 3 * factor * factor

@@ -59,6 +59,39 @@ package struct CommandDescription: Decodable, Sendable {
             .min { ($0.1, $0.0) < ($1.1, $1.0) }?.0
     }
 
+    /// Long names of the options and flags shown to users.
+    private var optionNames: [String] {
+        (arguments ?? []).filter(\.shouldDisplay).flatMap { $0.names ?? [] }
+            .filter { $0.kind == "long" }.map(\.name)
+    }
+
+    /// Whether it has a flag or an option of this name.
+    func hasOption(_ name: String) -> Bool { optionNames.contains(name) }
+
+    /// The option that was probably meant: one that begins like the word, or differs from it by few letters.
+    package func nearestOption(to word: String) -> String? {
+        let names = optionNames
+        if word.count >= 3 {
+            let longer = names.filter { $0.hasPrefix(word) }
+            if let shortest = longer.min(by: { ($0.count, $0) < ($1.count, $1) }) {
+                return shortest
+            }
+        }
+        // A third of the letters: 'with' is not 'wire'.
+        return names.map { ($0, EditDistance.between($0, word)) }
+            .filter { $0.1 <= max(1, min($0.0.count, word.count) / 3) && $0.1 <= 3 }
+            .min { ($0.1, $0.0) < ($1.1, $1.0) }?.0
+    }
+
+    /// The commands that have no subcommands, with their words.
+    var leaves: [(words: [String], command: CommandDescription)] {
+        displayed.flatMap { command in
+            command.displayed.isEmpty
+                ? [([command.commandName], command)]
+                : command.leaves.map { ([command.commandName] + $0.words, $0.command) }
+        }
+    }
+
     /// An empty command.
     init(name: String) {
         commandName = name

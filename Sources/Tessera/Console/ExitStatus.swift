@@ -15,9 +15,17 @@ enum ExitStatus {
         do {
             try body()
         } catch {
-            StandardError.write("tessera: \(error)", isLast: true)
+            StandardError.write("tessera: \(named(error))", isLast: true)
             throw ExitCode(status(of: error))
         }
+    }
+
+    /// An error with the variable that its flag came from.
+    private static func named(_ error: any Error) -> any Error {
+        guard let fault = error as? InputError, let words = try? Invocation.arguments.get() else {
+            return error
+        }
+        return words.naming(fault)
     }
 
     static func status(of error: any Error) -> Int32 {
@@ -26,6 +34,7 @@ enum ExitStatus {
         case is EndpointTaken: badInput
         case is ClusterUnavailable: unavailable
         case is RenderCancelled: interrupted
+        case let error as PicturesFailed: error.status
         default: fault
         }
     }

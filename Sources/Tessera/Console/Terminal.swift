@@ -34,10 +34,18 @@ package struct Terminal: Equatable, Sendable {
         return ProcessInfo.processInfo.environment["COLUMNS"].flatMap { Int($0) } ?? 80
     }
 
-    /// Text restricted to the characters that can be displayed.
+    /// Text restricted to the characters that can be displayed; others become `\xC3\xB6`, the bytes as `printf` and
+    /// `$'…'` of a shell take them.
     package func spelled(_ text: String) -> String {
         guard !isUnicode, !text.utf8.allSatisfy({ $0 < 128 }) else { return text }
-        return text.map { Self.plain[$0] ?? String($0) }.joined()
+        return text.map { character in
+            Self.plain[character] ?? character.utf8.map(Self.escaped).joined()
+        }.joined()
+    }
+
+    private static func escaped(_ byte: UInt8) -> String {
+        guard byte >= 128 else { return String(Unicode.Scalar(byte)) }
+        return "\\x" + String(byte, radix: 16, uppercase: true)
     }
 
     private static let plain: [Character: String] = [

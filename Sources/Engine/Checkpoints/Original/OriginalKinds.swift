@@ -10,7 +10,7 @@ enum OriginalKinds {
     ]
 
     /// The one text encoder of SDXL's refiner, which is the base model's second.
-    static let refinersText = "conditioner.embedders.0.model."
+    private static let refinersText = "conditioner.embedders.0.model."
 
     /// UNets with other input channels than a latent's, by number of channels.
     static let specialInputs = [

@@ -61,7 +61,7 @@ struct SingleFile: ModelLayout {
                     path,
                     "it has no \(component.rawValue): there is no tensor "
                         + "'\(OriginalKinds.prefix(of: component, family))…'",
-                    fix: component == .vae && found.count == family.components.count - 1
+                    fix: component == .vae && !texts.isEmpty
                         ? "Give one with --vae"
                         : "Fetch the whole model, or name one that has it with --base"
                 )
@@ -78,11 +78,15 @@ struct SingleFile: ModelLayout {
         _ unet: OriginalUNet?,
         _ texts: [Component: OriginalText]
     ) -> ModelFamily {
-        let second = texts[.textEncoder2]
-        if second?.tensors.prefix == OriginalKinds.refinersText { return .sdxlRefiner }
-        if let family = unet?.family { return family }
-        guard second == nil else { return .sdxl }
-        return texts[.textEncoder]?.kind == .openCLIP ? .sd2 : .sd1
+        let isPair = texts[.textEncoder] != nil && texts[.textEncoder2] != nil
+        switch (texts[.textEncoder2], unet?.family) {
+        // A refiner reads the second encoder's prompts alone; else the first encoder is missing.
+        case (let text?, .sdxl?) where !isPair && (try? text.width()) == unet?.contextWidth:
+            return .sdxlRefiner
+        case (_, let family?): return family
+        case (.some, nil): return isPair ? .sdxl : .sdxlRefiner
+        case (nil, nil): return texts[.textEncoder]?.kind == .openCLIP ? .sd2 : .sd1
+        }
     }
 
     /// Rejects parts that do not belong together, and UNets that take other inputs.

@@ -1,0 +1,150 @@
+import Engine
+import Sampling
+
+extension PictureOptions {
+    /// Settings that a picture can be rendered with.
+    package struct Agreement<Checked> {
+        package let settings: RenderSettings
+        /// What the check made of them.
+        package let checked: Checked
+        /// Suggestions that gave way, and what they conflict with, for messages; nil if there were none.
+        package let dropped: (names: [String], reason: String)?
+    }
+
+    /// The settings with every default filled in, without the suggestions of the model's own file that conflict with
+    /// explicit choices, with the init image or with a distilled adapter.
+    ///
+    /// - Parameters:
+    ///   - model: what limits and defaults depend on
+    ///   - own: the model's sampler
+    ///   - preset: of a distilled model or adapter
+    ///   - defaults: the model's own file
+    ///   - found: size of the init image
+    ///   - check: accepts settings, given the explicit choices
+    /// - Returns: the first settings that the check accepts, without as few suggestions as possible
+    /// - Throws: the check's error; it names the file and its key where the file conflicts with itself
+    package func agreement<Checked>(
+        for model: ModelGeometry,
+        scheduler own: SchedulerKind,
+        preset: Distillation?,
+        defaults: ModelDefaults?,
+        picture found: Extent?,
+        check: (RenderSettings, SettingChoices) throws(InputError) -> Checked
+    ) throws(InputError) -> Agreement<Checked> {
+        func attempt(
+            _ options: PictureOptions,
+            without names: Set<String> = [],
+            preset: Distillation?,
+            picture: Extent?
+        ) -> Result<(RenderSettings, Checked), InputError> {
+            let settings = options.settings(
+                for: model,
+                scheduler: own,
+                preset: preset,
+                defaults: defaults,
+                without: names,
+                picture: picture
+            )
+            do throws(InputError) {
+                return .success((settings, try check(settings, options.settings)))
+            } catch {
+                return .failure(error)
+            }
+        }
+        func succeeds(_ options: PictureOptions, without names: Set<String> = []) -> Bool {
+            (try? attempt(options, without: names, preset: preset, picture: found).get()) != nil
+        }
+
+        let conflict: InputError
+        switch attempt(self, preset: preset, picture: found) {
+        case .success(let (settings, checked)):
+            return Agreement(settings: settings, checked: checked, dropped: nil)
+        case .failure(let error): conflict = error
+        }
+        guard let defaults, usesModelDefaults, conflict.place.hasPrefix("--") else {
+            throw conflict
+        }
+        let names = defaults.names
+
+        // The choice that is at fault: without it, or with another sampler, there is no conflict.
+        let opponent = Settings.all.first { setting in
+            guard self.settings.has(setting) else { return false }
+            var others = self
+            others.settings.remove(setting)
+            guard setting.name == Settings.scheduler.name else { return succeeds(others) }
+            return succeeds(others)
+                || SchedulerKind.allCases.contains { kind in
+                    others.settings.set(Settings.scheduler, to: kind)
+                    return succeeds(others)
+                }
+        }
+        // The file alone, of the model alone.
+        var alone = self
+        alone.settings = SettingChoices()
+        if opponent == nil,
+            case .failure(let fault) = attempt(alone, preset: nil, picture: nil),
+            let culprits = Self.fewest(
+                of: names,
+                named: fault.place,
+                where: {
+                    (try? attempt(alone, without: $0, preset: nil, picture: nil).get()) != nil
+                }
+            )
+        {
+            throw InputError(
+                "\(defaults.path), \(culprits.joined(separator: ", "))",
+                fault.problem,
+                fix: fault.remedy
+            )
+        }
+
+        let fewest = Self.fewest(of: names, named: conflict.place) { succeeds(self, without: $0) }
+        let dropped = fewest ?? names
+        // Without suggestions an error is about the choices.
+        let (settings, checked) = try attempt(
+            self,
+            without: Set(dropped),
+            preset: preset,
+            picture: found
+        ).get()
+        let verb = dropped.count == 1 ? "it conflicts" : "they conflict"
+        let reason = opponent.map { "\(verb) with \($0.name) \($0.json(of: settings).brief)" }
+        return Agreement(
+            settings: settings,
+            checked: checked,
+            dropped: (dropped, reason ?? conflict.problem)
+        )
+    }
+
+    /// The fewest suggestions whose absence helps: up to three, or else all.
+    ///
+    /// - Parameters:
+    ///   - names: of the suggestions
+    ///   - place: of the error, which may name one of them: it comes first
+    ///   - helps: whether a render is possible without some
+    /// - Returns: nil if nothing helps
+    private static func fewest(
+        of names: [String],
+        named place: String,
+        where helps: (Set<String>) -> Bool
+    ) -> [String]? {
+        // What else a model suggests depends on its sampler, its method and its size: they go last.
+        let last = [Settings.size.name, Settings.scheduler.name, Settings.method.name]
+        func rank(_ name: String) -> Int {
+            let isNamed = place == "--\(name)" || place.hasPrefix("--\(name) ")
+            return isNamed ? -1 : last.firstIndex(of: name).map { $0 + 1 } ?? 0
+        }
+        let sorted = names.sorted { (rank($0), $0) < (rank($1), $1) }
+        var choices: [[Int]] = [[]]
+        for _ in 0..<min(3, sorted.count) {
+            choices = choices.flatMap { choice in
+                ((choice.last ?? -1) + 1..<sorted.count).map { choice + [$0] }
+            }
+            for choice in choices {
+                let chosen = choice.map { sorted[$0] }
+                if helps(Set(chosen)) { return chosen }
+            }
+        }
+        return helps(Set(sorted)) ? sorted : nil
+    }
+}

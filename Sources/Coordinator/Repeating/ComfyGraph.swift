@@ -1,0 +1,116 @@
+import Engine
+
+/// A graph of ComfyUI's nodes, from the `prompt` of a picture or from its `workflow`. Pure.
+struct ComfyGraph {
+    struct Node {
+        let id: String
+        let type: String
+        /// Values and links by name: a link is `["4", 0]`.
+        let inputs: [String: JSON]
+    }
+
+    let nodes: [String: Node]
+
+    /// Nodes by number.
+    var sorted: [Node] {
+        nodes.values.sorted { (Int($0.id) ?? .max, $0.id) < (Int($1.id) ?? .max, $1.id) }
+    }
+
+    /// Reads what ComfyUI executed.
+    ///
+    /// - Returns: nil unless it is such a graph
+    init?(prompt: JSON) {
+        guard let object = prompt.object else { return nil }
+        nodes = object.reduce(into: [:]) { nodes, entry in
+            guard let type = entry.value.object?["class_type"]?.string else { return }
+            nodes[entry.key] = Node(
+                id: entry.key,
+                type: type,
+                inputs: entry.value.object?["inputs"]?.object ?? [:]
+            )
+        }
+        guard !nodes.isEmpty else { return nil }
+    }
+
+    /// Names of the widgets of nodes, in the order of `widgets_values`; an empty one is the editor's own.
+    private static let widgets: [String: [String]] = [
+        "KSampler": ["seed", "", "steps", "cfg", "sampler_name", "scheduler", "denoise"],
+        "KSamplerAdvanced": [
+            "add_noise", "noise_seed", "", "steps", "cfg", "sampler_name", "scheduler",
+            "start_at_step", "end_at_step", "return_with_leftover_noise",
+        ],
+        "CLIPTextEncode": ["text"],
+        "EmptyLatentImage": ["width", "height", "batch_size"],
+        "CheckpointLoaderSimple": ["ckpt_name"],
+        "UNETLoader": ["unet_name"],
+        "VAELoader": ["vae_name"],
+        "LoraLoader": ["lora_name", "strength_model", "strength_clip"],
+        "LoraLoaderModelOnly": ["lora_name", "strength_model"],
+        "CLIPSetLastLayer": ["stop_at_clip_layer"],
+        "LoadImage": ["image"],
+        "PrimitiveNode": ["value"],
+    ]
+
+    /// Reads what ComfyUI's editor shows.
+    ///
+    /// - Returns: nil unless it is such a graph
+    init?(workflow: JSON) {
+        guard let items = workflow.object?["nodes"]?.array else { return nil }
+        var sources: [Int: (node: String, slot: Int)] = [:]
+        for link in workflow.object?["links"]?.array ?? [] {
+            guard let link = link.array, link.count >= 5, let id = link[0].integer,
+                let node = link[1].integer, let slot = link[2].integer
+            else { continue }
+            sources[id] = ("\(node)", slot)
+        }
+        var nodes: [String: Node] = [:]
+        for item in items {
+            guard let item = item.object, let id = item["id"]?.integer,
+                let type = item["type"]?.string
+            else { continue }
+            var inputs: [String: JSON] = [:]
+            let values = item["widgets_values"]?.array ?? []
+            for (name, value) in zip(Self.widgets[type] ?? [], values) where !name.isEmpty {
+                inputs[name] = value
+            }
+            for input in item["inputs"]?.array ?? [] {
+                guard let name = input.object?["name"]?.string,
+                    let link = input.object?["link"]?.integer, let source = sources[link]
+                else { continue }
+                inputs[name] = .array([.string(source.node), .number(Double(source.slot))])
+            }
+            // 2 is muted; 4 is bypassed, and passes on what it gets.
+            let mode = item["mode"]?.integer ?? 0
+            guard mode != 2 else { continue }
+            nodes["\(id)"] = Node(id: "\(id)", type: mode == 4 ? "Reroute" : type, inputs: inputs)
+        }
+        guard !nodes.isEmpty else { return nil }
+        self.nodes = nodes
+    }
+
+    /// The node that an input comes from, past nodes that only pass it on; nil for a value.
+    func source(_ node: Node, _ input: String) -> Node? {
+        var (link, name) = (node.inputs[input], input)
+        for _ in 0...nodes.count {
+            guard let id = link?.array?.first?.string, let found = nodes[id] else { return nil }
+            guard found.type == "Reroute" else { return found }
+            let passed = found.inputs[name] ?? found.inputs[""]
+            let first = found.inputs.sorted { $0.key < $1.key }
+                .first { $0.value.array != nil }
+            link = passed ?? first?.value
+            name = passed == nil ? first?.key ?? name : name
+        }
+        return nil
+    }
+
+    /// An input's value, which another node may hold.
+    func value(_ node: Node, _ input: String, depth: Int = 0) -> JSON? {
+        guard let value = node.inputs[input] else { return nil }
+        guard value.array != nil else { return value }
+        guard depth < 16, let other = source(node, input) else { return nil }
+        for name in ["value", "text", "string", "seed", "noise_seed", "int", "float"] {
+            if let found = self.value(other, name, depth: depth + 1) { return found }
+        }
+        return nil
+    }
+}

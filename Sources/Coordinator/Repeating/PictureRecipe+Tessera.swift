@@ -1,0 +1,197 @@
+import Engine
+import Foundation
+import Sampling
+
+extension PictureRecipe {
+    /// What a picture's JSON has besides settings, each with what is done about it.
+    private static let facts: Set<String> = [
+        "prompt", "negative-prompt", "prompt-2", "negative-prompt-2", "embedding", "lora", "model",
+        "model-digest", "version", "init-image", "init-image-digest", "precision", "backend",
+        "device", "prediction", "prompt-chunks",
+    ]
+
+    /// Settings that are dropped where a flag changes what they depend on.
+    private static let dependents: [String: [any AnySetting]] = [
+        "size": [Settings.ladder],
+        "stride": [Settings.windowWeight],
+        "border": [Settings.windowWeight],
+        "method": [Settings.ladder, Settings.stride, Settings.windowWeight],
+        "scheduler": [
+            Settings.karras, Settings.sigmas, Settings.sgmUniform, Settings.timestepSpacing,
+            Settings.finalSigma,
+        ],
+        "sigmas": [Settings.karras, Settings.sgmUniform],
+        "karras": [Settings.sigmas, Settings.sgmUniform],
+        "sgm-uniform": [Settings.karras, Settings.sigmas],
+    ]
+
+    /// Adds what a picture of Tessera says: all that decides its pixels.
+    ///
+    /// - Throws: `InputError` for a text that cannot be read
+    mutating func add(own fields: [String: JSON], place: String) throws {
+        let version = fields["version"]?.string ?? ""
+        if version != RenderSession.version {
+            warn("it was made by Tessera \(version): the picture may differ from \(place)")
+        }
+        for key in fields.keys.sorted()
+        where !Self.facts.contains(key) && !Settings.all.contains(where: { $0.name == key }) {
+            warn("this version of Tessera does not know its setting '\(key)'")
+        }
+        add(prompts: fields)
+        let recorded = try settings(fields, place: place)
+        let unused = Settings.all.filter { setting in
+            // What only the method uses that a flag replaces, or the other one uses.
+            setting.onlyMethod(in: recorded).map { $0 != recorded.method || isGiven("method") }
+                ?? false
+        }
+        let dropped = Set(
+            (Self.dependents.filter { isGiven($0.key) }.flatMap(\.value) + unused).map(\.name)
+        )
+        for setting in Settings.all where !isGiven(setting.name) && !dropped.contains(setting.name)
+        {
+            do throws(InputError) {
+                for word in try setting.arguments(recorded: fields[setting.name]) { add(word) }
+            } catch {
+                throw InputError("\(place), \(error.place)", error.problem, fix: error.remedy)
+            }
+        }
+        // What the model suggests is in the settings already.
+        set(flag: "no-model-preset")
+        set("prediction", fields["prediction"]?.string)
+        try add(picture: fields)
+        add(computation: fields)
+        let loras = add(loras: fields)
+        let digest = fields["model-digest"]?.string
+        add(
+            RecordedModel(
+                name: fields["model"]?.string,
+                // Other adapters make another digest.
+                hash: isGiven("lora") || loras == nil
+                    ? nil : digest.map { .digest($0, loras: loras ?? []) }
+            )
+        )
+        add(embeddings: fields, loras: loras ?? [])
+    }
+
+    /// The settings that the text has.
+    private func settings(
+        _ fields: [String: JSON],
+        place: String
+    ) throws(InputError) -> RenderSettings {
+        var settings = RenderSettings(
+            size: Settings.size.defaultValue,
+            scheduler: Settings.scheduler.defaultValue
+        )
+        let known = fields.filter { field in Settings.all.contains { $0.name == field.key } }
+        do throws(InputError) {
+            try SettingChoices(json: known).apply(to: &settings)
+        } catch {
+            throw InputError("\(place), \(error.place)", error.problem, fix: error.remedy)
+        }
+        return settings
+    }
+
+    private mutating func add(prompts fields: [String: JSON]) {
+        for key in ["prompt", "negative-prompt", "prompt-2", "negative-prompt-2"] {
+            set(key, fields[key]?.string)
+        }
+    }
+
+    /// Adds the adapters that the prompt does not name itself.
+    ///
+    /// - Returns: all of them; nil where one is not found
+    private mutating func add(loras fields: [String: JSON]) -> [LoRASource]? {
+        let names = (fields["lora"]?.array ?? []).compactMap(\.string)
+        let isTagged = fields[Settings.promptSyntax.name]?.string == PromptSyntax.a1111.rawValue
+        let prompt = fields["prompt"]?.string ?? ""
+        let tags = isTagged ? PromptTag.tags(in: prompt) : []
+        var sources: [LoRASource]? = []
+        for (i, name) in names.enumerated() {
+            // The file's name may have a colon in it; the weight has none.
+            let isNamed = i >= names.count - tags.count
+            let pieces = name.split(separator: ":", omittingEmptySubsequences: false)
+            guard let split = pieces.indices.first(where: { $0 > 0 && Float(pieces[$0]) != nil })
+            else { continue }
+            let stem = pieces[..<split].joined(separator: ":")
+            let weights = pieces[split...].joined(separator: ":")
+            let path = file(named: stem)
+            if let path, let source = try? LoRASource(argument: "\(path):\(weights)") {
+                sources?.append(source)
+            } else {
+                sources = nil
+            }
+            if !isNamed || isGiven("prompt") { add(lora: stem, weights: weights) }
+        }
+        if !isGiven("prompt"), !isGiven("lora"), !tags.isEmpty, sources == nil {
+            removeTags(from: prompt)
+        }
+        return sources
+    }
+
+    private mutating func add(embeddings fields: [String: JSON], loras: [LoRASource]) {
+        let inLoRAs = loras.compactMap { try? FileDigest.of($0.path, cache: nil) }
+        for entry in (fields["embedding"]?.array ?? []).compactMap(\.string) {
+            guard let colon = entry.lastIndex(of: ":") else { continue }
+            let digest = String(entry[entry.index(after: colon)...])
+            guard !inLoRAs.contains(where: { $0.hasPrefix(digest) }) else { continue }
+            add(embedding: String(entry[..<colon]), digest: digest)
+        }
+    }
+
+    /// Adds the init image, which must be the same file.
+    private mutating func add(picture fields: [String: JSON]) throws {
+        guard let name = fields["init-image"]?.string, !isGiven("init-image") else { return }
+        let digest = fields["init-image-digest"]?.string
+        let places = [request.folder, FileManager.default.currentDirectoryPath].map {
+            "\($0)/\(name)"
+        }
+        let found = places.filter { FileKind($0) == .regular }
+        if let exact = found.first(where: { (try? FileDigest.of($0, cache: nil)) == digest }) {
+            return set("init-image", exact)
+        }
+        throw InputError(
+            request.path,
+            "it was made from the picture '\(name)', "
+                + (found.isEmpty ? "which is not found" : "and \(found[0]) is another one"),
+            fix: "Give it with --init-image"
+        )
+    }
+
+    /// Adds the backend and the precision, if this build and this processor have them.
+    private mutating func add(computation fields: [String: JSON]) {
+        guard let backend = fields["backend"]?.string, let precision = fields["precision"]?.string
+        else { return }
+        let options: EngineOptions? = BackendKind(rawValue: backend).flatMap { backend in
+            Precision(rawValue: precision).map { precision in
+                EngineOptions.best(
+                    for: .current,
+                    backend: backend,
+                    precision: precision,
+                    threads: 1
+                ).options
+            }
+        }
+        guard let options, (try? options.check()) != nil else {
+            warn(
+                "it was computed with \(backend) in \(precision), which is not possible here: the picture may differ"
+            )
+            return
+        }
+        set("backend", backend)
+        set("precision", precision)
+    }
+
+    /// Removes tags from the prompt whose files are not there.
+    mutating func removeTags(from prompt: String) {
+        var text = prompt
+        for tag in PromptTag.tags(in: prompt) {
+            do throws(InputError) {
+                _ = try LoRASource(tag, folder: request.loraFolder)
+            } catch {
+                warn("\(tag.text) of its prompt is left out: \(error.problem)")
+                text = text.replacing(tag.text, with: "", maxReplacements: 1)
+            }
+        }
+        replace("prompt", text)
+    }
+}

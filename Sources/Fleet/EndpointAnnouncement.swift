@@ -1,0 +1,52 @@
+import Coordinator
+import Glibc
+import Protocol
+import Synchronization
+
+/// Tells others who want the endpoint of a render what uses it, and how far it is, until the render ends.
+package final class EndpointAnnouncement: Sendable {
+    private struct State {
+        var progress = RenderProgress()
+        var note: EndpointNote?
+        var written: ContinuousClock.Instant?
+    }
+
+    private let endpoint: Endpoint
+    private let state = Mutex(State())
+
+    /// Minimum time between two writes.
+    private static let pause: Duration = .milliseconds(250)
+
+    package init(_ endpoint: Endpoint) {
+        self.endpoint = endpoint
+        state.withLock { write(&$0) }
+    }
+
+    /// Takes note of how far the render is.
+    package func note(_ report: RenderReport) {
+        state.withLock { state in
+            state.progress.take(report)
+            if let written = state.written, ContinuousClock.now - written < Self.pause { return }
+            write(&state)
+        }
+    }
+
+    private func write(_ state: inout State) {
+        guard let process = state.note?.process ?? ProcessIdentity(of: getpid()) else { return }
+        let note = EndpointNote(
+            process: process,
+            work: state.progress.work,
+            progress: state.progress.share
+        )
+        if note != state.note { note.write(at: endpoint) }
+        (state.note, state.written) = (note, .now)
+    }
+
+    /// Others are told nothing more.
+    package func stop() {
+        state.withLock { state in
+            state.note?.remove(at: endpoint)
+            state.note = nil
+        }
+    }
+}

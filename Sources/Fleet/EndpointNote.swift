@@ -1,0 +1,70 @@
+import Engine
+import Foundation
+import Glibc
+import Protocol
+
+/// What a coordinator tells other users of its host about itself: a small file that everybody may read. It has the
+/// endpoint, the user and the process in its name, and is believed only if that user owns it and listens there.
+package struct EndpointNote: Codable, Equatable, Sendable {
+    package var process: ProcessIdentity
+    /// What it does, in a few words.
+    package var work: String
+    /// How far it is.
+    package var progress: String?
+
+    package init(process: ProcessIdentity, work: String, progress: String? = nil) {
+        (self.process, self.work, self.progress) = (process, work, progress)
+    }
+
+    private static let largest = 4096
+    private static let folder = "/tmp"
+
+    /// How the names of an endpoint's notes begin: with its port, on whichever addresses, or its path.
+    private static func prefix(_ endpoint: Endpoint, owner: uid_t) -> String {
+        let place = endpoint.port.map { "\($0)" } ?? (endpoint.path ?? "").replacing("/", with: "_")
+        return "tessera-\(place.suffix(120))-\(owner)-"
+    }
+
+    private func path(_ endpoint: Endpoint) -> String {
+        "\(Self.folder)/\(Self.prefix(endpoint, owner: getuid()))\(process.id).json"
+    }
+
+    /// The notes of a user's processes that run.
+    static func all(at endpoint: Endpoint, owner: uid_t) -> [EndpointNote] {
+        let start = prefix(endpoint, owner: owner)
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.filter { $0.hasPrefix(start) }.sorted().prefix(64)
+            .compactMap { read("\(folder)/\($0)", owner: owner) }
+    }
+
+    private static func read(_ path: String, owner: uid_t) -> EndpointNote? {
+        let file = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var status = stat()
+        guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+            status.st_uid == owner, status.st_size <= largest
+        else { return nil }
+        var bytes = [UInt8](repeating: 0, count: largest)
+        let count = Glibc.read(file, &bytes, largest)
+        guard count > 0,
+            var note = try? JSONDecoder().decode(EndpointNote.self, from: Data(bytes[..<count])),
+            note.process.isAlive
+        else { return nil }
+        note.work = printable(note.work, limit: 80)
+        note.progress = note.progress.map { printable($0, limit: 80) }
+        return note
+    }
+
+    /// Only informative: where it cannot be written, others are told less.
+    func write(at endpoint: Endpoint) {
+        guard let data = try? JSONEncoder().encode(self), data.count <= Self.largest,
+            let file = try? TemporaryFile(for: path(endpoint))
+        else { return }
+        _ = fchmod(file.descriptor, 0o644)
+        guard (try? file.write(Array(data))) != nil else { return }
+        try? file.commit()
+    }
+
+    func remove(at endpoint: Endpoint) { unlink(path(endpoint)) }
+}

@@ -1,0 +1,47 @@
+import Engine
+
+/// Words of a command line, as `PreparedArguments` leaves them: a value is behind `=` or in the next word. Pure.
+struct FlagWords: Equatable {
+    private(set) var words: [String]
+    /// Long names of the command's flags that take a value.
+    private let options: Set<String>
+
+    init(_ words: [String], of command: CommandDescription) {
+        self.words = words
+        options = Set(
+            (command.arguments ?? []).filter { $0.kind == .option }.compactMap(\.longName)
+        )
+    }
+
+    /// Each flag with its value's word, if that is a separate one.
+    private var flags: [(name: String?, words: ArraySlice<String>)] {
+        var (flags, rest): ([(String?, ArraySlice<String>)], ArraySlice<String>) = ([], words[...])
+        while let word = rest.first {
+            guard word.hasPrefix("--"), word.count > 2 else {
+                flags.append((nil, rest.prefix(1)))
+                rest = rest.dropFirst()
+                continue
+            }
+            let name = String(word.dropFirst(2).prefix { $0 != "=" })
+            let count = options.contains(name) && !word.contains("=") ? 2 : 1
+            flags.append((name, rest.prefix(count)))
+            rest = rest.dropFirst(count)
+        }
+        return flags
+    }
+
+    /// Long names of the flags in it; `--no-karras` is `karras`.
+    var names: Set<String> {
+        Set(
+            flags.compactMap(\.name).map {
+                $0.hasPrefix("no-") ? [$0, String($0.dropFirst(3))] : [$0]
+            }
+            .joined()
+        )
+    }
+
+    /// The words without some flags.
+    func removing(_ names: Set<String>) -> [String] {
+        flags.filter { flag in flag.name.map { !names.contains($0) } ?? true }.flatMap(\.words)
+    }
+}

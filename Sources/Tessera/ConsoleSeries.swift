@@ -1,0 +1,191 @@
+import ArgumentParser
+import Coordinator
+import Engine
+import Foundation
+import Protocol
+
+/// The pictures of a command, rendered one after the other on the same workers.
+struct ConsoleSeries<Command: RenderCommand> {
+    let list: PictureList<Command>
+    /// The picture to begin with.
+    var first = 0
+    /// The job of that picture, to be resumed, and its command.
+    var resumed: (job: Rendering.Resumed, command: Command)?
+
+    /// Renders the pictures and writes them; SIGINT and SIGTERM end it.
+    ///
+    /// - Throws: whatever ends a single picture; of a series what ends all of it, or `PicturesFailed` at its end
+    func run() throws {
+        for line in list.warnings where resumed == nil { StandardError.write("warning: \(line)") }
+        let control = RenderControl()
+        Interrupts.handle(control.cancel)
+        let workers = SharedWorkers()
+        defer { workers.stop() }
+        let console = RenderConsole(
+            isQuiet: list.command(first).display.quiet,
+            isSeries: list.isSeries
+        )
+        defer { console.clear() }
+        if list.isSeries, resumed == nil {
+            try list.check(control: control, observe: console.show)
+        }
+        var failures: [PicturesFailed.Picture] = []
+        for index in first..<list.count {
+            do {
+                try render(index, workers, control, console)
+            } catch let error where list.isSeries && !Self.endsAll(error) {
+                console.clear()
+                let title = list.title(index)
+                StandardError.write("tessera: \(title): \(error)")
+                failures.append((title, ExitStatus.status(of: error)))
+                try report(error, index)
+                try leaveSeries(console)
+            } catch {
+                if list.isSeries { advise(console, remaining: list.count - index) }
+                throw error
+            }
+        }
+        if !failures.isEmpty { throw PicturesFailed(failures, of: list.count - first) }
+    }
+
+    private func render(
+        _ index: Int,
+        _ workers: SharedWorkers,
+        _ control: RenderControl,
+        _ console: RenderConsole
+    ) throws {
+        let own = index == first ? resumed : nil
+        let command = own?.command ?? list.command(index)
+        var rendering = try list.rendering(index, command)
+        rendering.saving = saving(index, command)
+        rendering.resumed = own?.job
+        rendering.memory = list.isSeries ? workers.memory : nil
+        if list.isSeries {
+            command.display.note("\(list.title(index)): \(rendering.options.prompt)")
+        }
+        let outputs = rendering.outputs
+        console.begin {
+            if let seed = list.chosenSeed, index == first { command.display.note("seed \(seed)") }
+            outputs.announce(command.display)
+        }
+        let open = try command.opening()
+        let outcome = try rendering.run(
+            on: list.isSeries ? workers.opening(open) : open,
+            control: control,
+            observe: console.show
+        )
+        console.show(outcome)
+        console.clear()
+        do {
+            if command.display.json {
+                var result = RenderResult(outcome)
+                if list.isSeries {
+                    (result.index, result.prompt) = (index + 1, rendering.options.prompt)
+                }
+                try StandardOutput.write(json: result)
+            } else {
+                try StandardOutput.write(outcome.picture)
+            }
+        } catch let error as OutputError {
+            throw ResultUnwritten(picture: outcome.picture, reason: error.reason)
+        }
+    }
+
+    private func saving(_ index: Int, _ command: Command) -> Saving {
+        let folder = command.job.jobDir
+        var saving = Saving(
+            every: command.job.checkpointEvery,
+            folder: list.isSeries ? folder.map { "\($0)/\(index + 1)" } : folder,
+            command: Command.name,
+            arguments: list.arguments(index),
+            directory: FileManager.default.currentDirectoryPath
+        )
+        if list.isSeries {
+            saving.series = JobFolder.SeriesPlace(
+                arguments: list.words,
+                index: index,
+                started: list.start.timeIntervalSince1970
+            )
+        }
+        return saving
+    }
+
+    /// Whether the pictures that remain cannot be rendered either.
+    private static func endsAll(_ error: any Error) -> Bool {
+        switch error {
+        case is RenderCancelled, is ClusterUnavailable, is EndpointTaken, is ResultUnwritten: true
+        case let error as OutputError: error.path == "standard output"
+        default: false
+        }
+    }
+
+    /// One line of JSON for a picture that failed.
+    private func report(_ error: any Error, _ index: Int) throws {
+        let command = list.command(index)
+        guard command.display.json else { return }
+        try StandardOutput.write(
+            json: FailedResult(
+                index: index + 1,
+                seed: "\(list.seed(index))",
+                prompt: command.picture.subject.prompt,
+                error: "\(error)",
+                status: ExitStatus.status(of: error)
+            )
+        )
+    }
+
+    /// The series goes on without a picture that failed, which may be resumed alone.
+    private func leaveSeries(_ console: RenderConsole) throws {
+        guard let path = console.takeJob() else { return }
+        if try JobFolder.leaveSeries(path) { console.showHowToContinue(path) }
+    }
+
+    /// How to go on with a series that was ended.
+    private func advise(_ console: RenderConsole, remaining: Int) {
+        guard let path = console.takeJob() else { return }
+        StandardError.write(
+            remaining == 1 ? "1 picture remains" : "\(remaining) pictures remain"
+        )
+        console.showHowToContinue(path)
+    }
+}
+
+/// A picture that failed, for scripts.
+private struct FailedResult: Encodable {
+    let index: Int
+    let seed: String
+    let prompt: String
+    let error: String
+    let status: Int32
+}
+
+/// The picture is complete, but standard output could not take its path.
+struct ResultUnwritten: Error, CustomStringConvertible {
+    let picture: String
+    let reason: String
+
+    var description: String {
+        "\(OutputError("standard output", "\(reason); the picture is \(picture)"))"
+    }
+}
+
+/// Pictures of a series that failed.
+struct PicturesFailed: Error, CustomStringConvertible {
+    typealias Picture = (title: String, status: Int32)
+
+    private let pictures: [Picture]
+    private let count: Int
+
+    init(_ pictures: [Picture], of count: Int) {
+        (self.pictures, self.count) = (pictures, count)
+    }
+
+    /// That of the first one that failed.
+    var status: Int32 { pictures.first?.status ?? ExitStatus.fault }
+
+    var description: String {
+        let shown = pictures.prefix(20).map(\.title).joined(separator: ", ")
+        let more = pictures.count > 20 ? " and \(pictures.count - 20) more" : ""
+        return "\(pictures.count) of \(count) pictures failed: \(shown)\(more)."
+    }
+}

@@ -1,0 +1,290 @@
+import Coordinator
+import Engine
+import Foundation
+
+/// The pictures that a command asks for: one, or a series.
+struct PictureList<Command: PictureCommand> {
+    /// What the pictures of one prompt have in common: the command's flags and those of a line of the file of prompts.
+    private struct Line {
+        let command: Command
+        let words: [String]
+        /// File and line; nil without a file.
+        let place: String?
+    }
+
+    private struct Entry {
+        let line: Int
+        let seed: UInt64
+        /// With wildcards replaced; nil without any.
+        let prompts: Prompts?
+    }
+
+    private struct Prompts {
+        let prompt: String
+        let others: [String?]
+    }
+
+    /// The words of the whole command, with files that it was told to repeat written out.
+    let words: [String]
+    /// Whether it was asked for several pictures, even if there is only one.
+    let isSeries: Bool
+    /// When it was started.
+    let start: Date
+    /// What cannot be repeated of a picture, one line each.
+    let warnings: [String]
+    /// What the models' own files suggest to all pictures.
+    let suggestions: SuggestionMemory
+    /// The seed that was chosen at random; nil if none was.
+    let chosenSeed: UInt64?
+    private var lines: [Line] = []
+    private var entries: [Entry] = []
+
+    var count: Int { entries.count }
+
+    /// - Parameters:
+    ///   - defaults: words from the environment
+    ///   - given: words of the command line
+    ///   - place: where they came from, for errors
+    ///   - start: when the command was first started, if it is resumed
+    ///   - suggestions: what it was started with, if it is resumed
+    /// - Throws: `InputError` naming the flag, or file and line
+    init(
+        defaults: [String],
+        given: [String],
+        place: String = "command line",
+        start: Date? = nil,
+        suggestions: SuggestionMemory = SuggestionMemory()
+    ) throws {
+        self.start = start ?? Date()
+        self.suggestions = suggestions
+        let description = Command.description
+        var words = defaults + given
+        var base = try Command.read(words, place: place)
+        let names = FlagWords(given, of: description).names
+        if let path = base.picture.repeating.fromPNG {
+            let recipe = try base.picture.repeating.recipe(
+                of: path,
+                given: names,
+                base.picture
+            )
+            // The picture overrides the environment, and the command line overrides the picture.
+            let settings = FlagWords(recipe.arguments, of: description).names
+            words =
+                FlagWords(defaults, of: description).removing(settings.union(recipe.replaced))
+                + recipe.arguments
+                + FlagWords(given, of: description).removing([RepeatFlags.name])
+            base = try Command.read(words, place: path)
+            warnings = recipe.warnings
+        } else {
+            warnings = []
+        }
+        let seed = base.picture.subject.seed
+        chosenSeed = seed.isChosen ? seed.value : nil
+        if seed.isChosen {
+            words.append("--seed=\(seed.value)")
+            base = try Command.read(words, place: place)
+        }
+        self.words = words
+        let series = base.picture.series
+        // The words of a resumed command are those of the environment and of a picture, too.
+        if start == nil { try series.check(given: names) }
+        isSeries = series.count != nil || series.seeds != nil || series.prompts != nil
+        if isSeries { try base.outputs.checkSeries() }
+        let common = FlagWords(words, of: description).removing(SeriesFlags.names)
+        let wildcards = try series.wildcards.map { folder throws(InputError) in
+            try Wildcards(folder: folder)
+        }
+        var parsed = [PromptsFile.Line(words: [], place: "")]
+        if let file = series.prompts {
+            parsed = try PromptsFile(InputFile.text(file), path: file, command: description).lines
+        }
+        for line in parsed {
+            let all = common + line.words
+            let command =
+                line.words.isEmpty ? base : try Command.read(all, place: line.place)
+            let own = command.picture.subject.seed.value
+            let seeds = try Self.located(line.place) { () throws(InputError) in
+                try series.seeds(
+                    own: line.hasSeed ? own : nil,
+                    first: base.picture.subject.seed.value,
+                    times: line.times
+                )
+            }
+            guard entries.count + seeds.count <= SeedList.limit else {
+                throw InputError(
+                    series.prompts ?? "--count",
+                    "there are more than \(SeedList.limit) pictures",
+                    fix: "Ask for fewer at once"
+                )
+            }
+            for seed in seeds {
+                let prompts = try wildcards.map { wildcards in
+                    try Self.located(line.place) { () throws(InputError) in
+                        try Self.expanded(command.picture.subject, wildcards, seed)
+                    }
+                }
+                entries.append(Entry(line: lines.count, seed: seed, prompts: prompts))
+            }
+            lines.append(
+                Line(command: command, words: all, place: line.place.isEmpty ? nil : line.place)
+            )
+        }
+    }
+
+    private static func expanded(
+        _ subject: SubjectFlags,
+        _ wildcards: Wildcards,
+        _ seed: UInt64
+    ) throws(InputError) -> Prompts {
+        func expand(_ text: String?, _ flag: String) throws(InputError) -> String? {
+            guard let text else { return nil }
+            return try wildcards.expand(text, seed: seed, flag: flag)
+        }
+        return Prompts(
+            prompt: try wildcards.expand(subject.prompt, seed: seed, flag: "--prompt"),
+            others: [
+                try expand(subject.negativePrompt, "--negative-prompt"),
+                try expand(subject.prompt2, "--prompt-2"),
+                try expand(subject.negativePrompt2, "--negative-prompt-2"),
+            ]
+        )
+    }
+
+    /// Adds file and line to an error.
+    private static func located<Result>(
+        _ place: String?,
+        _ body: () throws(InputError) -> Result
+    ) throws(InputError) -> Result {
+        do throws(InputError) {
+            return try body()
+        } catch {
+            guard let place, !place.isEmpty else { throw error }
+            throw InputError("\(place), \(error.place)", error.problem, fix: error.remedy)
+        }
+    }
+
+    /// The command that renders one picture.
+    ///
+    /// - Parameter index: from 0
+    /// - Returns: with the picture's own seed and prompts
+    func command(_ index: Int) -> Command {
+        let entry = entries[index]
+        var command = lines[entry.line].command
+        if isSeries { command.picture.subject.seed = Seed(value: entry.seed) }
+        if let prompts = entry.prompts {
+            command.picture.subject.prompt = prompts.prompt
+            command.picture.subject.negativePrompt = prompts.others[0]
+            command.picture.subject.prompt2 = prompts.others[1]
+            command.picture.subject.negativePrompt2 = prompts.others[2]
+        }
+        return command
+    }
+
+    /// The words of a command that renders only this picture.
+    func arguments(_ index: Int) -> [String] {
+        let entry = entries[index]
+        var words = lines[entry.line].words
+        if isSeries { words.append("--seed=\(entry.seed)") }
+        if let prompts = entry.prompts {
+            words.append("--prompt=\(prompts.prompt)")
+            let flags = ["negative-prompt", "prompt-2", "negative-prompt-2"]
+            words += zip(flags, prompts.others).compactMap { flag, text in
+                text.map { "--\(flag)=\($0)" }
+            }
+        }
+        return words
+    }
+
+    func seed(_ index: Int) -> UInt64 { entries[index].seed }
+
+    /// Pictures that differ only in their seeds, by the first of each.
+    var groups: [(first: Int, count: Int)] {
+        var groups: [(first: Int, count: Int)] = []
+        for (index, entry) in entries.enumerated() {
+            if let last = groups.last, entry.prompts == nil, entries[last.first].line == entry.line
+            {
+                groups[groups.count - 1].count += 1
+            } else {
+                groups.append((index, 1))
+            }
+        }
+        return groups
+    }
+
+    /// What is said of a picture: its number and its seed.
+    func title(_ index: Int) -> String {
+        "picture \(index + 1) of \(count) (seed \(entries[index].seed))"
+    }
+
+    /// The render of one picture, with its name.
+    ///
+    /// - Parameters:
+    ///   - index: from 0
+    ///   - command: of the picture
+    /// - Returns: not yet saved anywhere
+    /// - Throws: `InputError` naming the flag, or file and line
+    func rendering(_ index: Int, _ command: Command) throws -> Rendering {
+        try located(index) {
+            var rendering = try command.rendering()
+            rendering.options.suggestions = suggestions
+            let template = try NameTemplate(rendering.outputs.picture)
+            guard template.hasFields || isSeries else {
+                rendering.outputs.picture = template.path([:])
+                return rendering
+            }
+            // Nothing is replaced by a name that nobody wrote.
+            rendering.outputs.isNumbered = true
+            guard template.hasFields else { return rendering }
+            let session = try RenderSession(rendering.options)
+            let fields = NameFields(
+                index: index + 1,
+                count: count,
+                start: start,
+                prompt: rendering.options.prompt,
+                model: session.model.path,
+                settings: session.plan.settings
+            )
+            rendering.outputs.picture = template.path(fields.values)
+            rendering.outputs.fixedFolder = template.fixedFolder
+            return rendering
+        }
+    }
+
+    /// Groups that are checked before the first picture is rendered.
+    private static var maxChecked: Int { 1000 }
+
+    /// Reads and plans the pictures before the first is rendered; those that differ only in their seeds once.
+    ///
+    /// - Parameters:
+    ///   - control: cancels it
+    ///   - observe: called with notices
+    /// - Throws: `InputError` naming the flag, or file and line, `RenderCancelled`
+    func check(control: RenderControl, observe: Rendering.Observer) throws {
+        for (place, group) in groups.prefix(Self.maxChecked).enumerated() {
+            if control.cancellation.isCancelled { throw RenderCancelled() }
+            let rendering = try rendering(group.first, command(group.first))
+            try located(group.first) {
+                guard !rendering.options.prompt.isEmpty else {
+                    throw InputError("--prompt", "it is missing", fix: "Describe the picture")
+                }
+                guard place > 0 else {
+                    // The weights and the init image, too.
+                    _ = try rendering.session(control: control, observe: observe)
+                    return
+                }
+                try rendering.outputs.validate()
+                _ = try RenderSession(rendering.options)
+            }
+        }
+    }
+
+    /// Adds file and line of a picture to an error.
+    func located<Result>(_ index: Int, _ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as InputError {
+            guard let place = lines[entries[index].line].place else { throw error }
+            throw InputError("\(place), \(error.place)", error.problem, fix: error.remedy)
+        }
+    }
+}

@@ -1,0 +1,229 @@
+import Coordinator
+import Engine
+import Foundation
+import Sampling
+import TestSupport
+import Testing
+
+/// How pictures of other programs are repeated: the flags that their texts become.
+@Suite struct RepeatTests {
+    /// Writes a picture with a text.
+    static func picture(
+        _ text: [(key: String, value: String)],
+        in folder: String,
+        depth: PixelDepth = .eight
+    ) throws -> String {
+        let path = "\(folder)/old.png"
+        let writer = try PNGWriter(file: path, width: 8, height: 8, depth: depth, text: text)
+        try writer.write(rows: [UInt8](repeating: 9, count: 8 * 8 * depth.pixel))
+        try writer.finish()
+        return path
+    }
+
+    private func recipe(
+        _ text: [(key: String, value: String)],
+        _ change: (inout PictureRecipe.Request) -> Void = { _ in }
+    ) throws -> PictureRecipe {
+        try inTemporaryFolder { folder in
+            let path = try Self.picture(text, in: folder)
+            var request = PictureRecipe.Request(path: path)
+            change(&request)
+            return try PictureRecipe(request)
+        }
+    }
+
+    private let fixtures = "\(Fixtures.packageRoot)/Tests/Fixtures"
+
+    @Test func infotextOfA1111() throws {
+        let text = """
+            a (red:1.2) house, [by the:near a:0.5] lake <lora:sd15-loha:0.7> <lora:none:1> <hypernet:x:1>
+            second line
+            Negative prompt: blurry, text
+            Steps: 20, Sampler: DPM++ 2M, Schedule type: Automatic, CFG scale: 6.5, Seed: 965640535, Size: 512x768, \
+            Model hash: 6ce0161689, Model: sd15-tiny, VAE hash: 735e4c3a44, VAE: vae-ft-mse.safetensors, \
+            Clip skip: 2, ControlNet 0: "Module: canny, Model: x", TI hashes: "easyneg: c74b4e810b03", \
+            Lora hashes: "sd15-loha: 1234", Version: v1.9.4
+            """
+        let found = try recipe([("parameters", text)]) {
+            $0.modelFolder = fixtures
+            $0.loraFolder = "\(fixtures)/adapters"
+        }
+        let prompt =
+            "a (red:1.2) house, [by the:near a:0.5] lake <lora:sd15-loha:0.7>  \nsecond line"
+        for word in [
+            "--prompt-syntax=a1111", "--prompt=\(prompt)", "--negative-prompt=blurry, text",
+            "--steps=20", "--scheduler=dpmpp_2m", "--karras", "--guidance=6.5", "--seed=965640535",
+            "--size=512x768", "--clip-skip=2", "--rng=philox", "--model=\(fixtures)/sd15-tiny",
+        ] {
+            #expect(found.arguments.contains(word), "\(word) of \(found.arguments)")
+        }
+        #expect(found.arguments.count == 12)
+        let warned = [
+            "<lora:none:1>", "<hypernet:x:1>", "'easyneg'", "vae-ft-mse.safetensors",
+            "ControlNet 0",
+        ]
+        for part in warned {
+            #expect(found.warnings.count { $0.contains(part) } == 1, "\(part): \(found.warnings)")
+        }
+        #expect(found.warnings.count == warned.count, "\(found.warnings)")
+    }
+
+    /// Each line of settings, the flags that it becomes besides the common ones, and what is said.
+    private static let lines: [(String, [String], [String])] = [
+        ("Sampler: Euler a", ["--scheduler=euler_a", "--timestep-spacing=linspace"], []),
+        ("Sampler: DPM++ 2M SDE Karras", ["--scheduler=dpmpp_2m_sde", "--karras"], []),
+        (
+            "Sampler: DPM++ 3M SDE, Schedule type: Automatic",
+            ["--scheduler=dpmpp_3m_sde", "--sigmas=exponential"], []
+        ),
+        (
+            "Sampler: Euler, Schedule type: SGM Uniform",
+            ["--scheduler=euler", "--sigmas=sgm_uniform"], []
+        ),
+        ("Sampler: Euler, Schedule type: KL Optimal", ["--scheduler=euler"], ["'KL Optimal'"]),
+        ("Sampler: DPM adaptive", [], ["'DPM adaptive'"]),
+        ("Sampler: DDIM, RNG: CPU", ["--scheduler=ddim"], []),
+        (
+            "Sampler: DDIM, Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: Latent",
+            ["--scheduler=ddim"], ["Hires upscale: 2"]
+        ),
+        ("Sampler: DDIM, Denoising strength: 0.5", ["--scheduler=ddim"], ["--init-image"]),
+        (
+            "Sampler: DDIM, ENSD: 31337, Variation seed: 5", ["--scheduler=ddim"],
+            ["'ENSD'", "'Variation seed'"]
+        ),
+    ]
+
+    @Test(arguments: lines)
+    func samplersOfA1111(line: String, flags: [String], warned: [String]) throws {
+        let text = "a lake\nSteps: 5, \(line), CFG scale: 7, Seed: 1, Size: 64x64, Model: sd15-tiny"
+        let found = try recipe([("parameters", text)]) { $0.modelFolder = fixtures }
+        let common = [
+            "--prompt-syntax=a1111", "--prompt=a lake", "--steps=5", "--guidance=7", "--seed=1",
+            "--size=64x64", "--rng=\(line.contains("RNG") ? "torch" : "philox")",
+            "--model=\(fixtures)/sd15-tiny",
+        ]
+        #expect(Set(found.arguments) == Set(common + flags), "\(found.arguments)")
+        #expect(found.warnings.count == warned.count, "\(found.warnings)")
+        for part in warned { #expect(found.warnings.contains { $0.contains(part) }, "\(part)") }
+    }
+
+    /// ComfyUI's default workflow, with an adapter, a layer of CLIP and a second sampler.
+    private static let graph = """
+        {"3": {"class_type": "KSampler", "inputs": {"seed": 156680208700286, "steps": 20, "cfg": 8.0,
+          "sampler_name": "dpmpp_2m_sde_gpu", "scheduler": "karras", "denoise": 1.0, "model": ["10", 0],
+          "positive": ["6", 0], "negative": ["7", 0], "latent_image": ["5", 0]}},
+        "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sub\\\\sd15-tiny.safetensors"}},
+        "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 512, "height": 768, "batch_size": 1}},
+        "6": {"class_type": "CLIPTextEncode", "inputs": {"text": ["12", 0], "clip": ["11", 0]}},
+        "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "text, [watermark]", "clip": ["11", 0]}},
+        "8": {"class_type": "VAEDecode", "inputs": {"samples": ["14", 0], "vae": ["4", 2]}},
+        "9": {"class_type": "SaveImage", "inputs": {"filename_prefix": "ComfyUI", "images": ["8", 0]}},
+        "10": {"class_type": "LoraLoader", "inputs": {"lora_name": "x/sd15-loha.safetensors",
+          "strength_model": 0.8, "strength_clip": 0.5, "model": ["4", 0], "clip": ["4", 1]}},
+        "11": {"class_type": "CLIPSetLastLayer", "inputs": {"stop_at_clip_layer": -2, "clip": ["10", 1]}},
+        "12": {"class_type": "PrimitiveNode", "inputs": {"value": "a (glass:1.3) bottle"}},
+        "13": {"class_type": "LatentUpscale", "inputs": {"samples": ["3", 0]}},
+        "14": {"class_type": "KSampler", "inputs": {"seed": 1, "steps": 14, "cfg": 8, "sampler_name": "euler",
+          "scheduler": "normal", "denoise": 0.5, "model": ["10", 0], "positive": ["6", 0],
+          "negative": ["7", 0], "latent_image": ["13", 0]}}}
+        """
+
+    @Test func graphOfComfyUI() throws {
+        let found = try recipe([("prompt", Self.graph)]) {
+            $0.modelFolder = fixtures
+            $0.loraFolder = "\(fixtures)/adapters"
+        }
+        let expected = [
+            "--seed=156680208700286", "--steps=20", "--guidance=8.0", "--scheduler=dpmpp_2m_sde",
+            "--karras", "--size=512x768", "--prompt=a (glass:1.3) bottle", "--rng=torch",
+            "--negative-prompt=text, \\[watermark\\]", "--prompt-syntax=a1111", "--clip-skip=2",
+            "--lora=\(fixtures)/adapters/sd15-loha.safetensors:0.8:te=0.5",
+            "--model=\(fixtures)/sd15-tiny",
+        ]
+        #expect(Set(found.arguments) == Set(expected), "\(found.arguments)")
+        let warned = ["KSampler 14", "LatentUpscale", "A1111"]
+        for part in warned {
+            #expect(found.warnings.contains { $0.contains(part) }, "\(found.warnings)")
+        }
+        #expect(found.warnings.count == warned.count, "\(found.warnings)")
+    }
+
+    /// The editor's graph, where a node is bypassed and another muted.
+    @Test func workflowOfComfyUI() throws {
+        let workflow = """
+            {"nodes": [
+            {"id": 3, "type": "KSampler", "widgets_values": [5, "randomize", 12, 6.5, "euler", "normal", 1],
+             "inputs": [{"name": "model", "link": 1}, {"name": "positive", "link": 4},
+              {"name": "negative", "link": 6}, {"name": "latent_image", "link": 2}]},
+            {"id": 4, "type": "CheckpointLoaderSimple", "widgets_values": ["nowhere.ckpt"]},
+            {"id": 5, "type": "EmptyLatentImage", "widgets_values": [640, 512, 4]},
+            {"id": 6, "type": "CLIPTextEncode", "widgets_values": ["a lake"]},
+            {"id": 7, "type": "CLIPTextEncode", "widgets_values": [""]},
+            {"id": 8, "type": "LoraLoader", "mode": 4, "widgets_values": ["a.safetensors", 1, 1],
+             "inputs": [{"name": "model", "link": 3}]},
+            {"id": 9, "type": "ControlNetApply", "mode": 2, "widgets_values": []}],
+            "links": [[1, 8, 0, 3, 0, "MODEL"], [2, 5, 0, 3, 3, "LATENT"], [3, 4, 0, 8, 0, "MODEL"],
+             [4, 6, 0, 3, 1, "CONDITIONING"], [6, 7, 0, 3, 2, "CONDITIONING"]]}
+            """
+        let found = try recipe([("workflow", workflow)])
+        let expected = [
+            "--seed=5", "--steps=12", "--guidance=6.5", "--scheduler=euler", "--rng=torch",
+            "--timestep-spacing=linspace", "--size=640x512", "--prompt=a lake",
+            "--negative-prompt=",
+        ]
+        #expect(Set(found.arguments) == Set(expected), "\(found.arguments)")
+        #expect(found.warnings.count == 2, "\(found.warnings)")
+        #expect(found.warnings.contains { $0.contains("batch of 4") })
+        #expect(found.warnings.contains { $0.contains("'nowhere.ckpt'") })
+    }
+
+    /// Flags override what a picture says, and what depends on it.
+    @Test func flagsOverrideThePicture() throws {
+        let text = """
+            {"version": "\(RenderSession.version)", "prompt": "a", "steps": 9, "scheduler": "euler", "karras": true,
+            "ladder": [1, 2], "size": "128x128", "window-weight": "gaussian", "stride": 4}
+            """
+        func words(_ given: Set<String>) throws -> Set<String> {
+            Set(try recipe([("tessera", text)]) { $0.given = given.union(["model"]) }.arguments)
+        }
+        let all = try words([])
+        #expect(
+            all == [
+                "--prompt=a", "--steps=9", "--scheduler=euler", "--karras", "--ladder=1,2",
+                "--size=128x128", "--window-weight=gaussian", "--stride=4", "--no-model-preset",
+            ]
+        )
+        #expect(try all.subtracting(words(["size"])) == ["--size=128x128", "--ladder=1,2"])
+        #expect(try all.subtracting(words(["scheduler"])) == ["--scheduler=euler", "--karras"])
+        #expect(try all.subtracting(words(["sigmas"])) == ["--karras"])
+        #expect(try all.subtracting(words(["prompt", "steps"])) == ["--prompt=a", "--steps=9"])
+        #expect(
+            try all.subtracting(words(["method"])) == [
+                "--ladder=1,2", "--window-weight=gaussian", "--stride=4",
+            ]
+        )
+        // Without the setting a picture had uniform weights.
+        let older = text.replacing("\"window-weight\": \"gaussian\", ", with: "")
+        #expect(try recipe([("tessera", older)]).arguments.contains("--window-weight=uniform"))
+    }
+
+    @Test func whatCannotBeReadIsSaid() throws {
+        #expect(throws: InputError.self) { try recipe([]) }
+        #expect(throws: InputError.self) { try recipe([("Comment", "x")]) }
+        #expect(throws: InputError.self) {
+            try recipe([("prompt", "{\"1\": {\"class_type\": \"X\"}}")])
+        }
+        let other = try recipe([
+            ("tessera", "{\"version\": \"9.9\", \"flavour\": 1, \"prompt\": \"a\"}")
+        ])
+        #expect(other.warnings.contains { $0.contains("'flavour'") })
+        #expect(other.warnings.contains { $0.contains("Tessera 9.9") })
+        #expect {
+            _ = try recipe([("tessera", "{\"steps\": \"x\"}")])
+        } throws: { "\($0)".contains("steps") }
+        #expect {
+            _ = try recipe([("tessera", "{\"init-image\": \"photo.png\"}")])
+        } throws: { "\($0)".contains("photo.png") && "\($0)".contains("--init-image") }
+    }
+}
