@@ -100,7 +100,7 @@ import Testing
             let taesd = "\(folder)/taesd_encoder.safetensors"
             try RawTensor.write(["encoder.layers.0.conv.0.weight": RawTensor(ones: [4])], to: taesd)
             for (vae, part) in [
-                (tiny, "no VAE"), (taesd, "TAESD"), ("\(folder)/none", "no file or folder"),
+                (tiny, "TAESD"), (taesd, "TAESD"), ("\(folder)/none", "no file or folder"),
                 (folder, "AutoencoderKL"),
                 ("\(Self.fixtures)/lora/sd15-kohya.safetensors", "no VAE"),
             ] {

@@ -164,10 +164,7 @@ import Testing
         (["conditioner.embedders.0.model.ln_final.weight": [4]], "not a text encoder"),
         (["edm_vpred.sigma_max": [1], "model.diffusion_model.out.2.bias": [4]], "CosXL"),
         (["input_blocks.0.0.weight": [4, 4, 3, 3], "zero_convs.0.0.weight": [4]], "ControlNet"),
-        (
-            ["encoder.layers.0.weight": [4], "decoder.layers.0.conv.0.weight": [4]],
-            "decoder.layers.0"
-        ),
+        (["encoder.layers.0.weight": [4], "decoder.layers.0.conv.0.weight": [4]], "TAESD"),
         (["down_blocks.0.resnets.0.conv1.weight": [4, 4, 3, 3]], "Diffusers layout"),
         (["decoder.up.0.block.0.conv1.weight": [4, 4, 3, 3]], "autoencoder alone"),
         (["text_model.final_layer_norm.weight": [4]], "text encoder alone"),

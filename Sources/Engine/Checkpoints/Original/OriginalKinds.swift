@@ -89,7 +89,7 @@ enum OriginalKinds {
             has(OriginalUNet.prefix) || has(OriginalVAE.prefix) || texts.contains { has($0.prefix) }
         guard !isModel else { return }
         for (part, kind) in [
-            ("encoder.layers.0.conv.", "a tiny autoencoder (TAESD)"),
+            ("decoder.layers.", "a tiny autoencoder (TAESD)"),
             ("decoder.up.", "an autoencoder alone"),
             ("decoder.up_blocks.", "an autoencoder alone"),
             ("down_blocks.", "one part of a model in Diffusers layout"),

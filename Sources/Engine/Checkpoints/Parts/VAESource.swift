@@ -43,7 +43,7 @@ struct VAESource: Sendable {
             }
             guard file.info("decoder.up_blocks.0.resnets.0.conv1.weight") != nil else {
                 let isTiny = file.names.contains {
-                    $0.contains("encoder.layers.") || $0.hasPrefix("1.conv.")
+                    $0.contains("coder.layers.") || $0.hasPrefix("1.conv.")
                 }
                 throw InputError(
                     place,
