@@ -84,7 +84,7 @@ class Worker:
         self.demanded = set()
         self.heartbeat = None
         hello = wire.Hello(
-            protocol_version=5, name="python", threads=1, processor="any", backend="numpy",
+            protocol_version=6, name="python", threads=1, processor="any", backend="numpy",
             precision="f32", process_id=os.getpid(),
             model=wire.ModelIdentity(digest=digest, path="a formula"))
         self.send(wire.Envelope(hello=hello))
