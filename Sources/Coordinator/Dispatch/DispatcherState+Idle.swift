@@ -9,7 +9,8 @@ extension DispatcherState {
         let unit: UnitID
         /// Whether it is queued behind another one, and nobody else holds it.
         let isMovable: Bool
-        /// Estimated time of its completion, in seconds; infinite if its holders are late or unproven.
+        /// Estimated time of its completion, in seconds; infinite if its holders are late, or if nobody has
+        /// answered anything yet.
         let done: Double
         /// Its holders.
         let holders: Int
@@ -105,7 +106,8 @@ extension DispatcherState {
         let isMovable = unit.holders.count == 1 && (workers[owner]?.held.count ?? 0) > 1
         let done = unit.holders.compactMap { holder -> Double? in
             guard let worker = workers[holder] else { return nil }
-            if !worker.isProven || isLate(worker, kind, reference: reference) { return .infinity }
+            if isLate(worker, kind, reference: reference) { return .infinity }
+            if !worker.isProven, reference == nil { return .infinity }
             guard let place = worker.held.firstIndex(where: { $0.unit == last.unit }) else {
                 return nil
             }

@@ -72,7 +72,7 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 /// are those of starting over.
 ///
 /// **Trust.** A worker that has not answered yet is unproven. It holds one unit, its lease depends
-/// on the pace of others, and an idle proven worker takes a copy of that unit at once. If no worker is
+/// on the pace of others, and an idle proven worker takes a copy of that unit once it is late. If no worker is
 /// proven, idle workers take copies after `hedge`, more of them the longer nobody answers. An answer counts
 /// only from a worker that was given the unit; any other answer ends the worker's membership.
 ///
