@@ -154,7 +154,7 @@ import Testing
             #expect(command.status == 0, "\(command.errors)")
             let whole = try picture(folder)
             // While it is encoded, and while it is decoded.
-            let event = signal == SIGKILL ? "measuring the picture" : "phase 1"
+            let event = signal == SIGKILL ? "encoding the picture" : "phase 1"
             let running = try Command.Running(flags("2"))
             #expect(running.waitFor(event), "\(running.errorsSoFar)")
             let victim = try #require(running.children.first)

@@ -250,8 +250,11 @@ import Testing
         for workers in 1...3 {
             let local = try ThreadCluster()
             defer { local.stop() }
-            for index in 0..<workers { try local.add(index == 1 ? .slow(3) : .good) }
-            var forgetful: FakeModelHost?
+            // Slow ones, so that others have joined before all is done.
+            for index in 0..<workers {
+                try local.add(index == 1 || workers == 2 ? .slow(5) : .good)
+            }
+            var forgetful: FakeNetworks?
             if workers == 2 { forgetful = try local.add(.forgetful) }
             if workers == 3 {
                 try local.add(.nan)

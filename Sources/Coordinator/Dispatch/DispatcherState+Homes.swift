@@ -29,7 +29,7 @@ extension DispatcherState {
     /// A unit whose home does not keep its tile waits again, for any worker. That is no failure.
     mutating func miss(_ id: UnitID, by worker: WorkerID, _ actions: inout [Action]) {
         guard workers[worker] != nil else { return }
-        guard let answered = lent[worker]?.settle(id) else {
+        guard let answered = recent[worker]?.takeAnswer(id) else {
             return expel(worker, because: id, &actions)
         }
         workers[worker]?.lastHeard = now
