@@ -16,7 +16,7 @@ struct ConsoleSeries<Command: RenderCommand> {
     ///
     /// - Throws: whatever ends a single picture; of a series what ends all of it, or `PicturesFailed` at its end
     func run() throws {
-        try checkStream()
+        for index in first..<list.count { try checkStream(index) }
         for line in list.warnings where resumed == nil { StandardError.write("warning: \(line)") }
         let control = RenderControl()
         Interrupts.handle(control.cancel)
@@ -95,10 +95,18 @@ struct ConsoleSeries<Command: RenderCommand> {
     /// Rejects a picture on standard output where something else goes there, or a person reads it.
     ///
     /// - Throws: `InputError`
-    private func checkStream() throws(InputError) {
-        let command = resumed?.command ?? list.command(first)
+    private func checkStream(_ index: Int) throws(InputError) {
+        let own = index == first ? resumed?.command : nil
+        let command = own ?? list.command(index)
         guard command.outputs.places.isStream else { return }
         let place = "--output -"
+        guard !list.isSeries else {
+            throw InputError(
+                place,
+                "standard output takes one picture",
+                fix: "Render one at a time, or name files"
+            )
+        }
         guard !command.display.json else {
             throw InputError(
                 place,

@@ -28,7 +28,9 @@ import Testing
             let (a, b) = (try values(exact), try values(other))
             #expect(a.count == b.count)
             let error = zip(a, b).reduce(0) { $0 + abs($1.0 - $1.1) } / Float(a.count)
-            #expect(error < (name == "tif" ? 1e-4 : 0.05), "\(error)")
+            // As much as Pillow changes this noise at quality 90: WebP halves the resolution of colours.
+            let limits: [String: Float] = ["tif": 1e-4, "jpg": 0.025, "webp": 0.066]
+            #expect(error < limits[name] ?? 0, "\(error)")
             let (wanted, found) = (
                 try PictureMetadata(file: exact).text, try PictureMetadata(file: other).text
             )

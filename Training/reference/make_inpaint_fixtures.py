@@ -38,7 +38,8 @@ photo.save(out / "photo.png")
 mask.save(out / "mask.png")
 
 SCHEDULERS = {
-    "ddim": lambda c: DDIMScheduler.from_config(c), "euler": lambda c: EulerDiscreteScheduler.from_config(c),
+    # SDXL's file is of another scheduler and says nothing of clipping, which Diffusers' DDIM would then do.
+    "ddim": lambda c: DDIMScheduler.from_config(c, clip_sample=False), "euler": lambda c: EulerDiscreteScheduler.from_config(c),
     "dpmpp_2m": lambda c: DPMSolverMultistepScheduler.from_config(c),
 }
 RUNS = [("ddim", 6, 1.0), ("ddim", 8, 0.5), ("euler", 6, 1.0), ("euler", 8, 0.75), ("dpmpp_2m", 8, 0.5)]
