@@ -34,6 +34,8 @@ let package = Package(
             providers: [.apt(["libsodium-dev"])]
         ),
         .target(name: "CPNG", cSettings: strictC, linkerSettings: [.linkedLibrary("png")]),
+        .target(name: "CJPEG", cSettings: strictC, linkerSettings: [.linkedLibrary("jpeg")]),
+        .target(name: "CWebP", cSettings: strictC, linkerSettings: [.linkedLibrary("webp")]),
         .target(name: "CTIFF", cSettings: strictC, linkerSettings: [.linkedLibrary("tiff")]),
         .target(name: "CKernels", cSettings: strictC),
         .target(
@@ -47,7 +49,8 @@ let package = Package(
         .target(
             name: "Engine",
             dependencies: [
-                "CKernels", "CLCMS", "COneDNN", "COpenBLAS", "CPNG", "CSodium", "CTIFF",
+                "CJPEG", "CKernels", "CLCMS", "COneDNN", "COpenBLAS", "CPNG", "CSodium", "CTIFF",
+                "CWebP",
             ],
             swiftSettings: strict
         ),

@@ -19,23 +19,42 @@ package struct Sampler: Sendable {
     ///
     /// - Parameters:
     ///   - noise: of the render
-    ///   - picture: the init image, encoded for the first phase; nil starts from noise
+    ///   - picture: the init image of the first phase; nil starts from noise
     /// - Returns: what the first phase starts from; where it has no steps, the picture itself
     /// - Throws: `InputError` from the noise source
     package func start(
         _ noise: some NoiseSource,
-        picture: Tensor? = nil
+        picture: PhasePicture? = nil
     ) throws(InputError) -> SamplerState {
         let first = plan.phases[0]
         guard let picture else {
             let base = try noise.base(latent: first.phase.latent, channels: channels)
             return SamplerState(latent: base * scheduler.initNoiseSigma)
         }
-        var state = SamplerState(latent: picture)
-        state.anchor = picture
+        guard picture.mask == nil else { return try start(noise, masked: picture) }
+        var state = SamplerState(latent: picture.latent)
+        state.anchor = picture.latent
         guard !first.steps.isEmpty, first.refinement == nil else { return state }
         let base = try noise.base(latent: first.phase.latent, channels: channels)
-        begin(&state, with: picture, base, picture: picture)
+        begin(&state, with: picture.latent, base, picture: picture)
+        return state
+    }
+
+    /// The state before the first step of a render that changes the masked part of a picture: at full strength from
+    /// noise alone.
+    private func start(
+        _ noise: some NoiseSource,
+        masked picture: PhasePicture
+    ) throws(InputError) -> SamplerState {
+        let first = plan.phases[0]
+        let base = try noise.base(latent: first.phase.latent, channels: channels)
+        var state = SamplerState(latent: base * scheduler.initNoiseSigma)
+        (state.picture, state.mask) = (picture.latent, picture.mask)
+        state.source = (picture.latent, base)
+        state.step = first.steps.lowerBound
+        if state.step > 0 {
+            state.latent = scheduler.addNoise(picture.latent, base, at: state.step)
+        }
         return state
     }
 
@@ -69,7 +88,7 @@ package struct Sampler: Sendable {
         _ work: StepWork,
         prediction: Tensor,
         noise: some NoiseSource,
-        picture: (_ phase: Int) throws -> Tensor? = { _ in nil }
+        picture: (_ phase: Int) throws -> PhasePicture? = { _ in nil }
     ) throws -> Tensor? {
         let isFinished =
             if let stage = plan.phases[state.phase].refinement {
@@ -89,7 +108,7 @@ package struct Sampler: Sendable {
     package func finish(
         _ state: inout SamplerState,
         _ noise: some NoiseSource,
-        picture: (_ phase: Int) throws -> Tensor?
+        picture: (_ phase: Int) throws -> PhasePicture?
     ) throws {
         state.phase += 1
         guard state.phase < plan.phases.count else { return }
@@ -97,7 +116,8 @@ package struct Sampler: Sendable {
             awaitEnlargement(&state)
             return
         }
-        let isConstrained = plan.phases[state.phase].constraint != nil
+        let isConstrained =
+            plan.phases[state.phase].constraint != nil || plan.settings.isMasked
         try open(&state, noise, picture: isConstrained ? try picture(state.phase) : nil)
     }
 

@@ -95,6 +95,7 @@ extension WindowWeight: ExpressibleByArgument {}
 extension Method: ExpressibleByArgument {}
 extension WireFormat: ExpressibleByArgument {}
 extension GlobalPass: ExpressibleByArgument {}
+extension PictureFormat: ExpressibleByArgument {}
 extension Border: ExpressibleByArgument {}
 extension RandomKind: ExpressibleByArgument {}
 

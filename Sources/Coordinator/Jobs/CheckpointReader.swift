@@ -89,6 +89,7 @@ private struct CheckpointReader {
         upsampled = try tensor("upsampled", of: last)
         state.anchor = try tensor("anchor", of: 0)
         state.picture = try tensor("picture", of: last)
+        state.mask = try tensor("mask", of: last, channels: 1)
         return state
     }
 
@@ -96,12 +97,14 @@ private struct CheckpointReader {
     func checkComplete(_ state: SamplerState) throws(InputError) {
         let startsFromPicture = plan.settings.picture != nil
         let isSourced = phase > 0 || startsFromPicture
-        guard (state.anchor != nil) == isSourced,
+        let isMasked = plan.settings.isMasked && !state.awaitsEnlargement
+        guard (state.anchor != nil) == (plan.settings.isMasked ? phase > 0 : isSourced),
             phase == plan.phases.count || plan.phases[phase].steps.contains(step),
             (upsampled != nil)
                 == (isSourced && plan.phases[last].refinement == nil
                     && (startsFromPicture || !plan.phases[last].isWhole)),
-            (state.picture != nil) == (plan.phases[last].constraint != nil)
+            (state.picture != nil) == (plan.phases[last].constraint != nil || isMasked),
+            (state.mask != nil) == isMasked
         else { throw damaged("a part of it is missing") }
     }
 
@@ -135,10 +138,14 @@ private struct CheckpointReader {
     }
 
     /// A latent of one phase's size, `[1, height, width, channels]`; nil where the file has none.
-    private mutating func tensor(_ name: String, of phase: Int) throws(InputError) -> Tensor? {
+    private mutating func tensor(
+        _ name: String,
+        of phase: Int,
+        channels: Int? = nil
+    ) throws(InputError) -> Tensor? {
         guard file.info(name) != nil else { return nil }
         let latent = plan.phases[phase].phase.latent
-        let expected = [1, latent.height, latent.width, plan.model.latentChannels]
+        let expected = [1, latent.height, latent.width, channels ?? plan.model.latentChannels]
         let found = try file.tensor(name)
         guard found.shape == expected else {
             throw damaged("its \(name) is \(found.shape), not \(expected)")

@@ -7,6 +7,7 @@ package struct RenderLoop {
     private let renderer: any UnitRenderer
     private let globalPass: LocalRenderer?
     private let picture: InitPicture?
+    private let mask: MaskPicture?
     private let observe: (RenderEvent) throws -> Void
 
     /// - Parameters:
@@ -14,18 +15,20 @@ package struct RenderLoop {
     ///   - renderer: predicts views and decodes tiles
     ///   - globalPass: renders phase 1; nil gives it to the renderer too
     ///   - picture: the init image, if the plan has one
+    ///   - mask: which part of it changes, if only a part does
     ///   - observe: called with progress; an error it throws ends the render
     package init(
         sampler: Sampler,
         renderer: any UnitRenderer,
         globalPass: LocalRenderer? = nil,
         picture: InitPicture? = nil,
+        mask: MaskPicture? = nil,
         observe: @escaping (RenderEvent) throws -> Void
     ) {
         self.sampler = sampler
         self.renderer = renderer
         self.globalPass = globalPass
-        self.picture = picture
+        (self.picture, self.mask) = (picture, mask)
         self.observe = observe
     }
 
@@ -62,7 +65,8 @@ package struct RenderLoop {
             opened = phase
             if state.awaitsEnlargement {
                 let latent = try enlarged(state.latent, forPhase: phase)
-                sampler.begin(&state, refining: latent)
+                let picture = try encoded(forPhase: phase)
+                sampler.begin(&state, refining: latent, picture: picture)
                 reached(state, noise.drawn)
             }
             let work = try sampler.work(for: state, noise: &noise)
@@ -102,17 +106,39 @@ package struct RenderLoop {
         }
     }
 
-    /// The init image as a latent of a phase; nil if there is none.
+    /// The init image and its mask as latents of a phase; nil if there is none.
     ///
     /// - Throws: what the picture's file, the renderer or the observer throws
-    func encoded(forPhase index: Int) throws -> Tensor? {
+    func encoded(forPhase index: Int) throws -> PhasePicture? {
         guard let start = sampler.plan.settings.picture, let picture else { return nil }
         guard let plan = sampler.plan.encodes[index] else { return nil }
         let scaled = try picture.scaled(
             to: sampler.plan.pixels(ofPhase: index),
             frame: start.frame
         )
-        return try encode(scaled, plan)
+        let latent = try encode(scaled, plan)
+        let masked = try mask?.latent(plan.latent, factor: plan.factor, frame: start.frame)
+        return PhasePicture(latent: latent, mask: masked)
+    }
+
+    /// Decodes the final latent; where there is a mask, what it leaves out is the init image's own.
+    ///
+    /// - Parameters:
+    ///   - latent: of the last phase
+    ///   - sink: gets the rows
+    /// - Throws: as `decode`, and what the picture's files throw
+    func finish(_ latent: Tensor, to sink: inout FileSink) throws {
+        guard let mask, let picture, let start = sampler.plan.settings.picture else {
+            return try decode(latent, to: &sink)
+        }
+        let size = sampler.plan.pixels(ofPhase: sampler.plan.phases.count - 1)
+        var paste = PasteSink(
+            sink,
+            picture: try picture.scaled(to: size, frame: start.frame),
+            mask: try mask.scaled(to: size, frame: start.frame)
+        )
+        try decode(latent, to: &paste)
+        sink = paste.finished
     }
 
     /// A finished latent at the size of a refinement stage: decoded, enlarged with a Lanczos filter and encoded. The

@@ -87,7 +87,11 @@ package struct SpeedTrial {
         state.phase = plan.phases.count - 1
         // The cost does not depend on the picture's content.
         let picture = last.constraint.map {
-            Tensor(zeros: [1, $0.latent.height, $0.latent.width, plan.model.latentChannels])
+            PhasePicture(
+                latent: Tensor(
+                    zeros: [1, $0.latent.height, $0.latent.width, plan.model.latentChannels]
+                )
+            )
         }
         if last.refinement != nil {
             // Decoding and encoding are timed by themselves.

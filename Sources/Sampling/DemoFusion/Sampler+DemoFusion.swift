@@ -28,7 +28,9 @@ extension Sampler {
 
     /// The latent with a share c₁ of the noised upsampled one.
     private func skipResidual(_ state: SamplerState) -> Tensor {
-        guard let source = state.source else { return state.latent }
+        // Under a mask phase 1 begins without a picture of what it changes.
+        guard let source = state.source, state.mask == nil || !plan.phases[state.phase].isWhole
+        else { return state.latent }
         let noised = scheduler.addNoise(source.upsampled, source.noise, at: state.step)
         let share = plan.phases[state.phase].weights[state.step].skip
         return Fusion.blend(state.latent, noised, share: share)
@@ -141,7 +143,7 @@ extension Sampler {
             scheduler.drawsNoise
             ? try noise.stochastic(phase: phase, step: state.step, channels: channels) : nil
         let prediction =
-            picture == nil
+            picture == nil || constraint == nil
             ? prediction
             : scheduler.output(
                 prediction,
@@ -157,10 +159,18 @@ extension Sampler {
             noise: drawn
         )
         state.step += 1
-        guard state.step == scheduler.timesteps.count else { return false }
+        guard state.step == scheduler.timesteps.count else {
+            if let source = state.source, let picture = state.picture, state.mask != nil {
+                let noised = scheduler.addNoise(picture, source.noise, at: state.step)
+                state.latent = state.keepingPicture(state.latent, noised)
+            }
+            return false
+        }
         if let anchor = state.anchor {
             state.latent = constrained(Fusion.anchor(state.latent, to: anchor))
+            state.latent = state.keepingPicture(state.latent)
         } else {
+            state.latent = state.keepingPicture(state.latent)
             state.anchor = state.latent
         }
         return true
@@ -170,7 +180,7 @@ extension Sampler {
     package func open(
         _ state: inout SamplerState,
         _ noise: some NoiseSource,
-        picture: Tensor?
+        picture: PhasePicture?
     ) throws(InputError) {
         let phase = plan.phases[state.phase].phase
         let upsampled = Bicubic.resize(state.latent, to: phase.latent)
@@ -183,11 +193,14 @@ extension Sampler {
         _ state: inout SamplerState,
         with clean: Tensor,
         _ drawn: Tensor,
-        picture: Tensor?
+        picture: PhasePicture?
     ) {
         let phase = plan.phases[state.phase]
-        state.picture = phase.constraint == nil ? nil : picture
-        let constrained = state.picture.flatMap { phase.constraint?.apply(to: clean, $0) } ?? clean
+        state.mask = picture?.mask
+        state.picture = phase.constraint == nil && state.mask == nil ? nil : picture?.latent
+        let constrained = state.keepingPicture(
+            state.picture.flatMap { phase.constraint?.apply(to: clean, $0) } ?? clean
+        )
         state.source = (constrained, drawn)
         state.step = phase.steps.lowerBound
         state.latent = scheduler.addNoise(constrained, drawn, at: state.step)

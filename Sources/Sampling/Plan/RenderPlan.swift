@@ -42,7 +42,9 @@ package struct RenderPlan: Sendable {
             self.joined = joined
             embedsGuidance = model.embedsGuidance
             // An init image is refined at the first phase's size, too.
-            self.refinement = phase.scale > 1 || settings.picture != nil ? refinement : nil
+            // Under a mask something is generated first.
+            let isRefined = phase.scale > 1 || (settings.picture != nil && !settings.isMasked)
+            self.refinement = isRefined ? refinement : nil
             if let stage = self.refinement {
                 (self.weights, constraint, steps, skipBelow) = ([], nil, 0..<stage.count, 0)
                 windows = WindowGrid(
@@ -211,7 +213,10 @@ package struct RenderPlan: Sendable {
         let phases = Array(all[Self.beginning(of: all, settings, vaeFactor: factor)...])
         let encoded =
             settings.picture == nil
-            ? [] : phases.indices.filter { $0 == 0 || phases[$0].constraint != nil }
+            ? []
+            : phases.indices.filter {
+                $0 == 0 || phases[$0].constraint != nil || settings.isMasked
+            }
         encodes = Dictionary(
             uniqueKeysWithValues: encoded.map { index in
                 let latent = phases[index].phase.latent
@@ -243,7 +248,9 @@ package struct RenderPlan: Sendable {
         _ settings: RenderSettings,
         vaeFactor: Int
     ) -> Int {
-        guard settings.refinement != nil, let frame = settings.picture?.frame else {
+        guard settings.refinement != nil, !settings.isMasked,
+            let frame = settings.picture?.frame
+        else {
             return all.lastIndex { $0.steps.isEmpty } ?? 0
         }
         let shown = frame.rows.upperBound - frame.rows.lowerBound

@@ -57,7 +57,7 @@ extension Sampler {
             )
         } else {
             state.latent = stage.schedule.step(
-                prediction,
+                keeping(state, prediction, of: work, stage),
                 at: state.step - 1,
                 from: work.mixed,
                 history: &state.history,
@@ -66,7 +66,25 @@ extension Sampler {
             )
         }
         state.step += 1
-        return state.step == stage.count
+        let isFinished = state.step == stage.count
+        if isFinished { state.latent = state.keepingPicture(state.latent) }
+        return isFinished
+    }
+
+    /// A prediction whose estimate of the clean latent is the init image where that stays.
+    private func keeping(
+        _ state: SamplerState,
+        _ prediction: Tensor,
+        of work: StepWork,
+        _ stage: RefineStage
+    ) -> Tensor {
+        guard state.mask != nil else { return prediction }
+        return stage.schedule.output(
+            prediction,
+            at: state.step - 1,
+            from: work.mixed,
+            changingEstimate: { state.keepingPicture($0) }
+        )
     }
 
     /// Moves on to a stage whose enlarged picture is not available yet.
@@ -80,9 +98,15 @@ extension Sampler {
     /// - Parameters:
     ///   - state: set to the state before the stage's first step
     ///   - latent: of the enlarged picture, at the stage's size
-    package func begin(_ state: inout SamplerState, refining latent: Tensor) {
-        (state.latent, state.step) = (latent, 0)
-        (state.source, state.picture, state.awaitsEnlargement) = (nil, nil, false)
+    ///   - picture: the init image at that size, if a part of it stays
+    package func begin(
+        _ state: inout SamplerState,
+        refining latent: Tensor,
+        picture: PhasePicture? = nil
+    ) {
+        (state.picture, state.mask) = (picture?.mask == nil ? nil : picture?.latent, picture?.mask)
+        (state.latent, state.step) = (state.keepingPicture(latent), 0)
+        (state.source, state.awaitsEnlargement) = (nil, false)
         state.history = Scheduler.History()
     }
 }

@@ -46,6 +46,8 @@ package struct RenderSettings: Equatable, Sendable {
     package var fidelity: Double = Settings.fidelity.defaultValue
     /// The part of the init image that is shown; nil starts from noise.
     package var frame: PictureFrame?
+    /// Whether only a masked part of that picture changes.
+    package var isMasked = false
     /// Latent pixels beyond each edge that are decoded too, copies of the outermost ones, and then cut off.
     package var decodeMargin: Int = Settings.decodeMargin.defaultValue
     /// Precision of latents on the wire; it affects the picture, too.
@@ -145,6 +147,7 @@ package struct RenderSettings: Equatable, Sendable {
     ) throws(InputError) {
         for setting in Settings.all { try setting.check(self, for: model) }
         try picture?.validate(steps: steps)
+        try validateMask()
         if let refinement, refinement.guidance > 1, !guides {
             throw InputError(
                 "--refine-guidance",
@@ -162,6 +165,25 @@ package struct RenderSettings: Equatable, Sendable {
         }
     }
 
+    /// Rejects settings that leave a mask without effect.
+    private func validateMask() throws(InputError) {
+        guard isMasked else { return }
+        guard strength > 0 else {
+            throw InputError(
+                "--strength",
+                "0 changes nothing, and the mask says what to change",
+                fix: "Choose more, such as 1"
+            )
+        }
+        guard fidelity == 0 else {
+            throw InputError(
+                "--fidelity",
+                "it keeps what the mask changes; outside the mask everything is kept",
+                fix: "Leave it out"
+            )
+        }
+    }
+
     /// A setting that was chosen, or that differs from its default, and that the method does not use.
     ///
     /// - Parameter given: explicit choices: they count whatever their value is
@@ -169,8 +191,10 @@ package struct RenderSettings: Equatable, Sendable {
     package func unusedSetting(given: SettingChoices) -> (any AnySetting)? {
         Settings.all.first { setting in
             guard let only = setting.onlyMethod(in: self), only != method else { return false }
-            // Without an init image these are used by neither.
-            let isIdle = frame == nil && Settings.ofInitImage.contains { $0.name == setting.name }
+            // Without an init image these are used by neither; under a mask phase 1 uses them whatever the method.
+            let isIdle =
+                (frame == nil || isMasked)
+                && Settings.ofInitImage.contains { $0.name == setting.name }
             return !isIdle && (given.has(setting) || setting.isChanged(in: self))
         }
     }

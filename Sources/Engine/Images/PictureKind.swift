@@ -1,19 +1,21 @@
 import Foundation
 
-/// A picture in an unsupported format, recognised by its first bytes whatever its name ends in.
-enum OtherPicture: String, CaseIterable {
+/// A picture's format, recognised by its first bytes whatever its name ends in.
+enum PictureKind: String, CaseIterable {
+    case png = "a PNG"
     case jpeg = "a JPEG"
-    case jpegXL = "a JPEG XL"
     case webP = "a WebP"
+    case tiff = "a TIFF"
+    // Not read.
+    case jpegXL = "a JPEG XL"
     case heif = "a HEIC or AVIF"
     case gif = "a GIF"
-    case tiff = "a TIFF"
     case bmp = "a BMP"
     case psd = "a Photoshop file"
 
     /// Examines the beginning of an open file.
     ///
-    /// - Returns: nil for a PNG or something unknown
+    /// - Returns: nil for something unknown
     init?(_ descriptor: Int32) {
         var bytes = [UInt8](repeating: 0, count: 16)
         let count = pread(descriptor, &bytes, bytes.count, 0)
@@ -25,7 +27,9 @@ enum OtherPicture: String, CaseIterable {
         func has(_ text: String, at place: Int = 0) -> Bool {
             bytes.dropFirst(place).starts(with: text.unicodeScalars.map { UInt8($0.value) })
         }
-        if has("\u{FF}\u{D8}\u{FF}") {
+        if has("\u{89}PNG\r\n\u{1A}\n") {
+            self = .png
+        } else if has("\u{FF}\u{D8}\u{FF}") {
             self = .jpeg
         } else if has("\u{FF}\u{0A}") || has("JXL ", at: 4) {
             self = .jpegXL
@@ -46,14 +50,14 @@ enum OtherPicture: String, CaseIterable {
         }
     }
 
-    /// The error for whoever named the file.
+    /// The error for whoever named a file that is not read.
     func error(_ path: String) -> InputError {
         let stem = (path as NSString).deletingPathExtension
         // Its name may end in .png already.
         let converted = stem + (path == stem + ".png" ? "-2.png" : ".png")
         return InputError(
             path,
-            "it is \(rawValue), and only PNG is read",
+            "it is \(rawValue), and only PNG, JPEG, WebP and TIFF are read",
             fix:
                 "Convert it, for example: magick \(Self.quoted(path)) \(Self.quoted(converted))"
         )
