@@ -5,13 +5,16 @@ import Sampling
 
 /// Flags for the init image.
 struct StartFlags: ParsableArguments {
+    /// How the files that are read end.
+    private static let pictures = ["png", "jpg", "jpeg", "webp", "tif", "tiff"]
+
     @Option(
         help: ArgumentHelp(
             "Init image (PNG, JPEG, WebP or TIFF), to be changed or enlarged. It is centre-cropped to the "
                 + "aspect ratio of --size.",
             valueName: "photo.png"
         ),
-        completion: .file(extensions: ["png"])
+        completion: .file(extensions: Self.pictures)
     )
     var initImage: String?
 
@@ -19,7 +22,8 @@ struct StartFlags: ParsableArguments {
         help: ArgumentHelp(
             "Mask of the init image, of any size: what is white in it is changed, the rest is kept.",
             valueName: "mask.png"
-        )
+        ),
+        completion: .file(extensions: Self.pictures)
     )
     var mask: String?
 

@@ -150,7 +150,7 @@ import Testing
     @Test(arguments: [
         (["--size", "100x100"], "--size"), (["--steps", "0"], "--steps"),
         (["--model", "/nowhere"], "/nowhere"), (["--guidance", "nan"], "--guidance"),
-        (["--output", "/nowhere/out.png"], "/nowhere"), (["--output", "out.jpg"], "out.jpg"),
+        (["--output", "/nowhere/out.png"], "/nowhere"), (["--output", "out.gif"], "out.gif"),
         (["--stride", "400"], "--stride"),
         (["--ladder", "2,1"], "--ladder"), (["--scheduler", "ddim", "--karras"], "--karras"),
         (["--cosine-scales", "1,2"], "--cosine-scales"), (["--inputs", "/nowhere"], "/nowhere"),
