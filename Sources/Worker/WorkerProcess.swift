@@ -232,6 +232,8 @@ package final class WorkerProcess: Sendable {
             result = .success(try evaluator.evaluate([unit], cancellation: cancellation)[0])
         } catch is ComputationCancelled {
             result = .failure(.cancelled)
+        } catch is TileNotKept {
+            result = .failure(.missing)
         } catch {
             result = .failure(.failed("\(error)"))
         }

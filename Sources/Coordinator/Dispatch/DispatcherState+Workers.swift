@@ -106,12 +106,12 @@ extension DispatcherState {
         let reference = referencePace(kind)
         let over = workers.filter { _, worker in
             guard let first = worker.held.first else { return false }
-            let lease = worker.speed.lease(of: first.cost, kind, policy, reference: reference)
+            let lease = worker.speed.lease(of: first.maxCost, kind, policy, reference: reference)
             return seconds - worker.speed.since > lease
         }.keys.sorted()
         for id in over {
             guard let first = workers[id]?.held.first else { continue }
-            workers[id]?.speed.interrupt(cost: first.cost, kind, isLate: true, at: seconds)
+            workers[id]?.speed.interrupt(cost: first.maxCost, kind, isLate: true, at: seconds)
             // The lease stays on record: the worker may be slow, and its answer good.
             release(first.unit, from: id)
             if batch?.units[first.unit]?.former.contains(id) == false {

@@ -104,7 +104,7 @@ extension RenderPlan {
                     / Double(speeds.evaluationsPerView)
             }
         }
-        func pixels(_ plan: TilePlan) -> Double { Double(plan.passes * plan.latent.area) }
+        func pixels(_ plan: TilePlan) -> Double { plan.evaluations * Double(plan.latent.area) }
         return Times(
             phases: times,
             encoding: allEncodes.map(pixels).reduce(0, +) * speeds.encodePixel,
@@ -148,6 +148,11 @@ extension RenderPlan {
         // At the end of a render with a mask, the init image and the mask.
         let pasted = settings.isMasked ? 2 * bytes(phases.count - 1, .rounded) : 0
         return max(all.max() ?? 0, pasted)
+    }
+
+    /// Maximum bytes of tiles that all workers together keep in memory and on disk, in float32.
+    package var keptBytes: Int {
+        (decodes + allEncodes).map { $0.numbersKept * MemoryLayout<Float>.size }.max() ?? 0
     }
 
     /// Maximum bytes on disk of the state for resuming: the latent, the upsampled one, the last estimate and
