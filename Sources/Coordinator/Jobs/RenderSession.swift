@@ -107,6 +107,14 @@ package struct RenderSession {
                 fix: "Leave AND out, or choose a model that was not distilled with guidance"
             )
         }
+        guard geometry.pictureInput != .editing || weights.count < PromptPart.maxCount else {
+            throw InputError(
+                "the prompt",
+                "AND joins \(weights.count) prompts, and a model that edits pictures takes at most "
+                    + "\(PromptPart.maxCount - 1)",
+                fix: "Join fewer"
+            )
+        }
         let guides = settings.guides && !geometry.embedsGuidance
         let wording = PromptWording(
             options.prompt,

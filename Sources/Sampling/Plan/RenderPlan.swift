@@ -116,8 +116,8 @@ package struct RenderPlan: Sendable {
         /// UNet evaluations per view of a step: two with guidance, three with a picture that is edited; one for each prompt
         /// that AND joins, and one.
         package func evaluationsPerView(at step: Int) -> Int {
-            let guided = guidance(at: step) > 1 && !embedsGuidance
-            return (joined.map { $0 + 1 } ?? (guided ? 2 : 1)) + (guided && isEdited ? 1 : 0)
+            let count = joined.map { $0 + 1 } ?? (guidance(at: step) > 1 && !embedsGuidance ? 2 : 1)
+            return count > 1 && isEdited ? count + 1 : count
         }
 
         /// Whether local windows are evaluated at a step: whether their weight, 1 − c^a₂, is large enough.
