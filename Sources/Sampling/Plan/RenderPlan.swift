@@ -270,7 +270,7 @@ package struct RenderPlan: Sendable {
     /// All decodes of the render.
     package var decodes: [TilePlan] { [decode] + enlargements.values.map(\.decode) }
     package var allEncodes: [TilePlan] {
-        encodes.values + inputEncodes.values + enlargements.values.map(\.encode)
+        Array(encodes.values) + Array(inputEncodes.values) + enlargements.values.map(\.encode)
     }
 
     /// The settings with the model's defaults filled in: the stride, and the scales that are rendered.

@@ -217,7 +217,7 @@ package enum Settings {
         valueName: "scale",
         defaultNote: "1.5",
         limits: .range(1...100),
-        recorded: .where(\.isEdited),
+        recorded: .where { $0.isEdited || $0.imageGuidance != 1.5 },
         label: "Image CFG scale"
     )
 
