@@ -49,8 +49,11 @@ package struct Sampler: Sendable {
         let first = plan.phases[0]
         let base = try noise.base(latent: first.phase.latent, channels: channels)
         var state = SamplerState(latent: base * scheduler.initNoiseSigma)
-        (state.picture, state.mask) = (picture.latent, picture.mask)
-        state.source = (picture.latent, base)
+        // A network that takes the mask keeps the rest by itself.
+        if plan.model.pictureInput != .inpainting {
+            (state.picture, state.mask) = (picture.latent, picture.mask)
+            state.source = (picture.latent, base)
+        }
         state.step = first.steps.lowerBound
         if state.step > 0 {
             state.latent = scheduler.addNoise(picture.latent, base, at: state.step)
@@ -60,15 +63,27 @@ package struct Sampler: Sendable {
 
     /// Cuts the state's latent into the views of its next step.
     ///
+    /// - Parameters:
+    ///   - state: before the step
+    ///   - picture: what the network takes beside the latent, `[1, height, width, channels]` of the phase; nil if it takes
+    ///     nothing
+    ///   - noise: of the render
+    /// - Returns: the views, and what is needed to fuse their predictions
     /// - Throws: `InputError` from the noise source
     package func work(
         for state: SamplerState,
+        picture: Tensor? = nil,
         noise: inout some NoiseSource
     ) throws(InputError) -> StepWork {
         if let stage = plan.phases[state.phase].refinement {
-            return try work(for: state, stage, noise: &noise)
+            return try work(for: state, stage, picture, noise: &noise)
         }
-        return try demoFusionWork(for: state, noise: &noise)
+        return try demoFusionWork(for: state, picture, noise: &noise)
+    }
+
+    /// The scale of a picture that is edited; nil for models that edit none.
+    var imageGuidance: Float? {
+        plan.model.pictureInput == .editing ? plan.settings.imageGuidance : nil
     }
 
     /// Takes one scheduler step on the whole latent; at the end of a phase matches its mean and deviation to the

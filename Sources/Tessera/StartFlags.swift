@@ -37,6 +37,7 @@ struct StartFlags: ParsableArguments {
 
     @Option(Settings.strength) var strength: Double?
     @Option(Settings.fidelity) var fidelity: Double?
+    @Option(Settings.imageGuidance) var imageGuidance: Float?
 
     @Option(
         help: ArgumentHelp(
@@ -57,6 +58,7 @@ struct StartFlags: ParsableArguments {
     func add(to settings: inout SettingChoices) {
         settings.set(Settings.strength, to: strength)
         settings.set(Settings.fidelity, to: fidelity)
+        settings.set(Settings.imageGuidance, to: imageGuidance)
     }
 
     /// - Throws: `InputError` for such flags without a picture
@@ -64,6 +66,7 @@ struct StartFlags: ParsableArguments {
         guard let initImage else {
             for (flag, isGiven) in [
                 ("--strength", strength != nil), ("--fidelity", fidelity != nil),
+                ("--image-guidance", imageGuidance != nil),
                 ("--mask", mask != nil), ("--extend", extend != nil),
                 ("--max-init-pixels", maxInitPixels != nil),
             ] where isGiven {

@@ -137,6 +137,20 @@ let coordinatorMessages: [CoordinatorMessage] = [
         ),
         [1, 1, 1, 4]
     ),
+    task(
+        14,
+        .predict(
+            .init(
+                timestep: 1,
+                guidance: 3,
+                conditioning: [
+                    .init(embedding: digests.0, omitsPicture: true), .init(embedding: digests.1),
+                ],
+                pictureChannels: 5
+            )
+        ),
+        [1, 2, 3, 9]
+    ),
     task(10, .autoencode(.decoder), [1, 2, 2, 4]), task(11, .autoencode(.encoder), [1, 8, 16, 3]),
     task(
         12,
@@ -173,6 +187,19 @@ let coordinatorMessages: [CoordinatorMessage] = [
             #expect(throws: FrameError.wrongDirection) {
                 try WorkerMessage(frames: message.frames)
             }
+        }
+    }
+
+    /// A picture's channels that leave none to the latent.
+    @Test(arguments: [4, 5, 129]) func picturesOfAllChannelsAreMalformed(channels: Int) {
+        let view = WorkUnit.View(
+            timestep: 1,
+            guidance: 1,
+            conditioning: [.init(embedding: digests.0)],
+            pictureChannels: channels
+        )
+        #expect(throws: FrameError.field("task.predict.picture_channels")) {
+            try CoordinatorMessage(frames: task(1, .predict(view), [1, 2, 2, 4]).frames)
         }
     }
 

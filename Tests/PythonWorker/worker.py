@@ -17,8 +17,9 @@ import numpy as np
 import zmq
 
 
-def predict(latent, timestep, context, pooled, time_ids):
+def predict(latent, picture, timestep, context, pooled, time_ids):
     added = context.mean() + (0 if pooled is None else pooled.mean())
+    added += picture.mean() if picture.size else 0
     return latent / 2 + np.float32(added + sum(time_ids) / 1024 + timestep / 1000)
 
 
@@ -84,7 +85,7 @@ class Worker:
         self.demanded = set()
         self.heartbeat = None
         hello = wire.Hello(
-            protocol_version=6, name="python", threads=1, processor="any", backend="numpy",
+            protocol_version=7, name="python", threads=1, processor="any", backend="numpy",
             precision="f32", process_id=os.getpid(),
             model=wire.ModelIdentity(digest=digest, path="a formula"))
         self.send(wire.Envelope(hello=hello))
@@ -152,11 +153,14 @@ class Worker:
             result = (decode if work == "decode" else encode)(latent)
         else:
             view = task.predict
+            split = latent.shape[3] - view.picture_channels
+            latent, picture = latent[..., :split], latent[..., split:]
             rows = []
             for entry in view.conditioning:
                 context, *pooled = self.embeddings[entry.embedding]
-                rows.append(predict(latent, view.timestep, context, pooled[0] if pooled else None,
-                                    entry.time_ids))
+                shown = np.zeros_like(picture) if entry.omits_picture else picture
+                rows.append(predict(latent, shown, view.timestep, context,
+                                    pooled[0] if pooled else None, entry.time_ids))
             result = rows[0]
             for entry, row in zip(view.conditioning[1:], rows[1:]):
                 scale = np.float32(view.guidance) * np.float32(entry.weight)

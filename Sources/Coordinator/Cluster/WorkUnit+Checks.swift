@@ -35,7 +35,10 @@ extension WorkUnit {
     /// The shape of its result's tensor, nil for none, and the number of its statistics.
     private func expected(_ model: ModelGeometry) -> (shape: [Int]?, statistics: Int) {
         let shape = input.shape
-        guard case .autoencode(let half, let part) = work else { return (shape, 0) }
+        if case .predict(let view) = work {
+            return (shape.dropLast() + [shape[3] - view.pictureChannels], 0)
+        }
+        guard case .autoencode(let half, let part) = work else { return (nil, 0) }
         let factor = model.vaeFactor
         let unit = half == .encoder ? factor : 1
         let core = (part?.margins ?? .none)

@@ -95,9 +95,12 @@ private struct CheckpointReader {
 
     /// Refuses a state that lacks what its phase needs.
     func checkComplete(_ state: SamplerState) throws(InputError) {
-        let startsFromPicture = plan.settings.picture != nil
+        // In phase 1 an inpainting model needs nothing but the latent.
+        let isPainted =
+            plan.settings.isMasked && last == 0 && plan.model.pictureInput == .inpainting
+        let startsFromPicture = plan.settings.picture != nil && !isPainted
         let isSourced = phase > 0 || startsFromPicture
-        let isMasked = plan.settings.isMasked && !state.awaitsEnlargement
+        let isMasked = plan.settings.isMasked && !state.awaitsEnlargement && !isPainted
         guard (state.anchor != nil) == (plan.settings.isMasked ? phase > 0 : isSourced),
             phase == plan.phases.count || plan.phases[phase].steps.contains(step),
             (upsampled != nil)

@@ -5,14 +5,14 @@ import Sampling
 ///
 /// Pixels outside the mask are the init image's own. Inside, a feathered edge of `feather` pixels leads from it to what was
 /// generated.
-struct PasteSink: PictureSink {
+package struct PasteSink: PictureSink {
     private var sink: FileSink
     private let picture: ScaledPicture
     private let mask: ScaledPicture
     private var next = 0
 
     /// Width of the edge, in pixels: that of a latent pixel.
-    static let feather = 8
+    package static let feather = 8
 
     /// - Parameters:
     ///   - sink: gets the result
@@ -25,7 +25,7 @@ struct PasteSink: PictureSink {
     /// The sink with all rows.
     var finished: FileSink { sink }
 
-    mutating func write(_ rows: Tensor) throws {
+    package mutating func write(_ rows: Tensor) throws {
         let (count, width) = (rows.shape[1], rows.shape[2])
         let kept = try picture.part(Region(rows: next..<next + count, columns: 0..<width))
         let shares = try shares(next..<next + count)
@@ -59,39 +59,45 @@ struct PasteSink: PictureSink {
         )
     }
 
-    /// The distance of each pixel to the nearest that stays, along rows and columns, in parts of `feather`.
+    /// The distance of each pixel to the nearest that stays, in parts of `feather`.
     ///
     /// - Parameters:
     ///   - changes: which pixels of a picture change, and of `feather` rows above and below where there are such
     ///   - width: of the picture
     ///   - rows: those wanted
     /// - Returns: one share for each pixel of those rows
-    static func shares(_ changes: [Bool], width: Int, rows: Range<Int>) -> [Float] {
+    package static func shares(_ changes: [Bool], width: Int, rows: Range<Int>) -> [Float] {
         let height = changes.count / max(1, width)
-        let far = feather
+        let far = feather * straight
         var distance = changes.map { $0 ? far : 0 }
-        func relax(_ at: Int, _ from: Int) {
-            distance[at] = min(distance[at], distance[from] + 1)
+        func relax(_ at: Int, _ from: Int, _ step: Int) {
+            distance[at] = min(distance[at], distance[from] + step)
         }
-        // Two passes over neighbours: the chessboard distance.
+        func relax(_ at: Int, row: Int, _ x: Int) {
+            for dx in -1...1 where (0..<width).contains(x + dx) {
+                relax(at, row * width + x + dx, dx == 0 ? straight : diagonal)
+            }
+        }
+        // Two passes over neighbours.
         for y in 0..<height {
             for x in 0..<width {
-                let at = y * width + x
-                if x > 0 { relax(at, at - 1) }
-                guard y > 0 else { continue }
-                for dx in -1...1 where (0..<width).contains(x + dx) { relax(at, at - width + dx) }
+                if x > 0 { relax(y * width + x, y * width + x - 1, straight) }
+                if y > 0 { relax(y * width + x, row: y - 1, x) }
             }
         }
         for y in (0..<height).reversed() {
             for x in (0..<width).reversed() {
-                let at = y * width + x
-                if x < width - 1 { relax(at, at + 1) }
-                guard y < height - 1 else { continue }
-                for dx in -1...1 where (0..<width).contains(x + dx) { relax(at, at + width + dx) }
+                if x < width - 1 { relax(y * width + x, y * width + x + 1, straight) }
+                if y < height - 1 { relax(y * width + x, row: y + 1, x) }
             }
         }
         return distance[rows.lowerBound * width..<rows.upperBound * width].map {
             Float($0) / Float(far)
         }
     }
+
+    /// Steps to a neighbour and to a diagonal one, whose ratio is nearly that of their distances: edges of round masks fade
+    /// evenly (Borgefors, 1986).
+    private static let straight = 3
+    private static let diagonal = 4
 }

@@ -96,6 +96,7 @@ package struct PictureOptions: Sendable {
         choices.merge(settings)
         choices.apply(to: &result)
         result.isMasked = found != nil && isMasked
+        result.isEdited = found != nil && model.pictureInput == .editing
         // Outside the mask everything is kept, inside nothing is.
         if result.isMasked, !choices.has(Settings.fidelity) { result.fidelity = 0 }
         result.frame = found.map { found in

@@ -97,6 +97,7 @@ package enum PlanTable {
     /// The phases for which a picture is encoded, and the number of tiles of each.
     private static func encoding(_ plan: RenderPlan) -> [String] {
         let all = plan.encodes.merging(plan.enlargements.mapValues(\.encode)) { first, _ in first }
+            .merging(plan.inputEncodes) { first, _ in first }
         guard !all.isEmpty else { return [] }
         let phases = all.sorted { $0.key < $1.key }.map {
             "\(tiles($0.value)) for phase \($0.key + 1)"

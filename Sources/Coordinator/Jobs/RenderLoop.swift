@@ -3,11 +3,11 @@ import Sampling
 
 /// Renders one picture: drives the sampler through all steps on a renderer, and decodes the result.
 package struct RenderLoop {
-    private let sampler: Sampler
+    let sampler: Sampler
     private let renderer: any UnitRenderer
     private let globalPass: LocalRenderer?
-    private let picture: InitPicture?
-    private let mask: MaskPicture?
+    let picture: InitPicture?
+    let mask: MaskPicture?
     private let observe: (RenderEvent) throws -> Void
 
     /// - Parameters:
@@ -59,6 +59,7 @@ package struct RenderLoop {
             }
         }
         var opened: Int?
+        var input: (phase: Int, picture: Tensor?)?
         while state.phase < phases.count {
             let (phase, step) = (state.phase, state.step)
             if opened != phase { try observe(.phase(phase, phases[phase].phase)) }
@@ -69,7 +70,8 @@ package struct RenderLoop {
                 sampler.begin(&state, refining: latent, picture: picture)
                 reached(state, noise.drawn)
             }
-            let work = try sampler.work(for: state, noise: &noise)
+            if input?.phase != phase { input = (phase, try pictureInput(forPhase: phase)) }
+            let work = try sampler.work(for: state, picture: input?.picture, noise: &noise)
             try observe(.step(step, views: work.views.count))
             let predictions = try predict(work.views, isWhole: phases[phase].isWhole)
             let prediction = sampler.fuse(predictions, of: work, at: state)
@@ -116,7 +118,7 @@ package struct RenderLoop {
             to: sampler.plan.pixels(ofPhase: index),
             frame: start.frame
         )
-        let latent = try encode(scaled, plan)
+        let latent = try encode(plan, scaled.part)
         let masked = try mask?.latent(plan.latent, factor: plan.factor, frame: start.frame)
         return PhasePicture(latent: latent, mask: masked)
     }
@@ -162,11 +164,12 @@ package struct RenderLoop {
                 try $0.pictureRows(take)
             }
         }
-        return try encode(scaled, ways.encode)
+        return try encode(ways.encode, scaled.part)
     }
 
-    private func encode(_ scaled: ScaledPicture, _ plan: TilePlan) throws -> Tensor {
-        let tiles = PictureTiles(latent: plan.latent, factor: plan.factor, part: scaled.part)
+    /// Encodes a picture of which `part` gives some rows and columns of pixels.
+    func encode(_ plan: TilePlan, _ part: @escaping (Region) throws -> Tensor) throws -> Tensor {
+        let tiles = PictureTiles(latent: plan.latent, factor: plan.factor, part: part)
         var rows: [Tensor] = []
         try evaluate(tiles, plan, as: .encoding(tiles: plan.tiles.count)) { rows.append($0) }
         return Tensor(stacked: rows)

@@ -107,6 +107,14 @@ package struct RenderSession {
                 fix: "Leave AND out, or choose a model that was not distilled with guidance"
             )
         }
+        guard geometry.pictureInput != .editing || weights.count < PromptPart.maxCount else {
+            throw InputError(
+                "the prompt",
+                "AND joins \(weights.count) prompts, and a model that edits pictures takes at most "
+                    + "\(PromptPart.maxCount - 1)",
+                fix: "Join fewer"
+            )
+        }
         let guides = settings.guides && !geometry.embedsGuidance
         let wording = PromptWording(
             options.prompt,
@@ -145,11 +153,11 @@ package struct RenderSession {
     /// - Throws: `InputError` naming the file, `OutputError` when there is no room for it, and what
     ///   `report` throws
     package func checkPicture(report: (Double) throws -> Void = { _ in }) throws {
-        guard let picture, let start = plan.settings.picture else { return }
-        try picture.prepare(plan.pixels(ofPhase: 0), frame: start.frame, report: report)
+        guard let picture, let frame = plan.settings.frame else { return }
+        try picture.prepare(plan.pixels(ofPhase: 0), frame: frame, report: report)
         guard let mask else { return }
         let size = plan.phases[0].phase.latent
-        let changed = try mask.latent(size, factor: plan.model.vaeFactor, frame: start.frame)
+        let changed = try mask.latent(size, factor: plan.model.vaeFactor, frame: frame)
         guard changed.values.contains(1) else {
             throw InputError(
                 "--mask \(options.mask?.path ?? "")",

@@ -67,6 +67,7 @@ package final class Evaluator: Sendable {
             guard let first = views.first else { return true }
             let embedding = unit.embeddings[view.conditioning[0].embedding]
             return latents.count + view.conditioning.count <= rows
+                && view.pictureChannels == first.pictureChannels
                 && view.timestep == first.timestep && unit.input.shape == latents[0].shape
                 && embedding?.context.shape == embeddings[0].context.shape
                 && embedding?.pooled?.shape == embeddings[0].pooled?.shape
@@ -77,7 +78,10 @@ package final class Evaluator: Sendable {
         mutating func add(_ view: WorkUnit.View, _ unit: WorkUnit) throws(InputError) {
             views.append(view)
             for conditioning in view.conditioning {
-                latents.append(unit.input)
+                latents.append(
+                    conditioning.omitsPicture
+                        ? unit.input.clearingLastChannels(view.pictureChannels) : unit.input
+                )
                 embeddings.append(try unit.embedding(conditioning.embedding))
                 timeIDs.append(conditioning.timeIDs)
             }
@@ -120,7 +124,8 @@ package final class Evaluator: Sendable {
                 guidance: batch.views[0].guidance,
                 cancellation: cancellation
             )
-            guard predictions.shape == [part.count] + shape.dropFirst() else {
+            let channels = shape[3] - batch.views[0].pictureChannels
+            guard predictions.shape == [part.count, shape[1], shape[2], channels] else {
                 throw InputError(
                     "the UNet",
                     "it makes \(predictions.shape) of \(part.count) latents \(shape)",

@@ -557,6 +557,10 @@ package nonisolated struct WirePredict: Sendable {
   /// prompt, or of the prompts that are combined, and the answer is uncond + Σ guidance · weight · (text − uncond).
   package var conditioning: [WireConditioning] = []
 
+  /// So many of the tensor's channels, the last ones, are not the latent's but those of a picture that the network takes,
+  /// too; the answer has only the others. At most 128.
+  package var pictureChannels: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -576,6 +580,9 @@ package nonisolated struct WireConditioning: Sendable {
 
   /// 1, or what the guidance of one of several prompts is multiplied by; unused in the first conditioning.
   package var weight: Float = 0
+
+  /// The network gets zeros in place of the picture's channels.
+  package var omitsPicture: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1573,7 +1580,7 @@ nonisolated extension WireTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
 
 nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Predict"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}timestep\0\u{1}guidance\0\u{1}conditioning\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}timestep\0\u{1}guidance\0\u{1}conditioning\0\u{3}picture_channels\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1584,6 +1591,7 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 1: try { try decoder.decodeSingularFloatField(value: &self.timestep) }()
       case 2: try { try decoder.decodeSingularFloatField(value: &self.guidance) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.conditioning) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.pictureChannels) }()
       default: break
       }
     }
@@ -1599,6 +1607,9 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
     if !self.conditioning.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.conditioning, fieldNumber: 3)
     }
+    if self.pictureChannels != 0 {
+      try visitor.visitSingularUInt32Field(value: self.pictureChannels, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1606,6 +1617,7 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.timestep != rhs.timestep {return false}
     if lhs.guidance != rhs.guidance {return false}
     if lhs.conditioning != rhs.conditioning {return false}
+    if lhs.pictureChannels != rhs.pictureChannels {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1613,7 +1625,7 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Conditioning"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}embedding\0\u{3}time_ids\0\u{1}weight\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}embedding\0\u{3}time_ids\0\u{1}weight\0\u{3}omits_picture\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1624,6 +1636,7 @@ nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 1: try { try decoder.decodeSingularBytesField(value: &self.embedding) }()
       case 2: try { try decoder.decodeRepeatedFloatField(value: &self.timeIds) }()
       case 3: try { try decoder.decodeSingularFloatField(value: &self.weight) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.omitsPicture) }()
       default: break
       }
     }
@@ -1639,6 +1652,9 @@ nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.weight.bitPattern != 0 {
       try visitor.visitSingularFloatField(value: self.weight, fieldNumber: 3)
     }
+    if self.omitsPicture != false {
+      try visitor.visitSingularBoolField(value: self.omitsPicture, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1646,6 +1662,7 @@ nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.embedding != rhs.embedding {return false}
     if lhs.timeIds != rhs.timeIds {return false}
     if lhs.weight != rhs.weight {return false}
+    if lhs.omitsPicture != rhs.omitsPicture {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -197,6 +197,9 @@ extension CoordinatorMessage.Task {
         case nil:
             throw .field("task.work")
         }
+        if case .predict(let view) = work, let input, view.pictureChannels >= input.shape[3] {
+            throw .field("task.predict.picture_channels")
+        }
         let id = UnitID(wire.unit)
         let unit = WorkUnit(work, input: input ?? .omitted, name: "\(id)")
         guard input != nil || unit.tile != nil else { throw .tensorCount(0) }

@@ -6,22 +6,23 @@ extension Sampler {
     /// latent after the skip residual.
     func demoFusionWork(
         for state: SamplerState,
+        _ picture: Tensor?,
         noise: inout some NoiseSource
     ) throws(InputError) -> StepWork {
         let phase = plan.phases[state.phase]
         let i = state.step
         let mixed = skipResidual(state)
         guard let grid = phase.windows(at: i), let lattices = phase.lattices else {
-            let whole = view(0, mixed, of: state, "the whole latent")
+            let whole = view(0, mixed, picture, of: state, "the whole latent")
             return StepWork(mixed: mixed, windows: [], views: [whole])
         }
         let windows = try noise.windows(of: grid, phase: phase.phase, step: i)
         var views: [WorkUnit] = []
         if phase.usesWindows(at: i) {
-            views += windowViews(windows, grid, of: mixed, at: state)
+            views += windowViews(windows, grid, of: mixed, picture, at: state)
         }
         if phase.usesLattices(at: i) {
-            views += latticeViews(lattices, of: mixed, at: state, from: views.count)
+            views += latticeViews(lattices, of: mixed, picture, at: state, from: views.count)
         }
         return StepWork(mixed: mixed, windows: windows, views: views)
     }
@@ -40,20 +41,27 @@ extension Sampler {
         _ windows: [Window],
         _ grid: WindowGrid,
         of mixed: Tensor,
+        _ picture: Tensor?,
         at state: SamplerState
     ) -> [WorkUnit] {
         let margin = plan.settings.border == .zeros ? grid.reach : 0
-        let padded = mixed.padded(top: margin, left: margin, bottom: margin, right: margin)
+        func padded(_ whole: Tensor) -> Tensor {
+            whole.padded(top: margin, left: margin, bottom: margin, right: margin)
+        }
+        let (padded, pictured) = (padded(mixed), picture.map(padded))
         return windows.enumerated().map { index, window in
-            let latent = padded.cropped(
-                top: window.top + margin,
-                left: window.left + margin,
-                height: window.height,
-                width: window.width
-            )
+            func cut(_ whole: Tensor) -> Tensor {
+                whole.cropped(
+                    top: window.top + margin,
+                    left: window.left + margin,
+                    height: window.height,
+                    width: window.width
+                )
+            }
             return view(
                 index,
-                latent,
+                cut(padded),
+                pictured.map(cut),
                 of: state,
                 // Ids count from the margin's corner under both padding modes.
                 crop: (window.top + grid.margin, window.left + grid.margin),
@@ -65,6 +73,7 @@ extension Sampler {
     private func latticeViews(
         _ lattices: LatticeGrid,
         of mixed: Tensor,
+        _ picture: Tensor?,
         at state: SamplerState,
         from first: Int
     ) -> [WorkUnit] {
@@ -75,11 +84,13 @@ extension Sampler {
             sigma: phase.weights[state.step].blurSigma,
             border: plan.settings.border
         )
+        let pictured = picture.map(lattices.pad)
         return (0..<lattices.count).map { lattice in
             let place = lattices.origin(of: lattice)
             return view(
                 first + lattice,
                 lattices.view(lattice, of: blurred),
+                pictured.map { lattices.view(lattice, of: $0) },
                 of: state,
                 "lattice of row \(place.row), column \(place.column)"
             )
@@ -89,6 +100,7 @@ extension Sampler {
     private func view(
         _ index: Int,
         _ latent: Tensor,
+        _ picture: Tensor?,
         of state: SamplerState,
         crop: (Int, Int) = (0, 0),
         _ what: String
@@ -104,6 +116,9 @@ extension Sampler {
             guidance: guidance,
             prompts: guidance > 1 ? prompts : prompts.unguided,
             timeIDs: timeIDs(crop: crop, isRefined: isRefined),
+            // The refiner takes a latent alone.
+            picture: isRefined ? nil : picture,
+            imageGuidance: isRefined ? nil : imageGuidance,
             place: "phase \(state.phase + 1), step \(state.step + 1), \(what)"
         )
     }

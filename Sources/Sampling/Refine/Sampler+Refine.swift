@@ -7,6 +7,7 @@ extension Sampler {
     func work(
         for state: SamplerState,
         _ stage: RefineStage,
+        _ picture: Tensor?,
         noise: inout some NoiseSource
     ) throws(InputError) -> StepWork {
         let (i, phase) = (state.step, plan.phases[state.phase])
@@ -16,14 +17,17 @@ extension Sampler {
         let isRefined = isRefined(at: stage.position(at: i))
         let prompts = prompts.read(byRefiner: isRefined).last
         let views = windows.enumerated().map { index, window in
-            WorkUnit.view(
-                index,
-                state.latent.cropped(
+            func cut(_ whole: Tensor) -> Tensor {
+                whole.cropped(
                     top: window.top,
                     left: window.left,
                     height: window.height,
                     width: window.width
-                ) * stage.inputScale(at: i),
+                )
+            }
+            return WorkUnit.view(
+                index,
+                cut(state.latent) * stage.inputScale(at: i),
                 timestep: stage.timestep(at: i),
                 guidance: guidance,
                 prompts: guidance > 1 ? prompts : prompts.unguided,
@@ -31,6 +35,8 @@ extension Sampler {
                     crop: (window.top + grid.margin, window.left + grid.margin),
                     isRefined: isRefined
                 ),
+                picture: isRefined ? nil : picture.map(cut),
+                imageGuidance: isRefined ? nil : imageGuidance,
                 place: "phase \(state.phase + 1), step \(i + 1), window at row \(window.top), "
                     + "column \(window.left)"
             )
