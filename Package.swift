@@ -36,6 +36,8 @@ let package = Package(
         .target(name: "CPNG", cSettings: strictC, linkerSettings: [.linkedLibrary("png")]),
         .target(name: "CTIFF", cSettings: strictC, linkerSettings: [.linkedLibrary("tiff")]),
         .target(name: "CKernels", cSettings: strictC),
+        // Needs nothing of PyTorch: it opens what the user has installed.
+        .target(name: "CTorch", cSettings: strictC),
         .target(
             name: "COneDNN",
             dependencies: ["CKernels"],
@@ -47,7 +49,7 @@ let package = Package(
         .target(
             name: "Engine",
             dependencies: [
-                "CKernels", "CLCMS", "COneDNN", "COpenBLAS", "CPNG", "CSodium", "CTIFF",
+                "CKernels", "CLCMS", "COneDNN", "COpenBLAS", "CPNG", "CSodium", "CTIFF", "CTorch",
             ],
             swiftSettings: strict
         ),

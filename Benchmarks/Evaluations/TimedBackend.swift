@@ -38,7 +38,9 @@ final class TimedBackend: Backend {
 
     private func count(_ x: Activation) -> Int { x.shape.reduce(1, *) }
 
-    func evaluating<T>(_ shape: [Int], _ body: () throws -> T) rethrows -> T {
+    func check() throws { try inner.check() }
+
+    func evaluating<T>(_ shape: [Int], _ body: () throws -> T) throws -> T {
         try inner.evaluating(shape, body)
     }
 

@@ -64,7 +64,7 @@ import Testing
     }
 
     /// Tiles of every position give the latent that one encode of the whole gives.
-    @Test(arguments: models, BackendKind.allCases)
+    @Test(arguments: models, TestedBackends.all)
     func tilesMatchOneEncode(_ model: String, _ backend: BackendKind) throws {
         let vae = try VAE(
             model: Model(path: model),
@@ -98,7 +98,7 @@ import Testing
     }
 
     /// Tiles of every position, at edges and inside, of unequal sizes.
-    @Test(arguments: models, BackendKind.allCases)
+    @Test(arguments: models, TestedBackends.all)
     func tilesMatchOneDecode(_ model: String, _ backend: BackendKind) throws {
         let vae = try VAE(
             model: Model(path: model),

@@ -91,6 +91,7 @@ extension DispatcherState {
                 kind,
                 assigned: first.assigned,
                 spent: spent.map { $0 / .seconds(1) },
+                isBatched: sender.batch > 1,
                 at: seconds
             )
         } else if !sender.isProven {
@@ -121,7 +122,7 @@ extension DispatcherState {
         if let first, first.unit == id {
             workers[worker]?.speed
                 .interrupt(
-                    cost: first.cost,
+                    cost: slow.headCost,
                     kind,
                     isLate: isLate,
                     since: slow.speed.since,
