@@ -139,10 +139,14 @@ final class TimedBackend: Backend {
         }
     }
 
-    var normStatistics: NormStatistics? {
-        get { inner.normStatistics }
-        set { inner.normStatistics = newValue }
-    }
+    func releaseFreeMemory() { inner.releaseFreeMemory() }
+
+    func withBytes<T, Failure: Error>(
+        of activation: Activation,
+        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> T
+    ) throws(Failure) -> T { try inner.withBytes(of: activation, body) }
+
+    func blank(_ shape: [Int]) -> Activation { inner.blank(shape) }
 
     func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments] {
         timed("moments") { inner.moments(x, groups: groups, of: region) }

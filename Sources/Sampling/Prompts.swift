@@ -176,7 +176,7 @@ extension WorkUnit {
     ) -> WorkUnit {
         var part = part
         part?.attention = attention.map(\.digest)
-        let task = (part?.norms ?? 0) > 0 ? ", statistics" : ""
+        let task = (part?.norm ?? 0) > 0 ? ", statistics" : ""
         return WorkUnit(
             .autoencode(half, part),
             input: input,

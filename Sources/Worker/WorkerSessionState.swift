@@ -236,6 +236,7 @@ package struct WorkerSessionState: Sendable {
             )
             actions.append(.send(.answer(answer)))
         case .failure(.cancelled): break
+        case .failure(.missing): actions.append(.send(.missing(unit)))
         case .failure(.failed(let reason)):
             actions.append(.send(.failure(unit, reason: reason)))
         }
@@ -342,4 +343,6 @@ package enum ComputeError: Error, Equatable, Sendable {
     case failed(String)
     /// It was no longer wanted.
     case cancelled
+    /// Its input was omitted, and its tile is not kept.
+    case missing
 }

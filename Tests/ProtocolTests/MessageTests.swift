@@ -68,6 +68,7 @@ let workerMessages: [WorkerMessage] = [
         )
     ),
     .failure(UnitID(9), reason: "no weights"),
+    .missing(UnitID(10)),
     .heartbeat,
     .goodbye(.leaving),
 ]
@@ -107,9 +108,9 @@ let coordinatorMessages: [CoordinatorMessage] = [
             PicturePart(
                 margins: .init(top: 1, left: 0, bottom: 2, right: 3),
                 statistics: [Moments(mean: 0.1, variance: 2)],
-                norms: 2,
-                corrections: [Moments(mean: 0, variance: 1)],
+                norm: 2,
                 tokens: .init(stride: 2, firstRow: 0, firstColumn: 1),
+                tile: TileID(picture: 1 << 40, index: 3),
                 attention: [digests.0, digests.1]
             )
         ),
@@ -139,7 +140,7 @@ let coordinatorMessages: [CoordinatorMessage] = [
     task(10, .autoencode(.decoder), [1, 2, 2, 4]), task(11, .autoencode(.encoder), [1, 8, 16, 3]),
     task(
         12,
-        .autoencode(.encoder, PicturePart(norms: 3, attention: [digests.1])),
+        .autoencode(.encoder, PicturePart(norm: 3, attention: [digests.1])),
         [1, 8, 8, 3]
     ),
     .abandon([UnitID(7), UnitID(8)]),

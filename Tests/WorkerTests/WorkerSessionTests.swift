@@ -68,6 +68,7 @@ private struct Script {
             case .send(.wanted(let digests)): "wanted \(digests.count)"
             case .send(.answer(let answer)): "answer \(answer.unit)"
             case .send(.failure(let unit, _)): "failure \(unit)"
+            case .send(.missing(let unit)): "missing \(unit)"
             case .send(.heartbeat): "heartbeat"
             case .send(.goodbye): "goodbye"
             case .compute(let units):
@@ -100,7 +101,7 @@ private struct Script {
     @Test func partsWaitForTheirKeys() {
         let tokens = [Embedding(context: Tensor(zeros: [1, 3, 2])), text]
         func part(_ unit: UInt64) -> State.Event {
-            let part = PicturePart(norms: 1, attention: tokens.map(\.digest))
+            let part = PicturePart(norm: 1, attention: tokens.map(\.digest))
             let work = WorkUnit(.autoencode(.decoder, part), input: Tensor(zeros: [1, 1, 1, 4]))
             return .received(.task(.init(id: UnitID(unit), job: 1, unit: work)))
         }

@@ -56,7 +56,7 @@ extension ClusterShell {
         case .heartbeat, .ask, .batch:
             // It thinks that it has joined, but was given up, or had joined another coordinator here.
             send(.goodbye(.unknown), to: id)
-        case .wanted, .answer, .failure, .goodbye:
+        case .wanted, .answer, .failure, .missing, .goodbye:
             dropped += 1
         }
     }
@@ -144,6 +144,7 @@ extension ClusterShell {
         case .answer(let answer): handle(answer, from: peer)
         case .failure(let unit, let reason):
             refuse(unit, reason, peer)
+        case .missing(let unit): miss(unit, peer)
         case .heartbeat: feed(.heard(peer.worker))
         case .goodbye: lose(peer, .left)
         }
@@ -164,8 +165,20 @@ extension ClusterShell {
         board.update(peer.place) { $0.busy += min(spent, .seconds(86_400)) }
         feed(
             .answered(answer.unit, by: peer.worker, spent: spent),
-            answer: (answer.result, peer.place)
+            answer: (answer.result, peer)
         )
+    }
+
+    /// A worker does not keep the tile of a unit that it was given without input. Having been given the input, it may not
+    /// say so again.
+    func miss(_ unit: UnitID, _ peer: Roster.Peer) {
+        if let tile = batch?.request(unit)?.tile, let job = batch?.job.message.id {
+            guard jobs[job]?.homes[tile] == peer.worker else {
+                return refuse(unit, "it was given the tile, and misses it", peer)
+            }
+            jobs[job]?.homes[tile] = nil
+        }
+        feed(.missed(unit, by: peer.worker))
     }
 
     func refuse(_ unit: UnitID, _ reason: String, _ peer: Roster.Peer) {

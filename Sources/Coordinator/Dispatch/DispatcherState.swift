@@ -68,6 +68,12 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 /// and take copies of those that would otherwise finish last. The first answer counts; later and
 /// duplicate ones are ignored.
 ///
+/// **Homes.** A tile is evaluated in many batches, and a worker keeps its activations in between: the worker is
+/// the tile's home. A unit of the tile goes there, and waits for it while it works; any other worker would have to start
+/// over. A unit whose home is lost, inactive or overdue, or holds nothing and asks for nothing, is assigned like any other. New
+/// tiles are divided among the workers by their paces. Since a home may also have lost the activations, time limits
+/// are those of starting over.
+///
 /// **Trust.** A worker that has not answered yet is unproven. It holds one unit, its lease depends
 /// on the pace of others, and an idle proven worker takes a copy of that unit once it is late. If no worker is
 /// proven, idle workers take copies after `hedge`, more of them the longer nobody answers. An answer counts
@@ -137,9 +143,21 @@ package struct DispatcherState: Sendable {
         case tiles
     }
 
+    /// Where a unit's tile is.
+    package struct Home: Equatable, Sendable {
+        /// The worker that keeps it; nil for a new tile.
+        package let worker: WorkerID?
+        /// The cost of the unit for any other worker.
+        package let costElsewhere: Double
+
+        package init(worker: WorkerID?, costElsewhere: Double) {
+            (self.worker, self.costElsewhere) = (worker, costElsewhere)
+        }
+    }
+
     package enum Event: Equatable, Sendable {
-        /// A batch begins; none is open. Each unit may have a cost, by default 1.
-        case submitted([UnitID], costs: [Double] = [], kind: Kind = .views)
+        /// A batch begins; none is open. Each unit may have a cost, by default 1, and a home.
+        case submitted([UnitID], costs: [Double] = [], kind: Kind = .views, homes: [Home] = [])
         case cancelled
         /// A worker joined. Workers of one host share its record; without a host, it counts as its own host.
         case joined(WorkerID, from: HostID? = nil)
@@ -154,6 +172,8 @@ package struct DispatcherState: Sendable {
         case answered(UnitID, by: WorkerID, spent: Duration? = nil)
         /// A bad answer arrived, or a report that the unit cannot be computed.
         case refused(UnitID, by: WorkerID, reason: String)
+        /// It was given a unit because it is the home of the unit's tile, and does not keep the tile any more.
+        case missed(UnitID, by: WorkerID)
         /// It is lost.
         case lost(WorkerID, WorkerLoss)
         /// No worker will join any more.
@@ -202,6 +222,8 @@ package struct DispatcherState: Sendable {
     struct Lease: Sendable {
         let unit: UnitID
         let cost: Double
+        /// Its cost if the worker has to start over: what time limits are based on.
+        let maxCost: Double
         /// When it was assigned.
         let assigned: Double
         /// Whether the worker was proven then.
@@ -242,6 +264,8 @@ package struct DispatcherState: Sendable {
 
         /// Whether it gets work.
         var isActive: Bool { !isSetAside && !isDoubtful && pausedUntil == nil }
+        /// Whether it has answered, and let no lease expire since.
+        var isReliable: Bool { isProven && overdue == 0 }
         /// Whether it has a unit, or may be given one now or soon: it asks after it has answered.
         func isAvailable(at now: Duration, _ policy: Policy) -> Bool {
             isActive && (credit > 0 || !held.isEmpty || now - lastActed <= policy.probation)
@@ -267,7 +291,11 @@ package struct DispatcherState: Sendable {
     }
 
     struct Unit: Sendable {
+        /// For its home; for any worker if it has none.
         let cost: Double
+        /// For the others.
+        let costElsewhere: Double
+        var home: WorkerID?
         var state = UnitState.waiting
         /// Workers whose lease expired, and which may still answer.
         var former: [WorkerID] = []
@@ -283,6 +311,7 @@ package struct DispatcherState: Sendable {
         var failedSince: Duration?
 
         var isDone: Bool { state == .done }
+        func cost(at worker: WorkerID) -> Double { worker == home ? cost : costElsewhere }
         /// Its holders; without any it waits.
         var holders: [WorkerID] {
             get { if case .held(let holders) = state { holders } else { [] } }
@@ -299,8 +328,10 @@ package struct DispatcherState: Sendable {
         var waiting: [UnitID]
         /// Open units.
         var remaining: Int
-        /// Mean of all costs.
+        /// Mean cost of the units for workers that are not their homes.
         let typicalCost: Double
+        /// Whether units have homes.
+        let hasHomes: Bool
     }
 
     package let policy: Policy
@@ -355,7 +386,8 @@ package struct DispatcherState: Sendable {
         default: scope = .all
         }
         switch event {
-        case .submitted(let units, let costs, let kind): submit(units, costs, kind)
+        case .submitted(let units, let costs, let kind, let homes):
+            submit(units, costs, kind, homes)
         case .cancelled: close(&actions)
         case .joined(let id, let host): join(id, from: host ?? HostID(id), &actions)
         case .asked(let id, let units): ask(id, units)
@@ -363,6 +395,7 @@ package struct DispatcherState: Sendable {
         case .heard(let id): workers[id]?.lastHeard = now
         case .answered(let unit, let id, let spent): accept(unit, from: id, spent, &actions)
         case .refused(let unit, let id, let reason): refuse(unit, by: id, reason, &actions)
+        case .missed(let unit, let id): miss(unit, by: id, &actions)
         case .lost(let id, let loss): lose(id, loss, &actions)
         case .closed: isClosed = true
         case .tick:

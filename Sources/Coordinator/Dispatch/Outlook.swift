@@ -47,7 +47,7 @@ struct Outlook {
             let isLate = worker.isLate(batch.kind, policy, reference: reference, at: now)
             let entry = Entry(
                 id: id,
-                pace: (pace ?? reference ?? 1) * batch.typicalCost,
+                pace: worker.time(for: batch.typicalCost, batch.kind, reference: reference),
                 isKnown: pace != nil,
                 isProven: worker.isProven,
                 isReliable: worker.isProven && pace != nil && !isLate,
@@ -139,7 +139,7 @@ extension DispatcherState.Worker {
     /// Its time for a unit, by its own pace or another; where none is known all are
     /// assumed to be equal.
     func time(for cost: Double, _ kind: DispatcherState.Kind, reference: Double?) -> Double {
-        (speed.pace(kind) ?? reference ?? 1) * cost
+        speed.time(for: cost, kind, reference: reference) ?? cost
     }
 
     /// When it finishes what it holds.
@@ -158,8 +158,13 @@ extension DispatcherState.Worker {
         reference: Double?,
         at now: Double
     ) -> Bool {
+<<<<<<< HEAD
         guard !held.isEmpty, speed.pace(kind) ?? reference != nil else { return false }
         let usual = time(for: headCost, kind, reference: reference) + (speed.roundTrip ?? 0)
+=======
+        guard let first = held.first, speed.pace(kind) ?? reference != nil else { return false }
+        let usual = time(for: first.maxCost, kind, reference: reference) + (speed.roundTrip ?? 0)
+>>>>>>> tiles17
         return now - speed.since
             > max(policy.minDelay / .seconds(1), policy.lateFactor * usual)
     }
@@ -173,14 +178,21 @@ extension Collection<DispatcherState.Worker> {
         return kind == .tiles ? meanPace(.views).map { $0 * tilesPerView } : nil
     }
 
+    /// Guesses count only if there is nothing else.
     private func meanPace(_ kind: DispatcherState.Kind) -> Double? {
-        var (sum, count) = (0.0, 0)
+        var (sums, counts) = ((measured: 0.0, guessed: 0.0), (measured: 0, guessed: 0))
         for worker in self where worker.isProven {
             guard let pace = worker.speed.pace(kind) else { continue }
-            sum += pace
-            count += 1
+            if worker.speed.isGuess(kind) {
+                sums.guessed += pace
+                counts.guessed += 1
+            } else {
+                sums.measured += pace
+                counts.measured += 1
+            }
         }
-        return count == 0 ? nil : sum / Double(count)
+        if counts.measured > 0 { return sums.measured / Double(counts.measured) }
+        return counts.guessed > 0 ? sums.guessed / Double(counts.guessed) : nil
     }
 
     /// Maximum ratio of the time to decode a latent pixel to the time to predict it: 1.3 with

@@ -78,12 +78,20 @@ package enum PlanTable {
                     + "\(bytes(plan.checkpointBytes)) to resume"
                     + (plan.scratchBytes == 0
                         ? "" : ", \(bytes(plan.scratchBytes)) while it renders"),
-            ]
+            ] + kept(plan)
             + (speeds.map { times(plan, at: $0) } ?? ["time              not measured: --measure"])
     }
 
     private static func tiles(_ plan: TilePlan) -> String {
         plan.isWhole ? "whole" : "\(plan.tiles.count) tiles"
+    }
+
+    private static func kept(_ plan: RenderPlan) -> [String] {
+        guard plan.keptBytes > 0 else { return [] }
+        return [
+            "workers           keep up to \(bytes(plan.keptBytes)) of tiles in all, half of it in "
+                + "bfloat16: \(bytes(TileStates.bytes)) in each one's memory, the rest on its disk"
+        ]
     }
 
     /// The phases for which a picture is encoded, and the number of tiles of each.

@@ -200,6 +200,6 @@ package struct RenderLoop {
         }
         let tiles = try TiledEvaluation(source, plan: plan, on: renderer, observe: observe)
         try observe(.finalPass(tiles: plan.tiles.count))
-        for row in plan.rows { try body(Tensor(sideBySide: tiles.row(row))) }
+        try tiles.finish(body)
     }
 }

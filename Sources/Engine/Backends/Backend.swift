@@ -22,6 +22,17 @@ package protocol Backend: AnyObject {
     /// - Throws: `DeviceError`
     func check() throws
 
+    /// Returns memory that is kept for later activations to the system.
+    func releaseFreeMemory()
+
+    /// Calls `body` with the bytes of an activation, whatever their layout.
+    func withBytes<T, Failure: Error>(
+        of activation: Activation,
+        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> T
+    ) throws(Failure) -> T
+    /// An activation whose bytes are undefined.
+    func blank(_ shape: [Int]) -> Activation
+
     /// Copies a tensor into memory of the backend.
     func upload(_ tensor: Tensor) -> Activation
     /// Copies an activation back.
@@ -84,9 +95,6 @@ package protocol Backend: AnyObject {
         then f: Nonlinearity,
         overwriting: Bool
     ) -> Activation
-    /// What the group norms of the running evaluation normalise by; nil: by their own input's statistics.
-    /// Applied in `Layers.swift`.
-    var normStatistics: NormStatistics? { get set }
     /// Mean and variance of each group of channels of one picture, over all of its pixels or the given ones.
     func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments]
     /// Normalises each group of channels by its moments, then applies `f`; `overwriting` as above.

@@ -12,7 +12,8 @@ package struct WorkUnit: Sendable {
 
     package var work: Work
     /// A latent `[1, height, width, channels]`, scaled for the model where it is predicted; or a picture to
-    /// encode, `[1, height · factor, width · factor, 3]`, −1…1. A part includes its margins.
+    /// encode, `[1, height · factor, width · factor, 3]`, −1…1. A part includes its margins. `omitted` where
+    /// the worker keeps the tile.
     package var input: Tensor
     /// The tensors that `work` references by digest.
     package var embeddings: [EmbeddingDigest: Embedding]
@@ -72,6 +73,12 @@ package struct WorkUnit: Sendable {
         }
     }
 
+    /// The tile that workers keep between evaluations; nil for other work.
+    package var tile: TileID? {
+        guard case .autoencode(_, let part?) = work else { return nil }
+        return part.tile
+    }
+
     /// The embeddings that it references, in order.
     package var embeddingDigests: [EmbeddingDigest] {
         switch work {
@@ -92,6 +99,20 @@ package struct WorkUnit: Sendable {
             return half
         }
     }
+}
+
+extension Tensor {
+    /// In place of an input that is not sent.
+    package static let omitted = Tensor(zeros: [1, 0, 0, 0])
+
+    package var isOmitted: Bool { count == 0 }
+}
+
+/// A tile's input was omitted, but the tile is not kept: it is needed again with its input.
+package struct TileNotKept: Error, Equatable, CustomStringConvertible {
+    package init() {}
+
+    package var description: String { "the tile is not kept" }
 }
 
 /// The result of a unit.

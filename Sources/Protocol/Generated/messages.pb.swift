@@ -414,6 +414,9 @@ package nonisolated struct WireFailure: Sendable {
 
   package var reason: String = String()
 
+  /// The task had no tensor, and the worker does not keep its tile: not an error.
+  package var missing: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -661,13 +664,15 @@ package nonisolated struct WirePart: Sendable {
   /// normalise by.
   package var statistics: [Double] = []
 
-  /// The answer is the mean and the variance, over the tile, of the input to each group of the first
-  /// so many norms. 0: the answer is the picture or the latent.
-  package var norms: UInt32 = 0
+  /// The answer is the mean and the variance, over the tile, of the input to each group of this norm, counted
+  /// from 1; `statistics` are those of all norms before it. 0: the answer is the picture or the latent, and
+  /// `statistics` are those of all norms.
+  package var norm: UInt32 = 0
 
-  /// For the norms after those of `statistics`, for each group: what is added to the mean that the latent
-  /// gives, and what its variance is multiplied by. The answer is the corrected statistics.
-  package var corrections: [Double] = []
+  /// Identifies the picture among all pictures; 0: no identity. A worker may keep the tile's activations at the norm
+  /// and continue from there when it gets the same tile of the same picture with more statistics, with the tensor or
+  /// without. The answer must not depend on that: it is determined by this message and the tensor alone.
+  package var picture: UInt64 = 0
 
   /// Digests of the tokens that the attention's keys and values are made of, in order; none: the
   /// latent's own.
@@ -682,6 +687,9 @@ package nonisolated struct WirePart: Sendable {
   package var hasTokens: Bool {self._tokens != nil}
   /// Clears the value of `tokens`. Subsequent reads from it will return its default value.
   package mutating func clearTokens() {self._tokens = nil}
+
+  /// The tile's index among those of the picture.
+  package var tile: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1316,7 +1324,7 @@ nonisolated extension WireAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Failure"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}reason\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}reason\0\u{1}missing\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1326,6 +1334,7 @@ nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._Message
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.unit) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.missing) }()
       default: break
       }
     }
@@ -1338,12 +1347,16 @@ nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._Message
     if !self.reason.isEmpty {
       try visitor.visitSingularStringField(value: self.reason, fieldNumber: 2)
     }
+    if self.missing != false {
+      try visitor.visitSingularBoolField(value: self.missing, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireFailure, rhs: WireFailure) -> Bool {
     if lhs.unit != rhs.unit {return false}
     if lhs.reason != rhs.reason {return false}
+    if lhs.missing != rhs.missing {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1777,7 +1790,7 @@ nonisolated extension WireEncode: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Part"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}margins\0\u{1}statistics\0\u{1}norms\0\u{1}corrections\0\u{1}attention\0\u{1}tokens\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}margins\0\u{1}statistics\0\u{1}norm\0\u{1}picture\0\u{1}attention\0\u{1}tokens\0\u{1}tile\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1787,10 +1800,11 @@ nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedUInt32Field(value: &self.margins) }()
       case 2: try { try decoder.decodeRepeatedDoubleField(value: &self.statistics) }()
-      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.norms) }()
-      case 4: try { try decoder.decodeRepeatedDoubleField(value: &self.corrections) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.norm) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.picture) }()
       case 5: try { try decoder.decodeRepeatedBytesField(value: &self.attention) }()
       case 6: try { try decoder.decodeSingularMessageField(value: &self._tokens) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.tile) }()
       default: break
       }
     }
@@ -1807,11 +1821,11 @@ nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     if !self.statistics.isEmpty {
       try visitor.visitPackedDoubleField(value: self.statistics, fieldNumber: 2)
     }
-    if self.norms != 0 {
-      try visitor.visitSingularUInt32Field(value: self.norms, fieldNumber: 3)
+    if self.norm != 0 {
+      try visitor.visitSingularUInt32Field(value: self.norm, fieldNumber: 3)
     }
-    if !self.corrections.isEmpty {
-      try visitor.visitPackedDoubleField(value: self.corrections, fieldNumber: 4)
+    if self.picture != 0 {
+      try visitor.visitSingularUInt64Field(value: self.picture, fieldNumber: 4)
     }
     if !self.attention.isEmpty {
       try visitor.visitRepeatedBytesField(value: self.attention, fieldNumber: 5)
@@ -1819,16 +1833,20 @@ nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     try { if let v = self._tokens {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
     } }()
+    if self.tile != 0 {
+      try visitor.visitSingularUInt32Field(value: self.tile, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WirePart, rhs: WirePart) -> Bool {
     if lhs.margins != rhs.margins {return false}
     if lhs.statistics != rhs.statistics {return false}
-    if lhs.norms != rhs.norms {return false}
-    if lhs.corrections != rhs.corrections {return false}
+    if lhs.norm != rhs.norm {return false}
+    if lhs.picture != rhs.picture {return false}
     if lhs.attention != rhs.attention {return false}
     if lhs._tokens != rhs._tokens {return false}
+    if lhs.tile != rhs.tile {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -12,6 +12,8 @@ package enum WorkerMessage: Sendable {
     case answer(Answer)
     /// It could not compute a unit, and why.
     case failure(UnitID, reason: String)
+    /// It was given a unit without its input, and does not keep the unit's tile.
+    case missing(UnitID)
     case heartbeat
     case goodbye(GoodbyeReason)
 
@@ -130,6 +132,11 @@ extension WorkerMessage {
                 $0.unit = unit.rawValue
                 $0.reason = reason
             }
+        case .missing(let unit):
+            envelope.failure = .with {
+                $0.unit = unit.rawValue
+                $0.missing = true
+            }
         case .heartbeat:
             envelope.heartbeat = WireHeartbeat()
         case .goodbye(let reason):
@@ -180,7 +187,10 @@ extension WorkerMessage {
             )
         case .failure(let failure):
             try tensors.expect(0)
-            self = .failure(UnitID(failure.unit), reason: printable(failure.reason, limit: 1000))
+            self =
+                failure.missing
+                ? .missing(UnitID(failure.unit))
+                : .failure(UnitID(failure.unit), reason: printable(failure.reason, limit: 1000))
         case .heartbeat:
             try tensors.expect(0)
             self = .heartbeat

@@ -104,7 +104,7 @@ extension RenderPlan {
                     / Double(speeds.evaluationsPerView)
             }
         }
-        func pixels(_ plan: TilePlan) -> Double { Double(plan.passes * plan.latent.area) }
+        func pixels(_ plan: TilePlan) -> Double { plan.evaluations * Double(plan.latent.area) }
         return Times(
             phases: times,
             encoding: allEncodes.map(pixels).reduce(0, +) * speeds.encodePixel,
@@ -144,6 +144,11 @@ extension RenderPlan {
         let all =
             encodes.keys.map { bytes($0, .rounded) } + enlargements.keys.map { bytes($0, .exact) }
         return all.max() ?? 0
+    }
+
+    /// Maximum bytes of tiles that all workers together keep in memory and on disk, in float32.
+    package var keptBytes: Int {
+        (decodes + allEncodes).map { $0.numbersKept * MemoryLayout<Float>.size }.max() ?? 0
     }
 
     /// Maximum bytes on disk of the state for resuming: the latent, the upsampled one, the last estimate and
