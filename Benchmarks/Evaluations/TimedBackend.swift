@@ -139,6 +139,8 @@ final class TimedBackend: Backend {
         }
     }
 
+    var elementBytes: Int { inner.elementBytes }
+
     func releaseFreeMemory() { inner.releaseFreeMemory() }
 
     func withBytes<T, Failure: Error>(

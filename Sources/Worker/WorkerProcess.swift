@@ -246,15 +246,11 @@ package final class WorkerProcess: Sendable {
             results = try evaluator.evaluate(batch.map(\.unit), cancellation: cancellation)
                 .map { .success($0) }
         } catch is ComputationCancelled {
-<<<<<<< HEAD
             results = batch.map { _ in .failure(.cancelled) }
+        } catch is TileNotKept where batch.count == 1 {
+            results = [.failure(.missing)]
         } catch let error as DeviceError where error.kind == .lost {
             return [.lost(error)]
-=======
-            result = .failure(.cancelled)
-        } catch is TileNotKept {
-            result = .failure(.missing)
->>>>>>> tiles17
         } catch {
             guard batch.count == 1 else {
                 // One of them is at fault: each for itself.

@@ -128,11 +128,7 @@ extension DispatcherState {
         if let first, first.unit == id {
             workers[worker]?.speed
                 .interrupt(
-<<<<<<< HEAD
-                    cost: slow.headCost,
-=======
-                    cost: first.maxCost,
->>>>>>> tiles17
+                    cost: slow.maxHeadCost,
                     kind,
                     isLate: isLate,
                     since: slow.speed.since,

@@ -111,23 +111,18 @@ extension DispatcherState {
         guard let kind = batch?.kind else { return }
         let reference = referencePace(kind)
         let over = workers.filter { _, worker in
-<<<<<<< HEAD
             guard !worker.held.isEmpty else { return false }
-            let lease = worker.speed.lease(of: worker.headCost, kind, policy, reference: reference)
+            let lease = worker.speed.lease(
+                of: worker.maxHeadCost,
+                kind,
+                policy,
+                reference: reference
+            )
             return seconds - worker.speed.since > lease
         }.keys.sorted()
         for id in over {
             guard let worker = workers[id], let first = worker.held.first else { continue }
-            workers[id]?.speed.interrupt(cost: worker.headCost, kind, isLate: true, at: seconds)
-=======
-            guard let first = worker.held.first else { return false }
-            let lease = worker.speed.lease(of: first.maxCost, kind, policy, reference: reference)
-            return seconds - worker.speed.since > lease
-        }.keys.sorted()
-        for id in over {
-            guard let first = workers[id]?.held.first else { continue }
-            workers[id]?.speed.interrupt(cost: first.maxCost, kind, isLate: true, at: seconds)
->>>>>>> tiles17
+            workers[id]?.speed.interrupt(cost: worker.maxHeadCost, kind, isLate: true, at: seconds)
             // The lease stays on record: the worker may be slow, and its answer good.
             release(first.unit, from: id)
             if batch?.units[first.unit]?.former.contains(id) == false {

@@ -272,10 +272,9 @@ package struct DispatcherState: Sendable {
         }
 
         /// The cost of what it computes together now.
-        var headCost: Double {
-            guard batch > 1 else { return held.first?.cost ?? 0 }
-            return held.prefix(batch).reduce(0) { $0 + $1.cost }
-        }
+        var headCost: Double { held.prefix(max(1, batch)).reduce(0) { $0 + $1.cost } }
+        /// The same, where it has kept no tiles.
+        var maxHeadCost: Double { held.prefix(max(1, batch)).reduce(0) { $0 + $1.maxCost } }
 
         func holds(_ unit: UnitID) -> Bool { held.contains { $0.unit == unit } }
     }

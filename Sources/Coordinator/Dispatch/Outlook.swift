@@ -158,13 +158,8 @@ extension DispatcherState.Worker {
         reference: Double?,
         at now: Double
     ) -> Bool {
-<<<<<<< HEAD
         guard !held.isEmpty, speed.pace(kind) ?? reference != nil else { return false }
-        let usual = time(for: headCost, kind, reference: reference) + (speed.roundTrip ?? 0)
-=======
-        guard let first = held.first, speed.pace(kind) ?? reference != nil else { return false }
-        let usual = time(for: first.maxCost, kind, reference: reference) + (speed.roundTrip ?? 0)
->>>>>>> tiles17
+        let usual = time(for: maxHeadCost, kind, reference: reference) + (speed.roundTrip ?? 0)
         return now - speed.since
             > max(policy.minDelay / .seconds(1), policy.lateFactor * usual)
     }

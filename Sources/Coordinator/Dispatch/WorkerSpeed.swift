@@ -129,7 +129,6 @@ struct WorkerSpeed: Sendable {
                 time = max(elapsed, reported)
             }
         }
-<<<<<<< HEAD
         let before = pace(kind)
         together = isBatched ? Together(time: time, cost: cost, before: before) : nil
         setPace(kind, since: before, to: time / cost)
@@ -141,12 +140,8 @@ struct WorkerSpeed: Sendable {
         to measured: Double
     ) {
         let pace = max(Self.minTime, measured)
-        setPace(kind, before.map { $0 + Self.share * (pace - $0) } ?? pace)
-=======
-        let pace = max(Self.minTime, time / cost)
-        let mean = self.pace(kind).map { $0 + Self.share * (pace - $0) } ?? pace
+        let mean = before.map { $0 + Self.share * (pace - $0) } ?? pace
         setPace(kind, Pace(seconds: mean))
->>>>>>> tiles17
     }
 
     /// The first unit was taken from it: it is at least that slow. Before its first answer this is

@@ -25,7 +25,9 @@ package protocol Backend: AnyObject {
     /// Returns memory that is kept for later activations to the system.
     func releaseFreeMemory()
 
-    /// Calls `body` with the bytes of an activation, whatever their layout.
+    /// Bytes of a number in an activation.
+    var elementBytes: Int { get }
+    /// Calls `body` with the bytes of an activation, whatever their layout; it may change them.
     func withBytes<T, Failure: Error>(
         of activation: Activation,
         _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> T

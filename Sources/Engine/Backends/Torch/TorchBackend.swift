@@ -16,7 +16,6 @@ package final class TorchBackend: Backend {
     private var failure: DeviceError?
     /// How many calls are in progress that have set the number of threads.
     private var depth = 0
-    package var normStatistics: NormStatistics?
     package var isFilled: Bool { false }
 
     /// - Parameters:
@@ -310,6 +309,31 @@ package final class TorchBackend: Backend {
     }
 
     // MARK: Transfers
+
+    /// Nothing: before PyTorch reports that a device's memory is exhausted, it returns what it keeps by itself.
+    package func releaseFreeMemory() {}
+
+    package var elementBytes: Int { isShort ? 2 : 4 }
+
+    package func blank(_ shape: [Int]) -> Activation { activation(empty(shape), shape) }
+
+    /// Copies them from the device, and back.
+    package func withBytes<T, Failure: Error>(
+        of activation: Activation,
+        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> T
+    ) throws(Failure) -> T {
+        let memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: activation.shape.reduce(elementBytes, *),
+            alignment: 64
+        )
+        defer { memory.deallocate() }
+        let host = borrowed(memory.baseAddress, activation.shape, type)
+        let own = view(tensor(activation), activation.shape)
+        copy(own, to: host)
+        let result = try body(memory)
+        copy(host, to: own)
+        return result
+    }
 
     package func upload(_ tensor: Tensor) -> Activation {
         activation(uploaded(tensor), tensor.shape)
