@@ -171,7 +171,7 @@ import Testing
             let part = PicturePart(
                 margins: margins,
                 statistics: Array(statistics.prefix(known * network.groups)),
-                norms: norms,
+                norm: norms,
                 attention: hasKeys ? [keys.digest] : []
             )
             func evaluate(_ input: Tensor, _ part: PicturePart) throws -> WorkResult {

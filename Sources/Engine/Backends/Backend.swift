@@ -16,6 +16,10 @@ package protocol Backend: AnyObject {
     func evaluating<T>(_ shape: [Int], _ body: () throws -> T) throws -> T
     /// Runs `body`, whose activations may be kept after the evaluation.
     func persistent<T>(_ body: () -> T) -> T
+    /// Runs operations whose activations may be kept: unlike in `evaluating`, their order may be any.
+    ///
+    /// - Throws: whatever `body` throws, and `DeviceError` if an operation failed
+    func checking<T>(_ body: () throws -> T) throws -> T
     /// Throws what an operation outside of evaluations failed with. Operations on a device can fail at any time; they
     /// then return activations without content, as all later ones do until the error has been thrown.
     ///
@@ -140,6 +144,8 @@ package protocol Backend: AnyObject {
 extension Backend {
     /// Arithmetic on the processor does not fail.
     package func check() throws {}
+
+    package func checking<T>(_ body: () throws -> T) throws -> T { try body() }
 }
 
 /// A tensor in memory of a backend, in whatever precision and layout the backend chose.

@@ -218,6 +218,8 @@ extension VAE {
                 cancellation: cancellation
             )
         } catch let error as DeviceError where error.kind == .outOfMemory {
+            // Of a tile that was kept nothing is left.
+            guard !input.isOmitted else { throw TileNotKept() }
             let network = config.network(half)
             guard let part,
                 let halves = network.halves(of: input, part, factor: config.factor)

@@ -12,12 +12,10 @@ extension TiledNetwork {
         _ part: PicturePart,
         factor: Int
     ) -> [(input: Tensor, part: PicturePart)]? {
-        let known = part.statistics.count / max(1, groups)
         let seesItself =
-            attention.map { part.attention.isEmpty && (part.norms == 0 || part.norms > $0 + 1) }
+            attention.map { part.attention.isEmpty && (part.norm == 0 || part.norm > $0 + 1) }
             ?? false
-        guard part.corrections.isEmpty, part.tokens == nil, !seesItself, part.norms <= known + 1
-        else { return nil }
+        guard part.tokens == nil, !seesItself else { return nil }
         let unit = half == .encoder ? factor : 1
         let (height, width) = (input.shape[1] / unit, input.shape[2] / unit)
         let core = part.margins.core(height: height, width: width).rows
@@ -26,6 +24,8 @@ extension TiledNetwork {
         let (end, start) = (min(height, middle + halo), max(0, middle - halo))
         func cut(_ rows: Range<Int>, top: Int, bottom: Int) -> (Tensor, PicturePart) {
             var own = part
+            // Activations of the whole tile are kept, not those of halves.
+            own.tile = nil
             own.margins = PicturePart.Margins(
                 top: top,
                 left: part.margins.left,
@@ -59,7 +59,7 @@ extension TiledNetwork {
         factor: Int
     ) -> WorkResult {
         let tensors = results.compactMap(\.tensor)
-        guard halves[0].part.norms > 0 else {
+        guard halves[0].part.norm > 0 else {
             let height = tensors.reduce(0) { $0 + $1.shape[1] }
             return WorkResult(
                 tensor: Tensor(

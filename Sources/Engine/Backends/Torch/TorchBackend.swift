@@ -61,6 +61,8 @@ package final class TorchBackend: Backend {
         return result
     }
 
+    package func checking<T>(_ body: () throws -> T) throws -> T { try evaluating([], body) }
+
     package func persistent<T>(_ body: () -> T) -> T { computing(body) }
 
     package func check() throws {
