@@ -46,7 +46,6 @@ final class TimedBackend: Backend {
 
     func persistent<T>(_ body: () -> T) -> T { inner.persistent(body) }
 
-    func check() throws { try inner.check() }
     func checking<T>(_ body: () throws -> T) throws -> T { try inner.checking(body) }
     var isFilled: Bool { inner.isFilled }
     func upload(_ tensor: Tensor) -> Activation { timed("upload") { inner.upload(tensor) } }
