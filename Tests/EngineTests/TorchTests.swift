@@ -38,9 +38,12 @@ import Testing
         let mean = try vae.encode(try expected.tensor("vae.image").channelsLast()).mean
         for (found, name) in [(picture, "vae.decoded"), (mean, "vae.mean")] {
             let error = rootMeanSquareError(found.channelsFirst(), try expected.tensor(name))
-            // Diffusers' own encoder in bfloat16 is 2.2e-2 to 2.8e-2 off on the same PyTorch.
-            guard precision != .bf16 || name != "vae.mean" else { continue }
-            #expect(error <= Tolerance.bfloat16, "\(fixture) \(name): \(error)")
+            // Diffusers' own encoder misses the tolerance in bfloat16; ours may be no worse.
+            let isMeanInBFloat16 = precision == .bf16 && name == "vae.mean"
+            let limit =
+                isMeanInBFloat16
+                ? Tolerance.bfloat16Mean(of: fixture.kind) : Tolerance.bfloat16
+            #expect(error <= limit, "\(fixture) \(name): \(error)")
         }
     }
 
