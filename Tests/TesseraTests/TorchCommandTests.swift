@@ -79,7 +79,8 @@ import Testing
     @Test func lostDevicesCostNothingButTime() throws {
         try inTemporaryFolder { folder in
             let site = try ClusterCommandTests.Site(folder)
-            let steps = ["--steps", "30"]
+            // Long enough for two starts of a process.
+            let steps = ["--steps", "90"]
             let alone = try site.run(
                 site.picture + ["--model", site.model, "--workers", "1", "--precision", "f32"]
                     + steps
@@ -88,7 +89,7 @@ import Testing
             let own = try site.bytes()
             try FakeTorch.build(in: folder)
             let fake =
-                "environment: {TESSERA_FAKE_TORCH: \"lost@700:\(folder)/losses\", "
+                "environment: {TESSERA_FAKE_TORCH: \"lost@20:\(folder)/losses\", "
                 + "TESSERA_FAKE_TORCH_REAL: \"\(try TorchFinder().find(Self.torch).folder)\"}"
             try site.write(
                 launch: Self.shell,
