@@ -117,6 +117,8 @@ enum tessera_torch_opening tessera_torch_open(const char *folder, int cuda, tess
         return tessera_torch_symbol_missing;
     }
     if (cuda) {
+        // GPUs are numbered as nvidia-smi numbers them, unless the user wants it otherwise.
+        setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);
         snprintf(path, sizeof path, "%s/libtorch_cuda.so", folder);
         FILE *there = fopen(path, "r");
         if (there) fclose(there);

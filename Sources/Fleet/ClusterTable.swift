@@ -73,8 +73,7 @@ extension ClusterTable.Row {
         guard !workers.isEmpty else { return }
         model = workers.map(\.model).last { !$0.isEmpty } ?? model
         precision = Set(workers.map(\.precision)).sorted().joined(separator: ",")
-        let gpus = workers.filter { $0.backend == BackendKind.torch.rawValue }.map(\.device)
-            .filter { $0.hasSuffix(")") || DeviceName(rawValue: $0) != nil }
+        let gpus = workers.map(\.device).filter { TorchDevices.model(ofTitle: $0) != nil }
         device = gpus.isEmpty ? "cpu" : Set(gpus).sorted().joined(separator: ",")
         let rates = workers.filter { $0.busy > 0 && $0.views > 0 }
             .map { Double($0.views) / $0.busy }

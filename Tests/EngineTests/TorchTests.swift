@@ -116,6 +116,33 @@ import Testing
         }
     }
 
+    @Test func titlesNameTheGPUAndItsMemory() {
+        let device = DeviceName.numbered(.cuda, 1)
+        let gpu = TorchDevices.GPU(
+            device: device,
+            name: "NVIDIA H100 (PCIe)",
+            freeMemory: 1,
+            memory: 85_500_000_000
+        )
+        let title = TorchDevices.title(of: device, gpu)
+        #expect(title == "NVIDIA H100 (PCIe) (cuda:1, 85.5 GB)")
+        #expect(TorchDevices.model(ofTitle: title) == "NVIDIA H100 (PCIe)")
+        #expect(TorchDevices.model(ofTitle: TorchDevices.title(of: device, nil)) == "cuda")
+        for processor in ["cpu", "Intel(R) Xeon(R) (AVX-512)", "AMD EPYC 9B14", ""] {
+            #expect(TorchDevices.model(ofTitle: processor) == nil)
+        }
+    }
+
+    /// As CUDA's documentation has it.
+    @Test func hiddenGPUsAreNotNamed() {
+        #expect(TorchDevices.visible(of: 3, nil) == [0, 1, 2])
+        #expect(TorchDevices.visible(of: 3, "2, 0") == [2, 0])
+        #expect(TorchDevices.visible(of: 3, "1,7,0") == [1])
+        #expect(TorchDevices.visible(of: 3, "-1").isEmpty)
+        #expect(TorchDevices.visible(of: 3, "").isEmpty)
+        #expect(TorchDevices.visible(of: 3, "GPU-8932f937,1").isEmpty)
+    }
+
     @Test func onlyTorchComputesElsewhere() {
         let gpu = DeviceName.numbered(.cuda, 0)
         #expect(throws: InputError.self) {

@@ -10,6 +10,9 @@
 //     lost@K       the device is lost at the K-th operator, and stays so
 //     lost@K:FILE  the same in the first two processes alone, which FILE counts
 //     hang@K       the K-th operator never returns
+//
+// With TESSERA_FAKE_TORCH_GPUS=N and a libtorch_cuda.so, which may be empty, it has the devices cuda:0 … cuda:N-1, which are the
+// processor.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -31,6 +34,11 @@ typedef struct {
 
 static _Thread_local char message[300];
 static long calls;
+
+static int failed(const char *text) {
+    snprintf(message, sizeof message, "%s", text);
+    return 1;
+}
 
 static void *real(const char *name) {
     static void *library;
@@ -174,6 +182,13 @@ int32_t torch_new_stable_ivalue(Value **result) {
     return 0;
 }
 int32_t torch_parse_device_string(const char *name, uint32_t *type, int32_t *index) {
+    const char *gpus = getenv("TESSERA_FAKE_TORCH_GPUS");
+    if (gpus && !strncmp(name, "cuda:", 5)) {
+        *message = 0;
+        *type = 0;
+        *index = 0;
+        return atoi(name + 5) < atoi(gpus) ? 0 : failed("CUDA error: invalid device ordinal (fake)");
+    }
     FORWARD(torch_parse_device_string, name, type, index);
     *type = 0;
     *index = 0;
@@ -185,11 +200,6 @@ const char *torch_exception_get_what_without_backtrace(void) {
     if (*message) return message;
     FORWARD(torch_exception_get_what_without_backtrace);
     return "";
-}
-
-static int failed(const char *text) {
-    snprintf(message, sizeof message, "%s", text);
-    return 1;
 }
 
 /// Whether this process is one of the first two, which FILE counts.

@@ -26,6 +26,27 @@ package enum FakeTorch {
         guard process.terminationStatus == 0 else { throw NotBuilt() }
     }
 
+    /// Builds it with GPUs, which are the processor.
+    ///
+    /// - Parameters:
+    ///   - folder: as of `build`
+    ///   - count: of the GPUs
+    ///   - real: folder of the libraries of the PyTorch that computes
+    /// - Returns: variables for the processes that use it
+    /// - Throws: as `build`, and where the second library cannot be written
+    package static func buildGPUs(
+        in folder: String,
+        count: Int,
+        real: String
+    ) throws -> [String: String] {
+        try build(in: folder)
+        try FileManager.default.copyItem(
+            atPath: "\(folder)/libtorch_cpu.so",
+            toPath: "\(folder)/libtorch_cuda.so"
+        )
+        return ["TESSERA_FAKE_TORCH_GPUS": "\(count)", "TESSERA_FAKE_TORCH_REAL": real]
+    }
+
     /// Runs `body` while the library fails as `wish` says, see its source.
     package static func failing<T>(_ wish: String, _ body: () throws -> T) rethrows -> T {
         setenv("TESSERA_FAKE_TORCH", wish, 1)

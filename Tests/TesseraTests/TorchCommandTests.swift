@@ -116,6 +116,90 @@ import Testing
         }
     }
 
+    /// Two GPUs that are the processor: what differs is all but the arithmetic.
+    @Test func everyGPUHasAWorker() throws {
+        try inTemporaryFolder { folder in
+            let site = try ClusterCommandTests.Site(folder)
+            let alone = try site.run(
+                site.picture + ["--model", site.model, "--workers", "1", "--precision", "f32"]
+            )
+            #expect(alone.status == 0, "\(alone.errors)")
+            let own = try site.bytes()
+            let real = try TorchFinder().find(Self.torch).folder
+            let gpus = try FakeTorch.buildGPUs(in: folder, count: 2, real: real)
+            func render(on devices: String) throws -> Command {
+                try Command(
+                    site.picture + [
+                        "--model", site.model, "--device", devices, "--precision", "f32", "--torch",
+                        folder,
+                    ],
+                    environment: gpus.merging(["XDG_STATE_HOME": "\(folder)/state"]) { a, _ in a }
+                )
+            }
+            for devices in ["all", "cuda:0,cuda:1"] {
+                let command = try render(on: devices)
+                #expect(command.status == 0, "\(command.errors)")
+                #expect(!command.errors.contains("depends on who"), "\(command.errors)")
+                #expect(try difference(own, try site.bytes(), folder) <= 2)
+                let text = String(decoding: try site.bytes(), as: UTF8.self)
+                #expect(text.contains("\"cuda:0, cuda:1\""), "both are in the picture's text")
+            }
+            let wrong = try render(on: "cuda:2")
+            #expect(wrong.status == 64 && wrong.complaints.count == 1, "\(wrong.errors)")
+            #expect(wrong.errors.contains("--device cuda:2: PyTorch cannot use it: CUDA error"))
+
+            let variables = gpus.map { "\($0.key): \"\($0.value)\"" }.joined(separator: ", ")
+            try site.write(
+                launch: Self.shell,
+                hosts: host(
+                    site,
+                    "alpha",
+                    "devices: [cuda:0, cuda:1], precision: f32, torch: \"\(folder)\", "
+                        + "environment: {\(variables)}"
+                )
+            )
+            let up = try site.cluster("up")
+            #expect(up.status == 0 && up.output.contains("2/2"), "\(up.output) \(up.errors)")
+            #expect(try site.render(["--min-workers", "2", "--precision", "f32"]).status == 0)
+            #expect(try difference(own, try site.bytes(), folder) <= 2)
+            let status = try site.cluster("status").output
+            #expect(status.contains("DEVICE") && status.contains("cuda:0,cuda:1"), "\(status)")
+            #expect(try site.cluster("down").status == 0)
+        }
+    }
+
+    /// A device that never answers: its views go elsewhere.
+    @Test func hangingDevicesCostNothingButTime() throws {
+        try inTemporaryFolder { folder in
+            let site = try ClusterCommandTests.Site(folder)
+            let steps = ["--steps", "30", "--precision", "f32"]
+            let alone = try site.run(
+                site.picture + ["--model", site.model, "--workers", "1"] + steps
+            )
+            #expect(alone.status == 0, "\(alone.errors)")
+            let own = try site.bytes()
+            try FakeTorch.build(in: folder)
+            let real = try TorchFinder().find(Self.torch).folder
+            try site.write(
+                launch: Self.shell,
+                hosts: [
+                    host(site, "alpha", "precision: f32"),
+                    host(
+                        site,
+                        "beta",
+                        "backend: torch, torch: \"\(folder)\", environment: "
+                            + "{TESSERA_FAKE_TORCH: \"hang@700\", "
+                            + "TESSERA_FAKE_TORCH_REAL: \"\(real)\"}"
+                    ),
+                ].joined(separator: "\n")
+            )
+            let command = try site.render(["--min-workers", "2"] + steps)
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(command.errors.contains("beta-1:"), "\(command.errors)")
+            #expect(try difference(own, try site.bytes(), folder) <= 2)
+        }
+    }
+
     @Test func mistakesAreOneLine() throws {
         let given = [
             (["--device", "cuda:0", "--backend", "openblas"], "computes on the processor only"),

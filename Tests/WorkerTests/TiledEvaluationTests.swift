@@ -147,7 +147,7 @@ import Testing
         func evaluated(tileBytes: Int, losing: Bool = false) throws -> [Float] {
             let vae = try VAE(
                 model: Model(path: model),
-                options: EngineOptions(threads: 2),
+                options: EngineOptions(backend: TestedBackends.all[0], threads: 2),
                 halves: [half],
                 tileBytes: tileBytes
             )

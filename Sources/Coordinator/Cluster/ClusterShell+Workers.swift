@@ -114,9 +114,8 @@ extension ClusterShell {
     /// Warns where workers compute differently: then the picture's bytes depend on which one rendered what.
     private func noteComputation(of hello: WorkerMessage.Hello) {
         // GPUs of one model compute the same; processors are not told apart here.
-        let device = hello.processor.split(separator: " (")
-        let isGPU = hello.backend == "torch" && device.count > 1
-        let own = "\(hello.backend) \(hello.precision)" + (isGPU ? " on \(device[0])" : "")
+        let gpu = TorchDevices.model(ofTitle: hello.processor).map { " on \($0)" }
+        let own = "\(hello.backend) \(hello.precision)\(gpu ?? "")"
         if let other = computations.first, other != own, !computations.contains(own) {
             warn(
                 "worker \(hello.name) computes with \(own), others with \(other): the picture depends on who "
