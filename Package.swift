@@ -38,6 +38,8 @@ let package = Package(
         .target(name: "CWebP", cSettings: strictC, linkerSettings: [.linkedLibrary("webp")]),
         .target(name: "CTIFF", cSettings: strictC, linkerSettings: [.linkedLibrary("tiff")]),
         .target(name: "CKernels", cSettings: strictC),
+        // Needs nothing of PyTorch: it opens what the user has installed.
+        .target(name: "CTorch", cSettings: strictC),
         .target(
             name: "COneDNN",
             dependencies: ["CKernels"],
@@ -50,7 +52,7 @@ let package = Package(
             name: "Engine",
             dependencies: [
                 "CJPEG", "CKernels", "CLCMS", "COneDNN", "COpenBLAS", "CPNG", "CSodium", "CTIFF",
-                "CWebP",
+                "CTorch", "CWebP",
             ],
             swiftSettings: strict
         ),

@@ -48,7 +48,7 @@ let workerMessages: [WorkerMessage] = [
         )
     ),
     .hello(hello),
-    .ask(2),
+    .ask(2), .batch(8),
     .wanted([digests.0, digests.1]),
     .answer(
         .init(

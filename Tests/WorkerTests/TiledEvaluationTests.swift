@@ -66,7 +66,7 @@ import Testing
     }
 
     /// Tiles of every position give the latent that one encode of the whole gives.
-    @Test(arguments: models, BackendKind.allCases)
+    @Test(arguments: models, TestedBackends.all)
     func tilesMatchOneEncode(_ model: String, _ backend: BackendKind) throws {
         let vae = try VAE(
             model: Model(path: model),
@@ -100,7 +100,7 @@ import Testing
     }
 
     /// Tiles of every position, at edges and inside, of unequal sizes.
-    @Test(arguments: models, BackendKind.allCases)
+    @Test(arguments: models, TestedBackends.all)
     func tilesMatchOneDecode(_ model: String, _ backend: BackendKind) throws {
         let vae = try VAE(
             model: Model(path: model),
@@ -147,7 +147,7 @@ import Testing
         func evaluated(tileBytes: Int, losing: Bool = false) throws -> [Float] {
             let vae = try VAE(
                 model: Model(path: model),
-                options: EngineOptions(threads: 2),
+                options: EngineOptions(backend: TestedBackends.all[0], threads: 2),
                 halves: [half],
                 tileBytes: tileBytes
             )

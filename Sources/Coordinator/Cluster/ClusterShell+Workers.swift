@@ -53,7 +53,7 @@ extension ClusterShell {
         }
         switch message {
         case .hello(let hello): admit(hello, id, from: origin)
-        case .heartbeat, .ask:
+        case .heartbeat, .ask, .batch:
             // It thinks that it has joined, but was given up, or had joined another coordinator here.
             send(.goodbye(.unknown), to: id)
         case .wanted, .answer, .failure, .missing, .goodbye:
@@ -113,7 +113,9 @@ extension ClusterShell {
 
     /// Warns where workers compute differently: then the picture's bytes depend on which one rendered what.
     private func noteComputation(of hello: WorkerMessage.Hello) {
-        let own = "\(hello.backend) \(hello.precision)"
+        // GPUs of one model compute the same; processors are not told apart here.
+        let gpu = TorchDevices.model(ofTitle: hello.processor).map { " on \($0)" }
+        let own = "\(hello.backend) \(hello.precision)\(gpu ?? "")"
         if let other = computations.first, other != own, !computations.contains(own) {
             warn(
                 "worker \(hello.name) computes with \(own), others with \(other): the picture depends on who "
@@ -129,6 +131,7 @@ extension ClusterShell {
         // A worker starts over on a new connection.
         case .hello: reject(peer.id, .repeatedHello)
         case .ask(let units): feed(.asked(peer.worker, units))
+        case .batch(let units): feed(.batches(peer.worker, units))
         case .wanted(let digests):
             feed(.heard(peer.worker))
             for digest in digests.prefix(PicturePart.maxAttention) {

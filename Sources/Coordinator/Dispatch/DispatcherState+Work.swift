@@ -97,6 +97,7 @@ extension DispatcherState {
                 kind,
                 assigned: first.assigned,
                 spent: spent.map { $0 / .seconds(1) },
+                isBatched: sender.batch > 1,
                 at: seconds
             )
         } else if !sender.isProven {
@@ -127,7 +128,7 @@ extension DispatcherState {
         if let first, first.unit == id {
             workers[worker]?.speed
                 .interrupt(
-                    cost: first.maxCost,
+                    cost: slow.maxHeadCost,
                     kind,
                     isLate: isLate,
                     since: slow.speed.since,

@@ -59,6 +59,9 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 /// than hide the round trip: one to compute and as many as it computes while an answer and the next
 /// task are in transit.
 ///
+/// **Batches of a worker.** A worker on a GPU computes several units together and says how many. It holds that many
+/// more, its lease is for all of them, and its pace is their time divided by their number.
+///
 /// **The end of a batch.** A waiting unit goes to the worker that would finish it first; a worker so
 /// slow that the others would finish everything that waits before it had finished one
 /// more gets none. When nothing waits, idle workers take over units queued behind another one,
@@ -160,6 +163,8 @@ package struct DispatcherState: Sendable {
         case joined(WorkerID, from: HostID? = nil)
         /// It accepts this many more units.
         case asked(WorkerID, Int)
+        /// It computes up to this many units together.
+        case batches(WorkerID, Int)
         /// It sent a message of any kind.
         case heard(WorkerID)
         /// A good answer arrived, to be ignored unless it is to a unit of the open batch.
@@ -225,10 +230,15 @@ package struct DispatcherState: Sendable {
         let isProven: Bool
     }
 
+    /// Units that a worker may compute together, at most.
+    static let largestBatch = 32
+
     struct Worker: Sendable {
         /// Its host's number: a string would cost reference counting whenever workers are scanned.
         let host: Int
         var credit = 0
+        /// Units that it computes together: one wait for all of them.
+        var batch = 1
         /// In the order of assignment: it computes the first.
         var held: [Lease] = []
         /// Whether it has answered a unit well.
@@ -260,6 +270,11 @@ package struct DispatcherState: Sendable {
         func isAvailable(at now: Duration, _ policy: Policy) -> Bool {
             isActive && (credit > 0 || !held.isEmpty || now - lastActed <= policy.probation)
         }
+
+        /// The cost of what it computes together now.
+        var headCost: Double { held.prefix(max(1, batch)).reduce(0) { $0 + $1.cost } }
+        /// The same, where it has kept no tiles.
+        var maxHeadCost: Double { held.prefix(max(1, batch)).reduce(0) { $0 + $1.maxCost } }
 
         func holds(_ unit: UnitID) -> Bool { held.contains { $0.unit == unit } }
     }
@@ -366,7 +381,7 @@ package struct DispatcherState: Sendable {
         advance(to: time)
         var actions: [Action] = []
         switch event {
-        case .answered, .asked, .heard: scope = .some([])
+        case .answered, .asked, .batches, .heard: scope = .some([])
         default: scope = .all
         }
         switch event {
@@ -375,6 +390,7 @@ package struct DispatcherState: Sendable {
         case .cancelled: close(&actions)
         case .joined(let id, let host): join(id, from: host ?? HostID(id), &actions)
         case .asked(let id, let units): ask(id, units)
+        case .batches(let id, let units): gather(id, units)
         case .heard(let id): workers[id]?.lastHeard = now
         case .answered(let unit, let id, let spent): accept(unit, from: id, spent, &actions)
         case .refused(let unit, let id, let reason): refuse(unit, by: id, reason, &actions)

@@ -131,7 +131,9 @@ extension DispatcherState.Worker {
     ) -> Int {
         let depth =
             isProven ? speed.depth(cost: cost, kind, policy.depths) : policy.firstDepth
-        return min(credit, depth - held.count)
+        // The next batch should be there when one is done.
+        let ahead = isProven && batch > 1 ? 2 * batch : 0
+        return min(credit, max(depth, ahead) - held.count)
     }
 
     /// Its time for a unit, by its own pace or another; where none is known all are
@@ -142,10 +144,10 @@ extension DispatcherState.Worker {
 
     /// When it finishes what it holds.
     func free(_ kind: DispatcherState.Kind, reference: Double?, at now: Double) -> Double {
-        guard let first = held.first else { return now }
-        let head = max(now, speed.since + time(for: first.cost, kind, reference: reference))
+        guard !held.isEmpty else { return now }
+        let head = max(now, speed.since + time(for: headCost, kind, reference: reference))
         var rest = 0.0
-        for place in held.indices.dropFirst() { rest += held[place].cost }
+        for place in held.indices.dropFirst(batch) { rest += held[place].cost }
         return head + time(for: rest, kind, reference: reference)
     }
 
@@ -156,8 +158,8 @@ extension DispatcherState.Worker {
         reference: Double?,
         at now: Double
     ) -> Bool {
-        guard let first = held.first, speed.pace(kind) ?? reference != nil else { return false }
-        let usual = time(for: first.maxCost, kind, reference: reference) + (speed.roundTrip ?? 0)
+        guard !held.isEmpty, speed.pace(kind) ?? reference != nil else { return false }
+        let usual = time(for: maxHeadCost, kind, reference: reference) + (speed.roundTrip ?? 0)
         return now - speed.since
             > max(policy.minDelay / .seconds(1), policy.lateFactor * usual)
     }

@@ -2,6 +2,14 @@ import Protocol
 
 /// A worker's speed, by the coordinator's clock. Times are in seconds.
 struct WorkerSpeed: Sendable {
+    /// Units that were computed together so far: their time, their cost, and the pace before them.
+    private struct Together: Sendable {
+        let time: Double
+        var cost: Double
+        let before: Double?
+    }
+
+    private var together: Together?
     /// Since when the first unit that it holds has been the first.
     private(set) var since = 0.0
     /// Whether it was idle when it was given that unit: then its time includes a round trip.
@@ -90,15 +98,23 @@ struct WorkerSpeed: Sendable {
     ///   - kind: of the unit
     ///   - assigned: when it was given the unit
     ///   - spent: its own measurement of the computing time
+    ///   - isBatched: whether it computes units together: then the answers of a batch come at once, and all but the
+    ///     first say that they took no time
     ///   - now: the time
     mutating func finish(
         cost: Double,
         _ kind: DispatcherState.Kind,
         assigned: Double,
         spent: Double?,
+        isBatched: Bool = false,
         at now: Double
     ) {
         let elapsed = max(Self.minTime, now - since)
+        if isBatched, spent == 0, var together, elapsed < together.time / 2 {
+            together.cost += cost
+            self.together = together
+            return setPace(kind, since: together.before, to: together.time / together.cost)
+        }
         var time = elapsed
         if let spent {
             // The computing time cannot exceed the time since the unit was assigned.
@@ -113,8 +129,18 @@ struct WorkerSpeed: Sendable {
                 time = max(elapsed, reported)
             }
         }
-        let pace = max(Self.minTime, time / cost)
-        let mean = self.pace(kind).map { $0 + Self.share * (pace - $0) } ?? pace
+        let before = pace(kind)
+        together = isBatched ? Together(time: time, cost: cost, before: before) : nil
+        setPace(kind, since: before, to: time / cost)
+    }
+
+    private mutating func setPace(
+        _ kind: DispatcherState.Kind,
+        since before: Double?,
+        to measured: Double
+    ) {
+        let pace = max(Self.minTime, measured)
+        let mean = before.map { $0 + Self.share * (pace - $0) } ?? pace
         setPace(kind, Pace(seconds: mean))
     }
 

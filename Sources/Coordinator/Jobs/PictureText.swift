@@ -64,7 +64,7 @@ package struct PictureText: Sendable {
     package struct Computation: Equatable, Sendable {
         package let backend: String
         package let precision: String
-        /// Models of processors, with the vector features that select kernels.
+        /// Models of processors, with the vector features that select kernels, and of GPUs.
         package let device: String
     }
 
@@ -86,7 +86,7 @@ package struct PictureText: Sendable {
         text.computation = Computation(
             backend: list(own?.backend, counted.map(\.backend)),
             precision: list(own?.precision, counted.map(\.precision)),
-            device: list(nil, counted.map(\.processor))
+            device: list(own?.device, counted.map(\.processor))
         )
         return text
     }

@@ -71,7 +71,7 @@ package final class TileStates {
         on backend: any Backend
     ) throws(OutputError) {
         admit(id.picture, norms: tile.norms)
-        let sizes = tile.activations.map { backend.withBytes(of: $0, \.count) }
+        let sizes = tile.activations.map { $0.shape.reduce(backend.elementBytes, *) }
         let size = sizes.reduce(0, +)
         func state(_ place: Place, inMemory bytes: Int) -> State {
             State(place: place, statistics: statistics, norms: tile.norms, bytes: bytes)

@@ -25,6 +25,18 @@ extension VAE {
         cancellation: Cancellation = Cancellation()
     ) throws -> WorkResult {
         try check(part, keys, half)
+        return try backend.checking {
+            try evaluateUnchecked(half, input, as: part, keys: keys, cancellation)
+        }
+    }
+
+    private func evaluateUnchecked(
+        _ half: AutoencoderHalf,
+        _ input: Tensor,
+        as part: PicturePart,
+        keys: [Tensor],
+        _ cancellation: Cancellation
+    ) throws -> WorkResult {
         let network = config.network(half)
         let kept = try part.tile.flatMap {
             try states.take($0, statistics: part.statistics, on: backend)
@@ -33,12 +45,14 @@ extension VAE {
         try advance(&tile, half, part, keys, cancellation)
         guard part.norm > 0 else {
             let result = backend.download(tile.x)
+            try backend.check()
             if let id = part.tile { states.forget(id) }
             if states.isEmpty { backend.releaseFreeMemory() }
             return WorkResult(tensor: half == .encoder ? latent(ofMoments: result) : result)
         }
         let moments = backend.moments(tile.x, groups: network.groups, of: tile.core)
         let tokens = try part.tokens.map { try self.tokens(of: tile, $0) }
+        try backend.check()
         if let id = part.tile {
             try states.keep(tile, as: id, statistics: part.statistics, on: backend)
         }

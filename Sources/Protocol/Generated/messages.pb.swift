@@ -162,6 +162,14 @@ package nonisolated struct WireEnvelope: Sendable {
     set {body = .failure(newValue)}
   }
 
+  package var batch: WireBatch {
+    get {
+      if case .batch(let v)? = body {return v}
+      return WireBatch()
+    }
+    set {body = .batch(newValue)}
+  }
+
   /// Coordinator to worker.
   package var welcome: WireWelcome {
     get {
@@ -240,6 +248,7 @@ package nonisolated struct WireEnvelope: Sendable {
     case wanted(WireWanted)
     case answer(WireAnswer)
     case failure(WireFailure)
+    case batch(WireBatch)
     /// Coordinator to worker.
     case welcome(WireWelcome)
     case refusal(WireRefusal)
@@ -338,6 +347,19 @@ package nonisolated struct WireModelIdentity: Sendable {
 
 /// The worker accepts `units` more units than before.
 package nonisolated struct WireAsk: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var units: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// From now on the worker computes up to `units` compatible units together: until the first message, one.
+package nonisolated struct WireBatch: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -749,7 +771,7 @@ nonisolated extension WireGoodbyeReason: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Envelope"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}ask\0\u{1}wanted\0\u{1}answer\0\u{1}failure\0\u{1}welcome\0\u{1}refusal\0\u{1}job\0\u{1}embedding\0\u{1}task\0\u{1}abandon\0\u{1}heartbeat\0\u{1}goodbye\0\u{2}\u{7}tensors\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}ask\0\u{1}wanted\0\u{1}answer\0\u{1}failure\0\u{1}welcome\0\u{1}refusal\0\u{1}job\0\u{1}embedding\0\u{1}task\0\u{1}abandon\0\u{1}heartbeat\0\u{1}goodbye\0\u{1}batch\0\u{2}\u{6}tensors\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -926,6 +948,19 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.body = .goodbye(v)
         }
       }()
+      case 14: try {
+        var v: WireBatch?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .batch(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .batch(v)
+        }
+      }()
       case 20: try { try decoder.decodeRepeatedMessageField(value: &self.tensors) }()
       default: break
       }
@@ -989,6 +1024,10 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
     case .goodbye?: try {
       guard case .goodbye(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    }()
+    case .batch?: try {
+      guard case .batch(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
     }()
     case nil: break
     }
@@ -1184,6 +1223,36 @@ nonisolated extension WireAsk: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
   }
 
   package static func ==(lhs: WireAsk, rhs: WireAsk) -> Bool {
+    if lhs.units != rhs.units {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireBatch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Batch"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}units\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.units) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.units != 0 {
+      try visitor.visitSingularUInt32Field(value: self.units, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireBatch, rhs: WireBatch) -> Bool {
     if lhs.units != rhs.units {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

@@ -150,7 +150,7 @@ extension CoordinatorMessage {
         case .goodbye(let goodbye):
             try tensors.expect(0)
             self = .goodbye(try GoodbyeReason(goodbye))
-        case .hello, .ask, .wanted, .answer, .failure:
+        case .hello, .ask, .batch, .wanted, .answer, .failure:
             throw .wrongDirection
         case nil:
             throw .noBody

@@ -5,6 +5,8 @@ package enum WorkerMessage: Sendable {
     case hello(Hello)
     /// The worker accepts this many more units than before.
     case ask(Int)
+    /// It computes up to this many units together.
+    case batch(Int)
     /// Embeddings that it does not have.
     case wanted([EmbeddingDigest])
     case answer(Answer)
@@ -113,6 +115,8 @@ extension WorkerMessage {
             }
         case .ask(let units):
             envelope.ask = .with { $0.units = UInt32(units) }
+        case .batch(let units):
+            envelope.batch = .with { $0.units = UInt32(units) }
         case .wanted(let digests):
             envelope.wanted = .with { $0.digests = digests.map(\.data) }
         case .answer(let answer):
@@ -153,6 +157,10 @@ extension WorkerMessage {
         case .ask(let ask):
             try tensors.expect(0)
             self = .ask(Int(ask.units))
+        case .batch(let batch):
+            try tensors.expect(0)
+            guard batch.units > 0 else { throw .field("batch.units") }
+            self = .batch(Int(batch.units))
         case .wanted(let wanted):
             try tensors.expect(0)
             var digests: [EmbeddingDigest] = []

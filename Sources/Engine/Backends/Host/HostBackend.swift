@@ -52,6 +52,8 @@ package class HostBackend {
 
     package func releaseFreeMemory() { memory.drain() }
 
+    package var elementBytes: Int { element.size }
+
     package func withBytes<T, Failure: Error>(
         of activation: Activation,
         _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> T
