@@ -11,7 +11,7 @@ struct StartFlags: ParsableArguments {
                 + "aspect ratio of --size.",
             valueName: "photo.png"
         ),
-        completion: .file(extensions: ["png"])
+        completion: .file(extensions: StartFlags.pictures)
     )
     var initImage: String?
 
@@ -19,7 +19,8 @@ struct StartFlags: ParsableArguments {
         help: ArgumentHelp(
             "Mask of the init image, of any size: what is white in it is changed, the rest is kept.",
             valueName: "mask.png"
-        )
+        ),
+        completion: .file(extensions: StartFlags.pictures)
     )
     var mask: String?
 
@@ -42,6 +43,9 @@ struct StartFlags: ParsableArguments {
         )
     )
     var maxInitPixels: Int?
+
+    /// Endings of pictures that are read.
+    private static let pictures = ["png", "jpg", "jpeg", "webp", "tif", "tiff"]
 
     mutating func validate() throws {
         if let maxInitPixels, !(1...PictureLimits.maxPixels).contains(maxInitPixels) {
