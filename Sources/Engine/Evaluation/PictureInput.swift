@@ -9,10 +9,11 @@ package enum PictureInput: String, Equatable, Sendable {
     /// arXiv 2211.09800).
     case editing
 
+    /// Nil for an input of another kind.
+    ///
     /// - Parameters:
     ///   - inputs: channels of the network's input
     ///   - latent: channels of a latent
-    /// - Returns: nil for an input of another kind
     package init?(inputs: Int, latent: Int) {
         switch inputs {
         case latent: self = .none
