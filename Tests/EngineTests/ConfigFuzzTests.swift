@@ -169,7 +169,7 @@ import Testing
         ("unet", "transformer_layers_per_block", "[1, 2, 2147483648]", "from 1 to"),
         ("unet", "out_channels", "2147483648", "from 1 to"),
         ("unet", "out_channels", "8", "latents of the VAE have 4"),
-        ("unet", "in_channels", "16", "latents of the VAE have 4"),
+        ("unet", "in_channels", "16", "weights take 4"),
         ("unet", "in_channels", "9", "weights take 4"), ("unet", "in_channels", "7", "enlarges"),
         ("unet", "norm_eps", "-1e-5", "-1e-05"), ("unet", "norm_eps", "0", "it is 0"),
         ("unet", "mid_block_type", "\"word\"", "not supported"),
