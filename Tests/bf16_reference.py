@@ -1,6 +1,6 @@
 """How far diffusers' own bfloat16 is from float32 on the network fixtures, for TorchTests.
 
-    python Tests/bf16_reference.py [--threads 2]
+    python Tests/bf16_reference.py [--threads 1]
 
 For every fixture in Tests/Fixtures/expected it runs diffusers' VAE on the processor with weights and activations in bfloat16,
 in both memory layouts and with both forms of attention, and prints for the encoder's mean the root of the mean squared error
@@ -42,5 +42,5 @@ def main(a):
 
 if __name__ == "__main__":
     p = argparse.ArgumentParser()
-    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--threads", type=int, default=1)
     main(p.parse_args())
