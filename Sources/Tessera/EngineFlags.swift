@@ -27,7 +27,8 @@ struct EngineFlags: ParsableArguments {
         help: ArgumentHelp(
             "Folder of PyTorch 2.10 or newer, for --backend torch. (default: $TESSERA_TORCH, or that of python3)",
             valueName: "dir"
-        )
+        ),
+        completion: .directory
     )
     var torch: String?
 
