@@ -78,8 +78,8 @@ package struct AnswerBounds {
 }
 
 extension Tensor {
-    /// Places of a sample that is large enough for bounds this far off: all of a small tensor, every 31st element of
-    /// a large one, which is no multiple of any number of channels.
+    /// The elements that these checks read: all of a small tensor, and every 31st of a large one. The bounds are so wide that
+    /// a sample is enough; 31 is prime, so the sample contains every channel.
     private var sample: StrideTo<Int> { stride(from: 0, to: count, by: count < 4096 ? 1 : 31) }
 
     /// Of a sample of the elements.
