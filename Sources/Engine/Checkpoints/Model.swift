@@ -287,6 +287,7 @@ package struct Model: Sendable {
         var reader = try layout.schedulerConfig()
         var config = try SchedulerConfig(&reader)
         config.prediction = options.prediction ?? config.prediction
+        config.family = family
         return config
     }
 
