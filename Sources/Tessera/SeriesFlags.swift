@@ -95,12 +95,14 @@ extension RepeatFlags {
     ///   - path: of the picture
     ///   - given: names of the flags on the command line
     ///   - picture: the command line's
+    ///   - format: that the repeat is written in; nil where that is not known
     /// - Returns: flags, and what cannot be repeated
     /// - Throws: `InputError` when it cannot be read
     func recipe(
         of path: String,
         given: Set<String>,
-        _ picture: PictureFlags
+        _ picture: PictureFlags,
+        format: PictureFormat?
     ) throws -> PictureRecipe {
         try PictureRecipe(
             PictureRecipe.Request(
@@ -108,7 +110,8 @@ extension RepeatFlags {
                 given: given,
                 model: given.contains("model") ? picture.model.model : nil,
                 modelFolder: modelDir,
-                loraFolder: picture.subject.loraDir
+                loraFolder: picture.subject.loraDir,
+                isLossy: format?.isLossy
             )
         )
     }

@@ -15,6 +15,9 @@ struct RecordedModel {
         case sha256(String)
     }
 
+    /// Whether anything identifies it.
+    var isNamed: Bool { name != nil || hash != nil }
+
     /// For messages.
     var title: String {
         let short =
@@ -46,7 +49,8 @@ struct RecordedModel {
             guard
                 let own = try? Model(path: path, options: options).digest()
             else { return nil }
-            return own == digest
+            // A line of settings has only its first digits.
+            return own.hasPrefix(digest)
         case .sha256(let start)?:
             guard FileKind(path) == .regular, let own = try? FileHash.sha256(of: path) else {
                 return nil

@@ -88,7 +88,7 @@ package struct ScheduleChoice: Equatable, Sendable {
     /// Rejects settings that a scheduler does not support.
     ///
     /// - Throws: `InputError` naming the flag
-    func check(_ kind: SchedulerKind, karras: Bool) throws(InputError) {
+    package func check(_ kind: SchedulerKind, karras: Bool) throws(InputError) {
         func refusal(_ flag: String, _ kinds: String) -> InputError {
             InputError(flag, "\(kind.rawValue) does not support it", fix: "Use it with \(kinds)")
         }
@@ -268,6 +268,11 @@ package struct SchedulerConfig: Equatable, Sendable {
         defaultKind = known == .dpmSolver ? solver.kind : known
         try Self.refuseOthers(&reader, isEDM: edm != nil)
         try reader.finish()
+    }
+
+    /// Whether it was trained on the noise schedule of Stable Diffusion.
+    package var hasStandardTraining: Bool {
+        edm == nil && NoiseSchedule(self) == NoiseSchedule.stableDiffusion
     }
 
     /// Forgets the file's spacing of noise levels.

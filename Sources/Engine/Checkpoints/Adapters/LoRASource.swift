@@ -11,6 +11,9 @@ package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
         package init(_ name: String, _ weight: Float) { (self.name, self.weight) = (name, weight) }
     }
 
+    /// Names that PEFT and Diffusers give all their files: the folder's says more.
+    package static let commonNames = ["adapter_model", "pytorch_lora_weights"]
+
     package let path: String
     /// Of every part that has none of its own.
     package let weight: Float
@@ -65,11 +68,19 @@ package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
                 parts.insert(Part(String(pair[0]), try number(pair[1])), at: 0)
             }
         }
-        self.init(path: String(rest), weight: weight, parts: parts)
+        self.init(path: Self.file(String(rest)), weight: weight, parts: parts)
+    }
+
+    /// The adapter's file in a folder that PEFT or Diffusers saved; any other path as it is.
+    package static func file(_ path: String) -> String {
+        guard FileKind(path) == .folder else { return path }
+        let folder = path.hasSuffix("/") && path.count > 1 ? String(path.dropLast()) : path
+        return commonNames.map { "\(folder)/\($0).safetensors" }
+            .first { FileKind($0) == .regular } ?? path
     }
 
     /// The networks of a part, and the start of the names of its modules; nil for an unknown one.
-    private static func scope(_ name: String) -> (components: [Component], prefix: String)? {
+    static func scope(_ name: String) -> (components: [Component], prefix: String)? {
         switch name {
         case "unet": return ([.unet], "")
         case "te": return ([.textEncoder, .textEncoder2], "")
@@ -110,7 +121,11 @@ package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
 
     /// The file's name and the weights.
     package var description: String {
-        "\(URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent):\(weights)"
+        let url = URL(fileURLWithPath: path).standardizedFileURL
+        let stem = url.deletingPathExtension().lastPathComponent
+        let folder = url.deletingLastPathComponent().lastPathComponent
+        let isCommon = Self.commonNames.contains(stem) && !folder.isEmpty && folder != "/"
+        return "\(isCommon ? "\(folder)/\(stem)" : stem):\(weights)"
     }
 }
 
