@@ -39,8 +39,7 @@ struct Plan: PictureCommand {
             let shared = SharedWorkers()
             defer { shared.stop() }
             // Of the first picture; those of others would fill the memory.
-            var shown:
-                (session: RenderSession, speeds: MeasuredSpeeds?, use: PlanReport.Use)?
+            var shown: (session: RenderSession, speeds: MeasuredSpeeds?, use: PlanReport.Use)?
             let groups = try list.groups.map { index, count in
                 let command = list.command(index)
                 let rendering = try list.rendering(index, command)
@@ -75,11 +74,9 @@ struct Plan: PictureCommand {
             let weights = try first.session.weightBytes()
             let (plan, speeds) = (first.session.plan, first.speeds)
             if json {
-                let report = PlanReport(
-                    plan,
-                    weights: weights,
-                    speeds: speeds,
-                    use: first.use
+                let report = PlanReport.WithUse(
+                    PlanReport(plan, weights: weights, speeds: speeds),
+                    first.use
                 )
                 if list.isSeries {
                     try StandardOutput.write(json: SeriesPlan(groups, weights: weights).report)

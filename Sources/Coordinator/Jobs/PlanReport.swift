@@ -64,7 +64,19 @@ package struct PlanReport: Encodable {
         }
     }
 
-    let use: Use?
+    /// A plan with what the render would use, as one object.
+    package struct WithUse: Encodable {
+        let plan: PlanReport
+        let use: Use?
+
+        package init(_ plan: PlanReport, _ use: Use?) { (self.plan, self.use) = (plan, use) }
+
+        package func encode(to encoder: any Encoder) throws {
+            try plan.encode(to: encoder)
+            try use?.encode(to: encoder)
+        }
+    }
+
     let width: Int
     let height: Int
     let seed: String
@@ -92,14 +104,7 @@ package struct PlanReport: Encodable {
     ///   - plan: of the render
     ///   - weights: bytes of the weights on each host
     ///   - speeds: of the workers, if they were measured
-    ///   - use: what the render would use, if that is to be told
-    package init(
-        _ plan: RenderPlan,
-        weights: Int,
-        speeds: MeasuredSpeeds?,
-        use: Use? = nil
-    ) {
-        self.use = use
+    package init(_ plan: RenderPlan, weights: Int, speeds: MeasuredSpeeds?) {
         (width, height) = (plan.settings.size.width, plan.settings.size.height)
         // A JSON number would lose the low bits of a large seed.
         seed = "\(plan.settings.seed)"

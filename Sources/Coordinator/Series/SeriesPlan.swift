@@ -96,7 +96,7 @@ package struct SeriesPlan {
             let seed: String
             let prompt: String
             let picture: String
-            let plan: PlanReport
+            let plan: PlanReport.WithUse
         }
 
         let pictures: Int
@@ -128,11 +128,9 @@ package struct SeriesPlan {
                     seed: "\(group.seed)",
                     prompt: group.prompt,
                     picture: group.picture,
-                    plan: PlanReport(
-                        group.plan,
-                        weights: weights,
-                        speeds: group.speeds,
-                        use: group.use
+                    plan: PlanReport.WithUse(
+                        PlanReport(group.plan, weights: weights, speeds: group.speeds),
+                        group.use
                     )
                 )
             }
