@@ -101,7 +101,6 @@ import Testing
                 "sdxl-tiny", "lora/sd15-kohya", "",
                 ["made for Stable Diffusion 1", "this model is Stable Diffusion XL"]
             ),
-            ("sd15-tiny", "lora/sd21-kohya", "", ["made for Stable Diffusion 2"]),
             ("sd15-tiny", "adapters/sdxl-comfy", "", ["made for Stable Diffusion XL"]),
             (
                 "sd15-tiny", "lora/sd15-kohya", ":te2=0.5",
@@ -143,7 +142,7 @@ import Testing
             ),
             ("sdxl-tiny/scheduler", ["scheduler of a model", "euler", "epsilon"]),
             ("sdxl-tiny/tokenizer", ["tokenizer, folder", "2014 tokens"]),
-            ("adapters/peft-lora", ["LoRA, folder", "made for", "adapter_model.safetensors"]),
+            ("adapters/peft-lora", ["DoRA, folder", "adapter_model.safetensors"]),
             ("lora/sdxl-kohya.safetensors", ["made for", "Stable Diffusion XL"]),
         ] as [(String, [String])]
     )
@@ -155,9 +154,42 @@ import Testing
         #expect(try JSON(json.output.utf8, place: "json").object?["kind"] != nil)
     }
 
-    @Test func aPictureIsNoModel() throws {
-        let command = try Command(["inspect", photo])
-        #expect(command.status == 64 && command.errors.contains("--from-png"), "\(command.errors)")
+    /// Files that are no weights are named as what they are.
+    @Test func otherFilesAreNamed() throws {
+        let config = "\(Self.fixtures)/sdxl-tiny/vae/config.json"
+        for (path, part) in [(photo, "it is a PNG"), (config, "it is a JSON file")] {
+            for words in [
+                ["inspect", path], flags("plan", "sdxl-tiny", ["--size", "64x64", "--lora", path]),
+                flags("plan", "sdxl-tiny", ["--size", "64x64", "--vae", path]),
+            ] {
+                let command = try Command(words)
+                #expect(command.status == 64 && command.errors.contains(part), "\(command.errors)")
+            }
+        }
+    }
+
+    /// Align Your Steps with a model that was trained on another noise schedule.
+    @Test func levelsOfAnotherScheduleAreTold() throws {
+        try inTemporaryFolder { folder in
+            let model = "\(folder)/model"
+            try FileManager.default.copyItem(
+                atPath: "\(Self.fixtures)/sd15-tiny",
+                toPath: model
+            )
+            let file = "\(model)/scheduler/scheduler_config.json"
+            let words = [
+                "plan", "--model", model, "--prompt", "a", "--size", "64x64", "--steps", "3",
+                "--scheduler", "euler_ays",
+            ]
+            let own = try Command(words)
+            #expect(own.status == 0 && !own.errors.contains("another one"), "\(own.errors)")
+            let text = try String(contentsOfFile: file, encoding: .utf8)
+                .replacing("\"beta_end\": 0.012", with: "\"beta_end\": 0.02")
+            try FileManager.default.removeItem(atPath: file)
+            try text.write(toFile: file, atomically: true, encoding: .utf8)
+            let other = try Command(words)
+            #expect(other.status == 0 && other.errors.contains("trained on another one"))
+        }
     }
 
     /// A folder of PEFT as an adapter, and the picture that was made with it.
@@ -174,6 +206,20 @@ import Testing
                     )
                 )
                 #expect(command.status == 0, "\(command.errors)")
+            }
+            // By its name in a prompt, too, with the ending that people copy.
+            for tag in ["<lora:peft-lora:0.5>", "<lora:sd15-loha.safetensors:0.5>"] {
+                let tagged = try Command(
+                    flags(
+                        "plan",
+                        "sd15-tiny",
+                        [
+                            "--size", "64x64", "--prompt-syntax", "a1111", "--lora-dir",
+                            "\(Self.fixtures)/adapters", "--prompt", "a lake \(tag)",
+                        ]
+                    )
+                )
+                #expect(tagged.status == 0, "\(tagged.errors)")
             }
             let again = try Command([
                 "render", "--from-png", outputs[0], "--model-dir", Self.fixtures, "--lora-dir",

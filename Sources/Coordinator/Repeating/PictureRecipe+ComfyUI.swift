@@ -75,7 +75,9 @@ extension PictureRecipe {
             warn("its scheduler '\(spacing)' is not supported: the sampler's own levels are used")
         }
         if levels == .beta {
-            warn("its scheduler 'beta' is laid out as in A1111 and Diffusers, which differs slightly from ComfyUI")
+            warn(
+                "its scheduler 'beta' is laid out as in A1111 and Diffusers, which differs slightly from ComfyUI"
+            )
         }
         add(kind, levels, isLinear: spacing == "normal")
     }

@@ -53,7 +53,9 @@ extension PictureRecipe {
 
     /// Drops a layer that the model's text encoders do not have, or that is not read with it.
     mutating func fit(clipSkipTo model: Model?) {
-        guard let text = value(Settings.clipSkip.name), let skip = Int(text), let model else { return }
+        guard let text = value(Settings.clipSkip.name), let skip = Int(text), let model else {
+            return
+        }
         do {
             try model.checkClipSkip(skip)
         } catch {

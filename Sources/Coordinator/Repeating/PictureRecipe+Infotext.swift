@@ -144,7 +144,9 @@ extension PictureRecipe {
             if levels == nil {
                 warn("its schedule type '\(type)' is not supported: the sampler's own is used")
             } else if levels == .alignYourSteps {
-                warn("its schedule type '\(type)' is laid out as by its authors, which differs slightly from A1111")
+                warn(
+                    "its schedule type '\(type)' is laid out as by its authors, which differs slightly from A1111"
+                )
             }
         }
         add(name.kind, levels, isLinear: isLinear)

@@ -133,7 +133,9 @@ package struct PictureRecipe {
                 fix: fix
             )
         }
-        warn("its \(file) is not found and left out: \(fix.prefix(1).lowercased())\(fix.dropFirst())")
+        warn(
+            "its \(file) is not found and left out: \(fix.prefix(1).lowercased())\(fix.dropFirst())"
+        )
     }
 
     mutating func warn(_ line: String) {

@@ -48,7 +48,6 @@ package struct ModelReport: Sendable {
             return
         }
         if exists, !isFolder.boolValue {
-            try Self.refusePicture(path)
             let file = try SafeTensors(file: path)
             if OriginalKinds.isAdapter(file) {
                 let adapter = try AdapterFile(LoRASource(path: path))
@@ -196,18 +195,6 @@ package struct ModelReport: Sendable {
         } catch let error as InputError {
             if !missing.contains("\(error)") { missing.append("\(error)") }
         }
-    }
-
-    /// A picture is no model; a person may want to know how it was made.
-    private static func refusePicture(_ path: String) throws(InputError) {
-        let (descriptor, _) = try InputFile.open(path)
-        defer { close(descriptor) }
-        guard let kind = PictureKind(descriptor) else { return }
-        throw InputError(
-            path,
-            "it is \(kind.rawValue), not a model",
-            fix: "tessera plan --from-png shows what it would take to repeat a picture"
-        )
     }
 
     /// A part of a model in Diffusers' layout, by its folder.

@@ -41,7 +41,7 @@ package enum UsageText {
     /// Forms of values that are not simply numbers or one of a few words.
     private static let forms = [
         "extend":
-            "four numbers of pixels to add: left,top,right,bottom, such as 64,0,64,0 (0 adds nothing, all four must not be 0)",
+            "four numbers of pixels to add: left,top,right,bottom, such as 64,0,64,0, not all of them 0",
         "size": "WIDTHxHEIGHT in pixels, such as 1024x768",
         "seed": "a whole number from 0 up, or -1 for a random one",
         "ladder": "scales that rise from 1, such as 1,2,4, or auto",

@@ -29,7 +29,9 @@ extension LoRASource {
                 unet.contains { $0.hasPrefix("\(name)_blocks.\(number).") }
             }
             guard let first = numbers.first, let last = numbers.last else { return [] }
-            return [name, first == last ? "\(name).\(first)" : "\(name).\(first) to \(name).\(last)"]
+            return [
+                name, first == last ? "\(name).\(first)" : "\(name).\(first) to \(name).\(last)",
+            ]
         }
         let middle = unet.contains { $0.hasPrefix("mid_block.") } ? ["mid"] : []
         return ["unet", "te"] + encoders + blocks("down") + middle + blocks("up")

@@ -150,7 +150,10 @@ extension LoRASource {
         guard let folder else {
             throw fault("the folder of LoRA files is not known", "Give it with --lora-dir")
         }
-        let name = tag.arguments[0]
+        let ending = ".safetensors"
+        let name =
+            tag.arguments[0].hasSuffix(ending)
+            ? String(tag.arguments[0].dropLast(ending.count)) : tag.arguments[0]
         let paths = Self.files(named: name, in: folder)
         guard let path = paths.first, paths.count == 1 else {
             throw fault(
@@ -185,6 +188,9 @@ extension LoRASource {
     /// Files of this name, with its ending or without, in a folder and below it.
     private static func files(named name: String, in folder: String) -> [String] {
         guard !name.isEmpty, !name.split(separator: "/").contains("..") else { return [] }
+        // A folder of PEFT or Diffusers.
+        let saved = file("\(folder)/\(name)")
+        if saved != "\(folder)/\(name)" { return [saved] }
         let direct = "\(folder)/\(name).safetensors"
         if FileManager.default.fileExists(atPath: direct) { return [direct] }
         let items = FileManager.default.enumerator(atPath: folder)

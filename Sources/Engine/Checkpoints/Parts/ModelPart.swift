@@ -15,7 +15,8 @@ enum ModelPart: Equatable {
         func has(_ name: String) -> Bool { FileKind("\(path)/\(name)") == .regular }
         guard !has("model_index.json") else { return nil }
         let config = "\(path)/config.json"
-        let fields = has("config.json")
+        let fields =
+            has("config.json")
             ? try? JSON(InputFile.bytes(config), place: config).object : nil
         let classes = (fields?["architectures"]?.array ?? []).compactMap(\.string)
         if VAESource.describesVAE(path) {
