@@ -132,7 +132,7 @@ struct OwnTimesteps {
     /// What its formula is about.
     let reason: String
 
-    /// - Parameter flag: that asks for other noise levels
+    /// The error for a flag that asks for other noise levels.
     func error(_ flag: String) -> InputError {
         InputError(
             flag,
