@@ -67,11 +67,11 @@ struct SeriesFlags: ParsableArguments {
 struct RepeatFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Repeat a picture from the text in its file, by Tessera, A1111 or ComfyUI; other flags override what it "
-                + "says.",
+            "Repeat a picture (PNG, JPEG, WebP or TIFF) from the text in its file, by Tessera, A1111 or ComfyUI; other "
+                + "flags override what it says.",
             valueName: "picture.png"
         ),
-        completion: .file(extensions: ["png"])
+        completion: .file(extensions: StartFlags.pictures)
     )
     var fromPNG: String?
 

@@ -158,9 +158,12 @@ package struct PictureRecipe {
         if let path = found {
             let line = model.difference(from: path)
             if isOwn, line != nil {
+                // Its digest is over all of them.
+                let others =
+                    model.hasParts ? ", or an adapter or part of it has other contents" : ""
                 throw InputError(
                     request.path,
-                    "it was made with the model \(model.title), and \(path) has other weights",
+                    "it was made with the model \(model.title), and \(path) has other weights\(others)",
                     fix: fix
                 )
             }

@@ -18,6 +18,11 @@ struct RecordedModel {
     /// Whether anything identifies it.
     var isNamed: Bool { name != nil || hash != nil }
 
+    /// Whether its digest is that of a model with adapters, or with parts from elsewhere.
+    var hasParts: Bool {
+        if case .digest(_, let options)? = hash { options != ModelOptions() } else { false }
+    }
+
     /// For messages.
     var title: String {
         let short =
