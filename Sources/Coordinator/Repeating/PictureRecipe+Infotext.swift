@@ -31,10 +31,10 @@ extension PictureRecipe {
         add(
             RecordedModel(
                 name: text["Model"],
-                hash: text["Model hash"].map { .sha256($0) }
+                hash: text["Model hash"].flatMap(HashStart.init).map { .sha256($0) }
             )
         )
-        for pair in (text["TI hashes"] ?? "").split(separator: ",") {
+        for pair in limited((text["TI hashes"] ?? "").split(separator: ","), "textual inversions") {
             let word = pair.split(separator: ":").first.map(String.init) ?? ""
             add(embedding: word.trimmingCharacters(in: .whitespaces))
         }
@@ -52,10 +52,10 @@ extension PictureRecipe {
                 )
             }
         }
-        warn(about: text, besides: enlarged.map(\.key))
+        warn(about: text, besides: Set(enlarged.map(\.key)))
     }
 
-    private mutating func warn(about text: Infotext, besides known: [String]) {
+    private mutating func warn(about text: Infotext, besides known: Set<String>) {
         for (key, value) in text.fields where !Self.idle.contains(key) && !known.contains(key) {
             switch (key, value) {
             case ("Emphasis", "Original"), ("Eta", "1.0"), ("ENSD", "0"): continue
@@ -159,7 +159,8 @@ extension PictureRecipe {
             )
         }
         set("extend", text["Extended"]?.replacing(" ", with: ","))
-        for (key, value) in text.fields where key == "LoRA" || key.hasPrefix("LoRA ") {
+        let loras = text.fields.filter { $0.key == "LoRA" || $0.key.hasPrefix("LoRA ") }
+        for (_, value) in limited(loras, "LoRAs") {
             let pieces = value.split(separator: ":", maxSplits: 1)
             if pieces.count == 2 { add(lora: String(pieces[0]), weights: String(pieces[1])) }
         }

@@ -35,6 +35,14 @@ package struct PictureRecipe {
     package private(set) var arguments: [String] = []
     /// What cannot be repeated, one line each.
     package private(set) var warnings: [String] = []
+    private var warned: Set<String> = []
+    /// Folders of adapters and embeddings, in the order in which they are searched.
+    private let folders: [AdapterFolder]
+    private let digests: DigestedFiles
+
+    /// Adapters and embeddings that are looked for, and lines that are said: more are of no use to anybody.
+    static let maxFiles = 100
+    private static let maxWarnings = 50
 
     /// Flags that the picture decides: their defaults from the environment do not count.
     package var replaced: Set<String> {
@@ -51,6 +59,9 @@ package struct PictureRecipe {
     /// - Throws: `InputError` when it cannot be read, or has no text of a known program
     package init(_ request: Request) throws {
         self.request = request
+        let near = [request.folder, FileManager.default.currentDirectoryPath]
+        folders = (request.loraFolder.map { [$0] } ?? []).map(AdapterFolder.init)
+        digests = DigestedFiles([request.loraFolder].compactMap(\.self) + near)
         // Other formats with the same text: read it here.
         let file = try PictureMetadata(file: request.path)
         func json(_ key: String) -> JSON? {
@@ -72,6 +83,8 @@ package struct PictureRecipe {
             )
         }
         if file.depth == 16, json("tessera") != nil { set("bit-depth", "16") }
+        let unsaid = warned.count - warnings.count
+        if unsaid > 0 { warnings.append("\(unsaid) other things cannot be repeated") }
     }
 
     func isGiven(_ name: String) -> Bool { request.given.contains(name) }
@@ -97,7 +110,16 @@ package struct PictureRecipe {
     }
 
     mutating func warn(_ line: String) {
-        if !warnings.contains(line) { warnings.append(line) }
+        guard warned.insert(line).inserted, warnings.count < Self.maxWarnings else { return }
+        warnings.append(line)
+    }
+
+    /// The first items of a list, with a warning where it has more.
+    mutating func limited<Item>(_ items: [Item], _ kind: String) -> [Item] {
+        if items.count > Self.maxFiles {
+            warn("only the first \(Self.maxFiles) of its \(kind) are looked for")
+        }
+        return Array(items.prefix(Self.maxFiles))
     }
 
     // Files.
@@ -121,25 +143,16 @@ package struct PictureRecipe {
         }
     }
 
-    /// A file of adapters or embeddings by its name, with or without its ending.
+    /// A file of adapters or embeddings by its name, with or without its ending: in `--lora-dir` and below it, or else
+    /// beside the picture and in the current folder.
     func file(named name: String) -> String? {
-        let stem = name.hasSuffix(".safetensors") ? String(name.dropLast(12)) : name
-        let last = stem.split(whereSeparator: { "/\\".contains($0) }).last.map(String.init) ?? stem
-        for folder in [request.folder, FileManager.default.currentDirectoryPath] {
-            let path = "\(folder)/\(last).safetensors"
-            if request.loraFolder == nil, FileKind(path) == .regular { return path }
+        guard let name = RecordedName.last(name) else { return nil }
+        let file = name.hasSuffix(".safetensors") ? name : "\(name).safetensors"
+        guard request.loraFolder == nil else {
+            return folders.lazy.compactMap { $0.file(file) }.first
         }
-        guard let folder = request.loraFolder else { return nil }
-        let direct = "\(folder)/\(last).safetensors"
-        if FileKind(direct) == .regular { return direct }
-        let items = FileManager.default.enumerator(atPath: folder)
-        var found: [String] = []
-        while let item = items?.nextObject() as? String {
-            if item.split(separator: "/").last.map(String.init) == "\(last).safetensors" {
-                found.append("\(folder)/\(item)")
-            }
-        }
-        return found.count == 1 ? found[0] : nil
+        return [request.folder, FileManager.default.currentDirectoryPath].map { "\($0)/\(file)" }
+            .first { FileKind($0) == .regular }
     }
 
     /// Adds an adapter; `weights` as `--lora` takes them.
@@ -164,31 +177,13 @@ package struct PictureRecipe {
     /// Adds a textual inversion that is not there otherwise.
     mutating func add(embedding word: String, digest: String? = nil) {
         guard !isGiven("embedding") else { return }
-        if let path = file(named: word) ?? digest.flatMap(file(withDigest:)) {
+        let found = file(named: word) ?? digest.flatMap(HashStart.init).flatMap(digests.file)
+        if let path = found {
             arguments.append("--embedding=\(path):\(word)")
         } else {
             warn(
                 "its textual inversion '\(word)' is not found and left out: give it with --embedding FILE:\(word)"
             )
         }
-    }
-
-    /// A small file in the folders of the picture and of adapters with these first digits of its digest.
-    private func file(withDigest digest: String) -> String? {
-        let folders = [
-            request.loraFolder, request.folder, FileManager.default.currentDirectoryPath,
-        ]
-        for folder in folders.compactMap(\.self) {
-            let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-            for name in names.sorted() where name.hasSuffix(".safetensors") {
-                let path = "\(folder)/\(name)"
-                let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-                guard let size = attributes?[.size] as? Int, size < 64 << 20 else { continue }
-                if let own = try? FileDigest.of(path, cache: nil), own.hasPrefix(digest) {
-                    return path
-                }
-            }
-        }
-        return nil
     }
 }
