@@ -43,6 +43,8 @@ package struct PictureRecipe {
     /// Adapters and embeddings that are looked for, and lines that are said: more are of no use to anybody.
     static let maxFiles = 100
     private static let maxWarnings = 50
+    /// Characters of one of them.
+    private static let maxWarning = 500
 
     /// Flags that the picture decides: their defaults from the environment do not count.
     package var replaced: Set<String> {
@@ -111,7 +113,8 @@ package struct PictureRecipe {
 
     mutating func warn(_ line: String) {
         guard warned.insert(line).inserted, warnings.count < Self.maxWarnings else { return }
-        warnings.append(line)
+        let isLong = line.unicodeScalars.count > Self.maxWarning
+        warnings.append(isLong ? "\(line.prefix(Self.maxWarning))…" : line)
     }
 
     /// The first items of a list, with a warning where it has more.
