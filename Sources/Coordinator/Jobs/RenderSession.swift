@@ -32,6 +32,7 @@ package struct RenderSession {
     ///
     /// - Throws: `InputError` naming the flag or the file at fault
     package init(_ options: PictureOptions) throws {
+        try options.checkPrompts()
         var modelOptions = options.modelOptions
         modelOptions.vocabulary = ModelLocation.vocabulary
         model = try Model(path: try ModelLocation.resolve(options.model), options: modelOptions)

@@ -7,9 +7,20 @@ struct ComfyGraph {
         let type: String
         /// Values and links by name: a link is `["4", 0]`.
         let inputs: [String: JSON]
+        /// The first link of a node that only passes something on.
+        fileprivate let passed: (name: String, link: JSON)?
+
+        fileprivate init(id: String, type: String, inputs: [String: JSON]) {
+            (self.id, self.type, self.inputs) = (id, type, inputs)
+            let links = type == "Reroute" ? inputs.filter { $0.value.array != nil } : [:]
+            passed = links.min { $0.key < $1.key }.map { ($0.key, $0.value) }
+        }
     }
 
     let nodes: [String: Node]
+
+    /// Maximum number of nodes: large workflows have some hundreds.
+    static let maxNodes = 10_000
 
     /// Nodes by number.
     var sorted: [Node] {
@@ -88,28 +99,41 @@ struct ComfyGraph {
         self.nodes = nodes
     }
 
+    /// Nodes that only pass something on, one behind the other, and nodes that a value is looked for in: far more than
+    /// people connect, so that a graph made to be slow is not.
+    private static let maxSteps = 64
+
     /// The node that an input comes from, past nodes that only pass it on; nil for a value.
     func source(_ node: Node, _ input: String) -> Node? {
         var (link, name) = (node.inputs[input], input)
-        for _ in 0...nodes.count {
+        for _ in 0..<Self.maxSteps {
             guard let id = link?.array?.first?.string, let found = nodes[id] else { return nil }
             guard found.type == "Reroute" else { return found }
-            let passed = found.inputs[name] ?? found.inputs[""]
-            let first = found.inputs.sorted { $0.key < $1.key }
-                .first { $0.value.array != nil }
-            link = passed ?? first?.value
-            name = passed == nil ? first?.key ?? name : name
+            if let passed = found.inputs[name] ?? found.inputs[""] {
+                link = passed
+            } else {
+                (link, name) = (found.passed?.link, found.passed?.name ?? name)
+            }
         }
         return nil
     }
 
-    /// An input's value, which another node may hold.
-    func value(_ node: Node, _ input: String, depth: Int = 0) -> JSON? {
-        guard let value = node.inputs[input] else { return nil }
-        guard value.array != nil else { return value }
-        guard depth < 16, let other = source(node, input) else { return nil }
-        for name in ["value", "text", "string", "seed", "noise_seed", "int", "float"] {
-            if let found = self.value(other, name, depth: depth + 1) { return found }
+    /// Inputs of nodes that hold a value, in the order in which they are looked at.
+    private static let valueNames = [
+        "value", "text", "string", "seed", "noise_seed", "int", "float",
+    ]
+
+    /// An input's value, which another node may hold: each input is looked at once.
+    func value(_ node: Node, _ input: String) -> JSON? {
+        var seen: Set<[String]> = []
+        var rest = [(node: node, input: input)]
+        while let next = rest.popLast(), seen.count < Self.maxSteps {
+            guard let value = next.node.inputs[next.input],
+                seen.insert([next.node.id, next.input]).inserted
+            else { continue }
+            guard value.array != nil else { return value }
+            guard let other = source(next.node, next.input) else { continue }
+            rest += Self.valueNames.reversed().map { (other, $0) }
         }
         return nil
     }

@@ -15,6 +15,13 @@ extension PictureRecipe {
     ///
     /// - Throws: `InputError` for a graph without a sampler that is known
     mutating func add(_ graph: ComfyGraph) throws {
+        guard graph.nodes.count <= ComfyGraph.maxNodes else {
+            throw InputError(
+                request.path,
+                "its workflow of ComfyUI has \(graph.nodes.count) nodes, and at most \(ComfyGraph.maxNodes) are read",
+                fix: "Give the settings as flags"
+            )
+        }
         let samplers = graph.sorted.filter { ["KSampler", "KSamplerAdvanced"].contains($0.type) }
         func isFirst(_ node: ComfyGraph.Node) -> Bool {
             graph.source(node, "latent_image")?.type == "EmptyLatentImage"
@@ -89,8 +96,8 @@ extension PictureRecipe {
         _ graph: ComfyGraph
     ) -> (first: String, second: String?)? {
         var node = graph.source(sampler, input)
-        for _ in 0..<graph.nodes.count {
-            guard let found = node else { return nil }
+        var seen: Set<String> = []
+        while let found = node, seen.insert(found.id).inserted {
             switch found.type {
             case "CLIPTextEncode":
                 return graph.value(found, "text")?.string.map { ($0, nil) }
@@ -172,8 +179,9 @@ extension PictureRecipe {
     ) throws(InputError) {
         var node = graph.source(sampler, "model")
         var loras: [(name: String, weights: String)] = []
-        for _ in 0..<graph.nodes.count {
-            guard let found = node else { break }
+        // Each node once, should they go round in a circle.
+        var seen: Set<String> = []
+        while let found = node, seen.insert(found.id).inserted, loras.count <= Self.maxFiles {
             if let name = graph.value(found, "lora_name")?.string {
                 let unet = graph.value(found, "strength_model")?.number ?? 1
                 let text = graph.value(found, "strength_clip")?.number ?? 0
@@ -185,16 +193,15 @@ extension PictureRecipe {
             }
             node = graph.source(found, "model")
         }
-        for lora in loras.reversed() { try add(lora: lora.name, weights: lora.weights) }
-        for node in graph.sorted {
-            if node.type == "CLIPSetLastLayer",
-                let layer = graph.value(node, "stop_at_clip_layer")?.integer
-            {
-                set(Settings.clipSkip.name, "\(-layer)")
-            }
-            if node.type == "VAELoader", let name = graph.value(node, "vae_name")?.string {
-                try add(vae: name)
-            }
+        for lora in limited(loras.reversed(), "LoRAs") {
+            try add(lora: lora.name, weights: lora.weights)
+        }
+        let last = { (type: String) in graph.sorted.last { $0.type == type } }
+        if let layer = last("CLIPSetLastLayer").flatMap({ graph.value($0, "stop_at_clip_layer") }) {
+            set(Settings.clipSkip.name, layer.integer.map { "\(-$0)" })
+        }
+        if let name = last("VAELoader").flatMap({ graph.value($0, "vae_name")?.string }) {
+            try add(vae: name)
         }
     }
 }

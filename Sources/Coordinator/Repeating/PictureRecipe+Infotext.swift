@@ -30,10 +30,10 @@ extension PictureRecipe {
         try add(
             RecordedModel(
                 name: text["Model"],
-                hash: text["Model hash"].map { .sha256($0) }
+                hash: text["Model hash"].flatMap(HashStart.init).map { .sha256($0) }
             )
         )
-        for pair in (text["TI hashes"] ?? "").split(separator: ",") {
+        for pair in limited((text["TI hashes"] ?? "").split(separator: ","), "textual inversions") {
             let word = pair.split(separator: ":").first.map(String.init) ?? ""
             try add(embedding: word.trimmingCharacters(in: .whitespaces))
         }
@@ -52,7 +52,7 @@ extension PictureRecipe {
                 )
             }
         }
-        try warn(about: text, besides: enlarged.map(\.key))
+        try warn(about: text, besides: Set(enlarged.map(\.key)))
         let model = fittingModel()
         fit(levelsTo: model)
         add(clipSkip: text["Clip skip"], model)
@@ -101,7 +101,7 @@ extension PictureRecipe {
 
     private mutating func warn(
         about text: Infotext,
-        besides known: [String]
+        besides known: Set<String>
     ) throws(InputError) {
         for (key, value) in text.fields where !Self.idle.contains(key) && !known.contains(key) {
             switch (key, value) {
@@ -251,7 +251,8 @@ extension PictureRecipe {
             )
         }
         set("extend", text["Extended"]?.replacing(" ", with: ","))
-        for (key, value) in text.fields where key == "LoRA" || key.hasPrefix("LoRA ") {
+        let loras = text.fields.filter { $0.key == "LoRA" || $0.key.hasPrefix("LoRA ") }
+        for (_, value) in limited(loras, "LoRAs") {
             let pieces = value.split(separator: ":", maxSplits: 1)
             if pieces.count == 2 {
                 try add(lora: String(pieces[0]), weights: String(pieces[1]))

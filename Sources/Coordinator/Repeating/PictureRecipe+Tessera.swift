@@ -117,7 +117,7 @@ extension PictureRecipe {
     /// - Returns: all of them; nil where others are given
     /// - Throws: `InputError` where one is not found
     private mutating func add(loras fields: [String: JSON]) throws(InputError) -> [LoRASource]? {
-        let names = (fields["lora"]?.array ?? []).compactMap(\.string)
+        let names = limited((fields["lora"]?.array ?? []).compactMap(\.string), "LoRAs")
         let isTagged = fields[Settings.promptSyntax.name]?.string == PromptSyntax.a1111.rawValue
         let prompt = fields["prompt"]?.string ?? ""
         let tags = isTagged ? PromptTag.tags(in: prompt) : []
@@ -172,13 +172,14 @@ extension PictureRecipe {
         return paths
     }
 
-    /// A file or folder of weights.
+    /// A file or folder of weights by its name: in `--model-dir`, beside the picture or in the current folder.
     func part(named name: String) -> String? {
+        guard let name = RecordedName.last(name) else { return nil }
         let folders = [
             request.modelFolder, request.folder, FileManager.default.currentDirectoryPath,
         ]
         return folders.compactMap(\.self).map { "\($0)/\(name)" }
-            .first { FileManager.default.fileExists(atPath: $0) } ?? file(named: name)
+            .first { [.regular, .folder].contains(FileKind($0)) } ?? file(named: name)
     }
 
     static func options(_ parts: [String: String], loras: [LoRASource]) -> ModelOptions {
@@ -194,12 +195,16 @@ extension PictureRecipe {
         embeddings fields: [String: JSON],
         loras: [LoRASource]
     ) throws(InputError) {
-        let inLoRAs = loras.compactMap { try? FileDigest.of($0.path, cache: nil) }
-        for entry in (fields["embedding"]?.array ?? []).compactMap(\.string) {
+        let entries = (fields["embedding"]?.array ?? []).compactMap(\.string)
+        let inLoRAs =
+            entries.isEmpty ? [] : loras.compactMap { try? FileDigest.of($0.path, cache: nil) }
+        for entry in limited(entries, "textual inversions") {
             guard let colon = entry.lastIndex(of: ":") else { continue }
             let digest = String(entry[entry.index(after: colon)...])
-            guard !inLoRAs.contains(where: { $0.hasPrefix(digest) }) else { continue }
-            try add(embedding: String(entry[..<colon]), digest: digest)
+            let isInLoRA = HashStart(digest).map { inLoRAs.contains(where: $0.begins) } ?? false
+            if !isInLoRA {
+                try add(embedding: String(entry[..<colon]), digest: digest)
+            }
         }
     }
 
@@ -212,21 +217,26 @@ extension PictureRecipe {
 
     /// Adds a picture that was given by a flag.
     private mutating func add(file flag: String, _ fields: [String: JSON]) throws {
-        guard let name = fields[flag]?.string, !isGiven(flag) else { return }
+        guard let recorded = fields[flag]?.string, !isGiven(flag) else { return }
         let digest = fields["\(flag)-digest"]?.string
-        let places = [request.folder, FileManager.default.currentDirectoryPath].map {
-            "\($0)/\(name)"
-        }
-        let found = places.filter { FileKind($0) == .regular }
-        if let exact = found.first(where: { (try? FileDigest.of($0, cache: nil)) == digest }) {
+        let places = [request.folder, FileManager.default.currentDirectoryPath]
+        let found =
+            (RecordedName.last(recorded, separators: "/").map { name in
+                places.map { "\($0)/\(name)" }.filter { FileKind($0) == .regular }
+            }) ?? []
+        if let digest, let exact = found.first(where: { Self.digest(of: $0) == digest }) {
             return set(flag, exact)
         }
         throw InputError(
             request.path,
-            "it was made from the picture '\(name)', "
+            "it was made from the picture '\(recorded)', "
                 + (found.isEmpty ? "which is not found" : "and \(found[0]) is another one"),
             fix: "Give it with --\(flag)"
         )
+    }
+
+    private static func digest(of path: String) -> String? {
+        try? FileDigest.of(path, cache: nil)
     }
 
     /// Adds the backend and the precision, if this build and this processor have them.
@@ -255,15 +265,18 @@ extension PictureRecipe {
 
     /// Removes tags from the prompt whose files are not there.
     mutating func removeTags(from prompt: String) {
-        var text = prompt
-        for tag in PromptTag.tags(in: prompt) {
+        let tags = limited(PromptTag.tags(in: prompt), "tags")
+        var kept: [Bool] = []
+        for tag in tags {
             do throws(InputError) {
                 _ = try LoRASource(tag, folder: request.loraFolder)
+                kept.append(true)
             } catch {
                 warn("\(tag.text) of its prompt is left out: \(error.problem)")
-                text = text.replacing(tag.text, with: "", maxReplacements: 1)
+                kept.append(false)
             }
         }
-        replace("prompt", text)
+        var rest = kept[...]
+        replace("prompt", PromptTag.removed(from: prompt) { _ in rest.popFirst() ?? false })
     }
 }

@@ -42,6 +42,16 @@ package struct PictureRecipe {
     package private(set) var warnings: [String] = []
     /// Whether Tessera made the picture: then it is repeated to the byte, or not at all.
     var isOwn = false
+    private var warned: Set<String> = []
+    /// Folders of adapters and embeddings, in the order in which they are searched.
+    private let folders: [AdapterFolder]
+    private let digests: DigestedFiles
+
+    /// Adapters and embeddings that are looked for, and lines that are said: more are of no use to anybody.
+    static let maxFiles = 100
+    private static let maxWarnings = 50
+    /// Characters of one of them.
+    private static let maxWarning = 500
 
     /// Flags that the picture decides: their defaults from the environment do not count.
     package var replaced: Set<String> {
@@ -59,6 +69,9 @@ package struct PictureRecipe {
     /// - Throws: `InputError` when it cannot be read, or has no text of a known program
     package init(_ request: Request) throws {
         self.request = request
+        let near = [request.folder, FileManager.default.currentDirectoryPath]
+        folders = (request.loraFolder.map { [$0] } ?? []).map(AdapterFolder.init)
+        digests = DigestedFiles([request.loraFolder].compactMap(\.self) + near)
         // Other formats with the same text: read it here.
         let file = try PictureMetadata(file: request.path)
         func json(_ key: String) -> JSON? {
@@ -79,6 +92,8 @@ package struct PictureRecipe {
                 fix: "Give the file as the program saved it; many sites remove the text"
             )
         }
+        let unsaid = warned.count - warnings.count
+        if unsaid > 0 { warnings.append("\(unsaid) other things cannot be repeated") }
         guard let fields = json("tessera")?.object else { return }
         // What the repeat's own format has.
         if file.depth == 16, request.isLossy != true { set("bit-depth", "16") }
@@ -139,7 +154,17 @@ package struct PictureRecipe {
     }
 
     mutating func warn(_ line: String) {
-        if !warnings.contains(line) { warnings.append(line) }
+        guard warned.insert(line).inserted, warnings.count < Self.maxWarnings else { return }
+        let isLong = line.unicodeScalars.count > Self.maxWarning
+        warnings.append(isLong ? "\(line.prefix(Self.maxWarning))…" : line)
+    }
+
+    /// The first items of a list, with a warning where it has more.
+    mutating func limited<Item>(_ items: [Item], _ kind: String) -> [Item] {
+        if items.count > Self.maxFiles {
+            warn("only the first \(Self.maxFiles) of its \(kind) are looked for")
+        }
+        return Array(items.prefix(Self.maxFiles))
     }
 
     // Files.
@@ -179,30 +204,22 @@ package struct PictureRecipe {
         }
     }
 
-    /// A file of adapters or embeddings by its name, with or without its ending.
+    /// A file of adapters or embeddings by its name, with or without its ending: in `--lora-dir` and below it, or else
+    /// beside the picture and in the current folder.
     func file(named name: String) -> String? {
-        let stem = name.hasSuffix(".safetensors") ? String(name.dropLast(12)) : name
-        let parts = stem.split(whereSeparator: { "/\\".contains($0) }).map(String.init)
-        var last = parts.last ?? stem
-        // One of the names that PEFT and Diffusers give all their files.
-        if LoRASource.commonNames.contains(last), parts.count > 1 {
-            last = parts.suffix(2).joined(separator: "/")
+        guard let last = RecordedName.last(name) else { return nil }
+        var file = last.hasSuffix(".safetensors") ? last : "\(last).safetensors"
+        // One of the names that PEFT and Diffusers give all their files: with the folder that it is in.
+        if LoRASource.commonNames.contains(String(file.dropLast(".safetensors".count))),
+            let folder = RecordedName.folder(name)
+        {
+            file = "\(folder)/\(file)"
         }
-        for folder in [request.folder, FileManager.default.currentDirectoryPath] {
-            let path = "\(folder)/\(last).safetensors"
-            if request.loraFolder == nil, FileKind(path) == .regular { return path }
+        guard request.loraFolder == nil else {
+            return folders.lazy.compactMap { $0.file(file) }.first
         }
-        guard let folder = request.loraFolder else { return nil }
-        let direct = "\(folder)/\(last).safetensors"
-        if FileKind(direct) == .regular { return direct }
-        let items = FileManager.default.enumerator(atPath: folder)
-        var found: [String] = []
-        while let item = items?.nextObject() as? String {
-            if "/\(item)".hasSuffix("/\(last).safetensors") {
-                found.append("\(folder)/\(item)")
-            }
-        }
-        return found.count == 1 ? found[0] : nil
+        return [request.folder, FileManager.default.currentDirectoryPath].map { "\($0)/\(file)" }
+            .first { FileKind($0) == .regular }
     }
 
     /// Adds an adapter; `weights` as `--lora` takes them.
@@ -231,35 +248,15 @@ package struct PictureRecipe {
     /// - Throws: as `lacks`
     mutating func add(embedding word: String, digest: String? = nil) throws(InputError) {
         guard !isGiven("embedding") else { return }
+        let start = digest.flatMap(HashStart.init)
         // A picture of Tessera says which file of that name it was.
         let named = file(named: word).flatMap { path in
-            !isOwn || digest.map { Self.hasDigest(path, $0) } ?? true ? path : nil
+            !isOwn || start.map { $0.begins(ofFile: path) } ?? true ? path : nil
         }
-        if let path = named ?? digest.flatMap(file(withDigest:)) {
+        if let path = named ?? start.flatMap(digests.file) {
             arguments.append("--embedding=\(path):\(word)")
         } else {
             try lacks("textual inversion '\(word)'", fix: "Give it with --embedding FILE:\(word)")
         }
-    }
-
-    private static func hasDigest(_ path: String, _ digest: String) -> Bool {
-        (try? FileDigest.of(path, cache: nil))?.hasPrefix(digest) == true
-    }
-
-    /// A small file in the folders of the picture and of adapters with these first digits of its digest.
-    private func file(withDigest digest: String) -> String? {
-        let folders = [
-            request.loraFolder, request.folder, FileManager.default.currentDirectoryPath,
-        ]
-        for folder in folders.compactMap(\.self) {
-            let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-            for name in names.sorted() where name.hasSuffix(".safetensors") {
-                let path = "\(folder)/\(name)"
-                let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-                guard let size = attributes?[.size] as? Int, size < 64 << 20 else { continue }
-                if Self.hasDigest(path, digest) { return path }
-            }
-        }
-        return nil
     }
 }

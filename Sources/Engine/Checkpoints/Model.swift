@@ -43,6 +43,11 @@ package struct Model: Sendable {
         try refuseOverflow()
     }
 
+    /// Whether a file or folder is a model, complete or not, by its header: no adapter, embedding or VAE.
+    package static func isModel(_ path: String) -> Bool {
+        (try? Model(path: path, options: ModelOptions(), allowsGaps: true)) != nil
+    }
+
     /// Why it cannot render alone, though nothing is missing.
     var refusal: InputError? { Self.refusal(path, layout) }
 

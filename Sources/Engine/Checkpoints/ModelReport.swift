@@ -67,7 +67,7 @@ package struct ModelReport: Sendable {
                 add("embedding", "'\(inversion.word)': \(inversion.summary)")
                 for name in inversion.tensors {
                     do throws(InputError) {
-                        try file.refuseFlaw(in: name)
+                        try inversion.refuseFlaw(in: name)
                     } catch {
                         faults.append("\(error)")
                     }
@@ -277,6 +277,11 @@ package struct ModelReport: Sendable {
             add("embedding", "'\(inversion.word)': \(inversion.summary)")
         }
         if let notice = lora.notice { add("notice", notice) }
+        do {
+            try lora.refuseFlaws()
+        } catch {
+            faults.append("\(error)")
+        }
         guard !lora.modules.isEmpty else { return }
         let isFlat = lora.modules.contains {
             if case .flattened = $0.name { true } else { false }
@@ -286,11 +291,6 @@ package struct ModelReport: Sendable {
         let refusals = lora.modules.map { AdapterDialect.refusal(path, $0.stem) }
         if let first = refusals.first ?? nil, refusals.allSatisfy({ $0 != nil }) {
             faults.append("\(first)")
-        }
-        do {
-            try lora.refuseFlaws()
-        } catch {
-            faults.append("\(error)")
         }
     }
 

@@ -115,6 +115,8 @@ package enum EditDistance {
     /// Number of letters to insert, remove, replace or swap with their neighbour to turn one word into the other.
     package static func between(_ a: String, _ b: String) -> Int {
         let (a, b) = (Array(a), Array(b))
+        // At least so many letters are missing; nobody meant a word that is so much longer.
+        guard abs(a.count - b.count) <= 16 else { return abs(a.count - b.count) }
         var rows = [Array(0...b.count)]
         for i in a.indices {
             var row = [i + 1]

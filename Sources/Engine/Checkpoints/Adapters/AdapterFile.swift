@@ -128,7 +128,7 @@ package struct AdapterFile: Sendable {
             for name in module.parts.names.values.sorted() { try file.refuseFlaw(in: name) }
         }
         for inversion in inversions {
-            for name in inversion.tensors { try file.refuseFlaw(in: name) }
+            for name in inversion.tensors { try inversion.refuseFlaw(in: name) }
         }
     }
 

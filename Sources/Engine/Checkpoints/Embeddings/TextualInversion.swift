@@ -157,6 +157,25 @@ package struct TextualInversion: Sendable {
     /// Names of its tensors.
     var tensors: [String] { names.values.sorted() }
 
+    /// Largest number in a vector: that of half precision, which most are saved in. Trained ones stay below 100; the
+    /// squares of much larger ones overflow in the text encoder.
+    private static let maxValue: Float = 65_504
+
+    /// Rejects vectors that no text encoder can compute with.
+    ///
+    /// - Parameter name: of a tensor
+    /// - Throws: `InputError` naming the file and the tensor
+    func refuseFlaw(in name: String) throws(InputError) {
+        try file.refuseFlaw(in: name)
+        let values = try file.tensor(name).values
+        guard let at = values.firstIndex(where: { abs($0) > Self.maxValue }) else { return }
+        throw InputError(
+            "\(path): \(name)",
+            "it holds \(values[at]) at element \(at), with which a text encoder cannot compute",
+            fix: "The file is damaged, or its training failed: fetch it again or use another one"
+        )
+    }
+
     /// The vectors for a text encoder.
     ///
     /// - Parameters:
@@ -185,7 +204,7 @@ package struct TextualInversion: Sendable {
         guard let name = names[component] ?? (isPair ? nil : names.values.first) else {
             throw misfit("it has no vectors for the \(component.rawValue)")
         }
-        try file.refuseFlaw(in: name)
+        try refuseFlaw(in: name)
         let tensor = try file.tensor(name)
         let shape = tensor.shape
         guard let own = shape.last, own == width else {
