@@ -44,32 +44,25 @@ import Testing
     @Test func longFilesOfPromptsAreReadQuickly() throws {
         try inTemporaryFolder { folder in
             let file = "\(folder)/prompts.txt"
-            func seconds(_ lines: [String], _ parts: String...) throws -> Double {
+            func check(_ lines: [String], _ parts: String...) throws {
                 try write(lines.joined(separator: "\n"), file)
                 let start = ContinuousClock.now
                 let refused = try Command(["plan"] + flags(["--prompts", file]))
-                let time = (ContinuousClock.now - start) / .seconds(1)
+                #expect(ContinuousClock.now - start < .seconds(12))
                 #expect(refused.status == 64 && refused.complaints.count == 1, "\(refused.errors)")
                 for part in parts { #expect(refused.errors.contains(part), "\(refused.errors)") }
-                return time
             }
             let plain = Array(repeating: "a lake", count: 10_001)
-            #expect(try seconds(plain, "\(file):10001", "more than 10000 pictures") < 12)
+            try check(plain, "\(file):10001", "more than 10000 pictures")
             let many = Array(repeating: "--prompt a --n_iter 101", count: 100)
-            #expect(try seconds(many, file, "more than 10000 pictures") < 12)
+            try check(many, file, "more than 10000 pictures")
             let lines = (0..<9998).map {
                 "--prompt \"a lake\" --seed \($0) --negative_prompt b --steps 3"
             }
-            #expect(
-                try seconds(plain.prefix(1) + lines + ["--prompt b --steps many"], "\(file):10000")
-                    < 12
-            )
+            try check(plain.prefix(1) + lines + ["--prompt b --steps many"], "\(file):10000")
             let long = "--prompt " + String(repeating: "a", count: 4_000_000)
-            #expect(try seconds([long], "\(file):1, --prompt", "4000000 bytes") < 12)
-            #expect(
-                try seconds(["--\(String(repeating: "a", count: 1_000_000)) 1"], "not a known flag")
-                    < 12
-            )
+            try check([long], "\(file):1, --prompt", "4000000 bytes")
+            try check(["--\(String(repeating: "a", count: 1_000_000)) 1"], "not a known flag")
         }
     }
 

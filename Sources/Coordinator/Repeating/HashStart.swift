@@ -21,7 +21,7 @@ struct HashStart: Equatable {
     func begins(_ hash: String) -> Bool { hash.hasPrefix(digits) }
 
     /// Whether it is the start of a file's digest.
-    func begins(ofFile path: String) -> Bool {
-        (try? FileDigest.of(path, cache: nil)).map(begins) ?? false
+    func isDigest(ofFile path: String) -> Bool {
+        (try? FileDigest.of(path, cache: nil)).map { begins($0) } ?? false
     }
 }

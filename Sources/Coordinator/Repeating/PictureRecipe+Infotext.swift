@@ -80,7 +80,10 @@ extension PictureRecipe {
         let pieces = text.split(separator: " [", maxSplits: 1).map(String.init)
         let name = pieces.first ?? text
         let hash = pieces.count > 1 ? pieces[1].filter(\.isHexDigit) : nil
-        let recorded = RecordedModel(name: name, hash: hash.map { .sha256($0) })
+        let recorded = RecordedModel(
+            name: name,
+            hash: hash.flatMap { HashStart($0) }.map { .sha256($0) }
+        )
         guard let path = recorded.find(in: request.modelFolder) ?? part(named: name) else {
             return warn(
                 "its refiner '\(name)' is not found and left out: give it with --refiner, or its folder with --model-dir"

@@ -251,7 +251,7 @@ package struct PictureRecipe {
         let start = digest.flatMap(HashStart.init)
         // A picture of Tessera says which file of that name it was.
         let named = file(named: word).flatMap { path in
-            !isOwn || start.map { $0.begins(ofFile: path) } ?? true ? path : nil
+            !isOwn || start.map { $0.isDigest(ofFile: path) } ?? true ? path : nil
         }
         if let path = named ?? start.flatMap(digests.file) {
             arguments.append("--embedding=\(path):\(word)")
