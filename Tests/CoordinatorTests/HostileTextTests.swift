@@ -76,8 +76,10 @@ import Testing
             }
             // Nor is the empty digest that of a textual inversion.
             let text = "{\"prompt\": \"a\", \"embedding\": [\"none:\", \"none:b\", \"none\"]}"
-            let found = try recipe("tessera", text, in: folder) { $0.loraFolder = models }
-            #expect(!found.arguments.contains { $0.hasPrefix("--embedding") }, "\(found.arguments)")
+            let error = #expect(throws: InputError.self) {
+                try recipe("tessera", text, in: folder) { $0.loraFolder = models }
+            }
+            #expect(error?.problem.contains("textual inversion 'none'") == true)
         }
     }
 
@@ -97,16 +99,18 @@ import Testing
             }
             #expect(mkfifo("\(folder)/pipe.safetensors", 0o600) == 0)
             #expect(mkfifo("\(folder)/pipe", 0o600) == 0)
-            func found(_ name: String) throws -> [String] {
-                let fields = ["vae": name, "base": name, "refiner": "\(name):0.8"]
-                    .mapValues(JSON.string)
-                let lists = ["lora": "\(name):0.5", "embedding": "\(name):0123456789abcdef"]
-                    .mapValues { JSON.array([.string($0)]) }
-                let text = JSON.object(fields.merging(lists) { a, _ in a }).text
-                return try recipe("tessera", text, in: folder).arguments.filter { word in
-                    ["vae", "base", "refiner", "lora", "embedding"].contains {
-                        word.hasPrefix("--\($0)=")
-                    }
+            let digest = try FileDigest.of("\(folder)/in.safetensors", cache: nil)
+            /// The flags for each kind of file of that name; a picture of Tessera is not repeated without its file.
+            func found(_ name: String, digest: String = "0123456789abcdef") -> [String] {
+                let fields: [String: JSON] = [
+                    "vae": .string(name), "base": .string(name), "refiner": .string("\(name):0.8"),
+                    "lora": .array([.string("\(name):0.5")]),
+                    "embedding": .array([.string("\(name):\(digest)")]),
+                ]
+                return fields.flatMap { key, value in
+                    let text = JSON.object([key: value]).text
+                    let words = (try? recipe("tessera", text, in: folder))?.arguments ?? []
+                    return words.filter { $0.hasPrefix("--\(key)=") }
                 }
             }
             for name in [
@@ -116,21 +120,21 @@ import Testing
                 "in.safetensors\u{0}",
                 "in.safetensors\n",
                 String(repeating: "a", count: 300),
-            ] { #expect(try found(name) == [], "\(name)") }
+            ] { #expect(found(name) == [], "\(name)") }
             // A name is a name, whatever folders precede it.
             for name in ["in.safetensors", "/etc/in.safetensors", "..\\in.safetensors"] {
-                let words = try found(name)
+                let words = found(name, digest: digest)
                 #expect(words.count == 5, "\(name): \(words)")
                 for word in words { #expect(word.contains("\(folder)/in.safetensors")) }
             }
             // Pictures need their digest as well.
             let photo = try RepeatTests.picture([], in: root)
-            let digest = try FileDigest.of(photo, cache: nil)
+            let seen = try FileDigest.of(photo, cache: nil)
             try FileManager.default.copyItem(atPath: photo, toPath: "\(folder)/photo.png")
             try "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
                 .write(toFile: "\(folder)/pointer.png", atomically: true, encoding: .utf8)
             for (name, digest) in [
-                ("../old.png", digest), (photo, digest), ("..", digest), ("pipe", digest),
+                ("../old.png", seen), (photo, seen), ("..", seen), ("pipe", seen),
                 ("photo.png", "00"), ("photo.png", ""), ("photo.png", nil), ("pointer.png", nil),
             ] as [(String, String?)] {
                 var fields = ["init-image": JSON.string(name)]
@@ -140,7 +144,7 @@ import Testing
                 }
                 #expect("\(error as Any)".contains("--init-image"))
             }
-            let fields = ["init-image": "x/photo.png", "init-image-digest": digest]
+            let fields = ["init-image": "x/photo.png", "init-image-digest": seen]
             let text = JSON.object(fields.mapValues(JSON.string)).text
             let words = try recipe("tessera", text, in: folder).arguments
             #expect(words.contains("--init-image=\(folder)/photo.png"), "\(words)")
