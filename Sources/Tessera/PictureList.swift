@@ -65,7 +65,8 @@ struct PictureList<Command: PictureCommand> {
             let recipe = try base.picture.repeating.recipe(
                 of: path,
                 given: names,
-                base.picture
+                base.picture,
+                format: base.outputs.resolvedFormat
             )
             // The picture overrides the environment, and the command line overrides the picture.
             let settings = FlagWords(recipe.arguments, of: description).names

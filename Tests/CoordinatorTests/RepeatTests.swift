@@ -82,6 +82,42 @@ import Testing
         ),
         ("Sampler: Euler, Schedule type: KL Optimal", ["--scheduler=euler"], ["'KL Optimal'"]),
         ("Sampler: DPM adaptive", [], ["'DPM adaptive'"]),
+        (
+            "Sampler: Euler a, Schedule type: Karras",
+            ["--scheduler=euler_a", "--karras", "--timestep-spacing=linspace"], []
+        ),
+        (
+            "Sampler: LCM, Schedule type: SGM Uniform",
+            ["--scheduler=lcm", "--sigmas=sgm_uniform"], []
+        ),
+        (
+            "Sampler: Euler, Schedule type: Polyexponential",
+            ["--scheduler=euler", "--sigmas=exponential", "--timestep-spacing=linspace"], []
+        ),
+        // A1111 writes the schedule type, and does not ask it.
+        (
+            "Sampler: DDIM, Schedule type: Karras", ["--scheduler=ddim"],
+            ["'Karras' changes nothing"]
+        ),
+        ("Sampler: UniPC, Schedule type: Beta", ["--scheduler=unipc"], ["'Beta' changes nothing"]),
+        ("Sampler: PLMS, Schedule type: Automatic", ["--scheduler=pndm"], []),
+        ("Sampler: PLMS Karras", ["--scheduler=pndm"], ["noise levels (karras)"]),
+        ("Sampler: TCD, Schedule type: Simple", ["--scheduler=tcd"], ["noise levels (simple)"]),
+        (
+            "Sampler: DPM++ 2M, Schedule type: Align Your Steps",
+            ["--scheduler=dpmpp_2m", "--sigmas=ays"], ["differs slightly from A1111"]
+        ),
+        ("Sampler: DDIM, Clip skip: 1", ["--scheduler=ddim"], []),
+        ("Sampler: DDIM, Clip skip: 2", ["--scheduler=ddim", "--clip-skip=2"], []),
+        ("Sampler: DDIM, Clip skip: 12", ["--scheduler=ddim"], ["clip skip (12)"]),
+        (
+            "Sampler: DDIM, Refiner: sd_xl_refiner_1.0 [7440042bbd], Refiner switch at: 0.8",
+            ["--scheduler=ddim"], ["'sd_xl_refiner_1.0' is not found"]
+        ),
+        (
+            "Sampler: DDIM, Refiner: sdxl-tiny [7440042bbd], Refiner switch at: 0.8",
+            ["--scheduler=ddim"], ["'sdxl-tiny' is left out"]
+        ),
         ("Sampler: DDIM, RNG: CPU", ["--scheduler=ddim"], []),
         (
             "Sampler: DDIM, Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: Latent",
@@ -106,6 +142,52 @@ import Testing
         #expect(Set(found.arguments) == Set(common + flags), "\(found.arguments)")
         #expect(found.warnings.count == warned.count, "\(found.warnings)")
         for part in warned { #expect(found.warnings.contains { $0.contains(part) }, "\(part)") }
+    }
+
+    /// Clip skip means something for Stable Diffusion 1 only, in A1111.
+    @Test(
+        arguments: [
+            ("sdxl-tiny", "1", []), ("sdxl-tiny", "2", []), ("sdxl-tiny", "3", ["'Clip skip' (3)"]),
+            ("sd21-tiny", "2", []), ("sd21-tiny", "3", ["'Clip skip' (3)"]),
+        ] as [(String, String, [String])]
+    )
+    func clipSkipOfOtherFamilies(model: String, skip: String, warned: [String]) throws {
+        let text =
+            "a\nSteps: 5, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, "
+            + "Model: \(model), Clip skip: \(skip)"
+        let found = try recipe([("parameters", text)]) { $0.modelFolder = fixtures }
+        #expect(!found.arguments.contains { $0.hasPrefix("--clip-skip") })
+        #expect(found.warnings.count == warned.count, "\(found.warnings)")
+        for part in warned { #expect(found.warnings.contains { $0.contains(part) }) }
+    }
+
+    /// ComfyUI's last layer is not read with SDXL; samplers over levels that they do not have.
+    @Test(
+        arguments: [
+            ("ddim", "karras", ["--scheduler=ddim", "--karras"], 0),
+            ("lcm", "sgm_uniform", ["--scheduler=lcm", "--sigmas=sgm_uniform"], 0),
+            (
+                "euler_ancestral", "beta",
+                ["--scheduler=euler_a", "--sigmas=beta", "--timestep-spacing=linspace"], 1
+            ),
+        ] as [(String, String, [String], Int)]
+    )
+    func levelsOfComfyUI(sampler: String, scheduler: String, flags: [String], warned: Int) throws {
+        let graph = Self.graph
+            .replacing(
+                "\"dpmpp_2m_sde_gpu\", \"scheduler\": \"karras\"",
+                with: "\"\(sampler)\", \"scheduler\": \"\(scheduler)\""
+            )
+            .replacing("sd15-tiny.safetensors", with: "sdxl-tiny.safetensors")
+            .replacing("\"stop_at_clip_layer\": -2", with: "\"stop_at_clip_layer\": -1")
+        let found = try recipe([("prompt", graph)]) {
+            $0.modelFolder = fixtures
+            $0.loraFolder = "\(fixtures)/adapters"
+        }
+        for flag in flags { #expect(found.arguments.contains(flag), "\(found.arguments)") }
+        #expect(!found.arguments.contains { $0.hasPrefix("--clip-skip") })
+        #expect(found.warnings.contains { $0.contains("clip skip (1)") }, "\(found.warnings)")
+        #expect(found.warnings.count == 4 + warned, "\(found.warnings)")
     }
 
     /// ComfyUI's default workflow, with an adapter, a layer of CLIP and a second sampler.
@@ -219,7 +301,7 @@ import Testing
         let config = try SchedulerConfig(
             file: "\(fixtures)/sd15-tiny/scheduler/scheduler_config.json"
         )
-        let text = PictureText(
+        var text = PictureText(
             prompt: "a",
             negativePrompt: "b",
             plan: try RenderPlan(
@@ -237,9 +319,12 @@ import Testing
             prediction: .epsilon,
             version: RenderSession.version
         )
+        text.unstored = [("tokenizer", "words"), ("inputs", "noise")]
+        text.quality = 40
         let found = try recipe([("tessera", text.json)]) {
             $0.modelFolder = fixtures
             $0.loraFolder = "\(fixtures)/adapters"
+            $0.given = ["refiner", "embedding", "tokenizer", "inputs"]
         }
         #expect(!found.warnings.contains { $0.contains("does not know") }, "\(found.warnings)")
         for word in [
@@ -247,9 +332,117 @@ import Testing
             "--negative-prompt-2=d", "--prediction=epsilon", "--model=\(fixtures)/sd15-tiny",
             "--lora=\(fixtures)/adapters/sd15-loha.safetensors:0.5",
         ] { #expect(found.arguments.contains(word), "\(word) of \(found.arguments)") }
-        for part in ["'nowhere'", "'mine'"] {
-            #expect(found.warnings.count { $0.contains(part) } == 1, "\(found.warnings)")
+        #expect(found.arguments.contains { $0.hasPrefix("--quality") } == false)
+        // Each file that is not there is an error, that says how to give it.
+        let all: Set<String> = ["refiner", "embedding", "tokenizer", "inputs"]
+        let missing: [(String, String, String)] = [
+            ("refiner", "'nowhere'", "--refiner"), ("embedding", "'mine'", "--embedding FILE:mine"),
+            ("tokenizer", "'words'", "--tokenizer"), ("inputs", "'noise'", "--inputs"),
+        ]
+        for (flag, name, fix) in missing {
+            #expect {
+                _ = try recipe([("tessera", text.json)]) {
+                    $0.modelFolder = fixtures
+                    $0.loraFolder = "\(fixtures)/adapters"
+                    $0.given = all.subtracting([flag])
+                }
+            } throws: { "\($0)".contains(name) && "\($0)".contains(fix) }
         }
+    }
+
+    /// A picture of Tessera is repeated with its own files, or not at all; those of other programs with what there is.
+    @Test func filesOfOurOwnPicturesMustBeThere() throws {
+        func own(_ more: String) -> String {
+            "{\"version\": \"\(RenderSession.version)\", \"prompt\": \"a\", \(more)}"
+        }
+        let wrong = String(repeating: "0", count: 64)
+        for (more, part, fix) in [
+            ("\"model\": \"nowhere\"", "the model 'nowhere', which is not found", "--model-dir"),
+            (
+                "\"model\": \"sd15-tiny\", \"model-digest\": \"\(wrong)\"", "has other weights",
+                "--model"
+            ),
+            ("\"lora\": [\"none:0.5\"]", "the LoRA 'none', which is not found", "--lora-dir"),
+            ("\"vae\": \"none\"", "the vae 'none', which is not found", "--vae"),
+            (
+                "\"prompt-syntax\": \"a1111\", \"lora\": [\"none:1.0\"], \"prompt\": \"a <lora:none:1>\"",
+                "the LoRA 'none'", "--lora-dir"
+            ),
+        ] {
+            let text = own(more).replacing(
+                "\"prompt\": \"a\", \"prompt-syntax\"",
+                with: "\"prompt-syntax\""
+            )
+            #expect {
+                _ = try recipe([("tessera", text)]) { $0.modelFolder = fixtures }
+            } throws: { "\($0)".contains(part) && "\($0)".contains(fix) }
+        }
+        // A model that a flag names is used, with a warning.
+        let other = try recipe([
+            ("tessera", own("\"model\": \"nowhere\", \"model-digest\": \"\(wrong)\""))
+        ]) {
+            ($0.given, $0.model) = (["model"], "\(fixtures)/sd15-tiny")
+        }
+        #expect(other.warnings.contains { $0.contains("other weights") }, "\(other.warnings)")
+        let line =
+            "a\nSteps: 5, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, Model: nowhere, Version: "
+        #expect(try recipe([("parameters", line + "v1.9")]).warnings.count == 1)
+        #expect(throws: InputError.self) {
+            try recipe([("parameters", line + "Tessera 0.1.0")])
+        }
+    }
+
+    /// The line of settings alone, as where a site keeps no more: it says the method and what belongs to it.
+    @Test func theLineOfSettingsIsRead() throws {
+        let geometry = ModelGeometry(
+            nativeLatentSide: 8,
+            vaeFactor: 8,
+            latentChannels: 4,
+            usesTimeIDs: false
+        )
+        let config = try SchedulerConfig(
+            file: "\(fixtures)/sd15-tiny/scheduler/scheduler_config.json"
+        )
+        var settings = RenderSettings(
+            size: Extent(height: 128, width: 128),
+            steps: 6,
+            scheduler: .ddim
+        )
+        settings.method = .refine
+        settings.decodeMargin = 1
+        settings.promptSyntax = .a1111
+        settings.wire = .f16
+        settings.schedule.spacing = .trailing
+        let text = PictureText(
+            prompt: "a (b:1.1)",
+            negativePrompt: nil,
+            plan: try RenderPlan(
+                settings,
+                model: geometry,
+                scheduler: try Scheduler(
+                    .ddim,
+                    config: config,
+                    steps: 6,
+                    choice: settings.schedule
+                )
+            ),
+            model: "sd15-tiny",
+            secondPrompts: ("c, d", nil),
+            parts: [("vae", "sd15-tiny")],
+            digest: "00",
+            version: RenderSession.version
+        )
+        let found = try recipe([("parameters", text.parameters)]) { $0.modelFolder = fixtures }
+        for word in [
+            "--method=refine", "--decode-margin=1", "--prompt-syntax=a1111", "--wire=f16",
+            "--timestep-spacing=trailing", "--refine-steps=3", "--prompt-2=c, d",
+            "--vae=\(fixtures)/sd15-tiny", "--prompt=a (b:1.1)", "--model=\(fixtures)/sd15-tiny",
+        ] { #expect(found.arguments.contains(word), "\(word) of \(found.arguments)") }
+        #expect(found.warnings.count == 1, "\(found.warnings)")
+        // As earlier versions wrote it.
+        let older = text.parameters.replacing(", Method: refine", with: "")
+        let again = try recipe([("parameters", older)]) { $0.modelFolder = fixtures }
+        #expect(again.arguments.contains("--method=refine"))
     }
 
     @Test func whatCannotBeReadIsSaid() throws {

@@ -37,7 +37,10 @@ extension PictureRecipe {
         add(levels: sampler, graph)
         add(prompts: sampler, graph)
         add(size: sampler, graph)
-        add(networks: sampler, graph)
+        try add(networks: sampler, graph)
+        let model = fittingModel()
+        fit(levelsTo: model)
+        fit(clipSkipTo: model)
     }
 
     private mutating func add(numbers sampler: ComfyGraph.Node, _ graph: ComfyGraph) {
@@ -70,6 +73,11 @@ extension PictureRecipe {
         let levels = SamplerName("euler \(spacing)")?.levels
         if levels == nil, spacing != "normal" {
             warn("its scheduler '\(spacing)' is not supported: the sampler's own levels are used")
+        }
+        if levels == .beta {
+            warn(
+                "its scheduler 'beta' is laid out as in A1111 and Diffusers, which differs slightly from ComfyUI"
+            )
         }
         add(kind, levels, isLinear: spacing == "normal")
     }
@@ -158,7 +166,10 @@ extension PictureRecipe {
         }
     }
 
-    private mutating func add(networks sampler: ComfyGraph.Node, _ graph: ComfyGraph) {
+    private mutating func add(
+        networks sampler: ComfyGraph.Node,
+        _ graph: ComfyGraph
+    ) throws(InputError) {
         var node = graph.source(sampler, "model")
         var loras: [(name: String, weights: String)] = []
         for _ in 0..<graph.nodes.count {
@@ -170,11 +181,11 @@ extension PictureRecipe {
             } else if let name = graph.value(found, "ckpt_name")?.string
                 ?? graph.value(found, "unet_name")?.string
             {
-                add(RecordedModel(name: name, hash: nil))
+                try add(RecordedModel(name: name, hash: nil))
             }
             node = graph.source(found, "model")
         }
-        for lora in loras.reversed() { add(lora: lora.name, weights: lora.weights) }
+        for lora in loras.reversed() { try add(lora: lora.name, weights: lora.weights) }
         for node in graph.sorted {
             if node.type == "CLIPSetLastLayer",
                 let layer = graph.value(node, "stop_at_clip_layer")?.integer
@@ -182,7 +193,7 @@ extension PictureRecipe {
                 set(Settings.clipSkip.name, "\(-layer)")
             }
             if node.type == "VAELoader", let name = graph.value(node, "vae_name")?.string {
-                add(vae: name)
+                try add(vae: name)
             }
         }
     }

@@ -9,7 +9,7 @@ extension PictureRecipe {
         "Batch pos", "Created Date", "Civitai resources", "Civitai metadata", "User", "Model hash",
         "Model", "Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Clip skip",
         "RNG",
-        "Denoising strength", "Precision", "Backend", "Device",
+        "Denoising strength", "Precision", "Backend", "Device", "Refiner", "Refiner switch at",
     ]
 
     /// Adds what a picture of A1111, or of a program that writes as A1111 does, says.
@@ -23,12 +23,11 @@ extension PictureRecipe {
         set(Settings.guidance.name, text["CFG scale"])
         set(Settings.seed.name, text["Seed"])
         set(Settings.size.name, text["Size"])
-        set(Settings.clipSkip.name, text["Clip skip"])
         // Without this key A1111 draws noise on the GPU.
         let isOnCPU = text["RNG"] == "CPU"
         set(Settings.random.name, (isOnCPU ? RandomKind.torch : .philox).rawValue)
         add(sampler: text["Sampler"], type: text["Schedule type"])
-        add(
+        try add(
             RecordedModel(
                 name: text["Model"],
                 hash: text["Model hash"].map { .sha256($0) }
@@ -36,8 +35,9 @@ extension PictureRecipe {
         )
         for pair in (text["TI hashes"] ?? "").split(separator: ",") {
             let word = pair.split(separator: ":").first.map(String.init) ?? ""
-            add(embedding: word.trimmingCharacters(in: .whitespaces))
+            try add(embedding: word.trimmingCharacters(in: .whitespaces))
         }
+        if let name = text["Refiner"] { add(refiner: name, from: text["Refiner switch at"]) }
         let enlarged = text.fields.filter { $0.key.hasPrefix("Hires") }
         if !enlarged.isEmpty {
             let said = enlarged.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
@@ -52,14 +52,61 @@ extension PictureRecipe {
                 )
             }
         }
-        warn(about: text, besides: enlarged.map(\.key))
+        try warn(about: text, besides: enlarged.map(\.key))
+        let model = fittingModel()
+        fit(levelsTo: model)
+        add(clipSkip: text["Clip skip"], model)
     }
 
-    private mutating func warn(about text: Infotext, besides known: [String]) {
+    /// Adds the layer of the text encoders. In A1111 it means something for Stable Diffusion 1 only: the others' text
+    /// encoders are read as they were trained, whatever the setting; and 1, where it begins, is the model's own.
+    private mutating func add(clipSkip text: String?, _ model: Model?) {
+        guard let text, text != "1", !isGiven(Settings.clipSkip.name) else { return }
+        guard let model, model.family != .sd1 else {
+            set(Settings.clipSkip.name, text)
+            return fit(clipSkipTo: model)
+        }
+        // The second layer is what Stable Diffusion XL reads by itself.
+        guard text != "2" else { return }
+        warn(
+            "its 'Clip skip' (\(text)) changes nothing with \(model.family.name) in A1111, and is left out: "
+                + "--clip-skip \(text) applies it"
+        )
+    }
+
+    /// Adds the refiner that A1111 names: `sd_xl_refiner_1.0 [7440042bbd]`.
+    private mutating func add(refiner text: String, from share: String?) {
+        guard !isGiven("refiner") else { return }
+        let pieces = text.split(separator: " [", maxSplits: 1).map(String.init)
+        let name = pieces.first ?? text
+        let hash = pieces.count > 1 ? pieces[1].filter(\.isHexDigit) : nil
+        let recorded = RecordedModel(name: name, hash: hash.map { .sha256($0) })
+        guard let path = recorded.find(in: request.modelFolder) ?? part(named: name) else {
+            return warn(
+                "its refiner '\(name)' is not found and left out: give it with --refiner, or its folder with --model-dir"
+            )
+        }
+        let source = "\(path):\(share ?? "0.8")"
+        do {
+            // The rest of A1111's refiners are models of any kind.
+            let model = try request.model ?? value("model") ?? ModelLocation.resolve(nil)
+            let options = ModelOptions(refiner: try RefinerSource(argument: source))
+            _ = try Model(path: model, options: options)
+            set("refiner", source)
+        } catch {
+            let problem = (error as? InputError)?.problem ?? "\(error)"
+            warn("its refiner '\(name)' is left out: \(problem)")
+        }
+    }
+
+    private mutating func warn(
+        about text: Infotext,
+        besides known: [String]
+    ) throws(InputError) {
         for (key, value) in text.fields where !Self.idle.contains(key) && !known.contains(key) {
             switch (key, value) {
             case ("Emphasis", "Original"), ("Eta", "1.0"), ("ENSD", "0"): continue
-            case ("VAE", _): add(vae: value)
+            case ("VAE", _): try add(vae: value)
             default: warn("its '\(key)' (\(value)) is not supported and left out")
             }
         }
@@ -80,6 +127,14 @@ extension PictureRecipe {
         var isLinear = false
         switch type {
         case nil: isLinear = levels == nil
+        case let type? where Self.ignoringType.contains(name.kind):
+            // A1111 writes what was chosen there, and lays out these samplers' timesteps by itself.
+            levels = nil
+            if !["Automatic", "Uniform", "Normal"].contains(type) {
+                warn(
+                    "its schedule type '\(type)' changes nothing with \(name.kind.label) in A1111: the sampler's own is used"
+                )
+            }
         case "Automatic"?:
             levels = Self.automatic[name.kind]
             isLinear = levels == nil
@@ -88,10 +143,22 @@ extension PictureRecipe {
             levels = SamplerName("\(sampler) \(type)")?.levels
             if levels == nil {
                 warn("its schedule type '\(type)' is not supported: the sampler's own is used")
+            } else if levels == .alignYourSteps {
+                warn(
+                    "its schedule type '\(type)' is laid out as by its authors, which differs slightly from A1111"
+                )
             }
         }
         add(name.kind, levels, isLinear: isLinear)
     }
+
+    /// Samplers for which A1111 does not ask the schedule type.
+    private static let ignoringType: Set<SchedulerKind> = [.ddim, .pndm, .uniPC]
+
+    /// Samplers whose range of levels, in Diffusers' terms, is that of the timesteps.
+    private static let ofTimesteps: Set<SchedulerKind> = [
+        .euler, .eulerAncestral, .heun, .lms, .dpm2, .dpm2Ancestral, .dpmSDE,
+    ]
 
     /// Samplers that k-diffusion gives evenly spaced timesteps from the last to the first.
     private static let linear: Set<SchedulerKind> = [
@@ -110,6 +177,12 @@ extension PictureRecipe {
             } else {
                 set(Settings.sigmas.name, levels.rawValue)
             }
+            // k-diffusion's go from the highest level to the lowest, whatever the model's file says of timesteps.
+            if Self.ofTimesteps.contains(kind),
+                [.karras, .exponential, .beta].contains(levels), !isOwn
+            {
+                set(Settings.timestepSpacing.name, TimestepSpacing.linspace.rawValue)
+            }
         } else if isLinear, !isChosen, Self.linear.contains(kind) {
             set(Settings.timestepSpacing.name, TimestepSpacing.linspace.rawValue)
         }
@@ -117,11 +190,21 @@ extension PictureRecipe {
 
     /// The line of settings of a picture of Tessera whose JSON is lost, as in other formats than PNG.
     private mutating func add(own text: Infotext) throws {
+        isOwn = true
         warn("only its line of settings is there: what that does not say is as by default")
         set("prompt", text.prompt)
         set("negative-prompt", text.negativePrompt)
-        if PromptSyntax.hint(in: text.prompt) != nil {
+        set("prompt-2", text["Prompt 2"])
+        set("negative-prompt-2", text["Negative prompt 2"])
+        let syntax = Settings.promptSyntax.labels.first.flatMap { text[$0] }
+        if syntax == nil, PromptSyntax.hint(in: text.prompt) != nil {
             warn("its text does not say how the prompt was read: --prompt-syntax")
+        }
+        // Lines of earlier versions did not say the method, but what it uses.
+        if text[Settings.method.labels.first ?? ""] == nil,
+            text.fields.contains(where: { $0.key.hasPrefix("Refine ") })
+        {
+            set(Settings.method.name, Method.refine.rawValue)
         }
         for setting in Settings.all {
             guard let value = setting.labels.lazy.compactMap({ text[$0] }).first else { continue }
@@ -143,7 +226,16 @@ extension PictureRecipe {
             }
         }
         set(flag: "no-model-preset")
-        add(RecordedModel(name: text["Model"], hash: nil))
+        var recorded: [String: JSON] = [:]
+        for part in ["vae", "base", "refiner"] {
+            recorded[part] = PictureText.partLabels[part].flatMap { text[$0] }.map(JSON.string)
+        }
+        _ = try add(parts: recorded)
+        for pair in (text["TI hashes"] ?? "").split(separator: ",") {
+            let pieces = pair.split(separator: ":").map { $0.trimmingCharacters(in: .whitespaces) }
+            guard let word = pieces.first else { continue }
+            try add(embedding: word, digest: pieces.count > 1 ? pieces[1] : nil)
+        }
         if let hash = text["Init image hash"], !isGiven("init-image") {
             throw InputError(
                 request.path,
@@ -161,7 +253,17 @@ extension PictureRecipe {
         set("extend", text["Extended"]?.replacing(" ", with: ","))
         for (key, value) in text.fields where key == "LoRA" || key.hasPrefix("LoRA ") {
             let pieces = value.split(separator: ":", maxSplits: 1)
-            if pieces.count == 2 { add(lora: String(pieces[0]), weights: String(pieces[1])) }
+            if pieces.count == 2 {
+                try add(lora: String(pieces[0]), weights: String(pieces[1]))
+            }
         }
+        let isPlain = recorded.isEmpty && value("lora") == nil && !isGiven("lora")
+        try add(
+            RecordedModel(
+                name: text["Model"],
+                // With adapters and parts the digest is over those, too.
+                hash: isPlain ? text["Model hash"].map { .digest($0, ModelOptions()) } : nil
+            )
+        )
     }
 }

@@ -8,8 +8,11 @@ extension PictureRecipe {
         "prompt", "negative-prompt", "prompt-2", "negative-prompt-2", "embedding", "lora", "model",
         "model-digest", "version", "init-image", "init-image-digest", "mask", "mask-digest",
         "extend", "precision", "backend", "device", "prediction", "prompt-chunks", "vae", "base",
-        "refiner",
+        "refiner", "tokenizer", "model-config", "inputs", "quality",
     ]
+
+    /// Files of which a picture's text has no more than the name, by flag.
+    private static let unstored = ["tokenizer", "model-config", "inputs"]
 
     /// Settings that are dropped where a flag changes what they depend on.
     private static let dependents: [String: [any AnySetting]] = [
@@ -30,6 +33,7 @@ extension PictureRecipe {
     ///
     /// - Throws: `InputError` for a text that cannot be read
     mutating func add(own fields: [String: JSON], place: String) throws {
+        isOwn = true
         let version = fields["version"]?.string ?? ""
         if version != RenderSession.version {
             warn("it was made by Tessera \(version): the picture may differ from \(place)")
@@ -59,21 +63,29 @@ extension PictureRecipe {
         // What the model suggests is in the settings already.
         set(flag: "no-model-preset")
         set("prediction", fields["prediction"]?.string)
+        for flag in Self.unstored where !isGiven(flag) {
+            guard let name = fields[flag]?.string else { continue }
+            throw InputError(
+                place,
+                "it was made with --\(flag) '\(name)', of which its text has only the name",
+                fix: "Give --\(flag) again"
+            )
+        }
         try add(picture: fields)
         add(computation: fields)
-        let loras = add(loras: fields)
-        let parts = add(parts: fields)
+        let loras = try add(loras: fields)
+        let parts = try add(parts: fields)
         let digest = fields["model-digest"]?.string
-        add(
+        try add(
             RecordedModel(
                 name: fields["model"]?.string,
                 // Other adapters make another digest.
-                hash: isGiven("lora") || loras == nil || parts == nil
+                hash: isGiven("lora") || isGiven("model-config") || loras == nil || parts == nil
                     ? nil
                     : digest.map { .digest($0, Self.options(parts ?? [:], loras: loras ?? [])) }
             )
         )
-        add(embeddings: fields, loras: loras ?? [])
+        try add(embeddings: fields, loras: loras ?? [])
     }
 
     /// The settings that the text has.
@@ -102,8 +114,9 @@ extension PictureRecipe {
 
     /// Adds the adapters that the prompt does not name itself.
     ///
-    /// - Returns: all of them; nil where one is not found
-    private mutating func add(loras fields: [String: JSON]) -> [LoRASource]? {
+    /// - Returns: all of them; nil where others are given
+    /// - Throws: `InputError` where one is not found
+    private mutating func add(loras fields: [String: JSON]) throws(InputError) -> [LoRASource]? {
         let names = (fields["lora"]?.array ?? []).compactMap(\.string)
         let isTagged = fields[Settings.promptSyntax.name]?.string == PromptSyntax.a1111.rawValue
         let prompt = fields["prompt"]?.string ?? ""
@@ -123,18 +136,20 @@ extension PictureRecipe {
             } else {
                 sources = nil
             }
-            if !isNamed || isGiven("prompt") { add(lora: stem, weights: weights) }
-        }
-        if !isGiven("prompt"), !isGiven("lora"), !tags.isEmpty, sources == nil {
-            removeTags(from: prompt)
+            if !isNamed || isGiven("prompt") {
+                try add(lora: stem, weights: weights)
+            } else if path == nil, !isGiven("lora") {
+                try lacks("LoRA '\(stem)'", fix: "Give its folder with --lora-dir")
+            }
         }
         return sources
     }
 
     /// Adds parts of the model that come from elsewhere.
     ///
-    /// - Returns: their paths by flag; nil where one is not found or another is given
-    private mutating func add(parts fields: [String: JSON]) -> [String: String]? {
+    /// - Returns: their paths by flag; nil where another is given
+    /// - Throws: `InputError` where one is not found
+    mutating func add(parts fields: [String: JSON]) throws(InputError) -> [String: String]? {
         var paths: [String: String]? = [:]
         for flag in ["vae", "base", "refiner"] {
             guard let recorded = fields[flag]?.string else { continue }
@@ -151,7 +166,7 @@ extension PictureRecipe {
                 set(flag, path + rest)
             } else {
                 paths = nil
-                warn("its \(flag) '\(name)' is not found and left out: give it with --\(flag)")
+                try lacks("\(flag) '\(name)'", fix: "Give it with --\(flag)")
             }
         }
         return paths
@@ -166,7 +181,7 @@ extension PictureRecipe {
             .first { FileManager.default.fileExists(atPath: $0) } ?? file(named: name)
     }
 
-    private static func options(_ parts: [String: String], loras: [LoRASource]) -> ModelOptions {
+    static func options(_ parts: [String: String], loras: [LoRASource]) -> ModelOptions {
         ModelOptions(
             loras: loras,
             vae: parts["vae"],
@@ -175,13 +190,16 @@ extension PictureRecipe {
         )
     }
 
-    private mutating func add(embeddings fields: [String: JSON], loras: [LoRASource]) {
+    private mutating func add(
+        embeddings fields: [String: JSON],
+        loras: [LoRASource]
+    ) throws(InputError) {
         let inLoRAs = loras.compactMap { try? FileDigest.of($0.path, cache: nil) }
         for entry in (fields["embedding"]?.array ?? []).compactMap(\.string) {
             guard let colon = entry.lastIndex(of: ":") else { continue }
             let digest = String(entry[entry.index(after: colon)...])
             guard !inLoRAs.contains(where: { $0.hasPrefix(digest) }) else { continue }
-            add(embedding: String(entry[..<colon]), digest: digest)
+            try add(embedding: String(entry[..<colon]), digest: digest)
         }
     }
 

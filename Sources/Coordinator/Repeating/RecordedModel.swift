@@ -15,6 +15,14 @@ struct RecordedModel {
         case sha256(String)
     }
 
+    /// Whether anything identifies it.
+    var isNamed: Bool { name != nil || hash != nil }
+
+    /// Whether its digest is that of a model with adapters, or with parts from elsewhere.
+    var hasParts: Bool {
+        if case .digest(_, let options)? = hash { options != ModelOptions() } else { false }
+    }
+
     /// For messages.
     var title: String {
         let short =
@@ -46,7 +54,8 @@ struct RecordedModel {
             guard
                 let own = try? Model(path: path, options: options).digest()
             else { return nil }
-            return own == digest
+            // A line of settings has only its first digits.
+            return own.hasPrefix(digest)
         case .sha256(let start)?:
             guard FileKind(path) == .regular, let own = try? FileHash.sha256(of: path) else {
                 return nil
