@@ -145,6 +145,15 @@ package struct TextualInversion: Sendable {
         return "\(count) vector\(counts == [1] ? "" : "s") of \(widths)"
     }
 
+    /// The family whose text encoder has this width.
+    private static func origin(_ width: Int?) -> String {
+        switch width {
+        case 768?: " (as for \(ModelFamily.sd1.name))"
+        case 1024?: " (as for \(ModelFamily.sd2.name))"
+        default: ""
+        }
+    }
+
     /// Names of its tensors.
     var tensors: [String] { names.values.sorted() }
 
@@ -182,7 +191,8 @@ package struct TextualInversion: Sendable {
         guard let own = shape.last, own == width else {
             throw InputError(
                 "\(path): \(name)",
-                "its vectors have \(shape.last ?? 0) numbers, those of the model's \(component.rawValue) \(width)",
+                "its vectors have \(shape.last ?? 0) numbers\(Self.origin(shape.last)), those of the model's "
+                    + "\(component.rawValue) \(width)",
                 fix: "Use a textual inversion for \(family.name)"
             )
         }
