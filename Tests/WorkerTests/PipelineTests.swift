@@ -35,30 +35,30 @@ import Worker
         EngineOptions(backend: .torch, threads: 2, device: device, torch: folder)
     }
 
-    /// A guided view of its own noise.
+    /// A guided view of its own noise; 16×16, or less high.
     private func view(
         _ number: Int,
-        _ networks: LoadedNetworks,
-        height: Int = 8,
+        _ fixture: NetworkFixture? = nil,
+        height: Int = 16,
         timestep: Float = 501
     ) throws -> WorkUnit {
-        let unet = try networks.model.unetConfig()
-        func filled(_ shape: [Int], _ step: Float) -> Tensor {
-            Tensor((0..<shape.reduce(1, *)).map { sin(Float($0) * step) }, shape: shape)
-        }
-        func prompt(_ step: Float) -> Embedding {
-            Embedding(
-                context: filled([1, 77, unet.crossAttentionDim], step),
-                pooled: unet.pooledWidth.map { filled([1, $0], step) }
+        let tensors = try (fixture ?? #require(Fixtures.networks.first)).tensors()
+        func prompt(_ prefix: String) throws -> Embedding {
+            let isPooled = tensors.names.contains("pooled")
+            return Embedding(
+                context: try tensors.tensor("\(prefix)prompt_embeds"),
+                pooled: isPooled ? try tensors.tensor("\(prefix)pooled") : nil
             )
         }
+        let noise = try tensors.tensor("unet.0.input").channelsLast().rows[0]
         return .view(
             number,
-            filled([1, height, 8, unet.inChannels], 0.1 * Float(number + 1)),
+            noise.map { $0 * (1 + 0.1 * Float(number)) }
+                .cropped(top: 0, left: 0, height: height, width: 16),
             timestep: timestep,
             guidance: 5,
-            prompts: Prompts(positive: prompt(0.3), negative: prompt(0.7)),
-            timeIDs: unet.needsTimeIDs ? [64, 64, 0, 8, 64, 64] : nil
+            prompts: Prompts(positive: try prompt(""), negative: try prompt("negative_")),
+            timeIDs: tensors.names.contains("unet.time_ids") ? [64, 64, 0, 8, 64, 64] : nil
         )
     }
 
@@ -155,14 +155,14 @@ import Worker
             let gpus = try FakeTorch.buildGPUs(in: folder, count: 1, real: nil)
             return try FakeTorch.with(gpus) {
                 let networks = try networks(options(folder, device))
-                let views = try (0..<3).map { [try view($0, networks)] }
+                let views = try (0..<3).map { [try view($0)] }
                 let log = "\(folder)/log"
                 try Data().write(to: URL(fileURLWithPath: log))
                 let notes = FakeTorch.with(["TESSERA_FAKE_TORCH_LOG": log]) {
                     run(networks, views, log: log)
                 }
                 #expect(try tensors(notes).count == 3)
-                return try steps(log, ["2x8x8x4"])
+                return try steps(log, ["2x16x16x4"])
             }
         }
     }
@@ -196,7 +196,7 @@ import Worker
             let gpus = try FakeTorch.buildGPUs(in: folder, count: 1, real: nil)
             try FakeTorch.with(gpus) {
                 let networks = try networks(options(folder))
-                let views = try (0..<3).map { [try view($0, networks)] }
+                let views = try (0..<3).map { [try view($0)] }
                 let notes = run(networks, views, cancelled: cancelled)
                 #expect(units(notes) == [UnitID(1), UnitID(2), UnitID(3)])
                 for (place, result) in results(notes).enumerated() {
@@ -217,7 +217,7 @@ import Worker
             try FakeTorch.with(gpus) {
                 let networks = try networks(options(folder), batch: 2)
                 let tile = try tile(networks)
-                let views = try (0..<5).map { try view($0, networks) }
+                let views = try (0..<5).map { try view($0) }
                 let batches = [[views[0], views[1]], [views[2]], [tile], [views[3], views[4]]]
                 // The first tile loads the decoder.
                 _ = run(networks, [[tile]])
@@ -245,9 +245,9 @@ import Worker
             let gpus = try FakeTorch.buildGPUs(in: folder, count: 1, real: nil)
             try FakeTorch.with(gpus) {
                 let networks = try networks(options(folder))
-                let views = try (0..<3).map { [try view($0, networks)] }
+                let views = try (0..<3).map { [try view($0)] }
                 var answered: Set<Int> = []
-                for k in stride(from: 1, to: 1500, by: 50) {
+                for k in stride(from: 1, to: 4000, by: 50) {
                     let notes = FakeTorch.failing("lost@\(k)") { run(networks, views) }
                     let count = units(notes).count
                     answered.insert(count)
@@ -282,12 +282,12 @@ extension PipelineTests {
         try onGPUs { folder in
             let plain = try networks(fixture, options(nil, .processor), batch: 2)
             let batches = [
-                [try view(0, plain), try view(1, plain)],
-                [try view(2, plain, timestep: 301), try view(3, plain, timestep: 301)],
-                [try view(4, plain, height: 4)],
+                [try view(0, fixture), try view(1, fixture)],
+                [try view(2, fixture, timestep: 301), try view(3, fixture, timestep: 301)],
+                [try view(4, fixture, height: 8)],
                 [try tile(plain)],
-                [try view(5, plain), try view(6, plain)],
-                [try view(0, plain), try view(1, plain)],
+                [try view(5, fixture), try view(6, fixture)],
+                [try view(0, fixture), try view(1, fixture)],
             ]
             let expected = try batches.flatMap { try Evaluator(plain).evaluate($0) }
             let gpu = try networks(fixture, options(folder), batch: 2)
@@ -295,7 +295,10 @@ extension PipelineTests {
             let found = try tensors(run(gpu, batches))
             #expect(found.count == expected.count)
             for (i, (a, b)) in zip(found, expected).enumerated() {
-                #expect(a.shape == b.shape && a.values == b.wholeTensor.values, "unit \(i)")
+                #expect(
+                    a.shape == b.wholeTensor.shape && a.values == b.wholeTensor.values,
+                    "unit \(i)"
+                )
             }
         }
     }
@@ -304,7 +307,7 @@ extension PipelineTests {
     @Test(.enabled(if: TestedBackends.hasTorch)) func fullMemoryLeavesTheAnswersRight() throws {
         try onGPUs { folder in
             let plain = try networks(options(nil, .processor), batch: 2)
-            let views = try (0..<6).map { try view($0, plain) }
+            let views = try (0..<6).map { try view($0) }
             let batches = [[views[0], views[1]], [views[2], views[3]], [views[4], views[5]]]
             let expected = try batches.flatMap { try Evaluator(plain).evaluate($0) }
             let gpu = try networks(options(folder), batch: 2)
