@@ -27,7 +27,7 @@ package final class WorkerProcess: Sendable {
         /// Maximum units to hold at once, including the one being computed. The coordinator sends only as many as it
         /// takes to hide the round trip.
         package var credit = 16
-        /// Whether the process does nothing else. Then stopping does not wait for the unit that is being computed, but
+        /// Whether the process does nothing else. Then stopping does not wait for the units that are being computed, but
         /// exits the process.
         package var ownsProcess = true
         /// Its keys, and the coordinator's.
@@ -174,15 +174,7 @@ package final class WorkerProcess: Sendable {
     ) throws -> WorkerSessionState.Ending {
         let units = BlockingQueue<Computation?>()
         let thread = NamedThread("compute", stack: 64 << 20) { [mailbox] in
-            var fitting: Int?
-            while let (batch, cancellation) = units.take() {
-                let notes = Self.compute(batch, with: evaluator, cancellation)
-                if let views = evaluator.fittingViews, views != fitting {
-                    mailbox.post(.fitted(views))
-                    fitting = views
-                }
-                for note in notes { mailbox.post(note) }
-            }
+            ComputePipeline(evaluator, units: units, post: mailbox.post).run()
         }
         var hello = hello(evaluator.networks)
         hello.obstacle = obstacle
@@ -193,6 +185,7 @@ package final class WorkerProcess: Sendable {
                 limit: evaluator.networks.batchRows / 2,
                 isMeasured: evaluator.networks.mayGainFromBatches
             ),
+            depth: evaluator.networks.isAsynchronous ? 2 : 1,
             endsWithConnection: options.changes?.isTemporary(evaluator.networks) ?? false,
             mailbox: mailbox,
             units: units,
@@ -233,52 +226,4 @@ package final class WorkerProcess: Sendable {
         hello.adapts = options.changes != nil
         return hello
     }
-
-    /// Computes units together; the first note has the time of all.
-    private static func compute(
-        _ batch: [(id: UnitID, unit: WorkUnit)],
-        with evaluator: Evaluator,
-        _ cancellation: Cancellation
-    ) -> [WorkerNote] {
-        let began = ContinuousClock.now
-        var results: [Result<WorkResult, ComputeError>] = []
-        do {
-            results = try evaluator.evaluate(batch.map(\.unit), cancellation: cancellation)
-                .map { .success($0) }
-        } catch is ComputationCancelled {
-            results = batch.map { _ in .failure(.cancelled) }
-        } catch is TileNotKept where batch.count == 1 {
-            results = [.failure(.missing)]
-        } catch let error as DeviceError where error.kind == .lost {
-            return [.lost(error)]
-        } catch {
-            guard batch.count == 1 else {
-                // One of them is at fault: each for itself.
-                return batch.flatMap { compute([$0], with: evaluator, cancellation) }
-            }
-            results = [.failure(.failed("\(error)"))]
-        }
-        let spent = began.duration(to: .now).components
-        let microseconds = spent.seconds * 1_000_000 + spent.attoseconds / 1_000_000_000_000
-        return batch.indices.map { place in
-            .finished(
-                batch[place].id,
-                microseconds: place == 0 ? UInt64(max(0, microseconds)) : 0,
-                results[place]
-            )
-        }
-    }
-}
-
-/// Units for the computing thread, and their cancellation.
-typealias Computation = (batch: [(id: UnitID, unit: WorkUnit)], cancellation: Cancellation)
-
-/// Messages of other threads to the thread of the worker's socket.
-enum WorkerNote: Sendable {
-    case finished(UnitID, microseconds: UInt64, Result<WorkResult, ComputeError>)
-    /// The device has memory for this many views at once.
-    case fitted(Int)
-    /// Nothing can be computed in this process any more.
-    case lost(DeviceError)
-    case stop
 }

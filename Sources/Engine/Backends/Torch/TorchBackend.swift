@@ -5,7 +5,8 @@ import CTorch
 /// Activations are dense, in the order of `Backend`'s layouts; every operation looks at them through a view of the axes and
 /// strides that PyTorch expects, channels-last for pictures, so nothing is reordered. Operations are enqueued; only
 /// `download` and `moments` wait for the device. The first operation that fails is remembered and the others do nothing,
-/// until the evaluation ends with the error.
+/// until the step of the evaluation that they belong to (`checking`, or the whole, `evaluating`) ends with the error: no error
+/// of one evaluation reaches another one whose steps come between.
 package final class TorchBackend: Backend {
     private let library: TorchLibrary
     private let place: TorchLibrary.Place
@@ -14,6 +15,8 @@ package final class TorchBackend: Backend {
     private let type: tessera_torch_type
     private let threads: Int
     private var failure: DeviceError?
+    /// Whether this PyTorch has memory that the device reads by itself.
+    private var canPin = true
     /// How many calls are in progress that have set the number of threads.
     private var depth = 0
     package var isFilled: Bool { false }
@@ -54,12 +57,15 @@ package final class TorchBackend: Backend {
         do {
             result = try computing(body)
         } catch {
-            failure = nil
+            // A cancellation may have come after a failure, which concerns others too.
+            try check()
             throw error
         }
         try check()
         return result
     }
+
+    package var isAsynchronous: Bool { device != .processor }
 
     package func checking<T>(_ body: () throws -> T) throws -> T { try evaluating([], body) }
 
@@ -338,8 +344,42 @@ package final class TorchBackend: Backend {
     }
 
     package func upload(_ tensor: Tensor) -> Activation {
-        activation(uploaded(tensor), tensor.shape)
+        activation(pinned(tensor) ?? uploaded(tensor), tensor.shape)
     }
+
+    /// A tensor on the device by way of memory that the device reads by itself, so that nothing waits for what it computes. From
+    /// ordinary memory CUDA copies at once only what is small.
+    ///
+    /// - Returns: nil where that is not needed, or there is no such memory
+    private func pinned(_ tensor: Tensor) -> TorchTensor? {
+        guard device.kind == .cuda, canPin, failure == nil,
+            tensor.count * MemoryLayout<Float>.size > Self.copiedAtOnce
+        else { return nil }
+        var handle: OpaquePointer?
+        let (sizes, strides) = (tensor.shape, Self.dense(tensor.shape))
+        guard
+            tessera_torch_pinned(
+                functions,
+                Int32(sizes.count),
+                sizes.map(Int64.init),
+                strides.map(Int64.init),
+                type,
+                &handle
+            ) == 0
+        else {
+            canPin = false
+            return nil
+        }
+        let staged = TorchTensor(handle, library)
+        copyFloats(of: tensor, to: staged)
+        let to = empty(sizes)
+        // PyTorch does not reuse the memory before it has been read.
+        copy(staged, to: to, withoutWaiting: true)
+        return to
+    }
+
+    /// Bytes that CUDA takes from ordinary memory without waiting.
+    private static let copiedAtOnce = 64 << 10
 
     /// A tensor on the device, in the backend's precision or in `type`, in another order of its elements if there are strides.
     func uploaded(
@@ -348,12 +388,20 @@ package final class TorchBackend: Backend {
         _ type: tessera_torch_type? = nil
     ) -> TorchTensor {
         let to = empty(tensor.shape, strides, type)
+        copyFloats(of: tensor, to: to, withoutWaiting: stages)
+        return to
+    }
+
+    private func copyFloats(
+        of tensor: Tensor,
+        to: TorchTensor,
+        withoutWaiting: Bool = false
+    ) {
         tensor.withFloats { floats in
             let memory = UnsafeMutableRawPointer(mutating: UnsafeRawPointer(floats.baseAddress))
             let from = borrowed(memory, tensor.shape, tessera_torch_float32)
-            copy(from, to: to, withoutWaiting: stages)
+            copy(from, to: to, withoutWaiting: withoutWaiting)
         }
-        return to
     }
 
     /// Whether a copy that does not wait has read ordinary memory when it returns. CUDA copies it aside first.
