@@ -2,6 +2,7 @@ import Engine
 import Foundation
 import Logging
 import Protocol
+import Synchronization
 
 /// A worker: asks a coordinator for units, computes them and answers.
 ///
@@ -58,6 +59,7 @@ package final class WorkerProcess: Sendable {
     private let options: Options
     private let logger: Logger
     private let mailbox: Mailbox<WorkerNote>
+    private let isStopping = Atomic(false)
 
     /// - Throws: `SocketError`
     package init(_ evaluator: Evaluator, options: Options, logger: Logger) throws {
@@ -68,7 +70,10 @@ package final class WorkerProcess: Sendable {
     }
 
     /// Ends `run()` from any thread, after saying goodbye to the coordinator.
-    package func stop() { mailbox.post(.stop) }
+    package func stop() {
+        isStopping.store(true, ordering: .releasing)
+        mailbox.post(.stop)
+    }
 
     /// Serves until it is stopped, or dismissed by the coordinator that started it. Call once, on a
     /// thread that may block.
@@ -79,7 +84,7 @@ package final class WorkerProcess: Sendable {
         var evaluator = first
         // A connection is lost within one session; only a change of networks ends it and begins another.
         var obstacle: WorkerMessage.Obstacle?
-        while true {
+        while !isStopped {
             let networks = evaluator.networks
             switch try serve(evaluator, obstacle) {
             case .stopped, .dismissed: return
@@ -159,12 +164,11 @@ package final class WorkerProcess: Sendable {
         return !isStopped
     }
 
-    /// Whether it was stopped since the last session, which takes the notes of its own time.
+    /// Whether it was stopped. A session that ends just then for another reason takes the note and does nothing with it.
     private var isStopped: Bool {
-        mailbox.take().contains { note in
-            if case .stop = note { return true }
-            return false
-        }
+        // What a session has left must not wake `wait` again.
+        _ = mailbox.take()
+        return isStopping.load(ordering: .acquiring)
     }
 
     /// Serves with the same networks for as long as that works.
