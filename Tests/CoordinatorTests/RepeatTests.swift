@@ -231,6 +231,100 @@ import Testing
         #expect(found.warnings.count == warned.count, "\(found.warnings)")
     }
 
+    /// A graph with other nodes than ComfyUI's own: what cannot be read is said, and nothing else.
+    private func foreign(
+        _ sampler: String = "",
+        positive: String = "a lake",
+        _ nodes: String
+    ) throws -> PictureRecipe {
+        let fields = [
+            "seed": "5", "steps": "12", "cfg": "6.5", "sampler_name": "\"euler\"",
+            "scheduler": "\"karras\"", "model": "[\"4\", 0]", "positive": "[\"6\", 0]",
+            "negative": "[\"7\", 0]", "latent_image": "[\"5\", 0]",
+        ]
+        let changed = try JSON("{\(sampler)}".utf8, place: "test").object ?? [:]
+        let rest = fields.filter { changed[$0.key] == nil }.map { "\"\($0.key)\": \($0.value)" }
+        let inputs = (rest + (sampler.isEmpty ? [] : [sampler])).joined(separator: ", ")
+        let graph = """
+            {"3": {"class_type": "KSampler", "inputs": {\(inputs)}},
+            "4": {"class_type": "Loader|other", "inputs": {"ckpt_name": {"content": "sd15-tiny.safetensors"}}},
+            "5": {"class_type": "EmptySD3LatentImage", "inputs": {"width": 128, "height": 192, "batch_size": 1}},
+            "6": {"class_type": "CLIPTextEncode", "inputs": {"text": \(JSON.string(positive).text), "clip": ["4", 1]}},
+            "7": {"class_type": "ConditioningZeroOut", "inputs": {"conditioning": ["6", 0]}}\(nodes)}
+            """
+        return try recipe([("prompt", graph)]) {
+            $0.modelFolder = fixtures
+            $0.loraFolder = "\(fixtures)/adapters"
+        }
+    }
+
+    @Test func graphOfOtherNodes() throws {
+        let plain = try foreign("", "")
+        for word in [
+            "--model=\(fixtures)/sd15-tiny", "--size=128x192", "--negative-prompt=", "--seed=5",
+            "--steps=12", "--guidance=6.5",
+        ] { #expect(plain.arguments.contains(word), "\(word): \(plain.arguments)") }
+        #expect(!plain.warnings.contains { $0.contains("EmptySD3") }, "\(plain.warnings)")
+        #expect(plain.warnings.contains { $0.contains("ConditioningZeroOut is taken") })
+
+        // Values of other nodes are read, and those nodes not called unsupported.
+        let values = try foreign(
+            "\"seed\": [\"8\", 0], \"steps\": [\"9\", 0]",
+            """
+            , "8": {"class_type": "Seed of others", "inputs": {"seed": 77}},
+            "9": {"class_type": "Integers", "inputs": {"value": 14}}
+            """
+        )
+        #expect(values.arguments.contains("--seed=77") && values.arguments.contains("--steps=14"))
+        #expect(
+            !values.warnings.contains { $0.contains("not supported") }
+        )
+
+        // What cannot be read is said, with the flag.
+        for (sampler, flag) in [
+            ("\"steps\": [\"8\", 0]", "--steps"), ("\"steps\": \"abc\"", "--steps"),
+            ("\"cfg\": [\"8\", 0]", "--guidance"), ("\"sampler_name\": [\"8\", 0]", "--scheduler"),
+            ("\"seed\": 18014398509481985", "--seed"), ("\"seed\": 9007199254740993", "--seed"),
+            ("\"latent_image\": [\"99\", 0]", "--size"), ("\"model\": [\"99\", 0]", "--model"),
+        ] {
+            let found = try foreign(sampler, "")
+            #expect(
+                found.warnings.contains {
+                    $0.contains("cannot be read") && $0.hasSuffix("with \(flag)")
+                },
+                "\(sampler): \(found.warnings)"
+            )
+        }
+
+        // An adapter that the texts do not pass changes the UNet alone.
+        let lora = """
+            , "8": {"class_type": "LoraLoader", "inputs": {"lora_name": "sd15-loha.safetensors",
+            "strength_model": 0.7, "strength_clip": 0.7, "model": ["4", 0], "clip": ["4", 1]}}
+            """
+        let adapted = try foreign("\"model\": [\"8\", 0]", lora).arguments
+        #expect(adapted.contains { $0.hasSuffix("sd15-loha.safetensors:0.7:te=0.0") }, "\(adapted)")
+    }
+
+    /// ComfyUI knows weights in brackets, and nothing else of A1111's language.
+    @Test(arguments: [
+        ("(red:1.2) boat BREAK x", "(red:1.2) boat break x"),
+        ("(red:1.2) AND dog", "(red:1.2) and dog"), ("(red:1.2), cat:2", "(red:1.2), cat(:2:1.0)"),
+        ("(red:1.2) [x] <lora:q:1>", "(red:1.2) \\[x\\] <LORA:q:1>"),
+        ("boat BREAK x <lora:q:1>", "boat BREAK x <lora:q:1>"),
+    ])
+    func textsOfComfyUIKeepTheirMeaning(text: String, expected: String) throws {
+        let found = try foreign("", positive: text, "")
+        #expect(found.arguments.contains("--prompt=\(expected)"), "\(found.arguments)")
+    }
+
+    /// Civitai writes its hashes as an object without quotes.
+    @Test func hashesOfCivitaiAreOneField() {
+        let line =
+            "Steps: 2, Seed: 1, Hashes: {\"model\": \"0123\", \"lora:x\": \"4567\"}, Version: 1"
+        let fields = Infotext("a\n\(line)").fields
+        #expect(fields.map(\.key) == ["Steps", "Seed", "Hashes", "Version"], "\(fields)")
+    }
+
     /// The editor's graph, where a node is bypassed and another muted.
     @Test func workflowOfComfyUI() throws {
         let workflow = """

@@ -123,18 +123,60 @@ struct ComfyGraph {
         "value", "text", "string", "seed", "noise_seed", "int", "float",
     ]
 
-    /// An input's value, which another node may hold: each input is looked at once.
-    func value(_ node: Node, _ input: String) -> JSON? {
+    /// An input's value, which another node may hold.
+    func value(_ node: Node, _ input: String) -> JSON? { found(node, input)?.value }
+
+    /// The other node that holds an input's value.
+    func holder(_ node: Node, _ input: String) -> Node? {
+        guard let found = found(node, input), found.node.id != node.id else { return nil }
+        return found.node
+    }
+
+    /// Each input is looked at once.
+    private func found(_ node: Node, _ input: String) -> (node: Node, value: JSON)? {
         var seen: Set<[String]> = []
         var rest = [(node: node, input: input)]
         while let next = rest.popLast(), seen.count < Self.maxSteps {
             guard let value = next.node.inputs[next.input],
                 seen.insert([next.node.id, next.input]).inserted
             else { continue }
-            guard value.array != nil else { return value }
+            guard value.array != nil else { return (next.node, value) }
             guard let other = source(next.node, next.input) else { continue }
             rest += Self.valueNames.reversed().map { (other, $0) }
         }
         return nil
+    }
+}
+
+extension ComfyGraph {
+    /// Whether a latent is the beginning of a new picture, such as EmptyLatentImage or EmptySD3LatentImage.
+    func isEmptyLatent(_ node: Node) -> Bool {
+        node.type.contains("Empty") && node.inputs["width"] != nil && node.inputs["height"] != nil
+    }
+
+    /// The name of the model that a node loads, whoever wrote the node.
+    func modelName(_ node: Node) -> String? {
+        for input in ["ckpt_name", "unet_name", "model_name", "ckpt"] {
+            let value = value(node, input)
+            if let name = value?.string ?? value?.object?["content"]?.string { return name }
+        }
+        return nil
+    }
+
+    /// The nodes behind an input, one behind the other by the same input; each once, should they go round in a circle.
+    func path(_ node: Node, _ input: String) -> [Node] {
+        var (found, seen): ([Node], Set<String>) = ([], [])
+        var next = source(node, input)
+        while let node = next, seen.insert(node.id).inserted {
+            found.append(node)
+            next = source(node, input)
+        }
+        return found
+    }
+
+    /// Nodes that the text encoders of texts have passed.
+    var readersOfCLIP: Set<String> {
+        let texts = nodes.values.filter { $0.type.hasPrefix("CLIPTextEncode") }.prefix(64)
+        return Set(texts.flatMap { path($0, "clip") }.map(\.id))
     }
 }

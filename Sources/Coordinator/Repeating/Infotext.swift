@@ -86,6 +86,13 @@ package struct Infotext {
                 return first..<end
             }
         }
+        // Civitai and others write an object of hashes without quotes.
+        if first < scalars.count, scalars[first] == "{",
+            let brace = scalars[first...].firstIndex(of: "}"),
+            brace + 1 == scalars.count || scalars[brace + 1] == ","
+        {
+            return first..<brace + 1
+        }
         return first..<(scalars[first...].firstIndex(of: ",") ?? scalars.count)
     }
 
