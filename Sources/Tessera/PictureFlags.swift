@@ -137,6 +137,20 @@ struct SamplingFlags: ParsableArguments {
     @Option(Settings.random) var rng: RandomKind?
     @Option(Settings.decodeMargin) var decodeMargin: Int?
 
+    mutating func validate() throws {
+        guard let levels = scheduler?.levels else { return }
+        let other =
+            if let sigmas, sigmas != levels {
+                "--sigmas \(sigmas.rawValue)"
+            } else if let karras, karras != (levels == .karras) {
+                karras ? "--karras" : "--no-karras"
+            } else { String?.none }
+        guard let other else { return }
+        throw ValidationError(
+            "--scheduler names noise levels (\(levels.rawValue)), and \(other) names others: leave one of them out."
+        )
+    }
+
     func add(to settings: inout SettingChoices) {
         settings.set(Settings.steps, to: steps)
         settings.set(Settings.guidance, to: guidance)

@@ -99,7 +99,10 @@ import Testing
             "Sampler: DDIM, Schedule type: Karras", ["--scheduler=ddim"],
             ["'Karras' changes nothing"]
         ),
-        ("Sampler: UniPC, Schedule type: Beta", ["--scheduler=unipc"], ["'Beta' changes nothing"]),
+        (
+            "Sampler: UniPC, Schedule type: Beta", ["--scheduler=unipc"],
+            ["'Beta' changes nothing", "as Diffusers does"]
+        ),
         ("Sampler: PLMS, Schedule type: Automatic", ["--scheduler=pndm"], []),
         ("Sampler: PLMS Karras", ["--scheduler=pndm"], ["noise levels (karras)"]),
         ("Sampler: TCD, Schedule type: Simple", ["--scheduler=tcd"], ["noise levels (simple)"]),
@@ -315,6 +318,26 @@ import Testing
     func textsOfComfyUIKeepTheirMeaning(text: String, expected: String) throws {
         let found = try foreign("", positive: text, "")
         #expect(found.arguments.contains("--prompt=\(expected)"), "\(found.arguments)")
+    }
+
+    /// A1111 hashes what follows a LoRA's header; other programs the whole file.
+    @Test func aLoRAWithOtherContentsIsSaid() throws {
+        let file = "\(fixtures)/adapters/sd15-loha.safetensors"
+        let whole = try FileHash.sha256(of: file)
+        let data = try FileHash.sha256(of: file, from: SafeTensors(file: file).headerBytes)
+        #expect(whole != data)
+        for (hash, isSaid) in [(whole, false), (data, false), ("0123456789ab", true), ("x", false)]
+        {
+            let line =
+                "Steps: 2, Sampler: Euler, Seed: 1, Lora hashes: \"sd15-loha: \(hash.prefix(12))\", Size: 64x64"
+            let found = try recipe([("parameters", "a <lora:sd15-loha:1>\n\(line)")]) {
+                $0.loraFolder = "\(fixtures)/adapters"
+            }
+            #expect(
+                found.warnings.contains { $0.contains("another one") } == isSaid,
+                "\(hash): \(found.warnings)"
+            )
+        }
     }
 
     /// Civitai writes its hashes as an object without quotes.

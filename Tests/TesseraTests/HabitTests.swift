@@ -88,6 +88,38 @@ import Testing
         #expect(cut.status == 0 && cut.errors.contains("32 of 64 pixels left"), "\(cut.errors)")
         let whole = try Command(flags("plan", "sd15-tiny", extended))
         #expect(whole.status == 0 && !whole.errors.contains("cut off"), "\(whole.errors)")
+        // Sides are multiples of eight.
+        let odd = try Command(
+            flags("plan", "sd15-tiny", ["--init-image", photo, "--extend", "5,0,0,0"])
+        )
+        #expect(odd.status == 0 && odd.errors.contains("of 5 pixels left"), "\(odd.errors)")
+    }
+
+    /// A sampler's name may name noise levels; flags that name others are refused.
+    @Test func contradictoryLevelsAreRefused() throws {
+        for more in [["--no-karras"], ["--sigmas", "beta"]] {
+            let command = try Command(
+                flags("plan", "sd15-tiny", ["--prompt", "a", "--scheduler", "euler_karras"] + more)
+            )
+            #expect(command.status == 64 && command.complaints.count == 1, "\(command.errors)")
+            #expect(command.errors.contains("leave one of them out"), "\(command.errors)")
+        }
+        for more in [["--karras"], ["--sigmas", "karras"], []] {
+            let command = try Command(
+                flags("plan", "sd15-tiny", ["--prompt", "a", "--scheduler", "euler_karras"] + more)
+            )
+            #expect(command.status == 0, "\(command.errors)")
+        }
+    }
+
+    /// The tiny models' widths do not tell families apart: what fits by chance is said.
+    @Test func adaptersThatFitByChanceAreTold() throws {
+        let lora = "\(Self.fixtures)/lora/sd21-kohya.safetensors"
+        let command = try Command(
+            flags("plan", "sd15-tiny", ["--prompt", "a", "--lora", lora])
+        )
+        #expect(command.status == 0, "\(command.errors)")
+        #expect(command.errors.contains("was made for Stable Diffusion 2"), "\(command.errors)")
     }
 
     /// An adapter of another family is named as such, and a part that the model does not have.

@@ -29,7 +29,7 @@ package struct PictureGrowth: Hashable, Sendable {
     ///   - picture: its size before
     ///   - size: of the result
     ///   - factor: of which sides are multiples
-    /// - Returns: a line about a crop that takes away more than sides of whole multiples do; nil for none
+    /// - Returns: a line about what the crop takes away; nil for nothing
     /// - Throws: `InputError` naming the flag
     func check(
         _ frame: PictureFrame,
@@ -54,7 +54,7 @@ package struct PictureGrowth: Hashable, Sendable {
                 fix: "Choose a --size of that shape, such as \(near.width)x\(near.height)"
             )
         }
-        let lost = sides.filter { $0.cropped >= Double(factor) }
+        let lost = sides.filter { $0.cropped >= 0.5 }
         guard !lost.isEmpty else { return nil }
         let parts = lost.map { side in
             "\(Int(min(Double(side.new), side.cropped).rounded())) of \(side.new) pixels \(side.name)"

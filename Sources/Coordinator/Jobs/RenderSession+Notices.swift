@@ -20,7 +20,7 @@ extension RenderSession {
                     + "(\(model.predictionSource)); override it with --prediction"
             )
         }
-        lines += model.adapters.compactMap(\.notice)
+        lines += model.adapterNotices
         if let refusal = config.refusal {
             lines.append("\(refusal.place): \(refusal.problem); --scheduler is used")
         }

@@ -37,6 +37,11 @@ extension PictureRecipe {
             let word = pair.split(separator: ":").first.map(String.init) ?? ""
             try add(embedding: word.trimmingCharacters(in: .whitespaces))
         }
+        for pair in limited((text["Lora hashes"] ?? "").split(separator: ","), "LoRAs") {
+            checkHash(
+                ofLoRA: pair.split(separator: ":").map { $0.trimmingCharacters(in: .whitespaces) }
+            )
+        }
         if let name = text["Refiner"] { add(refiner: name, from: text["Refiner switch at"]) }
         let enlarged = text.fields.filter { $0.key.hasPrefix("Hires") }
         if !enlarged.isEmpty {
@@ -56,6 +61,17 @@ extension PictureRecipe {
         let model = fittingModel()
         fit(levelsTo: model)
         add(clipSkip: text["Clip skip"], model)
+    }
+
+    /// Says that a LoRA of the recorded name has other contents. A1111 hashes what follows the header.
+    private mutating func checkHash(ofLoRA pair: [String]) {
+        guard pair.count == 2, let start = HashStart(pair[1]), let path = file(named: pair[0]),
+            let header = try? SafeTensors(file: path).headerBytes
+        else { return }
+        let hashes = [header, 0].lazy.compactMap { try? FileHash.sha256(of: path, from: $0) }
+        if !hashes.contains(where: { start.begins($0) }) {
+            warn("its LoRA '\(pair[0])' has the hash \(start.digits), and \(path) another one")
+        }
     }
 
     /// Adds the layer of the text encoders. In A1111 it means something for Stable Diffusion 1 only: the others' text
@@ -173,6 +189,11 @@ extension PictureRecipe {
     mutating func add(_ kind: SchedulerKind, _ levels: LevelSpacing?, isLinear: Bool) {
         guard !isGiven(Settings.scheduler.name) else { return }
         set(Settings.scheduler.name, kind.rawValue)
+        if kind == .uniPC, !isOwn {
+            warn(
+                "UniPC is computed as Diffusers does (order 2, B(h) 2), which differs slightly from A1111 and ComfyUI"
+            )
+        }
         let isChosen = ["sigmas", "karras", "sgm-uniform"].contains { isGiven($0) }
         if let levels, !isChosen {
             if levels == .karras {

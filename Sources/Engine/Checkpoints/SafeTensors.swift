@@ -66,6 +66,11 @@ package final class SafeTensors: Sendable {
         (entries, metadata) = try SafeTensors.header(mapping.bytes, place: path)
     }
 
+    /// Where the tensors begin, in bytes.
+    package var headerBytes: Int {
+        8 + Int(UInt64(littleEndian: mapping.bytes.loadUnaligned(as: UInt64.self)))
+    }
+
     /// Names of all tensors, sorted.
     package var names: [String] { entries.keys.sorted() }
 

@@ -1,3 +1,5 @@
+import Foundation
+
 /// Which models an adapter was made for.
 extension AdapterFile {
     /// The families that it may have been made for, as far as its modules, its widths or its metadata reveal it; empty where
@@ -61,6 +63,20 @@ extension AdapterFile {
             return module.parts.shape(.down).count == 4 ? .sd1 : .sd2
         }
         return nil
+    }
+}
+
+extension Model {
+    /// What a person should know of the adapters, a line each.
+    package var adapterNotices: [String] {
+        adapters.flatMap { adapter in
+            let families = adapter.families
+            let isForeign = !families.isEmpty && !families.contains(family)
+            let name = URL(fileURLWithPath: adapter.file.path).lastPathComponent
+            let line =
+                "\(name) was made for \(families.names), and fits \(family.name) by chance: the picture may suffer"
+            return [adapter.notice, isForeign ? line : nil].compactMap(\.self)
+        }
     }
 }
 
