@@ -45,7 +45,10 @@ package final class FileHash {
 
     /// SHA-256 of a file's content, in hexadecimal: what other programs call the hash of a model.
     ///
-    /// - Parameter offset: the first byte that counts
+    /// - Parameters:
+    ///   - file: its path
+    ///   - offset: the first byte that counts
+    /// - Returns: 64 digits
     /// - Throws: `InputError` when it is missing or unreadable
     package static func sha256(of file: String, from offset: Int = 0) throws(InputError) -> String {
         let (descriptor, _) = try InputFile.open(file)

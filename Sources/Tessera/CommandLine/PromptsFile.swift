@@ -210,7 +210,9 @@ private struct PromptLineReader {
                 throw fault(
                     given,
                     "it is not a known flag",
-                    near.map { $0.1 <= min(3, name.count / 3) ? "Use --\($0.0)" : nil }.flatMap(\.self)
+                    near.map { $0.1 <= min(3, name.count / 3) ? "Use --\($0.0)" : nil }.flatMap(
+                        \.self
+                    )
                         ?? "Use the flags of tessera render, or prompt, negative_prompt, seed, steps, cfg_scale, "
                         + "width, height, sampler_name, n_iter, batch_size"
                 )
