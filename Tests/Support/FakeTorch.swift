@@ -56,13 +56,20 @@ package enum FakeTorch {
         try with(["TESSERA_FAKE_TORCH": wish], body)
     }
 
-    /// Runs `body` with variables that the library reads.
+    /// The variables belong to the whole process, and suites run side by side.
+    private static let turn = NSRecursiveLock()
+
+    /// Runs `body` with variables that the library reads, while no other test does.
     package static func with<T>(
         _ variables: [String: String],
         _ body: () throws -> T
     ) rethrows -> T {
+        turn.lock()
         for (name, value) in variables { setenv(name, value, 1) }
-        defer { for name in variables.keys { unsetenv(name) } }
+        defer {
+            for name in variables.keys { unsetenv(name) }
+            turn.unlock()
+        }
         return try body()
     }
 }
