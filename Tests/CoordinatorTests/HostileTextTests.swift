@@ -33,7 +33,7 @@ import Testing
 
     private let line = "\nSteps: 2, Sampler: Euler, CFG scale: 3, Seed: 1, Size: 64x64"
 
-    /// What is not a hash is that of no model; an adapter is no model, whatever its name and hash.
+    /// An invalid hash matches no model, and an adapter is never taken for one, whatever its name and hash.
     @Test func aModelNeedsAHashAndTheFileOfAModel() throws {
         try inTemporaryFolder { folder in
             let models = "\(folder)/models"

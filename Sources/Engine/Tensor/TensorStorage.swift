@@ -36,7 +36,8 @@ final class TensorStorage: @unchecked Sendable {
         if bytes < Self.mapped { raw.deallocate() } else { munmap(raw, bytes) }
     }
 
-    /// Whole pages.
+    /// Whole pages. Ends the process where there are none left, as the allocator does for smaller tensors; sizes from files and
+    /// from the network were checked before.
     private static func map(_ bytes: Int) -> UnsafeMutableRawPointer {
         let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         guard let memory, memory != MAP_FAILED else {

@@ -54,7 +54,7 @@ package enum PromptLimits {
         }
     }
 
-    /// Rejects weights of words that are out of range, or not numbers.
+    /// Rejects word weights that are out of range or not numbers.
     ///
     /// - Throws: `InputError` naming the weight
     static func check(_ fragments: [PromptFragment], flag: String) throws(InputError) {
