@@ -238,24 +238,20 @@ extension PictureRecipe {
         networks sampler: ComfyGraph.Node,
         _ graph: ComfyGraph
     ) throws(InputError) {
-        var node = graph.source(sampler, "model")
         var isNamed = false
         let readers = graph.readersOfCLIP
         var loras: [(name: String, weights: String)] = []
-        // Each node once, should they go round in a circle.
-        var seen: Set<String> = []
-        while let found = node, seen.insert(found.id).inserted, loras.count <= Self.maxFiles {
+        for found in graph.path(sampler, "model") {
             if let name = graph.value(found, "lora_name")?.string {
                 let unet = graph.value(found, "strength_model")?.number ?? 1
                 // Texts that take the text encoders from before it are not changed by it.
                 let isHeard = readers.isEmpty || readers.contains(found.id)
                 let text = isHeard ? graph.value(found, "strength_clip")?.number ?? 0 : 0
                 loras.append((name, unet == text ? "\(unet)" : "\(unet):te=\(text)"))
-            } else if let name = graph.modelName(found) {
+            } else if !isNamed, let name = graph.modelName(found) {
                 isNamed = true
                 try add(RecordedModel(name: name, hash: nil))
             }
-            node = graph.source(found, "model")
         }
         if !isNamed, !isGiven("model") {
             warn("its model cannot be read, and the default one is used: give it with --model")
