@@ -219,7 +219,7 @@ import Testing
         try inTemporaryFolder { folder in
             let site = try Site(folder)
             try site.write(launch: Self.shell, hosts: hosts(site, ["alpha"]))
-            let long = ["--cluster", site.file, "--steps", "200"]
+            let long = ["--cluster", site.file, "--steps", "60"]
             let whole = try site.run(site.picture + long)
             #expect(whole.status == 0, "\(whole.errors)")
             let bytes = try site.bytes()
