@@ -129,7 +129,7 @@ import Testing
         #expect(read > 2000 && refused > 10_000, "\(read) read, \(refused) refused")
     }
 
-    private func mutate(_ frames: inout [[UInt8]], _ random: inout Seeded) {
+    private func mutate(_ frames: inout [[UInt8]], _ random: inout SplitMix) {
         guard !frames.isEmpty else { return frames.append([1, 2, 3]) }
         let i = Int.random(in: frames.indices, using: &random)
         let place = Int.random(in: 0...frames[i].count, using: &random)
