@@ -1,6 +1,7 @@
 """Tessera's torch backend against diffusers on the same PyTorch, device, weights, inputs and threads, interleaved.
 
-    python compare_torch.py FIGURES WORK [--device cpu|cuda:0] [--precisions f32,bf16] [--parts …] [--rounds 3] [--threads N] [--alone]
+    python compare_torch.py FIGURES WORK [--device cpu|cuda:0] [--precisions f32,bf16] [--parts …] [--side 128] [--rounds 3]
+        [--threads N] [--alone]
 
 Adds torch_unet_ratio_cpu, torch_vae_ratio_cpu and so on to the flat JSON file FIGURES, for SDXL's size; the ratio in the
 shortest precision counts, and each has its own row, too. WORK is the folder of compare.py.
@@ -66,7 +67,7 @@ def main(a, figures):
     if any(w[1] == sdxl for w in wanted) and not os.path.exists(f"{sdxl}/scheduler"):
         print("writing a checkpoint of SDXL's size", flush=True)
         subprocess.run([sys.executable, f"{compare.HERE}/sdxl_checkpoint.py", sdxl], check=True)
-    compare.inputs_of(f"{a.work}/sdxl-in.safetensors", 128, 2048, 1280)
+    compare.inputs_of(f"{a.work}/sdxl-in.safetensors", a.side, 2048, 1280)
     compare.inputs_of(f"{a.work}/vista-in.safetensors", 32, 224, 128)
     kind = a.device.split(":")[0]
     print(f"{'torch on ' + a.device:24}{'Tessera':>10}{'diffusers':>10}{'ratio':>8}{'bar':>6}{'memory':>9}{'differ':>9}")
@@ -94,6 +95,7 @@ if __name__ == "__main__":
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precisions", type=lambda s: s.split(","), default=["bf16", "f32"])
     parser.add_argument("--parts", type=lambda s: s.split(","), default=None, help="of unet,vae,vista_unet")
+    parser.add_argument("--side", type=int, default=128, help="of SDXL's latent; a smaller one for slow processors")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--alone", action="store_true", help="one process at a time, for memory")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))

@@ -1,9 +1,19 @@
 import ArgumentParser
+import Coordinator
 import Engine
 import Sampling
 
 /// Flags for the method that reaches the target size.
 struct MethodFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "What the picture may cost, in one word: a draft with few steps; standard and fine refinement; or "
+                + "DemoFusion as in its paper (reference). Decides --method and its flags, which override it; "
+                + "plan shows what each costs."
+        )
+    )
+    var preset: Preset?
+
     @Option(Settings.method) var method: Method?
     @Option(Settings.refineFrom) var refineFrom: Double?
     @Option(Settings.refineSteps) var refineSteps: Int?
@@ -18,3 +28,5 @@ struct MethodFlags: ParsableArguments {
         settings.set(Settings.refineGuidance, to: refineGuidance)
     }
 }
+
+extension Preset: ExpressibleByArgument {}

@@ -71,6 +71,7 @@ package struct PictureFlags: ParsableArguments {
             usesModelPreset: !sampling.noModelPreset,
             picture: try start.choice()
         )
+        options.preset = method.preset
         options.mask = start.maskChoice
         options.growth = start.extend?.growth ?? PictureGrowth()
         return options

@@ -116,7 +116,14 @@ struct PictureList<Command: PictureCommand> {
         let description = Command.description
         var words = defaults + given
         var base = try Command.read(words, place: place)
-        let names = FlagWords(given, of: description).names
+        var names = FlagWords(given, of: description).names
+        var defaults = defaults
+        if names.contains(Preset.flag) {
+            // It overrides what the environment and a repeated picture say of the settings that it decides.
+            let decided = Set(Preset.settings.map(\.name)).subtracting(names)
+            defaults = FlagWords(defaults, of: description).removing(decided)
+            names.formUnion(decided)
+        }
         sources = [
             ("the picture that is repeated", base.picture.repeating.fromPNG),
             ("the file of prompts", base.picture.series.prompts),
@@ -131,7 +138,9 @@ struct PictureList<Command: PictureCommand> {
             // The picture overrides the environment, and the command line overrides the picture.
             let settings = FlagWords(recipe.arguments, of: description).names
             words =
-                FlagWords(defaults, of: description).removing(settings.union(recipe.replaced))
+                FlagWords(defaults, of: description).removing(
+                    settings.union(recipe.replaced).union([Preset.flag])
+                )
                 + recipe.arguments
                 + FlagWords(given, of: description).removing([RepeatFlags.name])
             base = try Command.read(words, place: path)

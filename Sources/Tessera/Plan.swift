@@ -40,6 +40,7 @@ struct Plan: PictureCommand {
             defer { shared.stop() }
             // Of the first picture; those of others would fill the memory.
             var shown: (session: RenderSession, speeds: MeasuredSpeeds?, use: PlanReport.Use)?
+            var prices: [PresetPrice] = []
             let groups = try list.groups.map { index, count in
                 let command = list.command(index)
                 let rendering = try list.rendering(index, command)
@@ -58,7 +59,10 @@ struct Plan: PictureCommand {
                         control: control
                     ) : nil
                 let use = PlanReport.Use(session, rendering.computation)
-                shown = shown ?? (session, speeds, use)
+                if shown == nil {
+                    shown = (session, speeds, use)
+                    prices = PresetPrice.all(rendering.options, speeds: speeds)
+                }
                 return SeriesPlan.Group(
                     first: index,
                     count: count,
@@ -76,7 +80,8 @@ struct Plan: PictureCommand {
             if json {
                 let report = PlanReport.WithUse(
                     PlanReport(plan, weights: weights, speeds: speeds),
-                    first.use
+                    first.use,
+                    prices
                 )
                 if list.isSeries {
                     try StandardOutput.write(json: SeriesPlan(groups, weights: weights).report)
@@ -93,7 +98,7 @@ struct Plan: PictureCommand {
                     speeds: speeds
                 )
                 try StandardOutput.write(
-                    lines: lines
+                    lines: lines + PresetPrice.lines(prices)
                         + (list.isSeries ? SeriesPlan(groups, weights: weights).lines : [])
                 )
             }

@@ -45,6 +45,39 @@ import Testing
         }
     }
 
+    /// A picture's text has what its preset decided, and another preset renders it again.
+    @Test func aPresetIsRepeatedAndReplaced() throws {
+        try inTemporaryFolder { folder in
+            func command(_ words: [String]) throws -> Command {
+                let command = try Command(words)
+                #expect(command.status == 0, "\(command.errors)")
+                return command
+            }
+            let picture = "\(folder)/draft.png"
+            let size = ["--size", "128x128", "--steps", "4"]
+            _ = try command(
+                [
+                    "render", "--model", model, "--prompt", "a lake", "--preset", "draft",
+                    "--output", picture,
+                ]
+                    + size
+            )
+            let again = "\(folder)/again.png"
+            _ = try command(["render", "--model", model, "--from-png", picture, "--output", again])
+            let files = try [picture, again].map { try Data(contentsOf: URL(fileURLWithPath: $0)) }
+            #expect(files[0] == files[1])
+            func method(_ words: [String]) throws -> [Substring] {
+                try command(["plan", "--model", model, "--from-png", picture] + words).row("method")
+            }
+            #expect(try method([]) == ["refine"])
+            #expect(try method(["--preset", "reference"]) == ["demofusion"])
+            let plan = try command(["plan", "--model", model, "--prompt", "a lake"] + size)
+            for preset in ["draft", "standard", "fine", "reference"] {
+                #expect(plan.output.contains("\n\(preset)"), "\(plan.output)")
+            }
+        }
+    }
+
     /// Non-square, sizes that are no multiple of the native one, stages that are not whole.
     @Test(arguments: [
         [], ["--size", "1000x640", "--refine-noise", "0", "--stride", "13"],

@@ -17,7 +17,7 @@ extension PictureOptions {
     /// - Parameters:
     ///   - model: what limits and defaults depend on
     ///   - own: the model's sampler
-    ///   - preset: of a distilled model or adapter
+    ///   - distillation: of a distilled model or adapter
     ///   - defaults: the model's own file
     ///   - found: size of the init image
     ///   - check: accepts settings, given the explicit choices
@@ -26,7 +26,7 @@ extension PictureOptions {
     package func agreement<Checked>(
         for model: ModelGeometry,
         scheduler own: SchedulerKind,
-        preset: Distillation?,
+        distillation: Distillation?,
         defaults: ModelDefaults?,
         picture found: Extent?,
         check: (RenderSettings, SettingChoices) throws(InputError) -> Checked
@@ -34,13 +34,13 @@ extension PictureOptions {
         func attempt(
             _ options: PictureOptions,
             without names: Set<String> = [],
-            preset: Distillation?,
+            distillation: Distillation?,
             picture: Extent?
         ) -> Result<(RenderSettings, Checked), InputError> {
             let settings = options.settings(
                 for: model,
                 scheduler: own,
-                preset: preset,
+                distillation: distillation,
                 defaults: defaults,
                 without: names,
                 picture: picture
@@ -52,11 +52,12 @@ extension PictureOptions {
             }
         }
         func succeeds(_ options: PictureOptions, without names: Set<String> = []) -> Bool {
-            (try? attempt(options, without: names, preset: preset, picture: found).get()) != nil
+            (try? attempt(options, without: names, distillation: distillation, picture: found).get())
+                != nil
         }
 
         let conflict: InputError
-        switch attempt(self, preset: preset, picture: found) {
+        switch attempt(self, distillation: distillation, picture: found) {
         case .success(let (settings, checked)):
             return Agreement(settings: settings, checked: checked, dropped: nil)
         case .failure(let error): conflict = error
@@ -82,12 +83,12 @@ extension PictureOptions {
         var alone = self
         alone.settings = SettingChoices()
         if opponent == nil,
-            case .failure(let fault) = attempt(alone, preset: nil, picture: nil),
+            case .failure(let fault) = attempt(alone, distillation: nil, picture: nil),
             let culprits = Self.fewest(
                 of: names,
                 named: fault.place,
                 where: {
-                    (try? attempt(alone, without: $0, preset: nil, picture: nil).get()) != nil
+                    (try? attempt(alone, without: $0, distillation: nil, picture: nil).get()) != nil
                 }
             )
         {
@@ -104,7 +105,7 @@ extension PictureOptions {
         let (settings, checked) = try attempt(
             self,
             without: Set(dropped),
-            preset: preset,
+            distillation: distillation,
             picture: found
         ).get()
         let verb = dropped.count == 1 ? "it conflicts" : "they conflict"

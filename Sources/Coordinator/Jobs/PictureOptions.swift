@@ -25,6 +25,8 @@ package struct PictureOptions: Sendable {
     /// Whether settings that nobody chose come from the model's `tessera.json`, and from a name that says that
     /// it is distilled.
     package var usesModelPreset: Bool
+    /// What decides the settings of the method, in place of the model's file.
+    package var preset: Preset?
     package var picture: PictureChoice?
     /// What the models' own files suggest, where that is not to be read again.
     package var suggestions = SuggestionMemory()
@@ -98,20 +100,23 @@ package struct PictureOptions: Sendable {
     }
 
     /// The settings with every default of the model, or of a picture of some size, filled in: chosen ones come
-    /// first, then those of the model's own file but for some names, then those that follow from its name.
+    /// first, then those of the preset, then those of the model's own file but for some names, then those that
+    /// follow from its name.
     package func settings(
         for model: ModelGeometry,
         scheduler own: SchedulerKind,
-        preset: Distillation? = nil,
+        distillation: Distillation? = nil,
         defaults: ModelDefaults? = nil,
         without dropped: Set<String> = [],
         picture found: Extent?
     ) -> RenderSettings {
         var result = RenderSettings(
             size: Self.defaultSize(for: model, picture: found),
-            scheduler: preset?.scheduler ?? own
+            scheduler: distillation?.scheduler ?? own
         ) {
-            if let preset { ($0.steps, $0.guidance) = (preset.steps, preset.guidance) }
+            if let distillation {
+                ($0.steps, $0.guidance) = (distillation.steps, distillation.guidance)
+            }
         }
         var choices = (usesModelDefaults ? defaults?.choices : nil) ?? SettingChoices()
         for setting in ModelDefaults.settings where dropped.contains(setting.name) {
@@ -119,8 +124,15 @@ package struct PictureOptions: Sendable {
         }
         // The init image decides the size of the picture.
         if found != nil { choices.remove(Settings.size) }
+        if let preset {
+            for setting in Preset.settings { choices.remove(setting) }
+            choices.merge(preset.choices(for: model, isDistilled: distillation != nil))
+        }
         choices.merge(settings)
         choices.apply(to: &result)
+        if let most = preset?.maxSteps, !settings.has(Settings.steps) {
+            result.steps = min(result.steps, most)
+        }
         result.isMasked = found != nil && isMasked
         result.isEdited = found != nil && model.pictureInput == .editing
         // Outside the mask everything is kept, inside nothing is.
@@ -134,18 +146,18 @@ package struct PictureOptions: Sendable {
             )
         }
         // A suggestion yields to flags that only DemoFusion uses, whatever their values.
-        if !settings.has(Settings.method), result.method == .refine,
+        if preset == nil, !settings.has(Settings.method), result.method == .refine,
             let unused = result.unusedSetting(given: settings), settings.has(unused)
         {
             result.method = unused.onlyMethod(in: result) ?? .demofusion
         }
         result.windowWeight = result.fusionWeight
-        if result.method == .refine, preset != nil, !choices.has(Settings.refineSteps) {
+        if result.method == .refine, distillation != nil, !choices.has(Settings.refineSteps) {
             result.refine.steps = RefineSettings.distilledSteps
         }
         // LCM has its own timesteps, and explicit flags take priority.
         if result.scheduler != .lcm, !result.schedule.isSGMUniform, result.schedule.spacing == nil {
-            result.schedule.spacing = preset?.spacing
+            result.schedule.spacing = distillation?.spacing
         }
         return result
     }

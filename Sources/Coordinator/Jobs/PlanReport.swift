@@ -68,13 +68,22 @@ package struct PlanReport: Encodable {
     package struct WithUse: Encodable {
         let plan: PlanReport
         let use: Use?
+        /// What each preset would cost.
+        let presets: [PresetPrice]
 
-        package init(_ plan: PlanReport, _ use: Use?) { (self.plan, self.use) = (plan, use) }
+        package init(_ plan: PlanReport, _ use: Use?, _ presets: [PresetPrice] = []) {
+            (self.plan, self.use, self.presets) = (plan, use, presets)
+        }
 
         package func encode(to encoder: any Encoder) throws {
             try plan.encode(to: encoder)
             try use?.encode(to: encoder)
+            guard !presets.isEmpty else { return }
+            var fields = encoder.container(keyedBy: Field.self)
+            try fields.encode(presets, forKey: .presets)
         }
+
+        private enum Field: CodingKey { case presets }
     }
 
     let width: Int

@@ -9,7 +9,7 @@ extension RenderSession {
     static func notices(
         _ model: Model,
         _ config: SchedulerConfig,
-        _ preset: Distillation?,
+        _ distillation: Distillation?,
         _ settings: RenderSettings
     ) throws(InputError) -> [String] {
         var lines: [String] = []
@@ -40,11 +40,11 @@ extension RenderSession {
                     + "inversions do not change it"
             )
         }
-        guard let preset else { return lines }
-        if let refusal = preset.refusal { throw refusal }
+        guard let distillation else { return lines }
+        if let refusal = distillation.refusal { throw refusal }
         let spacing = settings.schedule.spacing.map { ", \($0.rawValue) timesteps" } ?? ""
         lines.append(
-            "\(name(preset.path)) is distilled (\(preset.method.rawValue)), \(preset.evidence): "
+            "\(name(distillation.path)) is distilled (\(distillation.method.rawValue)), \(distillation.evidence): "
                 + "\(settings.steps) steps, guidance \(settings.guidance), "
                 + "\(settings.scheduler.rawValue)\(spacing); "
                 + "flags override these, --no-model-preset ignores the name"

@@ -50,7 +50,7 @@ package struct RenderSession {
         }
         let config = try model.schedulerConfig()
         prediction = config.prediction
-        let preset = options.usesModelPreset ? model.distillation : nil
+        let distillation = options.usesModelPreset ? model.distillation : nil
         let defaults =
             options.usesModelDefaults
             ? try ModelDefaults(
@@ -61,16 +61,17 @@ package struct RenderSession {
         var options = options
         options.negativePrompt = options.negativePrompt ?? defaults?.negativePrompt
         self.options = options
-        let isChosen = options.settings.has(Settings.scheduler) || preset?.scheduler != nil
+        let isChosen = options.settings.has(Settings.scheduler) || distillation?.scheduler != nil
         if let refusal = config.refusal, !isChosen { throw refusal }
         let place = try model.schedulerPlace()
         let agreement = try options.agreement(
             for: geometry,
             scheduler: config.defaultKind,
-            preset: preset,
+            distillation: distillation,
             defaults: defaults,
             picture: picture?.size
         ) { settings, given throws(InputError) in
+            try options.preset?.check(given, in: settings)
             try settings.validate(for: geometry, given: given)
             let scheduler = try Scheduler(
                 settings.scheduler,
@@ -143,7 +144,7 @@ package struct RenderSession {
             )
         }
         notices =
-            try Self.notices(model, config, preset, settings) + [crop].compactMap(\.self)
+            try Self.notices(model, config, distillation, settings) + [crop].compactMap(\.self)
             + Self.notices(plan) + Self.notices(of: prompts, options, settings)
         guard (plan.decodes + plan.allEncodes).allSatisfy(\.fitsMessages) else {
             throw InputError(
