@@ -97,7 +97,7 @@ let package = Package(
         .executableTarget(
             name: "Tessera",
             dependencies: [
-                "Coordinator", "Engine", "Fleet", "Protocol", "Sampling", "Worker",
+                "Coordinator", "Engine", "Fleet", "Protocol", "Sampling", "Worker", "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -88,14 +88,11 @@ package struct ClusterFile: Equatable, Sendable {
 
     /// - Throws: `InputError` with the place, the line and the field of the first mistake
     package init(yaml text: String, place: String) throws(InputError) {
-        try YAMLForm.check(text, place: place)
-        let root: Node?
-        do {
-            root = try Yams.compose(yaml: text)
-        } catch {
-            throw Self.fault(error, place)
-        }
-        var reader = try FieldReader(root, file: place, name: FieldReader.wholeFile)
+        var reader = try FieldReader(
+            try YAMLForm.root(text, place: place),
+            file: place,
+            name: FieldReader.wholeFile
+        )
         let section = reader.take("coordinator")
         if let section { coordinator = try Self.coordinator(section, place) }
         model = try reader.string("model")
@@ -388,20 +385,6 @@ package struct ClusterFile: Equatable, Sendable {
                 "Write connect: tcp://ADDRESS:PORT here or under coordinator"
             )
         }
-    }
-
-    private static func fault(_ error: any Error, _ place: String) -> InputError {
-        if case YamlError.duplicatedKeysInMapping(let names, let context) = error {
-            return InputError(
-                "\(place):\(context.mark.line): \((names.first ?? "?").prefix(80))",
-                "the field is duplicated",
-                fix: "Remove one of them"
-            )
-        }
-        let text = String(describing: error).split(separator: "\n").map {
-            $0.trimmingCharacters(in: .whitespaces)
-        }.joined(separator: " ")
-        return InputError(place, "it is not YAML: \(text)", fix: "Correct it")
     }
 
     /// A path in the file, resolved on this machine.

@@ -1,11 +1,41 @@
 import CYaml
 import Engine
+import Foundation
+import Yams
 
-/// Checks the structure of a YAML file before its values are read.
+/// Reads a YAML file whose structure was checked first.
 ///
 /// Yams compares the keys of a mapping by their whole content. A key that is a list of aliases to lists of aliases
 /// can expand beyond any machine's memory in a file of a few lines, so keys must be text.
-enum YAMLForm {
+package enum YAMLForm {
+    /// - Parameters:
+    ///   - text: of the file
+    ///   - place: its path, for messages
+    /// - Returns: its root; nil for an empty file
+    /// - Throws: `InputError` with the line of a mistake
+    package static func root(_ text: String, place: String) throws(InputError) -> Node? {
+        try check(text, place: place)
+        do {
+            return try Yams.compose(yaml: text)
+        } catch {
+            throw fault(error, place)
+        }
+    }
+
+    private static func fault(_ error: any Error, _ place: String) -> InputError {
+        if case YamlError.duplicatedKeysInMapping(let names, let context) = error {
+            return InputError(
+                "\(place):\(context.mark.line): \((names.first ?? "?").prefix(80))",
+                "the field is duplicated",
+                fix: "Remove one of them"
+            )
+        }
+        let text = String(describing: error).split(separator: "\n").map {
+            $0.trimmingCharacters(in: .whitespaces)
+        }.joined(separator: " ")
+        return InputError(place, "it is not YAML: \(text)", fix: "Correct it")
+    }
+
     /// An open collection.
     private enum Open {
         case sequence

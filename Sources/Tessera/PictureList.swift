@@ -117,13 +117,8 @@ struct PictureList<Command: PictureCommand> {
         var words = defaults + given
         var base = try Command.read(words, place: place)
         var names = FlagWords(given, of: description).names
-        var defaults = defaults
-        if names.contains(Preset.flag) {
-            // It overrides what the environment and a repeated picture say of the settings that it decides.
-            let decided = Set(Preset.settings.map(\.name)).subtracting(names)
-            defaults = FlagWords(defaults, of: description).removing(decided)
-            names.formUnion(decided)
-        }
+        // It overrides what a repeated picture says of the settings that it decides.
+        if names.contains(Preset.flag) { names.formUnion(Preset.settings.map(\.name)) }
         sources = [
             ("the picture that is repeated", base.picture.repeating.fromPNG),
             ("the file of prompts", base.picture.series.prompts),

@@ -26,7 +26,7 @@ package enum Preset: String, CaseIterable, Sendable {
     /// Sampling steps of phase 1 of a draft, unless the model takes fewer.
     static let draftSteps = 20
 
-    var method: Method { self == .reference ? .demofusion : .refine }
+    package var method: Method { self == .reference ? .demofusion : .refine }
 
     /// - Parameters:
     ///   - model: whose windows overlap

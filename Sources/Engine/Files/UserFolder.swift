@@ -6,6 +6,8 @@ package enum UserFolder {
     case cache
     /// For what outlives a process and cannot be recreated: `$XDG_STATE_HOME/tessera`, else in `~/.local/state`.
     case state
+    /// For what its user writes: `$XDG_CONFIG_HOME/tessera`, else in `~/.config`.
+    case config
 
     /// A path that may begin with `~/`, the home folder as `$HOME` has it.
     package static func expanded(_ path: String) -> String {
@@ -21,6 +23,7 @@ package enum UserFolder {
             switch self {
             case .cache: ("XDG_CACHE_HOME", ".cache")
             case .state: ("XDG_STATE_HOME", ".local/state")
+            case .config: ("XDG_CONFIG_HOME", ".config")
             }
         let environment = ProcessInfo.processInfo.environment
         if let folder = environment[variable], folder.hasPrefix("/") {

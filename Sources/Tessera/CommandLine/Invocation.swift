@@ -17,22 +17,33 @@ enum Invocation {
         (isStarted ? nil : try? CommandDescription(Tessera.self))
         ?? CommandDescription(name: "tessera")
 
-    /// Words after the program's name, with defaults from the environment.
+    /// Words after the program's name, with defaults from the environment and the configuration file.
     static let arguments = Result<PreparedArguments, InputError> { () throws(InputError) in
         try PreparedArguments(
             words,
             environment: environment,
+            file: readsFile
+                ? try ConfigFile(environment: environment, root: commands) : ConfigFile(),
             root: commands
         )
     }
 
-    private static var environment: [String: String] {
-        let all = ProcessInfo.processInfo.environment
-        let ignoresDefaults = all[Spawn.withoutDefaults.name] == Spawn.withoutDefaults.value
-        return isStarted || ignoresDefaults ? [:] : all
+    /// Whether the environment and the configuration file are meant for this process.
+    private static let takesDefaults =
+        !isStarted
+        && ProcessInfo.processInfo.environment[Spawn.withoutDefaults.name]
+            != Spawn.withoutDefaults.value
+
+    /// Help and the shell's completion work whatever is in the file.
+    private static var readsFile: Bool {
+        takesDefaults && !PreparedArguments.asksForHelp(words) && words.first != "---completion"
     }
 
-    /// The words after the subcommand: defaults from the environment, and those that were given.
+    private static var environment: [String: String] {
+        takesDefaults ? ProcessInfo.processInfo.environment : [:]
+    }
+
+    /// The words after the subcommand: defaults, and those that were given.
     static var flags: (defaults: [String], given: [String]) {
         guard let prepared = try? arguments.get() else { return ([], []) }
         let words = prepared.words.dropFirst(commands.find(prepared.words).depth)

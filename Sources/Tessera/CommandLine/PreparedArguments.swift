@@ -1,67 +1,80 @@
+import Coordinator
 import Engine
 import Sampling
 
-/// A command line prepared for the parser: with defaults from the environment, and with values
-/// that begin with a dash joined to their flags. Pure.
+/// A command line prepared for the parser: with defaults from the environment and the user's configuration file, and with
+/// values that begin with a dash joined to their flags. Pure.
 package struct PreparedArguments: Equatable, Sendable {
     /// Words after the program's name.
     package let words: [String]
-    /// Words behind the command's name that came from environment variables.
+    /// Words behind the command's name that are defaults.
     package let defaultCount: Int
-    /// Flags that came from environment variables, and those variables.
+    /// Flags that came from environment variables or from a file, and those variables, or file and line.
     package let variables: [String: String]
-    /// The values of those variables.
-    private let values: [String: String]
+    /// The values of those flags.
+    private let values: [String: [String]]
 
     /// - Parameters:
     ///   - words: after the program's name
     ///   - environment: in which `TESSERA_STEPS=30` means `--steps 30` unless that flag is given
+    ///   - file: whose defaults come after those of the environment
     ///   - root: all commands
     /// - Throws: `InputError` for a flag's variable whose value is neither yes nor no
     package init(
         _ words: [String],
         environment: [String: String],
+        file: ConfigFile = ConfigFile(),
         root: CommandDescription
     ) throws(InputError) {
         let (command, depth) = root.find(words)
         let (joined, given) = Self.joined(Array(words.dropFirst(depth)), of: command)
+        let path = words.prefix(depth).joined(separator: " ")
         var defaults: [String] = []
         var variables: [String: String] = [:]
-        var values: [String: String] = [:]
+        var values: [String: [String]] = [:]
         // Help does not depend on the environment.
-        let environment = Self.asksForHelp(joined) ? [:] : environment
-        func value(ofVariable name: String) -> String? {
-            environment[Self.variable(name)].flatMap { $0.isEmpty ? nil : $0 }
+        let isHelp = Self.asksForHelp(joined)
+        func entry(_ name: String) -> ConfigFile.Entry? {
+            if isHelp { return nil }
+            let variable = Self.variable(name)
+            if let value = environment[variable], !value.isEmpty {
+                return ConfigFile.Entry(values: [value], place: variable)
+            }
+            return file.entry(name, of: path)
         }
-        let method =
-            Self.value(of: Settings.method.name, in: joined)
-            ?? value(ofVariable: Settings.method.name)
+        func isSet(_ name: String) -> Bool { given.contains(name) || entry(name) != nil }
+        let method = Self.method(in: joined) { entry($0)?.values.last }
         for argument in command.arguments ?? []
-        where Self.takesDefault(argument, of: command.commandName) {
+        where Self.takesDefaults(command.commandName) && Self.takesDefault(argument) {
             guard let name = argument.longName, !given.contains(name),
-                !given.contains("no-\(name)"), let value = value(ofVariable: name)
+                !given.contains("no-\(name)"), let entry = entry(name)
             else { continue }
             if let needed = Self.companions[name],
                 let other = command.arguments?.first(where: { $0.longName == needed }),
-                other.defaultValue == nil, !given.contains(needed),
-                environment[Self.variable(needed)]?.isEmpty ?? true
+                other.defaultValue == nil, !isSet(needed)
             {
                 continue
             }
-            if let method, let only = Self.onlyMethod(name), only.rawValue != method { continue }
-            let variable = Self.variable(name)
+            if let method, let only = Self.onlyMethod(name, entry.values.last),
+                only.rawValue != method
+            {
+                continue
+            }
+            if given.contains(Preset.flag), Preset.settings.contains(where: { $0.name == name }) {
+                continue
+            }
             switch argument.kind {
-            case .option: defaults.append("--\(name)=\(value)")
+            case .option: defaults += entry.values.map { "--\(name)=\($0)" }
             case .flag:
-                if try Self.isYes(value, variable) {
+                if try Self.isYes(entry.values.last ?? "", entry.place) {
                     defaults.append("--\(name)")
                 } else if InvertibleFlags.names.contains(name) {
                     defaults.append("--no-\(name)")
                 }
             case .positional: break
             }
-            variables["--\(name)"] = variable
-            values[variable] = value
+            variables["--\(name)"] = entry.place
+            values[entry.place] = entry.values
         }
         // Before the given words: after a "--" nothing would be parsed as a flag.
         self.words = Array(words.prefix(depth)) + defaults + joined
@@ -81,13 +94,29 @@ package struct PreparedArguments: Equatable, Sendable {
         "image-guidance": "init-image", "mask": "init-image", "extend": "init-image",
     ]
 
-    /// The only method that a setting's flag is for: its variable does not count beside the other one.
-    private static func onlyMethod(_ name: String) -> Method? {
+    /// The only method that a flag is for: its default does not count beside the other one.
+    private static func onlyMethod(_ name: String, _ value: String?) -> Method? {
+        if name == Preset.flag { return value.flatMap(Preset.init)?.method }
         let settings = RenderSettings(
             size: Settings.size.defaultValue,
             scheduler: Settings.scheduler.defaultValue
         )
         return Settings.all.first { $0.name == name }?.onlyMethod(in: settings)
+    }
+
+    /// The method that the words choose, else the defaults.
+    ///
+    /// - Parameters:
+    ///   - joined: the words
+    ///   - entry: the default of a flag
+    /// - Returns: nil where neither chooses one
+    private static func method(in joined: [String], _ entry: (String) -> String?) -> String? {
+        func method(_ preset: String?) -> String? {
+            preset.flatMap(Preset.init)?.method.rawValue
+        }
+        return value(of: Settings.method.name, in: joined)
+            ?? method(value(of: Preset.flag, in: joined))
+            ?? entry(Settings.method.name) ?? method(entry(Preset.flag))
     }
 
     /// The last value of a flag.
@@ -99,19 +128,19 @@ package struct PreparedArguments: Equatable, Sendable {
         return i + 1 < words.endIndex ? words[i + 1] : nil
     }
 
-    private static func asksForHelp(_ joined: [String]) -> Bool {
+    /// Whether words ask for help, which does not depend on defaults.
+    static func asksForHelp(_ joined: [String]) -> Bool {
         joined.prefix { $0 != "--" }.contains {
             ["-h", "--help", "--help-hidden", "--version"].contains($0)
         }
     }
 
-    /// A resumed render keeps its own flags; and --insecure must be explicit on the command line.
-    private static func takesDefault(
-        _ argument: CommandDescription.Argument,
-        of command: String
-    ) -> Bool {
-        !["resume", "agent"].contains(command)
-            && !["help", "version", "insecure", "end-with-coordinator"].contains(argument.longName)
+    /// Whether a command's flags have defaults: a resumed render keeps its own.
+    static func takesDefaults(_ command: String) -> Bool { !["resume", "agent"].contains(command) }
+
+    /// Whether a flag has one: --insecure must be explicit on the command line.
+    static func takesDefault(_ argument: CommandDescription.Argument) -> Bool {
+        !["help", "version", "insecure", "end-with-coordinator"].contains(argument.longName)
     }
 
     private static func isYes(_ value: String, _ variable: String) throws(InputError) -> Bool {
@@ -179,13 +208,14 @@ extension PreparedArguments {
         let place = naming(error.place)
         guard place == error.place else { return error.moved(to: place) }
         for (flag, variable) in variables.sorted(by: { $0.key < $1.key }) {
-            guard let value = values[variable], value.count > 1 else { continue }
-            // A LoRA's weight stands behind its path.
-            let path = flag == "--lora" ? String(value.prefix { $0 != ":" }) : value
-            for file in [value, path] where place.hasPrefix(file) {
-                let next = place.dropFirst(file.count).first
-                guard next == nil || next.map({ "/:, ".contains($0) }) == true else { continue }
-                return error.moved(to: "\(place) (from \(variable))")
+            for value in values[variable] ?? [] where value.count > 1 {
+                // A LoRA's weight stands behind its path.
+                let path = flag == "--lora" ? String(value.prefix { $0 != ":" }) : value
+                for file in [value, path] where place.hasPrefix(file) {
+                    let next = place.dropFirst(file.count).first
+                    guard next == nil || next.map({ "/:, ".contains($0) }) == true else { continue }
+                    return error.moved(to: "\(place) (from \(variable))")
+                }
             }
         }
         return error
