@@ -14,6 +14,12 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(
+            url: "https://github.com/swift-server/swift-service-lifecycle",
+            from: "2.13.0"
+        ),
     ],
     targets: [
         // C boundaries.
@@ -43,7 +49,7 @@ let package = Package(
             linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]
         ),
 
-        // Arrows point one way: Tessera → Fleet → Coordinator → Sampling → Engine; Worker and Coordinator → Protocol → Engine.
+        // Arrows point one way: Tessera → Service → Fleet → Coordinator → Sampling → Engine; Worker and Coordinator → Protocol → Engine.
         .target(
             name: "Engine",
             dependencies: [
@@ -89,10 +95,22 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        // Renders for other programs: the durable queue, the HTTP API.
+        .target(
+            name: "Service",
+            dependencies: [
+                "Coordinator", "Engine", "Fleet", "Protocol", "Sampling",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict
+        ),
         .executableTarget(
             name: "Tessera",
             dependencies: [
-                "Coordinator", "Engine", "Fleet", "Protocol", "Sampling", "Worker",
+                "Coordinator", "Engine", "Fleet", "Protocol", "Sampling", "Service", "Worker",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -190,6 +208,11 @@ let package = Package(
                 "Worker", "Coordinator", "DirectRendering", "FakeModel", "Fleet", "Sampling",
                 "TestSupport", "TestWorker",
             ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ServiceTests",
+            dependencies: ["Coordinator", "Engine", "Sampling", "Service", "TestSupport"],
             swiftSettings: strict
         ),
         .testTarget(
