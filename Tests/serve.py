@@ -245,6 +245,8 @@ def flow_refusals(folder):
     refused(422, "longer", {"prompt": "a" * 30_000})
     refused(422, "priority", {"prompt": "a", "priority": 1e9})
     refused(400, "JSON", "{", {"Content-Type": "application/json"})
+    refused(400, "infinite", '{"prompt": "a", "settings": {"guidance-interval": [0, Infinity]}}',
+            {"Content-Type": "application/json"})
     refused(400, "nested", "[" * 100_000, {"Content-Type": "application/json"})
     refused(415, "application/json", b"{}", {"Content-Type": "text/plain"})
     refused(413, "body", b"x" * (2 << 20), {"Content-Type": "application/json"})

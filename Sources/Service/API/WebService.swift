@@ -3,7 +3,6 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import Logging
-import NIOCore
 import ServiceLifecycle
 
 /// The HTTP server in front of the queue.

@@ -97,6 +97,16 @@ package struct Shape<Value>: Sendable {
 }
 
 extension JSON {
+    /// Whether no number in it is NaN or infinite.
+    var isFinite: Bool {
+        switch self {
+        case .null, .bool, .string: true
+        case .number(let value): value.isFinite
+        case .array(let items): items.allSatisfy(\.isFinite)
+        case .object(let members): members.values.allSatisfy(\.isFinite)
+        }
+    }
+
     static func count(_ value: Int) -> JSON { .number(Double(value)) }
     static func optional(_ value: Double?) -> JSON { value.map(JSON.number) ?? .null }
     static func optional(_ value: Int?) -> JSON { value.map { .number(Double($0)) } ?? .null }

@@ -108,8 +108,8 @@ extension JobStore {
 
     private static func shares(_ database: Database) throws -> FairShare {
         var ends: [String: Double] = [:]
-        for row in try Row.fetchAll(database, sql: "SELECT user, end FROM share") {
-            ends[row["user"]] = row["end"]
+        for row in try Row.fetchAll(database, sql: "SELECT user, finish FROM share") {
+            ends[row["user"]] = row["finish"]
         }
         let clock = ends.removeValue(forKey: clockName) ?? 0
         return FairShare(clock: clock, ends: ends)
@@ -120,7 +120,7 @@ extension JobStore {
         for (user, end) in shares.ends.merging([clockName: shares.clock], uniquingKeysWith: { $1 })
         {
             try database.execute(
-                sql: "INSERT INTO share (user, end) VALUES (?, ?)",
+                sql: "INSERT INTO share (user, finish) VALUES (?, ?)",
                 arguments: [user, end]
             )
         }

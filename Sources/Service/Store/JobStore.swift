@@ -63,7 +63,7 @@ package final class JobStore: Sendable {
             try database.create(index: "jobByUser", on: "job", columns: ["user", "state"])
             try database.create(table: "share") { table in
                 table.primaryKey("user", .text)
-                table.column("end", .double).notNull()
+                table.column("finish", .double).notNull()
             }
         }
         return migrator
