@@ -9,9 +9,11 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 PROGRAM, MODEL = sys.argv[1], sys.argv[2]
@@ -281,6 +283,49 @@ def flow_refusals(folder):
     assert service.ok("GET", "/healthz")["status"] == "ok"
     slow.close()
     service.stop()
+
+
+def flow_many(folder):
+    """Jobs of several users at once, while the service is killed: none is lost, none is rendered twice."""
+    service = Service(folder)
+    users, each = [f"user{n}" for n in range(6)], 5
+    sent = {}
+
+    def client(user):
+        for n in range(each):
+            # The answer may be lost with the service: the same key is sent until there is one.
+            while True:
+                try:
+                    job = service.call(
+                        "POST", "/api/v1/jobs",
+                        {"prompt": f"{user} {n}", "settings": {"size": "64x64", "steps": 2}},
+                        {"Tessera-User": user, "Idempotency-Key": f"{n}"})
+                    assert job[0] in (200, 201), job
+                    sent[user, n] = job[2]["id"]
+                    break
+                except (OSError, http.client.HTTPException):
+                    time.sleep(0.1)
+
+    threads = [threading.Thread(target=client, args=(user,)) for user in users]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        time.sleep(1.5)
+        service.kill()
+        service.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(sent.values())) == len(users) * each
+    for id in sent.values():
+        service.wait(id, "done")
+    service.stop()
+    with sqlite3.connect(f"{folder}/data/jobs.sqlite") as database:
+        rows = list(database.execute("SELECT id, state, starts, crashes, bytes FROM job"))
+    assert {row[0] for row in rows} == set(sent.values()), "a job was lost, or queued twice"
+    for id, state, starts, crashes, size in rows:
+        assert state == "done" and starts - crashes in (0, 1), (id, state, starts, crashes)
+        picture = open(f"{folder}/data/jobs/{id}/picture.png", "rb").read()
+        assert len(picture) == size and picture.endswith(b"IEND\xaeB`\x82")
 
 
 FLOWS = {name[5:]: flow for name, flow in globals().items() if name.startswith("flow_")}

@@ -4,7 +4,7 @@ import Testing
 
 /// `tessera serve` as its clients see it; the flows are those of `Tests/serve.py`.
 @Suite(.serialized) struct ServeTests {
-    @Test(arguments: ["render", "crash", "change", "events", "refusals"])
+    @Test(arguments: ["render", "crash", "change", "events", "refusals", "many"])
     func flow(_ name: String) throws {
         let model = try #require(Fixtures.networks.first).checkpoint
         let process = Process()
