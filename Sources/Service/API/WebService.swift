@@ -79,7 +79,9 @@ package struct WebService: Sendable {
 
     /// Serves until the task is cancelled or `stop` is triggered.
     ///
-    /// - Parameter onReady: called with the port once it listens
+    /// - Parameters:
+    ///   - stop: returns when it is to stop
+    ///   - onReady: called with the port once it listens
     /// - Throws: what the server throws: the address is in use
     package func run(
         until stop: @escaping @Sendable () async -> Void,

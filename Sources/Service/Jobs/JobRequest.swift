@@ -64,6 +64,7 @@ package struct JobRequest: Equatable, Sendable {
     /// - Parameters:
     ///   - path: of the model
     ///   - suggestions: what the model's own file suggests
+    /// - Returns: the options
     /// - Throws: `InputError` naming a setting or a tag of the prompt
     package func options(
         model path: String,

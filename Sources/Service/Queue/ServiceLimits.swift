@@ -49,6 +49,7 @@ package struct ServiceLimits: Equatable, Sendable {
     /// - Parameters:
     ///   - own: the user's unfinished jobs
     ///   - all: those of all users
+    /// - Throws: `LimitExceeded` naming the limit
     package func check(own: Int, all: Int) throws(LimitExceeded) {
         guard own < jobsPerUser else {
             throw LimitExceeded("jobs-per-user", limit: jobsPerUser, found: own + 1, .later)

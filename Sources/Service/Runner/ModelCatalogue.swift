@@ -45,6 +45,7 @@ package struct ModelCatalogue: Sendable {
     /// Finds a model by its name; what a client sends is never part of a path.
     ///
     /// - Parameter name: nil for the default model
+    /// - Returns: the model
     /// - Throws: `InputError` for an unknown name
     package func find(_ name: String?) throws(InputError) -> Entry {
         let entries = entries

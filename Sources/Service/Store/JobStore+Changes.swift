@@ -65,6 +65,7 @@ extension JobStore {
     ///   - loaded: the model that workers have
     ///   - now: seconds since 1970
     /// - Returns: nil if nothing waits
+    /// - Throws: `DatabaseError`
     package func takeNext(loaded: String?, now: Double) throws -> Job? {
         try write { database in
             let waiting = try Row.fetchAll(
@@ -224,9 +225,10 @@ extension JobStore {
     /// After a start: what was running when the service ended goes back into the queue, or where it was asked to go.
     ///
     /// - Parameters:
-    ///   - hasPicture: whether the picture of a job is complete
     ///   - now: seconds since 1970
+    ///   - hasPicture: bytes of a job's complete picture; nil if there is none
     /// - Returns: the jobs as they are now
+    /// - Throws: `DatabaseError`
     package func recover(
         now: Double,
         hasPicture: (Job) -> Int?

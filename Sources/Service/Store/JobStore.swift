@@ -83,6 +83,8 @@ package final class JobStore: Sendable {
     ///   - state: in this state only
     ///   - before: with a smaller number
     ///   - limit: at most so many
+    /// - Returns: the jobs
+    /// - Throws: `DatabaseError`
     package func jobs(
         of user: String? = nil,
         state: JobState? = nil,
