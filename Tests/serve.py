@@ -155,7 +155,7 @@ def flow_render(folder):
 
 def flow_crash(folder):
     """A killed service goes on from the last step, and gives the same bytes."""
-    settings = {"size": "256x256", "steps": 60, "seed": 3}
+    settings = {"size": "256x256", "steps": 24, "seed": 3}
     service = Service(folder)
     job = service.submit(settings=settings)["id"]
     waiting = service.submit(settings=SMALL)["id"]
@@ -210,7 +210,7 @@ def flow_change(folder):
 def flow_events(folder):
     """Server-sent events of a job: its states, its progress, and the end of the stream."""
     service = Service(folder)
-    job = service.submit(settings={"size": "256x256", "steps": 60, "seed": 3})["id"]
+    job = service.submit(settings={"size": "256x256", "steps": 12, "seed": 3})["id"]
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
     connection.request("GET", f"/api/v1/jobs/{job}/events")
     text = connection.getresponse().read().decode()
