@@ -1,13 +1,13 @@
 # Tessera. `make demo` renders the default picture; `make test` checks everything.
 
-PACKAGES := libdnnl-dev liblcms2-dev libopenblas-dev libpng-dev libsqlite3-dev libtiff-dev libzmq3-dev libsodium-dev
+PACKAGES := libdnnl-dev libjpeg-dev liblcms2-dev libopenblas-dev libpng-dev libsqlite3-dev libtiff-dev libwebp-dev libzmq3-dev libsodium-dev
 # Test dependencies: network namespaces that act as hosts, a relay between them, and an ssh server.
 TEST_PACKAGES := iproute2 python3 $(if $(CI),openssh-server)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
 TESSERA := .build/release/tessera
 
-.PHONY: setup build install install-files package test-package demo test soak fuzz lint format bench quality clean
+.PHONY: setup build install install-files package test-package demo test test-torch soak fuzz lint format bench quality clean
 
 ## Installs the Debian packages that are missing.
 setup:
@@ -77,6 +77,24 @@ test: setup lint
 	Tests/Fuzz/fuzz.py --crafted --specials --turns 1 --rounds 1000 --seconds 20
 	@# Once more with bfloat16, which most processors only emulate.
 	TESSERA_EMULATE_BF16=1 swift test -c release --skip-build --filter EngineTests
+
+## The suites that concern the torch backend, on PyTorch from PyPI without its GPU libraries (550 MB; its processor half needs two
+## small NVIDIA packages), or on TORCH.
+TORCH ?= $(CURDIR)/.build/torch
+test-torch: MORE_PACKAGES := python3 python3-pip
+test-torch: setup $(TORCH)
+	$(BUILD) --build-tests
+	TESSERA_TORCH=$(TORCH) swift test -c release --skip-build --filter \
+	    'BackendTests|NetworkParityTests|LongPromptTests|TiledEvaluationTests|TorchTests|DeviceMemoryTests'
+	TESSERA_TORCH=$(TORCH) swift test -c release --skip-build --no-parallel --filter TorchCommandTests
+
+$(CURDIR)/.build/torch:
+	@echo "installing PyTorch into .build/torch"
+	@rm -rf $@.part
+	python3 -m pip install --quiet --no-deps --target $@.part \
+	    "torch>=2.10" nvidia-cuda-runtime nvidia-cuda-cupti \
+	    || { echo "PyTorch could not be fetched from PyPI: the torch backend is not tested"; exit 1; }
+	mv $@.part $@
 
 ## One render under at least 50 random faults; the picture must be the same as without faults.
 soak: build

@@ -40,8 +40,12 @@ let package = Package(
             providers: [.apt(["libsodium-dev"])]
         ),
         .target(name: "CPNG", cSettings: strictC, linkerSettings: [.linkedLibrary("png")]),
+        .target(name: "CJPEG", cSettings: strictC, linkerSettings: [.linkedLibrary("jpeg")]),
+        .target(name: "CWebP", cSettings: strictC, linkerSettings: [.linkedLibrary("webp")]),
         .target(name: "CTIFF", cSettings: strictC, linkerSettings: [.linkedLibrary("tiff")]),
         .target(name: "CKernels", cSettings: strictC),
+        // Needs nothing of PyTorch: it opens what the user has installed.
+        .target(name: "CTorch", cSettings: strictC),
         .target(
             name: "COneDNN",
             dependencies: ["CKernels"],
@@ -53,7 +57,8 @@ let package = Package(
         .target(
             name: "Engine",
             dependencies: [
-                "CKernels", "CLCMS", "COneDNN", "COpenBLAS", "CPNG", "CSodium", "CTIFF",
+                "CJPEG", "CKernels", "CLCMS", "COneDNN", "COpenBLAS", "CPNG", "CSodium", "CTIFF",
+                "CTorch", "CWebP",
             ],
             swiftSettings: strict
         ),

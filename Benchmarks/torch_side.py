@@ -1,6 +1,6 @@
 """PyTorch's and diffusers' side of a comparison; the same lines in and out as Evaluations/Evaluations.swift.
 
-    python torch_side.py MODEL unet|decoder - f32|bf16 THREADS INPUTS OUTPUT
+    python torch_side.py MODEL unet|decoder -|DEVICE f32|bf16|f16 THREADS INPUTS OUTPUT
 """
 
 import sys
@@ -17,14 +17,15 @@ def most_memory():
             return int(line.split()[1]) * 1024
 
 
-def main(model, part, _, precision, threads, inputs, output):
+def main(model, part, device, precision, threads, inputs, output):
     torch.set_num_threads(int(threads))
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    dtype = dict(f32=torch.float32, bf16=torch.bfloat16, f16=torch.float16)[precision]
+    device = "cpu" if device == "-" else device
     start = time.time()
     kind, folder = (UNet2DConditionModel, "unet") if part == "unet" else (AutoencoderKL, "vae")
     network = kind.from_pretrained(f"{model}/{folder}", torch_dtype=dtype, use_safetensors=True).eval()
-    network = network.to(memory_format=torch.channels_last)
-    given = load_file(inputs)
+    network = network.to(device, memory_format=torch.channels_last)
+    given = {k: v.to(device) for k, v in load_file(inputs).items()}
     latents = given["latents"].to(dtype).contiguous(memory_format=torch.channels_last)
 
     def evaluate():
@@ -39,9 +40,9 @@ def main(model, part, _, precision, threads, inputs, output):
     for _ in sys.stdin:
         start = time.time()
         with torch.inference_mode():
-            result = evaluate()
+            result = evaluate().float().cpu()
         print(time.time() - start, most_memory(), flush=True)
-        save_file({"output": result.float().contiguous()}, output)
+        save_file({"output": result.contiguous()}, output)
 
 
 main(*sys.argv[1:])

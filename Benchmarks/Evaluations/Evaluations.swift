@@ -22,11 +22,13 @@ struct Evaluations: ParsableCommand {
 
     @Argument(help: "The model; read for a network only.") var model: String
     @Argument(help: "unet, decoder or product.") var part: Part
-    @Argument(help: "openblas or onednn.") var backend: BackendKind
+    @Argument(help: "openblas, onednn or torch.") var backend: BackendKind
     @Argument(help: "f32 or bf16.") var precision: Precision
     @Argument(help: "Threads that share an evaluation.") var threads: Int
     @Argument(help: "What to evaluate (safetensors).") var inputs: String
     @Argument(help: "Where the last result goes (safetensors).") var output: String
+    @Option(help: "The device of the torch backend.") var device = "cpu"
+    @Option(help: "Where PyTorch is.") var torch: String?
     @Flag(help: "Say on standard error how long each kind of operation took.") var profile = false
 
     mutating func validate() throws {
@@ -60,7 +62,13 @@ struct Evaluations: ParsableCommand {
     private func evaluation(
         wrapping: (any Backend) -> any Backend
     ) throws -> () throws -> Tensor {
-        let options = EngineOptions(backend: backend, precision: precision, threads: threads)
+        let options = EngineOptions(
+            backend: backend,
+            precision: precision,
+            threads: threads,
+            device: DeviceName(rawValue: device) ?? .processor,
+            torch: torch
+        )
         switch part {
         case .product:
             let (rows, width) = (4096, 4096)

@@ -38,12 +38,15 @@ final class TimedBackend: Backend {
 
     private func count(_ x: Activation) -> Int { x.shape.reduce(1, *) }
 
-    func evaluating<T>(_ shape: [Int], _ body: () throws -> T) rethrows -> T {
+    func check() throws { try inner.check() }
+
+    func evaluating<T>(_ shape: [Int], _ body: () throws -> T) throws -> T {
         try inner.evaluating(shape, body)
     }
 
     func persistent<T>(_ body: () -> T) -> T { inner.persistent(body) }
 
+    func checking<T>(_ body: () throws -> T) throws -> T { try inner.checking(body) }
     var isFilled: Bool { inner.isFilled }
     func upload(_ tensor: Tensor) -> Activation { timed("upload") { inner.upload(tensor) } }
     func download(_ x: Activation) -> Tensor { timed("download") { inner.download(x) } }
@@ -137,10 +140,16 @@ final class TimedBackend: Backend {
         }
     }
 
-    var normStatistics: NormStatistics? {
-        get { inner.normStatistics }
-        set { inner.normStatistics = newValue }
-    }
+    var elementBytes: Int { inner.elementBytes }
+
+    func releaseFreeMemory() { inner.releaseFreeMemory() }
+
+    func withBytes<T, Failure: Error>(
+        of activation: Activation,
+        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> T
+    ) throws(Failure) -> T { try inner.withBytes(of: activation, body) }
+
+    func blank(_ shape: [Int]) -> Activation { inner.blank(shape) }
 
     func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments] {
         timed("moments") { inner.moments(x, groups: groups, of: region) }

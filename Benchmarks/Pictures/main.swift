@@ -1,9 +1,10 @@
 // Benchmarks of very large pictures. Prints one JSON object.
 //     Pictures memory SIDE OUTPUT [PICTURE]
-//                                     the coordinator's memory for a render, without workers
-//     Pictures difference MODEL SIDE BACKEND PRECISION [TILE]
-//                                     how far tiles are from one decode of the whole, in levels of 255
-//     Pictures encoding MODEL SIDE BACKEND PRECISION [TILE]
+//                                     the coordinator's memory for a render, workers left out
+//     Pictures difference MODEL SIDE BACKEND PRECISION [TILE [MEGABYTES [ROUNDS]]]
+//                                     tiles against one decode of the whole: difference in levels of 255, time. Of tiles
+//                                     between two norms at most MEGABYTES are kept in memory
+//     Pictures encoding MODEL SIDE BACKEND PRECISION [TILE [MEGABYTES [ROUNDS]]]
 //                                     the same of one encode, in deviations of the latent
 
 import Coordinator
@@ -37,7 +38,7 @@ struct ShapesOnly: UnitRenderer {
             let factor = half == .encoder ? 8 : 1
             let core = (part?.margins ?? .none)
                 .core(height: shape[1] / factor, width: shape[2] / factor)
-            guard let part, part.norms > 0 else {
+            guard let part, part.norm > 0 else {
                 return WorkResult(
                     tensor: half == .decoder
                         ? picture(of: unit.input, core)
@@ -51,7 +52,7 @@ struct ShapesOnly: UnitRenderer {
             let moments = Moments(mean: 0, variance: 1)
             return WorkResult(
                 tensor: tokens,
-                statistics: Array(repeating: moments, count: part.norms * network.groups)
+                statistics: Array(repeating: moments, count: network.groups)
             )
         }
     }
@@ -106,109 +107,6 @@ func memory(side: Int, output: String, start: String?) throws {
     print("{\"render_\(side)_coordinator_gb\": \(String(format: "%.2f", try peak()))}")
 }
 
-/// Large forms and small ones.
-func forms(_ side: Int, channels: Int, deviation: Float) -> Tensor {
-    let large = TorchRandom.normal(seed: 4, count: 64 * channels)
-    let noise = TorchRandom.normal(seed: 3, count: side * side * channels)
-    return Tensor(shape: [1, side, side, channels]) { out in
-        for i in out.indices {
-            let (row, column) = (i / channels / side, i / channels % side)
-            let form = (row * 8 / side * 8 + column * 8 / side) * channels + i % channels
-            out[i] = deviation * (noise[i] + large[form])
-        }
-    }
-}
-
-func encoding(model: String, side: Int, options: EngineOptions, tile: Int) throws {
-    let vae = try VAE(model: Model(path: model), options: options, halves: [.encoder])
-    let config = vae.config
-    let picture = forms(side * config.factor, channels: 3, deviation: 0.3)
-    var start = ContinuousClock.now
-    let whole = try vae.latent(of: picture)
-    let wholeTime = start.duration(to: .now)
-    start = .now
-    let plan = TilePlan(
-        latent: Extent(height: side, width: side),
-        factor: config.factor,
-        network: config.encoder,
-        wholeArea: 0,
-        side: tile
-    )
-    var passes = 0
-    let source = PictureTiles(latent: plan.latent, factor: plan.factor) { picture.cut($0) }
-    let tiles = try TiledEvaluation(
-        source,
-        plan: plan,
-        on: DirectRenderer(vae),
-        copyArea: side * side / 4
-    ) {
-        if case .measuring = $0 { passes += 1 }
-    }
-    let deviation = whole.meanAndDeviation().deviation
-    var largest: Float = 0
-    for row in plan.rows {
-        let band = Tensor(sideBySide: try tiles.row(row))
-        let same = whole.cut(Region(rows: row, columns: 0..<side))
-        largest = max(largest, band.zip(same) { abs($0 - $1) / deviation }.values.max() ?? 0)
-    }
-    print(
-        "{\"encode_max_difference_deviations\": \(largest), \"encode_passes\": \(passes), "
-            + "\"encode_whole_seconds\": \(wholeTime / .seconds(1)), \"encode_seconds\": "
-            + "\(start.duration(to: .now) / .seconds(1))}"
-    )
-}
-
-func difference(model: String, side: Int, options: EngineOptions, tile: Int) throws {
-    let vae = try VAE(model: Model(path: model), options: options, halves: [.decoder])
-    let config = vae.config
-    let latent = forms(
-        side,
-        channels: config.latentChannels,
-        deviation: 0.7 / config.scalingFactor
-    )
-    var start = ContinuousClock.now
-    let whole = try vae.decode(latent)
-    let wholeTime = start.duration(to: .now)
-    start = .now
-    let plan = TilePlan(
-        latent: Extent(height: side, width: side),
-        factor: config.factor,
-        network: config.decoder,
-        wholeArea: 0,
-        side: tile
-    )
-    var passes = 0
-    let tiles = try TiledEvaluation(
-        latent,
-        plan: plan,
-        on: DirectRenderer(vae),
-        copyArea: side * side / 4
-    ) {
-        if case .measuring = $0 { passes += 1 }
-    }
-    let prepared = start.duration(to: .now)
-    var (largest, sum) = (Float(0), 0.0)
-    for row in plan.rows {
-        let band = Tensor(sideBySide: try tiles.row(row))
-        let same = whole.cropped(
-            top: row.lowerBound * config.factor,
-            left: 0,
-            height: band.shape[1],
-            width: band.shape[2]
-        )
-        for value in band.zip(same, { abs($0 - $1) * 127.5 }).values {
-            largest = max(largest, value)
-            sum += Double(value)
-        }
-    }
-    print(
-        "{\"decode_max_difference_levels\": \(largest), \"decode_mean_difference_levels\": "
-            + "\(sum / Double(whole.count)), \"decode_passes\": \(passes), \"decode_whole_seconds\": "
-            + "\(wholeTime / .seconds(1)), \"decode_measuring_seconds\": \(prepared / .seconds(1)), "
-            + "\"decode_tiles_seconds\": \((start.duration(to: .now) - prepared) / .seconds(1))}"
-    )
-}
-
 switch (arguments.dropFirst().first, arguments.count) {
 case ("memory", 4...5):
     try memory(
@@ -216,22 +114,24 @@ case ("memory", 4...5):
         output: arguments[3],
         start: arguments.count > 4 ? arguments[4] : nil
     )
-case (let way?, 6...7) where ["difference", "encoding"].contains(way):
-    let compare = way == "encoding" ? encoding : difference
+case (let way?, 6...9) where ["difference", "encoding"].contains(way):
     try compare(
-        arguments[2],
-        Int(arguments[3]) ?? 64,
-        EngineOptions(
+        way == "encoding" ? .encoder : .decoder,
+        model: arguments[2],
+        side: Int(arguments[3]) ?? 64,
+        options: EngineOptions(
             backend: BackendKind(rawValue: arguments[4]) ?? .onednn,
             precision: Precision(rawValue: arguments[5]) ?? .f32,
             threads: 2
         ),
-        arguments.count > 6 ? Int(arguments[6]) ?? 96 : 96
+        tile: arguments.count > 6 ? Int(arguments[6]) ?? TilePlan.side : TilePlan.side,
+        tileBytes: arguments.count > 7 ? (Int(arguments[7]) ?? 0) << 20 : TileStates.bytes,
+        rounds: arguments.count > 8 ? max(2, Int(arguments[8]) ?? 2) : 4
     )
 default:
     print(
         "Pictures memory SIDE OUTPUT [PICTURE] | Pictures difference|encoding MODEL SIDE BACKEND "
-            + "PRECISION [TILE]"
+            + "PRECISION [TILE [MEGABYTES [ROUNDS]]]"
     )
     exit(64)
 }

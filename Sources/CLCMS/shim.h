@@ -2,7 +2,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// What Swift cannot read from the header's macros: rows of floats, 0…1.
+// What Swift cannot read from the header's macros: rows of floats, 0…1, ink 0…100.
+static const cmsUInt32Number tessera_cmyk_floats = TYPE_CMYK_FLT;
 static const cmsUInt32Number tessera_gray_floats = TYPE_GRAY_FLT;
 static const cmsUInt32Number tessera_rgb_floats = TYPE_RGB_FLT;
 

@@ -67,6 +67,7 @@ package enum Agent {
             name: name,
             threads: request.threads,
             of: request.names.count,
+            device: WorkerArguments.device(of: name, among: request.devices),
             flags: request.arguments,
             lifetime: lifetime
         )

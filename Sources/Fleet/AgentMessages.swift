@@ -35,6 +35,8 @@ package struct AgentRequest: Codable, Equatable, Sendable {
     package var names: [String] = []
     /// Threads of each; nil shares the host's cores evenly.
     package var threads: Int?
+    /// What they compute on, each on the next one; empty: on the processor.
+    package var devices: [String] = []
     /// Arguments of `tessera worker` without its name and threads.
     package var arguments: [String] = []
     package var environment: [String: String] = [:]

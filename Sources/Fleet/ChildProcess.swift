@@ -14,6 +14,8 @@ final class ChildProcess: Sendable {
         var description: String {
             switch self {
             case .exited(let status): "ended with status \(status)"
+            case .killed(SIGKILL):
+                "was killed by signal \(SIGKILL) (by the system, which ran out of memory, unless somebody did)"
             case .killed(let signal): "was killed by signal \(signal)"
             }
         }

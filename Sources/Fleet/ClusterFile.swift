@@ -45,6 +45,10 @@ package struct ClusterFile: Equatable, Sendable {
         package var threads: Int?
         package var backend: BackendKind?
         package var precision: Precision?
+        /// What PyTorch computes on there, each by a worker of its own; empty: the processor.
+        package var devices: [DeviceName] = []
+        /// PyTorch's folder there; nil looks for it.
+        package var torch: String?
         /// The model's path on that host; nil for the coordinator's path.
         package var model: String?
         /// Tessera's path on that host.
@@ -290,16 +294,20 @@ package struct ClusterFile: Equatable, Sendable {
         }
         var host = Host(
             name: name.text,
-            workers: try fields.int("workers", in: 1...256) ?? 1,
+            workers: 1,
             threads: try fields.int("threads", in: 1...1024),
             backend: try fields.choice("backend", of: BackendKind.self),
             precision: try fields.choice("precision", of: Precision.self),
+            devices: try Self.devices(&fields),
+            torch: try fields.string("torch"),
             model: try fields.string("model"),
             program: try fields.string("tessera"),
             labels: try fields.strings("labels"),
             keys: try fields.string("keys"),
             coordinatorKey: try fields.string("coordinator-key")
         )
+        host.workers =
+            try fields.int("workers", in: 1...256) ?? max(1, host.devices.count)
         if let (text, node) = try fields.located("connect") {
             try Self.check(endpoint: text, "connect", node, fields)
             host.connect = text
@@ -307,11 +315,42 @@ package struct ClusterFile: Equatable, Sendable {
         host.environment = try shared.merging(Self.environment(&fields)) { _, own in own }
         host.launch = try Self.launch(&fields)
         try fields.finish(
-            known: "name, workers, threads, precision, backend, model, tessera, labels, keys, "
-                + "coordinator-key, connect, environment, launch"
+            known:
+                "name, workers, threads, precision, backend, device, devices, torch, model, tessera, labels, "
+                + "keys, coordinator-key, connect, environment, launch"
         )
         try check(host, fields)
         return (host, fields)
+    }
+
+    /// `device: cuda:0`, or `devices: [cuda:0, cuda:1]`.
+    private static func devices(_ fields: inout FieldReader) throws(InputError) -> [DeviceName] {
+        func device(_ text: String, _ key: String, _ node: Node?) throws(InputError) -> DeviceName {
+            guard let device = DeviceName(rawValue: text) else {
+                throw fields.fault(
+                    key,
+                    node,
+                    "'\(text)' is no device",
+                    fix: "Write cpu, cuda:0, cuda:1 … or mps"
+                )
+            }
+            return device
+        }
+        let one = try fields.located("device")
+        var found: [DeviceName] = []
+        for node in try fields.list("devices") {
+            found.append(try device(try fields.text(node, "devices"), "devices", node))
+        }
+        guard let one else { return found }
+        guard found.isEmpty else {
+            throw fields.fault(
+                "device",
+                one.node,
+                "devices is there, too",
+                fix: "Write only one of them"
+            )
+        }
+        return [try device(one.text, "device", one.node)]
     }
 
     private func check(_ host: Host, _ fields: FieldReader) throws(InputError) {

@@ -37,6 +37,8 @@ package struct ClusterFolder: Sendable {
             package var threads: Int
             package var backend: String
             package var precision: String
+            /// Model of its processor or GPU.
+            package var device: String
             /// Path of its model on its host.
             package var model: String
             package var isActive: Bool
@@ -72,6 +74,7 @@ package struct ClusterFolder: Sendable {
                     threads: worker.threads,
                     backend: worker.backend,
                     precision: worker.precision,
+                    device: worker.processor,
                     model: worker.model,
                     isActive: worker.isActive,
                     views: worker.views,

@@ -12,6 +12,8 @@ package struct ClusterTable: Equatable, Sendable, Encodable {
         package var model: String?
         package var cores: Int?
         package var precision: String?
+        /// What its workers compute on: GPUs, or `cpu`.
+        package var device: String?
         package var viewsPerSecond: Double?
         /// Seconds since the coordinator last received a message from one of its workers.
         package var lastSeen: Double?
@@ -42,7 +44,7 @@ package struct ClusterTable: Equatable, Sendable, Encodable {
     }
 
     private static let head = [
-        "HOST", "STATE", "WORKERS", "MODEL", "CORES", "PRECISION", "VIEWS/S", "LAST SEEN",
+        "HOST", "STATE", "WORKERS", "MODEL", "CORES", "PRECISION", "DEVICE", "VIEWS/S", "LAST SEEN",
     ]
 
     /// Lines as wide as necessary.
@@ -52,7 +54,7 @@ package struct ClusterTable: Equatable, Sendable, Encodable {
             + rows.map { row in
                 [
                     row.host, row.state, row.workers, row.model ?? "-",
-                    row.cores.map(String.init) ?? "-", row.precision ?? "-",
+                    row.cores.map(String.init) ?? "-", row.precision ?? "-", row.device ?? "-",
                     row.viewsPerSecond.map { String(format: "%.1f", $0) } ?? "-",
                     row.lastSeen.map(TextTable.ago) ?? "-",
                 ]
@@ -71,6 +73,8 @@ extension ClusterTable.Row {
         guard !workers.isEmpty else { return }
         model = workers.map(\.model).last { !$0.isEmpty } ?? model
         precision = Set(workers.map(\.precision)).sorted().joined(separator: ",")
+        let gpus = workers.map(\.device).filter { TorchDevices.model(ofTitle: $0) != nil }
+        device = gpus.isEmpty ? "cpu" : Set(gpus).sorted().joined(separator: ",")
         let rates = workers.filter { $0.busy > 0 && $0.views > 0 }
             .map { Double($0.views) / $0.busy }
         if !rates.isEmpty { viewsPerSecond = rates.reduce(0, +) }

@@ -29,6 +29,10 @@ package struct LaunchPlan: Sendable {
         package var threads: Int?
         package var backend: BackendKind?
         package var precision: Precision?
+        package var devices: [DeviceName] = []
+        /// PyTorch's folder on this machine.
+        package var torch: String?
+        package var batch: Int?
 
         package init(version: String, model: String) {
             self.version = version
@@ -67,7 +71,8 @@ package struct LaunchPlan: Sendable {
 
     /// Names of a host's workers.
     package func names(_ host: ClusterFile.Host) -> [String] {
-        (1...(common.workers ?? host.workers)).map { "\(host.name)-\($0)" }
+        let devices = common.devices.isEmpty ? nil : common.devices.count
+        return (1...(common.workers ?? devices ?? host.workers)).map { "\(host.name)-\($0)" }
     }
 
     /// The command that starts a host's agent.
@@ -116,6 +121,9 @@ package struct LaunchPlan: Sendable {
         worker.modelFlags = common.modelFlags
         worker.backend = common.backend ?? host.backend
         worker.precision = common.precision ?? host.precision
+        worker.batch = common.batch
+        worker.torch = host.torch.map(there) ?? (host.isThisOne ? common.torch : nil)
+        request.devices = (common.devices.isEmpty ? host.devices : common.devices).map(\.rawValue)
         worker.insecure = file.coordinator.insecure
         if let keys = host.keys, let coordinator = host.coordinatorKey {
             worker.keys = (there(keys), there(coordinator))

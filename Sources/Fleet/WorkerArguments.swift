@@ -11,6 +11,10 @@ package struct WorkerArguments: Equatable, Sendable {
     package var modelFlags: [String] = []
     package var backend: BackendKind?
     package var precision: Precision?
+    /// Where PyTorch is.
+    package var torch: String?
+    /// Views that are predicted together.
+    package var batch: Int?
     /// Paths of the worker's secret key and of the coordinator's public one.
     package var keys: (secret: String, coordinator: String)?
     /// Whether to run unencrypted, so that anybody may read and answer.
@@ -27,6 +31,8 @@ package struct WorkerArguments: Equatable, Sendable {
         var flags = ["--connect", endpoint, "--model", model] + modelFlags
         if let backend { flags += ["--backend", backend.rawValue] }
         if let precision { flags += ["--precision", precision.rawValue] }
+        if let torch { flags += ["--torch", torch] }
+        if let batch { flags += ["--batch", "\(batch)"] }
         if let keys {
             flags += ["--keys", keys.secret, "--coordinator-key", keys.coordinator]
         } else if insecure {
@@ -41,6 +47,7 @@ package struct WorkerArguments: Equatable, Sendable {
     ///   - name: of the worker
     ///   - threads: that it computes with; nil shares this host's cores evenly
     ///   - workers: of this host
+    ///   - device: that it computes on; nil: the processor
     ///   - flags: as returned by `flags`, perhaps on another host
     ///   - lifetime: when it ends
     /// - Returns: subcommand and flags
@@ -48,14 +55,23 @@ package struct WorkerArguments: Equatable, Sendable {
         name: String,
         threads: Int?,
         of workers: Int,
+        device: String? = nil,
         flags: [String],
         lifetime: Lifetime
     ) -> [String] {
         ["worker", "--name", name, "--threads", "\(threads ?? threadsEach(of: workers))"]
+            + (device.map { ["--device", $0] } ?? [])
             + flags.map {
                 // The home folder is this host's: the requester does not know it.
                 $0.hasPrefix("~/") ? UserFolder.expanded($0) : $0
             } + [lifetime.rawValue]
+    }
+
+    /// The device of a worker by the number at the end of its name, counted from 1: they take turns.
+    package static func device(of name: String, among devices: [String]) -> String? {
+        guard !devices.isEmpty else { return nil }
+        let number = name.split(separator: "-").last.flatMap { Int($0) } ?? 1
+        return devices[max(0, number - 1) % devices.count]
     }
 
     /// When a worker that is started here ends; the raw values are flags.

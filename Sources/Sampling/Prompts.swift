@@ -92,12 +92,31 @@ package struct Prompts: Sendable {
 
     /// The conditioning of a view.
     ///
-    /// - Parameter timeIDs: SDXL's size and crop ids
+    /// With a picture that is edited there are two scales (Brooks et al., 2023, equation 3): the prediction is that without
+    /// picture and prompt, plus the image scale times what the picture changes, plus the guidance scale times what
+    /// the prompt's parts change then.
+    ///
+    /// - Parameters:
+    ///   - timeIDs: SDXL's size and crop ids
+    ///   - imageScale: guidance by a picture that is edited, as a fraction of the guidance scale; nil for other models
     /// - Returns: the negative prompt's, if there is one, and those of the prompt's parts
-    package func conditioning(timeIDs: TimeIDs? = nil) -> [WorkUnit.Conditioning] {
-        (negative.map {
-            [WorkUnit.Conditioning(embedding: $0.digest, timeIDs: timeIDs?.negative)]
-        } ?? [])
+    package func conditioning(
+        timeIDs: TimeIDs? = nil,
+        imageScale: Float? = nil
+    ) -> [WorkUnit.Conditioning] {
+        var without: [WorkUnit.Conditioning] = []
+        if let negative {
+            let own = WorkUnit.Conditioning(embedding: negative.digest, timeIDs: timeIDs?.negative)
+            without = [own]
+            if let imageScale {
+                let all = parts.reduce(0) { $0 + $1.weight }
+                var (neither, pictureAlone) = (own, own)
+                neither.omitsPicture = true
+                pictureAlone.weight = imageScale - all
+                without = [neither, pictureAlone]
+            }
+        }
+        return without
             + parts.map {
                 WorkUnit.Conditioning(
                     embedding: $0.embedding.digest,
@@ -131,6 +150,8 @@ extension WorkUnit {
     ///   - guidance: used only with a negative prompt; at least 1 where AND joins prompts
     ///   - prompts: what it is conditioned on
     ///   - timeIDs: SDXL's size and crop ids; nil for models without them
+    ///   - picture: what the network takes beside the latent, `[1, height, width, channels]`
+    ///   - imageGuidance: the scale of a picture that is edited; nil for other models
     ///   - place: its position in the render, for messages
     /// - Returns: the unit
     package static func view(
@@ -140,6 +161,8 @@ extension WorkUnit {
         guidance: Float,
         prompts: Prompts,
         timeIDs: TimeIDs? = nil,
+        picture: Tensor? = nil,
+        imageGuidance: Float? = nil,
         place: String? = nil
     ) -> WorkUnit {
         let crop = (timeIDs?.positive).map { ", crop \(Int($0[2])),\(Int($0[3]))" } ?? ""
@@ -148,10 +171,14 @@ extension WorkUnit {
                 View(
                     timestep: timestep,
                     guidance: prompts.areJoined ? max(1, guidance) : guidance,
-                    conditioning: prompts.conditioning(timeIDs: timeIDs)
+                    conditioning: prompts.conditioning(
+                        timeIDs: timeIDs,
+                        imageScale: imageGuidance.map { $0 / guidance }
+                    ),
+                    pictureChannels: picture?.shape[3] ?? 0
                 )
             ),
-            input: latent,
+            input: picture.map { Tensor(channelsOf: latent, and: $0) } ?? latent,
             embeddings: prompts.embeddings,
             name: "view \(index) (\(latent.shape[1])×\(latent.shape[2]) at timestep "
                 + "\(timestep)\(crop))" + (place.map { ", \($0)" } ?? "")
@@ -176,7 +203,7 @@ extension WorkUnit {
     ) -> WorkUnit {
         var part = part
         part?.attention = attention.map(\.digest)
-        let task = (part?.norms ?? 0) > 0 ? ", statistics" : ""
+        let task = (part?.norm ?? 0) > 0 ? ", statistics" : ""
         return WorkUnit(
             .autoencode(half, part),
             input: input,

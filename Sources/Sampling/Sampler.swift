@@ -19,37 +19,71 @@ package struct Sampler: Sendable {
     ///
     /// - Parameters:
     ///   - noise: of the render
-    ///   - picture: the init image, encoded for the first phase; nil starts from noise
+    ///   - picture: the init image of the first phase; nil starts from noise
     /// - Returns: what the first phase starts from; where it has no steps, the picture itself
     /// - Throws: `InputError` from the noise source
     package func start(
         _ noise: some NoiseSource,
-        picture: Tensor? = nil
+        picture: PhasePicture? = nil
     ) throws(InputError) -> SamplerState {
         let first = plan.phases[0]
         guard let picture else {
             let base = try noise.base(latent: first.phase.latent, channels: channels)
             return SamplerState(latent: base * scheduler.initNoiseSigma)
         }
-        var state = SamplerState(latent: picture)
-        state.anchor = picture
+        guard picture.mask == nil else { return try start(noise, masked: picture) }
+        var state = SamplerState(latent: picture.latent)
+        state.anchor = picture.latent
         guard !first.steps.isEmpty, first.refinement == nil else { return state }
         let base = try noise.base(latent: first.phase.latent, channels: channels)
-        begin(&state, with: picture, base, picture: picture)
+        begin(&state, with: picture.latent, base, picture: picture)
+        return state
+    }
+
+    /// The state before the first step of a render that changes the masked part of a picture: at full strength from
+    /// noise alone.
+    private func start(
+        _ noise: some NoiseSource,
+        masked picture: PhasePicture
+    ) throws(InputError) -> SamplerState {
+        let first = plan.phases[0]
+        let base = try noise.base(latent: first.phase.latent, channels: channels)
+        var state = SamplerState(latent: base * scheduler.initNoiseSigma)
+        // A network that takes the mask keeps the rest by itself.
+        if plan.model.pictureInput != .inpainting {
+            (state.picture, state.mask) = (picture.latent, picture.mask)
+            state.source = (picture.latent, base)
+        }
+        state.step = first.steps.lowerBound
+        if state.step > 0 {
+            state.latent = scheduler.addNoise(picture.latent, base, at: state.step)
+        }
         return state
     }
 
     /// Cuts the state's latent into the views of its next step.
     ///
+    /// - Parameters:
+    ///   - state: before the step
+    ///   - picture: what the network takes beside the latent, `[1, height, width, channels]` of the phase; nil if it takes
+    ///     nothing
+    ///   - noise: of the render
+    /// - Returns: the views, and what is needed to fuse their predictions
     /// - Throws: `InputError` from the noise source
     package func work(
         for state: SamplerState,
+        picture: Tensor? = nil,
         noise: inout some NoiseSource
     ) throws(InputError) -> StepWork {
         if let stage = plan.phases[state.phase].refinement {
-            return try work(for: state, stage, noise: &noise)
+            return try work(for: state, stage, picture, noise: &noise)
         }
-        return try demoFusionWork(for: state, noise: &noise)
+        return try demoFusionWork(for: state, picture, noise: &noise)
+    }
+
+    /// The scale of a picture that is edited; nil for models that edit none.
+    var imageGuidance: Float? {
+        plan.model.pictureInput == .editing ? plan.settings.imageGuidance : nil
     }
 
     /// Takes one scheduler step on the whole latent; at the end of a phase matches its mean and deviation to the
@@ -69,7 +103,7 @@ package struct Sampler: Sendable {
         _ work: StepWork,
         prediction: Tensor,
         noise: some NoiseSource,
-        picture: (_ phase: Int) throws -> Tensor? = { _ in nil }
+        picture: (_ phase: Int) throws -> PhasePicture? = { _ in nil }
     ) throws -> Tensor? {
         let isFinished =
             if let stage = plan.phases[state.phase].refinement {
@@ -89,7 +123,7 @@ package struct Sampler: Sendable {
     package func finish(
         _ state: inout SamplerState,
         _ noise: some NoiseSource,
-        picture: (_ phase: Int) throws -> Tensor?
+        picture: (_ phase: Int) throws -> PhasePicture?
     ) throws {
         state.phase += 1
         guard state.phase < plan.phases.count else { return }
@@ -97,7 +131,8 @@ package struct Sampler: Sendable {
             awaitEnlargement(&state)
             return
         }
-        let isConstrained = plan.phases[state.phase].constraint != nil
+        let isConstrained =
+            plan.phases[state.phase].constraint != nil || plan.settings.isMasked
         try open(&state, noise, picture: isConstrained ? try picture(state.phase) : nil)
     }
 

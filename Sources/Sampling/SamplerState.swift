@@ -15,8 +15,10 @@ package struct SamplerState: Sendable {
     /// The latent whose mean and standard deviation later phases are normalised to: the finished phase 1, or the
     /// init image.
     package var anchor: Tensor?
-    /// The init image, encoded for this phase, if the phase is constrained to it.
+    /// The init image, encoded for this phase, if the phase is constrained to it, or if there is a mask.
     package var picture: Tensor?
+    /// Which part of it changes, `[1, height, width, 1]`: 1 there, 0 where it stays.
+    package var mask: Tensor?
 
     /// Whether the latent is still that of the previous phase, whose picture must be enlarged first (refine
     /// method only).

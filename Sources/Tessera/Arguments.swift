@@ -73,6 +73,30 @@ enum LadderArgument: ExpressibleByArgument {
     }
 }
 
+/// The value of `--device`.
+package enum DeviceChoice: ExpressibleByArgument, CustomStringConvertible, Equatable {
+    case all
+    case named([DeviceName])
+
+    package init?(argument: String) {
+        guard argument != "all" else {
+            self = .all
+            return
+        }
+        let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
+        let devices = parts.compactMap { DeviceName(rawValue: String($0)) }
+        guard devices.count == parts.count, Set(devices).count == devices.count else { return nil }
+        self = .named(devices)
+    }
+
+    package var description: String {
+        switch self {
+        case .all: "all"
+        case .named(let devices): devices.map(\.rawValue).joined(separator: ",")
+        }
+    }
+}
+
 extension WindowStride: ExpressibleByArgument {
     package static var defaultCompletionKind: CompletionKind { .list(["window"]) }
 
@@ -95,6 +119,7 @@ extension WindowWeight: ExpressibleByArgument {}
 extension Method: ExpressibleByArgument {}
 extension WireFormat: ExpressibleByArgument {}
 extension GlobalPass: ExpressibleByArgument {}
+extension PictureFormat: ExpressibleByArgument {}
 extension Border: ExpressibleByArgument {}
 extension RandomKind: ExpressibleByArgument {}
 

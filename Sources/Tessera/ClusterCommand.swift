@@ -164,5 +164,6 @@ extension LaunchPlan.Common {
             }
         )
         (backend, precision) = (engine.backend, engine.precision)
+        (devices, torch, batch) = (try engine.devices() ?? [], engine.torch, engine.batch)
     }
 }

@@ -13,7 +13,7 @@ extension RenderSession.Outputs {
             }
         }
         let replaced = (isNumbered ? [] : [picture]) + (dump.map { [$0] } ?? [])
-        for path in replaced where access(path, F_OK) == 0 {
+        for path in replaced where path != PictureFormat.standardOutput && access(path, F_OK) == 0 {
             display.note("\(path) exists: it will be replaced when the picture is done")
         }
     }
@@ -106,7 +106,9 @@ final class RenderConsole {
         }
         if let summary = outcome.summary { display?.note(summary) }
         let seconds = PlanTable.duration(outcome.duration / .seconds(1))
-        display?.note("\(outcome.picture): \(plan.settings.size) in \(seconds)")
+        let name =
+            outcome.picture == PictureFormat.standardOutput ? "standard output" : outcome.picture
+        display?.note("\(name): \(plan.settings.size) in \(seconds)")
     }
 
     /// Removes the bar.

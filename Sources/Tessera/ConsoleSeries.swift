@@ -16,6 +16,7 @@ struct ConsoleSeries<Command: RenderCommand> {
     ///
     /// - Throws: whatever ends a single picture; of a series what ends all of it, or `PicturesFailed` at its end
     func run() throws {
+        for index in first..<list.count { try checkStream(index) }
         for line in list.warnings where resumed == nil { StandardError.write("warning: \(line)") }
         let control = RenderControl()
         Interrupts.handle(control.cancel)
@@ -83,11 +84,42 @@ struct ConsoleSeries<Command: RenderCommand> {
                     (result.index, result.prompt) = (index + 1, rendering.options.prompt)
                 }
                 try StandardOutput.write(json: result)
-            } else {
+            } else if !outputs.isStream {
                 try StandardOutput.write(outcome.picture)
             }
         } catch let error as OutputError {
             throw ResultUnwritten(picture: outcome.picture, reason: error.reason)
+        }
+    }
+
+    /// Rejects a picture on standard output where something else goes there, or a person reads it.
+    ///
+    /// - Throws: `InputError`
+    private func checkStream(_ index: Int) throws(InputError) {
+        let own = index == first ? resumed?.command : nil
+        let command = own ?? list.command(index)
+        guard command.outputs.places.isStream else { return }
+        let place = "--output -"
+        guard !list.isSeries else {
+            throw InputError(
+                place,
+                "standard output takes one picture",
+                fix: "Render one at a time, or name files"
+            )
+        }
+        guard !command.display.json else {
+            throw InputError(
+                place,
+                "--json prints its line to standard output, too",
+                fix: "Leave one of them out"
+            )
+        }
+        guard isatty(STDOUT_FILENO) == 0 else {
+            throw InputError(
+                place,
+                "standard output is a terminal",
+                fix: "Redirect it to a file or a pipe"
+            )
         }
     }
 

@@ -15,7 +15,31 @@ struct Doctor: ParsableCommand {
     @Flag(help: "Print one line of JSON.")
     var json = false
 
-    /// What the system has, by its device files; this version does not use it.
+    /// Version and place of PyTorch.
+    private var torch: String {
+        do throws(InputError) {
+            let found = try TorchFinder().find(engine.torch)
+            return "\(found.version ?? "of unknown version") in \(found.folder)"
+        } catch {
+            return "none: \(error.problem)"
+        }
+    }
+
+    /// What PyTorch may compute on: the processor, and the GPUs that the NVIDIA driver reports.
+    private var devices: String {
+        let gpus = TorchDevices.gpus.map { gpu in
+            String(
+                format: "%@ %@ (%.1f of %.1f GB free)",
+                gpu.device.rawValue,
+                gpu.name,
+                Double(gpu.freeMemory) / 1e9,
+                Double(gpu.memory) / 1e9
+            )
+        }
+        return (["cpu"] + gpus).joined(separator: ", ")
+    }
+
+    /// What the system has, by its device files; PyTorch can use it.
     private static var graphicsProcessors: String {
         let devices = (try? FileManager.default.contentsOfDirectory(atPath: "/dev")) ?? []
         let nodes = (try? FileManager.default.contentsOfDirectory(atPath: "/dev/dri")) ?? []
@@ -24,8 +48,8 @@ struct Doctor: ParsableCommand {
             + nodes.filter { $0.hasPrefix("renderD") }.map { "dri/\($0)" }
         let names = found.sorted().map { "/dev/\($0)" }.joined(separator: ", ")
         return names.isEmpty
-            ? "none found, and none is used yet"
-            : "\(names): not used yet, pictures are rendered on processor cores"
+            ? "none found"
+            : "\(names): used with --device, by PyTorch"
     }
 
     func run() throws {
@@ -35,9 +59,13 @@ struct Doctor: ParsableCommand {
                 for: processor,
                 backend: engine.backend,
                 precision: engine.precision,
+                device: try engine.devices()?.first,
+                torch: engine.torch,
                 threads: HostCores.count
             )
             try chosen.options.check()
+            // A device is usable if PyTorch says so.
+            if chosen.options.backend == .torch { _ = try chosen.options.makeBackend() }
             let found = [
                 ("tessera", RenderSession.version),
                 ("cores", "\(HostCores.count)"),
@@ -48,6 +76,8 @@ struct Doctor: ParsableCommand {
                     processor.multiplication == .widened ? "as float32" : "in pairs"
                 ),
                 ("oneDNN", "\(Processor.oneDNN.version), uses \(Processor.oneDNN.instructions)"),
+                ("PyTorch", torch),
+                ("devices", devices),
                 ("ZeroMQ", SocketContext.libraryVersion),
                 ("GPU", Self.graphicsProcessors),
                 ("backend", chosen.options.backend.rawValue),

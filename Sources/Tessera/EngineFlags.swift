@@ -14,6 +14,75 @@ struct EngineFlags: ParsableArguments {
     )
     var precision: Precision?
 
+    @Option(
+        help: ArgumentHelp(
+            "Where PyTorch computes: cpu, cuda:0, mps; several with commas, or all, start a worker on each. Implies "
+                + "--backend torch unless it is cpu. (default: cpu)",
+            valueName: "device"
+        )
+    )
+    var device: DeviceChoice?
+
+    @Option(
+        help: ArgumentHelp(
+            "Folder of PyTorch 2.10 or newer, for --backend torch. (default: $TESSERA_TORCH, or that of python3)",
+            valueName: "dir"
+        ),
+        completion: .directory
+    )
+    var torch: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Views that a worker on PyTorch predicts together, 1 to \(BatchSizes.most); 1 makes a GPU's pictures "
+                + "reproducible. (default: on a GPU as many as pay, by measuring; else 1)",
+            valueName: "n"
+        )
+    )
+    var batch: Int?
+
+    mutating func validate() throws {
+        if let batch, !(1...BatchSizes.most).contains(batch) {
+            throw ValidationError("--batch must be from 1 to \(BatchSizes.most).")
+        }
+    }
+
+    /// The devices that were named, `all` resolved; nil if none was.
+    ///
+    /// - Throws: `InputError` if PyTorch is needed to find them, and cannot be loaded
+    func devices() throws(InputError) -> [DeviceName]? {
+        switch device {
+        case nil: nil
+        case .named(let devices): devices
+        case .all: try TorchDevices.all(torch: torch)
+        }
+    }
+
+    /// The only device that was named.
+    ///
+    /// - Throws: `InputError` if there are several
+    func onlyDevice() throws(InputError) -> DeviceName? {
+        guard let devices = try devices() else { return nil }
+        guard devices.count == 1 else {
+            throw InputError(
+                "--device",
+                "a worker computes on one device, not on \(devices.count)",
+                fix: "Start a worker for each: \(devices.map(\.rawValue).joined(separator: ", "))"
+            )
+        }
+        return devices[0]
+    }
+
+    /// The first device that was named: what the coordinator itself computes on.
+    private var first: DeviceName? {
+        switch device {
+        case .named(let devices): devices.first
+        // The first of all has this name unless there is no GPU.
+        case .all: (try? devices())?.first
+        case nil: nil
+        }
+    }
+
     /// The same flags for recorded inputs, whose results are compared with a reference: float32 unless a precision was
     /// given.
     func comparing(_ inputs: String?) -> EngineFlags {
@@ -27,13 +96,22 @@ struct EngineFlags: ParsableArguments {
             for: .current,
             backend: backend,
             precision: precision,
+            device: first,
+            torch: torch,
             threads: threads
         ).options
     }
 
     /// How prompts are encoded: always in float32, because it is done only once.
     private var conditioning: EngineOptions {
-        EngineOptions.best(for: .current, backend: backend, precision: .f32, threads: 1).options
+        EngineOptions.best(
+            for: .current,
+            backend: backend,
+            precision: .f32,
+            device: first,
+            torch: torch,
+            threads: 1
+        ).options
     }
 
     /// How the coordinator itself computes, on all cores.
@@ -46,8 +124,12 @@ struct EngineFlags: ParsableArguments {
 
     /// The same flags for another command line.
     var arguments: [String] {
-        (backend.map { ["--backend", $0.rawValue] } ?? [])
-            + (precision.map { ["--precision", $0.rawValue] } ?? [])
+        let flags: [(String, String?)] = [
+            ("--backend", backend?.rawValue), ("--precision", precision?.rawValue),
+            ("--device", device?.description), ("--torch", torch),
+            ("--batch", batch.map(String.init)),
+        ]
+        return flags.flatMap { flag, value in value.map { [flag, $0] } ?? [] }
     }
 }
 

@@ -8,15 +8,32 @@ import Protocol
 struct OutputFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The picture: a PNG or, with the extension .tif, a tiled pyramidal BigTIFF. An existing file is "
-                + "replaced when the picture is done. {seed}, {prompt}, {index}, {date}, {time}, {model} and names of "
-                + "settings are fields; then, and for several pictures, nothing is replaced. (default: out.png, or "
-                + "the first of out-2.png, out-3.png … that is free)",
+            "The picture: .png, .jpg, .webp or .tif (a tiled pyramidal BigTIFF), or - for standard output. An "
+                + "existing file is replaced when the picture is done. {seed}, {prompt}, {index}, {date}, {time}, {model} "
+                + "and names of settings are fields; then, and for several pictures, nothing is "
+                + "replaced. (default: out.png, or the first of out-2.png, out-3.png … that is free)",
             valueName: "file"
         ),
-        completion: .file(extensions: ["png", "tif", "tiff"])
+        completion: .file(extensions: ["png", "jpg", "webp", "tif", "tiff"])
     )
     var output: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Format of the picture. (default: that of its extension; of standard output, png)",
+            valueName: "format"
+        )
+    )
+    var format: PictureFormat?
+
+    @Option(
+        help: ArgumentHelp(
+            "Quality of a JPEG or WebP, 1 to 100; from 90 on a JPEG keeps the full resolution of colours. (default: "
+                + "\(PictureFormat.defaultQuality))",
+            valueName: "n"
+        )
+    )
+    var quality: Int?
 
     @Option(
         help: ArgumentHelp("Bits per channel in pictures, 8 or 16.", valueName: "bits"),
@@ -52,6 +69,9 @@ struct OutputFlags: ParsableArguments {
         guard PixelDepth(rawValue: bitDepth) != nil else {
             throw ValidationError("--bit-depth must be 8 or 16.")
         }
+        guard quality.map({ (1...100).contains($0) }) ?? true else {
+            throw ValidationError("--quality must be from 1 to 100.")
+        }
     }
 
     /// Refuses files of which there would be one for each picture.
@@ -63,13 +83,22 @@ struct OutputFlags: ParsableArguments {
         ] where value != nil {
             throw InputError(flag, "it is for one picture", fix: "Render one at a time with it")
         }
+        guard output != PictureFormat.standardOutput else {
+            throw InputError(
+                "--output -",
+                "standard output takes one picture",
+                fix: "Render one at a time, or name files"
+            )
+        }
     }
 
     var places: RenderSession.Outputs {
         RenderSession.Outputs(
-            picture: output ?? "out.png",
+            picture: output ?? "out.\((format ?? .png).fileExtension)",
             isNumbered: output == nil,
             depth: PixelDepth(rawValue: bitDepth) ?? .eight,
+            format: format,
+            quality: quality,
             phases: savePhases,
             inputs: inputs,
             dump: dump

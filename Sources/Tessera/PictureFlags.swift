@@ -53,7 +53,7 @@ package struct PictureFlags: ParsableArguments {
         try large.add(to: &settings)
         settings.set(Settings.wire, to: exchange.wire)
         settings.set(Settings.globalPass, to: exchange.globalPass)
-        return PictureOptions(
+        var options = PictureOptions(
             prompt: subject.prompt,
             negativePrompt: subject.negativePrompt,
             prompt2: subject.prompt2,
@@ -64,6 +64,9 @@ package struct PictureFlags: ParsableArguments {
             usesModelPreset: !sampling.noModelPreset,
             picture: try start.choice()
         )
+        options.mask = start.maskChoice
+        options.growth = start.extend?.growth ?? PictureGrowth()
+        return options
     }
 }
 

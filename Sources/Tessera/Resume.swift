@@ -174,7 +174,11 @@ struct ResumedOutputFlags: ParsableArguments {
     var checkpointEvery: Int?
 
     var arguments: [String] {
-        (output.map { ["--output=" + URL(fileURLWithPath: $0).standardizedFileURL.path] } ?? [])
+        (output.map { path in
+            let isStream = path == PictureFormat.standardOutput
+            let whole = isStream ? path : URL(fileURLWithPath: path).standardizedFileURL.path
+            return ["--output=" + whole]
+        } ?? [])
             + (checkpointEvery.map { ["--checkpoint-every=\($0)"] } ?? [])
     }
 }

@@ -59,28 +59,35 @@ struct Work: ParsableCommand {
             let logger = Logger(label: "worker") { _ in
                 StandardErrorLog(level: endWithCoordinator ? .warning : .info)
             }
-            let start = ContinuousClock.now
-            let path = try ModelLocation.resolve(model.model)
-            let weights = try Model(path: path, options: try model.options())
-            try weights.check(ModelNeeds(encoder: nil, texts: false))
-            let networks = LoadedNetworks(
-                weights,
-                identity: try ModelIdentity(of: weights),
-                options: engine.options(threads: threads ?? HostCores.count)
-            )
-            try networks.load().report(after: ContinuousClock.now - start, to: logger)
-            var options = WorkerProcess.Options(endpoint: endpoint, name: name)
-            options.isLocalChild = endWithCoordinator
-            options.security = keys
-            if standing { options.changes = try changes(path, isAuthenticated: keys.isEncrypted) }
-            let worker = try WorkerProcess(
-                Evaluator(networks),
-                options: options,
-                logger: logger
-            )
-            Interrupts.handle { worker.stop() }
-            try worker.run()
+            let loss = DeviceLoss()
+            try loss.surviving(logger) { try work(endpoint, keys, logger) }
         }
+    }
+
+    private func work(_ endpoint: Endpoint, _ keys: Security, _ logger: Logger) throws {
+        let start = ContinuousClock.now
+        let path = try ModelLocation.resolve(model.model)
+        let weights = try Model(path: path, options: try model.options())
+        try weights.check(ModelNeeds(encoder: nil, texts: false))
+        _ = try engine.onlyDevice()
+        let networks = LoadedNetworks(
+            weights,
+            identity: try ModelIdentity(of: weights),
+            options: engine.options(threads: threads ?? HostCores.count),
+            batch: engine.batch
+        )
+        try networks.load().report(after: ContinuousClock.now - start, to: logger)
+        var options = WorkerProcess.Options(endpoint: endpoint, name: name)
+        options.isLocalChild = endWithCoordinator
+        options.security = keys
+        if standing { options.changes = try changes(path, isAuthenticated: keys.isEncrypted) }
+        let worker = try WorkerProcess(
+            Evaluator(networks),
+            options: options,
+            logger: logger
+        )
+        Interrupts.handle { worker.stop() }
+        try worker.run()
     }
 }
 
@@ -91,6 +98,7 @@ extension Work {
         isAuthenticated: Bool
     ) throws(InputError) -> ModelFileChanges {
         let (own, count) = ((engine.backend, engine.precision), threads ?? HostCores.count)
+        let (device, torch) = (try engine.onlyDevice(), engine.torch)
         return ModelFileChanges(
             path: path,
             options: try model.options(),
@@ -100,6 +108,8 @@ extension Work {
                 for: .current,
                 backend: backend ?? own.0,
                 precision: precision ?? own.1,
+                device: backend == nil || backend == .torch ? device : nil,
+                torch: torch,
                 threads: count
             ).options
         }

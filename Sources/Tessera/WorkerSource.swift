@@ -55,6 +55,8 @@ struct WorkerSource {
             )
         }
         let modelFlags = try model.arguments()
+        let devices = (try engine.devices() ?? []).map(\.rawValue)
+        let localCount = try localCount()
         let cluster = try LocalCluster(
             workers: localCount,
             threads: local.threadsPerWorker,
@@ -64,10 +66,12 @@ struct WorkerSource {
             var worker = WorkerArguments(endpoint: endpoint.address, model: path)
             worker.modelFlags = modelFlags
             (worker.backend, worker.precision) = (engine.backend, engine.precision)
+            (worker.torch, worker.batch) = (engine.torch, engine.batch)
             return WorkerArguments.command(
                 name: name,
                 threads: threads,
                 of: localCount,
+                device: WorkerArguments.device(of: name, among: devices),
                 flags: worker.flags,
                 lifetime: .exitsWithCoordinator
             )
@@ -84,6 +88,7 @@ struct WorkerSource {
     ) throws -> Rendering.Workers {
         var workers = try open(session, identity, logger, cancellation)
         guard local.cluster == nil else { return workers }
+        let localCount = try localCount()
         workers.prepare = { [workers] cancellation in
             try workers.prepare(cancellation)
             let end = ContinuousClock.now + .seconds(60)
@@ -96,7 +101,11 @@ struct WorkerSource {
         return workers
     }
 
-    private var localCount: Int { local.workers ?? min(2, HostCores.count) }
+    /// One for each device that was named, unless their number is given.
+    private func localCount() throws(InputError) -> Int {
+        if let workers = local.workers { return workers }
+        return try engine.devices()?.count ?? min(2, HostCores.count)
+    }
 
     private func file() throws(InputError) -> ClusterFile? {
         try local.cluster.map { path throws(InputError) in

@@ -57,7 +57,8 @@ package struct ModelFileChanges: NetworkChanges {
         let networks = LoadedNetworks(
             model,
             identity: ModelIdentity(digest: required.model.digest, path: model.path),
-            options: engine
+            options: engine,
+            batch: (present as? LoadedNetworks)?.batch
         )
         try networks.load()
         return networks
@@ -72,7 +73,12 @@ package struct ModelFileChanges: NetworkChanges {
     package func restored(_ present: any ModelNetworks) -> (any ModelNetworks)? {
         guard isTemporary(present), let present = present as? LoadedNetworks else { return nil }
         present.unload()
-        return LoadedNetworks(present.model, identity: present.identity, options: engine(nil, nil))
+        return LoadedNetworks(
+            present.model,
+            identity: present.identity,
+            options: engine(nil, nil),
+            batch: present.batch
+        )
     }
 
     private struct KeysMissing: Error, CustomStringConvertible {

@@ -174,8 +174,14 @@ package final class WorkerProcess: Sendable {
     ) throws -> WorkerSessionState.Ending {
         let units = BlockingQueue<Computation?>()
         let thread = NamedThread("compute", stack: 64 << 20) { [mailbox] in
-            while let (id, unit, cancellation) = units.take() {
-                mailbox.post(Self.compute(id, unit, with: evaluator, cancellation))
+            var fitting: Int?
+            while let (batch, cancellation) = units.take() {
+                let notes = Self.compute(batch, with: evaluator, cancellation)
+                if let views = evaluator.fittingViews, views != fitting {
+                    mailbox.post(.fitted(views))
+                    fitting = views
+                }
+                for note in notes { mailbox.post(note) }
             }
         }
         var hello = hello(evaluator.networks)
@@ -183,6 +189,10 @@ package final class WorkerProcess: Sendable {
         let session = WorkerSessionShell(
             options: options,
             hello: hello,
+            batches: BatchSizes(
+                limit: evaluator.networks.batchRows / 2,
+                isMeasured: evaluator.networks.mayGainFromBatches
+            ),
             endsWithConnection: options.changes?.isTemporary(evaluator.networks) ?? false,
             mailbox: mailbox,
             units: units,
@@ -194,6 +204,10 @@ package final class WorkerProcess: Sendable {
         } catch {
             units.put(nil)
             throw error
+        }
+        if let loss = session.deviceLoss {
+            units.put(nil)
+            throw loss
         }
         if session.isComputing {
             switch ending {
@@ -211,7 +225,7 @@ package final class WorkerProcess: Sendable {
             name: options.name,
             model: networks.identity,
             threads: networks.threads,
-            processor: Processor.description,
+            processor: networks.device ?? Processor.description,
             backend: networks.backend,
             precision: networks.precision,
             processID: getpid()
@@ -220,32 +234,51 @@ package final class WorkerProcess: Sendable {
         return hello
     }
 
+    /// Computes units together; the first note has the time of all.
     private static func compute(
-        _ id: UnitID,
-        _ unit: WorkUnit,
+        _ batch: [(id: UnitID, unit: WorkUnit)],
         with evaluator: Evaluator,
         _ cancellation: Cancellation
-    ) -> WorkerNote {
+    ) -> [WorkerNote] {
         let began = ContinuousClock.now
-        let result: Result<WorkResult, ComputeError>
+        var results: [Result<WorkResult, ComputeError>] = []
         do {
-            result = .success(try evaluator.evaluate([unit], cancellation: cancellation)[0])
+            results = try evaluator.evaluate(batch.map(\.unit), cancellation: cancellation)
+                .map { .success($0) }
         } catch is ComputationCancelled {
-            result = .failure(.cancelled)
+            results = batch.map { _ in .failure(.cancelled) }
+        } catch is TileNotKept where batch.count == 1 {
+            results = [.failure(.missing)]
+        } catch let error as DeviceError where error.kind == .lost {
+            return [.lost(error)]
         } catch {
-            result = .failure(.failed("\(error)"))
+            guard batch.count == 1 else {
+                // One of them is at fault: each for itself.
+                return batch.flatMap { compute([$0], with: evaluator, cancellation) }
+            }
+            results = [.failure(.failed("\(error)"))]
         }
         let spent = began.duration(to: .now).components
         let microseconds = spent.seconds * 1_000_000 + spent.attoseconds / 1_000_000_000_000
-        return .finished(id, microseconds: UInt64(max(0, microseconds)), result)
+        return batch.indices.map { place in
+            .finished(
+                batch[place].id,
+                microseconds: place == 0 ? UInt64(max(0, microseconds)) : 0,
+                results[place]
+            )
+        }
     }
 }
 
-/// A unit for the computing thread, and its cancellation.
-typealias Computation = (id: UnitID, unit: WorkUnit, cancellation: Cancellation)
+/// Units for the computing thread, and their cancellation.
+typealias Computation = (batch: [(id: UnitID, unit: WorkUnit)], cancellation: Cancellation)
 
 /// Messages of other threads to the thread of the worker's socket.
 enum WorkerNote: Sendable {
     case finished(UnitID, microseconds: UInt64, Result<WorkResult, ComputeError>)
+    /// The device has memory for this many views at once.
+    case fitted(Int)
+    /// Nothing can be computed in this process any more.
+    case lost(DeviceError)
     case stop
 }

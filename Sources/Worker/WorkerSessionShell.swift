@@ -19,12 +19,16 @@ final class WorkerSessionShell {
     /// Whether a unit is being computed.
     var isComputing: Bool { cancellation != nil }
 
+    /// Why nothing can be computed in this process any more.
+    private(set) var deviceLoss: DeviceError?
+
     /// Gives up the unit that is being computed.
     func cancel() { cancellation?.cancel() }
 
     init(
         options: WorkerProcess.Options,
         hello: WorkerMessage.Hello,
+        batches: BatchSizes,
         endsWithConnection: Bool = false,
         mailbox: Mailbox<WorkerNote>,
         units: BlockingQueue<Computation?>,
@@ -38,6 +42,7 @@ final class WorkerSessionShell {
         if hello.obstacle != nil { logged = [""] }
         var session = WorkerSessionState.Options(hello: hello)
         session.credit = options.credit
+        session.batches = batches
         session.isLocalChild = options.isLocalChild
         session.endsWithConnection = endsWithConnection
         state = WorkerSessionState(options: session)
@@ -108,6 +113,12 @@ final class WorkerSessionShell {
         case .finished(let unit, let microseconds, let result):
             cancellation = nil
             return .finished(unit, microseconds: microseconds, result)
+        case .fitted(let views): return .fitted(views)
+        case .lost(let error):
+            // The unit is not to blame: it goes elsewhere when the worker has said goodbye.
+            cancellation = nil
+            deviceLoss = error
+            return .stop
         case .stop:
             return .stop
         }
@@ -122,10 +133,10 @@ final class WorkerSessionShell {
         for action in state.handle(event, at: start.duration(to: .now)) {
             switch action {
             case .send(let message): try send(message, over: socket)
-            case .compute(let id, let unit):
+            case .compute(let batch):
                 let cancellation = Cancellation()
                 self.cancellation = cancellation
-                units.put((id, unit, cancellation))
+                units.put((batch, cancellation))
             case .cancel: cancellation?.cancel()
             case .reconnect(let pause, let cause):
                 if logged.isEmpty || cause != .noWelcome {
@@ -162,7 +173,7 @@ final class WorkerSessionShell {
                 "unit failed",
                 metadata: ["unit": "\(unit)", "problem": "\(reason)"]
             )
-        case .received, .finished, .stop, .tick: break
+        case .received, .finished, .fitted, .stop, .tick: break
         }
     }
 

@@ -10,12 +10,15 @@ import Protocol
 ///         silence, goodbye: reconnect
 ///
 /// A worker requests `credit` units when it joins: one to compute, and others so that the next one is already here when
-/// that is done. After each unit it sends the answer and requests another one.
+/// that is done. After each unit it sends the answer and requests another one. On a GPU it computes several compatible
+/// units together, as many as `batches` says, and holds twice as many.
 package struct WorkerSessionState: Sendable {
     package struct Options: Sendable {
         package var hello: WorkerMessage.Hello
         /// Initial number of units to request.
         package var credit = 2
+        /// How many views it predicts together.
+        package var batches = BatchSizes()
         /// Whether the coordinator started this process: then it exits with the coordinator.
         package var isLocalChild = false
         /// Whether the session ends with its connection, instead of connecting again.
@@ -36,15 +39,19 @@ package struct WorkerSessionState: Sendable {
         case received(CoordinatorMessage)
         /// Invalid frames arrived.
         case malformed(FrameError)
+        /// Of units that were computed together, the first has the time of all, and the others none.
         case finished(UnitID, microseconds: UInt64, Result<WorkResult, ComputeError>)
+        /// The device has memory for this many views at once.
+        case fitted(Int)
         case stop
         case tick
     }
 
     package enum Action: Sendable {
         case send(WorkerMessage)
-        case compute(UnitID, WorkUnit)
-        /// Nobody needs the unit that is being computed: cancel it as soon as that is cheap.
+        /// Compute these together.
+        case compute([(UnitID, WorkUnit)])
+        /// Nobody needs what is being computed: cancel it as soon as that is cheap.
         case cancel
         /// Close the socket, wait, connect a new one, and report that with `connected`.
         case reconnect(after: Duration, because: Cause)
@@ -85,10 +92,28 @@ package struct WorkerSessionState: Sendable {
     private var demanded: Set<EmbeddingDigest> = []
     /// Counts connections: a result from an earlier one must not be sent on this one.
     private var connection = 0
-    private var computing: (unit: UnitID, connection: Int, wire: WireFormat)?
+    private var computing: Computing?
+    private var batches: BatchSizes
+    /// What it asked for at once, and the size of batches that the coordinator knows.
+    private var asked = 0
+    private var told = 1
+
+    /// Units that are being computed together.
+    private struct Computing: Sendable {
+        let connection: Int
+        /// How the result of each is sent; those that are finished are removed.
+        var wires: [UnitID: WireFormat]
+        /// Those that somebody still needs.
+        var wanted: Set<UnitID>
+        /// For views: their shape and number.
+        let views: (shape: BatchSizes.Shape, count: Int)?
+        var microseconds: UInt64 = 0
+        var isWhole = true
+    }
 
     package init(options: Options) {
         self.options = options
+        batches = options.batches
     }
 
     /// Handles one event.
@@ -103,6 +128,7 @@ package struct WorkerSessionState: Sendable {
             job = nil
             demanded = []
             queue = []
+            told = 1
             phase = .calling(since: now)
             actions.append(.send(.hello(options.hello)))
         case .received(let message):
@@ -114,6 +140,9 @@ package struct WorkerSessionState: Sendable {
             reconnect(.malformed, &actions)
         case .finished(let unit, let microseconds, let result):
             finish(unit, microseconds, result, &actions)
+        case .fitted(let views):
+            batches.restrict(to: views)
+            tellBatch(&actions)
         case .stop:
             if case .serving = phase { actions.append(.send(.goodbye(.leaving))) }
             end(.stopped, &actions)
@@ -137,6 +166,8 @@ package struct WorkerSessionState: Sendable {
             phase = .serving(welcome, lastHeard: now, lastSent: now)
             failures = 0
             actions.append(.send(.ask(options.credit)))
+            asked = options.credit
+            tellBatch(&actions)
         case (.refusal(let refusal), _):
             end(.refused(refusal), &actions)
         case (.job(let next), .serving):
@@ -160,8 +191,9 @@ package struct WorkerSessionState: Sendable {
             if queue.count < dropped { actions.append(.send(.ask(dropped - queue.count))) }
             // Embeddings that no unit references any more may never arrive: a later unit requests them again.
             demanded.formIntersection(queue.flatMap(\.unit.embeddingDigests))
-            if let computing, computing.connection == connection, units.contains(computing.unit) {
-                actions.append(.cancel)
+            if computing?.connection == connection, computing?.wanted.isEmpty == false {
+                computing?.wanted.subtract(units)
+                if computing?.wanted.isEmpty == true { actions.append(.cancel) }
             }
         case (.goodbye(.leaving), _):
             if options.isLocalChild {
@@ -182,8 +214,17 @@ package struct WorkerSessionState: Sendable {
         _ result: Result<WorkResult, ComputeError>,
         _ actions: inout [Action]
     ) {
-        guard let done = computing, done.unit == unit else { return }
-        computing = nil
+        guard var done = computing, let wire = done.wires.removeValue(forKey: unit) else { return }
+        done.microseconds += microseconds
+        if case .failure = result { done.isWhole = false }
+        computing = done.wires.isEmpty ? nil : done
+        if computing == nil, done.isWhole, let views = done.views {
+            batches.note(
+                views.shape,
+                views: views.count,
+                seconds: Double(done.microseconds) / 1e6
+            )
+        }
         guard case .serving = phase, done.connection == connection else { return }
         switch result {
         case .success(let result):
@@ -191,14 +232,27 @@ package struct WorkerSessionState: Sendable {
                 unit: unit,
                 microseconds: microseconds,
                 result: result,
-                wire: done.wire
+                wire: wire
             )
             actions.append(.send(.answer(answer)))
         case .failure(.cancelled): break
+        case .failure(.missing): actions.append(.send(.missing(unit)))
         case .failure(.failed(let reason)):
             actions.append(.send(.failure(unit, reason: reason)))
         }
         actions.append(.send(.ask(1)))
+        tellBatch(&actions)
+    }
+
+    /// Tells the coordinator how many units are computed together, and asks for as many more as the next batch needs.
+    private mutating func tellBatch(_ actions: inout [Action]) {
+        guard case .serving = phase else { return }
+        let size = batches.largest
+        if size != told { actions.append(.send(.batch(size))) }
+        told = size
+        guard size > 1, 2 * size > asked else { return }
+        actions.append(.send(.ask(2 * size - asked)))
+        asked = 2 * size
     }
 
     private mutating func tick(_ now: Duration, _ actions: inout [Action]) {
@@ -215,17 +269,41 @@ package struct WorkerSessionState: Sendable {
         }
     }
 
-    /// Starts the first unit in the queue if no unit is being computed and its embeddings are here.
+    /// Starts the first unit in the queue if no unit is being computed and its embeddings are here, with others that can
+    /// be computed together with it.
     private mutating func computeNext(_ actions: inout [Action]) {
         guard case .serving = phase, computing == nil, let next = queue.first else { return }
-        var unit = next.unit
-        for digest in unit.embeddingDigests {
-            guard let found = embeddings.find(digest) else { return demand([digest], &actions) }
-            unit.embeddings[digest] = found
+        guard let first = complete(next.unit) else {
+            return demand(next.unit.embeddingDigests, &actions)
         }
         queue.removeFirst()
-        computing = (next.id, connection, next.wire)
-        actions.append(.compute(next.id, unit))
+        var units = [(next.id, first)]
+        var wires = [next.id: next.wire]
+        let shape = BatchSizes.Shape(first)
+        let size = shape.map { batches.size(of: $0) } ?? 1
+        for task in queue where units.count < size && task.unit.sharesBatch(with: first) {
+            guard let unit = complete(task.unit) else { continue }
+            units.append((task.id, unit))
+            wires[task.id] = task.wire
+        }
+        queue.removeAll { wires[$0.id] != nil }
+        computing = Computing(
+            connection: connection,
+            wires: wires,
+            wanted: Set(wires.keys),
+            views: shape.map { ($0, units.count) }
+        )
+        actions.append(.compute(units))
+    }
+
+    /// The unit with its embeddings, if they are here.
+    private mutating func complete(_ unit: WorkUnit) -> WorkUnit? {
+        var unit = unit
+        for digest in unit.embeddingDigests {
+            guard let found = embeddings.find(digest) else { return nil }
+            unit.embeddings[digest] = found
+        }
+        return unit
     }
 
     /// Requests missing embeddings, once.
@@ -265,4 +343,6 @@ package enum ComputeError: Error, Equatable, Sendable {
     case failed(String)
     /// It was no longer wanted.
     case cancelled
+    /// Its input was omitted, and its tile is not kept.
+    case missing
 }

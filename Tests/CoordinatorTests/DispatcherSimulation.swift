@@ -51,8 +51,12 @@ private struct Simulation {
     var nextWorker = 1
     var nextUnit: UInt64 = 1
     var accepted: [UnitID: Int] = [:]
+    /// Whose answer was accepted.
+    var answerers: [UnitID: WorkerID] = [:]
     /// Who was ever given a unit.
     var given: [UnitID: Set<WorkerID>] = [:]
+    /// Whether units have homes, which may not keep them.
+    var missable = false
     /// Units of the open batch.
     var open: [UnitID] = []
     /// Returns of hosts to come.
@@ -154,6 +158,7 @@ private struct Simulation {
                     trace: state.trace
                 )
             }
+            answerers[unit] = id
         case .evict(let id):
             workers[id] = nil
         case .expel(let id, let unit):
@@ -226,7 +231,9 @@ private struct Simulation {
         guard done <= now else { return }
         workers[id]?.queue.removeFirst()
         workers[id]?.doneAt = nil
-        if cursed.contains(unit) || chance(worker.badShare) {
+        if open.contains(unit), missable, chance(0.05) {
+            post(.missed(unit, by: id), from: id)
+        } else if cursed.contains(unit) || chance(worker.badShare) {
             post(.refused(unit, by: id, reason: "NaN"), from: id)
         } else {
             // Some workers say how long they took, and not all tell the truth.
@@ -266,6 +273,21 @@ private struct Simulation {
         }
     }
 
+    /// The workers that answered the last units, others that are gone, and some that never were.
+    mutating func homes(of units: [UnitID]) -> [DispatcherState.Home] {
+        let areSticky = chance(0.5)
+        return units.map { unit in
+            let last = answerers[UnitID(unit.rawValue &- UInt64(units.count))]
+            return .init(
+                worker: areSticky
+                    ? last
+                    : chance(0.1)
+                        ? nil : WorkerID(Int.random(in: 1...nextWorker, using: &random)),
+                costElsewhere: Double.random(in: 0.5...40, using: &random)
+            )
+        }
+    }
+
     /// Submits a batch and steps until it ends.
     mutating func run(_ count: Int, stormFor steps: Int, cursed: Bool = false) throws -> [UnitID] {
         let units = (0..<UInt64(count)).map { UnitID(nextUnit + $0) }
@@ -275,7 +297,10 @@ private struct Simulation {
         outcome = nil
         isStormy = true
         let costs = chance(0.5) ? [] : units.map { _ in Double.random(in: 0.5...4, using: &random) }
-        try feed(.submitted(units, costs: costs, kind: chance(0.8) ? .views : .tiles))
+        let homes = chance(0.6) ? [] : homes(of: units)
+        missable = !homes.isEmpty
+        let kind: DispatcherState.Kind = homes.isEmpty && chance(0.8) ? .views : .tiles
+        try feed(.submitted(units, costs: costs, kind: kind, homes: homes))
         var taken = 0
         while outcome == nil {
             taken += 1

@@ -65,6 +65,41 @@ private struct Script {
         #expect(try script.on(.answered(u(2), by: w1)) == [.accept(u(2)), .complete])
     }
 
+    /// A worker that computes four at once holds eight; its lease is for four, and its pace a quarter of their time.
+    @Test func aWorkerMayComputeSeveralUnitsTogether() throws {
+        var script = Script()
+        func wait(_ seconds: Int) throws {
+            for _ in 0..<seconds { try script.on(.heard(w1), after: .seconds(1)) }
+        }
+        try script.join(w1, credit: 16)
+        try script.on(.batches(w1, 4))
+        try script.on(.submitted(units(1)))
+        try wait(4)
+        try script.on(.answered(u(1), by: w1, spent: .seconds(4)))
+        try script.on(.submitted(Array(units(17).dropFirst())))
+        try script.on(.asked(w1, 1))
+        #expect(script.state.held(by: w1).count == 8)
+        // Four times the usual time for one has passed, and it is not late with four.
+        try wait(17)
+        #expect(try script.on(.tick) == [])
+        for unit: UInt64 in 2...5 {
+            let spent: Duration = unit == 2 ? .seconds(17) : .zero
+            #expect(
+                try script.on(.answered(u(unit), by: w1, spent: spent), after: .milliseconds(1))
+                    .contains(.accept(u(unit)))
+            )
+            try script.on(.asked(w1, 1))
+        }
+        #expect(script.state.held(by: w1).count == 8)
+        // It is alive, but its batch takes four times as long as usual: everything goes back.
+        var doubted = false
+        for _ in 0..<80 where !doubted {
+            try wait(1)
+            doubted = try script.on(.tick).contains(.doubt(w1))
+        }
+        #expect(doubted && script.state.held(by: w1).isEmpty)
+    }
+
     @Test func creditIsBounded() throws {
         var script = Script {
             $0.credit = 3

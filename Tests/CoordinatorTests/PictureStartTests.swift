@@ -38,18 +38,16 @@ private final class Formula: UnitRenderer {
         let (shape, network) = (input.shape, PictureStartTests.network(half))
         let unit = half == .encoder ? 8 : 1
         let core = part.margins.core(height: shape[1] / unit, width: shape[2] / unit)
-        guard part.norms == 0 else {
+        guard part.norm == 0 else {
             let tokens = part.tokens.map { lattice in
                 let places = lattice.places(height: core.rows.count, width: core.columns.count)
                 return Tensor(zeros: [1, places.rows.count, places.columns.count, network.width])
             }
-            // The small copy foresees something else: after one correction it is right.
-            let change = part.corrections.first
             return WorkResult(
                 tensor: tokens,
                 statistics: Array(
-                    repeating: Moments(mean: 0, variance: change?.variance ?? 1.2),
-                    count: part.norms * network.groups
+                    repeating: Moments(mean: 0, variance: 1.2),
+                    count: network.groups
                 )
             )
         }
@@ -93,8 +91,7 @@ private struct Nowhere: PictureSink {
             groups: 1,
             attention: 2,
             width: 2,
-            halo: 4,
-            attentionHalo: 2
+            halo: 4
         )
     }
 

@@ -1,6 +1,7 @@
 import Coordinator
 import Engine
 import Sampling
+import TestSupport
 import Testing
 
 @Suite struct TilePlanTests {
@@ -9,8 +10,7 @@ import Testing
         groups: 1,
         attention: 1,
         width: 512,
-        halo: 18,
-        attentionHalo: 3
+        halo: 18
     )
 
     @Test(arguments: [(128, 128), (129, 128), (300, 41), (17, 4000), (1, 20000)])
@@ -28,7 +28,7 @@ import Testing
             #expect(plan.isWhole || spans.allSatisfy { $0.count <= TilePlan.side })
         }
         for tile in plan.tiles {
-            let margins = plan.margins(of: tile, halo: 18)
+            let margins = plan.margins(of: tile)
             #expect(tile.rows.lowerBound - margins.top >= 0)
             #expect(margins.top == 18 || tile.rows.lowerBound == margins.top)
             #expect(tile.columns.upperBound + margins.right <= width)
@@ -67,8 +67,7 @@ import Testing
                 groups: 32,
                 attention: 2,
                 width: width,
-                halo: 18,
-                attentionHalo: 3
+                halo: 18
             )
         }
         #expect(network(norms: 30, width: 512).fitsMessages)
@@ -92,36 +91,29 @@ import Testing
         #expect(abs(joined.variance / whole.variance - 1) < 1e-12)
     }
 
-    /// A chain in which every moment depends on all earlier ones: the solver finds the fixed
-    /// point, whatever the copy does.
-    @Test func theSolverFindsTheFixedPoint() {
-        let count = 12
-        func chain(_ used: [Moments], _ place: Int, _ strength: Double) -> Moments {
-            let before = used[..<place].reduce(0) { $0 + $1.mean / 3 - ($1.variance - 1) / 2 }
-            return Moments(
-                mean: 0.3 + strength * before / 4,
-                variance: 1.5 + 0.4 * (strength * before).magnitude / (1 + before.magnitude)
+    /// The cost of tiles includes their margins. Values are from `python Tests/tile_costs.py`.
+    @Test func tilesCostTheirMargins() throws {
+        let config = try VAEConfig(file: "\(Fixtures.packageRoot)/Models/vista/vae/config.json")
+        func plan(_ height: Int, _ width: Int, _ side: Int) -> TilePlan {
+            TilePlan(
+                latent: Extent(height: height, width: width),
+                factor: 8,
+                network: config.decoder,
+                wholeArea: 0,
+                side: side
             )
         }
-        var solver = StatisticsSolver(count: count)
-        var differences: [Double] = []
-        for _ in 0..<count + 1 {
-            var used: [Moments] = []
-            for place in 0..<count {
-                // The copy's chain is another one.
-                let own = chain(used, place, 0.6)
-                let change = solver.corrections[place]
-                used.append(
-                    Moments(
-                        mean: own.mean + change.mean,
-                        variance: own.variance * change.variance
-                    )
-                )
-            }
-            let found = (0..<count).map { chain(used, $0, 1) }
-            differences.append(solver.take(used: used, found: found))
-        }
-        #expect(differences[0] > 0.05)
-        #expect((differences.last ?? 1) < 1e-12, "\(differences)")
+        #expect(plan(48, 48, 48).evaluations == 1 && plan(48, 48, 48).passes == 1)
+        #expect(abs(plan(48, 48, 16).evaluations - 1.5080690364289726) < 1e-9)
+        #expect(abs(plan(160, 130, 96).evaluations - 1.070761384399054) < 1e-9)
+        // A tile of the latent is sent with 14 pixels of margin; a token for each latent pixel and the picture come back.
+        let nine = plan(48, 48, 16)
+        #expect(config.decoder.norms == 22 && nine.passes == 23 && config.decoder.halo == 14)
+        let inputs = (30 + 44 + 30) * (30 + 44 + 30) * 4
+        #expect(nine.numbersMoved(latentChannels: 4) == 2304 * (192 + 128) + inputs)
+        // Before the first layer at full resolution: 64 channels of 8 × 8 pixels, and margins of 5 pixels on four sides.
+        #expect(nine.numbersKept == Int(64 * 64 * 50.5 * 50.5), "\(nine.numbersKept)")
+        let shares = (0...22).map { config.decoder.shareOfWork(before: $0) }
+        #expect(shares[22] == 1 && shares[0] > 0 && zip(shares, shares.dropFirst()).allSatisfy(<))
     }
 }

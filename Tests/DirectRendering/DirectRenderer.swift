@@ -10,7 +10,15 @@ package final class DirectRenderer: UnitRenderer, @unchecked Sendable {
     private let vae: VAE
     package private(set) var parts = 0
 
-    package init(_ vae: VAE) { self.vae = vae }
+    private let forgetsTiles: Bool
+    private var seen: Set<TileID> = []
+
+    /// - Parameters:
+    ///   - vae: evaluates parts
+    ///   - forgetsTiles: whether it forgets all tiles before each part, as if another worker received it
+    package init(_ vae: VAE, forgetsTiles: Bool = false) {
+        (self.vae, self.forgetsTiles) = (vae, forgetsTiles)
+    }
 
     /// Never asked for views: a tiled evaluation has tiles only.
     package func evaluate(
@@ -22,9 +30,12 @@ package final class DirectRenderer: UnitRenderer, @unchecked Sendable {
                 preconditionFailure("a view for an autoencoder")
             }
             if part != nil { parts += 1 }
+            if forgetsTiles { vae.forgetTiles() }
+            let isKept = unit.tile.map(seen.contains) ?? false
+            if let tile = unit.tile { seen.insert(tile) }
             return try vae.evaluate(
                 half,
-                unit.input,
+                isKept && !forgetsTiles ? .omitted : unit.input,
                 as: part,
                 attending: unit.embeddingDigests.compactMap { unit.embeddings[$0]?.context }
             )

@@ -40,7 +40,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Fixtures.networks, BackendKind.allCases)
+    @Test(arguments: Fixtures.networks, BackendKind.builtIn)
     func laterEvaluationsAllocateNothing(fixture: NetworkFixture, kind: BackendKind) throws {
         var backend: HostBackend?
         let unet = try UNet(

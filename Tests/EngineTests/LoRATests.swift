@@ -88,7 +88,11 @@ import Testing
     }
 
     /// The UNet's first fixture: prompts that no LoRA touched.
-    static func predict(_ model: Model, _ kind: String) throws -> Tensor {
+    static func predict(
+        _ model: Model,
+        _ kind: String,
+        _ options: EngineOptions = EngineOptions(threads: 2)
+    ) throws -> Tensor {
         let inputs = try SafeTensors(
             file: "\(SingleFileLayout.ownFixtures)/expected/\(kind).safetensors"
         )
@@ -96,7 +100,7 @@ import Testing
             let (a, b) = (try inputs.tensor("negative_\(name)"), try inputs.tensor(name))
             return Tensor(a.values + b.values, shape: [2] + a.shape.dropFirst())
         }
-        let unet = try UNet(model: model, options: EngineOptions(threads: 2))
+        let unet = try UNet(model: model, options: options)
         let ids = unet.config.needsTimeIDs ? try inputs.tensor("unet.time_ids").values : nil
         return try unet.predict(
             try inputs.tensor("unet.0.input").channelsLast(),

@@ -25,7 +25,7 @@ import Testing
         try Model(path: "\(Self.fixtures)/\(kind)-tiny")
     }
 
-    @Test(arguments: ["sd15", "sd21", "sdxl"], BackendKind.allCases)
+    @Test(arguments: ["sd15", "sd21", "sdxl"], TestedBackends.all)
     func contextsAreThoseOfAllChunks(kind: String, backend: BackendKind) throws {
         let cases = try cases().filter { $0.key.hasPrefix(kind) }
         #expect(!cases.isEmpty)
@@ -65,7 +65,7 @@ import Testing
     }
 
     /// 231 keys for two halves of guidance at once, as Diffusers computes it.
-    @Test(arguments: ["sd15", "sd21", "sdxl"], BackendKind.allCases)
+    @Test(arguments: ["sd15", "sd21", "sdxl"], TestedBackends.all)
     func unetTakesLongContexts(kind: String, backend: BackendKind) throws {
         let expected = try SafeTensors(file: "\(Self.fixtures)/prompts/prompts.safetensors")
         let unet = try UNet(

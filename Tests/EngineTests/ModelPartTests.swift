@@ -252,6 +252,35 @@ import Testing
         }
     }
 
+    /// UNets that take a picture besides the latent, in every form: folder, single file, and alone beside a plain model.
+    @Test(arguments: SingleFileLayout.kinds, GuidedFixture.uses)
+    func modelsThatTakeAPicture(kind: String, use: String) throws {
+        try inTemporaryFolder { folder in
+            let own = try GuidedFixture.assemble(kind, use, in: folder)
+            let plain = "\(Self.fixtures)/\(kind)-tiny"
+            var tensors = try SingleFileLayout(kind, size: "fixture").tensors()
+            tensors["model.diffusion_model.input_blocks.0.0.weight"] =
+                try GuidedFixture.firstLayer(kind, use)
+            let single = "\(folder)/model.safetensors"
+            try RawTensor.write(tensors, to: single)
+            let weights = "\(folder)/unet.safetensors"
+            try FileManager.default.copyItem(
+                atPath: "\(own)/unet/diffusion_pytorch_model.safetensors",
+                toPath: weights
+            )
+            for (path, options) in [
+                (own, ModelOptions()), (single, ModelOptions(config: own)),
+                ("\(own)/unet", ModelOptions(base: plain)), (weights, ModelOptions(base: plain)),
+            ] {
+                let model = try Model(path: path, options: options)
+                try model.check(ModelNeeds(encoder: true, texts: true))
+                let geometry = try model.architecture.geometry()
+                #expect(geometry.pictureInput == (use == "edit" ? .editing : .inpainting))
+                #expect(geometry.pictureChannels == (use == "edit" ? 4 : 5))
+            }
+        }
+    }
+
     /// What is not read says what it is, and how it becomes something that is.
     @Test func otherFormatsAreNamed() throws {
         try inTemporaryFolder { folder in

@@ -6,7 +6,7 @@ import Testing
 @Suite struct NetworkParityTests {
     @Test func fixturesExist() { #expect(!Fixtures.networks.isEmpty, "\(Fixtures.folder)") }
 
-    @Test(arguments: Fixtures.networks, BackendKind.allCases)
+    @Test(arguments: Fixtures.networks, TestedBackends.all)
     func promptsEncode(_ fixture: NetworkFixture, _ backend: BackendKind) throws {
         let expected = try fixture.tensors()
         let encoder = try PromptEncoder(
@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Fixtures.networks, BackendKind.allCases)
+    @Test(arguments: Fixtures.networks, TestedBackends.all)
     func unetPredicts(_ fixture: NetworkFixture, _ backend: BackendKind) throws {
         let expected = try fixture.tensors()
         let unet = try UNet(
@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Fixtures.networks, BackendKind.allCases)
+    @Test(arguments: Fixtures.networks, TestedBackends.all)
     func vaeDecodes(_ fixture: NetworkFixture, _ backend: BackendKind) throws {
         let expected = try fixture.tensors()
         let vae = try VAE(
@@ -81,7 +81,7 @@ import Testing
         )
     }
 
-    @Test(arguments: Fixtures.networks, BackendKind.allCases)
+    @Test(arguments: Fixtures.networks, TestedBackends.all)
     func vaeEncodes(_ fixture: NetworkFixture, _ backend: BackendKind) throws {
         let expected = try fixture.tensors()
         let vae = try VAE(

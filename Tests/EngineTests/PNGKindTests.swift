@@ -53,12 +53,12 @@ import Testing
         #expect(try read(base64).pixels == pixels, "\(kind)")
     }
 
-    /// A JPEG whose name ends in .png is not converted onto itself.
-    @Test(arguments: [("lies.png", "lies-2.png"), ("photo.jpg", "photo.png")])
+    /// A HEIC whose name ends in .png is not converted onto itself.
+    @Test(arguments: [("lies.png", "lies-2.png"), ("photo.heic", "photo.png")])
     func aConvertedPictureHasAnotherName(name: String, converted: String) throws {
         try inTemporaryFolder { folder in
             let path = "\(folder)/\(name)"
-            try Data([0xFF, 0xD8, 0xFF, 0xE0] + Array(repeating: 0, count: 60))
+            try Data([0, 0, 0, 24] + Array("ftypheic".utf8) + Array(repeating: 0, count: 52))
                 .write(to: URL(fileURLWithPath: path))
             let error = #expect(throws: InputError.self) { try PictureFile(path) }
             let remedy = error?.remedy ?? ""

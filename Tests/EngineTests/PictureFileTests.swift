@@ -160,7 +160,7 @@ struct PictureFixtures: Decodable {
             claims.replaceSubrange(16..<24, with: [0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 1])
             let endless = Data(PNGSums.mended(claims))
             for (data, part) in [
-                (Data(), "ends too early"), (Data("GIF89a, and more of it".utf8), "PNG"),
+                (Data(), "not a picture"), (Data("GIF89a, and more of it".utf8), "PNG"),
                 (whole.prefix(20), "ends too early"), (whole.prefix(whole.count - 20), "PNG"),
                 (huge, "too short for 16384×16384"), (endless, "PNG"),
             ] {

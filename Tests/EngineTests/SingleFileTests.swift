@@ -189,8 +189,8 @@ import Testing
 
     /// A change to the shapes of a published model, and what the error must say.
     @Test(arguments: [
-        ("sd15", "model.diffusion_model.input_blocks.0.0.weight", [320, 9, 3, 3], "inpainting"),
-        ("sd15", "model.diffusion_model.input_blocks.0.0.weight", [320, 8, 3, 3], "edits"),
+        ("sd15", "model.diffusion_model.input_blocks.0.0.weight", [320, 7, 3, 3], "enlarges"),
+        ("sd15", "model.diffusion_model.input_blocks.0.0.weight", [320, 5, 3, 3], "depth"),
         (
             "sd15", "cond_stage_model.transformer.text_model.embeddings.position_embedding.weight",
             [77, 512], "768"

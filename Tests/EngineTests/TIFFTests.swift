@@ -74,10 +74,10 @@ import Testing
     }
 
     @Test func namesSayTheKind() throws {
-        for name in ["a.png", "/b.c/x.PNG", "a.tif", "a.b.TIFF"] {
+        for name in ["a.png", "/b.c/x.PNG", "a.tif", "a.b.TIFF", "a.jpg", "a.JPEG", "a.webp"] {
             _ = try PictureFormat(path: name, flag: "--output")
         }
-        for name in ["a.jpg", "png", "a.", "/x.png/a", ".", ""] {
+        for name in ["a.gif", "png", "a.", "/x.png/a", ".", ""] {
             #expect(throws: InputError.self) {
                 try PictureFormat(path: name, flag: "--output")
             }

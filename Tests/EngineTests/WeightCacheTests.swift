@@ -6,7 +6,7 @@ import Testing
 
 /// Prepared weights in files that processes share: always the network's own, whatever befalls the file.
 @Suite struct WeightCacheTests {
-    static let backends = BackendKind.allCases.map { EngineOptions(backend: $0) }
+    static let backends = BackendKind.builtIn.map { EngineOptions(backend: $0) }
     private let model = Fixtures.networks.first?.checkpoint ?? ""
 
     private func unet(_ options: EngineOptions, _ folder: String?) throws -> UNet {

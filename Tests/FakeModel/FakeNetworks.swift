@@ -18,8 +18,10 @@ package final class FakeNetworks: ModelNetworks {
         case dying(at: Int)
         /// Never ends.
         case hanging
+        /// Keeps no tiles.
+        case forgetful
 
-        /// Reads "good", "slow:50", "nan", "fill:1e38", "shape", "throw", "die:3" or "hang".
+        /// Reads "good", "slow:50", "nan", "fill:1e38", "shape", "throw", "die:3", "hang" or "forget".
         package init?(_ text: String) {
             let parts = text.split(separator: ":")
             if parts.count == 2, parts[0] == "fill", let value = Float(parts[1]) {
@@ -35,6 +37,7 @@ package final class FakeNetworks: ModelNetworks {
             case ("throw", nil): self = .throwing
             case ("die", let unit?): self = .dying(at: unit)
             case ("hang", nil): self = .hanging
+            case ("forget", nil): self = .forgetful
             default: return nil
             }
         }
@@ -50,6 +53,8 @@ package final class FakeNetworks: ModelNetworks {
     private let behaviour: Behaviour
     private let units = Atomic<Int>(0)
     private let rows = Atomic<Int>(0)
+    private let misses = Atomic<Int>(0)
+    private let tiles = Mutex<[TileID: Tensor]>([:])
 
     package init(_ behaviour: Behaviour = .good, digest: String = digest, threads: Int = 1) {
         identity = ModelIdentity(digest: digest, path: "/models/fake")
@@ -59,6 +64,8 @@ package final class FakeNetworks: ModelNetworks {
 
     /// Units begun so far.
     package var unitCount: Int { units.load(ordering: .relaxed) }
+    /// Tiles that it was asked for without their inputs, and did not keep.
+    package var missCount: Int { misses.load(ordering: .relaxed) }
     /// Rows of all batches so far: UNet evaluations.
     package var rowCount: Int { rows.load(ordering: .relaxed) }
 
@@ -112,8 +119,23 @@ package final class FakeNetworks: ModelNetworks {
         }
     }
 
-    /// Mean and variance of norm k are those of the tile's latent plus k and what the norms before used, in
-    /// every group; the result has the sum of all that is used, and of the keys, on top.
+    /// Its tiles are their inputs.
+    private func keep(_ input: Tensor, _ tile: TileID?) throws -> Tensor {
+        try tiles.withLock { tiles in
+            if input.isOmitted {
+                guard behaviour != .forgetful, let tile, let kept = tiles[tile] else {
+                    misses.add(1, ordering: .relaxed)
+                    throw TileNotKept()
+                }
+                return kept
+            }
+            if let tile { tiles[tile] = input }
+            return input
+        }
+    }
+
+    /// In every group, a norm's mean and variance are those of the tile's latent plus the norm's number and the means that
+    /// the norms before used; to the result the sum of all statistics and of the keys is added.
     package func evaluate(
         _ half: AutoencoderHalf,
         _ input: Tensor,
@@ -124,6 +146,7 @@ package final class FakeNetworks: ModelNetworks {
         guard let part else {
             return WorkResult(tensor: try misbehave(whole(half, input), cancellation))
         }
+        let input = try keep(input, part.tile)
         let groups = Self.network.groups
         let latent = half == .encoder ? whole(.encoder, input) : input
         let core = part.margins.core(height: latent.shape[1], width: latent.shape[2])
@@ -134,7 +157,7 @@ package final class FakeNetworks: ModelNetworks {
             width: core.columns.count
         )
         let added = tokens.reduce(Float(0)) { $0 + mean($1, 0, of: 1) }
-        guard part.norms > 0 else {
+        guard part.norm > 0 else {
             let sum = part.statistics.reduce(0) { $0 + $1.mean + $1.variance }
             let result = try misbehave(
                 half == .decoder ? whole(.decoder, tile) : tile,
@@ -144,14 +167,11 @@ package final class FakeNetworks: ModelNetworks {
         }
         let own = tile.values.reduce(0) { $0 + Double($1) } / Double(tile.count)
         let square = tile.values.reduce(0) { $0 + Double($1) * Double($1) } / Double(tile.count)
-        let seen = (0..<part.norms * groups).map { place in
-            let before = part.statistics.prefix(place / groups * groups).reduce(0) { $0 + $1.mean }
-            let shift = part.corrections.isEmpty ? 0 : part.corrections[0].mean
-            return Moments(
-                mean: own + Double(place / groups) + before / 4 + shift + Double(added),
-                variance: max(0, square - own * own) + 1
-            )
-        }
+        let before = part.statistics.reduce(0) { $0 + $1.mean }
+        let seen = Moments(
+            mean: own + Double(part.norm - 1) + before / 4 + Double(added),
+            variance: max(0, square - own * own) + 1
+        )
         let answered = part.tokens.map { lattice in
             let places = lattice.places(height: core.rows.count, width: core.columns.count)
             return Tensor(shape: [1, places.rows.count, places.columns.count, Self.network.width]) {
@@ -168,7 +188,7 @@ package final class FakeNetworks: ModelNetworks {
             }
         }
         _ = try misbehave(tile, cancellation)
-        return WorkResult(tensor: answered, statistics: seen)
+        return WorkResult(tensor: answered, statistics: Array(repeating: seen, count: groups))
     }
 
     /// The description of its decoder for coordinators.
@@ -182,8 +202,7 @@ package final class FakeNetworks: ModelNetworks {
             groups: 2,
             attention: 1,
             width: 2,
-            halo: 3,
-            attentionHalo: 1
+            halo: 3
         )
     }
 
@@ -196,7 +215,7 @@ package final class FakeNetworks: ModelNetworks {
     private func misbehave(_ good: Tensor, _ cancellation: Cancellation) throws -> Tensor {
         let unit = units.add(1, ordering: .relaxed).newValue
         switch behaviour {
-        case .good:
+        case .good, .forgetful:
             return good
         case .slow(let milliseconds):
             // Checks for cancellation every few milliseconds, as networks do between their blocks.

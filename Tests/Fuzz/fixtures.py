@@ -118,6 +118,11 @@ def picture(path):
     path.write_bytes(mutations_of)
 
 
+def photos():
+    """JPEGs, WebPs and TIFFs of every kind."""
+    return sorted(p for p in (OWN / "photos").iterdir() if p.suffix != ".json")
+
+
 def job(program, folder):
     """A render that was killed after its first step; its folder, and where it was called."""
     folder.mkdir(parents=True)

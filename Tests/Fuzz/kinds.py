@@ -42,6 +42,8 @@ def damage(rng, file, original):
         data = mutations.safetensors(rng, data)
     elif suffix == ".png":
         data = mutations.png(rng, data)
+    elif suffix in (".jpg", ".webp", ".tif"):
+        data = mutations.photo(rng, data)
     elif suffix == ".yaml":
         data = mutations.yaml(rng, data)
     else:
@@ -83,11 +85,12 @@ class Kinds:
         self.all = {
             "model": self.model_case, "config": self.config_case, "weights": self.weights_case,
             "tokenizer": self.tokenizer_case, "yaml": self.yaml_case, "single": self.single_case, "lora": self.lora_case, "picture": self.picture_case,
+            "photo": self.photo_case,
             "cluster": self.cluster_case, "key": self.key_case, "noise": self.noise_case, "job": self.job_case,
         }
 
     # The share of each kind in a run of all.
-    shares = {"model": 5, "config": 5, "weights": 3, "tokenizer": 3, "yaml": 1, "single": 2, "lora": 3, "picture": 5, "cluster": 5, "key": 1,
+    shares = {"model": 5, "config": 5, "weights": 3, "tokenizer": 3, "yaml": 1, "single": 2, "lora": 3, "picture": 5, "photo": 5, "cluster": 5, "key": 1,
               "noise": 1, "job": 2}
 
     def _model(self, rng, folder, files):
@@ -158,6 +161,19 @@ class Kinds:
         damage(rng, file, rng.choice(pictures))
         where = fixtures.model("sd15-tiny")
         more = ["--init-image", str(file), "--strength", rng.choice(["0", "1"])]
+        if rng.random() < 0.3:
+            return Case(file, ["plan", "--model", str(where), *PROMPT, *TINY, *more])
+        return Case(file, rendering(where) + more)
+
+    def photo_case(self, rng, folder):
+        """As the init image, or as its mask."""
+        original = rng.choice(fixtures.photos())
+        file = folder / f"photo{original.suffix}"
+        damage(rng, file, original)
+        where = fixtures.model("sd15-tiny")
+        more = ["--init-image", str(file), "--strength", rng.choice(["0", "1"])]
+        if rng.random() < 0.3:
+            more = ["--init-image", str(self.picture), "--mask", str(file)]
         if rng.random() < 0.3:
             return Case(file, ["plan", "--model", str(where), *PROMPT, *TINY, *more])
         return Case(file, rendering(where) + more)

@@ -305,3 +305,21 @@ def png(rng, data):
             changed[rng.randrange(8, 13)] = rng.choice([0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 255])
             chunks[at][1] = bytes(changed)
     return png_join(chunks)
+
+
+def photo(rng, data):
+    """A JPEG, WebP or TIFF: a number somewhere in its first kilobyte, where all that describes it is, or bytes anywhere."""
+    data = bytearray(data)
+    if rng.random() < 0.4:
+        return raw(rng, data)
+    # A TIFF's directory is at its end.
+    start = struct.unpack("<I" if data[:2] == b"II" else ">I", data[4:8])[0] if data[:2] in (b"II", b"MM") else 0
+    start = min(max(start, 0), max(0, len(data) - 8))
+    for _ in range(rng.randint(1, 3)):
+        at = min(len(data) - 8, start + rng.randrange(1024))
+        if at < 0:
+            break
+        size = rng.choice([1, 2, 4])
+        value = rng.choice([0, 1, 2, 3, 0x7F, 0xFF, 0x100, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF]) & (1 << 8 * size) - 1
+        data[at:at + size] = value.to_bytes(size, rng.choice(["little", "big"]))
+    return bytes(data)

@@ -9,7 +9,7 @@ import mutations
 
 
 def main(folder):
-    for name in ["png", "icc", "kernels"]:
+    for name in ["png", "photo", "icc", "kernels"]:
         (folder / name).mkdir(parents=True, exist_ok=True)
     for path in sorted((fixtures.OWN / "pictures").glob("*.png")):
         data = path.read_bytes()
@@ -19,6 +19,8 @@ def main(folder):
                 # The target's first byte: whether the picture is grey, by its colour type.
                 profile = zlib.decompress(body[body.find(b"\0") + 2:])
                 (folder / "icc" / path.stem).write_bytes(bytes([data[25] in (0, 4)]) + profile)
+    for path in fixtures.photos():
+        (folder / "photo" / path.name).write_bytes(path.read_bytes())
     fixtures.picture(folder / "png/many-chunks.png")
     plain = mutations.png_split((fixtures.OWN / "pictures/rgb8.png").read_bytes())
     for number, (kind, body) in enumerate(mutations.EXTRA):

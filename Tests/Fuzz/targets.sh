@@ -30,7 +30,7 @@ fetch() {
 common=(-g -O1 -fno-omit-frame-pointer)
 link=("$clang" -fuse-ld=lld -g -fsanitize=address,undefined,fuzzer)
 libraries=(-lpng -llcms2 -lz)
-includes=(-ISources/CPNG/include -ISources/CPNG -ISources/CKernels/include -ISources/CLCMS -I"$here")
+includes=(-ISources/CPNG/include -ISources/CPNG -ISources/CJPEG/include -ISources/CTIFF/include -ISources/CWebP/include -ISources/CKernels/include -ISources/CLCMS -I"$here")
 
 build_libraries() {
     local png cms zlib
@@ -52,7 +52,8 @@ build_libraries() {
 build_targets() {
     local flags=("${common[@]}" -Wall -Wextra -fsanitize=address,undefined,fuzzer-no-link
         -fno-sanitize-recover=undefined "${includes[@]}")
-    for file in Sources/CPNG/{Reader,Fault}.c Sources/CKernels/{Conversion,Checksum}.c "$here"/*.c; do
+    for file in Sources/CPNG/{Reader,Fault}.c Sources/CJPEG/{JPEGReader,JPEGFault}.c Sources/CTIFF/{TIFFReader,TIFFSamples}.c \
+        Sources/CWebP/WebPReader.c Sources/CKernels/{Conversion,Checksum}.c "$here"/*.c; do
         "$clang" "${flags[@]}" -c "$file" -o "$place/obj/$(basename "$file" .c).o"
     done
     (
@@ -60,6 +61,8 @@ build_targets() {
         for name in png icc; do
             "${link[@]}" $name.o Reading.o Chunks.o Reader.o Fault.o "${libraries[@]}" -lm -lpthread -o ../fuzz-$name
         done
+        "${link[@]}" photo.o JPEGReader.o JPEGFault.o TIFFReader.o TIFFSamples.o WebPReader.o -ljpeg -ltiff -lwebp -lm \
+            -o ../fuzz-photo
         "${link[@]}" kernels.o Conversion.o Checksum.o -o ../fuzz-kernels
         "$clang" -fuse-ld=lld -fsanitize=address,undefined,fuzzer-no-link profiles.o "${libraries[@]}" -lm -lpthread \
             -o ../profiles
@@ -85,9 +88,9 @@ build_targets
 python3 Tests/Fuzz/seeds.py "$place/corpus"
 "$place/profiles" "$place/corpus/icc"
 rm -f "$place"/logs/*
-for share in png:55 icc:40 kernels:5; do run "${share%:*}" $((seconds * ${share#*:} / 100)); done
+for share in png:35 photo:35 icc:25 kernels:5; do run "${share%:*}" $((seconds * ${share#*:} / 100)); done
 
-for name in png icc kernels; do
+for name in png photo icc kernels; do
     executions=$(find "$place/logs" -name "$name-*" -exec sed -n 's/^stat::number_of_executed_units: *//p' {} + | paste -sd+)
     crashes=$(find "$place/crashes/$name" -type f | wc -l)
     echo "$name: $((${executions:-0})) executions, $crashes crashes"

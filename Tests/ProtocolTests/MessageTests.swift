@@ -48,7 +48,7 @@ let workerMessages: [WorkerMessage] = [
         )
     ),
     .hello(hello),
-    .ask(2),
+    .ask(2), .batch(8),
     .wanted([digests.0, digests.1]),
     .answer(
         .init(
@@ -68,6 +68,7 @@ let workerMessages: [WorkerMessage] = [
         )
     ),
     .failure(UnitID(9), reason: "no weights"),
+    .missing(UnitID(10)),
     .heartbeat,
     .goodbye(.leaving),
 ]
@@ -107,9 +108,9 @@ let coordinatorMessages: [CoordinatorMessage] = [
             PicturePart(
                 margins: .init(top: 1, left: 0, bottom: 2, right: 3),
                 statistics: [Moments(mean: 0.1, variance: 2)],
-                norms: 2,
-                corrections: [Moments(mean: 0, variance: 1)],
+                norm: 2,
                 tokens: .init(stride: 2, firstRow: 0, firstColumn: 1),
+                tile: TileID(picture: 1 << 40, index: 3),
                 attention: [digests.0, digests.1]
             )
         ),
@@ -136,10 +137,24 @@ let coordinatorMessages: [CoordinatorMessage] = [
         ),
         [1, 1, 1, 4]
     ),
+    task(
+        14,
+        .predict(
+            .init(
+                timestep: 1,
+                guidance: 3,
+                conditioning: [
+                    .init(embedding: digests.0, omitsPicture: true), .init(embedding: digests.1),
+                ],
+                pictureChannels: 5
+            )
+        ),
+        [1, 2, 3, 9]
+    ),
     task(10, .autoencode(.decoder), [1, 2, 2, 4]), task(11, .autoencode(.encoder), [1, 8, 16, 3]),
     task(
         12,
-        .autoencode(.encoder, PicturePart(norms: 3, attention: [digests.1])),
+        .autoencode(.encoder, PicturePart(norm: 3, attention: [digests.1])),
         [1, 8, 8, 3]
     ),
     .abandon([UnitID(7), UnitID(8)]),
@@ -172,6 +187,19 @@ let coordinatorMessages: [CoordinatorMessage] = [
             #expect(throws: FrameError.wrongDirection) {
                 try WorkerMessage(frames: message.frames)
             }
+        }
+    }
+
+    /// A picture's channels that leave none to the latent.
+    @Test(arguments: [4, 5, 129]) func picturesOfAllChannelsAreMalformed(channels: Int) {
+        let view = WorkUnit.View(
+            timestep: 1,
+            guidance: 1,
+            conditioning: [.init(embedding: digests.0)],
+            pictureChannels: channels
+        )
+        #expect(throws: FrameError.field("task.predict.picture_channels")) {
+            try CoordinatorMessage(frames: task(1, .predict(view), [1, 2, 2, 4]).frames)
         }
     }
 

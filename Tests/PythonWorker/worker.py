@@ -17,8 +17,9 @@ import numpy as np
 import zmq
 
 
-def predict(latent, timestep, context, pooled, time_ids):
+def predict(latent, picture, timestep, context, pooled, time_ids):
     added = context.mean() + (0 if pooled is None else pooled.mean())
+    added += picture.mean() if picture.size else 0
     return latent / 2 + np.float32(added + sum(time_ids) / 1024 + timestep / 1000)
 
 
@@ -41,15 +42,11 @@ def evaluate_part(latent, part, keys, finish):
     tile = latent[:, top:height - bottom, left:width - right]
     added = sum(k.mean() for k in keys)
     used = np.array(part.statistics).reshape(-1, 2)
-    if not part.norms:
+    if not part.norm:
         return finish(tile) + np.float32(used.sum()) + np.float32(added), []
     exact = tile.astype(float)
-    shift = part.corrections[0] if part.corrections else 0
-    statistics = []
-    for place in range(part.norms * GROUPS):
-        before = used[:place // GROUPS * GROUPS, 0].sum()
-        mean = exact.mean() + place // GROUPS + before / 4 + shift + float(added)
-        statistics += [mean, exact.var() + 1]
+    mean = exact.mean() + part.norm - 1 + used[:, 0].sum() / 4 + float(added)
+    statistics = [mean, exact.var() + 1] * GROUPS
     if not part.HasField("tokens"):
         return None, statistics
     lattice = part.tokens
@@ -88,7 +85,7 @@ class Worker:
         self.demanded = set()
         self.heartbeat = None
         hello = wire.Hello(
-            protocol_version=5, name="python", threads=1, processor="any", backend="numpy",
+            protocol_version=7, name="python", threads=1, processor="any", backend="numpy",
             precision="f32", process_id=os.getpid(),
             model=wire.ModelIdentity(digest=digest, path="a formula"))
         self.send(wire.Envelope(hello=hello))
@@ -117,6 +114,12 @@ class Worker:
         elif kind == "embedding" and embedding_digest(arrays) == envelope.embedding.digest:
             self.embeddings[envelope.embedding.digest] = arrays
         elif kind == "task":
+            if not arrays:
+                # It keeps no tiles.
+                self.send(wire.Envelope(
+                    failure=wire.Failure(unit=envelope.task.unit, missing=True)))
+                self.ask(1)
+                return True
             self.tasks.append((envelope.task, self.job, arrays[0]))
             missing = [d for d in embeddings_of(envelope.task)
                        if d not in self.embeddings and d not in self.demanded]
@@ -150,11 +153,14 @@ class Worker:
             result = (decode if work == "decode" else encode)(latent)
         else:
             view = task.predict
+            split = latent.shape[3] - view.picture_channels
+            latent, picture = latent[..., :split], latent[..., split:]
             rows = []
             for entry in view.conditioning:
                 context, *pooled = self.embeddings[entry.embedding]
-                rows.append(predict(latent, view.timestep, context, pooled[0] if pooled else None,
-                                    entry.time_ids))
+                shown = np.zeros_like(picture) if entry.omits_picture else picture
+                rows.append(predict(latent, shown, view.timestep, context,
+                                    pooled[0] if pooled else None, entry.time_ids))
             result = rows[0]
             for entry, row in zip(view.conditioning[1:], rows[1:]):
                 scale = np.float32(view.guidance) * np.float32(entry.weight)

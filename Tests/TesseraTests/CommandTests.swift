@@ -150,7 +150,7 @@ import Testing
     @Test(arguments: [
         (["--size", "100x100"], "--size"), (["--steps", "0"], "--steps"),
         (["--model", "/nowhere"], "/nowhere"), (["--guidance", "nan"], "--guidance"),
-        (["--output", "/nowhere/out.png"], "/nowhere"), (["--output", "out.jpg"], "out.jpg"),
+        (["--output", "/nowhere/out.png"], "/nowhere"), (["--output", "out.gif"], "out.gif"),
         (["--stride", "400"], "--stride"),
         (["--ladder", "2,1"], "--ladder"), (["--scheduler", "ddim", "--karras"], "--karras"),
         (["--cosine-scales", "1,2"], "--cosine-scales"), (["--inputs", "/nowhere"], "/nowhere"),
@@ -172,7 +172,7 @@ import Testing
 
     @Test func doctorSaysWhatItChose() throws {
         let command = try Command(["doctor", "--backend", "openblas"])
-        #expect(command.output.contains("used yet"), "GPUs are not mentioned")
+        #expect(command.output.contains("GPU  "), "GPUs are not mentioned")
         #expect(command.status == 0, "\(command.errors)")
         for part in ["oneDNN", "cores", "backend", "openblas", "f32", "was requested"] {
             #expect(command.output.contains(part), "\(part) in \(command.output)")

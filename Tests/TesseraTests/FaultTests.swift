@@ -1,3 +1,4 @@
+import Engine
 import Foundation
 import TestSupport
 import Testing
@@ -127,6 +128,40 @@ import Testing
             #expect(command.status == 0, "\(command.errors)")
             #expect(try picture(folder) == whole)
             #expect(children.allSatisfy { kill($0, 0) != 0 })
+        }
+    }
+
+    /// A worker that dies, or hangs, while it keeps tiles of a picture that is encoded and decoded.
+    @Test(arguments: [SIGKILL, SIGSTOP]) func tilesThatAreLostAreComputedAgain(signal: Int32) throws
+    {
+        try inTemporaryFolder { folder in
+            let photo = "\(folder)/photo.png"
+            let writer = try PNGWriter(file: photo, width: 264, height: 258)
+            let numbers = (0..<264 * 258 * 3).map { (i: Int) -> UInt8 in
+                let (row, column) = (i / 792, i % 792)
+                return UInt8(row / 2 + column / 9 + i % 7)
+            }
+            try writer.write(rows: numbers)
+            try writer.finish()
+            func flags(_ workers: String) -> [String] {
+                [
+                    "render", "--model", model, "--prompt", "a prompt", "--init-image", photo,
+                    "--strength", "0", "--size", "1064x1040", "--seed", "5", "--output",
+                    "\(folder)/out.png", "--workers", workers, "--threads-per-worker", "1",
+                ]
+            }
+            let command = try Command(flags("1"))
+            #expect(command.status == 0, "\(command.errors)")
+            let whole = try picture(folder)
+            // While it is encoded, and while it is decoded.
+            let event = signal == SIGKILL ? "encoding the picture" : "phase 1"
+            let running = try Command.Running(flags("2"))
+            #expect(running.waitFor(event), "\(running.errorsSoFar)")
+            let victim = try #require(running.children.first)
+            #expect(kill(victim, signal) == 0)
+            let again = running.finish()
+            #expect(again.status == 0, "\(again.errors)")
+            #expect(try picture(folder) == whole)
         }
     }
 

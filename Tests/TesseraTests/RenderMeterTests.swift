@@ -21,8 +21,7 @@ import Testing
                 groups: 1,
                 attention: nil,
                 width: 4,
-                halo: 4,
-                attentionHalo: 0
+                halo: 4
             )
         }
         let model = ModelGeometry(
@@ -62,33 +61,33 @@ import Testing
         #expect(parts.last == "\(seconds) left, then decoding")
     }
 
-    /// Measuring passes and the last one are a stage of their own, with tiles and the time left.
+    /// All passes over tiles are one stage, with the time left; where layers are unknown, all take the same time.
     @Test func decodingIsAStageOfItsOwn() throws {
         let plan = try plan(side: 1088) {
             if let ladder = try? Ladder(scales: [1, 17]) { $0.ladder = .given(ladder) }
         }
-        #expect(plan.decode.tiles.count == 4 && plan.decode.passes == 3)
+        #expect(plan.decode.tiles.count == 4 && plan.decode.passes == 5)
         var meter = RenderMeter(plan)
         meter.take(.resumed(views: plan.views), at: 0)
         meter.take(.decoding(tiles: 4), at: 10)
         var reading = meter.reading(at: 10)
         #expect(reading.share == 0 && reading.parts.first == "decoding", "\(reading)")
         #expect(!reading.parts.contains { $0.contains("left") || $0.contains("step") })
-        meter.take(.measuring(tiles: 4), at: 10)
-        for tile in 1...4 { meter.take(.tile, at: 10 + Double(tile)) }
-        reading = meter.reading(at: 14)
-        #expect(reading.parts == ["decoding", "measuring, pass 1", "4/4 tiles", "8.0 s left"])
-        meter.take(.measuring(tiles: 4), at: 14)
-        for tile in 1...4 { meter.take(.tile, at: 14 + Double(tile)) }
-        // Another pass is needed than expected: the last one is still to come.
-        meter.take(.measuring(tiles: 4), at: 18)
-        for tile in 1...4 { meter.take(.tile, at: 18 + Double(tile)) }
-        #expect(meter.reading(at: 22).parts.last == "4.0 s left")
-        meter.take(.finalPass(tiles: 4), at: 22)
-        meter.take(.tile, at: 23)
-        reading = meter.reading(at: 23)
-        #expect(reading.parts == ["decoding", "last pass", "1/4 tiles", "3.0 s left"])
-        #expect(reading.share == 13.0 / 16)
+        for pass in 1...4 {
+            let start = 6 + 4 * pass
+            meter.take(.measuring(tiles: 4), at: Double(start))
+            for tile in 1...4 { meter.take(.tile, at: Double(start + tile)) }
+            reading = meter.reading(at: Double(start + 4))
+            let left = PlanTable.duration(Double(20 - 4 * pass))
+            #expect(
+                reading.parts == ["decoding", "pass \(pass) of 5", "4/4 tiles", "\(left) left"]
+            )
+        }
+        meter.take(.finalPass(tiles: 4), at: 26)
+        meter.take(.tile, at: 27)
+        reading = meter.reading(at: 27)
+        #expect(reading.parts == ["decoding", "pass 5 of 5", "1/4 tiles", "3.0 s left"])
+        #expect(abs(reading.share - 17.0 / 20) < 1e-9)
     }
 
     /// Refinement decodes after every phase: then the time of the last decode is known, and part of what is left.

@@ -11,7 +11,7 @@ import Testing
         "rng": ["philox"], "scheduler": ["euler_a"], "karras": [], "timestep-spacing": ["trailing"],
         "clip-skip": ["3"], "prompt-syntax": ["a1111"],
         "final-sigma": ["sigma_min"], "sgm-uniform": [], "sigmas": ["exponential"],
-        "strength": ["0.3"], "fidelity": ["0.75"],
+        "strength": ["0.3"], "fidelity": ["0.75"], "image-guidance": ["2.25"],
         "stride": ["window"], "decode-margin": ["2"], "guidance-interval": ["0.25,5"],
         "window-weight": ["uniform"], "cosine-scales": ["2,1.5,0"],
         "sigma": ["1.2"], "ladder": ["1,2.5"], "skip-below": ["0.125"], "border": ["zeros"],

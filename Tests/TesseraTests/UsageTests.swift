@@ -279,7 +279,8 @@ import Testing
             }
         }
         for name in [
-            "model", "init-image", "lora", "lora-dir", "tokenizer", "model-config", "embedding",
+            "model", "init-image", "mask", "lora", "lora-dir", "tokenizer", "model-config",
+            "embedding",
             "job-dir", "keys", "allow", "coordinator-key", "cluster", "scheduler", "method",
             "precision", "output", "positional",
         ] { #expect(completed.contains(name), "\(name)") }

@@ -79,11 +79,17 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
         for (half, input) in [(AutoencoderHalf.decoder, wide), (encoder, large)] {
             for part in [
                 PicturePart(margins: margins, statistics: known),
-                PicturePart(margins: margins, statistics: known, norms: 4),
-                PicturePart(norms: 2, corrections: known),
                 PicturePart(
                     margins: margins,
-                    norms: 2,
+                    statistics: known,
+                    norm: 3,
+                    tile: TileID(picture: 7, index: 0)
+                ),
+                PicturePart(norm: 1),
+                PicturePart(
+                    margins: margins,
+                    statistics: Array(known.prefix(2)),
+                    norm: 2,
                     tokens: .init(stride: 2, firstRow: 1, firstColumn: 0)
                 ),
             ] {

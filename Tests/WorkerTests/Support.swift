@@ -18,6 +18,7 @@ final class ThreadCluster {
     let cluster: Cluster
     private let directory: PrivateDirectory
     private var workers: [WorkerProcess] = []
+    private var names: [String] = []
     private var threads: [NamedThread] = []
     private let endings = Endings()
 
@@ -51,6 +52,7 @@ final class ThreadCluster {
         (options.changes, options.refusedPause) = (changes, .milliseconds(200))
         let worker = try WorkerProcess(Evaluator(host), options: options, logger: quiet)
         workers.append(worker)
+        names.append(name)
         threads.append(
             NamedThread("worker") { [endings] in
                 do {
@@ -61,6 +63,11 @@ final class ThreadCluster {
             }
         )
         return host
+    }
+
+    /// Ends one worker.
+    func stop(_ name: String) {
+        for (worker, other) in zip(workers, names) where other == name { worker.stop() }
     }
 
     /// Ends everything.

@@ -64,12 +64,15 @@ private struct Script {
             switch action {
             case .send(.hello): "hello"
             case .send(.ask(let units)): "ask \(units)"
+            case .send(.batch(let units)): "batch \(units)"
             case .send(.wanted(let digests)): "wanted \(digests.count)"
             case .send(.answer(let answer)): "answer \(answer.unit)"
             case .send(.failure(let unit, _)): "failure \(unit)"
+            case .send(.missing(let unit)): "missing \(unit)"
             case .send(.heartbeat): "heartbeat"
             case .send(.goodbye): "goodbye"
-            case .compute(let id, _): "compute \(id)"
+            case .compute(let units):
+                "compute " + units.map { "\($0.0)" }.joined(separator: " ")
             case .cancel: "cancel"
             case .reconnect(let pause, _): "reconnect \(pause.milliseconds)"
             case .end(let ending):
@@ -98,7 +101,7 @@ private struct Script {
     @Test func partsWaitForTheirKeys() {
         let tokens = [Embedding(context: Tensor(zeros: [1, 3, 2])), text]
         func part(_ unit: UInt64) -> State.Event {
-            let part = PicturePart(norms: 1, attention: tokens.map(\.digest))
+            let part = PicturePart(norm: 1, attention: tokens.map(\.digest))
             let work = WorkUnit(.autoencode(.decoder, part), input: Tensor(zeros: [1, 1, 1, 4]))
             return .received(.task(.init(id: UnitID(unit), job: 1, unit: work)))
         }
@@ -125,6 +128,39 @@ private struct Script {
         #expect(script.on(.received(.job(.init(id: 2)))) == [])
         #expect(script.on(task(3, job: 2)) == [])
         #expect(script.on(finished(2)) == ["answer u2", "ask 1", "compute u3"])
+    }
+
+    /// Views that fit together are computed together, and twice as many are asked for; tiles stay alone.
+    @Test func compatibleViewsAreComputedTogether() {
+        var options = options()
+        options.batches = BatchSizes(limit: 3)
+        var script = Script(options)
+        #expect(script.on(.connected) == ["hello"])
+        #expect(
+            script.on(.received(.welcome(.init(heartbeat: .seconds(1), timeout: .seconds(5)))))
+                == ["ask 2", "batch 3", "ask 4"]
+        )
+        _ = script.on(.received(.job(both)))
+        for unit: UInt64 in 1...4 { _ = script.on(task(unit)) }
+        _ = script.on(task(5, decode: true))
+        _ = script.on(task(6))
+        _ = script.on(.received(.embedding(text.digest, text)))
+        #expect(
+            script.on(.received(.embedding(negative.digest, negative))) == ["compute u1 u2 u3"]
+        )
+        // Only when nobody needs any of them is the batch cancelled.
+        #expect(script.on(.received(.abandon([UnitID(2)]))) == [])
+        #expect(script.on(finished(1)) == ["answer u1", "ask 1"])
+        #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
+        #expect(script.on(finished(3)) == ["answer u3", "ask 1", "compute u4 u6"])
+        #expect(script.on(.received(.abandon([UnitID(4), UnitID(6)]))) == ["cancel"])
+        #expect(script.on(finished(4)) == ["answer u4", "ask 1"])
+        #expect(script.on(finished(6)) == ["answer u6", "ask 1", "compute u5"])
+        // The device's memory allows one.
+        #expect(script.on(.fitted(1)) == ["batch 1"])
+        _ = script.on(task(7))
+        _ = script.on(task(8))
+        #expect(script.on(finished(5)) == ["answer u5", "ask 1", "compute u7"])
     }
 
     /// Requested embeddings may never arrive when their units are abandoned: a later unit requests them again.

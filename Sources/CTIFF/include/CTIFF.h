@@ -1,5 +1,5 @@
-/// libtiff behind functions that keep its errors: one BigTIFF of tiles, picture after picture, the earlier of
-/// which can be read while the next is written.
+/// libtiff behind functions that keep its errors: a writer of one BigTIFF of tiles, picture after picture, the earlier of
+/// which can be read while the next is written; and a reader of other programs' TIFFs, row by row.
 ///
 /// Functions that return int return 0, or −1 after an error whose text `tessera_tiff_error` gives. After an
 /// error a file may only be asked for that text and closed.
@@ -47,5 +47,42 @@ int tessera_tiff_finish(tessera_tiff *tiff);
 const char *tessera_tiff_error(const tessera_tiff *tiff);
 
 void tessera_tiff_close(tessera_tiff *tiff);
+
+/// Reads the first picture of a file, row by row.
+typedef struct tessera_tiff_reader tessera_tiff_reader;
+
+/// What precedes the rows.
+typedef struct {
+    uint32_t width;
+    uint32_t height;
+    /// 1 for grey, 3 for RGB, 4 for CMYK, without alpha.
+    int colours;
+    int has_alpha;
+    /// As in Exif.
+    int orientation;
+    /// Bits of a number as it is stored.
+    int depth;
+    /// An ICC profile, valid until `close`; null if there is none.
+    const uint8_t *profile;
+    size_t profile_size;
+    /// What the picture is and what made it, valid until `close`; null if it does not say.
+    const char *description;
+    const char *software;
+} tessera_tiff_header;
+
+/// Null if out of memory. The caller closes `descriptor` after the reader.
+tessera_tiff_reader *tessera_tiff_reader_open(int descriptor);
+
+/// Reads everything before the rows.
+int tessera_tiff_reader_header(tessera_tiff_reader *reader, tessera_tiff_header *header);
+
+/// Reads the next row: for each pixel its colours and, if there is one, its alpha, which is not multiplied into them; 16
+/// bits each. Palettes are RGB; floats are clamped to 0…1; of CMYK, the shares of ink.
+int tessera_tiff_reader_row(tessera_tiff_reader *reader, uint16_t *row);
+
+/// The first error, valid until `close`.
+const char *tessera_tiff_reader_error(const tessera_tiff_reader *reader);
+
+void tessera_tiff_reader_close(tessera_tiff_reader *reader);
 
 #endif

@@ -77,4 +77,6 @@ struct OpenJob: Sendable {
     let message: CoordinatorMessage.Job
     let model: ModelGeometry
     var isCancelled = false
+    /// Which worker keeps each tile.
+    var homes: [TileID: WorkerID] = [:]
 }

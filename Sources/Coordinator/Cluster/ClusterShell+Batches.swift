@@ -69,7 +69,15 @@ extension ClusterShell {
             .submitted(
                 ids,
                 costs: units.map { $0.cost(job.model) },
-                kind: units.first?.kind ?? .views
+                kind: units.first?.kind ?? .views,
+                homes: units.compactMap { unit in
+                    unit.tile.map { tile in
+                        .init(
+                            worker: job.homes[tile],
+                            costElsewhere: unit.costElsewhere(job.model)
+                        )
+                    }
+                }
             )
         )
     }

@@ -4,7 +4,7 @@ import Protocol
 
 /// Events for the dispatcher, and what it decides.
 extension ClusterShell {
-    func feed(_ event: DispatcherState.Event, answer: (WorkResult, Int)? = nil) {
+    func feed(_ event: DispatcherState.Event, answer: (WorkResult, Roster.Peer)? = nil) {
         inputs.append(Input(event: event, answer: answer))
         guard !isFeeding else { return }
         isFeeding = true
@@ -87,19 +87,25 @@ extension ClusterShell {
         }
         if firstTask[worker] == nil { firstTask[worker] = start.duration(to: .now) }
         if roster.announce(job.id, to: worker) { send(.job(job), to: peer) }
+        let isKept = request.tile.map { jobs[job.id]?.homes[$0] == worker } ?? false
         send(
-            .task(.init(id: unit, job: job.id, unit: request, wire: job.wire)),
+            .task(
+                .init(id: unit, job: job.id, unit: request, wire: job.wire, omitsInput: isKept)
+            ),
             to: peer
         )
     }
 
     func accept(_ unit: UnitID, _ input: Input) {
-        guard let (result, worker) = input.answer, let request = batch?.request(unit) else {
+        guard let (result, peer) = input.answer, let request = batch?.request(unit) else {
             preconditionFailure("\(unit) is accepted without an answer\n\(state.trace)")
+        }
+        if let tile = request.tile, let job = batch?.job.message.id {
+            jobs[job]?.homes[tile] = peer.worker
         }
         // A view that two share counts for the one that completes it.
         guard let (place, whole) = batch?.take(result, for: unit) else { return }
-        board.update(worker) { statistics in
+        board.update(peer.place) { statistics in
             if request.kind == .tiles { statistics.tiles += 1 } else { statistics.views += 1 }
         }
         batch?.reports.put(.done(place, whole))

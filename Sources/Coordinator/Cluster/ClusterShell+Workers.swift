@@ -53,10 +53,10 @@ extension ClusterShell {
         }
         switch message {
         case .hello(let hello): admit(hello, id, from: origin)
-        case .heartbeat, .ask:
+        case .heartbeat, .ask, .batch:
             // It thinks that it has joined, but was given up, or had joined another coordinator here.
             send(.goodbye(.unknown), to: id)
-        case .wanted, .answer, .failure, .goodbye:
+        case .wanted, .answer, .failure, .missing, .goodbye:
             dropped += 1
         }
     }
@@ -113,7 +113,9 @@ extension ClusterShell {
 
     /// Warns where workers compute differently: then the picture's bytes depend on which one rendered what.
     private func noteComputation(of hello: WorkerMessage.Hello) {
-        let own = "\(hello.backend) \(hello.precision)"
+        // GPUs of one model compute the same; processors are not told apart here.
+        let gpu = TorchDevices.model(ofTitle: hello.processor).map { " on \($0)" }
+        let own = "\(hello.backend) \(hello.precision)\(gpu ?? "")"
         if let other = computations.first, other != own, !computations.contains(own) {
             warn(
                 "worker \(hello.name) computes with \(own), others with \(other): the picture depends on who "
@@ -129,6 +131,7 @@ extension ClusterShell {
         // A worker starts over on a new connection.
         case .hello: reject(peer.id, .repeatedHello)
         case .ask(let units): feed(.asked(peer.worker, units))
+        case .batch(let units): feed(.batches(peer.worker, units))
         case .wanted(let digests):
             feed(.heard(peer.worker))
             for digest in digests.prefix(PicturePart.maxAttention) {
@@ -140,6 +143,7 @@ extension ClusterShell {
         case .answer(let answer): handle(answer, from: peer)
         case .failure(let unit, let reason):
             refuse(unit, reason, peer)
+        case .missing(let unit): miss(unit, peer)
         case .heartbeat: feed(.heard(peer.worker))
         case .goodbye: lose(peer, .left)
         }
@@ -160,8 +164,20 @@ extension ClusterShell {
         board.update(peer.place) { $0.busy += min(spent, .seconds(86_400)) }
         feed(
             .answered(answer.unit, by: peer.worker, spent: spent),
-            answer: (answer.result, peer.place)
+            answer: (answer.result, peer)
         )
+    }
+
+    /// A worker does not keep the tile of a unit that it was given without input. Having been given the input, it may not
+    /// say so again.
+    func miss(_ unit: UnitID, _ peer: Roster.Peer) {
+        if let tile = batch?.request(unit)?.tile, let job = batch?.job.message.id {
+            guard jobs[job]?.homes[tile] == peer.worker else {
+                return refuse(unit, "it was given the tile, and misses it", peer)
+            }
+            jobs[job]?.homes[tile] = nil
+        }
+        feed(.missed(unit, by: peer.worker))
     }
 
     func refuse(_ unit: UnitID, _ reason: String, _ peer: Roster.Peer) {

@@ -99,8 +99,8 @@ final class ClusterShell {
     /// An event for the dispatcher, and the answer that came with it.
     struct Input {
         let event: DispatcherState.Event
-        /// Of an answered unit: the result, and the worker's place on the board.
-        var answer: (result: WorkResult, place: Int)?
+        /// Of an answered unit: the result, and who sent it.
+        var answer: (result: WorkResult, peer: Roster.Peer)?
     }
 
     func send(_ message: CoordinatorMessage, to peer: Roster.Peer) {

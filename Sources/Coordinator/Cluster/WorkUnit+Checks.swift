@@ -10,19 +10,6 @@ extension WorkUnit {
         return .views
     }
 
-    /// Latent pixels to evaluate: those of a guided view count once, of half of it by half.
-    func cost(_ model: ModelGeometry) -> Double {
-        let area = Double(input.count / input.shape[3])
-        switch work {
-        case .predict(let view): return area * Double(view.conditioning.count) / 2
-        case .autoencode(let half, let part):
-            let pixels = half == .encoder ? Double(model.vaeFactor * model.vaeFactor) : 1
-            let network = model.network(half)
-            let isCoarse = part.map { $0.norms > 0 && network.areCoarse(norms: $0.norms) } ?? false
-            return area / pixels / (isCoarse ? 16 : 1)
-        }
-    }
-
     /// What is wrong with a result; nil for a good one.
     func fault(of result: WorkResult, _ model: ModelGeometry) -> String? {
         let (shape, count) = expected(model)
@@ -48,13 +35,16 @@ extension WorkUnit {
     /// The shape of its result's tensor, nil for none, and the number of its statistics.
     private func expected(_ model: ModelGeometry) -> (shape: [Int]?, statistics: Int) {
         let shape = input.shape
-        guard case .autoencode(let half, let part) = work else { return (shape, 0) }
+        if case .predict(let view) = work {
+            return (shape.dropLast() + [shape[3] - view.pictureChannels], 0)
+        }
+        guard case .autoencode(let half, let part) = work else { return (nil, 0) }
         let factor = model.vaeFactor
         let unit = half == .encoder ? factor : 1
         let core = (part?.margins ?? .none)
             .core(height: shape[1] / unit, width: shape[2] / unit)
         let (height, width) = (core.rows.count, core.columns.count)
-        guard let part, part.norms > 0 else {
+        guard let part, part.norm > 0 else {
             switch half {
             case .decoder: return ([shape[0], height * factor, width * factor, 3], 0)
             case .encoder: return ([shape[0], height, width, model.latentChannels], 0)
@@ -65,6 +55,6 @@ extension WorkUnit {
             let places = lattice.places(height: height, width: width)
             return [1, places.rows.count, places.columns.count, network.width]
         }
-        return (tokens, part.norms * network.groups)
+        return (tokens, network.groups)
     }
 }

@@ -3,21 +3,27 @@ import Protocol
 // Batches and units.
 
 extension DispatcherState {
-    mutating func submit(_ units: [UnitID], _ costs: [Double], _ kind: Kind) {
+    mutating func submit(_ units: [UnitID], _ costs: [Double], _ kind: Kind, _ homes: [Home]) {
         precondition(batch == nil, "a batch is open already\n\(trace)")
         precondition(costs.isEmpty || costs.count == units.count, "\(costs.count) costs")
+        precondition(homes.isEmpty || homes.count == units.count, "\(homes.count) homes")
         guard !units.isEmpty else { return }
         let each = units.enumerated().map { place, id in
-            (id, Unit(cost: costs.isEmpty ? 1 : max(1e-6, costs[place])))
+            let cost = costs.isEmpty ? 1 : max(1e-6, costs[place])
+            let home = homes.isEmpty ? nil : homes[place]
+            let elsewhere = max(cost, home?.costElsewhere ?? cost)
+            return (id, Unit(cost: cost, costElsewhere: elsewhere, home: home?.worker))
         }
         batch = Batch(
             kind: kind,
             units: Dictionary(uniqueKeysWithValues: each),
             waiting: units.sorted(),
             remaining: units.count,
-            typicalCost: each.reduce(0) { $0 + $1.1.cost } / Double(each.count)
+            typicalCost: each.reduce(0) { $0 + $1.1.costElsewhere } / Double(each.count),
+            hasHomes: !homes.isEmpty
         )
         idleSince = nil
+        if !homes.isEmpty { planHomes() }
     }
 
     /// Ends the batch; units still held are no longer wanted.
@@ -91,12 +97,13 @@ extension DispatcherState {
                 kind,
                 assigned: first.assigned,
                 spent: spent.map { $0 / .seconds(1) },
+                isBatched: sender.batch > 1,
                 at: seconds
             )
         } else if !sender.isProven {
             // It lost the unit before: it is at least that slow.
             workers[worker]?.speed.interrupt(
-                cost: lease.cost,
+                cost: lease.maxCost,
                 kind,
                 isLate: true,
                 since: lease.assigned,
@@ -121,7 +128,7 @@ extension DispatcherState {
         if let first, first.unit == id {
             workers[worker]?.speed
                 .interrupt(
-                    cost: first.cost,
+                    cost: slow.maxHeadCost,
                     kind,
                     isLate: isLate,
                     since: slow.speed.since,
@@ -236,7 +243,13 @@ extension DispatcherState {
 
     /// Assigns waiting units, in order, to the workers that would finish them first.
     mutating func assignWaiting(_ actions: inout [Action]) {
-        guard batch?.waiting.isEmpty == false, !assignPlainly(&actions) else { return }
+        guard batch?.waiting.isEmpty == false else { return }
+        if batch?.hasHomes == true {
+            assignHome(&actions)
+            guard batch?.waiting.contains(where: { !waitsForHome($0) }) == true else { return }
+        } else if assignPlainly(&actions) {
+            return
+        }
         // The batch must not be copied here: modifying it would then copy all its units.
         guard let waiting = batch?.waiting,
             var outlook = batch.map({ Outlook(of: workers, $0, policy, at: seconds) })
@@ -248,6 +261,10 @@ extension DispatcherState {
             guard outlook.hasRoom else {
                 left += waiting[place...]
                 break
+            }
+            if waitsForHome(id) {
+                left.append(id)
+                continue
             }
             let isMarked = batch?.units[id]?.failures.isEmpty == false
             let worker = outlook.take(among: waiting.count - place, insist: isMarked) { worker in
@@ -291,7 +308,8 @@ extension DispatcherState {
         if holder.held.isEmpty { workers[worker]?.speed.begin(at: seconds, idle: true) }
         let lease = Lease(
             unit: id,
-            cost: unit.cost,
+            cost: unit.cost(at: worker),
+            maxCost: unit.costElsewhere,
             assigned: seconds,
             isProven: holder.isProven
         )

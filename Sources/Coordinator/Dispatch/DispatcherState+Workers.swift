@@ -38,6 +38,12 @@ extension DispatcherState {
         workers[id]?.credit = min(worker.credit + min(max(0, units), policy.credit), policy.credit)
     }
 
+    mutating func gather(_ id: WorkerID, _ units: Int) {
+        workers[id]?.lastHeard = now
+        workers[id]?.batch = min(max(1, units), Self.largestBatch)
+        touch(id)
+    }
+
     /// Removes a worker; its units wait again. The one it was computing counts as failed, if the
     /// worker's loss is a failure.
     mutating func lose(_ id: WorkerID, _ loss: WorkerLoss, _ actions: inout [Action]) {
@@ -105,13 +111,18 @@ extension DispatcherState {
         guard let kind = batch?.kind else { return }
         let reference = referencePace(kind)
         let over = workers.filter { _, worker in
-            guard let first = worker.held.first else { return false }
-            let lease = worker.speed.lease(of: first.cost, kind, policy, reference: reference)
+            guard !worker.held.isEmpty else { return false }
+            let lease = worker.speed.lease(
+                of: worker.maxHeadCost,
+                kind,
+                policy,
+                reference: reference
+            )
             return seconds - worker.speed.since > lease
         }.keys.sorted()
         for id in over {
-            guard let first = workers[id]?.held.first else { continue }
-            workers[id]?.speed.interrupt(cost: first.cost, kind, isLate: true, at: seconds)
+            guard let worker = workers[id], let first = worker.held.first else { continue }
+            workers[id]?.speed.interrupt(cost: worker.maxHeadCost, kind, isLate: true, at: seconds)
             // The lease stays on record: the worker may be slow, and its answer good.
             release(first.unit, from: id)
             if batch?.units[first.unit]?.former.contains(id) == false {

@@ -59,11 +59,20 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 /// than hide the round trip: one to compute and as many as it computes while an answer and the next
 /// task are in transit.
 ///
+/// **Batches of a worker.** A worker on a GPU computes several units together and says how many. It holds that many
+/// more, its lease is for all of them, and its pace is their time divided by their number.
+///
 /// **The end of a batch.** A waiting unit goes to the worker that would finish it first; a worker so
 /// slow that the others would finish everything that waits before it had finished one
 /// more gets none. When nothing waits, idle workers take over units queued behind another one,
 /// and take copies of those that would otherwise finish last. The first answer counts; later and
 /// duplicate ones are ignored.
+///
+/// **Homes.** A tile is evaluated in many batches, and a worker keeps its activations in between: the worker is
+/// the tile's home. A unit of the tile goes there, and waits for it while it works; any other worker would have to start
+/// over. A unit whose home is lost, inactive or overdue, or holds nothing and asks for nothing, is assigned like any other. New
+/// tiles are divided among the workers by their paces. Since a home may also have lost the activations, time limits
+/// are those of starting over.
 ///
 /// **Trust.** A worker that has not answered yet is unproven. It holds one unit, its lease depends
 /// on the pace of others, and an idle proven worker takes a copy of that unit once it is late. If no worker is
@@ -134,14 +143,28 @@ package struct DispatcherState: Sendable {
         case tiles
     }
 
+    /// Where a unit's tile is.
+    package struct Home: Equatable, Sendable {
+        /// The worker that keeps it; nil for a new tile.
+        package let worker: WorkerID?
+        /// The cost of the unit for any other worker.
+        package let costElsewhere: Double
+
+        package init(worker: WorkerID?, costElsewhere: Double) {
+            (self.worker, self.costElsewhere) = (worker, costElsewhere)
+        }
+    }
+
     package enum Event: Equatable, Sendable {
-        /// A batch begins; none is open. Each unit may have a cost, by default 1.
-        case submitted([UnitID], costs: [Double] = [], kind: Kind = .views)
+        /// A batch begins; none is open. Each unit may have a cost, by default 1, and a home.
+        case submitted([UnitID], costs: [Double] = [], kind: Kind = .views, homes: [Home] = [])
         case cancelled
         /// A worker joined. Workers of one host share its record; without a host, it counts as its own host.
         case joined(WorkerID, from: HostID? = nil)
         /// It accepts this many more units.
         case asked(WorkerID, Int)
+        /// It computes up to this many units together.
+        case batches(WorkerID, Int)
         /// It sent a message of any kind.
         case heard(WorkerID)
         /// A good answer arrived, to be ignored unless it is to a unit of the open batch.
@@ -149,6 +172,8 @@ package struct DispatcherState: Sendable {
         case answered(UnitID, by: WorkerID, spent: Duration? = nil)
         /// A bad answer arrived, or a report that the unit cannot be computed.
         case refused(UnitID, by: WorkerID, reason: String)
+        /// It was given a unit because it is the home of the unit's tile, and does not keep the tile any more.
+        case missed(UnitID, by: WorkerID)
         /// It is lost.
         case lost(WorkerID, WorkerLoss)
         /// No worker will join any more.
@@ -197,16 +222,23 @@ package struct DispatcherState: Sendable {
     struct Lease: Sendable {
         let unit: UnitID
         let cost: Double
+        /// Its cost if the worker has to start over: what time limits are based on.
+        let maxCost: Double
         /// When it was assigned.
         let assigned: Double
         /// Whether the worker was proven then.
         let isProven: Bool
     }
 
+    /// Units that a worker may compute together, at most.
+    static let largestBatch = 32
+
     struct Worker: Sendable {
         /// Its host's number: a string would cost reference counting whenever workers are scanned.
         let host: Int
         var credit = 0
+        /// Units that it computes together: one wait for all of them.
+        var batch = 1
         /// In the order of assignment: it computes the first.
         var held: [Lease] = []
         /// Whether it has answered a unit well.
@@ -232,10 +264,17 @@ package struct DispatcherState: Sendable {
 
         /// Whether it gets work.
         var isActive: Bool { !isSetAside && !isDoubtful && pausedUntil == nil }
+        /// Whether it has answered, and let no lease expire since.
+        var isReliable: Bool { isProven && overdue == 0 }
         /// Whether it has a unit, or may be given one now or soon: it asks after it has answered.
         func isAvailable(at now: Duration, _ policy: Policy) -> Bool {
             isActive && (credit > 0 || !held.isEmpty || now - lastActed <= policy.probation)
         }
+
+        /// The cost of what it computes together now.
+        var headCost: Double { held.prefix(max(1, batch)).reduce(0) { $0 + $1.cost } }
+        /// The same, where it has kept no tiles.
+        var maxHeadCost: Double { held.prefix(max(1, batch)).reduce(0) { $0 + $1.maxCost } }
 
         func holds(_ unit: UnitID) -> Bool { held.contains { $0.unit == unit } }
     }
@@ -251,7 +290,11 @@ package struct DispatcherState: Sendable {
     }
 
     struct Unit: Sendable {
+        /// For its home; for any worker if it has none.
         let cost: Double
+        /// For the others.
+        let costElsewhere: Double
+        var home: WorkerID?
         var state = UnitState.waiting
         /// Workers whose lease expired, and which may still answer.
         var former: [WorkerID] = []
@@ -267,6 +310,7 @@ package struct DispatcherState: Sendable {
         var failedSince: Duration?
 
         var isDone: Bool { state == .done }
+        func cost(at worker: WorkerID) -> Double { worker == home ? cost : costElsewhere }
         /// Its holders; without any it waits.
         var holders: [WorkerID] {
             get { if case .held(let holders) = state { holders } else { [] } }
@@ -283,8 +327,10 @@ package struct DispatcherState: Sendable {
         var waiting: [UnitID]
         /// Open units.
         var remaining: Int
-        /// Mean of all costs.
+        /// Mean cost of the units for workers that are not their homes.
         let typicalCost: Double
+        /// Whether units have homes.
+        let hasHomes: Bool
     }
 
     package let policy: Policy
@@ -335,17 +381,20 @@ package struct DispatcherState: Sendable {
         advance(to: time)
         var actions: [Action] = []
         switch event {
-        case .answered, .asked, .heard: scope = .some([])
+        case .answered, .asked, .batches, .heard: scope = .some([])
         default: scope = .all
         }
         switch event {
-        case .submitted(let units, let costs, let kind): submit(units, costs, kind)
+        case .submitted(let units, let costs, let kind, let homes):
+            submit(units, costs, kind, homes)
         case .cancelled: close(&actions)
         case .joined(let id, let host): join(id, from: host ?? HostID(id), &actions)
         case .asked(let id, let units): ask(id, units)
+        case .batches(let id, let units): gather(id, units)
         case .heard(let id): workers[id]?.lastHeard = now
         case .answered(let unit, let id, let spent): accept(unit, from: id, spent, &actions)
         case .refused(let unit, let id, let reason): refuse(unit, by: id, reason, &actions)
+        case .missed(let unit, let id): miss(unit, by: id, &actions)
         case .lost(let id, let loss): lose(id, loss, &actions)
         case .closed: isClosed = true
         case .tick:

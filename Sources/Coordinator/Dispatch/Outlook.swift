@@ -47,7 +47,7 @@ struct Outlook {
             let isLate = worker.isLate(batch.kind, policy, reference: reference, at: now)
             let entry = Entry(
                 id: id,
-                pace: (pace ?? reference ?? 1) * batch.typicalCost,
+                pace: worker.time(for: batch.typicalCost, batch.kind, reference: reference),
                 isKnown: pace != nil,
                 isProven: worker.isProven,
                 isReliable: worker.isProven && pace != nil && !isLate,
@@ -131,21 +131,23 @@ extension DispatcherState.Worker {
     ) -> Int {
         let depth =
             isProven ? speed.depth(cost: cost, kind, policy.depths) : policy.firstDepth
-        return min(credit, depth - held.count)
+        // The next batch should be there when one is done.
+        let ahead = isProven && batch > 1 ? 2 * batch : 0
+        return min(credit, max(depth, ahead) - held.count)
     }
 
     /// Its time for a unit, by its own pace or another; where none is known all are
     /// assumed to be equal.
     func time(for cost: Double, _ kind: DispatcherState.Kind, reference: Double?) -> Double {
-        (speed.pace(kind) ?? reference ?? 1) * cost
+        speed.time(for: cost, kind, reference: reference) ?? cost
     }
 
     /// When it finishes what it holds.
     func free(_ kind: DispatcherState.Kind, reference: Double?, at now: Double) -> Double {
-        guard let first = held.first else { return now }
-        let head = max(now, speed.since + time(for: first.cost, kind, reference: reference))
+        guard !held.isEmpty else { return now }
+        let head = max(now, speed.since + time(for: headCost, kind, reference: reference))
         var rest = 0.0
-        for place in held.indices.dropFirst() { rest += held[place].cost }
+        for place in held.indices.dropFirst(batch) { rest += held[place].cost }
         return head + time(for: rest, kind, reference: reference)
     }
 
@@ -156,8 +158,8 @@ extension DispatcherState.Worker {
         reference: Double?,
         at now: Double
     ) -> Bool {
-        guard let first = held.first, speed.pace(kind) ?? reference != nil else { return false }
-        let usual = time(for: first.cost, kind, reference: reference) + (speed.roundTrip ?? 0)
+        guard !held.isEmpty, speed.pace(kind) ?? reference != nil else { return false }
+        let usual = time(for: maxHeadCost, kind, reference: reference) + (speed.roundTrip ?? 0)
         return now - speed.since
             > max(policy.minDelay / .seconds(1), policy.lateFactor * usual)
     }
@@ -171,14 +173,21 @@ extension Collection<DispatcherState.Worker> {
         return kind == .tiles ? meanPace(.views).map { $0 * tilesPerView } : nil
     }
 
+    /// Guesses count only if there is nothing else.
     private func meanPace(_ kind: DispatcherState.Kind) -> Double? {
-        var (sum, count) = (0.0, 0)
+        var (sums, counts) = ((measured: 0.0, guessed: 0.0), (measured: 0, guessed: 0))
         for worker in self where worker.isProven {
             guard let pace = worker.speed.pace(kind) else { continue }
-            sum += pace
-            count += 1
+            if worker.speed.isGuess(kind) {
+                sums.guessed += pace
+                counts.guessed += 1
+            } else {
+                sums.measured += pace
+                counts.measured += 1
+            }
         }
-        return count == 0 ? nil : sum / Double(count)
+        if counts.measured > 0 { return sums.measured / Double(counts.measured) }
+        return counts.guessed > 0 ? sums.guessed / Double(counts.guessed) : nil
     }
 
     /// Maximum ratio of the time to decode a latent pixel to the time to predict it: 1.3 with

@@ -2,13 +2,28 @@ import Protocol
 
 /// A worker's speed, by the coordinator's clock. Times are in seconds.
 struct WorkerSpeed: Sendable {
+    /// Units that were computed together so far: their time, their cost, and the pace before them.
+    private struct Together: Sendable {
+        let time: Double
+        var cost: Double
+        let before: Double?
+    }
+
+    private var together: Together?
     /// Since when the first unit that it holds has been the first.
     private(set) var since = 0.0
     /// Whether it was idle when it was given that unit: then its time includes a round trip.
     private var wasIdle = false
-    /// Seconds per unit of cost; nil before the first answer.
-    private var viewPace: Double?
-    private var tilePace: Double?
+    private struct Pace {
+        /// Per unit of cost.
+        var seconds: Double
+        /// How long it had held a unit that was taken from it and made the pace slower; nil after its next answer.
+        var interruption: Double?
+    }
+
+    /// Nil before the first answer.
+    private var views: Pace?
+    private var tiles: Pace?
     /// From sending an answer to receiving the next task, where it was measured.
     private(set) var roundTrip: Double?
 
@@ -18,11 +33,26 @@ struct WorkerSpeed: Sendable {
     private static let minTime = 1e-6
 
     func pace(_ kind: DispatcherState.Kind) -> Double? {
-        kind == .views ? viewPace : tilePace
+        estimate(kind)?.seconds
     }
 
-    private mutating func setPace(_ kind: DispatcherState.Kind, _ pace: Double) {
-        if kind == .views { viewPace = pace } else { tilePace = pace }
+    private func estimate(_ kind: DispatcherState.Kind) -> Pace? { kind == .views ? views : tiles }
+
+    /// Whether its pace is a guess, from units that were taken from it.
+    func isGuess(_ kind: DispatcherState.Kind) -> Bool { estimate(kind)?.interruption != nil }
+
+    /// Its time for a unit; nil if neither its own pace nor the others' is known.
+    ///
+    /// A pace from a unit that was taken from it tells little about a much larger one: then the time is at most as long
+    /// as it held that one, or as the others take.
+    func time(for cost: Double, _ kind: DispatcherState.Kind, reference: Double?) -> Double? {
+        guard let pace = estimate(kind) else { return reference.map { $0 * cost } }
+        guard let interruption = pace.interruption else { return pace.seconds * cost }
+        return min(pace.seconds * cost, max(interruption, (reference ?? 0) * cost))
+    }
+
+    private mutating func setPace(_ kind: DispatcherState.Kind, _ pace: Pace) {
+        if kind == .views { views = pace } else { tiles = pace }
     }
 
     /// How long it may hold a unit.
@@ -40,8 +70,8 @@ struct WorkerSpeed: Sendable {
         reference: Double? = nil
     ) -> Double {
         let maxLease = policy.firstLease / .seconds(1)
-        guard let pace = pace(kind) ?? reference else { return maxLease }
-        let expected = policy.leaseFactor * (pace * cost + (roundTrip ?? 0))
+        guard let time = time(for: cost, kind, reference: reference) else { return maxLease }
+        let expected = policy.leaseFactor * (time + (roundTrip ?? 0))
         let lease = max(policy.minLease / .seconds(1), expected)
         return self.pace(kind) == nil ? min(lease, maxLease) : lease
     }
@@ -68,15 +98,23 @@ struct WorkerSpeed: Sendable {
     ///   - kind: of the unit
     ///   - assigned: when it was given the unit
     ///   - spent: its own measurement of the computing time
+    ///   - isBatched: whether it computes units together: then the answers of a batch come at once, and all but the
+    ///     first say that they took no time
     ///   - now: the time
     mutating func finish(
         cost: Double,
         _ kind: DispatcherState.Kind,
         assigned: Double,
         spent: Double?,
+        isBatched: Bool = false,
         at now: Double
     ) {
         let elapsed = max(Self.minTime, now - since)
+        if isBatched, spent == 0, var together, elapsed < together.time / 2 {
+            together.cost += cost
+            self.together = together
+            return setPace(kind, since: together.before, to: together.time / together.cost)
+        }
         var time = elapsed
         if let spent {
             // The computing time cannot exceed the time since the unit was assigned.
@@ -91,8 +129,19 @@ struct WorkerSpeed: Sendable {
                 time = max(elapsed, reported)
             }
         }
-        let pace = max(Self.minTime, time / cost)
-        setPace(kind, self.pace(kind).map { $0 + Self.share * (pace - $0) } ?? pace)
+        let before = pace(kind)
+        together = isBatched ? Together(time: time, cost: cost, before: before) : nil
+        setPace(kind, since: before, to: time / cost)
+    }
+
+    private mutating func setPace(
+        _ kind: DispatcherState.Kind,
+        since before: Double?,
+        to measured: Double
+    ) {
+        let pace = max(Self.minTime, measured)
+        let mean = before.map { $0 + Self.share * (pace - $0) } ?? pace
+        setPace(kind, Pace(seconds: mean))
     }
 
     /// The first unit was taken from it: it is at least that slow. Before its first answer this is
@@ -104,11 +153,13 @@ struct WorkerSpeed: Sendable {
         since: Double? = nil,
         at now: Double
     ) {
-        let pace = max(Self.minTime, (now - (since ?? self.since)) / cost)
-        if let known = self.pace(kind) {
-            setPace(kind, max(known, pace))
-        } else if isLate {
-            setPace(kind, pace)
-        }
+        let time = now - (since ?? self.since)
+        let pace = max(Self.minTime, time / cost)
+        let known = estimate(kind)
+        guard known.map({ pace > $0.seconds }) ?? isLate else { return }
+        setPace(
+            kind,
+            Pace(seconds: pace, interruption: max(known?.interruption ?? 0, time))
+        )
     }
 }

@@ -45,6 +45,7 @@ package struct Checkpoint: Sendable {
         if let source = state.source { tensors.append(("upsampled", source.upsampled)) }
         if let anchor = state.anchor { tensors.append(("anchor", anchor)) }
         if let picture = state.picture { tensors.append(("picture", picture)) }
+        if let mask = state.mask { tensors.append(("mask", mask)) }
         for (phase, latent) in finished.enumerated() { tensors.append(("final.\(phase)", latent)) }
         var text = [
             "format": Self.format, "job": job, "phase": "\(state.phase)", "step": "\(state.step)",

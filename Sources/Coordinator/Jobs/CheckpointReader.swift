@@ -89,19 +89,25 @@ private struct CheckpointReader {
         upsampled = try tensor("upsampled", of: last)
         state.anchor = try tensor("anchor", of: 0)
         state.picture = try tensor("picture", of: last)
+        state.mask = try tensor("mask", of: last, channels: 1)
         return state
     }
 
     /// Refuses a state that lacks what its phase needs.
     func checkComplete(_ state: SamplerState) throws(InputError) {
-        let startsFromPicture = plan.settings.picture != nil
+        // In phase 1 an inpainting model needs nothing but the latent.
+        let isPainted =
+            plan.settings.isMasked && last == 0 && plan.model.pictureInput == .inpainting
+        let startsFromPicture = plan.settings.picture != nil && !isPainted
         let isSourced = phase > 0 || startsFromPicture
-        guard (state.anchor != nil) == isSourced,
+        let isMasked = plan.settings.isMasked && !state.awaitsEnlargement && !isPainted
+        guard (state.anchor != nil) == (plan.settings.isMasked ? phase > 0 : isSourced),
             phase == plan.phases.count || plan.phases[phase].steps.contains(step),
             (upsampled != nil)
                 == (isSourced && plan.phases[last].refinement == nil
                     && (startsFromPicture || !plan.phases[last].isWhole)),
-            (state.picture != nil) == (plan.phases[last].constraint != nil)
+            (state.picture != nil) == (plan.phases[last].constraint != nil || isMasked),
+            (state.mask != nil) == isMasked
         else { throw damaged("a part of it is missing") }
     }
 
@@ -135,10 +141,14 @@ private struct CheckpointReader {
     }
 
     /// A latent of one phase's size, `[1, height, width, channels]`; nil where the file has none.
-    private mutating func tensor(_ name: String, of phase: Int) throws(InputError) -> Tensor? {
+    private mutating func tensor(
+        _ name: String,
+        of phase: Int,
+        channels: Int? = nil
+    ) throws(InputError) -> Tensor? {
         guard file.info(name) != nil else { return nil }
         let latent = plan.phases[phase].phase.latent
-        let expected = [1, latent.height, latent.width, plan.model.latentChannels]
+        let expected = [1, latent.height, latent.width, channels ?? plan.model.latentChannels]
         let found = try file.tensor(name)
         guard found.shape == expected else {
             throw damaged("its \(name) is \(found.shape), not \(expected)")

@@ -23,27 +23,55 @@ package final class InitPicture {
     /// BLAKE2b-256 of the file.
     package let digest: String
     private let limits: PictureLimits
+    /// How far it grows beyond its edges.
+    private let growth: PictureGrowth
     /// Scaled in advance.
     private var prepared: ScaledPicture?
 
     /// Reads all that precedes the rows, and the whole file once for its digest.
     ///
     /// - Throws: `InputError` when it is missing, unusable, or has more pixels than allowed
-    package init(_ path: String, limits: PictureLimits = PictureLimits()) throws(InputError) {
-        self.limits = limits
+    ///
+    /// - Parameters:
+    ///   - path: of the file
+    ///   - limits: on its size
+    ///   - growth: how far it grows beyond its edges
+    ///   - flag: that named it
+    package init(
+        _ path: String,
+        limits: PictureLimits = PictureLimits(),
+        growth: PictureGrowth = PictureGrowth(),
+        flag: String = "--init-image"
+    ) throws(InputError) {
+        (self.limits, self.growth) = (limits, growth)
         file = try PictureFile(path)
         let area = file.width * file.height
         guard area <= limits.pixels else {
             throw InputError(
-                path,
+                flag == "--init-image" ? path : "\(flag) \(path)",
                 "it has \(file.width)×\(file.height) pixels, and at most \(limits.pixels) are read",
                 fix: "Scale it down, or raise the limit: --max-init-pixels \(area)"
+            )
+        }
+        let grown = growth.size(of: Extent(height: file.height, width: file.width))
+        guard grown.area <= max(limits.pixels, area) else {
+            throw InputError(
+                "--extend \(growth.written)",
+                "the picture grows to \(grown) pixels, and at most \(limits.pixels) are read",
+                fix: "Extend it by less, or raise the limit: --max-init-pixels \(grown.area)"
             )
         }
         digest = try FileDigest.of(path, cache: nil)
     }
 
-    package var size: Extent { Extent(height: file.height, width: file.width) }
+    /// The file's name, without its folder.
+    var name: String { file.path.split(separator: "/").last.map(String.init) ?? "" }
+
+    /// Size before it grows.
+    var ownSize: Extent { Extent(height: file.height, width: file.width) }
+
+    /// Size, after it has grown.
+    package var size: Extent { growth.size(of: ownSize) }
 
     /// Reads the whole picture for its first use, to detect now whether it can be read.
     ///
@@ -74,12 +102,7 @@ package final class InitPicture {
         }
         let start = ContinuousClock.now
         var lastReport = start
-        return try ScaledPicture(
-            file,
-            frame: frame,
-            height: size.height,
-            width: size.width
-        ) { share in
+        func observe(_ share: Double) throws {
             let now = ContinuousClock.now
             if let limit = limits.seconds, now - start > .seconds(limit) {
                 throw InputError(
@@ -91,6 +114,20 @@ package final class InitPicture {
             guard now - lastReport >= .seconds(1) else { return }
             lastReport = now
             try report(share)
+        }
+        return try ScaledPicture(
+            frame,
+            of: (self.size.height, self.size.width),
+            height: size.height,
+            width: size.width,
+            numbers: .rounded
+        ) { take in
+            guard !growth.isNone else { return try file.rows(observe: observe, take) }
+            try growth.repeatingEdges(
+                width: file.width,
+                rows: { try file.rows(observe: observe, $0) },
+                take
+            )
         }
     }
 }

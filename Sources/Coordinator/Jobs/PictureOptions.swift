@@ -28,6 +28,13 @@ package struct PictureOptions: Sendable {
     package var picture: PictureChoice?
     /// What the models' own files suggest, where that is not to be read again.
     package var suggestions = SuggestionMemory()
+    /// Which part of that picture changes; nil for all of it.
+    package var mask: PictureChoice?
+    /// How far that picture grows; what is new is masked.
+    package var growth = PictureGrowth()
+
+    /// Whether only a part of the picture changes.
+    package var isMasked: Bool { mask != nil || !growth.isNone }
 
     package init(
         prompt: String,
@@ -88,6 +95,10 @@ package struct PictureOptions: Sendable {
         if found != nil { choices.remove(Settings.size) }
         choices.merge(settings)
         choices.apply(to: &result)
+        result.isMasked = found != nil && isMasked
+        result.isEdited = found != nil && model.pictureInput == .editing
+        // Outside the mask everything is kept, inside nothing is.
+        if result.isMasked, !choices.has(Settings.fidelity) { result.fidelity = 0 }
         result.frame = found.map { found in
             PictureFrame(
                 ofHeight: found.height,

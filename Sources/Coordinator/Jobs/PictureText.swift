@@ -10,6 +10,10 @@ package struct PictureText: Sendable {
     package let loras: [LoRASource]
     /// File name and digest of the init image.
     package let picture: (name: String, digest: String)?
+    /// File name and digest of its mask.
+    package let mask: (name: String, digest: String)?
+    /// How far it grows.
+    package let growth: PictureGrowth
     /// Number of chunks that the prompts were split into.
     package let promptChunks: Int
     /// Prompts of the second text encoder.
@@ -32,6 +36,8 @@ package struct PictureText: Sendable {
         model: String,
         loras: [LoRASource] = [],
         picture: (name: String, digest: String)? = nil,
+        mask: (name: String, digest: String)? = nil,
+        growth: PictureGrowth = PictureGrowth(),
         promptChunks: Int = 1,
         secondPrompts: (positive: String?, negative: String?) = (nil, nil),
         embeddings: [String] = [],
@@ -46,7 +52,7 @@ package struct PictureText: Sendable {
         settings = plan.resolvedSettings
         self.model = model
         self.loras = loras
-        self.picture = picture
+        (self.picture, self.mask, self.growth) = (picture, mask, growth)
         self.promptChunks = promptChunks
         (self.secondPrompts, self.embeddings) = (secondPrompts, embeddings)
         self.parts = parts
@@ -58,7 +64,7 @@ package struct PictureText: Sendable {
     package struct Computation: Equatable, Sendable {
         package let backend: String
         package let precision: String
-        /// Models of processors, with the vector features that select kernels.
+        /// Models of processors, with the vector features that select kernels, and of GPUs.
         package let device: String
     }
 
@@ -80,7 +86,7 @@ package struct PictureText: Sendable {
         text.computation = Computation(
             backend: list(own?.backend, counted.map(\.backend)),
             precision: list(own?.precision, counted.map(\.precision)),
-            device: list(nil, counted.map(\.processor))
+            device: list(own?.device, counted.map(\.processor))
         )
         return text
     }
@@ -132,6 +138,8 @@ package struct PictureText: Sendable {
             }
         case Settings.strength.name:
             if let picture { line.add("Init image hash", "\(picture.digest.prefix(10))") }
+            if let mask { line.add("Mask hash", "\(mask.digest.prefix(10))") }
+            if !growth.isNone { line.add("Extended", growth.written.replacing(",", with: " ")) }
         default: break
         }
     }
@@ -150,6 +158,9 @@ package struct PictureText: Sendable {
         fields["version"] = .string(version)
         fields["init-image"] = (picture?.name).map(JSON.string)
         fields["init-image-digest"] = (picture?.digest).map(JSON.string)
+        fields["mask"] = (mask?.name).map(JSON.string)
+        fields["mask-digest"] = (mask?.digest).map(JSON.string)
+        if !growth.isNone { fields["extend"] = .string(growth.written) }
         fields["precision"] = (computation?.precision).map(JSON.string)
         fields["backend"] = (computation?.backend).map(JSON.string)
         fields["device"] = (computation?.device).map(JSON.string)

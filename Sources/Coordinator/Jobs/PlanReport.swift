@@ -38,6 +38,8 @@ package struct PlanReport: Encodable {
     let pictureBytes: Int
     let checkpointBytes: Int
     let scratchBytes: Int
+    /// Of tiles, on all workers together.
+    let keptBytes: Int
     /// Seconds, if they were measured.
     let seconds: Time?
 
@@ -69,7 +71,7 @@ package struct PlanReport: Encodable {
         decodeBytes = plan.decodeBytes
         (coordinatorBytes, weightBytes) = (plan.coordinatorBytes, weights)
         (pictureBytes, checkpointBytes) = (plan.pictureBytes, plan.checkpointBytes)
-        scratchBytes = plan.scratchBytes
+        (scratchBytes, keptBytes) = (plan.scratchBytes, plan.keptBytes)
         seconds = speeds.map { speeds in
             let times = plan.times(at: speeds)
             return Time(

@@ -78,7 +78,7 @@ package enum PlanTable {
                     + "\(bytes(plan.checkpointBytes)) to resume"
                     + (plan.scratchBytes == 0
                         ? "" : ", \(bytes(plan.scratchBytes)) while it renders"),
-            ]
+            ] + kept(plan)
             + (speeds.map { times(plan, at: $0) } ?? ["time              not measured: --measure"])
     }
 
@@ -86,9 +86,18 @@ package enum PlanTable {
         plan.isWhole ? "whole" : "\(plan.tiles.count) tiles"
     }
 
+    private static func kept(_ plan: RenderPlan) -> [String] {
+        guard plan.keptBytes > 0 else { return [] }
+        return [
+            "workers           keep up to \(bytes(plan.keptBytes)) of tiles in all, half of it in "
+                + "bfloat16: \(bytes(TileStates.bytes)) in each one's memory, the rest on its disk"
+        ]
+    }
+
     /// The phases for which a picture is encoded, and the number of tiles of each.
     private static func encoding(_ plan: RenderPlan) -> [String] {
         let all = plan.encodes.merging(plan.enlargements.mapValues(\.encode)) { first, _ in first }
+            .merging(plan.inputEncodes) { first, _ in first }
         guard !all.isEmpty else { return [] }
         let phases = all.sorted { $0.key < $1.key }.map {
             "\(tiles($0.value)) for phase \($0.key + 1)"

@@ -3,10 +3,11 @@ import Sampling
 
 /// Renders one picture: drives the sampler through all steps on a renderer, and decodes the result.
 package struct RenderLoop {
-    private let sampler: Sampler
+    let sampler: Sampler
     private let renderer: any UnitRenderer
     private let globalPass: LocalRenderer?
-    private let picture: InitPicture?
+    let picture: InitPicture?
+    let mask: MaskPicture?
     private let observe: (RenderEvent) throws -> Void
 
     /// - Parameters:
@@ -14,18 +15,20 @@ package struct RenderLoop {
     ///   - renderer: predicts views and decodes tiles
     ///   - globalPass: renders phase 1; nil gives it to the renderer too
     ///   - picture: the init image, if the plan has one
+    ///   - mask: which part of it changes, if only a part does
     ///   - observe: called with progress; an error it throws ends the render
     package init(
         sampler: Sampler,
         renderer: any UnitRenderer,
         globalPass: LocalRenderer? = nil,
         picture: InitPicture? = nil,
+        mask: MaskPicture? = nil,
         observe: @escaping (RenderEvent) throws -> Void
     ) {
         self.sampler = sampler
         self.renderer = renderer
         self.globalPass = globalPass
-        self.picture = picture
+        (self.picture, self.mask) = (picture, mask)
         self.observe = observe
     }
 
@@ -56,16 +59,19 @@ package struct RenderLoop {
             }
         }
         var opened: Int?
+        var input: (phase: Int, picture: Tensor?)?
         while state.phase < phases.count {
             let (phase, step) = (state.phase, state.step)
             if opened != phase { try observe(.phase(phase, phases[phase].phase)) }
             opened = phase
             if state.awaitsEnlargement {
                 let latent = try enlarged(state.latent, forPhase: phase)
-                sampler.begin(&state, refining: latent)
+                let picture = try encoded(forPhase: phase)
+                sampler.begin(&state, refining: latent, picture: picture)
                 reached(state, noise.drawn)
             }
-            let work = try sampler.work(for: state, noise: &noise)
+            if input?.phase != phase { input = (phase, try pictureInput(forPhase: phase)) }
+            let work = try sampler.work(for: state, picture: input?.picture, noise: &noise)
             try observe(.step(step, views: work.views.count))
             let predictions = try predict(work.views, isWhole: phases[phase].isWhole)
             let prediction = sampler.fuse(predictions, of: work, at: state)
@@ -102,17 +108,39 @@ package struct RenderLoop {
         }
     }
 
-    /// The init image as a latent of a phase; nil if there is none.
+    /// The init image and its mask as latents of a phase; nil if there is none.
     ///
     /// - Throws: what the picture's file, the renderer or the observer throws
-    func encoded(forPhase index: Int) throws -> Tensor? {
+    func encoded(forPhase index: Int) throws -> PhasePicture? {
         guard let start = sampler.plan.settings.picture, let picture else { return nil }
         guard let plan = sampler.plan.encodes[index] else { return nil }
         let scaled = try picture.scaled(
             to: sampler.plan.pixels(ofPhase: index),
             frame: start.frame
         )
-        return try encode(scaled, plan)
+        let latent = try encode(plan, scaled.part)
+        let masked = try mask?.latent(plan.latent, factor: plan.factor, frame: start.frame)
+        return PhasePicture(latent: latent, mask: masked)
+    }
+
+    /// Decodes the final latent; where there is a mask, what it leaves out is the init image's own.
+    ///
+    /// - Parameters:
+    ///   - latent: of the last phase
+    ///   - sink: gets the rows
+    /// - Throws: as `decode`, and what the picture's files throw
+    func finish(_ latent: Tensor, to sink: inout FileSink) throws {
+        guard let mask, let picture, let start = sampler.plan.settings.picture else {
+            return try decode(latent, to: &sink)
+        }
+        let size = sampler.plan.pixels(ofPhase: sampler.plan.phases.count - 1)
+        var paste = PasteSink(
+            sink,
+            picture: try picture.scaled(to: size, frame: start.frame),
+            mask: try mask.scaled(to: size, frame: start.frame)
+        )
+        try decode(latent, to: &paste)
+        sink = paste.finished
     }
 
     /// A finished latent at the size of a refinement stage: decoded, enlarged with a Lanczos filter and encoded. The
@@ -136,11 +164,12 @@ package struct RenderLoop {
                 try $0.pictureRows(take)
             }
         }
-        return try encode(scaled, ways.encode)
+        return try encode(ways.encode, scaled.part)
     }
 
-    private func encode(_ scaled: ScaledPicture, _ plan: TilePlan) throws -> Tensor {
-        let tiles = PictureTiles(latent: plan.latent, factor: plan.factor, part: scaled.part)
+    /// Encodes a picture of which `part` gives some rows and columns of pixels.
+    func encode(_ plan: TilePlan, _ part: @escaping (Region) throws -> Tensor) throws -> Tensor {
+        let tiles = PictureTiles(latent: plan.latent, factor: plan.factor, part: part)
         var rows: [Tensor] = []
         try evaluate(tiles, plan, as: .encoding(tiles: plan.tiles.count)) { rows.append($0) }
         return Tensor(stacked: rows)
@@ -200,6 +229,6 @@ package struct RenderLoop {
         }
         let tiles = try TiledEvaluation(source, plan: plan, on: renderer, observe: observe)
         try observe(.finalPass(tiles: plan.tiles.count))
-        for row in plan.rows { try body(Tensor(sideBySide: tiles.row(row))) }
+        try tiles.finish(body)
     }
 }

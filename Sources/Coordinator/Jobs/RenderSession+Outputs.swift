@@ -11,6 +11,10 @@ extension RenderSession {
         package var fixedFolder: String?
         /// Bits per channel in pictures.
         package var depth: PixelDepth
+        /// The format; nil for that of the picture's extension.
+        package var format: PictureFormat?
+        /// 1 to 100, of formats that lose something; nil for the default.
+        package var quality: Int?
         package var phases: String?
         package var inputs: String?
         package var dump: String?
@@ -19,23 +23,51 @@ extension RenderSession {
             picture: String,
             isNumbered: Bool = false,
             depth: PixelDepth = .eight,
+            format: PictureFormat? = nil,
+            quality: Int? = nil,
             phases: String? = nil,
             inputs: String? = nil,
             dump: String? = nil
         ) {
             (self.picture, self.isNumbered, self.depth) = (picture, isNumbered, depth)
+            (self.format, self.quality) = (format, quality)
             self.phases = phases
             self.inputs = inputs
             self.dump = dump
+        }
+
+        /// Whether the picture goes to standard output.
+        package var isStream: Bool { picture == PictureFormat.standardOutput }
+
+        /// The format of the picture.
+        ///
+        /// - Throws: `InputError` for an extension without a format
+        func resolvedFormat() throws(InputError) -> PictureFormat {
+            try PictureFormat(path: picture, flag: "--output", given: format)
+        }
+
+        /// Rejects a picture that its format cannot hold.
+        ///
+        /// - Throws: `InputError`
+        func validate(for session: RenderSession) throws(InputError) {
+            let size = session.plan.settings.size
+            try resolvedFormat().check(
+                "--output \(picture)",
+                depth: depth,
+                quality: quality,
+                size: (size.height, size.width),
+                text: session.text(digest: "").chunks
+            )
         }
 
         /// Rejects paths that cannot be written to, before hours of rendering. Writes nothing.
         ///
         /// - Throws: `InputError` naming the flag
         package func validate() throws(InputError) {
-            _ = try PictureFormat(path: picture, flag: "--output")
+            let format = try resolvedFormat()
+            try format.check("--output \(picture)", depth: depth, quality: quality)
             for (flag, path) in [("--output", picture), ("--dump", dump)] {
-                guard let path else { continue }
+                guard let path, flag == "--dump" || !isStream else { continue }
                 let own = URL(fileURLWithPath: path).deletingLastPathComponent().path
                 let folder = path == picture ? fixedFolder ?? own : own
                 guard access(folder, W_OK) == 0 else {

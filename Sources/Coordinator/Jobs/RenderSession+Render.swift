@@ -94,7 +94,8 @@ extension RenderSession {
             sampler: sampler,
             renderer: renderer,
             globalPass: companions.globalPass,
-            picture: picture
+            picture: picture,
+            mask: mask
         ) { event in
             try observe(event)
             guard case .finished(let phase, let latent) = event else { return }
@@ -122,13 +123,20 @@ extension RenderSession {
                 )
             )
         }
-        let format = try PictureFormat(path: outputs.picture, flag: "--output")
+        let format = try outputs.resolvedFormat()
         var sink = FileSink(
-            try writer(outputs.picture, format, plan.settings.size, outputs.depth, computed()),
+            try writer(
+                outputs.picture,
+                format,
+                plan.settings.size,
+                outputs.depth,
+                computed(),
+                quality: outputs.quality
+            ),
             depth: outputs.depth,
             keeping: outputs.dump != nil
         )
-        try job.decode(latent, to: &sink)
+        try job.finish(latent, to: &sink)
         let path = try sink.finish(numbered: outputs.isNumbered)
         if let dump = outputs.dump {
             let latents = finished.enumerated().map { ("final.\($0)", $1.channelsFirst()) }
@@ -158,13 +166,15 @@ extension RenderSession {
         _ format: PictureFormat,
         _ size: Extent,
         _ depth: PixelDepth,
-        _ text: PictureText
+        _ text: PictureText,
+        quality: Int? = nil
     ) throws -> any PictureWriter {
         try format.writer(
             path,
             width: size.width,
             height: size.height,
             depth: depth,
+            quality: quality ?? PictureFormat.defaultQuality,
             text: text.chunks
         )
     }

@@ -20,6 +20,8 @@ package struct RenderSession {
     private let refinerPrompts: PromptPair?
     /// The init image.
     let picture: InitPicture?
+    /// Which part of it changes; nil for all of it.
+    let mask: MaskPicture?
     let scheduler: Scheduler
     /// The settings that the model's own file suggests; flags override them.
     package let suggestion: String?
@@ -35,8 +37,13 @@ package struct RenderSession {
         model = try Model(path: try ModelLocation.resolve(options.model), options: modelOptions)
         let geometry = try model.architecture.geometry()
         picture = try options.picture.map { choice throws(InputError) in
-            try InitPicture(choice.path, limits: choice.limits)
+            try InitPicture(choice.path, limits: choice.limits, growth: options.growth)
         }
+        mask =
+            options.isMasked
+            ? try picture.map { picture throws(InputError) in
+                try MaskPicture(options.mask, of: picture.ownSize, growth: options.growth)
+            } : nil
         embeddings = try model.inversions().map { inversion in
             "\(inversion.word):\(try FileDigest.of(inversion.path, cache: nil).prefix(16))"
         }
@@ -100,6 +107,14 @@ package struct RenderSession {
                 fix: "Leave AND out, or choose a model that was not distilled with guidance"
             )
         }
+        guard geometry.pictureInput != .editing || weights.count < PromptPart.maxCount else {
+            throw InputError(
+                "the prompt",
+                "AND joins \(weights.count) prompts, and a model that edits pictures takes at most "
+                    + "\(PromptPart.maxCount - 1)",
+                fix: "Join fewer"
+            )
+        }
         let guides = settings.guides && !geometry.embedsGuidance
         let wording = PromptWording(
             options.prompt,
@@ -138,8 +153,18 @@ package struct RenderSession {
     /// - Throws: `InputError` naming the file, `OutputError` when there is no room for it, and what
     ///   `report` throws
     package func checkPicture(report: (Double) throws -> Void = { _ in }) throws {
-        guard let picture, let start = plan.settings.picture else { return }
-        try picture.prepare(plan.pixels(ofPhase: 0), frame: start.frame, report: report)
+        guard let picture, let frame = plan.settings.frame else { return }
+        try picture.prepare(plan.pixels(ofPhase: 0), frame: frame, report: report)
+        guard let mask else { return }
+        let size = plan.phases[0].phase.latent
+        let changed = try mask.latent(size, factor: plan.model.vaeFactor, frame: frame)
+        guard changed.values.contains(1) else {
+            throw InputError(
+                "--mask \(options.mask?.path ?? "")",
+                "nothing in it is white, so nothing would change",
+                fix: "Paint white what is to change"
+            )
+        }
     }
 
     /// Rejects weights that are missing, damaged or do not match their configurations, before any worker starts.
@@ -239,8 +264,10 @@ package struct RenderSession {
             model: URL(fileURLWithPath: model.path).lastPathComponent,
             loras: model.options.loras,
             picture: picture.map {
-                ($0.file.path.split(separator: "/").last.map(String.init) ?? "", $0.digest)
+                ($0.name, $0.digest)
             },
+            mask: mask?.identity,
+            growth: options.growth,
             promptChunks: prompts.count,
             secondPrompts: (options.prompt2, options.negativePrompt2),
             embeddings: embeddings,

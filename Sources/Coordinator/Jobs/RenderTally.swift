@@ -7,8 +7,8 @@ package struct RenderTally: Equatable, Sendable {
     package var views = 0
     /// UNet evaluations at batch size 1.
     package var evaluations = 0
-    /// Bytes of latents and predictions, there and back; each view counts once, however often it is
-    /// sent.
+    /// Bytes of latents and predictions, there and back; each view and tile counts once, however often it
+    /// is sent.
     package var viewBytes = 0
     /// The same for decoded latents, their pixels and tokens.
     package var decodeBytes = 0
@@ -20,6 +20,14 @@ package struct RenderTally: Equatable, Sendable {
         case .decoder: decodeBytes += bytes
         case .encoder: encodeBytes += bytes
         }
+    }
+}
+
+extension WorkUnit {
+    /// Whether it is the first evaluation of its tile.
+    fileprivate var isFirstOfTile: Bool {
+        guard case .autoencode(_, let part?) = work else { return false }
+        return part.statistics.isEmpty
     }
 }
 
@@ -45,7 +53,10 @@ package final class CountingRenderer: UnitRenderer {
         let results = try renderer.evaluate(units, onDone: onDone)
         state.withLock { tally in
             for (unit, result) in Swift.zip(units, results) {
-                let bytes = (unit.input.count + (result.tensor?.count ?? 0)) * wire.size
+                // A tile stays with its worker after its first evaluation.
+                let isKept = unit.tile != nil && !unit.isFirstOfTile
+                let input = isKept ? 0 : unit.input.count
+                let bytes = (input + (result.tensor?.count ?? 0)) * wire.size
                 switch unit.work {
                 case .predict(let view):
                     tally.views += 1

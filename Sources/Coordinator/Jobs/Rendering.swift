@@ -204,6 +204,7 @@ package struct Rendering: Sendable {
         try computation.globalPass.check()
         if resumed == nil, let folder = saving.folder { try JobFolder.checkFree(folder) }
         let session = try RenderSession(options)
+        try outputs.validate(for: session)
         try session.checkWeights()
         for line in session.notices { try observe(.notice(line)) }
         guard resumed == nil else { return session }

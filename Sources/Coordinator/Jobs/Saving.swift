@@ -75,6 +75,15 @@ package struct Saving: Sendable {
                     fix: "Restore the original file, or start over"
                 )
             }
+            if let path = session.options.mask?.path, let digest = session.mask?.identity?.digest,
+                !resumed.record.settings.contains(digest)
+            {
+                throw InputError(
+                    path,
+                    "the mask is not the one that \(place) was started with",
+                    fix: "Restore the original file, or start over"
+                )
+            }
             throw InputError(
                 place,
                 "its settings are not those that it was started with",

@@ -41,7 +41,8 @@ package struct SpeedTrial {
         let (plan, channels) = (sampler.plan, sampler.plan.model.latentChannels)
         if plan.phases[0].isWhole, !plan.phases[0].steps.isEmpty {
             let first = try sampler.start(noise)
-            let whole = try sampler.work(for: first, noise: &noise).views
+            let input = picture(plan.phases[0].phase.latent)
+            let whole = try sampler.work(for: first, picture: input, noise: &noise).views
             // The first evaluation prepares weights and prompts.
             _ = try job.predict(whole, isWhole: true)
             let globalStep = try clock.measure { _ = try job.predict(whole, isWhole: true) }
@@ -58,6 +59,12 @@ package struct SpeedTrial {
             speeds.encodePixel = try timePixel(.encoder, side, [1, pixels, pixels, 3])
         }
         return speeds
+    }
+
+    /// What takes the place of the picture that the network takes beside the latent, if it takes one.
+    private func picture(_ latent: Extent) -> Tensor? {
+        let channels = sampler.plan.model.pictureChannels
+        return channels == 0 ? nil : Tensor(zeros: [1, latent.height, latent.width, channels])
     }
 
     /// Seconds per latent pixel of all workers together.
@@ -87,7 +94,11 @@ package struct SpeedTrial {
         state.phase = plan.phases.count - 1
         // The cost does not depend on the picture's content.
         let picture = last.constraint.map {
-            Tensor(zeros: [1, $0.latent.height, $0.latent.width, plan.model.latentChannels])
+            PhasePicture(
+                latent: Tensor(
+                    zeros: [1, $0.latent.height, $0.latent.width, plan.model.latentChannels]
+                )
+            )
         }
         if last.refinement != nil {
             // Decoding and encoding are timed by themselves.
@@ -103,9 +114,13 @@ package struct SpeedTrial {
         // The middle step evaluates both paths, if the phase has both.
         state.step = last.steps.lowerBound + last.steps.count / 2
         let start = clock.now
-        let work = try sampler.work(for: state, noise: &noise)
-        // Views take the place of their predictions: the coordinator's part costs the same.
-        let fused = sampler.fuse(work.views.map(\.input), of: work, at: state)
+        let input = self.picture(last.phase.latent)
+        let work = try sampler.work(for: state, picture: input, noise: &noise)
+        // Zeros take the place of predictions: the coordinator's part costs the same.
+        let predictions = work.views.map {
+            Tensor(zeros: $0.input.shape.dropLast() + [plan.model.latentChannels])
+        }
+        let fused = sampler.fuse(predictions, of: work, at: state)
         if state.step + 1 < last.steps.upperBound {
             _ = try sampler.advance(&state, work, prediction: fused, noise: noise)
         }

@@ -151,6 +151,14 @@ extension PictureRecipe {
                 fix: "Give it with --init-image"
             )
         }
+        if let hash = text["Mask hash"], !isGiven("mask") {
+            throw InputError(
+                request.path,
+                "it was made with a mask with the digest \(hash)…",
+                fix: "Give it with --mask"
+            )
+        }
+        set("extend", text["Extended"]?.replacing(" ", with: ","))
         for (key, value) in text.fields where key == "LoRA" || key.hasPrefix("LoRA ") {
             let pieces = value.split(separator: ":", maxSplits: 1)
             if pieces.count == 2 { add(lora: String(pieces[0]), weights: String(pieces[1])) }

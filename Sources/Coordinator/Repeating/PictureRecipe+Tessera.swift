@@ -6,8 +6,9 @@ extension PictureRecipe {
     /// What a picture's JSON has besides settings, each with what is done about it.
     private static let facts: Set<String> = [
         "prompt", "negative-prompt", "prompt-2", "negative-prompt-2", "embedding", "lora", "model",
-        "model-digest", "version", "init-image", "init-image-digest", "precision", "backend",
-        "device", "prediction", "prompt-chunks", "vae", "base", "refiner",
+        "model-digest", "version", "init-image", "init-image-digest", "mask", "mask-digest",
+        "extend", "precision", "backend", "device", "prediction", "prompt-chunks", "vae", "base",
+        "refiner",
     ]
 
     /// Settings that are dropped where a flag changes what they depend on.
@@ -184,22 +185,29 @@ extension PictureRecipe {
         }
     }
 
-    /// Adds the init image, which must be the same file.
+    /// Adds the init image and its mask, which must be the same files.
     private mutating func add(picture fields: [String: JSON]) throws {
-        guard let name = fields["init-image"]?.string, !isGiven("init-image") else { return }
-        let digest = fields["init-image-digest"]?.string
+        try add(file: "init-image", fields)
+        try add(file: "mask", fields)
+        set("extend", fields["extend"]?.string)
+    }
+
+    /// Adds a picture that was given by a flag.
+    private mutating func add(file flag: String, _ fields: [String: JSON]) throws {
+        guard let name = fields[flag]?.string, !isGiven(flag) else { return }
+        let digest = fields["\(flag)-digest"]?.string
         let places = [request.folder, FileManager.default.currentDirectoryPath].map {
             "\($0)/\(name)"
         }
         let found = places.filter { FileKind($0) == .regular }
         if let exact = found.first(where: { (try? FileDigest.of($0, cache: nil)) == digest }) {
-            return set("init-image", exact)
+            return set(flag, exact)
         }
         throw InputError(
             request.path,
             "it was made from the picture '\(name)', "
                 + (found.isEmpty ? "which is not found" : "and \(found[0]) is another one"),
-            fix: "Give it with --init-image"
+            fix: "Give it with --\(flag)"
         )
     }
 

@@ -43,7 +43,7 @@ package struct PictureRecipe {
 
     private static let others = [
         "prompt", "negative-prompt", "prompt-2", "negative-prompt-2", "lora", "embedding",
-        "init-image", "prediction", "model", "vae", "base", "refiner",
+        "init-image", "mask", "extend", "prediction", "model", "vae", "base", "refiner",
     ]
 
     /// Reads a picture's file.
@@ -52,7 +52,7 @@ package struct PictureRecipe {
     package init(_ request: Request) throws {
         self.request = request
         // Other formats with the same text: read it here.
-        let file = try PNGText(file: request.path)
+        let file = try PictureMetadata(file: request.path)
         func json(_ key: String) -> JSON? {
             file.text[key].flatMap { try? JSON($0.utf8, place: request.path) }
         }

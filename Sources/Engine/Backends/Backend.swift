@@ -11,9 +11,33 @@
 package protocol Backend: AnyObject {
     /// Runs one evaluation of a network; the order of its operations depends on `shape` alone. Its
     /// activations are freed when it returns: after the first evaluation of a shape, no memory is allocated.
-    func evaluating<T>(_ shape: [Int], _ body: () throws -> T) rethrows -> T
+    ///
+    /// - Throws: whatever `body` throws, and `DeviceError` if an operation failed
+    func evaluating<T>(_ shape: [Int], _ body: () throws -> T) throws -> T
     /// Runs `body`, whose activations may be kept after the evaluation.
     func persistent<T>(_ body: () -> T) -> T
+    /// Runs operations whose activations may be kept: unlike in `evaluating`, their order may be any.
+    ///
+    /// - Throws: whatever `body` throws, and `DeviceError` if an operation failed
+    func checking<T>(_ body: () throws -> T) throws -> T
+    /// Throws what an operation outside of evaluations failed with. Operations on a device can fail at any time; they
+    /// then return activations without content, as all later ones do until the error has been thrown.
+    ///
+    /// - Throws: `DeviceError`
+    func check() throws
+
+    /// Returns memory that is kept for later activations to the system.
+    func releaseFreeMemory()
+
+    /// Bytes of a number in an activation.
+    var elementBytes: Int { get }
+    /// Calls `body` with the bytes of an activation, whatever their layout; it may change them.
+    func withBytes<T, Failure: Error>(
+        of activation: Activation,
+        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> T
+    ) throws(Failure) -> T
+    /// An activation whose bytes are undefined.
+    func blank(_ shape: [Int]) -> Activation
 
     /// Copies a tensor into memory of the backend.
     func upload(_ tensor: Tensor) -> Activation
@@ -77,9 +101,6 @@ package protocol Backend: AnyObject {
         then f: Nonlinearity,
         overwriting: Bool
     ) -> Activation
-    /// What the group norms of the running evaluation normalise by; nil: by their own input's statistics.
-    /// Applied in `Layers.swift`.
-    var normStatistics: NormStatistics? { get set }
     /// Mean and variance of each group of channels of one picture, over all of its pixels or the given ones.
     func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments]
     /// Normalises each group of channels by its moments, then applies `f`; `overwriting` as above.
@@ -118,6 +139,13 @@ package protocol Backend: AnyObject {
     func interleave(_ quarter: (Int) -> Activation) -> Activation
     /// The rows `ids` of a table: `[batch, tokens]` to `[batch, tokens, width]`.
     func embed(_ ids: [[Int]], _ table: TableWeights) -> Activation
+}
+
+extension Backend {
+    /// Arithmetic on the processor does not fail.
+    package func check() throws {}
+
+    package func checking<T>(_ body: () throws -> T) throws -> T { try body() }
 }
 
 /// A tensor in memory of a backend, in whatever precision and layout the backend chose.

@@ -3,12 +3,18 @@ package enum BackendKind: String, CaseIterable, Sendable {
     /// Plain float32 arithmetic on OpenBLAS; runs on any processor and serves as a reference for the others.
     case openblas
     case onednn
+    /// An installed PyTorch, on the processor or on a GPU.
+    case torch
+
+    /// Those that are a part of this program.
+    package static let builtIn: [BackendKind] = [.openblas, .onednn]
 }
 
 /// How numbers are stored in the networks. The raw values are those of `--precision`.
 package enum Precision: String, CaseIterable, Sendable {
     case f32
     case bf16
+    case f16
 }
 
 /// How a network is computed.
@@ -19,24 +25,58 @@ package struct EngineOptions: Sendable, Equatable {
     package let threads: Int
     /// How bfloat16 numbers are multiplied.
     package let multiplication: Multiplication
+    /// The device that PyTorch computes on; the processor for the other backends.
+    package let device: DeviceName
+    /// Where PyTorch is; nil looks for it.
+    package let torch: String?
 
     package init(
         backend: BackendKind = .openblas,
         precision: Precision = .f32,
         threads: Int = 1,
-        multiplication: Multiplication = Processor.current.multiplication
+        multiplication: Multiplication = Processor.current.multiplication,
+        device: DeviceName = .processor,
+        torch: String? = nil
     ) {
         precondition(threads > 0, "\(threads) threads")
         self.backend = backend
         self.precision = precision
         self.threads = threads
         self.multiplication = multiplication
+        (self.device, self.torch) = (device, torch)
+    }
+
+    /// The same in another precision.
+    package func with(_ precision: Precision) -> EngineOptions {
+        EngineOptions(
+            backend: backend,
+            precision: precision,
+            threads: threads,
+            multiplication: multiplication,
+            device: device,
+            torch: torch
+        )
     }
 
     /// Rejects combinations that this build cannot compute.
     ///
     /// - Throws: `InputError` naming the flag
     package func check() throws(InputError) {
+        guard backend != .torch else { return }
+        guard device == .processor else {
+            throw InputError(
+                "--device \(device)",
+                "the \(backend.rawValue) backend computes on the processor only",
+                fix: "Use --backend torch, or --device cpu"
+            )
+        }
+        guard precision != .f16 else {
+            throw InputError(
+                "--precision f16",
+                "the \(backend.rawValue) backend has no such arithmetic",
+                fix: "Use --precision bf16 or --backend torch"
+            )
+        }
         guard (backend, precision) != (.openblas, .bf16) else {
             throw InputError(
                 "--precision bf16",
@@ -68,6 +108,13 @@ package struct EngineOptions: Sendable, Equatable {
                 multiplication,
                 threads: threads,
                 weights: weights
+            )
+        case .torch:
+            try TorchBackend(
+                device: device,
+                precision: precision,
+                threads: threads,
+                torch: torch
             )
         }
     }

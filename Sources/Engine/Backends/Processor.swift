@@ -53,8 +53,22 @@ extension EngineOptions {
         for processor: Processor,
         backend: BackendKind? = nil,
         precision: Precision? = nil,
+        device: DeviceName? = nil,
+        torch: String? = nil,
         threads: Int
     ) -> (options: EngineOptions, why: String) {
+        if backend == .torch
+            || (backend == nil && (precision == .f16 || device ?? .processor != .processor))
+        {
+            return onTorch(
+                processor,
+                precision,
+                device ?? .processor,
+                torch,
+                threads,
+                isRequested: backend != nil
+            )
+        }
         let chosen = backend ?? (processor.hasAVX512 || precision == .bf16 ? .onednn : .openblas)
         let stored = precision ?? (chosen == .onednn && processor.hasBFloat16 ? .bf16 : .f32)
         let reasons = [
@@ -72,8 +86,41 @@ extension EngineOptions {
                         ? "it multiplies bfloat16" : "it does not multiply bfloat16",
         ]
         return (
-            EngineOptions(backend: chosen, precision: stored, threads: threads),
+            EngineOptions(
+                backend: chosen,
+                precision: stored,
+                threads: threads,
+                device: device ?? .processor
+            ),
             reasons.joined(separator: "; ")
+        )
+    }
+
+    private static func onTorch(
+        _ processor: Processor,
+        _ precision: Precision?,
+        _ device: DeviceName,
+        _ torch: String?,
+        _ threads: Int,
+        isRequested: Bool
+    ) -> (options: EngineOptions, why: String) {
+        let own: Precision =
+            switch device.kind {
+            case .cpu: processor.hasBFloat16 ? .bf16 : .f32
+            case .cuda, .xpu: .bf16
+            case .mps: .f16
+            }
+        return (
+            EngineOptions(
+                backend: .torch,
+                precision: precision ?? own,
+                threads: threads,
+                device: device,
+                torch: torch
+            ),
+            (isRequested ? "the backend was requested" : "only PyTorch computes so")
+                + (precision != nil
+                    ? "; the precision was requested" : "; it suits \(device.kind.rawValue)")
         )
     }
 }

@@ -86,7 +86,7 @@ extension Model {
         if stored.count == 4 {
             counts.append((stored[1], try table(.unet).place(of: "conv_in.weight")))
         }
-        for (count, place) in counts where count != vae.latentChannels {
+        for (count, place) in counts {
             guard let kind = OriginalKinds.specialInputs[count] else { continue }
             throw InputError(
                 place,
@@ -95,12 +95,31 @@ extension Model {
                 fix: "Use a text-to-image model"
             )
         }
-        for (key, count) in [("in_channels", unet.inChannels), ("out_channels", unet.outChannels)]
-        where count != vae.latentChannels {
+        let kinds = counts.map { PictureInput(inputs: $0.0, latent: vae.latentChannels) }
+        if let last = counts.last, let kind = kinds.last ?? nil, last.0 != unet.inChannels {
+            throw InputError(
+                configured,
+                "it is \(unet.inChannels), but the weights take \(last.0) channels",
+                fix: "Use the configuration of the model itself"
+                    + (kind == .none ? "" : ", which \(kind.text)")
+            )
+        }
+        let (inputs, outputs) = (unet.inChannels, unet.outChannels)
+        for (key, count, isRight) in [
+            ("in_channels", inputs, kinds[0] != nil),
+            ("out_channels", outputs, outputs == vae.latentChannels),
+        ] where !isRight {
             throw InputError(
                 "\(try configPlace(.unet)): \(key)",
                 "it is \(count), but latents of the VAE have \(vae.latentChannels) channels",
                 fix: "Use a UNet and a VAE of one model"
+            )
+        }
+        if kinds[0] == .editing, vae.normalisation != nil {
+            throw InputError(
+                "\(try configPlace(.vae)): latents_mean",
+                "models that edit pictures are not supported with it",
+                fix: "Use the model's own VAE"
             )
         }
         guard unet.needsTimeIDs == family.isXL else {

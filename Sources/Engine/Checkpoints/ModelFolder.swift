@@ -36,11 +36,22 @@ struct ModelFolder: ModelLayout {
         var config = try ConfigReader(file: index)
         let kind = try config.string("_class_name", default: "")
         switch kind {
-        case "StableDiffusionXLPipeline": family = .sdxl
+        case "StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline": family = .sdxl
+        case "StableDiffusionXLInstructPix2PixPipeline":
+            family = .sdxl
+            guard try !config.bool("is_cosxl_edit", default: false) else {
+                throw config.fault(
+                    "is_cosxl_edit",
+                    "CosXL's levels of noise are not supported",
+                    fix: "Use an InstructPix2Pix of plain Stable Diffusion"
+                )
+            }
         case "StableDiffusionXLImg2ImgPipeline":
             let isRefiner = try config.bool("requires_aesthetics_score", default: false)
             family = isRefiner ? .sdxlRefiner : .sdxl
-        case "StableDiffusionPipeline", "LatentConsistencyModelPipeline":
+        case "StableDiffusionPipeline", "LatentConsistencyModelPipeline",
+            "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline",
+            "StableDiffusionInstructPix2PixPipeline":
             // SD 2 differs from SD 1 in its projections; the UNet's own file tells.
             let place = "\(path)/unet/config.json"
             let unet = try JSON(try InputFile.bytes(place), place: place)

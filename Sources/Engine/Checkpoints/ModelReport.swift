@@ -96,6 +96,11 @@ package struct ModelReport: Sendable {
             report.add("native size", "\(side)x\(side)")
             let source = model.options.vae.map { "of \($0), " } ?? ""
             report.add("latents", "\(source)\(vae.scaling)")
+            if let input = PictureInput(inputs: unet.inChannels, latent: vae.latentChannels),
+                input != .none
+            {
+                report.add("use", "\(input.text): the UNet takes \(unet.inChannels) channels")
+            }
             if unet.guidanceWidth != nil {
                 report.add("guidance", "an input of the UNet; negative prompts are not used")
             }

@@ -6,6 +6,8 @@ package final class Evaluator: Sendable {
     /// Tests put a fake model here.
     package let networks: any ModelNetworks
     private let evaluated = Atomic<Int>(0)
+    /// Rows of a batch for which the device has memory, as far as is known.
+    private let fitting = Atomic<Int>(.max)
 
     package init(_ networks: any ModelNetworks) {
         self.networks = networks
@@ -14,8 +16,14 @@ package final class Evaluator: Sendable {
     /// Denoiser evaluations so far, of one latent each: two for a guided view.
     package var evaluations: Int { evaluated.load(ordering: .relaxed) }
 
-    /// Computes units. Compatible ones may share a batch of the denoiser; every result is bit-identical
-    /// in any batch.
+    /// Views for which the device has memory, once larger batches have failed.
+    package var fittingViews: Int? {
+        let rows = fitting.load(ordering: .relaxed)
+        return rows == .max ? nil : max(1, rows / 2)
+    }
+
+    /// Computes units. Compatible ones may share a batch of the denoiser; on a processor every result is
+    /// bit-identical in any batch. Batches for which the device has no memory are halved, and their size remembered.
     ///
     /// - Parameters:
     ///   - units: with all the embeddings that they reference
@@ -36,7 +44,8 @@ package final class Evaluator: Sendable {
         for unit in units {
             switch unit.work {
             case .predict(let view):
-                if !batch.fits(view, unit, rows: networks.batchRows) { try predict() }
+                let rows = min(networks.batchRows, max(2, fitting.load(ordering: .relaxed)))
+                if !batch.fits(view, unit, rows: rows) { try predict() }
                 try batch.add(view, unit)
             case .autoencode(let half, let part):
                 try predict()
@@ -67,6 +76,7 @@ package final class Evaluator: Sendable {
             guard let first = views.first else { return true }
             let embedding = unit.embeddings[view.conditioning[0].embedding]
             return latents.count + view.conditioning.count <= rows
+                && view.pictureChannels == first.pictureChannels
                 && view.timestep == first.timestep && unit.input.shape == latents[0].shape
                 && embedding?.context.shape == embeddings[0].context.shape
                 && embedding?.pooled?.shape == embeddings[0].pooled?.shape
@@ -77,7 +87,10 @@ package final class Evaluator: Sendable {
         mutating func add(_ view: WorkUnit.View, _ unit: WorkUnit) throws(InputError) {
             views.append(view)
             for conditioning in view.conditioning {
-                latents.append(unit.input)
+                latents.append(
+                    conditioning.omitsPicture
+                        ? unit.input.clearingLastChannels(view.pictureChannels) : unit.input
+                )
                 embeddings.append(try unit.embedding(conditioning.embedding))
                 timeIDs.append(conditioning.timeIDs)
             }
@@ -105,35 +118,65 @@ package final class Evaluator: Sendable {
                 fix: "Give them to all evaluations of a view or to none"
             )
         }
-        evaluated.add(contexts.count, ordering: .relaxed)
-        let shape = batch.latents[0].shape
-        var predicted: [Tensor] = []
         // A view of many prompts may have more rows than a batch should.
-        for first in stride(from: 0, to: contexts.count, by: max(2, networks.batchRows)) {
-            let part = first..<min(contexts.count, first + max(2, networks.batchRows))
-            let predictions = try networks.predict(
-                Tensor(joining: Array(batch.latents[part])),
-                timestep: batch.views[0].timestep,
-                context: Tensor(joining: Array(contexts[part])),
-                pooled: pooled.isEmpty ? nil : Tensor(joining: Array(pooled[part])),
-                timeIDs: timeIDs.isEmpty ? nil : Array(timeIDs[part]),
-                guidance: batch.views[0].guidance,
-                cancellation: cancellation
-            )
-            guard predictions.shape == [part.count] + shape.dropFirst() else {
-                throw InputError(
-                    "the UNet",
-                    "it makes \(predictions.shape) of \(part.count) latents \(shape)",
-                    fix: "Use a model whose predictions are shaped as its latents"
-                )
-            }
-            predicted += predictions.rows
-        }
-        var rows = predicted[...]
+        let most = max(2, networks.batchRows)
+        var rows = try stride(from: 0, to: contexts.count, by: most).flatMap { first in
+            try predictions(of: batch, first..<min(contexts.count, first + most), cancellation)
+        }[...]
         return batch.views.map { view in
             defer { rows.removeFirst(view.conditioning.count) }
             return view.guided(Array(rows.prefix(view.conditioning.count)))
         }
+    }
+
+    /// Predictions of some rows, in as many batches as the device's memory requires.
+    private func predictions(
+        of batch: Batch,
+        _ rows: Range<Int>,
+        _ cancellation: Cancellation
+    ) throws -> [Tensor] {
+        let limit = fitting.load(ordering: .relaxed)
+        guard rows.count <= limit else {
+            let middle = rows.lowerBound + min(limit, (rows.count + 1) / 2)
+            return try predictions(of: batch, rows.lowerBound..<middle, cancellation)
+                + predictions(of: batch, middle..<rows.upperBound, cancellation)
+        }
+        do {
+            return try evaluated(batch, rows, cancellation)
+        } catch let error as DeviceError where error.kind == .outOfMemory {
+            guard rows.count > 1 else { throw error.atView(batch.latents[0].shape) }
+            fitting.store(rows.count / 2, ordering: .relaxed)
+            return try predictions(of: batch, rows, cancellation)
+        }
+    }
+
+    private func evaluated(
+        _ batch: Batch,
+        _ rows: Range<Int>,
+        _ cancellation: Cancellation
+    ) throws -> [Tensor] {
+        let pooled = batch.embeddings[rows].compactMap(\.pooled)
+        let timeIDs = batch.timeIDs[rows].compactMap(\.self)
+        evaluated.add(rows.count, ordering: .relaxed)
+        let predictions = try networks.predict(
+            Tensor(joining: Array(batch.latents[rows])),
+            timestep: batch.views[0].timestep,
+            context: Tensor(joining: batch.embeddings[rows].map(\.context)),
+            pooled: pooled.isEmpty ? nil : Tensor(joining: pooled),
+            timeIDs: timeIDs.isEmpty ? nil : timeIDs,
+            guidance: batch.views[0].guidance,
+            cancellation: cancellation
+        )
+        let shape = batch.latents[0].shape
+        let channels = shape[3] - batch.views[0].pictureChannels
+        guard predictions.shape == [rows.count, shape[1], shape[2], channels] else {
+            throw InputError(
+                "the UNet",
+                "it makes \(predictions.shape) of \(rows.count) latents \(shape)",
+                fix: "Use a model whose predictions are shaped as its latents"
+            )
+        }
+        return predictions.rows
     }
 }
 

@@ -9,6 +9,10 @@ package struct ModelGeometry: Equatable, Sendable {
     package let usesTimeIDs: Bool
     /// Whether it was distilled with guidance: it takes the scale as an input, and no negative prompt.
     package let embedsGuidance: Bool
+    /// What its network takes beside the latent.
+    package var pictureInput = PictureInput.none
+    /// The VAE's scaling factor.
+    package var latentScale: Float = 1
     /// Share of the training schedule, from its noisy end, after which a refiner predicts; nil without one.
     package var refinerStart: Double?
     /// The VAE's decoder, for tiled evaluation.
@@ -38,6 +42,9 @@ package struct ModelGeometry: Equatable, Sendable {
         let all = Double(trainTimesteps)
         return Double(timestep) < (all - refinerStart * all).rounded(.toNearestOrEven)
     }
+
+    /// Channels of the network's input beside those of the latent.
+    package var pictureChannels: Int { pictureInput.channels(latent: latentChannels) }
 
     /// Native side of the model's pictures, in pixels.
     package var nativeSide: Int { nativeLatentSide * vaeFactor }

@@ -9,9 +9,13 @@ package protocol ModelNetworks: AnyObject, Sendable {
     var precision: String { get }
     /// Threads that compute one unit.
     var threads: Int { get }
+    /// What computes, if it is not the processor: "NVIDIA H100 80GB HBM3 (cuda:0)".
+    var device: String? { get }
     /// Maximum batch of the denoiser up to which units are gathered: on a CPU the two rows of
     /// a guided view.
     var batchRows: Int { get }
+    /// Whether larger batches may be faster, so that it is worth measuring.
+    var mayGainFromBatches: Bool { get }
 
     /// Evaluates the denoiser.
     ///
@@ -61,6 +65,8 @@ package protocol ModelNetworks: AnyObject, Sendable {
 
 extension ModelNetworks {
     package var batchRows: Int { 2 }
+    package var mayGainFromBatches: Bool { false }
+    package var device: String? { nil }
     package func unload() {}
 }
 
@@ -79,19 +85,37 @@ package final class LoadedNetworks: ModelNetworks {
     package let identity: ModelIdentity
     package let model: Model
     private let options: EngineOptions
+    /// Views that are predicted together, as it was told.
+    package let batch: Int?
+    /// Maximum rows of a batch.
+    package let batchRows: Int
+    /// A GPU, which nobody told a size of batches.
+    package let mayGainFromBatches: Bool
     private let networks = Mutex(Networks())
 
     /// - Parameters:
     ///   - model: the weights
     ///   - identity: of the model
     ///   - options: how they are computed with
-    package init(_ model: Model, identity: ModelIdentity, options: EngineOptions) {
+    ///   - batch: views that are predicted together, at most; nil: one on the processor, and as many as pay on a GPU
+    package init(
+        _ model: Model,
+        identity: ModelIdentity,
+        options: EngineOptions,
+        batch: Int? = nil
+    ) {
         (self.model, self.identity, self.options) = (model, identity, options)
+        self.batch = batch
+        mayGainFromBatches = batch == nil && options.device != .processor
+        batchRows = 2 * (batch ?? (mayGainFromBatches ? BatchSizes.most : 1))
     }
 
     package var backend: String { options.backend.rawValue }
     package var precision: String { options.precision.rawValue }
     package var threads: Int { options.threads }
+    package var device: String? {
+        options.device == .processor ? nil : TorchDevices.title(of: options.device)
+    }
 
     /// Loads the denoiser.
     ///
@@ -159,7 +183,7 @@ package final class LoadedNetworks: ModelNetworks {
         cancellation: Cancellation
     ) throws -> WorkResult {
         func evaluate(_ vae: VAE) throws -> WorkResult {
-            try vae.evaluate(half, input, as: part, attending: tokens, cancellation: cancellation)
+            try vae.evaluateInMemory(half, input, as: part, tokens, cancellation)
         }
         return try networks.withLock { networks in
             let vae =
@@ -167,14 +191,9 @@ package final class LoadedNetworks: ModelNetworks {
             networks.halves[half] = vae
             let result = try evaluate(vae)
             guard options.precision != .f32, !result.isFinite else { return result }
-            let exact = EngineOptions(
-                backend: options.backend,
-                precision: .f32,
-                threads: options.threads
-            )
             let other =
                 try networks.exactHalves[half]
-                ?? model.architecture.autoencoder(half, exact)
+                ?? model.architecture.autoencoder(half, options.with(.f32))
             networks.exactHalves[half] = other
             return try evaluate(other)
         }
@@ -182,6 +201,36 @@ package final class LoadedNetworks: ModelNetworks {
 }
 
 extension VAE {
+    /// The same as `evaluate`, as an upper and a lower half where the device's memory is too small.
+    fileprivate func evaluateInMemory(
+        _ half: AutoencoderHalf,
+        _ input: Tensor,
+        as part: PicturePart?,
+        _ tokens: [Tensor],
+        _ cancellation: Cancellation
+    ) throws -> WorkResult {
+        do {
+            return try evaluate(
+                half,
+                input,
+                as: part,
+                attending: tokens,
+                cancellation: cancellation
+            )
+        } catch let error as DeviceError where error.kind == .outOfMemory {
+            // Of a tile that was kept nothing is left.
+            guard !input.isOmitted else { throw TileNotKept() }
+            let network = config.network(half)
+            guard let part,
+                let halves = network.halves(of: input, part, factor: config.factor)
+            else { throw error.at(half, input.shape) }
+            let results = try halves.map {
+                try evaluateInMemory(half, $0.input, as: $0.part, tokens, cancellation)
+            }
+            return network.joined(halves, results, factor: config.factor)
+        }
+    }
+
     /// Decodes or encodes, a whole picture or one tile of it.
     ///
     /// - Parameters: as of `ModelNetworks.evaluate`

@@ -11,8 +11,10 @@ package struct WorkUnit: Sendable {
     }
 
     package var work: Work
-    /// A latent `[1, height, width, channels]`, scaled for the model where it is predicted; or a picture to
-    /// encode, `[1, height · factor, width · factor, 3]`, −1…1. A part includes its margins.
+    /// A latent `[1, height, width, channels]`, where it is predicted scaled for the model and followed by the channels of
+    /// a picture, if the model takes one; or a picture to
+    /// encode, `[1, height · factor, width · factor, 3]`, −1…1. A part includes its margins. `omitted` where
+    /// the worker keeps the tile.
     package var input: Tensor
     /// The tensors that `work` references by digest.
     package var embeddings: [EmbeddingDigest: Embedding]
@@ -38,16 +40,25 @@ package struct WorkUnit: Sendable {
         /// One entry: the prediction for it, unchanged. More: the negative prompt's and those of the prompt's
         /// parts, combined by classifier-free guidance.
         package var conditioning: [Conditioning]
+        /// How many of the input's channels, the last ones, are not the latent's: see `PictureInput`.
+        package var pictureChannels: Int
 
-        package init(timestep: Float, guidance: Float, conditioning: [Conditioning]) {
+        package init(
+            timestep: Float,
+            guidance: Float,
+            conditioning: [Conditioning],
+            pictureChannels: Int = 0
+        ) {
             precondition(
                 (1...Self.maxConditionings).contains(conditioning.count),
                 "\(conditioning.count)"
             )
             (self.timestep, self.guidance) = (timestep, guidance)
-            self.conditioning = conditioning
+            (self.conditioning, self.pictureChannels) = (conditioning, pictureChannels)
         }
 
+        /// The most channels that a picture may have.
+        package static let maxPictureChannels = 128
         /// As many embeddings a worker caches.
         package static let maxConditionings = 16
     }
@@ -63,13 +74,27 @@ package struct WorkUnit: Sendable {
         /// By which guidance is multiplied: 1, or that of a part of a prompt. Unused in the first of several, the
         /// negative prompt's, and in a single one.
         package var weight: Float
+        /// Whether the picture that the network takes beside the latent is left out: zeros are in its place.
+        package var omitsPicture: Bool
 
         /// Whether ids are those of a refiner.
         static func areOfRefiner(_ ids: [Float]) -> Bool { ids.count == 5 }
 
-        package init(embedding: EmbeddingDigest, timeIDs: [Float]? = nil, weight: Float = 1) {
-            (self.embedding, self.timeIDs, self.weight) = (embedding, timeIDs, weight)
+        package init(
+            embedding: EmbeddingDigest,
+            timeIDs: [Float]? = nil,
+            weight: Float = 1,
+            omitsPicture: Bool = false
+        ) {
+            (self.embedding, self.timeIDs) = (embedding, timeIDs)
+            (self.weight, self.omitsPicture) = (weight, omitsPicture)
         }
+    }
+
+    /// The tile that workers keep between evaluations; nil for other work.
+    package var tile: TileID? {
+        guard case .autoencode(_, let part?) = work else { return nil }
+        return part.tile
     }
 
     /// The embeddings that it references, in order.
@@ -86,12 +111,26 @@ package struct WorkUnit: Sendable {
         guard case .predict(let view) = work, view.conditioning.count > 1 else { return nil }
         return view.conditioning.map { conditioning in
             var half = self
-            half.work = .predict(
-                View(timestep: view.timestep, guidance: view.guidance, conditioning: [conditioning])
-            )
+            var own = view
+            own.conditioning = [conditioning]
+            half.work = .predict(own)
             return half
         }
     }
+}
+
+extension Tensor {
+    /// In place of an input that is not sent.
+    package static let omitted = Tensor(zeros: [1, 0, 0, 0])
+
+    package var isOmitted: Bool { count == 0 }
+}
+
+/// A tile's input was omitted, but the tile is not kept: it is needed again with its input.
+package struct TileNotKept: Error, Equatable, CustomStringConvertible {
+    package init() {}
+
+    package var description: String { "the tile is not kept" }
 }
 
 /// The result of a unit.

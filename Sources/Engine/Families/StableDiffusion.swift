@@ -14,6 +14,9 @@ struct StableDiffusion: ModelArchitecture {
             decoder: vae.decoder,
             encoder: vae.encoder
         )
+        geometry.pictureInput =
+            PictureInput(inputs: unet.inChannels, latent: vae.latentChannels) ?? .none
+        geometry.latentScale = vae.scalingFactor
         geometry.refinerStart = model.options.refiner?.start
         return geometry
     }

@@ -1,7 +1,8 @@
 import Foundation
 
 /// A file that is written beside its final name and gets that name only when it is complete;
-/// if abandoned, it leaves nothing behind.
+/// if abandoned, it leaves nothing behind. In place of a name, `-` is standard output, which gets the content of a
+/// complete file.
 ///
 /// Used by one thread at a time.
 package final class TemporaryFile {
@@ -11,14 +12,21 @@ package final class TemporaryFile {
     package let temporaryPath: String
     /// Open for writing until `commit`.
     package private(set) var descriptor: Int32
+    /// Whether the content goes to standard output.
+    private let isStream: Bool
 
     /// - Throws: `OutputError` when the folder cannot be written to
     package init(for path: String) throws(OutputError) {
         self.path = path
-        var template = Array("\(path).XXXXXX".utf8CString)
+        isStream = path == PictureFormat.standardOutput
+        let place = isStream ? "\(ScratchFile.folder)/tessera" : path
+        var template = Array("\(place).XXXXXX".utf8CString)
         descriptor = mkstemp(&template)
         guard descriptor >= 0 else {
-            throw OutputError(path, String(cString: strerror(errno)))
+            throw OutputError(
+                isStream ? ScratchFile.folder : path,
+                String(cString: strerror(errno))
+            )
         }
         temporaryPath = String(
             decoding: template.dropLast().map(UInt8.init(bitPattern:)),
@@ -27,12 +35,13 @@ package final class TemporaryFile {
         // mkstemp makes private files; results follow the user's umask.
         _ = fchmod(descriptor, FileMask.mode)
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        if isStream { unlink(temporaryPath) }
     }
 
     deinit {
         guard descriptor >= 0 else { return }
         close(descriptor)
-        unlink(temporaryPath)
+        if !isStream { unlink(temporaryPath) }
     }
 
     /// Appends bytes.
@@ -97,14 +106,51 @@ package final class TemporaryFile {
     /// - Returns: the name
     /// - Throws: as they do
     func commit(numbered: Bool) throws(OutputError) -> String {
-        if numbered { return try commitNumbered() }
+        if numbered, !isStream { return try commitNumbered() }
         try commit()
         return path
     }
 
     private func commit(as name: String) throws(OutputError) {
+        if isStream { return try copyToStandardOutput() }
         guard fsync(descriptor) == 0 || errno == EINVAL else { throw failure() }
         guard rename(temporaryPath, name) == 0 else { throw failure() }
+        close(descriptor)
+        descriptor = -1
+    }
+
+    private func copyToStandardOutput() throws(OutputError) {
+        func failed(_ code: Int32) -> OutputError {
+            OutputError("standard output", String(cString: strerror(code)))
+        }
+        var block = [UInt8](repeating: 0, count: 1 << 16)
+        var place = 0
+        while true {
+            let count = pread(descriptor, &block, block.count, off_t(place))
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw failure() }
+            guard count > 0 else { break }
+            var done = 0
+            while done < count {
+                let part = block.withUnsafeBytes { bytes in
+                    Foundation.write(
+                        STDOUT_FILENO,
+                        bytes.baseAddress?.advanced(by: done),
+                        count - done
+                    )
+                }
+                if part > 0 {
+                    done += part
+                } else if part < 0, errno == EAGAIN {
+                    // Whoever made the pipe may have made it so that writing does not wait.
+                    var ready = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)
+                    _ = poll(&ready, 1, -1)
+                } else if part == 0 || errno != EINTR {
+                    throw failed(part == 0 ? EIO : errno)
+                }
+            }
+            place += count
+        }
         close(descriptor)
         descriptor = -1
     }

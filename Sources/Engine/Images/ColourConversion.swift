@@ -46,11 +46,16 @@ struct ColourDescription: Equatable {
     /// The conversion from such colours to sRGB.
     ///
     /// - Parameters:
-    ///   - isGrey: whether a pixel is one sample
+    ///   - colour: samples of a pixel
     ///   - path: of the file
     /// - Returns: nil where they are sRGB
     /// - Throws: `InputError` for colours that cannot be converted
-    func conversion(isGrey: Bool, path: String) throws(InputError) -> (any PixelConversion)? {
+    func conversion(
+        from colour: PixelLayout.Colour,
+        path: String
+    ) throws(InputError) -> (any PixelConversion)? {
+        let isGrey = colour == .grey
+        if colour == .cmyk, profile == nil { return PlainInks() }
         if let coded, !coded.isUnspecified {
             if coded.isSRGB { return nil }
             if coded.isSupported(depth: depth) {
@@ -67,7 +72,7 @@ struct ColourDescription: Equatable {
             }
         }
         if needsNoConversion { return nil }
-        return try ColourConversion(from: self, isGrey: isGrey, path: path)
+        return try ColourConversion(from: self, colour, path: path)
     }
 
     fileprivate var isSound: Bool { gamma.map(Self.gammas.contains) ?? true }
@@ -80,13 +85,22 @@ struct ColourDescription: Equatable {
 /// Used by one thread at a time.
 final class ColourConversion: PixelConversion {
     private let transform: cmsHTRANSFORM
+    /// What samples of 0…1 are multiplied by: Little CMS has ink in percent.
+    private let scale: Float
+    /// Grey pixels under a profile of RGB, as some cameras write them: three equal samples each.
+    private let isSpread: Bool
 
     /// - Parameters:
     ///   - colours: of the file
-    ///   - isGrey: whether a pixel is one sample; it becomes three equal ones
+    ///   - colour: samples of a pixel
     ///   - path: of the file
     /// - Throws: `InputError` for an unusable profile or values
-    init(from colours: ColourDescription, isGrey: Bool, path: String) throws(InputError) {
+    init(
+        from colours: ColourDescription,
+        _ colour: PixelLayout.Colour,
+        path: String
+    ) throws(InputError) {
+        let isGrey = colour == .grey
         func fault(_ problem: String) -> InputError {
             InputError(path, problem, fix: "Save it as sRGB, or without its colour profile")
         }
@@ -99,9 +113,16 @@ final class ColourConversion: PixelConversion {
         }
         guard let own else { throw fault("its colour profile cannot be parsed") }
         defer { cmsCloseProfile(own) }
-        guard cmsGetColorSpace(own) == (isGrey ? cmsSigGrayData : cmsSigRgbData) else {
-            throw fault("its colour profile does not match its pixel format")
+        let space = cmsGetColorSpace(own)
+        isSpread = isGrey && space == cmsSigRgbData
+        let kind: cmsUInt32Number
+        switch (isSpread ? .rgb : colour, space) {
+        case (.grey, cmsSigGrayData): kind = tessera_gray_floats
+        case (.rgb, cmsSigRgbData): kind = tessera_rgb_floats
+        case (.cmyk, cmsSigCmykData): kind = tessera_cmyk_floats
+        default: throw fault("its colour profile does not match its pixel format")
         }
+        scale = colour == .cmyk ? 100 : 1
         guard let target = cmsCreate_sRGBProfile() else { throw fault("memory is full") }
         defer { cmsCloseProfile(target) }
         // Without optimization: tables of 33 steps are too coarse for 16 bits.
@@ -110,7 +131,7 @@ final class ColourConversion: PixelConversion {
         guard
             let transform = cmsCreateTransform(
                 own,
-                isGrey ? tessera_gray_floats : tessera_rgb_floats,
+                kind,
                 target,
                 tessera_rgb_floats,
                 intent,
@@ -127,7 +148,15 @@ final class ColourConversion: PixelConversion {
         to rgb: UnsafeMutableBufferPointer<Float>,
         count: Int
     ) {
-        cmsDoTransform(transform, pixels.baseAddress, rgb.baseAddress, cmsUInt32Number(count))
+        let count32 = cmsUInt32Number(count)
+        if isSpread {
+            for i in 0..<count { for c in 0..<3 { rgb[3 * i + c] = pixels[i] } }
+            // In place: both are three floats for each pixel.
+            cmsDoTransform(transform, rgb.baseAddress, rgb.baseAddress, count32)
+            return
+        }
+        if scale != 1 { for i in pixels.indices { pixels[i] *= scale } }
+        cmsDoTransform(transform, pixels.baseAddress, rgb.baseAddress, count32)
     }
 
     /// Reads a profile, using only its matrices, curves and integer lookup tables.
@@ -165,5 +194,19 @@ final class ColourConversion: PixelConversion {
         guard let curve = curve(colours) else { return nil }
         defer { cmsFreeToneCurve(curve) }
         return cmsCreateGrayProfile(cmsD50_xyY(), curve)
+    }
+}
+
+/// Shares of ink without a profile: what light each of them, and black, leaves; as most programs do.
+struct PlainInks: PixelConversion {
+    func convert(
+        _ pixels: UnsafeMutableBufferPointer<Float>,
+        to rgb: UnsafeMutableBufferPointer<Float>,
+        count: Int
+    ) {
+        for i in 0..<count {
+            let light = 1 - pixels[4 * i + 3]
+            for c in 0..<3 { rgb[3 * i + c] = (1 - pixels[4 * i + c]) * light }
+        }
     }
 }

@@ -1,5 +1,3 @@
-import Foundation
-
 /// What a PNG says in chunks that libpng reports too late or not at all: `eXIf` may follow the pixels,
 /// and libpng knows `cICP` only since 1.6.45.
 ///
@@ -23,7 +21,7 @@ struct PNGChunks {
         var place = Self.signature
         var (hasExif, hasPixels) = (false, false)
         for _ in 0..<Self.maxChunks {
-            let header = Self.bytes(descriptor, at: place, count: 8)
+            let header = FileBytes.read(descriptor, at: place, count: 8)
             guard header.count == 8 else { return }
             let length = header[..<4].reduce(0) { $0 << 8 | Int($1) }
             let kind = String(decoding: header[4...], as: UTF8.self)
@@ -50,30 +48,11 @@ struct PNGChunks {
     /// A chunk's content; nil if it is too long, missing or does not match its checksum.
     private static func content(_ descriptor: Int32, at place: Int, _ length: Int) -> [UInt8]? {
         guard length <= largest else { return nil }
-        let bytes = bytes(descriptor, at: place + 4, count: length + 8)
+        let bytes = FileBytes.read(descriptor, at: place + 4, count: length + 8)
         guard bytes.count == length + 8 else { return nil }
         let stored = bytes[(length + 4)...].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         guard checksum(bytes[..<(length + 4)]) == stored else { return nil }
         return Array(bytes[4..<(length + 4)])
-    }
-
-    private static func bytes(_ descriptor: Int32, at place: Int, count: Int) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: count)
-        var done = 0
-        while done < count {
-            let now = bytes.withUnsafeMutableBytes { buffer in
-                pread(
-                    descriptor,
-                    buffer.baseAddress?.advanced(by: done),
-                    count - done,
-                    off_t(place + done)
-                )
-            }
-            if now < 0, errno == EINTR { continue }
-            guard now > 0 else { return [] }
-            done += now
-        }
-        return bytes
     }
 
     /// CRC-32 (ISO 3309).

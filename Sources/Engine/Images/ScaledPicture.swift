@@ -111,6 +111,15 @@ package final class ScaledPicture {
         }
     }
 
+    /// Passes every row from the top, 3 · width samples of 0…1.
+    ///
+    /// - Throws: `OutputError` when the disk fails, and what `body` throws
+    package func eachRow(_ body: (UnsafeBufferPointer<Float>) throws -> Void) throws {
+        for row in 0..<height {
+            try read(3 * row * width, count: 3 * width).withUnsafeBufferPointer(body)
+        }
+    }
+
     private func write(_ line: [Float], row: Int) throws {
         let place = row * line.count
         switch numbers {

@@ -1,71 +1,128 @@
-/// An activation of a tile with its margins, at the current resolution.
+/// A tile with its margins, between two layers of a network.
+///
+/// Margins are cropped as soon as nothing that follows depends on them, and convolutions do not compute what would be cropped:
+/// where a picture is largest, hardly anything is computed twice.
 struct FramedTile {
-    var x: Activation
+    /// `[1, height, width, channels]`.
+    private(set) var x: Activation
+    /// In pixels of `x`.
     private(set) var margins: PicturePart.Margins
-    private let statistics: NormStatistics
-    private let backend: any Backend
+    /// What the current residual block will add, and its margins.
+    private(set) var residual: (x: Activation, margins: PicturePart.Margins)?
+    /// Layers that it has passed, and the norms among them.
+    private(set) var layers = 0
+    private(set) var norms = 0
 
     /// - Parameters:
     ///   - x: `[1, height, width, channels]`
     ///   - margins: in pixels of `x`
-    ///   - statistics: receives the pixels to measure
-    ///   - backend: of `x`
+    init(_ x: Activation, _ margins: PicturePart.Margins) {
+        (self.x, self.margins) = (x, margins)
+    }
+
+    /// One that was stored.
     init(
         _ x: Activation,
         _ margins: PicturePart.Margins,
-        _ statistics: NormStatistics,
-        _ backend: any Backend
+        residual: (x: Activation, margins: PicturePart.Margins)?,
+        layers: Int,
+        norms: Int
     ) {
-        (self.x, self.margins, self.statistics, self.backend) = (x, margins, statistics, backend)
-        statistics.region = core
+        (self.x, self.margins, self.residual) = (x, margins, residual)
+        (self.layers, self.norms) = (layers, norms)
     }
 
-    private var core: Region { margins.core(height: x.shape[1], width: x.shape[2]) }
+    /// The tile without its margins.
+    var core: Region { margins.core(height: x.shape[1], width: x.shape[2]) }
+
+    /// Passes the next layer.
+    ///
+    /// - Parameters:
+    ///   - layer: the next one
+    ///   - reach: pixels around the tile that the rest of the network depends on, before the layer and after it
+    ///   - moments: what its norm normalises by, for each group
+    ///   - keys: gives `[1, tokens, channels]`, for the attention
+    ///   - backend: of the layer
+    mutating func pass(
+        _ layer: TileLayer,
+        reach: (before: Int, after: Int),
+        by moments: [Moments],
+        keys: () -> Activation?,
+        on backend: any Backend
+    ) {
+        trim(to: reach.before, backend)
+        switch layer {
+        case .pointwise(let linear): x = linear(x)
+        case .convolution(let norm, let conv):
+            if let norm { x = norm.normalise(x, by: moments, then: .silu, overwriting: true) }
+            convolve(by: conv, reach.after)
+        case .branch(let norm, let conv, let shortcut):
+            residual = (shortcut?(x) ?? x, margins)
+            x = norm.normalise(x, by: moments, then: .silu, overwriting: shortcut != nil)
+            convolve(by: conv, reach.after)
+        case .join(let norm, let conv):
+            x = norm.normalise(x, by: moments, then: .silu, overwriting: true)
+            convolve(by: conv, reach.after, plus: residual)
+            residual = nil
+        case .attention(let attention): x = attention.mix(x, keys: keys(), by: moments)
+        case .doubling(let upsample):
+            x = upsample(x, height: 2 * x.shape[1], width: 2 * x.shape[2])
+            margins = margins.map { 2 * $0 }
+            trim(to: reach.after, backend)
+        case .halving(let downsample):
+            precondition(
+                margins.map { $0 % 2 } == .none && x.shape[1] % 2 == 0 && x.shape[2] % 2 == 0,
+                "\(x.shape) with \(margins)"
+            )
+            x = downsample(x)
+            margins = margins.map { $0 / 2 }
+        }
+        layers += 1
+        if layer.norm != nil { norms += 1 }
+    }
+
+    /// Convolves. On a side with wider margins than are needed afterwards there is no padding, and the margins shrink by the
+    /// outermost pixels; on the others, among them the edges of the picture, there is.
+    private mutating func convolve(
+        by conv: Conv2d,
+        _ reach: Int,
+        plus residual: (x: Activation, margins: PicturePart.Margins)? = nil
+    ) {
+        let padding = margins.map { $0 > reach ? 0 : 1 }
+        margins = margins.map { $0 > reach ? $0 - 1 : $0 }
+        x = conv.backend.conv2d(
+            x,
+            conv.weights,
+            padding: Padding(
+                top: padding.top,
+                left: padding.left,
+                bottom: padding.bottom,
+                right: padding.right
+            ),
+            residual: residual.map { Self.trimmed($0.x, $0.margins, to: margins, conv.backend) }
+        )
+    }
 
     /// Crops the margins to at most `limit` rows and columns on each side.
-    mutating func trim(to limit: Int) {
-        let (old, core) = (margins, core)
+    private mutating func trim(to limit: Int, _ backend: any Backend) {
+        let old = margins
         margins = old.map { min($0, limit) }
-        if margins != old {
-            x = backend.pick(
-                x,
-                rows: Array(
-                    core.rows.lowerBound - margins.top..<core.rows.upperBound + margins.bottom
-                ),
-                columns: Array(
-                    core.columns.lowerBound - margins.left..<core.columns.upperBound + margins.right
-                )
-            )
-        }
-        statistics.region = self.core
+        x = Self.trimmed(x, old, to: margins, backend)
     }
 
-    /// Doubles the resolution.
-    mutating func double(by upsample: Upsample) {
-        x = upsample(x, height: 2 * x.shape[1], width: 2 * x.shape[2])
-        margins = margins.map { 2 * $0 }
-        statistics.region = core
-    }
-
-    /// Halves it. The tile must begin and end where the downsampling grid of the whole picture does.
-    mutating func halve(by downsample: Downsample) {
-        precondition(
-            margins.map { $0 % 2 } == .none && x.shape[1] % 2 == 0 && x.shape[2] % 2 == 0,
-            "\(x.shape) with \(margins)"
-        )
-        x = downsample(x)
-        margins = margins.map { $0 / 2 }
-        statistics.region = core
-    }
-
-    /// Some of the tile's own pixels.
-    func pick(_ lattice: PicturePart.Lattice) -> Activation {
-        let core = core
-        let places = lattice.places(height: core.rows.count, width: core.columns.count)
+    /// A tile with smaller margins.
+    private static func trimmed(
+        _ x: Activation,
+        _ old: PicturePart.Margins,
+        to new: PicturePart.Margins,
+        _ backend: any Backend
+    ) -> Activation {
+        guard old != new else { return x }
+        let (height, width) = (x.shape[1], x.shape[2])
         return backend.pick(
             x,
-            rows: places.rows.map { core.rows.lowerBound + $0 },
-            columns: places.columns.map { core.columns.lowerBound + $0 }
+            rows: Array(old.top - new.top..<height - old.bottom + new.bottom),
+            columns: Array(old.left - new.left..<width - old.right + new.right)
         )
     }
 }

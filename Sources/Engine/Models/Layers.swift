@@ -45,14 +45,7 @@ struct GroupNorm {
         then f: Nonlinearity = .identity,
         overwriting: Bool = false
     ) -> Activation {
-        if let statistics = backend.normStatistics {
-            precondition(channelBias == nil, "tiles have no timestep")
-            let moments = statistics.next {
-                backend.moments(x, groups: groups, of: statistics.region)
-            }
-            return normalise(x, by: moments, then: f, overwriting: overwriting)
-        }
-        return backend.groupNorm(
+        backend.groupNorm(
             x,
             weights,
             groups: groups,

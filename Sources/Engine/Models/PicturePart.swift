@@ -8,6 +8,19 @@ package enum AutoencoderHalf: String, CaseIterable, Sendable {
 
 /// What tiled evaluation needs to know about a network whose group norms cover the whole picture.
 package struct TiledNetwork: Equatable, Sendable {
+    /// One layer. It begins with its group norm, if it has one.
+    package struct Layer: Equatable, Sendable {
+        package let hasNorm: Bool
+        /// Pixels of its input around a tile that the tile's result depends on.
+        package let reach: Int
+        /// Pixels of its input per latent pixel along a side.
+        package let scale: Double
+        /// Multiplications per latent pixel.
+        package let work: Double
+        /// Numbers per latent pixel before the layer: its input, and what a residual block will add.
+        package let numbers: Double
+    }
+
     /// Which half of an autoencoder it is.
     package let half: AutoencoderHalf
     /// Number of group norms.
@@ -20,8 +33,8 @@ package struct TiledNetwork: Equatable, Sendable {
     package let width: Int
     /// Receptive field: latent pixels around a tile that its result depends on, apart from the attention.
     package let halo: Int
-    /// Latent pixels around a tile that its attention tokens depend on.
-    package let attentionHalo: Int
+    /// In the order of evaluation; they determine the cost of a tile. Empty if unknown.
+    package let layers: [Layer]
 
     package init(
         half: AutoencoderHalf = .decoder,
@@ -30,30 +43,51 @@ package struct TiledNetwork: Equatable, Sendable {
         attention: Int?,
         width: Int,
         halo: Int,
-        attentionHalo: Int
+        layers: [Layer] = []
     ) {
         self.half = half
         (self.norms, self.groups, self.attention) = (norms, groups, attention)
-        (self.width, self.halo, self.attentionHalo) = (width, halo, attentionHalo)
+        (self.width, self.halo, self.layers) = (width, halo, layers)
     }
 
     /// A network in which no latent pixel depends on any other.
     package static func pointwise(_ half: AutoencoderHalf) -> TiledNetwork {
-        TiledNetwork(
-            half: half,
-            norms: 0,
-            groups: 1,
-            attention: nil,
-            width: 0,
-            halo: 0,
-            attentionHalo: 0
-        )
+        TiledNetwork(half: half, norms: 0, groups: 1, attention: nil, width: 0, halo: 0)
     }
 
-    /// Whether its first `norms` norms are at the coarsest resolution, where little is computed: those
-    /// up to the attention's, if that is where the network begins.
-    package func areCoarse(norms: Int) -> Bool {
-        half == .decoder && (attention.map { norms <= $0 + 1 } ?? false)
+    /// The fraction of the work that comes before a norm; 1 for the end. If the layers are unknown, all steps are equal.
+    package func shareOfWork(before norm: Int) -> Double {
+        guard norm >= 0 else { return 0 }
+        guard norm < norms else { return 1 }
+        guard !layers.isEmpty else { return Double(norm + 1) / Double(norms + 1) }
+        var (seen, done) = (0, 0.0)
+        for layer in layers {
+            if layer.hasNorm {
+                if seen == norm { break }
+                seen += 1
+            }
+            done += layer.work
+        }
+        return done / work
+    }
+
+    /// The cost of attending to this many tokens, as a fraction of the other work.
+    package func shareOfAttention(to tokens: Int) -> Double {
+        layers.isEmpty ? 0 : Double(2 * tokens * width) / work
+    }
+
+    private var work: Double { layers.reduce(0) { $0 + $1.work } }
+}
+
+/// Identifies a tile among those of all pictures.
+package struct TileID: Hashable, Sendable {
+    /// Of the picture's evaluation: random, never 0.
+    package let picture: UInt64
+    /// Among the picture's tiles.
+    package let index: Int
+
+    package init(picture: UInt64, index: Int) {
+        (self.picture, self.index) = (picture, index)
     }
 }
 
@@ -98,12 +132,10 @@ package struct PicturePart: Equatable, Sendable {
     package var margins: Margins
     /// Of the first group norms, in the order of evaluation, for each group: what to normalise by.
     package var statistics: [Moments]
-    /// How many norms to report; 0 computes the picture or the latent.
-    package var norms: Int
-    /// For the norms after those of `statistics`, for each group: what is added to the mean that the
-    /// tensor gives, and what its variance is multiplied by. The report then holds the corrected statistics.
-    package var corrections: [Moments]
-    /// The tile's tokens that the answer contains.
+    /// The norm to measure, counted from 1; `statistics` are those of all norms before it. 0 computes the picture
+    /// or the latent.
+    package var norm: Int
+    /// The tile's tokens that the answer contains as well.
     package var tokens: Lattice?
     /// Digests of the picture's tokens that the attention's keys and values are made of, in order; none:
     /// the tile's own.
@@ -111,16 +143,19 @@ package struct PicturePart: Equatable, Sendable {
 
     /// Maximum embeddings that a part may reference.
     package static let maxAttention = 8
+    /// Identifies the tile, so that an evaluation can continue where the last one of the same tile stopped; nil:
+    /// nothing is kept.
+    package var tile: TileID?
 
     package init(
         margins: Margins = .none,
         statistics: [Moments] = [],
-        norms: Int = 0,
-        corrections: [Moments] = [],
+        norm: Int = 0,
         tokens: Lattice? = nil,
+        tile: TileID? = nil,
         attention: [EmbeddingDigest] = []
     ) {
-        (self.margins, self.statistics, self.norms) = (margins, statistics, norms)
-        (self.corrections, self.tokens, self.attention) = (corrections, tokens, attention)
+        (self.margins, self.statistics, self.norm) = (margins, statistics, norm)
+        (self.tokens, self.tile, self.attention) = (tokens, tile, attention)
     }
 }

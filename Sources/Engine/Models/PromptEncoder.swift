@@ -30,6 +30,7 @@ package final class PromptEncoder {
                 vectors: tokenizer.vectors
             )
             try reader.finish()
+            try backend.check()
             self.backend = backend
         }
 
@@ -134,6 +135,7 @@ package final class PromptEncoder {
             // The padding is the empty prompt.
             let chunk = prompt.chunks.map { i < $0.count ? $0[i] : [] }
             let embedding = try known[chunk] ?? encode(chunk)
+            try first.backend.check()
             known[chunk] = embedding
             contexts.append(embedding.context)
             if i == 0 { pooled = embedding.pooled }

@@ -33,9 +33,11 @@ extension Model {
             let network = try make(ModuleWeights(reader: reader, backend: backend))
             // With prepared weights, only the norms are read.
             if part == nil, !memory.isFilled { try reader.finish() }
+            try backend.check()
             return (network, backend)
         }
-        guard let cache, try size(of: component) >= cache.smallest else {
+        // PyTorch takes weights as they are in the file, to the memory of its device.
+        guard let cache, options.backend != .torch, try size(of: component) >= cache.smallest else {
             let (network, backend) = try network(OwnWeights())
             return Prepared(network: network, backend: backend, origin: .own(nil))
         }

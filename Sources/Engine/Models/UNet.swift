@@ -69,16 +69,22 @@ package final class UNet {
             config.guidanceEmbedding(of: Array(repeating: guidance, count: n), width: $0)
         }
         let prompt = contexts.context(context, backend: backend)
-        return try backend.evaluating(latents.shape + context.shape) {
-            let prediction = try network(
-                backend.upload(latents),
-                timestep: timestep,
-                context: prompt,
-                added: added.map(backend.upload),
-                guidance: scale.map(backend.upload),
-                cancellation: cancellation
-            )
-            return backend.download(prediction)
+        do {
+            return try backend.evaluating(latents.shape + context.shape) {
+                let prediction = try network(
+                    backend.upload(latents),
+                    timestep: timestep,
+                    context: prompt,
+                    added: added.map(backend.upload),
+                    guidance: scale.map(backend.upload),
+                    cancellation: cancellation
+                )
+                return backend.download(prediction)
+            }
+        } catch let error as DeviceError {
+            // Keys and values may be among what was not computed.
+            contexts = PromptContexts()
+            throw error
         }
     }
 

@@ -2,9 +2,11 @@
 package final class VAE {
     /// The shape of the network.
     package let config: VAEConfig
-    private let backend: any Backend
-    private let decoder: VAEDecoder?
-    private let encoder: VAEEncoder?
+    let backend: any Backend
+    let decoder: VAEDecoder?
+    let encoder: VAEEncoder?
+    /// Tiles between two evaluations.
+    let states: TileStates
     /// Where the weights came from.
     package let origin: WeightCache.Origin
 
@@ -12,7 +14,8 @@ package final class VAE {
     private static let logVariances: ClosedRange<Float> = -30...20
 
     /// Reads the configuration and the weights of some halves, or maps the weights from `cache`. `wrapping`
-    /// may wrap the backend.
+    /// may wrap the backend. Of tiles between two evaluations at most `tileBytes` are kept in memory, the rest
+    /// on disk.
     ///
     /// Throws `InputError` for a missing or unusable file.
     package init(
@@ -20,6 +23,7 @@ package final class VAE {
         options: EngineOptions,
         halves: Set<AutoencoderHalf>,
         cache: WeightCache? = .standard,
+        tileBytes: Int = TileStates.bytes,
         wrapping: (any Backend) -> any Backend = { $0 }
     ) throws {
         let config = try model.vaeConfig()
@@ -38,11 +42,12 @@ package final class VAE {
             )
         }
         self.config = config
+        states = TileStates(bytes: tileBytes)
         (decoder, encoder) = prepared.network
         (backend, origin) = (prepared.backend, prepared.origin)
     }
 
-    private func loaded<Half>(_ half: Half?) -> Half {
+    func loaded<Half>(_ half: Half?) -> Half {
         guard let half else { preconditionFailure("this half of the VAE was not read") }
         return half
     }
@@ -72,7 +77,7 @@ package final class VAE {
     }
 
     /// The latent as the decoder's input.
-    private func uploaded(latent: Tensor) -> Activation {
+    func uploaded(latent: Tensor) -> Activation {
         guard let normalisation = config.normalisation else {
             return backend.upload(latent.map { $0 / config.scalingFactor })
         }
@@ -82,122 +87,6 @@ package final class VAE {
                     + normalisation.mean[channel]
             }
         )
-    }
-
-    /// Evaluates a half on a tile, as a part of its picture.
-    ///
-    /// - Parameters:
-    ///   - half: decodes or encodes
-    ///   - input: `[1, h, w, latentChannels]`, the tile and its margins, as the sampler leaves it; to encode
-    ///     `[1, factor · h, factor · w, 3]`, −1…1
-    ///   - part: what to compute
-    ///   - keys: `[1, tokens, width]` each: tokens of the picture, for the attention; if empty, the
-    ///     tile's own
-    ///   - cancellation: checked between the blocks
-    /// - Returns: `[1, factor · height, factor · width, 3]` of the tile, its latent
-    ///   `[1, height, width, latentChannels]` as `latent(of:)` gives it, or what else the part requests
-    /// - Throws: `InputError` when something does not fit the model or the tile, `ComputationCancelled`
-    package func evaluate(
-        _ half: AutoencoderHalf,
-        _ input: Tensor,
-        as part: PicturePart,
-        keys: [Tensor],
-        cancellation: Cancellation = Cancellation()
-    ) throws -> WorkResult {
-        try check(part, of: input, keys, half)
-        let statistics = NormStatistics(
-            groups: config.normGroups,
-            statistics: part.statistics,
-            corrections: part.corrections,
-            norms: part.norms
-        )
-        let margins = part.margins
-        let lattice = part.tokens
-        let tokens = keys.reduce(0) { $0 + $1.shape[1] }
-        let order =
-            [half == .decoder ? 1 : 2] + input.shape
-            + [margins.top, margins.left, margins.bottom, margins.right]
-            + [part.norms, part.statistics.count, tokens]
-            + (lattice.map { [$0.stride, $0.firstRow, $0.firstColumn] } ?? [])
-        backend.normStatistics = statistics
-        defer { backend.normStatistics = nil }
-        let result = try backend.evaluating(order) {
-            let task = PartTask(
-                part: part,
-                statistics: statistics,
-                keys: keys.isEmpty
-                    ? nil
-                    : backend.upload(Tensor(chaining: keys, shape: [1, tokens, config.width])),
-                cancellation: cancellation
-            )
-            let result =
-                switch half {
-                case .decoder:
-                    try loaded(decoder).part(
-                        uploaded(latent: input),
-                        task,
-                        reach: config.decoderReach
-                    )
-                case .encoder:
-                    try loaded(encoder).part(
-                        backend.upload(input),
-                        task,
-                        factor: config.factor,
-                        reach: config.encoderReach()
-                    )
-                }
-            return result.map(backend.download)
-        }
-        let isLatent = half == .encoder && part.norms == 0
-        return WorkResult(
-            tensor: isLatent ? result.map(latent(ofMoments:)) : result,
-            statistics: statistics.seen
-        )
-    }
-
-    /// Rejects what cannot come from a coordinator that has this model.
-    private func check(
-        _ part: PicturePart,
-        of input: Tensor,
-        _ keys: [Tensor],
-        _ half: AutoencoderHalf
-    ) throws(InputError) {
-        let network = config.network(half)
-        let (channels, unit) =
-            switch half {
-            case .decoder: (config.latentChannels, 1)
-            case .encoder: (config.imageChannels, config.factor)
-            }
-        func misfit(_ what: String) -> InputError {
-            InputError("part", what, fix: "Use the same version of Tessera on both sides")
-        }
-        guard input.shape.count == 4, input.shape[0] == 1, input.shape[3] == channels,
-            input.count > 0, input.shape[1] % unit == 0, input.shape[2] % unit == 0
-        else { throw misfit("has a tile of the shape \(input.shape)") }
-        let core = part.margins.core(
-            height: input.shape[1] / unit,
-            width: input.shape[2] / unit
-        )
-        guard core.area > 0 else { throw misfit("has margins that leave nothing") }
-        let known = part.statistics.count
-        guard part.norms <= network.norms, known % network.groups == 0,
-            part.corrections.count % network.groups == 0,
-            known + part.corrections.count <= network.norms * network.groups,
-            part.norms > 0 || known == network.norms * network.groups
-        else { throw misfit("has \(known) statistics and \(part.corrections.count) corrections") }
-        let sound = (part.statistics + part.corrections).allSatisfy {
-            $0.mean.isFinite && $0.variance.isFinite && $0.variance >= 0
-        }
-        guard sound else { throw misfit("has NaN or infinite statistics") }
-        guard
-            keys.allSatisfy({
-                $0.shape.count == 3 && $0.shape[0] == 1 && $0.shape[2] == config.width
-            }), keys.isEmpty || network.attention != nil
-        else { throw misfit("has keys that do not fit the attention") }
-        guard let lattice = part.tokens else { return }
-        guard network.attention != nil, part.norms > 0, lattice.stride > 0,
-            core.rows.count > lattice.firstRow, core.columns.count > lattice.firstColumn
-        else { throw misfit("asks for tokens that do not exist") }
     }
 
     /// Encodes a picture to the distribution of its latents.
@@ -234,7 +123,7 @@ package final class VAE {
         latent(ofMoments: try moments(of: image, cancellation))
     }
 
-    private func latent(ofMoments moments: Tensor) -> Tensor {
+    func latent(ofMoments moments: Tensor) -> Tensor {
         let mean = moments.columns(from: 0, count: config.latentChannels)
         guard let normalisation = config.normalisation else { return mean * config.scalingFactor }
         return mean.mapChannels { x, channel in

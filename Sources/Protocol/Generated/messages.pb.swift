@@ -162,6 +162,14 @@ package nonisolated struct WireEnvelope: Sendable {
     set {body = .failure(newValue)}
   }
 
+  package var batch: WireBatch {
+    get {
+      if case .batch(let v)? = body {return v}
+      return WireBatch()
+    }
+    set {body = .batch(newValue)}
+  }
+
   /// Coordinator to worker.
   package var welcome: WireWelcome {
     get {
@@ -240,6 +248,7 @@ package nonisolated struct WireEnvelope: Sendable {
     case wanted(WireWanted)
     case answer(WireAnswer)
     case failure(WireFailure)
+    case batch(WireBatch)
     /// Coordinator to worker.
     case welcome(WireWelcome)
     case refusal(WireRefusal)
@@ -349,6 +358,19 @@ package nonisolated struct WireAsk: Sendable {
   package init() {}
 }
 
+/// From now on the worker computes up to `units` compatible units together: until the first message, one.
+package nonisolated struct WireBatch: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var units: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 /// The worker does not have these embeddings, which its units reference.
 package nonisolated struct WireWanted: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -391,6 +413,9 @@ package nonisolated struct WireFailure: Sendable {
   package var unit: UInt64 = 0
 
   package var reason: String = String()
+
+  /// The task had no tensor, and the worker does not keep its tile: not an error.
+  package var missing: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -554,6 +579,10 @@ package nonisolated struct WirePredict: Sendable {
   /// prompt, or of the prompts that are combined, and the answer is uncond + Σ guidance · weight · (text − uncond).
   package var conditioning: [WireConditioning] = []
 
+  /// So many of the tensor's channels, the last ones, are not the latent's but those of a picture that the network takes,
+  /// too; the answer has only the others. At most 128.
+  package var pictureChannels: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -573,6 +602,9 @@ package nonisolated struct WireConditioning: Sendable {
 
   /// 1, or what the guidance of one of several prompts is multiplied by; unused in the first conditioning.
   package var weight: Float = 0
+
+  /// The network gets zeros in place of the picture's channels.
+  package var omitsPicture: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -639,13 +671,15 @@ package nonisolated struct WirePart: Sendable {
   /// normalise by.
   package var statistics: [Double] = []
 
-  /// The answer is the mean and the variance, over the tile, of the input to each group of the first
-  /// so many norms. 0: the answer is the picture or the latent.
-  package var norms: UInt32 = 0
+  /// The answer is the mean and the variance, over the tile, of the input to each group of this norm, counted
+  /// from 1; `statistics` are those of all norms before it. 0: the answer is the picture or the latent, and
+  /// `statistics` are those of all norms.
+  package var norm: UInt32 = 0
 
-  /// For the norms after those of `statistics`, for each group: what is added to the mean that the latent
-  /// gives, and what its variance is multiplied by. The answer is the corrected statistics.
-  package var corrections: [Double] = []
+  /// Identifies the picture among all pictures; 0: no identity. A worker may keep the tile's activations at the norm
+  /// and continue from there when it gets the same tile of the same picture with more statistics, with the tensor or
+  /// without. The answer must not depend on that: it is determined by this message and the tensor alone.
+  package var picture: UInt64 = 0
 
   /// Digests of the tokens that the attention's keys and values are made of, in order; none: the
   /// latent's own.
@@ -660,6 +694,9 @@ package nonisolated struct WirePart: Sendable {
   package var hasTokens: Bool {self._tokens != nil}
   /// Clears the value of `tokens`. Subsequent reads from it will return its default value.
   package mutating func clearTokens() {self._tokens = nil}
+
+  /// The tile's index among those of the picture.
+  package var tile: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -734,7 +771,7 @@ nonisolated extension WireGoodbyeReason: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Envelope"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}ask\0\u{1}wanted\0\u{1}answer\0\u{1}failure\0\u{1}welcome\0\u{1}refusal\0\u{1}job\0\u{1}embedding\0\u{1}task\0\u{1}abandon\0\u{1}heartbeat\0\u{1}goodbye\0\u{2}\u{7}tensors\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}ask\0\u{1}wanted\0\u{1}answer\0\u{1}failure\0\u{1}welcome\0\u{1}refusal\0\u{1}job\0\u{1}embedding\0\u{1}task\0\u{1}abandon\0\u{1}heartbeat\0\u{1}goodbye\0\u{1}batch\0\u{2}\u{6}tensors\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -911,6 +948,19 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.body = .goodbye(v)
         }
       }()
+      case 14: try {
+        var v: WireBatch?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .batch(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .batch(v)
+        }
+      }()
       case 20: try { try decoder.decodeRepeatedMessageField(value: &self.tensors) }()
       default: break
       }
@@ -974,6 +1024,10 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
     case .goodbye?: try {
       guard case .goodbye(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    }()
+    case .batch?: try {
+      guard case .batch(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
     }()
     case nil: break
     }
@@ -1175,6 +1229,36 @@ nonisolated extension WireAsk: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
   }
 }
 
+nonisolated extension WireBatch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Batch"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}units\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.units) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.units != 0 {
+      try visitor.visitSingularUInt32Field(value: self.units, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireBatch, rhs: WireBatch) -> Bool {
+    if lhs.units != rhs.units {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireWanted: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Wanted"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digests\0")
@@ -1247,7 +1331,7 @@ nonisolated extension WireAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Failure"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}reason\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}reason\0\u{1}missing\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1257,6 +1341,7 @@ nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._Message
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.unit) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.missing) }()
       default: break
       }
     }
@@ -1269,12 +1354,16 @@ nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._Message
     if !self.reason.isEmpty {
       try visitor.visitSingularStringField(value: self.reason, fieldNumber: 2)
     }
+    if self.missing != false {
+      try visitor.visitSingularBoolField(value: self.missing, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireFailure, rhs: WireFailure) -> Bool {
     if lhs.unit != rhs.unit {return false}
     if lhs.reason != rhs.reason {return false}
+    if lhs.missing != rhs.missing {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1560,7 +1649,7 @@ nonisolated extension WireTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
 
 nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Predict"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}timestep\0\u{1}guidance\0\u{1}conditioning\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}timestep\0\u{1}guidance\0\u{1}conditioning\0\u{3}picture_channels\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1571,6 +1660,7 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 1: try { try decoder.decodeSingularFloatField(value: &self.timestep) }()
       case 2: try { try decoder.decodeSingularFloatField(value: &self.guidance) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.conditioning) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.pictureChannels) }()
       default: break
       }
     }
@@ -1586,6 +1676,9 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
     if !self.conditioning.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.conditioning, fieldNumber: 3)
     }
+    if self.pictureChannels != 0 {
+      try visitor.visitSingularUInt32Field(value: self.pictureChannels, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1593,6 +1686,7 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.timestep != rhs.timestep {return false}
     if lhs.guidance != rhs.guidance {return false}
     if lhs.conditioning != rhs.conditioning {return false}
+    if lhs.pictureChannels != rhs.pictureChannels {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1600,7 +1694,7 @@ nonisolated extension WirePredict: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Conditioning"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}embedding\0\u{3}time_ids\0\u{1}weight\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}embedding\0\u{3}time_ids\0\u{1}weight\0\u{3}omits_picture\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1611,6 +1705,7 @@ nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 1: try { try decoder.decodeSingularBytesField(value: &self.embedding) }()
       case 2: try { try decoder.decodeRepeatedFloatField(value: &self.timeIds) }()
       case 3: try { try decoder.decodeSingularFloatField(value: &self.weight) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.omitsPicture) }()
       default: break
       }
     }
@@ -1626,6 +1721,9 @@ nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.weight.bitPattern != 0 {
       try visitor.visitSingularFloatField(value: self.weight, fieldNumber: 3)
     }
+    if self.omitsPicture != false {
+      try visitor.visitSingularBoolField(value: self.omitsPicture, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1633,6 +1731,7 @@ nonisolated extension WireConditioning: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.embedding != rhs.embedding {return false}
     if lhs.timeIds != rhs.timeIds {return false}
     if lhs.weight != rhs.weight {return false}
+    if lhs.omitsPicture != rhs.omitsPicture {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1708,7 +1807,7 @@ nonisolated extension WireEncode: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Part"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}margins\0\u{1}statistics\0\u{1}norms\0\u{1}corrections\0\u{1}attention\0\u{1}tokens\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}margins\0\u{1}statistics\0\u{1}norm\0\u{1}picture\0\u{1}attention\0\u{1}tokens\0\u{1}tile\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1718,10 +1817,11 @@ nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedUInt32Field(value: &self.margins) }()
       case 2: try { try decoder.decodeRepeatedDoubleField(value: &self.statistics) }()
-      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.norms) }()
-      case 4: try { try decoder.decodeRepeatedDoubleField(value: &self.corrections) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.norm) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.picture) }()
       case 5: try { try decoder.decodeRepeatedBytesField(value: &self.attention) }()
       case 6: try { try decoder.decodeSingularMessageField(value: &self._tokens) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.tile) }()
       default: break
       }
     }
@@ -1738,11 +1838,11 @@ nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     if !self.statistics.isEmpty {
       try visitor.visitPackedDoubleField(value: self.statistics, fieldNumber: 2)
     }
-    if self.norms != 0 {
-      try visitor.visitSingularUInt32Field(value: self.norms, fieldNumber: 3)
+    if self.norm != 0 {
+      try visitor.visitSingularUInt32Field(value: self.norm, fieldNumber: 3)
     }
-    if !self.corrections.isEmpty {
-      try visitor.visitPackedDoubleField(value: self.corrections, fieldNumber: 4)
+    if self.picture != 0 {
+      try visitor.visitSingularUInt64Field(value: self.picture, fieldNumber: 4)
     }
     if !self.attention.isEmpty {
       try visitor.visitRepeatedBytesField(value: self.attention, fieldNumber: 5)
@@ -1750,16 +1850,20 @@ nonisolated extension WirePart: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     try { if let v = self._tokens {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
     } }()
+    if self.tile != 0 {
+      try visitor.visitSingularUInt32Field(value: self.tile, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WirePart, rhs: WirePart) -> Bool {
     if lhs.margins != rhs.margins {return false}
     if lhs.statistics != rhs.statistics {return false}
-    if lhs.norms != rhs.norms {return false}
-    if lhs.corrections != rhs.corrections {return false}
+    if lhs.norm != rhs.norm {return false}
+    if lhs.picture != rhs.picture {return false}
     if lhs.attention != rhs.attention {return false}
     if lhs._tokens != rhs._tokens {return false}
+    if lhs.tile != rhs.tile {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

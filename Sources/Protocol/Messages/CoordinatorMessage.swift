@@ -57,9 +57,18 @@ package enum CoordinatorMessage: Sendable {
         package var unit: WorkUnit
         /// The precision in which its tensors are sent.
         package var wire: WireFormat
+        /// Whether it goes to a worker that keeps the unit's tile: then its input is not sent.
+        package var omitsInput: Bool
 
-        package init(id: UnitID, job: UInt64, unit: WorkUnit, wire: WireFormat = .f32) {
+        package init(
+            id: UnitID,
+            job: UInt64,
+            unit: WorkUnit,
+            wire: WireFormat = .f32,
+            omitsInput: Bool = false
+        ) {
             (self.id, self.job, self.unit, self.wire) = (id, job, unit, wire)
+            self.omitsInput = omitsInput
         }
     }
 }
@@ -89,7 +98,7 @@ extension CoordinatorMessage {
             tensors = [embedding.context] + (embedding.pooled.map { [$0] } ?? [])
         case .task(let task):
             envelope.task = WireTask(task)
-            tensors = [task.unit.input]
+            tensors = task.omitsInput ? [] : [task.unit.input]
             wire = task.wire
         case .abandon(let units):
             envelope.abandon = .with { $0.units = units.map(\.rawValue) }
@@ -130,8 +139,8 @@ extension CoordinatorMessage {
             let pooled = tensors.count == 2 ? tensors[1] : nil
             self = .embedding(digest, Embedding(context: tensors[0], pooled: pooled))
         case .task(let task):
-            try tensors.expect(1)
-            self = .task(try Task(task, input: tensors[0]))
+            guard tensors.count <= 1 else { throw .tensorCount(tensors.count) }
+            self = .task(try Task(task, input: tensors.first))
         case .abandon(let abandon):
             try tensors.expect(0)
             self = .abandon(abandon.units.map { UnitID($0) })
@@ -141,7 +150,7 @@ extension CoordinatorMessage {
         case .goodbye(let goodbye):
             try tensors.expect(0)
             self = .goodbye(try GoodbyeReason(goodbye))
-        case .hello, .ask, .wanted, .answer, .failure:
+        case .hello, .ask, .batch, .wanted, .answer, .failure:
             throw .wrongDirection
         case nil:
             throw .noBody
@@ -175,8 +184,9 @@ extension CoordinatorMessage.Job {
 }
 
 extension CoordinatorMessage.Task {
-    fileprivate init(_ wire: WireTask, input: Tensor) throws(FrameError) {
-        guard input.shape.count == 4, input.shape[0] == 1 else { throw .field("task: shape") }
+    fileprivate init(_ wire: WireTask, input: Tensor?) throws(FrameError) {
+        let isWell = input.map { $0.shape.count == 4 && $0.shape[0] == 1 } ?? true
+        guard isWell else { throw .field("task: shape") }
         let work: WorkUnit.Work
         switch wire.work {
         case .predict(let predict): work = .predict(try WorkUnit.View(predict))
@@ -187,8 +197,13 @@ extension CoordinatorMessage.Task {
         case nil:
             throw .field("task.work")
         }
+        if case .predict(let view) = work, let input, view.pictureChannels >= input.shape[3] {
+            throw .field("task.predict.picture_channels")
+        }
         let id = UnitID(wire.unit)
-        self.init(id: id, job: wire.job, unit: WorkUnit(work, input: input, name: "\(id)"))
+        let unit = WorkUnit(work, input: input ?? .omitted, name: "\(id)")
+        guard input != nil || unit.tile != nil else { throw .tensorCount(0) }
+        self.init(id: id, job: wire.job, unit: unit, omitsInput: input == nil)
     }
 }
 

@@ -1,5 +1,5 @@
 /// The version of the protocol that both sides must speak.
-package let protocolVersion: UInt32 = 5
+package let protocolVersion: UInt32 = 7
 
 /// A unit of work: a view to predict or a tile to decode or encode. A coordinator never reuses an id.
 package struct UnitID: Hashable, Comparable, Sendable, CustomStringConvertible {

@@ -30,9 +30,10 @@ extension PicturePart {
                     right: margins[3]
                 ),
             statistics: try [Moments](wire: wire.statistics, "part.statistics"),
-            norms: Int(wire.norms),
-            corrections: try [Moments](wire: wire.corrections, "part.corrections"),
+            norm: Int(wire.norm),
             tokens: lattice,
+            tile: wire.picture == 0
+                ? nil : TileID(picture: wire.picture, index: Int(wire.tile)),
             attention: attention
         )
     }
@@ -48,8 +49,8 @@ extension WirePart {
             .map { UInt32($0) }
         }
         statistics = part.statistics.wire
-        norms = UInt32(part.norms)
-        corrections = part.corrections.wire
+        norm = UInt32(part.norm)
+        if let id = part.tile { (picture, tile) = (id.picture, UInt32(id.index)) }
         attention = part.attention.map(\.data)
         if let lattice = part.tokens {
             tokens = .with {

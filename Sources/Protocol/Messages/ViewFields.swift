@@ -8,12 +8,16 @@ extension WorkUnit.View {
         guard (1...Self.maxConditionings).contains(wire.conditioning.count) else {
             throw .field("task.predict.conditioning")
         }
+        guard wire.pictureChannels <= Self.maxPictureChannels else {
+            throw .field("task.predict.picture_channels")
+        }
         var conditioning: [WorkUnit.Conditioning] = []
         for entry in wire.conditioning { conditioning.append(try .init(entry)) }
         self.init(
             timestep: wire.timestep,
             guidance: wire.guidance,
-            conditioning: conditioning
+            conditioning: conditioning,
+            pictureChannels: Int(wire.pictureChannels)
         )
     }
 }
@@ -23,11 +27,13 @@ extension WirePredict {
         self.init()
         timestep = view.timestep
         guidance = view.guidance
+        pictureChannels = UInt32(view.pictureChannels)
         conditioning = view.conditioning.map { entry in
             .with {
                 $0.embedding = entry.embedding.data
                 $0.timeIds = entry.timeIDs ?? []
                 $0.weight = entry.weight
+                $0.omitsPicture = entry.omitsPicture
             }
         }
     }
@@ -43,7 +49,8 @@ extension WorkUnit.Conditioning {
         self.init(
             embedding: try EmbeddingDigest(wire: wire.embedding, field: "conditioning.embedding"),
             timeIDs: ids.isEmpty ? nil : ids,
-            weight: wire.weight
+            weight: wire.weight,
+            omitsPicture: wire.omitsPicture
         )
     }
 }

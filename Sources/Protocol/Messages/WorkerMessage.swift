@@ -5,11 +5,15 @@ package enum WorkerMessage: Sendable {
     case hello(Hello)
     /// The worker accepts this many more units than before.
     case ask(Int)
+    /// It computes up to this many units together.
+    case batch(Int)
     /// Embeddings that it does not have.
     case wanted([EmbeddingDigest])
     case answer(Answer)
     /// It could not compute a unit, and why.
     case failure(UnitID, reason: String)
+    /// It was given a unit without its input, and does not keep the unit's tile.
+    case missing(UnitID)
     case heartbeat
     case goodbye(GoodbyeReason)
 
@@ -111,6 +115,8 @@ extension WorkerMessage {
             }
         case .ask(let units):
             envelope.ask = .with { $0.units = UInt32(units) }
+        case .batch(let units):
+            envelope.batch = .with { $0.units = UInt32(units) }
         case .wanted(let digests):
             envelope.wanted = .with { $0.digests = digests.map(\.data) }
         case .answer(let answer):
@@ -125,6 +131,11 @@ extension WorkerMessage {
             envelope.failure = .with {
                 $0.unit = unit.rawValue
                 $0.reason = reason
+            }
+        case .missing(let unit):
+            envelope.failure = .with {
+                $0.unit = unit.rawValue
+                $0.missing = true
             }
         case .heartbeat:
             envelope.heartbeat = WireHeartbeat()
@@ -146,6 +157,10 @@ extension WorkerMessage {
         case .ask(let ask):
             try tensors.expect(0)
             self = .ask(Int(ask.units))
+        case .batch(let batch):
+            try tensors.expect(0)
+            guard batch.units > 0 else { throw .field("batch.units") }
+            self = .batch(Int(batch.units))
         case .wanted(let wanted):
             try tensors.expect(0)
             var digests: [EmbeddingDigest] = []
@@ -172,7 +187,10 @@ extension WorkerMessage {
             )
         case .failure(let failure):
             try tensors.expect(0)
-            self = .failure(UnitID(failure.unit), reason: printable(failure.reason, limit: 1000))
+            self =
+                failure.missing
+                ? .missing(UnitID(failure.unit))
+                : .failure(UnitID(failure.unit), reason: printable(failure.reason, limit: 1000))
         case .heartbeat:
             try tensors.expect(0)
             self = .heartbeat

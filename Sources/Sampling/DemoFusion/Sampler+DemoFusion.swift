@@ -6,29 +6,32 @@ extension Sampler {
     /// latent after the skip residual.
     func demoFusionWork(
         for state: SamplerState,
+        _ picture: Tensor?,
         noise: inout some NoiseSource
     ) throws(InputError) -> StepWork {
         let phase = plan.phases[state.phase]
         let i = state.step
         let mixed = skipResidual(state)
         guard let grid = phase.windows(at: i), let lattices = phase.lattices else {
-            let whole = view(0, mixed, of: state, "the whole latent")
+            let whole = view(0, mixed, picture, of: state, "the whole latent")
             return StepWork(mixed: mixed, windows: [], views: [whole])
         }
         let windows = try noise.windows(of: grid, phase: phase.phase, step: i)
         var views: [WorkUnit] = []
         if phase.usesWindows(at: i) {
-            views += windowViews(windows, grid, of: mixed, at: state)
+            views += windowViews(windows, grid, of: mixed, picture, at: state)
         }
         if phase.usesLattices(at: i) {
-            views += latticeViews(lattices, of: mixed, at: state, from: views.count)
+            views += latticeViews(lattices, of: mixed, picture, at: state, from: views.count)
         }
         return StepWork(mixed: mixed, windows: windows, views: views)
     }
 
     /// The latent with a share c₁ of the noised upsampled one.
     private func skipResidual(_ state: SamplerState) -> Tensor {
-        guard let source = state.source else { return state.latent }
+        // Under a mask phase 1 begins without a picture of what it changes.
+        guard let source = state.source, state.mask == nil || !plan.phases[state.phase].isWhole
+        else { return state.latent }
         let noised = scheduler.addNoise(source.upsampled, source.noise, at: state.step)
         let share = plan.phases[state.phase].weights[state.step].skip
         return Fusion.blend(state.latent, noised, share: share)
@@ -38,20 +41,27 @@ extension Sampler {
         _ windows: [Window],
         _ grid: WindowGrid,
         of mixed: Tensor,
+        _ picture: Tensor?,
         at state: SamplerState
     ) -> [WorkUnit] {
         let margin = plan.settings.border == .zeros ? grid.reach : 0
-        let padded = mixed.padded(top: margin, left: margin, bottom: margin, right: margin)
+        func padded(_ whole: Tensor) -> Tensor {
+            whole.padded(top: margin, left: margin, bottom: margin, right: margin)
+        }
+        let (padded, pictured) = (padded(mixed), picture.map(padded))
         return windows.enumerated().map { index, window in
-            let latent = padded.cropped(
-                top: window.top + margin,
-                left: window.left + margin,
-                height: window.height,
-                width: window.width
-            )
+            func cut(_ whole: Tensor) -> Tensor {
+                whole.cropped(
+                    top: window.top + margin,
+                    left: window.left + margin,
+                    height: window.height,
+                    width: window.width
+                )
+            }
             return view(
                 index,
-                latent,
+                cut(padded),
+                pictured.map(cut),
                 of: state,
                 // Ids count from the margin's corner under both padding modes.
                 crop: (window.top + grid.margin, window.left + grid.margin),
@@ -63,6 +73,7 @@ extension Sampler {
     private func latticeViews(
         _ lattices: LatticeGrid,
         of mixed: Tensor,
+        _ picture: Tensor?,
         at state: SamplerState,
         from first: Int
     ) -> [WorkUnit] {
@@ -73,11 +84,13 @@ extension Sampler {
             sigma: phase.weights[state.step].blurSigma,
             border: plan.settings.border
         )
+        let pictured = picture.map(lattices.pad)
         return (0..<lattices.count).map { lattice in
             let place = lattices.origin(of: lattice)
             return view(
                 first + lattice,
                 lattices.view(lattice, of: blurred),
+                pictured.map { lattices.view(lattice, of: $0) },
                 of: state,
                 "lattice of row \(place.row), column \(place.column)"
             )
@@ -87,6 +100,7 @@ extension Sampler {
     private func view(
         _ index: Int,
         _ latent: Tensor,
+        _ picture: Tensor?,
         of state: SamplerState,
         crop: (Int, Int) = (0, 0),
         _ what: String
@@ -102,6 +116,9 @@ extension Sampler {
             guidance: guidance,
             prompts: guidance > 1 ? prompts : prompts.unguided,
             timeIDs: timeIDs(crop: crop, isRefined: isRefined),
+            // The refiner takes a latent alone.
+            picture: isRefined ? nil : picture,
+            imageGuidance: isRefined ? nil : imageGuidance,
             place: "phase \(state.phase + 1), step \(state.step + 1), \(what)"
         )
     }
@@ -141,7 +158,7 @@ extension Sampler {
             scheduler.drawsNoise
             ? try noise.stochastic(phase: phase, step: state.step, channels: channels) : nil
         let prediction =
-            picture == nil
+            picture == nil || constraint == nil
             ? prediction
             : scheduler.output(
                 prediction,
@@ -157,10 +174,18 @@ extension Sampler {
             noise: drawn
         )
         state.step += 1
-        guard state.step == scheduler.timesteps.count else { return false }
+        guard state.step == scheduler.timesteps.count else {
+            if let source = state.source, let picture = state.picture, state.mask != nil {
+                let noised = scheduler.addNoise(picture, source.noise, at: state.step)
+                state.latent = state.keepingPicture(state.latent, noised)
+            }
+            return false
+        }
         if let anchor = state.anchor {
             state.latent = constrained(Fusion.anchor(state.latent, to: anchor))
+            state.latent = state.keepingPicture(state.latent)
         } else {
+            state.latent = state.keepingPicture(state.latent)
             state.anchor = state.latent
         }
         return true
@@ -170,7 +195,7 @@ extension Sampler {
     package func open(
         _ state: inout SamplerState,
         _ noise: some NoiseSource,
-        picture: Tensor?
+        picture: PhasePicture?
     ) throws(InputError) {
         let phase = plan.phases[state.phase].phase
         let upsampled = Bicubic.resize(state.latent, to: phase.latent)
@@ -183,11 +208,14 @@ extension Sampler {
         _ state: inout SamplerState,
         with clean: Tensor,
         _ drawn: Tensor,
-        picture: Tensor?
+        picture: PhasePicture?
     ) {
         let phase = plan.phases[state.phase]
-        state.picture = phase.constraint == nil ? nil : picture
-        let constrained = state.picture.flatMap { phase.constraint?.apply(to: clean, $0) } ?? clean
+        state.mask = picture?.mask
+        state.picture = phase.constraint == nil && state.mask == nil ? nil : picture?.latent
+        let constrained = state.keepingPicture(
+            state.picture.flatMap { phase.constraint?.apply(to: clean, $0) } ?? clean
+        )
         state.source = (constrained, drawn)
         state.step = phase.steps.lowerBound
         state.latent = scheduler.addNoise(constrained, drawn, at: state.step)

@@ -25,6 +25,8 @@ package struct RenderPlan: Sendable {
         private let joined: Int?
         /// Whether the network takes the guidance scale as an input.
         private let embedsGuidance: Bool
+        /// Whether it is guided by a picture that is edited, too.
+        private let isEdited: Bool
         /// Guidance scale of each step of the schedule, by step.
         private let guidance: [Float]
 
@@ -40,9 +42,11 @@ package struct RenderPlan: Sendable {
         ) {
             (self.phase, self.guidance) = (phase, guidance)
             self.joined = joined
-            embedsGuidance = model.embedsGuidance
+            (embedsGuidance, isEdited) = (model.embedsGuidance, model.pictureInput == .editing)
             // An init image is refined at the first phase's size, too.
-            self.refinement = phase.scale > 1 || settings.picture != nil ? refinement : nil
+            // Under a mask something is generated first.
+            let isRefined = phase.scale > 1 || (settings.picture != nil && !settings.isMasked)
+            self.refinement = isRefined ? refinement : nil
             if let stage = self.refinement {
                 (self.weights, constraint, steps, skipBelow) = ([], nil, 0..<stage.count, 0)
                 windows = WindowGrid(
@@ -109,9 +113,11 @@ package struct RenderPlan: Sendable {
             refinement?.guidance(at: step) ?? guidance[step]
         }
 
-        /// UNet evaluations per view of a step: two with guidance; one for each prompt that AND joins, and one.
+        /// UNet evaluations per view of a step: two with guidance, three with a picture that is edited; one for each prompt
+        /// that AND joins, and one.
         package func evaluationsPerView(at step: Int) -> Int {
-            joined.map { $0 + 1 } ?? (guidance(at: step) > 1 && !embedsGuidance ? 2 : 1)
+            let count = joined.map { $0 + 1 } ?? (guidance(at: step) > 1 && !embedsGuidance ? 2 : 1)
+            return count > 1 && isEdited ? count + 1 : count
         }
 
         /// Whether local windows are evaluated at a step: whether their weight, 1 − c^a₂, is large enough.
@@ -146,6 +152,8 @@ package struct RenderPlan: Sendable {
     package let decode: TilePlan
     /// How the init image is encoded, by phase: for the first, and for those that are constrained to it.
     package let encodes: [Int: TilePlan]
+    /// How what the network takes beside the latent is encoded, by phase.
+    package let inputEncodes: [Int: TilePlan]
     /// How a finished phase is decoded, and encoded again at the size of the next one, by the index of the next
     /// one (refine method only).
     package let enlargements: [Int: Enlargement]
@@ -209,15 +217,21 @@ package struct RenderPlan: Sendable {
         }
         let all = try ladder.phases(target: target, vaeFactor: factor).map(planned)
         let phases = Array(all[Self.beginning(of: all, settings, vaeFactor: factor)...])
+        func encode(_ index: Int) -> TilePlan {
+            TilePlan(latent: phases[index].phase.latent, factor: factor, network: model.encoder)
+        }
         let encoded =
             settings.picture == nil
-            ? [] : phases.indices.filter { $0 == 0 || phases[$0].constraint != nil }
-        encodes = Dictionary(
-            uniqueKeysWithValues: encoded.map { index in
-                let latent = phases[index].phase.latent
-                return (index, TilePlan(latent: latent, factor: factor, network: model.encoder))
+            ? []
+            : phases.indices.filter {
+                $0 == 0 || phases[$0].constraint != nil || settings.isMasked
             }
+        encodes = Dictionary(
+            uniqueKeysWithValues: encoded.map { ($0, encode($0)) }
         )
+        let pictured =
+            model.pictureInput == .none ? [] : phases.indices.filter { !phases[$0].steps.isEmpty }
+        inputEncodes = Dictionary(uniqueKeysWithValues: pictured.map { ($0, encode($0)) })
         self.phases = phases
         func decode(_ latent: Extent) -> TilePlan {
             TilePlan(decoding: latent, margin: settings.decodeMargin, model: model)
@@ -243,7 +257,9 @@ package struct RenderPlan: Sendable {
         _ settings: RenderSettings,
         vaeFactor: Int
     ) -> Int {
-        guard settings.refinement != nil, let frame = settings.picture?.frame else {
+        guard settings.refinement != nil, !settings.isMasked,
+            let frame = settings.picture?.frame
+        else {
             return all.lastIndex { $0.steps.isEmpty } ?? 0
         }
         let shown = frame.rows.upperBound - frame.rows.lowerBound
@@ -253,7 +269,9 @@ package struct RenderPlan: Sendable {
 
     /// All decodes of the render.
     package var decodes: [TilePlan] { [decode] + enlargements.values.map(\.decode) }
-    package var allEncodes: [TilePlan] { encodes.values + enlargements.values.map(\.encode) }
+    package var allEncodes: [TilePlan] {
+        Array(encodes.values) + Array(inputEncodes.values) + enlargements.values.map(\.encode)
+    }
 
     /// The settings with the model's defaults filled in: the stride, and the scales that are rendered.
     package var resolvedSettings: RenderSettings {
@@ -332,7 +350,7 @@ package struct RenderPlan: Sendable {
 
     /// Both directions.
     private func bytes(ofArea area: Int) -> Int {
-        2 * area * model.latentChannels * settings.wire.size
+        area * (2 * model.latentChannels + model.pictureChannels) * settings.wire.size
     }
 
     /// Bytes sent to decode the picture and those that are enlarged, including the passes that measure statistics and

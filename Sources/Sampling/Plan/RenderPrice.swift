@@ -104,7 +104,7 @@ extension RenderPlan {
                     / Double(speeds.evaluationsPerView)
             }
         }
-        func pixels(_ plan: TilePlan) -> Double { Double(plan.passes * plan.latent.area) }
+        func pixels(_ plan: TilePlan) -> Double { plan.evaluations * Double(plan.latent.area) }
         return Times(
             phases: times,
             encoding: allEncodes.map(pixels).reduce(0, +) * speeds.encodePixel,
@@ -132,8 +132,10 @@ extension RenderPlan {
         return latents * latentBytes + max(2 * views * model.latentChannels * 4, 2 * tiles)
     }
 
-    /// Whether any phase is constrained to the init image.
-    private var isConstrained: Bool { phases.contains { $0.constraint != nil } }
+    /// Whether any phase is constrained to the init image, or keeps a part of it.
+    private var isConstrained: Bool {
+        settings.isMasked || phases.contains { $0.constraint != nil }
+    }
 
     /// Bytes on disk, while it renders, of an init image or an enlarged picture, at the size of a phase.
     package var scratchBytes: Int {
@@ -143,7 +145,14 @@ extension RenderPlan {
         }
         let all =
             encodes.keys.map { bytes($0, .rounded) } + enlargements.keys.map { bytes($0, .exact) }
-        return all.max() ?? 0
+        // At the end of a render with a mask, the init image and the mask.
+        let pasted = settings.isMasked ? 2 * bytes(phases.count - 1, .rounded) : 0
+        return max(all.max() ?? 0, pasted)
+    }
+
+    /// Maximum bytes of tiles that all workers together keep in memory and on disk, in float32.
+    package var keptBytes: Int {
+        (decodes + allEncodes).map { $0.numbersKept * MemoryLayout<Float>.size }.max() ?? 0
     }
 
     /// Maximum bytes on disk of the state for resuming: the latent, the upsampled one, the last estimate and

@@ -7,6 +7,7 @@ extension Sampler {
     func work(
         for state: SamplerState,
         _ stage: RefineStage,
+        _ picture: Tensor?,
         noise: inout some NoiseSource
     ) throws(InputError) -> StepWork {
         let (i, phase) = (state.step, plan.phases[state.phase])
@@ -16,14 +17,17 @@ extension Sampler {
         let isRefined = isRefined(at: stage.position(at: i))
         let prompts = prompts.read(byRefiner: isRefined).last
         let views = windows.enumerated().map { index, window in
-            WorkUnit.view(
-                index,
-                state.latent.cropped(
+            func cut(_ whole: Tensor) -> Tensor {
+                whole.cropped(
                     top: window.top,
                     left: window.left,
                     height: window.height,
                     width: window.width
-                ) * stage.inputScale(at: i),
+                )
+            }
+            return WorkUnit.view(
+                index,
+                cut(state.latent) * stage.inputScale(at: i),
                 timestep: stage.timestep(at: i),
                 guidance: guidance,
                 prompts: guidance > 1 ? prompts : prompts.unguided,
@@ -31,6 +35,8 @@ extension Sampler {
                     crop: (window.top + grid.margin, window.left + grid.margin),
                     isRefined: isRefined
                 ),
+                picture: isRefined ? nil : picture.map(cut),
+                imageGuidance: isRefined ? nil : imageGuidance,
                 place: "phase \(state.phase + 1), step \(i + 1), window at row \(window.top), "
                     + "column \(window.left)"
             )
@@ -57,7 +63,7 @@ extension Sampler {
             )
         } else {
             state.latent = stage.schedule.step(
-                prediction,
+                keeping(state, prediction, of: work, stage),
                 at: state.step - 1,
                 from: work.mixed,
                 history: &state.history,
@@ -66,7 +72,25 @@ extension Sampler {
             )
         }
         state.step += 1
-        return state.step == stage.count
+        let isFinished = state.step == stage.count
+        if isFinished { state.latent = state.keepingPicture(state.latent) }
+        return isFinished
+    }
+
+    /// A prediction whose estimate of the clean latent is the init image where that stays.
+    private func keeping(
+        _ state: SamplerState,
+        _ prediction: Tensor,
+        of work: StepWork,
+        _ stage: RefineStage
+    ) -> Tensor {
+        guard state.mask != nil else { return prediction }
+        return stage.schedule.output(
+            prediction,
+            at: state.step - 1,
+            from: work.mixed,
+            changingEstimate: { state.keepingPicture($0) }
+        )
     }
 
     /// Moves on to a stage whose enlarged picture is not available yet.
@@ -80,9 +104,15 @@ extension Sampler {
     /// - Parameters:
     ///   - state: set to the state before the stage's first step
     ///   - latent: of the enlarged picture, at the stage's size
-    package func begin(_ state: inout SamplerState, refining latent: Tensor) {
-        (state.latent, state.step) = (latent, 0)
-        (state.source, state.picture, state.awaitsEnlargement) = (nil, nil, false)
+    ///   - picture: the init image at that size, if a part of it stays
+    package func begin(
+        _ state: inout SamplerState,
+        refining latent: Tensor,
+        picture: PhasePicture? = nil
+    ) {
+        (state.picture, state.mask) = (picture?.mask == nil ? nil : picture?.latent, picture?.mask)
+        (state.latent, state.step) = (state.keepingPicture(latent), 0)
+        (state.source, state.awaitsEnlargement) = (nil, false)
         state.history = Scheduler.History()
     }
 }

@@ -46,6 +46,12 @@ package struct RenderSettings: Equatable, Sendable {
     package var fidelity: Double = Settings.fidelity.defaultValue
     /// The part of the init image that is shown; nil starts from noise.
     package var frame: PictureFrame?
+    /// Whether only a masked part of that picture changes.
+    package var isMasked = false
+    /// Whether the model edits that picture: it takes it beside the latent, which starts from noise.
+    package var isEdited = false
+    /// How much guidance there is by the picture that is edited.
+    package var imageGuidance: Float = Settings.imageGuidance.defaultValue
     /// Latent pixels beyond each edge that are decoded too, copies of the outermost ones, and then cut off.
     package var decodeMargin: Int = Settings.decodeMargin.defaultValue
     /// Precision of latents on the wire; it affects the picture, too.
@@ -70,10 +76,11 @@ package struct RenderSettings: Equatable, Sendable {
         change(&self)
     }
 
-    /// How the render uses the init image; nil starts from noise.
+    /// How the render starts from the init image; nil starts from noise.
     package var picture: PictureStart? {
         get {
-            frame.map { PictureStart(strength: strength, fidelity: fidelity, frame: $0) }
+            guard !isEdited else { return nil }
+            return frame.map { PictureStart(strength: strength, fidelity: fidelity, frame: $0) }
         }
         set {
             frame = newValue?.frame
@@ -145,6 +152,8 @@ package struct RenderSettings: Equatable, Sendable {
     ) throws(InputError) {
         for setting in Settings.all { try setting.check(self, for: model) }
         try picture?.validate(steps: steps)
+        try validateMask()
+        try validateEditing(model, given)
         if let refinement, refinement.guidance > 1, !guides {
             throw InputError(
                 "--refine-guidance",
@@ -162,6 +171,61 @@ package struct RenderSettings: Equatable, Sendable {
         }
     }
 
+    /// Rejects settings that leave a mask without effect.
+    private func validateMask() throws(InputError) {
+        guard isMasked else { return }
+        guard strength > 0 else {
+            throw InputError(
+                "--strength",
+                "0 changes nothing, and the mask says what to change",
+                fix: "Choose more, such as 1"
+            )
+        }
+        guard fidelity == 0 else {
+            throw InputError(
+                "--fidelity",
+                "it keeps what the mask changes; outside the mask everything is kept",
+                fix: "Leave it out"
+            )
+        }
+    }
+
+    /// Rejects a model that edits pictures without one, and what such models do not use.
+    private func validateEditing(
+        _ model: ModelGeometry,
+        _ given: SettingChoices
+    ) throws(InputError) {
+        guard model.pictureInput == .editing else {
+            guard given.has(Settings.imageGuidance) else { return }
+            throw InputError(
+                "--image-guidance",
+                "only models that edit pictures use it, and this one does not",
+                fix: "Leave it out; --strength says how much of an init image may change"
+            )
+        }
+        guard frame != nil else {
+            throw InputError(
+                "--init-image",
+                "the model edits a picture, and none is given",
+                fix: "Name one with --init-image"
+            )
+        }
+        guard !isMasked else {
+            throw InputError(
+                "--mask and --extend",
+                "the model edits the whole picture",
+                fix: "Leave them out, or use an inpainting model"
+            )
+        }
+        for setting in Settings.ofInitImage where given.has(setting) {
+            throw InputError(
+                "--\(setting.name)",
+                "the model edits the init image and starts from noise, so it has no effect",
+                fix: "Leave it out; --image-guidance says how closely it keeps to the picture"
+            )
+        }
+    }
+
     /// A setting that was chosen, or that differs from its default, and that the method does not use.
     ///
     /// - Parameter given: explicit choices: they count whatever their value is
@@ -169,8 +233,10 @@ package struct RenderSettings: Equatable, Sendable {
     package func unusedSetting(given: SettingChoices) -> (any AnySetting)? {
         Settings.all.first { setting in
             guard let only = setting.onlyMethod(in: self), only != method else { return false }
-            // Without an init image these are used by neither.
-            let isIdle = frame == nil && Settings.ofInitImage.contains { $0.name == setting.name }
+            // Without an init image these are used by neither; under a mask phase 1 uses them whatever the method.
+            let isIdle =
+                (picture == nil || isMasked)
+                && Settings.ofInitImage.contains { $0.name == setting.name }
             return !isIdle && (given.has(setting) || setting.isChanged(in: self))
         }
     }

@@ -60,7 +60,7 @@ package struct Setting<Value: SettingValue>: AnySetting {
         switch recorded {
         case .always: true
         case .whenChanged: isChanged(in: settings)
-        case .withPicture: settings.frame != nil
+        case .withPicture: settings.picture != nil
         case .where(let holds): holds(settings)
         case .never: false
         }

@@ -10,7 +10,7 @@ package enum Settings {
         steps, scheduler, karras, guidance, guidanceInterval, seed, size,
         random, timestepSpacing, finalSigma, sgmUniform, sigmas,
         clipSkip, promptSyntax,
-        strength, fidelity,
+        strength, fidelity, imageGuidance,
         method, stride, ladder, cosineScales, sigma, border, windowWeight, skipBelow,
         refineFrom, refineSteps, refineNoise, refineGuidance,
         decodeMargin, wire, globalPass,
@@ -205,6 +205,20 @@ package enum Settings {
         recorded: .withPicture,
         label: "Fidelity",
         onlyMethod: { _ in .demofusion }
+    )
+
+    package static let imageGuidance = Setting(
+        "image-guidance",
+        \.imageGuidance,
+        default: 1.5,
+        help:
+            "How closely a model that edits pictures (InstructPix2Pix) keeps to the init image; --guidance says how "
+            + "closely it follows the prompt",
+        valueName: "scale",
+        defaultNote: "1.5",
+        limits: .range(1...100),
+        recorded: .where { $0.isEdited || $0.imageGuidance != 1.5 },
+        label: "Image CFG scale"
     )
 
     // Pictures larger than the model's own.

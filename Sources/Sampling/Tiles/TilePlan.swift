@@ -49,9 +49,18 @@ package struct TilePlan: Equatable, Sendable {
         columns.map { Region(rows: row, columns: $0) }
     }
 
-    /// A tile's margins: `halo` latent pixels, fewer at the edges of the picture.
-    package func margins(of tile: Tile, halo: Int) -> PicturePart.Margins {
-        PicturePart.Margins(
+    /// A tile's index among all tiles.
+    func index(of tile: Tile) -> Int {
+        guard let row = rows.firstIndex(of: tile.rows),
+            let column = columns.firstIndex(of: tile.columns)
+        else { preconditionFailure("\(tile) is none of \(rows) × \(columns)") }
+        return row * columns.count + column
+    }
+
+    /// A tile's margins: all that its result depends on, less at the edges of the picture.
+    package func margins(of tile: Tile) -> PicturePart.Margins {
+        let halo = network.halo
+        return PicturePart.Margins(
             top: min(halo, tile.rows.lowerBound),
             left: min(halo, tile.columns.lowerBound),
             bottom: min(halo, latent.height - tile.rows.upperBound),
@@ -60,8 +69,8 @@ package struct TilePlan: Equatable, Sendable {
     }
 
     /// A tile with its margins.
-    package func frame(of tile: Tile, halo: Int) -> Tile {
-        let margins = margins(of: tile, halo: halo)
+    package func frame(of tile: Tile) -> Tile {
+        let margins = margins(of: tile)
         return Region(
             rows: tile.rows.lowerBound - margins.top..<tile.rows.upperBound + margins.bottom,
             columns: tile.columns.lowerBound - margins.left..<tile.columns.upperBound
@@ -77,50 +86,61 @@ package struct TilePlan: Equatable, Sendable {
     }
 }
 
-/// The approximate cost of a plan in the best case: the number of passes depends on the picture.
+/// The cost of a plan.
 extension TilePlan {
-    /// How often all tiles are evaluated up to the attention: once per norm where these are coarse, else
-    /// twice for the norms' statistics and once for the tokens.
-    private var passesToAttention: Int {
-        guard !isWhole, let attention = network.attention else { return 0 }
-        return network.areCoarse(norms: attention) ? attention + 1 : 3
+    /// How often all tiles are requested: once for each norm, and once for the result.
+    package var passes: Int { isWhole ? 1 : network.norms + 1 }
+
+    /// The work of each pass, as a fraction of all of it.
+    package var passShares: [Double] {
+        guard !isWhole else { return [1] }
+        let before = (0...network.norms).map(network.shareOfWork(before:))
+        return zip(before, [0] + before).map { $0 - $1 }
     }
 
-    /// How often they are evaluated to the end: twice for the statistics of the remaining norms, and once for the result.
-    private var passesToEnd: Int { isWhole || network.norms == 0 ? 1 : 3 }
-
-    /// How often the small copy is evaluated to estimate norms: before each of the two passes, and after them.
-    private var copies: Int {
-        guard !isWhole, network.norms > 0 else { return 0 }
-        return 3 + (network.attention.map { network.areCoarse(norms: $0) ? 0 : 3 } ?? 0)
+    /// The work, in evaluations of the whole picture: what exceeds 1 are margins.
+    package var evaluations: Double {
+        guard !isWhole, !network.layers.isEmpty else { return 1 }
+        var (all, own) = (0.0, 0.0)
+        for layer in network.layers {
+            let (height, width) = extent(reach: Double(layer.reach) / layer.scale)
+            all += layer.work * height * width
+            own += layer.work * Double(latent.area)
+        }
+        return all / own
     }
 
-    /// How often all tiles are evaluated; passes over coarse norms cost next to nothing.
-    package var passes: Int {
-        let isCoarse = network.attention.map(network.areCoarse) ?? false
-        return passesToEnd + (isCoarse ? 0 : passesToAttention)
+    /// Numbers that workers keep of all tiles between two norms, at most.
+    package var numbersKept: Int {
+        guard !isWhole else { return 0 }
+        return network.layers.filter(\.hasNorm).map { layer in
+            let (height, width) = extent(reach: Double(layer.reach) / layer.scale)
+            return Int(layer.numbers * height * width)
+        }.max() ?? 0
     }
 
-    /// Further passes, over coarse norms only.
-    package var cheapPasses: Int {
-        network.attention.map(network.areCoarse) == true ? passesToAttention : 0
+    /// Rows and columns of all tiles together, with margins of `reach` latent pixels.
+    private func extent(reach: Double) -> (height: Double, width: Double) {
+        func sum(_ spans: [Range<Int>], of length: Int) -> Double {
+            spans.reduce(0) {
+                $0 + Double($1.count) + min(reach, Double($1.lowerBound))
+                    + min(reach, Double(length - $1.upperBound))
+            }
+        }
+        return (sum(rows, of: latent.height), sum(columns, of: latent.width))
     }
 
-    /// Numbers of latents, pixels and tokens on the wire.
+    /// Numbers of latents, pixels and tokens on the wire: a tile is sent once.
     package func numbersMoved(latentChannels: Int) -> Int {
         let pixels = 3 * factor * factor
         let (input, output) =
             network.half == .decoder ? (latentChannels, pixels) : (pixels, latentChannels)
         guard !isWhole else { return latent.area * (input + output) }
-        func inputs(halo: Int) -> Int {
-            tiles.reduce(0) { $0 + frame(of: $1, halo: halo).area } * input
-        }
+        let inputs = tiles.reduce(0) { $0 + frame(of: $1).area } * input
         let tokens =
             network.attention == nil
             ? 0 : KeyLattice(latent: latent, width: network.width).count(in: latent) * network.width
-        let small = latent.thinnedArea(of: network.half, toArea: TiledEvaluation.copyArea) * input
-        return passesToEnd * inputs(halo: network.halo) + latent.area * output
-            + passesToAttention * inputs(halo: network.attentionHalo) + tokens + copies * small
+        return inputs + latent.area * output + tokens
     }
 }
 

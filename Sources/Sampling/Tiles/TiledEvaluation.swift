@@ -4,7 +4,9 @@ import Engine
 /// whole: the group norms use the moments of the whole picture, the attention attends to all of
 /// it, and each tile is computed with margins as wide as the receptive field of its convolutions.
 ///
-/// Workers keep no state between tiles: a result depends only on the message.
+/// All tiles go from one group norm to the next. At each they report its moments over their own pixels, and continue when those
+/// of the whole picture are known. Workers keep the activations in between; but a unit contains all that its result depends
+/// on, so a tile whose worker is lost is computed again by another one.
 package struct TiledEvaluation {
     private let plan: TilePlan
     private let source: any TileSource
@@ -14,162 +16,110 @@ package struct TiledEvaluation {
     /// What every tile must know about the whole.
     private var statistics: [Moments] = []
     private var attention: [Embedding] = []
+    /// Identifies this evaluation to workers. The result does not depend on it.
+    private let picture = UInt64.random(in: 1...UInt64.max)
 
-    /// Maximum latent pixels of the small copy.
-    private let copyArea: Int
-
-    /// The same, unless overridden in a test.
-    package static let copyArea = 80 * 80
-
-    /// Bytes of tiles that are cut at once, but at least one tile.
+    /// Bytes of tiles, or of their results, that are in memory at once, but at least one tile or row.
     private static let maxBytesAtOnce = 256 << 20
 
     /// Maximum bytes of a picture's pixels that a plan cuts at once.
     static func maxBytes(of plan: TilePlan) -> Int {
         let pixel = 3 * plan.factor * plan.factor * MemoryLayout<Float>.size
-        let tiles = plan.tiles.map { plan.frame(of: $0, halo: plan.network.halo).area * pixel }
+        let tiles = plan.tiles.map { plan.frame(of: $0).area * pixel }
         return min(tiles.reduce(0, +), maxBytesAtOnce + (tiles.max() ?? 0))
     }
 
-    /// Computes what the tiles must know.
+    /// Takes all tiles to the last norm.
     ///
     /// - Parameters:
     ///   - source: the whole latent, or the whole picture
     ///   - plan: how it is cut, and the half of the autoencoder
     ///   - renderer: evaluates parts
-    ///   - copyArea: maximum latent pixels that are evaluated in one piece to estimate the whole
     ///   - observe: is told of progress
     /// - Throws: whatever the source, the renderer or the observer throws
     package init(
         _ source: any TileSource,
         plan: TilePlan,
         on renderer: any UnitRenderer,
-        copyArea: Int = copyArea,
         observe: @escaping (RenderEvent) throws -> Void
     ) throws {
-        (self.source, self.plan, self.copyArea) = (source, plan, copyArea)
+        (self.source, self.plan) = (source, plan)
         (self.renderer, self.observe) = (renderer, observe)
-        if let attention = plan.network.attention {
-            try settle(upTo: attention)
-            try attend(attention)
-        }
-        try settle(upTo: plan.network.norms)
+        for norm in 0..<plan.network.norms { try measure(norm) }
     }
 
-    /// Evaluates one row of tiles.
+    /// Evaluates the rest.
     ///
-    /// - Returns: `[1, height, width, 3]` each, or latents, from left to right
-    /// - Throws: whatever the source, the renderer or the observer throws
-    package func row(_ rows: Range<Int>) throws -> [Tensor] {
-        let part = PicturePart(statistics: statistics)
-        return try evaluate(plan.tiles(in: rows), halo: plan.network.halo) { _ in part }
-            .map(\.wholeTensor)
-    }
-
-    /// Computes the moments of `count` norms, given those that are known.
-    private mutating func settle(upTo count: Int) throws {
-        let known = statistics.count / plan.network.groups
-        guard known < count else { return }
-        if plan.network.areCoarse(norms: count) {
-            // Passes are cheap: each norm gets its own.
-            for norm in known..<count { try measure(norm) }
-        } else {
-            try solve(from: known, upTo: count)
+    /// - Parameter body: takes the result, `[1, height, width, 3]` or a latent, one row of tiles after the other, from
+    ///   top to bottom
+    /// - Throws: whatever the source, the renderer, the observer or `body` throws
+    package func finish(_ body: (Tensor) throws -> Void) throws {
+        // Every tile is with its worker: with one row at a time, workers that have none of it would wait.
+        for rows in rowsAtOnce {
+            let tiles = rows.flatMap(plan.tiles(in:))
+            let results = try evaluate(tiles, norm: nil).map(\.wholeTensor)
+            let count = plan.columns.count
+            for first in stride(from: 0, to: results.count, by: count) {
+                try body(Tensor(sideBySide: Array(results[first..<first + count])))
+            }
         }
     }
 
-    /// Computes one norm's moments; all previous ones are known.
-    private mutating func measure(_ norm: Int, lattice: KeyLattice? = nil) throws {
-        let answers = try pass(norms: norm + 1, lattice: lattice)
-        let parts = zip(plan.tiles, answers).map { tile, answer in
-            (tile.area, Array(answer.statistics.suffix(plan.network.groups)))
+    /// Rows of tiles whose results fit in memory together.
+    private var rowsAtOnce: [[Range<Int>]] {
+        let pixels = plan.network.half == .decoder ? plan.factor * plan.factor : 1
+        let line = plan.latent.width * pixels * 4 * MemoryLayout<Float>.size
+        var (groups, bytes): ([[Range<Int>]], Int) = ([], Int.max / 2)
+        for row in plan.rows {
+            bytes += row.count * line
+            if bytes > Self.maxBytesAtOnce {
+                groups.append([])
+                bytes = row.count * line
+            }
+            groups[groups.count - 1].append(row)
         }
-        statistics += [Moments](joining: parts)
-        if lattice != nil {
+        return groups
+    }
+
+    /// Computes a norm's moments; those of all norms before it are known. At the attention's norm also the tokens that
+    /// all tiles attend to.
+    private mutating func measure(_ norm: Int) throws {
+        try observe(.measuring(tiles: plan.tiles.count))
+        let answers = try evaluate(plan.tiles, norm: norm)
+        statistics += [Moments](
+            joining: zip(plan.tiles, answers).map { ($0.area, $1.statistics) }
+        )
+        if norm == plan.network.attention {
             attention = KeyLattice.messages(answers.compactMap(\.tensor)).map {
                 Embedding(context: $0)
             }
         }
     }
 
-    /// Computes the moments of the attention's norm, and with them the tokens that all tiles attend to.
-    private mutating func attend(_ attention: Int) throws {
-        let lattice = KeyLattice(latent: plan.latent, width: plan.network.width)
-        try measure(attention, lattice: lattice)
-    }
-
-    /// Computes several norms' moments at once, by passes that correct the estimates of a small copy.
-    private mutating func solve(from first: Int, upTo count: Int) throws {
-        let (network, tiles, known) = (plan.network, plan.tiles, statistics)
-        var solver = StatisticsSolver(count: count * network.groups - known.count)
-        let copy = try source.thinned(toArea: copyArea)
-        for _ in first..<count {
-            statistics = known
-            statistics = try moments(of: copy, norms: count, by: solver.corrections)
-            let answers = try pass(norms: count)
-            let found = [Moments](joining: zip(tiles, answers).map { ($0.area, $1.statistics) })
-            let difference = solver.take(
-                used: Array(statistics[known.count...]),
-                found: Array(found[known.count...])
-            )
-            if difference <= StatisticsSolver.tolerance { break }
-        }
-        statistics = known
-        statistics = try moments(of: copy, norms: count, by: solver.corrections)
-    }
-
-    /// What the norms use on a small copy of the picture: the known moments and estimates of the others.
-    private func moments(
-        of copy: Tensor,
-        norms: Int,
-        by corrections: [Moments]
-    ) throws -> [Moments] {
-        let part = PicturePart(statistics: statistics, norms: norms, corrections: corrections)
-        let request = WorkUnit.tile(
-            0,
-            plan.network.half,
-            copy,
-            part: part,
-            attending: attention
-        )
-        let others = try renderer.evaluate([request]) { _ in }[0].statistics
-        return statistics + others[statistics.count...]
-    }
-
-    /// Collects the statistics of every tile's first norms.
-    private func pass(norms: Int, lattice: KeyLattice? = nil) throws -> [WorkResult] {
-        let network = plan.network
-        let isBefore = network.attention.map { norms <= $0 + 1 } ?? false
-        try observe(.measuring(tiles: plan.tiles.count))
-        return try evaluate(
-            plan.tiles,
-            halo: isBefore ? network.attentionHalo : network.halo
-        ) { tile in
-            let tokens = lattice?.tokens(of: tile)
-            return PicturePart(statistics: statistics, norms: norms, tokens: tokens)
-        }
-    }
-
-    /// Sends tiles, a limited number of bytes at a time.
-    private func evaluate(
-        _ tiles: [TilePlan.Tile],
-        halo: Int,
-        _ part: (TilePlan.Tile) -> PicturePart
-    ) throws -> [WorkResult] {
+    /// Sends tiles, a limited number of bytes at a time, to measure a norm, counted from 0; nil computes the result.
+    private func evaluate(_ tiles: [TilePlan.Tile], norm: Int?) throws -> [WorkResult] {
+        let lattice =
+            norm != nil && norm == plan.network.attention
+            ? KeyLattice(latent: plan.latent, width: plan.network.width) : nil
         var results: [WorkResult] = []
         var (waiting, bytes): ([WorkUnit], Int) = ([], 0)
         func send() throws {
             results += try renderer.evaluate(waiting) { _ in try observe(.tile) }
             (waiting, bytes) = ([], 0)
         }
-        for (index, tile) in tiles.enumerated() {
-            var part = part(tile)
-            part.margins = plan.margins(of: tile, halo: halo)
+        for tile in tiles {
+            let index = plan.index(of: tile)
             let request = WorkUnit.tile(
                 index,
                 plan.network.half,
-                try source.cut(plan.frame(of: tile, halo: halo)),
-                part: part,
+                try source.cut(plan.frame(of: tile)),
+                part: PicturePart(
+                    margins: plan.margins(of: tile),
+                    statistics: statistics,
+                    norm: norm.map { $0 + 1 } ?? 0,
+                    tokens: lattice?.tokens(of: tile),
+                    tile: TileID(picture: picture, index: index)
+                ),
                 attending: attention
             )
             bytes += request.input.count * MemoryLayout<Float>.size

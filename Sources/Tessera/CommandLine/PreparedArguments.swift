@@ -78,6 +78,7 @@ package struct PreparedArguments: Equatable, Sendable {
     private static let companions = [
         "only": "cluster", "min-workers": "cluster", "wait": "cluster",
         "strength": "init-image", "fidelity": "init-image", "max-init-pixels": "init-image",
+        "image-guidance": "init-image", "mask": "init-image", "extend": "init-image",
     ]
 
     /// The only method that a setting's flag is for: its variable does not count beside the other one.

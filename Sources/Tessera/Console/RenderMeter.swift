@@ -29,7 +29,7 @@ package struct RenderMeter {
     /// When the present stretch of views began; nil while a picture is autoencoded.
     private var viewsSince: Double?
     private var stage: AutoencoderStage?
-    /// Seconds for a latent pixel of one pass over all tiles.
+    /// Seconds for a latent pixel.
     private var paces: [AutoencoderHalf: Double] = [:]
     private var hasStarted = false
 
@@ -60,8 +60,7 @@ package struct RenderMeter {
         case .enlarging(let tiles):
             begin("enlarging", plan.enlargements[phase]?.decode, tiles, at: now)
         case .decoding(let tiles): begin("decoding", decodePlan, tiles, at: now)
-        case .measuring: stage?.beginPass(isFinal: false, at: now)
-        case .finalPass: stage?.beginPass(isFinal: true, at: now)
+        case .measuring, .finalPass: stage?.beginPass(at: now)
         case .tile: stage?.takeTile()
         }
     }
@@ -91,15 +90,14 @@ package struct RenderMeter {
     private func reading(of stage: AutoencoderStage, at now: Double) -> Reading {
         var parts = [stage.isWhole ? "\(stage.name) in one piece" : stage.name]
         if !stage.isWhole {
-            parts.append(stage.isFinal ? "last pass" : "measuring, pass \(max(1, stage.pass))")
+            parts.append("pass \(max(1, stage.pass)) of \(stage.passShares.count)")
             parts.append("\(stage.doneInPass)/\(stage.tiles) tiles")
         }
-        let pace = stage.done > 0 ? (now - stage.start) / stage.pixelsDone : paces[stage.half]
+        let pace = stage.share > 0 ? (now - stage.start) / stage.pixelsDone : paces[stage.half]
         if let pace {
-            let rest = stage.isWhole ? stage.area : stage.pixelsLeft
             let views = viewSeconds > 0 ? viewSeconds / Double(max(1, viewsDone)) : nil
             if viewsLeft == 0 || views != nil {
-                let own = pace * rest + Double(viewsLeft) * (views ?? 0)
+                let own = pace * stage.pixelsLeft + Double(viewsLeft) * (views ?? 0)
                 parts.append(timeLeft(own, paces.merging([stage.half: pace]) { $1 }))
             }
         }
@@ -141,19 +139,19 @@ package struct RenderMeter {
         endStage(at: now)
         if let viewsSince { viewSeconds += now - viewsSince }
         viewsSince = nil
+        let area = Double((tilePlan?.latent ?? plan.phases[phase].phase.latent).area)
         stage = AutoencoderStage(
             name: name,
             half: name == "encoding" ? .encoder : .decoder,
-            area: Double((tilePlan?.latent ?? plan.phases[phase].phase.latent).area),
+            pixels: tilePlan?.pixels ?? area,
             tiles: tiles,
-            passes: tilePlan?.passes ?? 1,
-            cheapPasses: tilePlan?.cheapPasses ?? 0,
+            passShares: tiles == 1 ? [1] : tilePlan?.passShares ?? [1],
             start: now
         )
     }
 
     private mutating func endStage(at now: Double) {
-        if let stage, stage.done > 0 {
+        if let stage, stage.share > 0 {
             paces[stage.half] = (now - stage.start) / stage.pixelsDone
         }
         stage = nil
@@ -164,61 +162,51 @@ package struct RenderMeter {
 private struct AutoencoderStage {
     let name: String
     let half: AutoencoderHalf
-    /// Latent pixels of the picture.
-    let area: Double
+    /// Latent pixels of the picture, with the margins of its tiles.
+    let pixels: Double
     let tiles: Int
-    /// Expected passes over all tiles; the actual number depends on the picture.
-    let passes: Int
-    /// Passes before those, which cost next to nothing.
-    private let cheapPasses: Int
+    /// The work in each pass over all tiles, as a fraction of all of it.
+    let passShares: [Double]
     private(set) var start: Double
-    /// Tiles done, without those of cheap passes.
-    private(set) var done = 0
     private(set) var doneInPass = 0
     /// Counted from 1; 0 before the first.
     private(set) var pass = 0
-    private(set) var isFinal = false
 
     init(
         name: String,
         half: AutoencoderHalf,
-        area: Double,
+        pixels: Double,
         tiles: Int,
-        passes: Int,
-        cheapPasses: Int,
+        passShares: [Double],
         start: Double
     ) {
-        (self.name, self.half, self.area) = (name, half, area)
-        (self.tiles, self.passes, self.start) = (max(1, tiles), passes, start)
-        self.cheapPasses = cheapPasses
+        (self.name, self.half, self.pixels) = (name, half, pixels)
+        (self.tiles, self.passShares, self.start) = (max(1, tiles), passShares, start)
+        if tiles == 1 { pass = 1 }
     }
 
-    mutating func beginPass(isFinal: Bool, at now: Double) {
+    mutating func beginPass(at now: Double) {
+        if pass == 0 { start = now }
         (pass, doneInPass) = (pass + 1, 0)
-        self.isFinal = isFinal
-        if done == 0 { start = now }
     }
 
-    mutating func takeTile() {
-        doneInPass += 1
-        if isWhole || isFinal || pass > cheapPasses { done += 1 }
-    }
+    mutating func takeTile() { doneInPass += 1 }
 
     var isWhole: Bool { tiles == 1 }
-    var pixelsDone: Double { area * Double(done) / Double(tiles) }
 
-    /// Tiles that remain in this pass and those expected after it.
-    private var tilesLeft: Int {
-        if isWhole || isFinal { return max(0, tiles - doneInPass) }
-        guard pass > cheapPasses else { return passes * tiles }
-        return max(0, tiles - doneInPass) + max(1, passes - (pass - cheapPasses)) * tiles
+    /// The fraction of the work that is done.
+    var share: Double {
+        guard pass > 0 else { return 0 }
+        let own = pass <= passShares.count ? passShares[pass - 1] : 0
+        let before = passShares.prefix(pass - 1).reduce(0, +)
+        return min(1, before + own * Double(doneInPass) / Double(tiles))
     }
 
-    var pixelsLeft: Double { area * Double(tilesLeft) / Double(tiles) }
-    var share: Double { Double(done) / Double(max(1, done + tilesLeft)) }
+    var pixelsDone: Double { pixels * share }
+    var pixelsLeft: Double { pixels * (1 - share) }
 }
 
 extension TilePlan {
-    /// Latent pixels of all expected passes.
-    fileprivate var pixels: Double { Double(latent.area * passes) }
+    /// Latent pixels, with the margins of tiles.
+    fileprivate var pixels: Double { Double(latent.area) * evaluations }
 }

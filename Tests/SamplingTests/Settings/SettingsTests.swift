@@ -20,7 +20,7 @@ import Testing
         "timestep-spacing": .string("trailing"), "final-sigma": .string("sigma_min"),
         "clip-skip": .number(3), "prompt-syntax": .string("a1111"), "sgm-uniform": .bool(true),
         "sigmas": .string("exponential"),
-        "strength": .number(0.3), "fidelity": .number(0.75),
+        "strength": .number(0.3), "fidelity": .number(0.75), "image-guidance": .number(2.25),
         "stride": .string("window"), "window-weight": .string("gaussian"),
         "cosine-scales": .array([.number(2), .number(1.5), .number(0)]), "sigma": .number(1.2),
         "ladder": .array([.number(1), .number(2.5)]), "skip-below": .number(0.125),
@@ -86,7 +86,7 @@ import Testing
         ("cosine-scales", .array([.number(1), .number(-1), .number(1)])), ("sigma", .number(0)),
         ("sigma", .number(101)), ("refine-from", .number(1)), ("refine-from", .number(.nan)),
         ("refine-steps", .number(0)), ("refine-noise", .number(1.5)),
-        ("refine-guidance", .number(-1)),
+        ("refine-guidance", .number(-1)), ("image-guidance", .number(0.5)),
     ])
     func aValueOutOfRangeIsRefusedByItsFlag(name: String, value: JSON) throws {
         let changed = settings(try SettingChoices(json: [name: value]))

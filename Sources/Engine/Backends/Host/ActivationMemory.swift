@@ -56,6 +56,9 @@ final class ActivationMemory {
         return body()
     }
 
+    /// Returns free memory to the system.
+    func drain() { pool.drain() }
+
     /// A buffer of at least `bytes` bytes, aligned for every kernel, its contents undefined.
     func take(_ bytes: Int) -> Buffer {
         let wanted = max(MemoryPlan.alignment, bytes)

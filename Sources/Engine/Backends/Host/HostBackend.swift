@@ -13,7 +13,6 @@ package class HostBackend {
     let element: Element
     let threads: ThreadPool
     let memory = ActivationMemory()
-    package var normStatistics: NormStatistics?
     private let weights: any WeightMemory
     private var scratch: [ScratchBuffer]
 
@@ -50,6 +49,24 @@ package class HostBackend {
     }
 
     package func persistent<T>(_ body: () -> T) -> T { memory.persistent(body) }
+
+    package func releaseFreeMemory() { memory.drain() }
+
+    package var elementBytes: Int { element.size }
+
+    package func withBytes<T, Failure: Error>(
+        of activation: Activation,
+        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> T
+    ) throws(Failure) -> T {
+        try body(
+            UnsafeMutableRawBufferPointer(
+                start: pointer(activation),
+                count: activation.shape.reduce(element.size, *)
+            )
+        )
+    }
+
+    package func blank(_ shape: [Int]) -> Activation { make(shape) }
 
     package var isFilled: Bool { weights.isFilled }
 

@@ -14,8 +14,7 @@ enum OriginalKinds {
 
     /// UNets with other input channels than a latent's, by number of channels.
     static let specialInputs = [
-        5: "that follows a depth map", 7: "that enlarges pictures", 8: "that edits pictures",
-        9: "that fills in pictures (inpainting)",
+        5: "that follows a depth map", 7: "that enlarges pictures",
     ]
 
     /// The prefix of a component's names.

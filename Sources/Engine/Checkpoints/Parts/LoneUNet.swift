@@ -174,6 +174,10 @@ struct LoneUNet: ModelLayout {
             var fields = base.json
             let projection = table.shape("time_embedding.cond_proj.weight")
             fields["time_cond_proj_dim"] = (projection?.last).map { .number(Double($0)) } ?? .null
+            // An inpainting UNet beside a plain model, or the other way round.
+            if let inputs = table.shape("conv_in.weight"), inputs.count == 4 {
+                fields["in_channels"] = .number(Double(inputs[1]))
+            }
             return try ConfigReader(.object(fields), place: base.place)
         case .folder:
             throw InputError(

@@ -1,0 +1,39 @@
+#include "JPEGFault.h"
+
+#include <jerror.h>
+
+_Noreturn void tessera_jpeg_fail(j_common_ptr info, const char *text) {
+    tessera_jpeg_fault *fault = (tessera_jpeg_fault *)info->err;
+    snprintf(fault->text, sizeof fault->text, "%s", text);
+    longjmp(fault->landing, 1);
+}
+
+static void failed(j_common_ptr info) {
+    char text[JMSG_LENGTH_MAX];
+    info->err->format_message(info, text);
+    tessera_jpeg_fail(info, text);
+}
+
+// Of a damaged picture libjpeg makes up what is missing, with a warning: it is refused. Other warnings are about bytes
+// between segments, as some cameras write them, and change no pixel.
+static void warned(j_common_ptr info, int level) {
+    if (level >= 0) return;
+    switch (info->err->msg_code) {
+    case JWRN_ARITH_BAD_CODE:
+    case JWRN_BOGUS_PROGRESSION:
+    case JWRN_HIT_MARKER:
+    case JWRN_HUFF_BAD_CODE:
+    case JWRN_JPEG_EOF:
+    case JWRN_MUST_RESYNC: failed(info);
+    default: return;
+    }
+}
+
+static void print(j_common_ptr info) { (void)info; }
+
+void tessera_jpeg_fault_install(tessera_jpeg_fault *fault, j_common_ptr info) {
+    info->err = jpeg_std_error(&fault->manager);
+    fault->manager.error_exit = failed;
+    fault->manager.emit_message = warned;
+    fault->manager.output_message = print;
+}

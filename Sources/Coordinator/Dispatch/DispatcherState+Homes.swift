@@ -1,0 +1,74 @@
+import Protocol
+
+// Tiles that workers keep between batches.
+
+extension DispatcherState {
+    /// Assigns waiting units to their homes, where these have room.
+    mutating func assignHome(_ actions: inout [Action]) {
+        guard let kind = batch?.kind, let waiting = batch?.waiting else { return }
+        var left: [UnitID] = []
+        for id in waiting {
+            if let unit = batch?.units[id], let home = home(of: id, unit),
+                let worker = workers[home], worker.room(kind, cost: unit.cost, policy) > 0
+            {
+                assign(id, to: home, &actions)
+            } else {
+                left.append(id)
+            }
+        }
+        batch?.waiting = left
+    }
+
+    /// Whether a unit waits for its home although others may have room. A home that holds nothing will not get room by finishing
+    /// something, so nothing waits for it.
+    func waitsForHome(_ id: UnitID) -> Bool {
+        guard let unit = batch?.units[id], let home = home(of: id, unit) else { return false }
+        return workers[home]?.held.isEmpty == false
+    }
+
+    /// A unit whose home does not keep its tile waits again, for any worker. That is no failure.
+    mutating func miss(_ id: UnitID, by worker: WorkerID, _ actions: inout [Action]) {
+        guard workers[worker] != nil else { return }
+        guard let answered = recent[worker]?.takeAnswer(id) else {
+            return expel(worker, because: id, &actions)
+        }
+        workers[worker]?.lastHeard = now
+        guard answered.isFirst else { return }
+        if batch?.units[id]?.home == worker { batch?.units[id]?.home = nil }
+        batch?.units[id]?.former.removeAll { $0 == worker }
+        release(id, from: worker)
+    }
+
+    /// The home of a unit, if it can have the unit. A home that let a lease expire since its last answer cannot: others
+    /// would wait for it again and again.
+    private func home(of id: UnitID, _ unit: Unit) -> WorkerID? {
+        guard let home = unit.home, let worker = workers[home], worker.isActive, worker.isReliable,
+            isAllowed(id, home)
+        else { return nil }
+        return home
+    }
+
+    /// Divides new tiles among the active workers by their paces, if all of these are reliable.
+    mutating func planHomes() {
+        guard let batch, batch.units.allSatisfy({ $0.value.home == nil }) else { return }
+        let active = activeWorkers
+        guard active.allSatisfy({ workers[$0]?.isReliable == true }) else { return }
+        let areTimed = active.allSatisfy { workers[$0]?.speed.pace(batch.kind) != nil }
+        let kind = areTimed ? batch.kind : .views
+        var plans = active.compactMap { id in
+            workers[id]?.speed.pace(kind).map { (id: id, pace: $0, busy: 0.0) }
+        }
+        guard !plans.isEmpty, plans.count == active.count else { return }
+        for id in batch.waiting {
+            guard let cost = batch.units[id]?.cost else { continue }
+            // Of equally good ones, the worker that joined first.
+            let next = plans.indices.min {
+                (plans[$0].busy + plans[$0].pace * cost, $0)
+                    < (plans[$1].busy + plans[$1].pace * cost, $1)
+            }
+            guard let next else { return }
+            plans[next].busy += plans[next].pace * cost
+            self.batch?.units[id]?.home = plans[next].id
+        }
+    }
+}

@@ -1,0 +1,83 @@
+import Engine
+import Sampling
+
+/// How far a picture grows beyond each of its edges, in its own pixels: `--extend`.
+package struct PictureGrowth: Hashable, Sendable {
+    package var left: Int
+    package var top: Int
+    package var right: Int
+    package var bottom: Int
+
+    package init(left: Int = 0, top: Int = 0, right: Int = 0, bottom: Int = 0) {
+        (self.left, self.top, self.right, self.bottom) = (left, top, right, bottom)
+    }
+
+    package var isNone: Bool { self == PictureGrowth() }
+
+    /// As on the command line.
+    package var written: String { "\(left),\(top),\(right),\(bottom)" }
+
+    /// Size of a picture after it has grown.
+    func size(of picture: Extent) -> Extent {
+        Extent(height: top + picture.height + bottom, width: left + picture.width + right)
+    }
+
+    /// Passes the rows of the grown picture, whose new part repeats the outermost pixels.
+    ///
+    /// - Parameters:
+    ///   - width: of the picture, in pixels
+    ///   - rows: passes each of its rows, 3 · width samples
+    ///   - body: is passed each row of the grown one
+    /// - Throws: what `rows` and `body` throw
+    func repeatingEdges(
+        width: Int,
+        rows: ((UnsafeBufferPointer<Float>) throws -> Void) throws -> Void,
+        _ body: (UnsafeBufferPointer<Float>) throws -> Void
+    ) throws {
+        var line = [Float](repeating: 0, count: 3 * (left + width + right))
+        var isFirst = true
+        try withoutActuallyEscaping(body) { body in
+            try rows { row in
+                for x in 0..<left + width + right {
+                    let from = min(max(x - left, 0), width - 1)
+                    for c in 0..<3 { line[3 * x + c] = row[3 * from + c] }
+                }
+                let count = isFirst ? top + 1 : 1
+                isFirst = false
+                for _ in 0..<count { try line.withUnsafeBufferPointer(body) }
+            }
+        }
+        for _ in 0..<bottom { try line.withUnsafeBufferPointer(body) }
+    }
+
+    /// Passes the rows of the mask of a grown picture: white where it is new.
+    ///
+    /// - Parameters:
+    ///   - picture: its size before
+    ///   - rows: passes each row of the mask of the picture, if it has one, 3 · width samples; nil for black
+    ///   - body: is passed each row
+    /// - Throws: what `rows` and `body` throw
+    func masking(
+        _ picture: Extent,
+        rows: (((UnsafeBufferPointer<Float>) throws -> Void) throws -> Void)?,
+        _ body: (UnsafeBufferPointer<Float>) throws -> Void
+    ) throws {
+        let width = left + picture.width + right
+        let white = [Float](repeating: 1, count: 3 * width)
+        for _ in 0..<top { try white.withUnsafeBufferPointer(body) }
+        var line = white
+        let inside = 3 * left..<3 * (left + picture.width)
+        if let rows {
+            try withoutActuallyEscaping(body) { body in
+                try rows { row in
+                    for (i, value) in zip(inside, row) { line[i] = value }
+                    try line.withUnsafeBufferPointer(body)
+                }
+            }
+        } else {
+            for i in inside { line[i] = 0 }
+            for _ in 0..<picture.height { try line.withUnsafeBufferPointer(body) }
+        }
+        for _ in 0..<bottom { try white.withUnsafeBufferPointer(body) }
+    }
+}

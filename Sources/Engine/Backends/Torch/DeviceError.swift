@@ -1,0 +1,88 @@
+/// An operation failed on the device that a backend computes on.
+package struct DeviceError: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Kind: Equatable, Sendable {
+        /// It may succeed with less work at once.
+        case outOfMemory
+        /// Nothing can be computed on the device any more: driver reset, GPU lost, an earlier fault. A new process may.
+        case lost
+        /// Anything else.
+        case failed
+    }
+
+    package let kind: Kind
+    package let device: String
+    /// What was to be computed.
+    package let operation: String
+    /// The library's own message.
+    package let message: String
+
+    package init(kind: Kind, device: String, operation: String, message: String) {
+        (self.kind, self.device) = (kind, device)
+        (self.operation, self.message) = (operation, message)
+    }
+
+    /// An error by the library's message.
+    package init(device: String, operation: String, message: String) {
+        let lower = message.lowercased()
+        let kind: Kind =
+            Self.signsOfFullMemory.contains(where: lower.contains)
+            ? .outOfMemory : Self.signsOfLoss.contains(where: lower.contains) ? .lost : .failed
+        self.init(kind: kind, device: device, operation: operation, message: message)
+    }
+
+    private static let signsOfFullMemory = [
+        "out of memory", "can't allocate memory", "not enough memory", "alloc_failed",
+    ]
+    private static let signsOfLoss = [
+        "cuda error", "hip error", "device lost", "device-side", "gpu is lost", "driver shutting",
+        "ecc error", "internal_error", "execution_failed", "xpu error", "acceleratorerror",
+    ]
+
+    package var description: String {
+        let what =
+            switch kind {
+            case .outOfMemory: "\(device) has not enough free memory for \(operation)"
+            case .lost: "\(device) was lost during \(operation)"
+            case .failed: "\(operation) failed on \(device)"
+            }
+        return oneLine("\(what): \(message)", limit: 700)
+    }
+}
+
+/// Memory that was too small in spite of everything: what did not fit, and what would help.
+extension DeviceError {
+    /// One view, `[1, height, width, channels]`.
+    func atView(_ shape: [Int]) -> DeviceError {
+        at(
+            "one view of \(shape[2])×\(shape[1]) latent pixels",
+            "a shorter precision (--precision bf16 or f16)"
+        )
+    }
+
+    /// A half of the autoencoder, and the shape of its input.
+    func at(_ half: AutoencoderHalf, _ shape: [Int]) -> DeviceError {
+        switch half {
+        case .decoder:
+            at(
+                "the decoder on \(shape[2])×\(shape[1]) latent pixels",
+                "a shorter precision (--precision bf16)"
+            )
+        case .encoder:
+            at(
+                "the encoder on \(shape[2])×\(shape[1]) pixels",
+                "a shorter precision (--precision bf16)"
+            )
+        }
+    }
+
+    private func at(_ work: String, _ remedy: String) -> DeviceError {
+        DeviceError(
+            kind: kind,
+            device: device,
+            operation: "\(work) (\(operation))",
+            message:
+                "\(oneLine(message, limit: 300)). What helps: \(remedy), fewer processes on the device, or one "
+                + "with more memory"
+        )
+    }
+}

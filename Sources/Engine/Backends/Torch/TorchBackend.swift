@@ -1,0 +1,416 @@
+import CTorch
+
+/// Arithmetic of an installed PyTorch, on any device that it has.
+///
+/// Activations are dense, in the order of `Backend`'s layouts; every operation looks at them through a view of the axes and
+/// strides that PyTorch expects, channels-last for pictures, so nothing is reordered. Operations are enqueued; only
+/// `download` and `moments` wait for the device. The first operation that fails is remembered and the others do nothing,
+/// until the evaluation ends with the error.
+package final class TorchBackend: Backend {
+    private let library: TorchLibrary
+    private let place: TorchLibrary.Place
+    /// The device, for messages.
+    let device: DeviceName
+    private let type: tessera_torch_type
+    private let threads: Int
+    private var failure: DeviceError?
+    /// How many calls are in progress that have set the number of threads.
+    private var depth = 0
+    package var isFilled: Bool { false }
+
+    /// - Parameters:
+    ///   - device: that computes
+    ///   - precision: of weights and activations
+    ///   - threads: that share an operation on the processor
+    ///   - torch: the value of `--torch`
+    /// - Throws: `InputError` if there is no such PyTorch or device
+    init(
+        device: DeviceName,
+        precision: Precision,
+        threads: Int,
+        torch: String?
+    ) throws(InputError) {
+        let found = try TorchFinder().find(torch)
+        library = try TorchLibrary.load(found, for: device.kind)
+        place = try library.place(of: device)
+        type =
+            switch precision {
+            case .f32: tessera_torch_float32
+            case .bf16: tessera_torch_bfloat16
+            case .f16: tessera_torch_float16
+            }
+        (self.device, self.threads) = (device, threads)
+    }
+
+    var functions: OpaquePointer { library.functions }
+    /// Whether numbers are shorter than float32.
+    var isShort: Bool { type != tessera_torch_float32 }
+
+    // MARK: Evaluations
+
+    package func evaluating<T>(_ shape: [Int], _ body: () throws -> T) throws -> T {
+        try check()
+        let result: T
+        do {
+            result = try computing(body)
+        } catch {
+            failure = nil
+            throw error
+        }
+        try check()
+        return result
+    }
+
+    package func checking<T>(_ body: () throws -> T) throws -> T { try evaluating([], body) }
+
+    package func persistent<T>(_ body: () -> T) -> T { computing(body) }
+
+    package func check() throws {
+        guard let failure else { return }
+        self.failure = nil
+        throw failure
+    }
+
+    /// Runs `body` with this backend's number of threads; the other backends need one.
+    func computing<T>(_ body: () throws -> T) rethrows -> T {
+        depth += 1
+        if depth == 1 { tessera_torch_threads(functions, Int32(threads)) }
+        defer {
+            depth -= 1
+            if depth == 0 { tessera_torch_one_thread(functions) }
+        }
+        return try body()
+    }
+
+    // MARK: Calls
+
+    /// Runs a C function that makes a tensor, unless one has failed.
+    private func attempt(
+        _ operation: @autoclosure () -> String,
+        _ body: (inout OpaquePointer?) -> Int32
+    ) -> TorchTensor {
+        var handle: OpaquePointer?
+        if failure == nil, body(&handle) != 0 {
+            handle = nil
+            fail(operation())
+        }
+        return TorchTensor(handle, library)
+    }
+
+    /// An activation without content is used after its error has been thrown.
+    private func failEmpty() {
+        failure =
+            failure
+            ?? DeviceError(
+                kind: .failed,
+                device: device.rawValue,
+                operation: "an evaluation",
+                message: "what it needs was not computed"
+            )
+    }
+
+    private func fail(_ operation: String) {
+        failure = DeviceError(
+            device: device.rawValue,
+            operation: operation,
+            message: String(cString: tessera_torch_fault())
+        )
+    }
+
+    /// Calls an operator that makes one tensor.
+    func call(_ name: StaticString, _ arguments: [TorchArgument]) -> TorchTensor {
+        call(name, "", arguments)
+    }
+
+    /// Calls an overload of an operator that makes one tensor.
+    func call(
+        _ name: StaticString,
+        _ overload: StaticString,
+        _ arguments: [TorchArgument]
+    ) -> TorchTensor {
+        calls(name, overload, arguments, results: 1)[0]
+    }
+
+    /// Calls an operator.
+    func calls(
+        _ name: StaticString,
+        _ overload: StaticString,
+        _ arguments: [TorchArgument],
+        results count: Int
+    ) -> [TorchTensor] {
+        var handles = [OpaquePointer?](repeating: nil, count: count)
+        if arguments.contains(where: \.isMissing) { failEmpty() }
+        if failure == nil {
+            let values = arguments.map(\.value)
+            let status = withExtendedLifetime(arguments) {
+                tessera_torch_call(
+                    functions,
+                    name.string,
+                    overload.string,
+                    values,
+                    Int32(values.count),
+                    &handles,
+                    Int32(count)
+                )
+            }
+            if status != 0 {
+                handles = [OpaquePointer?](repeating: nil, count: count)
+                fail("\(name)")
+            }
+        }
+        return handles.map { TorchTensor($0, library) }
+    }
+
+    /// A new tensor of undefined content.
+    func empty(
+        _ sizes: [Int],
+        _ strides: [Int]? = nil,
+        _ type: tessera_torch_type? = nil
+    ) -> TorchTensor {
+        attempt("a tensor \(sizes)") {
+            tessera_torch_empty(
+                functions,
+                Int32(sizes.count),
+                sizes.map(Int64.init),
+                (strides ?? Self.dense(sizes)).map(Int64.init),
+                type ?? self.type,
+                place.kind,
+                place.index,
+                &$0
+            )
+        }
+    }
+
+    /// A view of a tensor's storage; dense unless there are strides.
+    func view(
+        _ x: TorchTensor,
+        _ sizes: [Int],
+        _ strides: [Int]? = nil,
+        offset: Int = 0
+    ) -> TorchTensor {
+        if x.handle == nil { failEmpty() }
+        return attempt("a view \(sizes)") {
+            tessera_torch_view(
+                functions,
+                x.handle,
+                Int32(sizes.count),
+                sizes.map(Int64.init),
+                (strides ?? Self.dense(sizes)).map(Int64.init),
+                Int64(offset),
+                &$0
+            )
+        }
+    }
+
+    /// Copies elements, converting their type.
+    func copy(_ from: TorchTensor, to: TorchTensor, withoutWaiting: Bool = false) {
+        guard failure == nil else { return }
+        if from.handle == nil || to.handle == nil { return failEmpty() }
+        let wait: Int32 = withoutWaiting ? 1 : 0
+        if tessera_torch_copy(functions, to.handle, from.handle, wait) != 0 { fail("a copy") }
+    }
+
+    /// a + b, broadcast.
+    func sum(_ a: TorchTensor, _ b: TorchTensor) -> TorchTensor {
+        if a.handle == nil || b.handle == nil { failEmpty() }
+        return attempt("a sum") { tessera_torch_add(functions, a.handle, b.handle, &$0) }
+    }
+
+    /// Zeros around the last axes: pairs, from the last axis on.
+    func padded(_ x: TorchTensor, _ pairs: [Int]) -> TorchTensor {
+        if x.handle == nil { failEmpty() }
+        return attempt("padding") {
+            tessera_torch_pad(functions, x.handle, pairs.map(Int64.init), Int32(pairs.count), &$0)
+        }
+    }
+
+    private func strides(_ x: TorchTensor, count: Int) -> [Int]? {
+        guard failure == nil, x.handle != nil else { return nil }
+        var axes: Int64 = 0
+        var strides = [Int64](repeating: 0, count: Int(TESSERA_TORCH_AXES))
+        guard tessera_torch_strides(functions, x.handle, &axes, &strides) == 0, axes == count else {
+            fail("reading strides")
+            return nil
+        }
+        return strides.prefix(count).map { Int($0) }
+    }
+
+    // MARK: Activations
+
+    /// Strides of a dense tensor.
+    static func dense(_ sizes: [Int]) -> [Int] {
+        var step = 1
+        return sizes.reversed().map { size in
+            defer { step *= max(1, size) }
+            return step
+        }.reversed()
+    }
+
+    private static func isDense(_ sizes: [Int], _ strides: [Int]) -> Bool {
+        Swift.zip(Swift.zip(sizes, dense(sizes)), strides).allSatisfy { $0.0 == 1 || $0.1 == $1 }
+    }
+
+    /// A result as an activation; elements are reordered only where PyTorch left them in another order.
+    ///
+    /// - Parameters:
+    ///   - x: the result
+    ///   - sizes: of its axes in the activation's order
+    ///   - axes: which of its axes each of those is
+    ///   - shape: of the activation
+    /// - Returns: a dense one; without content after a failure
+    func activation(
+        _ x: TorchTensor,
+        _ sizes: [Int],
+        axes: [Int],
+        shape: [Int]? = nil
+    ) -> Activation {
+        let shape = shape ?? sizes
+        guard let own = strides(x, count: sizes.count) else {
+            return Activation(shape: shape, storage: TorchTensor(nil, library))
+        }
+        let strides = axes.map { own[$0] }
+        if Self.isDense(sizes, strides) { return Activation(shape: shape, storage: x) }
+        let ordered = empty(sizes)
+        copy(view(x, sizes, strides), to: ordered)
+        return Activation(shape: shape, storage: ordered)
+    }
+
+    /// A dense result as an activation.
+    func activation(_ x: TorchTensor, _ shape: [Int]) -> Activation {
+        Activation(shape: shape, storage: x)
+    }
+
+    /// The tensor behind an activation; dense, of any shape.
+    func tensor(_ x: Activation) -> TorchTensor {
+        guard let tensor = x.storage as? TorchTensor else {
+            preconditionFailure("an activation of another backend")
+        }
+        return tensor
+    }
+
+    /// An activation as PyTorch takes pictures: `[n, channels, height, width]` in channels-last order. Tokens are pictures
+    /// of one column.
+    func pictures(_ x: Activation) -> TorchTensor {
+        let s = Self.pictureShape(x.shape)
+        let row = s[2] * s[3]
+        return view(tensor(x), [s[0], s[3], s[1], s[2]], [s[1] * row, 1, row, s[3]])
+    }
+
+    /// An activation as rows of its last axis.
+    func rows(_ x: Activation) -> TorchTensor {
+        let width = x.shape[x.shape.count - 1]
+        return view(tensor(x), [x.shape.reduce(1, *) / max(1, width), width])
+    }
+
+    static func pictureShape(_ shape: [Int]) -> [Int] {
+        switch shape.count {
+        case 4: shape
+        case 3: [shape[0], shape[1], 1, shape[2]]
+        default: preconditionFailure("\(shape) is no picture")
+        }
+    }
+
+    // MARK: Transfers
+
+    /// Nothing: before PyTorch reports that a device's memory is exhausted, it returns what it keeps by itself.
+    package func releaseFreeMemory() {}
+
+    package var elementBytes: Int { isShort ? 2 : 4 }
+
+    package func blank(_ shape: [Int]) -> Activation { activation(empty(shape), shape) }
+
+    /// Copies them from the device, and back.
+    package func withBytes<T, Failure: Error>(
+        of activation: Activation,
+        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> T
+    ) throws(Failure) -> T {
+        let memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: activation.shape.reduce(elementBytes, *),
+            alignment: 64
+        )
+        defer { memory.deallocate() }
+        let host = borrowed(memory.baseAddress, activation.shape, type)
+        let own = view(tensor(activation), activation.shape)
+        copy(own, to: host)
+        let result = try body(memory)
+        copy(host, to: own)
+        return result
+    }
+
+    package func upload(_ tensor: Tensor) -> Activation {
+        activation(uploaded(tensor), tensor.shape)
+    }
+
+    /// A tensor on the device, in the backend's precision or in `type`, in another order of its elements if there are strides.
+    func uploaded(
+        _ tensor: Tensor,
+        strides: [Int]? = nil,
+        _ type: tessera_torch_type? = nil
+    ) -> TorchTensor {
+        let to = empty(tensor.shape, strides, type)
+        tensor.withFloats { floats in
+            let memory = UnsafeMutableRawPointer(mutating: UnsafeRawPointer(floats.baseAddress))
+            let from = borrowed(memory, tensor.shape, tessera_torch_float32)
+            copy(from, to: to, withoutWaiting: stages)
+        }
+        return to
+    }
+
+    /// Whether a copy that does not wait has read ordinary memory when it returns. CUDA copies it aside first.
+    private var stages: Bool { device.kind == .cuda }
+
+    /// A tensor in ordinary memory, which must outlive it.
+    private func borrowed(
+        _ memory: UnsafeMutableRawPointer?,
+        _ sizes: [Int],
+        _ type: tessera_torch_type
+    ) -> TorchTensor {
+        attempt("host memory") {
+            tessera_torch_borrow(
+                functions,
+                memory,
+                Int32(sizes.count),
+                sizes.map(Int64.init),
+                Self.dense(sizes).map(Int64.init),
+                type,
+                &$0
+            )
+        }
+    }
+
+    /// Whole numbers on the device.
+    func uploaded(_ numbers: [Int], _ sizes: [Int]) -> TorchTensor {
+        let to = empty(sizes, nil, tessera_torch_int64)
+        var numbers = numbers.map(Int64.init)
+        numbers.withUnsafeMutableBytes {
+            copy(borrowed($0.baseAddress, sizes, tessera_torch_int64), to: to)
+        }
+        return to
+    }
+
+    package func download(_ activation: Activation) -> Tensor {
+        downloaded(view(tensor(activation), activation.shape), activation.shape)
+    }
+
+    /// A tensor's numbers as float32; zeros after a failure.
+    func downloaded(_ x: TorchTensor, _ shape: [Int]) -> Tensor {
+        Tensor(shape: shape) { out in
+            copy(
+                x,
+                to: borrowed(
+                    UnsafeMutableRawPointer(out.baseAddress),
+                    shape,
+                    tessera_torch_float32
+                )
+            )
+            if failure != nil { out.update(repeating: 0) }
+        }
+    }
+}
+
+extension StaticString {
+    /// For C.
+    fileprivate var string: UnsafePointer<CChar> {
+        UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self)
+    }
+}

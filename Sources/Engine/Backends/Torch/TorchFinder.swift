@@ -1,0 +1,151 @@
+import Foundation
+
+/// Finds an installed PyTorch, without importing it.
+package struct TorchFinder: Sendable {
+    /// An installed PyTorch.
+    package struct Installation: Equatable, Sendable {
+        /// The folder of libtorch_cpu.so.
+        package let folder: String
+        /// As in "2.15.0+cu132"; nil where the installation does not say it.
+        package let version: String?
+    }
+
+    /// The oldest version with all functions that Tessera calls.
+    package static let oldest = (major: 2, minor: 10)
+    /// Variable that names PyTorch's folder.
+    package static let variable = "TESSERA_TORCH"
+
+    private let environment: [String: String]
+    private let python: @Sendable () -> String?
+
+    /// - Parameters:
+    ///   - environment: variables of this process
+    ///   - python: folder of the package `torch` of the `python3` on the path, if it has one
+    package init(
+        environment: [String: String] = ProcessInfo.processInfo.environment,
+        python: @escaping @Sendable () -> String? = { TorchFinder.pythonsOwn }
+    ) {
+        (self.environment, self.python) = (environment, python)
+    }
+
+    /// Looks in the given folder alone, else in `$TESSERA_TORCH` alone, else where Python has it, else in common places.
+    ///
+    /// - Parameter given: the value of `--torch`: the folder of the libraries, of the package, or of an environment of
+    ///   Python
+    /// - Returns: an installation that is new enough by its own account
+    /// - Throws: `InputError` if there is none
+    package func find(_ given: String?) throws(InputError) -> Installation {
+        let named = environment[Self.variable].flatMap { $0.isEmpty ? nil : $0 }
+        for (path, name) in [(given, "--torch"), (named, Self.variable)] {
+            guard let path else { continue }
+            guard let found = installation(in: path) else {
+                throw InputError(
+                    "\(name) \(path)",
+                    "there is no libtorch_cpu.so in it",
+                    fix: "Name the folder that python3 -m pip show torch prints as Location"
+                )
+            }
+            return try checked(found, "\(name) \(path)")
+        }
+        if let path = python(), let found = installation(in: path) {
+            return try checked(found, path)
+        }
+        for path in commonPlaces {
+            if let found = installation(in: path) { return try checked(found, path) }
+        }
+        throw InputError(
+            "--backend torch",
+            "PyTorch was not found: neither python3 nor the common places have it",
+            fix: "Install it (python3 -m pip install torch), or give its folder with --torch"
+        )
+    }
+
+    private func checked(
+        _ found: Installation,
+        _ place: String
+    ) throws(InputError) -> Installation {
+        guard let version = found.version else { return found }
+        let numbers = version.split(whereSeparator: { !$0.isNumber }).prefix(2)
+            .compactMap { Int($0) }
+        guard numbers.count == 2,
+            (numbers[0], numbers[1]) < (Self.oldest.major, Self.oldest.minor)
+        else { return found }
+        throw InputError(
+            place,
+            "it is PyTorch \(version); \(Self.oldest.major).\(Self.oldest.minor) or newer is needed",
+            fix:
+                "Update it (python3 -m pip install --upgrade torch), or name another one with --torch"
+        )
+    }
+
+    /// The installation in a folder, in the folder of the package or in that of an environment of Python.
+    private func installation(in path: String) -> Installation? {
+        let path = (path as NSString).expandingTildeInPath
+        let below = ["", "lib", "torch/lib"] + Self.pythons(in: "\(path)/lib").map { "lib/\($0)" }
+        for part in below {
+            let folder = part.isEmpty ? path : "\(path)/\(part)"
+            guard FileManager.default.fileExists(atPath: "\(folder)/libtorch_cpu.so") else {
+                continue
+            }
+            return Installation(
+                folder: URL(fileURLWithPath: folder).standardizedFileURL.path,
+                version: Self.version(of: folder)
+            )
+        }
+        return nil
+    }
+
+    /// Folders of the libraries below `lib`, for every Python in it.
+    private static func pythons(in lib: String) -> [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: lib)) ?? []
+        return names.filter { $0.hasPrefix("python3") }.sorted().reversed().flatMap { python in
+            ["site-packages", "dist-packages"].map { "\(python)/\($0)/torch/lib" }
+        }
+    }
+
+    /// `version.py` of the package, or `build-version` of a plain libtorch.
+    private static func version(of folder: String) -> String? {
+        if let text = try? String(contentsOfFile: "\(folder)/../version.py", encoding: .utf8),
+            let line = text.split(separator: "\n").first(where: { $0.hasPrefix("__version__") })
+        {
+            let quoted = line.split(whereSeparator: { $0 == "'" || $0 == "\"" })
+            return quoted.count > 1 ? String(quoted[1].prefix(40)) : nil
+        }
+        return (try? String(contentsOfFile: "\(folder)/../build-version", encoding: .utf8))
+            .map { String($0.trimmingCharacters(in: .whitespacesAndNewlines).prefix(40)) }
+    }
+
+    private var commonPlaces: [String] {
+        ["VIRTUAL_ENV", "CONDA_PREFIX"].compactMap { environment[$0] }
+            + (environment["HOME"].map { ["\($0)/.local"] } ?? [])
+            + ["/usr/local", "/usr", "/usr/lib/python3/dist-packages", "/opt/libtorch"]
+            + ["/usr/local/libtorch"]
+    }
+
+    /// Asked once in each process.
+    package static let pythonsOwn: String? = askPython()
+
+    private static func askPython() -> String? {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        // Finding a package does not run it.
+        process.arguments = [
+            "python3", "-c",
+            "import importlib.util as u; s = u.find_spec('torch'); "
+                + "print(s.submodule_search_locations[0] if s else '')",
+        ]
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = FileHandle.nullDevice
+        process.standardInput = FileHandle.nullDevice
+        guard (try? process.run()) != nil else { return nil }
+        let limit = DispatchWorkItem { process.terminate() }
+        DispatchQueue.global().asyncAfter(deadline: .now() + 10, execute: limit)
+        let data = output.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        limit.cancel()
+        let path = String(decoding: data, as: UTF8.self)
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+        return path.isEmpty ? nil : path
+    }
+}

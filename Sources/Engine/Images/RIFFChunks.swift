@@ -1,0 +1,36 @@
+/// What a WebP says outside its pixels: Exif data and an ICC profile.
+///
+/// Damaged chunks are ignored.
+struct RIFFChunks {
+    /// From its TIFF header on; nil if there are none.
+    private(set) var exif: [UInt8]?
+    /// Nil if there is none.
+    private(set) var profile: [UInt8]?
+
+    /// Maximum size of a chunk that is read, in bytes.
+    private static let largest = 1 << 23
+    /// Chunks after which the search ends.
+    private static let maxChunks = 1 << 16
+
+    /// Walks the chunks of an open file. Does not move its position.
+    init(_ descriptor: Int32) {
+        var place = 12
+        for _ in 0..<Self.maxChunks {
+            let header = FileBytes.read(descriptor, at: place, count: 8)
+            guard header.count == 8 else { return }
+            let length = header[4...].reversed().reduce(0) { $0 << 8 | Int($1) }
+            func content() -> [UInt8]? {
+                guard length <= Self.largest else { return nil }
+                let data = FileBytes.read(descriptor, at: place + 8, count: length)
+                return data.count == length ? data : nil
+            }
+            switch String(decoding: header[..<4], as: UTF8.self) {
+            case "EXIF" where exif == nil: exif = content()
+            case "ICCP" where profile == nil: profile = content()
+            default: break
+            }
+            // Chunks have an even length.
+            place += 8 + length + length % 2
+        }
+    }
+}

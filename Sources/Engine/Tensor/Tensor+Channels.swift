@@ -1,0 +1,38 @@
+extension Tensor {
+    /// Pictures whose channels follow each other.
+    ///
+    /// - Parameters:
+    ///   - first: `[1, height, width, channels]`
+    ///   - second: of that height and width
+    package init(channelsOf first: Tensor, and second: Tensor) {
+        let (a, b) = (first.shape[3], second.shape[3])
+        precondition(
+            first.shape.dropLast() == second.shape.dropLast(),
+            "\(first.shape), \(second.shape)"
+        )
+        self.init(shape: first.shape.dropLast() + [a + b]) { out in
+            first.withFloats { x in
+                second.withFloats { y in
+                    for pixel in 0..<x.count / a {
+                        let to = pixel * (a + b)
+                        for c in 0..<a { out[to + c] = x[pixel * a + c] }
+                        for c in 0..<b { out[to + a + c] = y[pixel * b + c] }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The same with zeros in its last channels.
+    ///
+    /// - Parameter count: of those channels
+    /// - Returns: of the same shape
+    package func clearingLastChannels(_ count: Int) -> Tensor {
+        let channels = shape[shape.count - 1]
+        return Tensor(shape: shape) { out in
+            withFloats { x in
+                for i in out.indices { out[i] = i % channels < channels - count ? x[i] : 0 }
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+import Engine
+import Foundation
+import TestSupport
+import Testing
+
+/// How many views are predicted together.
+@Suite struct BatchSizesTests {
+    private let shape = BatchSizes.Shape(
+        WorkUnit(
+            .predict(.init(timestep: 1, guidance: 1, conditioning: [.init(embedding: digest)])),
+            input: Tensor(zeros: [1, 8, 8, 4])
+        )
+    )
+    private static let digest = Embedding(context: Tensor(zeros: [1, 1, 1])).digest
+
+    /// Runs batches that take `seconds` each, by their size.
+    private func sizes(
+        _ sizes: inout BatchSizes,
+        rounds: Int = 40,
+        _ seconds: (Int) -> Double
+    ) throws -> [Int] {
+        let shape = try #require(shape)
+        return (0..<rounds).map { _ in
+            let size = sizes.size(of: shape)
+            sizes.note(shape, views: size, seconds: seconds(size))
+            return size
+        }
+    }
+
+    @Test func growsWhileItPays() throws {
+        var batches = BatchSizes(limit: 32, isMeasured: true)
+        // Up to eight views take the time of one and a tenth of it for each.
+        let found = try sizes(&batches) { $0 <= 8 ? 1 + 0.1 * Double($0) : 0.25 * Double($0) }
+        #expect(found.last == 8 && found.max() == 16)
+        #expect(found.filter { $0 == 1 }.count == 3, "three batches of each size")
+    }
+
+    @Test func staysAtOneWhereNothingIsGained() throws {
+        var batches = BatchSizes(limit: 32, isMeasured: true)
+        let found = try sizes(&batches) { Double($0) }
+        #expect(found.max() == 2 && found.last == 1)
+    }
+
+    @Test func neverExceedsTheMemory() throws {
+        var batches = BatchSizes(limit: 32, isMeasured: true)
+        _ = try sizes(&batches, rounds: 7) { _ in 1 }
+        batches.restrict(to: 3)
+        let found = try sizes(&batches) { _ in 1 }
+        #expect(found.allSatisfy { $0 == 3 || $0 == 2 } && batches.largest <= 3)
+    }
+
+    @Test func aGivenSizeIsNotMeasured() throws {
+        var batches = BatchSizes(limit: 5)
+        #expect(try sizes(&batches) { Double($0 * $0) }.allSatisfy { $0 == 5 })
+    }
+}
+
+/// Batches of the evaluator, and tiles that are too large for a device.
+@Suite(.serialized) struct DeviceMemoryTests {
+    /// Views that can share a batch, and one of another shape in the middle. On the fixtures' own noise and prompts diffusers in
+    /// float32 is within 5e-6 of float64; on made-up ones, such as sines, it may be 6e-4 off, and tests nothing.
+    private func units(_ count: Int, _ fixture: NetworkFixture) throws -> [WorkUnit] {
+        let conditions = try Conditions(fixture)
+        let prompts = (0..<2).map { i in
+            let row = conditions.row(i)
+            return Embedding(context: row.context, pooled: row.pooled)
+        }
+        let noise = try fixture.tensors().tensor("unet.0.input").channelsLast().rows[0]
+        let side = noise.shape[1]
+        return (0..<count).map { number in
+            let scaled = noise.map { $0 * (1 + 0.1 * Float(number)) }
+            let input =
+                number == 1
+                ? scaled.cropped(top: 0, left: 0, height: side / 2, width: side) : scaled
+            return WorkUnit(
+                .predict(
+                    .init(
+                        timestep: 500,
+                        guidance: 1,
+                        conditioning: prompts.enumerated().map { i, prompt in
+                            .init(embedding: prompt.digest, timeIDs: conditions.timeIDs?[i])
+                        }
+                    )
+                ),
+                input: input,
+                embeddings: Dictionary(uniqueKeysWithValues: prompts.map { ($0.digest, $0) })
+            )
+        }
+    }
+
+    private func networks(
+        _ fixture: NetworkFixture,
+        _ options: EngineOptions,
+        batch: Int
+    ) throws -> LoadedNetworks {
+        let model = try Model(path: fixture.checkpoint)
+        let identity = try ModelIdentity(of: model)
+        return LoadedNetworks(model, identity: identity, options: options, batch: batch)
+    }
+
+    /// Batches of 1, 2 and 5 through PyTorch are what the reference backend makes of each view.
+    @Test(.enabled(if: TestedBackends.hasTorch), arguments: Fixtures.networks, [1, 2, 5])
+    func batchesAgreeWithSingleViews(_ fixture: NetworkFixture, _ batch: Int) throws {
+        let units = try units(6, fixture)
+        let torch = EngineOptions(backend: .torch, threads: 2)
+        let found = try Evaluator(networks(fixture, torch, batch: batch)).evaluate(units)
+        let own = try Evaluator(networks(fixture, EngineOptions(threads: 2), batch: 1))
+            .evaluate(units)
+        for (i, (a, b)) in zip(found, own).enumerated() {
+            expectClose(a.wholeTensor, b.wholeTensor, within: Tolerance.parity, "view \(i)")
+        }
+    }
+
+    /// A batch that does not fit is halved, tried again, and its size remembered.
+    @Test func batchesThatDoNotFitAreHalved() throws {
+        let fixture = try #require(Fixtures.networks.first)
+        try inTemporaryFolder { folder in
+            try FakeTorch.build(in: folder)
+            let options = EngineOptions(backend: .torch, torch: folder)
+            let evaluator = Evaluator(try networks(fixture, options, batch: 8))
+            let views = try units(9, fixture).enumerated().filter { $0.offset != 1 }.map(\.element)
+            #expect(evaluator.fittingViews == nil)
+            try FakeTorch.failing("rows>5") { () throws in
+                #expect(try evaluator.evaluate(views).count == 8)
+                #expect(evaluator.fittingViews == 2)
+                let before = evaluator.evaluations
+                #expect(try evaluator.evaluate(views).count == 8)
+                #expect(evaluator.evaluations - before == 16, "no batch failed again")
+            }
+            // Not even one row.
+            let error = FakeTorch.failing("rows>0") {
+                #expect(throws: DeviceError.self) { _ = try evaluator.evaluate(views) }
+            }
+            #expect(error?.description.contains("one view of 16×16 latent pixels") == true)
+            #expect(error?.description.contains("What helps: a shorter precision") == true)
+        }
+    }
+
+    /// An upper and a lower half with their margins are the tile.
+    @Test(arguments: Fixtures.networks, AutoencoderHalf.allCases)
+    func halvesOfATileAreTheTile(_ fixture: NetworkFixture, _ half: AutoencoderHalf) throws {
+        let vae = try VAE(
+            model: Model(path: fixture.checkpoint),
+            options: EngineOptions(threads: 2),
+            halves: [half]
+        )
+        let (network, factor) = (vae.config.network(half), vae.config.factor)
+        let (height, width) = (26, 9)
+        let shape =
+            half == .decoder
+            ? [1, height, width, vae.config.latentChannels]
+            : [1, height * factor, width * factor, 3]
+        let input = Tensor((0..<shape.reduce(1, *)).map { sin(Float($0) * 0.37) }, shape: shape)
+        let margins = PicturePart.Margins(top: 2, left: 0, bottom: 0, right: 1)
+        let statistics = Array(
+            repeating: Moments(mean: 0.1, variance: 0.8),
+            count: network.norms * network.groups
+        )
+        let keys = Embedding(
+            context: Tensor(
+                (0..<5 * network.width).map { cos(Float($0)) },
+                shape: [1, 5, network.width]
+            )
+        )
+        let hasKeys = network.attention != nil
+        for norms in [0, 1, network.norms] {
+            let known = norms == 0 ? network.norms : norms - 1
+            let part = PicturePart(
+                margins: margins,
+                statistics: Array(statistics.prefix(known * network.groups)),
+                norm: norms,
+                attention: hasKeys ? [keys.digest] : []
+            )
+            func evaluate(_ input: Tensor, _ part: PicturePart) throws -> WorkResult {
+                try vae.evaluate(half, input, as: part, attending: hasKeys ? [keys.context] : [])
+            }
+            let whole = try evaluate(input, part)
+            let halves = try #require(network.halves(of: input, part, factor: factor))
+            let results = try halves.map { try evaluate($0.input, $0.part) }
+            let joined = network.joined(halves, results, factor: factor)
+            if let tensor = whole.tensor, norms == 0 {
+                expectClose(joined.wholeTensor, tensor, within: 1e-4, "\(fixture) \(half)")
+            }
+            #expect(joined.statistics.count == whole.statistics.count)
+            for (a, b) in zip(joined.statistics, whole.statistics) {
+                #expect(abs(a.mean - b.mean) < 1e-4 && abs(a.variance - b.variance) < 1e-4)
+            }
+            // A tile that attends to itself is no two tiles.
+            var own = part
+            own.attention = []
+            #expect(
+                (network.halves(of: input, own, factor: factor) == nil) == (hasKeys && norms != 1)
+            )
+        }
+    }
+
+    /// A tile for which there is no memory is evaluated in halves; a whole latent fails with its size.
+    @Test func tilesThatDoNotFitAreHalved() throws {
+        let fixture = try #require(Fixtures.networks.first)
+        try inTemporaryFolder { folder in
+            try FakeTorch.build(in: folder)
+            let options = EngineOptions(backend: .torch, torch: folder)
+            let networks = try networks(fixture, options, batch: 1)
+            let config = try networks.model.vaeConfig()
+            let network = config.network(.decoder)
+            let input = Tensor(zeros: [1, 16, 8, config.latentChannels])
+            let keys = Embedding(context: Tensor(zeros: [1, 3, network.width]))
+            let part = PicturePart(
+                statistics: Array(
+                    repeating: Moments(mean: 0, variance: 1),
+                    count: network.norms * network.groups
+                ),
+                attention: [keys.digest]
+            )
+            func decode(_ part: PicturePart?) throws -> WorkResult {
+                try networks.evaluate(
+                    .decoder,
+                    input,
+                    as: part,
+                    attending: part == nil ? [] : [keys.context],
+                    cancellation: Cancellation()
+                )
+            }
+            try FakeTorch.failing("oom@3") {
+                let picture = try decode(part).wholeTensor
+                #expect(picture.shape == [1, 16 * config.factor, 8 * config.factor, 3])
+            }
+            let error = FakeTorch.failing("rows>0") {
+                #expect(throws: DeviceError.self) { _ = try decode(nil) }
+            }
+            #expect(error?.description.contains("the decoder on 8×16 latent pixels") == true)
+        }
+    }
+}

@@ -1,0 +1,90 @@
+import Engine
+import Foundation
+import TestSupport
+import Testing
+
+/// What goes wrong on a device, with a library of our own in PyTorch's place. Needs no PyTorch.
+@Suite(.serialized) struct FakeTorchTests {
+    private func options(_ folder: String) -> EngineOptions {
+        EngineOptions(backend: .torch, torch: folder)
+    }
+
+    private func unet(_ folder: String) throws -> () throws -> Tensor {
+        let fixture = try #require(Fixtures.networks.first)
+        let unet = try UNet(model: Model(path: fixture.checkpoint), options: options(folder))
+        let conditions = try Conditions(fixture)
+        let latents = try fixture.tensors().tensor("unet.0.input").channelsLast()
+        return {
+            try unet.predict(
+                latents,
+                timestep: 1,
+                context: conditions.context,
+                pooled: conditions.pooled,
+                timeIDs: conditions.timeIDs
+            )
+        }
+    }
+
+    @Test func aMissingFunctionIsNamed() throws {
+        try inTemporaryFolder { folder in
+            try FakeTorch.build(in: folder, defines: ["WITHOUT_DISPATCHER"])
+            let error = #expect(throws: InputError.self) {
+                _ = try options(folder).makeBackend()
+            }
+            #expect(error?.problem.contains("lacks the function torch_call_dispatcher") == true)
+            #expect(error?.problem.contains("2.10 or newer is needed") == true)
+        }
+    }
+
+    /// A GPU is asked for, and the library was built without CUDA.
+    @Test func missingCUDAIsNamed() throws {
+        try inTemporaryFolder { folder in
+            try FakeTorch.build(in: folder)
+            let gpu = EngineOptions(
+                backend: .torch,
+                device: .numbered(.cuda, 0),
+                torch: folder
+            )
+            let error = #expect(throws: InputError.self) { _ = try gpu.makeBackend() }
+            #expect(error?.problem.contains("was built without CUDA") == true)
+        }
+    }
+
+    /// Wherever it happens, the evaluation ends with the library's words, and the next one is whole.
+    @Test(arguments: [1, 2, 17, 60, 200]) func fullMemoryEndsOneEvaluation(_ k: Int) throws {
+        try inTemporaryFolder { folder in
+            try FakeTorch.build(in: folder)
+            let predict = try unet(folder)
+            let error = FakeTorch.failing("oom@\(k)") {
+                #expect(throws: DeviceError.self) { _ = try predict() }
+            }
+            #expect(error?.kind == .outOfMemory, "\(String(describing: error))")
+            #expect(error?.description.contains("Tried to allocate 2.00 GiB") == true)
+            #expect(try predict().values.allSatisfy { $0 == 0.1 })
+        }
+    }
+
+    @Test func aLostDeviceIsToldApart() throws {
+        try inTemporaryFolder { folder in
+            try FakeTorch.build(in: folder)
+            let predict = try unet(folder)
+            let error = FakeTorch.failing("lost@30") {
+                #expect(throws: DeviceError.self) { _ = try predict() }
+            }
+            #expect(error?.kind == .lost)
+            #expect(error?.description.hasPrefix("cpu was lost during aten::") == true)
+        }
+    }
+
+    @Test func messagesAreClassified() {
+        func kind(_ message: String) -> DeviceError.Kind {
+            DeviceError(device: "cuda:0", operation: "a test", message: message).kind
+        }
+        #expect(kind("CUDA out of memory. Tried to allocate 20.00 MiB.") == .outOfMemory)
+        #expect(kind("CUDA error: out of memory") == .outOfMemory)
+        #expect(kind("DefaultCPUAllocator: can't allocate memory: you tried") == .outOfMemory)
+        #expect(kind("CUDA error: an illegal memory access was encountered") == .lost)
+        #expect(kind("CUDA error: unspecified launch failure") == .lost)
+        #expect(kind("Given groups=1, weight of size [320, 4, 3, 3]") == .failed)
+    }
+}

@@ -1,0 +1,234 @@
+import Engine
+import Foundation
+import Tessera
+import TestSupport
+import Testing
+
+/// Renders on workers that compute with PyTorch, beside others.
+@Suite(.serialized, .enabled(if: TestedBackends.hasTorch)) struct TorchCommandTests {
+    private static var torch: String { ProcessInfo.processInfo.environment["TESSERA_TORCH"] ?? "" }
+    private static let shell = "[sh, -c, \"{command}\"]"
+
+    private func host(_ site: ClusterCommandTests.Site, _ name: String, _ more: String) -> String {
+        "  - {name: \(name), threads: 1, tessera: \(site.program), \(more)}"
+    }
+
+    /// Greatest difference of two pictures, in levels.
+    private func difference(_ a: Data, _ b: Data, _ folder: String) throws -> Int {
+        func pixels(_ data: Data) throws -> [UInt8] {
+            let path = "\(folder)/compared.png"
+            try data.write(to: URL(fileURLWithPath: path))
+            return try PNGImage(file: path).pixels
+        }
+        let (x, y) = (try pixels(a), try pixels(b))
+        #expect(x.count == y.count)
+        return zip(x, y).map { abs(Int($0) - Int($1)) }.max() ?? 255
+    }
+
+    /// In float32 a picture of both is that of either alone, but for rounding.
+    @Test func torchAndAnotherBackendRenderOnePicture() throws {
+        try inTemporaryFolder { folder in
+            let site = try ClusterCommandTests.Site(folder)
+            let own = try site.local()
+            try site.write(
+                launch: Self.shell,
+                hosts: [
+                    host(site, "alpha", "backend: openblas, precision: f32"),
+                    host(
+                        site,
+                        "beta",
+                        "backend: torch, device: cpu, precision: f32, torch: \"\(Self.torch)\""
+                    ),
+                ].joined(separator: "\n")
+            )
+            let command = try site.render(["--min-workers", "2"])
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(command.errors.contains("alpha-1:") && command.errors.contains("beta-1:"))
+            #expect(command.errors.contains("the picture depends on who renders what"))
+            #expect(try difference(own, try site.bytes(), folder) <= 2)
+            let text = String(decoding: try site.bytes(), as: UTF8.self)
+            #expect(text.contains("openblas, torch") || text.contains("onednn, openblas, torch"))
+            // PyTorch alone, coordinator and all.
+            let alone = try site.run(
+                site.picture + [
+                    "--model", site.model, "--device", "cpu", "--backend", "torch", "--precision",
+                    "f32", "--torch", Self.torch,
+                ]
+            )
+            #expect(alone.status == 0, "\(alone.errors)")
+            #expect(!alone.errors.contains("local-2"), "one worker for the one device")
+            #expect(try difference(own, try site.bytes(), folder) <= 2)
+            // In batches, twice.
+            var pictures: [Data] = []
+            for _ in 0..<2 {
+                let batched = try site.run(
+                    site.picture + [
+                        "--model", site.model, "--device", "cpu", "--backend", "torch",
+                        "--precision", "f32", "--torch", Self.torch, "--batch", "5",
+                    ]
+                )
+                #expect(batched.status == 0, "\(batched.errors)")
+                pictures.append(try site.bytes())
+            }
+            #expect(try difference(pictures[0], pictures[1], folder) <= 2)
+            #expect(try difference(own, try site.bytes(), folder) <= 2)
+        }
+    }
+
+    /// Three unlike workers; the device of one is lost twice, and its process starts again.
+    @Test func lostDevicesCostNothingButTime() throws {
+        try inTemporaryFolder { folder in
+            let site = try ClusterCommandTests.Site(folder)
+            // Long enough for two starts of a process.
+            let steps = ["--steps", "90"]
+            let alone = try site.run(
+                site.picture + ["--model", site.model, "--workers", "1", "--precision", "f32"]
+                    + steps
+            )
+            #expect(alone.status == 0, "\(alone.errors)")
+            let own = try site.bytes()
+            try FakeTorch.build(in: folder)
+            let fake =
+                "environment: {TESSERA_FAKE_TORCH: \"lost@20:\(folder)/losses\", "
+                + "TESSERA_FAKE_TORCH_REAL: \"\(try TorchFinder().find(Self.torch).folder)\"}"
+            try site.write(
+                launch: Self.shell,
+                hosts: [
+                    host(site, "alpha", "precision: f32"),
+                    host(site, "beta", "backend: torch, precision: bf16, torch: \"\(Self.torch)\""),
+                    host(
+                        site,
+                        "gamma",
+                        "backend: torch, precision: f32, torch: \"\(folder)\", \(fake)"
+                    ),
+                ].joined(separator: "\n")
+            )
+            let command = try site.render(["--min-workers", "3"] + steps)
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(
+                command.errors.contains("starting again in 1.0 s (1 of 5)"),
+                "\(command.errors)"
+            )
+            let losses = (try? Data(contentsOf: URL(fileURLWithPath: "\(folder)/losses"))) ?? Data()
+            #expect(losses.count >= 2, "\(command.errors)")
+            #expect(!command.errors.contains("failed"))
+            #expect(try difference(own, try site.bytes(), folder) <= 2)
+        }
+    }
+
+    /// Two GPUs that are the processor: what differs is all but the arithmetic.
+    @Test func everyGPUHasAWorker() throws {
+        try inTemporaryFolder { folder in
+            let site = try ClusterCommandTests.Site(folder)
+            let alone = try site.run(
+                site.picture + ["--model", site.model, "--workers", "1", "--precision", "f32"]
+            )
+            #expect(alone.status == 0, "\(alone.errors)")
+            let own = try site.bytes()
+            let real = try TorchFinder().find(Self.torch).folder
+            let gpus = try FakeTorch.buildGPUs(in: folder, count: 2, real: real)
+            func render(on devices: String) throws -> Command {
+                try Command(
+                    site.picture + [
+                        "--model", site.model, "--device", devices, "--precision", "f32", "--torch",
+                        folder,
+                    ],
+                    environment: gpus.merging(["XDG_STATE_HOME": "\(folder)/state"]) { a, _ in a }
+                )
+            }
+            for devices in ["all", "cuda:0,cuda:1"] {
+                let command = try render(on: devices)
+                #expect(command.status == 0, "\(command.errors)")
+                #expect(!command.errors.contains("depends on who"), "\(command.errors)")
+                #expect(try difference(own, try site.bytes(), folder) <= 2)
+                let text = String(decoding: try site.bytes(), as: UTF8.self)
+                #expect(text.contains("\"cuda:0, cuda:1\""), "both are in the picture's text")
+            }
+            let wrong = try render(on: "cuda:2")
+            #expect(wrong.status == 64 && wrong.complaints.count == 1, "\(wrong.errors)")
+            #expect(wrong.errors.contains("--device cuda:2: PyTorch cannot use it: CUDA error"))
+
+            let variables = gpus.map { "\($0.key): \"\($0.value)\"" }.joined(separator: ", ")
+            try site.write(
+                launch: Self.shell,
+                hosts: host(
+                    site,
+                    "alpha",
+                    "devices: [cuda:0, cuda:1], precision: f32, torch: \"\(folder)\", "
+                        + "environment: {\(variables)}"
+                )
+            )
+            let up = try site.cluster("up")
+            #expect(up.status == 0 && up.output.contains("2/2"), "\(up.output) \(up.errors)")
+            #expect(try site.render(["--min-workers", "2", "--precision", "f32"]).status == 0)
+            #expect(try difference(own, try site.bytes(), folder) <= 2)
+            let status = try site.cluster("status").output
+            #expect(status.contains("DEVICE") && status.contains("cuda:0,cuda:1"), "\(status)")
+            #expect(try site.cluster("down").status == 0)
+        }
+    }
+
+    /// A device that never answers: its views go elsewhere.
+    @Test func hangingDevicesCostNothingButTime() throws {
+        try inTemporaryFolder { folder in
+            let site = try ClusterCommandTests.Site(folder)
+            let steps = ["--steps", "30", "--precision", "f32"]
+            let alone = try site.run(
+                site.picture + ["--model", site.model, "--workers", "1"] + steps
+            )
+            #expect(alone.status == 0, "\(alone.errors)")
+            let own = try site.bytes()
+            try FakeTorch.build(in: folder)
+            let real = try TorchFinder().find(Self.torch).folder
+            try site.write(
+                launch: Self.shell,
+                hosts: [
+                    host(site, "alpha", "precision: f32"),
+                    host(
+                        site,
+                        "beta",
+                        "backend: torch, torch: \"\(folder)\", environment: "
+                            + "{TESSERA_FAKE_TORCH: \"hang@700\", "
+                            + "TESSERA_FAKE_TORCH_REAL: \"\(real)\"}"
+                    ),
+                ].joined(separator: "\n")
+            )
+            let command = try site.render(["--min-workers", "2"] + steps)
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(command.errors.contains("beta-1:"), "\(command.errors)")
+            #expect(try difference(own, try site.bytes(), folder) <= 2)
+        }
+    }
+
+    @Test func mistakesAreOneLine() throws {
+        let given = [
+            (["--device", "cuda:0", "--backend", "openblas"], "computes on the processor only"),
+            (["--precision", "f16", "--backend", "openblas"], "no such arithmetic"),
+            (["--backend", "torch", "--torch", "/nowhere"], "no libtorch_cpu.so"),
+        ]
+        for (flags, problem) in given {
+            let command = try Command(["doctor"] + flags)
+            #expect(command.status == 64 && command.complaints.count == 1, "\(command.errors)")
+            #expect(command.errors.contains(problem), "\(command.errors)")
+        }
+        let doctor = try Command(["doctor", "--json", "--torch", Self.torch])
+        #expect(doctor.status == 0 && doctor.output.contains("\"pytorch\":\"2."))
+    }
+}
+
+@Suite struct DeviceLossTests {
+    @Test func pausesGrowAndEnd() {
+        #expect(
+            (1...5).map { DeviceLoss.pause(after: $0) } == [1, 2, 4, 8, 16].map { .seconds($0) }
+        )
+        #expect(DeviceLoss.pause(after: 6) == nil)
+    }
+
+    @Test func devicesTakeTurns() {
+        #expect(DeviceChoice(argument: "all") == .all)
+        #expect(DeviceChoice(argument: "cuda,cuda:1")?.description == "cuda:0,cuda:1")
+        for wrong in ["", "cuda:0,", "cuda:0,cuda", "gpu"] {
+            #expect(DeviceChoice(argument: wrong) == nil, "\(wrong)")
+        }
+    }
+}
