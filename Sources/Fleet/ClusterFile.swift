@@ -330,7 +330,7 @@ package struct ClusterFile: Equatable, Sendable {
                 throw fields.fault(
                     key,
                     node,
-                    "'\(text)' is no device",
+                    "'\(text)' is not a valid device",
                     fix: "Write cpu, cuda:0, cuda:1 … or mps"
                 )
             }

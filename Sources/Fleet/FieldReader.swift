@@ -18,7 +18,7 @@ struct FieldReader {
     ///   - node: a mapping
     ///   - file: for messages
     ///   - name: what it is, for messages
-    /// - Throws: `InputError` when it is something else, or a field's name is no text
+    /// - Throws: `InputError` when it is something else, or a field's name is not text
     init(_ node: Node?, file: String, name: String) throws(InputError) {
         self.file = file
         place = node.map { Self.line(file, $0) } ?? file

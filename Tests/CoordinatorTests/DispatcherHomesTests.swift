@@ -14,34 +14,16 @@ private func assign(_ unit: UInt64, _ worker: WorkerID, _ attempt: Int = 1) -> A
     .assign(u(unit), to: worker, attempt: attempt)
 }
 
-/// A dispatcher that checks its invariants after every event.
-private struct Script {
-    var state: DispatcherState
-    var time: Duration = .zero
-
-    init(_ change: (inout DispatcherState.Policy) -> Void = { _ in }) {
-        var policy = DispatcherState.Policy()
-        change(&policy)
-        // DispatcherTrustTests covers what unproven workers get.
-        policy.firstDepth = policy.depths.lowerBound
-        state = DispatcherState(policy: policy)
-    }
-
-    @discardableResult
-    mutating func on(_ event: Event, after pause: Duration = .zero) throws -> [Action] {
-        time += pause
-        let actions = state.handle(event, at: time)
-        try state.checkInvariants()
-        return actions
-    }
-
+extension DispatcherScript {
     /// Workers that have evaluated a view each, in a second.
-    mutating func join(_ workers: WorkerID..., credit: Int = 2) throws {
+    fileprivate mutating func join(_ workers: WorkerID..., credit: Int = 2) throws {
         try joinTimed(workers.map { ($0, 1) }, credit: credit)
     }
 
     /// Tiles with homes, numbered from `first`; each costs 1 there and 9 elsewhere.
-    mutating func submit(_ homes: [WorkerID?], from first: UInt64 = 1) throws -> [Action] {
+    fileprivate mutating func submit(_ homes: [WorkerID?], from first: UInt64 = 1) throws
+        -> [Action]
+    {
         try on(
             .submitted(
                 homes.indices.map { u(first + UInt64($0)) },
@@ -52,7 +34,9 @@ private struct Script {
     }
 
     /// Workers that have evaluated one view each, in so many seconds.
-    mutating func joinTimed(_ workers: [(id: WorkerID, seconds: Int)], credit: Int) throws {
+    fileprivate mutating func joinTimed(_ workers: [(id: WorkerID, seconds: Int)], credit: Int)
+        throws
+    {
         for worker in workers {
             try on(.joined(worker.id))
             try on(.asked(worker.id, 1))
@@ -70,7 +54,7 @@ private struct Script {
     /// Tiles go to their homes, and wait for them while another worker has nothing to do. When a home is lost, its tiles go
     /// elsewhere.
     @Test func tilesGoToTheirHomes() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, w2)
         #expect(
             try script.submit([w2, w2, w2, w1]) == [assign(1, w2), assign(2, w2), assign(4, w1)]
@@ -88,7 +72,7 @@ private struct Script {
     }
 
     @Test func aHomeThatFinishesATileGetsTheNext() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, w2)
         #expect(try script.submit([w1, w1, w1]) == [assign(1, w1), assign(2, w1)])
         #expect(try script.on(.answered(u(1), by: w1), after: .seconds(1)) == [.accept(u(1))])
@@ -97,7 +81,7 @@ private struct Script {
 
     /// New tiles are divided by pace: of twelve, a worker that is three times as fast gets nine.
     @Test func newTilesAreDividedByPace() throws {
-        var script = Script { $0.depths = 16...16 }
+        var script = DispatcherScript { $0.depths = 16...16 }
         try script.joinTimed([(w1, 1), (w2, 3)], credit: 16)
         let actions = try script.submit(Array(repeating: nil, count: 12))
         let first = actions.count {
@@ -109,7 +93,7 @@ private struct Script {
 
     /// The homes that were planned hold although one of the workers is free first.
     @Test func plannedHomesAreWaitedFor() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, w2)
         #expect(
             try script.submit(Array(repeating: nil, count: 6)) == [
@@ -126,7 +110,7 @@ private struct Script {
 
     /// A home that holds nothing and asks for nothing is not waited for.
     @Test func aHomeThatNeverAsksLosesItsTiles() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, w2, credit: 1)
         #expect(try script.submit([w1, w1]) == [assign(1, w1)])
         #expect(
@@ -138,7 +122,7 @@ private struct Script {
 
     /// A home that hangs loses its tile: an idle worker starts over when the home has taken longer than that would.
     @Test func aLateHomeIsOvertaken() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, w2)
         _ = try script.submit([w1, w2])
         try script.on(.answered(u(1), by: w1), after: .seconds(1))
@@ -167,7 +151,7 @@ private struct Script {
 
     /// A unit that its home cannot compute goes to another worker.
     @Test func aTileThatItsHomeSpoilsGoesElsewhere() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, w2)
         #expect(try script.submit([w1]) == [assign(1, w1)])
         #expect(
@@ -178,7 +162,7 @@ private struct Script {
 
     /// A home that does not keep the tile any more: any worker may start over. That is no failure, even if it happens often.
     @Test func aMissedTileGoesToAnyWorker() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, w2, credit: 8)
         for round in 1...UInt64(5) {
             #expect(try script.submit([w1], from: round) == [assign(round, w1)])
@@ -196,7 +180,7 @@ private struct Script {
 
     /// Homes that are gone or never were, in every tile: any worker takes them.
     @Test func unknownHomesAreNoHomes() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, w2)
         #expect(
             try script.submit([w3, WorkerID(99)]) == [assign(1, w1), assign(2, w2)]

@@ -12,29 +12,9 @@ private func u(_ number: UInt64) -> UnitID { UnitID(number) }
 
 private func units(_ count: UInt64) -> [UnitID] { (1...count).map { UnitID($0) } }
 
-/// A dispatcher that checks its promises after every event.
-private struct Script {
-    var state: DispatcherState
-    var time: Duration = .zero
-
-    init(_ change: (inout DispatcherState.Policy) -> Void = { _ in }) {
-        var policy = DispatcherState.Policy()
-        change(&policy)
-        // DispatcherTrustTests covers what unproven workers get.
-        policy.firstDepth = policy.depths.lowerBound
-        state = DispatcherState(policy: policy)
-    }
-
-    @discardableResult
-    mutating func on(_ event: Event, after pause: Duration = .zero) throws -> [Action] {
-        time += pause
-        let actions = state.handle(event, at: time)
-        try state.checkInvariants()
-        return actions
-    }
-
-    /// Workers with credit two each.
-    mutating func join(_ workers: WorkerID..., credit: Int = 2) throws {
+extension DispatcherScript {
+    /// Workers with credit, two unless said otherwise.
+    fileprivate mutating func join(_ workers: WorkerID..., credit: Int = 2) throws {
         for worker in workers {
             try on(.joined(worker))
             try on(.asked(worker, credit))
@@ -44,7 +24,7 @@ private struct Script {
 
 @Suite struct DispatcherTests {
     @Test func unitsGoToTheWorkerThatHoldsTheFewest() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, w2)
         #expect(
             try script.on(.submitted(units(5))) == [
@@ -57,7 +37,7 @@ private struct Script {
     }
 
     @Test func noWorkerGetsMoreThanItRequested() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, credit: 1)
         #expect(try script.on(.submitted(units(2))) == [.assign(u(1), to: w1, attempt: 1)])
         #expect(try script.on(.answered(u(1), by: w1)) == [.accept(u(1))])
@@ -67,7 +47,7 @@ private struct Script {
 
     /// A worker that computes four at once holds eight; its lease is for four, and its pace a quarter of their time.
     @Test func aWorkerMayComputeSeveralUnitsTogether() throws {
-        var script = Script()
+        var script = DispatcherScript()
         func wait(_ seconds: Int) throws {
             for _ in 0..<seconds { try script.on(.heard(w1), after: .seconds(1)) }
         }
@@ -101,7 +81,7 @@ private struct Script {
     }
 
     @Test func creditIsBounded() throws {
-        var script = Script {
+        var script = DispatcherScript {
             $0.credit = 3
             $0.depths = 8...8
         }
@@ -110,7 +90,7 @@ private struct Script {
     }
 
     @Test func creditOutlivesABatch() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1)
         try script.on(.submitted([u(1)]))
         #expect(try script.on(.answered(u(1), by: w1)) == [.accept(u(1)), .complete])
@@ -118,7 +98,7 @@ private struct Script {
     }
 
     @Test func whoeverJoinsInTheMiddleTakesWorkOffAQueue() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1)
         try script.on(.submitted(units(2)))
         try script.on(.joined(w2))
@@ -130,7 +110,7 @@ private struct Script {
     }
 
     @Test func theUnitsOfADeadWorkerAreGivenToOthers() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, w2)
         try script.on(.submitted(units(4)))
         #expect(try script.on(.lost(w1, .vanished)) == [])
@@ -143,7 +123,7 @@ private struct Script {
     }
 
     @Test func aSilentWorkerIsEvicted() throws {
-        var script = Script { $0.silence = .seconds(3) }
+        var script = DispatcherScript { $0.silence = .seconds(3) }
         try script.join(w1, w2, credit: 1)
         try script.on(.submitted(units(2)))
         for _ in 0..<3 {
@@ -158,7 +138,7 @@ private struct Script {
     }
 
     @Test func aJumpOfTheClockEvictsNobody() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1)
         try script.on(.submitted([u(1)]))
         #expect(try script.on(.tick, after: .seconds(86_400)) == [])
@@ -167,7 +147,7 @@ private struct Script {
     }
 
     @Test func theFirstAnswerCountsAndOthersAreIgnored() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1)
         try script.on(.submitted(units(2)))
         try script.join(w2)  // takes u2 off w1's queue
@@ -182,7 +162,7 @@ private struct Script {
     }
 
     @Test func aRefusedUnitIsTriedElsewhere() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, w2, credit: 1)
         try script.on(.submitted([u(1)]))
         #expect(
@@ -196,7 +176,7 @@ private struct Script {
     }
 
     @Test func aUnitWaitsForAWorkerThatHasNotFailedIt() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, w2, credit: 1)
         try script.on(.submitted(units(2)))
         #expect(try script.on(.refused(u(1), by: w1, reason: "NaN")) == [])
@@ -206,7 +186,7 @@ private struct Script {
     }
 
     @Test func threeBadAnswersSetAWorkerAside() throws {
-        var script = Script { $0.depths = 8...8 }
+        var script = DispatcherScript { $0.depths = 8...8 }
         try script.join(w1, credit: 4)
         try script.join(w2, credit: 8)
         try script.on(.submitted(units(8)))
@@ -221,7 +201,7 @@ private struct Script {
     }
 
     @Test func aUnitThatKillsEveryWorkerFails() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, w2, w3, w4, credit: 1)
         try script.on(.submitted(units(1)))
         #expect(try script.on(.lost(w1, .vanished)) == [.assign(u(1), to: w2, attempt: 2)])
@@ -239,7 +219,7 @@ private struct Script {
     }
 
     @Test func unitsThatOnlyWaitedAtADeadWorkerAreNotBlamed() throws {
-        var script = Script()
+        var script = DispatcherScript()
         for number in 1...3 {
             let worker = WorkerID(number)
             try script.join(worker)
@@ -255,7 +235,7 @@ private struct Script {
     }
 
     @Test func aGoodbyeBlamesNobody() throws {
-        var script = Script()
+        var script = DispatcherScript()
         for number in 1...10 {
             try script.join(WorkerID(number))
             if number == 1 { try script.on(.submitted(units(2))) }
@@ -265,7 +245,7 @@ private struct Script {
     }
 
     @Test func aBatchWithoutWorkersFailsAfterATimeout() throws {
-        var script = Script { $0.grace = .seconds(5) }
+        var script = DispatcherScript { $0.grace = .seconds(5) }
         try script.on(.submitted(units(2)))
         for _ in 0..<4 { #expect(try script.on(.tick, after: .seconds(1)) == []) }
         try script.join(w1)
@@ -275,7 +255,7 @@ private struct Script {
     }
 
     @Test func workersThatAreSetAsideDoNotCount() throws {
-        var script = Script {
+        var script = DispatcherScript {
             $0.grace = .seconds(1)
             $0.maxFailures = 9
             $0.depths = 3...3
@@ -288,7 +268,7 @@ private struct Script {
     }
 
     @Test func thereIsNoWaitIfNoWorkerCanJoin() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1)
         try script.on(.closed)
         try script.on(.submitted(units(1)))
@@ -297,7 +277,7 @@ private struct Script {
     }
 
     @Test func cancelTakesBackWhatIsHeld() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1, w2, credit: 1)
         try script.on(.submitted(units(3)))
         #expect(try script.on(.cancelled) == [.abandon(u(1), at: w1), .abandon(u(2), at: w2)])
@@ -306,7 +286,7 @@ private struct Script {
     }
 
     @Test func strangersChangeNothing() throws {
-        var script = Script()
+        var script = DispatcherScript()
         for event: Event in [
             .asked(w1, 5), .heard(w1), .answered(u(1), by: w1), .lost(w1, .left),
             .lost(w1, .vanished),
@@ -320,7 +300,7 @@ private struct Script {
     }
 
     @Test func theStoryTellsWhatHappened() throws {
-        var script = Script()
+        var script = DispatcherScript()
         try script.join(w1)
         for i in 0..<1000 {
             try script.on(.submitted([UnitID(UInt64(i))]))

@@ -97,23 +97,7 @@ import Testing
                     "--size", "256x256", "--steps", "4", "--method", method, "--guidance", "2",
                     "--seed", "4",
                 ] + Self.start(use)
-            let whole = try Command(arguments + ["--output", "\(folder)/whole.png"])
-            #expect(whole.status == 0, "\(whole.errors)")
-            let interrupted = try Command.Running(
-                arguments + ["--output", "\(folder)/out.png", "--job-dir", "\(folder)/job"]
-            )
-            let state = "\(folder)/job/state.safetensors"
-            while !FileManager.default.fileExists(atPath: state), interrupted.process.isRunning {
-                usleep(1000)
-            }
-            interrupted.process.interrupt()
-            #expect(interrupted.finish().status == 130)
-            let resumed = try Command(["resume", "\(folder)/job"])
-            #expect(resumed.status == 0, "\(resumed.errors)")
-            #expect(
-                try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
-                    == Data(contentsOf: URL(fileURLWithPath: "\(folder)/whole.png"))
-            )
+            try expectSameWhenResumed(arguments, in: folder)
         }
     }
 

@@ -108,6 +108,8 @@ import Testing
     /// What is wrong in a file is said with its line before anything is rendered.
     @Test(arguments: [
         ("a\n--prompt b --stepz 4", ":2, --stepz", "--steps"),
+        ("--=", ":1, --", "known flag"), ("--prompt= b", ":1", "'b' is not a flag"),
+        ("--prompt a --n_iter 200 --batch_size 51", ":1, --batch_size", "10200"),
         ("--prompt b --steps many", ":1", "steps"),
         ("--prompt b --steps 0", ":1, --steps", "out of range"),
         ("--prompt b --steps", ":1, --steps", "missing"),

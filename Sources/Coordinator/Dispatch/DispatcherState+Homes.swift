@@ -26,7 +26,7 @@ extension DispatcherState {
         return workers[home]?.held.isEmpty == false
     }
 
-    /// A unit whose home does not keep its tile waits again, for any worker. That is no failure.
+    /// A unit whose home does not keep its tile waits again, for any worker. This does not count as a failure.
     mutating func miss(_ id: UnitID, by worker: WorkerID, _ actions: inout [Action]) {
         guard workers[worker] != nil else { return }
         guard let answered = recent[worker]?.takeAnswer(id) else {

@@ -30,7 +30,7 @@ package struct ModelReport: Sendable {
     ///   - path: of a model or a LoRA
     ///   - options: of the model
     ///   - readsWeights: whether to compute the digest and to look for NaN
-    /// - Throws: `InputError` when it is no model, nor a LoRA, or a file is damaged
+    /// - Throws: `InputError` when it is neither a model nor a LoRA, or a file is damaged
     package init(path: String, options: ModelOptions, readsWeights: Bool) throws {
         self.path = path
         var isFolder: ObjCBool = false

@@ -6,7 +6,7 @@ package struct BatchSizes: Sendable {
         package let latent: [Int]
         package let evaluations: Int
 
-        /// - Returns: nil for a unit that is no view
+        /// - Returns: nil if the unit is not a view
         package init?(_ unit: WorkUnit) {
             guard case .predict(let view) = unit.work else { return nil }
             (latent, evaluations) = (unit.input.shape, view.conditioning.count)
@@ -72,7 +72,7 @@ package struct BatchSizes: Sendable {
         }
     }
 
-    /// There is no memory for larger batches.
+    /// Records that larger batches do not fit in memory.
     package mutating func restrict(to views: Int) { limit = max(1, min(limit, views)) }
 }
 

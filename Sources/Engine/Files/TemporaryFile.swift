@@ -20,6 +20,7 @@ package final class TemporaryFile {
         self.path = path
         isStream = path == PictureFormat.standardOutput
         let place = isStream ? "\(ScratchFile.folder)/tessera" : path
+        // With the terminating zero, for mkstemp, which replaces the Xs.
         var template = Array("\(place).XXXXXX".utf8CString)
         descriptor = mkstemp(&template)
         guard descriptor >= 0 else {

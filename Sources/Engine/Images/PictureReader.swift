@@ -31,7 +31,7 @@ protocol PictureReader: AnyObject {
     /// - Parameters:
     ///   - observe: is passed the fraction that is read
     ///   - body: is passed each row, from the first, valid for the call; it may modify it
-    /// - Throws: `InputError` when the file is damaged, `OutputError` when there is no room for what must be kept,
+    /// - Throws: `InputError` when the file is damaged, `OutputError` when the disk is full,
     ///   and whatever `observe` and `body` throw
     func rows(
         _ observe: (Double) throws -> Void,

@@ -81,8 +81,8 @@ struct FramedTile {
         if layer.norm != nil { norms += 1 }
     }
 
-    /// Convolves. On a side with wider margins than are needed afterwards there is no padding, and the margins shrink by the
-    /// outermost pixels; on the others, among them the edges of the picture, there is.
+    /// Convolves. A side whose margin is wider than the later layers need is not padded, so its margin shrinks by one pixel;
+    /// the other sides, including the edges of the picture, are padded.
     private mutating func convolve(
         by conv: Conv2d,
         _ reach: Int,

@@ -138,7 +138,7 @@ package struct CLIPTokenizer: Sendable {
 }
 
 extension Unicode.Scalar {
-    /// Whether nothing before this composes with it: it is no mark, and no vowel or end of a Hangul
+    /// Whether nothing before this composes with it: it is neither a mark nor a vowel or end of a Hangul
     /// syllable.
     fileprivate var beginsSyllable: Bool {
         switch properties.generalCategory {

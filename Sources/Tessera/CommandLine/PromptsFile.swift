@@ -115,9 +115,10 @@ private struct PromptLineReader {
                     fix: "Put values with spaces in quotes"
                 )
             }
-            let pair = word.dropFirst(2).split(separator: "=", maxSplits: 1).map(String.init)
-            let given = pair[0]
-            try take(given, pair.count > 1 ? pair[1] : nil, &rest, &result)
+            let pair = word.dropFirst(2)
+                .split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                .map(String.init)
+            try take(pair[0], pair.count > 1 ? pair[1] : nil, &rest, &result)
         }
         switch (sides["width"], sides["height"]) {
         case (let width?, let height?): result.words.append("--size=\(width)x\(height)")
@@ -171,6 +172,14 @@ private struct PromptLineReader {
             guard let count = Int(value), (1...10_000).contains(count) else {
                 throw fault(given, "'\(value)' is not a number of pictures", "Give a whole number")
             }
+            let all = times.reduce(count, *)
+            guard all <= 10_000 else {
+                throw fault(
+                    given,
+                    "the line asks for \(all) pictures",
+                    "Ask for at most 10000"
+                )
+            }
             times.append(count)
         case _ where Self.idle.keys.contains(given):
             if let idle = Self.idle[given] ?? nil, value.lowercased() != idle {
@@ -193,7 +202,7 @@ private struct PromptLineReader {
                 )
             }
             try checkAllowed(given, name)
-            if ["prompt", "negative-prompt"].contains(name) {
+            if inWord == nil, ["prompt", "negative-prompt"].contains(name) {
                 // A1111 takes all words up to the next flag.
                 while let next = rest.first, !next.hasPrefix("--") {
                     value += " " + next

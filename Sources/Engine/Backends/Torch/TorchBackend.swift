@@ -23,7 +23,7 @@ package final class TorchBackend: Backend {
     ///   - precision: of weights and activations
     ///   - threads: that share an operation on the processor
     ///   - torch: the value of `--torch`
-    /// - Throws: `InputError` if there is no such PyTorch or device
+    /// - Throws: `InputError` if that PyTorch or that device cannot be found or used
     init(
         device: DeviceName,
         precision: Precision,
@@ -306,7 +306,7 @@ package final class TorchBackend: Backend {
         switch shape.count {
         case 4: shape
         case 3: [shape[0], shape[1], 1, shape[2]]
-        default: preconditionFailure("\(shape) is no picture")
+        default: preconditionFailure("\(shape) is not the shape of a picture")
         }
     }
 

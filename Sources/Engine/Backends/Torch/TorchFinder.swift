@@ -95,7 +95,7 @@ package struct TorchFinder: Sendable {
         return nil
     }
 
-    /// Folders of the libraries below `lib`, for every Python in it.
+    /// The folders of PyTorch's libraries in each Python's site-packages below `lib`.
     private static func pythons(in lib: String) -> [String] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: lib)) ?? []
         return names.filter { $0.hasPrefix("python3") }.sorted().reversed().flatMap { python in

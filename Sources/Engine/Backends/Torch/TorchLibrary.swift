@@ -3,7 +3,8 @@ import Synchronization
 
 /// PyTorch's libraries, loaded into this process.
 ///
-/// `@unchecked Sendable`: the table of functions is never written, and PyTorch may be called by several threads.
+/// `@unchecked Sendable`: both properties are constants. The table behind `functions` is filled before it gets here and never
+/// written again; PyTorch's operators may be called from several threads, and errors are stored per thread.
 package final class TorchLibrary: @unchecked Sendable {
     let functions: OpaquePointer
     /// Where they were found.

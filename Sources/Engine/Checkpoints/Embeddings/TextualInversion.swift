@@ -66,7 +66,7 @@ package struct TextualInversion: Sendable {
     ///   - word: that stands for it
     ///   - file: the file
     ///   - tensors: names in the file by key
-    /// - Throws: `InputError` when they are no textual inversion
+    /// - Throws: `InputError` when they are not a textual inversion
     init(word: String, _ file: SafeTensors, _ tensors: [String: String]) throws(InputError) {
         (self.word, self.file, path) = (word, file, file.path)
         if tensors.count == 1, let one = tensors.first, Self.keys[one.key] == nil {
