@@ -22,11 +22,7 @@ extension NativeAPI {
             let user = try user(request)
             let picture = try JobRequest(json: try await body(request))
             let report = try await desk.check(picture, user: user).report
-            let data = try JSONEncoder().encode(report)
-            return Response(
-                text: String(decoding: data, as: UTF8.self),
-                type: "application/json"
-            )
+            return Response(data: try JSONEncoder().encode(report), type: "application/json")
         }
     }
 
@@ -131,8 +127,18 @@ extension NativeAPI {
     static func line(_ kind: String, _ job: String?, _ number: Int, _ data: JSON) -> ByteBuffer {
         var object = data.object ?? [:]
         if let job { object["job"] = .string(job) }
-        return ByteBuffer(
-            string: "id: \(number)\nevent: \(kind)\ndata: \(JSON.object(object).text)\n\n"
-        )
+        return .event(kind, id: number, .object(object))
+    }
+}
+
+extension ByteBuffer {
+    /// A server-sent event.
+    static func event(_ name: String, id: Int? = nil, _ data: JSON) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        if let id { buffer.writeString("id: \(id)\n") }
+        buffer.writeString("event: \(name)\ndata: ")
+        buffer.writeBytes(data.answer)
+        buffer.writeString("\n\n")
+        return buffer
     }
 }

@@ -177,9 +177,7 @@ struct OpenAIImages: Sendable {
                         event = ["error": Self.error(APIError(error))]
                     }
                     event["type"] = .string(name)
-                    try await writer.write(
-                        ByteBuffer(string: "event: \(name)\ndata: \(JSON.object(event).text)\n\n")
-                    )
+                    try await writer.write(.event(name, .object(event)))
                 }
                 try await writer.finish(nil)
             }

@@ -68,21 +68,7 @@ extension JobStore {
     /// - Throws: `DatabaseError`
     package func takeNext(loaded: String?, now: Double) throws -> Job? {
         try write { database in
-            let waiting = try Row.fetchAll(
-                database,
-                sql: """
-                    SELECT id, number, user, priority, model, passed FROM job WHERE state = 'queued'
-                    """
-            ).map { row in
-                QueueOrder.Entry(
-                    id: row["id"],
-                    number: row["number"],
-                    user: row["user"],
-                    priority: row["priority"],
-                    model: row["model"],
-                    passed: row["passed"]
-                )
-            }
+            let waiting = try Self.waiting(database)
             var shares = try Self.shares(database)
             guard let choice = QueueOrder.next(waiting, loaded: loaded, shares: shares),
                 var job = try Job.filter(Column("id") == choice.id).fetchOne(database)
@@ -101,6 +87,29 @@ extension JobStore {
             (job.state, job.started, job.starts) = (.running, job.started ?? now, job.starts + 1)
             try job.update(database)
             return job
+        }
+    }
+
+    /// The oldest waiting job of each user and model, of the highest priority: `QueueOrder` chooses no other.
+    private static func waiting(_ database: Database) throws -> [QueueOrder.Entry] {
+        // With MIN, SQLite takes the other columns from the row that has the minimum.
+        try Row.fetchAll(
+            database,
+            sql: """
+                SELECT id, MIN(number) AS number, user, priority, model, passed FROM job
+                WHERE state = 'queued'
+                    AND priority = (SELECT MAX(priority) FROM job WHERE state = 'queued')
+                GROUP BY user, model
+                """
+        ).map { row in
+            QueueOrder.Entry(
+                id: row["id"],
+                number: row["number"],
+                user: row["user"],
+                priority: row["priority"],
+                model: row["model"],
+                passed: row["passed"]
+            )
         }
     }
 

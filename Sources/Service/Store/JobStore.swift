@@ -66,6 +66,21 @@ package final class JobStore: Sendable {
                 table.column("finish", .double).notNull()
             }
         }
+        migrator.registerMigration("2 indexes of lists and turns") { database in
+            // Pages of one user's jobs, and the oldest job of each user and model.
+            try database.drop(index: "jobByUser")
+            try database.create(index: "jobByUser", on: "job", columns: ["user", "number"])
+            try database.create(
+                index: "jobByUserState",
+                on: "job",
+                columns: ["user", "state", "number"]
+            )
+            try database.create(
+                index: "jobByTurn",
+                on: "job",
+                columns: ["state", "priority", "user", "model", "number"]
+            )
+        }
         return migrator
     }
 
