@@ -14,8 +14,8 @@ struct Serve: ParsableCommand {
             "Renders pictures that clients submit over HTTP, from a queue that survives restarts.",
         discussion: """
             Jobs, their states and their pictures are kept in the folder --data. When the service is stopped or \
-            killed, running jobs go on from their last step after the next start. It listens on this machine only, \
-            unless --insecure lets it listen on the network, where anyone may then submit jobs.
+            killed, running jobs go on from their last step after the next start. It listens on this machine only; \
+            on the network it needs tokens (tessera tokens) and either a certificate or a reverse proxy.
             """
     )
 
@@ -23,9 +23,6 @@ struct Serve: ParsableCommand {
         help: ArgumentHelp("Where to listen.", valueName: "host:port")
     )
     var listen = "127.0.0.1:7860"
-
-    @Flag(help: "Listen on the network without encryption and without checking who asks.")
-    var insecure = false
 
     @Option(
         help: ArgumentHelp(
@@ -46,36 +43,47 @@ struct Serve: ParsableCommand {
     )
     var models: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Folder of LoRA files that clients may choose from, by name or as <lora:name:0.8> in a prompt.",
+            valueName: "dir"
+        ),
+        completion: .directory
+    )
+    var loraDir: String?
+
     @OptionGroup(title: "Model") var model: ModelFlags
     @OptionGroup(title: "Workers") var local: LocalFlags
     @OptionGroup(title: "Computation") var engine: EngineFlags
+    @OptionGroup(title: "Access") var access: ServeAccessFlags
     @OptionGroup(title: "Limits") var limits: ServeLimitFlags
     @OptionGroup(title: "Logging") var logging: ServeLogFlags
 
     func run() throws {
         try ExitStatus.reporting {
             let address = try WebService.Address(listen, flag: "--listen")
-            guard address.isLoopback || insecure else {
-                throw InputError(
-                    "--listen \(listen)",
-                    "it can be reached from the network, and anyone may submit jobs there",
-                    fix: "Use 127.0.0.1 behind a reverse proxy, or give --insecure"
-                )
-            }
+            let tls = try access.tls()
+            let exposure = try access.exposure(isLoopback: address.isLoopback, hasTLS: tls != nil)
             let logger = logging.logger
-            if !address.isLoopback {
-                logger.warning("anyone who can reach \(listen) can submit jobs: --insecure")
-            }
             let folder = try ServiceFolder(path: try dataFolder())
             let store = try JobStore(path: folder.database)
+            try exposure.check(listen, hasTokens: try store.hasTokens())
             let limits = limits.limits
             let hub = EventHub(limit: limits.streams)
-            let catalogue = ModelCatalogue(standard: try standardModel(), folder: models)
+            let resources = JobResources(
+                models: ModelCatalogue(standard: try standardModel(), folder: models),
+                loras: LoRACatalogue(folder: loraDir),
+                inputs: InputFolder(
+                    path: folder.inputs,
+                    limits: PictureLimits(pixels: limits.initPixels)
+                ),
+                standardOptions: try model.options()
+            )
             let runner = JobRunner(
                 JobRunner.Parts(
                     store: store,
                     folder: folder,
-                    models: catalogue,
+                    resources: resources,
                     hub: hub,
                     open: opening,
                     computation: engine.computation,
@@ -86,17 +94,19 @@ struct Serve: ParsableCommand {
             try serve(
                 WebService(
                     address: address,
+                    tls: tls,
                     desk: FrontDesk(
                         store: store,
                         folder: folder,
-                        models: catalogue,
+                        resources: resources,
                         runner: runner,
                         hub: hub,
-                        limits: limits
+                        limits: limits,
+                        exposure: exposure
                     ),
                     logger: logger
                 ),
-                at: address,
+                at: "\(tls == nil ? "http" : "https")://\(address.written)",
                 runner,
                 store
             )
@@ -106,7 +116,7 @@ struct Serve: ParsableCommand {
     /// Serves until a signal; then the render in progress is saved.
     private func serve(
         _ web: WebService,
-        at address: WebService.Address,
+        at place: String,
         _ runner: JobRunner,
         _ store: JobStore
     ) throws {
@@ -118,7 +128,7 @@ struct Serve: ParsableCommand {
                 try await web.run(until: { for await _ in signals {} }) { port in
                     do {
                         try runner.start()
-                        StandardErrorLog.note("serving http://\(address.host):\(port)")
+                        StandardErrorLog.note("serving \(place):\(port)")
                     } catch {
                         StandardErrorLog.note("error: \(error)")
                         stop.finish()
@@ -150,10 +160,7 @@ struct Serve: ParsableCommand {
     }
 
     private func dataFolder() throws(InputError) -> String {
-        guard let path = data ?? UserFolder.state.named("service") else {
-            throw InputError("--data", "$HOME is not set", fix: "Name a folder")
-        }
-        return path
+        try ServiceData.folder(data)
     }
 
     /// The default model's path: relative ones are taken from the folder that the service was started in.

@@ -23,6 +23,14 @@ struct ServeLimitFlags: ParsableArguments {
     var maxJobs = ServiceLimits().jobs
 
     @Option(
+        help: ArgumentHelp("Largest body of a request with pictures, in bytes.", valueName: "n")
+    )
+    var maxUpload = ServiceLimits().upload
+
+    @Option(help: ArgumentHelp("Most requests of one caller in a second.", valueName: "n"))
+    var maxRequestsPerSecond = ServiceLimits().requestsPerSecond
+
+    @Option(
         help: ArgumentHelp(
             "Days after which finished jobs and their pictures are deleted. (default: never)",
             valueName: "days"
@@ -43,6 +51,7 @@ struct ServeLimitFlags: ParsableArguments {
             ("--max-pixels", maxPixels), ("--max-steps", maxSteps),
             ("--max-evaluations", maxEvaluations), ("--max-jobs-per-user", maxJobsPerUser),
             ("--max-jobs", maxJobs), ("--keep-bytes", keepBytes ?? 1),
+            ("--max-upload", maxUpload), ("--max-requests-per-second", maxRequestsPerSecond),
         ] where value < 1 {
             throw ValidationError("\(flag) must be at least 1.")
         }
@@ -55,6 +64,7 @@ struct ServeLimitFlags: ParsableArguments {
         var limits = ServiceLimits()
         (limits.pixels, limits.steps, limits.evaluations) = (maxPixels, maxSteps, maxEvaluations)
         (limits.jobsPerUser, limits.jobs) = (maxJobsPerUser, maxJobs)
+        (limits.upload, limits.requestsPerSecond) = (maxUpload, maxRequestsPerSecond)
         return limits
     }
 

@@ -42,6 +42,7 @@ struct WorkerSource {
         _ cancellation: Cancellation
     ) throws -> Rendering.Workers {
         let path = session.model.path
+        let model = model.with(session.options.modelOptions)
         if let file = try file(), let place = local.cluster {
             return try hosted(
                 LaunchPlan(

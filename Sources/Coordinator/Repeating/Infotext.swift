@@ -2,14 +2,14 @@ import Engine
 import Foundation
 
 /// The `parameters` text of A1111 and its relatives: the prompt, the negative prompt, and a line of settings. Pure.
-struct Infotext {
-    private(set) var prompt = ""
-    private(set) var negativePrompt: String?
+package struct Infotext {
+    package private(set) var prompt = ""
+    package private(set) var negativePrompt: String?
     /// In the order of the text; of two with one key the last counts.
-    private(set) var fields: [(key: String, value: String)] = []
+    package private(set) var fields: [(key: String, value: String)] = []
 
     /// Reads it by the rules of A1111's own parser: the last line is the settings if it has three or more.
-    init(_ text: String) {
+    package init(_ text: String) {
         var lines = text.trimmingCharacters(in: .whitespacesAndNewlines)
             .split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(String.init)
         let found = Self.fields(of: lines.last ?? "")

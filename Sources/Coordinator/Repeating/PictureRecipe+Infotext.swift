@@ -65,39 +65,16 @@ extension PictureRecipe {
         }
     }
 
-    /// Samplers that A1111's schedule type "Automatic" gives other noise levels than the model's.
-    private static let automatic: [SchedulerKind: LevelSpacing] = [
-        .dpmSolver: .karras, .dpmSDE: .karras, .dpm2: .karras, .dpm2Ancestral: .karras,
-        .dpmSolverSDE: .exponential, .dpmSolver3SDE: .exponential,
-    ]
-
     private mutating func add(sampler: String?, type: String?) {
         guard let sampler, !isGiven(Settings.scheduler.name) else { return }
-        guard let name = SamplerName(sampler) else {
+        guard let choice = WebSampler(sampler, type: type) else {
             return warn("its sampler '\(sampler)' is not supported: the model's own is used")
         }
-        var levels = name.levels
-        var isLinear = false
-        switch type {
-        case nil: isLinear = levels == nil
-        case "Automatic"?:
-            levels = Self.automatic[name.kind]
-            isLinear = levels == nil
-        case "Uniform"?, "Normal"?: isLinear = true
-        case let type?:
-            levels = SamplerName("\(sampler) \(type)")?.levels
-            if levels == nil {
-                warn("its schedule type '\(type)' is not supported: the sampler's own is used")
-            }
+        if !choice.isTypeKnown {
+            warn("its schedule type '\(type ?? "")' is not supported: the sampler's own is used")
         }
-        add(name.kind, levels, isLinear: isLinear)
+        add(choice.kind, choice.levels, isLinear: choice.isLinear)
     }
-
-    /// Samplers that k-diffusion gives evenly spaced timesteps from the last to the first.
-    private static let linear: Set<SchedulerKind> = [
-        .euler, .eulerAncestral, .heun, .lms, .dpm2, .dpm2Ancestral, .dpmSolver, .dpmSolver3,
-        .dpmSolverSDE, .dpmSolver3SDE, .dpmSDE,
-    ]
 
     /// Sets a sampler and its noise levels.
     mutating func add(_ kind: SchedulerKind, _ levels: LevelSpacing?, isLinear: Bool) {
@@ -110,7 +87,7 @@ extension PictureRecipe {
             } else {
                 set(Settings.sigmas.name, levels.rawValue)
             }
-        } else if isLinear, !isChosen, Self.linear.contains(kind) {
+        } else if isLinear, !isChosen, WebSampler.hasLinear(kind) {
             set(Settings.timestepSpacing.name, TimestepSpacing.linspace.rawValue)
         }
     }

@@ -8,10 +8,14 @@ import Synchronization
 package final class FrontDesk: Sendable {
     let store: JobStore
     let folder: ServiceFolder
-    let models: ModelCatalogue
+    let resources: JobResources
     let runner: JobRunner
     let hub: EventHub
     let limits: ServiceLimits
+    let exposure: Exposure
+    /// Bodies without pictures, and with them.
+    let bodies: RequestBody
+    let uploads: RequestBody
     /// Plans take turns: each reads a model's configuration and its tokenizer.
     private let planning = DispatchQueue(label: "service.planning")
     private let planned = Mutex(0)
@@ -22,13 +26,21 @@ package final class FrontDesk: Sendable {
     package init(
         store: JobStore,
         folder: ServiceFolder,
-        models: ModelCatalogue,
+        resources: JobResources,
         runner: JobRunner,
         hub: EventHub,
-        limits: ServiceLimits
+        limits: ServiceLimits,
+        exposure: Exposure
     ) {
-        (self.store, self.folder, self.models) = (store, folder, models)
+        (self.store, self.folder, self.resources) = (store, folder, resources)
         (self.runner, self.hub, self.limits) = (runner, hub, limits)
+        self.exposure = exposure
+        bodies = RequestBody(limitName: "body", limit: limits.body)
+        uploads = RequestBody(
+            limitName: "upload",
+            limit: limits.upload,
+            turns: Turns("uploads", limits.uploads)
+        )
     }
 
     /// A submission, checked against the model and the limits.
@@ -39,12 +51,10 @@ package final class FrontDesk: Sendable {
 
     /// Plans a picture without rendering it.
     ///
-    /// - Parameters:
-    ///   - request: of the client; a missing seed is chosen here, so that the job keeps it
-    ///   - user: who asks
-    /// - Returns: what it would take
+    /// - Parameter request: of the client; a missing seed is chosen here, so that the job keeps it
+    /// - Returns: what it would take; the draft has no user yet
     /// - Throws: `InputError` naming the setting, `LimitExceeded`
-    func check(_ request: JobRequest, user: String) async throws -> Checked {
+    func check(_ request: JobRequest) async throws -> Checked {
         let waiting = planned.withLock { count in
             count += 1
             return count
@@ -53,19 +63,18 @@ package final class FrontDesk: Sendable {
         guard waiting <= Self.maxPlans else {
             throw LimitExceeded("plans", limit: Self.maxPlans, found: waiting, .later)
         }
-        return try await Blocking.run(on: planning) { [models, limits] in
-            try Self.check(request, user: user, models, limits)
+        return try await Blocking.run(on: planning) { [resources, limits] in
+            try Self.check(request, resources, limits)
         }
     }
 
     private static func check(
         _ request: JobRequest,
-        user: String,
-        _ models: ModelCatalogue,
+        _ resources: JobResources,
         _ limits: ServiceLimits
     ) throws -> Checked {
         var request = request
-        let model = try models.find(request.model)
+        let model = try resources.models.find(request.model)
         request.model = model.name
         if request.settings["seed"] == nil {
             // As many bits as a JSON number holds exactly.
@@ -83,13 +92,13 @@ package final class FrontDesk: Sendable {
             }
             try limits.check(width: size.width, height: size.height)
         }
-        let session = try RenderSession(try request.options(model: model.path))
+        let session = try RenderSession(try request.options(resources))
         let settings = session.plan.settings
         try limits.check(width: settings.size.width, height: settings.size.height)
         let evaluations = session.plan.evaluations
         try limits.check(steps: settings.steps, evaluations: evaluations)
         let draft = JobDraft(
-            user: user,
+            user: "",
             model: model.name,
             request: request,
             width: settings.size.width,
@@ -105,17 +114,19 @@ package final class FrontDesk: Sendable {
     ///
     /// - Parameters:
     ///   - request: of the client
-    ///   - user: who asks
+    ///   - caller: who asks
     ///   - priority: of the job
     ///   - key: the client's own key for this submission; the same one gives the same job
     /// - Returns: the job, and whether it is new
-    /// - Throws: `InputError`, `LimitExceeded`, `KeyReused`
+    /// - Throws: `InputError`, `LimitExceeded`, `KeyReused`, `APIError` for a priority that the caller may not give
     func submit(
         _ request: JobRequest,
-        user: String,
+        for caller: Caller,
         priority: Int,
         key: String? = nil
     ) async throws -> (job: Job, isNew: Bool) {
+        try Self.check(priority, of: caller)
+        let user = caller.user
         let digest = Self.digest(request, priority: priority)
         if let key {
             // A repeated submission costs no plan.
@@ -124,8 +135,8 @@ package final class FrontDesk: Sendable {
             }
             if let known { return (known, false) }
         }
-        var draft = try await check(request, user: user).draft
-        (draft.priority, draft.key, draft.digest) = (priority, key, digest)
+        var draft = try await check(request).draft
+        (draft.user, draft.priority, draft.key, draft.digest) = (user, priority, key, digest)
         let result = try await Blocking.run { [store, limits, draft] in
             try store.submit(draft, limits: limits, now: Date().timeIntervalSince1970)
         }
@@ -144,8 +155,29 @@ package final class FrontDesk: Sendable {
         return hash.finish()
     }
 
+    /// Other people's jobs cannot be put behind one's own.
+    private static func check(_ priority: Int, of caller: Caller) throws {
+        guard priority <= 0 || caller.has(.admin) else {
+            throw APIError(
+                .forbidden,
+                .forbidden,
+                "a priority above 0 needs a token with the scope 'admin'",
+                field: "priority"
+            )
+        }
+    }
+
+    /// A job of the caller's.
+    ///
+    /// - Throws: `APIError` for an unknown job, and for another's, which is not told apart
+    func job(_ id: String, for caller: Caller) async throws -> Job {
+        let job = try await stored(id)
+        guard caller.owns(jobsOf: job.user) else { throw Self.unknown(id) }
+        return job
+    }
+
     /// - Throws: `APIError` for an unknown job
-    func job(_ id: String) async throws -> Job {
+    func stored(_ id: String) async throws -> Job {
         guard let job = try await Blocking.run({ [store] in try store.job(id) }) else {
             throw Self.unknown(id)
         }
@@ -163,7 +195,12 @@ package final class FrontDesk: Sendable {
     /// Cancels, pauses or resumes a job.
     ///
     /// - Throws: `APIError` for an unknown job, or a state that does not allow it
-    func change(_ id: String, _ change: JobRequestedChange) async throws -> Job {
+    func change(
+        _ id: String,
+        _ change: JobRequestedChange,
+        for caller: Caller
+    ) async throws -> Job {
+        _ = try await job(id, for: caller)
         let result = try await Blocking.run { [store] in
             try store.change(id, change, now: Date().timeIntervalSince1970)
         }
@@ -187,11 +224,21 @@ package final class FrontDesk: Sendable {
         return job
     }
 
+    /// - Throws: `APIError` for an unknown job, or a priority that the caller may not give
+    func setPriority(_ id: String, _ priority: Int, for caller: Caller) async throws -> Job {
+        try Self.check(priority, of: caller)
+        _ = try await job(id, for: caller)
+        let job = try await Blocking.run { [store] in try store.setPriority(id, priority) }
+        guard let job else { throw Self.unknown(id) }
+        runner.wake()
+        return job
+    }
+
     /// Deletes a finished job and its picture.
     ///
     /// - Throws: `APIError` for an unknown or unfinished job
-    func delete(_ id: String) async throws {
-        let job = try await job(id)
+    func delete(_ id: String, for caller: Caller) async throws {
+        let job = try await job(id, for: caller)
         let isDeleted = try await Blocking.run { [store, folder] in
             guard try store.delete(id) else { return false }
             folder.remove(job)

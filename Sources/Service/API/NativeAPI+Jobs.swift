@@ -21,7 +21,9 @@ extension NativeAPI {
         .object([
             "type": .string("integer"), "minimum": .count(priorities.lowerBound),
             "maximum": .count(priorities.upperBound),
-            "description": .string("Jobs of a higher priority go first. Default: 0."),
+            "description": .string(
+                "Jobs of a higher priority go first. Default: 0; above it the scope admin is needed."
+            ),
         ])
     }
 
@@ -72,8 +74,7 @@ extension NativeAPI {
                 .json(201, .reference("Job"), "The job is queued, and on disk."),
                 .json(200, .reference("Job"), "This submission was queued before."),
             ] + Operation.Answer.errors(400, 403, 409, 413, 415, 422, 429)
-        ) { request, _ in
-            let user = try user(request)
+        ) { request, context in
             let key = request.header("Idempotency-Key")
             if let key, !(1...200).contains(key.utf8.count) {
                 throw APIError(
@@ -83,10 +84,10 @@ extension NativeAPI {
                     field: "Idempotency-Key"
                 )
             }
-            let (picture, priority) = try Self.submission(try await body(request))
+            let (picture, priority) = try Self.submission(try await desk.bodies.json(request))
             let (job, isNew) = try await desk.submit(
                 picture,
-                user: user,
+                for: context.caller,
                 priority: priority,
                 key: key
             )
@@ -150,7 +151,7 @@ extension NativeAPI {
                 ),
             ],
             answers: [.json(200, schema, "Jobs.")] + Operation.Answer.errors(400, 403)
-        ) { request, _ in
+        ) { request, context in
             let query = request.uri.queryParameters
             func malformed(_ name: String, _ form: String) -> APIError {
                 APIError(.badRequest, .invalid, "'\(name)' must be \(form)", field: name)
@@ -174,7 +175,12 @@ extension NativeAPI {
                 }
                 return number
             }
-            let user = query["user"].map { String($0) }
+            let named = query["user"].map { String($0) }
+            let caller = context.caller
+            guard caller.has(.admin) || named == nil || named == caller.user else {
+                throw APIError.missingScope(.admin)
+            }
+            let user = caller.has(.admin) ? named : caller.user
             let count = limit ?? 100
             let jobs = try await Blocking.run { [store = desk.store] in
                 try store.jobs(of: user, state: state, before: before, limit: count)
@@ -198,7 +204,9 @@ extension NativeAPI {
             parameters: [.job],
             answers: [.json(200, .reference("Job"), "The job.")]
                 + Operation.Answer.errors(403, 404)
-        ) { _, context in answer(try await desk.job(Self.id(context))) }
+        ) { _, context in
+            answer(try await desk.job(Self.id(context), for: context.caller))
+        }
     }
 
     private func change(_ change: JobRequestedChange) -> Operation {
@@ -216,7 +224,9 @@ extension NativeAPI {
             parameters: [.job],
             answers: [.json(200, .reference("Job"), "The job as it is now.")]
                 + Operation.Answer.errors(403, 404, 409)
-        ) { _, context in answer(try await desk.change(Self.id(context), change)) }
+        ) { _, context in
+            answer(try await desk.change(Self.id(context), change, for: context.caller))
+        }
     }
 
     private var delete: Operation {
@@ -229,7 +239,7 @@ extension NativeAPI {
             answers: [.init(status: 204, help: "It is deleted.", content: nil)]
                 + Operation.Answer.errors(403, 404, 409)
         ) { _, context in
-            try await desk.delete(Self.id(context))
+            try await desk.delete(Self.id(context), for: context.caller)
             return Response(status: .noContent)
         }
     }
@@ -246,7 +256,7 @@ extension NativeAPI {
                 + Operation.Answer.errors(400, 403, 404, 413, 415, 422)
         ) { request, context in
             let id = try Self.id(context)
-            let json = try await body(request)
+            let json = try await desk.bodies.json(request)
             guard let object = json.object, Set(object.keys) == ["priority"],
                 object["priority"] != .null
             else {
@@ -257,12 +267,7 @@ extension NativeAPI {
                 )
             }
             let priority = try Self.priority(object["priority"])
-            let job = try await Blocking.run { [store = desk.store] in
-                try store.setPriority(id, priority)
-            }
-            guard let job else { throw FrontDesk.unknown(id) }
-            desk.runner.wake()
-            return answer(job)
+            return answer(try await desk.setPriority(id, priority, for: context.caller))
         }
     }
 

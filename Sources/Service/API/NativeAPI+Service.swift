@@ -7,7 +7,7 @@ import Sampling
 
 extension NativeAPI {
     var serviceOperations: [Operation] {
-        [models, samplers, workers, limits, health, ready, metrics]
+        [models, loras, samplers, workers, limits, health, ready, metrics]
     }
 
     private static func list(_ name: String, _ element: Schema) -> Schema {
@@ -28,11 +28,28 @@ extension NativeAPI {
             answers: [.json(200, Self.list("models", .anyObject), "Models.")]
                 + Operation.Answer.errors(403)
         ) { _, _ in
-            let entries = try await Blocking.run { [models = desk.models] in models.entries }
+            let entries = try await Blocking.run { [models = desk.resources.models] in
+                models.entries
+            }
             let items = entries.map { entry in
                 JSON.object(["name": .string(entry.name), "default": .bool(entry.isDefault)])
             }
             return Response(json: .object(["models": .array(items)]))
+        }
+    }
+
+    private var loras: Operation {
+        Operation(
+            method: .get,
+            path: "/api/v1/loras",
+            name: "listLoRAs",
+            summary: "The LoRA files that a job may name.",
+            answers: [.json(200, Self.list("loras", .anyObject), "LoRA files.")]
+                + Operation.Answer.errors(403)
+        ) { _, _ in
+            let names = try await Blocking.run { [loras = desk.resources.loras] in loras.names }
+            let items = names.map { JSON.object(["name": .string($0)]) }
+            return Response(json: .object(["loras": .array(items)]))
         }
     }
 
@@ -74,16 +91,7 @@ extension NativeAPI {
             summary: "What one picture, one user and the whole queue may take.",
             answers: [.json(200, .anyObject, "Limits by name.")] + Operation.Answer.errors(403)
         ) { _, _ in
-            let limits = desk.limits
-            return Response(
-                json: .object([
-                    "pixels": .count(limits.pixels), "steps": .count(limits.steps),
-                    "evaluations": .count(limits.evaluations),
-                    "jobs-per-user": .count(limits.jobsPerUser), "jobs": .count(limits.jobs),
-                    "body": .count(limits.body), "streams": .count(limits.streams),
-                    "connections": .count(limits.connections),
-                ])
-            )
+            Response(json: .object(desk.limits.values.mapValues(JSON.count)))
         }
     }
 
@@ -93,6 +101,7 @@ extension NativeAPI {
             path: "/healthz",
             name: "health",
             summary: "Whether the process answers.",
+            isOpen: true,
             answers: [.json(200, .anyObject, "It does.")] + Operation.Answer.errors(403)
         ) { _, _ in Response(json: .object(["status": .string("ok")])) }
     }
@@ -103,6 +112,7 @@ extension NativeAPI {
             path: "/readyz",
             name: "ready",
             summary: "Whether jobs are accepted and rendered.",
+            isOpen: true,
             answers: [
                 .json(200, .anyObject, "They are."),
                 .json(503, .anyObject, "They are not: 'reason' says why."),

@@ -6,7 +6,7 @@ import Hummingbird
 import Sampling
 
 extension NativeAPI {
-    var workOperations: [Operation] { [plan, picture, jobEvents, allEvents] }
+    var workOperations: [Operation] { [plan, upload, picture, jobEvents, allEvents] }
 
     private var plan: Operation {
         Operation(
@@ -19,9 +19,8 @@ extension NativeAPI {
             answers: [.json(200, .anyObject, "Phases, UNet calls, bytes.")]
                 + Operation.Answer.errors(400, 403, 413, 415, 422, 429)
         ) { request, _ in
-            let user = try user(request)
-            let picture = try JobRequest(json: try await body(request))
-            let report = try await desk.check(picture, user: user).report
+            let picture = try JobRequest(json: try await desk.bodies.json(request))
+            let report = try await desk.check(picture).report
             return Response(data: try JSONEncoder().encode(report), type: "application/json")
         }
     }
@@ -36,26 +35,41 @@ extension NativeAPI {
             answers: [
                 .init(
                     status: 200,
-                    help: "The file: PNG, or TIFF where the job asked for it.",
+                    help: "The file, in the format that the job asked for.",
                     content: ("image/png", .given(.object([:])))
                 )
             ] + Operation.Answer.errors(403, 404, 409)
         ) { _, context in
-            let job = try await desk.job(Self.id(context))
-            guard job.state == .done else {
+            try await desk.answer(
+                pictureOf: try await desk.job(Self.id(context), for: context.caller)
+            )
+        }
+    }
+
+    private var upload: Operation {
+        Operation(
+            method: .post,
+            path: "/api/v1/pictures",
+            name: "storePicture",
+            summary:
+                "Stores a picture for jobs to start from, or a mask. It is kept while jobs name it, and for a day.",
+            upload: ["image/png", "image/jpeg", "image/webp", "image/tiff"],
+            answers: [.json(201, .reference("StoredPicture"), "It is stored, and on disk.")]
+                + Operation.Answer.errors(403, 413, 415, 422, 429)
+        ) { request, _ in
+            // Other types could come from the forms of any web page.
+            guard RequestBody.type(request)?.hasPrefix("image/") == true else {
                 throw APIError(
-                    .conflict,
-                    .conflict,
-                    "job \(job.id) has no picture: it is \(job.state.rawValue)"
+                    .unsupportedMediaType,
+                    .unsupportedMediaType,
+                    "the header Content-Type must be that of a picture, such as image/png"
                 )
             }
-            let path = desk.folder.picture(of: job)
-            var response = try await Blocking.run {
-                try Response(file: path, type: job.format == .png ? "image/png" : "image/tiff")
+            let bytes = try await desk.uploads.bytes(request)
+            let stored = try await Blocking.run { [inputs = desk.resources.inputs] in
+                try inputs.add(bytes, field: "the picture")
             }
-            response.headers[.contentDisposition] =
-                "inline; filename=\"\(job.id).\(job.format.rawValue)\""
-            return response
+            return Response(json: InputFolder.Stored.shape.json(stored), status: .created)
         }
     }
 
@@ -80,7 +94,7 @@ extension NativeAPI {
             let id = try Self.id(context)
             // Before the job is read: no change is missed in between.
             let events = try desk.hub.events(of: id)
-            let job = try await desk.job(id)
+            let job = try await desk.job(id, for: context.caller)
             return stream(events, first: job, untilFinished: true)
         }
     }
@@ -91,6 +105,7 @@ extension NativeAPI {
             path: "/api/v1/events",
             name: "watch",
             summary: "Follows all jobs.",
+            scope: .admin,
             answers: [Self.streamAnswer] + Operation.Answer.errors(403, 429)
         ) { _, _ in stream(try desk.hub.events(of: nil), first: nil, untilFinished: false) }
     }
@@ -128,17 +143,5 @@ extension NativeAPI {
         var object = data.object ?? [:]
         if let job { object["job"] = .string(job) }
         return .event(kind, id: number, .object(object))
-    }
-}
-
-extension ByteBuffer {
-    /// A server-sent event.
-    static func event(_ name: String, id: Int? = nil, _ data: JSON) -> ByteBuffer {
-        var buffer = ByteBuffer()
-        if let id { buffer.writeString("id: \(id)\n") }
-        buffer.writeString("event: \(name)\ndata: ")
-        buffer.writeBytes(data.answer)
-        buffer.writeString("\n\n")
-        return buffer
     }
 }

@@ -26,75 +26,13 @@ struct NativeAPI: Sendable {
             "Settings": JobRequest.settingsSchema,
             "Progress": JobProgress.schema,
             "Worker": WorkerStatistics.shape.schema,
+            "LoRA": JobRequest.LoRA.schema,
+            "StoredPicture": InputFolder.Stored.shape.schema,
             "Error": .object([
                 "type": .string("object"), "required": .array([.string("error")]),
                 "properties": .object(["error": APIError.shape.schema]),
             ]),
         ]
-    }
-
-    // Reading requests.
-
-    /// The JSON of a body.
-    ///
-    /// - Throws: `APIError` for another type of content or malformed JSON
-    func body(_ request: Request) async throws -> JSON {
-        // Other types could come from the forms of any web page.
-        let type = request.headers[.contentType]?.prefix { $0 != ";" }.lowercased()
-        guard type?.trimmingCharacters(in: .whitespaces) == "application/json" else {
-            throw APIError(
-                .unsupportedMediaType,
-                .unsupportedMediaType,
-                "the header Content-Type must be application/json"
-            )
-        }
-        let limit = desk.limits.body
-        if let text = request.headers[.contentLength], let length = Int(text), length > limit {
-            throw tooLarge(length)
-        }
-        var bytes: [UInt8] = []
-        for try await piece in request.body {
-            guard bytes.count + piece.readableBytes <= limit else {
-                throw tooLarge(bytes.count + piece.readableBytes)
-            }
-            bytes += piece.readableBytesView
-        }
-        let json: JSON
-        do {
-            json = try JSON(bytes, place: "the body")
-        } catch {
-            throw APIError(.badRequest, .invalid, "\(error)")
-        }
-        // Our reader accepts them, for files from Python.
-        guard json.isFinite else {
-            throw APIError(.badRequest, .invalid, "the body has a number that is NaN or infinite")
-        }
-        return json
-    }
-
-    private func tooLarge(_ found: Int) -> APIError {
-        let limit = LimitExceeded("body", limit: desk.limits.body, found: found, .request)
-        return APIError(.contentTooLarge, .tooLarge, "\(limit)", limit: limit)
-    }
-
-    /// Whose request it is.
-    ///
-    /// - Throws: `APIError` for a name that is too long or has other characters
-    func user(_ request: Request) throws -> String {
-        guard let name = request.header("Tessera-User") else { return "local" }
-        let allowed = name.utf8.allSatisfy {
-            (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0)
-                || [0x2D, 0x2E, 0x5F].contains($0)
-        }
-        guard (1...64).contains(name.utf8.count), allowed else {
-            throw APIError(
-                .badRequest,
-                .invalid,
-                "the header Tessera-User must be 1 to 64 letters, digits or any of -._",
-                field: "Tessera-User"
-            )
-        }
-        return name
     }
 
     static let userParameter = Operation.Parameter(
@@ -105,7 +43,8 @@ struct NativeAPI: Sendable {
                 "type": .string("string"), "pattern": .string("^[0-9A-Za-z._-]{1,64}$"),
             ])
         ),
-        help: "Who asks: users take turns. Default: local."
+        help:
+            "Who asks: users take turns. Default: the token's user, or local where none is needed."
     )
 
     static func id(_ context: Operation.Context) throws -> String {

@@ -4,17 +4,19 @@ import HTTPTypes
 import Hummingbird
 import Sampling
 
-/// OpenAI's images API, for clients that speak it: `/v1/images/generations` and `/v1/models`.
+/// OpenAI's images API, for clients that speak it: `/v1/images` and `/v1/models`.
 struct OpenAIImages: Sendable {
     let desk: FrontDesk
-    let native: NativeAPI
 
-    /// Bytes of a picture that is answered as base64.
-    private static let maxInline = 64 << 20
+    /// Seconds after a picture is finished in which its link needs no token.
+    private static let linkSeconds = 3600.0
 
-    func addRoutes(to router: Router<BasicRequestContext>) {
-        router.get("/v1/models") { _, _ in
-            let entries = try await Blocking.run { [models = desk.models] in models.entries }
+    func addRoutes(to router: Router<ServiceContext>) {
+        router.get("/v1/models") { _, context in
+            try context.require(.read)
+            let entries = try await Blocking.run { [models = desk.resources.models] in
+                models.entries
+            }
             return Response(
                 json: .object([
                     "object": .string("list"), "data": .array(entries.map { Self.model($0.name) }),
@@ -22,8 +24,11 @@ struct OpenAIImages: Sendable {
             )
         }
         router.get("/v1/models/:id") { _, context in
+            try context.require(.read)
             let name = try context.parameters.require("id")
-            let entries = try await Blocking.run { [models = desk.models] in models.entries }
+            let entries = try await Blocking.run { [models = desk.resources.models] in
+                models.entries
+            }
             guard entries.contains(where: { $0.name == name }) else {
                 throw APIError(
                     .notFound,
@@ -34,12 +39,31 @@ struct OpenAIImages: Sendable {
             }
             return Response(json: Self.model(name))
         }
-        router.post("/v1/images/generations") { request, _ in try await generate(request) }
+        router.post("/v1/images/generations") { request, context in
+            try await generate(request, context)
+        }
+        router.post("/v1/images/edits") { request, context in
+            try await edit(request, context, isVariation: false)
+        }
+        router.post("/v1/images/variations") { request, context in
+            try await edit(request, context, isVariation: true)
+        }
+        // Links are fetched without a token. Nobody can guess them, and they end.
+        router.get("\(Self.linkPath)/:id") { _, context in
+            let id = try context.parameters.require("id")
+            let job = try await desk.stored(id)
+            let age = Date().timeIntervalSince1970 - (job.finished ?? 0)
+            guard job.state == .done, age < Self.linkSeconds else { throw FrontDesk.unknown(id) }
+            return try await desk.answer(pictureOf: job)
+        }
         // One client probes with it.
         router.on("/v1/**", method: .options) { _, _ in
             Response(status: .noContent, headers: [.allow: "GET, POST, OPTIONS"])
         }
     }
+
+    /// Where links to pictures lead.
+    static let linkPath = "/v1/pictures"
 
     private static func model(_ name: String) -> JSON {
         .object([
@@ -48,139 +72,75 @@ struct OpenAIImages: Sendable {
         ])
     }
 
-    private func generate(_ request: Request) async throws -> Response {
-        let wanted = try OpenAIRequest(json: try await native.body(request))
-        let user = try native.user(request)
-        let jobs = try await submit(wanted, user: user)
-        let host = request.head.authority ?? "localhost"
-        guard !wanted.streams else { return stream(jobs, wanted, host: host) }
-        var pictures: [JSON] = []
-        for job in jobs {
-            let done = try await finished(job)
-            pictures.append(.object(try await picture(done, wanted, host: host)))
-        }
-        let created = Date().timeIntervalSince1970.rounded(.down)
-        return Response(
-            json: .object([
-                "created": .number(created), "data": .array(pictures),
-                "output_format": .string("png"),
-                "size": .string("\(jobs[0].width)x\(jobs[0].height)"),
-                "usage": Self.usage(jobs),
-            ])
+    private func generate(_ request: Request, _ context: ServiceContext) async throws -> Response {
+        try context.require(.submit)
+        let wanted = try OpenAIRequest(json: try await desk.bodies.json(request))
+        return try await answer(
+            wanted,
+            wanted.request,
+            request,
+            context,
+            events: "image_generation"
         )
     }
 
-    /// Stores the jobs; all of one request or none.
-    private func submit(_ wanted: OpenAIRequest, user: String) async throws -> [Job] {
-        var request = wanted.request
-        let plan = try await desk.check(request, user: user).draft
-        if !wanted.wantsLinks, plan.width * plan.height * 3 > Self.maxInline {
-            throw LimitExceeded(
-                "inline-bytes",
-                limit: Self.maxInline,
-                found: plan.width * plan.height * 3,
-                .request
-            )
+    private func edit(
+        _ request: Request,
+        _ context: ServiceContext,
+        isVariation: Bool
+    ) async throws -> Response {
+        try context.require(.submit)
+        let form = try await desk.uploads.form(request)
+        let edit = try OpenAIEdit(form, isVariation: isVariation)
+        var job = edit.wanted.request
+        let (image, mask) = try await Blocking.run { [inputs = desk.resources.inputs] in
+            let image = try inputs.add(edit.image, field: "image")
+            // Without a mask, what is transparent in the picture itself changes.
+            let mask =
+                try edit.mask.map { try inputs.addMask($0, field: "mask") }
+                ?? inputs.mask(ofTransparencyIn: image, field: "image")
+            return (image, mask)
+        }
+        (job.initImage, job.mask) = (image.id, isVariation ? nil : mask?.id)
+        return try await answer(edit.wanted, job, request, context, events: "image_edit")
+    }
+
+    /// Submits the jobs of a request and answers their pictures.
+    private func answer(
+        _ wanted: OpenAIRequest,
+        _ job: JobRequest,
+        _ request: Request,
+        _ context: ServiceContext,
+        events: String
+    ) async throws -> Response {
+        let jobs = try await submit(wanted, job, for: context.caller)
+        let answers = OpenAIAnswers(
+            desk: desk,
+            wanted: wanted,
+            base: desk.exposure.base(of: request, context)
+        )
+        guard !wanted.streams else { return answers.stream(jobs, named: events) }
+        return try await answers.whole(jobs)
+    }
+
+    private func submit(
+        _ wanted: OpenAIRequest,
+        _ request: JobRequest,
+        for caller: Caller
+    ) async throws -> [Job] {
+        var request = request
+        let plan = try await desk.check(request).draft
+        if !wanted.wantsLinks {
+            try FrontDesk.checkInline(width: plan.width, height: plan.height)
         }
         switch wanted.quality {
         case .own: break
         case .half: request.settings["steps"] = .count(max(1, plan.steps / 2))
         case .double: request.settings["steps"] = .count(min(1000, plan.steps * 2))
         }
-        var jobs: [Job] = []
-        do {
-            for _ in 0..<wanted.count {
-                jobs.append(try await desk.submit(request, user: user, priority: 0).job)
-            }
-        } catch {
-            for job in jobs { _ = try? await desk.change(job.id, .cancel) }
-            throw error
-        }
-        return jobs
-    }
-
-    /// Waits for a job.
-    ///
-    /// - Throws: `APIError` when there is no picture
-    private func finished(_ job: Job) async throws -> Job {
-        // Before the job is read: no change is missed in between.
-        let events = try desk.hub.events(of: job.id)
-        var present = try await desk.job(job.id)
-        if !present.state.isFinished {
-            for await event in events where event.kind != .progress {
-                present = try await desk.job(job.id)
-                if present.state.isFinished { break }
-            }
-        }
-        switch present.state {
-        case .done: return present
-        case .failed:
-            throw APIError(
-                .unprocessableContent,
-                .invalid,
-                "job \(job.id) failed: \(present.error ?? "")"
-            )
-        case .cancelled: throw APIError(.conflict, .conflict, "job \(job.id) was cancelled")
-        case .queued, .running, .paused:
-            throw APIError(
-                .serviceUnavailable,
-                .unavailable,
-                "the service is stopping; job \(job.id) goes on after its next start"
-            )
-        }
-    }
-
-    private func picture(
-        _ job: Job,
-        _ wanted: OpenAIRequest,
-        host: String
-    ) async throws -> [String: JSON] {
-        if wanted.wantsLinks {
-            return ["url": .string("http://\(host)/api/v1/jobs/\(job.id)/picture")]
-        }
-        let path = desk.folder.picture(of: job)
-        let text = try await Blocking.run {
-            try Data(contentsOf: URL(fileURLWithPath: path)).base64EncodedString()
-        }
-        return ["b64_json": .string(text)]
-    }
-
-    /// Tokens are not how Tessera counts; clients expect the fields.
-    private static func usage(_ jobs: [Job]) -> JSON {
-        .object([
-            "input_tokens": .number(0), "output_tokens": .number(0), "total_tokens": .number(0),
-            "input_tokens_details": .object([
-                "image_tokens": .number(0), "text_tokens": .number(0),
-            ]),
-        ])
-    }
-
-    private func stream(_ jobs: [Job], _ wanted: OpenAIRequest, host: String) -> Response {
-        Response(
-            status: .ok,
-            headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
-            body: ResponseBody { writer in
-                for job in jobs {
-                    var event: [String: JSON]
-                    var name = "image_generation.completed"
-                    do {
-                        let done = try await finished(job)
-                        event = try await picture(done, wanted, host: host)
-                        event["created_at"] = .number((done.finished ?? 0).rounded(.down))
-                        event["size"] = .string("\(done.width)x\(done.height)")
-                        event["quality"] = .string("auto")
-                        event["background"] = .string("opaque")
-                        event["output_format"] = .string("png")
-                        event["usage"] = Self.usage([done])
-                    } catch {
-                        name = "error"
-                        event = ["error": Self.error(APIError(error))]
-                    }
-                    event["type"] = .string(name)
-                    try await writer.write(.event(name, .object(event)))
-                }
-                try await writer.finish(nil)
-            }
+        return try await desk.submit(
+            Array(repeating: request, count: wanted.count),
+            for: caller
         )
     }
 

@@ -22,6 +22,9 @@ package struct OpenAIRequest: Equatable, Sendable {
     /// Whether the answer is a stream of events.
     package var streams = false
     package var user: String?
+    package var format = JobRequest.Format.png
+    /// 1 to 100, of formats that lose something.
+    package var fileQuality: Int?
 
     /// Fields that Tessera does not know are ignored, as clients of this API expect.
     ///
@@ -69,7 +72,15 @@ package struct OpenAIRequest: Equatable, Sendable {
         case "high", "hd": quality = .double
         default: quality = .own
         }
-        _ = try choice("output_format", ["png"])
+        if let name = try choice("output_format", ["png", "jpeg", "webp"]) {
+            format = JobRequest.Format(rawValue: name) ?? .png
+        }
+        if let value = object["output_compression"], value != .null {
+            guard let number = value.integer, (0...100).contains(number) else {
+                throw JobRequest.wrongType("output_compression", "a whole number from 0 to 100")
+            }
+            fileQuality = format.isLossy ? max(1, number) : nil
+        }
         wantsLinks = try choice("response_format", ["b64_json", "url"]) == "url"
         if let value = object["stream"], value != .null {
             guard let flag = value.bool else {
@@ -95,6 +106,7 @@ package struct OpenAIRequest: Equatable, Sendable {
         var request = JobRequest(prompt: prompt)
         request.model = model.flatMap { Self.foreignModels.contains($0) ? nil : $0 }
         if let size { request.settings["size"] = size.json }
+        (request.format, request.quality) = (format, fileQuality)
         return request
     }
 }

@@ -4,7 +4,7 @@ import Hummingbird
 
 /// One operation of the API: its route and its description.
 struct Operation: Sendable {
-    typealias Context = BasicRequestContext
+    typealias Context = ServiceContext
 
     struct Parameter: Sendable {
         enum Place: String {
@@ -32,10 +32,38 @@ struct Operation: Sendable {
     let name: String
     let summary: String
     var parameters: [Parameter] = []
+    /// What a token must allow; nil where none is needed.
+    let scope: TokenScope?
     /// Name of the component that the body must be.
     var body: String?
+    /// Types of a body that is a file.
+    var upload: [String] = []
     let answers: [Answer]
     let handler: @Sendable (Request, Context) async throws -> Response
+
+    init(
+        method: HTTPRequest.Method,
+        path: String,
+        name: String,
+        summary: String,
+        scope: TokenScope? = nil,
+        isOpen: Bool = false,
+        parameters: [Parameter] = [],
+        body: String? = nil,
+        upload: [String] = [],
+        answers: [Answer],
+        handler: @escaping @Sendable (Request, Context) async throws -> Response
+    ) {
+        (self.method, self.path, self.name) = (method, path, name)
+        (self.summary, self.parameters) = (summary, parameters)
+        // Where nothing is said, reading needs less than the rest.
+        self.scope = isOpen ? nil : scope ?? (method == .get ? .read : .submit)
+        (self.body, self.upload) = (body, upload)
+        self.answers =
+            answers + (self.scope == nil ? [] : Answer.errors(401))
+            + Answer.errors(429)
+        self.handler = handler
+    }
 
     /// As the router writes it.
     var route: String { path.replacing("{", with: ":").replacing("}", with: "") }
@@ -61,6 +89,16 @@ struct Operation: Sendable {
                 ]),
             ])
         }
+        if !upload.isEmpty {
+            object["requestBody"] = .object([
+                "required": .bool(true),
+                "content": .object(
+                    Dictionary(uniqueKeysWithValues: upload.map { ($0, JSON.object([:])) })
+                ),
+            ])
+        }
+        // An empty list: no token.
+        if scope == nil { object["security"] = .array([]) }
         return .object(object)
     }
 }
@@ -105,10 +143,12 @@ extension Operation.Answer {
     }
 
     private static let meanings = [
-        400: "The request is malformed.", 403: "The request is not allowed from there.",
+        400: "The request is malformed.",
+        401: "A token is needed, or the one that was sent is not valid.",
+        403: "The request is not allowed from there, or with this token.",
         404: "There is no such job, or it has no picture.",
         409: "The job's state, or an idempotency key, does not allow it.",
-        413: "The body is too large.", 415: "The body is not application/json.",
+        413: "The body is too large.", 415: "The body is of another type.",
         422: "A field or a limit does not allow it; the message says which.",
         429: "A limit does not allow it now; try again later.",
         503: "The service is not ready.",
@@ -136,7 +176,14 @@ enum OpenAPI {
                 "description": .string("Renders pictures on the workers of a cluster."),
             ]),
             "paths": .object(paths),
-            "components": .object(["schemas": .object(components)]),
+            "components": .object([
+                "schemas": .object(components),
+                "securitySchemes": .object([
+                    "token": .object(["type": .string("http"), "scheme": .string("bearer")])
+                ]),
+            ]),
+            // The second is no token, which is enough as long as there are none.
+            "security": .array([.object(["token": .array([])]), .object([:])]),
         ])
     }
 }

@@ -78,6 +78,14 @@ extension JobProgress {
     }
 }
 
+extension InputFolder.Stored {
+    static let shape = Shape<InputFolder.Stored>([
+        .init("id", .string, "What a job's initImage or mask names it by.") { .string($0.id) },
+        .init("width", .integer, "In pixels.") { .count($0.width) },
+        .init("height", .integer, "In pixels.") { .count($0.height) },
+    ])
+}
+
 extension JobRequest {
     static var schema: JSON {
         .object([

@@ -41,6 +41,9 @@ package struct WebService: Sendable {
             (self.host, self.port) = (host, port)
         }
 
+        /// The host as links have it.
+        package var written: String { host.contains(":") ? "[\(host)]" : host }
+
         /// Whether only this machine can connect.
         package var isLoopback: Bool {
             host == "localhost" || host == "::1" || host.hasPrefix("127.")
@@ -48,30 +51,44 @@ package struct WebService: Sendable {
     }
 
     private let address: Address
+    private let tls: ServerTLS?
     private let desk: FrontDesk
     private let counters = HTTPCounters()
     private let logger: Logger
 
-    package init(address: Address, desk: FrontDesk, logger: Logger) {
-        (self.address, self.desk, self.logger) = (address, desk, logger)
+    /// - Parameters:
+    ///   - address: where it listens
+    ///   - tls: encrypts; nil for plain HTTP
+    ///   - desk: answers
+    ///   - logger: receives warnings
+    package init(address: Address, tls: ServerTLS? = nil, desk: FrontDesk, logger: Logger) {
+        (self.address, self.tls, self.desk, self.logger) = (address, tls, desk, logger)
     }
 
     /// The document that describes the native API.
     package var openAPI: JSON { NativeAPI(desk: desk, counters: counters).document }
 
-    private var router: Router<BasicRequestContext> {
-        let router = Router(context: BasicRequestContext.self)
+    private var router: Router<ServiceContext> {
+        let router = Router(context: ServiceContext.self)
         router.addMiddleware {
+            OriginMiddleware(exposure: desk.exposure)
             ErrorAnswers(counters: counters)
-            BrowserGuardMiddleware(isLoopback: address.isLoopback)
+            BrowserGuardMiddleware(exposure: desk.exposure)
+            AccessMiddleware(
+                store: desk.store,
+                exposure: desk.exposure,
+                rates: RequestRates(perSecond: desk.limits.requestsPerSecond)
+            )
         }
         let native = NativeAPI(desk: desk, counters: counters)
         for operation in native.operations {
             router.on(RouterPath(operation.route), method: operation.method) { request, context in
-                try await operation.handler(request, context)
+                if let scope = operation.scope { try context.require(scope) }
+                return try await operation.handler(request, context)
             }
         }
-        OpenAIImages(desk: desk, native: native).addRoutes(to: router)
+        OpenAIImages(desk: desk).addRoutes(to: router)
+        A1111API(desk: desk).addRoutes(to: router)
         let document = native.document
         router.get("/api/v1/openapi.json") { _, _ in Response(json: document) }
         return router
@@ -87,19 +104,20 @@ package struct WebService: Sendable {
         until stop: @escaping @Sendable () async -> Void,
         onReady: @escaping @Sendable (Int) -> Void
     ) async throws {
+        let plain = HTTPServerBuilder.http1(
+            configuration: HTTP1Channel.Configuration(
+                // A client that stops sending in the middle of a request is dropped.
+                idleTimeout: .seconds(30),
+                httpDecoderConfiguration: .init(
+                    maxHeaderFieldSize: 16 << 10,
+                    maxHeaderListSize: 64 << 10,
+                    maxHeaderFieldCount: 100
+                )
+            )
+        )
         let app = Application(
             router: router,
-            server: .http1(
-                configuration: HTTP1Channel.Configuration(
-                    // A client that stops sending in the middle of a request is dropped.
-                    idleTimeout: .seconds(30),
-                    httpDecoderConfiguration: .init(
-                        maxHeaderFieldSize: 16 << 10,
-                        maxHeaderListSize: 64 << 10,
-                        maxHeaderFieldCount: 100
-                    )
-                )
-            ),
+            server: try tls?.server(around: plain) ?? plain,
             configuration: ApplicationConfiguration(
                 address: .hostname(address.host, port: address.port),
                 serverName: nil,

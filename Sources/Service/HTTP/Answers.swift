@@ -19,6 +19,7 @@ struct APIError: Error {
     enum Code: String, CaseIterable {
         case invalid
         case notFound
+        case unauthorized
         case conflict
         case limit
         case forbidden
@@ -78,12 +79,23 @@ struct APIError: Error {
         },
     ])
 
+    /// Headers of the answer, whatever the form of its body.
+    var headers: [HTTPField.Name: String] {
+        var headers: [HTTPField.Name: String] = [:]
+        if limit?.kind == .later { headers[.retryAfter] = "5" }
+        if status == .unauthorized {
+            // Browsers and A1111's clients ask for a name and a password: the token is the password.
+            headers[.wwwAuthenticate] = "Basic realm=\"tessera\", charset=\"UTF-8\""
+        }
+        return headers
+    }
+
     var response: Response {
         var response = Response(
             json: .object(["error": Self.shape.json(self)]),
             status: status
         )
-        if limit?.kind == .later { response.headers[.retryAfter] = "5" }
+        for (name, value) in headers { response.headers[name] = value }
         return response
     }
 }

@@ -22,18 +22,25 @@ struct ErrorAnswers<Context: RequestContext>: RouterMiddleware {
             if known.code == .internalError {
                 context.logger.error("request failed: \(oneLine("\(error)", limit: 1000))")
             }
-            response = known.response
-            if request.uri.path.hasPrefix("/v1/") {
-                let headers = response.headers
-                response = Response(
-                    json: .object(["error": OpenAIImages.error(known)]),
-                    status: known.status
-                )
-                response.headers[.retryAfter] = headers[.retryAfter]
-            }
+            response = Self.answer(known, path: request.uri.path)
         }
         response.headers[.xContentTypeOptions] = "nosniff"
         counters.add(response.status.code)
+        return response
+    }
+
+    /// The error in the form that clients of the path know.
+    private static func answer(_ error: APIError, path: String) -> Response {
+        let json: JSON
+        if path.hasPrefix("/v1/") {
+            json = .object(["error": OpenAIImages.error(error)])
+        } else if path.hasPrefix(A1111API.path) {
+            json = A1111API.error(error)
+        } else {
+            return error.response
+        }
+        var response = Response(json: json, status: error.status)
+        for (name, value) in error.headers { response.headers[name] = value }
         return response
     }
 }
@@ -56,15 +63,21 @@ package enum BrowserGuard {
     /// - Parameters:
     ///   - host: what the client believes to talk to, with or without a port
     ///   - origin: of the page whose script sent the request; nil for other programs
-    ///   - isLoopback: whether only this machine is served
+    ///   - isLoopback: whether only this machine's own programs are served
+    ///   - allowed: origins whose scripts may use the service
     /// - Returns: why the request is refused; nil if it is not
-    package static func refusal(host: String?, origin: String?, isLoopback: Bool) -> String? {
+    package static func refusal(
+        host: String?,
+        origin: String?,
+        isLoopback: Bool,
+        allowed: [String] = []
+    ) -> String? {
         guard let host, !host.isEmpty else { return "the header Host is missing" }
         if isLoopback, !isLoopbackName(host) {
             return "the service answers to localhost only, not to '\(host.prefix(100))'"
         }
         guard let origin else { return nil }
-        let own = ["http://\(host)", "https://\(host)"]
+        let own = ["http://\(host)", "https://\(host)"] + allowed
         return own.contains(origin.lowercased()) || own.contains(origin)
             ? nil : "requests of pages from '\(origin.prefix(100))' are not allowed"
     }
@@ -84,7 +97,7 @@ package enum BrowserGuard {
 }
 
 struct BrowserGuardMiddleware<Context: RequestContext>: RouterMiddleware {
-    let isLoopback: Bool
+    let exposure: Exposure
 
     func handle(
         _ request: Request,
@@ -94,7 +107,8 @@ struct BrowserGuardMiddleware<Context: RequestContext>: RouterMiddleware {
         let refusal = BrowserGuard.refusal(
             host: request.head.authority,
             origin: request.headers[.origin],
-            isLoopback: isLoopback
+            isLoopback: !exposure.isPublic,
+            allowed: exposure.origins
         )
         if let refusal { throw APIError(.forbidden, .forbidden, refusal) }
         return try await next(request, context)

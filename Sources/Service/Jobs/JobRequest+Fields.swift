@@ -48,7 +48,10 @@ extension JobRequest {
             isRequired: false,
             read: { json, request throws(InputError) in
                 guard let format = json.string.flatMap(Format.init(rawValue:)) else {
-                    throw wrongType("format", "\"png\" or \"tif\"")
+                    throw wrongType(
+                        "format",
+                        "one of " + Format.allCases.map(\.rawValue).joined(separator: ", ")
+                    )
                 }
                 request.format = format
             },
@@ -66,6 +69,37 @@ extension JobRequest {
                 request.depth = depth
             },
             write: { .number(Double($0.depth.rawValue)) }
+        ),
+        Field(
+            name: "quality",
+            help: "Quality of a jpeg or webp. Default: \(PictureFormat.defaultQuality).",
+            schema: .given(
+                .object([
+                    "type": .string("integer"), "minimum": .number(1), "maximum": .number(100),
+                ])
+            ),
+            isRequired: false,
+            read: { json, request throws(InputError) in
+                guard let quality = json.integer, (1...100).contains(quality) else {
+                    throw wrongType("quality", "a whole number from 1 to 100")
+                }
+                request.quality = quality
+            },
+            write: { .optional($0.quality) }
+        ),
+        text(
+            "initImage",
+            "Picture to start from: an id that /api/v1/pictures answered.",
+            \.initImage
+        ),
+        text("mask", "Picture that is white where initImage changes: such an id, too.", \.mask),
+        Field(
+            name: "loras",
+            help: "LoRA files to merge, as /api/v1/loras lists them, with weights (default: 1).",
+            schema: .array(.reference("LoRA")),
+            isRequired: false,
+            read: { json, request throws(InputError) in request.loras = try LoRA.list(json) },
+            write: { $0.loras.isEmpty ? .null : .array($0.loras.map(\.json)) }
         ),
     ]
 

@@ -8,6 +8,30 @@ package struct JobRequest: Equatable, Sendable {
     package enum Format: String, CaseIterable, Sendable {
         case png
         case tif
+        case jpeg
+        case webp
+
+        /// Of answers with such a file.
+        package var contentType: String {
+            switch self {
+            case .png: "image/png"
+            case .tif: "image/tiff"
+            case .jpeg: "image/jpeg"
+            case .webp: "image/webp"
+            }
+        }
+
+        /// Whether it loses something, and has a quality.
+        var isLossy: Bool { self == .jpeg || self == .webp }
+    }
+
+    /// A LoRA to merge.
+    package struct LoRA: Equatable, Sendable {
+        /// As the service lists it.
+        package let name: String
+        package let weight: Double
+
+        package init(name: String, weight: Double) { (self.name, self.weight) = (name, weight) }
     }
 
     package var prompt: String
@@ -21,6 +45,13 @@ package struct JobRequest: Equatable, Sendable {
     package var format = Format.png
     /// Bits per channel.
     package var depth = PixelDepth.eight
+    /// 1 to 100, of formats that lose something; nil for the default.
+    package var quality: Int?
+    /// Id of a stored picture to start from.
+    package var initImage: String?
+    /// Id of a stored picture that is white where the first one changes.
+    package var mask: String?
+    package var loras: [LoRA] = []
 
     package init(prompt: String) { self.prompt = prompt }
 
@@ -47,6 +78,16 @@ package struct JobRequest: Equatable, Sendable {
             throw InputError("prompt", "it is missing", fix: "Describe the picture")
         }
         _ = try SettingChoices(json: settings)
+        guard mask == nil || initImage != nil else {
+            throw InputError("mask", "there is no picture to change", fix: "Give initImage, too")
+        }
+        guard quality == nil || format.isLossy else {
+            throw InputError(
+                "quality",
+                "the format \(format.rawValue) loses nothing",
+                fix: "Leave it out, or choose the format jpeg or webp"
+            )
+        }
     }
 
     /// The request, with every field that is set.
@@ -59,35 +100,4 @@ package struct JobRequest: Equatable, Sendable {
         return .object(object)
     }
 
-    /// The render's options, with files that only the service knows.
-    ///
-    /// - Parameters:
-    ///   - path: of the model
-    ///   - suggestions: what the model's own file suggests
-    /// - Returns: the options
-    /// - Throws: `InputError` naming a setting or a tag of the prompt
-    package func options(
-        model path: String,
-        suggestions: SuggestionMemory = SuggestionMemory()
-    ) throws(InputError) -> PictureOptions {
-        let choices = try SettingChoices(json: settings)
-        if let tag = PromptTag.tags(in: prompt).first, settings["prompt-syntax"] == .string("a1111")
-        {
-            throw InputError(
-                "prompt: \(tag.text)",
-                "tags are not supported by the service",
-                fix: "Leave it out"
-            )
-        }
-        var options = PictureOptions(
-            prompt: prompt,
-            negativePrompt: negativePrompt,
-            prompt2: prompt2,
-            negativePrompt2: negativePrompt2,
-            model: path,
-            settings: choices
-        )
-        options.suggestions = suggestions
-        return options
-    }
 }

@@ -1,3 +1,4 @@
+import Coordinator
 import Engine
 
 /// What one client may ask for, and the whole service. Pure.
@@ -14,12 +15,30 @@ package struct ServiceLimits: Equatable, Sendable {
     package var jobs = 20_000
     /// Bytes of a request's body.
     package var body = 1 << 20
+    /// Bytes of a body with pictures in it.
+    package var upload = 64 << 20
+    /// Bodies with pictures that are read at once.
+    package var uploads = 8
+    /// Pixels of a picture that a client sends.
+    package var initPixels = PictureLimits.defaultPixels
+    /// Requests of one caller, on average.
+    package var requestsPerSecond = 500
     /// Event streams that are open at once.
     package var streams = 256
     /// Connections that are open at once.
     package var connections = 2048
 
     package init() {}
+
+    /// By the names that refusals tell.
+    package var values: [String: Int] {
+        [
+            "pixels": pixels, "steps": steps, "evaluations": evaluations,
+            "jobs-per-user": jobsPerUser, "jobs": jobs, "body": body, "upload": upload,
+            "uploads": uploads, "init-pixels": initPixels, "streams": streams,
+            "connections": connections, "requests-per-second": requestsPerSecond,
+        ]
+    }
 
     /// Rejects a picture that is too large, before it is planned.
     package func check(width: Int, height: Int) throws(LimitExceeded) {

@@ -11,7 +11,7 @@ package final class JobRunner: Sendable {
     package struct Parts: Sendable {
         package var store: JobStore
         package var folder: ServiceFolder
-        package var models: ModelCatalogue
+        package var resources: JobResources
         package var hub: EventHub
         /// Provides workers.
         package var open:
@@ -24,7 +24,7 @@ package final class JobRunner: Sendable {
         package init(
             store: JobStore,
             folder: ServiceFolder,
-            models: ModelCatalogue,
+            resources: JobResources,
             hub: EventHub,
             open:
                 @escaping @Sendable (RenderSession, ModelIdentity, Logger, Cancellation) throws ->
@@ -33,7 +33,7 @@ package final class JobRunner: Sendable {
             retention: Retention,
             logger: Logger
         ) {
-            (self.store, self.folder, self.models, self.hub) = (store, folder, models, hub)
+            (self.store, self.folder, self.resources, self.hub) = (store, folder, resources, hub)
             (self.open, self.computation) = (open, computation)
             (self.retention, self.logger) = (retention, logger)
         }
@@ -56,6 +56,8 @@ package final class JobRunner: Sendable {
         /// Why nothing is rendered although jobs wait.
         var hold: String?
         var cluster: Cluster?
+        /// When unused pictures were last deleted; seconds since 1970.
+        var swept = 0.0
     }
 
     let parts: Parts
@@ -238,7 +240,6 @@ package final class JobRunner: Sendable {
         let (folder, id) = (parts.folder, job.id)
         try folder.create(for: job)
         let request = try JobRequest(json: JSON(job.request.utf8, place: "job \(id)"))
-        let model = try parts.models.find(job.model)
         let state = folder.state(of: job)
         var resumed: Rendering.Resumed?
         var suggestions = SuggestionMemory()
@@ -252,10 +253,11 @@ package final class JobRunner: Sendable {
             folder.removeState(of: job)
         }
         return Rendering(
-            options: try request.options(model: model.path, suggestions: suggestions),
+            options: try request.options(parts.resources, suggestions: suggestions),
             outputs: RenderSession.Outputs(
                 picture: folder.picture(of: job),
-                depth: request.depth
+                depth: request.depth,
+                quality: request.quality
             ),
             computation: parts.computation,
             saving: Saving(
@@ -300,8 +302,9 @@ package final class JobRunner: Sendable {
         parts.hub.publish(.state, job: job.id, .object(["state": .string(job.state.rawValue)]))
     }
 
-    /// Deletes finished jobs that are too old, or take too much space.
+    /// Deletes finished jobs that are too old, or take too much space, and pictures that no job uses.
     private func expire() {
+        sweep()
         guard parts.retention != Retention() else { return }
         do {
             for id in parts.retention.expired(try parts.store.finished(), now: now)
@@ -310,6 +313,26 @@ package final class JobRunner: Sendable {
             }
         } catch {
             parts.logger.error("old jobs cannot be deleted: \(error)")
+        }
+    }
+}
+
+extension JobRunner {
+    /// Seconds between looks for pictures that no job uses.
+    private static let sweepInterval = 3600.0
+
+    private func sweep() {
+        let time = now
+        let isDue = state.withLock { state in
+            guard time - state.swept >= Self.sweepInterval else { return false }
+            state.swept = time
+            return true
+        }
+        guard isDue else { return }
+        do {
+            parts.resources.inputs.sweep(keeping: try parts.store.usedInputs(), now: time)
+        } catch {
+            parts.logger.error("unused pictures cannot be deleted: \(error)")
         }
     }
 }

@@ -23,6 +23,9 @@ package struct ModelCatalogue: Sendable {
         (self.standard, self.folder) = (standard, folder)
     }
 
+    /// Name of the default model.
+    package var standardName: String { Self.name(of: standard) }
+
     /// Models, the default one first. The folder is read each time: models may be added while the service runs.
     package var entries: [Entry] {
         var entries = [

@@ -25,7 +25,10 @@ package final class ServiceFolder: Sendable {
         )
     }
 
-    private static func create(_ folder: String) throws(OutputError) {
+    /// Creates a private folder, and those above it.
+    ///
+    /// - Throws: `OutputError`
+    package static func create(_ folder: String) throws(OutputError) {
         do {
             try FileManager.default.createDirectory(
                 atPath: folder,
@@ -37,7 +40,11 @@ package final class ServiceFolder: Sendable {
         }
     }
 
-    package var database: String { "\(path)/jobs.sqlite" }
+    package var database: String { "\(path)/\(Self.databaseName)" }
+    /// The database in a data folder.
+    package static let databaseName = "jobs.sqlite"
+    /// The folder of pictures that clients have sent.
+    package var inputs: String { "\(path)/inputs" }
 
     /// The folder of a job. Ids are ours, never a client's text.
     package func folder(of job: Job) -> String { "\(path)/jobs/\(job.id)" }

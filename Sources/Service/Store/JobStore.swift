@@ -81,6 +81,17 @@ package final class JobStore: Sendable {
                 columns: ["state", "priority", "user", "model", "number"]
             )
         }
+        migrator.registerMigration("3 tokens") { database in
+            try database.create(table: "token") { table in
+                table.primaryKey("id", .text)
+                table.column("user", .text).notNull()
+                table.column("scopes", .text).notNull()
+                table.column("note", .text).notNull()
+                table.column("hash", .text).notNull()
+                table.column("created", .double).notNull()
+                table.column("expires", .double)
+            }
+        }
         return migrator
     }
 
@@ -157,6 +168,27 @@ package final class JobStore: Sendable {
     /// The ids of all jobs.
     package func ids() throws -> Set<String> {
         try pool.read { Set(try String.fetchAll($0, sql: "SELECT id FROM job")) }
+    }
+
+    /// Ids of stored pictures that jobs name.
+    package func usedInputs() throws -> Set<String> {
+        try pool.read { database in
+            let ids = try String.fetchAll(
+                database,
+                sql: """
+                    SELECT * FROM (
+                        SELECT json_extract(request, '$.initImage') AS input FROM job
+                        UNION SELECT json_extract(request, '$.mask') AS input FROM job
+                    ) WHERE input IS NOT NULL
+                    """
+            )
+            return Set(ids)
+        }
+    }
+
+    /// Reads in one transaction.
+    func read<Result>(_ body: (Database) throws -> Result) throws -> Result {
+        try pool.read(body)
     }
 
     // Changes.
