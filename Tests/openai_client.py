@@ -7,7 +7,7 @@ import urllib.request
 
 import openai
 
-from serve import SMALL, Service, rendered  # reads PROGRAM and MODEL
+from serve import FIXTURES, Service, rendered  # reads PROGRAM and MODEL
 
 
 def is_png(data):
@@ -44,12 +44,36 @@ def main(folder):
     assert [event.type for event in events] == ["image_generation.completed"]
     assert is_png(base64.b64decode(events[0].b64_json)) and events[0].created_at > 1.7e9
 
+    answer = client.images.generate(model=models[0], prompt="a cat", size="128x128", quality="low",
+                                    output_format="webp", output_compression=50)
+    assert base64.b64decode(answer.data[0].b64_json)[8:12] == b"WEBP"
+    assert answer.output_format == "webp"
+
+    photo, mask = (f"{FIXTURES}/inpaint/{name}.png" for name in ("photo", "mask"))
+    with open(photo, "rb") as image, open(mask, "rb") as change:
+        edited = client.images.edit(model=models[0], image=image, mask=change, prompt="a cat",
+                                    quality="low", n=1, size="128x128")
+    assert is_png(base64.b64decode(edited.data[0].b64_json))
+    job = service.ok("GET", "/api/v1/jobs?limit=1")["jobs"][0]["request"]
+    assert len(job["initImage"]) == 64 and len(job["mask"]) == 64 and job["prompt"] == "a cat"
+    with open(photo, "rb") as image:
+        events = list(client.images.edit(model=models[0], image=[image], prompt="a cat",
+                                         quality="low", stream=True))
+    assert [event.type for event in events] == ["image_edit.completed"]
+    assert events[0].size == "128x128", "not the picture's own size"
+    with open(photo, "rb") as image:
+        varied = client.images.create_variation(image=image, n=2, size="128x128",
+                                                response_format="url")
+    assert len(varied.data) == 2
+    with urllib.request.urlopen(varied.data[1].url) as link:
+        assert is_png(link.read())
+
     for error, word, fields in [
         (openai.UnprocessableEntityError, "size", {"size": "12by12"}),
         (openai.UnprocessableEntityError, "pixels", {"size": "1024x1024"}),
         (openai.UnprocessableEntityError, "model", {"model": "nobody's"}),
         (openai.UnprocessableEntityError, "n", {"n": 11}),
-        (openai.UnprocessableEntityError, "output_format", {"output_format": "webp"}),
+        (openai.UnprocessableEntityError, "output_format", {"output_format": "tiff"}),
         (openai.NotFoundError, "model", None),
     ]:
         try:

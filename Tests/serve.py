@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -18,13 +19,17 @@ import time
 
 PROGRAM, MODEL = sys.argv[1], sys.argv[2]
 SMALL = {"size": "128x192", "steps": 4, "seed": 1}
+FIXTURES = f"{os.path.dirname(os.path.abspath(__file__))}/Fixtures"
 
 
 class Service:
     """A running `tessera serve`."""
 
-    def __init__(self, folder, *flags):
-        self.folder, self.flags = folder, flags
+    def __init__(self, folder, *flags, listen="127.0.0.1:0", authority=None):
+        self.folder, self.flags, self.listen = folder, flags, listen
+        # Sent with every request; and the address that they come from.
+        self.headers, self.source = {}, None
+        self.tls = ssl.create_default_context(cafile=authority) if authority else None
         self.start()
 
     def start(self):
@@ -33,13 +38,13 @@ class Service:
         begin = self.log.tell()
         environment = dict(os.environ, XDG_STATE_HOME=f"{self.folder}/state")
         self.process = subprocess.Popen(
-            [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", f"{self.folder}/data",
+            [PROGRAM, "serve", "--listen", self.listen, "--data", f"{self.folder}/data",
              "--model", MODEL, "--workers", "1", *self.flags],
             stderr=self.log, stdin=subprocess.DEVNULL, env=environment)
         deadline = time.time() + 60
         while time.time() < deadline:
             self.log.seek(begin)
-            found = re.search(r"serving http://127\.0\.0\.1:(\d+)", self.log.read())
+            found = re.search(r"serving https?://\S+:(\d+)", self.log.read())
             if found:
                 self.port = int(found[1])
                 return
@@ -59,10 +64,28 @@ class Service:
         status = self.process.wait(timeout=60)
         assert status == 0, (status, self.errors())
 
+    def connection(self, timeout=60):
+        where = {"host": "127.0.0.1", "port": self.port, "timeout": timeout,
+                 "source_address": self.source and (self.source, 0)}
+        if self.tls:
+            return http.client.HTTPSConnection(context=self.tls, **where)
+        return http.client.HTTPConnection(**where)
+
+    def tokens(self, *words):
+        """Runs `tessera tokens` on the service's folder."""
+        command = [PROGRAM, "tokens", words[0], "--data", f"{self.folder}/data", *words[1:]]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    def refused(self, status, word, method, path, body=None, headers=None):
+        found, answer, content = self.call(method, path, body, headers)
+        text = content.decode() if isinstance(content, bytes) else json.dumps(content)
+        assert found == status and word in text, (method, path, found, text)
+        return answer
+
     def call(self, method, path, body=None, headers=None, timeout=60):
         """Returns status, headers and body: JSON where it is."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        headers = dict(headers or {})
+        connection = self.connection(timeout)
+        headers = self.headers | (headers or {})
         if body is not None and not isinstance(body, (bytes, str)):
             body = json.dumps(body)
             headers.setdefault("Content-Type", "application/json")
@@ -94,10 +117,10 @@ class Service:
         raise AssertionError(f"{job} is not {states}: {self.errors()}")
 
 
-def rendered(folder, settings, prompt="a cat"):
+def rendered(folder, settings, prompt="a cat", *more, ending="png"):
     """The same picture by `tessera render`."""
-    path = f"{folder}/expected.png"
-    flags = [f"--{name}={value}" for name, value in settings.items()]
+    path = f"{folder}/expected.{ending}"
+    flags = [f"--{name}={value}" for name, value in settings.items()] + list(more)
     subprocess.run([PROGRAM, "render", "--model", MODEL, "--workers", "1", "--prompt", prompt,
                     "--quiet", "--output", path, *flags], check=True, stdout=subprocess.DEVNULL)
     return open(path, "rb").read()
@@ -328,11 +351,15 @@ def flow_many(folder):
         assert len(picture) == size and picture.endswith(b"IEND\xaeB`\x82")
 
 
-FLOWS = {name[5:]: flow for name, flow in globals().items() if name.startswith("flow_")}
-
-if __name__ == "__main__":
-    for name in sys.argv[3:] or FLOWS:
+def run(flows):
+    """Runs the flows that are named on the command line, or all of a module."""
+    flows = {name[5:]: flow for name, flow in flows.items() if name.startswith("flow_")}
+    for name in sys.argv[3:] or flows:
         with tempfile.TemporaryDirectory() as folder:
             start = time.time()
-            FLOWS[name](folder)
+            flows[name](folder)
             print(f"{name}: {time.time() - start:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    run(globals())

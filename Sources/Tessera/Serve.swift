@@ -64,6 +64,8 @@ struct Serve: ParsableCommand {
             let address = try WebService.Address(listen, flag: "--listen")
             let tls = try access.tls()
             let exposure = try access.exposure(isLoopback: address.isLoopback, hasTLS: tls != nil)
+            // Before anything is created; whether there are tokens only the database says.
+            try exposure.check(listen, hasTokens: true)
             let logger = logging.logger
             let folder = try ServiceFolder(path: try dataFolder())
             let store = try JobStore(path: folder.database)

@@ -2,16 +2,22 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `tessera serve` as its clients see it; the flows are those of `Tests/serve.py`.
+/// `tessera serve` as its clients see it; the flows are those of `Tests/serve*.py`.
 @Suite(.serialized) struct ServeTests {
-    @Test(arguments: ["render", "crash", "change", "events", "refusals", "many"])
-    func flow(_ name: String) throws {
+    @Test(arguments: [
+        ("serve", "render"), ("serve", "crash"), ("serve", "change"), ("serve", "events"),
+        ("serve", "refusals"), ("serve", "many"), ("serve_access", "tokens"),
+        ("serve_access", "network"), ("serve_access", "proxy"), ("serve_access", "origins"),
+        ("serve_inputs", "pictures"), ("serve_inputs", "loras"), ("serve_a1111", "txt2img"),
+        ("serve_a1111", "img2img"), ("serve_a1111", "session"),
+    ])
+    func flow(_ script: String, _ name: String) throws {
         let model = try #require(Fixtures.networks.first).checkpoint
         let process = Process()
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = [
-            "python3", "\(Fixtures.packageRoot)/Tests/serve.py",
+            "python3", "\(Fixtures.packageRoot)/Tests/\(script).py",
             "\(Fixtures.packageRoot)/.build/release/tessera", model, name,
         ]
         (process.standardOutput, process.standardError) = (output, output)
@@ -24,7 +30,7 @@ import Testing
     @Test func refusesTheNetworkUnlessTold() throws {
         let command = try Command(["serve", "--listen", "0.0.0.0:0"])
         #expect(command.status == 64)
-        #expect(command.complaints.count == 1 && command.errors.contains("--insecure"))
+        #expect(command.complaints.count == 1 && command.errors.contains("--tls-certificate"))
     }
 
     @Test func aFolderServesOnce() throws {
