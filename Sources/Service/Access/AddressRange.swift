@@ -25,9 +25,11 @@ package struct AddressRange: Equatable, Sendable {
     /// Whether an address is in the range.
     package func contains(_ address: String) -> Bool {
         guard let other = Self.bytes(address), other.count == bytes.count else { return false }
-        return (0..<bits).allSatisfy { bit in
-            (bytes[bit / 8] ^ other[bit / 8]) & (0x80 >> (bit % 8)) == 0
-        }
+        let (whole, rest) = bits.quotientAndRemainder(dividingBy: 8)
+        guard bytes.prefix(whole) == other.prefix(whole) else { return false }
+        guard rest > 0 else { return true }
+        let difference: UInt8 = bytes[whole] ^ other[whole]
+        return difference >> UInt8(8 - rest) == 0
     }
 
     /// The bytes of an address; an IPv4 address inside IPv6 counts as IPv4.

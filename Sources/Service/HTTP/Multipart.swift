@@ -124,13 +124,18 @@ package struct MultipartForm: Equatable, Sendable {
         return fields
     }
 
-    /// Where a word begins; nil if it is not there. memmem is linear, also for hostile texts.
+    /// Where a word of at most a hundred bytes begins; nil if it is not there.
     private static func find(_ word: [UInt8], in text: [UInt8], from start: Int) -> Int? {
         text.withUnsafeBytes { bytes in
-            guard let base = bytes.baseAddress, start < bytes.count,
-                let found = memmem(base + start, bytes.count - start, word, word.count)
-            else { return nil }
-            return UnsafeRawPointer(found) - base
+            guard let base = bytes.baseAddress, let first = word.first else { return nil }
+            var at = start
+            while at + word.count <= bytes.count {
+                let rest = bytes.count - word.count - at + 1
+                guard let found = memchr(base + at, Int32(first), rest) else { return nil }
+                if memcmp(found, word, word.count) == 0 { return UnsafeRawPointer(found) - base }
+                at = UnsafeRawPointer(found) - base + 1
+            }
+            return nil
         }
     }
 }
