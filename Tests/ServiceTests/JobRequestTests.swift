@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 import Sampling
 import Service
 import Testing
@@ -39,6 +40,21 @@ import Testing
         #expect(throws: Never.self) { try JobRequest(json: request.json) }
         request.prompt += "a"
         #expect(throws: InputError.self) { try JobRequest(json: request.json) }
+    }
+
+    /// What is answered is what it was made from, whatever its characters and numbers.
+    @Test(arguments: [
+        "null", "[]", "{}",
+        "[true, false, 0, -0.5, 1e300, 1e-7, 9007199254740992, 0.1, 1764424000.125]",
+        #"{"b": "ä𝄞\"\\/\u0000\u001f\n\u007f\u2028", "a": {"": [[], {"x": null}]}}"#,
+    ]) func answersAreJSON(_ text: String) throws {
+        let json = try JSON(text.utf8, place: "test")
+        #expect(try JSON(json.answer, place: "answer") == json)
+        let object = try JSONSerialization.jsonObject(
+            with: Data(json.answer),
+            options: .fragmentsAllowed
+        )
+        #expect(!json.answer.contains(0x0A) && "\(object)".isEmpty == false)
     }
 
     /// Every default is of the type that the document states.

@@ -21,7 +21,7 @@ extension NativeAPI {
         ) { request, _ in
             let picture = try JobRequest(json: try await desk.bodies.json(request))
             let report = try await desk.check(picture).report
-            return Response(data: try JSONEncoder().encode(report), type: "application/json")
+            return Response(bytes: try JSONEncoder().encode(report), type: "application/json")
         }
     }
 

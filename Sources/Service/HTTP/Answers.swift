@@ -103,18 +103,19 @@ struct APIError: Error {
 extension Response {
     /// JSON in one line.
     init(json: JSON, status: HTTPResponse.Status = .ok) {
-        self.init(data: json.answer, type: "application/json", status: status)
+        self.init(bytes: json.answer, type: "application/json", status: status)
     }
 
     init(text: String, type: String, status: HTTPResponse.Status = .ok) {
-        self.init(data: Data(text.utf8), type: type, status: status)
+        self.init(bytes: text.utf8, type: type, status: status)
     }
 
-    init(data: Data, type: String, status: HTTPResponse.Status = .ok) {
+    init(bytes: some Collection<UInt8> & Sendable, type: String, status: HTTPResponse.Status = .ok)
+    {
         self.init(
             status: status,
             headers: [.contentType: type, .cacheControl: "no-store"],
-            body: ResponseBody(byteBuffer: ByteBuffer(bytes: data))
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))
         )
     }
 
