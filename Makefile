@@ -85,7 +85,7 @@ test-torch: MORE_PACKAGES := python3 python3-pip
 test-torch: setup $(TORCH)
 	$(BUILD) --build-tests
 	TESSERA_TORCH=$(TORCH) swift test -c release --skip-build --filter \
-	    'BackendTests|NetworkParityTests|LongPromptTests|TiledEvaluationTests|TorchTests|DeviceMemoryTests'
+	    'BackendTests|NetworkParityTests|LongPromptTests|TiledEvaluationTests|TorchTests|DeviceMemoryTests|PipelineTests'
 	TESSERA_TORCH=$(TORCH) swift test -c release --skip-build --no-parallel --filter TorchCommandTests
 
 $(CURDIR)/.build/torch:

@@ -1,6 +1,6 @@
 """Tessera's torch backend against diffusers on the same PyTorch, device, weights, inputs and threads, interleaved.
 
-    python compare_torch.py FIGURES WORK [--device cpu|cuda:0] [--precisions f32,bf16] [--parts …] [--rounds 3] [--threads N]
+    python compare_torch.py FIGURES WORK [--device cpu|cuda:0] [--precisions f32,bf16] [--parts …] [--rounds 3] [--threads N] [--alone]
 
 Adds torch_unet_ratio_cpu, torch_vae_ratio_cpu and so on to the flat JSON file FIGURES, for SDXL's size; the ratio in the
 shortest precision counts, and each has its own row, too. WORK is the folder of compare.py.
@@ -27,6 +27,21 @@ def sides(model, part, precision, a, inputs):
     theirs = [sys.executable, f"{compare.HERE}/torch_side.py", model, part, a.device, precision, str(a.threads), inputs,
               out("torch")]
     return [ours, theirs]
+
+
+def measure_alone(commands, rounds):
+    """The same with one process at a time, where memory is too small for two: the second evaluation of each counts."""
+    times = ([], [])
+    memory = 0
+    for _ in range(rounds):
+        for command, t in zip(commands, times):
+            side = compare.Side(command)
+            side.evaluate()
+            t.append(side.evaluate())
+            if command is commands[0]:
+                memory = max(memory, side.memory)
+            side.end()
+    return [statistics.median(t) for t in times], memory
 
 
 def measure(commands, rounds):
@@ -58,7 +73,8 @@ def main(a, figures):
     for precision in a.precisions:
         for name, model, part, bar in wanted:
             inputs = f"{a.work}/{'vista' if model == compare.VISTA else 'sdxl'}-in.safetensors"
-            (ours, theirs), memory = measure(sides(model, part, precision, a, inputs), a.rounds)
+            way = measure_alone if a.alone else measure
+            (ours, theirs), memory = way(sides(model, part, precision, a, inputs), a.rounds)
             out = [load_file(f"{a.work}/{s}.safetensors")["output"] for s in ("tessera", "torch")]
             differ = ((out[0] - out[1]).pow(2).mean().sqrt() / out[1].std()).item()
             print(f"{name + ' ' + precision:24}{ours:9.4f}s{theirs:9.4f}s{ours / theirs:8.2f}{bar:6.2f}{memory / 1e9:7.2f}GB"
@@ -79,6 +95,7 @@ if __name__ == "__main__":
     parser.add_argument("--precisions", type=lambda s: s.split(","), default=["bf16", "f32"])
     parser.add_argument("--parts", type=lambda s: s.split(","), default=None, help="of unet,vae,vista_unet")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--alone", action="store_true", help="one process at a time, for memory")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     a = parser.parse_args()
     figures = json.load(open(a.figures)) if os.path.exists(a.figures) else {}

@@ -48,6 +48,7 @@ final class TimedBackend: Backend {
 
     func checking<T>(_ body: () throws -> T) throws -> T { try inner.checking(body) }
     var isFilled: Bool { inner.isFilled }
+    var isAsynchronous: Bool { inner.isAsynchronous }
     func upload(_ tensor: Tensor) -> Activation { timed("upload") { inner.upload(tensor) } }
     func download(_ x: Activation) -> Tensor { timed("download") { inner.download(x) } }
 

@@ -127,7 +127,7 @@ static int outcome(tessera_tiff *tiff, int succeeded) {
 
 int tessera_tiff_begin(
     tessera_tiff *tiff, uint32_t width, uint32_t height, int depth, int reduced, const char *description,
-    const char *software) {
+    const char *software, const char *settings) {
     // 8: BigTIFF. m: no memory map of a file that grows.
     if (!tiff->writer) tiff->writer = open_view(tiff, &tiff->writing, "w8m");
     TIFF *t = tiff->writer;
@@ -145,6 +145,12 @@ int tessera_tiff_begin(
         && TIFFSetField(t, TIFFTAG_PREDICTOR, PREDICTOR_HORIZONTAL);
     if (description) done = done && TIFFSetField(t, TIFFTAG_IMAGEDESCRIPTION, description);
     if (software) done = done && TIFFSetField(t, TIFFTAG_SOFTWARE, software);
+    if (settings) {
+        static const TIFFFieldInfo field = {
+            TESSERA_TIFF_SETTINGS, TIFF_VARIABLE2, TIFF_VARIABLE2, TIFF_ASCII, FIELD_CUSTOM, 1, 1, "TesseraSettings"};
+        done = done && TIFFMergeFieldInfo(t, &field, 1) == 0
+            && TIFFSetField(t, TESSERA_TIFF_SETTINGS, (uint32_t)(strlen(settings) + 1), settings);
+    }
     return outcome(tiff, done);
 }
 

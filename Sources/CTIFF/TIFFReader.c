@@ -283,6 +283,15 @@ int tessera_tiff_reader_header(tessera_tiff_reader *reader, tessera_tiff_header 
     char *text = NULL;
     header->description = TIFFGetField(t, TIFFTAG_IMAGEDESCRIPTION, &text) ? text : NULL;
     header->software = TIFFGetField(t, TIFFTAG_SOFTWARE, &text) ? text : NULL;
+    header->settings = NULL;
+    header->settings_size = 0;
+    // libtiff makes a field of its own for a tag that it does not know: with a count, if it is text.
+    const TIFFField *field = TIFFFindField(t, TESSERA_TIFF_SETTINGS, TIFF_ASCII);
+    if (field && TIFFFieldDataType(field) == TIFF_ASCII && TIFFFieldPassCount(field)
+        && TIFFGetField(t, TESSERA_TIFF_SETTINGS, &size, &text)) {
+        header->settings = text;
+        header->settings_size = size;
+    }
     uint16_t orientation = ORIENTATION_TOPLEFT;
     TIFFGetFieldDefaulted(t, TIFFTAG_ORIENTATION, &orientation);
     header->width = reader->width;

@@ -43,6 +43,9 @@ struct tessera_torch {
     int32_t (*new_value)(Value **);
     void (*set_threads)(int);
     void (*openmp_threads)(int);
+    int32_t (*pinned)(
+        int64_t, const int64_t *, const int64_t *, int32_t, int32_t, int32_t, tessera_tensor *
+    );
 };
 
 static _Thread_local char fault[4096];
@@ -90,6 +93,7 @@ static const char *fill(tessera_torch torch, void *library) {
         // at::set_num_threads(int): not a part of the stable functions.
         {&torch->set_threads, "_ZN2at15set_num_threadsEi", 1},
         {&torch->openmp_threads, "omp_set_num_threads", 1},
+        {&torch->pinned, "aoti_torch_empty_strided_pinned", 1},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         void *found = dlsym(library, table[i].name);
@@ -173,6 +177,15 @@ int tessera_torch_borrow(
     int32_t code = torch->types[type]();
     return torch->from_blob(memory, axes, sizes, strides, 0, code, torch->cpu(), 0, result)
         ? failed(torch) : 0;
+}
+
+int tessera_torch_pinned(
+    tessera_torch torch, int axes, const int64_t *sizes, const int64_t *strides, enum tessera_torch_type type,
+    tessera_tensor *result
+) {
+    if (!torch->pinned) return 1;
+    int32_t code = torch->types[type]();
+    return torch->pinned(axes, sizes, strides, code, torch->cpu(), 0, result) ? failed(torch) : 0;
 }
 
 int tessera_torch_view(

@@ -13,13 +13,14 @@ package func oneLine(_ text: String, limit: Int) -> String {
             line.append("…")
             break
         }
-        line.append(isHarmless(scalar) ? scalar : "·")
+        line.append(isHarmlessOnTerminal(scalar) ? scalar : "·")
         count += 1
     }
     return String(line)
 }
 
-private func isHarmless(_ scalar: Unicode.Scalar) -> Bool {
+/// Whether a character neither controls a terminal, nor ends a line, nor changes the direction of text.
+package func isHarmlessOnTerminal(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar {
     case "\u{2028}", "\u{2029}", "\u{202A}"..."\u{202E}", "\u{2066}"..."\u{2069}": false
     default: scalar.properties.generalCategory != .control

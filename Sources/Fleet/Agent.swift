@@ -91,29 +91,28 @@ package enum Agent {
         let watch = ProcessWatch(running, logs: logFolder(request.folder), events)
         watch.check()
         let workers = try WorkerGroup(
-            names,
+            names.map { ($0, arguments(request, $0, .exitsWithCoordinator)) },
             environment: request.environment,
-            arguments: { arguments(request, $0, .exitsWithCoordinator) },
+            restarts: true,
             onEvent: { event in
                 switch event {
                 case .started(let name, let process):
                     var event = AgentEvent(.started, name: name)
                     event.process = ProcessIdentity(of: process)
+                    if let process = event.process { watch.add(name, process) }
                     events.write(event)
                 case .said(let name, let line):
                     events.write(AgentEvent(.said, name: name, text: line))
-                case .ended(let name, let process, let account):
+                case .ended(let name, let process, let account, let willReturn):
                     var event = AgentEvent(.ended, name: name, text: account)
                     event.process = ProcessIdentity(id: process, start: 0, boot: "")
+                    event.willReturn = willReturn
                     events.write(event)
                 case .allEnded: finished.put(())
                 }
             }
         )
         defer { workers.stop(dismissed: false) }
-        for (name, process) in zip(names, workers.processes) {
-            if let process = ProcessIdentity(of: process) { watch.add(name, process) }
-        }
         events.write(AgentEvent(.done))
         watch.start()
         _ = NamedThread("input", stack: 1 << 20) {

@@ -85,6 +85,8 @@ package struct AgentEvent: Codable, Equatable, Sendable {
     package var isAlive: Bool?
     /// Whether the process is stopped, as by SIGSTOP.
     package var isStopped: Bool?
+    /// Whether a worker that has ended is about to be started again.
+    package var willReturn: Bool?
 
     package init(_ kind: Kind, name: String? = nil, text: String? = nil) {
         (self.kind, self.name) = (kind, name)

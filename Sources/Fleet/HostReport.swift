@@ -15,6 +15,8 @@ package struct HostReport: Equatable, Sendable {
     package private(set) var started: [String: ProcessIdentity] = [:]
     /// Workers that have ended, and how.
     package private(set) var ended: [String: String] = [:]
+    /// Workers that have ended and are about to be started again, and how they ended.
+    package private(set) var returning: [String: String] = [:]
     /// For processes that were checked or stopped: whether they run, and their messages.
     package private(set) var states: [String: State] = [:]
     /// The last line that each worker wrote.
@@ -60,10 +62,19 @@ package struct HostReport: Equatable, Sendable {
         switch event.kind {
         case .hello: cores = event.cores
         case .started:
-            if let name = event.name, let process = event.process { started[name] = process }
+            if let name = event.name, let process = event.process {
+                started[name] = process
+                returning[name] = nil
+            }
         case .said: if let name = event.name { said[name] = event.text }
         case .ended:
-            if let name = event.name { ended[name] = event.text ?? "\(name) ended" }
+            guard let name = event.name else { break }
+            let account = event.text ?? "\(name) ended"
+            if event.willReturn == true {
+                returning[name] = account
+            } else {
+                (returning[name], ended[name]) = (nil, account)
+            }
         case .state:
             if let name = event.name {
                 states[name] = State(

@@ -44,7 +44,9 @@ package struct HostWatch {
         for report in reports where report.failure == nil {
             for name in report.expected {
                 guard let (kind, line) = trouble(of: name, report, view) else { continue }
-                if told.insert("\(name) \(kind)").inserted {
+                // One that is started again and again says so each time.
+                let topic = kind == .returning ? line : "\(name) \(kind)"
+                if told.insert(topic).inserted {
                     found.append(
                         Warning(
                             worker: name,
@@ -60,6 +62,7 @@ package struct HostWatch {
 
     private enum Kind {
         case gone
+        case returning
         case ended
         case stopped
         case absent
@@ -70,6 +73,7 @@ package struct HostWatch {
         _ report: HostReport,
         _ view: View
     ) -> (Kind, String)? {
+        if let account = report.returning[name] { return (.returning, "worker \(account)") }
         // A refusal was reported when it happened, with both sides.
         if let account = report.ended[name] {
             return view.refused[name] == nil ? (.ended, "worker \(account)") : nil

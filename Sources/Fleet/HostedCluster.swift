@@ -65,7 +65,9 @@ package final class HostedCluster: Sendable {
         ) { [weak cluster] event in
             switch event {
             case .said(let worker, let line):
-                logger.info("worker says", metadata: ["worker": "\(worker)", "line": "\(line)"])
+                // What is wrong with one that never joined, the watch says.
+                let isMember = cluster?.statistics.contains { $0.name == worker } ?? false
+                WorkerLine(worker: worker, text: line, isHeard: isMember).report(to: logger)
             case .ended(let worker, let process, let account):
                 cluster?.processEnded(worker, process: process, account: account)
             case .failed(let host, let reason): logger.warning("host \(host): \(reason)")

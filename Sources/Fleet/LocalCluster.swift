@@ -60,18 +60,14 @@ package final class LocalCluster: Sendable {
         let (cluster, bound) = (cluster, cluster.endpoint)
         let each = threads ?? WorkerArguments.threadsEach(of: workers)
         self.workers = try WorkerGroup(
-            (1...workers).map { "local-\($0)" },
+            (1...workers).map { ("local-\($0)", arguments(bound, "local-\($0)", each)) },
             program: program ?? Spawn.thisProgram,
-            arguments: { arguments(bound, $0, each) },
             onEvent: { [weak cluster] event in
                 switch event {
                 case .started: break
                 case .said(let name, let line):
-                    logger.info(
-                        "worker says",
-                        metadata: ["worker": "\(name)", "line": "\(line)"]
-                    )
-                case .ended(let name, let process, let account):
+                    WorkerLine(worker: name, text: line, isHeard: true).report(to: logger)
+                case .ended(let name, let process, let account, _):
                     cluster?.processEnded(name, process: process, account: account)
                 // Nobody else will join.
                 case .allEnded: cluster?.expectNoMoreWorkers()

@@ -13,104 +13,142 @@ package final class WorkerGroup: Sendable {
     package enum Event: Sendable {
         case started(name: String, process: Int32)
         case said(name: String, line: String)
-        /// With the last lines that it printed.
-        case ended(name: String, process: Int32, account: String)
+        /// With the last lines that it printed, and whether it is about to be started again.
+        case ended(name: String, process: Int32, account: String, willReturn: Bool)
         /// No worker of the group is running any more.
         case allEnded
     }
 
-    private let children: [ChildProcess]
-    private let lifeline: Mutex<Int32?>
+    private struct State {
+        var children: [ChildProcess] = []
+        var isStopping = false
+    }
+
+    private let program: String
+    private let environment: [String: String]
+    private let onEvent: @Sendable (Event) -> Void
+    private let lifeline: PrivatePipe
+    private let words = LastLines()
+    /// Workers that run or will be started again.
+    private let remaining: Atomic<Int>
+    private let state = Mutex(State())
 
     /// Starts all workers.
     ///
     /// - Parameters:
-    ///   - names: of the workers
+    ///   - workers: their names, and their arguments without the program's name
     ///   - program: that they run
     ///   - environment: variables added to this process's own
-    ///   - arguments: of a worker by its name, without the program's name
+    ///   - restarts: whether one that crashes or is killed is started again
     ///   - onEvent: called for each event
     /// - Throws: `InputError` when one cannot be started; then none is left running
     package init(
-        _ names: [String],
+        _ workers: [(name: String, arguments: [String])],
         program: String = Spawn.thisProgram,
         environment: [String: String] = [:],
-        arguments: (_ name: String) -> [String],
+        restarts: Bool = false,
         onEvent: @escaping @Sendable (Event) -> Void
     ) throws {
-        let pipe = try PrivatePipe()
-        defer { close(pipe.reading) }
-        lifeline = Mutex(pipe.writing)
-        let words = LastLines()
-        let running = RunningCount(names.count)
-        var children: [ChildProcess] = []
+        (self.program, self.environment, self.onEvent) = (program, environment, onEvent)
+        lifeline = try PrivatePipe()
+        remaining = Atomic(workers.count)
         do {
-            for name in names {
-                let child = try ChildProcess(
-                    program,
-                    arguments(name),
-                    environment: environment,
-                    name: name,
-                    lifeline: pipe.reading,
-                    onLine: { line in
-                        words.add(line, of: name)
-                        onEvent(.said(name: name, line: line))
-                    },
-                    onEnd: { id, ending in
-                        let account = words.account(of: name, ending)
-                        onEvent(.ended(name: name, process: id, account: account))
-                        if running.countEnd() == 0 { onEvent(.allEnded) }
-                    }
-                )
-                children.append(child)
-                onEvent(.started(name: name, process: child.id))
-            }
+            for worker in workers { try start(worker, restarts ? Restarts() : nil) }
         } catch {
-            close(pipe.writing)
-            for child in children { child.signal(SIGKILL) }
-            for child in children { child.wait() }
+            for child in state.withLock({ $0.children }) { child.signal(SIGKILL) }
+            stop(dismissed: false)
             throw error
         }
-        self.children = children
     }
 
-    /// Process ids, in the order of the names.
-    package var processes: [Int32] { children.map(\.id) }
+    /// Starts a worker, unless the group is being stopped.
+    private func start(
+        _ worker: (name: String, arguments: [String]),
+        _ restarts: Restarts?
+    ) throws {
+        let name = worker.name
+        let start = ContinuousClock.now
+        let child: ChildProcess? = try state.withLock { state in
+            guard !state.isStopping else { return nil }
+            let child = try ChildProcess(
+                program,
+                worker.arguments,
+                environment: environment,
+                name: name,
+                lifeline: lifeline.reading,
+                onLine: { [weak self] line in
+                    self?.words.add(line, of: name)
+                    self?.onEvent(.said(name: name, line: line))
+                },
+                onEnd: { [weak self] process, ending in
+                    self?.ended(worker, process, ending, ContinuousClock.now - start, restarts)
+                }
+            )
+            state.children.removeAll { $0.name == name }
+            state.children.append(child)
+            return child
+        }
+        if let child { onEvent(.started(name: name, process: child.id)) }
+    }
+
+    private func ended(
+        _ worker: (name: String, arguments: [String]),
+        _ process: Int32,
+        _ ending: ChildProcess.Ending,
+        _ running: Duration,
+        _ restarts: Restarts?
+    ) {
+        let name = worker.name
+        var account = words.account(of: name, ending)
+        guard var restarts, ending.isAccident, !state.withLock({ $0.isStopping }),
+            let pause = restarts.pause(after: running)
+        else { return endForGood(name, process, account) }
+        account += "; \(restarts.announcement(pause))"
+        onEvent(.ended(name: name, process: process, account: account, willReturn: true))
+        let next = restarts
+        _ = NamedThread("restart", stack: 1 << 20) { [weak self] in
+            usleep(useconds_t(pause / .microseconds(1)))
+            do {
+                try self?.start(worker, next)
+            } catch {
+                self?.endForGood(name, 0, "\(name) cannot be started again: \(error)")
+            }
+        }
+    }
+
+    private func endForGood(_ name: String, _ process: Int32, _ account: String) {
+        onEvent(.ended(name: name, process: process, account: account, willReturn: false))
+        if remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 {
+            onEvent(.allEnded)
+        }
+    }
+
+    /// Process ids, in the order of the latest starts.
+    package var processes: [Int32] { state.withLock { $0.children.map(\.id) } }
 
     /// Ends all workers: they get a moment to end by themselves, then are killed. Returns when none is left. Later
     /// calls have no effect.
     ///
     /// - Parameter dismissed: whether they were told to go, and end by themselves
     package func stop(dismissed: Bool) {
-        let open = lifeline.withLock { open in
-            defer { open = nil }
-            return open
+        let children: [ChildProcess]? = state.withLock { state in
+            guard !state.isStopping else { return nil }
+            state.isStopping = true
+            return state.children
         }
-        guard let open else { return }
+        guard var waiting = children else { return }
         let deadline = Date(timeIntervalSinceNow: 2)
-        var waiting = children
         if dismissed {
             // Closing the lifeline ends them at once: first the ones that listen.
             let soon = Date(timeIntervalSinceNow: 1)
             waiting = waiting.filter { !$0.wait(until: soon) }
         }
-        close(open)
+        close(lifeline.writing)
+        close(lifeline.reading)
         waiting = waiting.filter { !$0.wait(until: deadline) }
         for child in waiting { child.signal(SIGKILL) }
         for child in waiting { child.wait() }
     }
 
     deinit { stop(dismissed: true) }
-
-    /// The number of running workers.
-    private final class RunningCount: Sendable {
-        private let running: Atomic<Int>
-
-        init(_ count: Int) {
-            running = Atomic(count)
-        }
-
-        /// - Returns: how many are left
-        func countEnd() -> Int { running.subtract(1, ordering: .acquiringAndReleasing).newValue }
-    }
 }

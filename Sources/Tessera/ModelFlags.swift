@@ -16,8 +16,8 @@ struct ModelFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A LoRA, LoHa, LoKr, IA3, OFT or BOFT to merge, its weight, and weights of parts of the model (te, te1, "
-                + "te2, unet, down, mid, up, down.N, up.N); may be repeated.",
+            "A LoRA, LoHa, LoKr, IA3, OFT or BOFT to merge (a file, or a folder of PEFT), its weight, and weights of parts "
+                + "of the model (te, te1, te2, unet, down, mid, up, down.N, up.N); may be repeated.",
             valueName: "file[:weight][:te=weight]"
         ),
         completion: .file(extensions: ["safetensors"])

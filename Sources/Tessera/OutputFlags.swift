@@ -92,6 +92,12 @@ struct OutputFlags: ParsableArguments {
         }
     }
 
+    /// The format of the picture; nil where its name has none, which is reported later.
+    var resolvedFormat: PictureFormat? {
+        let places = places
+        return try? PictureFormat(path: places.picture, flag: "--output", given: places.format)
+    }
+
     var places: RenderSession.Outputs {
         RenderSession.Outputs(
             picture: output ?? "out.\((format ?? .png).fileExtension)",

@@ -41,7 +41,7 @@ extension PictureCommand {
     /// - Throws: `InputError` with the parser's message
     static func read(_ words: [String], place: String) throws(InputError) -> Self {
         do {
-            return try parse(words)
+            return try parse(FlagWords(words, of: description).spelled)
         } catch {
             let message = UsageText.sentence(message(for: error))
             throw InputError(place, message, fix: "See tessera \(name) --help")

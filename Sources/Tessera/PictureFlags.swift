@@ -20,8 +20,15 @@ package struct PictureFlags: ParsableArguments {
 
     /// The flags of the model, with the LoRA files that the prompt names.
     ///
-    /// - Throws: `InputError` for a tag that means nothing here, or a file that is not there
+    /// - Throws: `InputError` for a prompt that cannot be read, a tag that means nothing here, or a file that is not there
     func modelFlags() throws(InputError) -> ModelFlags {
+        try PromptWording(
+            subject.prompt,
+            negative: subject.negativePrompt,
+            positive2: subject.prompt2,
+            negative2: subject.negativePrompt2,
+            syntax: subject.promptSyntax ?? Settings.promptSyntax.defaultValue
+        ).check()
         guard subject.promptSyntax == .a1111 else { return model }
         for (flag, text) in [
             ("--negative-prompt", subject.negativePrompt), ("--prompt-2", subject.prompt2),
@@ -129,6 +136,20 @@ struct SamplingFlags: ParsableArguments {
 
     @Option(Settings.random) var rng: RandomKind?
     @Option(Settings.decodeMargin) var decodeMargin: Int?
+
+    mutating func validate() throws {
+        guard let levels = scheduler?.levels else { return }
+        let other =
+            if let sigmas, sigmas != levels {
+                "--sigmas \(sigmas.rawValue)"
+            } else if let karras, karras != (levels == .karras) {
+                karras ? "--karras" : "--no-karras"
+            } else { String?.none }
+        guard let other else { return }
+        throw ValidationError(
+            "--scheduler names noise levels (\(levels.rawValue)), and \(other) names others: leave one of them out."
+        )
+    }
 
     func add(to settings: inout SettingChoices) {
         settings.set(Settings.steps, to: steps)

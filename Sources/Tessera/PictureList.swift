@@ -12,6 +12,60 @@ struct PictureList<Command: PictureCommand> {
         let place: String?
     }
 
+    /// Reads lines of a file of prompts. The parser takes milliseconds: it is asked once for the lines that differ only in
+    /// prompts and seeds.
+    private struct LineReader {
+        let common: [String]
+        private var known: [[String]: Command] = [:]
+
+        init(common: [String]) { self.common = common }
+
+        /// - Throws: `InputError` with file and line
+        mutating func read(_ line: PromptsFile.Line) throws(InputError) -> Command {
+            var rest: [String] = []
+            var own = [(name: Substring, value: String)]()
+            for word in line.words {
+                let pair = word.split(
+                    separator: "=",
+                    maxSplits: 1,
+                    omittingEmptySubsequences: false
+                )
+                if pair.count == 2, Self.isOwn(pair[0], String(pair[1])) {
+                    own.append((pair[0], String(pair[1])))
+                } else {
+                    rest.append(word)
+                }
+            }
+            var command: Command
+            if let known = known[rest] {
+                command = known
+            } else {
+                command = try Command.read(common + rest, place: line.place)
+                known[rest] = command
+            }
+            for (name, value) in own { Self.set(name, value, &command.picture.subject) }
+            return command
+        }
+
+        private static func isOwn(_ name: Substring, _ value: String) -> Bool {
+            switch name {
+            case "--prompt", "--negative-prompt", "--prompt-2", "--negative-prompt-2": true
+            case "--seed": Seed(argument: value) != nil
+            default: false
+            }
+        }
+
+        private static func set(_ name: Substring, _ value: String, _ subject: inout SubjectFlags) {
+            switch name {
+            case "--prompt": subject.prompt = value
+            case "--negative-prompt": subject.negativePrompt = value
+            case "--prompt-2": subject.prompt2 = value
+            case "--negative-prompt-2": subject.negativePrompt2 = value
+            default: subject.seed = Seed(argument: value) ?? subject.seed
+            }
+        }
+    }
+
     private struct Entry {
         let line: Int
         let seed: UInt64
@@ -36,6 +90,8 @@ struct PictureList<Command: PictureCommand> {
     let suggestions: SuggestionMemory
     /// The seed that was chosen at random; nil if none was.
     let chosenSeed: UInt64?
+    /// Files that it was read from and that no picture replaces.
+    private let sources: [(role: String, path: String)]
     private var lines: [Line] = []
     private var entries: [Entry] = []
 
@@ -61,11 +117,16 @@ struct PictureList<Command: PictureCommand> {
         var words = defaults + given
         var base = try Command.read(words, place: place)
         let names = FlagWords(given, of: description).names
+        sources = [
+            ("the picture that is repeated", base.picture.repeating.fromPNG),
+            ("the file of prompts", base.picture.series.prompts),
+        ].compactMap { role, path in path.map { (role, $0) } }
         if let path = base.picture.repeating.fromPNG {
             let recipe = try base.picture.repeating.recipe(
                 of: path,
                 given: names,
-                base.picture
+                base.picture,
+                format: base.outputs.resolvedFormat
             )
             // The picture overrides the environment, and the command line overrides the picture.
             let settings = FlagWords(recipe.arguments, of: description).names
@@ -98,23 +159,17 @@ struct PictureList<Command: PictureCommand> {
         if let file = series.prompts {
             parsed = try PromptsFile(InputFile.text(file), path: file, command: description).lines
         }
+        if series.prompts != nil { try Self.checkCount(parsed, series) }
+        var reader = LineReader(common: common)
         for line in parsed {
-            let all = common + line.words
-            let command =
-                line.words.isEmpty ? base : try Command.read(all, place: line.place)
+            let command = line.words.isEmpty ? base : try reader.read(line)
             let own = command.picture.subject.seed.value
             let seeds = try Self.located(line.place) { () throws(InputError) in
-                try series.seeds(
+                if isSeries { try command.outputs.checkSeries() }
+                return try series.seeds(
                     own: line.hasSeed ? own : nil,
                     first: base.picture.subject.seed.value,
                     times: line.times
-                )
-            }
-            guard entries.count + seeds.count <= SeedList.limit else {
-                throw InputError(
-                    series.prompts ?? "--count",
-                    "there are more than \(SeedList.limit) pictures",
-                    fix: "Ask for fewer at once"
                 )
             }
             for seed in seeds {
@@ -126,7 +181,33 @@ struct PictureList<Command: PictureCommand> {
                 entries.append(Entry(line: lines.count, seed: seed, prompts: prompts))
             }
             lines.append(
-                Line(command: command, words: all, place: line.place.isEmpty ? nil : line.place)
+                Line(
+                    command: command,
+                    words: common + line.words,
+                    place: line.place.isEmpty ? nil : line.place
+                )
+            )
+        }
+    }
+
+    /// Rejects more pictures than a series may have, before the lines are read one by one.
+    private static func checkCount(
+        _ lines: [PromptsFile.Line],
+        _ series: SeriesFlags
+    ) throws(InputError) {
+        let seeds = try series.seeds.map { text throws(InputError) in
+            try SeedList.read(text).count
+        }
+        let most = SeedList.limit + 1
+        let count = lines.reduce(0) { sum, line in
+            let times = min(most, max(0, line.times ?? series.count ?? 1))
+            return min(most, sum + (line.hasSeed ? times : seeds ?? times))
+        }
+        guard count <= SeedList.limit else {
+            throw InputError(
+                series.prompts ?? "--prompts",
+                "there are more than \(SeedList.limit) pictures",
+                fix: "Ask for fewer at once"
             )
         }
     }
@@ -227,6 +308,7 @@ struct PictureList<Command: PictureCommand> {
         try located(index) {
             var rendering = try command.rendering()
             rendering.options.suggestions = suggestions
+            rendering.outputs.kept = sources
             let template = try NameTemplate(rendering.outputs.picture)
             guard template.hasFields || isSeries else {
                 rendering.outputs.picture = template.path([:])

@@ -39,7 +39,7 @@ struct Plan: PictureCommand {
             let shared = SharedWorkers()
             defer { shared.stop() }
             // Of the first picture; those of others would fill the memory.
-            var shown: (session: RenderSession, speeds: MeasuredSpeeds?)?
+            var shown: (session: RenderSession, speeds: MeasuredSpeeds?, use: PlanReport.Use)?
             let groups = try list.groups.map { index, count in
                 let command = list.command(index)
                 let rendering = try list.rendering(index, command)
@@ -57,7 +57,8 @@ struct Plan: PictureCommand {
                         on: list.isSeries ? shared.opening(open) : open,
                         control: control
                     ) : nil
-                shown = shown ?? (session, speeds)
+                let use = PlanReport.Use(session, rendering.computation)
+                shown = shown ?? (session, speeds, use)
                 return SeriesPlan.Group(
                     first: index,
                     count: count,
@@ -65,14 +66,18 @@ struct Plan: PictureCommand {
                     prompt: rendering.options.prompt,
                     picture: rendering.outputs.picture,
                     plan: session.plan,
-                    speeds: speeds
+                    speeds: speeds,
+                    use: use
                 )
             }
             guard let first = shown else { preconditionFailure("there are no pictures") }
             let weights = try first.session.weightBytes()
             let (plan, speeds) = (first.session.plan, first.speeds)
             if json {
-                let report = PlanReport(plan, weights: weights, speeds: speeds)
+                let report = PlanReport.WithUse(
+                    PlanReport(plan, weights: weights, speeds: speeds),
+                    first.use
+                )
                 if list.isSeries {
                     try StandardOutput.write(json: SeriesPlan(groups, weights: weights).report)
                 } else {
@@ -83,6 +88,7 @@ struct Plan: PictureCommand {
                     plan,
                     prompts: first.session.prompts,
                     suggestion: first.session.suggestion,
+                    use: first.use,
                     weights: weights,
                     speeds: speeds
                 )

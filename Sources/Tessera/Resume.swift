@@ -143,13 +143,13 @@ struct Resume: ParsableCommand {
             + outputs.arguments + display.arguments
     }
 
-    private func parse<Command: ParsableCommand>(
+    private func parse<Command: PictureCommand>(
         _ command: Command.Type,
         _ arguments: [String],
         _ folder: JobFolder
     ) throws(InputError) -> Command {
         do {
-            return try command.parse(arguments)
+            return try command.parse(FlagWords(arguments, of: Command.description).spelled)
         } catch {
             throw InputError(
                 folder.path,

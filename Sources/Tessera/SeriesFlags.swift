@@ -67,11 +67,11 @@ struct SeriesFlags: ParsableArguments {
 struct RepeatFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Repeat a picture from the text in its file, by Tessera, A1111 or ComfyUI; other flags override what it "
-                + "says.",
+            "Repeat a picture (PNG, JPEG, WebP or TIFF) from the text in its file, by Tessera, A1111 or ComfyUI; other "
+                + "flags override what it says.",
             valueName: "picture.png"
         ),
-        completion: .file(extensions: ["png"])
+        completion: .file(extensions: StartFlags.pictures)
     )
     var fromPNG: String?
 
@@ -95,12 +95,14 @@ extension RepeatFlags {
     ///   - path: of the picture
     ///   - given: names of the flags on the command line
     ///   - picture: the command line's
+    ///   - format: that the repeat is written in; nil where that is not known
     /// - Returns: flags, and what cannot be repeated
     /// - Throws: `InputError` when it cannot be read
     func recipe(
         of path: String,
         given: Set<String>,
-        _ picture: PictureFlags
+        _ picture: PictureFlags,
+        format: PictureFormat?
     ) throws -> PictureRecipe {
         try PictureRecipe(
             PictureRecipe.Request(
@@ -108,7 +110,8 @@ extension RepeatFlags {
                 given: given,
                 model: given.contains("model") ? picture.model.model : nil,
                 modelFolder: modelDir,
-                loraFolder: picture.subject.loraDir
+                loraFolder: picture.subject.loraDir,
+                isLossy: format?.isLossy
             )
         )
     }

@@ -6,7 +6,7 @@ import Sampling
 /// Flags for the init image.
 struct StartFlags: ParsableArguments {
     /// How the files that are read end.
-    private static let pictures = ["png", "jpg", "jpeg", "webp", "tif", "tiff"]
+    static let pictures = ["png", "jpg", "jpeg", "webp", "tif", "tiff"]
 
     @Option(
         help: ArgumentHelp(

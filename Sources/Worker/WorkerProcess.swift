@@ -2,6 +2,7 @@ import Engine
 import Foundation
 import Logging
 import Protocol
+import Synchronization
 
 /// A worker: asks a coordinator for units, computes them and answers.
 ///
@@ -27,7 +28,7 @@ package final class WorkerProcess: Sendable {
         /// Maximum units to hold at once, including the one being computed. The coordinator sends only as many as it
         /// takes to hide the round trip.
         package var credit = 16
-        /// Whether the process does nothing else. Then stopping does not wait for the unit that is being computed, but
+        /// Whether the process does nothing else. Then stopping does not wait for the units that are being computed, but
         /// exits the process.
         package var ownsProcess = true
         /// Its keys, and the coordinator's.
@@ -58,6 +59,7 @@ package final class WorkerProcess: Sendable {
     private let options: Options
     private let logger: Logger
     private let mailbox: Mailbox<WorkerNote>
+    private let isStopping = Atomic(false)
 
     /// - Throws: `SocketError`
     package init(_ evaluator: Evaluator, options: Options, logger: Logger) throws {
@@ -68,7 +70,10 @@ package final class WorkerProcess: Sendable {
     }
 
     /// Ends `run()` from any thread, after saying goodbye to the coordinator.
-    package func stop() { mailbox.post(.stop) }
+    package func stop() {
+        isStopping.store(true, ordering: .releasing)
+        mailbox.post(.stop)
+    }
 
     /// Serves until it is stopped, or dismissed by the coordinator that started it. Call once, on a
     /// thread that may block.
@@ -79,7 +84,7 @@ package final class WorkerProcess: Sendable {
         var evaluator = first
         // A connection is lost within one session; only a change of networks ends it and begins another.
         var obstacle: WorkerMessage.Obstacle?
-        while true {
+        while !isStopped {
             let networks = evaluator.networks
             switch try serve(evaluator, obstacle) {
             case .stopped, .dismissed: return
@@ -159,12 +164,11 @@ package final class WorkerProcess: Sendable {
         return !isStopped
     }
 
-    /// Whether it was stopped since the last session, which takes the notes of its own time.
+    /// Whether it was stopped. A session that ends just then for another reason takes the note and does nothing with it.
     private var isStopped: Bool {
-        mailbox.take().contains { note in
-            if case .stop = note { return true }
-            return false
-        }
+        // What a session has left must not wake `wait` again.
+        _ = mailbox.take()
+        return isStopping.load(ordering: .acquiring)
     }
 
     /// Serves with the same networks for as long as that works.
@@ -174,15 +178,7 @@ package final class WorkerProcess: Sendable {
     ) throws -> WorkerSessionState.Ending {
         let units = BlockingQueue<Computation?>()
         let thread = NamedThread("compute", stack: 64 << 20) { [mailbox] in
-            var fitting: Int?
-            while let (batch, cancellation) = units.take() {
-                let notes = Self.compute(batch, with: evaluator, cancellation)
-                if let views = evaluator.fittingViews, views != fitting {
-                    mailbox.post(.fitted(views))
-                    fitting = views
-                }
-                for note in notes { mailbox.post(note) }
-            }
+            ComputePipeline(evaluator, units: units, post: mailbox.post).run()
         }
         var hello = hello(evaluator.networks)
         hello.obstacle = obstacle
@@ -193,6 +189,7 @@ package final class WorkerProcess: Sendable {
                 limit: evaluator.networks.batchRows / 2,
                 isMeasured: evaluator.networks.mayGainFromBatches
             ),
+            depth: evaluator.networks.isAsynchronous ? 2 : 1,
             endsWithConnection: options.changes?.isTemporary(evaluator.networks) ?? false,
             mailbox: mailbox,
             units: units,
@@ -233,52 +230,4 @@ package final class WorkerProcess: Sendable {
         hello.adapts = options.changes != nil
         return hello
     }
-
-    /// Computes units together; the first note has the time of all.
-    private static func compute(
-        _ batch: [(id: UnitID, unit: WorkUnit)],
-        with evaluator: Evaluator,
-        _ cancellation: Cancellation
-    ) -> [WorkerNote] {
-        let began = ContinuousClock.now
-        var results: [Result<WorkResult, ComputeError>] = []
-        do {
-            results = try evaluator.evaluate(batch.map(\.unit), cancellation: cancellation)
-                .map { .success($0) }
-        } catch is ComputationCancelled {
-            results = batch.map { _ in .failure(.cancelled) }
-        } catch is TileNotKept where batch.count == 1 {
-            results = [.failure(.missing)]
-        } catch let error as DeviceError where error.kind == .lost {
-            return [.lost(error)]
-        } catch {
-            guard batch.count == 1 else {
-                // One of them is at fault: each for itself.
-                return batch.flatMap { compute([$0], with: evaluator, cancellation) }
-            }
-            results = [.failure(.failed("\(error)"))]
-        }
-        let spent = began.duration(to: .now).components
-        let microseconds = spent.seconds * 1_000_000 + spent.attoseconds / 1_000_000_000_000
-        return batch.indices.map { place in
-            .finished(
-                batch[place].id,
-                microseconds: place == 0 ? UInt64(max(0, microseconds)) : 0,
-                results[place]
-            )
-        }
-    }
-}
-
-/// Units for the computing thread, and their cancellation.
-typealias Computation = (batch: [(id: UnitID, unit: WorkUnit)], cancellation: Cancellation)
-
-/// Messages of other threads to the thread of the worker's socket.
-enum WorkerNote: Sendable {
-    case finished(UnitID, microseconds: UInt64, Result<WorkResult, ComputeError>)
-    /// The device has memory for this many views at once.
-    case fitted(Int)
-    /// Nothing can be computed in this process any more.
-    case lost(DeviceError)
-    case stop
 }

@@ -14,21 +14,22 @@ final class WorkerSessionShell {
     /// Reasons for having no connection that have been logged: each is logged once, not for each attempt.
     private var logged: Set<String> = []
 
-    /// Cancels the unit that is being computed, if there is one.
-    private var cancellation: Cancellation?
+    /// Cancels the batches that are being computed, by number.
+    private var cancellations: [Int: Cancellation] = [:]
     /// Whether a unit is being computed.
-    var isComputing: Bool { cancellation != nil }
+    var isComputing: Bool { !cancellations.isEmpty }
 
     /// Why nothing can be computed in this process any more.
     private(set) var deviceLoss: DeviceError?
 
-    /// Gives up the unit that is being computed.
-    func cancel() { cancellation?.cancel() }
+    /// Gives up the units that are being computed.
+    func cancel() { for cancellation in cancellations.values { cancellation.cancel() } }
 
     init(
         options: WorkerProcess.Options,
         hello: WorkerMessage.Hello,
         batches: BatchSizes,
+        depth: Int = 1,
         endsWithConnection: Bool = false,
         mailbox: Mailbox<WorkerNote>,
         units: BlockingQueue<Computation?>,
@@ -43,6 +44,7 @@ final class WorkerSessionShell {
         var session = WorkerSessionState.Options(hello: hello)
         session.credit = options.credit
         session.batches = batches
+        session.depth = depth
         session.isLocalChild = options.isLocalChild
         session.endsWithConnection = endsWithConnection
         state = WorkerSessionState(options: session)
@@ -110,13 +112,13 @@ final class WorkerSessionShell {
 
     private func event(_ note: WorkerNote) -> WorkerSessionState.Event {
         switch note {
-        case .finished(let unit, let microseconds, let result):
-            cancellation = nil
+        case .finished(let unit, let batch, let microseconds, let result):
+            cancellations[batch] = nil
             return .finished(unit, microseconds: microseconds, result)
         case .fitted(let views): return .fitted(views)
         case .lost(let error):
-            // The unit is not to blame: it goes elsewhere when the worker has said goodbye.
-            cancellation = nil
+            // The units are not to blame: they go elsewhere when the worker has said goodbye.
+            cancellations = [:]
             deviceLoss = error
             return .stop
         case .stop:
@@ -133,11 +135,11 @@ final class WorkerSessionShell {
         for action in state.handle(event, at: start.duration(to: .now)) {
             switch action {
             case .send(let message): try send(message, over: socket)
-            case .compute(let batch):
-                let cancellation = Cancellation()
-                self.cancellation = cancellation
-                units.put((batch, cancellation))
-            case .cancel: cancellation?.cancel()
+            case .compute(let number, let batch):
+                let computation = Computation(number, batch)
+                cancellations[number] = computation.cancellation
+                units.put(computation)
+            case .cancel(let number): cancellations[number]?.cancel()
             case .reconnect(let pause, let cause):
                 if logged.isEmpty || cause != .noWelcome {
                     logOnce("connection closed: \(cause.rawValue); retrying until it answers")

@@ -11,7 +11,8 @@ import Protocol
 ///
 /// A worker requests `credit` units when it joins: one to compute, and others so that the next one is already here when
 /// that is done. After each unit it sends the answer and requests another one. On a GPU it computes several compatible
-/// units together, as many as `batches` says, and holds twice as many.
+/// units together, as many as `batches` says, and holds twice as many; a second full batch of views is passed on while
+/// the first is computed, so that it is on the device when that is done.
 package struct WorkerSessionState: Sendable {
     package struct Options: Sendable {
         package var hello: WorkerMessage.Hello
@@ -19,6 +20,8 @@ package struct WorkerSessionState: Sendable {
         package var credit = 2
         /// How many views it predicts together.
         package var batches = BatchSizes()
+        /// Batches that are passed on for computing at once: two where a device computes one while the next is uploaded.
+        package var depth = 1
         /// Whether the coordinator started this process: then it exits with the coordinator.
         package var isLocalChild = false
         /// Whether the session ends with its connection, instead of connecting again.
@@ -39,7 +42,8 @@ package struct WorkerSessionState: Sendable {
         case received(CoordinatorMessage)
         /// Invalid frames arrived.
         case malformed(FrameError)
-        /// Of units that were computed together, the first has the time of all, and the others none.
+        /// Of units that were computed together, the first has the time of all, and the others none. Batches are finished
+        /// in order.
         case finished(UnitID, microseconds: UInt64, Result<WorkResult, ComputeError>)
         /// The device has memory for this many views at once.
         case fitted(Int)
@@ -49,10 +53,10 @@ package struct WorkerSessionState: Sendable {
 
     package enum Action: Sendable {
         case send(WorkerMessage)
-        /// Compute these together.
-        case compute([(UnitID, WorkUnit)])
-        /// Nobody needs what is being computed: cancel it as soon as that is cheap.
-        case cancel
+        /// Compute these together, after the batches before. Batches are numbered.
+        case compute(Int, [(id: UnitID, unit: WorkUnit)])
+        /// Nobody needs this batch: cancel it as soon as that is cheap.
+        case cancel(Int)
         /// Close the socket, wait, connect a new one, and report that with `connected`.
         case reconnect(after: Duration, because: Cause)
         case end(Ending)
@@ -92,7 +96,10 @@ package struct WorkerSessionState: Sendable {
     private var demanded: Set<EmbeddingDigest> = []
     /// Counts connections: a result from an earlier one must not be sent on this one.
     private var connection = 0
-    private var computing: Computing?
+    /// At most `Options.depth`; the first is computed.
+    private var computing: [Computing] = []
+    /// Batches so far.
+    private var count = 0
     private var batches: BatchSizes
     /// What it asked for at once, and the size of batches that the coordinator knows.
     private var asked = 0
@@ -100,6 +107,7 @@ package struct WorkerSessionState: Sendable {
 
     /// Units that are being computed together.
     private struct Computing: Sendable {
+        let number: Int
         let connection: Int
         /// How the result of each is sent; those that are finished are removed.
         var wires: [UnitID: WireFormat]
@@ -191,9 +199,10 @@ package struct WorkerSessionState: Sendable {
             if queue.count < dropped { actions.append(.send(.ask(dropped - queue.count))) }
             // Embeddings that no unit references any more may never arrive: a later unit requests them again.
             demanded.formIntersection(queue.flatMap(\.unit.embeddingDigests))
-            if computing?.connection == connection, computing?.wanted.isEmpty == false {
-                computing?.wanted.subtract(units)
-                if computing?.wanted.isEmpty == true { actions.append(.cancel) }
+            for (place, batch) in computing.enumerated()
+            where batch.connection == connection && !batch.wanted.isEmpty {
+                computing[place].wanted.subtract(units)
+                if computing[place].wanted.isEmpty { actions.append(.cancel(batch.number)) }
             }
         case (.goodbye(.leaving), _):
             if options.isLocalChild {
@@ -214,11 +223,15 @@ package struct WorkerSessionState: Sendable {
         _ result: Result<WorkResult, ComputeError>,
         _ actions: inout [Action]
     ) {
-        guard var done = computing, let wire = done.wires.removeValue(forKey: unit) else { return }
+        // Of an earlier connection's and this one's unit with one number, the former is finished first.
+        guard let place = computing.firstIndex(where: { $0.wires[unit] != nil }) else { return }
+        var done = computing[place]
+        guard let wire = done.wires.removeValue(forKey: unit) else { return }
         done.microseconds += microseconds
         if case .failure = result { done.isWhole = false }
-        computing = done.wires.isEmpty ? nil : done
-        if computing == nil, done.isWhole, let views = done.views {
+        computing[place] = done
+        if done.wires.isEmpty { computing.remove(at: place) }
+        if done.wires.isEmpty, done.isWhole, let views = done.views {
             batches.note(
                 views.shape,
                 views: views.count,
@@ -269,31 +282,52 @@ package struct WorkerSessionState: Sendable {
         }
     }
 
-    /// Starts the first unit in the queue if no unit is being computed and its embeddings are here, with others that can
-    /// be computed together with it.
+    /// Starts the first unit in the queue if its turn has come and its embeddings are here, with others that can be computed
+    /// together with it. A second batch has to be full: with one that is not, the rest may arrive before its turn.
     private mutating func computeNext(_ actions: inout [Action]) {
-        guard case .serving = phase, computing == nil, let next = queue.first else { return }
+        while computing.isEmpty || isReadyForAnother {
+            guard case .serving = phase, let next = queue.first else { return }
+            let before = computing.count
+            compute(next, &actions)
+            if computing.count == before { return }
+        }
+    }
+
+    /// Whether a batch may be passed on while others are computed. Cancelled ones of an earlier connection end first.
+    private var isReadyForAnother: Bool {
+        computing.count < options.depth && computing.allSatisfy { $0.connection == connection }
+    }
+
+    private mutating func compute(
+        _ next: CoordinatorMessage.Task,
+        _ actions: inout [Action]
+    ) {
         guard let first = complete(next.unit) else {
             return demand(next.unit.embeddingDigests, &actions)
         }
-        queue.removeFirst()
-        var units = [(next.id, first)]
+        var units = [(id: next.id, unit: first)]
         var wires = [next.id: next.wire]
         let shape = BatchSizes.Shape(first)
         let size = shape.map { batches.size(of: $0) } ?? 1
-        for task in queue where units.count < size && task.unit.sharesBatch(with: first) {
+        for task in queue.dropFirst()
+        where units.count < size && task.unit.sharesBatch(with: first) {
             guard let unit = complete(task.unit) else { continue }
             units.append((task.id, unit))
             wires[task.id] = task.wire
         }
+        guard computing.isEmpty || shape != nil && units.count >= size else { return }
         queue.removeAll { wires[$0.id] != nil }
-        computing = Computing(
-            connection: connection,
-            wires: wires,
-            wanted: Set(wires.keys),
-            views: shape.map { ($0, units.count) }
+        count += 1
+        computing.append(
+            Computing(
+                number: count,
+                connection: connection,
+                wires: wires,
+                wanted: Set(wires.keys),
+                views: shape.map { ($0, units.count) }
+            )
         )
-        actions.append(.compute(units))
+        actions.append(.compute(count, units))
     }
 
     /// The unit with its embeddings, if they are here.
@@ -319,7 +353,7 @@ package struct WorkerSessionState: Sendable {
         phase = .idle
         queue = []
         job = nil
-        if computing != nil { actions.append(.cancel) }
+        actions += computing.map { .cancel($0.number) }
         let pause = min(options.maxPause, options.minPause * (1 << min(failures, 16)))
         failures += 1
         actions.append(.reconnect(after: pause, because: cause))

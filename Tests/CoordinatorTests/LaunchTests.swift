@@ -152,6 +152,22 @@ import Testing
         good.take(hello)
         good.take(AgentEvent(.done))
         #expect(good.expectedJoins == 2)
+        var crash = AgentEvent(.ended, name: "h-1", text: "h-1 was killed; starting again in 1.0 s")
+        crash.willReturn = true
+        good.take(crash)
+        #expect(good.expectedJoins == 2, "it may join again")
+        var watch = HostWatch()
+        #expect(
+            watch.warnings([good], .init()).map(\.line) == ["host h: worker \(crash.text ?? "")"]
+        )
+        #expect(watch.warnings([good], .init()).isEmpty)
+        crash.text = "h-1 was killed; starting again in 2.0 s"
+        good.take(crash)
+        #expect(watch.warnings([good], .init()).count == 1, "each start is news")
+        var start = AgentEvent(.started, name: "h-1")
+        start.process = ProcessIdentity(id: 1, start: 0, boot: "")
+        good.take(start)
+        #expect(good.returning.isEmpty && watch.warnings([good], .init()).isEmpty)
         good.take(AgentEvent(.ended, name: "h-1", text: "h-1 ended with status 64"))
         #expect(good.expectedJoins == 1 && good.failure == nil)
         var lost = good

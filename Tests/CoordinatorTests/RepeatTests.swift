@@ -20,7 +20,7 @@ import Testing
         return path
     }
 
-    private func recipe(
+    func recipe(
         _ text: [(key: String, value: String)],
         _ change: (inout PictureRecipe.Request) -> Void = { _ in }
     ) throws -> PictureRecipe {
@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    private let fixtures = "\(Fixtures.packageRoot)/Tests/Fixtures"
+    let fixtures = "\(Fixtures.packageRoot)/Tests/Fixtures"
 
     @Test func infotextOfA1111() throws {
         let text = """
@@ -82,6 +82,45 @@ import Testing
         ),
         ("Sampler: Euler, Schedule type: KL Optimal", ["--scheduler=euler"], ["'KL Optimal'"]),
         ("Sampler: DPM adaptive", [], ["'DPM adaptive'"]),
+        (
+            "Sampler: Euler a, Schedule type: Karras",
+            ["--scheduler=euler_a", "--karras", "--timestep-spacing=linspace"], []
+        ),
+        (
+            "Sampler: LCM, Schedule type: SGM Uniform",
+            ["--scheduler=lcm", "--sigmas=sgm_uniform"], []
+        ),
+        (
+            "Sampler: Euler, Schedule type: Polyexponential",
+            ["--scheduler=euler", "--sigmas=exponential", "--timestep-spacing=linspace"], []
+        ),
+        // A1111 writes the schedule type, and does not ask it.
+        (
+            "Sampler: DDIM, Schedule type: Karras", ["--scheduler=ddim"],
+            ["'Karras' changes nothing"]
+        ),
+        (
+            "Sampler: UniPC, Schedule type: Beta", ["--scheduler=unipc"],
+            ["'Beta' changes nothing", "as Diffusers does"]
+        ),
+        ("Sampler: PLMS, Schedule type: Automatic", ["--scheduler=pndm"], []),
+        ("Sampler: PLMS Karras", ["--scheduler=pndm"], ["noise levels (karras)"]),
+        ("Sampler: TCD, Schedule type: Simple", ["--scheduler=tcd"], ["noise levels (simple)"]),
+        (
+            "Sampler: DPM++ 2M, Schedule type: Align Your Steps",
+            ["--scheduler=dpmpp_2m", "--sigmas=ays"], ["differs slightly from A1111"]
+        ),
+        ("Sampler: DDIM, Clip skip: 1", ["--scheduler=ddim"], []),
+        ("Sampler: DDIM, Clip skip: 2", ["--scheduler=ddim", "--clip-skip=2"], []),
+        ("Sampler: DDIM, Clip skip: 12", ["--scheduler=ddim"], ["clip skip (12)"]),
+        (
+            "Sampler: DDIM, Refiner: sd_xl_refiner_1.0 [7440042bbd], Refiner switch at: 0.8",
+            ["--scheduler=ddim"], ["'sd_xl_refiner_1.0' is not found"]
+        ),
+        (
+            "Sampler: DDIM, Refiner: sdxl-tiny [7440042bbd], Refiner switch at: 0.8",
+            ["--scheduler=ddim"], ["'sdxl-tiny' is left out"]
+        ),
         ("Sampler: DDIM, RNG: CPU", ["--scheduler=ddim"], []),
         (
             "Sampler: DDIM, Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: Latent",
@@ -108,74 +147,78 @@ import Testing
         for part in warned { #expect(found.warnings.contains { $0.contains(part) }, "\(part)") }
     }
 
-    /// ComfyUI's default workflow, with an adapter, a layer of CLIP and a second sampler.
-    private static let graph = """
-        {"3": {"class_type": "KSampler", "inputs": {"seed": 156680208700286, "steps": 20, "cfg": 8.0,
-          "sampler_name": "dpmpp_2m_sde_gpu", "scheduler": "karras", "denoise": 1.0, "model": ["10", 0],
-          "positive": ["6", 0], "negative": ["7", 0], "latent_image": ["5", 0]}},
-        "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sub\\\\sd15-tiny.safetensors"}},
-        "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 512, "height": 768, "batch_size": 1}},
-        "6": {"class_type": "CLIPTextEncode", "inputs": {"text": ["12", 0], "clip": ["11", 0]}},
-        "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "text, [watermark]", "clip": ["11", 0]}},
-        "8": {"class_type": "VAEDecode", "inputs": {"samples": ["14", 0], "vae": ["4", 2]}},
-        "9": {"class_type": "SaveImage", "inputs": {"filename_prefix": "ComfyUI", "images": ["8", 0]}},
-        "10": {"class_type": "LoraLoader", "inputs": {"lora_name": "x/sd15-loha.safetensors",
-          "strength_model": 0.8, "strength_clip": 0.5, "model": ["4", 0], "clip": ["4", 1]}},
-        "11": {"class_type": "CLIPSetLastLayer", "inputs": {"stop_at_clip_layer": -2, "clip": ["10", 1]}},
-        "12": {"class_type": "PrimitiveNode", "inputs": {"value": "a (glass:1.3) bottle"}},
-        "13": {"class_type": "LatentUpscale", "inputs": {"samples": ["3", 0]}},
-        "14": {"class_type": "KSampler", "inputs": {"seed": 1, "steps": 14, "cfg": 8, "sampler_name": "euler",
-          "scheduler": "normal", "denoise": 0.5, "model": ["10", 0], "positive": ["6", 0],
-          "negative": ["7", 0], "latent_image": ["13", 0]}}}
-        """
+    /// Clip skip means something for Stable Diffusion 1 only, in A1111.
+    @Test(
+        arguments: [
+            ("sdxl-tiny", "1", []), ("sdxl-tiny", "2", []), ("sdxl-tiny", "3", ["'Clip skip' (3)"]),
+            ("sd21-tiny", "2", []), ("sd21-tiny", "3", ["'Clip skip' (3)"]),
+        ] as [(String, String, [String])]
+    )
+    func clipSkipOfOtherFamilies(model: String, skip: String, warned: [String]) throws {
+        let text =
+            "a\nSteps: 5, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, "
+            + "Model: \(model), Clip skip: \(skip)"
+        let found = try recipe([("parameters", text)]) { $0.modelFolder = fixtures }
+        #expect(!found.arguments.contains { $0.hasPrefix("--clip-skip") })
+        #expect(found.warnings.count == warned.count, "\(found.warnings)")
+        for part in warned { #expect(found.warnings.contains { $0.contains(part) }) }
+    }
 
-    @Test func graphOfComfyUI() throws {
-        let found = try recipe([("prompt", Self.graph)]) {
+    /// ComfyUI's last layer is not read with SDXL; samplers over levels that they do not have.
+    @Test(
+        arguments: [
+            ("ddim", "karras", ["--scheduler=ddim", "--karras"], 0),
+            ("lcm", "sgm_uniform", ["--scheduler=lcm", "--sigmas=sgm_uniform"], 0),
+            (
+                "euler_ancestral", "beta",
+                ["--scheduler=euler_a", "--sigmas=beta", "--timestep-spacing=linspace"], 1
+            ),
+        ] as [(String, String, [String], Int)]
+    )
+    func levelsOfComfyUI(sampler: String, scheduler: String, flags: [String], warned: Int) throws {
+        let graph = Self.graph
+            .replacing(
+                "\"dpmpp_2m_sde_gpu\", \"scheduler\": \"karras\"",
+                with: "\"\(sampler)\", \"scheduler\": \"\(scheduler)\""
+            )
+            .replacing("sd15-tiny.safetensors", with: "sdxl-tiny.safetensors")
+            .replacing("\"stop_at_clip_layer\": -2", with: "\"stop_at_clip_layer\": -1")
+        let found = try recipe([("prompt", graph)]) {
             $0.modelFolder = fixtures
             $0.loraFolder = "\(fixtures)/adapters"
         }
-        let expected = [
-            "--seed=156680208700286", "--steps=20", "--guidance=8.0", "--scheduler=dpmpp_2m_sde",
-            "--karras", "--size=512x768", "--prompt=a (glass:1.3) bottle", "--rng=torch",
-            "--negative-prompt=text, \\[watermark\\]", "--prompt-syntax=a1111", "--clip-skip=2",
-            "--lora=\(fixtures)/adapters/sd15-loha.safetensors:0.8:te=0.5",
-            "--model=\(fixtures)/sd15-tiny",
-        ]
-        #expect(Set(found.arguments) == Set(expected), "\(found.arguments)")
-        let warned = ["KSampler 14", "LatentUpscale", "A1111"]
-        for part in warned {
-            #expect(found.warnings.contains { $0.contains(part) }, "\(found.warnings)")
-        }
-        #expect(found.warnings.count == warned.count, "\(found.warnings)")
+        for flag in flags { #expect(found.arguments.contains(flag), "\(found.arguments)") }
+        #expect(!found.arguments.contains { $0.hasPrefix("--clip-skip") })
+        #expect(found.warnings.contains { $0.contains("clip skip (1)") }, "\(found.warnings)")
+        #expect(found.warnings.count == 4 + warned, "\(found.warnings)")
     }
 
-    /// The editor's graph, where a node is bypassed and another muted.
-    @Test func workflowOfComfyUI() throws {
-        let workflow = """
-            {"nodes": [
-            {"id": 3, "type": "KSampler", "widgets_values": [5, "randomize", 12, 6.5, "euler", "normal", 1],
-             "inputs": [{"name": "model", "link": 1}, {"name": "positive", "link": 4},
-              {"name": "negative", "link": 6}, {"name": "latent_image", "link": 2}]},
-            {"id": 4, "type": "CheckpointLoaderSimple", "widgets_values": ["nowhere.ckpt"]},
-            {"id": 5, "type": "EmptyLatentImage", "widgets_values": [640, 512, 4]},
-            {"id": 6, "type": "CLIPTextEncode", "widgets_values": ["a lake"]},
-            {"id": 7, "type": "CLIPTextEncode", "widgets_values": [""]},
-            {"id": 8, "type": "LoraLoader", "mode": 4, "widgets_values": ["a.safetensors", 1, 1],
-             "inputs": [{"name": "model", "link": 3}]},
-            {"id": 9, "type": "ControlNetApply", "mode": 2, "widgets_values": []}],
-            "links": [[1, 8, 0, 3, 0, "MODEL"], [2, 5, 0, 3, 3, "LATENT"], [3, 4, 0, 8, 0, "MODEL"],
-             [4, 6, 0, 3, 1, "CONDITIONING"], [6, 7, 0, 3, 2, "CONDITIONING"]]}
-            """
-        let found = try recipe([("workflow", workflow)])
-        let expected = [
-            "--seed=5", "--steps=12", "--guidance=6.5", "--scheduler=euler", "--rng=torch",
-            "--timestep-spacing=linspace", "--size=640x512", "--prompt=a lake",
-            "--negative-prompt=",
-        ]
-        #expect(Set(found.arguments) == Set(expected), "\(found.arguments)")
-        #expect(found.warnings.count == 2, "\(found.warnings)")
-        #expect(found.warnings.contains { $0.contains("batch of 4") })
-        #expect(found.warnings.contains { $0.contains("'nowhere.ckpt'") })
+    /// A1111 hashes what follows a LoRA's header; other programs the whole file.
+    @Test func aLoRAWithOtherContentsIsSaid() throws {
+        let file = "\(fixtures)/adapters/sd15-loha.safetensors"
+        let whole = try FileHash.sha256(of: file)
+        let data = try FileHash.sha256(of: file, from: SafeTensors(file: file).headerBytes)
+        #expect(whole != data)
+        for (hash, isSaid) in [(whole, false), (data, false), ("0123456789ab", true), ("x", false)]
+        {
+            let line =
+                "Steps: 2, Sampler: Euler, Seed: 1, Lora hashes: \"sd15-loha: \(hash.prefix(12))\", Size: 64x64"
+            let found = try recipe([("parameters", "a <lora:sd15-loha:1>\n\(line)")]) {
+                $0.loraFolder = "\(fixtures)/adapters"
+            }
+            #expect(
+                found.warnings.contains { $0.contains("another one") } == isSaid,
+                "\(hash): \(found.warnings)"
+            )
+        }
+    }
+
+    /// Civitai writes its hashes as an object without quotes.
+    @Test func hashesOfCivitaiAreOneField() {
+        let line =
+            "Steps: 2, Seed: 1, Hashes: {\"model\": \"0123\", \"lora:x\": \"4567\"}, Version: 1"
+        let fields = Infotext("a\n\(line)").fields
+        #expect(fields.map(\.key) == ["Steps", "Seed", "Hashes", "Version"], "\(fields)")
     }
 
     /// Flags override what a picture says, and what depends on it.
@@ -208,24 +251,34 @@ import Testing
         #expect(try recipe([("tessera", older)]).arguments.contains("--window-weight=uniform"))
     }
 
+    /// The plan of a picture of the tiny model.
+    private func plan(_ settings: RenderSettings) throws -> RenderPlan {
+        try RenderPlan(
+            settings,
+            model: ModelGeometry(
+                nativeLatentSide: 8,
+                vaeFactor: 8,
+                latentChannels: 4,
+                usesTimeIDs: false
+            ),
+            scheduler: try Scheduler(
+                settings.scheduler,
+                config: SchedulerConfig(
+                    file: "\(fixtures)/sd15-tiny/scheduler/scheduler_config.json"
+                ),
+                steps: settings.steps,
+                choice: settings.schedule
+            )
+        )
+    }
+
     /// Whatever a picture's JSON may have besides settings is repeated, or needs not be.
     @Test func everyFactIsKnown() throws {
-        let geometry = ModelGeometry(
-            nativeLatentSide: 8,
-            vaeFactor: 8,
-            latentChannels: 4,
-            usesTimeIDs: false
-        )
-        let config = try SchedulerConfig(
-            file: "\(fixtures)/sd15-tiny/scheduler/scheduler_config.json"
-        )
-        let text = PictureText(
+        var text = PictureText(
             prompt: "a",
             negativePrompt: "b",
-            plan: try RenderPlan(
-                RenderSettings(size: Extent(height: 64, width: 64), steps: 6, scheduler: .ddim),
-                model: geometry,
-                scheduler: try Scheduler(.ddim, config: config, steps: 6)
+            plan: try plan(
+                RenderSettings(size: Extent(height: 64, width: 64), steps: 6, scheduler: .ddim)
             ),
             model: "sd15-tiny",
             loras: [LoRASource(path: "\(fixtures)/adapters/sd15-loha.safetensors", weight: 0.5)],
@@ -237,9 +290,12 @@ import Testing
             prediction: .epsilon,
             version: RenderSession.version
         )
+        text.unstored = [("tokenizer", "words"), ("inputs", "noise")]
+        text.quality = 40
         let found = try recipe([("tessera", text.json)]) {
             $0.modelFolder = fixtures
             $0.loraFolder = "\(fixtures)/adapters"
+            $0.given = ["refiner", "embedding", "tokenizer", "inputs"]
         }
         #expect(!found.warnings.contains { $0.contains("does not know") }, "\(found.warnings)")
         for word in [
@@ -247,9 +303,99 @@ import Testing
             "--negative-prompt-2=d", "--prediction=epsilon", "--model=\(fixtures)/sd15-tiny",
             "--lora=\(fixtures)/adapters/sd15-loha.safetensors:0.5",
         ] { #expect(found.arguments.contains(word), "\(word) of \(found.arguments)") }
-        for part in ["'nowhere'", "'mine'"] {
-            #expect(found.warnings.count { $0.contains(part) } == 1, "\(found.warnings)")
+        #expect(found.arguments.contains { $0.hasPrefix("--quality") } == false)
+        // Each file that is not there is an error, that says how to give it.
+        let all: Set<String> = ["refiner", "embedding", "tokenizer", "inputs"]
+        let missing: [(String, String, String)] = [
+            ("refiner", "'nowhere'", "--refiner"), ("embedding", "'mine'", "--embedding FILE:mine"),
+            ("tokenizer", "'words'", "--tokenizer"), ("inputs", "'noise'", "--inputs"),
+        ]
+        for (flag, name, fix) in missing {
+            #expect {
+                _ = try recipe([("tessera", text.json)]) {
+                    $0.modelFolder = fixtures
+                    $0.loraFolder = "\(fixtures)/adapters"
+                    $0.given = all.subtracting([flag])
+                }
+            } throws: { "\($0)".contains(name) && "\($0)".contains(fix) }
         }
+    }
+
+    /// A picture of Tessera is repeated with its own files, or not at all; those of other programs with what there is.
+    @Test func filesOfOurOwnPicturesMustBeThere() throws {
+        func own(_ more: String) -> String {
+            "{\"version\": \"\(RenderSession.version)\", \"prompt\": \"a\", \(more)}"
+        }
+        let wrong = String(repeating: "0", count: 64)
+        for (more, part, fix) in [
+            ("\"model\": \"nowhere\"", "the model 'nowhere', which is not found", "--model-dir"),
+            (
+                "\"model\": \"sd15-tiny\", \"model-digest\": \"\(wrong)\"", "has other weights",
+                "--model"
+            ),
+            ("\"lora\": [\"none:0.5\"]", "the LoRA 'none', which is not found", "--lora-dir"),
+            ("\"vae\": \"none\"", "the vae 'none', which is not found", "--vae"),
+            (
+                "\"prompt-syntax\": \"a1111\", \"lora\": [\"none:1.0\"], \"prompt\": \"a <lora:none:1>\"",
+                "the LoRA 'none'", "--lora-dir"
+            ),
+        ] {
+            let text = own(more).replacing(
+                "\"prompt\": \"a\", \"prompt-syntax\"",
+                with: "\"prompt-syntax\""
+            )
+            #expect {
+                _ = try recipe([("tessera", text)]) { $0.modelFolder = fixtures }
+            } throws: { "\($0)".contains(part) && "\($0)".contains(fix) }
+        }
+        // A model that a flag names is used, with a warning.
+        let other = try recipe([
+            ("tessera", own("\"model\": \"nowhere\", \"model-digest\": \"\(wrong)\""))
+        ]) {
+            ($0.given, $0.model) = (["model"], "\(fixtures)/sd15-tiny")
+        }
+        #expect(other.warnings.contains { $0.contains("other weights") }, "\(other.warnings)")
+        let line =
+            "a\nSteps: 5, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, Model: nowhere, Version: "
+        #expect(try recipe([("parameters", line + "v1.9")]).warnings.count == 1)
+        #expect(throws: InputError.self) {
+            try recipe([("parameters", line + "Tessera 0.1.0")])
+        }
+    }
+
+    /// The line of settings alone, as where a site keeps no more: it says the method and what belongs to it.
+    @Test func theLineOfSettingsIsRead() throws {
+        var settings = RenderSettings(
+            size: Extent(height: 128, width: 128),
+            steps: 6,
+            scheduler: .ddim
+        )
+        settings.method = .refine
+        settings.decodeMargin = 1
+        settings.promptSyntax = .a1111
+        settings.wire = .f16
+        settings.schedule.spacing = .trailing
+        let text = PictureText(
+            prompt: "a (b:1.1)",
+            negativePrompt: nil,
+            plan: try plan(settings),
+            model: "sd15-tiny",
+            secondPrompts: ("c, d", nil),
+            parts: [("vae", "sd15-tiny")],
+            digest: "00",
+            version: RenderSession.version
+        )
+        let found = try recipe([("parameters", text.parameters)]) { $0.modelFolder = fixtures }
+        for word in [
+            "--method=refine", "--decode-margin=1", "--prompt-syntax=a1111", "--wire=f16",
+            "--timestep-spacing=trailing", "--refine-steps=3", "--prompt-2=c, d",
+            "--vae=\(fixtures)/sd15-tiny", "--prompt=a (b:1.1)", "--model=\(fixtures)/sd15-tiny",
+        ] { #expect(found.arguments.contains(word), "\(word) of \(found.arguments)") }
+        #expect(found.warnings.count == 1, "\(found.warnings)")
+        // As earlier versions wrote it.
+        let older = text.parameters.replacing(", Method: refine", with: "")
+        let again = try recipe([("parameters", older)]) { $0.modelFolder = fixtures }
+        #expect(again.arguments.contains("--method=refine"))
     }
 
     @Test func whatCannotBeReadIsSaid() throws {

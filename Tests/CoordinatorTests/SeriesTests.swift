@@ -69,6 +69,108 @@ import Testing
         )
     }
 
+    /// Every file and folder with a field has a name that file systems take, cut between characters.
+    @Test func namesAreBoundedInBytes() throws {
+        let accented = "e" + String(repeating: "\u{301}", count: 400)
+        for prompt in [
+            String(repeating: "東京", count: 300), String(repeating: "👩‍👩‍👧‍👦", count: 60), accented,
+            String(repeating: accented, count: 60), String(repeating: "a", count: 300),
+        ] {
+            let path = try name(
+                "x/{prompt}{prompt}{prompt}{prompt}/{prompt}/{prompt}.png",
+                prompt: prompt
+            )
+            let names = path.split(separator: "/", omittingEmptySubsequences: false)
+            #expect(names.count == 4 && names[0] == "x" && names[3].hasSuffix(".png"), "\(path)")
+            for name in names {
+                #expect((1...200).contains(name.utf8.count), "\(name.utf8.count) bytes")
+                // Nothing of a character is left behind.
+                #expect(!name.contains("\u{FFFD}"))
+            }
+        }
+        // Whole characters, where one has fewer bytes than a name.
+        let cut = try name(
+            "{prompt}{prompt}{prompt}{prompt}",
+            prompt: String(repeating: "東", count: 60)
+        )
+        #expect(cut == String(repeating: "東", count: 66))
+        // What a person wrote out is left alone; it is refused if it is too long.
+        let long = String(repeating: "b", count: 250)
+        #expect(try name("\(long)/{seed}.png") == "\(long)/0.png")
+        #expect(throws: InputError.self) {
+            try NameTemplate(String(repeating: "{", count: 100_000))
+        }
+    }
+
+    /// Files that name each other twice would make a thousand million replacements.
+    @Test(.timeLimit(.minutes(1))) func nestedWildcardsAreBounded() throws {
+        try inTemporaryFolder { folder in
+            for i in 0..<30 {
+                try "__a\(i + 1)____a\(i + 1)__\n"
+                    .write(toFile: "\(folder)/a\(i).txt", atomically: true, encoding: .utf8)
+            }
+            try "{|}\n".write(toFile: "\(folder)/a30.txt", atomically: true, encoding: .utf8)
+            try (String(repeating: "x", count: 6_000_000) + "\n")
+                .write(toFile: "\(folder)/big.txt", atomically: true, encoding: .utf8)
+            let wildcards = try Wildcards(folder: folder)
+            for text in [
+                "__a0__", "__a5__ __a5__", "__big__", String(repeating: "a", count: 100_001),
+            ] {
+                #expect(throws: InputError.self, "\(text.prefix(20))") {
+                    try wildcards.expand(text, seed: 1, flag: "--prompt")
+                }
+            }
+            #expect(try wildcards.expand("__a20__", seed: 1, flag: "--prompt") == "")
+            // Braces that are never closed are looked at once.
+            for text in ["{", "{a", "{|"] {
+                let long = String(repeating: text, count: 50_000)
+                #expect(try wildcards.expand(long, seed: 1, flag: "--prompt") == long)
+                #expect(Wildcards.hint(in: String(repeating: text, count: 400_000)) == nil)
+            }
+            let deep = String(repeating: "{a|", count: 20) + "b" + String(repeating: "}", count: 20)
+            #expect(["a", "b"].contains(try wildcards.expand(deep, seed: 1, flag: "--prompt")))
+        }
+    }
+
+    /// What cannot become a file is refused before anything is rendered.
+    @Test func pathsAreChecked() throws {
+        try inTemporaryFolder { folder in
+            try "".write(toFile: "\(folder)/file", atomically: true, encoding: .utf8)
+            func refusal(_ path: String, dump: String? = nil) -> InputError? {
+                do throws(InputError) {
+                    try RenderSession.Outputs(picture: path, dump: dump).validate()
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            let (long, path) = (
+                String(repeating: "a", count: 237), String(repeating: "b/", count: 2100)
+            )
+            for (name, part) in [
+                ("a.png/", "name of a file"), (".png", "before the extension"),
+                ("..png", "before the extension"), ("\(long).png", "has 241 bytes"),
+                ("\(long)b.webp", "has 243 bytes"), ("東\(long).png", "has 244 bytes"),
+                ("\(path)a.png", "bytes"), ("a\u{0}.png", "NUL"),
+                ("nowhere/a.png", "cannot be written"),
+                ("file/a.png", "cannot be written"), ("\(long)\(long)/a.png", "has 474 bytes"),
+            ] {
+                let error = refusal("\(folder)/\(name)")
+                #expect("\(error as Any)".contains(part), "\(name.prefix(60)): \(error as Any)")
+            }
+            for name in [
+                "a.png", "a..png", ".a.png", "a.b.png", "\(long.dropLast()).png", "a .png",
+            ] {
+                #expect(refusal("\(folder)/\(name)") == nil, "\(name)")
+            }
+            let one = "\(folder)/one.png"
+            for dump in [one, "\(folder)/./one.png", "\(folder)/", "\(folder)/.safetensors"] {
+                #expect(refusal(one, dump: dump)?.place == "--dump \(dump)", "\(dump)")
+            }
+            #expect(refusal(one, dump: "\(folder)/one.safetensors") == nil)
+        }
+    }
+
     private func inFolder(_ body: (Wildcards) throws -> Void) throws {
         try inTemporaryFolder { folder in
             try FileManager.default.createDirectory(

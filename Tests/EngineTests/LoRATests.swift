@@ -295,7 +295,7 @@ import Testing
             }
             let message = error?.description ?? ""
             #expect(message.contains("made for Stable Diffusion 1"), "\(message)")
-            #expect(message.contains("the model is Stable Diffusion XL"), "\(message)")
+            #expect(message.contains("this model is Stable Diffusion XL"), "\(message)")
         }
     }
 

@@ -51,7 +51,7 @@ import Testing
         return (json?.object?["runs"]?.array ?? []).compactMap { $0.object.map(Run.init) }
     }()
 
-    @Test func thereAreRuns() { #expect(Self.runs.count > 130) }
+    @Test func thereAreRuns() { #expect(Self.runs.count > 190) }
 
     @Test(arguments: runs) func asTheReference(_ run: Run) throws {
         let scheduler = try run.scheduler()
@@ -85,6 +85,54 @@ import Testing
                 within: Tolerance.parity,
                 "latent \(i)"
             )
+        }
+    }
+
+    /// Align Your Steps are the levels of the model's family.
+    @Test(arguments: [nil, ModelFamily.sd1, .sd2, .sdxl])
+    func alignYourStepsIsOfTheFamily(_ family: ModelFamily?) throws {
+        let wanted: LevelSpacing = family == .sdxl ? .alignYourStepsXL : .alignYourSteps
+        let other: LevelSpacing = family == .sdxl ? .alignYourSteps : .alignYourStepsXL
+        for run in Self.runs
+        where run.sigmas == wanted && run.fields["scheduler"] == .string("euler") {
+            var reader = try ConfigReader(try #require(run.fields["config"]), place: "run")
+            var config = try SchedulerConfig(&reader)
+            config.family = family
+            let scheduler = try Scheduler(
+                .euler,
+                config: config,
+                steps: run.steps,
+                choice: ScheduleChoice(levels: .alignYourSteps)
+            )
+            let named = try Scheduler(
+                .euler,
+                config: config,
+                steps: run.steps,
+                choice: ScheduleChoice(levels: other)
+            )
+            for (found, expected) in zip(
+                scheduler.timesteps,
+                Run.floats(try #require(run.fields["timesteps"]))
+            ) { #expect(abs(found - expected) <= 2e-3) }
+            #expect((named.sigmas == scheduler.sigmas) == (other == .alignYourSteps))
+        }
+        let model = family == .sdxl ? "sdxl-tiny" : family == .sd2 ? "sd21-tiny" : "sd15-tiny"
+        let opened = try Model(path: "\(SingleFileLayout.ownFixtures)/\(model)")
+        #expect(try opened.schedulerConfig().family == family ?? .sd1)
+    }
+
+    /// A file's own spacing is not that of a sampler whose class in Diffusers does not read it.
+    @Test func aFilesSpacingIsOfItsSampler() throws {
+        func levels(_ kind: SchedulerKind, _ fields: [String: JSON]) throws -> [Float] {
+            var reader = try ConfigReader(.object(fields), place: "config")
+            let config = try SchedulerConfig(&reader)
+            return try Scheduler(kind, config: config, steps: 4).timesteps
+        }
+        let plain: [String: JSON] = ["_class_name": .string("EulerDiscreteScheduler")]
+        let karras = plain.merging(["use_karras_sigmas": .bool(true)]) { $1 }
+        #expect(try levels(.euler, karras) != levels(.euler, plain))
+        for kind in [SchedulerKind.eulerAncestral, .ddim, .ddpm, .lcm] {
+            #expect(try levels(kind, karras) == levels(kind, plain), "\(kind)")
         }
     }
 

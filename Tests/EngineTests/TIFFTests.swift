@@ -68,7 +68,7 @@ import Testing
         let tiff = try #require(tessera_tiff_open(descriptor))
         defer { tessera_tiff_close(tiff) }
         let tile = [UInt8](repeating: 7, count: Self.side * Self.side * 3)
-        _ = tessera_tiff_begin(tiff, 512, 512, 8, 0, nil, nil)
+        _ = tessera_tiff_begin(tiff, 512, 512, 8, 0, nil, nil, nil)
         #expect(tessera_tiff_put(tiff, 0, 0, tile, tile.count) == -1)
         #expect(String(cString: tessera_tiff_error(tiff)) == String(cString: strerror(ENOSPC)))
     }

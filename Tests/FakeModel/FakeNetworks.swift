@@ -69,20 +69,19 @@ package final class FakeNetworks: ModelNetworks {
     /// Rows of all batches so far: UNet evaluations.
     package var rowCount: Int { rows.load(ordering: .relaxed) }
 
-    package func predict(
-        _ latents: Tensor,
-        timestep: Float,
-        context: Tensor,
-        pooled: Tensor?,
-        timeIDs: [[Float]]?,
-        guidance: Float,
+    package func evaluation(
+        of input: DenoiserInput,
         cancellation: Cancellation
-    ) throws -> Tensor {
-        let n = latents.shape[0]
+    ) -> any DenoiserEvaluation {
+        WholeEvaluation { try self.predict(input, cancellation) }
+    }
+
+    private func predict(_ input: DenoiserInput, _ cancellation: Cancellation) throws -> Tensor {
+        let (latents, n) = (input.latents, input.latents.shape[0])
         rows.add(n, ordering: .relaxed)
         let added = (0..<n).map { row in
-            mean(context, row, of: n) + (pooled.map { mean($0, row, of: n) } ?? 0)
-                + (timeIDs?[row].reduce(0, +) ?? 0) / 1024 + timestep / 1000
+            mean(input.context, row, of: n) + (input.pooled.map { mean($0, row, of: n) } ?? 0)
+                + (input.timeIDs?[row].reduce(0, +) ?? 0) / 1024 + input.timestep / 1000
         }
         let length = latents.count / n
         let values = latents.values.enumerated().map { i, x in x / 2 + added[i / length] }

@@ -1,15 +1,19 @@
 // A library with the C functions of PyTorch that Tessera calls, which fails on request. Tests build it:
 //
-//     cc -shared -fPIC -O1 fake_torch.c -o FOLDER/libtorch_cpu.so [-DWITHOUT_DISPATCHER]
+//     cc -shared -fPIC -O1 fake_torch.c -o FOLDER/libtorch_cpu.so [-DWITHOUT_DISPATCHER] [-DWITHOUT_PINNED]
 //
 // Its tensors have no content, and everything that is downloaded is 0.1; with TESSERA_FAKE_TORCH_REAL=FOLDER all calls go on to the
 // PyTorch in that folder. TESSERA_FAKE_TORCH says what fails:
 //
 //     oom@K        the K-th operator has no memory
+//     empty@K      the K-th new tensor has no memory
 //     rows>N       no operator has memory for more than N rows of a batch
 //     lost@K       the device is lost at the K-th operator, and stays so
 //     lost@K:FILE  the same in the first two processes alone, which FILE counts
 //     hang@K       the K-th operator never returns
+//
+// K counts from when the variable got its value. TESSERA_FAKE_TORCH_LOG=FILE gets a line for each operator ("call aten::linear") and
+// each copy from or to memory of the caller ("upload 2x8x8x4", "download 2x8x8x4").
 //
 // With TESSERA_FAKE_TORCH_GPUS=N and a libtorch_cuda.so, which may be empty, it has the devices cuda:0 … cuda:N-1, which are the
 // processor.
@@ -33,11 +37,54 @@ typedef struct {
 } List;
 
 static _Thread_local char message[300];
-static long calls;
+static long calls, tensors;
 
 static int failed(const char *text) {
     snprintf(message, sizeof message, "%s", text);
     return 1;
+}
+
+/// What fails; a new wish is counted from here.
+static const char *wish(void) {
+    static char last[4096];
+    const char *now = getenv("TESSERA_FAKE_TORCH");
+    if (strcmp(now ? now : "", last)) {
+        snprintf(last, sizeof last, "%s", now ? now : "");
+        calls = tensors = 0;
+    }
+    return now;
+}
+
+static void note(const char *what, const char *which) {
+    const char *path = getenv("TESSERA_FAKE_TORCH_LOG");
+    FILE *log = path ? fopen(path, "a") : NULL;
+    if (!log) return;
+    fprintf(log, "%s %s\n", what, which);
+    fclose(log);
+}
+
+/// Tensors in memory of the caller, and page-locked ones.
+static struct Host {
+    void *handle;
+    bool is_pinned;
+    char shape[100];
+} hosts[256];
+
+static struct Host *host(void *handle) {
+    for (int i = 0; i < 256; i++)
+        if (hosts[i].handle == handle) return hosts + i;
+    return NULL;
+}
+
+static void remember(void *handle, bool is_pinned, int64_t axes, const int64_t *sizes) {
+    // For the log alone, which is for one thread.
+    struct Host *place = getenv("TESSERA_FAKE_TORCH_LOG") ? host(NULL) : NULL;
+    if (!place) return;
+    place->handle = handle;
+    place->is_pinned = is_pinned;
+    int length = *place->shape = 0;
+    for (int64_t i = 0; i < axes && length < 80; i++)
+        length += snprintf(place->shape + length, 20, "%s%ld", i ? "x" : "", (long)sizes[i]);
 }
 
 static void *real(const char *name) {
@@ -64,6 +111,15 @@ static void *real(const char *name) {
         if (function) return function(__VA_ARGS__);              \
     } while (0)
 
+/// The same for the caller to go on: whether there is one.
+#define FORWARDED(outcome, name, ...)                                \
+    ({                                                               \
+        static __typeof__(&name) function;                           \
+        if (!function) function = (__typeof__(&name))real(#name);     \
+        if (function) outcome = function(__VA_ARGS__);               \
+        function != NULL;                                            \
+    })
+
 static Tensor *made(int64_t axes, const int64_t *sizes) {
     Tensor *t = calloc(1, sizeof *t);
     t->axes = axes;
@@ -86,23 +142,41 @@ int32_t aoti_torch_create_tensor_from_blob(
     void *data, int64_t axes, const int64_t *sizes, const int64_t *strides, int64_t offset, int32_t type, int32_t device,
     int32_t index, void **result
 ) {
-    FORWARD(aoti_torch_create_tensor_from_blob, data,
-        axes, sizes, strides, offset, type, device, index, result
-    );
-    Tensor *t = made(axes, sizes);
-    if (type == 6) t->memory = data;
-    *result = t;
-    return 0;
+    int32_t outcome = 0;
+    if (!FORWARDED(outcome, aoti_torch_create_tensor_from_blob, data, axes, sizes, strides, offset, type, device, index, result)) {
+        Tensor *t = made(axes, sizes);
+        if (type == 6) t->memory = data;
+        *result = t;
+    }
+    if (!outcome) remember(*result, false, axes, sizes);
+    return outcome;
 }
 int32_t aoti_torch_empty_strided(
     int64_t axes, const int64_t *sizes, const int64_t *strides, int32_t type, int32_t device, int32_t index, void **result
 ) {
+    const char *text = wish();
+    long k = 0;
+    tensors++;
+    if (text && sscanf(text, "empty@%ld", &k) == 1 && tensors == k)
+        return failed("CUDA out of memory. Tried to allocate 2.00 GiB (fake)");
     FORWARD(aoti_torch_empty_strided, axes, sizes, strides, type,
         device, index, result
     );
     *result = made(axes, sizes);
     return 0;
 }
+#ifndef WITHOUT_PINNED
+/// Ordinary memory, which a PyTorch without CUDA has as well.
+int32_t aoti_torch_empty_strided_pinned(
+    int64_t axes, const int64_t *sizes, const int64_t *strides, int32_t type, int32_t device, int32_t index, void **result
+) {
+    int32_t outcome = 0;
+    if (!FORWARDED(outcome, aoti_torch_empty_strided, axes, sizes, strides, type, device, index, result))
+        *result = made(axes, sizes);
+    if (!outcome) remember(*result, true, axes, sizes);
+    return outcome;
+}
+#endif
 int32_t aoti_torch__reinterpret_tensor(
     void *tensor, int64_t axes, const int64_t *sizes, const int64_t *strides, int64_t offset, void **result
 ) {
@@ -113,6 +187,9 @@ int32_t aoti_torch__reinterpret_tensor(
     return 0;
 }
 int32_t aoti_torch_copy_(void *to, void *from, int32_t wait) {
+    struct Host *source = host(from), *target = host(to);
+    if (target && !target->is_pinned) note("download", target->shape);
+    if (source && !target) note("upload", source->shape);
     FORWARD(aoti_torch_copy_, to, from, wait);
     Tensor *t = to;
     int64_t count = 1;
@@ -156,6 +233,8 @@ int32_t aoti_torch_new_tensor_handle(void *tensor, void **result) {
     return 0;
 }
 int32_t aoti_torch_delete_tensor_object(void *tensor) {
+    struct Host *place = host(tensor);
+    if (place) place->handle = NULL;
     FORWARD(aoti_torch_delete_tensor_object, tensor);
     free(tensor);
     return 0;
@@ -218,25 +297,26 @@ static bool is_early(const char *file) {
 
 /// - Returns: whether this operator fails
 static int fault(Value *stack, const char *name) {
-    const char *wish = getenv("TESSERA_FAKE_TORCH");
+    const char *text = wish();
     *message = 0;
     calls++;
-    if (!wish) return 0;
+    note("call", name);
+    if (!text) return 0;
     long k = 0;
-    if (sscanf(wish, "rows>%ld", &k) == 1) {
+    if (sscanf(text, "rows>%ld", &k) == 1) {
         int64_t rows = 0;
         bool is_batched = !strcmp(name, "aten::conv2d") || !strcmp(name, "aten::group_norm");
         if (is_batched) aoti_torch_get_size((void *)(uintptr_t)stack[0], 0, &rows);
         return rows > k ? failed("CUDA out of memory. Tried to allocate 2.00 GiB (fake)") : 0;
     }
-    const char *at = strchr(wish, '@');
+    const char *at = strchr(text, '@');
     if (!at || sscanf(at, "@%ld", &k) != 1) return 0;
-    if (!strncmp(wish, "oom", 3) && calls == k)
+    if (!strncmp(text, "oom", 3) && calls == k)
         return failed("CUDA out of memory. Tried to allocate 2.00 GiB (fake)");
-    if (!strncmp(wish, "hang", 4) && calls == k)
+    if (!strncmp(text, "hang", 4) && calls == k)
         for (;;) pause();
-    const char *file = strchr(wish, ':');
-    if (!strncmp(wish, "lost", 4) && calls >= k && (!file || is_early(file + 1)))
+    const char *file = strchr(text, ':');
+    if (!strncmp(text, "lost", 4) && calls >= k && (!file || is_early(file + 1)))
         return failed("CUDA error: unspecified launch failure (fake)");
     return 0;
 }

@@ -1,23 +1,7 @@
 import Engine
 import Protocol
+import TestSupport
 import Testing
-
-/// A small generator with a seed: SplitMix64.
-struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
 
 @Suite struct FrameTests {
     private let limits: FrameLimits = {
@@ -122,7 +106,7 @@ struct Seeded: RandomNumberGenerator {
 
     /// Every message, mutated thousands of times: read or refused, never more.
     @Test func mutatedFramesAreHarmless() {
-        var random = Seeded(20_260_719)
+        var random = SplitMix(20_260_719)
         let originals = workerMessages.map(\.frames) + coordinatorMessages.map(\.frames)
         var (read, refused) = (0, 0)
         for _ in 0..<25_000 {
@@ -145,7 +129,7 @@ struct Seeded: RandomNumberGenerator {
         #expect(read > 2000 && refused > 10_000, "\(read) read, \(refused) refused")
     }
 
-    private func mutate(_ frames: inout [[UInt8]], _ random: inout Seeded) {
+    private func mutate(_ frames: inout [[UInt8]], _ random: inout SplitMix) {
         guard !frames.isEmpty else { return frames.append([1, 2, 3]) }
         let i = Int.random(in: frames.indices, using: &random)
         let place = Int.random(in: 0...frames[i].count, using: &random)

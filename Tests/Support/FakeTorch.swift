@@ -31,26 +31,45 @@ package enum FakeTorch {
     /// - Parameters:
     ///   - folder: as of `build`
     ///   - count: of the GPUs
-    ///   - real: folder of the libraries of the PyTorch that computes
+    ///   - real: folder of the libraries of the PyTorch that computes; nil: nothing does
+    ///   - defines: as of `build`
     /// - Returns: variables for the processes that use it
     /// - Throws: as `build`, and where the second library cannot be written
     package static func buildGPUs(
         in folder: String,
         count: Int,
-        real: String
+        real: String?,
+        defines: [String] = []
     ) throws -> [String: String] {
-        try build(in: folder)
+        try build(in: folder, defines: defines)
         try FileManager.default.copyItem(
             atPath: "\(folder)/libtorch_cpu.so",
             toPath: "\(folder)/libtorch_cuda.so"
         )
-        return ["TESSERA_FAKE_TORCH_GPUS": "\(count)", "TESSERA_FAKE_TORCH_REAL": real]
+        var variables = ["TESSERA_FAKE_TORCH_GPUS": "\(count)"]
+        variables["TESSERA_FAKE_TORCH_REAL"] = real
+        return variables
     }
 
     /// Runs `body` while the library fails as `wish` says, see its source.
     package static func failing<T>(_ wish: String, _ body: () throws -> T) rethrows -> T {
-        setenv("TESSERA_FAKE_TORCH", wish, 1)
-        defer { unsetenv("TESSERA_FAKE_TORCH") }
+        try with(["TESSERA_FAKE_TORCH": wish], body)
+    }
+
+    /// The variables belong to the whole process, and suites run side by side.
+    private static let turn = NSRecursiveLock()
+
+    /// Runs `body` with variables that the library reads, while no other test does.
+    package static func with<T>(
+        _ variables: [String: String],
+        _ body: () throws -> T
+    ) rethrows -> T {
+        turn.lock()
+        for (name, value) in variables { setenv(name, value, 1) }
+        defer {
+            for name in variables.keys { unsetenv(name) }
+            turn.unlock()
+        }
         return try body()
     }
 }

@@ -1,19 +1,13 @@
 /// Damages files and frames, the same way for the same seed.
 package struct Mutator {
-    private var state: UInt64
+    private var random: SplitMix
 
     package init(seed: UInt64) {
-        state = seed
+        random = SplitMix(seed)
     }
 
-    /// SplitMix64 (Steele et al., 2014).
-    package mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
+    /// The next 64 bits.
+    package mutating func next() -> UInt64 { random.next() }
 
     /// A whole number below `bound`.
     package mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(1, bound))) }

@@ -215,6 +215,27 @@ import Testing
         }
     }
 
+    @Test func aWorkerThatIsKilledComesBack() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder)
+            try site.write(launch: Self.shell, hosts: hosts(site, ["alpha"]))
+            let long = ["--cluster", site.file, "--steps", "60"]
+            let whole = try site.run(site.picture + long)
+            #expect(whole.status == 0, "\(whole.errors)")
+            let bytes = try site.bytes()
+            let running = try site.start(site.picture + long)
+            #expect(running.waitFor("phase 2"), "\(running.errorsSoFar)")
+            let victim = try #require(site.processes.first)
+            kill(victim, SIGKILL)
+            #expect(eventually { site.processes.contains { $0 != victim } })
+            let render = running.finish()
+            #expect(render.status == 0, "the only worker was started again: \(render.errors)")
+            #expect(render.errors.contains("killed by signal 9"), "\(render.errors)")
+            #expect(render.errors.contains("starting again in 1.0 s (1 of 5)"), "\(render.errors)")
+            #expect(try site.bytes() == bytes)
+        }
+    }
+
     @Test func statusSeesARenderThatRuns() throws {
         try inTemporaryFolder { folder in
             let site = try Site(folder)

@@ -152,7 +152,7 @@ import Testing
         (["--model", "/nowhere"], "/nowhere"), (["--guidance", "nan"], "--guidance"),
         (["--output", "/nowhere/out.png"], "/nowhere"), (["--output", "out.gif"], "out.gif"),
         (["--stride", "400"], "--stride"),
-        (["--ladder", "2,1"], "--ladder"), (["--scheduler", "ddim", "--karras"], "--karras"),
+        (["--ladder", "2,1"], "--ladder"), (["--scheduler", "pndm", "--karras"], "--karras"),
         (["--cosine-scales", "1,2"], "--cosine-scales"), (["--inputs", "/nowhere"], "/nowhere"),
         (["--cluster", "/nowhere.yaml"], "/nowhere.yaml"), (["--prompt", ""], "--prompt"),
         (["--size", "8x8000", "--ladder", "1,2"], "--size"),

@@ -36,7 +36,80 @@ import Testing
             )
             #expect(wanted["parameters"] != nil && found["parameters"] == wanted["parameters"])
             #expect(found["Software"] == wanted["Software"])
-            if name != "tif" { #expect(found["tessera"] == wanted["tessera"]) }
+            #expect(wanted["tessera"] != nil && found["tessera"] == wanted["tessera"])
+        }
+    }
+
+    /// A picture in any format is repeated from its file alone: the same bytes in the same format, whatever its quality, and
+    /// the same as a PNG. The settings are such that no line of settings would tell them all.
+    @Test(arguments: ["png", "jpg", "webp", "tif"]) func everyFormatIsRepeated(name: String) throws
+    {
+        try inTemporaryFolder { folder in
+            let more =
+                [
+                    "--method", "refine", "--refine-steps", "2", "--decode-margin", "1",
+                    "--guidance", "3", "--wire",
+                    "f16", "--prompt-syntax", "a1111", "--size", "128x128", "--steps", "2",
+                    "--workers", "1",
+                    "--model", "\(Fixtures.packageRoot)/Tests/Fixtures/sd15-tiny", "--prompt",
+                    "a (lake:1.2)",
+                ] + (["jpg", "webp"].contains(name) ? ["--quality", "55"] : [])
+            func render(_ flags: [String], _ output: String) throws -> Data? {
+                let path = "\(folder)/\(output)"
+                let command = try Command(["render"] + flags + ["--output", path])
+                #expect(
+                    command.status == 0 && !command.errors.contains("warning"),
+                    "\(command.errors)"
+                )
+                return FileManager.default.contents(atPath: path)
+            }
+            let first = try render(more, "first.\(name)")
+            let again = [
+                "--from-png", "\(folder)/first.\(name)", "--workers", "1", "--model-dir",
+                "\(Fixtures.packageRoot)/Tests/Fixtures",
+            ]
+            #expect(try first != nil && render(again, "second.\(name)") == first)
+            let exact = try render(
+                more.filter { !["--quality", "55"].contains($0) },
+                "exact.png"
+            )
+            #expect(try render(again, "exact-again.png") == exact)
+        }
+    }
+
+    /// A picture of 16 bits is repeated in a format that has 8.
+    @Test func bitsAreThoseOfTheFormat() throws {
+        try inTemporaryFolder { folder in
+            let first = try Command(
+                ["render"] + flags + ["--output", "\(folder)/a.tif", "--bit-depth", "16"]
+            )
+            #expect(first.status == 0, "\(first.errors)")
+            let again = [
+                "render", "--from-png", "\(folder)/a.tif", "--workers", "1", "--model-dir",
+                "\(Fixtures.packageRoot)/Tests/Fixtures",
+            ]
+            for (name, depth) in [("b.tif", 16), ("b.png", 16), ("b.jpg", 8)] {
+                let path = "\(folder)/\(name)"
+                let command = try Command(again + ["--output", path])
+                #expect(command.status == 0, "\(command.errors)")
+                #expect(try PictureMetadata(file: path).depth == depth)
+            }
+            #expect(
+                try Data(contentsOf: URL(fileURLWithPath: "\(folder)/a.tif"))
+                    == Data(contentsOf: URL(fileURLWithPath: "\(folder)/b.tif"))
+            )
+        }
+    }
+
+    /// What would be lost is refused before it is rendered.
+    @Test func longTextsAreRefused() throws {
+        let words = String(repeating: "lake ", count: 5000)
+        for name in ["a.jpg", "a.webp"] {
+            let command = try Command(
+                ["plan"] + flags + ["--output", name, "--negative-prompt-2", words]
+                    + ["--model", "\(Fixtures.packageRoot)/Tests/Fixtures/sdxl-tiny"]
+            )
+            #expect(command.status == 64)
         }
     }
 

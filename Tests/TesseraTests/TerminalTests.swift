@@ -94,6 +94,18 @@ import Testing
         #expect(terminal(["LANG": "C"]).spelled("海").utf8.allSatisfy { $0 < 128 })
     }
 
+    /// What a file or a host says neither commands the terminal nor passes for a line of its own.
+    @Test(arguments: ["C", "C.UTF-8"]) func controlCharactersAreSpelled(locale: String) {
+        let terminal = Terminal(isTerminal: true, environment: ["LANG": locale])
+        let text = "a\u{1B}[31m\r\n\tb\u{0}\u{7F}\u{9B}\u{202E}\n\u{2028}c"
+        #expect(
+            terminal.spelled(text)
+                == #"a\x1B[31m\x0D\n"# + "\t" + #"b\x00\x7F\xC2\x9B\xE2\x80\xAE\n\xE2\x80\xA8c"#
+        )
+        #expect(terminal.spelled("a\n\tb\u{1B}\n", isOneLine: false) == "a\n\tb\\x1B\n")
+        #expect(terminal.spelled("a lake, b") == "a lake, b")
+    }
+
     @Test func linesFitAnyWidth() {
         let parts = ["3 min 2 s left", "phase 2/4", "step 12/50", "view 3/9", "10.2 views/s"]
         for columns in 0...200 {

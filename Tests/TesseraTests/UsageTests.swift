@@ -43,7 +43,22 @@ import Testing
             "tessera render, tessera coordinator, tessera plan have it"
         ),
         (["render", "--neg", "x"], "Did you mean '--negative-prompt'? See"),
-        (["render", "--width", "4"], "Unknown option '--width'. See"),
+        (["render", "--width", "4"], "Did you mean '--size WIDTHxHEIGHT'? See"),
+        (["render", "-W", "512"], "Did you mean '--size WIDTHxHEIGHT'? See"),
+        (["render", "--cfg-scale", "7"], "Did you mean '--guidance'? See"),
+        (["render", "--sampler", "x"], "Did you mean '--scheduler'? See"),
+        (["render", "--negative_prompt", "x"], "Did you mean '--negative-prompt'? See"),
+        (["render", "--batch-count", "2"], "Did you mean '--count'? See"),
+        (["render", "--n_iter=2"], "Did you mean '--count'? See"),
+        (["plan", "--ckpt", "x"], "Did you mean '--model'? See"),
+        (["render", "--lora-scale", "1"], "Did you mean '--lora FILE:WEIGHT'? See"),
+        (["coordinator", "--num_inference_steps", "9"], "Did you mean '--steps'? See"),
+        (
+            ["worker", "--connect", "tcp://127.0.0.1:1", "--cfg-scale", "7"],
+            "Unknown option '--cfg-scale'. See"
+        ),
+        (["render", "--extend", "64"], "left,top,right,bottom, such as 64,0,64,0"),
+        (["render", "--extend", "0,0,0,0"], "not all of them 0"),
         (["render", "--seed", "-2"], "The value '-2' is invalid for '--seed <n|-1>'"),
         (["render", "--workers", "0"], "--workers must be from 1 to 256."),
         (["worker"], "Missing expected argument '--connect <endpoint>'"),

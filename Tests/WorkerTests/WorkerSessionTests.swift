@@ -43,6 +43,8 @@ private func options(localChild: Bool = false) -> State.Options {
 private struct Script {
     var state: State
     var time: Duration = .zero
+    /// Whether "cancel" says which batch.
+    var numbersBatches = false
 
     init(_ options: State.Options = options()) {
         state = State(options: options)
@@ -71,9 +73,9 @@ private struct Script {
             case .send(.missing(let unit)): "missing \(unit)"
             case .send(.heartbeat): "heartbeat"
             case .send(.goodbye): "goodbye"
-            case .compute(let units):
-                "compute " + units.map { "\($0.0)" }.joined(separator: " ")
-            case .cancel: "cancel"
+            case .compute(_, let units):
+                "compute " + units.map { "\($0.id)" }.joined(separator: " ")
+            case .cancel(let batch): numbersBatches ? "cancel \(batch)" : "cancel"
             case .reconnect(let pause, _): "reconnect \(pause.milliseconds)"
             case .end(let ending):
                 switch ending {
@@ -310,6 +312,116 @@ private struct Script {
     }
 }
 
+/// Devices that compute one batch while the next is uploaded.
+extension WorkerSessionTests {
+    /// One that has its prompts and computes batches of up to `size` views, two at once.
+    private func deep(_ size: Int = 1) -> Script {
+        var options = options()
+        (options.depth, options.batches) = (2, BatchSizes(limit: size))
+        var script = Script.serving(options)
+        script.numbersBatches = true
+        join(&script)
+        return script
+    }
+
+    private func join(_ script: inout Script) {
+        _ = script.on(.received(.job(both)))
+        for embedding in [text, negative] {
+            _ = script.on(.received(.embedding(embedding.digest, embedding)))
+        }
+    }
+
+    @Test func aSecondBatchIsPassedOnAhead() {
+        var script = deep()
+        // The prompts were not asked for, but they are here.
+        #expect(script.on(task(1)) == ["compute u1"])
+        #expect(script.on(task(2)) == ["compute u2"])
+        #expect(script.on(task(3)) == [])
+        #expect(script.on(finished(1)) == ["answer u1", "ask 1", "compute u3"])
+        #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
+        #expect(script.on(finished(3)) == ["answer u3", "ask 1"])
+        #expect(script.on(task(4)) == ["compute u4"])
+    }
+
+    /// A batch that is not full waits: passed on ahead, the first view that arrives would be a batch of its own.
+    @Test func onlyFullBatchesArePassedOnAhead() {
+        var script = deep(2)
+        #expect(script.on(task(1)) == ["compute u1"])
+        #expect(script.on(task(2)) == [])
+        #expect(script.on(task(3)) == ["compute u2 u3"])
+        #expect(script.on(task(4)) == [])
+        #expect(script.on(finished(1)) == ["answer u1", "ask 1"])
+        #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
+        // It is its turn.
+        #expect(script.on(finished(3)) == ["answer u3", "ask 1", "compute u4"])
+    }
+
+    /// Tiles are not staged; views behind one are.
+    @Test func tilesAreComputedInTheirTurn() {
+        var script = deep()
+        #expect(script.on(task(1)) == ["compute u1"])
+        #expect(script.on(task(2, decode: true)) == [])
+        #expect(script.on(task(3)) == [])
+        #expect(script.on(finished(1)) == ["answer u1", "ask 1", "compute u2", "compute u3"])
+        #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
+    }
+
+    @Test func eachBatchIsCancelledForItself() {
+        let cancelled = State.Event.finished(UnitID(1), microseconds: 0, .failure(.cancelled))
+        var script = deep()
+        _ = script.on(task(1))
+        _ = script.on(task(2))
+        #expect(script.on(.received(.abandon([UnitID(1)]))) == ["cancel 1"])
+        #expect(script.on(.received(.abandon([UnitID(1)]))) == [])
+        #expect(script.on(cancelled) == ["ask 1"])
+        #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
+        _ = script.on(task(3))
+        _ = script.on(task(4))
+        #expect(script.on(.received(.abandon([UnitID(4)]))) == ["cancel 4"])
+        #expect(script.on(finished(3)) == ["answer u3", "ask 1"])
+        #expect(
+            script.on(.finished(UnitID(4), microseconds: 0, .failure(.cancelled))) == ["ask 1"]
+        )
+        _ = script.on(task(5))
+        _ = script.on(task(6))
+        #expect(
+            script.on(.received(.abandon([UnitID(6), UnitID(5)]))) == ["cancel 5", "cancel 6"]
+        )
+    }
+
+    /// Both are given up, and nothing of the new connection is passed on before they have ended.
+    @Test func oldBatchesEndBeforeThoseOfAnotherConnection() {
+        var script = deep()
+        _ = script.on(task(1))
+        _ = script.on(task(2))
+        #expect(
+            script.on(.received(.goodbye(.unknown))) == ["cancel 1", "cancel 2", "reconnect 100"]
+        )
+        _ = script.on(.connected)
+        _ = script.on(.received(.welcome(.init(heartbeat: .seconds(1), timeout: .seconds(5)))))
+        join(&script)
+        #expect(script.on(task(2)) == [])
+        #expect(script.on(task(1)) == [])
+        #expect(script.on(finished(1)) == [])
+        #expect(script.on(finished(2)) == ["compute u2", "compute u1"])
+        #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
+        #expect(script.on(finished(1)) == ["answer u1", "ask 1"])
+        _ = script.on(task(3))
+        _ = script.on(task(4))
+        #expect(script.on(.stop) == ["goodbye", "end stopped"])
+    }
+
+    /// A smaller limit concerns the batches that are not passed on yet.
+    @Test func sizesMayShrinkWhileTwoAreUnderway() {
+        var script = deep(2)
+        for unit: UInt64 in 1...5 { _ = script.on(task(unit)) }
+        #expect(script.on(.fitted(1)) == ["batch 1"])
+        #expect(script.on(finished(1)) == ["answer u1", "ask 1", "compute u4"])
+        #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
+        #expect(script.on(finished(3)) == ["answer u3", "ask 1", "compute u5"])
+    }
+}
+
 extension WorkerSessionTests {
     /// A worker that computes as one coordinator requires, and not as it was told, does so for that one only.
     @Test func aSessionMayEndWithItsConnection() {
@@ -319,21 +431,5 @@ extension WorkerSessionTests {
         #expect(script.on(.received(.goodbye(.leaving))) == ["end disconnected"])
         script = Script.serving(ends)
         #expect(script.on(.tick, after: .seconds(6)) == ["end disconnected"])
-    }
-}
-
-@Suite struct EmbeddingCacheTests {
-    private func embedding(_ value: Float) -> Embedding {
-        Embedding(context: Tensor([value], shape: [1, 1, 1]))
-    }
-
-    @Test func theLeastRecentlyUsedMakesRoom() {
-        var cache = EmbeddingCache(capacity: 2)
-        let all = (0..<3).map { embedding(Float($0)) }
-        cache.insert(all[0])
-        cache.insert(all[1])
-        #expect(cache.find(all[0].digest)?.context.values == [0])
-        cache.insert(all[2])
-        #expect(all.map { cache.contains($0.digest) } == [true, false, true])
     }
 }

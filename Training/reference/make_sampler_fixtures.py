@@ -4,7 +4,10 @@
     /work/venv/bin/python Training/reference/make_sampler_fixtures.py /tmp/kd Tests/Fixtures/samplers.json
 
 From k-diffusion comes DPM++ 3M SDE: the third order of Diffusers' `sde-dpmsolver++` has a term of the wrong sign. The
-levels of ComfyUI's "simple" and "ays" are written out here, and run by Euler's method.
+levels of ComfyUI's "simple" and "ays" are written out here, and run by Euler's method. Samplers that have no such levels in
+Diffusers are run over them by k-diffusion (`euler_a`; `ddim`, which is Euler's method on the variance-exploding latent), by
+Diffusers on timesteps of one's own where levels are whole timesteps (`lcm`, `ddpm` on "simple"), and else by the formulas of
+ComfyUI's samplers of these names, which are written out.
 """
 
 import importlib
@@ -120,6 +123,81 @@ def levels_run(spacing, steps, sigmas):
                  scheduler.timesteps, start, outputs, numbers(3, steps, SIZE), latents, scheduler.sigmas[0])
 
 
+def levels_of(spacing, steps):
+    """Levels without the final zero, and their timesteps, as Euler's method has them."""
+    if spacing in ["karras", "exponential", "beta"]:
+        scheduler = diffusers.EulerDiscreteScheduler(**BASE, **{f"use_{spacing}_sigmas": True})
+        scheduler.set_timesteps(steps)
+        return scheduler.sigmas[:-1].double().tolist(), scheduler.timesteps.tolist()
+    trained = ((1 - (a := diffusers.EulerDiscreteScheduler(**BASE).alphas_cumprod)) / a).sqrt().double()
+    logs = np.log(trained.numpy())
+    if spacing == "simple":
+        times = [999 - int(i * 1000 / steps) for i in range(steps)]
+        return [float(trained[t]) for t in times], times
+    if spacing == "sgm_uniform":
+        times = np.linspace(999, 0, steps + 1)[:-1]
+        return np.exp(np.interp(times, np.arange(1000), logs)).tolist(), times.tolist()
+    levels = np.exp(np.interp(np.linspace(0, 1, steps + 1), np.linspace(0, 1, 11), np.log(PUBLISHED[spacing])))[:-1]
+    return levels.tolist(), np.interp(np.log(levels), logs, np.arange(1000)).tolist()
+
+
+def chosen_run(k, kind, spacing, steps, name="EulerDiscreteScheduler"):
+    """A sampler over levels that its class does not have."""
+    levels, timesteps = levels_of(spacing, steps)
+    sigmas = torch.tensor(levels + [0.0], dtype=torch.float64)
+    noise, start, outputs = numbers(3, steps, 1, 1, 1, SIZE), numbers(1, 1, 1, 1, SIZE), numbers(2, steps, 1, 1, 1, SIZE)
+    fed, latents = iter(outputs.double()), []
+    explodes = kind == "euler_a"
+    scale = lambda s: 1 if explodes else (1 + s * s) ** 0.5
+    z = lambda s: noise[int((sigmas == s).nonzero()[0])].double()
+    seen = lambda state: latents.append((state["x"] / scale(state["sigma"])).float()) if state["i"] > 0 else None
+    model = lambda x, sigma: x - sigma * next(fed)
+    initial = float(sigmas[0]) if explodes else 1
+    x = start.double() * (sigmas[0] if explodes else scale(sigmas[0]))
+    if kind == "euler_a":
+        x = k.sample_euler_ancestral(model, x, sigmas, noise_sampler=lambda a, b: z(a), callback=seen, disable=True)
+    elif kind == "ddim":
+        x = k.sample_euler(model, x, sigmas, callback=seen, disable=True)
+    else:
+        for i in range(steps):
+            seen(dict(i=i, x=x, sigma=sigmas[i]))
+            now, after = 1 / (1 + sigmas[i] ** 2), 1 / (1 + sigmas[i + 1] ** 2)
+            if kind == "lcm":
+                x = model(x, sigmas[i]) + sigmas[i + 1] * noise[i].double()
+            else:
+                flat, alpha = x * now ** 0.5, now / after
+                flat = (flat - (1 - alpha) * next(fed) / (1 - now) ** 0.5) / alpha ** 0.5
+                if sigmas[i + 1] > 0:
+                    flat = flat + ((1 - alpha) * (1 - after) / (1 - now)) ** 0.5 * noise[i].double()
+                x = flat / after ** 0.5
+    latents.append(x.float())
+    return entry(kind, steps, BASE | dict(_class_name=name), dict(sigmas=spacing), timesteps, start, outputs, noise,
+                 latents, initial)
+
+
+def timesteps_run(kind, name, steps, **options):
+    """Diffusers' sampler on the whole timesteps of "simple"."""
+    scheduler = getattr(diffusers, name)(**BASE | options)
+    scheduler.set_timesteps(timesteps=levels_of("simple", steps)[1])
+    noise, start, outputs = numbers(3, steps, 1, 1, 1, SIZE), numbers(1, 1, 1, 1, SIZE), numbers(2, steps, 1, 1, 1, SIZE)
+    now = dict(i=0)
+    sys.modules[type(scheduler).__module__].randn_tensor = lambda *args, **kwargs: noise[now["i"]]
+    x, latents = start, []
+    for i, (t, output) in enumerate(zip(scheduler.timesteps, outputs)):
+        now["i"] = i
+        x = scheduler.step(output, t, x, return_dict=False)[0]
+        latents.append(x)
+    return entry(kind, steps, BASE | options | dict(_class_name="EulerDiscreteScheduler"), dict(sigmas="simple"),
+                 scheduler.timesteps, start, outputs, noise, latents, 1)
+
+
+PUBLISHED = dict(ays=[14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029],
+                 ays_sdxl=[14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029])
+# What Diffusers has of the same source; its last level is left to the sampler.
+schedules = diffusers.schedulers.AysSchedules
+assert PUBLISHED["ays"][:-1] == schedules["StableDiffusionSigmas"][:-1]
+assert PUBLISHED["ays_sdxl"][:-1] == schedules["StableDiffusionXLSigmas"][:-1]
+
 runs, add = [], lambda *a, **k: runs.append(run(*a, **k))
 SPACINGS = ["leading", "linspace", "trailing"]
 LEVELS = [{f"use_{name}_sigmas": True} for name in ["karras", "exponential", "beta"]]
@@ -177,13 +255,19 @@ for steps in [5, 16]:
         runs.append(k_run(k, "dpmpp_2m_sde", "sample_dpmpp_2m_sde", steps, DPM, **levels))
 
 trained = ((1 - diffusers.EulerDiscreteScheduler(**BASE).alphas_cumprod) / diffusers.EulerDiscreteScheduler(**BASE).alphas_cumprod).sqrt().tolist()
-PUBLISHED = dict(ays=[14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029],
-                 ays_sdxl=[14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029])
 for steps in [4, 10, 13]:
     runs.append(levels_run("simple", steps, [trained[-(1 + int(i * 1000 / steps))] for i in range(steps)]))
     for name, levels in PUBLISHED.items():
         logs = np.interp(np.linspace(0, 1, steps + 1), np.linspace(0, 1, 11), np.log(levels))
         runs.append(levels_run(name, steps, np.exp(logs)[:-1].tolist()))
+for kind in ["euler_a", "ddim", "ddpm", "lcm"]:
+    for spacing in ["karras", "exponential", "beta", "sgm_uniform", "simple", "ays"]:
+        runs.append(chosen_run(k, kind, spacing, 6))
+# More steps than the models were distilled on.
+runs.append(chosen_run(k, "lcm", "sgm_uniform", 60))
+for steps in [4, 7]:
+    runs.append(timesteps_run("lcm", "LCMScheduler", steps))
+    runs.append(timesteps_run("ddpm", "DDPMScheduler", steps, clip_sample=False))
 with open(sys.argv[2], "w") as file:
     json.dump(dict(diffusers=diffusers.__version__, k_diffusion="0.1.1.post1", runs=runs), file, separators=(",", ":"))
     file.write("\n")

@@ -14,6 +14,9 @@ typedef struct tessera_tiff tessera_tiff;
 /// Side of a tile in pixels.
 enum { TESSERA_TIFF_TILE = 512 };
 
+/// Tag of the settings of a picture, among those that TIFF leaves to everybody (65000 to 65535).
+enum { TESSERA_TIFF_SETTINGS = 65000 };
+
 /// Null if out of memory. `descriptor` is open for reading and writing an empty file; the caller keeps it
 /// and closes it after the TIFF.
 tessera_tiff *tessera_tiff_open(int descriptor);
@@ -24,9 +27,10 @@ tessera_tiff *tessera_tiff_open(int descriptor);
 ///   - reduced: whether it is a smaller copy of the first one
 ///   - description: UTF-8; null for none
 ///   - software: ASCII; null for none
+///   - settings: JSON, in the tag `TESSERA_TIFF_SETTINGS`; null for none
 int tessera_tiff_begin(
     tessera_tiff *tiff, uint32_t width, uint32_t height, int depth, int reduced, const char *description,
-    const char *software);
+    const char *software, const char *settings);
 
 /// Writes the whole tile whose first pixel is (x, y), even if the picture fills only part of it.
 int tessera_tiff_put(tessera_tiff *tiff, uint32_t x, uint32_t y, const void *tile, size_t bytes);
@@ -68,6 +72,10 @@ typedef struct {
     /// What the picture is and what made it, valid until `close`; null if it does not say.
     const char *description;
     const char *software;
+    /// The text of `TESSERA_TIFF_SETTINGS`, valid until `close`, and its length, with its final zero if it has one; null if
+    /// there is none.
+    const char *settings;
+    size_t settings_size;
 } tessera_tiff_header;
 
 /// Null if out of memory. The caller closes `descriptor` after the reader.

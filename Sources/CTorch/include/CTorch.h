@@ -106,6 +106,11 @@ int tessera_torch_borrow(
     tessera_torch torch, void *memory, int axes, const int64_t *sizes, const int64_t *strides,
     enum tessera_torch_type type, tessera_tensor *result
 );
+/// A tensor of undefined content in page-locked memory of the processor, from which a device copies by itself.
+int tessera_torch_pinned(
+    tessera_torch torch, int axes, const int64_t *sizes, const int64_t *strides, enum tessera_torch_type type,
+    tessera_tensor *result
+);
 /// A view of the same storage.
 int tessera_torch_view(
     tessera_torch torch, tessera_tensor tensor, int axes, const int64_t *sizes, const int64_t *strides, int64_t offset,

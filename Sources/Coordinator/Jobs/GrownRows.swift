@@ -22,6 +22,47 @@ package struct PictureGrowth: Hashable, Sendable {
         Extent(height: top + picture.height + bottom, width: left + picture.width + right)
     }
 
+    /// Rejects a crop that leaves nothing of what is new.
+    ///
+    /// - Parameters:
+    ///   - frame: the crop of the grown picture
+    ///   - picture: its size before
+    ///   - size: of the result
+    ///   - factor: of which sides are multiples
+    /// - Returns: a line about what the crop takes away; nil for nothing
+    /// - Throws: `InputError` naming the flag
+    func check(
+        _ frame: PictureFrame,
+        of picture: Extent,
+        size: Extent,
+        factor: Int
+    ) throws(InputError) -> String? {
+        let grown = self.size(of: picture)
+        let sides: [(name: String, new: Int, cropped: Double)] = [
+            ("left", left, frame.columns.lowerBound), ("top", top, frame.rows.lowerBound),
+            ("right", right, Double(grown.width) - frame.columns.upperBound),
+            ("bottom", bottom, Double(grown.height) - frame.rows.upperBound),
+        ].filter { $0.new > 0 }
+        guard sides.contains(where: { Double($0.new) - $0.cropped >= 0.5 }) else {
+            let near = Extent(
+                height: max(1, grown.height / factor) * factor,
+                width: max(1, grown.width / factor) * factor
+            )
+            throw InputError(
+                "--extend \(written)",
+                "a result of \(size) is cropped from the extended \(grown), and nothing of the new part is left",
+                fix: "Choose a --size of that shape, such as \(near.width)x\(near.height)"
+            )
+        }
+        let lost = sides.filter { $0.cropped >= 0.5 }
+        guard !lost.isEmpty else { return nil }
+        let parts = lost.map { side in
+            "\(Int(min(Double(side.new), side.cropped).rounded())) of \(side.new) pixels \(side.name)"
+        }
+        return "a result of \(size) is cropped from the extended \(grown): of what is new, "
+            + "\(parts.joined(separator: " and ")) are cut off"
+    }
+
     /// Passes the rows of the grown picture, whose new part repeats the outermost pixels.
     ///
     /// - Parameters:

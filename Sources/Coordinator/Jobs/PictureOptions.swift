@@ -33,6 +33,17 @@ package struct PictureOptions: Sendable {
     /// How far that picture grows; what is new is masked.
     package var growth = PictureGrowth()
 
+    /// Files that the picture is made from, by what they are.
+    var sources: [(role: String, path: String)] {
+        let parts = [
+            ("the init image", picture?.path), ("the mask", mask?.path), ("the model", model),
+            ("the VAE", modelOptions.vae), ("the base model", modelOptions.base),
+            ("the refiner", modelOptions.refiner?.path),
+        ].compactMap { role, path in path.map { (role: role, path: $0) } }
+        return parts + modelOptions.loras.map { ("a LoRA", $0.path) }
+            + modelOptions.embeddings.map { ("a textual inversion", $0.path) }
+    }
+
     /// Whether only a part of the picture changes.
     package var isMasked: Bool { mask != nil || !growth.isNone }
 
@@ -55,6 +66,21 @@ package struct PictureOptions: Sendable {
         self.settings = settings
         self.usesModelPreset = usesModelPreset
         self.picture = picture
+    }
+
+    /// Rejects prompts that cannot be read or recorded.
+    ///
+    /// - Throws: `InputError` naming the flag
+    package func checkPrompts() throws(InputError) {
+        var chosen = RenderSettings(size: Settings.size.defaultValue, scheduler: .ddim)
+        settings.apply(to: &chosen)
+        try PromptWording(
+            prompt,
+            negative: negativePrompt,
+            positive2: prompt2,
+            negative2: negativePrompt2,
+            syntax: chosen.promptSyntax
+        ).check()
     }
 
     /// The default size: that of the init image, or the model's own.

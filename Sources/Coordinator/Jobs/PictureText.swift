@@ -26,6 +26,10 @@ package struct PictureText: Sendable {
     /// What the network predicts.
     package let prediction: PredictionType?
     package let version: String
+    /// Files that the text names without more about them, by flag.
+    package var unstored: [(flag: String, name: String)] = []
+    /// Of a format that loses something, where it is not the default.
+    package var quality: Int?
     /// What it was computed with; nil where that is not known.
     private(set) var computation: Computation?
 
@@ -122,7 +126,7 @@ package struct PictureText: Sendable {
     }
 
     /// What web interfaces call the parts.
-    private static let partLabels = ["vae": "VAE", "base": "Base model", "refiner": "Refiner"]
+    static let partLabels = ["vae": "VAE", "base": "Base model", "refiner": "Refiner"]
 
     /// Adds facts about the files used, each after the setting that it follows in other programs' output.
     private func addFacts(after name: String, to line: inout SettingsLine) {
@@ -130,11 +134,17 @@ package struct PictureText: Sendable {
         case Settings.size.name:
             line.add("Model hash", "\(digest.prefix(10))")
             line.add("Model", model)
+            if let text = secondPrompts.positive { line.add("Prompt 2", text) }
+            if let text = secondPrompts.negative { line.add("Negative prompt 2", text) }
             for part in parts { line.add(Self.partLabels[part.flag] ?? part.flag, part.name) }
         case Settings.sgmUniform.name:
             // One key each: of two values with the same key, parsers keep the last.
             for (i, lora) in loras.enumerated() {
                 line.add(i == 0 ? "LoRA" : "LoRA \(i + 1)", lora.description)
+            }
+            if !embeddings.isEmpty {
+                let pairs = embeddings.map { $0.replacing(/:(\w+)$/) { ": \($0.1)" } }
+                line.add("TI hashes", pairs.joined(separator: ", "))
             }
         case Settings.strength.name:
             if let picture { line.add("Init image hash", "\(picture.digest.prefix(10))") }
@@ -154,6 +164,8 @@ package struct PictureText: Sendable {
         if !embeddings.isEmpty { fields["embedding"] = .array(embeddings.map(JSON.string)) }
         fields["model"] = .string(model)
         for part in parts { fields[part.flag] = .string(part.name) }
+        for file in unstored { fields[file.flag] = .string(file.name) }
+        fields["quality"] = quality.map { .number(Double($0)) }
         fields["model-digest"] = .string(digest)
         fields["version"] = .string(version)
         fields["init-image"] = (picture?.name).map(JSON.string)

@@ -1,3 +1,4 @@
+import Engine
 import Sampling
 
 /// The plan as JSON, in bytes, seconds and pixels.
@@ -18,6 +19,62 @@ package struct PlanReport: Encodable {
         let decoding: Double
         /// Views per second of each worker.
         let workers: [String: Double]
+    }
+
+    /// What a render would use.
+    package struct Use: Encodable, Sendable {
+        /// Path of the model.
+        let model: String
+        let family: String
+        /// What the network predicts.
+        let prediction: String
+        let scheduler: String
+        let steps: Int
+        let guidance: Double
+        let backend: String
+        let precision: String
+        let device: String
+        /// As `--lora` takes them.
+        let adapters: [String]
+        /// Everything that the picture's text would say, and the settings that it leaves out at their defaults, by flag.
+        let settings: [String: JSON]
+
+        /// - Parameters:
+        ///   - session: the render, planned
+        ///   - computation: of the coordinator's networks, and of workers that it starts
+        package init(_ session: RenderSession, _ computation: Rendering.Computation) {
+            let own = session.plan.settings
+            model = session.model.path
+            family = session.model.family.name
+            prediction = session.prediction.rawValue
+            (scheduler, steps) = (own.scheduler.rawValue, own.steps)
+            guidance = Double("\(own.guidance)") ?? Double(own.guidance)
+            let engine = computation.globalPass
+            (backend, precision) = (engine.backend.rawValue, engine.precision.rawValue)
+            device = engine.device.rawValue
+            adapters = session.model.adapters.map(\.source.argument)
+            let text = session.text(digest: "").json
+            var fields = (try? JSON(text.utf8, place: "plan"))?.object ?? [:]
+            fields["model-digest"] = nil
+            for setting in Settings.all where fields[setting.name] == nil {
+                let value = setting.json(of: session.plan.resolvedSettings)
+                if value != .null { fields[setting.name] = value }
+            }
+            settings = fields
+        }
+    }
+
+    /// A plan with what the render would use, as one object.
+    package struct WithUse: Encodable {
+        let plan: PlanReport
+        let use: Use?
+
+        package init(_ plan: PlanReport, _ use: Use?) { (self.plan, self.use) = (plan, use) }
+
+        package func encode(to encoder: any Encoder) throws {
+            try plan.encode(to: encoder)
+            try use?.encode(to: encoder)
+        }
     }
 
     let width: Int

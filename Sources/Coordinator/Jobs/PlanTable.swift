@@ -10,6 +10,7 @@ package enum PlanTable {
     ///   - plan: of the render
     ///   - prompts: the prompts, if they should be listed
     ///   - suggestion: settings that the model's own file suggests
+    ///   - use: what the render would use, if that is to be told
     ///   - weights: bytes of the weights on each host
     ///   - speeds: of the workers, if they were measured
     /// - Returns: the lines
@@ -17,6 +18,7 @@ package enum PlanTable {
         _ plan: RenderPlan,
         prompts: PromptPair? = nil,
         suggestion: String? = nil,
+        use: PlanReport.Use? = nil,
         weights: Int,
         speeds: MeasuredSpeeds? = nil
     ) -> [String] {
@@ -63,7 +65,8 @@ package enum PlanTable {
         return [header] + phases + [
             ""
         ] + (prompts.map { ["prompt            \($0.summary)"] } ?? [])
-            + (suggestion.map { ["suggested         \($0)"] } ?? []) + [
+            + (suggestion.map { ["suggested         \($0)"] } ?? [])
+            + (use.map { lines($0, plan.settings) } ?? []) + [
                 "method            \(plan.settings.method.rawValue)",
                 "steps per phase   \(steps.joined(separator: "; "))",
                 "views             \(plan.views)",
@@ -80,6 +83,16 @@ package enum PlanTable {
                         ? "" : ", \(bytes(plan.scratchBytes)) while it renders"),
             ] + kept(plan)
             + (speeds.map { times(plan, at: $0) } ?? ["time              not measured: --measure"])
+    }
+
+    private static func lines(_ use: PlanReport.Use, _ settings: RenderSettings) -> [String] {
+        let levels = settings.karras ? "karras" : settings.schedule.levels?.rawValue
+        let sampler = use.scheduler + (levels.map { ", \($0) noise levels" } ?? "")
+        return [
+            "model             \(use.model) (\(use.family))",
+            "sampler           \(sampler), guidance \(use.guidance)",
+            "computed          with \(use.backend) in \(use.precision)",
+        ] + use.adapters.map { "adapter           \($0)" }
     }
 
     private static func tiles(_ plan: TilePlan) -> String {

@@ -20,9 +20,17 @@ extension RenderSession {
                     + "(\(model.predictionSource)); override it with --prediction"
             )
         }
-        lines += model.adapters.compactMap(\.notice)
+        lines += model.adapterNotices
         if let refusal = config.refusal {
             lines.append("\(refusal.place): \(refusal.problem); --scheduler is used")
+        }
+        if [.alignYourSteps, .alignYourStepsXL].contains(settings.schedule.levels),
+            !config.hasStandardTraining
+        {
+            lines.append(
+                "--sigmas \(settings.schedule.levels?.rawValue ?? ""): its levels were published for Stable Diffusion's own "
+                    + "noise schedule, and \(name(model.path)) was trained on another one"
+            )
         }
         if let refiner = model.options.refiner {
             let all = Double(config.trainTimesteps)

@@ -16,6 +16,8 @@ extension RenderSession {
         /// 1 to 100, of formats that lose something; nil for the default.
         package var quality: Int?
         package var phases: String?
+        /// Other files that are read and must not be replaced, by what they are.
+        package var kept: [(role: String, path: String)] = []
         package var inputs: String?
         package var dump: String?
 
@@ -46,10 +48,25 @@ extension RenderSession {
             try PictureFormat(path: picture, flag: "--output", given: format)
         }
 
-        /// Rejects a picture that its format cannot hold.
+        private static func isSame(_ a: String, _ b: String) -> Bool {
+            let paths = [a, b].map { URL(fileURLWithPath: $0).standardizedFileURL.path }
+            guard paths[0] != paths[1] else { return true }
+            guard let own = FileIdentity(of: a), let other = FileIdentity(of: b) else {
+                return false
+            }
+            return own.isSameFile(as: other)
+        }
+
+        /// Rejects a picture that its format cannot hold, and files that would replace what is read.
         ///
         /// - Throws: `InputError`
         func validate(for session: RenderSession) throws(InputError) {
+            let sources =
+                session.options.sources + kept + (inputs.map { [("the --inputs file", $0)] } ?? [])
+            if !isNumbered, !isStream {
+                try OutputPath.check(picture, flag: "--output", isNoneOf: sources)
+            }
+            if let dump { try OutputPath.check(dump, flag: "--dump", isNoneOf: sources) }
             let size = session.plan.settings.size
             try resolvedFormat().check(
                 "--output \(picture)",
@@ -66,27 +83,16 @@ extension RenderSession {
         package func validate() throws(InputError) {
             let format = try resolvedFormat()
             try format.check("--output \(picture)", depth: depth, quality: quality)
-            for (flag, path) in [("--output", picture), ("--dump", dump)] {
-                guard let path, flag == "--dump" || !isStream else { continue }
-                let own = URL(fileURLWithPath: path).deletingLastPathComponent().path
-                let folder = path == picture ? fixedFolder ?? own : own
-                guard access(folder, W_OK) == 0 else {
+            if !isStream {
+                try OutputPath.check(picture, flag: "--output", fixedFolder: fixedFolder)
+            }
+            if let dump {
+                try OutputPath.check(dump, flag: "--dump")
+                guard isNumbered || isStream || !Self.isSame(picture, dump) else {
                     throw InputError(
-                        "\(flag) \(path)",
-                        "the folder \(folder) cannot be written to",
-                        fix: "Create it or choose another"
-                    )
-                }
-                // A finished file replaces whatever has its name: it would remove a pipe or a device.
-                switch FileKind(path) {
-                case .none, .regular: continue
-                case .folder:
-                    throw InputError("\(flag) \(path)", "it is a folder", fix: "Name a file in it")
-                case .special:
-                    throw InputError(
-                        "\(flag) \(path)",
-                        "it is a pipe, a socket or a device",
-                        fix: "Name a regular file"
+                        "--dump \(dump)",
+                        "it is the picture's name, too",
+                        fix: "Choose another"
                     )
                 }
             }

@@ -80,9 +80,17 @@ extension RenderSession {
         companions: Companions,
         observe: @escaping (RenderEvent) throws -> Void
     ) throws -> String {
-        let text = text(digest: digest)
+        let format = try outputs.resolvedFormat()
+        var text = text(digest: digest)
+        if let inputs = outputs.inputs {
+            text.unstored.append(("inputs", URL(fileURLWithPath: inputs).lastPathComponent))
+        }
+        if format.isLossy, outputs.quality != PictureFormat.defaultQuality {
+            text.quality = outputs.quality
+        }
+        let described = text
         func computed() -> PictureText {
-            text.computed(by: companions.workers(), globalPass: companions.globalPass)
+            described.computed(by: companions.workers(), globalPass: companions.globalPass)
         }
         let sampler = Sampler(plan: plan, scheduler: scheduler, prompts: prompts)
         var noise = noise
@@ -123,7 +131,6 @@ extension RenderSession {
                 )
             )
         }
-        let format = try outputs.resolvedFormat()
         var sink = FileSink(
             try writer(
                 outputs.picture,

@@ -32,6 +32,7 @@ package struct RenderSession {
     ///
     /// - Throws: `InputError` naming the flag or the file at fault
     package init(_ options: PictureOptions) throws {
+        try options.checkPrompts()
         var modelOptions = options.modelOptions
         modelOptions.vocabulary = ModelLocation.vocabulary
         model = try Model(path: try ModelLocation.resolve(options.model), options: modelOptions)
@@ -132,8 +133,17 @@ package struct RenderSession {
                 model: $0
             )
         }
+        var crop: String?
+        if let picture, let frame = settings.frame, !options.growth.isNone {
+            crop = try options.growth.check(
+                frame,
+                of: picture.ownSize,
+                size: settings.size,
+                factor: geometry.vaeFactor
+            )
+        }
         notices =
-            try Self.notices(model, config, preset, settings)
+            try Self.notices(model, config, preset, settings) + [crop].compactMap(\.self)
             + Self.notices(plan) + Self.notices(of: prompts, options, settings)
         guard (plan.decodes + plan.allEncodes).allSatisfy(\.fitsMessages) else {
             throw InputError(
@@ -159,8 +169,15 @@ package struct RenderSession {
         let size = plan.phases[0].phase.latent
         let changed = try mask.latent(size, factor: plan.model.vaeFactor, frame: frame)
         guard changed.values.contains(1) else {
+            guard let file = options.mask else {
+                throw InputError(
+                    "--extend \(options.growth.written)",
+                    "the new part is less than a pixel of the result, so nothing would change",
+                    fix: "Extend the picture by more"
+                )
+            }
             throw InputError(
-                "--mask \(options.mask?.path ?? "")",
+                "--mask \(file.path)",
                 "nothing in it is white, so nothing would change",
                 fix: "Paint white what is to change"
             )
@@ -257,7 +274,7 @@ package struct RenderSession {
 
     /// Every setting, as text for the picture's metadata.
     package func text(digest: String) -> PictureText {
-        PictureText(
+        var text = PictureText(
             prompt: options.prompt,
             negativePrompt: options.negativePrompt,
             plan: plan,
@@ -276,5 +293,7 @@ package struct RenderSession {
             prediction: prediction,
             version: Self.version
         )
+        text.unstored = model.options.unstoredNames
+        return text
     }
 }

@@ -7,9 +7,20 @@ struct ComfyGraph {
         let type: String
         /// Values and links by name: a link is `["4", 0]`.
         let inputs: [String: JSON]
+        /// The first link of a node that only passes something on.
+        fileprivate let passed: (name: String, link: JSON)?
+
+        fileprivate init(id: String, type: String, inputs: [String: JSON]) {
+            (self.id, self.type, self.inputs) = (id, type, inputs)
+            let links = type == "Reroute" ? inputs.filter { $0.value.array != nil } : [:]
+            passed = links.min { $0.key < $1.key }.map { ($0.key, $0.value) }
+        }
     }
 
     let nodes: [String: Node]
+
+    /// Maximum number of nodes: large workflows have some hundreds.
+    static let maxNodes = 10_000
 
     /// Nodes by number.
     var sorted: [Node] {
@@ -88,29 +99,84 @@ struct ComfyGraph {
         self.nodes = nodes
     }
 
+    /// Nodes that only pass something on, one behind the other, and nodes that a value is looked for in: far more than
+    /// people connect, so that a graph made to be slow is not.
+    private static let maxSteps = 64
+
     /// The node that an input comes from, past nodes that only pass it on; nil for a value.
     func source(_ node: Node, _ input: String) -> Node? {
         var (link, name) = (node.inputs[input], input)
-        for _ in 0...nodes.count {
+        for _ in 0..<Self.maxSteps {
             guard let id = link?.array?.first?.string, let found = nodes[id] else { return nil }
             guard found.type == "Reroute" else { return found }
-            let passed = found.inputs[name] ?? found.inputs[""]
-            let first = found.inputs.sorted { $0.key < $1.key }
-                .first { $0.value.array != nil }
-            link = passed ?? first?.value
-            name = passed == nil ? first?.key ?? name : name
+            if let passed = found.inputs[name] ?? found.inputs[""] {
+                link = passed
+            } else {
+                (link, name) = (found.passed?.link, found.passed?.name ?? name)
+            }
         }
         return nil
     }
 
+    /// Inputs of nodes that hold a value, in the order in which they are looked at.
+    private static let valueNames = [
+        "value", "text", "string", "seed", "noise_seed", "int", "float",
+    ]
+
     /// An input's value, which another node may hold.
-    func value(_ node: Node, _ input: String, depth: Int = 0) -> JSON? {
-        guard let value = node.inputs[input] else { return nil }
-        guard value.array != nil else { return value }
-        guard depth < 16, let other = source(node, input) else { return nil }
-        for name in ["value", "text", "string", "seed", "noise_seed", "int", "float"] {
-            if let found = self.value(other, name, depth: depth + 1) { return found }
+    func value(_ node: Node, _ input: String) -> JSON? { found(node, input)?.value }
+
+    /// The other node that holds an input's value.
+    func holder(_ node: Node, _ input: String) -> Node? {
+        guard let found = found(node, input), found.node.id != node.id else { return nil }
+        return found.node
+    }
+
+    /// Each input is looked at once.
+    private func found(_ node: Node, _ input: String) -> (node: Node, value: JSON)? {
+        var seen: Set<[String]> = []
+        var rest = [(node: node, input: input)]
+        while let next = rest.popLast(), seen.count < Self.maxSteps {
+            guard let value = next.node.inputs[next.input],
+                seen.insert([next.node.id, next.input]).inserted
+            else { continue }
+            guard value.array != nil else { return (next.node, value) }
+            guard let other = source(next.node, next.input) else { continue }
+            rest += Self.valueNames.reversed().map { (other, $0) }
         }
         return nil
+    }
+}
+
+extension ComfyGraph {
+    /// Whether a latent is the beginning of a new picture, such as EmptyLatentImage or EmptySD3LatentImage.
+    func isEmptyLatent(_ node: Node) -> Bool {
+        node.type.contains("Empty") && node.inputs["width"] != nil && node.inputs["height"] != nil
+    }
+
+    /// The name of the model that a node loads, whoever wrote the node.
+    func modelName(_ node: Node) -> String? {
+        for input in ["ckpt_name", "unet_name", "model_name", "ckpt"] {
+            let value = value(node, input)
+            if let name = value?.string ?? value?.object?["content"]?.string { return name }
+        }
+        return nil
+    }
+
+    /// The nodes behind an input, one behind the other by the same input; each once, should they go round in a circle.
+    func path(_ node: Node, _ input: String) -> [Node] {
+        var (found, seen): ([Node], Set<String>) = ([], [])
+        var next = source(node, input)
+        while let node = next, seen.insert(node.id).inserted {
+            found.append(node)
+            next = source(node, input)
+        }
+        return found
+    }
+
+    /// Nodes that the text encoders of texts have passed.
+    var readersOfCLIP: Set<String> {
+        let texts = nodes.values.filter { $0.type.hasPrefix("CLIPTextEncode") }.prefix(64)
+        return Set(texts.flatMap { path($0, "clip") }.map(\.id))
     }
 }

@@ -7,18 +7,20 @@ package struct Infotext {
     package private(set) var negativePrompt: String?
     /// In the order of the text; of two with one key the last counts.
     package private(set) var fields: [(key: String, value: String)] = []
+    private var values: [String: String] = [:]
 
     /// Reads it by the rules of A1111's own parser: the last line is the settings if it has three or more.
     package init(_ text: String) {
         var lines = text.trimmingCharacters(in: .whitespacesAndNewlines)
             .split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(String.init)
-        let found = Self.fields(of: lines.last ?? "")
+        let found = Self.pairs(of: lines.last ?? "").map { ($0.key, Self.unquoted($0.value)) }
         if found.count >= 3 {
             lines.removeLast()
-            for field in found {
-                fields.removeAll { $0.key == field.key }
-                fields.append(field)
+            for (key, value) in found.reversed() where values[key] == nil {
+                values[key] = value
+                fields.append((key, value))
             }
+            fields.reverse()
         }
         var (positive, negative): ([String], [String]?) = ([], nil)
         for line in lines {
@@ -33,13 +35,65 @@ package struct Infotext {
         negativePrompt = negative?.joined(separator: "\n")
     }
 
-    subscript(key: String) -> String? { fields.first { $0.key == key }?.value }
+    subscript(key: String) -> String? { values[key] }
 
-    private static func fields(of line: String) -> [(key: String, value: String)] {
-        let pattern = /\s*(\w[\w \-\/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)/
-        return line.matches(of: pattern).map { match in
-            (String(match.1), unquoted(String(match.2)))
+    /// The fields of a line, in one pass: `key: value, key: "value, in quotes", …`. A key has two or more letters,
+    /// digits, spaces and `_-/`, and begins with a letter, a digit or `_`. Values are as they stand in the line.
+    package static func pairs(of line: String) -> [(key: String, value: String)] {
+        let scalars = Array(line.unicodeScalars)
+        func text(_ range: Range<Int>) -> String {
+            var view = String.UnicodeScalarView()
+            view.append(contentsOf: scalars[range])
+            return String(view)
         }
+        var fields: [(key: String, value: String)] = []
+        var (start, at) = (0, 0)
+        while let colon = scalars[at...].firstIndex(of: ":") {
+            at = colon + 1
+            // What precedes the colon, back to the last character that no key has.
+            var first = colon
+            while first > start, isOfKey(scalars[first - 1]) { first -= 1 }
+            while first < colon, !isOfWord(scalars[first]) { first += 1 }
+            guard colon - first >= 2 else {
+                start = at
+                continue
+            }
+            let value = value(in: scalars, from: at)
+            fields.append((text(first..<colon), text(value)))
+            at = min(value.upperBound + 1, scalars.count)
+            start = at
+        }
+        return fields
+    }
+
+    private static func isOfWord(_ scalar: Unicode.Scalar) -> Bool {
+        scalar == "_" || scalar.properties.isAlphabetic || scalar.properties.numericType != nil
+    }
+
+    private static func isOfKey(_ scalar: Unicode.Scalar) -> Bool {
+        isOfWord(scalar) || " -/".unicodeScalars.contains(scalar)
+    }
+
+    /// Where the value that begins here stands: in quotes that a comma or the end follows, or up to the next comma.
+    private static func value(in scalars: [Unicode.Scalar], from start: Int) -> Range<Int> {
+        var first = start
+        while first < scalars.count, scalars[first].properties.isWhitespace { first += 1 }
+        if first < scalars.count, scalars[first] == "\"" {
+            var at = first + 1
+            while at < scalars.count, scalars[at] != "\"" { at += scalars[at] == "\\" ? 2 : 1 }
+            let end = at + 1
+            if at > first + 1, end <= scalars.count, end == scalars.count || scalars[end] == "," {
+                return first..<end
+            }
+        }
+        // Civitai and others write an object of hashes without quotes.
+        if first < scalars.count, scalars[first] == "{",
+            let brace = scalars[first...].firstIndex(of: "}"),
+            brace + 1 == scalars.count || scalars[brace + 1] == ","
+        {
+            return first..<brace + 1
+        }
+        return first..<(scalars[first...].firstIndex(of: ",") ?? scalars.count)
     }
 
     /// A value in quotes is a JSON string.

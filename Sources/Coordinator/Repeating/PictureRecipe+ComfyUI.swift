@@ -6,6 +6,7 @@ extension PictureRecipe {
     /// Nodes that are followed, or that say nothing about the picture.
     private static let known: Set<String> = [
         "KSampler", "KSamplerAdvanced", "CLIPTextEncode", "CLIPTextEncodeSDXL", "EmptyLatentImage",
+        "ConditioningZeroOut",
         "CheckpointLoaderSimple", "CheckpointLoader", "UNETLoader", "LoraLoader",
         "LoraLoaderModelOnly", "CLIPSetLastLayer", "VAEDecode", "VAELoader", "SaveImage",
         "PreviewImage", "Note", "MarkdownNote", "Reroute", "PrimitiveNode",
@@ -15,9 +16,16 @@ extension PictureRecipe {
     ///
     /// - Throws: `InputError` for a graph without a sampler that is known
     mutating func add(_ graph: ComfyGraph) throws {
+        guard graph.nodes.count <= ComfyGraph.maxNodes else {
+            throw InputError(
+                request.path,
+                "its workflow of ComfyUI has \(graph.nodes.count) nodes, and at most \(ComfyGraph.maxNodes) are read",
+                fix: "Give the settings as flags"
+            )
+        }
         let samplers = graph.sorted.filter { ["KSampler", "KSamplerAdvanced"].contains($0.type) }
         func isFirst(_ node: ComfyGraph.Node) -> Bool {
-            graph.source(node, "latent_image")?.type == "EmptyLatentImage"
+            graph.source(node, "latent_image").map(graph.isEmptyLatent) ?? false
         }
         guard let sampler = samplers.first(where: isFirst) ?? samplers.first else {
             throw InputError(
@@ -30,6 +38,7 @@ extension PictureRecipe {
             warn("its \(other.type) \(other.id), after the first, is left out")
         }
         let kinds = Set(graph.nodes.values.map(\.type)).subtracting(Self.known)
+            .subtracting(holders(sampler, graph))
         for kind in kinds.sorted() where kind != "LoadImage" && kind != "VAEEncode" {
             warn("its node \(kind) is not supported and left out")
         }
@@ -37,18 +46,56 @@ extension PictureRecipe {
         add(levels: sampler, graph)
         add(prompts: sampler, graph)
         add(size: sampler, graph)
-        add(networks: sampler, graph)
+        try add(networks: sampler, graph)
+        let model = fittingModel()
+        fit(levelsTo: model)
+        fit(clipSkipTo: model)
+    }
+
+    /// Types of nodes that hold a value that is read.
+    private func holders(_ sampler: ComfyGraph.Node, _ graph: ComfyGraph) -> Set<String> {
+        var read = [
+            "seed", "noise_seed", "steps", "cfg", "sampler_name", "scheduler", "denoise",
+            "start_at_step", "end_at_step",
+        ].map { (sampler, $0) }
+        var types = textHolders(graph)
+        if let latent = graph.source(sampler, "latent_image"), graph.isEmptyLatent(latent) {
+            read += ["width", "height", "batch_size"].map { (latent, $0) }
+            types.append(latent.type)
+        }
+        types += graph.path(sampler, "model").filter { graph.modelName($0) != nil }.map(\.type)
+        return Set(types + read.compactMap { graph.holder($0, $1)?.type })
+    }
+
+    private func textHolders(_ graph: ComfyGraph) -> [String] {
+        graph.nodes.values.filter { $0.type.hasPrefix("CLIPTextEncode") }.flatMap { node in
+            ["text", "text_l", "text_g"].compactMap { graph.holder(node, $0)?.type }
+        }
+    }
+
+    /// Says that a setting is there and cannot be read.
+    private mutating func warn(unread what: String, _ flag: String) {
+        if !isGiven(flag) { warn("its \(what) cannot be read: give it with --\(flag)") }
     }
 
     private mutating func add(numbers sampler: ComfyGraph.Node, _ graph: ComfyGraph) {
         let seed = graph.value(sampler, "seed") ?? graph.value(sampler, "noise_seed")
-        if let seed = seed?.integer, seed >= 0 {
+        // Beyond 2⁵³ the numbers of JSON are not exact.
+        if let number = seed?.number, number < 0x1p53, let seed = seed?.integer, seed >= 0 {
             set(Settings.seed.name, "\(seed)")
         } else {
-            warn("its seed cannot be read: give it with --seed")
+            warn(unread: "seed", Settings.seed.name)
         }
-        set(Settings.steps.name, graph.value(sampler, "steps")?.integer.map { "\($0)" })
-        set(Settings.guidance.name, graph.value(sampler, "cfg")?.number.map { "\($0)" })
+        if let steps = graph.value(sampler, "steps")?.integer {
+            set(Settings.steps.name, "\(steps)")
+        } else {
+            warn(unread: "number of steps", Settings.steps.name)
+        }
+        if let guidance = graph.value(sampler, "cfg")?.number {
+            set(Settings.guidance.name, "\(guidance)")
+        } else {
+            warn(unread: "cfg", Settings.guidance.name)
+        }
         // ComfyUI draws noise on the CPU.
         set(Settings.random.name, RandomKind.torch.rawValue)
         let steps = graph.value(sampler, "steps")?.integer ?? 0
@@ -60,16 +107,24 @@ extension PictureRecipe {
     }
 
     private mutating func add(levels sampler: ComfyGraph.Node, _ graph: ComfyGraph) {
-        guard let name = graph.value(sampler, "sampler_name")?.string,
-            !isGiven(Settings.scheduler.name)
-        else { return }
+        guard !isGiven(Settings.scheduler.name) else { return }
+        guard let name = graph.value(sampler, "sampler_name")?.string else {
+            return warn(unread: "sampler", Settings.scheduler.name)
+        }
         guard let kind = SamplerName(name)?.kind else {
             return warn("its sampler '\(name)' is not supported: the model's own is used")
         }
-        let spacing = graph.value(sampler, "scheduler")?.string ?? "normal"
+        let named = graph.value(sampler, "scheduler")?.string
+        if named == nil { warn("its scheduler cannot be read: the sampler's own levels are used") }
+        let spacing = named ?? "normal"
         let levels = SamplerName("euler \(spacing)")?.levels
         if levels == nil, spacing != "normal" {
             warn("its scheduler '\(spacing)' is not supported: the sampler's own levels are used")
+        }
+        if levels == .beta {
+            warn(
+                "its scheduler 'beta' is laid out as in A1111 and Diffusers, which differs slightly from ComfyUI"
+            )
         }
         add(kind, levels, isLinear: spacing == "normal")
     }
@@ -81,8 +136,8 @@ extension PictureRecipe {
         _ graph: ComfyGraph
     ) -> (first: String, second: String?)? {
         var node = graph.source(sampler, input)
-        for _ in 0..<graph.nodes.count {
-            guard let found = node else { return nil }
+        var seen: Set<String> = []
+        while let found = node, seen.insert(found.id).inserted {
             switch found.type {
             case "CLIPTextEncode":
                 return graph.value(found, "text")?.string.map { ($0, nil) }
@@ -92,6 +147,11 @@ extension PictureRecipe {
                     graph.value(found, "text_g")?.string ?? ""
                 )
                 return (l, l == g ? nil : g)
+            case "ConditioningZeroOut":
+                warn(
+                    "its ConditioningZeroOut is taken for an empty text, which is encoded, where ComfyUI takes zeros"
+                )
+                return ("", nil)
             default:
                 // It is named by a warning of its own.
                 let next = ["conditioning", "conditioning_1", "conditioning_to", input]
@@ -100,6 +160,20 @@ extension PictureRecipe {
             }
         }
         return nil
+    }
+
+    /// A text of ComfyUI in A1111's language: what means something there, and nothing in ComfyUI, is written so that it means
+    /// nothing. CLIP's tokens know no upper case.
+    static func plainButForWeights(_ text: String) -> String {
+        var text = text.replacing("[", with: "\\[").replacing("]", with: "\\]")
+        for word in ["BREAK", "AND"] { text = text.replacing(word, with: word.lowercased()) }
+        for kind in ["lora", "lyco", "hypernet"] {
+            text = text.replacing("<\(kind):", with: "<\(kind.uppercased()):")
+        }
+        // A number after a colon at the end would weigh the whole prompt.
+        guard let end = text.firstMatch(of: /\s*:\s*[-+]?[0-9.]+\s*$/) else { return text }
+        let words = text[end.range].trimmingCharacters(in: .whitespaces)
+        return "\(text[..<end.range.lowerBound])(\(words):1.0)"
     }
 
     private mutating func add(prompts sampler: ComfyGraph.Node, _ graph: ComfyGraph) {
@@ -112,8 +186,7 @@ extension PictureRecipe {
             .compactMap(\.self)
         let isWeighted = all.contains { $0.contains("(") }
         func text(_ text: String?) -> String? {
-            guard isWeighted else { return text }
-            return text?.replacing("[", with: "\\[").replacing("]", with: "\\]")
+            isWeighted ? text.map(Self.plainButForWeights) : text
         }
         if isWeighted {
             set(Settings.promptSyntax.name, PromptSyntax.a1111.rawValue)
@@ -133,7 +206,8 @@ extension PictureRecipe {
     private mutating func add(size sampler: ComfyGraph.Node, _ graph: ComfyGraph) {
         let latent = graph.source(sampler, "latent_image")
         let denoise = graph.value(sampler, "denoise")?.number ?? 1
-        guard let latent, latent.type == "EmptyLatentImage" else {
+        guard let latent else { return warn(unread: "size", Settings.size.name) }
+        guard graph.isEmptyLatent(latent) else {
             let image = graph.nodes.values.first { $0.type == "LoadImage" }
                 .flatMap { graph.value($0, "image")?.string }
             guard isGiven("init-image") else {
@@ -150,6 +224,8 @@ extension PictureRecipe {
             let height = graph.value(latent, "height")?.integer
         {
             set(Settings.size.name, "\(width)x\(height)")
+        } else {
+            warn(unread: "size", Settings.size.name)
         }
         if let count = graph.value(latent, "batch_size")?.integer, count > 1 {
             warn(
@@ -158,32 +234,37 @@ extension PictureRecipe {
         }
     }
 
-    private mutating func add(networks sampler: ComfyGraph.Node, _ graph: ComfyGraph) {
-        var node = graph.source(sampler, "model")
+    private mutating func add(
+        networks sampler: ComfyGraph.Node,
+        _ graph: ComfyGraph
+    ) throws(InputError) {
+        var isNamed = false
+        let readers = graph.readersOfCLIP
         var loras: [(name: String, weights: String)] = []
-        for _ in 0..<graph.nodes.count {
-            guard let found = node else { break }
+        for found in graph.path(sampler, "model") {
             if let name = graph.value(found, "lora_name")?.string {
                 let unet = graph.value(found, "strength_model")?.number ?? 1
-                let text = graph.value(found, "strength_clip")?.number ?? 0
+                // Texts that take the text encoders from before it are not changed by it.
+                let isHeard = readers.isEmpty || readers.contains(found.id)
+                let text = isHeard ? graph.value(found, "strength_clip")?.number ?? 0 : 0
                 loras.append((name, unet == text ? "\(unet)" : "\(unet):te=\(text)"))
-            } else if let name = graph.value(found, "ckpt_name")?.string
-                ?? graph.value(found, "unet_name")?.string
-            {
-                add(RecordedModel(name: name, hash: nil))
+            } else if !isNamed, let name = graph.modelName(found) {
+                isNamed = true
+                try add(RecordedModel(name: name, hash: nil))
             }
-            node = graph.source(found, "model")
         }
-        for lora in loras.reversed() { add(lora: lora.name, weights: lora.weights) }
-        for node in graph.sorted {
-            if node.type == "CLIPSetLastLayer",
-                let layer = graph.value(node, "stop_at_clip_layer")?.integer
-            {
-                set(Settings.clipSkip.name, "\(-layer)")
-            }
-            if node.type == "VAELoader", let name = graph.value(node, "vae_name")?.string {
-                add(vae: name)
-            }
+        if !isNamed, !isGiven("model") {
+            warn("its model cannot be read, and the default one is used: give it with --model")
+        }
+        for lora in limited(loras.reversed(), "LoRAs") {
+            try add(lora: lora.name, weights: lora.weights)
+        }
+        let last = { (type: String) in graph.sorted.last { $0.type == type } }
+        if let layer = last("CLIPSetLastLayer").flatMap({ graph.value($0, "stop_at_clip_layer") }) {
+            set(Settings.clipSkip.name, layer.integer.map { "\(-$0)" })
+        }
+        if let name = last("VAELoader").flatMap({ graph.value($0, "vae_name")?.string }) {
+            try add(vae: name)
         }
     }
 }

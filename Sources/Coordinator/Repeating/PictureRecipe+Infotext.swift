@@ -9,7 +9,7 @@ extension PictureRecipe {
         "Batch pos", "Created Date", "Civitai resources", "Civitai metadata", "User", "Model hash",
         "Model", "Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Clip skip",
         "RNG",
-        "Denoising strength", "Precision", "Backend", "Device",
+        "Denoising strength", "Precision", "Backend", "Device", "Refiner", "Refiner switch at",
     ]
 
     /// Adds what a picture of A1111, or of a program that writes as A1111 does, says.
@@ -23,21 +23,26 @@ extension PictureRecipe {
         set(Settings.guidance.name, text["CFG scale"])
         set(Settings.seed.name, text["Seed"])
         set(Settings.size.name, text["Size"])
-        set(Settings.clipSkip.name, text["Clip skip"])
         // Without this key A1111 draws noise on the GPU.
         let isOnCPU = text["RNG"] == "CPU"
         set(Settings.random.name, (isOnCPU ? RandomKind.torch : .philox).rawValue)
         add(sampler: text["Sampler"], type: text["Schedule type"])
-        add(
+        try add(
             RecordedModel(
                 name: text["Model"],
-                hash: text["Model hash"].map { .sha256($0) }
+                hash: text["Model hash"].flatMap(HashStart.init).map { .sha256($0) }
             )
         )
-        for pair in (text["TI hashes"] ?? "").split(separator: ",") {
+        for pair in limited((text["TI hashes"] ?? "").split(separator: ","), "textual inversions") {
             let word = pair.split(separator: ":").first.map(String.init) ?? ""
-            add(embedding: word.trimmingCharacters(in: .whitespaces))
+            try add(embedding: word.trimmingCharacters(in: .whitespaces))
         }
+        for pair in limited((text["Lora hashes"] ?? "").split(separator: ","), "LoRAs") {
+            checkHash(
+                ofLoRA: pair.split(separator: ":").map { $0.trimmingCharacters(in: .whitespaces) }
+            )
+        }
+        if let name = text["Refiner"] { add(refiner: name, from: text["Refiner switch at"]) }
         let enlarged = text.fields.filter { $0.key.hasPrefix("Hires") }
         if !enlarged.isEmpty {
             let said = enlarged.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
@@ -52,14 +57,75 @@ extension PictureRecipe {
                 )
             }
         }
-        warn(about: text, besides: enlarged.map(\.key))
+        try warn(about: text, besides: Set(enlarged.map(\.key)))
+        let model = fittingModel()
+        fit(levelsTo: model)
+        add(clipSkip: text["Clip skip"], model)
     }
 
-    private mutating func warn(about text: Infotext, besides known: [String]) {
+    /// Says that a LoRA of the recorded name has other contents. A1111 hashes what follows the header.
+    private mutating func checkHash(ofLoRA pair: [String]) {
+        guard pair.count == 2, let start = HashStart(pair[1]), let path = file(named: pair[0]),
+            let header = try? SafeTensors(file: path).headerBytes
+        else { return }
+        let hashes = [header, 0].lazy.compactMap { try? FileHash.sha256(of: path, from: $0) }
+        if !hashes.contains(where: { start.begins($0) }) {
+            warn("its LoRA '\(pair[0])' has the hash \(start.digits), and \(path) another one")
+        }
+    }
+
+    /// Adds the layer of the text encoders. In A1111 it means something for Stable Diffusion 1 only: the others' text
+    /// encoders are read as they were trained, whatever the setting; and 1, where it begins, is the model's own.
+    private mutating func add(clipSkip text: String?, _ model: Model?) {
+        guard let text, text != "1", !isGiven(Settings.clipSkip.name) else { return }
+        guard let model, model.family != .sd1 else {
+            set(Settings.clipSkip.name, text)
+            return fit(clipSkipTo: model)
+        }
+        // The second layer is what Stable Diffusion XL reads by itself.
+        guard text != "2" else { return }
+        warn(
+            "its 'Clip skip' (\(text)) changes nothing with \(model.family.name) in A1111, and is left out: "
+                + "--clip-skip \(text) applies it"
+        )
+    }
+
+    /// Adds the refiner that A1111 names: `sd_xl_refiner_1.0 [7440042bbd]`.
+    private mutating func add(refiner text: String, from share: String?) {
+        guard !isGiven("refiner") else { return }
+        let pieces = text.split(separator: " [", maxSplits: 1).map(String.init)
+        let name = pieces.first ?? text
+        let hash = pieces.count > 1 ? pieces[1].filter(\.isHexDigit) : nil
+        let recorded = RecordedModel(
+            name: name,
+            hash: hash.flatMap { HashStart($0) }.map { .sha256($0) }
+        )
+        guard let path = recorded.find(in: request.modelFolder) ?? part(named: name) else {
+            return warn(
+                "its refiner '\(name)' is not found and left out: give it with --refiner, or its folder with --model-dir"
+            )
+        }
+        let source = "\(path):\(share ?? "0.8")"
+        do {
+            // The rest of A1111's refiners are models of any kind.
+            let model = try request.model ?? value("model") ?? ModelLocation.resolve(nil)
+            let options = ModelOptions(refiner: try RefinerSource(argument: source))
+            _ = try Model(path: model, options: options)
+            set("refiner", source)
+        } catch {
+            let problem = (error as? InputError)?.problem ?? "\(error)"
+            warn("its refiner '\(name)' is left out: \(problem)")
+        }
+    }
+
+    private mutating func warn(
+        about text: Infotext,
+        besides known: Set<String>
+    ) throws(InputError) {
         for (key, value) in text.fields where !Self.idle.contains(key) && !known.contains(key) {
             switch (key, value) {
             case ("Emphasis", "Original"), ("Eta", "1.0"), ("ENSD", "0"): continue
-            case ("VAE", _): add(vae: value)
+            case ("VAE", _): try add(vae: value)
             default: warn("its '\(key)' (\(value)) is not supported and left out")
             }
         }
@@ -70,8 +136,8 @@ extension PictureRecipe {
         guard let choice = WebSampler(sampler, type: type) else {
             return warn("its sampler '\(sampler)' is not supported: the model's own is used")
         }
-        if !choice.isTypeKnown {
-            warn("its schedule type '\(type ?? "")' is not supported: the sampler's own is used")
+        if let type, let note = choice.note(onType: type) {
+            warn("its schedule type '\(type)' \(note)")
         }
         add(choice.kind, choice.levels, isLinear: choice.isLinear)
     }
@@ -80,12 +146,21 @@ extension PictureRecipe {
     mutating func add(_ kind: SchedulerKind, _ levels: LevelSpacing?, isLinear: Bool) {
         guard !isGiven(Settings.scheduler.name) else { return }
         set(Settings.scheduler.name, kind.rawValue)
+        if kind == .uniPC, !isOwn {
+            warn(
+                "UniPC is computed as Diffusers does (order 2, B(h) 2), which differs slightly from A1111 and ComfyUI"
+            )
+        }
         let isChosen = ["sigmas", "karras", "sgm-uniform"].contains { isGiven($0) }
         if let levels, !isChosen {
             if levels == .karras {
                 set(flag: Settings.karras.name)
             } else {
                 set(Settings.sigmas.name, levels.rawValue)
+            }
+            // Our own say their spacing.
+            if !isOwn, WebSampler.isLinear(kind, levels) {
+                set(Settings.timestepSpacing.name, TimestepSpacing.linspace.rawValue)
             }
         } else if isLinear, !isChosen, WebSampler.hasLinear(kind) {
             set(Settings.timestepSpacing.name, TimestepSpacing.linspace.rawValue)
@@ -94,11 +169,21 @@ extension PictureRecipe {
 
     /// The line of settings of a picture of Tessera whose JSON is lost, as in other formats than PNG.
     private mutating func add(own text: Infotext) throws {
+        isOwn = true
         warn("only its line of settings is there: what that does not say is as by default")
         set("prompt", text.prompt)
         set("negative-prompt", text.negativePrompt)
-        if PromptSyntax.hint(in: text.prompt) != nil {
+        set("prompt-2", text["Prompt 2"])
+        set("negative-prompt-2", text["Negative prompt 2"])
+        let syntax = Settings.promptSyntax.labels.first.flatMap { text[$0] }
+        if syntax == nil, PromptSyntax.hint(in: text.prompt) != nil {
             warn("its text does not say how the prompt was read: --prompt-syntax")
+        }
+        // Lines of earlier versions did not say the method, but what it uses.
+        if text[Settings.method.labels.first ?? ""] == nil,
+            text.fields.contains(where: { $0.key.hasPrefix("Refine ") })
+        {
+            set(Settings.method.name, Method.refine.rawValue)
         }
         for setting in Settings.all {
             guard let value = setting.labels.lazy.compactMap({ text[$0] }).first else { continue }
@@ -120,7 +205,16 @@ extension PictureRecipe {
             }
         }
         set(flag: "no-model-preset")
-        add(RecordedModel(name: text["Model"], hash: nil))
+        var recorded: [String: JSON] = [:]
+        for part in ["vae", "base", "refiner"] {
+            recorded[part] = PictureText.partLabels[part].flatMap { text[$0] }.map(JSON.string)
+        }
+        _ = try add(parts: recorded)
+        for pair in (text["TI hashes"] ?? "").split(separator: ",") {
+            let pieces = pair.split(separator: ":").map { $0.trimmingCharacters(in: .whitespaces) }
+            guard let word = pieces.first else { continue }
+            try add(embedding: word, digest: pieces.count > 1 ? pieces[1] : nil)
+        }
         if let hash = text["Init image hash"], !isGiven("init-image") {
             throw InputError(
                 request.path,
@@ -136,9 +230,20 @@ extension PictureRecipe {
             )
         }
         set("extend", text["Extended"]?.replacing(" ", with: ","))
-        for (key, value) in text.fields where key == "LoRA" || key.hasPrefix("LoRA ") {
+        let loras = text.fields.filter { $0.key == "LoRA" || $0.key.hasPrefix("LoRA ") }
+        for (_, value) in limited(loras, "LoRAs") {
             let pieces = value.split(separator: ":", maxSplits: 1)
-            if pieces.count == 2 { add(lora: String(pieces[0]), weights: String(pieces[1])) }
+            if pieces.count == 2 {
+                try add(lora: String(pieces[0]), weights: String(pieces[1]))
+            }
         }
+        let isPlain = recorded.isEmpty && value("lora") == nil && !isGiven("lora")
+        try add(
+            RecordedModel(
+                name: text["Model"],
+                // With adapters and parts the digest is over those, too.
+                hash: isPlain ? text["Model hash"].map { .digest($0, ModelOptions()) } : nil
+            )
+        )
     }
 }

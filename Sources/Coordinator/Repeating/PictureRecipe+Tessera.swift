@@ -8,8 +8,11 @@ extension PictureRecipe {
         "prompt", "negative-prompt", "prompt-2", "negative-prompt-2", "embedding", "lora", "model",
         "model-digest", "version", "init-image", "init-image-digest", "mask", "mask-digest",
         "extend", "precision", "backend", "device", "prediction", "prompt-chunks", "vae", "base",
-        "refiner",
+        "refiner", "tokenizer", "model-config", "inputs", "quality",
     ]
+
+    /// Files of which a picture's text has no more than the name, by flag.
+    private static let unstored = ["tokenizer", "model-config", "inputs"]
 
     /// Settings that are dropped where a flag changes what they depend on.
     private static let dependents: [String: [any AnySetting]] = [
@@ -30,6 +33,7 @@ extension PictureRecipe {
     ///
     /// - Throws: `InputError` for a text that cannot be read
     mutating func add(own fields: [String: JSON], place: String) throws {
+        isOwn = true
         let version = fields["version"]?.string ?? ""
         if version != RenderSession.version {
             warn("it was made by Tessera \(version): the picture may differ from \(place)")
@@ -59,21 +63,29 @@ extension PictureRecipe {
         // What the model suggests is in the settings already.
         set(flag: "no-model-preset")
         set("prediction", fields["prediction"]?.string)
+        for flag in Self.unstored where !isGiven(flag) {
+            guard let name = fields[flag]?.string else { continue }
+            throw InputError(
+                place,
+                "it was made with --\(flag) '\(name)', of which its text has only the name",
+                fix: "Give --\(flag) again"
+            )
+        }
         try add(picture: fields)
         add(computation: fields)
-        let loras = add(loras: fields)
-        let parts = add(parts: fields)
+        let loras = try add(loras: fields)
+        let parts = try add(parts: fields)
         let digest = fields["model-digest"]?.string
-        add(
+        try add(
             RecordedModel(
                 name: fields["model"]?.string,
                 // Other adapters make another digest.
-                hash: isGiven("lora") || loras == nil || parts == nil
+                hash: isGiven("lora") || isGiven("model-config") || loras == nil || parts == nil
                     ? nil
                     : digest.map { .digest($0, Self.options(parts ?? [:], loras: loras ?? [])) }
             )
         )
-        add(embeddings: fields, loras: loras ?? [])
+        try add(embeddings: fields, loras: loras ?? [])
     }
 
     /// The settings that the text has.
@@ -102,9 +114,10 @@ extension PictureRecipe {
 
     /// Adds the adapters that the prompt does not name itself.
     ///
-    /// - Returns: all of them; nil where one is not found
-    private mutating func add(loras fields: [String: JSON]) -> [LoRASource]? {
-        let names = (fields["lora"]?.array ?? []).compactMap(\.string)
+    /// - Returns: all of them; nil where others are given
+    /// - Throws: `InputError` where one is not found
+    private mutating func add(loras fields: [String: JSON]) throws(InputError) -> [LoRASource]? {
+        let names = limited((fields["lora"]?.array ?? []).compactMap(\.string), "LoRAs")
         let isTagged = fields[Settings.promptSyntax.name]?.string == PromptSyntax.a1111.rawValue
         let prompt = fields["prompt"]?.string ?? ""
         let tags = isTagged ? PromptTag.tags(in: prompt) : []
@@ -123,18 +136,20 @@ extension PictureRecipe {
             } else {
                 sources = nil
             }
-            if !isNamed || isGiven("prompt") { add(lora: stem, weights: weights) }
-        }
-        if !isGiven("prompt"), !isGiven("lora"), !tags.isEmpty, sources == nil {
-            removeTags(from: prompt)
+            if !isNamed || isGiven("prompt") {
+                try add(lora: stem, weights: weights)
+            } else if path == nil, !isGiven("lora") {
+                try lacks("LoRA '\(stem)'", fix: "Give its folder with --lora-dir")
+            }
         }
         return sources
     }
 
     /// Adds parts of the model that come from elsewhere.
     ///
-    /// - Returns: their paths by flag; nil where one is not found or another is given
-    private mutating func add(parts fields: [String: JSON]) -> [String: String]? {
+    /// - Returns: their paths by flag; nil where another is given
+    /// - Throws: `InputError` where one is not found
+    mutating func add(parts fields: [String: JSON]) throws(InputError) -> [String: String]? {
         var paths: [String: String]? = [:]
         for flag in ["vae", "base", "refiner"] {
             guard let recorded = fields[flag]?.string else { continue }
@@ -151,22 +166,23 @@ extension PictureRecipe {
                 set(flag, path + rest)
             } else {
                 paths = nil
-                warn("its \(flag) '\(name)' is not found and left out: give it with --\(flag)")
+                try lacks("\(flag) '\(name)'", fix: "Give it with --\(flag)")
             }
         }
         return paths
     }
 
-    /// A file or folder of weights.
+    /// A file or folder of weights by its name: in `--model-dir`, beside the picture or in the current folder.
     func part(named name: String) -> String? {
+        guard let name = RecordedName.last(name) else { return nil }
         let folders = [
             request.modelFolder, request.folder, FileManager.default.currentDirectoryPath,
         ]
         return folders.compactMap(\.self).map { "\($0)/\(name)" }
-            .first { FileManager.default.fileExists(atPath: $0) } ?? file(named: name)
+            .first { [.regular, .folder].contains(FileKind($0)) } ?? file(named: name)
     }
 
-    private static func options(_ parts: [String: String], loras: [LoRASource]) -> ModelOptions {
+    static func options(_ parts: [String: String], loras: [LoRASource]) -> ModelOptions {
         ModelOptions(
             loras: loras,
             vae: parts["vae"],
@@ -175,13 +191,20 @@ extension PictureRecipe {
         )
     }
 
-    private mutating func add(embeddings fields: [String: JSON], loras: [LoRASource]) {
-        let inLoRAs = loras.compactMap { try? FileDigest.of($0.path, cache: nil) }
-        for entry in (fields["embedding"]?.array ?? []).compactMap(\.string) {
+    private mutating func add(
+        embeddings fields: [String: JSON],
+        loras: [LoRASource]
+    ) throws(InputError) {
+        let entries = (fields["embedding"]?.array ?? []).compactMap(\.string)
+        let inLoRAs =
+            entries.isEmpty ? [] : loras.compactMap { try? FileDigest.of($0.path, cache: nil) }
+        for entry in limited(entries, "textual inversions") {
             guard let colon = entry.lastIndex(of: ":") else { continue }
             let digest = String(entry[entry.index(after: colon)...])
-            guard !inLoRAs.contains(where: { $0.hasPrefix(digest) }) else { continue }
-            add(embedding: String(entry[..<colon]), digest: digest)
+            let isInLoRA = HashStart(digest).map { inLoRAs.contains(where: $0.begins) } ?? false
+            if !isInLoRA {
+                try add(embedding: String(entry[..<colon]), digest: digest)
+            }
         }
     }
 
@@ -194,21 +217,26 @@ extension PictureRecipe {
 
     /// Adds a picture that was given by a flag.
     private mutating func add(file flag: String, _ fields: [String: JSON]) throws {
-        guard let name = fields[flag]?.string, !isGiven(flag) else { return }
+        guard let recorded = fields[flag]?.string, !isGiven(flag) else { return }
         let digest = fields["\(flag)-digest"]?.string
-        let places = [request.folder, FileManager.default.currentDirectoryPath].map {
-            "\($0)/\(name)"
-        }
-        let found = places.filter { FileKind($0) == .regular }
-        if let exact = found.first(where: { (try? FileDigest.of($0, cache: nil)) == digest }) {
+        let places = [request.folder, FileManager.default.currentDirectoryPath]
+        let found =
+            (RecordedName.last(recorded, separators: "/").map { name in
+                places.map { "\($0)/\(name)" }.filter { FileKind($0) == .regular }
+            }) ?? []
+        if let digest, let exact = found.first(where: { Self.digest(of: $0) == digest }) {
             return set(flag, exact)
         }
         throw InputError(
             request.path,
-            "it was made from the picture '\(name)', "
+            "it was made from the picture '\(recorded)', "
                 + (found.isEmpty ? "which is not found" : "and \(found[0]) is another one"),
             fix: "Give it with --\(flag)"
         )
+    }
+
+    private static func digest(of path: String) -> String? {
+        try? FileDigest.of(path, cache: nil)
     }
 
     /// Adds the backend and the precision, if this build and this processor have them.
@@ -237,15 +265,18 @@ extension PictureRecipe {
 
     /// Removes tags from the prompt whose files are not there.
     mutating func removeTags(from prompt: String) {
-        var text = prompt
-        for tag in PromptTag.tags(in: prompt) {
+        let tags = limited(PromptTag.tags(in: prompt), "tags")
+        var kept: [Bool] = []
+        for tag in tags {
             do throws(InputError) {
                 _ = try LoRASource(tag, folder: request.loraFolder)
+                kept.append(true)
             } catch {
                 warn("\(tag.text) of its prompt is left out: \(error.problem)")
-                text = text.replacing(tag.text, with: "", maxReplacements: 1)
+                kept.append(false)
             }
         }
-        replace("prompt", text)
+        var rest = kept[...]
+        replace("prompt", PromptTag.removed(from: prompt) { _ in rest.popFirst() ?? false })
     }
 }

@@ -20,11 +20,16 @@ package struct PictureRecipe {
             given: Set<String> = [],
             model: String? = nil,
             modelFolder: String? = nil,
-            loraFolder: String? = nil
+            loraFolder: String? = nil,
+            isLossy: Bool? = nil
         ) {
             (self.path, self.given, self.model) = (path, given, model)
             (self.modelFolder, self.loraFolder) = (modelFolder, loraFolder)
+            self.isLossy = isLossy
         }
+
+        /// Whether the repeat is written in a format that loses something; nil where that is not known.
+        package var isLossy: Bool?
 
         /// The folder of the picture.
         var folder: String { URL(fileURLWithPath: path).deletingLastPathComponent().path }
@@ -35,6 +40,18 @@ package struct PictureRecipe {
     package private(set) var arguments: [String] = []
     /// What cannot be repeated, one line each.
     package private(set) var warnings: [String] = []
+    /// Whether Tessera made the picture: then it is repeated to the byte, or not at all.
+    var isOwn = false
+    private var warned: Set<String> = []
+    /// Folders of adapters and embeddings, in the order in which they are searched.
+    private let folders: [AdapterFolder]
+    private let digests: DigestedFiles
+
+    /// Adapters and embeddings that are looked for, and lines that are said: more are of no use to anybody.
+    static let maxFiles = 100
+    private static let maxWarnings = 50
+    /// Characters of one of them.
+    private static let maxWarning = 500
 
     /// Flags that the picture decides: their defaults from the environment do not count.
     package var replaced: Set<String> {
@@ -44,6 +61,7 @@ package struct PictureRecipe {
     private static let others = [
         "prompt", "negative-prompt", "prompt-2", "negative-prompt-2", "lora", "embedding",
         "init-image", "mask", "extend", "prediction", "model", "vae", "base", "refiner",
+        "tokenizer", "model-config",
     ]
 
     /// Reads a picture's file.
@@ -51,6 +69,9 @@ package struct PictureRecipe {
     /// - Throws: `InputError` when it cannot be read, or has no text of a known program
     package init(_ request: Request) throws {
         self.request = request
+        let near = [request.folder, FileManager.default.currentDirectoryPath]
+        folders = (request.loraFolder.map { [$0] } ?? []).map(AdapterFolder.init)
+        digests = DigestedFiles([request.loraFolder].compactMap(\.self) + near)
         // Other formats with the same text: read it here.
         let file = try PictureMetadata(file: request.path)
         func json(_ key: String) -> JSON? {
@@ -71,7 +92,12 @@ package struct PictureRecipe {
                 fix: "Give the file as the program saved it; many sites remove the text"
             )
         }
-        if file.depth == 16, json("tessera") != nil { set("bit-depth", "16") }
+        let unsaid = warned.count - warnings.count
+        if unsaid > 0 { warnings.append("\(unsaid) other things cannot be repeated") }
+        guard let fields = json("tessera")?.object else { return }
+        // What the repeat's own format has.
+        if file.depth == 16, request.isLossy != true { set("bit-depth", "16") }
+        if request.isLossy == true { set("quality", fields["quality"]?.integer.map { "\($0)" }) }
     }
 
     func isGiven(_ name: String) -> Bool { request.given.contains(name) }
@@ -92,27 +118,84 @@ package struct PictureRecipe {
 
     /// Changes the value of a flag that was set.
     mutating func replace(_ name: String, _ value: String) {
-        arguments.removeAll { $0.hasPrefix("--\(name)=") }
+        remove(name)
         set(name, value)
     }
 
+    /// Takes back a flag that was set.
+    mutating func remove(_ name: String) {
+        arguments.removeAll { $0 == "--\(name)" || $0.hasPrefix("--\(name)=") }
+    }
+
+    /// The value of a flag that was set; empty for one without a value.
+    func value(_ name: String) -> String? {
+        let word = arguments.last { $0 == "--\(name)" || $0.hasPrefix("--\(name)=") }
+        return word.map { String($0.dropFirst(name.count + 3)) }
+    }
+
+    /// Says that a file is not there which the picture was made with. A picture of Tessera would not be the same without it:
+    /// that is an error. One of other programs is not the same to the pixel anyway.
+    ///
+    /// - Parameters:
+    ///   - file: what it is: `LoRA 'x'`
+    ///   - fix: how to give it
+    /// - Throws: `InputError` for a picture of Tessera
+    mutating func lacks(_ file: String, fix: String) throws(InputError) {
+        guard !isOwn else {
+            throw InputError(
+                request.path,
+                "it was made with the \(file), which is not found",
+                fix: fix
+            )
+        }
+        warn(
+            "its \(file) is not found and left out: \(fix.prefix(1).lowercased())\(fix.dropFirst())"
+        )
+    }
+
     mutating func warn(_ line: String) {
-        if !warnings.contains(line) { warnings.append(line) }
+        guard warned.insert(line).inserted, warnings.count < Self.maxWarnings else { return }
+        let isLong = line.unicodeScalars.count > Self.maxWarning
+        warnings.append(isLong ? "\(line.prefix(Self.maxWarning))…" : line)
+    }
+
+    /// The first items of a list, with a warning where it has more.
+    mutating func limited<Item>(_ items: [Item], _ kind: String) -> [Item] {
+        if items.count > Self.maxFiles {
+            warn("only the first \(Self.maxFiles) of its \(kind) are looked for")
+        }
+        return Array(items.prefix(Self.maxFiles))
     }
 
     // Files.
 
     /// Adds the model, found by its name and hash.
-    mutating func add(_ model: RecordedModel) {
+    ///
+    /// - Throws: `InputError` for a picture of Tessera whose model is not found
+    mutating func add(_ model: RecordedModel) throws(InputError) {
         if let given = request.model {
             if let line = model.difference(from: given) { warn(line) }
             return
         }
         guard !isGiven("model") else { return }
         let found = model.find(in: request.modelFolder)
+        let fix = "Name it with --model, or its folder with --model-dir"
         if let path = found {
+            let line = model.difference(from: path)
+            if isOwn, line != nil {
+                // Its digest is over all of them.
+                let others =
+                    model.hasParts ? ", or an adapter or part of it has other contents" : ""
+                throw InputError(
+                    request.path,
+                    "it was made with the model \(model.title), and \(path) has other weights\(others)",
+                    fix: fix
+                )
+            }
             set("model", path)
-            if let line = model.difference(from: path) { warn(line) }
+            if let line { warn(line) }
+        } else if isOwn, model.isNamed {
+            try lacks("model \(model.title)", fix: fix)
         } else {
             warn(
                 "its model \(model.title) is not found, and the default is used: name it with --model, or its folder "
@@ -121,74 +204,59 @@ package struct PictureRecipe {
         }
     }
 
-    /// A file of adapters or embeddings by its name, with or without its ending.
+    /// A file of adapters or embeddings by its name, with or without its ending: in `--lora-dir` and below it, or else
+    /// beside the picture and in the current folder.
     func file(named name: String) -> String? {
-        let stem = name.hasSuffix(".safetensors") ? String(name.dropLast(12)) : name
-        let last = stem.split(whereSeparator: { "/\\".contains($0) }).last.map(String.init) ?? stem
-        for folder in [request.folder, FileManager.default.currentDirectoryPath] {
-            let path = "\(folder)/\(last).safetensors"
-            if request.loraFolder == nil, FileKind(path) == .regular { return path }
+        guard let last = RecordedName.last(name) else { return nil }
+        var file = last.hasSuffix(".safetensors") ? last : "\(last).safetensors"
+        // One of the names that PEFT and Diffusers give all their files: with the folder that it is in.
+        if LoRASource.commonNames.contains(String(file.dropLast(".safetensors".count))),
+            let folder = RecordedName.folder(name)
+        {
+            file = "\(folder)/\(file)"
         }
-        guard let folder = request.loraFolder else { return nil }
-        let direct = "\(folder)/\(last).safetensors"
-        if FileKind(direct) == .regular { return direct }
-        let items = FileManager.default.enumerator(atPath: folder)
-        var found: [String] = []
-        while let item = items?.nextObject() as? String {
-            if item.split(separator: "/").last.map(String.init) == "\(last).safetensors" {
-                found.append("\(folder)/\(item)")
-            }
+        guard request.loraFolder == nil else {
+            return folders.lazy.compactMap { $0.file(file) }.first
         }
-        return found.count == 1 ? found[0] : nil
+        return [request.folder, FileManager.default.currentDirectoryPath].map { "\($0)/\(file)" }
+            .first { FileKind($0) == .regular }
     }
 
     /// Adds an adapter; `weights` as `--lora` takes them.
-    mutating func add(lora name: String, weights: String) {
+    ///
+    /// - Throws: as `lacks`
+    mutating func add(lora name: String, weights: String) throws(InputError) {
         guard !isGiven("lora") else { return }
         if let path = file(named: name) {
             arguments.append("--lora=\(path):\(weights)")
         } else {
-            warn("its LoRA '\(name)' is not found and left out: give its folder with --lora-dir")
+            try lacks("LoRA '\(name)'", fix: "Give its folder with --lora-dir")
         }
     }
 
     /// Adds the VAE that another program names.
-    mutating func add(vae name: String) {
+    mutating func add(vae name: String) throws(InputError) {
         if let path = part(named: name) {
             set("vae", path)
         } else if !isGiven("vae") {
-            warn("its VAE '\(name)' is not found and left out: give it with --vae")
+            try lacks("VAE '\(name)'", fix: "Give it with --vae")
         }
     }
 
     /// Adds a textual inversion that is not there otherwise.
-    mutating func add(embedding word: String, digest: String? = nil) {
+    ///
+    /// - Throws: as `lacks`
+    mutating func add(embedding word: String, digest: String? = nil) throws(InputError) {
         guard !isGiven("embedding") else { return }
-        if let path = file(named: word) ?? digest.flatMap(file(withDigest:)) {
+        let start = digest.flatMap(HashStart.init)
+        // A picture of Tessera says which file of that name it was.
+        let named = file(named: word).flatMap { path in
+            !isOwn || start.map { $0.isDigest(ofFile: path) } ?? true ? path : nil
+        }
+        if let path = named ?? start.flatMap(digests.file) {
             arguments.append("--embedding=\(path):\(word)")
         } else {
-            warn(
-                "its textual inversion '\(word)' is not found and left out: give it with --embedding FILE:\(word)"
-            )
+            try lacks("textual inversion '\(word)'", fix: "Give it with --embedding FILE:\(word)")
         }
-    }
-
-    /// A small file in the folders of the picture and of adapters with these first digits of its digest.
-    private func file(withDigest digest: String) -> String? {
-        let folders = [
-            request.loraFolder, request.folder, FileManager.default.currentDirectoryPath,
-        ]
-        for folder in folders.compactMap(\.self) {
-            let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-            for name in names.sorted() where name.hasSuffix(".safetensors") {
-                let path = "\(folder)/\(name)"
-                let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-                guard let size = attributes?[.size] as? Int, size < 64 << 20 else { continue }
-                if let own = try? FileDigest.of(path, cache: nil), own.hasPrefix(digest) {
-                    return path
-                }
-            }
-        }
-        return nil
     }
 }

@@ -12,7 +12,21 @@ struct RecordedModel {
         /// Tessera's digest, over the adapters and parts of the options, too.
         case digest(String, ModelOptions)
         /// The first digits of the file's SHA-256, as A1111 writes them.
-        case sha256(String)
+        case sha256(HashStart)
+    }
+
+    init(name: String?, hash: Hash?) {
+        // An empty name would be that of a file that is called ".safetensors".
+        self.name = name.flatMap { Self.stem($0).isEmpty ? nil : $0 }
+        self.hash = hash
+    }
+
+    /// Whether anything identifies it.
+    var isNamed: Bool { name != nil || hash != nil }
+
+    /// Whether its digest is that of a model with adapters, or with parts from elsewhere.
+    var hasParts: Bool {
+        if case .digest(_, let options)? = hash { options != ModelOptions() } else { false }
     }
 
     /// For messages.
@@ -20,7 +34,7 @@ struct RecordedModel {
         let short =
             switch hash {
             case .digest(let text, _)?: " (\(text.prefix(10)))"
-            case .sha256(let text)?: " (\(text))"
+            case .sha256(let start)?: " (\(start.digits))"
             case nil: ""
             }
         return "'\(name ?? "of unknown name")'" + short
@@ -46,12 +60,15 @@ struct RecordedModel {
             guard
                 let own = try? Model(path: path, options: options).digest()
             else { return nil }
-            return own == digest
+            // A line of settings has only its first digits.
+            return own.hasPrefix(digest)
         case .sha256(let start)?:
             guard FileKind(path) == .regular, let own = try? FileHash.sha256(of: path) else {
                 return nil
             }
-            return own.hasPrefix(start.lowercased())
+            if start.begins(own) { return true }
+            // A1111 once wrote eight digits of the hash of a part of the file.
+            return start.digits.count == 8 ? nil : false
         }
     }
 
@@ -75,10 +92,15 @@ struct RecordedModel {
         let bundled = (try? ModelLocation.resolve(nil))
             .map { URL(fileURLWithPath: $0).deletingLastPathComponent().path }
         let all = [folder, bundled].compactMap(\.self).flatMap { Self.models(in: $0) }
-        let named = all.filter(hasName)
+        let named = all.filter { hasName($0) && Self.isModel($0) }
         if named.count > 1, let exact = named.first(where: { hasHash($0) == true }) { return exact }
         if let first = named.first { return first }
-        return hash == nil ? nil : all.first { hasHash($0) == true }
+        return hash == nil ? nil : all.first { Self.isModel($0) && hasHash($0) == true }
+    }
+
+    /// Whether a path is that of a model, and not of an adapter or of a part: by its header.
+    private static func isModel(_ path: String) -> Bool {
+        FileKind(path) == .folder || Model.isModel(path)
     }
 
     private static let maxDepth = 4

@@ -27,6 +27,13 @@ package struct NameTemplate: Equatable, Sendable {
     ///   - flag: where it came from, for errors
     /// - Throws: `InputError` for an unknown field
     package init(_ text: String, flag: String = "--output") throws(InputError) {
+        guard text.utf8.count <= OutputPath.maxBytes else {
+            throw InputError(
+                flag,
+                "it has \(text.utf8.count) bytes",
+                fix: "Use at most \(OutputPath.maxBytes)"
+            )
+        }
         var (parts, plain, rest): ([Part], String, Substring) = ([], "", text[...])
         while let character = rest.popFirst() {
             if "{}".contains(character), rest.first == character {
@@ -74,23 +81,32 @@ package struct NameTemplate: Equatable, Sendable {
         return slash == start.startIndex ? "/" : String(start[..<slash])
     }
 
-    /// The path of one picture: what stands for a field has no slash, does not begin with a dot, and the name has at
-    /// most 200 bytes.
+    /// The path of one picture: what stands for a field has no slash and does not begin with a dot, and names of files
+    /// and folders with fields have at most 200 bytes. A name that somebody wrote out is left alone.
     ///
     /// - Parameter values: of the fields
     /// - Returns: the path
     package func path(_ values: [String: String]) -> String {
-        var path = ""
+        // Components, and whether they have fields.
+        var names: [(text: String, hasField: Bool)] = [("", false)]
         for part in parts {
             switch part {
-            case .text(let text): path += text
+            case .text(let text):
+                let pieces = text.split(separator: "/", omittingEmptySubsequences: false)
+                for (i, piece) in pieces.enumerated() {
+                    if i > 0 { names.append(("", false)) }
+                    names[names.count - 1].text += piece
+                }
             case .field(let name):
                 let value = Self.safe(values[name] ?? "")
-                path += name == "prompt" ? String(value.prefix(Self.longestPrompt)) : value
+                names[names.count - 1].text +=
+                    name == "prompt" ? String(value.prefix(Self.longestPrompt)) : value
+                names[names.count - 1].hasField = true
             }
         }
-        // A name that somebody wrote out is left alone.
-        return hasFields ? Self.bounded(path) : path
+        return names.enumerated().map { i, name in
+            name.hasField ? Self.bounded(name.text, isFile: i == names.count - 1) : name.text
+        }.joined(separator: "/")
     }
 
     /// A value as part of a file's name: letters, digits and `._+=,-`; everything else is a dash.
@@ -104,15 +120,31 @@ package struct NameTemplate: Equatable, Sendable {
         return name.isEmpty ? "none" : name
     }
 
-    /// Shortens the last component, before its extension.
-    private static func bounded(_ path: String) -> String {
-        let start = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
-        let name = path[start...]
-        guard name.utf8.count > longestName else { return path }
-        let dot = name.lastIndex(of: ".") ?? name.endIndex
+    /// Shortens a name to the longest that is allowed: a file's before its extension.
+    private static func bounded(_ name: String, isFile: Bool) -> String {
+        guard name.utf8.count > longestName else { return name }
+        let dot = isFile ? name.lastIndex(of: ".") ?? name.endIndex : name.endIndex
         let ending = name[dot...].utf8.count <= 10 ? name[dot...] : ""
-        var stem = name[..<dot]
-        while stem.utf8.count + ending.utf8.count > longestName { stem.removeLast() }
-        return String(path[..<start] + stem + ending)
+        return cut(name[..<dot], toBytes: longestName - ending.utf8.count) + ending
+    }
+
+    /// The longest start of a text with at most so many bytes that ends between two characters, or, if the first one alone
+    /// is longer, between two Unicode scalars.
+    private static func cut(_ text: Substring, toBytes limit: Int) -> String {
+        var (result, count) = ("", 0)
+        for character in text {
+            let more = character.utf8.count
+            guard count + more <= limit else { break }
+            result.append(character)
+            count += more
+        }
+        guard result.isEmpty else { return result }
+        var scalars = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            count += String(scalar).utf8.count
+            guard count <= limit else { break }
+            scalars.append(scalar)
+        }
+        return String(scalars)
     }
 }

@@ -14,6 +14,7 @@ package struct SeriesPlan {
         let picture: String
         let plan: RenderPlan
         let speeds: MeasuredSpeeds?
+        let use: PlanReport.Use?
 
         package init(
             first: Int,
@@ -22,11 +23,12 @@ package struct SeriesPlan {
             prompt: String,
             picture: String,
             plan: RenderPlan,
-            speeds: MeasuredSpeeds?
+            speeds: MeasuredSpeeds?,
+            use: PlanReport.Use? = nil
         ) {
             (self.first, self.count, self.seed) = (first, count, seed)
             (self.prompt, self.picture) = (prompt, picture)
-            (self.plan, self.speeds) = (plan, speeds)
+            (self.plan, self.speeds, self.use) = (plan, speeds, use)
         }
     }
 
@@ -94,7 +96,7 @@ package struct SeriesPlan {
             let seed: String
             let prompt: String
             let picture: String
-            let plan: PlanReport
+            let plan: PlanReport.WithUse
         }
 
         let pictures: Int
@@ -126,7 +128,10 @@ package struct SeriesPlan {
                     seed: "\(group.seed)",
                     prompt: group.prompt,
                     picture: group.picture,
-                    plan: PlanReport(group.plan, weights: weights, speeds: group.speeds)
+                    plan: PlanReport.WithUse(
+                        PlanReport(group.plan, weights: weights, speeds: group.speeds),
+                        group.use
+                    )
                 )
             }
         )

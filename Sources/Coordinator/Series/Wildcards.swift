@@ -11,7 +11,10 @@ package final class Wildcards {
 
     /// Wildcards inside wildcards.
     private static let maxDepth = 32
-    private static let maxLength = 100_000
+    private static let maxLength = PromptLimits.maxBytes
+    /// Characters that are read for one prompt, of each replacement a hundred more: files that name each other twice would
+    /// make any number.
+    private static let maxWork = 5_000_000
 
     /// - Parameter folder: of the text files: one alternative a line, without blank lines and those that begin with `#`
     /// - Throws: `InputError` when the folder does not exist
@@ -52,8 +55,17 @@ package final class Wildcards {
                 fix: "Check the files in \(folder)"
             )
         }
+        source.work += 100 + text.count
+        guard source.work <= Self.maxWork else {
+            throw InputError(
+                flag,
+                "its wildcards lead to too many others",
+                fix: "Check the files in \(folder)"
+            )
+        }
         var result = ""
         var at = 0
+        let braces = Braces(text)
         while at < text.count {
             switch text[at] {
             case "\\" where at + 1 < text.count && "{}|".contains(text[at + 1]):
@@ -70,7 +82,7 @@ package final class Wildcards {
                 result += try expand(Array(line), &source, depth: depth + 1, flag)
                 at = end
             case "{":
-                guard let (choices, end) = Self.choices(text, from: at) else {
+                guard let (choices, end) = braces.choices(text, from: at) else {
                     result.append("{")
                     at += 1
                     continue
@@ -105,30 +117,6 @@ package final class Wildcards {
         return nil
     }
 
-    /// The parts of `{a|b}` and where it ends; nil where braces have no bar.
-    private static func choices(
-        _ text: [Character],
-        from start: Int
-    ) -> ([ArraySlice<Character>], Int)? {
-        var (choices, first, depth, at) = ([ArraySlice<Character>](), start + 1, 0, start + 1)
-        while at < text.count {
-            switch text[at] {
-            case "\\": at += 1
-            case "{": depth += 1
-            case "}" where depth > 0: depth -= 1
-            case "}":
-                guard !choices.isEmpty else { return nil }
-                return (choices + [text[first..<at]], at + 1)
-            case "|" where depth == 0:
-                choices.append(text[first..<at])
-                first = at + 1
-            default: break
-            }
-            at += 1
-        }
-        return nil
-    }
-
     /// The alternatives of a file.
     private func lines(_ name: String, _ flag: String) throws(InputError) -> [String] {
         if let known = files[name] { return known }
@@ -154,17 +142,48 @@ package final class Wildcards {
     /// What a prompt has that `--wildcards` would replace; nil for nothing.
     package static func hint(in text: String) -> String? {
         let text = Array(text)
+        let braces = Braces(text)
         for at in text.indices {
             if text[at] == "_", let (name, _) = name(text, from: at) { return "__\(name)__" }
-            if text[at] == "{", choices(text, from: at) != nil { return "{a|b}" }
+            if text[at] == "{", braces.choices(text, from: at) != nil { return "{a|b}" }
         }
         return nil
+    }
+}
+
+/// Where the braces of a text close, and the bars between them: found in one pass.
+private struct Braces {
+    /// By the place of the opening brace: the bars that no inner brace encloses, and the closing one.
+    private var found: [Int: (bars: [Int], close: Int)] = [:]
+
+    init(_ text: [Character]) {
+        var (open, at): ([(place: Int, bars: [Int])], Int) = ([], 0)
+        while at < text.count {
+            switch text[at] {
+            case "\\": at += 1
+            case "{": open.append((at, []))
+            case "|": if !open.isEmpty { open[open.count - 1].bars.append(at) }
+            case "}": if let last = open.popLast() { found[last.place] = (last.bars, at) }
+            default: break
+            }
+            at += 1
+        }
+    }
+
+    /// The parts of `{a|b}` and where it ends; nil where braces have no bar.
+    func choices(_ text: [Character], from start: Int) -> ([ArraySlice<Character>], Int)? {
+        guard let (bars, close) = found[start], !bars.isEmpty else { return nil }
+        let ends = bars + [close]
+        let starts = [start + 1] + bars.map { $0 + 1 }
+        return (zip(starts, ends).map { text[$0..<$1] }, close + 1)
     }
 }
 
 /// A sequence of choices that follows from a seed and a text: SplitMix64 (Steele, Lea and Flood, 2014).
 private struct Choices {
     private var state: UInt64
+    /// Spent so far.
+    var work = 0
 
     init(seed: UInt64, text: String) {
         // FNV-1a, so that the sequences of two texts differ.

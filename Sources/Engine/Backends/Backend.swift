@@ -20,6 +20,9 @@ package protocol Backend: AnyObject {
     ///
     /// - Throws: whatever `body` throws, and `DeviceError` if an operation failed
     func checking<T>(_ body: () throws -> T) throws -> T
+    /// Whether operations are only enqueued, and computed by a device while this thread does other things. Activations
+    /// of `checking` may then be used in a later call.
+    var isAsynchronous: Bool { get }
     /// Throws what an operation outside of evaluations failed with. Operations on a device can fail at any time; they
     /// then return activations without content, as all later ones do until the error has been thrown.
     ///
@@ -146,6 +149,8 @@ extension Backend {
     package func check() throws {}
 
     package func checking<T>(_ body: () throws -> T) throws -> T { try body() }
+
+    package var isAsynchronous: Bool { false }
 }
 
 /// A tensor in memory of a backend, in whatever precision and layout the backend chose.

@@ -1,12 +1,17 @@
 /// Commands that convert files of other formats. They need Python with PyTorch, on the user's side: such files can run code when
 /// they are opened, or need arithmetic that is not here.
-enum Conversion {
-    /// For checkpoints that PyTorch pickled: `weights_only` refuses those that would run code.
-    static let pickle = """
-        Convert it: python3 -c "import sys, torch; from safetensors.torch import save_file; \
-        s = torch.load(sys.argv[1], map_location='cpu', weights_only=True); \
-        save_file({k: v.clone().contiguous() for k, v in s.get('state_dict', s).items() if torch.is_tensor(v)}, sys.argv[2])" \
-        OLD NEW.safetensors
+package enum Conversion {
+    /// For checkpoints that PyTorch pickled, and A1111's textual inversions (`string_to_param`): `weights_only` refuses those
+    /// that would run code.
+    static let pickle = "Convert it (pip install torch safetensors): \(pickleCommand)"
+
+    /// Its arguments are to be replaced.
+    package static let pickleCommand = """
+        python3 -c "import sys, torch; from safetensors.torch import save_file; \
+        s = torch.load(sys.argv[1], map_location='cpu', weights_only=True); s = s.get('state_dict', s); \
+        e = s.get('string_to_param'); s = {'emb_params': list(e.values())[0]} if e else s; \
+        s = {k: v.detach().clone().contiguous() for k, v in s.items() if torch.is_tensor(v)}; \
+        save_file(s, sys.argv[2]) if s else sys.exit('there are no tensors in it')" OLD NEW.safetensors
         """
 
     /// For GGUF files, whose numbers are packed in blocks.

@@ -45,10 +45,15 @@ package final class FileHash {
 
     /// SHA-256 of a file's content, in hexadecimal: what other programs call the hash of a model.
     ///
+    /// - Parameters:
+    ///   - file: its path
+    ///   - offset: the first byte that counts
+    /// - Returns: 64 digits
     /// - Throws: `InputError` when it is missing or unreadable
-    package static func sha256(of file: String) throws(InputError) -> String {
+    package static func sha256(of file: String, from offset: Int = 0) throws(InputError) -> String {
         let (descriptor, _) = try InputFile.open(file)
         defer { close(descriptor) }
+        lseek(descriptor, off_t(offset), SEEK_SET)
         var state = crypto_hash_sha256_state()
         crypto_hash_sha256_init(&state)
         var buffer = [UInt8](repeating: 0, count: 1 << 20)

@@ -1,15 +1,16 @@
 import Foundation
 
 /// Identifies an unmodified file: device, inode, size, modification time and change time.
-struct FileIdentity: Equatable {
+package struct FileIdentity: Equatable {
     let text: String
     /// In bytes.
     let size: Int
     /// Modification time, in seconds since 1970.
     private let newest: Int
+    private let place: (device: UInt64, inode: UInt64)
 
     /// - Returns: nil where there is no file
-    init?(of path: String) {
+    package init?(of path: String) {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
         let (modified, changed) = (status.st_mtim, status.st_ctim)
@@ -17,6 +18,7 @@ struct FileIdentity: Equatable {
             "\(status.st_dev) \(status.st_ino) \(status.st_size) \(modified.tv_sec)."
             + "\(modified.tv_nsec) \(changed.tv_sec).\(changed.tv_nsec)"
         size = Int(status.st_size)
+        place = (UInt64(status.st_dev), UInt64(status.st_ino))
         newest = max(modified.tv_sec, changed.tv_sec)
     }
 
@@ -24,5 +26,8 @@ struct FileIdentity: Equatable {
     /// without its timestamps changing.
     func isSettled(for seconds: Int) -> Bool { time(nil) - newest > seconds }
 
-    static func == (a: FileIdentity, b: FileIdentity) -> Bool { a.text == b.text }
+    /// Whether another path led to the same file.
+    package func isSameFile(as other: FileIdentity) -> Bool { place == other.place }
+
+    package static func == (a: FileIdentity, b: FileIdentity) -> Bool { a.text == b.text }
 }

@@ -43,6 +43,11 @@ package struct Model: Sendable {
         try refuseOverflow()
     }
 
+    /// Whether a file or folder is a model, complete or not, by its header: no adapter, embedding or VAE.
+    package static func isModel(_ path: String) -> Bool {
+        (try? Model(path: path, options: ModelOptions(), allowsGaps: true)) != nil
+    }
+
     /// Why it cannot render alone, though nothing is missing.
     var refusal: InputError? { Self.refusal(path, layout) }
 
@@ -153,15 +158,21 @@ package struct Model: Sendable {
         var tables: [Component: (table: WeightTable, original: Renaming?)] = [:]
         for adapter in adapters {
             try adapter.refuseFlaws()
+            if !adapter.source.parts.isEmpty {
+                let unet = try layout.weights(.unet).names
+                try adapter.source.checkParts(layout.family, unet: unet)
+            }
             for component in Set(adapter.modules.map(\.component)).sorted(by: {
                 $0.rawValue < $1.rawValue
             }) {
-                guard layout.family.components.contains(component) else {
-                    throw InputError(
-                        adapter.source.path,
-                        "it changes a \(component.rawValue), which this model does not have",
-                        fix: "Use a LoRA that was made for \(layout.family.name)"
-                    )
+                try Self.explaining(adapter, layout.family) { () throws(InputError) in
+                    guard layout.family.components.contains(component) else {
+                        throw InputError(
+                            adapter.source.path,
+                            "it changes a \(component.rawValue), which this model does not have",
+                            fix: "Use a LoRA that was made for \(layout.family.name)"
+                        )
+                    }
                 }
                 if tables[component] == nil {
                     let table = try layout.weights(component)
@@ -193,7 +204,7 @@ package struct Model: Sendable {
         }
     }
 
-    /// Adds to a mismatch error the family that the LoRA was made for, if that is another one.
+    /// Puts before a mismatch the family that the adapter was made for, if that is another one.
     private static func explaining<T>(
         _ lora: AdapterFile,
         _ family: ModelFamily,
@@ -202,12 +213,12 @@ package struct Model: Sendable {
         do throws(InputError) {
             return try body()
         } catch {
-            guard let made = lora.family, made != family else { throw error }
+            let made = lora.families
+            guard !made.isEmpty, !made.contains(family) else { throw error }
             throw InputError(
                 error.place,
-                "\(error.problem); the LoRA was made for \(made.name), and the model is "
-                    + family.name,
-                fix: "Use a LoRA that was made for \(family.name)"
+                "it was made for \(made.names); this model is \(family.name) (\(error.problem))",
+                fix: "Use one that was made for \(family.name)"
             )
         }
     }
@@ -287,6 +298,7 @@ package struct Model: Sendable {
         var reader = try layout.schedulerConfig()
         var config = try SchedulerConfig(&reader)
         config.prediction = options.prediction ?? config.prediction
+        config.family = family
         return config
     }
 

@@ -16,6 +16,12 @@ struct ModelFolder: ModelLayout {
     let titles: [String]
     let tellsItsScheduler = true
 
+    /// Whether there are models or adapters as single files in a folder.
+    private static func holdsFiles(_ path: String) -> Bool {
+        let names = try? FileManager.default.contentsOfDirectory(atPath: path)
+        return names?.contains { $0.hasSuffix(".safetensors") } == true
+    }
+
     /// Reads `model_index.json`; no weights.
     ///
     /// - Throws: `InputError` naming what is not supported
@@ -30,7 +36,9 @@ struct ModelFolder: ModelLayout {
                 "there is no model_index.json in it",
                 fix: isComponent
                     ? "This is one part of a model: name the folder above it; a UNet alone needs --base"
-                    : "It must be a model in Diffusers layout"
+                    : Self.holdsFiles(path)
+                        ? "Name one of the .safetensors files in it, or a model in Diffusers layout"
+                        : "It must be a model in Diffusers layout"
             )
         }
         var config = try ConfigReader(file: index)

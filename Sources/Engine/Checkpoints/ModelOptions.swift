@@ -88,4 +88,11 @@ package struct ModelOptions: Sendable, Equatable {
         if let refiner { parts.append(("refiner", "\(name(refiner.path)):\(refiner.start)")) }
         return parts
     }
+
+    /// Files of which a picture's text has no more than the name: flag and name.
+    package var unstoredNames: [(flag: String, name: String)] {
+        [("tokenizer", tokenizer), ("model-config", config)].compactMap { flag, path in
+            path.map { (flag, URL(fileURLWithPath: $0).lastPathComponent) }
+        }
+    }
 }

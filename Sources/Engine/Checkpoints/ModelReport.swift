@@ -35,6 +35,18 @@ package struct ModelReport: Sendable {
         self.path = path
         var isFolder: ObjCBool = false
         let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+        let adapter = LoRASource.file(path)
+        if adapter != path {
+            let adapter = try AdapterFile(LoRASource(path: adapter))
+            (kind, isAdapter) = ("\(AdapterSummary(adapter).kinds), folder", true)
+            try describe(adapter)
+            return
+        }
+        if exists, isFolder.boolValue, let part = ModelPart(folder: path) {
+            (kind, isAdapter) = (part.kind, true)
+            try describe(part)
+            return
+        }
         if exists, !isFolder.boolValue {
             let file = try SafeTensors(file: path)
             if OriginalKinds.isAdapter(file) {
@@ -55,7 +67,7 @@ package struct ModelReport: Sendable {
                 add("embedding", "'\(inversion.word)': \(inversion.summary)")
                 for name in inversion.tensors {
                     do throws(InputError) {
-                        try file.refuseFlaw(in: name)
+                        try inversion.refuseFlaw(in: name)
                     } catch {
                         faults.append("\(error)")
                     }
@@ -185,6 +197,47 @@ package struct ModelReport: Sendable {
         }
     }
 
+    /// A part of a model in Diffusers' layout, by its folder.
+    private mutating func describe(_ part: ModelPart) throws {
+        switch part {
+        case .vae:
+            try describe(VAESource(path: path))
+        case .textEncoder(let isProjected):
+            try attempt { report in
+                let files = try ComponentFiles(folder: report.path)
+                let table = try files.table()
+                let tensors = table.names.compactMap { name in
+                    table.type(name).flatMap { type in table.shape(name).map { (type, $0) } }
+                }
+                report.parts.append(
+                    Part(name: "text_encoder", tensors: tensors, files: files.weights)
+                )
+                let config = try CLIPConfig(
+                    file: "\(report.path)/config.json",
+                    projected: isProjected
+                )
+                report.add("width", "\(config.width), in \(config.layers) layers")
+                report.add("vocabulary", "\(config.vocabulary) tokens")
+            }
+        case .scheduler:
+            try attempt { report in
+                let config = try SchedulerConfig(
+                    file: "\(report.path)/\(ModelPart.schedulerFile)"
+                )
+                report.add("prediction", config.prediction.rawValue)
+                if let refusal = config.refusal { throw refusal }
+                report.add("scheduler", config.defaultKind.rawValue)
+                if let levels = config.levelSpacing { report.add("sigmas", levels.rawValue) }
+            }
+        case .tokenizer:
+            try attempt { report in
+                let tokenizer = try TokenizerFolder(report.path)
+                report.add("vocabulary", "\(tokenizer.vocabulary.count) tokens")
+            }
+        }
+        if let use = part.use { add("use", use) }
+    }
+
     /// An autoencoder for `--vae`.
     private mutating func describe(_ vae: VAESource) throws {
         try attempt { report in
@@ -212,17 +265,23 @@ package struct ModelReport: Sendable {
                 Part(
                     name: component.rawValue,
                     tensors: names.compactMap { lora.file.info($0) }.map { ($0.type, $0.shape) },
-                    files: [path]
+                    files: [lora.file.path]
                 )
             )
         }
         let summary = AdapterSummary(lora)
         adapters.append(summary)
+        if !lora.families.isEmpty { add("made for", lora.families.names) }
         for component in summary.components { add("\(component.name) modules", component.text) }
         for inversion in lora.inversions {
             add("embedding", "'\(inversion.word)': \(inversion.summary)")
         }
         if let notice = lora.notice { add("notice", notice) }
+        do {
+            try lora.refuseFlaws()
+        } catch {
+            faults.append("\(error)")
+        }
         guard !lora.modules.isEmpty else { return }
         let isFlat = lora.modules.contains {
             if case .flattened = $0.name { true } else { false }
@@ -232,11 +291,6 @@ package struct ModelReport: Sendable {
         let refusals = lora.modules.map { AdapterDialect.refusal(path, $0.stem) }
         if let first = refusals.first ?? nil, refusals.allSatisfy({ $0 != nil }) {
             faults.append("\(first)")
-        }
-        do {
-            try lora.refuseFlaws()
-        } catch {
-            faults.append("\(error)")
         }
     }
 

@@ -66,6 +66,11 @@ package final class SafeTensors: Sendable {
         (entries, metadata) = try SafeTensors.header(mapping.bytes, place: path)
     }
 
+    /// Where the tensors begin, in bytes.
+    package var headerBytes: Int {
+        8 + Int(UInt64(littleEndian: mapping.bytes.loadUnaligned(as: UInt64.self)))
+    }
+
     /// Names of all tensors, sorted.
     package var names: [String] { entries.keys.sorted() }
 
@@ -180,6 +185,22 @@ extension SafeTensors {
         return nil
     }
 
+    /// Other files that people name by mistake.
+    private static func notWeights(
+        _ bytes: UnsafeRawBufferPointer
+    ) -> (kind: String, remedy: String)? {
+        if let picture = PictureKind(Array(bytes.prefix(16))) {
+            return (
+                "\(picture.rawValue), not weights",
+                "tessera plan --from-png shows what it would take to repeat a picture"
+            )
+        }
+        guard bytes.first == UInt8(ascii: "{") else { return nil }
+        return (
+            "a JSON file, not weights", "Name the .safetensors file, or the folder that it is in"
+        )
+    }
+
     /// Reads and checks the header.
     private static func header(
         _ bytes: UnsafeRawBufferPointer,
@@ -198,6 +219,10 @@ extension SafeTensors {
         }
         let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
         guard length <= longestHeader, length <= bytes.count - 8 else {
+            // Only now: a header may be of a length that begins as such a file does.
+            if let other = notWeights(bytes) {
+                throw InputError(place, "it is \(other.kind)", fix: other.remedy)
+            }
             throw damaged("its header claims \(length) bytes")
         }
         let data = 8 + Int(length)

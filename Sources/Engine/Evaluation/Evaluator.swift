@@ -65,7 +65,7 @@ package final class Evaluator: Sendable {
     }
 
     /// Rows of one evaluation of the denoiser, and the views that they belong to.
-    private struct Batch {
+    fileprivate struct Batch {
         var views: [WorkUnit.View] = []
         var latents: [Tensor] = []
         var embeddings: [Embedding] = []
@@ -95,39 +95,139 @@ package final class Evaluator: Sendable {
                 timeIDs.append(conditioning.timeIDs)
             }
         }
+
+        /// Throws unless embeddings and ids of all rows have the same shapes.
+        func check() throws(InputError) {
+            let contexts = embeddings.map(\.context)
+            let pooled = embeddings.compactMap(\.pooled)
+            guard contexts.allSatisfy({ $0.shape == contexts[0].shape }),
+                pooled.allSatisfy({ $0.shape == pooled[0].shape }),
+                [0, contexts.count].contains(pooled.count)
+            else {
+                throw InputError(
+                    "prompt embeddings",
+                    "they are \(contexts.map(\.shape)), pooled \(pooled.map(\.shape))",
+                    fix: "Make all of them with one model"
+                )
+            }
+            let ids = timeIDs.compactMap(\.self)
+            guard [0, contexts.count].contains(ids.count) else {
+                throw InputError(
+                    "time ids",
+                    "only \(ids.count) of \(contexts.count) evaluations have them",
+                    fix: "Give them to all evaluations of a view or to none"
+                )
+            }
+        }
+
+        /// Predictions of some rows, each a tensor.
+        func rows(of predictions: Tensor, _ rows: Range<Int>) throws(InputError) -> [Tensor] {
+            let shape = latents[0].shape
+            let channels = shape[3] - views[0].pictureChannels
+            guard predictions.shape == [rows.count, shape[1], shape[2], channels] else {
+                throw InputError(
+                    "the UNet",
+                    "it makes \(predictions.shape) of \(rows.count) latents \(shape)",
+                    fix: "Use a model whose predictions are shaped as its latents"
+                )
+            }
+            return predictions.rows
+        }
+
+        /// The views' predictions from those of all rows.
+        func guided(_ rows: [Tensor]) -> [Tensor] {
+            var rows = rows[...]
+            return views.map { view in
+                defer { rows.removeFirst(view.conditioning.count) }
+                return view.guided(Array(rows.prefix(view.conditioning.count)))
+            }
+        }
     }
 
     private func predict(_ batch: Batch, _ cancellation: Cancellation) throws -> [Tensor] {
-        let contexts = batch.embeddings.map(\.context)
-        let pooled = batch.embeddings.compactMap(\.pooled)
-        guard contexts.allSatisfy({ $0.shape == contexts[0].shape }),
-            pooled.allSatisfy({ $0.shape == pooled[0].shape }),
-            [0, contexts.count].contains(pooled.count)
-        else {
-            throw InputError(
-                "prompt embeddings",
-                "they are \(contexts.map(\.shape)), pooled \(pooled.map(\.shape))",
-                fix: "Make all of them with one model"
-            )
-        }
-        let timeIDs = batch.timeIDs.compactMap(\.self)
-        guard [0, contexts.count].contains(timeIDs.count) else {
-            throw InputError(
-                "time ids",
-                "only \(timeIDs.count) of \(contexts.count) evaluations have them",
-                fix: "Give them to all evaluations of a view or to none"
-            )
-        }
+        try batch.check()
+        let count = batch.latents.count
         // A view of many prompts may have more rows than a batch should.
         let most = max(2, networks.batchRows)
-        var rows = try stride(from: 0, to: contexts.count, by: most).flatMap { first in
-            try predictions(of: batch, first..<min(contexts.count, first + most), cancellation)
-        }[...]
-        return batch.views.map { view in
-            defer { rows.removeFirst(view.conditioning.count) }
-            return view.guided(Array(rows.prefix(view.conditioning.count)))
+        let rows = try stride(from: 0, to: count, by: most).flatMap { first in
+            try predictions(of: batch, first..<min(count, first + most), cancellation)
+        }
+        return batch.guided(rows)
+    }
+
+    /// Prepares views for a device that computes while its thread does other things: their input is uploaded.
+    ///
+    /// - Parameters: as of `evaluate`
+    /// - Returns: nil if they are not views, or not a single evaluation, or cannot be prepared: then `evaluate` computes
+    ///   them, or says why not
+    package func staged(_ units: [WorkUnit], cancellation: Cancellation) -> StagedViews? {
+        guard networks.isAsynchronous else { return nil }
+        let limit = fitting.load(ordering: .relaxed)
+        let most = min(max(2, networks.batchRows), limit)
+        var batch = Batch()
+        for unit in units {
+            guard case .predict(let view) = unit.work, batch.fits(view, unit, rows: most),
+                (try? batch.add(view, unit)) != nil
+            else { return nil }
+        }
+        guard !batch.views.isEmpty, batch.latents.count <= most, (try? batch.check()) != nil,
+            let evaluation = try? evaluation(of: batch, batch.latents.indices, cancellation)
+        else { return nil }
+        return StagedViews(self, batch, evaluation)
+    }
+
+    /// Views that are one evaluation of the denoiser on an asynchronous device; used by one thread.
+    package final class StagedViews {
+        private let evaluator: Evaluator
+        private let batch: Batch
+        private let evaluation: any DenoiserEvaluation
+
+        fileprivate init(
+            _ evaluator: Evaluator,
+            _ batch: Batch,
+            _ evaluation: any DenoiserEvaluation
+        ) {
+            (self.evaluator, self.batch, self.evaluation) = (evaluator, batch, evaluation)
+        }
+
+        /// Starts the evaluation; does not wait for it.
+        ///
+        /// - Throws: `DeviceError`, `ComputationCancelled`. In place of what failed, `evaluate` may be called.
+        package func start() throws {
+            evaluator.evaluated.add(batch.latents.count, ordering: .relaxed)
+            try noting { try evaluation.start() }
+        }
+
+        /// Waits for the evaluation.
+        ///
+        /// - Returns: what each view is made of, for `results(of:)`
+        /// - Throws: as `start`, and `InputError` for predictions that do not fit
+        package func finish() throws -> [Tensor] {
+            try noting {
+                try batch.rows(of: try evaluation.finish(), batch.latents.indices)
+            }
+        }
+
+        /// Applies guidance.
+        ///
+        /// - Parameter rows: from `finish`
+        /// - Returns: results in the order of the units
+        package func results(of rows: [Tensor]) -> [WorkResult] {
+            batch.guided(rows).map { WorkResult(tensor: $0) }
+        }
+
+        /// Remembers for which size there was no memory.
+        private func noting<T>(_ body: () throws -> T) throws -> T {
+            do {
+                return try body()
+            } catch let error as DeviceError where error.kind == .outOfMemory {
+                evaluator.restrict(to: batch.latents.count / 2)
+                throw error
+            }
         }
     }
+
+    private func restrict(to rows: Int) { fitting.store(max(1, rows), ordering: .relaxed) }
 
     /// Predictions of some rows, in as many batches as the device's memory requires.
     private func predictions(
@@ -145,7 +245,7 @@ package final class Evaluator: Sendable {
             return try evaluated(batch, rows, cancellation)
         } catch let error as DeviceError where error.kind == .outOfMemory {
             guard rows.count > 1 else { throw error.atView(batch.latents[0].shape) }
-            fitting.store(rows.count / 2, ordering: .relaxed)
+            restrict(to: rows.count / 2)
             return try predictions(of: batch, rows, cancellation)
         }
     }
@@ -155,28 +255,28 @@ package final class Evaluator: Sendable {
         _ rows: Range<Int>,
         _ cancellation: Cancellation
     ) throws -> [Tensor] {
+        evaluated.add(rows.count, ordering: .relaxed)
+        return try batch.rows(of: try evaluation(of: batch, rows, cancellation).run(), rows)
+    }
+
+    private func evaluation(
+        of batch: Batch,
+        _ rows: Range<Int>,
+        _ cancellation: Cancellation
+    ) throws -> any DenoiserEvaluation {
         let pooled = batch.embeddings[rows].compactMap(\.pooled)
         let timeIDs = batch.timeIDs[rows].compactMap(\.self)
-        evaluated.add(rows.count, ordering: .relaxed)
-        let predictions = try networks.predict(
-            Tensor(joining: Array(batch.latents[rows])),
-            timestep: batch.views[0].timestep,
-            context: Tensor(joining: batch.embeddings[rows].map(\.context)),
-            pooled: pooled.isEmpty ? nil : Tensor(joining: pooled),
-            timeIDs: timeIDs.isEmpty ? nil : timeIDs,
-            guidance: batch.views[0].guidance,
+        return try networks.evaluation(
+            of: DenoiserInput(
+                latents: Tensor(joining: Array(batch.latents[rows])),
+                timestep: batch.views[0].timestep,
+                context: Tensor(joining: batch.embeddings[rows].map(\.context)),
+                pooled: pooled.isEmpty ? nil : Tensor(joining: pooled),
+                timeIDs: timeIDs.isEmpty ? nil : timeIDs,
+                guidance: batch.views[0].guidance
+            ),
             cancellation: cancellation
         )
-        let shape = batch.latents[0].shape
-        let channels = shape[3] - batch.views[0].pictureChannels
-        guard predictions.shape == [rows.count, shape[1], shape[2], channels] else {
-            throw InputError(
-                "the UNet",
-                "it makes \(predictions.shape) of \(rows.count) latents \(shape)",
-                fix: "Use a model whose predictions are shaped as its latents"
-            )
-        }
-        return predictions.rows
     }
 }
 

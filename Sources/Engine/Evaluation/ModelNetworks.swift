@@ -17,27 +17,22 @@ package protocol ModelNetworks: AnyObject, Sendable {
     /// Whether larger batches may be faster, so that it is worth measuring.
     var mayGainFromBatches: Bool { get }
 
-    /// Evaluates the denoiser.
+    /// Whether the device computes while its thread does other things, so that it is worth uploading the input of the
+    /// next evaluation meanwhile.
+    var isAsynchronous: Bool { get }
+
+    /// Prepares an evaluation of the denoiser. Its steps may be called between those of others, and between evaluations
+    /// of the VAE.
     ///
     /// - Parameters:
-    ///   - latents: `[n, height, width, channels]`
-    ///   - timestep: of the noise schedule
-    ///   - context: `[n, tokens, width]`
-    ///   - pooled: `[n, width]`, for models that use it
-    ///   - timeIDs: n times six, for models that use them; n times five for their refiner
-    ///   - guidance: the scale, which only models that were distilled with it read
+    ///   - input: for one batch
     ///   - cancellation: checked within the evaluation where that is cheap
-    /// - Returns: predictions, shaped as `latents`
-    /// - Throws: `InputError` when the inputs do not fit the model, `ComputationCancelled`
-    func predict(
-        _ latents: Tensor,
-        timestep: Float,
-        context: Tensor,
-        pooled: Tensor?,
-        timeIDs: [[Float]]?,
-        guidance: Float,
+    /// - Returns: the evaluation, which predicts something of the shape of `input.latents`
+    /// - Throws: `InputError` when the inputs do not fit the model, `ComputationCancelled`, `DeviceError`
+    func evaluation(
+        of input: DenoiserInput,
         cancellation: Cancellation
-    ) throws -> Tensor
+    ) throws -> any DenoiserEvaluation
 
     /// Decodes a latent or encodes a picture; loads that half of the VAE on first use.
     ///
@@ -47,7 +42,7 @@ package protocol ModelNetworks: AnyObject, Sendable {
     ///     a picture; a part includes its margins
     ///   - part: what to compute of a tile; nil for a whole latent or picture
     ///   - tokens: `[1, tokens, width]` each, of the picture, which a tile attends to
-    ///   - cancellation: as in `predict`
+    ///   - cancellation: as in `evaluation`
     /// - Returns: the picture, about −1…1, the latent as samplers take it, or what the part asks for
     /// - Throws: `InputError` when the weights cannot be read or the input does not fit them,
     ///   `ComputationCancelled`
@@ -66,6 +61,7 @@ package protocol ModelNetworks: AnyObject, Sendable {
 extension ModelNetworks {
     package var batchRows: Int { 2 }
     package var mayGainFromBatches: Bool { false }
+    package var isAsynchronous: Bool { false }
     package var device: String? { nil }
     package func unload() {}
 }
@@ -80,6 +76,10 @@ package final class LoadedNetworks: ModelNetworks {
         var halves: [AutoencoderHalf: VAE] = [:]
         /// In float32, once bfloat16 has given NaN or infinity.
         var exactHalves: [AutoencoderHalf: VAE] = [:]
+        /// Those that are not finished, by number.
+        var evaluations: [Int: any DenoiserEvaluation] = [:]
+        /// Evaluations so far.
+        var count = 0
     }
 
     package let identity: ModelIdentity
@@ -126,31 +126,63 @@ package final class LoadedNetworks: ModelNetworks {
         try networks.withLock { try loadedDenoiser(&$0).origin }
     }
 
-    package func unload() { networks.withLock { $0 = Networks() } }
+    package func unload() {
+        networks.withLock {
+            $0.denoiser = nil
+            $0.refiner = nil
+            $0.halves = [:]
+            $0.exactHalves = [:]
+        }
+    }
 
-    package func predict(
-        _ latents: Tensor,
-        timestep: Float,
-        context: Tensor,
-        pooled: Tensor?,
-        timeIDs: [[Float]]?,
-        guidance: Float,
+    package var isAsynchronous: Bool { options.device != .processor }
+
+    package func evaluation(
+        of input: DenoiserInput,
         cancellation: Cancellation
-    ) throws -> Tensor {
-        try networks.withLock { networks in
+    ) throws -> any DenoiserEvaluation {
+        let number = try networks.withLock { networks in
             try cancellation.check()
-            let isRefined = timeIDs?.first.map(WorkUnit.Conditioning.areOfRefiner) ?? false
+            let isRefined =
+                input.timeIDs?.first.map(WorkUnit.Conditioning.areOfRefiner) ?? false
             let denoiser =
                 isRefined ? try loadedRefiner(&networks) : try loadedDenoiser(&networks)
-            return try denoiser.predict(
-                latents,
-                timestep: timestep,
-                context: context,
-                pooled: pooled,
-                timeIDs: timeIDs,
-                guidance: guidance,
-                cancellation: cancellation
-            )
+            let evaluation = try denoiser.evaluation(of: input, cancellation: cancellation)
+            networks.count += 1
+            networks.evaluations[networks.count] = evaluation
+            return networks.count
+        }
+        return Turn(self, number)
+    }
+
+    /// An evaluation whose steps take the lock: backends are used by one thread at a time. Between the steps others have
+    /// their turn.
+    private final class Turn: DenoiserEvaluation {
+        private let owner: LoadedNetworks
+        private let number: Int
+
+        init(_ owner: LoadedNetworks, _ number: Int) {
+            (self.owner, self.number) = (owner, number)
+        }
+
+        deinit { owner.networks.withLock { $0.evaluations[number] = nil } }
+
+        func start() throws {
+            try owner.networks.withLock { networks in
+                guard let evaluation = networks.evaluations[number] else {
+                    preconditionFailure("evaluation \(number) is finished")
+                }
+                try evaluation.start()
+            }
+        }
+
+        func finish() throws -> Tensor {
+            try owner.networks.withLock { networks in
+                guard let evaluation = networks.evaluations.removeValue(forKey: number) else {
+                    preconditionFailure("evaluation \(number) is finished")
+                }
+                return try evaluation.finish()
+            }
         }
     }
 

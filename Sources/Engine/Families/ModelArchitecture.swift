@@ -41,17 +41,12 @@ package protocol Denoiser: AnyObject {
     /// Where the weights came from.
     var origin: WeightCache.Origin { get }
 
-    /// Predicts for a batch of latents at one timestep; every row is bit-identical in any batch. Parameters, result and
-    /// errors are those of `ModelNetworks.predict`.
-    func predict(
-        _ latents: Tensor,
-        timestep: Float,
-        context: Tensor,
-        pooled: Tensor?,
-        timeIDs: [[Float]]?,
-        guidance: Float,
+    /// Makes an evaluation for a batch of latents at one timestep; every row is bit-identical in any batch.
+    /// Parameters, result and errors are those of `ModelNetworks.evaluation`.
+    func evaluation(
+        of input: DenoiserInput,
         cancellation: Cancellation
-    ) throws -> Tensor
+    ) throws -> any DenoiserEvaluation
 }
 
 extension UNet: Denoiser {}

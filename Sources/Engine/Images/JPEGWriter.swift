@@ -35,7 +35,7 @@ package final class JPEGWriter: PictureWriter {
             throw OutputError(path, "libjpeg could not be started")
         }
         self.handle = handle
-        let data = Array("Exif\0\0".utf8) + exif.bytes
+        let data = Array("Exif\0\0".utf8) + exif.fittingBytes
         guard data.count <= Exif.maxBytes + 6 else {
             throw OutputError(path, "its text is longer than a JPEG can hold")
         }

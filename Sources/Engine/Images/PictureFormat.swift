@@ -112,8 +112,7 @@ package enum PictureFormat: String, CaseIterable, Sendable {
         }
         guard let text, isLossy else { return }
         // A little more is added about the workers.
-        var exif = Exif(texts: text)
-        exif.json = nil
+        let exif = Exif(texts: text)
         guard exif.bytes.count + Self.textReserve <= Exif.maxBytes else {
             throw InputError(
                 place,
@@ -123,6 +122,7 @@ package enum PictureFormat: String, CaseIterable, Sendable {
         }
     }
 
+    /// For what the workers computed it with, in both texts.
     private static let textReserve = 4096
 
     /// A writer for this format.
@@ -133,7 +133,7 @@ package enum PictureFormat: String, CaseIterable, Sendable {
     ///   - height: in pixels
     ///   - depth: bits per sample
     ///   - quality: 1 to 100, of formats that lose something
-    ///   - text: about the picture; a TIFF only has room for `parameters` and `Software`
+    ///   - text: about the picture; all but a PNG have room for `parameters`, `tessera` and `Software` only
     /// - Returns: a writer of a file that has no rows yet
     /// - Throws: `OutputError` when the file cannot be written
     package func writer(
@@ -154,7 +154,8 @@ package enum PictureFormat: String, CaseIterable, Sendable {
                 height: height,
                 depth: depth,
                 description: text.first { $0.key == "parameters" }?.value,
-                software: text.first { $0.key == "Software" }?.value
+                software: text.first { $0.key == "Software" }?.value,
+                settings: text.first { $0.key == "tessera" }?.value
             )
         case .jpeg:
             try JPEGWriter(
@@ -177,7 +178,8 @@ package enum PictureFormat: String, CaseIterable, Sendable {
 }
 
 extension Exif {
-    /// The texts of a picture's metadata; the JSON is left out where both do not fit.
+    /// The texts of a picture's metadata. Without the JSON the picture could not be repeated: where both do not fit, in spite
+    /// of `PictureFormat.check`, the comment is left out.
     init(texts: [(key: String, value: String)]) {
         func text(_ key: String) -> String? { texts.first { $0.key == key }?.value }
         self.init(
@@ -185,6 +187,12 @@ extension Exif {
             json: text("tessera"),
             software: text("Software")
         )
-        if bytes.count > Self.maxBytes { json = nil }
+    }
+
+    /// The bytes to write: without the comment where both texts do not fit.
+    var fittingBytes: [UInt8] {
+        let all = bytes
+        guard all.count > Self.maxBytes else { return all }
+        return Exif(json: json, software: software).bytes
     }
 }

@@ -59,7 +59,8 @@ enum PictureKind: String, CaseIterable {
             path,
             "it is \(rawValue), and only PNG, JPEG, WebP and TIFF are read",
             fix:
-                "Convert it, for example: magick \(Self.quoted(path)) \(Self.quoted(converted))"
+                "Convert it with ImageMagick (7: magick, 6: convert), for example: convert \(Self.quoted(path)) "
+                + Self.quoted(converted)
         )
     }
 

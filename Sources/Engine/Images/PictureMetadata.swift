@@ -4,8 +4,8 @@ import Foundation
 /// What a picture's file says of how it was made, without its pixels, whatever its format.
 package struct PictureMetadata: Sendable {
     /// By keyword: `parameters`, in the form that web interfaces exchange, `tessera`, the settings as JSON, and what else a
-    /// PNG has; the last one of those with the same keyword. A JPEG's and a WebP's are those of their Exif data, a TIFF's is
-    /// its description.
+    /// PNG has; the last one of those with the same keyword. A JPEG's and a WebP's are those of their Exif data, a TIFF's
+    /// are its description and a tag of Tessera's own.
     package let text: [String: String]
     /// Bits per sample.
     package let depth: Int

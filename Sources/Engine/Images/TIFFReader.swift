@@ -10,7 +10,8 @@ final class TIFFReader: PictureReader {
     let layout: PixelLayout
     let colours: ColourDescription
     let orientation: Orientation
-    /// Its description, which holds the settings of a picture that Tessera made, and its software.
+    /// Its description, which holds the line of settings of a picture that Tessera made, those settings as JSON, and its
+    /// software.
     let texts: [String: String]
     /// Bits of a number as it is stored.
     let depth: Int
@@ -48,6 +49,10 @@ final class TIFFReader: PictureReader {
         var texts: [String: String] = [:]
         texts["parameters"] = header.description.map { String(cString: $0) }
         texts["Software"] = header.software.map { String(cString: $0) }
+        if let start = header.settings {
+            let bytes = UnsafeRawBufferPointer(start: start, count: header.settings_size)
+            texts["tessera"] = String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
         self.texts = texts
         depth = Int(header.depth)
         orientation = Orientation(rawValue: Int(header.orientation)) ?? .upright

@@ -25,6 +25,7 @@ package final class TIFFWriter: PictureWriter {
     ///   - depth: bits per sample
     ///   - description: what the picture is, for people and other programs
     ///   - software: what made it
+    ///   - settings: how it was made, as JSON, in a tag of its own
     /// - Throws: `OutputError` when the file cannot be written
     package init(
         file path: String,
@@ -32,7 +33,8 @@ package final class TIFFWriter: PictureWriter {
         height: Int,
         depth: PixelDepth = .eight,
         description: String? = nil,
-        software: String? = nil
+        software: String? = nil,
+        settings: String? = nil
     ) throws(OutputError) {
         precondition(width > 0 && height > 0, "\(width)×\(height)")
         file = try TemporaryFile(for: path)
@@ -51,7 +53,8 @@ package final class TIFFWriter: PictureWriter {
                 Int32(depth.rawValue),
                 0,
                 description,
-                software
+                software,
+                settings
             )
         )
     }
@@ -130,7 +133,8 @@ package final class TIFFWriter: PictureWriter {
                 Int32(depth.rawValue),
                 1,
                 nil,
-                software
+                software,
+                nil
             )
         )
         let bytes = side * side * depth.pixel

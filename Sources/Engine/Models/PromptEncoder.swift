@@ -136,6 +136,14 @@ package final class PromptEncoder {
             let chunk = prompt.chunks.map { i < $0.count ? $0[i] : [] }
             let embedding = try known[chunk] ?? encode(chunk)
             try first.backend.check()
+            guard embedding.context.isFinite, embedding.pooled?.isFinite ?? true else {
+                throw InputError(
+                    first.place,
+                    "it makes NaN or infinite numbers of the prompt",
+                    fix:
+                        "Use weights of words nearer to 1, or other textual inversions and adapters"
+                )
+            }
             known[chunk] = embedding
             contexts.append(embedding.context)
             if i == 0 { pooled = embedding.pooled }

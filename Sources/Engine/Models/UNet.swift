@@ -2,9 +2,11 @@
 package final class UNet {
     /// The shape of the network.
     package let config: UNetConfig
-    private let backend: any Backend
-    private let network: UNetNetwork
+    let backend: any Backend
+    let network: UNetNetwork
     private var contexts = PromptContexts()
+    /// How often an operation has failed on the device.
+    private(set) var errors = 0
     /// Where the weights came from.
     package let origin: WeightCache.Origin
 
@@ -51,6 +53,26 @@ package final class UNet {
         guidance: Float = 1,
         cancellation: Cancellation = Cancellation()
     ) throws -> Tensor {
+        let input = DenoiserInput(
+            latents: latents,
+            timestep: timestep,
+            context: context,
+            pooled: pooled,
+            timeIDs: timeIDs,
+            guidance: guidance
+        )
+        return try evaluation(of: input, cancellation: cancellation).run()
+    }
+
+    /// The same in steps.
+    ///
+    /// - Throws: `InputError` naming the argument whose shape does not fit the model, `DeviceError` if the input
+    ///   could not be uploaded
+    package func evaluation(
+        of input: DenoiserInput,
+        cancellation: Cancellation
+    ) throws -> any DenoiserEvaluation {
+        let (latents, context) = (input.latents, input.context)
         let n = latents.shape.first ?? 0
         guard latents.shape.count == 4, n > 0, latents.shape[1] > 0, latents.shape[2] > 0,
             latents.shape[3] == config.inChannels
@@ -64,26 +86,33 @@ package final class UNet {
                 "[\(n), tokens, \(config.crossAttentionDim)]"
             )
         }
-        let added = try addedCondition(n, pooled: pooled, timeIDs: timeIDs)
-        let scale = config.guidanceWidth.map {
-            config.guidanceEmbedding(of: Array(repeating: guidance, count: n), width: $0)
-        }
-        let prompt = contexts.context(context, backend: backend)
-        do {
-            return try backend.evaluating(latents.shape + context.shape) {
-                let prediction = try network(
-                    backend.upload(latents),
-                    timestep: timestep,
-                    context: prompt,
-                    added: added.map(backend.upload),
-                    guidance: scale.map(backend.upload),
-                    cancellation: cancellation
+        let checked = CheckedInput(
+            latents: latents,
+            timestep: input.timestep,
+            context: context,
+            added: try addedCondition(n, pooled: input.pooled, timeIDs: input.timeIDs),
+            guidance: config.guidanceWidth.map {
+                config.guidanceEmbedding(
+                    of: Array(repeating: input.guidance, count: n),
+                    width: $0
                 )
-                return backend.download(prediction)
             }
+        )
+        return try UNetEvaluation(self, checked, cancellation)
+    }
+
+    /// The prompt on the backend; that of an earlier evaluation if it is the same.
+    func context(of input: CheckedInput) -> PromptContext {
+        contexts.context(input.context, backend: backend)
+    }
+
+    /// Runs operations; if one failed on the device, keys and values of prompts may be among what was not computed.
+    func noting<T>(_ body: () throws -> T) throws -> T {
+        do {
+            return try body()
         } catch let error as DeviceError {
-            // Keys and values may be among what was not computed.
             contexts = PromptContexts()
+            errors += 1
             throw error
         }
     }

@@ -30,13 +30,16 @@ extension LevelSpacing {
                 let back = Int(Double(i) * Double(trained.count) / Double(steps))
                 return Double(trained[trained.count - 1 - back])
             }
-        case .alignYourSteps: return Self.interpolated(Self.optimised, steps)
+        case .alignYourSteps:
+            let isXL = config.family?.isXL == true
+            return Self.interpolated(isXL ? Self.optimisedXL : Self.optimised, steps)
         case .alignYourStepsXL: return Self.interpolated(Self.optimisedXL, steps)
         case .karras, .exponential, .beta, .sgmUniform: return nil
         }
     }
 
-    /// Published levels of ten steps, with the last one trained on.
+    /// Published levels of ten steps, with the last one trained on; Stable Diffusion 2, for which none were published,
+    /// has the training schedule of Stable Diffusion 1.
     private static let optimised = [
         14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029,
     ]

@@ -49,7 +49,9 @@ package struct Scheduler: Sendable {
         karras: Bool = false,
         choice: ScheduleChoice = ScheduleChoice()
     ) throws(InputError) {
-        let limit = kind.method.maxSteps(config)
+        let isRespaced = karras || choice.levels != nil || choice.isSGMUniform
+        let limit =
+            isRespaced && kind == .lcm ? config.trainTimesteps : kind.method.maxSteps(config)
         guard (1...limit).contains(steps) else {
             throw InputError(
                 "--steps",
@@ -57,12 +59,8 @@ package struct Scheduler: Sendable {
                 fix: "Choose fewer"
             )
         }
-        if karras && !kind.method.hasKarrasLevels && config.edm == nil {
-            throw InputError(
-                "--karras",
-                "\(kind.rawValue) does not support Karras noise levels",
-                fix: "Use it with --scheduler euler or dpmpp_2m"
-            )
+        if karras, config.edm == nil, let reason = kind.ownTimesteps {
+            throw reason.error("--karras")
         }
         if config.edm == nil {
             try choice.check(kind, karras: karras)
@@ -70,6 +68,7 @@ package struct Scheduler: Sendable {
             try EDMLevels.check(kind, choice)
         }
         var config = config
+        if !kind.readsSpacing { config.dropSpacing() }
         if karras { config.levelSpacing = .karras }
         config.apply(choice)
         self.init(kind, config, ScheduleSpan(steps: steps))

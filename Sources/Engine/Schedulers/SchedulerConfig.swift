@@ -36,9 +36,9 @@ package enum LevelSpacing: String, CaseIterable, Sendable {
     case sgmUniform = "sgm_uniform"
     /// Every so many levels of the training schedule, from the last one down.
     case simple
-    /// Levels that were optimised for Stable Diffusion 1 (Sabour et al., 2024), between which log σ is interpolated.
+    /// Levels that were optimised for the model's family (Sabour et al., 2024), between which log σ is interpolated.
     case alignYourSteps = "ays"
-    /// The same for SDXL.
+    /// Those for SDXL, with any model.
     case alignYourStepsXL = "ays_sdxl"
 }
 
@@ -88,14 +88,11 @@ package struct ScheduleChoice: Equatable, Sendable {
     /// Rejects settings that a scheduler does not support.
     ///
     /// - Throws: `InputError` naming the flag
-    func check(_ kind: SchedulerKind, karras: Bool) throws(InputError) {
+    package func check(_ kind: SchedulerKind, karras: Bool) throws(InputError) {
         func refusal(_ flag: String, _ kinds: String) -> InputError {
             InputError(flag, "\(kind.rawValue) does not support it", fix: "Use it with \(kinds)")
         }
-        if levels != nil, !kind.method.hasKarrasLevels, levels != .sgmUniform || !kind.hasSGMLevels
-        {
-            throw refusal("--sigmas", "a scheduler of noise levels, such as euler or dpmpp_2m")
-        }
+        if levels != nil, let reason = kind.ownTimesteps { throw reason.error("--sigmas") }
         if let levels, isSGMUniform || karras, !(karras && levels == .karras) {
             throw InputError(
                 "--sigmas",
@@ -104,12 +101,7 @@ package struct ScheduleChoice: Equatable, Sendable {
             )
         }
         if isSGMUniform {
-            guard kind.hasSGMLevels else {
-                throw refusal(
-                    "--sgm-uniform",
-                    "--scheduler euler, euler_a or dpmpp_2m; --timestep-spacing trailing is close"
-                )
-            }
+            if let reason = kind.ownTimesteps { throw reason.error("--sgm-uniform") }
             guard spacing == nil, !karras else {
                 throw InputError(
                     "--sgm-uniform",
@@ -124,12 +116,54 @@ package struct ScheduleChoice: Equatable, Sendable {
         if finalSigma != nil, !kind.hasFinalSigma {
             throw refusal("--final-sigma", "--scheduler ddim, euler or dpmpp_2m")
         }
+        if kind == .ddim, finalSigma == .smallest, levels != nil || isSGMUniform || karras {
+            throw InputError(
+                "--final-sigma",
+                "over noise levels that are laid out otherwise ddim ends at a clean latent",
+                fix: "Leave it out"
+            )
+        }
+    }
+}
+
+/// Why a sampler has timesteps of its own.
+struct OwnTimesteps {
+    let kind: SchedulerKind
+    /// What its formula is about.
+    let reason: String
+
+    /// The error for a flag that asks for other noise levels.
+    func error(_ flag: String) -> InputError {
+        InputError(
+            flag,
+            "\(kind.rawValue) cannot use other noise levels: \(reason)",
+            fix: "Leave it out, or choose another --scheduler, such as euler or ddim"
+        )
     }
 }
 
 extension SchedulerKind {
-    /// Whether its noise levels can be SGM's.
-    var hasSGMLevels: Bool { method.hasKarrasLevels || self == .eulerAncestral }
+    /// Why no noise levels can be chosen for it; nil where any can.
+    var ownTimesteps: OwnTimesteps? {
+        switch self {
+        case .pndm:
+            OwnTimesteps(
+                kind: self,
+                reason: "its weights of earlier steps are those of evenly spaced timesteps"
+            )
+        case .tcd:
+            OwnTimesteps(kind: self, reason: "models are distilled for its own timesteps")
+        default: nil
+        }
+    }
+
+    /// Whether a file's spacing of noise levels counts: that of Diffusers' class of this name does not have one otherwise.
+    var readsSpacing: Bool {
+        switch self {
+        case .ddim, .ddpm, .pndm, .eulerAncestral, .lcm, .tcd: false
+        default: true
+        }
+    }
 
     /// Whether its last step can end elsewhere than it does.
     var hasFinalSigma: Bool {
@@ -171,6 +205,8 @@ package struct SchedulerConfig: Equatable, Sendable {
     let timestepScaling: Double
     /// EDM's noise levels, where the model was trained on those; then `betas` count for nothing.
     private(set) var edm: EDMLevels?
+    /// The model's family, whose published noise levels may be asked for; nil where it is not known.
+    package var family: ModelFamily?
 
     /// Noise levels of the training schedule.
     enum Betas: Equatable, Sendable {
@@ -233,6 +269,14 @@ package struct SchedulerConfig: Equatable, Sendable {
         try Self.refuseOthers(&reader, isEDM: edm != nil)
         try reader.finish()
     }
+
+    /// Whether it was trained on the noise schedule of Stable Diffusion.
+    package var hasStandardTraining: Bool {
+        edm == nil && NoiseSchedule(self) == NoiseSchedule.stableDiffusion
+    }
+
+    /// Forgets the file's spacing of noise levels.
+    mutating func dropSpacing() { levelSpacing = nil }
 
     /// Applies the user's settings.
     mutating func apply(_ choice: ScheduleChoice) {

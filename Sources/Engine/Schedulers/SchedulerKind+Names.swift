@@ -71,7 +71,9 @@ package struct SamplerName: Equatable, Sendable {
     }
 
     private static let endings: [(String, LevelSpacing?)] = [
-        ("karras", .karras), ("exponential", .exponential), ("sgmuniform", .sgmUniform),
+        // k-diffusion's with its default of equal steps.
+        ("karras", .karras), ("polyexponential", .exponential), ("exponential", .exponential),
+        ("sgmuniform", .sgmUniform),
         ("beta", .beta), ("simple", .simple), ("aysxl", .alignYourStepsXL),
         ("ayssdxl", .alignYourStepsXL), ("ays", .alignYourSteps),
         ("alignyoursteps", .alignYourSteps), ("automatic", nil), ("normal", nil),

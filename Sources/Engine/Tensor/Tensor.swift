@@ -68,30 +68,3 @@ package struct Tensor: Sendable {
         return Tensor(storage, shape: shape)
     }
 }
-
-/// Owns the aligned memory of tensors.
-///
-/// `@unchecked Sendable`: written only through `Tensor.withMutableFloats`, which holds the one
-/// reference to it, or before the tensor that owns it exists.
-private final class TensorStorage: @unchecked Sendable {
-    let count: Int
-    let floats: UnsafeMutableBufferPointer<Float>
-
-    init(count: Int) {
-        self.count = count
-        let bytes = max(1, count) * MemoryLayout<Float>.stride
-        let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
-        floats = UnsafeMutableBufferPointer(
-            start: raw.bindMemory(to: Float.self, capacity: max(1, count)),
-            count: count
-        )
-    }
-
-    func copy() -> TensorStorage {
-        let other = TensorStorage(count: count)
-        _ = other.floats.update(fromContentsOf: floats)
-        return other
-    }
-
-    deinit { UnsafeMutableRawPointer(floats.baseAddress)?.deallocate() }
-}

@@ -162,6 +162,18 @@ package struct PromptWording: Sendable {
         (self.positive2, self.negative2) = (positive2, negative2)
     }
 
+    /// Rejects prompts that cannot be read or recorded.
+    ///
+    /// - Throws: `InputError` naming the flag
+    package func check() throws(InputError) {
+        for (flag, text) in [
+            ("--prompt", positive), ("--negative-prompt", negative), ("--prompt-2", positive2),
+            ("--negative-prompt-2", negative2),
+        ] {
+            if let text { try PromptLimits.check(text, syntax, flag: flag) }
+        }
+    }
+
     /// As a model reads them that has only the second text encoder.
     package var ofSecondEncoder: PromptWording {
         PromptWording(
@@ -247,6 +259,7 @@ package struct PromptPair: Sendable {
                 )
             }
         }
+        try wording.check()
         let (syntax, negative) = (wording.syntax, wording.negative ?? "")
         let parts = PromptPart.parts(of: wording.positive, syntax)
         let seconds = wording.positive2.map { PromptPart.parts(of: $0, syntax) }
@@ -280,10 +293,12 @@ package struct PromptPair: Sendable {
         }
         let negatives = needsNegative ? texts(negative, wording.negative2) : nil
         func chunks(_ texts: [String], _ flag: String) throws(InputError) -> PromptChunks {
-            try PromptChunks(
-                texts.map { text in
-                    syntax == .plain ? PromptFragment.plain(text) : PromptFragment.weighted(text)
-                },
+            let fragments = texts.map { text in
+                syntax == .plain ? PromptFragment.plain(text) : PromptFragment.weighted(text)
+            }
+            for fragments in fragments { try PromptLimits.check(fragments, flag: flag) }
+            return try PromptChunks(
+                fragments,
                 tokenizers,
                 cutsAtCommas: syntax == .a1111,
                 flag: flag

@@ -57,14 +57,32 @@ enum PromptSchedule {
         }
     }
 
+    /// Recursive in the depth of brackets, which `PromptLimits` bounds.
     private struct Parser {
-        let scalars: [Character]
+        private let characters: [Character]
+        /// For each opening bracket the one that closes it, if any.
+        private let closing: [Int?]
 
-        init(_ text: some StringProtocol) { scalars = Array(text) }
+        init(_ text: some StringProtocol) {
+            characters = Array(text)
+            var (closing, open, at): ([Int?], [Int], Int) = (
+                Array(repeating: nil, count: characters.count), [], 0
+            )
+            while at < characters.count {
+                switch characters[at] {
+                case "\\": at += 1
+                case "[": open.append(at)
+                case "]": if let start = open.popLast() { closing[start] = at }
+                default: break
+                }
+                at += 1
+            }
+            self.closing = closing
+        }
 
-        func nodes() -> [Node] { Self.nodes(scalars[...]) }
+        func nodes() -> [Node] { nodes(characters[...]) }
 
-        private static func nodes(_ text: ArraySlice<Character>) -> [Node] {
+        private func nodes(_ text: ArraySlice<Character>) -> [Node] {
             var (nodes, plain): ([Node], String) = ([], "")
             func flush() {
                 if !plain.isEmpty { nodes.append(.text(plain)) }
@@ -78,7 +96,7 @@ enum PromptSchedule {
                     at += 2
                     continue
                 }
-                guard character == "[", let close = closing(text[(at + 1)...]) else {
+                guard character == "[", let close = closing[at], close < text.endIndex else {
                     plain.append(character)
                     at += 1
                     continue
@@ -91,7 +109,7 @@ enum PromptSchedule {
                 } else {
                     // A weaker text, or only brackets; what is inside may change.
                     plain.append("[")
-                    let inner = Self.nodes(inside)
+                    let inner = self.nodes(inside)
                     for one in inner {
                         if case .text(let text) = one {
                             plain += text
@@ -108,31 +126,15 @@ enum PromptSchedule {
         }
 
         /// What the inside of square brackets means; nil for no schedule.
-        private static func node(_ inside: ArraySlice<Character>) -> Node? {
-            let choices = split(inside, at: "|")
+        private func node(_ inside: ArraySlice<Character>) -> Node? {
+            let choices = Self.split(inside, at: "|")
             if choices.count > 1 { return .alternating(choices.map { nodes($0) }) }
-            let parts = split(inside, at: ":")
+            let parts = Self.split(inside, at: ":")
             guard (2...3).contains(parts.count), let when = When(String(parts[parts.count - 1]))
             else { return nil }
             return parts.count == 2
                 ? .switching(from: [], to: nodes(parts[0]), at: when)
                 : .switching(from: nodes(parts[0]), to: nodes(parts[1]), at: when)
-        }
-
-        /// The bracket that closes the one before `text`; nil for none.
-        private static func closing(_ text: ArraySlice<Character>) -> Int? {
-            var (depth, at) = (0, text.startIndex)
-            while at < text.endIndex {
-                switch text[at] {
-                case "\\": at += 1
-                case "[": depth += 1
-                case "]" where depth == 0: return at
-                case "]": depth -= 1
-                default: break
-                }
-                at += 1
-            }
-            return nil
         }
 
         /// The parts between separators that no bracket encloses.

@@ -8,6 +8,7 @@ package enum PromptSyntax: String, CaseIterable, Sendable {
     /// What a prompt has that `a1111` would read otherwise; nil for none.
     package static func hint(in text: String) -> String? {
         if !PromptTag.tags(in: text).isEmpty { return "<lora:…>" }
+        guard PromptLimits.depth(of: text) <= PromptLimits.maxDepth else { return "(…) or […]" }
         if PromptChunks.sections(of: text, at: "AND").count > 1 { return "AND" }
         if PromptSchedule.texts(text, steps: 10).count > 1 { return "[from:to:when] or [a|b]" }
         let weighted = PromptFragment.weighted(text)
@@ -37,6 +38,8 @@ enum PromptFragment: Equatable, Sendable {
 
     /// A prompt with A1111's weights: `(a)` is 1.1 times stronger, `[a]` 1.1 times weaker, `(a:1.3)` 1.3 times
     /// stronger; `\(` is a bracket. Brackets that are never closed count as closed at the end.
+    ///
+    /// Takes time in proportion to the brackets that are open at once (`PromptLimits.maxDepth`).
     static func weighted(_ text: String) -> [PromptFragment] {
         var parts: [(text: String, weight: Double)] = []
         var (rounds, squares): ([Int], [Int]) = ([], [])
@@ -119,8 +122,7 @@ enum PromptFragment: Equatable, Sendable {
             at += 1
         }
         skip()
-        guard at < scalars.count, scalars[at] == ")", let value = Double(digits), value.isFinite
-        else { return nil }
+        guard at < scalars.count, scalars[at] == ")", let value = Double(digits) else { return nil }
         return (value, at + 1)
     }
 }
@@ -135,37 +137,66 @@ package struct PromptTag: Equatable, Sendable {
     package let text: String
 
     /// The tags of a prompt, in order.
-    package static func tags(in text: String) -> [PromptTag] { split(text).tags }
+    package static func tags(in text: String) -> [PromptTag] {
+        pieces(text).compactMap { if case .tag(let tag) = $0 { tag } else { nil } }
+    }
 
-    /// A prompt without its tags.
-    package static func removed(from text: String) -> String { split(text).rest }
-
-    private static func split(_ text: String) -> (tags: [PromptTag], rest: String) {
-        var (tags, rest): ([PromptTag], String) = ([], "")
-        var view = text[...]
-        while let open = view.firstIndex(of: "<") {
-            rest += view[..<open]
-            let inside = view[view.index(after: open)...]
-            guard let close = inside.firstIndex(of: ">"),
-                let colon = inside[..<close].firstIndex(of: ":"), colon > inside.startIndex,
-                inside[..<colon].allSatisfy({ $0.isLetter || $0.isNumber || $0 == "_" }),
-                inside.index(after: colon) < close
-            else {
-                rest += "<"
-                view = inside
-                continue
+    /// A prompt without some of its tags.
+    ///
+    /// - Parameters:
+    ///   - text: the prompt
+    ///   - isKept: whether a tag stays; called with each in order
+    /// - Returns: the prompt
+    package static func removed(
+        from text: String,
+        keeping isKept: (PromptTag) -> Bool = { _ in false }
+    ) -> String {
+        pieces(text).map { piece in
+            switch piece {
+            case .text(let text): String(text)
+            case .tag(let tag): isKept(tag) ? tag.text : ""
             }
-            let arguments = inside[inside.index(after: colon)..<close]
+        }.joined()
+    }
+
+    private enum Piece {
+        case text(Substring)
+        case tag(PromptTag)
+    }
+
+    /// A prompt cut at its tags, in one pass.
+    private static func pieces(_ text: String) -> [Piece] {
+        var pieces: [Piece] = []
+        // What is before `start` is in the pieces; the next ">" is looked for once.
+        var (start, at) = (text.startIndex, text.startIndex)
+        var close: String.Index? = text.startIndex
+        while let open = text[at...].firstIndex(of: "<") {
+            let inside = text.index(after: open)
+            at = inside
+            let colon =
+                text[inside...].firstIndex {
+                    !($0.isLetter || $0.isNumber || $0 == "_")
+                } ?? text.endIndex
+            guard colon > inside, colon < text.endIndex, text[colon] == ":" else { continue }
+            let first = text.index(after: colon)
+            if let known = close, known < first { close = text[first...].firstIndex(of: ">") }
+            guard let close else { break }
+            guard close > first else { continue }
+            let arguments = text[first..<close]
                 .split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-            tags.append(
-                PromptTag(
-                    kind: inside[..<colon].lowercased(),
-                    arguments: arguments,
-                    text: String(view[open...close])
+            pieces.append(.text(text[start..<open]))
+            pieces.append(
+                .tag(
+                    PromptTag(
+                        kind: text[inside..<colon].lowercased(),
+                        arguments: arguments,
+                        text: String(text[open...close])
+                    )
                 )
             )
-            view = view[view.index(after: close)...]
+            start = text.index(after: close)
+            at = start
         }
-        return (tags, rest + view)
+        return pieces + [.text(text[start...])]
     }
 }

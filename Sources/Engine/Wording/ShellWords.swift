@@ -5,7 +5,8 @@ package enum ShellWords {
     /// - Returns: nil when a quote is not closed
     package static func split(_ text: String) -> [String]? {
         var words: [String] = []
-        var word: String?
+        // The current word, which may be empty in quotes.
+        var (word, isWord) = ("", false)
         var quote: Character?
         var rest = Substring(text)
         while let character = rest.popFirst() {
@@ -13,21 +14,23 @@ package enum ShellWords {
                 quote == nil || quote == "\"" && "\"\\".contains(rest.first ?? " ")
             {
                 guard let next = rest.popFirst() else { return nil }
-                word = (word ?? "") + String(next)
+                word.append(next)
+                isWord = true
             } else if character == quote {
                 quote = nil
             } else if quote == nil, "'\"".contains(character) {
                 quote = character
-                word = word ?? ""
+                isWord = true
             } else if quote == nil, character.isWhitespace {
-                if let found = word { words.append(found) }
-                word = nil
+                if isWord { words.append(word) }
+                (word, isWord) = ("", false)
             } else {
-                word = (word ?? "") + String(character)
+                word.append(character)
+                isWord = true
             }
         }
         guard quote == nil else { return nil }
-        return words + (word.map { [$0] } ?? [])
+        return words + (isWord ? [word] : [])
     }
 
     /// Quotes words so that a shell reads them back. A leading `~/` remains the home folder.

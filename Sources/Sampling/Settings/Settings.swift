@@ -112,7 +112,8 @@ package enum Settings {
         default: nil,
         help: "How timesteps are spaced over the training schedule",
         defaultNote: "that of its scheduler's file",
-        recorded: .whenChanged
+        recorded: .whenChanged,
+        label: "Timestep spacing"
     )
 
     package static let finalSigma = Setting(
@@ -121,7 +122,8 @@ package enum Settings {
         default: nil,
         help: "Noise level after the last step: zero, or the lowest one of the training schedule",
         defaultNote: "that of its scheduler's file",
-        recorded: .whenChanged
+        recorded: .whenChanged,
+        label: "Final sigma"
     )
 
     package static let sgmUniform = Setting(
@@ -167,7 +169,8 @@ package enum Settings {
         help:
             "How prompts are read: as they are, or in A1111's language of weights (a:1.2), [a], schedules "
             + "[from:to:when], [a|b], and <lora:name:0.8>",
-        recorded: .whenChanged
+        recorded: .whenChanged,
+        label: "Prompt syntax"
     )
 
     package static let random = Setting(
@@ -232,7 +235,8 @@ package enum Settings {
             + "refine enlarges the picture and denoises it over the end of the schedule, with a "
             + "fraction of the UNet calls",
         defaultNote: "demofusion",
-        recorded: .whenChanged
+        recorded: .whenChanged,
+        label: "Method"
     )
 
     package static let refineFrom = Setting(
@@ -393,7 +397,8 @@ package enum Settings {
         unit: "latent pixels",
         defaultNote: "0",
         limits: .range(0...16),
-        recorded: .whenChanged
+        recorded: .whenChanged,
+        label: "Decode margin"
     )
 
     // Communication with workers.
@@ -403,7 +408,8 @@ package enum Settings {
         \.wire,
         default: .f32,
         help: "Precision of latents sent to and from workers; f16 changes the picture slightly",
-        recorded: .whenChanged
+        recorded: .whenChanged,
+        label: "Wire"
     )
 
     package static let globalPass = Setting(

@@ -90,10 +90,8 @@ package struct A1111Request: Equatable, Sendable {
                 fix: "Choose from those of /sdapi/v1/samplers"
             )
         }
-        if !choice.isTypeKnown, let type {
-            notes.append(
-                "the scheduler '\(type.prefix(60))' is not known: the sampler's own is used"
-            )
+        if let label, let note = choice.note(onType: label) {
+            notes.append("the scheduler '\(label.prefix(60))' \(note)")
         }
         sampler = name
         job.settings.merge(choice.settings) { $1 }

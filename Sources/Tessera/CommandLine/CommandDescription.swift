@@ -114,7 +114,11 @@ private struct Dump: Decodable {
 package enum EditDistance {
     /// Number of letters to insert, remove, replace or swap with their neighbour to turn one word into the other.
     package static func between(_ a: String, _ b: String) -> Int {
+        // Nobody meant a word of thousands of letters.
+        guard max(a.utf8.count, b.utf8.count) <= 256 else { return 256 }
         let (a, b) = (Array(a), Array(b))
+        // At least so many letters are missing.
+        guard abs(a.count - b.count) <= 16 else { return abs(a.count - b.count) }
         var rows = [Array(0...b.count)]
         for i in a.indices {
             var row = [i + 1]

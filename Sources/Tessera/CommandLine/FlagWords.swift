@@ -40,6 +40,17 @@ struct FlagWords: Equatable {
         )
     }
 
+    /// The words with empty values in words of their own: behind `=` the parser takes them for missing.
+    var spelled: [String] {
+        words.flatMap { word in
+            let name = word.dropFirst(2).dropLast()
+            guard word.hasPrefix("--"), word.hasSuffix("="), options.contains(String(name)) else {
+                return [word]
+            }
+            return ["--\(name)", ""]
+        }
+    }
+
     /// The words without some flags.
     func removing(_ names: Set<String>) -> [String] {
         flags.filter { flag in flag.name.map { !names.contains($0) } ?? true }.flatMap(\.words)

@@ -69,7 +69,7 @@ enum Invocation {
             if words.first == "---completion" {
                 try StandardOutput.write(text)
             } else {
-                try StandardOutput.write(lines: [text])
+                try StandardOutput.write(paragraphs: text)
             }
             return 0
         } catch {

@@ -149,6 +149,11 @@ package struct PreparedArguments: Equatable, Sendable {
             }
             let name = String(word.dropFirst(2).prefix { $0 != "=" })
             given.insert(name)
+            if options.contains(name), word == "--\(name)=" {
+                // Behind "=" the parser takes an empty value for a missing one.
+                result += ["--\(name)", ""]
+                continue
+            }
             guard options.contains(name), !word.contains("="), let value = rest.first else {
                 result.append(word)
                 continue

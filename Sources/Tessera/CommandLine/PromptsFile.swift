@@ -1,3 +1,4 @@
+import Coordinator
 import Engine
 import Foundation
 
@@ -17,11 +18,14 @@ package struct PromptsFile: Equatable, Sendable {
 
     package let lines: [Line]
 
+    /// White space and the mark that some editors begin a file with.
+    private static let blanks = CharacterSet.whitespaces.union(["\u{FEFF}"])
+
     /// - Parameters:
     ///   - text: of the file
     ///   - path: of the file, for errors
     ///   - command: whose flags a line may have
-    /// - Throws: `InputError` naming file, line and flag
+    /// - Throws: `InputError` naming file, line and flag, and for more lines than a series has pictures
     package init(
         _ text: String,
         path: String,
@@ -35,8 +39,18 @@ package struct PromptsFile: Equatable, Sendable {
         var lines: [Line] = []
         let all = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
         for (index, line) in all.enumerated() {
-            let line = line.trimmingCharacters(in: .whitespaces.union(["\u{FEFF}"]))
+            let line = line.trimmingCharacters(in: Self.blanks)
             guard !line.isEmpty, !line.hasPrefix("#") else { continue }
+            guard lines.count < SeedList.limit else {
+                throw InputError(
+                    "\(path):\(index + 1)",
+                    "there are more than \(SeedList.limit) pictures",
+                    fix: "Ask for fewer at once"
+                )
+            }
+            guard !line.utf8.contains(0) else {
+                throw InputError("\(path):\(index + 1)", "it has a NUL character", fix: "Remove it")
+            }
             var reader = PromptLineReader(place: "\(path):\(index + 1)", flags: flags)
             lines.append(try reader.read(line))
         }
@@ -196,7 +210,9 @@ private struct PromptLineReader {
                 throw fault(
                     given,
                     "it is not a known flag",
-                    near.map { $0.1 <= 3 ? "Use --\($0.0)" : nil }.flatMap(\.self)
+                    near.map { $0.1 <= min(3, name.count / 3) ? "Use --\($0.0)" : nil }.flatMap(
+                        \.self
+                    )
                         ?? "Use the flags of tessera render, or prompt, negative_prompt, seed, steps, cfg_scale, "
                         + "width, height, sampler_name, n_iter, batch_size"
                 )

@@ -40,6 +40,8 @@ package enum UsageText {
 
     /// Forms of values that are not simply numbers or one of a few words.
     private static let forms = [
+        "extend":
+            "four numbers of pixels to add: left,top,right,bottom, such as 64,0,64,0, not all of them 0",
         "size": "WIDTHxHEIGHT in pixels, such as 1024x768",
         "seed": "a whole number from 0 up, or -1 for a random one",
         "ladder": "scales that rise from 1, such as 1,2,4, or auto",
@@ -62,10 +64,17 @@ package enum UsageText {
         root: CommandDescription
     ) -> String {
         guard
-            let unknown = message.firstMatch(of: /^(?:Error: )?(Unknown option '--([^'=]+)[^']*')/)
+            let unknown = message.firstMatch(
+                of: /^(?:Error: )?(Unknown option '(--?)([^'=]+)[^']*')/
+            )
         else { return message }
-        let (start, name) = (String(unknown.1), String(unknown.2))
+        let start = String(unknown.1)
         let (command, depth) = root.find(words)
+        if let meant = ForeignFlags.meaning(of: "\(unknown.2)\(unknown.3)", in: command) {
+            return "\(start). Did you mean '\(meant)'?"
+        }
+        guard unknown.2 == "--" else { return start }
+        let name = String(unknown.3)
         if let meant = command.nearestOption(to: name) {
             return "\(start). Did you mean '--\(meant)'?"
         }

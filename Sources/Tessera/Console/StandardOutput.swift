@@ -18,7 +18,14 @@ enum StandardOutput {
     ///
     /// - Throws: as `write`
     static func write(lines: [String]) throws(OutputError) {
-        try write(lines.map(Terminal.current.spelled).joined(separator: "\n"))
+        try write(lines.map { Terminal.current.spelled($0) }.joined(separator: "\n"))
+    }
+
+    /// Prints text of several lines for people that is not from files or hosts.
+    ///
+    /// - Throws: as `write`
+    static func write(paragraphs text: String) throws(OutputError) {
+        try write(Terminal.current.spelled(text, isOneLine: false))
     }
 
     /// Prints one line of JSON.

@@ -1,3 +1,4 @@
+import Engine
 import Foundation
 
 /// Capabilities of the terminal on standard error.
@@ -35,17 +36,45 @@ package struct Terminal: Equatable, Sendable {
     }
 
     /// Text restricted to the characters that can be displayed; others become `\xC3\xB6`, the bytes as `printf` and
-    /// `$'…'` of a shell take them.
-    package func spelled(_ text: String) -> String {
-        guard !isUnicode, !text.utf8.allSatisfy({ $0 < 128 }) else { return text }
+    /// `$'…'` of a shell take them. So do control characters, and those that change the direction of text: what a file or
+    /// a host contributed to a message must not command the terminal, nor look like a line of its own.
+    ///
+    /// - Parameters:
+    ///   - text: any
+    ///   - isOneLine: whether line feeds are control characters like others
+    /// - Returns: it
+    package func spelled(_ text: String, isOneLine: Bool = true) -> String {
+        func isHarmless(_ scalar: Unicode.Scalar) -> Bool {
+            isHarmlessOnTerminal(scalar) || scalar == "\t" || (scalar == "\n" && !isOneLine)
+        }
+        guard
+            !text.unicodeScalars.allSatisfy({
+                $0.isASCII ? isHarmless($0) : isUnicode && isHarmless($0)
+            })
+        else { return text }
         return text.map { character in
-            Self.plain[character] ?? character.utf8.map(Self.escaped).joined()
+            guard character.unicodeScalars.allSatisfy(isHarmless) else {
+                // Line ends of Windows are one character.
+                return character.unicodeScalars.map { scalar in
+                    isHarmless(scalar) ? spelled(scalar) : Self.escaped(scalar)
+                }.joined()
+            }
+            guard !isUnicode, !character.isASCII else { return String(character) }
+            return Self.plain[character] ?? character.utf8.map(Self.escaped).joined()
         }.joined()
     }
 
+    private func spelled(_ scalar: Unicode.Scalar) -> String {
+        isUnicode || scalar.isASCII ? String(scalar) : Self.escaped(scalar)
+    }
+
+    private static func escaped(_ scalar: Unicode.Scalar) -> String {
+        scalar == "\n" ? "\\n" : String(scalar).utf8.map(escaped).joined()
+    }
+
     private static func escaped(_ byte: UInt8) -> String {
-        guard byte >= 128 else { return String(Unicode.Scalar(byte)) }
-        return "\\x" + String(byte, radix: 16, uppercase: true)
+        let digits = String(byte, radix: 16, uppercase: true)
+        return "\\x" + (digits.count < 2 ? "0" : "") + digits
     }
 
     private static let plain: [Character: String] = [

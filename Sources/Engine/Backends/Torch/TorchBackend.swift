@@ -5,15 +5,18 @@ import CTorch
 /// Activations are dense, in the order of `Backend`'s layouts; every operation looks at them through a view of the axes and
 /// strides that PyTorch expects, channels-last for pictures, so nothing is reordered. Operations are enqueued; only
 /// `download` and `moments` wait for the device. The first operation that fails is remembered and the others do nothing,
-/// until the evaluation ends with the error.
+/// until the step of the evaluation that they belong to (`checking`, or the whole, `evaluating`) ends with the error: no error
+/// of one evaluation reaches another one whose steps come between.
 package final class TorchBackend: Backend {
-    private let library: TorchLibrary
+    let library: TorchLibrary
     private let place: TorchLibrary.Place
     /// The device, for messages.
     let device: DeviceName
-    private let type: tessera_torch_type
+    let type: tessera_torch_type
     private let threads: Int
-    private var failure: DeviceError?
+    var failure: DeviceError?
+    /// Whether this PyTorch has memory that the device reads by itself.
+    var canPin = true
     /// How many calls are in progress that have set the number of threads.
     private var depth = 0
     package var isFilled: Bool { false }
@@ -54,12 +57,15 @@ package final class TorchBackend: Backend {
         do {
             result = try computing(body)
         } catch {
-            failure = nil
+            // A cancellation may have come after a failure, which concerns others too.
+            try check()
             throw error
         }
         try check()
         return result
     }
+
+    package var isAsynchronous: Bool { device != .processor }
 
     package func checking<T>(_ body: () throws -> T) throws -> T { try evaluating([], body) }
 
@@ -85,7 +91,7 @@ package final class TorchBackend: Backend {
     // MARK: Calls
 
     /// Runs a C function that makes a tensor, unless one has failed.
-    private func attempt(
+    func attempt(
         _ operation: @autoclosure () -> String,
         _ body: (inout OpaquePointer?) -> Int32
     ) -> TorchTensor {
@@ -307,103 +313,6 @@ package final class TorchBackend: Backend {
         case 4: shape
         case 3: [shape[0], shape[1], 1, shape[2]]
         default: preconditionFailure("\(shape) is not the shape of a picture")
-        }
-    }
-
-    // MARK: Transfers
-
-    /// Nothing: before PyTorch reports that a device's memory is exhausted, it returns what it keeps by itself.
-    package func releaseFreeMemory() {}
-
-    package var elementBytes: Int { isShort ? 2 : 4 }
-
-    package func blank(_ shape: [Int]) -> Activation { activation(empty(shape), shape) }
-
-    /// Copies them from the device, and back.
-    package func withBytes<T, Failure: Error>(
-        of activation: Activation,
-        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> T
-    ) throws(Failure) -> T {
-        let memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: activation.shape.reduce(elementBytes, *),
-            alignment: 64
-        )
-        defer { memory.deallocate() }
-        let host = borrowed(memory.baseAddress, activation.shape, type)
-        let own = view(tensor(activation), activation.shape)
-        copy(own, to: host)
-        let result = try body(memory)
-        copy(host, to: own)
-        return result
-    }
-
-    package func upload(_ tensor: Tensor) -> Activation {
-        activation(uploaded(tensor), tensor.shape)
-    }
-
-    /// A tensor on the device, in the backend's precision or in `type`, in another order of its elements if there are strides.
-    func uploaded(
-        _ tensor: Tensor,
-        strides: [Int]? = nil,
-        _ type: tessera_torch_type? = nil
-    ) -> TorchTensor {
-        let to = empty(tensor.shape, strides, type)
-        tensor.withFloats { floats in
-            let memory = UnsafeMutableRawPointer(mutating: UnsafeRawPointer(floats.baseAddress))
-            let from = borrowed(memory, tensor.shape, tessera_torch_float32)
-            copy(from, to: to, withoutWaiting: stages)
-        }
-        return to
-    }
-
-    /// Whether a copy that does not wait has read ordinary memory when it returns. CUDA copies it aside first.
-    private var stages: Bool { device.kind == .cuda }
-
-    /// A tensor in ordinary memory, which must outlive it.
-    private func borrowed(
-        _ memory: UnsafeMutableRawPointer?,
-        _ sizes: [Int],
-        _ type: tessera_torch_type
-    ) -> TorchTensor {
-        attempt("host memory") {
-            tessera_torch_borrow(
-                functions,
-                memory,
-                Int32(sizes.count),
-                sizes.map(Int64.init),
-                Self.dense(sizes).map(Int64.init),
-                type,
-                &$0
-            )
-        }
-    }
-
-    /// Whole numbers on the device.
-    func uploaded(_ numbers: [Int], _ sizes: [Int]) -> TorchTensor {
-        let to = empty(sizes, nil, tessera_torch_int64)
-        var numbers = numbers.map(Int64.init)
-        numbers.withUnsafeMutableBytes {
-            copy(borrowed($0.baseAddress, sizes, tessera_torch_int64), to: to)
-        }
-        return to
-    }
-
-    package func download(_ activation: Activation) -> Tensor {
-        downloaded(view(tensor(activation), activation.shape), activation.shape)
-    }
-
-    /// A tensor's numbers as float32; zeros after a failure.
-    func downloaded(_ x: TorchTensor, _ shape: [Int]) -> Tensor {
-        Tensor(shape: shape) { out in
-            copy(
-                x,
-                to: borrowed(
-                    UnsafeMutableRawPointer(out.baseAddress),
-                    shape,
-                    tessera_torch_float32
-                )
-            )
-            if failure != nil { out.update(repeating: 0) }
         }
     }
 }

@@ -56,24 +56,3 @@ enum AdapterDialect {
         }
     }
 }
-
-extension AdapterFile {
-    /// The family that it was made for, if its metadata or its widths reveal it.
-    var family: ModelFamily? {
-        let told = ["ss_base_model_version", "modelspec.architecture"]
-            .compactMap { file.metadata[$0]?.lowercased() }.joined(separator: " ")
-        for (part, family) in [
-            ("sdxl", ModelFamily.sdxl), ("stable-diffusion-xl", .sdxl), ("sd_v1", .sd1),
-            ("stable-diffusion-v1", .sd1), ("sd_v2", .sd2), ("stable-diffusion-v2", .sd2),
-        ] where told.contains(part) { return family }
-        // The keys of attention to the prompt read as many channels as the prompt has.
-        let widths: [Int: ModelFamily] = [768: .sd1, 1024: .sd2, 2048: .sdxl]
-        for module in modules where module.component == .unet {
-            let name = module.stem.replacing(".", with: "_")
-            let shape = module.parts.shape(module.kind == .lora ? .down : .hadaW1B)
-            guard name.contains("attn2"), name.hasSuffix("to_k"), shape.count > 1 else { continue }
-            return widths[shape[1]]
-        }
-        return nil
-    }
-}

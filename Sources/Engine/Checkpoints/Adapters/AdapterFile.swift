@@ -128,7 +128,7 @@ package struct AdapterFile: Sendable {
             for name in module.parts.names.values.sorted() { try file.refuseFlaw(in: name) }
         }
         for inversion in inversions {
-            for name in inversion.tensors { try file.refuseFlaw(in: name) }
+            for name in inversion.tensors { try inversion.refuseFlaw(in: name) }
         }
     }
 
@@ -196,7 +196,7 @@ package struct AdapterFile: Sendable {
         let scale = { (rank: Int?) in
             settings.scale(module.component, module: target.module, rank: rank, alpha: module.alpha)
         }
-        guard scale(1).isFinite else {
+        guard abs(scale(1)) < 1e6 else {
             throw InputError(place, "its alpha is out of range", fix: "Fetch the file again")
         }
         var found: [(String, AdapterChange)] = []

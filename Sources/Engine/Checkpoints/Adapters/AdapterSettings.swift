@@ -94,8 +94,9 @@ struct AdapterSettings: Sendable {
             )
         }
         var part = Part()
-        part.alpha = (field("lora_alpha") ?? field("alpha"))?.number.map { Float($0) }
-        part.rank = field("r")?.integer
+        part.alpha = try number("lora_alpha", place, prefix, field)
+        if part.alpha == nil { part.alpha = try number("alpha", place, prefix, field) }
+        part.rank = try number("r", place, prefix, field).map { Int($0) }
         part.usesRoot = field("use_rslora")?.bool == true
         part.usesDoRA = field("use_dora")?.bool == true
         if field("peft_type")?.string == "OFT" {
@@ -115,6 +116,24 @@ struct AdapterSettings: Sendable {
         part.alphas = try patterns("alpha_pattern", place, prefix, field)
         part.ranks = try patterns("rank_pattern", place, prefix, field)
         return part
+    }
+
+    /// A number that counts: of something else the adapter's strength would be a guess.
+    private static func number(
+        _ name: String,
+        _ place: String,
+        _ prefix: String,
+        _ field: (String) -> JSON?
+    ) throws(InputError) -> Float? {
+        guard let value = field(name), value != .null else { return nil }
+        guard let number = value.number, abs(number) < 1e6 else {
+            throw InputError(
+                "\(place): \(prefix)\(name)",
+                "it is not a number below a million",
+                fix: "Fetch the file again"
+            )
+        }
+        return Float(number)
     }
 
     /// Numbers for modules, by the ends of their names.

@@ -11,6 +11,9 @@ package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
         package init(_ name: String, _ weight: Float) { (self.name, self.weight) = (name, weight) }
     }
 
+    /// Names that PEFT and Diffusers give all their files: the folder's says more.
+    package static let commonNames = ["adapter_model", "pytorch_lora_weights"]
+
     package let path: String
     /// Of every part that has none of its own.
     package let weight: Float
@@ -65,11 +68,19 @@ package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
                 parts.insert(Part(String(pair[0]), try number(pair[1])), at: 0)
             }
         }
-        self.init(path: String(rest), weight: weight, parts: parts)
+        self.init(path: Self.file(String(rest)), weight: weight, parts: parts)
+    }
+
+    /// The adapter's file in a folder that PEFT or Diffusers saved; any other path as it is.
+    package static func file(_ path: String) -> String {
+        guard FileKind(path) == .folder else { return path }
+        let folder = path.hasSuffix("/") && path.count > 1 ? String(path.dropLast()) : path
+        return commonNames.map { "\(folder)/\($0).safetensors" }
+            .first { FileKind($0) == .regular } ?? path
     }
 
     /// The networks of a part, and the start of the names of its modules; nil for an unknown one.
-    private static func scope(_ name: String) -> (components: [Component], prefix: String)? {
+    static func scope(_ name: String) -> (components: [Component], prefix: String)? {
         switch name {
         case "unet": return ([.unet], "")
         case "te": return ([.textEncoder, .textEncoder2], "")
@@ -110,7 +121,11 @@ package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
 
     /// The file's name and the weights.
     package var description: String {
-        "\(URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent):\(weights)"
+        let url = URL(fileURLWithPath: path).standardizedFileURL
+        let stem = url.deletingPathExtension().lastPathComponent
+        let folder = url.deletingLastPathComponent().lastPathComponent
+        let isCommon = Self.commonNames.contains(stem) && !folder.isEmpty && folder != "/"
+        return "\(isCommon ? "\(folder)/\(stem)" : stem):\(weights)"
     }
 }
 
@@ -135,7 +150,10 @@ extension LoRASource {
         guard let folder else {
             throw fault("the folder of LoRA files is not known", "Give it with --lora-dir")
         }
-        let name = tag.arguments[0]
+        let ending = ".safetensors"
+        let name =
+            tag.arguments[0].hasSuffix(ending)
+            ? String(tag.arguments[0].dropLast(ending.count)) : tag.arguments[0]
         let paths = Self.files(named: name, in: folder)
         guard let path = paths.first, paths.count == 1 else {
             throw fault(
@@ -170,6 +188,9 @@ extension LoRASource {
     /// Files of this name, with its ending or without, in a folder and below it.
     private static func files(named name: String, in folder: String) -> [String] {
         guard !name.isEmpty, !name.split(separator: "/").contains("..") else { return [] }
+        // A folder of PEFT or Diffusers.
+        let saved = file("\(folder)/\(name)")
+        if saved != "\(folder)/\(name)" { return [saved] }
         let direct = "\(folder)/\(name).safetensors"
         if FileManager.default.fileExists(atPath: direct) { return [direct] }
         let items = FileManager.default.enumerator(atPath: folder)

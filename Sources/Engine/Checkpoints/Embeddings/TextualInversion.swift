@@ -145,8 +145,36 @@ package struct TextualInversion: Sendable {
         return "\(count) vector\(counts == [1] ? "" : "s") of \(widths)"
     }
 
+    /// The family whose text encoder has this width.
+    private static func origin(_ width: Int?) -> String {
+        switch width {
+        case 768?: " (as for \(ModelFamily.sd1.name))"
+        case 1024?: " (as for \(ModelFamily.sd2.name))"
+        default: ""
+        }
+    }
+
     /// Names of its tensors.
     var tensors: [String] { names.values.sorted() }
+
+    /// Largest number in a vector: that of half precision, which most are saved in. Trained ones stay below 100; the
+    /// squares of much larger ones overflow in the text encoder.
+    private static let maxValue: Float = 65_504
+
+    /// Rejects vectors that no text encoder can compute with.
+    ///
+    /// - Parameter name: of a tensor
+    /// - Throws: `InputError` naming the file and the tensor
+    func refuseFlaw(in name: String) throws(InputError) {
+        try file.refuseFlaw(in: name)
+        let values = try file.tensor(name).values
+        guard let at = values.firstIndex(where: { abs($0) > Self.maxValue }) else { return }
+        throw InputError(
+            "\(path): \(name)",
+            "it holds \(values[at]) at element \(at), with which a text encoder cannot compute",
+            fix: "The file is damaged, or its training failed: fetch it again or use another one"
+        )
+    }
 
     /// The vectors for a text encoder.
     ///
@@ -176,13 +204,14 @@ package struct TextualInversion: Sendable {
         guard let name = names[component] ?? (isPair ? nil : names.values.first) else {
             throw misfit("it has no vectors for the \(component.rawValue)")
         }
-        try file.refuseFlaw(in: name)
+        try refuseFlaw(in: name)
         let tensor = try file.tensor(name)
         let shape = tensor.shape
         guard let own = shape.last, own == width else {
             throw InputError(
                 "\(path): \(name)",
-                "its vectors have \(shape.last ?? 0) numbers, those of the model's \(component.rawValue) \(width)",
+                "its vectors have \(shape.last ?? 0) numbers\(Self.origin(shape.last)), those of the model's "
+                    + "\(component.rawValue) \(width)",
                 fix: "Use a textual inversion for \(family.name)"
             )
         }

@@ -60,7 +60,8 @@ struct VAESource: Sendable {
         }
     }
 
-    private static func describesVAE(_ folder: String) -> Bool {
+    /// Whether a folder is an autoencoder in Diffusers' layout.
+    static func describesVAE(_ folder: String) -> Bool {
         let config = "\(folder)/config.json"
         guard FileManager.default.fileExists(atPath: config),
             let json = try? JSON(InputFile.bytes(config), place: config)

@@ -6,6 +6,11 @@ enum DDIM: SamplingMethod {
         _ schedule: NoiseSchedule,
         _ span: ScheduleSpan
     ) -> Scheduler.Run {
+        let chosen = config.chosenRun(schedule, span) { level, _, next in
+            guard let next else { return .x0 }
+            return next.alpha * .x0 + next.sigma * level.epsilon
+        }
+        if let chosen { return chosen }
         let timesteps = Timesteps.whole(config, span)
         let alphas = schedule.alphasCumprod
         let final: Float = config.setsAlphaToOne ? 1 : alphas[0]

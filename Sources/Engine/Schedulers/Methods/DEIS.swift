@@ -3,8 +3,6 @@ import Foundation
 /// DEIS over log ρ, multistep (Zhang and Chen, 2023): the noise is interpolated as a polynomial of log ρ, ρ = σ/α, and
 /// integrated over ρ.
 enum DEIS: SamplingMethod {
-    static var hasKarrasLevels: Bool { true }
-
     static func run(
         _ kind: SchedulerKind,
         _ config: SchedulerConfig,

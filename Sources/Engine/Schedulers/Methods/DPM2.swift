@@ -3,8 +3,6 @@ import Foundation
 /// DPM-Solver-2 as in Karras et al. (2022): the slope halfway, in log σ, takes the whole step. Two evaluations a step, but
 /// for the last one.
 enum DPM2: SamplingMethod {
-    static var hasKarrasLevels: Bool { true }
-
     static func run(
         _ kind: SchedulerKind,
         _ config: SchedulerConfig,
@@ -53,7 +51,6 @@ enum DPM2: SamplingMethod {
 /// The same with noise added back after every step (k-diffusion's "DPM2 ancestral").
 enum DPM2Ancestral: SamplingMethod {
     static var drawsNoise: Bool { true }
-    static var hasKarrasLevels: Bool { true }
 
     static func run(
         _ kind: SchedulerKind,

@@ -3,8 +3,6 @@ import Foundation
 /// DPM-Solver and DPM-Solver++, multistep, of orders 1 to 3 (Lu et al., 2022, both papers; the stochastic ones are those
 /// of Diffusers and k-diffusion).
 enum DPMSolverMultistep: SamplingMethod {
-    static var hasKarrasLevels: Bool { true }
-
     static func run(
         _ kind: SchedulerKind,
         _ config: SchedulerConfig,

@@ -7,7 +7,6 @@ import Foundation
 /// end.
 enum DPMSolverSDE: SamplingMethod {
     static var drawsNoise: Bool { true }
-    static var hasKarrasLevels: Bool { true }
 
     static func run(
         _ kind: SchedulerKind,

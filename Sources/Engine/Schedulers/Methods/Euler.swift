@@ -2,8 +2,6 @@ import Foundation
 
 /// Euler's method on the probability-flow ODE (Karras et al., 2022, algorithm 1).
 enum Euler: SamplingMethod {
-    static var hasKarrasLevels: Bool { true }
-
     static func run(
         _ kind: SchedulerKind,
         _ config: SchedulerConfig,
@@ -31,7 +29,7 @@ enum EulerAncestral: SamplingMethod {
         _ schedule: NoiseSchedule,
         _ span: ScheduleSpan
     ) -> Scheduler.Run {
-        ExplodingLevels(config, schedule, span, respaces: false).run(config, end: 0) {
+        ExplodingLevels(config, schedule, span, isAncestral: true).run(config, end: 0) {
             sigma,
             next in
             let up = next * ((sigma * sigma - next * next).squareRoot() / sigma)

@@ -15,7 +15,7 @@ struct ExplodingLevels {
         _ config: SchedulerConfig,
         _ schedule: NoiseSchedule,
         _ span: ScheduleSpan,
-        respaces: Bool = true
+        isAncestral: Bool = false
     ) {
         let spacing = config.spacing ?? .linspace
         (timesteps, levels) = config.laidOut(schedule, span) {
@@ -23,8 +23,9 @@ struct ExplodingLevels {
         }
         isLeading = spacing == .leading && !config.isSGMUniform
         trainedLogs = schedule.sigmas.map { Float(log(Double($0))) }
-        guard respaces, span.share == nil, !config.isSGMUniform else { return }
-        if config.solver.isLogLinear {
+        guard span.share == nil, !config.isSGMUniform else { return }
+        // Diffusers' ancestral sampler does not know it.
+        if config.solver.isLogLinear, !isAncestral {
             let (low, high) = (Double(trainedLogs[0]), Double(trainedLogs[trainedLogs.count - 1]))
             let all = Timesteps.linspace(high, low, levels.count + 1).map { exp($0) }
             (levels, end) = (Array(all.dropLast()), all[all.count - 1])

@@ -1,8 +1,6 @@
 /// Heun's method (Karras et al., 2022, algorithm 1 without churn): the slope of Euler's step and that at its end are
 /// averaged. Two evaluations a step, but for the last one.
 enum Heun: SamplingMethod {
-    static var hasKarrasLevels: Bool { true }
-
     static func run(
         _ kind: SchedulerKind,
         _ config: SchedulerConfig,

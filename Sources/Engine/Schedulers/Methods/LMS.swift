@@ -1,7 +1,5 @@
 /// Linear multistep: the last four slopes as a polynomial of σ, integrated over the step (k-diffusion's "LMS").
 enum LMS: SamplingMethod {
-    static var hasKarrasLevels: Bool { true }
-
     private static let order = 4
 
     static func run(

@@ -13,6 +13,11 @@ enum LatentConsistency: SamplingMethod {
         _ schedule: NoiseSchedule,
         _ span: ScheduleSpan
     ) -> Scheduler.Run {
+        // As ComfyUI: the picture that the network sees, noised to the next level.
+        let chosen = config.chosenRun(schedule, span) { _, _, next in
+            next.map { $0.alpha * .x0 + $0.sigma * .z } ?? .x0
+        }
+        if let chosen { return chosen }
         let timesteps = Timesteps.distilled(config, span)
         let alphas = schedule.alphasCumprod
         let steps = timesteps.indices.map { i in

@@ -4,8 +4,6 @@
 protocol SamplingMethod {
     /// Whether its update needs fresh noise.
     static var drawsNoise: Bool { get }
-    /// Whether it supports Karras noise levels (Karras et al., 2022).
-    static var hasKarrasLevels: Bool { get }
 
     /// Maximum steps of a run.
     static func maxSteps(_ config: SchedulerConfig) -> Int
@@ -28,7 +26,6 @@ protocol SamplingMethod {
 
 extension SamplingMethod {
     static var drawsNoise: Bool { false }
-    static var hasKarrasLevels: Bool { false }
     static func maxSteps(_ config: SchedulerConfig) -> Int { config.trainTimesteps }
 }
 

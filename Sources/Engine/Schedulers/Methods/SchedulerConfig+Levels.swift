@@ -42,6 +42,42 @@ extension SchedulerConfig {
         isSGMUniform || span.share != nil ? nil : levelSpacing
     }
 
+    /// Timesteps and levels σ/α of samplers that otherwise have whole timesteps, where a spacing of levels is chosen; nil
+    /// where it is not.
+    func chosenLevels(
+        _ schedule: NoiseSchedule,
+        _ span: ScheduleSpan
+    ) -> (timesteps: [Double], levels: [Double])? {
+        let spacing = respacing(span)
+        guard isSGMUniform || spacing != nil else { return nil }
+        let trained = schedule.sigmas
+        let (largest, smallest) = (Double(trained[trained.count - 1]), Double(trained[0]))
+        guard let given = spacing?.levels(from: largest, to: smallest, steps: span.steps) else {
+            return laidOut(schedule, span) { [] }
+        }
+        let logs = trained.map { Float(log(Double($0))) }
+        return (given.map { LevelSpacing.timestep(of: $0, in: logs) }, given)
+    }
+
+    /// The run of a sampler in variance-preserving form over chosen levels, down to a clean latent; nil where none are
+    /// chosen.
+    func chosenRun(
+        _ schedule: NoiseSchedule,
+        _ span: ScheduleSpan,
+        update: (_ level: NoiseLevel, _ now: PreservingLevel, _ next: PreservingLevel?) -> Update
+    ) -> Scheduler.Run? {
+        guard let (timesteps, levels) = chosenLevels(schedule, span) else { return nil }
+        let steps = levels.map { PreservingLevel(ratio: $0) }
+        return Scheduler.Run(
+            timesteps: timesteps,
+            steps: steps.indices.map { i in
+                let level = steps[i].noiseLevel(prediction)
+                let next = i + 1 < steps.count ? steps[i + 1] : nil
+                return Scheduler.Step(level: level, update: update(level, steps[i], next))
+            }
+        )
+    }
+
     /// Whole timesteps and levels σ/α of the multistep samplers in variance-preserving form, with `end`, the level after
     /// the last step.
     func multistepLevels(

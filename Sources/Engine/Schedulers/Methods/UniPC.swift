@@ -3,8 +3,6 @@ import Foundation
 /// UniPC: each step first corrects the last one by what the network has found at its end (Zhao et al., 2023, algorithms 1
 /// and 2).
 enum UniPC: SamplingMethod {
-    static var hasKarrasLevels: Bool { true }
-
     static func run(
         _ kind: SchedulerKind,
         _ config: SchedulerConfig,

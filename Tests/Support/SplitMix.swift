@@ -1,12 +1,12 @@
-/// SplitMix64.
-struct SplitMix: RandomNumberGenerator {
+/// A small generator with a seed: SplitMix64 (Steele et al., 2014).
+package struct SplitMix: RandomNumberGenerator {
     private var state: UInt64
 
-    init(_ seed: UInt64) {
+    package init(_ seed: UInt64) {
         state = seed
     }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
