@@ -1,5 +1,6 @@
 import Coordinator
 import Protocol
+import TestSupport
 import Testing
 
 /// A cluster of simulated workers with every fault that a real one may have, driven at random.

@@ -1,5 +1,6 @@
 import Coordinator
 import Protocol
+import TestSupport
 import Testing
 
 @Suite struct DispatcherSimulationTests {

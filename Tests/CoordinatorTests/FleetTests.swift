@@ -1,6 +1,7 @@
 import Coordinator
 import FleetSimulation
 import Protocol
+import TestSupport
 import Testing
 
 @Suite struct FleetTests {

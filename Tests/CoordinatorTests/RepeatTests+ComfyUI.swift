@@ -5,7 +5,7 @@ import Testing
 /// Graphs of ComfyUI.
 extension RepeatTests {
     /// ComfyUI's default workflow, with an adapter, a layer of CLIP and a second sampler.
-    private static let graph = """
+    static let graph = """
         {"3": {"class_type": "KSampler", "inputs": {"seed": 156680208700286, "steps": 20, "cfg": 8.0,
           "sampler_name": "dpmpp_2m_sde_gpu", "scheduler": "karras", "denoise": 1.0, "model": ["10", 0],
           "positive": ["6", 0], "negative": ["7", 0], "latent_image": ["5", 0]}},
