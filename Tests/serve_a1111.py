@@ -52,7 +52,7 @@ def flow_txt2img(folder):
         assert text.startswith("a cat\nNegative prompt: dogs\nSteps: 4, Sampler: Euler Karras"), text
         assert f"Seed: {seed}," in text and "Size: 128x192" in text
     settings = {"steps": 4, "guidance": 5, "size": "128x192", "scheduler": "euler", "rng": "philox",
-                "prompt-syntax": "a1111", "seed": 8}
+                "prompt-syntax": "a1111", "timestep-spacing": "linspace", "seed": 8}
     assert pictures[1] == rendered(folder, settings, "a cat", "--karras",
                                    "--negative-prompt=dogs"), "not the picture of render"
 
