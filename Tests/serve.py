@@ -3,6 +3,7 @@
 
 Each flow starts a service of its own in a temporary folder and asserts what it promises.
 """
+import atexit
 import http.client
 import json
 import os
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 
-PROGRAM, MODEL = sys.argv[1], sys.argv[2]
+PROGRAM, MODEL = sys.argv[1], os.path.abspath(sys.argv[2])
 SMALL = {"size": "128x192", "steps": 4, "seed": 1}
 FIXTURES = f"{os.path.dirname(os.path.abspath(__file__))}/Fixtures"
 
@@ -33,10 +34,14 @@ class Service:
         self.start()
 
     def start(self):
+        # A flow that fails must not leave it running: whoever reads our output would wait for it, too.
+        atexit.unregister(self.kill)
+        atexit.register(self.kill)
         self.log = open(f"{self.folder}/log", "a+")
         self.log.seek(0, 2)
         begin = self.log.tell()
-        environment = dict(os.environ, XDG_STATE_HOME=f"{self.folder}/state")
+        environment = dict(os.environ, XDG_STATE_HOME=f"{self.folder}/state",
+                           XDG_CONFIG_HOME=f"{self.folder}/config")
         self.process = subprocess.Popen(
             [PROGRAM, "serve", "--listen", self.listen, "--data", f"{self.folder}/data",
              "--model", MODEL, "--workers", "1", *self.flags],
@@ -56,7 +61,8 @@ class Service:
         return open(f"{self.folder}/log").read()
 
     def kill(self):
-        self.process.send_signal(signal.SIGKILL)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
     def stop(self):
