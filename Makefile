@@ -1,6 +1,6 @@
 # Tessera. `make demo` renders the default picture; `make test` checks everything.
 
-PACKAGES := libdnnl-dev libjpeg-dev liblcms2-dev libopenblas-dev libpng-dev libtiff-dev libwebp-dev libzmq3-dev libsodium-dev
+PACKAGES := libdnnl-dev libjpeg-dev liblcms2-dev libopenblas-dev libpng-dev libsqlite3-dev libtiff-dev libwebp-dev libzmq3-dev libsodium-dev
 # Test dependencies: network namespaces that act as hosts, a relay between them, and an ssh server.
 TEST_PACKAGES := iproute2 python3 $(if $(CI),openssh-server)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

@@ -14,6 +14,18 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        // Without its reader of configuration files, which would be compiled for nothing.
+        .package(
+            url: "https://github.com/hummingbird-project/hummingbird",
+            from: "2.28.1",
+            traits: ["FullFoundation"]
+        ),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.2"),
+        .package(
+            url: "https://github.com/swift-server/swift-service-lifecycle",
+            from: "2.13.0"
+        ),
     ],
     targets: [
         // C boundaries.
@@ -47,7 +59,7 @@ let package = Package(
             linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]
         ),
 
-        // Arrows point one way: Tessera → Fleet → Coordinator → Sampling → Engine; Worker and Coordinator → Protocol → Engine.
+        // Arrows point one way: Tessera → Service → Fleet → Coordinator → Sampling → Engine; Worker and Coordinator → Protocol → Engine.
         .target(
             name: "Engine",
             dependencies: [
@@ -94,10 +106,26 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        // Renders for other programs: the durable queue, the HTTP API.
+        .target(
+            name: "Service",
+            dependencies: [
+                "Coordinator", "Engine", "Fleet", "Protocol", "Sampling",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict
+        ),
         .executableTarget(
             name: "Tessera",
             dependencies: [
-                "Coordinator", "Engine", "Fleet", "Protocol", "Sampling", "Worker", "Yams",
+                "Coordinator", "Engine", "Fleet", "Protocol", "Sampling", "Service", "Worker",
+                "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -195,6 +223,11 @@ let package = Package(
                 "Worker", "Coordinator", "DirectRendering", "FakeModel", "Fleet", "Sampling",
                 "TestSupport", "TestWorker",
             ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ServiceTests",
+            dependencies: ["Coordinator", "Engine", "Sampling", "Service", "TestSupport"],
             swiftSettings: strict
         ),
         .testTarget(

@@ -52,6 +52,17 @@ struct ModelFlags: ParsableArguments {
         )
     }
 
+    /// The flags for the model of one render: jobs of a service differ in theirs.
+    func with(_ options: ModelOptions) -> ModelFlags {
+        var flags = self
+        flags.lora = options.loras.map(\.argument)
+        flags.modelConfig = options.config
+        flags.parts.vae = options.vae
+        flags.parts.base = options.base
+        flags.parts.refiner = options.refiner?.argument
+        return flags
+    }
+
     /// The flags except `--model` for a worker's command line.
     ///
     /// - Returns: flags and values

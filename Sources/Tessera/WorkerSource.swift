@@ -18,6 +18,12 @@ struct WorkerSource {
         model = try picture.modelFlags()
     }
 
+    /// - Throws: `InputError` for flags about hosts without a cluster file
+    init(_ local: LocalFlags, model: ModelFlags, _ engine: EngineFlags) throws(InputError) {
+        try local.checkHosts()
+        (self.local, self.engine, self.model) = (local, engine, model)
+    }
+
     /// Takes the model from the cluster file if no flag names one.
     ///
     /// - Throws: `InputError` when the file is invalid
@@ -36,6 +42,7 @@ struct WorkerSource {
         _ cancellation: Cancellation
     ) throws -> Rendering.Workers {
         let path = session.model.path
+        let model = model.with(session.options.modelOptions)
         if let file = try file(), let place = local.cluster {
             return try hosted(
                 LaunchPlan(

@@ -53,7 +53,7 @@ package struct Rendering: Sendable {
 
     /// Workers to render on, and how to stop them.
     package struct Workers {
-        let cluster: Cluster
+        package let cluster: Cluster
         /// Stops what was started for this render, but nothing of a shared cluster.
         let stop: () -> Void
         /// Waits until there are enough of them.

@@ -131,59 +131,16 @@ extension PictureRecipe {
         }
     }
 
-    /// Samplers that A1111's schedule type "Automatic" gives other noise levels than the model's.
-    private static let automatic: [SchedulerKind: LevelSpacing] = [
-        .dpmSolver: .karras, .dpmSDE: .karras, .dpm2: .karras, .dpm2Ancestral: .karras,
-        .dpmSolverSDE: .exponential, .dpmSolver3SDE: .exponential,
-    ]
-
     private mutating func add(sampler: String?, type: String?) {
         guard let sampler, !isGiven(Settings.scheduler.name) else { return }
-        guard let name = SamplerName(sampler) else {
+        guard let choice = WebSampler(sampler, type: type) else {
             return warn("its sampler '\(sampler)' is not supported: the model's own is used")
         }
-        var levels = name.levels
-        var isLinear = false
-        switch type {
-        case nil: isLinear = levels == nil
-        case let type? where Self.ignoringType.contains(name.kind):
-            // A1111 writes what was chosen there, and lays out these samplers' timesteps by itself.
-            levels = nil
-            if !["Automatic", "Uniform", "Normal"].contains(type) {
-                warn(
-                    "its schedule type '\(type)' changes nothing with \(name.kind.label) in A1111: the sampler's own is used"
-                )
-            }
-        case "Automatic"?:
-            levels = Self.automatic[name.kind]
-            isLinear = levels == nil
-        case "Uniform"?, "Normal"?: isLinear = true
-        case let type?:
-            levels = SamplerName("\(sampler) \(type)")?.levels
-            if levels == nil {
-                warn("its schedule type '\(type)' is not supported: the sampler's own is used")
-            } else if levels == .alignYourSteps {
-                warn(
-                    "its schedule type '\(type)' is laid out as by its authors, which differs slightly from A1111"
-                )
-            }
+        if let type, let note = choice.note(onType: type) {
+            warn("its schedule type '\(type)' \(note)")
         }
-        add(name.kind, levels, isLinear: isLinear)
+        add(choice.kind, choice.levels, isLinear: choice.isLinear)
     }
-
-    /// Samplers for which A1111 does not ask the schedule type.
-    private static let ignoringType: Set<SchedulerKind> = [.ddim, .pndm, .uniPC]
-
-    /// Samplers whose range of levels, in Diffusers' terms, is that of the timesteps.
-    private static let ofTimesteps: Set<SchedulerKind> = [
-        .euler, .eulerAncestral, .heun, .lms, .dpm2, .dpm2Ancestral, .dpmSDE,
-    ]
-
-    /// Samplers that k-diffusion gives evenly spaced timesteps from the last to the first.
-    private static let linear: Set<SchedulerKind> = [
-        .euler, .eulerAncestral, .heun, .lms, .dpm2, .dpm2Ancestral, .dpmSolver, .dpmSolver3,
-        .dpmSolverSDE, .dpmSolver3SDE, .dpmSDE,
-    ]
 
     /// Sets a sampler and its noise levels.
     mutating func add(_ kind: SchedulerKind, _ levels: LevelSpacing?, isLinear: Bool) {
@@ -201,13 +158,11 @@ extension PictureRecipe {
             } else {
                 set(Settings.sigmas.name, levels.rawValue)
             }
-            // k-diffusion's go from the highest level to the lowest, whatever the model's file says of timesteps.
-            if Self.ofTimesteps.contains(kind),
-                [.karras, .exponential, .beta].contains(levels), !isOwn
-            {
+            // Our own say their spacing.
+            if !isOwn, WebSampler.isLinear(kind, levels) {
                 set(Settings.timestepSpacing.name, TimestepSpacing.linspace.rawValue)
             }
-        } else if isLinear, !isChosen, Self.linear.contains(kind) {
+        } else if isLinear, !isChosen, WebSampler.hasLinear(kind) {
             set(Settings.timestepSpacing.name, TimestepSpacing.linspace.rawValue)
         }
     }

@@ -83,6 +83,15 @@ package final class PictureFile {
         observe: (Double) throws -> Void = { _ in },
         _ body: (UnsafeBufferPointer<Float>) throws -> Void
     ) throws {
+        let reader = try openedReader()
+        var converter = try RowConverter(reader, path)
+        try reader.uprightRows(observe) { try converter.convert($0, body) }
+    }
+
+    /// A reader at the beginning of the file.
+    ///
+    /// - Throws: `InputError` when the file has another size by now
+    func openedReader() throws(InputError) -> any PictureReader {
         let reader = try Self.reader(path, descriptor, size)
         guard reader.uprightSize == (width, height) else {
             throw InputError(
@@ -91,8 +100,7 @@ package final class PictureFile {
                 fix: "Do not modify it while it is in use"
             )
         }
-        var converter = try RowConverter(reader, path)
-        try reader.uprightRows(observe) { try converter.convert($0, body) }
+        return reader
     }
 }
 

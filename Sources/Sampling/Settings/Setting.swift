@@ -80,6 +80,8 @@ package struct Setting<Value: SettingValue>: AnySetting {
         return defaultNote ?? (isTold ? defaultValue.brief : nil)
     }
 
+    package var schema: JSON { Value.schema }
+
     package func json(of settings: RenderSettings) -> JSON { settings[keyPath: path].json }
 
     package func written(of settings: RenderSettings) -> String { settings[keyPath: path].written }
@@ -138,6 +140,9 @@ package protocol AnySetting: Sendable {
 
     /// Whether the PNG's text records it.
     func isRecorded(of settings: RenderSettings) -> Bool
+
+    /// What its value must be in JSON, as JSON Schema.
+    var schema: JSON { get }
 
     /// Its value for JSON.
     func json(of settings: RenderSettings) -> JSON

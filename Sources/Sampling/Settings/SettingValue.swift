@@ -10,6 +10,8 @@ package protocol SettingValue: Equatable, Sendable {
     init?(json: JSON)
     /// What the JSON must be, for errors: "a whole number".
     static var form: String { get }
+    /// What the JSON must be, as JSON Schema.
+    static var schema: JSON { get }
     /// The flag of a setting of this value, as on the command line; none for what no flag asks for.
     func arguments(named name: String) -> [String]
 }
@@ -31,6 +33,7 @@ extension Int: SettingValue {
         self = value
     }
     package static var form: String { "a whole number" }
+    package static var schema: JSON { .object(["type": .string("integer")]) }
 }
 
 /// As a string: a JSON number would lose the last bits of a long one.
@@ -45,6 +48,14 @@ extension UInt64: SettingValue {
         self = value
     }
     package static var form: String { "a whole number from 0 up, as a string where it is long" }
+    package static var schema: JSON {
+        .object([
+            "oneOf": .array([
+                .object(["type": .string("integer"), "minimum": .number(0)]),
+                .object(["type": .string("string"), "pattern": .string("^[0-9]{1,20}$")]),
+            ])
+        ])
+    }
 }
 
 extension Double: SettingValue {
@@ -55,6 +66,7 @@ extension Double: SettingValue {
         self = value
     }
     package static var form: String { "a number" }
+    package static var schema: JSON { .object(["type": .string("number")]) }
 }
 
 extension Float: SettingValue {
@@ -65,6 +77,7 @@ extension Float: SettingValue {
         self = Float(value)
     }
     package static var form: String { "a number" }
+    package static var schema: JSON { .object(["type": .string("number")]) }
 }
 
 extension Bool: SettingValue {
@@ -75,6 +88,7 @@ extension Bool: SettingValue {
         self = value
     }
     package static var form: String { "true or false" }
+    package static var schema: JSON { .object(["type": .string("boolean")]) }
     package func arguments(named name: String) -> [String] { self ? ["--\(name)"] : [] }
 }
 
@@ -95,6 +109,9 @@ extension [Double]: SettingValue {
         self = values
     }
     package static var form: String { "a list of numbers" }
+    package static var schema: JSON {
+        .object(["type": .string("array"), "items": Double.schema])
+    }
 }
 
 extension SettingValue where Self: RawRepresentable & CaseIterable, RawValue == String {
@@ -106,6 +123,9 @@ extension SettingValue where Self: RawRepresentable & CaseIterable, RawValue == 
     }
     package static var form: String {
         "one of " + allCases.map(\.rawValue).joined(separator: ", ")
+    }
+    package static var schema: JSON {
+        .object(["type": .string("string"), "enum": .array(allCases.map(\.json))])
     }
 }
 
@@ -135,6 +155,7 @@ extension Optional: SettingValue where Wrapped: SettingValue {
         }
     }
     package static var form: String { Wrapped.form }
+    package static var schema: JSON { Wrapped.schema }
     package func arguments(named name: String) -> [String] { self?.arguments(named: name) ?? [] }
 }
 
@@ -146,6 +167,9 @@ extension Extent: SettingValue {
         self = size
     }
     package static var form: String { "a size such as \"2048x1024\"" }
+    package static var schema: JSON {
+        .object(["type": .string("string"), "pattern": .string("^[0-9]+x[0-9]+$")])
+    }
 
     /// Reads WIDTHxHEIGHT, with the × that we print ourselves, too.
     package init?(written text: String) {
@@ -186,6 +210,9 @@ extension WindowStride: SettingValue, CustomStringConvertible {
         }
     }
     package static var form: String { "a whole number or \"window\"" }
+    package static var schema: JSON {
+        .object(["oneOf": .array([Int.schema, .object(["const": .string("window")])])])
+    }
 }
 
 extension LadderChoice: SettingValue {
@@ -214,6 +241,14 @@ extension LadderChoice: SettingValue {
         }
     }
     package static var form: String { "scales that rise from 1, such as [1, 2, 4], or \"auto\"" }
+    package static var schema: JSON {
+        .object([
+            "oneOf": .array([
+                [Double].schema,
+                .object(["enum": .array([Self.everyScale.json, Self.cheapest.json])]),
+            ])
+        ])
+    }
     package func arguments(named name: String) -> [String] {
         self == .everyScale ? [] : ["--\(name)=\(written)"]
     }

@@ -1,0 +1,84 @@
+import Coordinator
+import Engine
+import Foundation
+import Sampling
+
+/// The answer to a request for pictures, as A1111's clients read it.
+struct A1111Answer: Sendable {
+    let wanted: A1111Request
+    let plan: JobDraft
+
+    /// - Parameters:
+    ///   - jobs: of the request, ended; those that were interrupted have no picture
+    ///   - echo: the request's body, which is answered without its pictures
+    ///   - desk: has the files
+    /// - Returns: pictures, the request, and `info`
+    /// - Throws: when a file is no longer there
+    func json(_ jobs: [Job], echo: JSON, desk: FrontDesk) async throws -> JSON {
+        let done = jobs.filter { $0.state == .done }
+        var pictures: [JSON] = []
+        var texts: [String] = []
+        for job in done {
+            pictures.append(.string(try await desk.base64(of: job)))
+            let path = desk.folder.picture(of: job)
+            texts.append(
+                try await Blocking.run {
+                    try PictureMetadata(file: path).text["parameters"] ?? ""
+                }
+            )
+        }
+        var parameters = echo.object ?? [:]
+        if parameters["init_images"] != nil { parameters["init_images"] = .null }
+        parameters["mask"] = parameters["mask"].map { _ in .null }
+        return .object([
+            "images": .array(pictures), "parameters": .object(parameters),
+            // JSON in a text, as clients expect it.
+            "info": .string(info(done, texts: texts).text),
+        ])
+    }
+
+    private func info(_ jobs: [Job], texts: [String]) -> JSON {
+        let seeds = jobs.map { job -> JSON in
+            let request = try? JSON(job.request.utf8, place: "job")
+            let seed = request?.object?["settings"]?.object?["seed"]?.string
+            return seed.flatMap(Double.init).map(JSON.number) ?? .null
+        }
+        let prompt = JSON.string(wanted.job.prompt)
+        let negative = JSON.string(wanted.job.negativePrompt ?? "")
+        func each(_ value: JSON) -> JSON { .array(jobs.map { _ in value }) }
+        return .object([
+            "prompt": prompt, "all_prompts": each(prompt),
+            "negative_prompt": negative, "all_negative_prompts": each(negative),
+            "seed": seeds.first ?? .number(-1), "all_seeds": .array(seeds),
+            "subseed": .number(0), "all_subseeds": each(.number(0)),
+            "subseed_strength": .number(0),
+            "width": .count(plan.width), "height": .count(plan.height),
+            "sampler_name": .string(wanted.sampler ?? ""),
+            "cfg_scale": .optional(wanted.guidance), "steps": .count(plan.steps),
+            "batch_size": .count(jobs.count), "restore_faces": .bool(false),
+            "sd_model_name": .string(plan.model), "denoising_strength": .optional(wanted.strength),
+            "extra_generation_params": .object(
+                wanted.notes.isEmpty
+                    ? [:] : ["Tessera": .string(wanted.notes.joined(separator: "; "))]
+            ),
+            "index_of_first_image": .number(0), "infotexts": .array(texts.map(JSON.string)),
+            "styles": .array([]),
+            "job_timestamp": .string("\(Int(jobs.first?.created ?? 0))"),
+            "clip_skip": wanted.job.settings[Settings.clipSkip.name] ?? .number(1),
+            "is_using_inpainting_conditioning": .bool(false),
+        ])
+    }
+
+    /// The settings of a picture's text by their names.
+    static func parameters(_ text: String) -> [String: JSON] {
+        guard !text.isEmpty else { return [:] }
+        let info = Infotext(text)
+        var fields = Dictionary(
+            info.fields.map { ($0.key, JSON.string($0.value)) },
+            uniquingKeysWith: { $1 }
+        )
+        fields["Prompt"] = .string(info.prompt)
+        fields["Negative prompt"] = .string(info.negativePrompt ?? "")
+        return fields
+    }
+}

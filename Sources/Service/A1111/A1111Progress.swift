@@ -1,0 +1,38 @@
+import Engine
+
+/// How far requests are, as A1111 answers it. Pure.
+struct A1111Progress {
+    let batches: [A1111Sessions.Batch]
+    /// Of the job that is being rendered; nil if it is not one of these.
+    let running: JobProgress?
+    /// Seconds since 1970.
+    let now: Double
+
+    private var all: Int { batches.reduce(0) { $0 + $1.jobs.count } }
+    private var ended: Int { batches.reduce(0) { $0 + $1.ended } }
+
+    /// Share of the pictures that are done, 0…1; 0 where nothing is being made.
+    var share: Double {
+        guard all > 0 else { return 0 }
+        return min(1, (Double(ended) + (running?.share ?? 0)) / Double(all))
+    }
+
+    var json: JSON {
+        let start = batches.first?.start
+        // What is left takes as long as what is done.
+        let left = start.map { share > 0 ? (now - $0) * (1 - share) / share : 0 } ?? 0
+        return .object([
+            "progress": .number(share), "eta_relative": .number(left),
+            "state": .object([
+                "skipped": .bool(false), "interrupted": .bool(false),
+                "stopping_generation": .bool(false),
+                "job": .string(batches.first?.kind ?? ""), "job_count": .count(all),
+                "job_timestamp": .string(start.map { "\(Int($0))" } ?? "0"),
+                "job_no": .count(ended),
+                "sampling_step": .count(running?.step ?? 0),
+                "sampling_steps": .count(running?.steps ?? 0),
+            ]),
+            "current_image": .null, "textinfo": .null,
+        ])
+    }
+}

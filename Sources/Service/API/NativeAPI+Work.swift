@@ -1,0 +1,147 @@
+import Coordinator
+import Engine
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Sampling
+
+extension NativeAPI {
+    var workOperations: [Operation] { [plan, upload, picture, jobEvents, allEvents] }
+
+    private var plan: Operation {
+        Operation(
+            method: .post,
+            path: "/api/v1/plan",
+            name: "plan",
+            summary:
+                "What a picture would take, without rendering it, as tessera plan --json prints it.",
+            body: "JobRequest",
+            answers: [.json(200, .anyObject, "Phases, UNet calls, bytes.")]
+                + Operation.Answer.errors(400, 403, 413, 415, 422, 429)
+        ) { request, _ in
+            let picture = try JobRequest(json: try await desk.bodies.json(request))
+            let report = try await desk.check(picture).report
+            return Response(bytes: try JSONEncoder().encode(report), type: "application/json")
+        }
+    }
+
+    private var picture: Operation {
+        Operation(
+            method: .get,
+            path: "/api/v1/jobs/{id}/picture",
+            name: "getPicture",
+            summary: "The finished picture, with every setting in its metadata.",
+            parameters: [.job],
+            answers: [
+                .init(
+                    status: 200,
+                    help: "The file, in the format that the job asked for.",
+                    content: ("image/png", .given(.object([:])))
+                )
+            ] + Operation.Answer.errors(403, 404, 409)
+        ) { _, context in
+            try await desk.answer(
+                pictureOf: try await desk.job(Self.id(context), for: context.caller)
+            )
+        }
+    }
+
+    private var upload: Operation {
+        Operation(
+            method: .post,
+            path: "/api/v1/pictures",
+            name: "storePicture",
+            summary:
+                "Stores a picture for jobs to start from, or a mask. It is kept while jobs name it, and for a day.",
+            upload: ["image/png", "image/jpeg", "image/webp", "image/tiff"],
+            answers: [.json(201, .reference("StoredPicture"), "It is stored, and on disk.")]
+                + Operation.Answer.errors(403, 413, 415, 422, 429)
+        ) { request, _ in
+            // Other types could come from the forms of any web page.
+            guard RequestBody.type(request)?.hasPrefix("image/") == true else {
+                throw APIError(
+                    .unsupportedMediaType,
+                    .unsupportedMediaType,
+                    "the header Content-Type must be that of a picture, such as image/png"
+                )
+            }
+            let bytes = try await desk.uploads.bytes(request)
+            let stored = try await Blocking.run { [inputs = desk.resources.inputs] in
+                try inputs.add(bytes, field: "the picture")
+            }
+            return Response(json: InputFolder.Stored.shape.json(stored), status: .created)
+        }
+    }
+
+    private static var streamAnswer: Operation.Answer {
+        .init(
+            status: 200,
+            help:
+                "Server-sent events: state {state}, progress {Progress}, alive. The first state is sent at once.",
+            content: ("text/event-stream", .string)
+        )
+    }
+
+    private var jobEvents: Operation {
+        Operation(
+            method: .get,
+            path: "/api/v1/jobs/{id}/events",
+            name: "watchJob",
+            summary: "Follows a job until it has finished.",
+            parameters: [.job],
+            answers: [Self.streamAnswer] + Operation.Answer.errors(403, 404, 429)
+        ) { _, context in
+            let id = try Self.id(context)
+            // Before the job is read: no change is missed in between.
+            let events = try desk.hub.events(of: id)
+            let job = try await desk.job(id, for: context.caller)
+            return stream(events, first: job, untilFinished: true)
+        }
+    }
+
+    private var allEvents: Operation {
+        Operation(
+            method: .get,
+            path: "/api/v1/events",
+            name: "watch",
+            summary: "Follows all jobs.",
+            scope: .admin,
+            answers: [Self.streamAnswer] + Operation.Answer.errors(403, 429)
+        ) { _, _ in stream(try desk.hub.events(of: nil), first: nil, untilFinished: false) }
+    }
+
+    private func stream(
+        _ events: AsyncStream<EventHub.Event>,
+        first: Job?,
+        untilFinished: Bool
+    ) -> Response {
+        Response(
+            status: .ok,
+            headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
+            body: ResponseBody { writer in
+                if let first {
+                    let state = JSON.object(["state": .string(first.state.rawValue)])
+                    try await writer.write(Self.line("state", first.id, 0, state))
+                }
+                if !(untilFinished && first?.state.isFinished == true) {
+                    for await event in events {
+                        try await writer.write(
+                            Self.line(event.kind.rawValue, event.job, event.number, event.data)
+                        )
+                        guard untilFinished, event.kind == .state else { continue }
+                        let state = event.data.object?["state"]?.string
+                        if state.flatMap(JobState.init(rawValue:))?.isFinished == true { break }
+                    }
+                }
+                try await writer.finish(nil)
+            }
+        )
+    }
+
+    /// One event as the client reads it.
+    static func line(_ kind: String, _ job: String?, _ number: Int, _ data: JSON) -> ByteBuffer {
+        var object = data.object ?? [:]
+        if let job { object["job"] = .string(job) }
+        return .event(kind, id: number, .object(object))
+    }
+}

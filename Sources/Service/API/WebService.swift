@@ -1,0 +1,156 @@
+import Engine
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import Logging
+import ServiceLifecycle
+
+/// The HTTP server in front of the queue.
+package struct WebService: Sendable {
+    /// Where it listens.
+    package struct Address: Equatable, Sendable {
+        package let host: String
+        package let port: Int
+
+        /// Reads `HOST:PORT` or `[HOST]:PORT`.
+        ///
+        /// - Throws: `InputError` naming the flag
+        package init(_ text: String, flag: String) throws(InputError) {
+            let colon = text.lastIndex(of: ":")
+            guard let colon, let port = Int(text[text.index(after: colon)...]),
+                (0...65535).contains(port)
+            else {
+                throw InputError(
+                    "\(flag) \(text)",
+                    "it is not a valid address",
+                    fix: "Write HOST:PORT, such as 127.0.0.1:7860"
+                )
+            }
+            var host = String(text[..<colon])
+            if host.hasPrefix("["), host.hasSuffix("]") {
+                host = String(host.dropFirst().dropLast())
+            }
+            guard !host.isEmpty else {
+                throw InputError(
+                    "\(flag) \(text)",
+                    "the host is missing",
+                    fix: "Write HOST:PORT, such as 127.0.0.1:7860"
+                )
+            }
+            (self.host, self.port) = (host, port)
+        }
+
+        /// The host as links have it.
+        package var written: String { host.contains(":") ? "[\(host)]" : host }
+
+        /// Whether only this machine can connect.
+        package var isLoopback: Bool {
+            host == "localhost" || host == "::1" || host.hasPrefix("127.")
+        }
+    }
+
+    private let address: Address
+    private let tls: ServerTLS?
+    private let desk: FrontDesk
+    private let counters = HTTPCounters()
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - address: where it listens
+    ///   - tls: encrypts; nil for plain HTTP
+    ///   - desk: answers
+    ///   - logger: receives warnings
+    package init(address: Address, tls: ServerTLS? = nil, desk: FrontDesk, logger: Logger) {
+        (self.address, self.tls, self.desk, self.logger) = (address, tls, desk, logger)
+    }
+
+    /// The document that describes the native API.
+    package var openAPI: JSON { NativeAPI(desk: desk, counters: counters).document }
+
+    private var router: Router<ServiceContext> {
+        let router = Router(context: ServiceContext.self)
+        router.addMiddleware {
+            OriginMiddleware(exposure: desk.exposure)
+            ErrorAnswers(counters: counters)
+            BrowserGuardMiddleware(exposure: desk.exposure)
+            AccessMiddleware(
+                store: desk.store,
+                exposure: desk.exposure,
+                rates: RequestRates(perSecond: desk.limits.requestsPerSecond)
+            )
+        }
+        let native = NativeAPI(desk: desk, counters: counters)
+        for operation in native.operations {
+            router.on(RouterPath(operation.route), method: operation.method) { request, context in
+                if let scope = operation.scope { try context.require(scope) }
+                return try await operation.handler(request, context)
+            }
+        }
+        OpenAIImages(desk: desk).addRoutes(to: router)
+        A1111API(desk: desk).addRoutes(to: router)
+        let document = native.document
+        router.get("/api/v1/openapi.json") { _, _ in Response(json: document) }
+        return router
+    }
+
+    /// Serves until the task is cancelled or `stop` is triggered.
+    ///
+    /// - Parameters:
+    ///   - stop: returns when it is to stop
+    ///   - onReady: called with the port once it listens
+    /// - Throws: what the server throws: the address is in use
+    package func run(
+        until stop: @escaping @Sendable () async -> Void,
+        onReady: @escaping @Sendable (Int) -> Void
+    ) async throws {
+        let plain = HTTPServerBuilder.http1(
+            configuration: HTTP1Channel.Configuration(
+                // A client that stops sending in the middle of a request is dropped.
+                idleTimeout: .seconds(30),
+                httpDecoderConfiguration: .init(
+                    maxHeaderFieldSize: 16 << 10,
+                    maxHeaderListSize: 64 << 10,
+                    maxHeaderFieldCount: 100
+                )
+            )
+        )
+        let app = Application(
+            router: router,
+            server: try tls?.server(around: plain) ?? plain,
+            configuration: ApplicationConfiguration(
+                address: .hostname(address.host, port: address.port),
+                serverName: nil,
+                availableConnectionsDelegate: MaximumAvailableConnections(
+                    desk.limits.connections,
+                    logger: logger
+                )
+            ),
+            onServerRunning: { channel in onReady(channel.localAddress?.port ?? address.port) },
+            logger: logger
+        )
+        let group = ServiceGroup(
+            configuration: .init(services: [app], logger: logger)
+        )
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            tasks.addTask { [hub = desk.hub] in
+                while !Task.isCancelled {
+                    try await Task.sleep(for: .seconds(10))
+                    hub.publish(.alive, job: nil, .object([:]))
+                }
+            }
+            tasks.addTask { [hub = desk.hub] in
+                await stop()
+                // Streams would keep their connections open.
+                hub.close()
+                await group.triggerGracefulShutdown()
+                // The others go on until the server has ended.
+                try await Task.sleep(for: .seconds(20))
+            }
+            // The server ends, or is given twenty seconds to.
+            try await tasks.next()
+            tasks.cancelAll()
+        }
+    }
+}

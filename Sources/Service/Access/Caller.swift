@@ -1,0 +1,71 @@
+import Engine
+import Foundation
+
+/// Who sends a request, and what they may do. Pure.
+package struct Caller: Equatable, Sendable {
+    /// Whose jobs they submit.
+    package let user: String
+    package let scopes: Set<TokenScope>
+
+    package init(user: String, scopes: Set<TokenScope>) {
+        (self.user, self.scopes) = (user, scopes)
+    }
+
+    /// The user of requests that name none.
+    package static let localUser = "local"
+    /// Where no token is needed: everything is allowed, and the name is a claim.
+    package static func trusted(_ user: String?) -> Caller {
+        Caller(user: user ?? localUser, scopes: Set(TokenScope.allCases))
+    }
+
+    /// The owner of a token; nil if the token does not allow the name that is claimed.
+    ///
+    /// - Parameters:
+    ///   - token: what is known of it
+    ///   - user: the name that the request claims; nil for none
+    package init?(_ token: Token, claiming user: String?) {
+        scopes = token.scopeSet
+        guard scopes.contains(.admin) || user == nil || user == token.user else { return nil }
+        self.user = user ?? token.user
+    }
+
+    /// Whether they may do what needs a scope.
+    package func has(_ scope: TokenScope) -> Bool {
+        scopes.contains(scope) || scopes.contains(.admin)
+            || (scope == .read && scopes.contains(.submit))
+    }
+
+    /// Whether they may see and change a user's jobs.
+    package func owns(jobsOf owner: String) -> Bool { scopes.contains(.admin) || user == owner }
+
+    /// Whether a text can be a user's name: 1 to 64 letters, digits or any of `-._`.
+    package static func isName(_ name: String) -> Bool {
+        (1...64).contains(name.utf8.count)
+            && name.utf8.allSatisfy {
+                (0x30...0x39).contains($0) || (0x41...0x5A).contains($0)
+                    || (0x61...0x7A).contains($0) || [0x2D, 0x2E, 0x5F].contains($0)
+            }
+    }
+}
+
+/// The credentials of a request. Pure.
+package enum Credentials {
+    /// The token in a header `Authorization`: behind `Bearer`, or as the password behind `Basic`, where the name does not
+    /// matter.
+    ///
+    /// - Parameter header: its value
+    /// - Returns: nil if it has none
+    package static func token(inAuthorization header: String) -> String? {
+        let parts = header.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2 else { return nil }
+        let value = parts[1].trimmingCharacters(in: .whitespaces)
+        switch parts[0].lowercased() {
+        case "bearer": return value
+        case "basic":
+            guard let bytes = Data(base64Encoded: value) else { return nil }
+            let pair = String(decoding: bytes, as: UTF8.self)
+            return pair.firstIndex(of: ":").map { String(pair[pair.index(after: $0)...]) }
+        default: return nil
+        }
+    }
+}

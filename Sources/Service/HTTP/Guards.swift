@@ -1,0 +1,116 @@
+import Engine
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Logging
+import Synchronization
+
+/// Turns every error into JSON, counts answers, and adds headers that all answers have.
+struct ErrorAnswers<Context: RequestContext>: RouterMiddleware {
+    let counters: HTTPCounters
+
+    func handle(
+        _ request: Request,
+        context: Context,
+        next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        var response: Response
+        do {
+            response = try await next(request, context)
+        } catch {
+            let known = APIError(error)
+            if known.code == .internalError {
+                context.logger.error("request failed: \(oneLine("\(error)", limit: 1000))")
+            }
+            response = Self.answer(known, path: request.uri.path)
+        }
+        response.headers[.xContentTypeOptions] = "nosniff"
+        counters.add(response.status.code)
+        return response
+    }
+
+    /// The error in the form that clients of the path know.
+    private static func answer(_ error: APIError, path: String) -> Response {
+        let json: JSON
+        if path.hasPrefix("/v1/") {
+            json = .object(["error": OpenAIImages.error(error)])
+        } else if path.hasPrefix(A1111API.path) {
+            json = A1111API.error(error)
+        } else {
+            return error.response
+        }
+        var response = Response(json: json, status: error.status)
+        for (name, value) in error.headers { response.headers[name] = value }
+        return response
+    }
+}
+
+/// Number of answers by their status.
+package final class HTTPCounters: Sendable {
+    private let answers = Mutex<[Int: Int]>([:])
+
+    package init() {}
+
+    func add(_ status: Int) { answers.withLock { $0[status, default: 0] += 1 } }
+    package var values: [Int: Int] { answers.withLock { $0 } }
+}
+
+/// Which pages of other sites' scripts reach: none. Pure.
+///
+/// A browser lets any page send requests to this machine. The name in `Host` stops pages that make their own name
+/// point here; `Origin` stops all others.
+package enum BrowserGuard {
+    /// - Parameters:
+    ///   - host: what the client believes to talk to, with or without a port
+    ///   - origin: of the page whose script sent the request; nil for other programs
+    ///   - isLoopback: whether only this machine's own programs are served
+    ///   - allowed: origins whose scripts may use the service
+    /// - Returns: why the request is refused; nil if it is not
+    package static func refusal(
+        host: String?,
+        origin: String?,
+        isLoopback: Bool,
+        allowed: [String] = []
+    ) -> String? {
+        guard let host, !host.isEmpty else { return "the header Host is missing" }
+        if isLoopback, !isLoopbackName(host) {
+            return "the service answers to localhost only, not to '\(host.prefix(100))'"
+        }
+        guard let origin else { return nil }
+        let own = ["http://\(host)", "https://\(host)"] + allowed
+        return own.contains(origin.lowercased()) || own.contains(origin)
+            ? nil : "requests of pages from '\(origin.prefix(100))' are not allowed"
+    }
+
+    /// Whether a host with an optional port is this machine's.
+    private static func isLoopbackName(_ host: String) -> Bool {
+        let name: Substring
+        if host.hasPrefix("[") {
+            name = host.prefix { $0 != "]" }.dropFirst()
+        } else {
+            name = host.prefix { $0 != ":" }
+        }
+        if ["localhost", "::1"].contains(name.lowercased()) { return true }
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
+}
+
+struct BrowserGuardMiddleware<Context: RequestContext>: RouterMiddleware {
+    let exposure: Exposure
+
+    func handle(
+        _ request: Request,
+        context: Context,
+        next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        let refusal = BrowserGuard.refusal(
+            host: request.head.authority,
+            origin: request.headers[.origin],
+            isLoopback: !exposure.isPublic,
+            allowed: exposure.origins
+        )
+        if let refusal { throw APIError(.forbidden, .forbidden, refusal) }
+        return try await next(request, context)
+    }
+}

@@ -1,0 +1,81 @@
+import Coordinator
+import Engine
+import Sampling
+
+extension JobRequest {
+    /// The render's options, with files that only the service knows.
+    ///
+    /// - Parameters:
+    ///   - resources: what the server has
+    ///   - suggestions: what the model's own file suggests
+    /// - Returns: the options
+    /// - Throws: `InputError` naming a setting, a tag of the prompt, or what the server does not have
+    package func options(
+        _ resources: JobResources,
+        suggestions: SuggestionMemory = SuggestionMemory()
+    ) throws(InputError) -> PictureOptions {
+        let model = try resources.models.find(model)
+        var modelOptions = model.isDefault ? resources.standardOptions : ModelOptions()
+        for lora in try loras + taggedLoRAs() {
+            modelOptions.loras.append(
+                LoRASource(
+                    path: try resources.loras.file(of: lora.name),
+                    weight: Float(lora.weight)
+                )
+            )
+        }
+        var options = PictureOptions(
+            prompt: prompt,
+            negativePrompt: negativePrompt,
+            prompt2: prompt2,
+            negativePrompt2: negativePrompt2,
+            model: model.path,
+            modelOptions: modelOptions,
+            settings: try SettingChoices(json: settings),
+            picture: try choice(initImage, "initImage", resources.inputs)
+        )
+        options.mask = try choice(mask, "mask", resources.inputs)
+        options.suggestions = suggestions
+        return options
+    }
+
+    private func choice(
+        _ id: String?,
+        _ field: String,
+        _ inputs: InputFolder
+    ) throws(InputError) -> PictureChoice? {
+        guard let id else { return nil }
+        return PictureChoice(path: try inputs.file(of: id, field: field), limits: inputs.limits)
+    }
+
+    /// The LoRAs that `<lora:name:0.8>` in the prompt names, where it is in A1111's language.
+    private func taggedLoRAs() throws(InputError) -> [LoRA] {
+        guard settings[Settings.promptSyntax.name] == PromptSyntax.a1111.json else { return [] }
+        for (field, text) in [
+            ("negativePrompt", negativePrompt), ("prompt2", prompt2),
+            ("negativePrompt2", negativePrompt2),
+        ] {
+            guard let tag = PromptTag.tags(in: text ?? "").first else { continue }
+            throw InputError(
+                "\(field): \(tag.text)",
+                "tags are read in 'prompt' only",
+                fix: "Move it there"
+            )
+        }
+        var loras: [LoRA] = []
+        for tag in PromptTag.tags(in: prompt) {
+            let weight = tag.arguments.count == 2 ? Double(tag.arguments[1]) : 1
+            guard ["lora", "lyco"].contains(tag.kind), (1...2).contains(tag.arguments.count),
+                let weight, (-100...100).contains(weight)
+            else {
+                throw InputError(
+                    "prompt: \(tag.text)",
+                    "the service does not understand this tag",
+                    fix: "Write <lora:name:0.8>, or leave it out"
+                )
+            }
+            loras.append(LoRA(name: tag.arguments[0], weight: weight))
+        }
+        return loras
+    }
+}

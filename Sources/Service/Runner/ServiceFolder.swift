@@ -1,0 +1,90 @@
+import Engine
+import Foundation
+import Glibc
+
+/// The service's data folder: the database, and a folder for each job. One process uses it at a time.
+package final class ServiceFolder: Sendable {
+    package let path: String
+    private let lock: FileLock
+
+    /// Creates the folder where it is missing, and locks it.
+    ///
+    /// - Throws: `InputError` when another service uses it, or it cannot be opened; `OutputError` when it cannot
+    ///   be created
+    package init(path: String) throws {
+        self.path = URL(fileURLWithPath: path).standardizedFileURL.path
+        for folder in [self.path, "\(self.path)/jobs"] { try Self.create(folder) }
+        lock = try FileLock(
+            folder: self.path,
+            fix: "Choose another with --data",
+            taken: InputError(
+                "--data \(path)",
+                "another tessera serve uses this folder",
+                fix: "Stop it first, or choose another folder"
+            )
+        )
+    }
+
+    /// Creates a private folder, and those above it.
+    ///
+    /// - Throws: `OutputError`
+    package static func create(_ folder: String) throws(OutputError) {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: folder,
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+        } catch {
+            throw OutputError(folder, "the folder cannot be created")
+        }
+    }
+
+    package var database: String { "\(path)/\(Self.databaseName)" }
+    /// The database in a data folder.
+    package static let databaseName = "jobs.sqlite"
+    /// The folder of pictures that clients have sent.
+    package var inputs: String { "\(path)/inputs" }
+
+    /// The folder of a job. Ids are ours, never a client's text.
+    package func folder(of job: Job) -> String { "\(path)/jobs/\(job.id)" }
+
+    /// The state to resume from.
+    func state(of job: Job) -> String { "\(folder(of: job))/state" }
+
+    /// The finished picture.
+    package func picture(of job: Job) -> String { "\(folder(of: job))/\(job.pictureName)" }
+
+    /// Bytes of the finished picture; nil where there is none.
+    func pictureBytes(of job: Job) -> Int? {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: picture(of: job))
+        return (attributes?[.size] as? NSNumber)?.intValue
+    }
+
+    func create(for job: Job) throws(OutputError) { try Self.create(folder(of: job)) }
+
+    /// Removes everything of a job.
+    package func remove(_ job: Job) { remove(id: job.id) }
+
+    func remove(id: String) {
+        try? FileManager.default.removeItem(atPath: "\(path)/jobs/\(id)")
+    }
+
+    /// Removes what only a job that goes on needs.
+    func removeState(of job: Job) {
+        try? FileManager.default.removeItem(atPath: state(of: job))
+    }
+
+    /// Removes folders of jobs that the database does not know: a deletion was interrupted.
+    func removeStrays(known: Set<String>) {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "\(path)/jobs")) ?? []
+        for name in names where !known.contains(name) { remove(id: name) }
+    }
+
+    /// Bytes that are free on its disk; nil if that is unknown.
+    package var freeBytes: Int? {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { return nil }
+        return Int(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
+    }
+}

@@ -1,0 +1,188 @@
+import ArgumentParser
+import Coordinator
+import Engine
+import Fleet
+import Foundation
+import Logging
+import Protocol
+import Service
+
+/// `tessera serve`: a queue of pictures with an HTTP API.
+struct Serve: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract:
+            "Renders pictures that clients submit over HTTP, from a queue that survives restarts.",
+        discussion: """
+            Jobs, their states and their pictures are kept in the folder --data. When the service is stopped or \
+            killed, running jobs go on from their last step after the next start. It listens on this machine only; \
+            on the network it needs tokens (tessera tokens) and either a certificate or a reverse proxy.
+            """
+    )
+
+    @Option(
+        help: ArgumentHelp("Where to listen.", valueName: "host:port")
+    )
+    var listen = "127.0.0.1:7860"
+
+    @Option(
+        help: ArgumentHelp(
+            "Folder for the queue and the pictures. (default: ~/.local/state/tessera/service)",
+            valueName: "dir"
+        ),
+        completion: .directory
+    )
+    var data: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Folder of models that clients may choose from: .safetensors files and folders in the Diffusers "
+                + "layout.",
+            valueName: "dir"
+        ),
+        completion: .directory
+    )
+    var models: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Folder of LoRA files that clients may choose from, by name or as <lora:name:0.8> in a prompt.",
+            valueName: "dir"
+        ),
+        completion: .directory
+    )
+    var loraDir: String?
+
+    @OptionGroup(title: "Model") var model: ModelFlags
+    @OptionGroup(title: "Workers") var local: LocalFlags
+    @OptionGroup(title: "Computation") var engine: EngineFlags
+    @OptionGroup(title: "Access") var access: ServeAccessFlags
+    @OptionGroup(title: "Limits") var limits: ServeLimitFlags
+    @OptionGroup(title: "Logging") var logging: ServeLogFlags
+
+    func run() throws {
+        try ExitStatus.reporting {
+            let address = try WebService.Address(listen, flag: "--listen")
+            let tls = try access.tls()
+            let exposure = try access.exposure(isLoopback: address.isLoopback, hasTLS: tls != nil)
+            // Before anything is created; whether there are tokens only the database says.
+            try exposure.check(listen, hasTokens: true)
+            let logger = logging.logger
+            let folder = try ServiceFolder(path: try dataFolder())
+            let store = try JobStore(path: folder.database)
+            try exposure.check(listen, hasTokens: try store.hasTokens())
+            let limits = limits.limits
+            let hub = EventHub(limit: limits.streams)
+            let resources = JobResources(
+                models: ModelCatalogue(standard: try standardModel(), folder: models),
+                loras: LoRACatalogue(folder: loraDir),
+                inputs: InputFolder(
+                    path: folder.inputs,
+                    limits: PictureLimits(pixels: limits.initPixels)
+                ),
+                standardOptions: try model.options()
+            )
+            let runner = JobRunner(
+                JobRunner.Parts(
+                    store: store,
+                    folder: folder,
+                    resources: resources,
+                    hub: hub,
+                    open: opening,
+                    computation: engine.computation,
+                    retention: self.limits.retention,
+                    logger: logger
+                )
+            )
+            try serve(
+                WebService(
+                    address: address,
+                    tls: tls,
+                    desk: FrontDesk(
+                        store: store,
+                        folder: folder,
+                        resources: resources,
+                        runner: runner,
+                        hub: hub,
+                        limits: limits,
+                        exposure: exposure
+                    ),
+                    logger: logger
+                ),
+                at: "\(tls == nil ? "http" : "https")://\(address.written)",
+                runner,
+                store
+            )
+        }
+    }
+
+    /// Serves until a signal; then the render in progress is saved.
+    private func serve(
+        _ web: WebService,
+        at place: String,
+        _ runner: JobRunner,
+        _ store: JobStore
+    ) throws {
+        let (signals, stop) = AsyncStream.makeStream(of: Void.self)
+        Interrupts.handle { stop.finish() }
+        let ended = BlockingQueue<Result<Void, any Error>>()
+        Task {
+            do {
+                try await web.run(until: { for await _ in signals {} }) { port in
+                    do {
+                        try runner.start()
+                        StandardErrorLog.note("serving \(place):\(port)")
+                    } catch {
+                        StandardErrorLog.note("error: \(error)")
+                        stop.finish()
+                    }
+                }
+                ended.put(.success(()))
+            } catch {
+                ended.put(.failure(error))
+            }
+        }
+        let result = ended.take()
+        runner.stop()
+        let counts = try store.counts()
+        let remaining = (counts[.queued] ?? 0) + (counts[.running] ?? 0)
+        StandardErrorLog.note(
+            remaining == 0
+                ? "stopped; no job is left"
+                : "stopped; \(remaining) jobs go on after the next start"
+        )
+        do {
+            try result.get()
+        } catch {
+            throw InputError(
+                "--listen \(listen)",
+                "the server ended: \(error)",
+                fix: "Choose another address"
+            )
+        }
+    }
+
+    private func dataFolder() throws(InputError) -> String {
+        try ServiceData.folder(data)
+    }
+
+    /// The default model's path: relative ones are taken from the folder that the service was started in.
+    private func standardModel() throws(InputError) -> String {
+        var given = model.model
+        if given == nil, let path = local.cluster, let own = try ClusterFile(file: path).model {
+            given = ClusterFile.resolve(own, in: path)
+        }
+        let path = try ModelLocation.resolve(given)
+        return URL(fileURLWithPath: path).standardizedFileURL.path
+    }
+
+    /// Starts workers for a job's model.
+    private func opening(
+        _ session: RenderSession,
+        _ identity: ModelIdentity,
+        _ logger: Logger,
+        _ cancellation: Cancellation
+    ) throws -> Rendering.Workers {
+        try WorkerSource(local, model: model, engine)
+            .open(session, identity, logger, cancellation)
+    }
+}

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Who may use `tessera serve`, and from where: Tests/serve_access.py PROGRAM MODEL [FLOW…]"""
+import base64
+import os
+import subprocess
+import time
+
+from serve import MODEL, PROGRAM, SMALL, Service, run  # reads PROGRAM and MODEL
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def flow_tokens(folder):
+    """As soon as there is a token every request needs one, and it allows what its scopes say."""
+    service = Service(folder)
+    local = service.submit()["id"]
+    ann = service.tokens("new", "--user", "ann", "--note", "laptop")
+    reader = service.tokens("new", "--user", "ann", "--scopes", "read")
+    admin = service.tokens("new", "--user", "root", "--scopes", "admin")
+    brief = service.tokens("new", "--user", "ann", "--days", "0.00001")
+    listed = service.tokens("list")
+    assert len(listed.splitlines()) == 4 and "laptop" in listed
+    assert not any(token in listed for token in (ann, reader, admin, brief))
+
+    answer = service.refused(401, "token", "GET", "/api/v1/jobs")
+    assert answer.getheader("WWW-Authenticate").startswith("Basic")
+    for wrong in ["", "x", ann[:-1], ann + "0", ann[:-4] + "0000", brief]:
+        time.sleep(1 if wrong == brief else 0)
+        service.refused(401, "token", "GET", "/api/v1/jobs", headers=bearer(wrong))
+    service.refused(401, "token", "POST", "/v1/images/generations", {"prompt": "a"})
+    service.refused(401, "detail", "GET", "/sdapi/v1/progress")
+    service.refused(401, "token", "GET", "/metrics")
+    assert service.ok("GET", "/healthz") and service.ok("GET", "/readyz")
+
+    # Her own jobs, and no others.
+    service.headers = bearer(ann)
+    job = service.submit()
+    assert job["user"] == "ann"
+    assert [j["id"] for j in service.ok("GET", "/api/v1/jobs")["jobs"]] == [job["id"]]
+    for method, path in [("GET", ""), ("GET", "/picture"), ("GET", "/events"), ("DELETE", ""),
+                         ("POST", "/cancel"), ("POST", "/pause"), ("POST", "/resume")]:
+        service.refused(404, "no job", method, f"/api/v1/jobs/{local}{path}")
+    service.refused(404, "no job", "PATCH", f"/api/v1/jobs/{local}", {"priority": -1})
+    service.refused(403, "admin", "GET", "/api/v1/jobs?user=local")
+    service.refused(403, "admin", "GET", "/api/v1/events")
+    service.refused(403, "admin", "PATCH", f"/api/v1/jobs/{job['id']}", {"priority": 1})
+    service.refused(403, "admin", "POST", "/api/v1/jobs", {"prompt": "a", "priority": 1})
+    service.refused(403, "ann", "GET", "/api/v1/jobs", headers={"Tessera-User": "ben"})
+
+    basic = base64.b64encode(f"anything:{ann}".encode()).decode()
+    service.ok("GET", "/sdapi/v1/samplers", headers={"Authorization": f"Basic {basic}"})
+
+    service.headers = bearer(reader)
+    assert service.ok("GET", f"/api/v1/jobs/{job['id']}")["id"] == job["id"]
+    service.refused(403, "submit", "POST", "/api/v1/jobs", {"prompt": "a"})
+    service.refused(403, "submit", "POST", "/v1/images/generations", {"prompt": "a"})
+    service.refused(403, "submit", "POST", "/sdapi/v1/txt2img", {"prompt": "a"})
+    service.refused(403, "submit", "POST", "/sdapi/v1/interrupt")
+    service.refused(403, "submit", "POST", f"/api/v1/jobs/{job['id']}/cancel")
+
+    service.headers = bearer(admin)
+    assert len(service.ok("GET", "/api/v1/jobs")["jobs"]) == 2
+    other = service.submit(priority=3, headers={"Tessera-User": "ben"})
+    assert other["user"] == "ben" and other["priority"] == 3
+    for one in (local, job["id"], other["id"]):
+        service.wait(one, "done")
+
+    service.tokens("revoke", ann.split("_")[1])
+    service.refused(401, "token", "GET", "/api/v1/jobs", headers=bearer(ann))
+    service.stop()
+
+
+def refusal(*flags):
+    """The complaint of a service that does not start."""
+    done = subprocess.run([PROGRAM, "serve", "--model", MODEL, *flags], stderr=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL, text=True, timeout=60)
+    assert done.returncode == 64 and done.stderr.count("\n") == 1, (done, flags)
+    return done.stderr
+
+
+def certificate(folder, name="own"):
+    files = f"{folder}/{name}.crt", f"{folder}/{name}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                    "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+                    "-out", files[0], "-keyout", files[1]], check=True, stderr=subprocess.DEVNULL)
+    os.chmod(files[1], 0o600)
+    return files
+
+
+def flow_network(folder):
+    """On the network it needs tokens, and encryption by itself or by a proxy."""
+    data = ("--data", f"{folder}/data", "--listen", "0.0.0.0:0")
+    (crt, key), (_, foreign) = certificate(folder), certificate(folder, "other")
+    tls = ("--tls-certificate", crt, "--tls-key", key)
+    assert "--tls-certificate" in refusal(*data)
+    assert "tessera tokens" in refusal(*data, *tls)
+    assert "tessera tokens" in refusal(*data, "--reverse-proxy", "10.0.0.1")
+    assert "tessera tokens" in refusal("--data", f"{folder}/data", "--reverse-proxy", "127.0.0.1")
+    assert "not the key" in refusal(*data, "--tls-certificate", crt, "--tls-key", foreign)
+    assert "no such file" in refusal(*data, "--tls-certificate", crt, "--tls-key", "/nowhere")
+    assert "no certificate" in refusal(*data, "--tls-certificate", key, "--tls-key", key)
+    assert "--tls-key" in refusal(*data, "--tls-certificate", crt)
+    assert "range" in refusal(*data, "--reverse-proxy", "proxy.example")
+    assert "origin" in refusal(*data, *tls, "--allow-origin", "*")
+    os.chmod(foreign, 0o644)
+    assert "others" in refusal(*data, "--tls-certificate", crt, "--tls-key", foreign)
+
+    new = [PROGRAM, "tokens", "new", "--user", "ann", "--data", f"{folder}/data"]
+    token = subprocess.run(new, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    service = Service(folder, *tls, listen="0.0.0.0:0", authority=crt)
+    assert "https://" in service.errors()
+    service.refused(401, "token", "GET", "/api/v1/jobs")
+    service.headers = bearer(token)
+    job = service.submit()["id"]
+    service.wait(job, "done")
+    assert service.ok("GET", f"/api/v1/jobs/{job}/picture").startswith(b"\x89PNG")
+    # Links are those that the client can follow, also without its token.
+    body = {"prompt": "a", "size": "64x64", "response_format": "url", "quality": "low"}
+    url = service.ok("POST", "/v1/images/generations", body)["data"][0]["url"]
+    assert url.startswith(f"https://127.0.0.1:{service.port}/"), url
+    service.headers = {}
+    path = "/" + url.split("/", 3)[3]
+    assert service.ok("GET", path).startswith(b"\x89PNG")
+    service.ok("GET", path[:-1] + ("0" if path[-1] != "0" else "1"), status=404)
+    service.stop()
+
+
+def flow_proxy(folder):
+    """A stated proxy may connect without encryption, and nobody else; its word about clients counts."""
+    new = [PROGRAM, "tokens", "new", "--user", "ann", "--data", f"{folder}/data"]
+    token = subprocess.run(new, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    service = Service(folder, "--reverse-proxy", "127.0.0.2", "--max-requests-per-second", "5",
+                      listen="0.0.0.0:0")
+    service.headers = bearer(token) | {"Host": "studio.example"}
+    service.refused(403, "proxy", "GET", "/api/v1/jobs")
+    service.refused(403, "proxy", "GET", "/healthz")
+    service.source = "127.0.0.2"
+    body = {"prompt": "a", "size": "64x64", "response_format": "url", "quality": "low"}
+    answer = service.ok("POST", "/v1/images/generations", body)
+    assert answer["data"][0]["url"].startswith("https://studio.example/"), answer
+
+    # Clients without a token are told apart by what the proxy says.
+    def status(client):
+        return service.call("GET", "/healthz", headers={"X-Forwarded-For": f"9.9.9.9, {client}"})
+    statuses = [status("10.0.0.1")[0] for _ in range(40)]
+    assert statuses[0] == 200 and statuses[-1] == 429, statuses
+    found, answer, content = status("10.0.0.1")
+    assert found == 429 and content["error"]["limit"] == "requests-per-second"
+    assert answer.getheader("Retry-After") == "5"
+    assert status("10.0.0.2")[0] == 200
+    service.stop()
+
+
+def flow_origins(folder):
+    """Scripts of listed origins may use it, also where the answer is a refusal; no others."""
+    origin = "https://studio.example"
+    service = Service(folder, "--allow-origin", origin)
+    ask = {"Access-Control-Request-Method": "POST"}
+    found, answer, _ = service.call("OPTIONS", "/api/v1/jobs", headers={"Origin": origin} | ask)
+    assert found == 204 and answer.getheader("Access-Control-Allow-Origin") == origin
+    assert "Authorization" in answer.getheader("Access-Control-Allow-Headers")
+    assert "POST" in answer.getheader("Access-Control-Allow-Methods")
+    for path, expected in [("/api/v1/jobs", 200), ("/api/v1/jobs/none", 404)]:
+        found, answer, _ = service.call("GET", path, headers={"Origin": origin})
+        assert found == expected and answer.getheader("Vary") == "Origin"
+        assert answer.getheader("Access-Control-Allow-Origin") == origin
+    for other in ["https://evil.example", "null", "https://studio.example.evil.example"]:
+        for method, more in [("GET", {}), ("OPTIONS", ask)]:
+            answer = service.refused(403, "pages", method, "/api/v1/jobs",
+                                     headers={"Origin": other} | more)
+            assert answer.getheader("Access-Control-Allow-Origin") is None
+    service.submit(headers={"Origin": origin}, settings=SMALL)
+    service.stop()
+
+
+if __name__ == "__main__":
+    run(globals())
