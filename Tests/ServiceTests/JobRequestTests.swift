@@ -1,3 +1,4 @@
+import Coordinator
 import Engine
 import Foundation
 import Sampling
@@ -13,11 +14,12 @@ import Testing
     @Test func isReadAndWritten() throws {
         let request = try read(
             """
-            {"prompt": "a cat", "negativePrompt": "dogs", "settings": {"steps": 5, "seed": "7", "karras": null},
+            {"prompt": "a cat", "negativePrompt": "dogs", "preset": "fine", "settings": {"steps": 5, "seed": "7", "karras": null},
              "format": "tif", "bitDepth": 16, "model": null}
             """
         )
         #expect(request.prompt == "a cat" && request.negativePrompt == "dogs")
+        #expect(request.preset == .fine)
         #expect(request.settings == ["steps": .number(5), "seed": .string("7")])
         #expect(request.format == .tif && request.depth == .sixteen && request.model == nil)
         #expect(try JobRequest(json: request.json) == request)
@@ -30,9 +32,20 @@ import Testing
         (#"{"prompt": "a", "settings": {"steps": "1"}}"#, "steps"),
         (#"{"prompt": "a", "settings": []}"#, "settings"),
         (#"{"prompt": "a", "bitDepth": 7}"#, "bitDepth"),
+        (#"{"prompt": "a", "preset": "best"}"#, "preset"),
     ]) func refusals(_ text: String, _ word: String) {
         let error = #expect(throws: InputError.self) { try read(text) }
         #expect(error?.description.contains(word) == true)
+    }
+
+    /// OpenAI's qualities are our presets.
+    @Test(arguments: [
+        ("low", "draft"), ("medium", "standard"), ("standard", "standard"), ("high", "fine"),
+        ("hd", "fine"), ("auto", nil),
+    ]) func qualityIsAPreset(quality: String, preset: String?) throws {
+        let text = "{\"prompt\": \"a\", \"quality\": \"\(quality)\"}"
+        let wanted = try OpenAIRequest(json: JSON(text.utf8, place: "test"))
+        #expect(wanted.request.preset?.rawValue == preset)
     }
 
     @Test func theLongestPromptIsBounded() {

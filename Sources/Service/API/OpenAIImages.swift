@@ -102,6 +102,11 @@ struct OpenAIImages: Sendable {
             return (image, mask)
         }
         (job.initImage, job.mask) = (image.id, isVariation ? nil : mask?.id)
+        if job.mask == nil {
+            // Refinement would hardly change the picture.
+            job.preset = nil
+            job.settings[Settings.method.name] = Method.demofusion.json
+        }
         return try await answer(edit.wanted, job, request, context, events: "image_edit")
     }
 
@@ -128,15 +133,9 @@ struct OpenAIImages: Sendable {
         _ request: JobRequest,
         for caller: Caller
     ) async throws -> [Job] {
-        var request = request
         let plan = try await desk.check(request).draft
         if !wanted.wantsLinks {
             try FrontDesk.checkInline(width: plan.width, height: plan.height)
-        }
-        switch wanted.quality {
-        case .own: break
-        case .half: request.settings["steps"] = .count(max(1, plan.steps / 2))
-        case .double: request.settings["steps"] = .count(min(1000, plan.steps * 2))
         }
         return try await desk.submit(
             Array(repeating: request, count: wanted.count),

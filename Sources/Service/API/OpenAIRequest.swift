@@ -1,22 +1,17 @@
+import Coordinator
 import Engine
 import Sampling
 
 /// A request of OpenAI's images API, as far as Tessera knows it. Pure.
 package struct OpenAIRequest: Equatable, Sendable {
-    /// How many steps the picture gets, compared with the model's own number.
-    package enum Quality: Equatable, Sendable {
-        case half
-        case own
-        case double
-    }
-
     package var prompt: String
     package var model: String?
     /// 1…10.
     package var count = 1
     /// Nil for the model's own.
     package var size: Extent?
-    package var quality = Quality.own
+    /// What its quality means; nil for `auto`.
+    package var preset: Preset?
     /// Whether links are answered instead of the pictures themselves.
     package var wantsLinks = false
     /// Whether the answer is a stream of events.
@@ -66,12 +61,11 @@ package struct OpenAIRequest: Equatable, Sendable {
             }
             self.size = size
         }
-        let qualities = ["auto", "low", "medium", "high", "standard", "hd"]
-        switch try choice("quality", qualities) {
-        case "low": quality = .half
-        case "high", "hd": quality = .double
-        default: quality = .own
-        }
+        let presets: [String: Preset] = [
+            "low": .draft, "medium": .standard, "standard": .standard, "high": .fine, "hd": .fine,
+        ]
+        preset = try choice("quality", ["auto", "low", "medium", "high", "standard", "hd"])
+            .flatMap { presets[$0] }
         if let name = try choice("output_format", ["png", "jpeg", "webp"]) {
             format = JobRequest.Format(rawValue: name) ?? .png
         }
@@ -107,6 +101,7 @@ package struct OpenAIRequest: Equatable, Sendable {
         request.model = model.flatMap { Self.foreignModels.contains($0) ? nil : $0 }
         if let size { request.settings["size"] = size.json }
         (request.format, request.quality) = (format, fileQuality)
+        request.preset = preset
         return request
     }
 }

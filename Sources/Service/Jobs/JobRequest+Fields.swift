@@ -1,3 +1,4 @@
+import Coordinator
 import Engine
 import Sampling
 
@@ -30,6 +31,22 @@ extension JobRequest {
             \.negativePrompt2
         ),
         text("model", "Name of a model, as /api/v1/models lists it.", \.model),
+        Field(
+            name: "preset",
+            help: "What the picture may cost, as --preset of tessera render; settings override it.",
+            schema: .choice(Preset.allCases.map(\.rawValue)),
+            isRequired: false,
+            read: { json, request throws(InputError) in
+                guard let preset = json.string.flatMap(Preset.init(rawValue:)) else {
+                    throw wrongType(
+                        "preset",
+                        "one of " + Preset.allCases.map(\.rawValue).joined(separator: ", ")
+                    )
+                }
+                request.preset = preset
+            },
+            write: { $0.preset.map { .string($0.rawValue) } ?? .null }
+        ),
         Field(
             name: "settings",
             help: "Settings of the render, by the names of the flags of tessera render.",

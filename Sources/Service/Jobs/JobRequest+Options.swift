@@ -35,6 +35,7 @@ extension JobRequest {
             picture: try choice(initImage, "initImage", resources.inputs)
         )
         options.mask = try choice(mask, "mask", resources.inputs)
+        options.preset = preset
         options.suggestions = suggestions
         return options
     }

@@ -40,6 +40,8 @@ package struct JobRequest: Equatable, Sendable {
     package var negativePrompt2: String?
     /// Name in the catalogue; nil for the service's default model.
     package var model: String?
+    /// What decides the settings of the method; nil for the model's own choice.
+    package var preset: Preset?
     /// By the settings' names (`Settings`).
     package var settings: [String: JSON] = [:]
     package var format = Format.png
