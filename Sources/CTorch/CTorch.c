@@ -2,10 +2,14 @@
 #include "CTorch.h"
 
 #include <dlfcn.h>
+#include <elf.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /// One argument or result of an operator.
 typedef uint64_t Value;
@@ -103,10 +107,51 @@ static const char *fill(tessera_torch torch, void *library) {
     return NULL;
 }
 
+/// Whether a library's segments lie within its file: the loader maps a truncated one, and the process ends by SIGBUS.
+static bool is_whole(const char *path) {
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) return true; // The loader says why.
+    struct stat status;
+    Elf64_Ehdr header;
+    bool whole = fstat(file, &status) == 0 && S_ISREG(status.st_mode);
+    if (whole && pread(file, &header, sizeof header, 0) == (ssize_t)sizeof header
+        && !memcmp(header.e_ident, ELFMAG, SELFMAG) && header.e_phentsize == sizeof(Elf64_Phdr)) {
+        for (int i = 0; whole && i < header.e_phnum; i++) {
+            Elf64_Phdr part;
+            const uint64_t size = (uint64_t)status.st_size;
+            whole = pread(file, &part, sizeof part, (off_t)(header.e_phoff + (uint64_t)i * sizeof part))
+                    == (ssize_t)sizeof part
+                && (part.p_type != PT_LOAD
+                    || (part.p_filesz <= size && part.p_offset <= size - part.p_filesz));
+        }
+    }
+    close(file);
+    return whole;
+}
+
+/// The first of PyTorch's libraries in a folder that is truncated; NULL for none.
+static const char *truncated(const char *folder, int cuda) {
+    static const char *const names[] = {"libc10.so", "libtorch_cpu.so", "libc10_cuda.so", "libtorch_cuda.so"};
+    char path[4096];
+    for (int i = 0; i < (cuda ? 4 : 2); i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        if (!is_whole(path)) return names[i];
+    }
+    return NULL;
+}
+
 enum tessera_torch_opening tessera_torch_open(const char *folder, int cuda, tessera_torch *result) {
     char path[4096];
+    // Threads of the processor sleep while they wait: spinning ones take the time of those that compute where others use the
+    // machine, too. PyTorch's OpenMP reads this when it is loaded.
+    setenv("OMP_WAIT_POLICY", "passive", 0);
     // Its own definitions first: this process may have another OpenBLAS or oneDNN.
     const int mode = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
+    const char *part = truncated(folder, cuda);
+    if (part) {
+        snprintf(fault, sizeof fault, "%s is truncated, or not a file", part);
+        return tessera_torch_unloadable;
+    }
     snprintf(path, sizeof path, "%s/libtorch_cpu.so", folder);
     void *library = dlopen(path, mode);
     if (!library) {
@@ -131,7 +176,7 @@ enum tessera_torch_opening tessera_torch_open(const char *folder, int cuda, tess
             const char *message = there ? dlerror() : "there is no libtorch_cuda.so";
             snprintf(fault, sizeof fault, "%s", message);
             free(torch);
-            return there ? tessera_torch_unloadable : tessera_torch_no_cuda;
+            return there ? tessera_torch_no_cuda_libraries : tessera_torch_no_cuda;
         }
     }
     *result = torch;

@@ -335,8 +335,27 @@ package struct ClusterFile: Equatable, Sendable {
         }
         let one = try fields.located("device")
         var found: [DeviceName] = []
+        var before = fields
+        let list = before.take("devices")
         for node in try fields.list("devices") {
-            found.append(try device(try fields.text(node, "devices"), "devices", node))
+            let device = try device(try fields.text(node, "devices"), "devices", node)
+            guard !found.contains(device) else {
+                throw fields.fault(
+                    "devices",
+                    node,
+                    "\(device) is in the list already",
+                    fix: "Write it once; workers: says how many workers share the devices"
+                )
+            }
+            found.append(device)
+        }
+        if let list, found.isEmpty {
+            throw fields.fault(
+                "devices",
+                list,
+                "the list is empty",
+                fix: "Write its devices, or remove the field to compute on the processor"
+            )
         }
         guard let one else { return found }
         guard found.isEmpty else {

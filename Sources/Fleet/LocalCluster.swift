@@ -2,6 +2,7 @@ import Coordinator
 import Engine
 import Logging
 import Protocol
+import Synchronization
 
 /// A cluster of worker processes on this host, over a socket in a private directory. Leaves no
 /// process and no file behind, however the render ends.
@@ -14,6 +15,15 @@ package final class LocalCluster: Sendable {
     package let cluster: Cluster
     private let workers: WorkerGroup
     private let directory: PrivateDirectory
+    private let watch: Watch
+
+    /// Which workers should be running.
+    private final class Watch: Sendable {
+        let running: Atomic<Int>
+        let isStopping = Atomic<Bool>(false)
+
+        init(_ workers: Int) { running = Atomic(workers) }
+    }
 
     /// The default policy, but patient while workers load their weights and compute their first unit: if they
     /// end, that is detected at once.
@@ -57,6 +67,8 @@ package final class LocalCluster: Sendable {
         )
         configuration.policy = policy
         cluster = try Cluster(configuration, logger: logger)
+        let watch = Watch(workers)
+        self.watch = watch
         let (cluster, bound) = (cluster, cluster.endpoint)
         let each = threads ?? WorkerArguments.threadsEach(of: workers)
         self.workers = try WorkerGroup(
@@ -68,6 +80,11 @@ package final class LocalCluster: Sendable {
                 case .said(let name, let line):
                     WorkerLine(worker: name, text: line, isHeard: true).report(to: logger)
                 case .ended(let name, let process, let account, _):
+                    let left = watch.running.subtract(1, ordering: .relaxed).newValue
+                    // The end of the last one is the reason why the render ends.
+                    if left > 0, !watch.isStopping.load(ordering: .relaxed) {
+                        logger.warning("worker \(account); the render goes on with the others")
+                    }
                     cluster?.processEnded(name, process: process, account: account)
                 // Nobody else will join.
                 case .allEnded: cluster?.expectNoMoreWorkers()
@@ -82,6 +99,7 @@ package final class LocalCluster: Sendable {
     /// Dismisses the workers, waits until their processes have ended and removes the socket. Later
     /// calls have no effect.
     package func stop() {
+        watch.isStopping.store(true, ordering: .relaxed)
         cluster.stop()
         workers.stop(dismissed: true)
         directory.remove()

@@ -19,7 +19,7 @@ struct ConsoleSeries<Command: RenderCommand> {
         for index in first..<list.count { try checkStream(index) }
         for line in list.warnings where resumed == nil { StandardError.write("warning: \(line)") }
         let control = RenderControl()
-        Interrupts.handle(control.cancel)
+        Interrupts.handle(mayHang: true, control.cancel)
         let workers = SharedWorkers()
         defer { workers.stop() }
         let console = RenderConsole(

@@ -12,8 +12,14 @@ package struct DeviceLoss {
     private let start = ContinuousClock.now
 
     /// Losses before this process.
-    private static var earlier: Int {
+    package static var earlier: Int {
         ProcessInfo.processInfo.environment[variable].flatMap { Int($0) } ?? 0
+    }
+
+    /// Whether an error is the loss of the device. After one, a driver that still resets itself refuses the next process.
+    package static func isLoss(_ error: any Error, after losses: Int = earlier) -> Bool {
+        if let error = error as? DeviceError { return error.kind == .lost }
+        return losses > 0 && (error as? InputError)?.place.hasPrefix("--device ") == true
     }
 
     /// Runs `body`; when it ends by the loss of its device, starts this program again under the same process id.
@@ -22,7 +28,7 @@ package struct DeviceLoss {
     func surviving(_ logger: Logger, _ body: () throws -> Void) throws {
         do {
             try body()
-        } catch let error as DeviceError where error.kind == .lost {
+        } catch  where Self.isLoss(error) {
             var restarts = Restarts(losses: Self.earlier)
             guard let pause = restarts.pause(after: ContinuousClock.now - start) else {
                 throw error

@@ -19,6 +19,7 @@ struct Doctor: ParsableCommand {
     private var torch: String {
         do throws(InputError) {
             let found = try TorchFinder().find(engine.torch)
+            _ = try TorchLibrary.load(found, for: .cpu)
             return "\(found.version ?? "of unknown version") in \(found.folder)"
         } catch {
             return "none: \(error.problem)"

@@ -4,8 +4,16 @@ import Protocol
 /// Turns SIGINT, SIGTERM and SIGHUP into one call on a dedicated thread; a second signal ends the process
 /// immediately. A SIGHUP that was ignored, by nohup for example, stays ignored.
 enum Interrupts {
+    /// Milliseconds after which a person is told that the process still computes, and after which it ends nonetheless:
+    /// a device that hangs never returns.
+    private static let patience: (told: Int32, ended: Int32) = (5000, 55_000)
+
     /// Installs the handlers. Call once, early.
-    static func handle(_ onFirst: @escaping @Sendable () -> Void) {
+    ///
+    /// - Parameters:
+    ///   - mayHang: whether the process ends a minute after the first signal, whatever it does
+    ///   - onFirst: called after the first signal
+    static func handle(mayHang: Bool = false, _ onFirst: @escaping @Sendable () -> Void) {
         guard let pipe = try? PrivatePipe() else { return }
         signalPipe = pipe.writing
         let reader = pipe.reading
@@ -13,6 +21,7 @@ enum Interrupts {
             var byte: UInt8 = 0
             guard read(reader, &byte, 1) == 1 else { return }
             onFirst()
+            if mayHang { wait(for: reader) }
             guard read(reader, &byte, 1) == 1 else { return }
             _exit(ExitStatus.interrupted)
         }
@@ -34,6 +43,22 @@ enum Interrupts {
 }
 
 extension Interrupts {
+    /// Waits for a second signal for a minute, and then ends the process.
+    private static func wait(for reader: Int32) {
+        func isSignalled(within milliseconds: Int32) -> Bool {
+            var entry = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
+            return poll(&entry, 1, milliseconds) != 0
+        }
+        if isSignalled(within: patience.told) { return }
+        StandardError.write("tessera: still computing; interrupt again to stop at once")
+        if isSignalled(within: patience.ended) { return }
+        StandardError.write(
+            "tessera: stopped while it was still computing; tessera resume goes on from what was saved",
+            isLast: true
+        )
+        _exit(ExitStatus.interrupted)
+    }
+
     private static func isIgnored(_ number: Int32) -> Bool {
         var action = sigaction()
         guard sigaction(number, nil, &action) == 0 else { return false }

@@ -34,7 +34,7 @@ struct Plan: PictureCommand {
             let list = try PictureList<Plan>(defaults: flags.defaults, given: flags.given)
             for line in list.warnings { StandardError.write("warning: \(line)") }
             let control = RenderControl()
-            if measure { Interrupts.handle(control.cancel) }
+            if measure { Interrupts.handle(mayHang: true, control.cancel) }
             let console = RenderConsole(isQuiet: quiet, isSeries: list.isSeries)
             let shared = SharedWorkers()
             defer { shared.stop() }

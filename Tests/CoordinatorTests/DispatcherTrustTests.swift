@@ -419,4 +419,27 @@ private struct Script {
             )
         }
     }
+
+    /// Where the only worker is set aside and no other may join, the batch does not wait for the long grace of workers
+    /// that load their weights.
+    @Test func whereAllAreSetAsideTheBatchEndsSoon() throws {
+        var script = Script {
+            $0.mayOthersJoin = false
+            $0.grace = .seconds(600)
+        }
+        try script.join(w1, from: hostA)
+        try script.on(.submitted((1...8).map(u)))
+        try script.on(.answered(u(1), by: w1))
+        for _ in 1...3 {
+            let unit = try #require(script.state.held(by: w1).first)
+            try script.on(.refused(unit, by: w1, reason: "NaN"))
+        }
+        #expect(script.state.held(by: w1).isEmpty)
+        var seconds = 0
+        while script.state.isBusy, seconds < 600 {
+            try script.on(.heard(w1), after: .seconds(1))
+            seconds += 1
+        }
+        #expect((25...40).contains(seconds), "\(seconds)")
+    }
 }

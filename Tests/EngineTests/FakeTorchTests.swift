@@ -36,6 +36,38 @@ import Testing
         }
     }
 
+    /// An installation that was interrupted: the loader would end the process.
+    @Test(arguments: [100, 5000, 9000]) func aTruncatedLibraryIsRefused(_ size: Int) throws {
+        try inTemporaryFolder { folder in
+            try FakeTorch.build(in: folder)
+            let file = "\(folder)/libtorch_cpu.so"
+            let whole = try Data(contentsOf: URL(fileURLWithPath: file))
+            try #require(whole.count > size)
+            try whole.prefix(size).write(to: URL(fileURLWithPath: file))
+            let error = #expect(throws: InputError.self) {
+                _ = try options(folder).makeBackend()
+            }
+            let problem = error?.problem ?? ""
+            #expect(
+                problem.contains("cannot be loaded: libtorch_cpu.so is truncated"),
+                "\(problem)"
+            )
+        }
+    }
+
+    /// Weights that do not fit say which, and what would help.
+    @Test func weightsThatDoNotFitAreNamed() throws {
+        try inTemporaryFolder { folder in
+            try FakeTorch.build(in: folder)
+            let error = FakeTorch.failing("empty@4") {
+                #expect(throws: DeviceError.self) { _ = try unet(folder)() }
+            }
+            let line = "\(error.map(String.init(describing:)) ?? "")"
+            #expect(error?.kind == .outOfMemory, "\(line)")
+            #expect(line.contains("weights of ") && line.contains("--precision bf16"), "\(line)")
+        }
+    }
+
     /// A GPU is asked for, and the library was built without CUDA.
     @Test func missingCUDAIsNamed() throws {
         try inTemporaryFolder { folder in

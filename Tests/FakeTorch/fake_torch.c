@@ -269,6 +269,8 @@ int32_t torch_parse_device_string(const char *name, uint32_t *type, int32_t *ind
         return atoi(name + 5) < atoi(gpus) ? 0 : failed("CUDA error: invalid device ordinal (fake)");
     }
     FORWARD(torch_parse_device_string, name, type, index);
+    if (!strncmp(name, "mps", 3) || !strncmp(name, "xpu", 3))
+        return failed("Could not run 'aten::empty.memory_format' with arguments from another backend (fake)");
     *type = 0;
     *index = 0;
     return 0;

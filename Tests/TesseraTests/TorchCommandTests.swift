@@ -219,6 +219,62 @@ import Testing
 }
 
 @Suite struct DeviceChoiceTests {
+    /// After a loss a driver may refuse the next process; before one, that is a mistake of the command line.
+    @Test func aRefusalAfterALossIsALoss() {
+        let lost = DeviceError(kind: .lost, device: "cuda:0", operation: "x", message: "y")
+        let refused = InputError("--device cuda:0", "PyTorch cannot use it", fix: "Wait")
+        let other = InputError("--model x", "it is missing", fix: "Name another")
+        for losses in [0, 1] {
+            #expect(DeviceLoss.isLoss(lost, after: losses))
+            #expect(DeviceLoss.isLoss(refused, after: losses) == (losses > 0))
+            #expect(!DeviceLoss.isLoss(other, after: losses))
+        }
+    }
+
+    /// A python3 that prints without end, or leaves a process behind, is neither waited for nor left running.
+    @Test(arguments: [
+        "exec yes", "yes", "sleep 61.73 & echo /nowhere", "head -c 99999999 /dev/zero",
+    ])
+    func pythonIsNotTrusted(script: String) throws {
+        try inTemporaryFolder { folder in
+            let python = "\(folder)/python3"
+            try "#!/bin/sh\n\(script)\n".write(toFile: python, atomically: true, encoding: .utf8)
+            try FileManager.default.setAttributes(
+                [.posixPermissions: 0o755],
+                ofItemAtPath: python
+            )
+            let start = ContinuousClock.now
+            let command = try Command(
+                ["doctor"],
+                environment: ["PATH": "\(folder):/usr/bin:/bin", "HOME": folder]
+            )
+            #expect(command.status == 0, "\(command.errors)")
+            #expect(start.duration(to: .now) < .seconds(9))
+            let left = try FileManager.default.contentsOfDirectory(atPath: "/proc").contains {
+                let words = try? String(contentsOfFile: "/proc/\($0)/cmdline", encoding: .utf8)
+                return words == "sleep\0\("61.73")\0"
+            }
+            #expect(!left)
+        }
+    }
+
+    @Test func allNeedsAGPU() throws {
+        try inTemporaryFolder { folder in
+            try FakeTorch.build(in: folder)
+            let command = try Command(
+                [
+                    "render", "--prompt", "x", "--size", "64x64", "--device", "all", "--torch",
+                    folder,
+                ]
+            )
+            #expect(command.status == 64, "\(command.output) \(command.errors)")
+            #expect(
+                command.errors.contains("--device all: no GPU can be used"),
+                "\(command.errors)"
+            )
+        }
+    }
+
     @Test func devicesTakeTurns() {
         #expect(DeviceChoice(argument: "all") == .all)
         #expect(DeviceChoice(argument: "cuda,cuda:1")?.description == "cuda:0,cuda:1")

@@ -81,6 +81,7 @@ enum tessera_torch_opening {
     tessera_torch_unloadable,     ///< dlopen's message
     tessera_torch_symbol_missing, ///< the symbol's name
     tessera_torch_no_cuda,        ///< CUDA was asked for, and the library was built without it
+    tessera_torch_no_cuda_libraries, ///< it was built with CUDA, and that half cannot be loaded
 };
 
 /// Opens `libtorch_cpu.so` of a folder, and `libtorch_cuda.so` beside it if `cuda`.

@@ -32,7 +32,8 @@ package struct UnitFailed: Error, Equatable, CustomStringConvertible {
     }
 
     package var description: String {
-        "\(unit) failed on \(reasons.count) workers: \(reasons.joined(separator: "; "))"
+        let times = reasons.count == 1 ? "" : " \(reasons.count) times"
+        return "\(unit) failed\(times): \(reasons.joined(separator: "; "))"
     }
 }
 

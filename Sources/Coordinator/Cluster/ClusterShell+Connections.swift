@@ -65,7 +65,7 @@ extension ClusterShell {
             guard let since = firstTask[peer.worker], now - since >= configuration.policy.silence
             else { continue }
             let work = statistics[peer.place]
-            guard work.views + work.tiles == 0 else { continue }
+            guard work.views + work.tiles == 0, !refused.contains(peer.worker) else { continue }
             logger.warning(
                 "worker \(peer.hello.name) was given work and never answered: look at its host and its log"
             )

@@ -182,6 +182,7 @@ extension ClusterShell {
 
     func refuse(_ unit: UnitID, _ reason: String, _ peer: Roster.Peer) {
         warn("worker \(peer.hello.name): answer refused: \(reason)")
+        refused.insert(peer.worker)
         logger.info(
             "answer refused",
             metadata: peer.metadata.merging(["reason": "\(reason)", "unit": "\(unit)"]) { $1 }
@@ -197,6 +198,7 @@ extension ClusterShell {
     func forget(_ peer: Roster.Peer, _ manner: String, account: String? = nil) {
         guard roster.remove(peer.worker) else { return }
         firstTask[peer.worker] = nil
+        refused.remove(peer.worker)
         board.update(peer.place) { $0.isActive = false }
         lastLoss = account ?? "\(peer.hello.name) \(manner)"
         let details: Logger.Metadata = ["how": "\(account ?? manner)"]

@@ -43,6 +43,8 @@ final class ClusterShell {
     var silentConnections = SilentConnections()
     /// When workers that are here were given work first.
     var firstTask: [WorkerID: Duration] = [:]
+    /// Those whose answers were refused.
+    var refused: Set<WorkerID> = []
     /// By key, so that one that is allowed cannot keep the others out; nil where there are no keys.
     var unidentifiedPeers: [PublicKey?: RateLimit] = [:]
 

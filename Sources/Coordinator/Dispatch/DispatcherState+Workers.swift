@@ -178,7 +178,10 @@ extension DispatcherState {
         idleSince = since
         // Those whose leases have expired may still answer.
         let isGivenUp = isClosed && !workers.contains { !$0.value.isSetAside }
-        guard isGivenUp || now - since >= policy.grace else { return }
+        let areAllSetAside = !workers.isEmpty && workers.values.allSatisfy(\.isSetAside)
+        let isHopeless = areAllSetAside && !policy.mayOthersJoin
+        let grace = isHopeless ? min(policy.grace, policy.graceWithoutHope) : policy.grace
+        guard isGivenUp || now - since >= grace else { return }
         // A unit that several hosts failed is the reason, and says more.
         let failed = batch?.units.filter { $0.value.failed.count >= policy.maxFailures }
             .min { $0.key < $1.key }

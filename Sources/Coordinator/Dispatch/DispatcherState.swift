@@ -93,6 +93,8 @@ package struct DispatcherState: Sendable {
         package var silence: Duration = .seconds(10)
         /// A batch that has no active worker for this long is given up.
         package var grace: Duration = .seconds(60)
+        /// The same where every worker has been set aside and no others may join.
+        package var graceWithoutHope: Duration = .seconds(30)
         /// Bad answers after which a worker gets no more work.
         package var strikes = 3
         /// Proven hosts that a unit may fail on before it is given up; also the minimum number of attempts.

@@ -75,6 +75,14 @@ extension DeviceError {
         }
     }
 
+    /// The weights of a layer, `[outputs, …]`.
+    func atWeights(_ shape: [Int]) -> DeviceError {
+        at(
+            "weights of \(shape.map(String.init).joined(separator: "×")) numbers",
+            "a shorter precision (--precision bf16 or f16)"
+        )
+    }
+
     private func at(_ work: String, _ remedy: String) -> DeviceError {
         DeviceError(
             kind: kind,

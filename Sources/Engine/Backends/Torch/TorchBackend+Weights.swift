@@ -28,7 +28,7 @@ extension TorchBackend {
         _ read: () throws -> Parameters
     ) throws -> LinearWeights {
         let parameters = try read()
-        let weights = try computing {
+        let weights = try loading(parameters.weight.shape) {
             let weight = uploaded(parameters.weight.reshaped([outputs, inputs]))
             let bias = hasBias ? parameters.bias.map { uploaded($0) } : nil
             try check()
@@ -45,7 +45,7 @@ extension TorchBackend {
         _ read: () throws -> Parameters
     ) throws -> ConvWeights {
         let parameters = try read()
-        let weights = try computing {
+        let weights = try loading(parameters.weight.shape) {
             let weight = uploaded(
                 parameters.weight,
                 strides: [kernel * kernel * inputs, 1, kernel * inputs, inputs]
@@ -61,6 +61,15 @@ extension TorchBackend {
             stride: stride,
             storage: weights
         )
+    }
+
+    /// Uploads weights of a shape; too little memory is an error that names it.
+    private func loading(_ shape: [Int], _ body: () throws -> TorchWeights) throws -> TorchWeights {
+        do {
+            return try computing(body)
+        } catch let error as DeviceError where error.kind == .outOfMemory {
+            throw error.atWeights(shape)
+        }
     }
 
     package func prepareNorm(scale: Tensor, shift: Tensor) -> NormWeights {

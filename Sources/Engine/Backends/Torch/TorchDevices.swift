@@ -92,14 +92,20 @@ package enum TorchDevices {
         return DeviceName(rawValue: String(name)).map { _ in String(title[..<start.lowerBound]) }
     }
 
-    /// Every GPU, else the processor.
+    /// Every GPU.
     ///
     /// - Parameter torch: the value of `--torch`
     /// - Returns: at least one
-    /// - Throws: `InputError` if there is no PyTorch, or it cannot be loaded
+    /// - Throws: `InputError` if there is no PyTorch, it cannot be loaded, or it has no GPU that can be used
     package static func all(torch: String?) throws(InputError) -> [DeviceName] {
         let installation = try TorchFinder().find(torch)
-        let library = try? TorchLibrary.load(installation, for: .cuda)
+        var reason: String?
+        var library: TorchLibrary?
+        do throws(InputError) {
+            library = try TorchLibrary.load(installation, for: .cuda)
+        } catch {
+            reason = error.problem
+        }
         let reported = gpus.map(\.device)
         if library != nil, !reported.isEmpty { return reported }
         // AMD's GPUs, and drivers without NVML.
@@ -114,6 +120,10 @@ package enum TorchDevices {
             let device = DeviceName.numbered(kind, 0)
             if (try? plain.place(of: device)) != nil { return [device] }
         }
-        return [.processor]
+        throw InputError(
+            "--device all",
+            "no GPU can be used" + (reason.map { ": \($0)" } ?? ""),
+            fix: "See tessera doctor, or use --device cpu"
+        )
     }
 }

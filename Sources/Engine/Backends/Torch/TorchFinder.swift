@@ -84,9 +84,7 @@ package struct TorchFinder: Sendable {
         let below = ["", "lib", "torch/lib"] + Self.pythons(in: "\(path)/lib").map { "lib/\($0)" }
         for part in below {
             let folder = part.isEmpty ? path : "\(path)/\(part)"
-            guard FileManager.default.fileExists(atPath: "\(folder)/libtorch_cpu.so") else {
-                continue
-            }
+            guard FileKind("\(folder)/libtorch_cpu.so") == .regular else { continue }
             return Installation(
                 folder: URL(fileURLWithPath: folder).standardizedFileURL.path,
                 version: Self.version(of: folder)
@@ -103,15 +101,18 @@ package struct TorchFinder: Sendable {
         }
     }
 
+    /// Bytes of such a file, at most.
+    private static let longestVersion = 1 << 16
+
     /// `version.py` of the package, or `build-version` of a plain libtorch.
     private static func version(of folder: String) -> String? {
-        if let text = try? String(contentsOfFile: "\(folder)/../version.py", encoding: .utf8),
+        if let text = try? InputFile.text("\(folder)/../version.py", limit: longestVersion),
             let line = text.split(separator: "\n").first(where: { $0.hasPrefix("__version__") })
         {
             let quoted = line.split(whereSeparator: { $0 == "'" || $0 == "\"" })
             return quoted.count > 1 ? String(quoted[1].prefix(40)) : nil
         }
-        return (try? String(contentsOfFile: "\(folder)/../build-version", encoding: .utf8))
+        return (try? InputFile.text("\(folder)/../build-version", limit: longestVersion))
             .map { String($0.trimmingCharacters(in: .whitespacesAndNewlines).prefix(40)) }
     }
 
@@ -125,12 +126,17 @@ package struct TorchFinder: Sendable {
     /// Asked once in each process.
     package static let pythonsOwn: String? = askPython()
 
+    /// Seconds after which python3 is not waited for any more.
+    private static let patience = 10
+    /// Bytes of a path, at most.
+    private static let longestPath = 4096
+
     private static func askPython() -> String? {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        // Finding a package does not run it.
+        // It makes a group of its own, of all that python3 starts. Finding a package does not run it.
         process.arguments = [
-            "python3", "-c",
+            "timeout", "--kill-after=1", "\(patience)", "python3", "-c",
             "import importlib.util as u; s = u.find_spec('torch'); "
                 + "print(s.submodule_search_locations[0] if s else '')",
         ]
@@ -139,13 +145,34 @@ package struct TorchFinder: Sendable {
         process.standardError = FileHandle.nullDevice
         process.standardInput = FileHandle.nullDevice
         guard (try? process.run()) != nil else { return nil }
-        let limit = DispatchWorkItem { process.terminate() }
-        DispatchQueue.global().asyncAfter(deadline: .now() + 10, execute: limit)
-        let data = output.fileHandleForReading.readDataToEndOfFile()
+        // The parent's end would keep the pipe open.
+        try? output.fileHandleForWriting.close()
+        let line = firstLine(of: output.fileHandleForReading.fileDescriptor)
+        try? output.fileHandleForReading.close()
+        kill(-process.processIdentifier, SIGKILL)
         process.waitUntilExit()
-        limit.cancel()
-        let path = String(decoding: data, as: UTF8.self)
-            .trimmingCharacters(in: .whitespacesAndNewlines)
-        return path.isEmpty ? nil : path
+        return line.flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    /// The first line that can be read from a descriptor in time; nil for none, and for one that is too long for a path.
+    private static func firstLine(of descriptor: Int32) -> String? {
+        let end = ContinuousClock.now + .seconds(patience + 2)
+        var bytes: [UInt8] = []
+        while bytes.count < longestPath, !bytes.contains(UInt8(ascii: "\n")) {
+            let left = ContinuousClock.now.duration(to: end) / .milliseconds(1)
+            guard left > 0 else { return nil }
+            var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            let ready = poll(&entry, 1, Int32(left))
+            if ready < 0, errno == EINTR { continue }
+            guard ready > 0 else { return nil }
+            var chunk = [UInt8](repeating: 0, count: longestPath)
+            let count = read(descriptor, &chunk, chunk.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { break }
+            bytes += chunk.prefix(count)
+        }
+        guard bytes.count < longestPath else { return nil }
+        return bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).first
+            .map { String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespaces) }
     }
 }

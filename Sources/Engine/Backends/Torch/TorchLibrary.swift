@@ -62,6 +62,13 @@ package final class TorchLibrary: @unchecked Sendable {
                 "the PyTorch in \(place)\(installation.version.map { " (\($0))" } ?? "") was built without CUDA",
                 fix: "Install one with CUDA (python3 -m pip install torch), or use --device cpu"
             )
+        case tessera_torch_no_cuda_libraries:
+            throw InputError(
+                "--device cuda",
+                "the CUDA half of the PyTorch in \(place) cannot be loaded: \(text)",
+                fix:
+                    "Install it with NVIDIA's packages (python3 -m pip install torch), or use --device cpu"
+            )
         default:
             throw InputError(
                 place,
@@ -97,12 +104,21 @@ package final class TorchLibrary: @unchecked Sendable {
             ) == 0
         else {
             let text = String(cString: tessera_torch_fault())
+            let error = DeviceError(device: "\(device)", operation: "a first tensor", message: text)
+            let fix =
+                switch (device.kind, error.kind) {
+                case (.cuda, .outOfMemory): "Free its memory: nvidia-smi lists who uses it"
+                case (.cuda, _): "Check the driver with nvidia-smi, and see tessera doctor"
+                default: "See tessera doctor for the devices of this machine"
+                }
+            // What PyTorch says of a kind of device that it was built without.
+            let isAbsent = text.hasPrefix("Could not run 'aten::empty")
             throw InputError(
                 "--device \(device)",
-                "PyTorch cannot use it: \(oneLine(text, limit: 220))",
-                fix: device.kind == .cuda
-                    ? "Check the driver with nvidia-smi, and see tessera doctor"
-                    : "See tessera doctor for the devices of this machine"
+                isAbsent
+                    ? "this PyTorch was built without \(device.kind)"
+                    : "PyTorch cannot use it: \(oneLine(text, limit: 220))",
+                fix: fix
             )
         }
         if let handle { tessera_torch_delete(functions, handle) }
