@@ -44,6 +44,7 @@ import Testing
             #expect(kill(victim, SIGKILL) == 0)
             let command = running.finish()
             #expect(command.status == 0, "\(command.errors)")
+            #expect(command.errors.contains("was killed by signal 9"), "\(command.errors)")
             let bytes = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
             #expect(bytes == whole)
         }
