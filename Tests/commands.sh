@@ -4,7 +4,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 tests=.build/release/tesseraPackageTests.xctest
 # Those that compute most. The others share networks, so they run one after the other.
-heavy='TesseraTests\.(PictureTests|RefineTests|RefineFixtureTests|FixtureRunTests|PromptTests|ModelKindCommandTests|ComposedTests|RepeatCommandTests|SeriesCommandTests|CommandTests|GuidedTests|MaskTests|LanguageCommandTests|HabitTests|HostileCommandTests|OutputFormatTests)/'
+heavy='TesseraTests\.(PictureTests|RefineTests|RefineFixtureTests|FixtureRunTests|PromptTests|ModelKindCommandTests|ComposedTests|RepeatCommandTests|SeriesCommandTests|CommandTests|GuidedTests|MaskTests|LanguageCommandTests|HabitTests|HostileCommandTests|OutputFormatTests|ServeTests)/'
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
