@@ -4,7 +4,7 @@ import Protocol
 /// Turns SIGINT, SIGTERM and SIGHUP into one call on a dedicated thread; a second signal ends the process
 /// immediately. A SIGHUP that was ignored, by nohup for example, stays ignored.
 enum Interrupts {
-    /// Milliseconds after which a person is told that the process still computes, and after which it ends nonetheless:
+    /// Milliseconds after which a person is told that the process still computes, and after which it ends anyway:
     /// a device that hangs never returns.
     private static let patience: (told: Int32, ended: Int32) = (5000, 55_000)
 
