@@ -21,11 +21,13 @@ package enum Preset: String, CaseIterable, Sendable {
         Settings.refineFrom, Settings.refineSteps, Settings.refineNoise, Settings.refineGuidance,
     ]
 
+    /// Name of its flag.
     package static let flag = "preset"
 
     /// Sampling steps of phase 1 of a draft, unless the model takes fewer.
     static let draftSteps = 20
 
+    /// The method that it uses.
     package var method: Method { self == .reference ? .demofusion : .refine }
 
     /// - Parameters:
