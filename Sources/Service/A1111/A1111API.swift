@@ -118,7 +118,7 @@ struct A1111API: Sendable {
         var ended: [Job] = []
         for job in jobs {
             let job = try await desk.ended(job)
-            // A job that was interrupted has no picture, and is no error.
+            // An interrupted job has no picture, which is not an error.
             ended.append(job.state == .cancelled ? job : try await desk.finished(job))
             sessions.advance(number, of: caller.user)
         }

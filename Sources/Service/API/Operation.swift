@@ -182,7 +182,7 @@ enum OpenAPI {
                     "token": .object(["type": .string("http"), "scheme": .string("bearer")])
                 ]),
             ]),
-            // The second is no token, which is enough as long as there are none.
+            // The second asks for no token, which is enough while none exist.
             "security": .array([.object(["token": .array([])]), .object([:])]),
         ])
     }

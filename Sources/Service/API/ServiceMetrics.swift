@@ -42,7 +42,7 @@ struct ServiceMetrics {
         metric(
             "held",
             "gauge",
-            "1 while a failure that is no job's fault holds rendering up.",
+            "1 while rendering waits because of a failure that no job caused.",
             [("", isHeld ? 1 : 0)]
         )
         metric(
