@@ -49,6 +49,8 @@ package struct ClusterFile: Equatable, Sendable {
         package var devices: [DeviceName] = []
         /// PyTorch's folder there; nil looks for it.
         package var torch: String?
+        /// Views that a worker predicts together; nil: as many as pay.
+        package var batch: Int?
         /// The model's path on that host; nil for the coordinator's path.
         package var model: String?
         /// Tessera's path on that host.
@@ -297,6 +299,7 @@ package struct ClusterFile: Equatable, Sendable {
             precision: try fields.choice("precision", of: Precision.self),
             devices: try Self.devices(&fields),
             torch: try fields.string("torch"),
+            batch: try fields.int("batch", in: 1...BatchSizes.most),
             model: try fields.string("model"),
             program: try fields.string("tessera"),
             labels: try fields.strings("labels"),
@@ -313,65 +316,19 @@ package struct ClusterFile: Equatable, Sendable {
         host.launch = try Self.launch(&fields)
         try fields.finish(
             known:
-                "name, workers, threads, precision, backend, device, devices, torch, model, tessera, labels, "
+                "name, workers, threads, precision, backend, device, devices, torch, batch, model, tessera, labels, "
                 + "keys, coordinator-key, connect, environment, launch"
         )
         try check(host, fields)
         return (host, fields)
     }
 
-    /// `device: cuda:0`, or `devices: [cuda:0, cuda:1]`.
-    private static func devices(_ fields: inout FieldReader) throws(InputError) -> [DeviceName] {
-        func device(_ text: String, _ key: String, _ node: Node?) throws(InputError) -> DeviceName {
-            guard let device = DeviceName(rawValue: text) else {
-                throw fields.fault(
-                    key,
-                    node,
-                    "'\(text)' is not a valid device",
-                    fix: "Write cpu, cuda:0, cuda:1 … or mps"
-                )
-            }
-            return device
-        }
-        let one = try fields.located("device")
-        var found: [DeviceName] = []
-        var before = fields
-        let list = before.take("devices")
-        for node in try fields.list("devices") {
-            let device = try device(try fields.text(node, "devices"), "devices", node)
-            guard !found.contains(device) else {
-                throw fields.fault(
-                    "devices",
-                    node,
-                    "\(device) is in the list already",
-                    fix: "Write it once; workers: says how many workers share the devices"
-                )
-            }
-            found.append(device)
-        }
-        if let list, found.isEmpty {
-            throw fields.fault(
-                "devices",
-                list,
-                "the list is empty",
-                fix: "Write its devices, or remove the field to compute on the processor"
-            )
-        }
-        guard let one else { return found }
-        guard found.isEmpty else {
-            throw fields.fault(
-                "device",
-                one.node,
-                "devices is there, too",
-                fix: "Write only one of them"
-            )
-        }
-        return [try device(one.text, "device", one.node)]
-    }
-
     private func check(_ host: Host, _ fields: FieldReader) throws(InputError) {
         func fault(_ key: String, _ problem: String, _ fix: String) -> InputError {
             fields.fault(key, nil, "\(host.name): \(problem)", fix: fix)
+        }
+        if let contradiction = host.contradiction {
+            throw fault("backend", contradiction.problem, contradiction.remedy)
         }
         guard (host.keys == nil) == (host.coordinatorKey == nil) else {
             throw fault(

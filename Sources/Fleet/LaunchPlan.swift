@@ -121,9 +121,13 @@ package struct LaunchPlan: Sendable {
         worker.modelFlags = common.modelFlags
         worker.backend = common.backend ?? host.backend
         worker.precision = common.precision ?? host.precision
-        worker.batch = common.batch
-        worker.torch = host.torch.map(there) ?? (host.isThisOne ? common.torch : nil)
-        request.devices = (common.devices.isEmpty ? host.devices : common.devices).map(\.rawValue)
+        worker.batch = common.batch ?? host.batch
+        // A backend that every worker is to use computes on processors, whatever GPUs a host has.
+        let usesTorch = common.backend.map { $0 == .torch } ?? true
+        let ownTorch = host.torch.map(there) ?? (host.isThisOne ? common.torch : nil)
+        worker.torch = usesTorch ? ownTorch : nil
+        let devices = usesTorch && common.devices.isEmpty ? host.devices : common.devices
+        request.devices = devices.map(\.rawValue)
         worker.insecure = file.coordinator.insecure
         if let keys = host.keys, let coordinator = host.coordinatorKey {
             worker.keys = (there(keys), there(coordinator))

@@ -89,6 +89,10 @@ package enum DeviceChoice: ExpressibleByArgument, CustomStringConvertible, Equat
         self = .named(devices)
     }
 
+    /// Examples: messages and help list them.
+    package static let allValueStrings = ["cpu", "cuda:0", "cuda:0,cuda:1", "mps", "xpu:0", "all"]
+    package static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
+
     package var description: String {
         switch self {
         case .all: "all"

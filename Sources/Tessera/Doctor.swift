@@ -37,7 +37,19 @@ struct Doctor: ParsableCommand {
                 Double(gpu.memory) / 1e9
             )
         }
-        return (["cpu"] + gpus).joined(separator: ", ")
+        return (["cpu"] + gpus).joined(separator: ", ") + (gpuTrouble.map { "; \($0)" } ?? "")
+    }
+
+    /// Why the installed PyTorch cannot use the GPUs that there are; nil if it can, or there are none.
+    private var gpuTrouble: String? {
+        do throws(InputError) {
+            let found = try TorchFinder().find(engine.torch)
+            guard found.hasCUDA || !TorchDevices.gpus.isEmpty else { return nil }
+            _ = try TorchLibrary.load(found, for: .cuda)
+            return nil
+        } catch {
+            return "no GPU: \(error.problem)"
+        }
     }
 
     /// What the system has, by its device files; PyTorch can use it.

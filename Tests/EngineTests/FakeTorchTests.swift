@@ -59,12 +59,37 @@ import Testing
     @Test func weightsThatDoNotFitAreNamed() throws {
         try inTemporaryFolder { folder in
             try FakeTorch.build(in: folder)
-            let error = FakeTorch.failing("empty@4") {
+            let error = FakeTorch.failing("full@4") {
                 #expect(throws: DeviceError.self) { _ = try unet(folder)() }
             }
             let line = "\(error.map(String.init(describing:)) ?? "")"
             #expect(error?.kind == .outOfMemory, "\(line)")
             #expect(line.contains("weights of ") && line.contains("--precision bf16"), "\(line)")
+        }
+    }
+
+    /// Another process may free its memory in the next moment.
+    @Test func oneShortageOfWeightsIsTriedAgain() throws {
+        try inTemporaryFolder { folder in
+            try FakeTorch.build(in: folder)
+            let found = try FakeTorch.failing("empty@4") { try unet(folder)() }
+            #expect(found.values.allSatisfy { $0 == 0.1 })
+        }
+    }
+
+    /// Text encoders have no smaller piece: the line says what did not fit.
+    @Test func promptsThatDoNotFitAreNamed() throws {
+        try inTemporaryFolder { folder in
+            try FakeTorch.build(in: folder)
+            let model = try Model(path: "\(SingleFileLayout.ownFixtures)/sd15-tiny")
+            let encoder = try PromptEncoder(model: model, options: options(folder))
+            let error = FakeTorch.failing("oom@5") {
+                #expect(throws: DeviceError.self) { _ = try encoder.encode("a lake") }
+            }
+            let line = "\(error.map(String.init(describing:)) ?? "")"
+            #expect(error?.kind == .outOfMemory, "\(line)")
+            #expect(line.contains("the text encoders on 77 tokens"), "\(line)")
+            #expect(line.contains("What helps: fewer processes on the device"), "\(line)")
         }
     }
 

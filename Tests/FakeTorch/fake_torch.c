@@ -7,6 +7,7 @@
 //
 //     oom@K        the K-th operator has no memory
 //     empty@K      the K-th new tensor has no memory
+//     full@K       no new tensor from the K-th on has memory
 //     rows>N       no operator has memory for more than N rows of a batch
 //     lost@K       the device is lost at the K-th operator, and stays so
 //     lost@K:FILE  the same in the first two processes alone, which FILE counts
@@ -157,7 +158,8 @@ int32_t aoti_torch_empty_strided(
     const char *text = wish();
     long k = 0;
     tensors++;
-    if (text && sscanf(text, "empty@%ld", &k) == 1 && tensors == k)
+    if (text && ((sscanf(text, "empty@%ld", &k) == 1 && tensors == k) ||
+                 (sscanf(text, "full@%ld", &k) == 1 && tensors >= k)))
         return failed("CUDA out of memory. Tried to allocate 2.00 GiB (fake)");
     FORWARD(aoti_torch_empty_strided, axes, sizes, strides, type,
         device, index, result

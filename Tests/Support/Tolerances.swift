@@ -7,18 +7,6 @@ package enum Tolerance {
     package static let parity: Float = 2e-4
     /// bfloat16 against float32: root of the mean squared error over the deviation.
     package static let bfloat16: Float = 2e-2
-    /// The mean of the VAE's encoder, likewise. Diffusers' own bfloat16 misses that tolerance on the same fixture, by an amount
-    /// that depends on memory layout and attention: 2.174e-2 to 2.211e-2 for sd15, 2.739e-2 to 2.785e-2 for sd21, 2.104e-2 to
-    /// 2.286e-2 for sdxl (PyTorch 2.15.0, diffusers 0.42.1; Tests/bf16_reference.py measures it). Ours may be as large as the
-    /// largest; for sd21, where it is 2.80e-2, above it by no more than they differ among each other.
-    package static func bfloat16Mean(of kind: String) -> Float {
-        switch kind {
-        case "sd15": 2.211e-2
-        case "sd21": 2.785e-2 + (2.785e-2 - 2.739e-2)
-        case "sdxl": 2.286e-2
-        default: bfloat16
-        }
-    }
     /// A kernel against its naive version in double precision, likewise.
     package static let kernel: Float = 1e-5
     /// A normalisation, whose input is itself rounded relative to its mean, likewise.

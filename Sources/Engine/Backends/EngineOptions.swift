@@ -58,33 +58,52 @@ package struct EngineOptions: Sendable, Equatable {
         )
     }
 
-    /// Rejects combinations that this build cannot compute.
-    ///
-    /// - Throws: `InputError` naming the flag
-    package func check() throws(InputError) {
-        guard backend != .torch else { return }
-        guard device == .processor else {
-            throw InputError(
+    /// How a half of the autoencoder is computed. PyTorch's encoder is in float32 where the precision is bfloat16: in that it
+    /// loses more than two parts in a hundred of its latents' deviation, and every later step inherits them.
+    package func computing(_ half: AutoencoderHalf) -> EngineOptions {
+        (backend, precision, half) == (.torch, .bf16, .encoder) ? with(.f32) : self
+    }
+
+    /// What no processor can compute with these options.
+    package var contradiction: InputError? {
+        guard backend != .torch else { return nil }
+        let name = backend.rawValue
+        if device != .processor {
+            return InputError(
                 "--device \(device)",
-                "the \(backend.rawValue) backend computes on the processor only",
+                "the \(name) backend computes on the processor only",
                 fix: "Use --backend torch, or --device cpu"
             )
         }
-        guard precision != .f16 else {
-            throw InputError(
+        if precision == .f16 {
+            return InputError(
                 "--precision f16",
-                "the \(backend.rawValue) backend has no such arithmetic",
+                "the \(name) backend has no such arithmetic",
                 fix: "Use --precision bf16 or --backend torch"
             )
         }
-        guard (backend, precision) != (.openblas, .bf16) else {
-            throw InputError(
+        if (backend, precision) == (.openblas, .bf16) {
+            return InputError(
                 "--precision bf16",
                 "the openblas backend computes in float32 only",
                 fix: "Use --precision f32 or --backend onednn"
             )
         }
-        guard precision == .f32 || Processor.current.hasAVX512 else {
+        return torch.map { torch in
+            InputError(
+                "--torch \(torch)",
+                "the \(name) backend does not use PyTorch",
+                fix: "Leave out --torch, or use --backend torch"
+            )
+        }
+    }
+
+    /// Rejects combinations that cannot be computed here.
+    ///
+    /// - Throws: `InputError` naming the flag
+    package func check() throws(InputError) {
+        if let contradiction { throw contradiction }
+        guard backend == .torch || precision == .f32 || Processor.current.hasAVX512 else {
             throw InputError(
                 "--precision bf16",
                 "this processor has no AVX-512",

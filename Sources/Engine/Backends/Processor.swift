@@ -90,7 +90,9 @@ extension EngineOptions {
                 backend: chosen,
                 precision: stored,
                 threads: threads,
-                device: device ?? .processor
+                device: device ?? .processor,
+                // A host's PyTorch may be for other workers, unless this backend was requested beside it.
+                torch: backend == nil ? nil : torch
             ),
             reasons.joined(separator: "; ")
         )

@@ -218,6 +218,7 @@ package final class LoadedNetworks: ModelNetworks {
             try vae.evaluateInMemory(half, input, as: part, tokens, cancellation)
         }
         return try networks.withLock { networks in
+            let options = options.computing(half)
             let vae =
                 try networks.halves[half] ?? model.architecture.autoencoder(half, options)
             networks.halves[half] = vae

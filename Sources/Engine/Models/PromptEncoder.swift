@@ -134,8 +134,7 @@ package final class PromptEncoder {
         for i in 0..<max(count, prompt.count) {
             // The padding is the empty prompt.
             let chunk = prompt.chunks.map { i < $0.count ? $0[i] : [] }
-            let embedding = try known[chunk] ?? encode(chunk)
-            try first.backend.check()
+            let embedding = try known[chunk] ?? encodeInMemory(chunk)
             guard embedding.context.isFinite, embedding.pooled?.isFinite ?? true else {
                 throw InputError(
                     first.place,
@@ -149,6 +148,17 @@ package final class PromptEncoder {
             if i == 0 { pooled = embedding.pooled }
         }
         return Embedding(context: Tensor.oneAfterAnother(contexts), pooled: pooled)
+    }
+
+    /// The same as `encode`; too little memory is an error that names the size.
+    private func encodeInMemory(_ chunk: [[PromptToken]]) throws -> Embedding {
+        do {
+            let embedding = try encode(chunk)
+            try first.backend.check()
+            return embedding
+        } catch let error as DeviceError where error.kind == .outOfMemory {
+            throw error.atPrompt(tokens: first.network.config.tokens)
+        }
     }
 
     /// Encodes one chunk, tokens for each encoder.

@@ -70,7 +70,7 @@ extension DeviceError {
         case .encoder:
             at(
                 "the encoder on \(shape[2])×\(shape[1]) pixels",
-                "a shorter precision (--precision bf16)"
+                "a shorter precision (--precision f16)"
             )
         }
     }
@@ -83,14 +83,23 @@ extension DeviceError {
         )
     }
 
-    private func at(_ work: String, _ remedy: String) -> DeviceError {
-        DeviceError(
+    /// A chunk of a prompt, which the text encoders read in float32 whatever the precision is.
+    func atPrompt(tokens: Int) -> DeviceError {
+        at(
+            "the text encoders on \(tokens) tokens",
+            device == "cpu" ? nil : "the processor for the coordinator (--device cpu,\(device))"
+        )
+    }
+
+    private func at(_ work: String, _ remedy: String?) -> DeviceError {
+        let remedies = [remedy, "fewer processes on the device", "or one with more memory"]
+        return DeviceError(
             kind: kind,
             device: device,
             operation: "\(work) (\(operation))",
             message:
-                "\(oneLine(message, limit: 300)). What helps: \(remedy), fewer processes on the device, or one "
-                + "with more memory"
+                "\(oneLine(message, limit: 300)). What helps: "
+                + remedies.compactMap(\.self).joined(separator: ", ")
         )
     }
 }

@@ -63,12 +63,20 @@ extension TorchBackend {
         )
     }
 
-    /// Uploads weights of a shape; too little memory is an error that names it.
+    /// Uploads weights of a shape, twice if need be: another process may just have freed its memory, and PyTorch has emptied
+    /// its cache. Too little memory is an error that names the shape.
     private func loading(_ shape: [Int], _ body: () throws -> TorchWeights) throws -> TorchWeights {
+        func isShortage(_ error: any Error) -> Bool {
+            (error as? DeviceError)?.kind == .outOfMemory
+        }
         do {
             return try computing(body)
-        } catch let error as DeviceError where error.kind == .outOfMemory {
-            throw error.atWeights(shape)
+        } catch  where isShortage(error) {
+            do {
+                return try computing(body)
+            } catch let error as DeviceError where isShortage(error) {
+                throw error.atWeights(shape)
+            }
         }
     }
 

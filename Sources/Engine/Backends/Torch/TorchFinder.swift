@@ -8,6 +8,8 @@ package struct TorchFinder: Sendable {
         package let folder: String
         /// As in "2.15.0+cu132"; nil where the installation does not say it.
         package let version: String?
+        /// Whether it was built for NVIDIA's or AMD's GPUs.
+        package var hasCUDA: Bool { FileKind("\(folder)/libtorch_cuda.so") == .regular }
     }
 
     /// The oldest version with all functions that Tessera calls.
@@ -54,8 +56,8 @@ package struct TorchFinder: Sendable {
             if let found = installation(in: path) { return try checked(found, path) }
         }
         throw InputError(
-            "--backend torch",
-            "PyTorch was not found: neither python3 nor the common places have it",
+            "PyTorch",
+            "it was not found: neither python3 nor the common places have it, and GPUs, f16 and --backend torch need it",
             fix: "Install it (python3 -m pip install torch), or give its folder with --torch"
         )
     }
