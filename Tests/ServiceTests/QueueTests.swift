@@ -48,6 +48,23 @@ import Testing
         return served
     }
 
+    /// The last of several slots is for small pictures; all renders have one model.
+    @Test func slotsKeepOneForSmallPictures() {
+        typealias Taken = RenderSlots.Taken
+        typealias Slot = RenderSlots.Slot
+        let large = Taken(model: "m", evaluations: 400, isSmall: false)
+        let small = Taken(model: "m", evaluations: 9, isSmall: true)
+        #expect(RenderSlots.free(beside: [], count: 1) == Slot())
+        #expect(RenderSlots.free(beside: [large], count: 1) == nil)
+        #expect(RenderSlots.free(beside: [], count: 2) == Slot())
+        #expect(RenderSlots.free(beside: [large], count: 2) == Slot(model: "m", most: 100))
+        #expect(RenderSlots.free(beside: [large, small], count: 2) == nil)
+        // The large one has ended before the small one.
+        #expect(RenderSlots.free(beside: [small], count: 2) == Slot(model: "m"))
+        #expect(RenderSlots.free(beside: [large], count: 3) == Slot(model: "m"))
+        #expect(RenderSlots.free(beside: [large, large], count: 3) == Slot(model: "m", most: 100))
+    }
+
     @Test func usersTakeTurns() {
         let many = (1...6).map { Entry(id: "a\($0)", number: Int64($0), user: "a") }
         let few = (7...8).map { Entry(id: "b\($0)", number: Int64($0), user: "b") }
