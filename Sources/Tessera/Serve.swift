@@ -92,7 +92,8 @@ struct Serve: ParsableCommand {
                 loras: LoRACatalogue(folder: loraDir),
                 inputs: InputFolder(
                     path: folder.inputs,
-                    limits: PictureLimits(pixels: limits.initPixels)
+                    limits: PictureLimits(pixels: limits.initPixels),
+                    most: limits.inputBytes
                 ),
                 standardOptions: try model.options()
             )

@@ -18,9 +18,9 @@ extension NativeAPI {
             body: "JobRequest",
             answers: [.json(200, .anyObject, "Phases, UNet calls, bytes.")]
                 + Operation.Answer.errors(400, 403, 413, 415, 422, 429)
-        ) { request, _ in
+        ) { request, context in
             let picture = try JobRequest(json: try await desk.bodies.json(request))
-            let report = try await desk.check(picture).report
+            let report = try await desk.check(picture, for: context.caller).report
             return Response(bytes: try JSONEncoder().encode(report), type: "application/json")
         }
     }

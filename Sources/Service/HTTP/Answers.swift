@@ -80,6 +80,9 @@ struct APIError: Error {
         .init("maximum", .nullable(.integer), "That limit's value.") {
             .optional($0.limit?.limit)
         },
+        .init("asked", .nullable(.integer), "What the request would make it.") {
+            .optional($0.limit?.found)
+        },
     ])
 
     /// Headers of the answer, whatever the form of its body.

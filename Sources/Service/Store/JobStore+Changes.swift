@@ -28,6 +28,15 @@ extension JobStore {
             let all =
                 try Int.fetchOne(database, sql: "SELECT COUNT(*) FROM job WHERE \(open)") ?? 0
             try limits.check(own: own, all: all)
+            func sum(_ what: String, _ states: String) throws -> Int {
+                let sql = "SELECT SUM(\(what)) FROM job WHERE user = ? AND \(states)"
+                return try Int.fetchOne(database, sql: sql, arguments: [draft.user]) ?? 0
+            }
+            try limits.check(
+                pixels: draft.width * draft.height,
+                queued: { try sum("width * height", open) },
+                stored: { try sum("bytes", "state = 'done'") }
+            )
             var job = Job(draft, now: now)
             try job.insert(database)
             return (job, true)
