@@ -174,6 +174,10 @@ def flow_render(folder):
     metrics = service.ok("GET", "/metrics").decode()
     assert 'tessera_jobs{state="done"} 3.0' in metrics, metrics
     assert 'tessera_renders_total{result="done"} 3.0' in metrics
+    # The dashboard shows nothing that does not exist.
+    board = open(f"{FIXTURES}/../../deploy/grafana/tessera-serve.json").read()
+    shown = set(re.findall(r"tessera_\w+", board))
+    assert len(shown) > 10 and shown <= set(re.findall(r"tessera_\w+", metrics)), shown
 
     service.ok("DELETE", f"/api/v1/jobs/{job['id']}", status=204)
     service.ok("GET", f"/api/v1/jobs/{job['id']}", status=404)

@@ -6,7 +6,7 @@ import Hummingbird
 import Sampling
 
 extension NativeAPI {
-    var workOperations: [Operation] { [plan, upload, picture, jobEvents, allEvents] }
+    var workOperations: [Operation] { [plan, upload, picture, phase, jobEvents, allEvents] }
 
     private var plan: Operation {
         Operation(
@@ -46,6 +46,46 @@ extension NativeAPI {
         }
     }
 
+    private var phase: Operation {
+        Operation(
+            method: .get,
+            path: "/api/v1/jobs/{id}/phases/{number}",
+            name: "getPhasePicture",
+            summary: "The picture of a finished phase, of a job with phasePictures.",
+            parameters: [
+                .job,
+                .init(
+                    name: "number",
+                    place: .path,
+                    schema: .given(
+                        .object(["type": .string("integer"), "minimum": .number(1)])
+                    ),
+                    help: "From 1; the last phase is the picture itself."
+                ),
+            ],
+            answers: [
+                .init(
+                    status: 200,
+                    help: "The file, a PNG.",
+                    content: ("image/png", .given(.object([:])))
+                )
+            ] + Operation.Answer.errors(403, 404)
+        ) { _, context in
+            let job = try await desk.job(Self.id(context), for: context.caller)
+            let text = try context.parameters.require("number")
+            guard let number = Int(text), (1...1000).contains(number),
+                let path = desk.folder.phase(number, of: job)
+            else {
+                throw APIError(
+                    .notFound,
+                    .notFound,
+                    "job \(job.id) has no picture of phase '\(text.prefix(20))'"
+                )
+            }
+            return try await Blocking.run { try Response(file: path, type: "image/png") }
+        }
+    }
+
     private var upload: Operation {
         Operation(
             method: .post,
@@ -77,7 +117,7 @@ extension NativeAPI {
         .init(
             status: 200,
             help:
-                "Server-sent events: state {state}, progress {Progress}, alive. The first state is sent at once.",
+                "Server-sent events: state {state}, progress {Progress}, phase {phase}, alive. The first state is sent at once.",
             content: ("text/event-stream", .string)
         )
     }

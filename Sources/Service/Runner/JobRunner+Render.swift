@@ -76,13 +76,17 @@ extension JobRunner {
             // No step was saved.
             folder.removeState(of: job)
         }
+        var outputs = RenderSession.Outputs(
+            picture: folder.picture(of: job),
+            depth: request.depth,
+            quality: request.quality
+        )
+        if request.storesPhases {
+            (outputs.phases, outputs.savesLastPhase) = (folder.phases(of: job), false)
+        }
         var rendering = Rendering(
             options: try request.options(parts.resources, suggestions: suggestions),
-            outputs: RenderSession.Outputs(
-                picture: folder.picture(of: job),
-                depth: request.depth,
-                quality: request.quality
-            ),
+            outputs: outputs,
             computation: parts.computation,
             saving: Saving(
                 every: 1,
@@ -108,8 +112,15 @@ extension JobRunner {
         }
     }
 
+    /// The picture of a phase is stored before the next phase begins.
+    private func tellPhase(_ report: RenderReport, of id: String) {
+        guard case .progress(.phase(let index, _)) = report, index > 0 else { return }
+        parts.hub.publish(.phase, job: id, .object(["phase": .number(Double(index))]))
+    }
+
     private func observe(_ report: RenderReport, of id: String) {
         let time = now
+        tellPhase(report, of: id)
         let told: JobProgress? = state.withLock { state in
             guard state.running[id] != nil else { return nil }
             switch report {
