@@ -41,8 +41,15 @@ def main(folder):
 
     events = list(client.images.generate(model=models[0], prompt="a cat", size="128x128",
                                          stream=True, partial_images=2, quality="low"))
-    assert [event.type for event in events] == ["image_generation.completed"]
-    assert is_png(base64.b64decode(events[0].b64_json)) and events[0].created_at > 1.7e9
+    kinds = [event.type for event in events]
+    assert kinds[-1] == "image_generation.completed"
+    assert set(kinds[:-1]) <= {"image_generation.partial_image"}
+    for event in events:
+        assert is_png(base64.b64decode(event.b64_json)) and event.created_at > 1.7e9
+    events = list(client.images.generate(model=models[0], prompt="a cat", size="256x256",
+                                         stream=True, partial_images=1))
+    assert [event.type for event in events][0] == "image_generation.partial_image", kinds
+    assert events[0].partial_image_index == 0 and is_png(base64.b64decode(events[0].b64_json))
 
     answer = client.images.generate(model=models[0], prompt="a cat", size="128x128", quality="low",
                                     output_format="webp", output_compression=50)

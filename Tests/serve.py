@@ -174,6 +174,10 @@ def flow_render(folder):
     metrics = service.ok("GET", "/metrics").decode()
     assert 'tessera_jobs{state="done"} 3.0' in metrics, metrics
     assert 'tessera_renders_total{result="done"} 3.0' in metrics
+    # The dashboard shows nothing that does not exist.
+    board = open(f"{FIXTURES}/../../deploy/grafana/tessera-serve.json").read()
+    shown = set(re.findall(r"tessera_\w+", board))
+    assert len(shown) > 10 and shown <= set(re.findall(r"tessera_\w+", metrics)), shown
 
     service.ok("DELETE", f"/api/v1/jobs/{job['id']}", status=204)
     service.ok("GET", f"/api/v1/jobs/{job['id']}", status=404)
@@ -287,6 +291,17 @@ def flow_refusals(folder):
     for path in ["/api/v1/jobs/../../../etc/passwd", "/api/v1/jobs/..%2f..%2fjobs.sqlite/picture",
                  "/etc/passwd", "/api/v1/jobs/%00/picture"]:
         refused(404, "error", None, path=path, method="GET")
+    # A path that exists says which methods it has; OPTIONS is answered.
+    for method, path, allow in [("DELETE", "/api/v1/jobs", "GET, POST, OPTIONS"),
+                                ("GET", "/api/v1/plan", "POST, OPTIONS"),
+                                ("TRACE", "/metrics", "GET, OPTIONS"),
+                                ("PUT", "/v1/images/generations", "POST, OPTIONS"),
+                                ("DELETE", "/sdapi/v1/options", "GET, POST, OPTIONS")]:
+        answer = service.refused(405, allow, method, path)
+        assert answer.getheader("Allow") == allow, answer.getheaders()
+        status, answer, _ = service.call("OPTIONS", path)
+        assert status == 204 and answer.getheader("Allow"), (path, status)
+    refused(404, "error", None, path="/v1/nothing", method="GET")
     refused(400, "limit", None, path="/api/v1/jobs?limit=0", method="GET")
     refused(400, "state", None, path="/api/v1/jobs?state=lost", method="GET")
     assert service.ok("GET", "/api/v1/jobs")["jobs"] == []

@@ -175,5 +175,49 @@ def flow_origins(folder):
     service.stop()
 
 
+def flow_quotas(folder):
+    """Limits of a user and of a token; every refusal says which, its value, and what was asked."""
+    service = Service(folder, "--max-queued-pixels-per-user", "100000",
+                      "--max-stored-bytes-per-user", "1", "--max-body", "5000",
+                      "--max-input-bytes", "3000")
+    long = {"size": "256x256", "steps": 400, "seed": 1}
+
+    def refused(status, limit, maximum, asked, **fields):
+        found, _, answer = service.call("POST", "/api/v1/jobs", {"prompt": "a", **fields})
+        error = answer["error"]
+        assert (found, error["limit"], error["maximum"], error["asked"]) == (
+            status, limit, maximum, asked), (found, answer)
+        assert str(maximum) in error["message"] and str(asked) in error["message"], error
+
+    first = service.submit(settings=long)["id"]
+    refused(429, "queued-pixels-per-user", 100000, 2 * 65536, settings=long)
+    # A picture that alone is too large will always be.
+    refused(422, "queued-pixels-per-user", 100000, 65536 + 512 * 512,
+            settings=long | {"size": "512x512"})
+    other = service.submit(settings=long, headers={"Tessera-User": "ben"})["id"]
+    for job in (first, other):
+        service.ok("POST", f"/api/v1/jobs/{job}/cancel")
+    job = service.submit(settings=SMALL)["id"]
+    size = service.wait(job, "done")["pictureBytes"]
+    refused(429, "stored-bytes-per-user", 1, size, settings=SMALL)
+    service.ok("DELETE", f"/api/v1/jobs/{job}", status=204)
+    job = service.submit(settings=SMALL)["id"]
+    service.refused(413, "5000", "POST", "/api/v1/jobs", {"prompt": "a" * 6000})
+    service.refused(429, "input-bytes", "POST", "/api/v1/pictures", b"x" * 4000,
+                    {"Content-Type": "image/png"})
+
+    token = service.tokens("new", "--user", "ann", "--max-pixels", "10000", "--max-steps", "3",
+                           "--max-stored-bytes", "1000000")
+    assert "pixels 10000, steps 3" in service.tokens("list")
+    service.headers = bearer(token)
+    limits = service.ok("GET", "/api/v1/limits")
+    assert limits["pixels"] == 10000 and limits["stored-bytes-per-user"] == 1000000
+    assert limits["queued-pixels-per-user"] == 100000
+    refused(422, "pixels", 10000, 128 * 192, settings=SMALL)
+    refused(422, "steps", 3, 4, settings=SMALL | {"size": "64x64"})
+    service.submit(settings={"size": "64x64", "steps": 2})
+    service.stop()
+
+
 if __name__ == "__main__":
     run(globals())

@@ -63,6 +63,24 @@ def bodies(service):
     raw(service, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + os.urandom(500))
     raw(service, b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
     raw(service, b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * 10_000 + b"\r\n")
+    # Bodies that end early, by their length or without one: the client's doing.
+    for path, kind in [("/api/v1/jobs", "application/json"), ("/api/v1/pictures", "image/png"),
+                       ("/v1/images/edits", "multipart/form-data; boundary=b"),
+                       ("/v1/images/generations", "application/json"),
+                       ("/sdapi/v1/img2img", "application/json")]:
+        for length in [{"Content-Length": 1000}, {"Transfer-Encoding": "chunked"}]:
+            with socket.create_connection(("127.0.0.1", service.port), timeout=5) as connection:
+                connection.sendall(post(path, {"Content-Type": kind} | length) + b"3\r\n{\"p\r\n")
+                connection.shutdown(socket.SHUT_WR)
+                connection.recv(4096)
+            # And those that are reset.
+            with socket.create_connection(("127.0.0.1", service.port), timeout=5) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.sendall(post(path, {"Content-Type": kind} | length) + b"3\r\n{\"p\r\n")
+    # A client that does not wait for its picture.
+    with socket.create_connection(("127.0.0.1", service.port), timeout=5) as connection:
+        body = b'{"prompt": "a", "size": "64x64"}'
+        connection.sendall(post("/v1/images/generations", JSON | {"Content-Length": len(body)}) + body)
     slow = []
     for _ in range(100):
         connection = socket.create_connection(("127.0.0.1", service.port))

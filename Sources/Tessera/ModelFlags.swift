@@ -117,6 +117,26 @@ struct ModelPartFlags: ParsableArguments {
     }
 }
 
+/// Flags about files beside a model, which only a render on this host can read.
+struct ModelFileFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Folder of the files that <lora:name:0.8> in a prompt names; with --prompt-syntax a1111.",
+            valueName: "dir"
+        ),
+        completion: .directory
+    )
+    var loraDir: String?
+
+    @Flag(
+        help: ArgumentHelp(
+            "Do not take settings from the model's tessera.json, nor from a model name with Turbo, "
+                + "Lightning, LCM or Hyper-SD."
+        )
+    )
+    var noModelPreset = false
+}
+
 /// Flags about a model that only the coordinator needs.
 struct TextFlags: ParsableArguments {
     @Option(

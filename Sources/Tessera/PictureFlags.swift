@@ -8,6 +8,7 @@ package struct PictureFlags: ParsableArguments {
     @OptionGroup(title: "Picture") var subject: SubjectFlags
     @OptionGroup(title: "Model") var model: ModelFlags
     @OptionGroup(title: "Model") var text: TextFlags
+    @OptionGroup(title: "Model") var files: ModelFileFlags
     @OptionGroup(title: "Sampling") var sampling: SamplingFlags
     @OptionGroup(title: "Start from a picture") var start: StartFlags
     @OptionGroup(title: "Several pictures") var series: SeriesFlags
@@ -43,23 +44,14 @@ package struct PictureFlags: ParsableArguments {
         }
         var flags = model
         for tag in PromptTag.tags(in: subject.prompt) {
-            flags.lora.append(try LoRASource(tag, folder: subject.loraDir).argument)
+            flags.lora.append(try LoRASource(tag, folder: files.loraDir).argument)
         }
         return flags
     }
 
     /// - Throws: `InputError` naming the flag with an invalid value
     package func options() throws -> PictureOptions {
-        var settings = SettingChoices()
-        settings.set(Settings.size, to: subject.size)
-        settings.set(Settings.seed, to: subject.seed.value)
-        settings.set(Settings.promptSyntax, to: subject.promptSyntax)
-        sampling.add(to: &settings)
-        start.add(to: &settings)
-        method.add(to: &settings)
-        try large.add(to: &settings)
-        settings.set(Settings.wire, to: exchange.wire)
-        settings.set(Settings.globalPass, to: exchange.globalPass)
+        let settings = try SettingChoices(subject, sampling, start, method, large, exchange)
         var options = PictureOptions(
             prompt: subject.prompt,
             negativePrompt: subject.negativePrompt,
@@ -68,13 +60,38 @@ package struct PictureFlags: ParsableArguments {
             model: model.model,
             modelOptions: try modelFlags().options(text: text),
             settings: settings,
-            usesModelPreset: !sampling.noModelPreset,
+            usesModelPreset: !files.noModelPreset,
             picture: try start.choice()
         )
         options.preset = method.preset
         options.mask = start.maskChoice
         options.growth = start.extend?.growth ?? PictureGrowth()
         return options
+    }
+}
+
+extension SettingChoices {
+    /// What the flags choose.
+    ///
+    /// - Throws: `InputError` naming the flag with an invalid value
+    init(
+        _ subject: SubjectFlags,
+        _ sampling: SamplingFlags,
+        _ start: StartFlags,
+        _ method: MethodFlags,
+        _ large: LargePictureFlags,
+        _ exchange: ExchangeFlags
+    ) throws(InputError) {
+        self.init()
+        set(Settings.size, to: subject.size)
+        set(Settings.seed, to: subject.seed.value)
+        set(Settings.promptSyntax, to: subject.promptSyntax)
+        sampling.add(to: &self)
+        start.add(to: &self)
+        method.add(to: &self)
+        try large.add(to: &self)
+        set(Settings.wire, to: exchange.wire)
+        set(Settings.globalPass, to: exchange.globalPass)
     }
 }
 
@@ -101,15 +118,6 @@ struct SubjectFlags: ParsableArguments {
 
     @Option(Settings.promptSyntax) var promptSyntax: PromptSyntax?
 
-    @Option(
-        help: ArgumentHelp(
-            "Folder of the files that <lora:name:0.8> in a prompt names; with --prompt-syntax a1111.",
-            valueName: "dir"
-        ),
-        completion: .directory
-    )
-    var loraDir: String?
-
     @Option(Settings.size) var size: Extent?
     @Option(Settings.seed) var seed = Seed(value: Settings.seed.defaultValue)
 }
@@ -126,14 +134,6 @@ struct SamplingFlags: ParsableArguments {
     @Flag(Settings.sgmUniform) var sgmUniform: Bool
     @Option(Settings.sigmas) var sigmas: LevelSpacing?
     @Option(Settings.clipSkip) var clipSkip: Int?
-
-    @Flag(
-        help: ArgumentHelp(
-            "Do not take settings from the model's tessera.json, nor from a model name with Turbo, "
-                + "Lightning, LCM or Hyper-SD."
-        )
-    )
-    var noModelPreset = false
 
     @Option(Settings.random) var rng: RandomKind?
     @Option(Settings.decodeMargin) var decodeMargin: Int?

@@ -110,7 +110,7 @@ extension RepeatFlags {
                 given: given,
                 model: given.contains("model") ? picture.model.model : nil,
                 modelFolder: modelDir,
-                loraFolder: picture.subject.loraDir,
+                loraFolder: picture.files.loraDir,
                 isLossy: format?.isLossy
             )
         )

@@ -52,12 +52,27 @@ struct Serve: ParsableCommand {
     )
     var loraDir: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Jobs to render at once, of one model: they share the workers step by step. The last of several is for small "
+                + "pictures only, which then do not wait behind a large one.",
+            valueName: "n"
+        )
+    )
+    var concurrentJobs = 1
+
     @OptionGroup(title: "Model") var model: ModelFlags
     @OptionGroup(title: "Workers") var local: LocalFlags
     @OptionGroup(title: "Computation") var engine: EngineFlags
     @OptionGroup(title: "Access") var access: ServeAccessFlags
     @OptionGroup(title: "Limits") var limits: ServeLimitFlags
     @OptionGroup(title: "Logging") var logging: ServeLogFlags
+
+    mutating func validate() throws {
+        guard (1...16).contains(concurrentJobs) else {
+            throw ValidationError("--concurrent-jobs must be from 1 to 16.")
+        }
+    }
 
     func run() throws {
         try ExitStatus.reporting {
@@ -77,7 +92,8 @@ struct Serve: ParsableCommand {
                 loras: LoRACatalogue(folder: loraDir),
                 inputs: InputFolder(
                     path: folder.inputs,
-                    limits: PictureLimits(pixels: limits.initPixels)
+                    limits: PictureLimits(pixels: limits.initPixels),
+                    most: limits.inputBytes
                 ),
                 standardOptions: try model.options()
             )
@@ -90,6 +106,7 @@ struct Serve: ParsableCommand {
                     open: opening,
                     computation: engine.computation,
                     retention: self.limits.retention,
+                    concurrent: concurrentJobs,
                     logger: logger
                 )
             )

@@ -19,6 +19,22 @@ struct ServeLimitFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Most unfinished jobs of one user.", valueName: "n"))
     var maxJobsPerUser = ServiceLimits().jobsPerUser
 
+    @Option(
+        help: ArgumentHelp(
+            "Most pixels of one user's unfinished jobs together. (default: no limit)",
+            valueName: "n"
+        )
+    )
+    var maxQueuedPixelsPerUser: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Bytes of one user's finished pictures from which on the user's new jobs are refused. (default: no limit)",
+            valueName: "n"
+        )
+    )
+    var maxStoredBytesPerUser: Int?
+
     @Option(help: ArgumentHelp("Most unfinished jobs of all users.", valueName: "n"))
     var maxJobs = ServiceLimits().jobs
 
@@ -26,6 +42,19 @@ struct ServeLimitFlags: ParsableArguments {
         help: ArgumentHelp("Largest body of a request with pictures, in bytes.", valueName: "n")
     )
     var maxUpload = ServiceLimits().upload
+
+    @Option(
+        help: ArgumentHelp("Largest body of a request without pictures, in bytes.", valueName: "n")
+    )
+    var maxBody = ServiceLimits().body
+
+    @Option(
+        help: ArgumentHelp(
+            "Most bytes of pictures that clients have sent and that are kept.",
+            valueName: "n"
+        )
+    )
+    var maxInputBytes = ServiceLimits().inputBytes
 
     @Option(help: ArgumentHelp("Most requests of one caller in a second.", valueName: "n"))
     var maxRequestsPerSecond = ServiceLimits().requestsPerSecond
@@ -52,6 +81,9 @@ struct ServeLimitFlags: ParsableArguments {
             ("--max-evaluations", maxEvaluations), ("--max-jobs-per-user", maxJobsPerUser),
             ("--max-jobs", maxJobs), ("--keep-bytes", keepBytes ?? 1),
             ("--max-upload", maxUpload), ("--max-requests-per-second", maxRequestsPerSecond),
+            ("--max-body", maxBody), ("--max-input-bytes", maxInputBytes),
+            ("--max-queued-pixels-per-user", maxQueuedPixelsPerUser ?? 1),
+            ("--max-stored-bytes-per-user", maxStoredBytesPerUser ?? 1),
         ] where value < 1 {
             throw ValidationError("\(flag) must be at least 1.")
         }
@@ -65,6 +97,9 @@ struct ServeLimitFlags: ParsableArguments {
         (limits.pixels, limits.steps, limits.evaluations) = (maxPixels, maxSteps, maxEvaluations)
         (limits.jobsPerUser, limits.jobs) = (maxJobsPerUser, maxJobs)
         (limits.upload, limits.requestsPerSecond) = (maxUpload, maxRequestsPerSecond)
+        (limits.body, limits.inputBytes) = (maxBody, maxInputBytes)
+        limits.queuedPixelsPerUser = maxQueuedPixelsPerUser
+        limits.storedBytesPerUser = maxStoredBytesPerUser
         return limits
     }
 

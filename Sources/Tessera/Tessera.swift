@@ -23,13 +23,13 @@ struct Tessera: ParsableCommand {
             flag is given. (Not for resume, which keeps the flags of its render.)
 
             Results go to standard output, everything else to standard error. Exit status: 0 done, 64 bad usage or \
-            input, 69 no workers, 70 internal error or a result that could not be written, 130 interrupted.
+            input, 69 no workers or no service, 70 internal error or a result that could not be written, 130 interrupted.
             """,
         version: RenderSession.version,
         subcommands: [
             Render.self, Resume.self, Coordinate.self, Work.self, Plan.self, Inspect.self,
             Doctor.self, Keys.self, ClusterCommand.self, AgentCommand.self, Serve.self, Tokens.self,
-            Manual.self,
+            Submit.self, ListJobs.self, Watch.self, Cancel.self, Fetch.self, Manual.self,
         ]
     )
 }

@@ -43,6 +43,8 @@ struct Tokens: ParsableCommand {
         )
         var days: Double?
 
+        @OptionGroup(title: "Limits in place of the service's") var quota: QuotaFlags
+
         func run() throws {
             try ExitStatus.reporting {
                 guard Caller.isName(user) else {
@@ -66,6 +68,7 @@ struct Tokens: ParsableCommand {
                     scopes: scopes,
                     note: oneLine(note, limit: 200),
                     expires: days.map { now + $0 * 86_400 },
+                    quota: quota.quota,
                     now: now
                 )
                 try StandardOutput.write(text)
@@ -76,7 +79,7 @@ struct Tokens: ParsableCommand {
     /// `tessera tokens list`
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Prints the tokens' ids, users, scopes, ends and notes."
+            abstract: "Prints the tokens' ids, users, scopes, ends, limits and notes."
         )
 
         @OptionGroup var place: ServiceData
@@ -90,7 +93,8 @@ struct Tokens: ParsableCommand {
                             "until \(Date(timeIntervalSince1970: $0).formatted(.iso8601))"
                         }
                         let words = [
-                            token.id, token.user, token.scopes, end ?? "no end", token.note,
+                            token.id, token.user, token.scopes, end ?? "no end",
+                            token.quota.map { $0.words.joined(separator: ", ") } ?? "", token.note,
                         ]
                         return words.joined(separator: "\t")
                     }
@@ -119,6 +123,54 @@ struct Tokens: ParsableCommand {
                 }
             }
         }
+    }
+}
+
+/// What the owner of a token may ask for, where that is not what everybody may.
+struct QuotaFlags: ParsableArguments {
+    @Option(help: ArgumentHelp("Largest picture, in pixels.", valueName: "n"))
+    var maxPixels: Int?
+
+    @Option(help: ArgumentHelp("Most sampling steps of a phase.", valueName: "n"))
+    var maxSteps: Int?
+
+    @Option(help: ArgumentHelp("Most UNet calls of a picture.", valueName: "n"))
+    var maxEvaluations: Int?
+
+    @Option(help: ArgumentHelp("Most unfinished jobs of the user.", valueName: "n"))
+    var maxJobs: Int?
+
+    @Option(
+        help: ArgumentHelp("Most pixels of the user's unfinished jobs together.", valueName: "n")
+    )
+    var maxQueuedPixels: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Bytes of the user's finished pictures from which on new jobs are refused.",
+            valueName: "n"
+        )
+    )
+    var maxStoredBytes: Int?
+
+    mutating func validate() throws {
+        for (flag, value) in [
+            ("--max-pixels", maxPixels), ("--max-steps", maxSteps),
+            ("--max-evaluations", maxEvaluations), ("--max-jobs", maxJobs),
+            ("--max-queued-pixels", maxQueuedPixels), ("--max-stored-bytes", maxStoredBytes),
+        ] {
+            guard value.map({ $0 >= 1 }) ?? true else {
+                throw ValidationError("\(flag) must be at least 1.")
+            }
+        }
+    }
+
+    var quota: UserQuota {
+        var quota = UserQuota()
+        (quota.pixels, quota.steps, quota.evaluations) = (maxPixels, maxSteps, maxEvaluations)
+        (quota.jobs, quota.queuedPixels, quota.storedBytes) =
+            (maxJobs, maxQueuedPixels, maxStoredBytes)
+        return quota
     }
 }
 

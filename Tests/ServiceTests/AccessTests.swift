@@ -98,11 +98,14 @@ import Testing
             let path = "\(folder)/jobs.sqlite"
             let store = try JobStore(path: path)
             #expect(try !store.hasTokens())
+            var quota = UserQuota()
+            quota.pixels = 7
             let (text, token) = try store.createToken(
                 user: "ann",
                 scopes: [.read, .submit],
                 note: "laptop",
                 expires: 100,
+                quota: quota,
                 now: 1
             )
             #expect(TokenText.id(of: text) == token.id && token.scopes == "read,submit")
@@ -117,6 +120,8 @@ import Testing
                 #expect(try again.token(wrong, now: 1) == nil, "\(wrong)")
             }
             // Only the owner of a token with all scopes may speak for another.
+            #expect(try again.token(text, now: 1)?.quota == quota)
+            #expect(Caller(token, claiming: nil)?.quota == quota)
             #expect(Caller(token, claiming: nil)?.user == "ann")
             #expect(Caller(token, claiming: "ann")?.user == "ann")
             #expect(Caller(token, claiming: "ben") == nil)

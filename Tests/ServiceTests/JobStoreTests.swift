@@ -6,16 +6,21 @@ import Testing
 
 /// The queue on disk.
 @Suite struct JobStoreTests {
-    private func draft(_ user: String = "ann", key: String? = nil, digest: String = "d") -> JobDraft
-    {
+    private func draft(
+        _ user: String = "ann",
+        key: String? = nil,
+        digest: String = "d",
+        model: String = "tiny",
+        evaluations: Int = 10
+    ) -> JobDraft {
         JobDraft(
             user: user,
-            model: "tiny",
+            model: model,
             request: JobRequest(prompt: "a cat"),
             width: 64,
             height: 64,
             steps: 1,
-            evaluations: 10,
+            evaluations: evaluations,
             key: key,
             digest: digest
         )
@@ -50,6 +55,30 @@ import Testing
             #expect(throws: KeyReused.self) {
                 try store.submit(draft(key: "k", digest: "other"), limits: limits, now: 2)
             }
+        }
+    }
+
+    /// Beside a large picture a small one is begun, whoever's turn it is; another model waits until nothing runs.
+    @Test func aSmallJobIsBegunBesideALargeOne() throws {
+        try inStore { store, _ in
+            func submit(_ user: String, _ evaluations: Int, _ model: String = "tiny") throws -> Job
+            {
+                let draft = draft(user, model: model, evaluations: evaluations)
+                return try store.submit(draft, limits: ServiceLimits(), now: 0).job
+            }
+            let first = try submit("ann", 1000)
+            let second = try submit("ann", 900)
+            _ = try submit("ben", 100, "other")
+            let small = try submit("cid", 200)
+            #expect(try store.takeNext(loaded: nil, now: 1)?.id == first.id)
+            let slot = RenderSlots.Slot(model: "tiny", most: 250)
+            #expect(try store.takeNext(loaded: "tiny", slot: slot, now: 1)?.id == small.id)
+            #expect(try store.takeNext(loaded: "tiny", slot: slot, now: 1) == nil)
+            // Jobs of the loaded model go before the other one a few times; then nothing is begun beside them.
+            let open = RenderSlots.Slot(model: "tiny")
+            #expect(try store.takeNext(loaded: "tiny", slot: open, now: 1)?.id == second.id)
+            #expect(try store.takeNext(loaded: "tiny", slot: open, now: 1) == nil)
+            #expect(try store.takeNext(loaded: "tiny", now: 1)?.model == "other")
         }
     }
 

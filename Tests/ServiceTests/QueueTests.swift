@@ -48,6 +48,23 @@ import Testing
         return served
     }
 
+    /// The last of several slots is for small pictures; all renders have one model.
+    @Test func slotsKeepOneForSmallPictures() {
+        typealias Taken = RenderSlots.Taken
+        typealias Slot = RenderSlots.Slot
+        let large = Taken(model: "m", evaluations: 400, isSmall: false)
+        let small = Taken(model: "m", evaluations: 9, isSmall: true)
+        #expect(RenderSlots.free(beside: [], count: 1) == Slot())
+        #expect(RenderSlots.free(beside: [large], count: 1) == nil)
+        #expect(RenderSlots.free(beside: [], count: 2) == Slot())
+        #expect(RenderSlots.free(beside: [large], count: 2) == Slot(model: "m", most: 100))
+        #expect(RenderSlots.free(beside: [large, small], count: 2) == nil)
+        // The large one has ended before the small one.
+        #expect(RenderSlots.free(beside: [small], count: 2) == Slot(model: "m"))
+        #expect(RenderSlots.free(beside: [large], count: 3) == Slot(model: "m"))
+        #expect(RenderSlots.free(beside: [large, large], count: 3) == Slot(model: "m", most: 100))
+    }
+
     @Test func usersTakeTurns() {
         let many = (1...6).map { Entry(id: "a\($0)", number: Int64($0), user: "a") }
         let few = (7...8).map { Entry(id: "b\($0)", number: Int64($0), user: "b") }
@@ -97,7 +114,7 @@ import Testing
         }
     }
 
-    @Test func limitsNameThemselves() {
+    @Test func limitsNameThemselves() throws {
         var limits = ServiceLimits()
         (limits.pixels, limits.steps, limits.jobsPerUser, limits.jobs) = (100, 10, 2, 3)
         limits.evaluations = 50
@@ -121,6 +138,30 @@ import Testing
             name { () throws(LimitExceeded) in try limits.check(own: 2, all: 2) } == "jobs-per-user"
         )
         #expect(name { () throws(LimitExceeded) in try limits.check(own: 1, all: 3) } == "jobs")
+        // Nothing is counted where there is no limit.
+        struct Counted: Error {}
+        try limits.check(pixels: 1, queued: { throw Counted() }, stored: { throw Counted() })
+        (limits.queuedPixelsPerUser, limits.storedBytesPerUser) = (100, 50)
+        func fault(_ pixels: Int, _ queued: Int, _ stored: Int) -> LimitExceeded? {
+            do {
+                try limits.check(pixels: pixels, queued: { queued }, stored: { stored })
+                return nil
+            } catch { return error as? LimitExceeded }
+        }
+        #expect(fault(40, 60, 49) == nil)
+        #expect(
+            fault(40, 61, 0)
+                == LimitExceeded("queued-pixels-per-user", limit: 100, found: 101, .later)
+        )
+        #expect(fault(101, 0, 0)?.kind == .request)
+        #expect(
+            fault(1, 0, 50) == LimitExceeded("stored-bytes-per-user", limit: 50, found: 50, .later)
+        )
+        var quota = UserQuota()
+        (quota.pixels, quota.storedBytes) = (1, 2)
+        let own = limits.limits(for: quota)
+        #expect(own.pixels == 1 && own.storedBytesPerUser == 2 && own.steps == limits.steps)
+        #expect(own.queuedPixelsPerUser == 100 && limits.limits(for: UserQuota()) == limits)
     }
 
     @Test func retentionByAgeAndSpace() {

@@ -9,7 +9,10 @@ import Testing
         ("serve", "refusals"), ("serve", "many"), ("serve_access", "tokens"),
         ("serve_access", "network"), ("serve_access", "proxy"), ("serve_access", "origins"),
         ("serve_inputs", "pictures"), ("serve_inputs", "loras"), ("serve_a1111", "txt2img"),
-        ("serve_a1111", "img2img"), ("serve_a1111", "session"),
+        ("serve_a1111", "img2img"), ("serve_a1111", "session"), ("serve_client", "commands"),
+        ("serve_client", "refusals"), ("serve_client", "restart"),
+        ("serve_concurrent", "concurrent"), ("serve_access", "quotas"),
+        ("serve_partial", "partial"),
     ])
     func flow(_ script: String, _ name: String) throws {
         let model = try #require(Fixtures.networks.first).checkpoint

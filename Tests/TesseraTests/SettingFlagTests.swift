@@ -48,6 +48,21 @@ import Testing
         }
     }
 
+    /// A service reads what `submit` sends as the flags meant it.
+    @Test func choicesSurviveJSON() throws {
+        let words = Self.words.sorted { $0.key < $1.key }.flatMap { ["--\($0.key)"] + $0.value }
+        let flags = try PictureFlags.parse(["--init-image", "x.png"] + words)
+        let choices = try flags.options().settings
+        let again = try SettingChoices(json: choices.json)
+        var (settings, read) = (try self.settings([]), try self.settings([]))
+        choices.apply(to: &settings)
+        again.apply(to: &read)
+        for setting in Settings.all {
+            #expect(again.has(setting), "\(setting.name)")
+            #expect(setting.json(of: read) == setting.json(of: settings), "\(setting.name)")
+        }
+    }
+
     @Test func helpListsEverySetting() throws {
         for command in ["render", "plan", "coordinator"] {
             let help = try Command([command, "--help"]).output

@@ -40,7 +40,7 @@ import Testing
         (["render", "--bind", "x"], "tessera coordinator have it, tessera render does not. See"),
         (
             ["worker", "--connect", "tcp://127.0.0.1:1", "--size", "x"],
-            "tessera render, tessera coordinator, tessera plan have it"
+            "tessera render, tessera coordinator, tessera plan, tessera submit have it"
         ),
         (["render", "--neg", "x"], "Did you mean '--negative-prompt'? See"),
         (["render", "--width", "4"], "Did you mean '--size WIDTHxHEIGHT'? See"),

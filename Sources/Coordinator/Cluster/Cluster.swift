@@ -71,15 +71,22 @@ package final class Cluster: Sendable {
 
     deinit { stop() }
 
-    /// Opens a job: a render. Several may be open; their batches are computed one after the other.
+    /// Opens a job: a render. Several may be open; their batches take turns (`BatchTurns`).
     ///
     /// - Parameters:
     ///   - model: of the picture, to check answers
     ///   - wire: the precision in which latents and results are sent
+    ///   - weight: its share of the workers beside other jobs
     /// - Returns: a renderer that evaluates units until it is ended
-    package func open(_ model: ModelGeometry, wire: WireFormat = .f32) -> ClusterJob {
+    package func open(
+        _ model: ModelGeometry,
+        wire: WireFormat = .f32,
+        weight: Double = 1
+    ) -> ClusterJob {
         let id = lastJob.add(1, ordering: .relaxed).newValue
-        mailbox.post(.open(OpenJob(message: .init(id: id, wire: wire), model: model)))
+        mailbox.post(
+            .open(OpenJob(message: .init(id: id, wire: wire), model: model, weight: weight))
+        )
         return ClusterJob(id: id, mailbox: mailbox, board: board)
     }
 

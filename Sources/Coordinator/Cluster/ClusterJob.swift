@@ -76,6 +76,8 @@ enum BatchReport: Sendable {
 struct OpenJob: Sendable {
     let message: CoordinatorMessage.Job
     let model: ModelGeometry
+    /// Its share of the workers beside other jobs.
+    var weight = 1.0
     var isCancelled = false
     /// Which worker keeps each tile.
     var homes: [TileID: WorkerID] = [:]

@@ -5,17 +5,20 @@ import Protocol
 extension ClusterShell {
     func handle(_ command: ClusterCommand) {
         switch command {
-        case .open(let job): jobs[job.message.id] = job
+        case .open(let job):
+            jobs[job.message.id] = job
+            turns.open(job.message.id, weight: job.weight)
         case .run(let units, let job, let reports):
-            waiting.append((units, job, reports))
-            beginNext()
+            submit(units, of: job, reports)
         case .abandon(let job): drop(job)
         case .cancel(let job):
             jobs[job]?.isCancelled = true
             drop(job, because: RenderCancelled())
+            turns.close(job)
         case .end(let job):
             jobs[job] = nil
-            drop(job, because: ClusterUnavailable("the job was ended"))
+            drop(job, because: Self.ended)
+            turns.close(job)
         case .processEnded(let name, let process, let account):
             lastLoss = account
             if let peer = roster.find(name: name, process: process) {
@@ -27,20 +30,39 @@ extension ClusterShell {
         }
     }
 
-    /// Begins the batch that has waited longest, unless one runs.
+    private static var ended: ClusterUnavailable { ClusterUnavailable("the job was ended") }
+
+    private func submit(
+        _ units: [WorkUnit],
+        of id: UInt64,
+        _ reports: BlockingQueue<BatchReport>
+    ) {
+        guard let job = jobs[id] else { return reports.put(.failed(Self.ended)) }
+        guard !job.isCancelled else { return reports.put(.failed(RenderCancelled())) }
+        waiting.append((units, id, reports))
+        turns.submit(id)
+        beginNext()
+    }
+
+    /// Begins the batch whose turn it is, unless one runs or that job's is about to come.
     func beginNext() {
-        while batch == nil, !waiting.isEmpty {
-            let (units, id, reports) = waiting.removeFirst()
-            guard let job = jobs[id] else {
-                reports.put(.failed(ClusterUnavailable("the job was ended")))
+        guard batch == nil else { return }
+        while case .begin(let id) = turns.next(at: now) {
+            guard let index = waiting.firstIndex(where: { $0.job == id }), let job = jobs[id] else {
+                turns.ended(at: now)
                 continue
             }
-            if job.isCancelled {
-                reports.put(.failed(RenderCancelled()))
-            } else {
-                begin(units, of: job, reports)
-            }
+            let (units, _, reports) = waiting.remove(at: index)
+            return begin(units, of: job, reports)
         }
+    }
+
+    private var now: Duration { start.duration(to: .now) }
+
+    /// No batch runs any more.
+    func endBatch() {
+        batch = nil
+        turns.ended(at: now)
     }
 
     func begin(
@@ -92,16 +114,17 @@ extension ClusterShell {
             for batch in waiting where batch.job == job { batch.reports.put(.failed(error)) }
         }
         waiting.removeAll { $0.job == job }
+        turns.withdraw(job)
         guard let running = batch, running.job.message.id == job else { return }
         if let error { running.reports.put(.failed(error)) }
-        batch = nil
+        endBatch()
         feed(.cancelled)
         beginNext()
     }
 
     func fail(_ error: any Error) {
         batch?.reports.put(.failed(error))
-        batch = nil
+        endBatch()
         beginNext()
     }
 }

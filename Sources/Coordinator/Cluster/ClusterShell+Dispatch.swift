@@ -54,7 +54,7 @@ extension ClusterShell {
             )
         case .complete:
             batch?.reports.put(.complete)
-            batch = nil
+            endBatch()
             beginNext()
         case .failed(let unit, let failures):
             let name = batch?.request(unit)?.name ?? "\(unit)"

@@ -26,6 +26,8 @@ final class ClusterShell {
     /// Batches of other jobs that wait for the one that runs.
     var waiting: [(units: [WorkUnit], job: UInt64, reports: BlockingQueue<BatchReport>)] =
         []
+    /// Whose batch is next.
+    var turns = BatchTurns()
     /// What the last batches named: a worker may ask for it when they are done.
     var embeddings = EmbeddingCache()
     var isStopping = false
@@ -78,13 +80,16 @@ final class ClusterShell {
         let pause = min(configuration.heartbeat, .milliseconds(250))
         while !isStopping {
             // Late workers are found on ticks.
-            let tick: Duration = state.isBusy ? min(pause, .milliseconds(50)) : pause
+            let tick: Duration =
+                turns.isHolding
+                ? .milliseconds(2) : state.isBusy ? min(pause, .milliseconds(50)) : pause
             try socket.wait(mailbox.wakeup, for: tick)
             // Before the messages: the first one of a new connection must find it noted.
             let rejections = try noteConnections()
             try receive()
             for command in mailbox.take() { handle(command) }
             feed(.tick)
+            if turns.isHolding { beginNext() }
             beat()
             warn(of: rejections)
         }

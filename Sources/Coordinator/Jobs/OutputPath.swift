@@ -2,9 +2,9 @@ import Engine
 import Foundation
 
 /// Checks of a file's path before anything is rendered. Writes nothing.
-enum OutputPath {
+package enum OutputPath {
     /// Bytes of a path: systems take 4096 with a final zero.
-    static let maxBytes = 4095
+    package static let maxBytes = 4095
     /// Bytes of a name in a folder: file systems take 255.
     private static let maxName = 255
     /// Those that a temporary file's name, or a number for a name that is taken, needs.
@@ -17,7 +17,7 @@ enum OutputPath {
     ///   - flag: that named it
     ///   - fixedFolder: the folder that must exist; nil for the file's own
     /// - Throws: `InputError` naming the flag
-    static func check(
+    package static func check(
         _ path: String,
         flag: String,
         fixedFolder: String? = nil

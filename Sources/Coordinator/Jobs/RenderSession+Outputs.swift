@@ -16,6 +16,8 @@ extension RenderSession {
         /// 1 to 100, of formats that lose something; nil for the default.
         package var quality: Int?
         package var phases: String?
+        /// Whether that of the last phase is among them, which the picture itself shows.
+        package var savesLastPhase = true
         /// Other files that are read and must not be replaced, by what they are.
         package var kept: [(role: String, path: String)] = []
         package var inputs: String?

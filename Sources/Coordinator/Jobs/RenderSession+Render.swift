@@ -108,7 +108,8 @@ extension RenderSession {
             try observe(event)
             guard case .finished(let phase, let latent) = event else { return }
             if outputs.dump != nil { finished.append(latent) }
-            if let folder = outputs.phases {
+            let isLast = phase == plan.phases.count - 1
+            if let folder = outputs.phases, outputs.savesLastPhase || !isLast {
                 let size = plan.pixels(ofPhase: phase)
                 let name = "phase-\(phase + 1)-\(size.width)x\(size.height).png"
                 let file = "\(folder)/\(name)"

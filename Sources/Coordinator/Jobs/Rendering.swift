@@ -18,6 +18,8 @@ package struct Rendering: Sendable {
     package var resumed: Resumed?
     /// What it shares with other renders of a series.
     package var memory: SeriesMemory?
+    /// Its share of the workers beside other renders on the same cluster (`BatchTurns.weight`).
+    package var weight = 1.0
     /// Receives warnings.
     package var logger: Logger
 
@@ -55,7 +57,7 @@ package struct Rendering: Sendable {
     package struct Workers {
         package let cluster: Cluster
         /// Stops what was started for this render, but nothing of a shared cluster.
-        let stop: () -> Void
+        package let stop: () -> Void
         /// Waits until there are enough of them.
         package var prepare: (Cancellation) throws -> Void
         /// Is told how the render goes.
@@ -255,7 +257,8 @@ package struct Rendering: Sendable {
         defer { workers.stop() }
         let job = workers.cluster.open(
             session.plan.model,
-            wire: session.plan.settings.wire
+            wire: session.plan.settings.wire,
+            weight: weight
         )
         defer { job.end() }
         control.attach(job)

@@ -45,6 +45,20 @@ package struct SettingChoices: Sendable {
 
     package func has(_ setting: any AnySetting) -> Bool { changes[setting.name] != nil }
 
+    /// The choices by the settings' names, as `init(json:)` reads them.
+    package var json: [String: JSON] {
+        var settings = RenderSettings(
+            size: Settings.size.defaultValue,
+            scheduler: Settings.scheduler.defaultValue
+        )
+        apply(to: &settings)
+        var fields: [String: JSON] = [:]
+        for setting in Settings.all where has(setting) {
+            fields[setting.name] = setting.json(of: settings)
+        }
+        return fields
+    }
+
     package func apply(to settings: inout RenderSettings) {
         for change in changes.values { change(&settings) }
     }

@@ -67,7 +67,7 @@ struct A1111API: Sendable {
             isFromPicture: isFromPicture
         )
         wanted = try await stored(wanted)
-        let plan = try await desk.check(wanted.job).draft
+        let plan = try await desk.check(wanted.job, for: context.caller).draft
         try FrontDesk.checkInline(width: plan.width, height: plan.height)
         let jobs = wanted.jobs(seed: UInt64(UInt32.random(in: 0...UInt32.max)))
         let ended = try await run(jobs, isFromPicture ? "img2img" : "txt2img", for: context.caller)
@@ -148,7 +148,7 @@ struct A1111API: Sendable {
         job.settings[Settings.size.name] =
             Extent(height: max(8, size.height / 8 * 8), width: max(8, size.width / 8 * 8)).json
         job.settings[Settings.method.name] = Method.refine.json
-        let plan = try await desk.check(job).draft
+        let plan = try await desk.check(job, for: context.caller).draft
         try FrontDesk.checkInline(width: plan.width, height: plan.height)
         let ended = try await run([job], "extras", for: context.caller)
         let picture = try await desk.base64(of: try await desk.finished(ended[0]))

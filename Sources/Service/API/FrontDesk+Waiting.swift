@@ -62,6 +62,8 @@ extension FrontDesk {
             )
         case .cancelled: throw APIError(.conflict, .conflict, "job \(job.id) was cancelled")
         case .queued, .running, .paused:
+            // The wait ended because the client went away.
+            try Task.checkCancellation()
             throw APIError(
                 .serviceUnavailable,
                 .unavailable,

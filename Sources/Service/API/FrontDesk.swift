@@ -51,10 +51,12 @@ package final class FrontDesk: Sendable {
 
     /// Plans a picture without rendering it.
     ///
-    /// - Parameter request: of the client; a missing seed is chosen here, so that the job keeps it
+    /// - Parameters:
+    ///   - request: of the client; a missing seed is chosen here, so that the job keeps it
+    ///   - caller: who asks
     /// - Returns: what it would take; the draft has no user yet
     /// - Throws: `InputError` naming the setting, `LimitExceeded`
-    func check(_ request: JobRequest) async throws -> Checked {
+    func check(_ request: JobRequest, for caller: Caller) async throws -> Checked {
         let waiting = planned.withLock { count in
             count += 1
             return count
@@ -63,7 +65,8 @@ package final class FrontDesk: Sendable {
         guard waiting <= Self.maxPlans else {
             throw LimitExceeded("plans", limit: Self.maxPlans, found: waiting, .later)
         }
-        return try await Blocking.run(on: planning) { [resources, limits] in
+        let limits = limits.limits(for: caller.quota)
+        return try await Blocking.run(on: planning) { [resources] in
             try Self.check(request, resources, limits)
         }
     }
@@ -135,9 +138,10 @@ package final class FrontDesk: Sendable {
             }
             if let known { return (known, false) }
         }
-        var draft = try await check(request).draft
+        var draft = try await check(request, for: caller).draft
         (draft.user, draft.priority, draft.key, draft.digest) = (user, priority, key, digest)
-        let result = try await Blocking.run { [store, limits, draft] in
+        let limits = limits.limits(for: caller.quota)
+        let result = try await Blocking.run { [store, draft] in
             try store.submit(draft, limits: limits, now: Date().timeIntervalSince1970)
         }
         if result.isNew {

@@ -88,10 +88,11 @@ extension NativeAPI {
             method: .get,
             path: "/api/v1/limits",
             name: "getLimits",
-            summary: "What one picture, one user and the whole queue may take.",
+            summary: "What one picture, the caller and the whole queue may take.",
             answers: [.json(200, .anyObject, "Limits by name.")] + Operation.Answer.errors(403)
-        ) { _, _ in
-            Response(json: .object(desk.limits.values.mapValues(JSON.count)))
+        ) { _, context in
+            let limits = desk.limits.limits(for: context.caller.quota)
+            return Response(json: .object(limits.values.mapValues(JSON.count)))
         }
     }
 

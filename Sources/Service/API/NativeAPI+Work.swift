@@ -6,7 +6,7 @@ import Hummingbird
 import Sampling
 
 extension NativeAPI {
-    var workOperations: [Operation] { [plan, upload, picture, jobEvents, allEvents] }
+    var workOperations: [Operation] { [plan, upload, picture, phase, jobEvents, allEvents] }
 
     private var plan: Operation {
         Operation(
@@ -18,9 +18,9 @@ extension NativeAPI {
             body: "JobRequest",
             answers: [.json(200, .anyObject, "Phases, UNet calls, bytes.")]
                 + Operation.Answer.errors(400, 403, 413, 415, 422, 429)
-        ) { request, _ in
+        ) { request, context in
             let picture = try JobRequest(json: try await desk.bodies.json(request))
-            let report = try await desk.check(picture).report
+            let report = try await desk.check(picture, for: context.caller).report
             return Response(bytes: try JSONEncoder().encode(report), type: "application/json")
         }
     }
@@ -43,6 +43,46 @@ extension NativeAPI {
             try await desk.answer(
                 pictureOf: try await desk.job(Self.id(context), for: context.caller)
             )
+        }
+    }
+
+    private var phase: Operation {
+        Operation(
+            method: .get,
+            path: "/api/v1/jobs/{id}/phases/{number}",
+            name: "getPhasePicture",
+            summary: "The picture of a finished phase, of a job with phasePictures.",
+            parameters: [
+                .job,
+                .init(
+                    name: "number",
+                    place: .path,
+                    schema: .given(
+                        .object(["type": .string("integer"), "minimum": .number(1)])
+                    ),
+                    help: "From 1; the last phase is the picture itself."
+                ),
+            ],
+            answers: [
+                .init(
+                    status: 200,
+                    help: "The file, a PNG.",
+                    content: ("image/png", .given(.object([:])))
+                )
+            ] + Operation.Answer.errors(403, 404)
+        ) { _, context in
+            let job = try await desk.job(Self.id(context), for: context.caller)
+            let text = try context.parameters.require("number")
+            guard let number = Int(text), (1...1000).contains(number),
+                let path = desk.folder.phase(number, of: job)
+            else {
+                throw APIError(
+                    .notFound,
+                    .notFound,
+                    "job \(job.id) has no picture of phase '\(text.prefix(20))'"
+                )
+            }
+            return try await Blocking.run { try Response(file: path, type: "image/png") }
         }
     }
 
@@ -77,7 +117,7 @@ extension NativeAPI {
         .init(
             status: 200,
             help:
-                "Server-sent events: state {state}, progress {Progress}, alive. The first state is sent at once.",
+                "Server-sent events: state {state}, progress {Progress}, phase {phase}, alive. The first state is sent at once.",
             content: ("text/event-stream", .string)
         )
     }

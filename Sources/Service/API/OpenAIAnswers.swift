@@ -24,7 +24,7 @@ struct OpenAIAnswers: Sendable {
         return Response(json: .object(answer))
     }
 
-    /// Each picture as soon as it is finished.
+    /// Each picture as soon as it is finished, and before it those of its first phases, if they are wanted.
     ///
     /// - Parameters:
     ///   - jobs: of one request
@@ -36,12 +36,57 @@ struct OpenAIAnswers: Sendable {
             headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
             body: ResponseBody { writer in
                 for job in jobs {
+                    try await sendPhases(of: job, named: name) { try await writer.write($0) }
                     let (name, event) = await event(job, named: name)
                     try await writer.write(.event(name, event))
                 }
                 try await writer.finish(nil)
             }
         )
+    }
+
+    /// Sends pictures of phases until there are as many as wanted, or the job has ended.
+    private func sendPhases(
+        of job: Job,
+        named name: String,
+        _ send: (ByteBuffer) async throws -> Void
+    ) async throws {
+        guard wanted.partialImages > 0, let events = try? desk.hub.events(of: job.id) else {
+            return
+        }
+        var sent = 0
+        func sendNew() async throws {
+            while sent < wanted.partialImages, let path = desk.folder.phase(sent + 1, of: job) {
+                let event = try await phaseEvent(path, sent, named: name)
+                try await send(.event("\(name).partial_image", event))
+                sent += 1
+            }
+        }
+        // After the watch has begun: nothing is missed in between.
+        try await sendNew()
+        guard try await !desk.stored(job.id).state.isFinished else { return try await sendNew() }
+        for await event in events where event.kind == .phase || event.kind == .state {
+            try await sendNew()
+            let state = event.data.object?["state"]?.string.flatMap(JobState.init(rawValue:))
+            if sent == wanted.partialImages || state?.isFinished == true { break }
+        }
+    }
+
+    private func phaseEvent(_ path: String, _ index: Int, named name: String) async throws -> JSON {
+        let (bytes, width, height) = try await Blocking.run {
+            let picture = try PictureFile(path)
+            return (
+                try Data(contentsOf: URL(fileURLWithPath: path)), picture.width, picture.height
+            )
+        }
+        return .object([
+            "type": .string("\(name).partial_image"),
+            "partial_image_index": .number(Double(index)),
+            "b64_json": .string(bytes.base64EncodedString()),
+            "created_at": .number(Date().timeIntervalSince1970.rounded(.down)),
+            "size": .string("\(width)x\(height)"), "quality": .string("auto"),
+            "background": .string("opaque"), "output_format": .string("png"),
+        ])
     }
 
     private func event(_ job: Job, named name: String) async -> (String, JSON) {

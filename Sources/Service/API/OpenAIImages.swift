@@ -133,7 +133,7 @@ struct OpenAIImages: Sendable {
         _ request: JobRequest,
         for caller: Caller
     ) async throws -> [Job] {
-        let plan = try await desk.check(request).draft
+        let plan = try await desk.check(request, for: caller).draft
         if !wanted.wantsLinks {
             try FrontDesk.checkInline(width: plan.width, height: plan.height)
         }

@@ -16,6 +16,8 @@ package struct OpenAIRequest: Equatable, Sendable {
     package var wantsLinks = false
     /// Whether the answer is a stream of events.
     package var streams = false
+    /// Pictures of finished phases that a stream sends at most.
+    package var partialImages = 0
     package var user: String?
     package var format = JobRequest.Format.png
     /// 1 to 100, of formats that lose something.
@@ -86,6 +88,7 @@ package struct OpenAIRequest: Equatable, Sendable {
             guard let number = value.integer, (0...3).contains(number) else {
                 throw JobRequest.wrongType("partial_images", "a whole number from 0 to 3")
             }
+            partialImages = number
         }
         user = try text("user")
     }
@@ -102,6 +105,7 @@ package struct OpenAIRequest: Equatable, Sendable {
         if let size { request.settings["size"] = size.json }
         (request.format, request.quality) = (format, fileQuality)
         request.preset = preset
+        request.storesPhases = streams && partialImages > 0
         return request
     }
 }

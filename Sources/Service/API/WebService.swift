@@ -91,6 +91,8 @@ package struct WebService: Sendable {
         A1111API(desk: desk).addRoutes(to: router)
         let document = native.document
         router.get("/api/v1/openapi.json") { _, _ in Response(json: document) }
+        // After all routes: only what no route answers reaches it.
+        router.add(middleware: MethodAnswers(router.routes))
         return router
     }
 

@@ -6,9 +6,11 @@ package struct Caller: Equatable, Sendable {
     /// Whose jobs they submit.
     package let user: String
     package let scopes: Set<TokenScope>
+    /// Limits in place of the service's.
+    package let quota: UserQuota
 
-    package init(user: String, scopes: Set<TokenScope>) {
-        (self.user, self.scopes) = (user, scopes)
+    package init(user: String, scopes: Set<TokenScope>, quota: UserQuota = UserQuota()) {
+        (self.user, self.scopes, self.quota) = (user, scopes, quota)
     }
 
     /// The user of requests that name none.
@@ -24,7 +26,7 @@ package struct Caller: Equatable, Sendable {
     ///   - token: what is known of it
     ///   - user: the name that the request claims; nil for none
     package init?(_ token: Token, claiming user: String?) {
-        scopes = token.scopeSet
+        (scopes, quota) = (token.scopeSet, token.quota ?? UserQuota())
         guard scopes.contains(.admin) || user == nil || user == token.user else { return nil }
         self.user = user ?? token.user
     }

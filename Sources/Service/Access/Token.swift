@@ -56,6 +56,8 @@ package struct Token: Codable, Equatable, Sendable, FetchableRecord, Persistable
     package let created: Double
     /// Seconds since 1970; nil for no end.
     package let expires: Double?
+    /// Limits in place of the service's; JSON in the database.
+    package let quota: UserQuota?
 
     /// The scopes that its text names.
     package var scopeSet: Set<TokenScope> {

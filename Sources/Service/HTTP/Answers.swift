@@ -15,10 +15,13 @@ struct APIError: Error {
     var limit: LimitExceeded?
     /// The field at fault.
     var field: String?
+    /// The methods that the path has, where the request had another one.
+    var allow: String?
 
     enum Code: String, CaseIterable {
         case invalid
         case notFound
+        case methodNotAllowed
         case unauthorized
         case conflict
         case limit
@@ -77,12 +80,16 @@ struct APIError: Error {
         .init("maximum", .nullable(.integer), "That limit's value.") {
             .optional($0.limit?.limit)
         },
+        .init("asked", .nullable(.integer), "What the request would make it.") {
+            .optional($0.limit?.found)
+        },
     ])
 
     /// Headers of the answer, whatever the form of its body.
     var headers: [HTTPField.Name: String] {
         var headers: [HTTPField.Name: String] = [:]
         if limit?.kind == .later { headers[.retryAfter] = "5" }
+        if let allow { headers[.allow] = allow }
         if status == .unauthorized {
             // Browsers and A1111's clients ask for a name and a password: the token is the password.
             headers[.wwwAuthenticate] = "Basic realm=\"tessera\", charset=\"UTF-8\""

@@ -3,6 +3,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import Logging
+import NIOCore
 import Synchronization
 
 /// Turns every error into JSON, counts answers, and adds headers that all answers have.
@@ -18,6 +19,10 @@ struct ErrorAnswers<Context: RequestContext>: RouterMiddleware {
         do {
             response = try await next(request, context)
         } catch {
+            if error.meansThatTheClientLeft {
+                counters.add(ClientGone.status.code)
+                return Response(status: ClientGone.status)
+            }
             let known = APIError(error)
             if known.code == .internalError {
                 context.logger.error("request failed: \(oneLine("\(error)", limit: 1000))")
@@ -42,6 +47,19 @@ struct ErrorAnswers<Context: RequestContext>: RouterMiddleware {
         var response = Response(json: json, status: error.status)
         for (name, value) in error.headers { response.headers[name] = value }
         return response
+    }
+}
+
+/// What is counted where nobody waits for the answer any longer: no fault of the service.
+enum ClientGone {
+    /// As nginx counts them.
+    static let status = HTTPResponse.Status(code: 499, reasonPhrase: "Client Closed Request")
+}
+
+extension Error {
+    /// Whether a request ended because its client went away, or the service is stopping.
+    fileprivate var meansThatTheClientLeft: Bool {
+        self is CancellationError || self is ChannelError || self is IOError
     }
 }
 

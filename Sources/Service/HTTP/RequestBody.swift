@@ -14,21 +14,35 @@ struct RequestBody: Sendable {
 
     /// All bytes.
     ///
-    /// - Throws: `APIError` when there are more than the limit allows
+    /// - Throws: `APIError` when there are more than the limit allows, or fewer than were announced
     func bytes(_ request: Request) async throws -> [UInt8] {
-        if let text = request.headers[.contentLength], let length = Int(text), length > limit {
-            throw tooLarge(length)
-        }
+        let length = request.headers[.contentLength].flatMap { Int($0) }
+        if let length, length > limit { throw tooLarge(length) }
         try turns?.begin()
         defer { turns?.end() }
         var bytes: [UInt8] = []
-        for try await piece in request.body {
+        var pieces = request.body.makeAsyncIterator()
+        while let piece = try await Self.next(&pieces) {
             guard bytes.count + piece.readableBytes <= limit else {
                 throw tooLarge(bytes.count + piece.readableBytes)
             }
             bytes += piece.readableBytesView
         }
+        guard length.map({ $0 == bytes.count }) ?? true else { throw APIError.endsEarly }
         return bytes
+    }
+
+    /// The next piece of a body. Whatever ends it before its end is the client's doing, or the network's.
+    private static func next(
+        _ pieces: inout Hummingbird.RequestBody.AsyncIterator
+    ) async throws -> ByteBuffer? {
+        do {
+            return try await pieces.next()
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            throw APIError.endsEarly
+        }
     }
 
     /// The JSON of a body.
@@ -88,6 +102,12 @@ struct RequestBody: Sendable {
     private func tooLarge(_ found: Int) -> APIError {
         let limit = LimitExceeded(limitName, limit: limit, found: found, .request)
         return APIError(.contentTooLarge, .tooLarge, "\(limit)", limit: limit)
+    }
+}
+
+extension APIError {
+    fileprivate static var endsEarly: APIError {
+        APIError(.badRequest, .invalid, "the body ends early, or is malformed")
     }
 }
 

@@ -118,6 +118,20 @@ extension JobRequest {
             read: { json, request throws(InputError) in request.loras = try LoRA.list(json) },
             write: { $0.loras.isEmpty ? .null : .array($0.loras.map(\.json)) }
         ),
+        Field(
+            name: "phasePictures",
+            help:
+                "Whether a picture of each finished phase but the last is stored, too. Default: false.",
+            schema: .boolean,
+            isRequired: false,
+            read: { json, request throws(InputError) in
+                guard let flag = json.bool else {
+                    throw wrongType("phasePictures", "true or false")
+                }
+                request.storesPhases = flag
+            },
+            write: { $0.storesPhases ? .bool(true) : .null }
+        ),
     ]
 
     private static func text(

@@ -54,6 +54,8 @@ package struct JobRequest: Equatable, Sendable {
     /// Id of a stored picture that is white where the first one changes.
     package var mask: String?
     package var loras: [LoRA] = []
+    /// Whether a picture of each finished phase but the last is stored, too.
+    package var storesPhases = false
 
     package init(prompt: String) { self.prompt = prompt }
 

@@ -11,6 +11,10 @@ package struct ServiceLimits: Equatable, Sendable {
     package var evaluations = 20_000_000
     /// Jobs of one user that are not finished.
     package var jobsPerUser = 1000
+    /// Pixels of one user's jobs that are not finished; nil for no limit.
+    package var queuedPixelsPerUser: Int?
+    /// Bytes of one user's finished pictures; nil for no limit.
+    package var storedBytesPerUser: Int?
     /// Jobs of all users that are not finished.
     package var jobs = 20_000
     /// Bytes of a request's body.
@@ -19,6 +23,8 @@ package struct ServiceLimits: Equatable, Sendable {
     package var upload = 64 << 20
     /// Bodies with pictures that are read at once.
     package var uploads = 8
+    /// Bytes of all pictures that clients have sent and that are kept.
+    package var inputBytes = 16 << 30
     /// Pixels of a picture that a client sends.
     package var initPixels = PictureLimits.defaultPixels
     /// Requests of one caller, on average.
@@ -32,12 +38,16 @@ package struct ServiceLimits: Equatable, Sendable {
 
     /// By the names that refusals tell.
     package var values: [String: Int] {
-        [
+        var values = [
             "pixels": pixels, "steps": steps, "evaluations": evaluations,
             "jobs-per-user": jobsPerUser, "jobs": jobs, "body": body, "upload": upload,
             "uploads": uploads, "init-pixels": initPixels, "streams": streams,
             "connections": connections, "requests-per-second": requestsPerSecond,
+            "input-bytes": inputBytes,
         ]
+        values["queued-pixels-per-user"] = queuedPixelsPerUser
+        values["stored-bytes-per-user"] = storedBytesPerUser
+        return values
     }
 
     /// Rejects a picture that is too large, before it is planned.

@@ -18,6 +18,8 @@ package final class EventHub: Sendable {
         case state
         /// A running job has got further; the data is its progress.
         case progress
+        /// The picture of a finished phase is stored; the data is its number.
+        case phase
         /// A worker joined or left; the data is the list of workers.
         case workers
         /// Nothing happened for a while: keeps the connection open.

@@ -9,12 +9,14 @@ package struct InputFolder: Sendable {
     let path: String
     /// On the pixels of each.
     let limits: PictureLimits
+    /// Bytes of all of them.
+    let most: Int
 
     /// Seconds for which a picture that no job uses is kept.
     package static let keepSeconds = 86_400.0
 
-    package init(path: String, limits: PictureLimits) {
-        (self.path, self.limits) = (path, limits)
+    package init(path: String, limits: PictureLimits, most: Int = ServiceLimits().inputBytes) {
+        (self.path, self.limits, self.most) = (path, limits, most)
     }
 
     /// What a stored picture is.
@@ -37,6 +39,10 @@ package struct InputFolder: Sendable {
             withIntermediateDirectories: true,
             attributes: [.posixPermissions: 0o700]
         )
+        let sum = bytes.count + stored
+        guard sum <= most else {
+            throw LimitExceeded("input-bytes", limit: most, found: sum, .later)
+        }
         let file = try TemporaryFile(for: "\(path)/new")
         try file.write(Array(bytes))
         guard fsync(file.descriptor) == 0 else {
@@ -50,6 +56,15 @@ package struct InputFolder: Sendable {
             _ = utimensat(AT_FDCWD, name(id), nil, 0)
         }
         return Stored(id: id, width: width, height: height)
+    }
+
+    /// Bytes of all of them.
+    private var stored: Int {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        return names.reduce(0) { sum, name in
+            var status = stat()
+            return stat("\(path)/\(name)", &status) == 0 ? sum + Int(status.st_size) : sum
+        }
     }
 
     private func check(_ path: String, _ field: String) throws -> (width: Int, height: Int) {

@@ -5,7 +5,7 @@ import Logging
 import Protocol
 import Synchronization
 
-/// Renders the jobs of the queue, one after the other, on a thread of its own.
+/// Renders the jobs of the queue: a thread of its own chooses them, and each has a thread while it is rendered.
 package final class JobRunner: Sendable {
     /// What it works with.
     package struct Parts: Sendable {
@@ -19,6 +19,8 @@ package final class JobRunner: Sendable {
                 Rendering.Workers
         package var computation: Rendering.Computation
         package var retention: Retention
+        /// Jobs that are rendered at once.
+        package var concurrent: Int
         package var logger: Logger
 
         package init(
@@ -31,25 +33,32 @@ package final class JobRunner: Sendable {
                 Rendering.Workers,
             computation: Rendering.Computation,
             retention: Retention,
+            concurrent: Int = 1,
             logger: Logger
         ) {
             (self.store, self.folder, self.resources, self.hub) = (store, folder, resources, hub)
             (self.open, self.computation) = (open, computation)
-            (self.retention, self.logger) = (retention, logger)
+            (self.retention, self.concurrent, self.logger) = (retention, concurrent, logger)
         }
     }
 
-    /// The job that is being rendered.
-    private struct Running {
-        let id: String
-        let control: RenderControl
+    /// A job that is being rendered.
+    struct Running {
+        let place: RenderSlots.Taken
+        let control = RenderControl()
         var progress = JobProgress()
         /// When its progress was last published.
         var told = 0.0
     }
 
-    private struct State {
-        var running: Running?
+    struct State {
+        /// By the jobs' ids.
+        var running: [String: Running] = [:]
+        /// Jobs whose threads are about to end.
+        var ended: [String] = []
+        /// A render was held up, or went well, since the last look.
+        var hasFailed = false
+        var hasSucceeded = false
         var isStopping = false
         /// Whether a wake-up is on its way: thousands of submissions make one.
         var isAwake = false
@@ -61,7 +70,7 @@ package final class JobRunner: Sendable {
     }
 
     let parts: Parts
-    private let state = Mutex(State())
+    let state = Mutex(State())
     private let wakes = BlockingQueue<Void>()
     private let thread = Mutex<NamedThread?>(nil)
     package let counters = RenderCounters()
@@ -69,7 +78,7 @@ package final class JobRunner: Sendable {
     /// Seconds between looks at the queue where nobody reports a change.
     private static let interval = 10.0
     /// Seconds between reports of a job's progress.
-    private static let reportInterval = 0.2
+    static let reportInterval = 0.2
 
     package init(_ parts: Parts) { self.parts = parts }
 
@@ -91,11 +100,11 @@ package final class JobRunner: Sendable {
         }
     }
 
-    /// Stops the render, whose job goes on after the next start, and the workers. Returns when they have ended.
+    /// Stops the renders, whose jobs go on after the next start, and the workers. Returns when they have ended.
     package func stop() {
         state.withLock {
             $0.isStopping = true
-            $0.running?.control.cancel()
+            for running in $0.running.values { running.control.cancel() }
         }
         wake()
         thread.withLock {
@@ -115,12 +124,12 @@ package final class JobRunner: Sendable {
 
     /// Stops the render of a job whose intent is stored, if it is running.
     package func stopRender(of id: String) {
-        state.withLock { if $0.running?.id == id { $0.running?.control.cancel() } }
+        state.withLock { $0.running[id]?.control.cancel() }
     }
 
     /// The progress of a job; nil unless it is being rendered.
     package func progress(of id: String) -> JobProgress? {
-        state.withLock { $0.running?.id == id ? $0.running?.progress : nil }
+        state.withLock { $0.running[id]?.progress }
     }
 
     /// Why nothing is rendered although jobs may wait; nil if nothing holds them up.
@@ -131,45 +140,85 @@ package final class JobRunner: Sendable {
         state.withLock { $0.cluster }?.statistics ?? []
     }
 
-    private var isStopping: Bool { state.withLock { $0.isStopping } }
-    private var now: Double { Date().timeIntervalSince1970 }
+    var isStopping: Bool { state.withLock { $0.isStopping } }
+    var now: Double { Date().timeIntervalSince1970 }
 
     private func loop() {
-        let workers = SharedWorkers()
-        defer { workers.stop() }
+        let pool = WorkerPool()
+        var threads: [String: NamedThread] = [:]
         var loaded: String?
         var delay = RetryDelay()
         while !isStopping {
+            for id in takeEnded() { threads.removeValue(forKey: id)?.join() }
             do {
                 expire()
-                let next = try parts.store.takeNext(loaded: loaded, now: now)
-                guard let job = next else {
+                try checkRenders(&delay)
+                let running = state.withLock { $0.running.values.map(\.place) }
+                guard let slot = RenderSlots.free(beside: running, count: parts.concurrent),
+                    let job = try parts.store.takeNext(loaded: loaded, slot: slot, now: now)
+                else {
                     pause(Self.interval)
                     continue
                 }
-                publish(job)
-                guard try render(job, on: workers) else { throw Held(reason: "") }
                 loaded = job.model
-                delay.reset()
-                hold(nil)
+                publish(job)
+                threads[job.id] = begin(job, in: slot, on: pool)
             } catch {
                 // Workers that failed are started again.
-                workers.stop()
-                loaded = nil
+                pool.abandon()
                 let seconds = delay.next()
                 if !(error is Held) { hold("\(error)") }
                 parts.logger.error("rendering is held up: \(hold ?? "\(error)")")
                 pause(seconds)
             }
         }
+        for thread in threads.values { thread.join() }
+        pool.stop()
+    }
+
+    /// Starts the thread of a job.
+    private func begin(_ job: Job, in slot: RenderSlots.Slot, on pool: WorkerPool) -> NamedThread {
+        let running = Running(place: slot.taken(by: job))
+        state.withLock {
+            $0.running[job.id] = running
+            if $0.isStopping { running.control.cancel() }
+        }
+        return NamedThread("render", stack: 64 << 20) { [self] in
+            let goesOn = render(job, running.control, on: pool)
+            state.withLock {
+                $0.running[job.id] = nil
+                $0.ended.append(job.id)
+                if goesOn { $0.hasSucceeded = true } else { $0.hasFailed = true }
+            }
+            wake()
+        }
+    }
+
+    private func takeEnded() -> [String] {
+        state.withLock { state in
+            defer { state.ended = [] }
+            return state.ended
+        }
+    }
+
+    /// Takes note of how renders ended.
+    ///
+    /// - Throws: `Held` when one failed for a reason that is not its own
+    private func checkRenders(_ delay: inout RetryDelay) throws {
+        let (hasFailed, hasSucceeded) = state.withLock { state in
+            defer { (state.hasFailed, state.hasSucceeded) = (false, false) }
+            return (state.hasFailed, state.hasSucceeded)
+        }
+        if hasFailed { throw Held() }
+        guard hasSucceeded else { return }
+        delay.reset()
+        hold(nil)
     }
 
     /// A job went back into the queue because of a failure that is not its own.
-    private struct Held: Error {
-        let reason: String
-    }
+    private struct Held: Error {}
 
-    private func hold(_ reason: String?) { state.withLock { $0.hold = reason } }
+    func hold(_ reason: String?) { state.withLock { $0.hold = reason } }
 
     /// Waits until the queue changes.
     private func pause(_ seconds: Double) {
@@ -178,127 +227,7 @@ package final class JobRunner: Sendable {
         state.withLock { $0.isAwake = false }
     }
 
-    /// Renders a job and stores how that ended.
-    ///
-    /// - Returns: whether the next job may follow at once
-    private func render(_ job: Job, on workers: SharedWorkers) throws -> Bool {
-        let control = RenderControl()
-        state.withLock {
-            $0.running = Running(id: job.id, control: control)
-            if $0.isStopping { control.cancel() }
-        }
-        // Asked before the render could be stopped.
-        if try parts.store.job(job.id)?.intent != nil { control.cancel() }
-        defer { state.withLock { $0.running = nil } }
-        let start = ContinuousClock.now
-        let ending: JobStore.Ending
-        var goesOn = true
-        do {
-            let outcome = try rendering(job).run(on: opening(workers), control: control) {
-                [self] report in observe(report, of: job.id)
-            }
-            ending = .done(bytes: parts.folder.pictureBytes(of: job) ?? 0)
-            counters.add(outcome, seconds: (ContinuousClock.now - start) / .seconds(1))
-        } catch is RenderCancelled {
-            ending = .stopped
-        } catch let error where JobFailure.isOfService(error) {
-            hold("\(error)")
-            (ending, goesOn) = (.stopped, false)
-        } catch {
-            ending = .failed(oneLine("\(error)", limit: 2000))
-            counters.addFailure()
-        }
-        let settled = settle(job, ending)
-        if let settled {
-            if settled.state.isFinished { parts.folder.removeState(of: settled) }
-            publish(settled)
-            parts.logger.info(
-                "job ended",
-                metadata: ["job": "\(job.id)", "state": "\(settled.state.rawValue)"]
-            )
-        }
-        return goesOn
-    }
-
-    /// Stores how a job ended, however long the disk is full. When the service stops first, the next start finds the
-    /// picture, or goes on with the job.
-    private func settle(_ job: Job, _ ending: JobStore.Ending) -> Job? {
-        var delay = RetryDelay()
-        while true {
-            do {
-                return try parts.store.ended(job.id, ending, now: now)
-            } catch {
-                parts.logger.error("the end of job \(job.id) cannot be stored: \(error)")
-                guard !isStopping else { return nil }
-                pause(delay.next())
-            }
-        }
-    }
-
-    /// The render of a job, resumed if a step of it was saved.
-    private func rendering(_ job: Job) throws -> Rendering {
-        let (folder, id) = (parts.folder, job.id)
-        try folder.create(for: job)
-        let request = try JobRequest(json: JSON(job.request.utf8, place: "job \(id)"))
-        let state = folder.state(of: job)
-        var resumed: Rendering.Resumed?
-        var suggestions = SuggestionMemory()
-        if FileManager.default.fileExists(atPath: "\(state)/state.safetensors") {
-            let held = try JobFolder(taking: state)
-            let record = try held.record()
-            resumed = (held, record)
-            suggestions = SuggestionMemory(record.suggestions ?? [:])
-        } else {
-            // No step was saved.
-            folder.removeState(of: job)
-        }
-        return Rendering(
-            options: try request.options(parts.resources, suggestions: suggestions),
-            outputs: RenderSession.Outputs(
-                picture: folder.picture(of: job),
-                depth: request.depth,
-                quality: request.quality
-            ),
-            computation: parts.computation,
-            saving: Saving(
-                every: 1,
-                folder: state,
-                command: "serve",
-                arguments: [],
-                directory: folder.folder(of: job)
-            ),
-            resumed: resumed,
-            logger: parts.logger
-        )
-    }
-
-    /// An opening that keeps workers for the next job, and remembers their cluster.
-    private func opening(_ workers: SharedWorkers) -> Rendering.Opening {
-        let open = workers.opening(parts.open)
-        return { [self] session, identity, logger, cancellation in
-            let opened = try open(session, identity, logger, cancellation)
-            state.withLock { $0.cluster = opened.cluster }
-            return opened
-        }
-    }
-
-    private func observe(_ report: RenderReport, of id: String) {
-        let time = now
-        let told: JobProgress? = state.withLock { state in
-            guard state.running != nil else { return nil }
-            switch report {
-            case .begun(let plan, _): state.running?.progress.plan(plan)
-            case .progress(let event): state.running?.progress.take(event, at: time)
-            case .notice, .reading, .ready, .suggestion, .saves, .canBeResumed: return nil
-            }
-            guard time - (state.running?.told ?? 0) >= Self.reportInterval else { return nil }
-            state.running?.told = time
-            return state.running?.progress
-        }
-        if let told { parts.hub.publish(.progress, job: id, told.json) }
-    }
-
-    private func publish(_ job: Job) {
+    func publish(_ job: Job) {
         parts.hub.publish(.state, job: job.id, .object(["state": .string(job.state.rawValue)]))
     }
 

@@ -55,6 +55,22 @@ package final class ServiceFolder: Sendable {
     /// The finished picture.
     package func picture(of job: Job) -> String { "\(folder(of: job))/\(job.pictureName)" }
 
+    /// The folder of the phases' pictures.
+    func phases(of job: Job) -> String { "\(folder(of: job))/phases" }
+
+    /// The picture of a finished phase; nil where there is none.
+    ///
+    /// - Parameters:
+    ///   - number: from 1
+    ///   - job: whose
+    /// - Returns: its path
+    func phase(_ number: Int, of job: Job) -> String? {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: phases(of: job))) ?? []
+        // A file that is being written has another ending.
+        return names.first { $0.hasPrefix("phase-\(number)-") && $0.hasSuffix(".png") }
+            .map { "\(phases(of: job))/\($0)" }
+    }
+
     /// Bytes of the finished picture; nil where there is none.
     func pictureBytes(of job: Job) -> Int? {
         let attributes = try? FileManager.default.attributesOfItem(atPath: picture(of: job))

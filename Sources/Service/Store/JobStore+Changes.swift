@@ -28,6 +28,15 @@ extension JobStore {
             let all =
                 try Int.fetchOne(database, sql: "SELECT COUNT(*) FROM job WHERE \(open)") ?? 0
             try limits.check(own: own, all: all)
+            func sum(_ what: String, _ states: String) throws -> Int {
+                let sql = "SELECT SUM(\(what)) FROM job WHERE user = ? AND \(states)"
+                return try Int.fetchOne(database, sql: sql, arguments: [draft.user]) ?? 0
+            }
+            try limits.check(
+                pixels: draft.width * draft.height,
+                queued: { try sum("width * height", open) },
+                stored: { try sum("bytes", "state = 'done'") }
+            )
             var job = Job(draft, now: now)
             try job.insert(database)
             return (job, true)
@@ -63,16 +72,23 @@ extension JobStore {
     ///
     /// - Parameters:
     ///   - loaded: the model that workers have
+    ///   - slot: what may be rendered beside what runs
     ///   - now: seconds since 1970
-    /// - Returns: nil if nothing waits
+    /// - Returns: nil if nothing waits that may be rendered now
     /// - Throws: `DatabaseError`
-    package func takeNext(loaded: String?, now: Double) throws -> Job? {
+    package func takeNext(
+        loaded: String?,
+        slot: RenderSlots.Slot = RenderSlots.Slot(),
+        now: Double
+    ) throws -> Job? {
         try write { database in
-            let waiting = try Self.waiting(database)
+            let waiting = try Self.waiting(database, slot)
             var shares = try Self.shares(database)
             guard let choice = QueueOrder.next(waiting, loaded: loaded, shares: shares),
                 var job = try Job.filter(Column("id") == choice.id).fetchOne(database)
             else { return nil }
+            // It waits until the renders of the other model have ended, and nothing is begun meanwhile.
+            guard slot.model == nil || job.model == slot.model else { return nil }
             if let passed = choice.passedOver {
                 try database.execute(
                     sql: "UPDATE job SET passed = passed + 1 WHERE id = ?",
@@ -91,16 +107,27 @@ extension JobStore {
     }
 
     /// The oldest waiting job of each user and model, of the highest priority: `QueueOrder` chooses no other.
-    private static func waiting(_ database: Database) throws -> [QueueOrder.Entry] {
+    ///
+    /// Beside large pictures only small ones of the loaded model count: they are begun whoever's turn it is.
+    private static func waiting(
+        _ database: Database,
+        _ slot: RenderSlots.Slot
+    ) throws -> [QueueOrder.Entry] {
+        var (condition, values): (String, [(any DatabaseValueConvertible)?]) = ("", [])
+        if let most = slot.most {
+            condition = "AND evaluations <= ? AND model = ?"
+            values = [most, slot.model]
+        }
         // With MIN, SQLite takes the other columns from the row that has the minimum.
-        try Row.fetchAll(
+        return try Row.fetchAll(
             database,
             sql: """
                 SELECT id, MIN(number) AS number, user, priority, model, passed FROM job
-                WHERE state = 'queued'
-                    AND priority = (SELECT MAX(priority) FROM job WHERE state = 'queued')
+                WHERE state = 'queued' \(condition) AND priority =
+                    (SELECT MAX(priority) FROM job WHERE state = 'queued' \(condition))
                 GROUP BY user, model
-                """
+                """,
+            arguments: StatementArguments(values + values)
         ).map { row in
             QueueOrder.Entry(
                 id: row["id"],

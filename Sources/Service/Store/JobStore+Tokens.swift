@@ -10,6 +10,7 @@ extension JobStore {
     ///   - scopes: what it allows
     ///   - note: what it is for
     ///   - expires: seconds since 1970; nil for no end
+    ///   - quota: limits in place of the service's
     ///   - now: seconds since 1970
     /// - Returns: the text, and what is stored of it
     /// - Throws: `DatabaseError`
@@ -18,6 +19,7 @@ extension JobStore {
         scopes: Set<TokenScope>,
         note: String,
         expires: Double?,
+        quota: UserQuota = UserQuota(),
         now: Double
     ) throws -> (text: String, token: Token) {
         let text = TokenText.random()
@@ -28,7 +30,8 @@ extension JobStore {
             note: note,
             hash: TokenText.hash(text),
             created: now,
-            expires: expires
+            expires: expires,
+            quota: quota == UserQuota() ? nil : quota
         )
         try write { try token.insert($0) }
         return (text, token)

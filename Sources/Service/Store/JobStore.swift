@@ -92,6 +92,9 @@ package final class JobStore: Sendable {
                 table.column("expires", .double)
             }
         }
+        migrator.registerMigration("4 limits of tokens") { database in
+            try database.alter(table: "token") { $0.add(column: "quota", .text) }
+        }
         return migrator
     }
 

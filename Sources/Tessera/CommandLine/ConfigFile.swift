@@ -93,6 +93,9 @@ package struct ConfigFile: Sendable {
         sections[command]?[flag] ?? sections[""]?[flag]
     }
 
+    /// The default of a command's flag in its own section.
+    package func entry(_ flag: String, only command: String) -> Entry? { sections[command]?[flag] }
+
     /// What reads a file needs to know.
     private struct Reader {
         struct Name {

@@ -37,6 +37,7 @@ package struct PreparedArguments: Equatable, Sendable {
         func entry(_ name: String) -> ConfigFile.Entry? {
             if isHelp { return nil }
             let variable = Self.variable(name)
+            if Self.hasOwnMeaning(name, of: path) { return file.entry(name, only: path) }
             if let value = environment[variable], !value.isEmpty {
                 return ConfigFile.Entry(values: [value], place: variable)
             }
@@ -93,6 +94,13 @@ package struct PreparedArguments: Equatable, Sendable {
         "strength": "init-image", "fidelity": "init-image", "max-init-pixels": "init-image",
         "image-guidance": "init-image", "mask": "init-image", "extend": "init-image",
     ]
+
+    /// Whether a command's flag means something else than other commands' flag of that name, whose defaults do not count
+    /// for it: a service has names of models, not files.
+    private static func hasOwnMeaning(_ name: String, of command: String) -> Bool {
+        ["submit", "watch", "fetch"].contains(command)
+            && ["model", "lora", "output", "format", "wait"].contains(name)
+    }
 
     /// The only method that a flag is for: its default does not count beside the other one.
     private static func onlyMethod(_ name: String, _ value: String?) -> Method? {

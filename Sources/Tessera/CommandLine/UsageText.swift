@@ -79,7 +79,7 @@ package enum UsageText {
             return "\(start). Did you mean '--\(meant)'?"
         }
         let others = root.leaves.filter { $0.command.hasOption(name) }
-        guard !others.isEmpty, others.count <= 3 else { return start }
+        guard !others.isEmpty, others.count <= 4 else { return start }
         let names = others.map { "tessera " + $0.words.joined(separator: " ") }
         let own = "tessera " + words.prefix(depth).joined(separator: " ")
         return

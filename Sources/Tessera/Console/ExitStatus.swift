@@ -2,12 +2,17 @@ import ArgumentParser
 import Coordinator
 import Engine
 import Protocol
+import Service
 
 /// Exit statuses of the process.
 enum ExitStatus {
     static let badInput: Int32 = 64
     static let unavailable: Int32 = 69
     static let fault: Int32 = 70
+    /// A service cannot do it now.
+    static let later: Int32 = 75
+    /// A service does not allow it.
+    static let forbidden: Int32 = 77
     static let interrupted: Int32 = 130
 
     /// Runs a subcommand; an error becomes one line on standard error and its exit status.
@@ -35,7 +40,18 @@ enum ExitStatus {
         case is ClusterUnavailable: unavailable
         case is RenderCancelled: interrupted
         case let error as PicturesFailed: error.status
+        case let error as ServiceClientError: status(of: error)
         default: fault
+        }
+    }
+
+    private static func status(of error: ServiceClientError) -> Int32 {
+        switch error {
+        case .unreachable, .foreign: unavailable
+        case .refused(401, _), .refused(403, _): forbidden
+        case .refused(429, _), .refused(503, _): later
+        case .refused(500..., _): unavailable
+        case .refused: badInput
         }
     }
 }

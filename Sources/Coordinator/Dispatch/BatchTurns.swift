@@ -1,0 +1,121 @@
+/// Which job's batch goes next where several renders share a cluster: start-time fair queueing (Goyal, Vin and Cheng, 1996)
+/// over the time that batches take. Pure.
+///
+/// A batch is a step's views or tiles, and runs to its end. The job that has had least for its weight goes next, so the many
+/// steps of a small picture fit between two of a large one. Between its steps a job has no batch for a moment; the others'
+/// wait for it, but only for a share of the time that theirs will take (`patience`).
+package struct BatchTurns: Equatable, Sendable {
+    /// What happens next.
+    package enum Choice: Equatable, Sendable {
+        case begin(job: UInt64)
+        /// A job whose turn it is will have a batch soon; until then none begins.
+        case wait(until: Duration)
+        /// No batch waits.
+        case none
+    }
+
+    private struct Account: Equatable {
+        let weight: Double
+        /// Where its next batch starts on the clock: seconds of batches, divided by weights.
+        var start: Double
+        /// When its last batch ended; nil while one waits or runs.
+        var idleSince: Duration?
+        /// How long its last batch ran.
+        var lastTime = Duration.zero
+    }
+
+    private var accounts: [UInt64: Account] = [:]
+    /// Jobs with a batch, in the order of its arrival.
+    private var waiting: [UInt64] = []
+    private var running: (job: UInt64, since: Duration)?
+    /// Start of the batch that began last.
+    private var clock = 0.0
+
+    /// The share of a waiting batch's expected time for which it waits for a job that had less, and the longest such wait.
+    package static let patience = (share: 0.02, longest: Duration.seconds(1))
+
+    package init() {}
+
+    /// The weight of a priority: ten more have twice the share, up to sixteen times.
+    package static func weight(priority: Int) -> Double {
+        let doublings = min(max(Double(priority) / 10, -4), 4)
+        var weight = 1.0
+        for _ in 0..<Int(abs(doublings)) { weight *= doublings > 0 ? 2 : 0.5 }
+        // Between two doublings the share grows evenly.
+        let rest = abs(doublings) - abs(doublings).rounded(.down)
+        return weight * (doublings > 0 ? 1 + rest : 1 - rest / 2)
+    }
+
+    /// A job begins. It has no claim on what others had before.
+    package mutating func open(_ job: UInt64, weight: Double) {
+        accounts[job] = Account(weight: weight, start: clock)
+    }
+
+    /// A job has ended, or is cancelled: nobody waits for its next batch.
+    package mutating func close(_ job: UInt64) {
+        accounts[job] = nil
+        waiting.removeAll { $0 == job }
+        if running?.job == job { running = nil }
+    }
+
+    /// A job has a batch. Each has one at a time.
+    package mutating func submit(_ job: UInt64) {
+        accounts[job]?.idleSince = nil
+        waiting.append(job)
+    }
+
+    /// A job's batch will not run.
+    package mutating func withdraw(_ job: UInt64) { waiting.removeAll { $0 == job } }
+
+    /// The batch that ran has ended.
+    package mutating func ended(at now: Duration) {
+        guard let running else { return }
+        self.running = nil
+        guard var account = accounts[running.job] else { return }
+        (account.idleSince, account.lastTime) = (now, now - running.since)
+        account.start = clock + account.lastTime / .seconds(1) / account.weight
+        accounts[running.job] = account
+    }
+
+    /// Whether a batch waits though none runs.
+    package var isHolding: Bool { running == nil && !waiting.isEmpty }
+
+    /// Chooses; what begins is taken note of.
+    package mutating func next(at now: Duration) -> Choice {
+        guard running == nil, let index = first else { return .none }
+        let job = waiting[index]
+        let start = max(clock, accounts[job]?.start ?? clock)
+        if let end = waits(job, start: start, at: now) { return .wait(until: end) }
+        waiting.remove(at: index)
+        running = (job, now)
+        clock = start
+        return .begin(job: job)
+    }
+
+    /// The waiting batch that starts first on the clock; of equals the one that came first.
+    private var first: Int? {
+        func start(_ index: Int) -> Double {
+            max(clock, accounts[waiting[index]]?.start ?? clock)
+        }
+        return waiting.indices.min { (start($0), $0) < (start($1), $1) }
+    }
+
+    /// Until when a batch waits for jobs that had less; nil if it need not.
+    private func waits(_ job: UInt64, start: Double, at now: Duration) -> Duration? {
+        let time = accounts[job]?.lastTime ?? .zero
+        let patience = min(time * Self.patience.share, Self.patience.longest)
+        let ends = accounts.compactMap { id, account -> Duration? in
+            guard id != job, account.start < start, let since = account.idleSince else {
+                return nil
+            }
+            return since + patience
+        }
+        guard let end = ends.max(), end > now else { return nil }
+        return end
+    }
+
+    package static func == (a: BatchTurns, b: BatchTurns) -> Bool {
+        (a.accounts, a.waiting, a.clock) == (b.accounts, b.waiting, b.clock)
+            && a.running?.job == b.running?.job && a.running?.since == b.running?.since
+    }
+}

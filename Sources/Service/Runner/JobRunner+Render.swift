@@ -1,0 +1,137 @@
+import Coordinator
+import Engine
+import Foundation
+import Protocol
+
+/// One job, on a thread of its own.
+extension JobRunner {
+    /// Renders a job and stores how that ended.
+    ///
+    /// - Returns: whether the next job may follow at once
+    func render(_ job: Job, _ control: RenderControl, on pool: WorkerPool) -> Bool {
+        let start = ContinuousClock.now
+        let ending: JobStore.Ending
+        var goesOn = true
+        do {
+            // Asked before the render could be stopped.
+            if let stored = try? parts.store.job(job.id), stored.intent != nil { control.cancel() }
+            let outcome = try rendering(job).run(on: opening(pool), control: control) {
+                [self] report in observe(report, of: job.id)
+            }
+            ending = .done(bytes: parts.folder.pictureBytes(of: job) ?? 0)
+            counters.add(outcome, seconds: (ContinuousClock.now - start) / .seconds(1))
+        } catch is RenderCancelled {
+            ending = .stopped
+        } catch let error where JobFailure.isOfService(error) {
+            hold("\(error)")
+            (ending, goesOn) = (.stopped, false)
+        } catch {
+            ending = .failed(oneLine("\(error)", limit: 2000))
+            counters.addFailure()
+        }
+        let settled = settle(job, ending)
+        if let settled {
+            if settled.state.isFinished { parts.folder.removeState(of: settled) }
+            publish(settled)
+            parts.logger.info(
+                "job ended",
+                metadata: ["job": "\(job.id)", "state": "\(settled.state.rawValue)"]
+            )
+        }
+        return goesOn
+    }
+
+    /// Stores how a job ended, however long the disk is full. When the service stops first, the next start finds the
+    /// picture, or goes on with the job.
+    private func settle(_ job: Job, _ ending: JobStore.Ending) -> Job? {
+        var delay = RetryDelay()
+        while true {
+            do {
+                return try parts.store.ended(job.id, ending, now: now)
+            } catch {
+                parts.logger.error("the end of job \(job.id) cannot be stored: \(error)")
+                let end = now + delay.next()
+                while now < end {
+                    guard !isStopping else { return nil }
+                    Thread.sleep(forTimeInterval: 0.1)
+                }
+            }
+        }
+    }
+
+    /// The render of a job, resumed if a step of it was saved.
+    private func rendering(_ job: Job) throws -> Rendering {
+        let (folder, id) = (parts.folder, job.id)
+        try folder.create(for: job)
+        let request = try JobRequest(json: JSON(job.request.utf8, place: "job \(id)"))
+        let state = folder.state(of: job)
+        var resumed: Rendering.Resumed?
+        var suggestions = SuggestionMemory()
+        if FileManager.default.fileExists(atPath: "\(state)/state.safetensors") {
+            let held = try JobFolder(taking: state)
+            let record = try held.record()
+            resumed = (held, record)
+            suggestions = SuggestionMemory(record.suggestions ?? [:])
+        } else {
+            // No step was saved.
+            folder.removeState(of: job)
+        }
+        var outputs = RenderSession.Outputs(
+            picture: folder.picture(of: job),
+            depth: request.depth,
+            quality: request.quality
+        )
+        if request.storesPhases {
+            (outputs.phases, outputs.savesLastPhase) = (folder.phases(of: job), false)
+        }
+        var rendering = Rendering(
+            options: try request.options(parts.resources, suggestions: suggestions),
+            outputs: outputs,
+            computation: parts.computation,
+            saving: Saving(
+                every: 1,
+                folder: state,
+                command: "serve",
+                arguments: [],
+                directory: folder.folder(of: job)
+            ),
+            resumed: resumed,
+            logger: parts.logger
+        )
+        rendering.weight = BatchTurns.weight(priority: job.priority)
+        return rendering
+    }
+
+    /// An opening that keeps workers for the next job, and remembers their cluster.
+    private func opening(_ pool: WorkerPool) -> Rendering.Opening {
+        let open = pool.opening(parts.open)
+        return { [self] session, identity, logger, cancellation in
+            let opened = try open(session, identity, logger, cancellation)
+            state.withLock { $0.cluster = opened.cluster }
+            return opened
+        }
+    }
+
+    /// The picture of a phase is stored before the next phase begins.
+    private func tellPhase(_ report: RenderReport, of id: String) {
+        guard case .progress(.phase(let index, _)) = report, index > 0 else { return }
+        parts.hub.publish(.phase, job: id, .object(["phase": .number(Double(index))]))
+    }
+
+    private func observe(_ report: RenderReport, of id: String) {
+        let time = now
+        tellPhase(report, of: id)
+        let told: JobProgress? = state.withLock { state in
+            guard state.running[id] != nil else { return nil }
+            switch report {
+            case .begun(let plan, _): state.running[id]?.progress.plan(plan)
+            case .progress(let event): state.running[id]?.progress.take(event, at: time)
+            case .notice, .reading, .ready, .suggestion, .saves, .canBeResumed: return nil
+            }
+            guard time - (state.running[id]?.told ?? 0) >= Self.reportInterval else { return nil }
+            state.running[id]?.told = time
+            return state.running[id]?.progress
+        }
+        if let told { parts.hub.publish(.progress, job: id, told.json) }
+    }
+}

@@ -1,0 +1,115 @@
+import Coordinator
+import Engine
+import Foundation
+import Service
+
+/// Follows a job of a service until it has ended, over restarts of the service.
+final class RemoteWatch {
+    private let client: ServiceClient
+    private let name: JobName
+    private let isQuiet: Bool
+    private let isTerminal = Terminal.current.redraws
+    private var lastDrawn = ContinuousClock.now - .seconds(60)
+    private var lastState: JobState?
+
+    /// Seconds for which a service that does not answer is asked again: it may be restarting.
+    private static let patience = 600.0
+
+    init(_ client: ServiceClient, _ name: JobName, isQuiet: Bool) {
+        (self.client, self.name, self.isQuiet) = (client, name, isQuiet)
+    }
+
+    /// Waits for the end of the job.
+    ///
+    /// - Returns: the job, which is done
+    /// - Throws: `RemoteJobEnded` when it has no picture, `ServiceClientError`
+    func run() throws -> RemoteJob {
+        defer { StandardError.progress("") }
+        var job = try client.job("GET", name.path)
+        handleInterrupts()
+        var delay = RetryDelay()
+        var since: Date?
+        while !job.state.isFinished {
+            tell(job.state)
+            do {
+                try follow()
+                job = try client.job("GET", name.path)
+                (delay, since) = (RetryDelay(), nil)
+            } catch let error as ServiceClientError where error.isTemporary {
+                if since == nil { note("warning: \(error). Trying again for ten minutes") }
+                let start = since ?? Date()
+                since = start
+                guard Date().timeIntervalSince(start) < Self.patience else { throw error }
+                Thread.sleep(forTimeInterval: delay.next())
+            }
+        }
+        tell(job.state)
+        guard job.state == .done else { throw RemoteJobEnded(job: job) }
+        return job
+    }
+
+    /// Shows the events of the job until they end.
+    private func follow() throws {
+        let answer = try client.send("GET", "\(name.path)/events")
+        try client.check(answer, answer.all())
+        var reader = EventStreamReader()
+        while let bytes = try answer.next() {
+            for event in try reader.take(bytes) {
+                switch event.kind {
+                case "state":
+                    let state = event.data.object?["state"]?.string
+                    if let state = state.flatMap(JobState.init(rawValue:)) { tell(state) }
+                case "progress": if let progress = RemoteProgress(event.data) { draw(progress) }
+                default: break
+                }
+            }
+        }
+    }
+
+    private func tell(_ state: JobState) {
+        guard state != lastState else { return }
+        lastState = state
+        if state != .running { StandardError.progress("") }
+        note("job \(name.id) is \(state.rawValue)")
+    }
+
+    private func note(_ line: String) {
+        if !isQuiet || line.hasPrefix("warning") { StandardError.write(line) }
+    }
+
+    /// As often as a render of this host.
+    private func draw(_ progress: RemoteProgress) {
+        let now = ContinuousClock.now
+        guard !isQuiet, now - lastDrawn >= (isTerminal ? .milliseconds(100) : .seconds(5)) else {
+            return
+        }
+        lastDrawn = now
+        guard isTerminal else {
+            let words = ["\(Int(progress.share * 100)) %"] + progress.parts
+            StandardError.write(words.joined(separator: "  "))
+            return
+        }
+        StandardError.progress(
+            ProgressLine.fitted(
+                share: progress.share,
+                progress.parts.suffix(1) + progress.parts.dropLast(),
+                columns: Terminal.columns
+            )
+        )
+    }
+
+    /// Whoever stops watching does not stop the job.
+    private func handleInterrupts() {
+        let (id, isQuiet) = (name.id, isQuiet)
+        Interrupts.handle {
+            StandardError.progress("")
+            if !isQuiet {
+                StandardError.write(
+                    "the job goes on: tessera watch \(id), tessera cancel \(id)",
+                    isLast: true
+                )
+            }
+            _exit(ExitStatus.interrupted)
+        }
+    }
+}

@@ -1,0 +1,136 @@
+import Coordinator
+import Testing
+
+/// Renders that share a cluster. A simulated clock, no threads.
+@Suite struct BatchTurnsTests {
+    /// Jobs whose batches take a fixed time each, and that need a moment between two.
+    private struct Simulation {
+        struct Work {
+            let seconds: Double
+            let between: Double
+            var left: Int
+            /// When its next batch is there; nil while it waits, runs, or is done.
+            var nextAt: Double? = 0
+        }
+
+        var turns = BatchTurns()
+        var works: [UInt64: Work] = [:]
+        var order: [UInt64] = []
+        var ends: [UInt64: Double] = [:]
+        var idle = 0.0
+
+        mutating func add(_ job: UInt64, _ work: Work, priority: Int = 0) {
+            turns.open(job, weight: BatchTurns.weight(priority: priority))
+            works[job] = work
+        }
+
+        mutating func run() {
+            var now = 0.0
+            while true {
+                for (job, work) in works.sorted(by: { $0.key < $1.key }) {
+                    guard let at = work.nextAt, at <= now else { continue }
+                    works[job]?.nextAt = nil
+                    turns.submit(job)
+                }
+                switch turns.next(at: .seconds(now)) {
+                case .begin(let job):
+                    guard var work = works[job] else { return }
+                    order.append(job)
+                    now += work.seconds
+                    turns.ended(at: .seconds(now))
+                    work.left -= 1
+                    work.nextAt = work.left > 0 ? now + work.between : nil
+                    works[job] = work
+                    if work.left == 0 {
+                        turns.close(job)
+                        ends[job] = now
+                    }
+                case .wait(let until):
+                    let end = min(until / .seconds(1), nextArrival ?? .infinity)
+                    idle += max(0, end - now)
+                    now = max(end, now + 1e-9)
+                case .none:
+                    guard let next = nextArrival else { return }
+                    idle += max(0, next - now)
+                    now = max(now, next)
+                }
+            }
+        }
+
+        private var nextArrival: Double? { works.values.compactMap(\.nextAt).min() }
+    }
+
+    /// The twenty steps of a small picture fit between two of a large one.
+    @Test func aSmallPictureDoesNotWaitForALargeOne() {
+        var simulation = Simulation()
+        simulation.add(1, .init(seconds: 100, between: 0.1, left: 5))
+        simulation.add(2, .init(seconds: 0.5, between: 0.05, left: 20, nextAt: 50))
+        simulation.run()
+        #expect(
+            simulation.order.prefix(1) == [1] && simulation.order[1...20].allSatisfy { $0 == 2 }
+        )
+        #expect((simulation.ends[2] ?? 0) < 115)
+        // What the large one lost by waiting is a few percent of a step.
+        #expect(simulation.idle < 5)
+    }
+
+    /// Equals alternate, and hardly wait for each other.
+    @Test func equalsAlternate() {
+        var simulation = Simulation()
+        for job in [1, 2] as [UInt64] {
+            simulation.add(job, .init(seconds: 1, between: 0.001, left: 50))
+        }
+        simulation.run()
+        for pair in stride(from: 0, to: 98, by: 2) {
+            #expect(Set(simulation.order[pair...pair + 1]) == [1, 2])
+        }
+        #expect(simulation.idle < 0.2)
+    }
+
+    /// Nobody starves: whatever the weights, a job's batch waits at most for the others' share of its own last one, and one more.
+    @Test func weightsShareAndNobodyStarves() {
+        var simulation = Simulation()
+        simulation.add(1, .init(seconds: 1, between: 0, left: 400), priority: 20)
+        simulation.add(2, .init(seconds: 1, between: 0, left: 400), priority: 0)
+        simulation.run()
+        let first = simulation.order.prefix(300)
+        #expect(abs(first.count(where: { $0 == 1 }) - 240) <= 2)
+        let places = first.indices.filter { first[$0] == 2 }
+        #expect(zip(places, places.dropFirst()).allSatisfy { $1 - $0 <= 6 })
+    }
+
+    @Test func weightsGrowWithPriority() {
+        let weights = (-100...100).map { BatchTurns.weight(priority: $0) }
+        #expect(zip(weights, weights.dropFirst()).allSatisfy { $0 <= $1 })
+        #expect(BatchTurns.weight(priority: 0) == 1 && BatchTurns.weight(priority: 10) == 2)
+        #expect(weights.first == 1.0 / 16 && weights.last == 16)
+    }
+
+    /// A job without a batch holds the others up for a moment only, and one that has ended not at all.
+    @Test func nobodyWaitsForLong() {
+        var turns = BatchTurns()
+        for job in [1, 2] as [UInt64] {
+            turns.open(job, weight: 1)
+            turns.submit(job)
+        }
+        #expect(turns.next(at: .zero) == .begin(job: 1))
+        turns.ended(at: .seconds(10))
+        turns.submit(1)
+        #expect(turns.next(at: .seconds(10)) == .begin(job: 2))
+        turns.ended(at: .seconds(11))
+        // The second had one second, the first ten: its batch waits for a fiftieth of those.
+        let choice = turns.next(at: .seconds(11))
+        guard case .wait(let until) = choice else {
+            Issue.record("\(choice)")
+            return
+        }
+        #expect(abs(until / .seconds(1) - 11.2) < 1e-6)
+        #expect(turns.isHolding)
+        var ended = turns
+        ended.close(2)
+        #expect(ended.next(at: .seconds(11)) == .begin(job: 1))
+        #expect(turns.next(at: until) == .begin(job: 1))
+        turns.close(1)
+        #expect(turns.next(at: .seconds(12)) == .none && !turns.isHolding)
+    }
+}

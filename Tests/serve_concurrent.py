@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""Several jobs at once: Tests/serve_concurrent.py PROGRAM MODEL [FLOW…]"""
+import os
+import time
+
+from serve import SMALL, Service, rendered, run  # reads PROGRAM and MODEL
+
+# Its steps are the workers': the first phase is the service's own.
+LARGE = {"size": "256x256", "steps": 80, "seed": 3, "global-pass": "workers"}
+
+
+def flow_concurrent(folder):
+    """A small picture does not wait behind a large one; both have the bytes that they have alone, over a crash, too."""
+    service = Service(folder, "--concurrent-jobs", "2")
+    large = service.submit(settings=LARGE)["id"]
+    service.wait(large, "running")
+    behind = service.submit(settings=LARGE)["id"]
+    small = service.submit(settings=SMALL | {"global-pass": "workers"})["id"]
+    service.wait(small, "done")
+    assert service.ok("GET", f"/api/v1/jobs/{large}")["state"] == "running"
+    assert service.ok("GET", f"/api/v1/jobs/{behind}")["state"] == "queued"
+    picture = service.ok("GET", f"/api/v1/jobs/{small}/picture")
+    assert picture == rendered(folder, SMALL | {"global-pass": "workers"}), "not the bytes of one alone"
+
+    # Killed while both run: each goes on from its own step.
+    other = service.submit(settings=LARGE | {"size": "128x128", "steps": 30})["id"]
+    service.wait(other, "running")
+    deadline = time.time() + 60
+    while not all(os.path.exists(f"{folder}/data/jobs/{job}/state/state.safetensors")
+                  for job in (large, other)):
+        assert time.time() < deadline, service.errors()
+        time.sleep(0.01)
+    service.kill()
+    service.start()
+    # One is paused and cancelled without the other.
+    service.wait(large, "running")
+    service.ok("POST", f"/api/v1/jobs/{behind}/cancel")
+    service.wait(other, "done")
+    service.ok("POST", f"/api/v1/jobs/{large}/pause")
+    service.wait(large, "paused")
+    small = service.submit(settings=SMALL)["id"]
+    service.wait(small, "done")
+    service.ok("POST", f"/api/v1/jobs/{large}/resume")
+    service.wait(large, "done")
+    for job, settings in [(large, LARGE), (other, LARGE | {"size": "128x128", "steps": 30}),
+                          (small, SMALL)]:
+        picture = service.ok("GET", f"/api/v1/jobs/{job}/picture")
+        assert picture == rendered(folder, settings), f"not the bytes of one alone: {settings}"
+    service.stop()
+
+
+if __name__ == "__main__":
+    run(globals())
