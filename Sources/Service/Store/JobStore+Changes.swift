@@ -96,7 +96,7 @@ extension JobStore {
         try Row.fetchAll(
             database,
             sql: """
-                SELECT id, MIN(number) AS number, user, priority, model, passed FROM job
+                SELECT id, MIN(COALESCE(position, number)) AS number, user, priority, model, passed FROM job
                 WHERE state = 'queued'
                     AND priority = (SELECT MAX(priority) FROM job WHERE state = 'queued')
                 GROUP BY user, model

@@ -92,6 +92,16 @@ package final class JobStore: Sendable {
                 table.column("expires", .double)
             }
         }
+        migrator.registerMigration("4 places in the queue") { database in
+            try database.alter(table: "job") { $0.add(column: "position", .integer) }
+            try database.drop(index: "jobByTurn")
+            try database.execute(
+                sql: """
+                    CREATE INDEX jobByTurn
+                    ON job (state, priority, user, model, COALESCE(position, number))
+                    """
+            )
+        }
         return migrator
     }
 
