@@ -7,7 +7,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
 TESSERA := .build/release/tessera
 
-.PHONY: setup build install install-files package test-package demo test test-torch soak fuzz lint format bench quality clean
+.PHONY: setup build install install-files package test-package demo test test-page test-torch soak fuzz lint format bench quality clean
 
 ## Installs the Debian packages that are missing.
 setup:
@@ -68,6 +68,11 @@ demo: build
 	    --prompt "a desert by day with one sun" \
 	    --size 1024x1024 --ladder 1,2,4 --steps 25 --seed 1
 	@echo "The picture is $(CURDIR)/demo.png"
+
+## The live page of `tessera serve` in a headless Chromium, as a person uses it.
+test-page: MORE_PACKAGES := chromium python3
+test-page: build
+	Tests/page.py $(TESSERA) Tests/Fixtures/sdxl-tiny
 
 test: MORE_PACKAGES := $(TEST_PACKAGES)
 test: setup lint

@@ -51,6 +51,8 @@ let package = Package(
         .target(name: "CWebP", cSettings: strictC, linkerSettings: [.linkedLibrary("webp")]),
         .target(name: "CTIFF", cSettings: strictC, linkerSettings: [.linkedLibrary("tiff")]),
         .target(name: "CKernels", cSettings: strictC),
+        // The live page of `tessera serve`.
+        .target(name: "CPage", exclude: ["files"], cSettings: strictC),
         // Needs nothing of PyTorch: it opens what the user has installed.
         .target(name: "CTorch", cSettings: strictC),
         .target(
@@ -111,7 +113,7 @@ let package = Package(
         .target(
             name: "Service",
             dependencies: [
-                "Coordinator", "Engine", "Fleet", "Protocol", "Sampling",
+                "CPage", "Coordinator", "Engine", "Fleet", "Protocol", "Sampling",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),

@@ -16,6 +16,7 @@ package final class FrontDesk: Sendable {
     /// Bodies without pictures, and with them.
     let bodies: RequestBody
     let uploads: RequestBody
+    let pyramids: Pyramids
     /// Plans take turns: each reads a model's configuration and its tokenizer.
     private let planning = DispatchQueue(label: "service.planning")
     private let planned = Mutex(0)
@@ -35,6 +36,7 @@ package final class FrontDesk: Sendable {
         (self.store, self.folder, self.resources) = (store, folder, resources)
         (self.runner, self.hub, self.limits) = (runner, hub, limits)
         self.exposure = exposure
+        pyramids = Pyramids(folder: folder, logger: runner.parts.logger)
         bodies = RequestBody(limitName: "body", limit: limits.body)
         uploads = RequestBody(
             limitName: "upload",

@@ -47,7 +47,10 @@ extension NativeAPI {
     }
 
     var jobOperations: [Operation] {
-        [submit, list, get, change(.cancel), change(.pause), change(.resume), delete, setPriority]
+        [
+            submit, list, get, change(.cancel), change(.pause), change(.resume), delete,
+            setPriority, move,
+        ]
     }
 
     private var submit: Operation {

@@ -117,7 +117,7 @@ extension NativeAPI {
         .init(
             status: 200,
             help:
-                "Server-sent events: state {state}, progress {Progress}, phase {phase}, alive. The first state is sent at once.",
+                "Server-sent events: state {state}, progress {Progress}, phase {phase}, queue, alive. The first state is sent at once.",
             content: ("text/event-stream", .string)
         )
     }
@@ -144,16 +144,20 @@ extension NativeAPI {
             method: .get,
             path: "/api/v1/events",
             name: "watch",
-            summary: "Follows all jobs.",
-            scope: .admin,
+            summary: "Follows the caller's jobs; with the scope admin, everybody's.",
             answers: [Self.streamAnswer] + Operation.Answer.errors(403, 429)
-        ) { _, _ in stream(try desk.hub.events(of: nil), first: nil, untilFinished: false) }
+        ) { _, context in
+            let events = try desk.hub.events(of: nil)
+            let sieve = OwnEvents(caller: context.caller, store: desk.store)
+            return stream(events, first: nil, untilFinished: false, sieve)
+        }
     }
 
     private func stream(
         _ events: AsyncStream<EventHub.Event>,
         first: Job?,
-        untilFinished: Bool
+        untilFinished: Bool,
+        _ sieve: OwnEvents? = nil
     ) -> Response {
         Response(
             status: .ok,
@@ -164,7 +168,9 @@ extension NativeAPI {
                     try await writer.write(Self.line("state", first.id, 0, state))
                 }
                 if !(untilFinished && first?.state.isFinished == true) {
+                    var sieve = sieve
                     for await event in events {
+                        guard try await sieve?.passes(event) ?? true else { continue }
                         try await writer.write(
                             Self.line(event.kind.rawValue, event.job, event.number, event.data)
                         )

@@ -11,7 +11,9 @@ struct NativeAPI: Sendable {
     let counters: HTTPCounters
 
     /// Every operation; routes and the document both follow from this list.
-    var operations: [Operation] { jobOperations + workOperations + serviceOperations }
+    var operations: [Operation] {
+        jobOperations + workOperations + tileOperations + serviceOperations
+    }
 
     /// The document that describes them.
     var document: JSON {
@@ -23,6 +25,7 @@ struct NativeAPI: Sendable {
             "Job": JobView.shape.schema,
             "JobRequest": JobRequest.schema,
             "Submission": submissionSchema, "Priority": prioritySchema,
+            "Move": moveSchema, "Tiles": Tiles.shape.schema,
             "Settings": JobRequest.settingsSchema,
             "Progress": JobProgress.schema,
             "Worker": WorkerStatistics.shape.schema,

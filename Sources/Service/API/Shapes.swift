@@ -28,6 +28,9 @@ package struct JobView: Sendable {
         .init("priority", .integer, "Jobs of a higher priority go first.") {
             .count($0.job.priority)
         },
+        .init("position", .nullable(.integer), "Of its user's jobs the smallest goes first.") {
+            .optional(($0.job.position ?? $0.job.number).map { Int($0) })
+        },
         .init("model", .string, "Name of the model.") { .string($0.job.model) },
         .init("request", .reference("JobRequest"), "What was asked for, with the seed.") {
             (try? JSON($0.job.request.utf8, place: "job")) ?? .object([:])

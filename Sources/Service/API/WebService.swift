@@ -89,6 +89,7 @@ package struct WebService: Sendable {
         }
         OpenAIImages(desk: desk).addRoutes(to: router)
         A1111API(desk: desk).addRoutes(to: router)
+        PageFiles.addRoutes(to: router)
         let document = native.document
         router.get("/api/v1/openapi.json") { _, _ in Response(json: document) }
         // After all routes: only what no route answers reaches it.
@@ -141,6 +142,11 @@ package struct WebService: Sendable {
                     try await Task.sleep(for: .seconds(10))
                     hub.publish(.alive, job: nil, .object([:]))
                 }
+            }
+            tasks.addTask { [desk] in
+                await desk.cutFinishedPictures()
+                // The end of this task would end the server.
+                try await Task.sleep(for: .seconds(3600))
             }
             tasks.addTask { [hub = desk.hub] in
                 await stop()

@@ -10,9 +10,10 @@ struct AccessMiddleware: RouterMiddleware {
     let rates: RequestRates
 
     /// Whether a path needs no token: probes of orchestrators, which say nothing of any job, and links to pictures,
-    /// which nobody can guess.
+    /// which nobody can guess, and the page that asks for the token.
     private static func isOpen(_ path: String) -> Bool {
-        ["/healthz", "/readyz"].contains(path) || path.hasPrefix("\(OpenAIImages.linkPath)/")
+        ["/healthz", "/readyz"].contains(path) || PageFiles.isPage(path)
+            || path.hasPrefix("\(OpenAIImages.linkPath)/")
     }
 
     func handle(

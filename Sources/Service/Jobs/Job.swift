@@ -43,6 +43,8 @@ package struct Job: Codable, Equatable, Sendable, FetchableRecord, MutablePersis
     package internal(set) var error: String?
     /// Of the picture's file.
     package internal(set) var bytes: Int?
+    /// Place among its user's waiting jobs, once they have been moved; nil for the order of arrival.
+    package internal(set) var position: Int64?
 
     /// Order of submission.
     package mutating func didInsert(_ inserted: InsertionSuccess) { number = inserted.rowID }

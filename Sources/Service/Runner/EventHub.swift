@@ -22,6 +22,8 @@ package final class EventHub: Sendable {
         case phase
         /// A worker joined or left; the data is the list of workers.
         case workers
+        /// A waiting job has another place in the queue.
+        case queue
         /// Nothing happened for a while: keeps the connection open.
         case alive
     }

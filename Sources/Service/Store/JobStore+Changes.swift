@@ -122,7 +122,7 @@ extension JobStore {
         return try Row.fetchAll(
             database,
             sql: """
-                SELECT id, MIN(number) AS number, user, priority, model, passed FROM job
+                SELECT id, MIN(COALESCE(position, number)) AS number, user, priority, model, passed FROM job
                 WHERE state = 'queued' \(condition) AND priority =
                     (SELECT MAX(priority) FROM job WHERE state = 'queued' \(condition))
                 GROUP BY user, model

@@ -95,6 +95,16 @@ package final class JobStore: Sendable {
         migrator.registerMigration("4 limits of tokens") { database in
             try database.alter(table: "token") { $0.add(column: "quota", .text) }
         }
+        migrator.registerMigration("5 places in the queue") { database in
+            try database.alter(table: "job") { $0.add(column: "position", .integer) }
+            try database.drop(index: "jobByTurn")
+            try database.execute(
+                sql: """
+                    CREATE INDEX jobByTurn
+                    ON job (state, priority, user, model, COALESCE(position, number))
+                    """
+            )
+        }
         return migrator
     }
 

@@ -1,0 +1,65 @@
+// The jobs that wait.
+import { make, find, shape, size, plural, attempt, duration } from "./dom.js";
+import * as jobs from "./jobs.js";
+import { draggable, isDragging } from "./reorder.js";
+
+const shown = 100;
+const change = attempt(jobs.change);
+const move = attempt(jobs.move);
+
+// A job goes up or down among those of its user and priority.
+function neighbours(list, index) {
+  const job = list[index];
+  const like = list.filter((other) => other.user === job.user && other.priority === job.priority);
+  const place = like.indexOf(job);
+  return { up: like[place - 1], down: like[place + 1], afterDown: like[place + 2] };
+}
+
+function row(list, index) {
+  const job = list[index];
+  const isPaused = job.state === "paused";
+  const { up, down, afterDown } = neighbours(list, index);
+  const arrow = (name, label, isPossible, before) => make("button", {
+    className: "arrow", ariaLabel: `Move ${label}: ${job.request.prompt}`, title: `Move ${label}`, disabled: !isPossible,
+    onclick: () => move(job.id, before()),
+  }, shape(name));
+  const buttons = { up: arrow("up", "up", up, () => up.id), down: arrow("down", "down", down, () => afterDown?.id ?? null) };
+  for (const [name, button] of Object.entries(buttons)) button.classList.add(name);
+  const each = jobs.secondsPerCall(job.model);
+  const facts = [size(job), plural(job.unetCalls, "UNet call"), each && `about ${duration(each * job.unetCalls)}`, job.user !== "local" && job.user]
+    .filter(Boolean).join(" · ");
+  const item = make("li", { className: "card" },
+    make("button", { className: "grip", tabIndex: -1, ariaHidden: "true", title: "Drag to another place" }, shape("grip")),
+    make("div", { className: "what" }, make("p", {}, job.request.prompt),
+      make("small", {}, isPaused ? make("span", { className: "tag" }, "paused") : null, facts)),
+    make("div", { className: "does" }, buttons.up, buttons.down,
+      make("button", { onclick: () => change(job.id, isPaused ? "resume" : "pause") }, isPaused ? "Resume" : "Pause"),
+      make("button", { className: "danger", onclick: () => change(job.id, "cancel") }, "Cancel")));
+  item.dataset.id = job.id;
+  draggable(item, find(".grip", item), (before) => move(job.id, before));
+  return item;
+}
+
+// Rows are replaced; the keyboard stays at the same button of the same job, or beside it where that is disabled now.
+function keepingFocus(work) {
+  const row = document.activeElement?.closest("#queue li");
+  const index = row ? [...row.querySelectorAll("button")].indexOf(document.activeElement) : -1;
+  work();
+  if (index < 0) return;
+  const buttons = [...find("#queue").querySelectorAll(`[data-id="${row.dataset.id}"] button`)];
+  (buttons[index]?.disabled ? buttons.find((button) => button.classList.contains("arrow") && !button.disabled) : buttons[index])?.focus();
+}
+
+let last = "";
+export function draw() {
+  if (isDragging()) return;
+  const list = jobs.waiting();
+  // Rows are replaced only when something has changed: a button keeps the focus.
+  const now = JSON.stringify(list.map((job) => [job.id, job.state, job.priority, job.position]));
+  if (now === last) return;
+  last = now;
+  find("#queue-section").hidden = list.length === 0;
+  find("#queue-count").textContent = list.length || "";
+  keepingFocus(() => find("#queue").replaceChildren(...list.slice(0, shown).map((_, index) => row(list, index))));
+  find("#queue-more").textContent = list.length > shown ? `and ${list.length - shown} more` : "";
+}

@@ -1,0 +1,19 @@
+/// The files of the live page, as bytes of the program: it reads none at run time.
+#ifndef TESSERA_CPAGE_H
+#define TESSERA_CPAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    const char *name;
+    /// For the header Content-Type.
+    const char *type;
+    const uint8_t *bytes;
+    size_t count;
+} tessera_page_file;
+
+/// The file with an index from 0; null after the last one.
+const tessera_page_file *tessera_page_file_at(size_t index);
+
+#endif

@@ -1,0 +1,52 @@
+import Engine
+import Foundation
+import HTTPTypes
+import Hummingbird
+
+extension FrontDesk {
+    private func check(isDone job: Job) throws {
+        guard job.state != .done else { return }
+        throw APIError(
+            .conflict,
+            .conflict,
+            "job \(job.id) has no picture: it is \(job.state.rawValue)"
+        )
+    }
+
+    func tiles(of job: Job) async throws -> NativeAPI.Tiles {
+        try check(isDone: job)
+        let isReady = try await pyramids.prepare(job)
+        return .init(plan: PyramidPlan(width: job.width, height: job.height), isReady: isReady)
+    }
+
+    func tile(of job: Job, level: Int, row: Int, column: Int) async throws -> Response {
+        try check(isDone: job)
+        guard let path = pyramids.file(of: job, level: level, row: row, column: column) else {
+            throw APIError(.notFound, .notFound, "the picture has no such tile")
+        }
+        guard try await pyramids.prepare(job) else {
+            throw APIError(
+                .serviceUnavailable,
+                .unavailable,
+                "the picture is being cut into tiles; try again in a few seconds"
+            )
+        }
+        var response = try await Blocking.run { try Response(file: path, type: "image/jpeg") }
+        // A job's picture never changes, and only its owner's browser may keep it.
+        response.headers[.cacheControl] = "private, max-age=86400, immutable"
+        return response
+    }
+
+    /// Cuts pictures as their jobs end, so that a large one is ready when somebody looks at it. Returns when the service
+    /// stops.
+    func cutFinishedPictures() async {
+        guard let events = try? hub.events(of: nil) else { return }
+        for await event in events where event.kind == .state {
+            guard event.data.object?["state"]?.string == JobState.done.rawValue, let id = event.job,
+                let job = try? await stored(id)
+            else { continue }
+            // A picture that cannot be cut is told to who asks for it.
+            _ = try? await pyramids.prepare(job)
+        }
+    }
+}

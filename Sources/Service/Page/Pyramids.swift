@@ -1,0 +1,103 @@
+import Engine
+import Foundation
+import Logging
+import Synchronization
+
+/// Cuts finished pictures into tiles, each once: when its job ends, or when it is first looked at. Large pictures take
+/// turns, and small ones need not wait for them.
+final class Pyramids: Sendable {
+    private let folder: ServiceFolder
+    private let logger: Logger
+    private let small = DispatchQueue(label: "service.tiles", qos: .utility)
+    private let large = DispatchQueue(label: "service.large-tiles", qos: .background)
+    /// Ids of jobs whose pictures are being cut, or wait for that.
+    private let pending = Mutex<Set<String>>([])
+
+    /// Pixels of a picture that a request waits for.
+    private static let maxAwaited = 1 << 24
+    /// Pictures that wait at once.
+    private static let maxPending = 256
+    private static let name = "tiles"
+
+    init(folder: ServiceFolder, logger: Logger) { (self.folder, self.logger) = (folder, logger) }
+
+    private func tiles(of job: Job) -> String { "\(folder.folder(of: job))/\(Self.name)" }
+
+    func isReady(_ job: Job) -> Bool { FileKind(tiles(of: job)) == .folder }
+
+    /// Starts cutting a picture unless that is done.
+    ///
+    /// - Returns: whether its tiles are there
+    /// - Throws: `LimitExceeded` when too many pictures wait, `InputError` when it cannot be read, `OutputError`
+    func prepare(_ job: Job) async throws -> Bool {
+        if isReady(job) { return true }
+        if job.width * job.height <= Self.maxAwaited {
+            try count(job)
+            defer { forget(job) }
+            try await Blocking.run(on: small) { [self] in try make(job) }
+            return true
+        }
+        guard begins(job) else { return false }
+        large.async { [self] in
+            defer { forget(job) }
+            do {
+                try make(job)
+            } catch {
+                logger.error("the tiles of job \(job.id) cannot be made: \(error)")
+            }
+        }
+        return false
+    }
+
+    private func count(_ job: Job) throws(LimitExceeded) {
+        let found = pending.withLock { pending in
+            pending.insert(job.id)
+            return pending.count
+        }
+        guard found <= Self.maxPending else {
+            forget(job)
+            throw LimitExceeded("tiles", limit: Self.maxPending, found: found, .later)
+        }
+    }
+
+    private func begins(_ job: Job) -> Bool {
+        pending.withLock { $0.count < Self.maxPending && $0.insert(job.id).inserted }
+    }
+
+    private func forget(_ job: Job) { _ = pending.withLock { $0.remove(job.id) } }
+
+    /// The file of a tile.
+    ///
+    /// - Returns: nil if the picture has no such tile
+    func file(of job: Job, level: Int, row: Int, column: Int) -> String? {
+        let plan = PyramidPlan(width: job.width, height: job.height)
+        guard plan.has(level: level, row: row, column: column) else { return nil }
+        return "\(tiles(of: job))/\(PyramidPlan.name(level: level, row: row, column: column))"
+    }
+
+    /// Makes the tiles beside their place, and moves them there when they are complete.
+    private func make(_ job: Job) throws {
+        guard !isReady(job) else { return }
+        let picture = try PictureFile(folder.picture(of: job))
+        let plan = PyramidPlan(width: picture.width, height: picture.height)
+        let temporary = "\(tiles(of: job)).new"
+        // Left by a process that was killed.
+        try? FileManager.default.removeItem(atPath: temporary)
+        do {
+            // The folder above is not created again: the job may have been deleted.
+            guard mkdir(temporary, 0o700) == 0 else {
+                throw OutputError(temporary, String(cString: strerror(errno)))
+            }
+            let writer = try PyramidWriter(plan, folder: temporary)
+            try picture.rows { samples in
+                try writer.add(samples.map { UInt8($0 * 255 + 0.5) })
+            }
+            guard rename(temporary, tiles(of: job)) == 0 else {
+                throw OutputError(temporary, String(cString: strerror(errno)))
+            }
+        } catch {
+            try? FileManager.default.removeItem(atPath: temporary)
+            throw error
+        }
+    }
+}
