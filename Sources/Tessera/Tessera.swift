@@ -28,7 +28,8 @@ struct Tessera: ParsableCommand {
         version: RenderSession.version,
         subcommands: [
             Render.self, Resume.self, Coordinate.self, Work.self, Plan.self, Inspect.self,
-            Doctor.self, Keys.self, ClusterCommand.self, AgentCommand.self, Serve.self, Tokens.self,
+            Doctor.self, Keys.self, ClusterCommand.self, Join.self, AgentCommand.self, Serve.self,
+            Tokens.self,
             Manual.self,
         ]
     )
