@@ -113,6 +113,29 @@ package struct ClusterFolder: Sendable {
     }
 
     private var recordPath: String { "\(path)/started.json" }
+    private var seenPath: String { "\(path)/joined-seen.json" }
+
+    /// Invitations, and machines that joined.
+    package var joined: JoinFolder { JoinFolder(path: path) }
+
+    /// When a coordinator heard of workers last, by their keys, in seconds since 1970.
+    package var seen: [String: Double] {
+        (try? InputFile.bytes(seenPath, limit: 1 << 22))
+            .flatMap { try? JSONDecoder().decode([String: Double].self, from: Data($0)) } ?? [:]
+    }
+
+    /// Remembers when workers were heard of, if machines joined this cluster.
+    func note(_ statistics: [WorkerStatistics]) throws {
+        guard let book = try? joined.book(), !book.members.isEmpty else { return }
+        let before = seen
+        var now = before.filter { key, _ in book.members.contains { $0.key.text == key } }
+        for worker in statistics {
+            guard let key = worker.key, book.memberKeys.contains(key) else { continue }
+            now[key.text] = max(now[key.text] ?? 0, worker.lastHeard.timeIntervalSince1970)
+        }
+        if now != before { try write(now, seenPath) }
+    }
+
     private var snapshotPath: String { "\(path)/seen.json" }
 
     /// Creates the folder, and locks it so that no other process starts or stops workers while the
@@ -223,6 +246,7 @@ final class StatusWriter: Sendable {
                         after: last
                     )
                 )
+                try? folder.note(cluster.statistics)
             }
         }
     }

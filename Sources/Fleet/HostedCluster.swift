@@ -17,6 +17,8 @@ package final class HostedCluster: Sendable {
     private let place: String
     private let start = ContinuousClock.now
     private let announcement: EndpointAnnouncement
+    /// Machines that joined by invitation.
+    private let joined: JoinFolder?
     private let isOver = BlockingQueue<Void>()
     private let watching = Mutex<NamedThread?>(nil)
     /// What was said of workers that are not there, by name.
@@ -49,6 +51,8 @@ package final class HostedCluster: Sendable {
                 "anybody who can reach \(configuration.endpoint.address) can read the traffic and join: insecure"
             )
         }
+        let joined = configuration.joined
+        self.joined = joined
         let cluster = try Cluster(configuration, logger: logger)
         self.cluster = cluster
         announcement = EndpointAnnouncement(cluster.endpoint)
@@ -71,11 +75,19 @@ package final class HostedCluster: Sendable {
             case .ended(let worker, let process, let account):
                 cluster?.processEnded(worker, process: process, account: account)
             case .failed(let host, let reason): logger.warning("host \(host): \(reason)")
-            case .noWorkersLeft: cluster?.expectNoMoreWorkers()
+            case .noWorkersLeft:
+                if !Self.mayOthersJoin(joined) { cluster?.expectNoMoreWorkers() }
             }
         }
         statusWriter = folder.map { StatusWriter(cluster, $0) }
         watching.withLock { $0 = NamedThread("hostWatch") { [weak self] in self?.watch(logger) } }
+    }
+
+    /// Whether machines that are not in the file have joined, or may join now.
+    private static func mayOthersJoin(_ joined: JoinFolder?) -> Bool {
+        guard let book = try? joined?.book() else { return false }
+        let now = Date().timeIntervalSince1970
+        return !book.members.isEmpty || book.invitations.contains { $0.isOpen(at: now) }
     }
 
     /// Warns of hosts that do not take part, until the render is stopped.
@@ -121,7 +133,7 @@ package final class HostedCluster: Sendable {
     ) throws {
         let enough = try fleet.wait(until: .now + patience) { reports in
             if cancellation.isCancelled { throw RenderCancelled() }
-            if joined >= least { return true }
+            if activeCount >= least { return true }
             let refused = cluster.refused.filter { !$0.value.isChanging }
             let expected = expectedJoins(reports, refused: Set(refused.keys))
             guard expected < least else { return false }
@@ -141,7 +153,7 @@ package final class HostedCluster: Sendable {
             let losses = ([Self.losses(fleet.reports, refused: cluster.refused)] + absent)
                 .filter { !$0.isEmpty }.map(\.withoutFullStop).joined(separator: "; ")
             throw ClusterUnavailable(
-                "\(place): \(joined) of \(least) workers joined within "
+                "\(place): \(activeCount) of \(least) workers joined within "
                     + "\(Int(patience / .seconds(1))) s\(Self.listed(losses)). "
                     + "Look at tessera cluster status, or give them more time (timeouts: join)"
             )
@@ -152,7 +164,15 @@ package final class HostedCluster: Sendable {
     private func expectedJoins(_ reports: [HostReport], refused: Set<String>) -> Int {
         let isLate = start.duration(to: .now) >= Self.reconnectTime
         let joined = Set(cluster.statistics.filter(\.isActive).map(\.name))
-        return reports.reduce(0) { sum, report in
+        let listed = Set(reports.flatMap(\.expected))
+        // Machines that joined by invitation call every few seconds.
+        let others = joined.subtracting(listed).count
+        let now = Date().timeIntervalSince1970
+        let book = (try? self.joined?.book()) ?? JoinBook()
+        let members = isLate ? others : max(others, book.members.count)
+        let invited = book.invitations.filter { $0.isOpen(at: now) }
+            .reduce(0) { $0 + $1.uses - $1.usedBy.count }
+        return reports.reduce(members + invited) { sum, report in
             let here = joined.intersection(report.expected).count
             let refused = refused.intersection(report.expected).subtracting(joined).count
             let unknown = report.failure != nil && isLate ? 0 : report.expectedJoins - refused
@@ -160,7 +180,7 @@ package final class HostedCluster: Sendable {
         }
     }
 
-    private var joined: Int { cluster.statistics.count { $0.isActive } }
+    private var activeCount: Int { cluster.statistics.count { $0.isActive } }
 
     /// What happened to hosts and workers, in words.
     static func losses(

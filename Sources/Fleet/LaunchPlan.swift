@@ -69,6 +69,17 @@ package struct LaunchPlan: Sendable {
         URL(fileURLWithPath: path).deletingLastPathComponent().path
     }
 
+    /// The cluster's folder, for keys and machines that joined; nil for a user without a home.
+    private var clusterFolder: ClusterFolder? { try? ClusterFolder(for: path) }
+
+    /// Keys that were made for a file that names none.
+    private var madeKeys: ClusterKeys? {
+        guard file.coordinator.keys == nil, !file.coordinator.insecure,
+            file.coordinator.endpoint?.hasPrefix("tcp://") == true
+        else { return nil }
+        return clusterFolder.flatMap { ClusterKeys(madeIn: $0.path) }
+    }
+
     /// Names of a host's workers.
     package func names(_ host: ClusterFile.Host) -> [String] {
         let devices = common.devices.isEmpty ? nil : common.devices.count
@@ -131,6 +142,8 @@ package struct LaunchPlan: Sendable {
         worker.insecure = file.coordinator.insecure
         if let keys = host.keys, let coordinator = host.coordinatorKey {
             worker.keys = (there(keys), there(coordinator))
+        } else if host.isThisOne, let made = madeKeys {
+            worker.keys = (made.worker, made.coordinatorPublic)
         }
         request.arguments = worker.flags
         request.patience = file.timeouts.stop / .seconds(1)
@@ -149,15 +162,17 @@ package struct LaunchPlan: Sendable {
         fallback: Endpoint?
     ) throws(InputError) -> Cluster.Configuration {
         let coordinator = file.coordinator
-        let reach: Endpoint.Reach =
-            coordinator.keys != nil || coordinator.insecure ? .network : .thisMachine
+        let made = madeKeys
+        let hasKeys = coordinator.keys != nil || made != nil
+        let reach: Endpoint.Reach = hasKeys || coordinator.insecure ? .network : .thisMachine
         let endpoint: Endpoint
         if let text = coordinator.endpoint {
             do throws(InputError) {
                 endpoint = try Endpoint(
                     text,
                     reach: reach,
-                    keys: "with keys: and allow: under coordinator:"
+                    keys:
+                        "with keys: and allow: under coordinator:, let tessera cluster invite make them"
                 )
             } catch {
                 throw InputError(
@@ -181,7 +196,19 @@ package struct LaunchPlan: Sendable {
         if let keys = coordinator.keys, let allow = coordinator.allow {
             configuration.security = .coordinator(
                 try KeyFile.pair(ClusterFile.resolve(keys, in: path)),
-                allowed: try AllowedKeys(file: ClusterFile.resolve(allow, in: path))
+                allowed: try AllowedKeys(
+                    file: ClusterFile.resolve(allow, in: path),
+                    joined: clusterFolder?.joined
+                )
+            )
+        } else if let made {
+            configuration.security = .coordinator(
+                try KeyFile.pair(made.coordinator),
+                allowed: try AllowedKeys(
+                    file: nil,
+                    own: [try KeyFile.pair(made.worker).publicKey],
+                    joined: clusterFolder?.joined
+                )
             )
         }
         configuration.policy.silence = file.timeouts.silence

@@ -88,6 +88,22 @@ package enum Spawn {
         return id
     }
 
+    /// This process goes on as this program with other arguments, under the same process id.
+    ///
+    /// - Throws: `InputError` when that fails
+    package static func become(_ arguments: [String]) throws(InputError) {
+        let program = thisProgram
+        setenv(withoutDefaults.name, withoutDefaults.value, 1)
+        // What this process has opened is closed; what it was given stays open, as its parent may expect.
+        _ = withCStrings(["tessera"] + arguments) { argv in execv(program, argv) }
+        throw InputError(
+            program,
+            "it cannot be started",
+            code: errno,
+            fix: "Check that it is there and may be executed"
+        )
+    }
+
     /// The path of the program that runs now.
     package static var thisProgram: String {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)

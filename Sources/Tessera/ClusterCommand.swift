@@ -10,8 +10,11 @@ import Protocol
 struct ClusterCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cluster",
-        abstract: "Starts, shows and stops the workers of a cluster file (docs/cluster.md).",
-        subcommands: [Up.self, Status.self, Down.self]
+        abstract:
+            "Starts, shows and stops the workers of a cluster file, and invites machines (docs/cluster.md).",
+        subcommands: [
+            Up.self, Status.self, Down.self, Invite.self, Members.self, Remove.self,
+        ]
     )
 
     /// `tessera cluster up`

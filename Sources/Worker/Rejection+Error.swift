@@ -14,7 +14,9 @@ extension Rejection {
             InputError(
                 endpoint.address,
                 "the coordinator does not allow this worker's key",
-                fix: "Add the line \(own.publicKey) to the coordinator's list (--allow)"
+                fix:
+                    "Add the line \(own.publicKey) to the coordinator's list (--allow), or join again with a new "
+                    + "invitation (tessera cluster invite)"
             )
         case (_, .worker):
             InputError(

@@ -47,7 +47,7 @@ package final class WorkerProcess: Sendable {
             self.name = name ?? "\(Self.hostName)-\(getpid())"
         }
 
-        private static var hostName: String {
+        package static var hostName: String {
             var buffer = [CChar](repeating: 0, count: 256)
             guard gethostname(&buffer, buffer.count - 1) == 0 else { return "worker" }
             let bytes = buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }

@@ -212,7 +212,8 @@ package struct WorkerSessionState: Sendable {
             }
         case (.goodbye(.unknown), _):
             reconnect(.unknown, &actions)
-        case (.heartbeat, _), (.welcome, _), (.job, _), (.embedding, _), (.task, _), (.abandon, _):
+        case (.heartbeat, _), (.welcome, _), (.job, _), (.embedding, _), (.task, _), (.abandon, _),
+            (.joined, _):
             break
         }
     }

@@ -27,6 +27,8 @@ private let hello: WorkerMessage.Hello = {
     return hello
 }()
 
+private let key = PublicKey(bytes: (0..<32).map { UInt8($0) }) ?? { preconditionFailure() }()
+
 private let requirements: WorkerRequirements = {
     var required = WorkerRequirements(model: ModelIdentity(digest: "ff", path: "/m"))
     required.loras = ["/l.safetensors:0.5"]
@@ -69,6 +71,7 @@ let workerMessages: [WorkerMessage] = [
     ),
     .failure(UnitID(9), reason: "no weights"),
     .missing(UnitID(10)),
+    .join(JoinRequest(key: key, name: "box")),
     .heartbeat,
     .goodbye(.leaving),
 ]
@@ -84,6 +87,7 @@ let coordinatorMessages: [CoordinatorMessage] = [
     .refusal(
         .init(.init(model: ModelIdentity(digest: "ff", path: "/m")), reason: "other version")
     ),
+    .joined(JoinAnswer(.joined(name: "box-2"))), .joined(JoinAnswer(.refused("it has ended"))),
     .job(.init(id: 3)), .job(.init(id: 5, wire: .f16)),
     .embedding(digests.0, Embedding(context: ramp([1, 2, 3]))),
     .embedding(digests.1, Embedding(context: ramp([1, 2, 3]), pooled: ramp([1, 4]))),

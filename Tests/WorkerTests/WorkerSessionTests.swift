@@ -71,6 +71,7 @@ private struct Script {
             case .send(.answer(let answer)): "answer \(answer.unit)"
             case .send(.failure(let unit, _)): "failure \(unit)"
             case .send(.missing(let unit)): "missing \(unit)"
+            case .send(.join): "join"
             case .send(.heartbeat): "heartbeat"
             case .send(.goodbye): "goodbye"
             case .compute(_, let units):

@@ -24,6 +24,10 @@ package final class Cluster: Sendable {
         package var heartbeat: Duration = .milliseconds(500)
         /// Whom it admits.
         package var security = Security.open
+        /// Where machines that join by invitation are listed; the same as that of `security`.
+        package var joined: JoinFolder? {
+            if case .coordinator(_, let allowed) = security { allowed.joined } else { nil }
+        }
         /// How long a connection that does not say whose it is may stay unexplained: whoever started the workers
         /// may name the host that it comes from (`explain`).
         package var patienceWithUnknown: Duration = .zero

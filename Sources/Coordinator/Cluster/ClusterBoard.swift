@@ -29,7 +29,7 @@ final class ClusterBoard: Sendable {
     /// many, entries of workers that left without having done anything are used again.
     ///
     /// - Returns: its index
-    func enter(_ hello: WorkerMessage.Hello) -> Int {
+    func enter(_ hello: WorkerMessage.Hello, _ key: PublicKey?) -> Int {
         workers.withLock { workers in
             // With another precision it is another worker, under the old one's name.
             let known = workers.firstIndex {
@@ -42,6 +42,7 @@ final class ClusterBoard: Sendable {
             let place = known ?? idle ?? workers.count
             let entry = WorkerStatistics(
                 name: hello.name,
+                key: key,
                 processor: hello.processor,
                 threads: hello.threads,
                 backend: hello.backend,
@@ -52,6 +53,7 @@ final class ClusterBoard: Sendable {
             if let known {
                 workers[known].isActive = true
                 workers[known].model = entry.model
+                workers[known].key = key
             } else if let idle {
                 workers[idle] = entry
             } else {

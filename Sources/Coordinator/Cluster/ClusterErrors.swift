@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import Protocol
 
 /// The call was ended by `cancel()`. The command line exits with 130.
 package struct RenderCancelled: Error, Equatable, CustomStringConvertible {
@@ -52,6 +53,8 @@ package struct RefusedWorker: Equatable, Sendable {
 /// A worker's statistics so far.
 package struct WorkerStatistics: Equatable, Sendable {
     package let name: String
+    /// The key that it has authenticated with; nil without keys.
+    package internal(set) var key: PublicKey?
     /// Model and vector features of its processor.
     package let processor: String
     package let threads: Int

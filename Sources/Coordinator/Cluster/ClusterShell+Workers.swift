@@ -25,7 +25,8 @@ extension ClusterShell {
         guard let peer = roster[id] else {
             silentConnections.heard(origin.connection)
             // A removed worker must not use up the rate limit of unidentified peers.
-            guard isAllowed(origin) else {
+            let isInvited = !socket.allows(origin.key) && socket.invites(origin.key)
+            guard isInvited || socket.allows(origin.key) else {
                 dropped += 1
                 return disconnect(on: origin)
             }
@@ -33,6 +34,7 @@ extension ClusterShell {
                 dropped += 1
                 return
             }
+            if isInvited { return greetInvited(id, body, from: origin) }
             return greet(id, body, from: origin)
         }
         guard roster.hears(peer.worker, at: now) else { return reject(id, .tooOften) }
@@ -56,7 +58,7 @@ extension ClusterShell {
         case .heartbeat, .ask, .batch:
             // It thinks that it has joined, but was given up, or had joined another coordinator here.
             send(.goodbye(.unknown), to: id)
-        case .wanted, .answer, .failure, .missing, .goodbye:
+        case .wanted, .answer, .failure, .missing, .goodbye, .join:
             dropped += 1
         }
     }
@@ -73,7 +75,7 @@ extension ClusterShell {
         board.refuse(hello.name, nil)
         noteComputation(of: hello)
         if lost.remove(hello.name) != nil { logger.warning("worker \(hello.name) is back") }
-        let peer = roster.add(hello, id, place: board.enter(hello), from: origin)
+        let peer = roster.add(hello, id, place: board.enter(hello, origin.key), from: origin)
         logger.info(
             "worker joined",
             metadata: peer.metadata.merging(
@@ -130,6 +132,7 @@ extension ClusterShell {
         switch message {
         // A worker starts over on a new connection.
         case .hello: reject(peer.id, .repeatedHello)
+        case .join: reject(peer.id, .field("join: it has joined"))
         case .ask(let units): feed(.asked(peer.worker, units))
         case .batch(let units): feed(.batches(peer.worker, units))
         case .wanted(let digests):
@@ -231,17 +234,12 @@ extension ClusterShell {
         if let connection = origin.connection { socket.disconnect(connection) }
     }
 
-    func isAllowed(_ origin: Origin) -> Bool {
-        guard let allowed = socket.allowedKeys() else { return true }
-        return origin.key.map(allowed.contains) ?? false
-    }
-
     /// Disconnects workers whose keys were taken off the list since they joined. No host is charged for what they
     /// held.
     func disconnectRevokedPeers() {
         guard let allowed = socket.allowedKeys() else { return }
         for peer in roster.all where peer.origin.key.map(allowed.contains) != true {
-            expel(peer, "was disconnected: its key was taken off the list (--allow)")
+            expel(peer, "was disconnected: its key was taken off the list")
             feed(.lost(peer.worker, .left))
         }
     }
@@ -250,6 +248,7 @@ extension ClusterShell {
         guard lastHeartbeat.duration(to: .now) >= configuration.heartbeat else { return }
         lastHeartbeat = .now
         disconnectRevokedPeers()
+        closeAnsweredConnections()
         for peer in roster.all { send(.heartbeat, to: peer) }
     }
 }

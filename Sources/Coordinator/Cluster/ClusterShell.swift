@@ -47,6 +47,8 @@ final class ClusterShell {
     var firstTask: [WorkerID: Duration] = [:]
     /// Those whose answers were refused.
     var refused: Set<WorkerID> = []
+    /// Connections of invited machines that had their answer, and since when.
+    var answered: [Connection: Duration] = [:]
     /// By key, so that one that is allowed cannot keep the others out; nil where there are no keys.
     var unidentifiedPeers: [PublicKey?: RateLimit] = [:]
 

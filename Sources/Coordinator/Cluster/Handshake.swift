@@ -12,11 +12,8 @@ enum Handshake {
         func refuse(_ reason: String) -> CoordinatorMessage.Refusal {
             CoordinatorMessage.Refusal(required, reason: reason)
         }
-        if hello.version != protocolVersion {
-            return refuse(
-                "it speaks version \(hello.version) of the protocol, "
-                    + "the coordinator version \(protocolVersion)"
-            )
+        if let advice = VersionAdvice.advice(worker: hello.version, program: hello.program) {
+            return refuse(advice)
         }
         if hello.model.digest != model.digest {
             return refuse(difference(hello.model, required))

@@ -69,7 +69,7 @@ struct RejectionLog {
     private static func line(_ rejection: Rejection) -> String {
         switch rejection {
         case .notAllowed(let key?):
-            "a worker was rejected: its public key \(key) is not in the list (--allow)"
+            "a worker was rejected: its public key \(key) is not in the list (--allow), nor was it invited"
         case .notAllowed(nil):
             "a connection was rejected: the other side has no key"
         case .otherMechanism:

@@ -6,7 +6,7 @@ import Sampling
 /// One picture from options to file: reads the model's configuration, plans, renders on the given workers, and
 /// writes the outputs.
 package struct RenderSession {
-    package static let version = "0.1.0"
+    package static let version = tesseraVersion
 
     package let options: PictureOptions
     package let model: Model

@@ -77,10 +77,13 @@ package final class FileHash {
         crypto_generichash_update(state, start, UInt64(bytes.count))
     }
 
-    /// The hash, in hexadecimal.
-    package func finish() -> String {
+    /// The hash, in hexadecimal. Call once.
+    package func finish() -> String { digest().map { String(format: "%02x", $0) }.joined() }
+
+    /// The hash's 32 bytes. Call once.
+    package func digest() -> [UInt8] {
         var hash = [UInt8](repeating: 0, count: Self.bytes)
         crypto_generichash_final(state, &hash, Self.bytes)
-        return hash.map { String(format: "%02x", $0) }.joined()
+        return hash
     }
 }

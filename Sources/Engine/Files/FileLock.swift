@@ -17,6 +17,24 @@ package final class FileLock: Sendable {
         }
     }
 
+    /// Waits for the lock on a file for some time, creating the file if it does not exist.
+    ///
+    /// - Throws: `OutputError` when it cannot be created, or another process holds the lock for longer
+    package init(waitingFor path: String, atMost patience: Duration) throws(OutputError) {
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw OutputError(path, String(cString: strerror(errno))) }
+        let deadline = ContinuousClock.now + patience
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            guard errno == EINTR || errno == EWOULDBLOCK, ContinuousClock.now < deadline else {
+                throw OutputError(
+                    path,
+                    "another process holds this lock: \(String(cString: strerror(errno)))"
+                )
+            }
+            usleep(2000)
+        }
+    }
+
     /// Locks a folder, unless another process holds the lock.
     ///
     /// - Parameters:

@@ -10,6 +10,8 @@ package enum CoordinatorMessage: Sendable {
     case task(Task)
     /// The results of these units are no longer needed.
     case abandon([UnitID])
+    /// The answer to a machine that wants to join.
+    case joined(JoinAnswer)
     case heartbeat
     case goodbye(GoodbyeReason)
 
@@ -30,6 +32,8 @@ package enum CoordinatorMessage: Sendable {
     /// The worker must not reconnect unchanged.
     package struct Refusal: Equatable, Sendable {
         package var version = protocolVersion
+        /// The coordinator's version of Tessera.
+        package var program = tesseraVersion
         package var required: WorkerRequirements
         package var reason: String
 
@@ -102,6 +106,8 @@ extension CoordinatorMessage {
             wire = task.wire
         case .abandon(let units):
             envelope.abandon = .with { $0.units = units.map(\.rawValue) }
+        case .joined(let answer):
+            envelope.joined = WireJoined(answer)
         case .heartbeat:
             envelope.heartbeat = WireHeartbeat()
         case .goodbye(let reason):
@@ -126,6 +132,7 @@ extension CoordinatorMessage {
                 reason: printable(refusal.reason, limit: 1000)
             )
             value.version = refusal.protocolVersion
+            value.program = printable(refusal.version, limit: 32)
             self = .refusal(value)
         case .job(let job):
             try tensors.expect(0)
@@ -144,13 +151,16 @@ extension CoordinatorMessage {
         case .abandon(let abandon):
             try tensors.expect(0)
             self = .abandon(abandon.units.map { UnitID($0) })
+        case .joined(let joined):
+            try tensors.expect(0)
+            self = .joined(JoinAnswer(joined))
         case .heartbeat:
             try tensors.expect(0)
             self = .heartbeat
         case .goodbye(let goodbye):
             try tensors.expect(0)
             self = .goodbye(try GoodbyeReason(goodbye))
-        case .hello, .ask, .batch, .wanted, .answer, .failure:
+        case .hello, .ask, .batch, .wanted, .answer, .failure, .join, .fetch, .chunk:
             throw .wrongDirection
         case nil:
             throw .noBody

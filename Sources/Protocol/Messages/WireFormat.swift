@@ -13,7 +13,7 @@ extension WireFormat {
         switch wire {
         case .float32: self = .f32
         case .float16: self = .f16
-        case .unspecified, .UNRECOGNIZED: throw .elementType(wire.rawValue)
+        case .bytes, .unspecified, .UNRECOGNIZED: throw .elementType(wire.rawValue)
         }
     }
 }

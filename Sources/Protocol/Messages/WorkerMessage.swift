@@ -14,6 +14,8 @@ package enum WorkerMessage: Sendable {
     case failure(UnitID, reason: String)
     /// It was given a unit without its input, and does not keep the unit's tile.
     case missing(UnitID)
+    /// The only message of a connection with an invitation's key.
+    case join(JoinRequest)
     case heartbeat
     case goodbye(GoodbyeReason)
 
@@ -31,6 +33,8 @@ package enum WorkerMessage: Sendable {
     /// Identifies a worker.
     package struct Hello: Equatable, Sendable {
         package var version = protocolVersion
+        /// The worker's version of Tessera; empty if it is another program.
+        package var program = tesseraVersion
         package var name: String
         package var model: ModelIdentity
         package var threads: Int
@@ -102,6 +106,7 @@ extension WorkerMessage {
         case .hello(let hello):
             envelope.hello = .with {
                 $0.protocolVersion = hello.version
+                $0.version = hello.program
                 $0.name = hello.name
                 $0.model = WireModelIdentity(hello.model)
                 $0.threads = UInt32(hello.threads)
@@ -137,6 +142,8 @@ extension WorkerMessage {
                 $0.unit = unit.rawValue
                 $0.missing = true
             }
+        case .join(let request):
+            envelope.join = WireJoin(request)
         case .heartbeat:
             envelope.heartbeat = WireHeartbeat()
         case .goodbye(let reason):
@@ -191,13 +198,16 @@ extension WorkerMessage {
                 failure.missing
                 ? .missing(UnitID(failure.unit))
                 : .failure(UnitID(failure.unit), reason: printable(failure.reason, limit: 1000))
+        case .join(let join):
+            try tensors.expect(0)
+            self = .join(try JoinRequest(join))
         case .heartbeat:
             try tensors.expect(0)
             self = .heartbeat
         case .goodbye(let goodbye):
             try tensors.expect(0)
             self = .goodbye(try GoodbyeReason(goodbye))
-        case .welcome, .refusal, .job, .embedding, .task, .abandon:
+        case .welcome, .refusal, .job, .embedding, .task, .abandon, .joined, .chunk, .fetch:
             throw .wrongDirection
         case nil:
             throw .noBody
@@ -222,6 +232,7 @@ extension WorkerMessage.Hello {
             processID: process
         )
         version = wire.protocolVersion
+        program = printable(wire.version, limit: 32)
         adapts = wire.adapts
         if !wire.obstacle.isEmpty {
             obstacle = WorkerMessage.Obstacle(

@@ -74,6 +74,7 @@ extension WireRefusal {
         self.init()
         let required = refusal.required
         protocolVersion = refusal.version
+        version = refusal.program
         model = WireModelIdentity(required.model)
         reason = refusal.reason
         loras = required.loras

@@ -1,5 +1,6 @@
 import CZeroMQ
 import Engine
+import Foundation
 
 /// The public half of a CURVE key pair (CurveZMQ, ZeroMQ RFC 26). It identifies a coordinator or a worker
 /// and is not secret.
@@ -28,6 +29,42 @@ package struct PublicKey: Hashable, Sendable, CustomStringConvertible {
     }
 
     package var description: String { text }
+
+    /// The 32 bytes.
+    package var bytes: [UInt8] { Z85.bytes(of: text) }
+
+    /// What people compare keys by: 16 hexadecimal digits in groups of four.
+    package var fingerprint: String {
+        let digits = Array(
+            Self.digest(of: bytes).prefix(8).map { String(format: "%02x", $0) }.joined()
+        )
+        return stride(from: 0, to: 16, by: 4).map { String(digits[$0..<$0 + 4]) }
+            .joined(separator: "-")
+    }
+
+    /// BLAKE2b-256.
+    static func digest(of bytes: [UInt8]) -> [UInt8] {
+        let hash = FileHash()
+        bytes.withUnsafeBytes { hash.add(bytes: $0) }
+        return hash.digest()
+    }
+}
+
+extension PublicKey: Codable {
+    package init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        guard let key = PublicKey(text: text) else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "this is not a public key")
+            )
+        }
+        self = key
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(text)
+    }
 }
 
 /// A CURVE key pair. The secret half is never printed.
@@ -53,6 +90,17 @@ package struct KeyPair: Sendable {
 
     /// The pair with this secret half.
     ///
+    /// - Returns: nil unless there are 32 bytes
+    init?(secretBytes: [UInt8]) {
+        guard secretBytes.count == 32, let secret = Z85.text(of: secretBytes) else { return nil }
+        self.init(secret: secret)
+    }
+
+    /// The secret half, for an invitation.
+    var secretBytes: [UInt8] { Z85.bytes(of: secret) }
+
+    /// The pair with this secret half.
+    ///
     /// - Returns: nil unless it is 40 characters of Z85
     init?(secret: String) {
         guard Z85.isKey(secret) else { return nil }
@@ -75,6 +123,15 @@ enum Z85 {
         guard text.utf8.count == 40, text.allSatisfy(alphabet.contains) else { return false }
         var bytes = [UInt8](repeating: 0, count: 32)
         return zmq_z85_decode(&bytes, text) != nil
+    }
+
+    /// The 32 bytes of a valid key.
+    static func bytes(of key: String) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: 32)
+        guard key.utf8.count == 40, zmq_z85_decode(&bytes, key) != nil else {
+            preconditionFailure("a key that was checked is invalid")
+        }
+        return bytes
     }
 
     /// A multiple of four bytes as text.

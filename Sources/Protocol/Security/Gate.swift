@@ -11,6 +11,10 @@ final class Gate {
     private let allowed: AllowedKeys
     private var listed: Set<PublicKey>
     private var stamp: FileStamp?
+    /// Invitations, and machines that joined by them.
+    private var members: Set<PublicKey>
+    private var invited: Set<PublicKey>
+    private var bookStamp: FileStamp?
     private(set) var rejections: [Rejection] = []
 
     /// Maximum rejections stored until they are fetched.
@@ -23,6 +27,8 @@ final class Gate {
         self.allowed = allowed
         listed = allowed.first
         stamp = allowed.file.flatMap(FileStamp.init(path:))
+        (members, invited) = (allowed.firstBook.memberKeys, allowed.firstBook.invitedKeys)
+        bookStamp = allowed.joined.flatMap { FileStamp(path: $0.file) }
         guard zmq_bind(raw, "inproc://zeromq.zap.01") == 0 else {
             let error = SocketError.last("zmq_bind(zap)")
             zmq_close(raw)
@@ -56,20 +62,54 @@ final class Gate {
         return [version, id, Array(status.utf8), [], Array((key?.text ?? "").utf8), []]
     }
 
-    /// Decides which keys are admitted, and which may stay connected.
+    /// The keys that are admitted, and may stay connected.
     func current() -> Set<PublicKey> {
         readAgain()
-        return listed.union(allowed.own)
+        return listed.union(allowed.own).union(members)
+    }
+
+    /// Whether a key is admitted, and may stay connected.
+    func allows(_ key: PublicKey) -> Bool {
+        readAgain()
+        return isListed(key)
+    }
+
+    /// Whether a key is an invitation's: it may connect, and ask to join.
+    func invites(_ key: PublicKey) -> Bool {
+        readAgain()
+        return invited.contains(key)
+    }
+
+    private func isListed(_ key: PublicKey) -> Bool {
+        allowed.own.contains(key) || listed.contains(key) || members.contains(key)
     }
 
     private func check(_ key: PublicKey?) -> Bool {
         readAgain()
-        if let key, allowed.own.contains(key) || listed.contains(key) { return true }
+        if let key, isListed(key) || invited.contains(key) { return true }
         note(.notAllowed(key))
         return false
     }
 
     private func readAgain() {
+        readListAgain()
+        readBookAgain()
+    }
+
+    private func readBookAgain() {
+        guard let joined = allowed.joined else { return }
+        let now = FileStamp(path: joined.file)
+        guard now != bookStamp else { return }
+        bookStamp = now
+        do throws(InputError) {
+            let book = try joined.book()
+            (members, invited) = (book.memberKeys, book.invitedKeys)
+        } catch {
+            note(.listUnreadable("\(error)"))
+        }
+    }
+
+    private func readListAgain() {
         guard let file = allowed.file else { return }
         let now = FileStamp(path: file)
         guard now != stamp else { return }

@@ -62,6 +62,24 @@ package enum KeyFile {
         return key
     }
 
+    /// Writes a public key, replacing a file.
+    ///
+    /// - Throws: `OutputError` when it cannot be written
+    package static func savePublic(_ key: PublicKey, to path: String) throws(OutputError) {
+        let file = try TemporaryFile(for: path)
+        try file.write(Array("\(key)\n".utf8))
+        try file.commit()
+    }
+
+    /// The pair in a file, which is made if it does not exist.
+    ///
+    /// - Throws: `InputError` when it cannot be read or written
+    package static func pairOrNew(_ path: String) throws -> KeyPair {
+        var status = stat()
+        if stat(path, &status) != 0, errno == ENOENT { _ = try create(path) }
+        return try pair(path)
+    }
+
     /// Reads a list of public keys: one per line, optionally followed by the owner's name.
     ///
     /// - Throws: `InputError` with the line that is not a key

@@ -22,16 +22,27 @@ package struct AllowedKeys: Sendable {
     package let file: String?
     /// Keys allowed by the coordinator itself: of workers that it starts.
     package let own: Set<PublicKey>
+    /// Machines that joined by invitation, and invitations: read again when they change.
+    package let joined: JoinFolder?
     /// The file's keys, when it was first read.
     let first: Set<PublicKey>
+    /// Invitations and members, when they were first read.
+    let firstBook: JoinBook
 
     /// - Parameters:
     ///   - file: one key per line
     ///   - own: keys that need not be in it
+    ///   - joined: where machines that joined by invitation are listed
     /// - Throws: `InputError` with the line that is not a key
-    package init(file: String?, own: Set<PublicKey> = []) throws(InputError) {
+    package init(
+        file: String?,
+        own: Set<PublicKey> = [],
+        joined: JoinFolder? = nil
+    ) throws(InputError) {
         self.file = file
         self.own = own
+        self.joined = joined
+        firstBook = try joined.map { folder throws(InputError) in try folder.book() } ?? JoinBook()
         first = try file.map { path throws(InputError) in try KeyFile.publicKeys(path) } ?? []
     }
 }

@@ -258,8 +258,20 @@ package struct Socket: ~Copyable {
         return (isTooLong ? .oversized(first: frames[0]) : .message(frames), origin)
     }
 
-    /// The keys that may be connected, by the current list; nil where everybody may.
+    /// The keys that may be connected, by the current lists; nil where everybody may.
     package borrowing func allowedKeys() -> Set<PublicKey>? { gate?.current() }
+
+    /// Whether a key may be connected, by the current lists; everybody may where there are no keys.
+    package borrowing func allows(_ key: PublicKey?) -> Bool {
+        guard let gate else { return true }
+        return key.map(gate.allows) ?? false
+    }
+
+    /// Whether a key is an invitation's, which may do nothing but join.
+    package borrowing func invites(_ key: PublicKey?) -> Bool {
+        guard let gate, let key else { return false }
+        return gate.invites(key)
+    }
 
     /// Closes a connection from this side; no effect if it has ended.
     package borrowing func disconnect(_ connection: Connection) { connection.close() }

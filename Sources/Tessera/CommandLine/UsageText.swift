@@ -40,6 +40,7 @@ package enum UsageText {
 
     /// Forms of values that are not simply numbers or one of a few words.
     private static let forms = [
+        "for": "a time such as 90s, 30m, 12h or 7d, at most a year",
         "extend":
             "four numbers of pixels to add: left,top,right,bottom, such as 64,0,64,0, not all of them 0",
         "size": "WIDTHxHEIGHT in pixels, such as 1024x768",

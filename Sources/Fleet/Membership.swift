@@ -1,0 +1,109 @@
+import Engine
+import Foundation
+import Protocol
+
+/// What this machine keeps of a cluster that it joined: its own key, and the coordinator's. In
+/// `$XDG_CONFIG_HOME/tessera/joined`, a folder for each coordinator.
+package struct Membership: Sendable {
+    /// The folder.
+    package let path: String
+    private let coordinator: PublicKey
+
+    /// - Parameter coordinator: the coordinator's public key
+    /// - Throws: `InputError` for a user without a home
+    package init(of coordinator: PublicKey) throws(InputError) {
+        guard let folder = UserFolder.config.named("joined") else {
+            throw InputError(
+                "$HOME",
+                "there is no home to keep this machine's key in",
+                fix: "Set XDG_CONFIG_HOME"
+            )
+        }
+        self.coordinator = coordinator
+        path = "\(folder)/\(coordinator.fingerprint)"
+    }
+
+    /// Where the coordinator is, and what this machine is called there.
+    package struct Place: Codable, Equatable, Sendable {
+        package var endpoint: String
+        package var name: String
+
+        package init(endpoint: String, name: String) {
+            (self.endpoint, self.name) = (endpoint, name)
+        }
+    }
+
+    private var placeFile: String { "\(path)/place.json" }
+
+    /// Where the coordinator is; nil before this machine has joined.
+    package var place: Place? {
+        (try? InputFile.bytes(placeFile, limit: 1 << 16))
+            .flatMap { try? JSONDecoder().decode(Place.self, from: Data($0)) }
+    }
+
+    /// Remembers that this machine has joined.
+    package func save(_ place: Place) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let file = try TemporaryFile(for: placeFile)
+        try file.write(Array(try encoder.encode(place)))
+        try file.commit()
+    }
+
+    /// The clusters that this machine has joined.
+    package static var all: [Membership] {
+        guard let folder = UserFolder.config.named("joined") else { return [] }
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.sorted().compactMap { name in
+            guard let key = try? KeyFile.publicKey("\(folder)/\(name)/coordinator.pub"),
+                let membership = try? Membership(of: key), membership.place != nil
+            else { return nil }
+            return membership
+        }
+    }
+
+    /// The one that `tessera join` without an invitation goes on with.
+    ///
+    /// - Parameter address: HOST:PORT of its coordinator, to choose one of several; nil: the only one
+    /// - Returns: the membership, and where its coordinator is
+    /// - Throws: `InputError` unless there is exactly one
+    package static func only(_ address: String?) throws(InputError) -> (Membership, Place) {
+        let found = all.compactMap { membership in membership.place.map { (membership, $0) } }
+            .filter { address == nil || $0.1.endpoint == "tcp://\(address ?? "")" }
+        guard found.count == 1, let only = found.first else {
+            let addresses = found.map { "tessera://" + $0.1.endpoint.dropFirst("tcp://".count) }
+            throw InputError(
+                "tessera join",
+                found.isEmpty
+                    ? "this machine has not joined \(address ?? "a cluster")"
+                    : "this machine has joined several clusters",
+                fix: found.isEmpty
+                    ? "Give the whole invitation: the line that tessera cluster invite prints"
+                    : "Name one of \(addresses.joined(separator: ", "))"
+            )
+        }
+        return only
+    }
+
+    /// This machine's secret key, and the coordinator's public one.
+    package var keys: (secret: String, coordinator: String) {
+        ("\(path)/worker", "\(path)/coordinator.pub")
+    }
+
+    /// This machine's key, made now if it has none. A machine that joins again keeps its key.
+    ///
+    /// - Throws: `InputError` when it cannot be read or written
+    package func ownKey() throws -> PublicKey {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path,
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+        } catch {
+            throw InputError(path, "the folder cannot be made", fix: "Make its parent writable")
+        }
+        try KeyFile.savePublic(coordinator, to: keys.coordinator)
+        return try KeyFile.pairOrNew(keys.secret).publicKey
+    }
+}

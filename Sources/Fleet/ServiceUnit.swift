@@ -1,0 +1,99 @@
+import Engine
+import Foundation
+
+/// A systemd unit that runs a worker: for the whole system if root installs it, else for this user.
+package struct ServiceUnit: Sendable {
+    /// The unit's name, without `.service`.
+    package let name: String
+    package let isForSystem: Bool
+    /// The content of its file.
+    package let text: String
+
+    /// - Parameters:
+    ///   - cluster: what people call the cluster: its coordinator's address
+    ///   - program: path of the program
+    ///   - arguments: of the program
+    ///   - environment: variables that the program needs
+    ///   - isForSystem: whether it is the whole system's
+    package init(
+        cluster: String,
+        program: String,
+        arguments: [String],
+        environment: [String: String],
+        isForSystem: Bool
+    ) {
+        let safe = cluster.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "-" }
+        name = "tessera-worker-\(String(safe.prefix(60)))"
+        self.isForSystem = isForSystem
+        let command = ([program] + arguments)
+            .map { Self.quoted($0).replacing("$", with: "$$") }.joined(separator: " ")
+        let variables = environment.sorted { $0.key < $1.key }
+            .map { "Environment=\(Self.quoted("\($0.key)=\($0.value)"))\n" }.joined()
+        text = """
+            [Unit]
+            Description=Tessera worker for \(String(safe.prefix(60)))
+            Wants=network-online.target
+            After=network-online.target
+
+            [Service]
+            ExecStart=\(command)
+            \(variables)Restart=always
+            RestartSec=5
+            NoNewPrivileges=yes
+
+            [Install]
+            WantedBy=\(isForSystem ? "multi-user.target" : "default.target")
+
+            """
+    }
+
+    /// A word as systemd reads it: neither its specifiers nor its quotes mean anything.
+    static func quoted(_ word: String) -> String {
+        let escaped = word.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+            .replacing("%", with: "%%").replacing("\n", with: "\\n")
+        return "\"\(escaped)\""
+    }
+
+    /// Whether systemd manages this machine.
+    package static var isPossible: Bool {
+        FileManager.default.fileExists(atPath: "/run/systemd/system")
+    }
+
+    /// Where units of this kind are.
+    ///
+    /// - Throws: `InputError` for a user without a home
+    package func folder() throws(InputError) -> String {
+        if isForSystem { return "/etc/systemd/system" }
+        let environment = ProcessInfo.processInfo.environment
+        if let folder = environment["XDG_CONFIG_HOME"], folder.hasPrefix("/") {
+            return "\(folder)/systemd/user"
+        }
+        guard let home = environment["HOME"], home.hasPrefix("/") else {
+            throw InputError("$HOME", "there is no home to install a unit in", fix: "Set HOME")
+        }
+        return "\(home)/.config/systemd/user"
+    }
+
+    /// Writes the unit, replacing an earlier one.
+    ///
+    /// - Returns: its path
+    /// - Throws: `OutputError` when it cannot be written
+    package func install(in folder: String) throws -> String {
+        try FileManager.default.createDirectory(
+            atPath: folder,
+            withIntermediateDirectories: true
+        )
+        let path = "\(folder)/\(name).service"
+        let file = try TemporaryFile(for: path)
+        try file.write(Array(text.utf8))
+        try file.commit()
+        return path
+    }
+
+    /// The commands that start it, now and after every start of the machine.
+    package var startCommands: [String] {
+        let control = isForSystem ? "systemctl" : "systemctl --user"
+        let lingering = isForSystem ? [] : ["loginctl enable-linger"]
+        return ["\(control) daemon-reload", "\(control) enable --now \(name)"] + lingering
+    }
+}

@@ -1,0 +1,157 @@
+import ArgumentParser
+import Coordinator
+import Engine
+import Fleet
+import Foundation
+import Logging
+import Protocol
+import Worker
+
+/// `tessera join`: makes this machine a worker of a cluster that it was invited to.
+struct Join: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract:
+            "Joins a cluster with an invitation (tessera cluster invite), and works for it until it is stopped.",
+        discussion: """
+            The machine makes a key of its own, in ~/.config/tessera/joined, and is put on the coordinator's list. The \
+            invitation is not needed again: tessera join alone goes on after a restart.
+            """
+    )
+
+    @Argument(
+        help: ArgumentHelp(
+            "The invitation, tessera://HOST:PORT#CODE; - reads it from standard input. (default: the cluster that this machine has joined)",
+            valueName: "invitation"
+        )
+    )
+    var invitation: [String] = []
+
+    @OptionGroup var model: ModelFlags
+
+    @Option(help: "Threads that share one evaluation. (default: all cores)")
+    var threads: Int?
+
+    @Option(help: "Name of this machine in the cluster. (default: its host name)")
+    var name: String?
+
+    @Flag(
+        help: ArgumentHelp(
+            "Install a systemd unit that works for the cluster, instead of working now: root's is the whole system's, "
+                + "another user's their own."
+        )
+    )
+    var service = false
+
+    @OptionGroup var engine: EngineFlags
+
+    mutating func validate() throws {
+        if let threads, !(1...1024).contains(threads) {
+            throw ValidationError("--threads must be from 1 to 1024.")
+        }
+    }
+
+    func run() throws {
+        try ExitStatus.reporting {
+            // What would keep the worker from starting is said before the invitation is used.
+            if service { try checkService() }
+            let model = try workerArguments()
+            let (membership, place) = try join()
+            let keys = membership.keys
+            let arguments =
+                ["worker", "--standing", "--connect", place.endpoint, "--name", place.name]
+                + ["--keys", keys.secret, "--coordinator-key", keys.coordinator] + model
+            guard service else { return try Spawn.become(arguments) }
+            try install(arguments, place)
+        }
+    }
+
+    private func checkService() throws(InputError) {
+        guard ServiceUnit.isPossible else {
+            throw InputError(
+                "--service",
+                "systemd does not manage this machine",
+                fix: "Leave --service out, and let the machine start tessera join"
+            )
+        }
+    }
+
+    /// Variables that a worker needs wherever it is started.
+    private static let variables = [
+        "LD_LIBRARY_PATH", "TESSERA_TORCH", "TESSERA_MODEL", "XDG_CACHE_HOME",
+        "CUDA_VISIBLE_DEVICES",
+    ]
+
+    private func install(_ arguments: [String], _ place: Membership.Place) throws {
+        let unit = ServiceUnit(
+            cluster: String(place.endpoint.dropFirst("tcp://".count)),
+            program: Spawn.thisProgram,
+            arguments: arguments,
+            environment: ProcessInfo.processInfo.environment
+                .filter { Self.variables.contains($0.key) }
+                .merging([Spawn.withoutDefaults.name: Spawn.withoutDefaults.value]) { $1 },
+            isForSystem: geteuid() == 0
+        )
+        let path = try unit.install(in: try unit.folder())
+        StandardError.write("wrote \(path); start it with:")
+        try StandardOutput.write(lines: unit.startCommands)
+    }
+
+    /// Joins, unless this machine has joined already.
+    private func join() throws -> (Membership, Membership.Place) {
+        let text = try text()
+        // An address without a code chooses among clusters that this machine has joined.
+        if text.isEmpty || text.hasPrefix("tessera://") && !text.contains("#") {
+            return try Membership.only(text.isEmpty ? nil : String(text.dropFirst(10)))
+        }
+        let code = try InvitationCode(text)
+        let endpoint = try Endpoint(code.endpoint, reach: .network)
+        let membership = try Membership(of: code.coordinator)
+        let key = try membership.ownKey()
+        guard let name = try register(code, at: endpoint, key: key) else { throw RenderCancelled() }
+        let place = Membership.Place(endpoint: code.endpoint, name: name)
+        try membership.save(place)
+        StandardError.write(
+            "joined as \(name), with the key \(key.fingerprint) in \(membership.path)"
+        )
+        return (membership, place)
+    }
+
+    /// The invitation, from the command line or standard input.
+    private func text() throws -> String {
+        guard invitation.count == 1, let only = invitation.first else {
+            return invitation.joined(separator: " ")
+        }
+        guard only == "-" else { return only }
+        return (readLine() ?? "").trimmingCharacters(in: .whitespaces)
+            .replacing("tessera join ", with: "", maxReplacements: 1)
+    }
+
+    /// Flags for `tessera worker`.
+    private func workerArguments() throws -> [String] {
+        let path = try ModelLocation.resolve(model.model)
+        let weights = try Model(path: path, options: try model.options())
+        try weights.check(ModelNeeds(encoder: nil, texts: false))
+        _ = try engine.onlyDevice()
+        // A service is started in another folder.
+        let place = URL(fileURLWithPath: path).standardizedFileURL.path
+        return ["--model", place] + (try model.arguments()) + engine.arguments
+            + (threads.map { ["--threads", "\($0)"] } ?? [])
+    }
+
+    /// - Returns: what this machine is called; nil if it was interrupted
+    private func register(
+        _ code: InvitationCode,
+        at endpoint: Endpoint,
+        key: PublicKey
+    ) throws -> String? {
+        let cancellation = Cancellation()
+        Interrupts.handle { cancellation.cancel() }
+        let wish = name ?? WorkerProcess.Options.hostName
+        return try Registration(code, at: endpoint, key: key, name: wish)
+            .register(cancellation) {
+                StandardError.write(
+                    "no coordinator answers at \(endpoint.address): trying until one does"
+                )
+            }
+    }
+}

@@ -1,0 +1,113 @@
+import Engine
+import Protocol
+
+/// Puts this machine on a cluster's list with an invitation. Waits until a coordinator answers.
+package struct Registration {
+    private let code: InvitationCode
+    private let endpoint: Endpoint
+    private let request: JoinRequest
+
+    /// How long a coordinator may take to answer over one connection.
+    private static let patience: Duration = .seconds(5)
+    /// Time between two connections.
+    private static let pause: Duration = .milliseconds(500)
+    /// Handshakes that may fail in a row: a coordinator that ends just then fails one.
+    private static let maxFailures = 3
+
+    /// - Parameters:
+    ///   - code: the invitation
+    ///   - endpoint: where the coordinator listens
+    ///   - key: this machine's own public key
+    ///   - name: what it would like to be called
+    package init(_ code: InvitationCode, at endpoint: Endpoint, key: PublicKey, name: String) {
+        (self.code, self.endpoint) = (code, endpoint)
+        request = JoinRequest(key: key, name: name)
+    }
+
+    /// - Parameters:
+    ///   - cancellation: ends the wait
+    ///   - onWaiting: called once if nobody answers at first
+    /// - Returns: what this machine is called; nil if it was cancelled
+    /// - Throws: `InputError` if the invitation is refused, `SocketError`
+    package func register(
+        _ cancellation: Cancellation,
+        onWaiting: () -> Void
+    ) throws -> String? {
+        let context = try SocketContext()
+        let wakeup = try Wakeup()
+        var (isTold, failures) = (false, 0)
+        while !cancellation.isCancelled {
+            switch try attempt(in: context, wakeup, cancellation) {
+            case .joined(let name): return name
+            case .refused(let reason): throw refused(reason)
+            case .notAllowed:
+                throw refused(
+                    "the coordinator does not know this invitation: it is for another cluster, or ended long ago"
+                )
+            case .failed:
+                failures += 1
+                guard failures < Self.maxFailures else { throw unknownListener }
+            case .nothing: failures = 0
+            }
+            if !isTold, failures == 0 { onWaiting() }
+            isTold = true
+            wakeup.wait(for: Self.pause * Double.random(in: 0.5...1))
+        }
+        return nil
+    }
+
+    private enum Outcome {
+        case joined(String)
+        case refused(String)
+        /// The coordinator does not admit the invitation's key.
+        case notAllowed
+        /// Somebody listens who is not this coordinator.
+        case failed
+        /// Nobody answers.
+        case nothing
+    }
+
+    private func attempt(
+        in context: SocketContext,
+        _ wakeup: Wakeup,
+        _ cancellation: Cancellation
+    ) throws -> Outcome {
+        let security = Security.worker(code.pair, coordinator: code.coordinator)
+        let socket = try Socket(.dealer, in: context, security: security)
+        try socket.connect(endpoint)
+        _ = try socket.send(WorkerMessage.join(request).frames)
+        let deadline = ContinuousClock.now + Self.patience
+        while ContinuousClock.now < deadline, !cancellation.isCancelled {
+            try socket.wait(wakeup, for: .milliseconds(100))
+            if case .message(let frames) = try socket.receive() {
+                guard case .joined(let answer)? = try? CoordinatorMessage(frames: frames) else {
+                    return .failed
+                }
+                switch answer.outcome {
+                case .joined(let name): return .joined(name)
+                case .refused(let reason): return .refused(reason)
+                }
+            }
+            if let rejection = try socket.rejections().first {
+                return rejection == .notAllowed(nil) ? .notAllowed : .failed
+            }
+        }
+        return .nothing
+    }
+
+    private func refused(_ reason: String) -> InputError {
+        InputError(
+            endpoint.address,
+            "the coordinator did not let this machine join: \(reason.withoutFullStop)",
+            fix: "Make an invitation there with tessera cluster invite, and join with it"
+        )
+    }
+
+    private var unknownListener: InputError {
+        InputError(
+            endpoint.address,
+            "the process that listens there is not the coordinator of this invitation",
+            fix: "Check the address, or ask for a new invitation"
+        )
+    }
+}

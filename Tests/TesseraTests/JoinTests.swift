@@ -1,0 +1,185 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Machines that join a cluster by invitation, on hosts of their own. Needs root, for network namespaces.
+@Suite(.serialized, .enabled(if: TestNetwork.isPossible)) struct JoinTests {
+    private static let model = Fixtures.networks.first?.checkpoint ?? ""
+
+    /// A cluster file, its coordinator's host, and machines that can be invited.
+    private final class Site {
+        let folder: String
+        let network: TestNetwork
+        var file: String { "\(folder)/cluster.yaml" }
+
+        init(_ folder: String, machines: Int) throws {
+            self.folder = folder
+            network = try TestNetwork(hosts: machines)
+        }
+
+        /// Writes the file. Unless it is complete, one of its hosts never answers, and a render can wait for it.
+        func write(isComplete: Bool) throws {
+            let hung = "  - {name: hung, workers: 6, launch: [sh, -c, 'exec sleep 100', '{command}']}\n"
+            let text = """
+                coordinator: {endpoint: "tcp://*:7551", connect: "tcp://127.0.0.1:7551"}
+                model: \(JoinTests.model)
+                timeouts: {start: 100}
+                hosts:
+                  - {name: localhost, threads: 1}
+                \(isComplete ? "" : hung)
+                """
+            try text.write(toFile: file, atomically: true, encoding: .utf8)
+        }
+
+        func start(_ arguments: [String], on host: String) throws -> Command.Running {
+            try Command.Running(
+                arguments,
+                environment: [
+                    "XDG_STATE_HOME": "\(folder)/state",
+                    "XDG_CONFIG_HOME": "\(folder)/\(host.suffix(1))",
+                ],
+                on: host
+            )
+        }
+
+        func cluster(_ arguments: [String]) throws -> Command {
+            let all = ["cluster"] + arguments + ["--cluster", file]
+            return try start(all, on: network.centre).finish()
+        }
+
+        /// A code, as machine 0 sees the coordinator.
+        func invite(_ more: [String] = [], machine: Int = 0) throws -> String {
+            let command = try cluster(["invite", "--address", "10.77.\(machine).1"] + more)
+            #expect(command.status == 0, "\(command.errors)")
+            let words = command.output.split(separator: " ")
+            #expect(words.count == 3 && command.output.hasPrefix("tessera join tessera://10.77."))
+            return String(words.last ?? "").trimmingCharacters(in: .newlines)
+        }
+
+        func join(_ code: [String], machine: Int, _ more: [String] = []) throws -> Command.Running {
+            try start(
+                ["join"] + code + ["--model", JoinTests.model, "--threads", "1"] + more,
+                on: network.hosts[machine]
+            )
+        }
+
+        func render(_ more: [String]) throws -> Command.Running {
+            let arguments = [
+                "render", "--prompt", "a prompt", "--size", "264x200", "--steps", "20", "--seed",
+                "5", "--output", "\(folder)/out.png", "--cluster", file,
+            ]
+            return try start(arguments + more, on: network.centre)
+        }
+
+        func finishRender(_ more: [String]) throws -> (Data, Command) {
+            let command = try render(more).finish()
+            #expect(command.status == 0, "\(command.errors)")
+            return (try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png")), command)
+        }
+    }
+
+    private func expectRefusal(_ running: Command.Running, _ text: String) {
+        let command = running.finish()
+        #expect(command.status == 64, "\(command.errors)")
+        #expect(command.complaints.count == 1, "\(command.errors)")
+        #expect(command.complaints.first?.contains(text) == true, "\(command.errors)")
+    }
+
+    @Test func anInvitedMachineWorksUntilItIsRemoved() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder, machines: 2)
+            try site.write(isComplete: true)
+            let code = try site.invite()
+            let machine = try site.join([code], machine: 0, ["--name", "box"])
+            #expect(machine.waitFor("no coordinator answers"))
+            let (whole, alone) = try site.finishRender(["--min-workers", "2"])
+            #expect(alone.errors.contains("machine box ("), "\(alone.errors)")
+            #expect(alone.errors.contains("box: "), "\(alone.errors)")
+            #expect(machine.waitFor("joined as box"), "\(machine.errorsSoFar)")
+            // It stays, and works for the next render.
+            let (again, second) = try site.finishRender(["--min-workers", "2"])
+            #expect(again == whole && second.errors.contains("box: "), "\(second.errors)")
+            #expect(!second.errors.contains("machine box"))
+
+            // Removed while a coordinator runs, it is turned out at once.
+            try site.write(isComplete: false)
+            let waiting = try site.render(["--min-workers", "3"])
+            let members = try eventuallyListed(site)
+            #expect(members.output.contains("box") && members.output.contains("10.77.0.2"))
+            let removal = try site.cluster(["remove", "box"])
+            #expect(removal.status == 0 && removal.output.contains("box"), "\(removal.errors)")
+            #expect(waiting.waitFor("was taken off the list"), "\(waiting.errorsSoFar)")
+            #expect(machine.waitFor("does not allow this worker's key"))
+            #expect(try site.cluster(["remove", "box"]).status == 64)
+            // Neither it nor anybody else comes back by that code.
+            kill(machine.process.processIdentifier, SIGTERM)
+            _ = machine.finish()
+            expectRefusal(try site.join([code], machine: 0), "was withdrawn")
+            kill(waiting.process.processIdentifier, SIGINT)
+            #expect(waiting.finish().status == 130)
+        }
+    }
+
+    /// Waits until the coordinator has heard of the machine.
+    private func eventuallyListed(_ site: Site) throws -> Command {
+        var command = try site.cluster(["members"])
+        for _ in 0..<200 where command.output.contains("never") || !command.output.contains("box") {
+            usleep(50_000)
+            command = try site.cluster(["members"])
+        }
+        return command
+    }
+
+    @Test func usedAndEndedInvitationsAreRefused() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder, machines: 2)
+            try site.write(isComplete: false)
+            let short = try site.invite(["--for", "1s"])
+            let once = try site.invite()
+            let twice = try site.invite(["--uses", "2"])
+            let coordinator = try site.render(["--min-workers", "4"])
+            let first = try site.join([once], machine: 0)
+            #expect(first.waitFor("joined as"), "\(first.errorsSoFar)")
+            // It has another key on another machine: the code was stolen, or is used again.
+            let stolen = once.replacing("10.77.0.1", with: "10.77.1.1")
+            expectRefusal(try site.join([stolen], machine: 1), "has been used by another machine")
+            #expect(coordinator.waitFor("was not let join: invitation"))
+            // The same machine may repeat it, as after a lost answer: it keeps its name.
+            let again = try site.join([once], machine: 0)
+            #expect(again.waitFor("joined as"), "\(again.errorsSoFar)")
+            usleep(500_000)
+            expectRefusal(try site.join([short], machine: 0), "ended")
+            let other = twice.replacing("10.77.0.1", with: "10.77.1.1")
+            let second = try site.join([other], machine: 1)
+            #expect(second.waitFor("joined as"), "\(second.errorsSoFar)")
+            let members = try site.cluster(["members", "--json"])
+            #expect(members.output.contains("\"used\":1") && members.output.contains("\"uses\":2"))
+
+            expectRefusal(
+                try site.join([String(once.dropLast(3)), String(once.suffix(3))], machine: 1),
+                "a space or a line break"
+            )
+            let place = once.index(once.endIndex, offsetBy: -20)
+            let typo = once.replacingCharacters(
+                in: place...place,
+                with: once[place] == "x" ? "y" : "x"
+            )
+            expectRefusal(try site.join([typo], machine: 1), "a character of its code is wrong")
+            // An invitation to a cluster with other keys.
+            let elsewhere = try Site("\(folder)/elsewhere", machines: 0)
+            try FileManager.default.createDirectory(
+                atPath: elsewhere.folder,
+                withIntermediateDirectories: true
+            )
+            try elsewhere.write(isComplete: true)
+            let foreign = try elsewhere.invite()
+            expectRefusal(
+                try site.join([foreign], machine: 0),
+                "is not the coordinator of this invitation"
+            )
+            _ = KeyedSite.end([first, again, second])
+            kill(coordinator.process.processIdentifier, SIGINT)
+            _ = coordinator.finish()
+        }
+    }
+}
