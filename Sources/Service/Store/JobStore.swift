@@ -95,6 +95,19 @@ package final class JobStore: Sendable {
         migrator.registerMigration("4 limits of tokens") { database in
             try database.alter(table: "token") { $0.add(column: "quota", .text) }
         }
+        migrator.registerMigration("5 weights of jobs") { database in
+            try database.alter(table: "job") {
+                $0.add(column: "weights", .text).notNull().defaults(to: "")
+            }
+            // A guess for jobs from before: at worst workers are loaded once more.
+            try database.execute(sql: "UPDATE job SET weights = model")
+            try database.drop(index: "jobByTurn")
+            try database.create(
+                index: "jobByTurn",
+                on: "job",
+                columns: ["state", "priority", "user", "weights", "number"]
+            )
+        }
         return migrator
     }
 
