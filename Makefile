@@ -50,6 +50,7 @@ install-files:
 	install -D -m 644 -t $(ROOT)/share/doc/tessera/systemd deploy/systemd/*
 	install -D -m 644 -t $(ROOT)/share/doc/tessera/kubernetes deploy/kubernetes/*
 	install -D -m 644 -t $(ROOT)/share/doc/tessera/slurm deploy/slurm/*
+	install -D -m 644 -t $(ROOT)/share/doc/tessera/grafana deploy/grafana/*
 
 ## A .deb and a tarball for machines without Swift, in .build/packages.
 package: MORE_PACKAGES := dpkg-dev

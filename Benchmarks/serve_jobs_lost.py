@@ -74,14 +74,13 @@ class Clients:
 
 def fill(path, size):
     """Fills the disk, for as long as the block lasts."""
-    with open(f"{path}/ballast", "wb") as file:
+    # Without a buffer, whose rest could not be written when the file is closed.
+    with open(f"{path}/ballast", "wb", buffering=0) as file:
         try:
             while True:
                 file.write(b"x" * size)
-                file.flush()
         except OSError:
             pass
-    # What the unwritten rest of the buffer holds is dropped.
 
 
 def unfairness(rows):

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Several jobs at once: Tests/serve_concurrent.py PROGRAM MODEL [FLOW…]"""
 import os
+import shutil
 import time
 
-from serve import SMALL, Service, rendered, run  # reads PROGRAM and MODEL
+from serve import FIXTURES, SMALL, Service, rendered, run  # reads PROGRAM and MODEL
 
 # Its steps are the workers': the first phase is the service's own.
 LARGE = {"size": "256x256", "steps": 80, "seed": 3, "global-pass": "workers"}
@@ -46,6 +47,24 @@ def flow_concurrent(folder):
                           (small, SMALL)]:
         picture = service.ok("GET", f"/api/v1/jobs/{job}/picture")
         assert picture == rendered(folder, settings), f"not the bytes of one alone: {settings}"
+    service.stop()
+
+
+def flow_weights(folder):
+    """A small picture with a LoRA waits until the workers are free, and keeps no other small picture waiting."""
+    os.mkdir(f"{folder}/loras")
+    shutil.copy(f"{FIXTURES}/lora/sd15-kohya.safetensors", f"{folder}/loras/style.safetensors")
+    service = Service(folder, "--concurrent-jobs", "2", "--lora-dir", f"{folder}/loras")
+    large = service.submit(settings=LARGE | {"steps": 400})["id"]
+    service.wait(large, "running")
+    styled = service.submit(settings=SMALL, loras=[{"name": "style"}])["id"]
+    small = service.submit(settings=SMALL)["id"]
+    service.wait(small, "done")
+    assert service.ok("GET", f"/api/v1/jobs/{styled}")["state"] == "queued"
+    service.ok("POST", f"/api/v1/jobs/{large}/cancel")
+    service.wait(styled, "done")
+    picture = service.ok("GET", f"/api/v1/jobs/{styled}/picture")
+    assert picture == rendered(folder, SMALL, "a cat", f"--lora={folder}/loras/style.safetensors")
     service.stop()
 
 

@@ -82,6 +82,7 @@ struct Serve: ParsableCommand {
             // Before anything is created; whether there are tokens only the database says.
             try exposure.check(listen, hasTokens: true)
             let logger = logging.logger
+            ServiceMetricsSystem.start()
             let folder = try ServiceFolder(path: try dataFolder())
             let store = try JobStore(path: folder.database)
             try exposure.check(listen, hasTokens: try store.hasTokens())

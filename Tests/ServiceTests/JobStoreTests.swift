@@ -71,11 +71,11 @@ import Testing
             _ = try submit("ben", 100, "other")
             let small = try submit("cid", 200)
             #expect(try store.takeNext(loaded: nil, now: 1)?.id == first.id)
-            let slot = RenderSlots.Slot(model: "tiny", most: 250)
+            let slot = RenderSlots.Slot(weights: "tiny", most: 250)
             #expect(try store.takeNext(loaded: "tiny", slot: slot, now: 1)?.id == small.id)
             #expect(try store.takeNext(loaded: "tiny", slot: slot, now: 1) == nil)
             // Jobs of the loaded model go before the other one a few times; then nothing is begun beside them.
-            let open = RenderSlots.Slot(model: "tiny")
+            let open = RenderSlots.Slot(weights: "tiny")
             #expect(try store.takeNext(loaded: "tiny", slot: open, now: 1)?.id == second.id)
             #expect(try store.takeNext(loaded: "tiny", slot: open, now: 1) == nil)
             #expect(try store.takeNext(loaded: "tiny", now: 1)?.model == "other")

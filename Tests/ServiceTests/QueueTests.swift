@@ -52,17 +52,19 @@ import Testing
     @Test func slotsKeepOneForSmallPictures() {
         typealias Taken = RenderSlots.Taken
         typealias Slot = RenderSlots.Slot
-        let large = Taken(model: "m", evaluations: 400, isSmall: false)
-        let small = Taken(model: "m", evaluations: 9, isSmall: true)
+        let large = Taken(weights: "m", evaluations: 400, isSmall: false)
+        let small = Taken(weights: "m", evaluations: 9, isSmall: true)
         #expect(RenderSlots.free(beside: [], count: 1) == Slot())
         #expect(RenderSlots.free(beside: [large], count: 1) == nil)
         #expect(RenderSlots.free(beside: [], count: 2) == Slot())
-        #expect(RenderSlots.free(beside: [large], count: 2) == Slot(model: "m", most: 100))
+        #expect(RenderSlots.free(beside: [large], count: 2) == Slot(weights: "m", most: 100))
         #expect(RenderSlots.free(beside: [large, small], count: 2) == nil)
         // The large one has ended before the small one.
-        #expect(RenderSlots.free(beside: [small], count: 2) == Slot(model: "m"))
-        #expect(RenderSlots.free(beside: [large], count: 3) == Slot(model: "m"))
-        #expect(RenderSlots.free(beside: [large, large], count: 3) == Slot(model: "m", most: 100))
+        #expect(RenderSlots.free(beside: [small], count: 2) == Slot(weights: "m"))
+        #expect(RenderSlots.free(beside: [large], count: 3) == Slot(weights: "m"))
+        #expect(
+            RenderSlots.free(beside: [large, large], count: 3) == Slot(weights: "m", most: 100)
+        )
     }
 
     @Test func usersTakeTurns() {

@@ -11,7 +11,8 @@ import Testing
         ("serve_inputs", "pictures"), ("serve_inputs", "loras"), ("serve_a1111", "txt2img"),
         ("serve_a1111", "img2img"), ("serve_a1111", "session"), ("serve_client", "commands"),
         ("serve_client", "refusals"), ("serve_client", "restart"),
-        ("serve_concurrent", "concurrent"), ("serve_access", "quotas"),
+        ("serve_concurrent", "concurrent"), ("serve_concurrent", "weights"),
+        ("serve_access", "quotas"),
         ("serve_partial", "partial"),
     ])
     func flow(_ script: String, _ name: String) throws {

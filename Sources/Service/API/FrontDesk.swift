@@ -105,6 +105,7 @@ package final class FrontDesk: Sendable {
         let draft = JobDraft(
             user: "",
             model: model.name,
+            weights: try request.weights(model: model.name),
             request: request,
             width: settings.size.width,
             height: settings.size.height,

@@ -94,6 +94,16 @@ extension NativeAPI {
                 priority: priority,
                 key: key
             )
+            if isNew {
+                // The id of the trace, if the client has one (W3C Trace Context), joins its log to ours.
+                let trace = request.header("traceparent").flatMap(TraceParent.id)
+                context.logger.info(
+                    "job queued",
+                    metadata: ["job": "\(job.id)", "user": "\(job.user)"].merging(
+                        trace.map { ["trace": "\($0)"] } ?? [:]
+                    ) { $1 }
+                )
+            }
             var response = answer(job, isNew ? .created : .ok)
             response.headers[.location] = "/api/v1/jobs/\(job.id)"
             return response

@@ -145,16 +145,15 @@ extension NativeAPI {
             let (counts, oldest) = try await Blocking.run { [store = desk.store] in
                 (try store.counts(), try store.oldestQueued())
             }
-            let text = ServiceMetrics(
-                jobs: counts,
-                oldestWait: oldest.map { Date().timeIntervalSince1970 - $0 } ?? 0,
-                renders: desk.runner.counters.values,
-                workers: desk.runner.workers,
-                answers: counters.values,
-                watchers: desk.hub.watchers,
-                freeBytes: desk.folder.freeBytes,
-                isHeld: desk.runner.hold != nil
-            ).text
+            let text =
+                ServiceMetrics(
+                    jobs: counts,
+                    oldestWait: oldest.map { Date().timeIntervalSince1970 - $0 } ?? 0,
+                    workers: desk.runner.workers,
+                    watchers: desk.hub.watchers,
+                    freeBytes: desk.folder.freeBytes,
+                    isHeld: desk.runner.hold != nil
+                ).text + PrometheusRegistry.shared.text
             return Response(text: text, type: "text/plain; version=0.0.4")
         }
     }

@@ -113,12 +113,26 @@ extension NativeAPI {
         }
     }
 
+    /// One event, as readers of such streams have it.
+    private static var eventSchema: Schema {
+        .given(
+            .object([
+                "type": .string("object"), "required": .array([.string("event"), .string("data")]),
+                "properties": .object([
+                    "event": Schema.choice(EventHub.Kind.allCases.map(\.rawValue)).json,
+                    "data": Schema.string.described("A JSON object."),
+                    "id": Schema.string.json,
+                ]),
+            ])
+        )
+    }
+
     private static var streamAnswer: Operation.Answer {
         .init(
             status: 200,
             help:
                 "Server-sent events: state {state}, progress {Progress}, phase {phase}, queue, alive. The first state is sent at once.",
-            content: ("text/event-stream", .string)
+            content: ("text/event-stream", eventSchema)
         )
     }
 

@@ -1,14 +1,12 @@
 import Coordinator
 
-/// The service's numbers in the text format of Prometheus. Pure.
+/// What the service is like at this moment, in the text format of Prometheus. Pure. What has happened is counted through
+/// swift-metrics (`PrometheusRegistry`).
 struct ServiceMetrics {
     var jobs: [JobState: Int]
     /// Seconds that the oldest queued job has waited.
     var oldestWait: Double
-    var renders: RenderCounters.Values
     var workers: [WorkerStatistics]
-    /// By HTTP status.
-    var answers: [Int: Int]
     var watchers: Int
     var freeBytes: Int?
     var isHeld: Bool
@@ -45,36 +43,6 @@ struct ServiceMetrics {
             "1 while rendering waits because of a failure that no job caused.",
             [("", isHeld ? 1 : 0)]
         )
-        metric(
-            "renders_total",
-            "counter",
-            "Renders that have ended.",
-            [
-                ("result=\"done\"", Double(renders.pictures)),
-                ("result=\"failed\"", Double(renders.failures)),
-            ]
-        )
-        metric(
-            "render_seconds_total",
-            "counter",
-            "Time spent on finished pictures.",
-            [("", renders.seconds)]
-        )
-        metric(
-            "unet_calls_total",
-            "counter",
-            "UNet evaluations of finished pictures.",
-            [("", Double(renders.evaluations))]
-        )
-        metric(
-            "moved_bytes_total",
-            "counter",
-            "Bytes moved to and from workers for finished pictures.",
-            [
-                ("kind=\"latents\"", Double(renders.latentBytes)),
-                ("kind=\"tiles\"", Double(renders.tileBytes)),
-            ]
-        )
         let named = workers.map { (label: "worker=\"\(Self.escaped($0.name))\"", worker: $0) }
         metric(
             "worker_active",
@@ -93,12 +61,6 @@ struct ServiceMetrics {
             "gauge",
             "Time that a worker has computed for the loaded model.",
             named.map { ($0.label, $0.worker.busy / .seconds(1)) }
-        )
-        metric(
-            "http_responses_total",
-            "counter",
-            "Answers by status.",
-            answers.sorted { $0.key < $1.key }.map { ("status=\"\($0.key)\"", Double($0.value)) }
         )
         metric("event_streams", "gauge", "Clients that watch events.", [("", Double(watchers))])
         if let freeBytes {

@@ -1,10 +1,10 @@
+import CoreMetrics
 import Engine
 import Foundation
 import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
-import Synchronization
 
 /// Turns every error into JSON, counts answers, and adds headers that all answers have.
 struct ErrorAnswers<Context: RequestContext>: RouterMiddleware {
@@ -15,6 +15,7 @@ struct ErrorAnswers<Context: RequestContext>: RouterMiddleware {
         context: Context,
         next: (Request, Context) async throws -> Response
     ) async throws -> Response {
+        let start = ContinuousClock.now
         var response: Response
         do {
             response = try await next(request, context)
@@ -31,6 +32,7 @@ struct ErrorAnswers<Context: RequestContext>: RouterMiddleware {
         }
         response.headers[.xContentTypeOptions] = "nosniff"
         counters.add(response.status.code)
+        counters.add(ContinuousClock.now - start, route: context.endpointPath)
         return response
     }
 
@@ -63,14 +65,24 @@ extension Error {
     }
 }
 
-/// Number of answers by their status.
-package final class HTTPCounters: Sendable {
-    private let answers = Mutex<[Int: Int]>([:])
-
+/// Counts answers, and how long they took.
+package struct HTTPCounters: Sendable {
     package init() {}
 
-    func add(_ status: Int) { answers.withLock { $0[status, default: 0] += 1 } }
-    package var values: [Int: Int] { answers.withLock { $0 } }
+    func add(_ status: Int) {
+        Counter(label: "tessera_http_responses_total", dimensions: [("status", "\(status)")])
+            .increment()
+    }
+
+    /// - Parameters:
+    ///   - time: until the answer began
+    ///   - route: its path with `{id}` in it, which no client can choose; nil for none
+    func add(_ time: Duration, route: String?) {
+        CoreMetrics.Timer(
+            label: "tessera_http_request_seconds",
+            dimensions: [("route", route ?? "none")]
+        ).recordNanoseconds(Int64((time / .nanoseconds(1)).rounded()))
+    }
 }
 
 /// Which pages of other sites' scripts reach: none. Pure.

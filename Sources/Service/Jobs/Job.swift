@@ -17,6 +17,8 @@ package struct Job: Codable, Equatable, Sendable, FetchableRecord, MutablePersis
     package internal(set) var priority: Int
     /// Name of its model in the catalogue.
     package let model: String
+    /// What workers must have loaded for it: the model, and the LoRAs that are merged into it.
+    package let weights: String
     /// `JobRequest` as JSON.
     package let request: String
     package let width: Int
@@ -66,7 +68,8 @@ package struct Job: Codable, Equatable, Sendable, FetchableRecord, MutablePersis
     package init(_ draft: JobDraft, now: Double) {
         (number, id) = (nil, Self.newID())
         (user, state, priority) = (draft.user, .queued, draft.priority)
-        (model, request) = (draft.model, draft.request.json.text)
+        (model, weights) = (draft.model, draft.weights)
+        request = draft.request.json.text
         (width, height, evaluations) = (draft.width, draft.height, draft.evaluations)
         (key, keyDigest) = (draft.key, draft.key == nil ? nil : draft.digest)
         (intent, passed, starts, crashes) = (nil, 0, 0, 0)
@@ -87,6 +90,8 @@ package struct JobDraft: Sendable {
     package var priority = 0
     /// Name of the model in the catalogue.
     package var model: String
+    /// The model with its LoRAs, as `Job.weights`.
+    package var weights: String
     package var request: JobRequest
     package var width: Int
     package var height: Int
@@ -100,6 +105,7 @@ package struct JobDraft: Sendable {
     package init(
         user: String,
         model: String,
+        weights: String? = nil,
         request: JobRequest,
         width: Int,
         height: Int,
@@ -109,6 +115,7 @@ package struct JobDraft: Sendable {
         digest: String = ""
     ) {
         (self.user, self.model, self.request) = (user, model, request)
+        self.weights = weights ?? model
         (self.width, self.height) = (width, height)
         (self.steps, self.evaluations) = (steps, evaluations)
         (self.key, self.digest) = (key, digest)

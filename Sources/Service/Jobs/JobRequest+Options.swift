@@ -16,7 +16,7 @@ extension JobRequest {
     ) throws(InputError) -> PictureOptions {
         let model = try resources.models.find(model)
         var modelOptions = model.isDefault ? resources.standardOptions : ModelOptions()
-        for lora in try loras + taggedLoRAs() {
+        for lora in try allLoRAs() {
             modelOptions.loras.append(
                 LoRASource(
                     path: try resources.loras.file(of: lora.name),
@@ -47,6 +47,18 @@ extension JobRequest {
     ) throws(InputError) -> PictureChoice? {
         guard let id else { return nil }
         return PictureChoice(path: try inputs.file(of: id, field: field), limits: inputs.limits)
+    }
+
+    /// The LoRAs to merge, in that order: those of the field, then those that the prompt names.
+    private func allLoRAs() throws(InputError) -> [LoRA] { try loras + taggedLoRAs() }
+
+    /// What workers must have loaded for it: renders with the same weights can share them.
+    ///
+    /// - Parameter model: name of its model
+    /// - Returns: the model's name, and the LoRAs that are merged into it
+    /// - Throws: `InputError` for a tag that cannot be read
+    func weights(model: String) throws(InputError) -> String {
+        ([model] + (try allLoRAs()).map { "\($0.name):\($0.weight)" }).joined(separator: "\n")
     }
 
     /// The LoRAs that `<lora:name:0.8>` in the prompt names, where it is in A1111's language.

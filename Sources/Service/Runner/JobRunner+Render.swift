@@ -84,6 +84,8 @@ extension JobRunner {
         if request.storesPhases {
             (outputs.phases, outputs.savesLastPhase) = (folder.phases(of: job), false)
         }
+        var logger = parts.logger
+        logger[metadataKey: "job"] = "\(id)"
         var rendering = Rendering(
             options: try request.options(parts.resources, suggestions: suggestions),
             outputs: outputs,
@@ -96,7 +98,7 @@ extension JobRunner {
                 directory: folder.folder(of: job)
             ),
             resumed: resumed,
-            logger: parts.logger
+            logger: logger
         )
         rendering.weight = BatchTurns.weight(priority: job.priority)
         return rendering
@@ -104,7 +106,10 @@ extension JobRunner {
 
     /// An opening that keeps workers for the next job, and remembers their cluster.
     private func opening(_ pool: WorkerPool) -> Rendering.Opening {
-        let open = pool.opening(parts.open)
+        // Workers outlive the job, whose id their log lines do not have.
+        let open = pool.opening { [parts] session, identity, _, cancellation in
+            try parts.open(session, identity, parts.logger, cancellation)
+        }
         return { [self] session, identity, logger, cancellation in
             let opened = try open(session, identity, logger, cancellation)
             state.withLock { $0.cluster = opened.cluster }

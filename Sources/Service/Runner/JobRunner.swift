@@ -160,7 +160,7 @@ package final class JobRunner: Sendable {
                     pause(Self.interval)
                     continue
                 }
-                loaded = job.model
+                loaded = job.weights
                 publish(job)
                 threads[job.id] = begin(job, in: slot, on: pool)
             } catch {

@@ -1,32 +1,30 @@
 import Coordinator
-import Synchronization
+import CoreMetrics
 
 /// What has been rendered since the service was started.
-package final class RenderCounters: Sendable {
-    package struct Values: Equatable, Sendable {
-        package var pictures = 0
-        package var failures = 0
-        package var seconds = 0.0
-        package var evaluations = 0
-        package var latentBytes = 0
-        package var tileBytes = 0
-    }
-
-    private let state = Mutex(Values())
+package struct RenderCounters: Sendable {
+    private let pictures = Counter(label: "tessera_renders_total", dimensions: [("result", "done")])
+    private let failures = Counter(
+        label: "tessera_renders_total",
+        dimensions: [("result", "failed")]
+    )
+    private let seconds = FloatingPointCounter(label: "tessera_render_seconds_total")
+    private let evaluations = Counter(label: "tessera_unet_calls_total")
+    private let latents = Counter(
+        label: "tessera_moved_bytes_total",
+        dimensions: [("kind", "latents")]
+    )
+    private let tiles = Counter(label: "tessera_moved_bytes_total", dimensions: [("kind", "tiles")])
 
     package init() {}
 
-    package var values: Values { state.withLock { $0 } }
-
-    func add(_ outcome: RenderOutcome, seconds: Double) {
-        state.withLock {
-            $0.pictures += 1
-            $0.seconds += seconds
-            $0.evaluations += outcome.unetCalls
-            $0.latentBytes += outcome.tally.viewBytes
-            $0.tileBytes += outcome.tally.decodeBytes + outcome.tally.encodeBytes
-        }
+    func add(_ outcome: RenderOutcome, seconds time: Double) {
+        pictures.increment()
+        seconds.increment(by: time)
+        evaluations.increment(by: outcome.unetCalls)
+        latents.increment(by: outcome.tally.viewBytes)
+        tiles.increment(by: outcome.tally.decodeBytes + outcome.tally.encodeBytes)
     }
 
-    func addFailure() { state.withLock { $0.failures += 1 } }
+    func addFailure() { failures.increment() }
 }

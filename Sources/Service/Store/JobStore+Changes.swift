@@ -71,7 +71,7 @@ extension JobStore {
     /// Takes the next job: it is running.
     ///
     /// - Parameters:
-    ///   - loaded: the model that workers have
+    ///   - loaded: the weights that workers have
     ///   - slot: what may be rendered beside what runs
     ///   - now: seconds since 1970
     /// - Returns: nil if nothing waits that may be rendered now
@@ -88,7 +88,7 @@ extension JobStore {
                 var job = try Job.filter(Column("id") == choice.id).fetchOne(database)
             else { return nil }
             // It waits until the renders of the other model have ended, and nothing is begun meanwhile.
-            guard slot.model == nil || job.model == slot.model else { return nil }
+            guard slot.weights == nil || job.weights == slot.weights else { return nil }
             if let passed = choice.passedOver {
                 try database.execute(
                     sql: "UPDATE job SET passed = passed + 1 WHERE id = ?",
@@ -106,7 +106,7 @@ extension JobStore {
         }
     }
 
-    /// The oldest waiting job of each user and model, of the highest priority: `QueueOrder` chooses no other.
+    /// The oldest waiting job of each user and weights, of the highest priority: `QueueOrder` chooses no other.
     ///
     /// Beside large pictures only small ones of the loaded model count: they are begun whoever's turn it is.
     private static func waiting(
@@ -115,17 +115,17 @@ extension JobStore {
     ) throws -> [QueueOrder.Entry] {
         var (condition, values): (String, [(any DatabaseValueConvertible)?]) = ("", [])
         if let most = slot.most {
-            condition = "AND evaluations <= ? AND model = ?"
-            values = [most, slot.model]
+            condition = "AND evaluations <= ? AND weights = ?"
+            values = [most, slot.weights]
         }
         // With MIN, SQLite takes the other columns from the row that has the minimum.
         return try Row.fetchAll(
             database,
             sql: """
-                SELECT id, MIN(COALESCE(position, number)) AS number, user, priority, model, passed FROM job
+                SELECT id, MIN(COALESCE(position, number)) AS number, user, priority, weights, passed FROM job
                 WHERE state = 'queued' \(condition) AND priority =
                     (SELECT MAX(priority) FROM job WHERE state = 'queued' \(condition))
-                GROUP BY user, model
+                GROUP BY user, weights
                 """,
             arguments: StatementArguments(values + values)
         ).map { row in
@@ -134,7 +134,7 @@ extension JobStore {
                 number: row["number"],
                 user: row["user"],
                 priority: row["priority"],
-                model: row["model"],
+                model: row["weights"],
                 passed: row["passed"]
             )
         }

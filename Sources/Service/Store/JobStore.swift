@@ -97,11 +97,18 @@ package final class JobStore: Sendable {
         }
         migrator.registerMigration("5 places in the queue") { database in
             try database.alter(table: "job") { $0.add(column: "position", .integer) }
+        }
+        migrator.registerMigration("6 weights of jobs") { database in
+            try database.alter(table: "job") {
+                $0.add(column: "weights", .text).notNull().defaults(to: "")
+            }
+            // A guess for jobs from before: at worst workers are loaded once more.
+            try database.execute(sql: "UPDATE job SET weights = model")
             try database.drop(index: "jobByTurn")
             try database.execute(
                 sql: """
                     CREATE INDEX jobByTurn
-                    ON job (state, priority, user, model, COALESCE(position, number))
+                    ON job (state, priority, user, weights, COALESCE(position, number))
                     """
             )
         }

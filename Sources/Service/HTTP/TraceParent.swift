@@ -1,0 +1,16 @@
+/// The header `traceparent` (W3C Trace Context). Pure.
+package enum TraceParent {
+    /// The id of the trace in `00-ID-PARENT-FLAGS`.
+    ///
+    /// - Parameter header: its value
+    /// - Returns: nil for another form
+    package static func id(_ header: String) -> String? {
+        let parts = header.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count >= 4, parts.map(\.utf8.count).prefix(4) == [2, 32, 16, 2],
+            parts[1].utf8.allSatisfy({
+                (0x30...0x39).contains($0) || (0x61...0x66).contains($0)
+            }), parts[1].contains(where: { $0 != "0" })
+        else { return nil }
+        return String(parts[1])
+    }
+}
