@@ -19,7 +19,8 @@ import Testing
 
         /// Writes the file. Unless it is complete, one of its hosts never answers, and a render can wait for it.
         func write(isComplete: Bool) throws {
-            let hung = "  - {name: hung, workers: 6, launch: [sh, -c, 'exec sleep 100', '{command}']}\n"
+            let hung =
+                "  - {name: hung, workers: 6, launch: [sh, -c, 'exec sleep 100', '{command}']}\n"
             let text = """
                 coordinator: {endpoint: "tcp://*:7551", connect: "tcp://127.0.0.1:7551"}
                 model: \(JoinTests.model)
@@ -65,7 +66,7 @@ import Testing
 
         func render(_ more: [String]) throws -> Command.Running {
             let arguments = [
-                "render", "--prompt", "a prompt", "--size", "264x200", "--steps", "20", "--seed",
+                "render", "--prompt", "a prompt", "--size", "200x136", "--steps", "6", "--seed",
                 "5", "--output", "\(folder)/out.png", "--cluster", file,
             ]
             return try start(arguments + more, on: network.centre)
@@ -103,9 +104,14 @@ import Testing
 
             // Removed while a coordinator runs, it is turned out at once.
             try site.write(isComplete: false)
-            let waiting = try site.render(["--min-workers", "3"])
-            let members = try eventuallyListed(site)
-            #expect(members.output.contains("box") && members.output.contains("10.77.0.2"))
+            let waiting = try site.render(["--min-workers", "7"])
+            #expect(times("joined endpoint", in: machine, reach: 3), "\(machine.errorsSoFar)")
+            let members = try site.cluster(["members"])
+            #expect(
+                members.output.contains("box") && members.output.contains("10.77.0.2"),
+                "\(members.output)"
+            )
+            #expect(!members.output.contains("never"))
             let removal = try site.cluster(["remove", "box"])
             #expect(removal.status == 0 && removal.output.contains("box"), "\(removal.errors)")
             #expect(waiting.waitFor("was taken off the list"), "\(waiting.errorsSoFar)")
@@ -120,14 +126,13 @@ import Testing
         }
     }
 
-    /// Waits until the coordinator has heard of the machine.
-    private func eventuallyListed(_ site: Site) throws -> Command {
-        var command = try site.cluster(["members"])
-        for _ in 0..<200 where command.output.contains("never") || !command.output.contains("box") {
+    /// Waits until a text was written so many times; false when a minute passes.
+    private func times(_ text: String, in running: Command.Running, reach count: Int) -> Bool {
+        for _ in 0..<1200 {
+            if running.errorsSoFar.components(separatedBy: text).count > count { return true }
             usleep(50_000)
-            command = try site.cluster(["members"])
         }
-        return command
+        return false
     }
 
     @Test func usedAndEndedInvitationsAreRefused() throws {
@@ -137,7 +142,7 @@ import Testing
             let short = try site.invite(["--for", "1s"])
             let once = try site.invite()
             let twice = try site.invite(["--uses", "2"])
-            let coordinator = try site.render(["--min-workers", "4"])
+            let coordinator = try site.render(["--min-workers", "7"])
             let first = try site.join([once], machine: 0)
             #expect(first.waitFor("joined as"), "\(first.errorsSoFar)")
             // It has another key on another machine: the code was stolen, or is used again.
