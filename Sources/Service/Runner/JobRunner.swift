@@ -65,6 +65,7 @@ package final class JobRunner: Sendable {
     private let wakes = BlockingQueue<Void>()
     private let thread = Mutex<NamedThread?>(nil)
     package let counters = RenderCounters()
+    package let previews = Previews()
 
     /// Seconds between looks at the queue where nobody reports a change.
     private static let interval = 10.0
@@ -131,6 +132,11 @@ package final class JobRunner: Sendable {
         state.withLock { $0.cluster }?.statistics ?? []
     }
 
+    /// Who has the views of the present step.
+    package var assignments: [Int: ViewAssignment] {
+        state.withLock { $0.cluster }?.assignments ?? [:]
+    }
+
     private var isStopping: Bool { state.withLock { $0.isStopping } }
     private var now: Double { Date().timeIntervalSince1970 }
 
@@ -195,7 +201,11 @@ package final class JobRunner: Sendable {
         var goesOn = true
         do {
             let outcome = try rendering(job).run(on: opening(workers), control: control) {
-                [self] report in observe(report, of: job.id)
+                [self] report in
+                if case .progress(let event) = report {
+                    previews.take(event, of: job.id, model: job.model)
+                }
+                observe(report, of: job.id)
             }
             ending = .done(bytes: parts.folder.pictureBytes(of: job) ?? 0)
             counters.add(outcome, seconds: (ContinuousClock.now - start) / .seconds(1))
@@ -209,6 +219,7 @@ package final class JobRunner: Sendable {
             counters.addFailure()
         }
         let settled = settle(job, ending)
+        previews.end(job.id, isDone: settled?.state == .done)
         if let settled {
             if settled.state.isFinished { parts.folder.removeState(of: settled) }
             publish(settled)
