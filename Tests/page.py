@@ -134,6 +134,75 @@ def flow_queue(folder):
     service.stop()
 
 
+def flow_running(folder):
+    """A picture in progress is shown, with its views in the colours of their workers; then it is in the gallery."""
+    service = Service(folder, "--workers", "2")
+    settings = {"size": "256x256", "steps": 60, "seed": 3}
+    browser = opened(service)
+    id = service.submit(settings=settings)["id"]
+    drawn = """(() => {
+        const canvas = document.querySelector(".layers canvas%s");
+        const data = canvas?.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+        const colours = new Set();
+        for (let i = 0; data && i < data.length; i += 4) if (data[i + 3]) colours.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]);
+        return colours.size >= %d;
+    })()"""
+    browser.until(drawn % ("", 100))
+    browser.until(drawn % (".over", 2))
+    views = service.ok("GET", f"/api/v1/jobs/{id}/views")
+    assert views["width"] == 32 and views["windows"] and all(len(v) == 6 for v in views["windows"]), views
+    shot(browser, "running")
+    browser.click(".toggle input")
+    browser.until("document.querySelector('.over').hidden")
+    service.wait(id, "done")
+    assert service.ok("GET", f"/api/v1/jobs/{id}/views")["windows"] == []
+    browser.until("document.querySelector('#gallery img[src]') && document.querySelector('#running').hidden")
+    waiting = service.submit(settings=LONG)["id"]
+    queued = service.submit()["id"]
+    assert service.call("GET", f"/api/v1/jobs/{queued}/preview")[0] == 204
+    service.ok("POST", f"/api/v1/jobs/{queued}/cancel")
+    service.ok("GET", f"/api/v1/jobs/{queued}/preview", status=409)
+    service.ok("POST", f"/api/v1/jobs/{waiting}/cancel")
+    no_errors(browser)
+    browser.close()
+    service.stop()
+
+
+def flow_zoom(folder):
+    """A large picture opens with few tiles; coming closer fetches the finer ones, and the middle stays sharp."""
+    service = Service(folder)
+    job = service.submit(settings={"size": "1152x832", "steps": 1, "seed": 1, "ladder": [1]})
+    service.wait(job["id"], "done")
+    tiles = service.ok("GET", f"/api/v1/jobs/{job['id']}/tiles")
+    assert tiles["ready"] and tiles["levels"] == [[288, 208], [576, 416], [1152, 832]], tiles
+    status, answer, content = service.call("GET", f"/api/v1/jobs/{job['id']}/tiles/2/1/2")
+    assert status == 200 and answer.getheader("Content-Type") == "image/jpeg" and content[:2] == b"\xff\xd8"
+    for place, status in (("2/2/0", 404), ("3/0/0", 404), ("0/0/-1", 404), ("x/0/0", 400), ("0/..%2f/0", 400)):
+        service.ok("GET", f"/api/v1/jobs/{job['id']}/tiles/{place}", status=status)
+    browser = opened(service)
+    browser.until("document.querySelector('#gallery img[src]')")
+    browser.click("#gallery .shot")
+    browser.until("document.querySelector('.field-of-view').dataset.level === '2'")
+    level = lambda: browser.js("document.querySelector('.field-of-view').dataset.level")  # noqa: E731
+    percent = lambda: int(browser.js("parseInt(document.querySelector('.tools output').value)"))  # noqa: E731
+    first = percent()
+    shot(browser, "zoom-fit")
+    x, y = browser.place(".field-of-view canvas")
+    browser.mouse("mouseWheel", x, y, deltaX=0, deltaY=-480)
+    browser.until(f"parseInt(document.querySelector('.tools output').value) >= {3 * first}")
+    browser.press("1")
+    browser.until("document.querySelector('.tools output').value === '100 %'")
+    for _ in range(3):
+        browser.press("ArrowDown")
+    shot(browser, "zoom-full")
+    browser.press("0")
+    browser.until(f"parseInt(document.querySelector('.tools output').value) === {first}")
+    assert level() == "2"
+    no_errors(browser)
+    browser.close()
+    service.stop()
+
+
 def flow_token(folder):
     """With tokens the page asks for one, keeps it for the tab, and shows its user's jobs alone."""
     service = Service(folder)

@@ -44,7 +44,9 @@ def flow_tokens(folder):
         service.refused(404, "no job", method, f"/api/v1/jobs/{local}{path}")
     service.refused(404, "no job", "PATCH", f"/api/v1/jobs/{local}", {"priority": -1})
     service.refused(403, "admin", "GET", "/api/v1/jobs?user=local")
-    service.refused(403, "admin", "GET", "/api/v1/events")
+    for method, path in [("GET", "/preview"), ("GET", "/tiles"), ("GET", "/tiles/0/0/0"), ("GET", "/views")]:
+        service.refused(404, "no job", method, f"/api/v1/jobs/{local}{path}")
+    service.refused(404, "no job", "POST", f"/api/v1/jobs/{local}/move", {"before": None})
     service.refused(403, "admin", "PATCH", f"/api/v1/jobs/{job['id']}", {"priority": 1})
     service.refused(403, "admin", "POST", "/api/v1/jobs", {"prompt": "a", "priority": 1})
     service.refused(403, "ann", "GET", "/api/v1/jobs", headers={"Tessera-User": "ben"})
@@ -66,6 +68,17 @@ def flow_tokens(folder):
     assert other["user"] == "ben" and other["priority"] == 3
     for one in (local, job["id"], other["id"]):
         service.wait(one, "done")
+
+    # Events of her own jobs, and of no others.
+    stream = service.connection()
+    stream.request("GET", "/api/v1/events", headers=bearer(ann))
+    lines = stream.getresponse()
+    service.wait(service.submit(headers={"Tessera-User": "ben"})["id"], "done")
+    own = service.submit(headers=bearer(ann))["id"]
+    event = next(line for line in iter(lines.readline, b"") if b'"job"' in line)
+    assert own.encode() in event, event
+    stream.close()
+    service.wait(own, "done")
 
     service.tokens("revoke", ann.split("_")[1])
     service.refused(401, "token", "GET", "/api/v1/jobs", headers=bearer(ann))

@@ -46,6 +46,9 @@ static const uint8_t reorder[] = {
 static const uint8_t running[] = {
 #embed "files/running.js"
 };
+static const uint8_t overlay[] = {
+#embed "files/overlay.js"
+};
 static const uint8_t gallery[] = {
 #embed "files/gallery.js"
 };
@@ -67,6 +70,7 @@ static const tessera_page_file files[] = {
     FILE("queue.js", SCRIPT, queue),         FILE("reorder.js", SCRIPT, reorder),
     FILE("running.js", SCRIPT, running),     FILE("gallery.js", SCRIPT, gallery),
     FILE("viewer.js", SCRIPT, viewer),       FILE("zoom.js", SCRIPT, zoom),
+    FILE("overlay.js", SCRIPT, overlay),
 };
 
 const tessera_page_file *tessera_page_file_at(size_t index) {

@@ -10,6 +10,10 @@ package enum RenderEvent: Sendable {
     case step(Int, views: Int)
     /// One more view of the current step has arrived.
     case view
+    /// Where the views of the step that has begun lie.
+    case places(ViewPlaces)
+    /// The predictions of a step are fused.
+    case predicted(CleanEstimate)
     /// A phase is finished; its latent, `[1, height, width, channels]`.
     case finished(Int, Tensor)
     /// A picture is to be encoded for a phase, in this many tiles: the init image, or an enlarged one.

@@ -85,8 +85,26 @@ export async function remove(id) {
   tell();
 }
 
+// The waiting jobs among which one moves: those of its user and priority.
+export function peers(id) {
+  const job = jobs.get(id);
+  return waiting().filter((other) => other.user === job.user && other.priority === job.priority);
+}
+
+// The same places, in another order.
+function permute(id, before) {
+  const list = peers(id);
+  const places = list.map((job) => job.position);
+  const [job] = list.splice(list.findIndex((other) => other.id === id), 1);
+  const to = list.findIndex((other) => other.id === before);
+  list.splice(to < 0 ? list.length : to, 0, job);
+  list.forEach((other, index) => { other.position = places[index]; });
+  tell();
+}
+
 // Puts a job before another one, or last; shown at once, and put right if the service refuses.
 export async function move(id, before) {
+  permute(id, before);
   try {
     await post(`api/v1/jobs/${id}/move`, { before });
   } finally {

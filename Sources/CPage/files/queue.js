@@ -8,22 +8,21 @@ const change = attempt(jobs.change);
 const move = attempt(jobs.move);
 
 // A job goes up or down among those of its user and priority.
-function neighbours(list, index) {
-  const job = list[index];
-  const like = list.filter((other) => other.user === job.user && other.priority === job.priority);
-  const place = like.indexOf(job);
-  return { up: like[place - 1], down: like[place + 1], afterDown: like[place + 2] };
+function neighbours(id) {
+  const list = jobs.peers(id);
+  const place = list.findIndex((job) => job.id === id);
+  return { up: list[place - 1], down: list[place + 1], afterDown: list[place + 2] };
 }
 
-function row(list, index) {
-  const job = list[index];
+function row(job) {
   const isPaused = job.state === "paused";
-  const { up, down, afterDown } = neighbours(list, index);
+  const { up, down } = neighbours(job.id);
   const arrow = (name, label, isPossible, before) => make("button", {
     className: "arrow", ariaLabel: `Move ${label}: ${job.request.prompt}`, title: `Move ${label}`, disabled: !isPossible,
-    onclick: () => move(job.id, before()),
+    // What is beside it by now.
+    onclick: () => move(job.id, before(neighbours(job.id))),
   }, shape(name));
-  const buttons = { up: arrow("up", "up", up, () => up.id), down: arrow("down", "down", down, () => afterDown?.id ?? null) };
+  const buttons = { up: arrow("up", "up", up, (now) => now.up?.id ?? job.id), down: arrow("down", "down", down, (now) => now.afterDown?.id ?? null) };
   for (const [name, button] of Object.entries(buttons)) button.classList.add(name);
   const each = jobs.secondsPerCall(job.model);
   const facts = [size(job), plural(job.unetCalls, "UNet call"), each && `about ${duration(each * job.unetCalls)}`, job.user !== "local" && job.user]
@@ -60,6 +59,6 @@ export function draw() {
   last = now;
   find("#queue-section").hidden = list.length === 0;
   find("#queue-count").textContent = list.length || "";
-  keepingFocus(() => find("#queue").replaceChildren(...list.slice(0, shown).map((_, index) => row(list, index))));
+  keepingFocus(() => find("#queue").replaceChildren(...list.slice(0, shown).map(row)));
   find("#queue-more").textContent = list.length > shown ? `and ${list.length - shown} more` : "";
 }

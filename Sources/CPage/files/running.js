@@ -2,15 +2,17 @@
 import { get, blob } from "./api.js";
 import { make, find, duration, size, whole, attempt } from "./dom.js";
 import * as jobs from "./jobs.js";
+import { colour, draw as drawViews } from "./overlay.js";
 
 const stages = { preparing: "Preparing", denoising: "Denoising", encoding: "Encoding", enlarging: "Enlarging", decoding: "Decoding" };
-const colours = ["#d9a441", "#4fb3aa", "#7d9fd1", "#d0785f", "#9a86c9", "#86ad5b", "#d07fa8", "#5fb0cf"];
 const change = attempt(jobs.change);
 const panels = new Map();
 
 function panel(job) {
   const parts = {
     canvas: make("canvas", { width: job.width, height: job.height, role: "img", ariaLabel: "The picture as it is so far" }),
+    over: make("canvas", { className: "over", ariaHidden: "true" }),
+    windows: make("input", { type: "checkbox", checked: true }),
     waiting: make("p", { className: "waiting" }, "Preparing"),
     bar: make("progress", { max: 1, value: 0, ariaLabel: "Share that is done" }),
     share: make("b"), left: make("span"), facts: make("dl", { className: "facts" }), workers: make("ul", { className: "workers" }),
@@ -19,8 +21,11 @@ function panel(job) {
   const scale = Math.min(1, 1024 / Math.max(job.width, job.height));
   parts.canvas.width = Math.round(job.width * scale);
   parts.canvas.height = Math.round(job.height * scale);
+  [parts.over.width, parts.over.height] = [parts.canvas.width, parts.canvas.height];
+  parts.windows.addEventListener("change", () => { parts.over.hidden = !parts.windows.checked; });
   const root = make("article", { className: "card running" },
-    make("div", { className: "stage" }, parts.canvas, parts.waiting),
+    make("div", { className: "stage" }, make("div", { className: "layers" }, parts.canvas, parts.over), parts.waiting,
+      make("label", { className: "toggle" }, parts.windows, "Workers' views")),
     make("div", { className: "about" }, make("p", { className: "prompt" }, job.request.prompt),
       make("div", {}, parts.bar, make("p", { className: "left" }, parts.share, parts.left)),
       parts.facts, parts.workers,
@@ -83,7 +88,11 @@ async function paint(id, parts) {
   } catch { /* The next one will come. */ } finally { parts.isLoading = false; }
 }
 
-export const colour = (index) => colours[index % colours.length];
+async function paintViews(id, parts) {
+  if (!parts.windows.checked || parts.isDrawing) return;
+  parts.isDrawing = true;
+  try { drawViews(parts.over, await get(`api/v1/jobs/${id}/views`)); } catch { /* The next ones will come. */ } finally { parts.isDrawing = false; }
+}
 
 async function look() {
   if (panels.size === 0 || document.hidden) return;
@@ -100,4 +109,7 @@ async function look() {
   }
 }
 
-export function start() { setInterval(() => look().catch(() => {}), 1000); }
+export function start() {
+  setInterval(() => look().catch(() => {}), 1000);
+  setInterval(() => { if (!document.hidden) for (const [id, parts] of panels) paintViews(id, parts); }, 400);
+}

@@ -104,6 +104,9 @@ package final class Cluster: Sendable {
     /// Each worker's statistics so far, in the order in which they first joined.
     package var statistics: [WorkerStatistics] { board.statistics }
 
+    /// Who has the views that are being evaluated, by their index in the request.
+    package var assignments: [Int: ViewAssignment] { board.assignments }
+
     /// Workers that may not join as they are, by name.
     package var refused: [String: RefusedWorker] { board.refused }
 

@@ -6,6 +6,8 @@ import Synchronization
 final class ClusterBoard: Sendable {
     private let workers = Mutex<[WorkerStatistics]>([])
     private let refusals = Mutex<[String: RefusedWorker]>([:])
+    /// Of the views that are being evaluated, by their index in the request.
+    private let views = Mutex<[Int: ViewAssignment]>([:])
     /// Why the thread has ended.
     private let ending = Mutex<(any Error)?>(nil)
 
@@ -65,6 +67,16 @@ final class ClusterBoard: Sendable {
 
     func update(_ place: Int, _ change: (inout WorkerStatistics) -> Void) {
         workers.withLock { change(&$0[place]) }
+    }
+
+    var assignments: [Int: ViewAssignment] { views.withLock { $0 } }
+
+    /// Other views are evaluated from now on.
+    func beginViews() { views.withLock { $0.removeAll(keepingCapacity: true) } }
+
+    /// A worker was asked for a view, or has answered.
+    func note(view index: Int, _ assignment: ViewAssignment) {
+        views.withLock { $0[index] = assignment }
     }
 
     /// Posts a command unless the thread has ended.

@@ -78,6 +78,7 @@ extension ClusterShell {
             reports: reports
         )
         self.batch = batch
+        board.beginViews()
         let units = batch.units
         var seen: Set<EmbeddingDigest> = []
         for unit in units {

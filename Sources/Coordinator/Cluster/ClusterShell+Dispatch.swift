@@ -85,6 +85,9 @@ extension ClusterShell {
                     ["unit": "\(request.name)", "attempt": "\(attempt)"]) { $1 }
             )
         }
+        if request.kind != .tiles, let index = batch?.request(of: unit) {
+            board.note(view: index, ViewAssignment(worker: peer.place, isDone: false))
+        }
         if firstTask[worker] == nil { firstTask[worker] = start.duration(to: .now) }
         if roster.announce(job.id, to: worker) { send(.job(job), to: peer) }
         let isKept = request.tile.map { jobs[job.id]?.homes[$0] == worker } ?? false
@@ -105,6 +108,9 @@ extension ClusterShell {
         }
         // A view that two share counts for the one that completes it.
         guard let (place, whole) = batch?.take(result, for: unit) else { return }
+        if request.kind != .tiles {
+            board.note(view: place, ViewAssignment(worker: peer.place, isDone: true))
+        }
         board.update(peer.place) { statistics in
             if request.kind == .tiles { statistics.tiles += 1 } else { statistics.views += 1 }
         }

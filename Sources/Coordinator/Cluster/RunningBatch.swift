@@ -77,5 +77,8 @@ struct RunningBatch {
         return Int(unit.rawValue - first)
     }
 
+    /// Index of the request that a unit belongs to.
+    func request(of unit: UnitID) -> Int? { place(of: unit).map { places[$0] } }
+
     func request(_ unit: UnitID) -> WorkUnit? { place(of: unit).map { units[$0] } }
 }

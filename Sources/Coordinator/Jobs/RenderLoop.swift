@@ -73,8 +73,10 @@ package struct RenderLoop {
             if input?.phase != phase { input = (phase, try pictureInput(forPhase: phase)) }
             let work = try sampler.work(for: state, picture: input?.picture, noise: &noise)
             try observe(.step(step, views: work.views.count))
+            try observe(.places(sampler.places(of: work, at: state)))
             let predictions = try predict(work.views, isWhole: phases[phase].isWhole)
             let prediction = sampler.fuse(predictions, of: work, at: state)
+            try observe(.predicted(sampler.estimate(prediction, of: work, at: state)))
             let finished = try sampler.advance(
                 &state,
                 work,

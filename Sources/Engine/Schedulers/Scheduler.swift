@@ -226,6 +226,11 @@ package struct Scheduler: Sendable {
         return output.zip(change(estimate) - estimate) { $0 + $1 / q }
     }
 
+    /// How much the latent and a model's output count in the estimate of the noiseless latent at step `i`.
+    package func estimateWeights(at i: Int) -> (latent: Float, prediction: Float) {
+        (Float(steps[i].level.fromLatent), Float(steps[i].level.fromOutput))
+    }
+
     /// Takes step `i`.
     ///
     /// - Parameters:

@@ -26,6 +26,7 @@ struct NativeAPI: Sendable {
             "JobRequest": JobRequest.schema,
             "Submission": submissionSchema, "Priority": prioritySchema,
             "Move": moveSchema, "Tiles": Tiles.shape.schema,
+            "Views": PlacedViews.schema,
             "Settings": JobRequest.settingsSchema,
             "Progress": JobProgress.schema,
             "Worker": WorkerStatistics.shape.schema,

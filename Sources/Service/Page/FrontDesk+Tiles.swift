@@ -37,16 +37,34 @@ extension FrontDesk {
         return response
     }
 
+    /// The present estimate of a picture in progress; an answer without content where there is none.
+    func preview(of job: Job) async throws -> Response {
+        guard job.state == .running else { return Response(status: .noContent) }
+        let path = "\(folder.folder(of: job))/preview.jpeg"
+        return try await Blocking.run { [previews = runner.previews] in
+            guard try previews.write(job.id, to: path) else { return Response(status: .noContent) }
+            var response = try Response(file: path, type: "image/jpeg")
+            response.headers[.cacheControl] = "no-store"
+            return response
+        }
+    }
+
     /// Cuts pictures as their jobs end, so that a large one is ready when somebody looks at it. Returns when the service
     /// stops.
     func cutFinishedPictures() async {
-        guard let events = try? hub.events(of: nil) else { return }
+        guard let events = try? hub.events(of: nil, isClient: false) else { return }
         for await event in events where event.kind == .state {
             guard event.data.object?["state"]?.string == JobState.done.rawValue, let id = event.job,
                 let job = try? await stored(id)
             else { continue }
             // A picture that cannot be cut is told to who asks for it.
-            _ = try? await pyramids.prepare(job)
+            guard (try? await pyramids.prepare(job)) == true,
+                let small = pyramids.file(of: job, level: 0, row: 0, column: 0)
+            else { continue }
+            try? await Blocking.run { [folder, previews = runner.previews] in
+                previews.learn(id, from: small)
+                unlink("\(folder.folder(of: job))/preview.jpeg")
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ import Hummingbird
 import Sampling
 
 extension NativeAPI {
-    var tileOperations: [Operation] { [preview, tiles, tile] }
+    var tileOperations: [Operation] { [preview, views, tiles, tile] }
 
     private static let picture = Operation.Answer(
         status: 200,
@@ -18,7 +18,8 @@ extension NativeAPI {
             method: .get,
             path: "/api/v1/jobs/{id}/preview",
             name: "getPreview",
-            summary: "A small copy of a finished picture, at most \(PyramidPlan.side) pixels long.",
+            summary:
+                "A small copy of a finished picture, at most \(PyramidPlan.side) pixels long, or a rough one of a picture in progress.",
             parameters: [.job],
             answers: [
                 Self.picture,
@@ -26,8 +27,26 @@ extension NativeAPI {
             ] + Operation.Answer.errors(403, 404, 409, 422, 429, 503)
         ) { _, context in
             let job = try await desk.job(Self.id(context), for: context.caller)
-            guard job.state.isFinished else { return Response(status: .noContent) }
+            if !job.state.isFinished { return try await desk.preview(of: job) }
             return try await desk.tile(of: job, level: 0, row: 0, column: 0)
+        }
+    }
+
+    private var views: Operation {
+        Operation(
+            method: .get,
+            path: "/api/v1/jobs/{id}/views",
+            name: "getViews",
+            summary:
+                "Where the views of a running job's present step lie, and which workers have them; at most \(PlacedViews.limit).",
+            parameters: [.job],
+            answers: [.json(200, .reference("Views"), "Empty lists for a job that is not running.")]
+                + Operation.Answer.errors(403, 404)
+        ) { _, context in
+            let job = try await desk.job(Self.id(context), for: context.caller)
+            let places = job.state == .running ? desk.runner.previews.places(of: job.id) : nil
+            let views = places.map { PlacedViews($0, desk.runner.assignments) } ?? .none
+            return Response(json: views.json)
         }
     }
 

@@ -30,11 +30,14 @@ package final class EventHub: Sendable {
 
     private struct Watcher {
         let job: String?
+        /// Whether it is a client, of which there may be `limit`.
+        let isClient: Bool
         let continuation: AsyncStream<Event>.Continuation
     }
 
     private struct State {
         var watchers: [Int: Watcher] = [:]
+        var clients: Int { watchers.values.count { $0.isClient } }
         var events = 0
         var nextWatcher = 0
         var isClosed = false
@@ -51,22 +54,28 @@ package final class EventHub: Sendable {
 
     /// Watches a job, or all of them.
     ///
-    /// - Parameter job: nil for all
+    /// - Parameters:
+    ///   - job: nil for all
+    ///   - isClient: false for the service's own parts, which are not counted
     /// - Returns: its events from now on, until the caller drops them or the service stops
     /// - Throws: `LimitExceeded` when too many clients watch
-    package func events(of job: String?) throws(LimitExceeded) -> AsyncStream<Event> {
+    package func events(
+        of job: String?,
+        isClient: Bool = true
+    ) throws(LimitExceeded) -> AsyncStream<Event> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: Event.self,
             bufferingPolicy: .bufferingNewest(Self.maxWaiting)
         )
         let id: Int? = state.withLock { state in
-            guard state.watchers.count < limit else { return nil }
+            guard !isClient || state.clients < limit else { return nil }
             state.nextWatcher += 1
             if state.isClosed {
                 continuation.finish()
             } else {
                 state.watchers[state.nextWatcher] = Watcher(
                     job: job,
+                    isClient: isClient,
                     continuation: continuation
                 )
             }
@@ -83,7 +92,7 @@ package final class EventHub: Sendable {
     private func forget(_ id: Int) { state.withLock { $0.watchers[id] = nil } }
 
     /// Number of clients that watch.
-    package var watchers: Int { state.withLock { $0.watchers.count } }
+    package var watchers: Int { state.withLock { $0.clients } }
 
     /// Tells everybody who watches the job.
     package func publish(_ kind: Kind, job: String?, _ data: @autoclosure () -> JSON) {

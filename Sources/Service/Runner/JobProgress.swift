@@ -58,7 +58,7 @@ package struct JobProgress: Equatable, Sendable {
             views += 1
             seen += 1
             last = now
-        case .finished: break
+        case .finished, .places, .predicted: break
         case .encoding(let count): begin(.encoding, count)
         case .enlarging(let count): begin(.enlarging, count)
         case .decoding(let count): begin(.decoding, count)

@@ -16,7 +16,11 @@ extension JobRunner {
             // Asked before the render could be stopped.
             if let stored = try? parts.store.job(job.id), stored.intent != nil { control.cancel() }
             let outcome = try rendering(job).run(on: opening(pool), control: control) {
-                [self] report in observe(report, of: job.id)
+                [self] report in
+                if case .progress(let event) = report {
+                    previews.take(event, of: job.id, model: job.model)
+                }
+                observe(report, of: job.id)
             }
             ending = .done(bytes: parts.folder.pictureBytes(of: job) ?? 0)
             counters.add(outcome, seconds: (ContinuousClock.now - start) / .seconds(1))
@@ -30,6 +34,7 @@ extension JobRunner {
             counters.addFailure()
         }
         let settled = settle(job, ending)
+        previews.end(job.id, isDone: settled?.state == .done)
         if let settled {
             if settled.state.isFinished { parts.folder.removeState(of: settled) }
             publish(settled)

@@ -74,6 +74,7 @@ package final class JobRunner: Sendable {
     private let wakes = BlockingQueue<Void>()
     private let thread = Mutex<NamedThread?>(nil)
     package let counters = RenderCounters()
+    package let previews = Previews()
 
     /// Seconds between looks at the queue where nobody reports a change.
     private static let interval = 10.0
@@ -138,6 +139,11 @@ package final class JobRunner: Sendable {
     /// What each worker of the present cluster has done.
     package var workers: [WorkerStatistics] {
         state.withLock { $0.cluster }?.statistics ?? []
+    }
+
+    /// Who has the views of the present step; empty while several jobs take turns, whose views have the same numbers.
+    package var assignments: [Int: ViewAssignment] {
+        state.withLock { $0.running.count == 1 ? $0.cluster : nil }?.assignments ?? [:]
     }
 
     var isStopping: Bool { state.withLock { $0.isStopping } }

@@ -27,6 +27,7 @@ final class ProgressDisplay {
         case .phase: phaseStart = .now
         case .step: draw(force: meter.isFirst)
         case .view, .measuring, .finalPass, .tile: draw(force: false)
+        case .places, .predicted: break
         case .finished(let index, _):
             let size = plan.pixels(ofPhase: index)
             let time = PlanTable.duration((ContinuousClock.now - phaseStart) / .seconds(1))

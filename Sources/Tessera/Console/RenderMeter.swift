@@ -55,6 +55,7 @@ package struct RenderMeter {
         case .view:
             viewsInStep += 1
             viewsDone += 1
+        case .places, .predicted: break
         case .finished: endStage(at: now)
         case .encoding(let tiles): begin("encoding", encodePlan, tiles, at: now)
         case .enlarging(let tiles):

@@ -1,0 +1,126 @@
+import Engine
+import Foundation
+import Sampling
+import Synchronization
+
+/// Small pictures of renders in progress: each step's estimate of the clean latent, in rough colours.
+///
+/// The render thread only copies a few thousand numbers, and only when somebody looks; colours are computed and the
+/// file is written by whoever asks.
+package final class Previews: Sendable {
+    private struct Entry {
+        let model: String
+        /// Of the last estimate that was taken, `[1, rows, columns, channels]`.
+        var latent: Tensor?
+        /// Counts estimates; what was written last.
+        var version = 0
+        var written = 0
+        /// Whether somebody has asked since.
+        var isWanted = true
+        /// Of the present step's views.
+        var places: ViewPlaces?
+        /// Of the last finished phase, for a fit of colours.
+        var finished: Tensor?
+    }
+
+    private struct State {
+        var entries: [String: Entry] = [:]
+        /// By the model's name.
+        var colours: [String: LatentColours] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    /// Pixels of the longer side, of latents.
+    static let longest = 256
+
+    package init() {}
+
+    /// A render goes on; called on its thread.
+    package func take(_ event: RenderEvent, of id: String, model: String) {
+        switch event {
+        case .predicted(let estimate):
+            let isWanted = state.withLock { state in
+                state.entries[id, default: Entry(model: model)].isWanted
+            }
+            guard isWanted else { return }
+            let latent = estimate.sampled(longest: Self.longest)
+            state.withLock { state in
+                state.entries[id]?.latent = latent
+                state.entries[id]?.version += 1
+                state.entries[id]?.isWanted = false
+            }
+        case .places(let places):
+            state.withLock { $0.entries[id, default: Entry(model: model)].places = places }
+        case .encoding, .enlarging, .decoding: state.withLock { $0.entries[id]?.places = nil }
+        case .finished(_, let latent):
+            let small = latent.sampled(longest: LatentSamples.side)
+            state.withLock { $0.entries[id, default: Entry(model: model)].finished = small }
+        default: break
+        }
+    }
+
+    /// Nothing more comes of a render.
+    ///
+    /// - Parameters:
+    ///   - id: of the job
+    ///   - isDone: whether its picture is there; then the latent is kept for `learn`
+    package func end(_ id: String, isDone: Bool) {
+        state.withLock { state in
+            guard isDone, state.entries.count < Self.maxKept else {
+                state.entries[id] = nil
+                return
+            }
+            state.entries[id]?.latent = nil
+        }
+    }
+
+    private static let maxKept = 32
+
+    /// Where the views of a render's present step lie; nil where it has none.
+    func places(of id: String) -> ViewPlaces? { state.withLock { $0.entries[id]?.places } }
+
+    /// Fits a model's colours to a picture of a job that has ended.
+    ///
+    /// - Parameters:
+    ///   - id: of the job
+    ///   - path: of a small copy of its picture
+    func learn(_ id: String, from path: String) {
+        let entry = state.withLock { $0.entries.removeValue(forKey: id) }
+        guard let entry, let latent = entry.finished,
+            let colours = try? LatentSamples.fit(latent, to: PictureFile(path))
+        else { return }
+        state.withLock { $0.colours[entry.model] = colours }
+    }
+
+    /// Writes the present picture of a render, unless the file has it already.
+    ///
+    /// - Parameters:
+    ///   - id: of the job
+    ///   - path: of a JPEG
+    /// - Returns: whether there is one
+    /// - Throws: `OutputError`
+    func write(_ id: String, to path: String) throws -> Bool {
+        let (entry, known) = state.withLock { state -> (Entry?, LatentColours?) in
+            let entry = state.entries[id]
+            state.entries[id]?.isWanted = true
+            state.entries[id]?.written = entry?.version ?? 0
+            return (entry, entry.flatMap { state.colours[$0.model] })
+        }
+        guard let entry, let latent = entry.latent else { return false }
+        guard entry.written != entry.version || FileKind(path) == nil else { return true }
+        let colours =
+            (known?.channels == latent.shape[3] ? known : nil)
+            ?? LatentColours.shipped(entry.model, channels: latent.shape[3])
+            ?? LatentColours.guess(latent)
+        let writer = try JPEGWriter(
+            file: path,
+            width: latent.shape[2],
+            height: latent.shape[1],
+            quality: 92
+        )
+        try writer.write(rows: colours.bytes(latent))
+        try writer.finish()
+        return true
+    }
+}
