@@ -35,9 +35,11 @@ export function shape(name) {
 export function duration(seconds) {
   if (seconds === null || !Number.isFinite(seconds)) return "";
   if (seconds < 1) return "less than 1 s";
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
-  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+  seconds = Math.round(seconds);
+  const both = (first, rest) => rest.startsWith("0 ") ? first : `${first} ${rest}`;
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return both(`${Math.floor(seconds / 60)} min`, `${seconds % 60} s`);
+  return both(`${Math.floor(seconds / 3600)} h`, `${Math.floor((seconds % 3600) / 60)} min`);
 }
 
 export function bytes(count) {

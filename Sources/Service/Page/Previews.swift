@@ -67,9 +67,13 @@ package final class Previews: Sendable {
     ///   - isDone: whether its picture is there; then the latent is kept for `learn`
     package func end(_ id: String, isDone: Bool) {
         state.withLock { state in
-            guard isDone, state.entries.count < Self.maxKept else {
+            guard isDone else {
                 state.entries[id] = nil
                 return
+            }
+            if state.entries.count >= Self.maxKept {
+                // Those of pictures that were never cut into tiles.
+                state.entries = state.entries.filter { $0.value.latent != nil }
             }
             state.entries[id]?.latent = nil
         }
