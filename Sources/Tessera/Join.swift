@@ -42,6 +42,7 @@ struct Join: ParsableCommand {
     )
     var service = false
 
+    @OptionGroup var cache: ModelCacheFlags
     @OptionGroup var engine: EngineFlags
 
     mutating func validate() throws {
@@ -128,14 +129,28 @@ struct Join: ParsableCommand {
 
     /// Flags for `tessera worker`.
     private func workerArguments() throws -> [String] {
-        let path = try ModelLocation.resolve(model.model)
+        _ = try engine.onlyDevice()
+        let own = try ownModel()
+        let kept = cache.cache(fallback: UserFolder.cache.named("models"))
+        let fetching =
+            kept.map { ["--model-cache", $0.path, "--model-cache-size", "\($0.limit >> 30)"] } ?? []
+        return own + fetching + (try model.arguments()) + engine.arguments
+            + (threads.map { ["--threads", "\($0)"] } ?? [])
+    }
+
+    /// The flag for this machine's own model; none if it has none, and fetches the coordinator's.
+    private func ownModel() throws -> [String] {
+        let path: String
+        do {
+            path = try ModelLocation.resolve(model.model)
+        } catch {
+            guard model.model == nil else { throw error }
+            return []
+        }
         let weights = try Model(path: path, options: try model.options())
         try weights.check(ModelNeeds(encoder: nil, texts: false))
-        _ = try engine.onlyDevice()
         // A service is started in another folder.
-        let place = URL(fileURLWithPath: path).standardizedFileURL.path
-        return ["--model", place] + (try model.arguments()) + engine.arguments
-            + (threads.map { ["--threads", "\($0)"] } ?? [])
+        return ["--model", URL(fileURLWithPath: path).standardizedFileURL.path]
     }
 
     /// - Returns: what this machine is called; nil if it was interrupted

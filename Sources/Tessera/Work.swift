@@ -4,6 +4,7 @@ import Engine
 import Foundation
 import Logging
 import Protocol
+import Synchronization
 import Worker
 
 /// `tessera worker`: computes units of work for a coordinator.
@@ -41,6 +42,7 @@ struct Work: ParsableCommand {
     )
     var standing = false
 
+    @OptionGroup var cache: ModelCacheFlags
     @OptionGroup var engine: EngineFlags
     @OptionGroup var security: WorkerSecurityFlags
 
@@ -64,10 +66,61 @@ struct Work: ParsableCommand {
         }
     }
 
+    /// What a signal ends: the search for a model, then the worker.
+    private final class Stop: Sendable {
+        let cancellation = Cancellation()
+        private let worker = Mutex<WorkerProcess?>(nil)
+
+        private let isInstalled = Mutex(false)
+
+        func install() {
+            let isFirst = isInstalled.withLock { isInstalled in
+                defer { isInstalled = true }
+                return !isInstalled
+            }
+            guard isFirst else { return }
+            Interrupts.handle {
+                self.cancellation.cancel()
+                self.worker.withLock { $0?.stop() }
+            }
+        }
+
+        func watch(_ process: WorkerProcess) {
+            worker.withLock { $0 = process }
+            if cancellation.isCancelled { process.stop() }
+        }
+    }
+
+    /// The model of this machine, or the coordinator's.
+    ///
+    /// - Returns: nil if it was stopped meanwhile
+    private func weights(
+        _ options: WorkerProcess.Options,
+        _ fetcher: ModelFetcher?,
+        _ stop: Stop,
+        _ logger: Logger
+    ) throws -> Model? {
+        do {
+            let path = try ModelLocation.resolve(model.model)
+            return try Model(path: path, options: try model.options())
+        } catch {
+            guard model.model == nil, fetcher != nil else { throw error }
+        }
+        stop.install()
+        return try fetcher?.modelOfCoordinator(options, stop.cancellation, logger)
+    }
+
     private func work(_ endpoint: Endpoint, _ keys: Security, _ logger: Logger) throws {
         let start = ContinuousClock.now
-        let path = try ModelLocation.resolve(model.model)
-        let weights = try Model(path: path, options: try model.options())
+        let stop = Stop()
+        var options = WorkerProcess.Options(endpoint: endpoint, name: name)
+        options.isLocalChild = endWithCoordinator
+        options.security = keys
+        // Without keys nothing is fetched: anybody could answer.
+        let fetcher =
+            keys.isEncrypted
+            ? cache.cache().map { ModelFetcher(endpoint, keys, $0, logger) } : nil
+        guard let weights = try weights(options, fetcher, stop, logger) else { return }
         try weights.check(ModelNeeds(encoder: nil, texts: false))
         _ = try engine.onlyDevice()
         let networks = LoadedNetworks(
@@ -77,16 +130,16 @@ struct Work: ParsableCommand {
             batch: engine.batch
         )
         try networks.load().report(after: ContinuousClock.now - start, to: logger)
-        var options = WorkerProcess.Options(endpoint: endpoint, name: name)
-        options.isLocalChild = endWithCoordinator
-        options.security = keys
-        if standing { options.changes = try changes(path, isAuthenticated: keys.isEncrypted) }
+        if standing {
+            options.changes = try changes(weights, fetcher, isAuthenticated: keys.isEncrypted)
+        }
         let worker = try WorkerProcess(
             Evaluator(networks),
             options: options,
             logger: logger
         )
-        Interrupts.handle { worker.stop() }
+        stop.install()
+        stop.watch(worker)
         try worker.run()
     }
 }
@@ -94,15 +147,17 @@ struct Work: ParsableCommand {
 extension Work {
     /// What it can change to if it is refused.
     private func changes(
-        _ path: String,
+        _ weights: Model,
+        _ fetcher: ModelFetcher?,
         isAuthenticated: Bool
     ) throws(InputError) -> ModelFileChanges {
         let (own, count) = ((engine.backend, engine.precision), threads ?? HostCores.count)
         let (device, torch) = (try engine.onlyDevice(), engine.torch)
         return ModelFileChanges(
-            path: path,
-            options: try model.options(),
-            isAuthenticated: isAuthenticated
+            path: weights.path,
+            options: weights.options,
+            isAuthenticated: isAuthenticated,
+            fetcher: fetcher
         ) { backend, precision in
             EngineOptions.best(
                 for: .current,

@@ -31,20 +31,25 @@ package struct ModelFileChanges: NetworkChanges {
     private let engine: @Sendable (BackendKind?, Precision?) -> EngineOptions
     /// Whether the coordinator has proved who it is.
     private let isAuthenticated: Bool
+    /// Fetches what this host lacks; nil: nothing is fetched.
+    private let fetcher: ModelFetcher?
 
     /// - Parameters:
     ///   - path: of the worker's own model
     ///   - options: of that model
     ///   - isAuthenticated: whether the coordinator has to prove who it is
+    ///   - fetcher: fetches what this host lacks; nil: nothing is fetched
     ///   - engine: how it computes with a backend and a precision, or with its own where none is given
     package init(
         path: String,
         options: ModelOptions,
         isAuthenticated: Bool,
+        fetcher: ModelFetcher? = nil,
         engine: @escaping @Sendable (BackendKind?, Precision?) -> EngineOptions
     ) {
         (self.path, self.options) = (path, options)
         (self.engine, self.isAuthenticated) = (engine, isAuthenticated)
+        self.fetcher = fetcher
     }
 
     package func networks(
@@ -123,17 +128,25 @@ package struct ModelFileChanges: NetworkChanges {
         guard isAuthenticated else {
             throw KeysMissing()
         }
-        var options = ModelOptions()
-        options.config = required.modelConfig
-        (options.vae, options.base) = (required.parts.vae, required.parts.base)
-        options.refiner = try required.parts.refiner.map {
-            argument throws(InputError) in try RefinerSource(argument: argument)
+        do {
+            return try onThisHost(required)
+        } catch {
+            guard let fetcher else { throw error }
+            // Never cancelled: a worker that is stopped meanwhile ends its process.
+            guard let model = try fetcher.model(required.model.digest, Cancellation()) else {
+                throw error
+            }
+            try model.check(ModelNeeds(encoder: nil, texts: false))
+            return model
         }
-        for lora in required.loras { options.loras.append(try LoRASource(argument: lora)) }
+    }
+
+    /// The model at the path that it has on the coordinator's host.
+    private func onThisHost(_ required: WorkerRequirements) throws -> Model {
         guard required.model.path.hasPrefix("/") else {
             throw InputError(required.model.path, "it is not an absolute path", fix: "Name one")
         }
-        return try checked(required.model.path, options, required)
+        return try checked(required.model.path, try required.modelOptions(), required)
     }
 
     /// Opens a model, if it is the one that is required.

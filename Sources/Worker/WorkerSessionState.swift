@@ -213,7 +213,7 @@ package struct WorkerSessionState: Sendable {
         case (.goodbye(.unknown), _):
             reconnect(.unknown, &actions)
         case (.heartbeat, _), (.welcome, _), (.job, _), (.embedding, _), (.task, _), (.abandon, _),
-            (.joined, _):
+            (.joined, _), (.chunk, _):
             break
         }
     }

@@ -72,6 +72,7 @@ private struct Script {
             case .send(.failure(let unit, _)): "failure \(unit)"
             case .send(.missing(let unit)): "missing \(unit)"
             case .send(.join): "join"
+            case .send(.fetch): "fetch"
             case .send(.heartbeat): "heartbeat"
             case .send(.goodbye): "goodbye"
             case .compute(_, let units):

@@ -61,6 +61,8 @@ enum ClusterCommand: Sendable {
     case processEnded(name: String, process: Int32, account: String)
     /// A person was told what is wrong with a worker.
     case explained(name: String)
+    /// A chunk of the model for a peer, by the key that it has authenticated with, and the bytes of the whole model.
+    case served([UInt8], PublicKey, ChunkAnswer, total: Int)
     case closed
     case stop
 }

@@ -55,6 +55,7 @@ extension ClusterShell {
         }
         switch message {
         case .hello(let hello): admit(hello, id, from: origin)
+        case .fetch(let request): serve(request, to: id, origin)
         case .heartbeat, .ask, .batch:
             // It thinks that it has joined, but was given up, or had joined another coordinator here.
             send(.goodbye(.unknown), to: id)
@@ -133,6 +134,9 @@ extension ClusterShell {
         // A worker starts over on a new connection.
         case .hello: reject(peer.id, .repeatedHello)
         case .join: reject(peer.id, .field("join: it has joined"))
+        case .fetch(let request):
+            feed(.heard(peer.worker))
+            serve(request, to: peer.id, peer.origin)
         case .ask(let units): feed(.asked(peer.worker, units))
         case .batch(let units): feed(.batches(peer.worker, units))
         case .wanted(let digests):

@@ -49,6 +49,9 @@ final class ClusterShell {
     var refused: Set<WorkerID> = []
     /// Connections of invited machines that had their answer, and since when.
     var answered: [Connection: Duration] = [:]
+    /// Sends files to workers that lack them; made when the first one asks.
+    var modelServer: ModelServer?
+    var fetched: [PublicKey: Fetched] = [:]
     /// By key, so that one that is allowed cannot keep the others out; nil where there are no keys.
     var unidentifiedPeers: [PublicKey?: RateLimit] = [:]
 
@@ -74,6 +77,7 @@ final class ClusterShell {
     func run() throws {
         // Ends the batch too when the socket fails.
         defer {
+            modelServer?.stop()
             let error = ClusterUnavailable("the cluster was stopped")
             for batch in waiting { batch.reports.put(.failed(error)) }
             waiting = []
@@ -90,6 +94,7 @@ final class ClusterShell {
             let rejections = try noteConnections()
             try receive()
             for command in mailbox.take() { handle(command) }
+            modelServer?.note(isBusy: state.isBusy)
             feed(.tick)
             if turns.isHolding { beginNext() }
             beat()

@@ -47,7 +47,7 @@ package enum InputFile {
     /// - Returns: its descriptor, which the caller closes, and its size in bytes
     /// - Throws: `InputError` when it is missing, not a regular file, unreadable, or only a pointer to a
     ///   file that Git LFS keeps elsewhere
-    static func open(_ path: String) throws(InputError) -> (descriptor: Int32, size: Int) {
+    package static func open(_ path: String) throws(InputError) -> (descriptor: Int32, size: Int) {
         // Opening a FIFO would wait for a writer without O_NONBLOCK.
         let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {

@@ -17,13 +17,27 @@ enum FrameCodec {
                 $0.shape = tensor.shape.map { UInt32($0) }
             }
         }
-        let head: [UInt8]
+        return [serialized(envelope)] + tensors.map { TensorFrame.bytes(of: $0, as: format) }
+    }
+
+    /// The frames of a message with the bytes of a file, if there are any.
+    static func frames(_ envelope: WireEnvelope, file bytes: [UInt8]?) -> [[UInt8]] {
+        var envelope = envelope
+        envelope.tensors = [bytes].compactMap(\.self).map { bytes in
+            .with {
+                $0.elementType = .bytes
+                $0.shape = [UInt32(bytes.count)]
+            }
+        }
+        return [serialized(envelope)] + [bytes].compactMap(\.self)
+    }
+
+    private static func serialized(_ envelope: WireEnvelope) -> [UInt8] {
         do {
-            head = try envelope.serializedBytes()
+            return try envelope.serializedBytes()
         } catch {
             preconditionFailure("proto3 without required fields always serialises: \(error)")
         }
-        return [head] + tensors.map { TensorFrame.bytes(of: $0, as: format) }
     }
 
     /// Checks all limits, then reads the envelope and the tensors.
@@ -46,6 +60,15 @@ enum FrameCodec {
         }
         guard envelope.tensors.count == frames.count - 1 else {
             throw .tensorCount(envelope.tensors.count)
+        }
+        // The bytes of a file are no tensor, and are not copied.
+        if case .chunk = envelope.body {
+            for (header, bytes) in zip(envelope.tensors, frames.dropFirst()) {
+                guard header.elementType == .bytes, header.shape == [UInt32(bytes.count)] else {
+                    throw .elementType(header.elementType.rawValue)
+                }
+            }
+            return (envelope, [])
         }
         var tensors: [Tensor] = []
         for (header, bytes) in zip(envelope.tensors, frames.dropFirst()) {

@@ -12,6 +12,8 @@ package enum CoordinatorMessage: Sendable {
     case abandon([UnitID])
     /// The answer to a machine that wants to join.
     case joined(JoinAnswer)
+    /// A chunk of a file of the model.
+    case chunk(ChunkAnswer)
     case heartbeat
     case goodbye(GoodbyeReason)
 
@@ -108,6 +110,8 @@ extension CoordinatorMessage {
             envelope.abandon = .with { $0.units = units.map(\.rawValue) }
         case .joined(let answer):
             envelope.joined = WireJoined(answer)
+        case .chunk(let answer):
+            return answer.frames
         case .heartbeat:
             envelope.heartbeat = WireHeartbeat()
         case .goodbye(let reason):
@@ -154,13 +158,15 @@ extension CoordinatorMessage {
         case .joined(let joined):
             try tensors.expect(0)
             self = .joined(JoinAnswer(joined))
+        case .chunk(let chunk):
+            self = .chunk(try ChunkAnswer(chunk, frames.dropFirst()))
         case .heartbeat:
             try tensors.expect(0)
             self = .heartbeat
         case .goodbye(let goodbye):
             try tensors.expect(0)
             self = .goodbye(try GoodbyeReason(goodbye))
-        case .hello, .ask, .batch, .wanted, .answer, .failure, .join, .fetch, .chunk:
+        case .hello, .ask, .batch, .wanted, .answer, .failure, .join, .fetch:
             throw .wrongDirection
         case nil:
             throw .noBody

@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 
 /// Messages from a worker. `docs/protocol.md` explains each.
 package enum WorkerMessage: Sendable {
@@ -16,6 +17,8 @@ package enum WorkerMessage: Sendable {
     case missing(UnitID)
     /// The only message of a connection with an invitation's key.
     case join(JoinRequest)
+    /// It lacks these chunks of a file of the model.
+    case fetch(ChunkRequest)
     case heartbeat
     case goodbye(GoodbyeReason)
 
@@ -144,6 +147,11 @@ extension WorkerMessage {
             }
         case .join(let request):
             envelope.join = WireJoin(request)
+        case .fetch(let request):
+            envelope.fetch = .with {
+                $0.digest = Data(request.digest.bytes)
+                $0.chunks = request.chunks.map { UInt32($0) }
+            }
         case .heartbeat:
             envelope.heartbeat = WireHeartbeat()
         case .goodbye(let reason):
@@ -201,13 +209,16 @@ extension WorkerMessage {
         case .join(let join):
             try tensors.expect(0)
             self = .join(try JoinRequest(join))
+        case .fetch(let fetch):
+            try tensors.expect(0)
+            self = .fetch(try ChunkRequest(fetch))
         case .heartbeat:
             try tensors.expect(0)
             self = .heartbeat
         case .goodbye(let goodbye):
             try tensors.expect(0)
             self = .goodbye(try GoodbyeReason(goodbye))
-        case .welcome, .refusal, .job, .embedding, .task, .abandon, .joined, .chunk, .fetch:
+        case .welcome, .refusal, .job, .embedding, .task, .abandon, .joined, .chunk:
             throw .wrongDirection
         case nil:
             throw .noBody

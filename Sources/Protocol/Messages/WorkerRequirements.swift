@@ -18,6 +18,20 @@ package struct WorkerRequirements: Equatable, Sendable {
         self.model = model
     }
 
+    /// The options to open the model with, on the coordinator's host.
+    ///
+    /// - Throws: `InputError` for a weight or a share that is not a number
+    package func modelOptions() throws(InputError) -> ModelOptions {
+        var options = ModelOptions()
+        options.config = modelConfig
+        (options.vae, options.base) = (parts.vae, parts.base)
+        options.refiner = try parts.refiner.map { argument throws(InputError) in
+            try RefinerSource(argument: argument)
+        }
+        for lora in loras { options.loras.append(try LoRASource(argument: lora)) }
+        return options
+    }
+
     /// Distinguishes them from other requirements.
     package var summary: String {
         "\(model.digest) \(backend ?? "any") \(precision ?? "any")"

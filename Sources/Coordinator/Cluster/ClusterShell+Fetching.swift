@@ -1,0 +1,59 @@
+import Engine
+import Protocol
+
+/// Workers that lack the model and fetch its files.
+extension ClusterShell {
+    /// What a worker was sent.
+    struct Fetched {
+        var name: String
+        var bytes = 0
+        /// Quarters of the model that a person was told of.
+        var quarters = 0
+    }
+
+    /// Most workers whose progress is followed.
+    private static let maxFetching = 1024
+
+    /// A worker asks for chunks. Only those with keys get any: else any process could read the model.
+    func serve(_ request: ChunkRequest, to id: [UInt8], _ origin: Origin) {
+        guard let key = origin.key else {
+            let reason = "without keys files are not sent"
+            for chunk in request.chunks {
+                send(.chunk(ChunkAnswer(request.digest, chunk, .refused(reason))), to: id)
+            }
+            return
+        }
+        if fetched[key] == nil, fetched.count < Self.maxFetching {
+            let member = (try? configuration.joined?.book())?.members.first { $0.key == key }
+            let name = member?.name ?? origin.address
+            fetched[key] = Fetched(name: name)
+            warn("machine \(name) lacks the model and fetches it")
+        }
+        let server =
+            modelServer
+            ?? ModelServer(configuration.required) { [mailbox] peer, key, answer, total in
+                mailbox.post(.served(peer, key, answer, total: total))
+            }
+        modelServer = server
+        server.ask(request, for: id, key)
+    }
+
+    /// The server has read a chunk.
+    func deliver(_ answer: ChunkAnswer, to id: [UInt8], _ key: PublicKey, total: Int) {
+        // One that is gone or does not read asks again.
+        send(.chunk(answer), to: id)
+        guard case .bytes(let bytes) = answer.content, var progress = fetched[key], total > 0 else {
+            return
+        }
+        // The catalogue is not counted.
+        if answer.digest.description != configuration.required.model.digest {
+            progress.bytes += bytes.count
+        }
+        let quarters = min(4, progress.bytes * 4 / total)
+        if quarters > progress.quarters {
+            progress.quarters = quarters
+            warn("machine \(progress.name) has \(quarters * 25) % of the model")
+        }
+        fetched[key] = progress
+    }
+}

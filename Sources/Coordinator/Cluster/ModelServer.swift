@@ -1,0 +1,207 @@
+import Engine
+import Foundation
+import Protocol
+import Synchronization
+
+/// Sends the files of the coordinator's model to workers that lack them, a chunk at a time, on a thread of its own.
+/// Only what the model's catalogue lists can be asked for, by digest.
+final class ModelServer: Sendable {
+    /// A request that waits.
+    private struct Request: Sendable {
+        let peer: [UInt8]
+        let key: PublicKey
+        let digest: ModelCatalogue.Digest
+        let chunk: Int
+    }
+
+    /// What is sent while a render runs, in bytes per second, so that the render's own messages are not delayed.
+    static let busyRate = 32.0 * 1_048_576
+    /// Most requests that wait; further ones are dropped, and made again by the worker.
+    private static let maxWaiting = 1024
+
+    /// What the threads share.
+    private final class State: Sendable {
+        /// Requests that wait.
+        let waiting = Atomic<Int>(0)
+        /// Whether a render runs.
+        let isBusy = Atomic<Bool>(false)
+        let cancellation = Cancellation()
+    }
+
+    private let queue = BlockingQueue<Request?>()
+    private let state = State()
+    private let thread: NamedThread
+
+    /// - Parameters:
+    ///   - required: the model
+    ///   - post: called with each answer, the peer it is for and the bytes of the model, on the server's thread
+    init(
+        _ required: WorkerRequirements,
+        post: @escaping @Sendable (_ peer: [UInt8], PublicKey, ChunkAnswer, _ total: Int) -> Void
+    ) {
+        thread = NamedThread("modelServer") { [queue, state] in
+            var shelf: Result<ModelShelf, InputError>?
+            while let request = queue.take(), !state.cancellation.isCancelled {
+                state.waiting.subtract(1, ordering: .relaxed)
+                let known = shelf ?? ModelShelf.open(required, state.cancellation)
+                shelf = known
+                let answer = Self.answer(request, known, required)
+                post(request.peer, request.key, answer, (try? known.get())?.size ?? 0)
+                guard state.isBusy.load(ordering: .relaxed), case .bytes(let bytes) = answer.content
+                else {
+                    continue
+                }
+                Thread.sleep(forTimeInterval: Double(bytes.count) / Self.busyRate)
+            }
+        }
+    }
+
+    private static func answer(
+        _ request: Request,
+        _ shelf: Result<ModelShelf, InputError>,
+        _ required: WorkerRequirements
+    ) -> ChunkAnswer {
+        let content: ChunkAnswer.Content
+        do {
+            content = .bytes(
+                try shelf.get().content(request.digest, request.chunk, model: required.model.digest)
+            )
+        } catch {
+            content = .refused("\(error)")
+        }
+        return ChunkAnswer(request.digest, request.chunk, content)
+    }
+
+    /// Asks for chunks; they are posted later.
+    func ask(_ request: ChunkRequest, for peer: [UInt8], _ key: PublicKey) {
+        for chunk in request.chunks {
+            guard state.waiting.load(ordering: .relaxed) < Self.maxWaiting else { return }
+            state.waiting.add(1, ordering: .relaxed)
+            queue.put(Request(peer: peer, key: key, digest: request.digest, chunk: chunk))
+        }
+    }
+
+    /// Whether a render runs, which must not be slowed down.
+    func note(isBusy busy: Bool) { state.isBusy.store(busy, ordering: .relaxed) }
+
+    func stop() {
+        state.cancellation.cancel()
+        queue.put(nil)
+        thread.join()
+    }
+}
+
+/// The files of one model, by digest.
+struct ModelShelf: Sendable {
+    private let catalogue: [UInt8]
+    /// Bytes of all files.
+    let size: Int
+    private let paths: [ModelCatalogue.Digest: (path: String, size: Int)]
+
+    /// Opens the model that workers must have, and computes the digests of its chunks: reads all of it.
+    static func open(
+        _ required: WorkerRequirements,
+        _ cancellation: Cancellation
+    ) -> Result<ModelShelf, InputError> {
+        do throws(InputError) {
+            return .success(try ModelShelf(required, cancellation))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private init(
+        _ required: WorkerRequirements,
+        _ cancellation: Cancellation
+    ) throws(InputError) {
+        let model = try Model(path: required.model.path, options: try required.modelOptions())
+        guard try model.digest() == required.model.digest else {
+            throw InputError(
+                model.path,
+                "its files have changed since the coordinator started",
+                fix: "Start the render again"
+            )
+        }
+        let content = try ModelContent(of: model)
+        var files: [ModelCatalogue.File] = []
+        var paths: [ModelCatalogue.Digest: (path: String, size: Int)] = [:]
+        for file in content.files {
+            let read = try Self.read(file, cancellation)
+            files.append(read)
+            paths[read.digest] = (file.path, read.size)
+        }
+        self.paths = paths
+        size = files.reduce(0) { $0 + $1.size }
+        catalogue = ModelCatalogue(files: files, parts: content.parts).bytes
+    }
+
+    /// Reads a file and computes its digests.
+    private static func read(
+        _ file: ModelContent.File,
+        _ cancellation: Cancellation
+    ) throws(InputError) -> ModelCatalogue.File {
+        let (descriptor, size) = try InputFile.open(file.path)
+        defer { close(descriptor) }
+        let whole = FileHash()
+        var chunks: [ModelCatalogue.Digest] = []
+        for chunk in 0..<ModelCatalogue.chunkCount(Int(size)) {
+            guard !cancellation.isCancelled else {
+                throw InputError(file.path, "the coordinator ended", fix: "Ask again")
+            }
+            let bytes = try chunkBytes(descriptor, chunk, Int(size), file.path)
+            bytes.withUnsafeBytes { bytes in
+                whole.add(bytes: bytes)
+                chunks.append(ModelCatalogue.Digest(of: bytes))
+            }
+        }
+        guard let digest = ModelCatalogue.Digest(bytes: whole.digest()) else {
+            preconditionFailure("a digest has 32 bytes")
+        }
+        return ModelCatalogue.File(name: file.name, digest: digest, size: Int(size), chunks: chunks)
+    }
+
+    private static func chunkBytes(
+        _ descriptor: Int32,
+        _ chunk: Int,
+        _ size: Int,
+        _ path: String
+    ) throws(InputError) -> [UInt8] {
+        let start = chunk * ModelCatalogue.chunkBytes
+        let count = min(ModelCatalogue.chunkBytes, size - start)
+        var bytes = [UInt8](repeating: 0, count: count)
+        var done = 0
+        while done < count {
+            let place = off_t(start + done)
+            let read = bytes.withUnsafeMutableBytes { buffer in
+                pread(descriptor, buffer.baseAddress?.advanced(by: done), count - done, place)
+            }
+            if read < 0, errno == EINTR { continue }
+            guard read > 0 else {
+                throw InputError(path, "it cannot be read to its end", fix: "Check the disk")
+            }
+            done += read
+        }
+        return bytes
+    }
+
+    private struct Unlisted: Error, CustomStringConvertible {
+        var description: String { "it is not a part of the model" }
+    }
+
+    /// A chunk of a file, or the catalogue for the digest of the model.
+    ///
+    /// - Throws: an error that says why it cannot be sent
+    func content(
+        _ digest: ModelCatalogue.Digest,
+        _ chunk: Int,
+        model: String
+    ) throws -> [UInt8] {
+        if digest.description == model, chunk == 0 { return catalogue }
+        guard let (path, size) = paths[digest], chunk < ModelCatalogue.chunkCount(size) else {
+            throw Unlisted()
+        }
+        let (descriptor, _) = try InputFile.open(path)
+        defer { close(descriptor) }
+        return try Self.chunkBytes(descriptor, chunk, size, path)
+    }
+}

@@ -1,0 +1,52 @@
+import Engine
+import Protocol
+
+/// A worker's connection for fetching files; opened again when the coordinator does not answer.
+package final class FetchConnection {
+    private let endpoint: Endpoint
+    private let security: Security
+    private let context: SocketContext
+    private let wakeup: Wakeup
+    private var holder: Holder
+
+    /// Owns a socket that can be replaced.
+    private final class Holder {
+        let socket: Socket
+
+        init(_ endpoint: Endpoint, _ security: Security, in context: SocketContext) throws {
+            socket = try Socket(.dealer, in: context, security: security)
+            try socket.connect(endpoint)
+        }
+    }
+
+    package init(_ endpoint: Endpoint, _ security: Security) throws {
+        (self.endpoint, self.security) = (endpoint, security)
+        context = try SocketContext()
+        wakeup = try Wakeup()
+        holder = try Holder(endpoint, security, in: context)
+    }
+
+    /// Connects again.
+    func renew() throws { holder = try Holder(endpoint, security, in: context) }
+
+    package func ask(_ request: ChunkRequest) throws {
+        _ = try holder.socket.send(WorkerMessage.fetch(request).frames)
+    }
+
+    /// The next answer.
+    ///
+    /// - Returns: nil if none arrives in time
+    package func next(within time: Duration, _ cancellation: Cancellation) throws -> ChunkAnswer? {
+        let deadline = ContinuousClock.now + time
+        repeat {
+            if case .message(let frames) = try holder.socket.receive(),
+                case .chunk(let answer)? = try? CoordinatorMessage(frames: frames)
+            {
+                return answer
+            }
+            let rest = ContinuousClock.now.duration(to: deadline)
+            try holder.socket.wait(wakeup, for: min(rest, .milliseconds(100)))
+        } while ContinuousClock.now < deadline && !cancellation.isCancelled
+        return nil
+    }
+}

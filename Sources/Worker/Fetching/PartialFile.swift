@@ -1,0 +1,72 @@
+import Engine
+import Foundation
+import Protocol
+
+/// A file that is being fetched: its beginning, checked chunk by chunk. Survives the process.
+final class PartialFile {
+    private let path: String
+    private let file: ModelCatalogue.File
+    private let descriptor: Int32
+    private let whole = FileHash()
+    /// Chunks that are there.
+    private(set) var present = 0
+
+    /// Opens it, and checks what an earlier process left.
+    ///
+    /// - Throws: `OutputError` when it cannot be written
+    init(_ path: String, _ file: ModelCatalogue.File) throws(OutputError) {
+        (self.path, self.file) = (path, file)
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw OutputError(path, String(cString: strerror(errno))) }
+        while present < file.chunks.count, let bytes = read(present),
+            bytes.withUnsafeBytes({ ModelCatalogue.Digest(of: $0) }) == file.chunks[present]
+        {
+            bytes.withUnsafeBytes { whole.add(bytes: $0) }
+            present += 1
+        }
+        let checked = min(file.size, present * ModelCatalogue.chunkBytes)
+        guard ftruncate(descriptor, off_t(checked)) == 0,
+            lseek(descriptor, 0, SEEK_END) >= 0
+        else { throw failure() }
+    }
+
+    deinit { close(descriptor) }
+
+    /// A chunk of what an earlier process left; nil if it is not whole.
+    private func read(_ chunk: Int) -> [UInt8]? {
+        let start = chunk * ModelCatalogue.chunkBytes
+        let count = min(ModelCatalogue.chunkBytes, file.size - start)
+        var bytes = [UInt8](repeating: 0, count: count)
+        return pread(descriptor, &bytes, count, off_t(start)) == count ? bytes : nil
+    }
+
+    /// Adds the next chunk, which was checked.
+    ///
+    /// - Throws: `OutputError` when the disk is full
+    func append(_ bytes: [UInt8]) throws(OutputError) {
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes { buffer in
+                write(descriptor, buffer.baseAddress?.advanced(by: done), bytes.count - done)
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw failure() }
+            done += count
+        }
+        bytes.withUnsafeBytes { whole.add(bytes: $0) }
+        present += 1
+    }
+
+    /// Checks the whole file and gives it its name.
+    ///
+    /// - Throws: `FetchFailure` if it is another file than was announced, `OutputError`
+    func finish(as name: String) throws {
+        guard ModelCatalogue.Digest(bytes: whole.digest()) == file.digest else {
+            unlink(path)
+            throw FetchFailure.otherFile(file: file.name)
+        }
+        guard fsync(descriptor) == 0, rename(path, name) == 0 else { throw failure() }
+    }
+
+    private func failure() -> OutputError { OutputError(path, String(cString: strerror(errno))) }
+}
