@@ -174,6 +174,9 @@ package struct Model: Sendable {
                         )
                     }
                 }
+                // Workers have no text encoders: who needs one finds by itself that it is missing.
+                let isText = component == .textEncoder || component == .textEncoder2
+                if isText, (try? layout.files(component)) == nil { continue }
                 if tables[component] == nil {
                     let table = try layout.weights(component)
                     var original: Renaming?
