@@ -3,18 +3,29 @@ import Yams
 
 /// What a host's workers compute on.
 extension ClusterFile.Host {
-    /// What no processor can compute as this host is to, whichever that processor is.
-    var contradiction: InputError? {
-        guard let backend else { return nil }
-        let devices = devices.isEmpty ? [.processor] : devices
-        return devices.lazy.compactMap { device in
-            EngineOptions(
+    /// Refuses what no processor can compute, whichever the host's is.
+    ///
+    /// - Parameter written: the host's fields
+    /// - Throws: `InputError` with the line of the backend
+    func refuseContradictions(_ written: FieldReader) throws(InputError) {
+        guard let backend else { return }
+        var fields = written
+        let node = fields.take("backend")
+        for device in devices.isEmpty ? [.processor] : devices {
+            let options = EngineOptions(
                 backend: backend,
                 precision: precision ?? .f32,
                 device: device,
                 torch: torch
-            ).contradiction
-        }.first
+            )
+            guard let contradiction = options.contradiction else { continue }
+            throw fields.fault(
+                "backend",
+                node,
+                "with \(contradiction.place.drop { $0 == "-" }): \(contradiction.problem)",
+                fix: "Change one of the two, or remove backend: what suits the host is chosen then"
+            )
+        }
     }
 }
 

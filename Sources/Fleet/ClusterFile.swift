@@ -274,6 +274,7 @@ package struct ClusterFile: Equatable, Sendable {
         _ shared: [String: String]
     ) throws(InputError) -> (Host, FieldReader) {
         var fields = try FieldReader(node, file: place, name: "a host")
+        let written = fields
         guard let name = try fields.located("name") else {
             throw fields.fault("name", nil, "it is missing", fix: "Write - name: HOST")
         }
@@ -308,6 +309,7 @@ package struct ClusterFile: Equatable, Sendable {
         )
         host.workers =
             try fields.int("workers", in: 1...256) ?? max(1, host.devices.count)
+        try host.refuseContradictions(written)
         if let (text, node) = try fields.located("connect") {
             try Self.check(endpoint: text, "connect", node, fields)
             host.connect = text
@@ -326,9 +328,6 @@ package struct ClusterFile: Equatable, Sendable {
     private func check(_ host: Host, _ fields: FieldReader) throws(InputError) {
         func fault(_ key: String, _ problem: String, _ fix: String) -> InputError {
             fields.fault(key, nil, "\(host.name): \(problem)", fix: fix)
-        }
-        if let contradiction = host.contradiction {
-            throw fault("backend", contradiction.problem, contradiction.remedy)
         }
         guard (host.keys == nil) == (host.coordinatorKey == nil) else {
             throw fault(

@@ -143,7 +143,7 @@ package struct ClusterFolder: Sendable {
     ///
     /// - Throws: `InputError` when another process holds the lock
     func take() throws(InputError) -> FileLock {
-        try make()
+        try PrivateFolder.make(path)
         return try FileLock(
             folder: path,
             fix: "Make it readable",
@@ -153,18 +153,6 @@ package struct ClusterFolder: Sendable {
                 fix: "Wait for it"
             )
         )
-    }
-
-    private func make() throws(InputError) {
-        do {
-            try FileManager.default.createDirectory(
-                atPath: path,
-                withIntermediateDirectories: true,
-                attributes: [.posixPermissions: 0o700]
-            )
-        } catch {
-            throw InputError(path, "the folder cannot be made", fix: "Make its parent writable")
-        }
     }
 
     /// What was started; nil if nothing was.
@@ -201,7 +189,7 @@ package struct ClusterFolder: Sendable {
     }
 
     package func save(_ snapshot: Snapshot) throws {
-        try make()
+        try PrivateFolder.make(path)
         try write(snapshot, snapshotPath)
     }
 

@@ -94,15 +94,7 @@ package struct Membership: Sendable {
     ///
     /// - Throws: `InputError` when it cannot be read or written
     package func ownKey() throws -> PublicKey {
-        do {
-            try FileManager.default.createDirectory(
-                atPath: path,
-                withIntermediateDirectories: true,
-                attributes: [.posixPermissions: 0o700]
-            )
-        } catch {
-            throw InputError(path, "the folder cannot be made", fix: "Make its parent writable")
-        }
+        try PrivateFolder.make(path)
         try KeyFile.savePublic(coordinator, to: keys.coordinator)
         return try KeyFile.pairOrNew(keys.secret).publicKey
     }

@@ -31,6 +31,7 @@ package struct DeviceLoss {
         } catch  where Self.isLoss(error) {
             var restarts = Restarts(losses: Self.earlier)
             guard let pause = restarts.pause(after: ContinuousClock.now - start) else {
+                logger.warning("\(error); not started again after \(Restarts.most) times")
                 throw error
             }
             logger.warning("\(error); \(restarts.announcement(pause))")

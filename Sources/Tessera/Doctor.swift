@@ -37,18 +37,17 @@ struct Doctor: ParsableCommand {
                 Double(gpu.memory) / 1e9
             )
         }
-        return (["cpu"] + gpus).joined(separator: ", ") + (gpuTrouble.map { "; \($0)" } ?? "")
+        let (others, trouble) = gpus.isEmpty ? unreportedGPUs : ([], nil)
+        return (["cpu"] + gpus + others).joined(separator: ", ") + (trouble.map { "; \($0)" } ?? "")
     }
 
-    /// Why the installed PyTorch cannot use the GPUs that there are; nil if it can, or there are none.
-    private var gpuTrouble: String? {
+    /// GPUs that PyTorch can use although no NVIDIA driver reports them; or why a PyTorch that was built for GPUs uses none.
+    private var unreportedGPUs: (names: [String], trouble: String?) {
+        guard let found = try? TorchFinder().find(engine.torch) else { return ([], nil) }
         do throws(InputError) {
-            let found = try TorchFinder().find(engine.torch)
-            guard found.hasCUDA || !TorchDevices.gpus.isEmpty else { return nil }
-            _ = try TorchLibrary.load(found, for: .cuda)
-            return nil
+            return (try TorchDevices.all(torch: engine.torch).map(\.rawValue), nil)
         } catch {
-            return "no GPU: \(error.problem)"
+            return ([], found.hasCUDA ? error.problem : nil)
         }
     }
 

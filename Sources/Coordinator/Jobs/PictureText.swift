@@ -86,11 +86,13 @@ package struct PictureText: Sendable {
         func list(_ own: String?, _ names: [String]) -> String {
             Set(names + (own.map { [$0] } ?? [])).sorted().joined(separator: ", ")
         }
+        // Which of several like GPUs took part is chance, and changes nothing.
+        func kind(_ title: String) -> String { TorchDevices.model(ofTitle: title) ?? title }
         var text = self
         text.computation = Computation(
             backend: list(own?.backend, counted.map(\.backend)),
             precision: list(own?.precision, counted.map(\.precision)),
-            device: list(own?.device, counted.map(\.processor))
+            device: list(own?.device.map(kind), counted.map { kind($0.processor) })
         )
         return text
     }

@@ -79,7 +79,9 @@ package struct EngineOptions: Sendable, Equatable {
             return InputError(
                 "--precision f16",
                 "the \(name) backend has no such arithmetic",
-                fix: "Use --precision bf16 or --backend torch"
+                fix: backend == .openblas
+                    ? "Use --precision f32 or --backend torch"
+                    : "Use --precision bf16 or --backend torch"
             )
         }
         if (backend, precision) == (.openblas, .bf16) {

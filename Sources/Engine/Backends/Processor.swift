@@ -90,9 +90,7 @@ extension EngineOptions {
                 backend: chosen,
                 precision: stored,
                 threads: threads,
-                device: device ?? .processor,
-                // A host's PyTorch may be for other workers, unless this backend was requested beside it.
-                torch: backend == nil ? nil : torch
+                device: device ?? .processor
             ),
             reasons.joined(separator: "; ")
         )

@@ -101,6 +101,7 @@ package final class PromptEncoder {
                 clipSkip: clipSkip
             )
         }
+        try backend.check()
         first = stages[0]
         second = stages.count > 1 ? stages[1] : nil
         (isPooled, zerosForNoPrompt) = (
@@ -150,14 +151,22 @@ package final class PromptEncoder {
         return Embedding(context: Tensor.oneAfterAnother(contexts), pooled: pooled)
     }
 
-    /// The same as `encode`; too little memory is an error that names the size.
+    /// The same as `encode`, tried again where memory was too small: the library has emptied its cache then. The second
+    /// time it is an error that names the size.
     private func encodeInMemory(_ chunk: [[PromptToken]]) throws -> Embedding {
-        do {
+        func checked() throws -> Embedding {
             let embedding = try encode(chunk)
             try first.backend.check()
             return embedding
-        } catch let error as DeviceError where error.kind == .outOfMemory {
-            throw error.atPrompt(tokens: first.network.config.tokens)
+        }
+        do {
+            return try checked()
+        } catch let shortage as DeviceError where shortage.kind == .outOfMemory {
+            do {
+                return try checked()
+            } catch let error as DeviceError where error.kind == .outOfMemory {
+                throw error.atPrompt(tokens: first.network.config.tokens)
+            }
         }
     }
 

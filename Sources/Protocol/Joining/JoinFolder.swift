@@ -40,7 +40,7 @@ package struct JoinFolder: Sendable {
     ///
     /// - Throws: `InputError` when the file is damaged, `OutputError` when it cannot be written, what `body` throws
     package func change<Result>(_ body: (inout JoinBook) throws -> Result) throws -> Result {
-        try make()
+        try PrivateFolder.make(path)
         let lock = try FileLock(waitingFor: "\(path)/joined.lock", atMost: Self.patience)
         return try withExtendedLifetime(lock) {
             let before = try book()
@@ -48,18 +48,6 @@ package struct JoinFolder: Sendable {
             let result = try body(&book)
             if book != before { try write(book) }
             return result
-        }
-    }
-
-    private func make() throws(InputError) {
-        do {
-            try FileManager.default.createDirectory(
-                atPath: path,
-                withIntermediateDirectories: true,
-                attributes: [.posixPermissions: 0o700]
-            )
-        } catch {
-            throw InputError(path, "the folder cannot be made", fix: "Make its parent writable")
         }
     }
 

@@ -75,11 +75,11 @@ extension DeviceError {
         }
     }
 
-    /// The weights of a layer, `[outputs, …]`.
-    func atWeights(_ shape: [Int]) -> DeviceError {
+    /// The weights of a layer, `[outputs, …]`; in two bytes each where they `areShort`.
+    func atWeights(_ shape: [Int], areShort: Bool) -> DeviceError {
         at(
             "weights of \(shape.map(String.init).joined(separator: "×")) numbers",
-            "a shorter precision (--precision bf16 or f16)"
+            areShort ? nil : "a shorter precision (--precision bf16 or f16)"
         )
     }
 

@@ -28,9 +28,9 @@ extension TorchBackend {
         _ read: () throws -> Parameters
     ) throws -> LinearWeights {
         let parameters = try read()
-        let weights = try loading(parameters.weight.shape) {
-            let weight = uploaded(parameters.weight.reshaped([outputs, inputs]))
-            let bias = hasBias ? parameters.bias.map { uploaded($0) } : nil
+        let weights = try computing {
+            let weight = loaded(parameters.weight.reshaped([outputs, inputs]))
+            let bias = hasBias ? parameters.bias.map { loaded($0) } : nil
             try check()
             return TorchWeights(weight, bias)
         }
@@ -45,12 +45,12 @@ extension TorchBackend {
         _ read: () throws -> Parameters
     ) throws -> ConvWeights {
         let parameters = try read()
-        let weights = try loading(parameters.weight.shape) {
-            let weight = uploaded(
+        let weights = try computing {
+            let weight = loaded(
                 parameters.weight,
                 strides: [kernel * kernel * inputs, 1, kernel * inputs, inputs]
             )
-            let bias = parameters.bias.map { uploaded($0) }
+            let bias = parameters.bias.map { loaded($0) }
             try check()
             return TorchWeights(weight, bias)
         }
@@ -63,26 +63,23 @@ extension TorchBackend {
         )
     }
 
-    /// Uploads weights of a shape, twice if need be: another process may just have freed its memory, and PyTorch has emptied
-    /// its cache. Too little memory is an error that names the shape.
-    private func loading(_ shape: [Int], _ body: () throws -> TorchWeights) throws -> TorchWeights {
-        func isShortage(_ error: any Error) -> Bool {
-            (error as? DeviceError)?.kind == .outOfMemory
+    /// A weight on the device, uploaded twice if need be: another process may just have freed its memory, and PyTorch has
+    /// emptied its cache. Too little memory is a failure that names the shape.
+    private func loaded(_ weight: Tensor, strides: [Int]? = nil) -> TorchTensor {
+        guard failure == nil else { return uploaded(weight, strides: strides) }
+        let first = uploaded(weight, strides: strides)
+        guard failure?.kind == .outOfMemory else { return first }
+        failure = nil
+        let second = uploaded(weight, strides: strides)
+        if let shortage = failure, shortage.kind == .outOfMemory {
+            failure = shortage.atWeights(weight.shape, areShort: isShort)
         }
-        do {
-            return try computing(body)
-        } catch  where isShortage(error) {
-            do {
-                return try computing(body)
-            } catch let error as DeviceError where isShortage(error) {
-                throw error.atWeights(shape)
-            }
-        }
+        return second
     }
 
     package func prepareNorm(scale: Tensor, shift: Tensor) -> NormWeights {
         precondition(scale.shape == shift.shape, "\(scale.shape) vs \(shift.shape)")
-        let norm = TorchNorm(uploaded(scale), uploaded(shift), own: (scale, shift))
+        let norm = TorchNorm(loaded(scale), loaded(shift), own: (scale, shift))
         return NormWeights(channels: scale.count, storage: norm)
     }
 
@@ -91,7 +88,7 @@ extension TorchBackend {
         return TableWeights(
             rows: table.shape[0],
             width: table.shape[1],
-            storage: TorchWeights(uploaded(table), nil)
+            storage: TorchWeights(loaded(table), nil)
         )
     }
 

@@ -1,4 +1,5 @@
 import CTorch
+import Glibc
 import Synchronization
 
 /// PyTorch's libraries, loaded into this process.
@@ -105,12 +106,18 @@ package final class TorchLibrary: @unchecked Sendable {
         else {
             let text = String(cString: tessera_torch_fault())
             let error = DeviceError(device: "\(device)", operation: "a first tensor", message: text)
+            if error.kind == .outOfMemory {
+                throw InputError(
+                    "--device \(device)",
+                    "not even PyTorch's first tensor fits: \(oneLine(text, limit: 220))",
+                    code: ENOMEM,
+                    fix: ""
+                )
+            }
             let fix =
-                switch (device.kind, error.kind) {
-                case (.cuda, .outOfMemory): "Free its memory: nvidia-smi lists who uses it"
-                case (.cuda, _): "Check the driver with nvidia-smi, and see tessera doctor"
-                default: "See tessera doctor for the devices of this machine"
-                }
+                device.kind == .cuda
+                ? "Check the driver with nvidia-smi, and see tessera doctor"
+                : "See tessera doctor for the devices of this machine"
             // What PyTorch says of a kind of device that it was built without.
             let isAbsent = text.hasPrefix("Could not run 'aten::empty")
             throw InputError(
