@@ -114,7 +114,7 @@ import Testing
     /// A batch that does not fit is halved, tried again, and its size remembered.
     @Test func batchesThatDoNotFitAreHalved() throws {
         let fixture = try #require(Fixtures.networks.first)
-        try inTemporaryFolder { folder in
+        try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder)
             let options = EngineOptions(backend: .torch, torch: folder)
             let evaluator = Evaluator(try networks(fixture, options, batch: 8))
@@ -197,7 +197,7 @@ import Testing
     /// A tile for which there is no memory is evaluated in halves; a whole latent fails with its size.
     @Test func tilesThatDoNotFitAreHalved() throws {
         let fixture = try #require(Fixtures.networks.first)
-        try inTemporaryFolder { folder in
+        try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder)
             let options = EngineOptions(backend: .torch, torch: folder)
             let networks = try networks(fixture, options, batch: 1)

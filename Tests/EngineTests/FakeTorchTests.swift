@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test func aMissingFunctionIsNamed() throws {
-        try inTemporaryFolder { folder in
+        try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder, defines: ["WITHOUT_DISPATCHER"])
             let error = #expect(throws: InputError.self) {
                 _ = try options(folder).makeBackend()
@@ -38,7 +38,7 @@ import Testing
 
     /// An installation that was interrupted: the loader would end the process.
     @Test(arguments: [100, 5000, 9000]) func aTruncatedLibraryIsRefused(_ size: Int) throws {
-        try inTemporaryFolder { folder in
+        try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder)
             let file = "\(folder)/libtorch_cpu.so"
             let whole = try Data(contentsOf: URL(fileURLWithPath: file))
@@ -57,7 +57,7 @@ import Testing
 
     /// Weights that do not fit say which, and what would help.
     @Test func weightsThatDoNotFitAreNamed() throws {
-        try inTemporaryFolder { folder in
+        try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder)
             let error = FakeTorch.failing("full@4") {
                 #expect(throws: DeviceError.self) { _ = try unet(folder)() }
@@ -71,7 +71,7 @@ import Testing
     /// Another process may free its memory in the next moment.
     @Test(arguments: [2, 4, 5, 9, 30, 60, 100])
     func oneShortageOfWeightsIsTriedAgain(_ k: Int) throws {
-        try inTemporaryFolder { folder in
+        try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder)
             let predict = try FakeTorch.failing("empty@\(k)") { try unet(folder) }
             let found = try predict()
@@ -81,7 +81,7 @@ import Testing
 
     /// Text encoders have no smaller piece: the line says what did not fit.
     @Test func promptsThatDoNotFitAreNamed() throws {
-        try inTemporaryFolder { folder in
+        try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder)
             let model = try Model(path: "\(SingleFileLayout.ownFixtures)/sd15-tiny")
             let encoder = try PromptEncoder(model: model, options: options(folder))
@@ -101,7 +101,7 @@ import Testing
 
     /// A GPU is asked for, and the library was built without CUDA.
     @Test func missingCUDAIsNamed() throws {
-        try inTemporaryFolder { folder in
+        try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder)
             let gpu = EngineOptions(
                 backend: .torch,
@@ -115,7 +115,7 @@ import Testing
 
     /// Wherever it happens, the evaluation ends with the library's words, and the next one is whole.
     @Test(arguments: [1, 2, 17, 60, 200]) func fullMemoryEndsOneEvaluation(_ k: Int) throws {
-        try inTemporaryFolder { folder in
+        try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder)
             let predict = try unet(folder)
             let error = FakeTorch.failing("oom@\(k)") {
@@ -128,7 +128,7 @@ import Testing
     }
 
     @Test func aLostDeviceIsToldApart() throws {
-        try inTemporaryFolder { folder in
+        try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder)
             let predict = try unet(folder)
             let error = FakeTorch.failing("lost@30") {

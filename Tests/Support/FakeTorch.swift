@@ -59,6 +59,12 @@ package enum FakeTorch {
     /// The variables belong to the whole process, and suites run side by side.
     private static let turn = NSRecursiveLock()
 
+    /// Runs `body` with an empty folder, while no other test sets variables that the library reads: one that is told in the
+    /// middle of a test to use the real PyTorch would hand it tensors of its own.
+    package static func inTurn<T>(_ body: (String) throws -> T) throws -> T {
+        try with([:]) { try inTemporaryFolder(body) }
+    }
+
     /// Runs `body` with variables that the library reads, while no other test does.
     package static func with<T>(
         _ variables: [String: String],
