@@ -29,7 +29,11 @@ import Testing
     @Test func torchAndAnotherBackendRenderOnePicture() throws {
         try inTemporaryFolder { folder in
             let site = try ClusterCommandTests.Site(folder)
-            let own = try site.local()
+            let reference = try site.run(
+                site.picture + ["--model", site.model, "--workers", "1", "--precision", "f32"]
+            )
+            #expect(reference.status == 0, "\(reference.errors)")
+            let own = try site.bytes()
             try site.write(
                 launch: Self.shell,
                 hosts: [
@@ -41,7 +45,7 @@ import Testing
                     ),
                 ].joined(separator: "\n")
             )
-            let command = try site.render(["--min-workers", "2"])
+            let command = try site.render(["--min-workers", "2", "--precision", "f32"])
             #expect(command.status == 0, "\(command.errors)")
             #expect(command.errors.contains("alpha-1:") && command.errors.contains("beta-1:"))
             #expect(command.errors.contains("the picture depends on who renders what"))
@@ -114,7 +118,9 @@ import Testing
             let losses = (try? Data(contentsOf: URL(fileURLWithPath: "\(folder)/losses"))) ?? Data()
             #expect(losses.count >= 2, "\(command.errors)")
             #expect(!command.errors.contains("failed"))
-            #expect(try difference(own, try site.bytes(), folder) <= 2)
+            // Where the processor has bfloat16, the coordinator renders phase 1 in it.
+            let limit = Processor.current.hasBFloat16 ? 8 : 2
+            #expect(try difference(own, try site.bytes(), folder) <= limit)
         }
     }
 
@@ -144,7 +150,7 @@ import Testing
                 #expect(!command.errors.contains("depends on who"), "\(command.errors)")
                 #expect(try difference(own, try site.bytes(), folder) <= 2)
                 let text = String(decoding: try site.bytes(), as: UTF8.self)
-                #expect(text.contains("\"cuda:0, cuda:1\""), "both are in the picture's text")
+                #expect(text.contains("\"cuda\""), "their kind is in the picture's text")
             }
             let wrong = try render(on: "cuda:2")
             #expect(wrong.status == 64 && wrong.complaints.count == 1, "\(wrong.errors)")
