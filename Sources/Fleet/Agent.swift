@@ -130,7 +130,11 @@ package enum Agent {
         _ events: AgentEventWriter
     ) throws {
         guard let folder = logFolder(request.folder) else {
-            throw InputError("$HOME", "there is no home for logs", fix: "Set XDG_STATE_HOME")
+            throw InputError(
+                "$HOME",
+                "it is not set, and logs are kept below it",
+                fix: "Set XDG_STATE_HOME"
+            )
         }
         try FileManager.default.createDirectory(
             atPath: folder,

@@ -105,7 +105,7 @@ package struct ClusterFolder: Sendable {
         guard let folder = UserFolder.state.named("clusters") else {
             throw InputError(
                 "$HOME",
-                "there is no home to keep state in",
+                "it is not set, and the state of clusters is kept below it",
                 fix: "Set XDG_STATE_HOME"
             )
         }

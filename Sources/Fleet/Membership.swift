@@ -15,7 +15,7 @@ package struct Membership: Sendable {
         guard let folder = UserFolder.config.named("joined") else {
             throw InputError(
                 "$HOME",
-                "there is no home to keep this machine's key in",
+                "it is not set, and this machine's key is kept below it",
                 fix: "Set XDG_CONFIG_HOME"
             )
         }

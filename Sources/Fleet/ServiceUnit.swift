@@ -69,7 +69,11 @@ package struct ServiceUnit: Sendable {
             return "\(folder)/systemd/user"
         }
         guard let home = environment["HOME"], home.hasPrefix("/") else {
-            throw InputError("$HOME", "there is no home to install a unit in", fix: "Set HOME")
+            throw InputError(
+                "$HOME",
+                "it is not set, and the unit is installed below it",
+                fix: "Set HOME"
+            )
         }
         return "\(home)/.config/systemd/user"
     }

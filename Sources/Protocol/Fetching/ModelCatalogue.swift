@@ -112,15 +112,7 @@ extension ModelCatalogue {
     /// - Throws: `FrameError` for anything that could not be a model, or would be written outside its folder
     package init(bytes: [UInt8]) throws(FrameError) {
         guard bytes.count <= Self.maxBytes else { throw .envelopeSize(bytes.count) }
-        let wire: WireCatalogue
-        do {
-            var options = BinaryDecodingOptions()
-            options.messageDepthLimit = 4
-            options.discardUnknownFields = true
-            wire = try WireCatalogue(serializedBytes: bytes, options: options)
-        } catch {
-            throw .notProtobuf
-        }
+        let wire = try WireCatalogue(received: bytes, depth: 4)
         guard (1...Self.maxFiles).contains(wire.files.count) else {
             throw .field("catalogue.files")
         }

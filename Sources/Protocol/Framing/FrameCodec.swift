@@ -49,15 +49,7 @@ enum FrameCodec {
             throw .frameCount(frames.count)
         }
         guard head.count <= limits.envelope else { throw .envelopeSize(head.count) }
-        let envelope: WireEnvelope
-        do {
-            var options = BinaryDecodingOptions()
-            options.messageDepthLimit = 8
-            options.discardUnknownFields = true
-            envelope = try WireEnvelope(serializedBytes: head, options: options)
-        } catch {
-            throw .notProtobuf
-        }
+        let envelope = try WireEnvelope(received: head, depth: 8)
         guard envelope.tensors.count == frames.count - 1 else {
             throw .tensorCount(envelope.tensors.count)
         }

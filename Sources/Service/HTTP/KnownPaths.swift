@@ -16,8 +16,8 @@ package struct KnownPaths: Equatable, Sendable {
 
     private let routes: [Route]
 
-    /// - Parameter routes: paths such as `/jobs/{id}` and their methods; those for everything below a path (`**`) do not
-    ///   count, as they say nothing about a path
+    /// - Parameter routes: paths such as `/jobs/{id}` and their methods; routes that match everything below a path (`**`)
+    ///   are left out: they do not tell which paths exist
     package init(_ routes: [(path: String, method: String)]) {
         self.routes = routes.filter { !$0.path.contains("*") }.map {
             Route(segments: $0.path.split(separator: "/"), method: $0.method)

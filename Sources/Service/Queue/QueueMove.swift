@@ -1,6 +1,6 @@
 /// Moves a job among its user's waiting jobs. Pure.
 ///
-/// Their places are handed out anew among themselves: nobody else's turn changes, and a new job still comes last.
+/// Only these jobs exchange places: the turns of other users stay as they are, and a new job still comes last.
 package enum QueueMove {
     package struct Entry: Equatable, Sendable {
         package let id: String

@@ -7,7 +7,7 @@ import Protocol
 /// The workers of the model that is loaded, shared by the renders that run at once. A render of another model waits until
 /// those have ended; whoever comes later waits behind it, so that it gets its turn.
 ///
-/// State is only touched under `condition`.
+/// `@unchecked Sendable`: all state is only touched under `condition`. A `Mutex` could guard it, but not be waited for.
 final class WorkerPool: @unchecked Sendable {
     private struct Held {
         let identity: ModelIdentity
