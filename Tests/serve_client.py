@@ -66,6 +66,10 @@ def flow_commands(folder):
     assert "will be replaced" in shell.errors
     assert open(shell.path("named.png"), "rb").read() == expected
     shell.run("fetch", job, "--output", "x.jpg", status=64)
+    shell.run("fetch", job, "--output", "x.bmp", status=64)
+    assert "stored as .png" in shell.errors, shell.errors
+    shell.run("fetch", "abc", status=64)
+    assert "20 letters and digits" in shell.errors, shell.errors
     shell.run("fetch", job, "--output", "none/x.png", status=64)
     table = shell.run("jobs")
     assert table.startswith("JOB") and job in table and "a cat" in table, table

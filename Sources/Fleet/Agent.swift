@@ -136,11 +136,7 @@ package enum Agent {
                 fix: "Set XDG_STATE_HOME"
             )
         }
-        try FileManager.default.createDirectory(
-            atPath: folder,
-            withIntermediateDirectories: true,
-            attributes: [.posixPermissions: 0o700]
-        )
+        try PrivateFolder.make(folder)
         let noInput = open("/dev/null", O_RDONLY | O_CLOEXEC)
         defer { close(noInput) }
         var started: [ProcessIdentity] = []

@@ -28,11 +28,7 @@ package struct ClusterKeys: Equatable, Sendable {
     ///
     /// - Throws: `InputError` when they cannot be written
     package static func make(in folder: String) throws -> ClusterKeys {
-        try FileManager.default.createDirectory(
-            atPath: folder,
-            withIntermediateDirectories: true,
-            attributes: [.posixPermissions: 0o700]
-        )
+        try PrivateFolder.make(folder)
         let keys = ClusterKeys(folder: folder)
         for path in [keys.coordinator, keys.worker] {
             // Interrupted between the two halves, it is completed.

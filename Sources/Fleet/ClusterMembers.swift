@@ -116,7 +116,7 @@ enum InvitationAddress {
     ) throws(InputError) -> (String, UInt16) {
         let field = "\(path): coordinator: endpoint"
         guard let text = coordinator.endpoint, text.hasPrefix("tcp://"),
-            let listening = parts(text.dropFirst("tcp://".count))?.port, listening > 0
+            let listening = HostPort(text.dropFirst("tcp://".count))?.port, listening > 0
         else {
             throw InputError(
                 field,
@@ -127,14 +127,16 @@ enum InvitationAddress {
         }
         let own = coordinator.connect ?? text
         let wanted = address ?? String(own.dropFirst("tcp://".count))
-        guard let (host, port) = parts(wanted[...]), !host.isEmpty else {
+        guard let place = HostPort(wanted), place.port != 0, address == nil || place.host != "*"
+        else {
             throw InputError(
                 address == nil ? field : "--address \(wanted)",
                 "it is not a valid address",
-                fix: "Write HOST or HOST:PORT"
+                fix: "Write HOST or HOST:PORT, and [ADDRESS]:PORT for IPv6"
             )
         }
-        guard ["*", "0.0.0.0", "[::]"].contains(host) else { return (host, port ?? listening) }
+        let port = place.port ?? listening
+        guard ["*", "0.0.0.0", "::"].contains(place.host) else { return (place.written, port) }
         guard let found = HostAddresses.first() else {
             throw InputError(
                 field,
@@ -142,15 +144,6 @@ enum InvitationAddress {
                 fix: "Give the address that other machines reach with --address"
             )
         }
-        return (found, port ?? listening)
-    }
-
-    /// Host and port of HOST, HOST:PORT, [IPV6] or [IPV6]:PORT.
-    private static func parts(_ text: Substring) -> (host: String, port: UInt16?)? {
-        guard let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") else {
-            return (String(text), nil)
-        }
-        guard let port = UInt16(text[text.index(after: colon)...]) else { return nil }
-        return (String(text[..<colon]), port)
+        return (found, port)
     }
 }

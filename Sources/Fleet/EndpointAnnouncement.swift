@@ -19,6 +19,7 @@ package final class EndpointAnnouncement: Sendable {
 
     package init(_ endpoint: Endpoint) {
         self.endpoint = endpoint
+        EndpointNote.sweep()
         state.withLock { write(&$0) }
     }
 

@@ -34,7 +34,19 @@ package struct EndpointNote: Codable, Equatable, Sendable {
         let start = prefix(endpoint, owner: owner)
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         return names.filter { $0.hasPrefix(start) }.sorted().prefix(64)
-            .compactMap { read("\(folder)/\($0)", owner: owner) }
+            .compactMap { read("\(folder)/\($0)", owner: owner) }.filter(\.process.isAlive)
+    }
+
+    /// Removes this user's notes of processes that were killed.
+    static func sweep() {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        let own = "-\(getuid())-"
+        for name in names where name.hasPrefix("tessera-") && name.contains(own) {
+            guard let note = read("\(folder)/\(name)", owner: getuid()),
+                name.hasSuffix("\(own)\(note.process.id).json"), !note.process.isAlive
+            else { continue }
+            unlink("\(folder)/\(name)")
+        }
     }
 
     private static func read(_ path: String, owner: uid_t) -> EndpointNote? {
@@ -48,8 +60,7 @@ package struct EndpointNote: Codable, Equatable, Sendable {
         var bytes = [UInt8](repeating: 0, count: largest)
         let count = Glibc.read(file, &bytes, largest)
         guard count > 0,
-            var note = try? JSONDecoder().decode(EndpointNote.self, from: Data(bytes[..<count])),
-            note.process.isAlive
+            var note = try? JSONDecoder().decode(EndpointNote.self, from: Data(bytes[..<count]))
         else { return nil }
         note.work = printable(note.work, limit: 80)
         note.progress = note.progress.map { printable($0, limit: 80) }

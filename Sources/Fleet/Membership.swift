@@ -36,9 +36,15 @@ package struct Membership: Sendable {
     private var placeFile: String { "\(path)/place.json" }
 
     /// Where the coordinator is; nil before this machine has joined.
-    package var place: Place? {
-        (try? InputFile.bytes(placeFile, limit: 1 << 16))
-            .flatMap { try? JSONDecoder().decode(Place.self, from: Data($0)) }
+    ///
+    /// - Throws: `InputError` when the file that says so is damaged
+    func place() throws(InputError) -> Place? {
+        guard FileManager.default.fileExists(atPath: placeFile) else { return nil }
+        let bytes = try InputFile.bytes(placeFile, limit: 1 << 16)
+        guard let place = try? JSONDecoder().decode(Place.self, from: Data(bytes)) else {
+            throw InputError(placeFile, "it is damaged", fix: "Join again with a new invitation")
+        }
+        return place
     }
 
     /// Remembers that this machine has joined.
@@ -50,16 +56,21 @@ package struct Membership: Sendable {
         try file.commit()
     }
 
-    /// The clusters that this machine has joined.
-    package static var all: [Membership] {
+    /// The clusters that this machine has joined, and where their coordinators are.
+    ///
+    /// - Throws: `InputError` when a file is damaged
+    private static func all() throws(InputError) -> [(Membership, Place)] {
         guard let folder = UserFolder.config.named("joined") else { return [] }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        return names.sorted().compactMap { name in
-            guard let key = try? KeyFile.publicKey("\(folder)/\(name)/coordinator.pub"),
-                let membership = try? Membership(of: key), membership.place != nil
-            else { return nil }
-            return membership
+        var found: [(Membership, Place)] = []
+        for name in names.sorted() {
+            guard let key = try? KeyFile.publicKey("\(folder)/\(name)/coordinator.pub") else {
+                continue
+            }
+            let membership = try Membership(of: key)
+            if let place = try membership.place() { found.append((membership, place)) }
         }
+        return found
     }
 
     /// The one that `tessera join` without an invitation goes on with.
@@ -68,8 +79,7 @@ package struct Membership: Sendable {
     /// - Returns: the membership, and where its coordinator is
     /// - Throws: `InputError` unless there is exactly one
     package static func only(_ address: String?) throws(InputError) -> (Membership, Place) {
-        let found = all.compactMap { membership in membership.place.map { (membership, $0) } }
-            .filter { address == nil || $0.1.endpoint == "tcp://\(address ?? "")" }
+        let found = try all().filter { address == nil || $0.1.endpoint == "tcp://\(address ?? "")" }
         guard found.count == 1, let only = found.first else {
             let addresses = found.map { "tessera://" + $0.1.endpoint.dropFirst("tcp://".count) }
             throw InputError(

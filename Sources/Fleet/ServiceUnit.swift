@@ -83,10 +83,14 @@ package struct ServiceUnit: Sendable {
     /// - Returns: its path
     /// - Throws: `OutputError` when it cannot be written
     package func install(in folder: String) throws -> String {
-        try FileManager.default.createDirectory(
-            atPath: folder,
-            withIntermediateDirectories: true
-        )
+        do {
+            try FileManager.default.createDirectory(
+                atPath: folder,
+                withIntermediateDirectories: true
+            )
+        } catch {
+            throw OutputError(folder, "the folder cannot be made")
+        }
         let path = "\(folder)/\(name).service"
         let file = try TemporaryFile(for: path)
         try file.write(Array(text.utf8))

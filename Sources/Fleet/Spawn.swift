@@ -39,6 +39,7 @@ package enum Spawn {
         input: Int32,
         output: Int32
     ) throws -> Int32 {
+        keepFilesToThisProcess()
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -86,6 +87,15 @@ package enum Spawn {
             )
         }
         return id
+    }
+
+    /// Marks what is open beyond the standard streams, some of it by libraries, to be closed in programs that are
+    /// started: a socket that this process listens on would outlive it there.
+    private static func keepFilesToThisProcess() {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+        for file in names.compactMap({ Int32($0) }) where file > STDERR_FILENO {
+            _ = fcntl(file, F_SETFD, FD_CLOEXEC)
+        }
     }
 
     /// This process goes on as this program with other arguments, under the same process id.

@@ -11,7 +11,7 @@ extension ClusterCommand {
             abstract: "Prints a line with which another machine joins the cluster.",
             discussion: """
                 Run the line on that machine. Whoever has it may join until it ends, so pass it on as you would a \
-                password. A coordinator that runs accepts it at once: render, cluster up, or serve from its first job on, with --cluster.
+                password. A coordinator that runs accepts it at once: render or serve with --cluster, or cluster up.
                 """
         )
 

@@ -31,7 +31,10 @@ struct Join: ParsableCommand {
     @Option(help: "Threads that share one evaluation. (default: all cores)")
     var threads: Int?
 
-    @Option(help: "Name of this machine in the cluster. (default: its host name)")
+    @Option(
+        help:
+            "Name of this machine in the cluster; a number is added where another has it. (default: its host name)"
+    )
     var name: String?
 
     @Flag(
@@ -48,6 +51,12 @@ struct Join: ParsableCommand {
     mutating func validate() throws {
         if let threads, !(1...1024).contains(threads) {
             throw ValidationError("--threads must be from 1 to 1024.")
+        }
+        if let name, !JoinBook.isName(name) {
+            throw ValidationError(
+                "--name must be 1 to 48 letters (a-z, A-Z), digits or any of ._- beginning with a letter, a digit or _, "
+                    + "and not localhost."
+            )
         }
     }
 
@@ -100,9 +109,10 @@ struct Join: ParsableCommand {
     /// Joins, unless this machine has joined already.
     private func join() throws -> (Membership, Membership.Place) {
         let text = try text()
+        let scheme = "tessera://"
         // An address without a code chooses among clusters that this machine has joined.
-        if text.isEmpty || text.hasPrefix("tessera://") && !text.contains("#") {
-            return try Membership.only(text.isEmpty ? nil : String(text.dropFirst(10)))
+        if text.isEmpty || text.hasPrefix(scheme) && text != scheme && !text.contains("#") {
+            return try Membership.only(text.isEmpty ? nil : String(text.dropFirst(scheme.count)))
         }
         let code = try InvitationCode(text)
         let endpoint = try Endpoint(code.endpoint, reach: .network)
@@ -132,6 +142,7 @@ struct Join: ParsableCommand {
         _ = try engine.onlyDevice()
         let own = try ownModel()
         let kept = cache.cache(fallback: UserFolder.cache.named("models"))
+        try kept?.make()
         let fetching =
             kept.map { ["--model-cache", $0.path, "--model-cache-size", "\($0.limit >> 30)"] } ?? []
         return own + fetching + (try model.arguments()) + engine.arguments

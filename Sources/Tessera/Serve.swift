@@ -6,6 +6,7 @@ import Foundation
 import Logging
 import Protocol
 import Service
+import Synchronization
 
 /// `tessera serve`: a queue of pictures with an HTTP API.
 struct Serve: ParsableCommand {
@@ -105,6 +106,7 @@ struct Serve: ParsableCommand {
                     resources: resources,
                     hub: hub,
                     open: opening,
+                    opensAtOnce: local.cluster != nil,
                     computation: engine.computation,
                     retention: self.limits.retention,
                     concurrent: concurrentJobs,
@@ -141,12 +143,14 @@ struct Serve: ParsableCommand {
         _ store: JobStore
     ) throws {
         let (signals, stop) = AsyncStream.makeStream(of: Void.self)
+        let hasStarted = Atomic(false)
         Interrupts.handle { stop.finish() }
         let ended = BlockingQueue<Result<Void, any Error>>()
         Task {
             do {
                 try await web.run(until: { for await _ in signals {} }) { port in
                     do {
+                        hasStarted.store(true, ordering: .releasing)
                         try runner.start()
                         StandardErrorLog.note("serving \(place):\(port)")
                     } catch {
@@ -160,6 +164,7 @@ struct Serve: ParsableCommand {
             }
         }
         let result = ended.take()
+        guard hasStarted.load(ordering: .acquiring) else { return try result.get() }
         runner.stop()
         let counts = try store.counts()
         let remaining = (counts[.queued] ?? 0) + (counts[.running] ?? 0)
@@ -168,15 +173,7 @@ struct Serve: ParsableCommand {
                 ? "stopped; no job is left"
                 : "stopped; \(remaining) jobs go on after the next start"
         )
-        do {
-            try result.get()
-        } catch {
-            throw InputError(
-                "--listen \(listen)",
-                "the server ended: \(error)",
-                fix: "Choose another address"
-            )
-        }
+        try result.get()
     }
 
     private func dataFolder() throws(InputError) -> String {

@@ -118,7 +118,7 @@ struct ServeLogFlags: ParsableArguments {
 
     var logger: Logger {
         switch logFormat {
-        case .text: Logger(label: "tessera") { _ in StandardErrorLog(level: .notice) }
+        case .text: StandardErrorLog.logger
         case .json: Logger(label: "tessera") { _ in JSONLog(level: .info) }
         }
     }

@@ -156,7 +156,7 @@ final class WorkerSessionShell {
         let delivery = try socket.send(message.frames)
         if delivery != .sent {
             // The coordinator is not reading: the timeout will end the connection.
-            logger.warning("message not sent", metadata: ["delivery": "\(delivery)"])
+            logOnce("the coordinator does not take messages", .warning)
         }
     }
 

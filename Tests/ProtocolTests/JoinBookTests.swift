@@ -104,6 +104,12 @@ import Testing
             _ = join(&book, machine, name: wish)
         }
         #expect(book.members.map(\.name) == ["b31mx", "machine", "flag"])
+        for name in ["box", "box-2.studio", "_a", String(repeating: "x", count: 48)] {
+            #expect(JoinBook.isName(name), "\(name)")
+        }
+        for name in ["", "ö", "a/b", "-a", ".a", "localhost", String(repeating: "x", count: 49)] {
+            #expect(!JoinBook.isName(name), "\(name)")
+        }
     }
 
     @Test func anInvitationsKeyIsNoMachines() throws {

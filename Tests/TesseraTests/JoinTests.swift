@@ -72,6 +72,11 @@ import Testing
             return try start(arguments + more, on: network.centre)
         }
 
+        func serve() throws -> Command.Running {
+            let places = ["--listen", "127.0.0.1:0", "--data", "\(folder)/service"]
+            return try start(["serve", "--cluster", file] + places, on: network.centre)
+        }
+
         func finishRender(_ more: [String]) throws -> (Data, Command) {
             let command = try render(more).finish()
             #expect(command.status == 0, "\(command.errors)")
@@ -138,11 +143,12 @@ import Testing
     @Test func usedAndEndedInvitationsAreRefused() throws {
         try inTemporaryFolder { folder in
             let site = try Site(folder, machines: 2)
-            try site.write(isComplete: false)
+            try site.write(isComplete: true)
             let short = try site.invite(["--for", "1s"])
             let once = try site.invite()
             let twice = try site.invite(["--uses", "2"])
-            let coordinator = try site.render(["--min-workers", "7"])
+            // A service without a job listens, too.
+            let coordinator = try site.serve()
             let first = try site.join([once], machine: 0)
             #expect(first.waitFor("joined as"), "\(first.errorsSoFar)")
             // It has another key on another machine: the code was stolen, or is used again.

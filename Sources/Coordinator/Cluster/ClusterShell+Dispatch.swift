@@ -31,7 +31,7 @@ extension ClusterShell {
         case .doubt(let worker):
             guard let peer = roster[worker] else { break }
             lastLoss = "\(peer.hello.name) has not answered in time"
-            logger.notice("worker late", metadata: peer.metadata)
+            logger.info("worker late", metadata: peer.metadata)
         case .setAside(let worker):
             guard let peer = roster[worker] else { break }
             board.update(peer.place) { $0.isActive = false }

@@ -27,7 +27,7 @@ extension ClusterShell {
             let member = (try? configuration.joined?.book())?.members.first { $0.key == key }
             let name = member?.name ?? origin.address
             fetched[key] = Fetched(name: name)
-            warn("machine \(name) lacks the model and fetches it")
+            tell("machine \(name) lacks the model and fetches it")
         }
         let server =
             modelServer
@@ -52,7 +52,7 @@ extension ClusterShell {
         let quarters = min(4, progress.bytes * 4 / total)
         if quarters > progress.quarters {
             progress.quarters = quarters
-            warn("machine \(progress.name) has \(quarters * 25) % of the model")
+            tell("machine \(progress.name) has \(quarters * 25) % of the model")
         }
         fetched[key] = progress
     }

@@ -45,7 +45,7 @@ extension ClusterShell {
             }
             switch registration {
             case .joined(let member):
-                warn(
+                tell(
                     "machine \(member.name) (\(member.key.fingerprint)) joined the cluster from \(origin), by "
                         + "invitation \(member.invitation)"
                 )

@@ -209,7 +209,7 @@ extension ClusterShell {
         board.update(peer.place) { $0.isActive = false }
         lastLoss = account ?? "\(peer.hello.name) \(manner)"
         let details: Logger.Metadata = ["how": "\(account ?? manner)"]
-        logger.notice("worker gone", metadata: peer.metadata.merging(details) { $1 })
+        logger.info("worker gone", metadata: peer.metadata.merging(details) { $1 })
     }
 
     /// Frames that make no sense. A worker that sends such cannot be trusted to answer: it must
@@ -233,6 +233,11 @@ extension ClusterShell {
 
     /// Says what a hostile worker may cause again and again.
     func warn(_ line: String) { rejectionLog.say(line, at: start.duration(to: .now), logger) }
+
+    /// Says what is good to know, as seldom.
+    func tell(_ line: String) {
+        rejectionLog.say(line, at: start.duration(to: .now), logger, level: .notice)
+    }
 
     func disconnect(on origin: Origin) {
         if let connection = origin.connection { socket.disconnect(connection) }

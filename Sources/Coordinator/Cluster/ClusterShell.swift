@@ -103,7 +103,7 @@ final class ClusterShell {
         warnOfMuteWorkers()
         for peer in roster.all { send(.goodbye(.leaving), to: peer) }
         if dropped > 0 {
-            logger.notice(
+            logger.info(
                 "dropped messages of unidentified peers",
                 metadata: ["count": "\(dropped)"]
             )

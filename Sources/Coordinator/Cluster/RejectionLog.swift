@@ -50,7 +50,12 @@ struct RejectionLog {
     }
 
     /// Logs a line, unless it was logged recently.
-    mutating func say(_ line: String, at now: Duration, _ logger: Logger) {
+    mutating func say(
+        _ line: String,
+        at now: Duration,
+        _ logger: Logger,
+        level: Logger.Level = .warning
+    ) {
         if last[line] == nil, last.count >= Self.capacity {
             last = last.filter { !$0.value.isDue(now) }
             unsaid = unsaid.filter { last[$0.key] != nil }
@@ -63,7 +68,8 @@ struct RejectionLog {
         let pause = known.map { min($0.pause * 2, Self.pauses.last) } ?? Self.pauses.first
         last[line] = Entry(time: now, pause: pause)
         let more = unsaid.removeValue(forKey: line)
-        logger.warning("\(line)\(more.map { " (\($0) more times since the last message)" } ?? "")")
+        let again = more.map { " (\($0) more times since the last message)" } ?? ""
+        logger.log(level: level, "\(line)\(again)")
     }
 
     private static func line(_ rejection: Rejection) -> String {

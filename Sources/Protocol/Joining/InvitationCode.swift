@@ -63,10 +63,10 @@ package struct InvitationCode: Sendable {
     }
 
     private static func address(_ text: String) throws(InputError) -> (String, UInt16) {
-        guard let colon = text.lastIndex(of: ":"), colon > text.startIndex,
-            let port = UInt16(text[text.index(after: colon)...]), port > 0
-        else { throw fault("its address is not HOST:PORT", copyAgain) }
-        return (String(text[..<colon]), port)
+        guard let place = HostPort(text), let port = place.port, port > 0, place.host != "*" else {
+            throw fault("its address is not HOST:PORT", copyAgain)
+        }
+        return (place.written, port)
     }
 
     private static func keys(_ code: String) throws(InputError) -> (PublicKey, KeyPair) {

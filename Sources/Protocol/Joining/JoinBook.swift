@@ -180,14 +180,22 @@ package struct JoinBook: Codable, Equatable, Sendable {
         return member
     }
 
-    /// A name for a member, from the one that it asks for.
-    private func name(like wish: String) -> String {
+    /// Whether a machine that asks for this name gets it as it is, while no other has it.
+    package static func isName(_ text: String) -> Bool { name(from: text) == text }
+
+    /// A name made of what can be part of one. "localhost" says nothing about a machine.
+    private static func name(from wish: String) -> String {
         let allowed = wish.unicodeScalars.filter { scalar in
             scalar.isASCII
                 && (scalar.properties.isAlphabetic || "0123456789._-".contains(Character(scalar)))
         }
         let base = String(String.UnicodeScalarView(allowed.prefix(48))).drop { "-.".contains($0) }
-        let name = base.isEmpty ? "machine" : String(base)
+        return base.isEmpty || base == "localhost" ? "machine" : String(base)
+    }
+
+    /// A name for a member, from the one that it asks for.
+    private func name(like wish: String) -> String {
+        let name = Self.name(from: wish)
         let taken = Set(members.map(\.name))
         guard taken.contains(name) else { return name }
         var number = 2

@@ -4,50 +4,38 @@ import HTTPTypes
 import Hummingbird
 import HummingbirdCore
 import Logging
+import NIOCore
+import Protocol
 import ServiceLifecycle
 
 /// The HTTP server in front of the queue.
 package struct WebService: Sendable {
     /// Where it listens.
     package struct Address: Equatable, Sendable {
-        package let host: String
+        private let place: HostPort
         package let port: Int
+
+        package var host: String { place.host }
 
         /// Reads `HOST:PORT` or `[HOST]:PORT`.
         ///
         /// - Throws: `InputError` naming the flag
         package init(_ text: String, flag: String) throws(InputError) {
-            let colon = text.lastIndex(of: ":")
-            guard let colon, let port = Int(text[text.index(after: colon)...]),
-                (0...65535).contains(port)
-            else {
+            guard let place = HostPort(text), let port = place.port, place.host != "*" else {
                 throw InputError(
                     "\(flag) \(text)",
                     "it is not a valid address",
-                    fix: "Write HOST:PORT, such as 127.0.0.1:7860"
+                    fix: "Write HOST:PORT, such as 127.0.0.1:7860, and [ADDRESS]:PORT for IPv6"
                 )
             }
-            var host = String(text[..<colon])
-            if host.hasPrefix("["), host.hasSuffix("]") {
-                host = String(host.dropFirst().dropLast())
-            }
-            guard !host.isEmpty else {
-                throw InputError(
-                    "\(flag) \(text)",
-                    "the host is missing",
-                    fix: "Write HOST:PORT, such as 127.0.0.1:7860"
-                )
-            }
-            (self.host, self.port) = (host, port)
+            (self.place, self.port) = (place, Int(port))
         }
 
         /// The host as links have it.
-        package var written: String { host.contains(":") ? "[\(host)]" : host }
+        package var written: String { place.written }
 
         /// Whether only this machine can connect.
-        package var isLoopback: Bool {
-            host == "localhost" || host == "::1" || host.hasPrefix("127.")
-        }
+        package var isLoopback: Bool { place.isLoopback }
     }
 
     private let address: Address
@@ -102,8 +90,31 @@ package struct WebService: Sendable {
     /// - Parameters:
     ///   - stop: returns when it is to stop
     ///   - onReady: called with the port once it listens
-    /// - Throws: what the server throws: the address is in use
+    /// - Throws: `InputError` when it cannot listen there, and what the server throws
     package func run(
+        until stop: @escaping @Sendable () async -> Void,
+        onReady: @escaping @Sendable (Int) -> Void
+    ) async throws {
+        do {
+            try await serve(until: stop, onReady: onReady)
+        } catch let error as IOError {
+            throw InputError(
+                "--listen \(address.written):\(address.port)",
+                error.errnoCode == EADDRINUSE
+                    ? "another program listens there"
+                    : "nothing can listen there (\(String(cString: strerror(error.errnoCode)).lowercased()))",
+                fix: "Choose another address or port"
+            )
+        } catch is SocketAddressError {
+            throw InputError(
+                "--listen \(address.written):\(address.port)",
+                "the host's name is not known",
+                fix: "Write an address of this machine"
+            )
+        }
+    }
+
+    private func serve(
         until stop: @escaping @Sendable () async -> Void,
         onReady: @escaping @Sendable (Int) -> Void
     ) async throws {

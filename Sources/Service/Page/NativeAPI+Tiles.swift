@@ -79,7 +79,9 @@ extension NativeAPI {
             answers: [Self.picture] + Operation.Answer.errors(400, 403, 404, 409, 422, 429, 503)
         ) { _, context in
             let place = try names.map { name in
-                guard let number = Int(try context.parameters.require(name)) else {
+                let text = try context.parameters.require(name)
+                // One address for each tile: not +0 or 00.
+                guard let number = Int(text), "\(number)" == text else {
                     throw APIError(.badRequest, .invalid, "'\(name)' must be a number", field: name)
                 }
                 return number

@@ -34,11 +34,7 @@ package struct InputFolder: Sendable {
     /// - Returns: what jobs name it by, and its size
     /// - Throws: `InputError` naming the field when it cannot be read, `LimitExceeded`, `OutputError`
     package func add(_ bytes: some Collection<UInt8>, field: String) throws -> Stored {
-        try FileManager.default.createDirectory(
-            atPath: path,
-            withIntermediateDirectories: true,
-            attributes: [.posixPermissions: 0o700]
-        )
+        try ServiceFolder.create(path)
         let sum = bytes.count + stored
         guard sum <= most else {
             throw LimitExceeded("input-bytes", limit: most, found: sum, .later)

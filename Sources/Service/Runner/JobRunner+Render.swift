@@ -109,6 +109,28 @@ extension JobRunner {
         return rendering
     }
 
+    /// Opens the standard model's workers, if workers are to be there while nothing is rendered and none are.
+    ///
+    /// - Throws: what keeps them from being opened
+    func openIfIdle(on pool: WorkerPool) throws {
+        guard parts.opensAtOnce, !pool.isHolding else { return }
+        let request = try JobRequest(json: .object(["prompt": .string("nothing")]))
+        let session = try RenderSession(try request.options(parts.resources))
+        let control = RenderControl()
+        state.withLock {
+            $0.opening = control
+            if $0.isStopping { control.cancel() }
+        }
+        defer { state.withLock { $0.opening = nil } }
+        let identity = try ModelIdentity(of: session.model)
+        do {
+            try opening(pool)(session, identity, parts.logger, control.cancellation).stop()
+            hold(nil)
+        } catch is RenderCancelled {
+            // The service stops.
+        }
+    }
+
     /// An opening that keeps workers for the next job, and remembers their cluster.
     private func opening(_ pool: WorkerPool) -> Rendering.Opening {
         // Workers outlive the job, whose id their log lines do not have.

@@ -17,6 +17,8 @@ package final class JobRunner: Sendable {
         package var open:
             @Sendable (RenderSession, ModelIdentity, Logger, Cancellation) throws ->
                 Rendering.Workers
+        /// Whether workers are there before the first job: those of other machines call, and new machines join.
+        package var opensAtOnce: Bool
         package var computation: Rendering.Computation
         package var retention: Retention
         /// Jobs that are rendered at once.
@@ -31,13 +33,14 @@ package final class JobRunner: Sendable {
             open:
                 @escaping @Sendable (RenderSession, ModelIdentity, Logger, Cancellation) throws ->
                 Rendering.Workers,
+            opensAtOnce: Bool = false,
             computation: Rendering.Computation,
             retention: Retention,
             concurrent: Int = 1,
             logger: Logger
         ) {
             (self.store, self.folder, self.resources, self.hub) = (store, folder, resources, hub)
-            (self.open, self.computation) = (open, computation)
+            (self.open, self.opensAtOnce, self.computation) = (open, opensAtOnce, computation)
             (self.retention, self.concurrent, self.logger) = (retention, concurrent, logger)
         }
     }
@@ -54,6 +57,8 @@ package final class JobRunner: Sendable {
     struct State {
         /// By the jobs' ids.
         var running: [String: Running] = [:]
+        /// While workers are opened for no job.
+        var opening: RenderControl?
         /// Jobs whose threads are about to end.
         var ended: [String] = []
         /// A render was held up, or went well, since the last look.
@@ -105,6 +110,7 @@ package final class JobRunner: Sendable {
     package func stop() {
         state.withLock {
             $0.isStopping = true
+            $0.opening?.cancel()
             for running in $0.running.values { running.control.cancel() }
         }
         wake()
@@ -163,6 +169,7 @@ package final class JobRunner: Sendable {
                 guard let slot = RenderSlots.free(beside: running, count: parts.concurrent),
                     let job = try parts.store.takeNext(loaded: loaded, slot: slot, now: now)
                 else {
+                    if running.isEmpty { try openIfIdle(on: pool) }
                     pause(Self.interval)
                     continue
                 }

@@ -29,7 +29,7 @@ package struct LoRACatalogue: Sendable {
                 "loras",
                 "there is no LoRA '\(name.prefix(100))'",
                 fix: names.isEmpty
-                    ? "Start the service with --loras and a folder of them"
+                    ? "Start the service with --lora-dir and a folder of them"
                     : "Choose from " + shown + (names.count > 20 ? " and others" : "")
             )
         }

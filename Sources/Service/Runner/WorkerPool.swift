@@ -43,6 +43,9 @@ final class WorkerPool: @unchecked Sendable {
         }
     }
 
+    /// Whether there are workers that have not failed.
+    var isHolding: Bool { condition.withLock { held != nil && !isBroken } }
+
     /// Their renders failed for a reason of the workers': the next one gets new ones.
     func abandon() { condition.withLock { isBroken = true } }
 

@@ -14,9 +14,9 @@ struct StandardErrorLog: LogHandler {
         set { metadata[key] = newValue }
     }
 
-    /// Writes warnings and errors.
+    /// Writes news, warnings and errors.
     static var logger: Logger {
-        Logger(label: "tessera") { _ in StandardErrorLog(level: .warning) }
+        Logger(label: "tessera") { _ in StandardErrorLog(level: .notice) }
     }
 
     /// A line that is always shown.
@@ -27,6 +27,7 @@ struct StandardErrorLog: LogHandler {
     func log(event: LogEvent) {
         let facts = metadata.merging(event.metadata ?? [:]) { _, new in new }
             .sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
-        StandardError.write("\(event.level): \(event.message)\(facts)")
+        let level = event.level == .notice ? "" : "\(event.level): "
+        StandardError.write("\(level)\(event.message)\(facts)")
     }
 }

@@ -68,7 +68,7 @@ struct Watch: ParsableCommand {
     @OptionGroup(title: "Service") var server: ServerFlags
     @OptionGroup(title: "Output") var display: DisplayFlags
 
-    @Argument(help: "The job's id, as submit prints it.")
+    @Argument(help: "The job's id, as submit prints it.", transform: JobName.init)
     var job: JobName
 
     func run() throws {
@@ -90,7 +90,7 @@ struct Cancel: ParsableCommand {
     @Flag(help: "Print a line of JSON for each job.")
     var json = false
 
-    @Argument(help: "The jobs' ids.")
+    @Argument(help: "The jobs' ids.", transform: JobName.init)
     var jobs: [JobName]
 
     func run() throws {
@@ -117,14 +117,14 @@ struct Fetch: ParsableCommand {
     @Flag(help: "Wait until the job is done.")
     var wait = false
 
-    @Argument(help: "The job's id, as submit prints it.")
+    @Argument(help: "The job's id, as submit prints it.", transform: JobName.init)
     var job: JobName
 
     func run() throws {
         try ExitStatus.reporting {
             let client = try server.client()
             var found = try client.job("GET", job.path)
-            let place = try outputs.place(found.format)
+            let place = try outputs.place(ofStored: found.format)
             if wait { found = try RemoteWatch(client, job, isQuiet: display.quiet).run() }
             if [.failed, .cancelled].contains(found.state) { throw RemoteJobEnded(job: found) }
             place.announce(display)

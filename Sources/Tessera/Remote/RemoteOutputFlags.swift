@@ -16,6 +16,23 @@ struct RemoteOutputFlags: ParsableArguments {
     )
     var output: String?
 
+    /// Where a picture goes that is stored already, in its format.
+    ///
+    /// - Throws: `InputError` naming the flag
+    func place(ofStored format: JobRequest.Format) throws(InputError) -> RenderSession.Outputs {
+        let known = PictureFormat(format)
+        if let output, output != PictureFormat.standardOutput {
+            guard (try? PictureFormat(path: output, flag: "--output")) == known else {
+                throw InputError(
+                    "--output \(output)",
+                    "the picture is stored as .\(known.fileExtension)",
+                    fix: "Use .\(known.fileExtension)"
+                )
+            }
+        }
+        return try place(format)
+    }
+
     /// Where it goes, checked before anything is rendered or sent.
     ///
     /// - Parameter format: of the picture

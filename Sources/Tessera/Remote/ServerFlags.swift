@@ -1,5 +1,6 @@
 import ArgumentParser
 import Engine
+import Protocol
 import Service
 
 /// Which service a command talks to.
@@ -57,16 +58,22 @@ struct ServerFlags: ParsableArguments {
 }
 
 /// The name of a job of a service.
-struct JobName: ExpressibleByArgument {
+struct JobName {
     let id: String
 
-    init?(argument: String) {
-        guard argument.utf8.count == 20,
-            argument.utf8.allSatisfy({
-                (0x30...0x39).contains($0) || (0x61...0x7A).contains($0)
-            })
-        else { return nil }
-        id = argument
+    private static let length = 20
+
+    /// - Throws: `ValidationError` for what cannot be a job's id
+    init(_ text: String) throws {
+        guard text.utf8.count == Self.length,
+            text.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x7A).contains($0) })
+        else {
+            throw ValidationError(
+                "a job's id has \(Self.length) letters and digits; "
+                    + "tessera jobs lists them"
+            )
+        }
+        id = text
     }
 
     /// Below the service's address.

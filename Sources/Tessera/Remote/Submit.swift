@@ -56,7 +56,7 @@ struct Submit: ParsableCommand {
                 body: ServiceClient.Body(json: .object(fields)),
                 headers: key.map { [("Idempotency-Key", $0)] } ?? []
             )
-            guard let job = RemoteJob(json), let name = JobName(argument: job.id) else {
+            guard let job = RemoteJob(json), let name = try? JobName(job.id) else {
                 throw ServiceClientError.foreign("\(client.address)")
             }
             guard let place else {

@@ -27,26 +27,32 @@ package struct ModelCache: Sendable {
     func partial(_ digest: ModelCatalogue.Digest) -> String { "\(partial)/\(digest)" }
     private func folder(_ model: String) -> String { "\(models)/\(model)" }
 
+    /// Creates the folders, unless they are there.
+    ///
+    /// - Throws: `InputError` when they cannot be made or written to
+    package func make() throws(InputError) {
+        for folder in [files, partial, models] {
+            do {
+                try PrivateFolder.make(folder)
+            } catch {
+                throw InputError("--model-cache \(path)", error.problem, fix: error.remedy)
+            }
+            guard access(folder, W_OK | X_OK) == 0 else {
+                throw InputError(
+                    "--model-cache \(path)",
+                    "the folder is not writable",
+                    fix: "Make it writable, or choose another"
+                )
+            }
+        }
+    }
+
     /// Creates the folders, and waits until no other process fetches into them.
     ///
     /// - Returns: the lock
     /// - Throws: `InputError` when they cannot be made, `OutputError`
     func take(_ cancellation: Cancellation) throws -> FileLock? {
-        for folder in [files, partial, models] {
-            do {
-                try FileManager.default.createDirectory(
-                    atPath: folder,
-                    withIntermediateDirectories: true,
-                    attributes: [.posixPermissions: 0o700]
-                )
-            } catch {
-                throw InputError(
-                    "--model-cache \(path)",
-                    "the folder cannot be made",
-                    fix: "Make its parent writable"
-                )
-            }
-        }
+        try make()
         while !cancellation.isCancelled {
             let lock = try? FileLock(waitingFor: "\(path)/lock", atMost: .milliseconds(200))
             if let lock { return lock }
