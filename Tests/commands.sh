@@ -1,23 +1,27 @@
 #!/usr/bin/env bash
-# Runs the tests of the built program in two processes at once: mostly they wait for other processes.
+# Runs the tests of the built program in three processes at once: mostly they wait for other processes.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 tests=.build/release/tesseraPackageTests.xctest
-# Those that compute most. The others share networks, so they run one after the other.
-heavy='TesseraTests\.(PictureTests|RefineTests|RefineFixtureTests|FixtureRunTests|PromptTests|ModelKindCommandTests|ComposedTests|RepeatCommandTests|SeriesCommandTests|CommandTests|GuidedTests|MaskTests|LanguageCommandTests|HabitTests|HostileCommandTests|OutputFormatTests|ServeTests)/'
+# Those that compute most, and those of single commands. The others share networks, so they run one after the other.
+pictures='TesseraTests\.(PictureTests|RefineTests|RefineFixtureTests|FixtureRunTests|PromptTests|ModelKindCommandTests|ComposedTests|RepeatCommandTests|SeriesCommandTests|MaskTests)/'
+commands='TesseraTests\.(ServeTests|CommandTests|GuidedTests|LanguageCommandTests|HabitTests|HostileCommandTests|OutputFormatTests)/'
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
-half() {
+part() {
     local log=$1
     shift
     "$tests" --testing-library swift-testing --no-parallel "$@" >"$logs/$log" 2>&1
 }
 
-half pictures --filter "$heavy" &
-pictures=$!
-half clusters --filter 'TesseraTests\.' --skip "$heavy"
+part pictures --filter "$pictures" &
+first=$!
+part commands --filter "$commands" &
+second=$!
+part clusters --filter 'TesseraTests\.' --skip "$pictures" --skip "$commands"
 status=$?
-wait "$pictures" || status=$?
-cat "$logs/pictures" "$logs/clusters"
+wait "$first" || status=$?
+wait "$second" || status=$?
+cat "$logs/pictures" "$logs/commands" "$logs/clusters"
 exit "$status"

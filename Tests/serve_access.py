@@ -137,6 +137,21 @@ def flow_network(folder):
     path = "/" + url.split("/", 3)[3]
     assert service.ok("GET", path).startswith(b"\x89PNG")
     service.ok("GET", path[:-1] + ("0" if path[-1] != "0" else "1"), status=404)
+
+    # The commands check the certificate, and send no token without encryption.
+    def ask(*words, server=f"https://127.0.0.1:{service.port}"):
+        done = subprocess.run([PROGRAM, *words, "--server", server, "--quiet"], text=True, cwd=folder,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
+                              env=os.environ | {"TESSERA_TOKEN": token, "XDG_CONFIG_HOME": folder})
+        return done.returncode, done.stdout.strip(), done.stderr
+    submit = ("submit", "--prompt", "a", "--size", "64x64", "--steps", "1", "--wait")
+    status, output, errors = ask(*submit, "--server-ca", crt, "--output", "far.png")
+    assert (status, output) == (0, "far.png"), errors
+    assert open(f"{folder}/far.png", "rb").read().startswith(b"\x89PNG")
+    status, _, errors = ask(*submit)
+    assert status == 69 and "certificate" in errors and errors.count("\n") == 1, (status, errors)
+    status, _, errors = ask(*submit, server=f"http://10.0.0.1:{service.port}")
+    assert status == 64 and "https" in errors, (status, errors)
     service.stop()
 
 

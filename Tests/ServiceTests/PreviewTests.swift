@@ -49,6 +49,18 @@ import Testing
         #expect(bytes == [127, 255, 0, 0, 0, 0])
     }
 
+    /// Light is light and dark is dark: the sums that the sources state.
+    @Test func publishedMapsAreRecognisedByTheVAE() throws {
+        let first = try #require(LatentColours.published(scale: 0.18215, channels: 4))
+        #expect(first.bytes(latent(1, 1) { _, _, _ in 0 }) == [127, 127, 127])
+        let bright = first.bytes(latent(1, 1) { _, _, c in [2, 1, 0, -1][c] })
+        #expect(bright == [250, 251, 255])
+        let xl = try #require(LatentColours.published(scale: 0.13025, channels: 4))
+        #expect(xl.bytes(latent(1, 1) { _, _, c in [1, 0, 0, -1][c] }) == [255, 250, 225])
+        #expect(LatentColours.published(scale: 1, channels: 4) == nil)
+        #expect(LatentColours.published(scale: 0.13025, channels: 16) == nil)
+    }
+
     @Test func theFirstGuessShowsContrast() {
         let z = latent(8, 8) { y, x, c in Float(c + 1) * (Float((y * 8 + x) % 9) - 4) }
         let bytes = LatentColours.guess(z).bytes(z)

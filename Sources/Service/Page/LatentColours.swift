@@ -70,7 +70,38 @@ package struct LatentColours: Equatable, Sendable {
         [0.0042, -0.0100, 0.2571, -0.0009, 0.4929],
     ])
 
-    /// Before a model's first picture: its first three channels as colours, with the contrast that the latent itself has.
+    /// Published approximations for the latents of Stable Diffusion 1 and 2 (discuss.huggingface.co, "Decoding latents to RGB
+    /// without upscaling") and of SDXL (huggingface.co, "Explaining the SDXL latent space"). Their VAEs are recognised by
+    /// the scaling factor.
+    ///
+    /// - Parameters:
+    ///   - scale: the VAE's scaling factor
+    ///   - channels: of its latents
+    /// - Returns: nil for other VAEs
+    package static func published(scale: Float, channels: Int) -> LatentColours? {
+        guard channels == 4 else { return nil }
+        switch scale {
+        case 0.18215: return first
+        case 0.13025: return xl
+        default: return nil
+        }
+    }
+
+    /// The source has sums from -1 to 1.
+    private static let first = LatentColours(
+        weights: [
+            [0.298, 0.187, -0.158, -0.184], [0.207, 0.286, 0.189, -0.271],
+            [0.208, 0.173, 0.264, -0.473],
+        ].map { row in row.map { $0 / 2 } + [0.5] }
+    )
+
+    /// The source has levels of 255.
+    private static let xl = LatentColours(
+        weights: [[60, -60, 25, -70, 150], [60, -5, 15, -50, 140], [60, 10, -5, -35, 130]]
+            .map { row in row.map { $0 / 255 } }
+    )
+
+    /// Before another model's first picture: its first three channels as colours, with the contrast that the latent itself has.
     package static func guess(_ latent: Tensor) -> LatentColours {
         let channels = latent.shape[3]
         return latent.withFloats { x in

@@ -27,6 +27,8 @@ package final class Previews: Sendable {
         var entries: [String: Entry] = [:]
         /// By the model's name.
         var colours: [String: LatentColours] = [:]
+        /// The scaling factors of VAEs, by the model's name.
+        var scales: [String: Float] = [:]
     }
 
     private let state = Mutex(State())
@@ -35,6 +37,9 @@ package final class Previews: Sendable {
     static let longest = 256
 
     package init() {}
+
+    /// A render begins.
+    func begin(model: String, scale: Float) { state.withLock { $0.scales[model] = scale } }
 
     /// A render goes on; called on its thread.
     package func take(_ event: RenderEvent, of id: String, model: String) {
@@ -105,17 +110,20 @@ package final class Previews: Sendable {
     /// - Returns: whether there is one
     /// - Throws: `OutputError`
     func write(_ id: String, to path: String) throws -> Bool {
-        let (entry, known) = state.withLock { state -> (Entry?, LatentColours?) in
+        let (entry, known, scale) = state.withLock { state -> (Entry?, LatentColours?, Float?) in
             let entry = state.entries[id]
             state.entries[id]?.isWanted = true
             state.entries[id]?.written = entry?.version ?? 0
-            return (entry, entry.flatMap { state.colours[$0.model] })
+            let model = entry?.model ?? ""
+            return (entry, state.colours[model], state.scales[model])
         }
         guard let entry, let latent = entry.latent else { return false }
         guard entry.written != entry.version || FileKind(path) == nil else { return true }
+        let channels = latent.shape[3]
         let colours =
-            (known?.channels == latent.shape[3] ? known : nil)
-            ?? LatentColours.shipped(entry.model, channels: latent.shape[3])
+            (known?.channels == channels ? known : nil)
+            ?? LatentColours.shipped(entry.model, channels: channels)
+            ?? scale.flatMap { LatentColours.published(scale: $0, channels: channels) }
             ?? LatentColours.guess(latent)
         let writer = try JPEGWriter(
             file: path,

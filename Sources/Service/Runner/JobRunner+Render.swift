@@ -17,8 +17,11 @@ extension JobRunner {
             if let stored = try? parts.store.job(job.id), stored.intent != nil { control.cancel() }
             let outcome = try rendering(job).run(on: opening(pool), control: control) {
                 [self] report in
-                if case .progress(let event) = report {
-                    previews.take(event, of: job.id, model: job.model)
+                switch report {
+                case .begun(let plan, _):
+                    previews.begin(model: job.model, scale: plan.model.latentScale)
+                case .progress(let event): previews.take(event, of: job.id, model: job.model)
+                default: break
                 }
                 observe(report, of: job.id)
             }
