@@ -1,6 +1,7 @@
 // Benchmarks of scheduling, without networks: simulated fleets under the real dispatcher, and the coordinator's
 // own time per view. Prints a table, then one JSON object.
 //     Schedules TEST_WORKER SCHEDULER_CONFIG
+//     Schedules internet SCHEDULER_CONFIG
 
 import Coordinator
 import Engine
@@ -32,19 +33,6 @@ func steps(side: Int, config: String) throws -> [Int] {
     return plan.phases.dropFirst().flatMap { Array(repeating: $0.views(at: 25), count: 5) }
 }
 
-/// SplitMix64.
-struct Spread: RandomNumberGenerator {
-    var state: UInt64 = 16
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
-
 /// One worker at 1 Gbit/s and a round trip of 20 ms, with 256 KB views.
 func member(pace: Double) -> Fleet.Member {
     var member = Fleet.Member(pace: pace)
@@ -67,7 +55,7 @@ func efficiency(
 ) -> (share: Double, seconds: Double) {
     var fleet = Fleet(members, bytes: 262_144)
     if warmUp > 0 { _ = fleet.run(warmUp) }
-    var (ideal, time, dispatching, views) = (0.0, 0.0, Duration.zero, 0)
+    var (ideal, time, dispatching, views) = (0.0, 0.0, 0.0, 0)
     for count in steps {
         let result = fleet.run(count)
         ideal += idealTime(count, paces: members.map(\.pace))
@@ -75,7 +63,7 @@ func efficiency(
         dispatching += result.dispatching
         views += count
     }
-    return (ideal / time, dispatching / .seconds(1) / Double(views))
+    return (ideal / time, dispatching / Double(views))
 }
 
 /// Processor time of this process.
@@ -121,10 +109,14 @@ func millisecondsPerView(worker: String) throws -> Double {
 
 let arguments = CommandLine.arguments
 guard arguments.count == 3 else {
-    FileHandle.standardError.write(Data("Schedules TEST_WORKER SCHEDULER_CONFIG\n".utf8))
+    FileHandle.standardError.write(Data("Schedules TEST_WORKER|internet SCHEDULER_CONFIG\n".utf8))
     exit(64)
 }
-var random = Spread()
+if arguments[1] == "internet" {
+    try measureInternet(config: arguments[2])
+    exit(0)
+}
+var random = SimulationRandom(state: 16)
 let fleet = (0..<1000).map { _ in member(pace: Double.random(in: 0.5...3, using: &random)) }
 let plan = try steps(side: 16_384, config: arguments[2])
 let large = efficiency(fleet, plan, warmUp: 3000)

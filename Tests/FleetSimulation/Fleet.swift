@@ -1,4 +1,5 @@
 import Coordinator
+import Glibc
 import Protocol
 
 /// A simulated fleet of workers under a real dispatcher, event by event: what a step takes, and how
@@ -19,6 +20,8 @@ package struct Fleet {
         package var credit = 16
         /// Whether it computes nothing, although it sends heartbeats.
         package var isStuck = false
+        /// Whether its answers are found to be wrong.
+        package var isLiar = false
 
         package init(pace: Double) {
             self.pace = pace
@@ -33,8 +36,10 @@ package struct Fleet {
         /// Sum over all workers of time spent computing.
         package var busy = 0.0
         package var accepted = 0
-        /// Real time in the dispatcher.
-        package var dispatching = Duration.zero
+        /// Processor time in the dispatcher, in seconds.
+        package var dispatching = 0.0
+        /// Through the coordinator's link, both ways.
+        package var bytes = 0.0
     }
 
     private struct Worker {
@@ -45,10 +50,15 @@ package struct Fleet {
         var began: Double?
         /// When it finished the last unit of this batch.
         var finished: Double?
+        var isGone = false
     }
 
     private enum Happening {
-        case event(DispatcherState.Event)
+        case event(DispatcherState.Event, from: Int)
+        /// Something of a worker has come through its own link, and now needs the coordinator's.
+        case arrival(DispatcherState.Event, from: Int, bytes: Double)
+        case leaving(Int)
+        case joining(Member)
         case task(UnitID, Double, Int)
         case abandon(UnitID, Int)
         case computed(Int, run: Int)
@@ -60,29 +70,57 @@ package struct Fleet {
     private var now = 0.0
     private var nextUnit: UInt64 = 1
     private let bytes: Double
+    private let churn: Churn?
+    private var random: SimulationRandom
+    private var up: SharedLink
+    private var down: SharedLink
     private var costs: [UnitID: Double] = [:]
     private var result = Result()
     private var isComplete = false
-    private let clock = ContinuousClock()
 
     /// - Parameters:
     ///   - members: who is there
     ///   - bytes: of a view and of its answer
+    ///   - linkBytesPerSecond: of the coordinator's own link, in each direction
+    ///   - churn: how workers come and go; nil: they stay
     ///   - policy: the dispatcher's
     package init(
         _ members: [Member],
         bytes: Int = 0,
+        linkBytesPerSecond: Double = .infinity,
+        churn: Churn? = nil,
         policy: DispatcherState.Policy = DispatcherState.Policy()
     ) {
         var policy = policy
         policy.silence = .seconds(1_000_000_000)
         state = DispatcherState(policy: policy)
         self.bytes = Double(bytes)
-        for (index, member) in members.enumerated() {
-            workers.append(Worker(member: member))
-            feed(.joined(WorkerID(index)))
-            feed(.asked(WorkerID(index), member.credit))
+        (self.churn, random) = (churn, SimulationRandom(state: churn?.seed ?? 0))
+        (up, down) = (SharedLink(linkBytesPerSecond), SharedLink(linkBytesPerSecond))
+        for member in members { join(member) }
+    }
+
+    /// Paces of the workers that are there.
+    package var paces: [Double] { workers.filter { !$0.isGone }.map(\.member.pace) }
+
+    private mutating func join(_ member: Member) {
+        let index = workers.count
+        workers.append(Worker(member: member))
+        feed(.joined(WorkerID(index)))
+        feed(.asked(WorkerID(index), member.credit))
+        if let churn {
+            calendar.add(.leaving(index), at: now + churn.stay(&random))
         }
+    }
+
+    /// It is gone with all that it held; after a while it comes back as another.
+    private mutating func leave(_ index: Int) {
+        guard let churn else { return }
+        workers[index].isGone = true
+        workers[index].queue = []
+        workers[index].run += 1
+        feed(.lost(WorkerID(index), .vanished))
+        calendar.add(.joining(workers[index].member), at: now + churn.absence)
     }
 
     /// Runs one batch to its end.
@@ -116,18 +154,26 @@ package struct Fleet {
         return result
     }
 
+    /// Of this thread.
+    private static var processorSeconds: Double {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+
     private mutating func feed(_ event: DispatcherState.Event) {
-        let began = clock.now
+        let began = Self.processorSeconds
         let actions = state.handle(event, at: .seconds(now))
-        result.dispatching += began.duration(to: clock.now)
+        result.dispatching += Self.processorSeconds - began
         for action in actions {
             switch action {
             case .assign(let unit, let id, _):
                 let member = workers[id.rawValue].member
                 let trip = member.latency + bytes / member.bytesPerSecond
+                result.bytes += bytes
                 calendar.add(
                     .task(unit, costs[unit] ?? 1, id.rawValue),
-                    at: now + trip
+                    at: up.pass(bytes, at: now) + trip
                 )
             case .abandon(let unit, let id):
                 calendar.add(
@@ -136,8 +182,13 @@ package struct Fleet {
                 )
             case .accept: result.accepted += 1
             case .complete: isComplete = true
-            case .failed, .noWorkersLeft, .expel, .pause:
+            case .failed, .noWorkersLeft, .expel:
                 preconditionFailure("\(action)\n\(state.trace)")
+            case .pause(let id, _):
+                precondition(
+                    churn != nil || workers[id.rawValue].member.isLiar,
+                    "\(action)\n\(state.trace)"
+                )
             case .evict, .doubt, .setAside: break
             }
         }
@@ -145,8 +196,13 @@ package struct Fleet {
 
     private mutating func perform(_ happening: Happening) {
         switch happening {
-        case .event(let event): feed(event)
+        case .event(let event, let index): if !workers[index].isGone { feed(event) }
+        case .arrival(let event, let index, let bytes):
+            calendar.add(.event(event, from: index), at: down.pass(bytes, at: now))
+        case .leaving(let index): leave(index)
+        case .joining(let member): join(member)
         case .task(let unit, let cost, let index):
+            guard !workers[index].isGone else { return }
             workers[index].queue.append((unit, cost))
             begin(index)
         case .abandon(let unit, let index):
@@ -172,15 +228,27 @@ package struct Fleet {
             workers[index].finished = now
             result.busy += now - began
             let id = WorkerID(index)
-            tell(.answered(unit, by: id, spent: .seconds(now - began)), from: index, bytes: bytes)
-            tell(.asked(id, 1), from: index, bytes: bytes)
+            let answer: DispatcherState.Event =
+                workers[index].member.isLiar
+                ? .refused(unit, by: id, reason: "wrong")
+                : .answered(unit, by: id, spent: .seconds(now - began))
+            tell(answer, from: index, bytes: bytes)
+            // Right behind the answer.
+            tell(.asked(id, 1), from: index, bytes: 0, behind: bytes)
             begin(index)
         }
     }
 
-    private mutating func tell(_ event: DispatcherState.Event, from index: Int, bytes: Double) {
+    private mutating func tell(
+        _ event: DispatcherState.Event,
+        from index: Int,
+        bytes: Double,
+        behind others: Double = 0
+    ) {
         let member = workers[index].member
-        calendar.add(.event(event), at: now + member.latency + bytes / member.bytesPerSecond)
+        let arrival = now + member.latency + (bytes + others) / member.bytesPerSecond
+        result.bytes += bytes
+        calendar.add(.arrival(event, from: index, bytes: bytes), at: arrival)
     }
 
     private mutating func begin(_ index: Int) {
@@ -198,41 +266,21 @@ package struct Fleet {
 
 /// What happens when, the earliest first; what was added first wins a tie.
 private struct Calendar<Happening> {
-    private var heap: [(time: Double, order: Int, happening: Happening)] = []
+    private typealias Entry = (time: Double, order: Int, happening: Happening)
+
+    private var queue = PriorityQueue<Entry> { ($0.time, $0.order) < ($1.time, $1.order) }
     private var count = 0
 
-    var first: Double? { heap.first?.time }
+    var first: Double? { queue.first?.time }
 
     mutating func add(_ happening: Happening, at time: Double) {
-        heap.append((time, count, happening))
+        queue.add((time, count, happening))
         count += 1
-        var child = heap.count - 1
-        while child > 0, precedes(child, (child - 1) / 2) {
-            heap.swapAt(child, (child - 1) / 2)
-            child = (child - 1) / 2
-        }
     }
 
     mutating func take() -> (Double, Happening) {
-        let first = heap[0]
-        let last = heap.removeLast()
-        if !heap.isEmpty {
-            heap[0] = last
-            var parent = 0
-            while true {
-                var least = parent
-                for child in [2 * parent + 1, 2 * parent + 2]
-                where child < heap.count && precedes(child, least) { least = child }
-                guard least != parent else { break }
-                heap.swapAt(parent, least)
-                parent = least
-            }
-        }
+        let first = queue.removeFirst()
         return (first.time, first.happening)
-    }
-
-    private func precedes(_ a: Int, _ b: Int) -> Bool {
-        (heap[a].time, heap[a].order) < (heap[b].time, heap[b].order)
     }
 }
 

@@ -14,7 +14,17 @@ extension DispatcherState {
         let done: Double
         /// Its holders.
         let holders: Int
+
+        /// Whether it is to be taken over before another: the latest, then the one with fewer holders.
+        func precedes(_ other: Tail) -> Bool {
+            (other.done, holders, owner) < (done, other.holders, other.owner)
+        }
     }
+
+    /// In larger fleets idle workers are looked for at intervals, for all events in between: a look takes time in
+    /// proportion to the fleet.
+    private static let largestWatchedFleet = 256
+    private static let interval = 0.05
 
     /// Gives idle workers units that they would finish sooner: queued units
     /// are moved, units being computed are copied.
@@ -22,6 +32,11 @@ extension DispatcherState {
         guard batch?.waiting.isEmpty == true, let kind = batch?.kind,
             let cost = batch?.typicalCost
         else { return }
+        let isLarge = workers.count > Self.largestWatchedFleet
+        if isLarge {
+            guard seconds - lastLookAtIdle >= Self.interval else { return }
+            lastLookAtIdle = seconds
+        }
         let reference = referencePace(kind)
         var idle: [(id: WorkerID, time: Double, isProven: Bool)] = []
         func consider(_ id: WorkerID, _ worker: Worker) {
@@ -30,41 +45,42 @@ extension DispatcherState {
             idle.append((id, time + (worker.speed.roundTrip ?? 0), worker.isProven))
         }
         // A worker that found nothing before finds nothing until time has passed: wait for ticks.
-        switch scope {
-        case .all: for (id, worker) in workers { consider(id, worker) }
-        case .some(let touched):
+        if case .some(let touched) = scope, !isLarge {
             for id in Set(touched) { if let worker = workers[id] { consider(id, worker) } }
+        } else {
+            for (id, worker) in workers { consider(id, worker) }
         }
         guard let quickest = idle.map(\.time).min() else { return }
-        var tails: [Tail] = []
+        var tails = PriorityQueue<Tail> { $0.precedes($1) }
         for (id, worker) in workers where !worker.held.isEmpty {
-            if let tail = tail(of: id, kind, reference) { tails.append(tail) }
+            if let tail = tail(of: id, kind, reference) { tails.add(tail) }
         }
-        guard let latest = tails.map(\.done).max(), latest > seconds + 1.1 * quickest else {
-            return
-        }
+        guard let latest = tails.first?.done, latest > seconds + 1.1 * quickest else { return }
         idle.sort {
             $0.isProven == $1.isProven ? ($0.time, $0.id) < ($1.time, $1.id) : $0.isProven
         }
         let guesses = idle.count { !$0.isProven }
         var hasGuessed = false
+        // A copied unit is also the last one of its other holders.
+        var taken: Set<UnitID> = []
         for (id, time, isProven) in idle {
             // What one unproven worker may not take, the others may not take either.
             if hasGuessed, !isProven { return }
             // At least a tenth faster: paces are estimates.
             let promise = seconds + 1.1 * time
-            guard let latest = tails.map(\.done).max(), latest > promise else { return }
-            let best = tails.indices.filter {
-                tails[$0].done > promise && canHave(tails[$0], id, among: guesses)
-            }.max {
-                let (a, b) = (tails[$0], tails[$1])
-                return (a.done, b.holders, b.owner) < (b.done, a.holders, a.owner)
+            guard let latest = tails.first?.done, latest > promise else { return }
+            var others: [Tail] = []
+            var best: Tail?
+            while best == nil, let tail = tails.first, tail.done > promise {
+                tails.removeFirst()
+                guard !taken.contains(tail.unit) else { continue }
+                if canHave(tail, id, among: guesses) { best = tail } else { others.append(tail) }
             }
-            guard let best else {
+            for tail in others { tails.add(tail) }
+            guard let tail = best else {
                 hasGuessed = !isProven
                 continue
             }
-            let tail = tails.remove(at: best)
             if tail.isMovable {
                 workers[tail.owner]?.held.removeLast()
                 workers[tail.owner]?.drops += 1
@@ -72,8 +88,10 @@ extension DispatcherState {
                 actions.append(.abandon(tail.unit, at: tail.owner))
             }
             assign(tail.unit, to: id, &actions)
-            tails.removeAll { $0.unit == tail.unit }
-            if let next = self.tail(of: tail.owner, kind, reference) { tails.append(next) }
+            taken.insert(tail.unit)
+            if let next = self.tail(of: tail.owner, kind, reference), next.unit != tail.unit {
+                tails.add(next)
+            }
         }
     }
 

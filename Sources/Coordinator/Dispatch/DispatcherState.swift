@@ -357,6 +357,8 @@ package struct DispatcherState: Sendable {
     var scope = Scope.all
     /// Throughput of all workers, in units per second, when last computed.
     var lastRate = 0.0
+    /// When idle workers of a large fleet were last looked for.
+    var lastLookAtIdle = -Double.infinity
     var history = DispatcherHistory()
 
     enum Scope: Equatable, Sendable {
