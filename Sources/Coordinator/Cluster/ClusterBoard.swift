@@ -42,7 +42,7 @@ final class ClusterBoard: Sendable {
                 known == nil && workers.count >= Self.capacity
                 ? workers.firstIndex { !$0.isActive && $0.views + $0.tiles == 0 } : nil
             let place = known ?? idle ?? workers.count
-            let entry = WorkerStatistics(
+            var entry = WorkerStatistics(
                 name: hello.name,
                 key: key,
                 processor: hello.processor,
@@ -52,10 +52,13 @@ final class ClusterBoard: Sendable {
                 model: hello.model.path,
                 isActive: true
             )
+            entry.version = Handshake.version(of: hello)
+            entry.process = hello.processID
             if let known {
                 workers[known].isActive = true
                 workers[known].model = entry.model
                 workers[known].key = key
+                (workers[known].version, workers[known].process) = (entry.version, entry.process)
             } else if let idle {
                 workers[idle] = entry
             } else {
@@ -92,6 +95,12 @@ final class ClusterBoard: Sendable {
     /// The thread's last action: fails the batches that it will not process.
     func end(_ mailbox: Mailbox<ClusterCommand>, because error: any Error) {
         ending.withLock { $0 = error }
-        for case .run(_, _, let reports) in mailbox.take() { reports.put(.failed(error)) }
+        for command in mailbox.take() {
+            switch command {
+            case .run(_, _, let reports): reports.put(.failed(error))
+            case .probe(let request): request.reply.put(.failed("\(error)"))
+            default: break
+            }
+        }
     }
 }

@@ -79,6 +79,7 @@ extension ClusterShell {
             preconditionFailure("\(unit) for \(worker) is unknown\n\(state.trace)")
         }
         if attempt > 1 {
+            board.update(peer.place) { $0.retries += 1 }
             logger.info(
                 "unit tried again",
                 metadata: peer.metadata.merging(
