@@ -10,7 +10,7 @@ import Testing
         _ name: String,
         kind: String = "onednn f32 on A",
         _ values: [Float] = [1, 2, 3, 4],
-        _ change: (inout WorkerFacts) -> Void = { _ in }
+        then change: (inout WorkerFacts) -> Void = { _ in }
     ) -> WorkerFacts {
         var facts = WorkerFacts(name: name, kind: kind, isExact: true, threads: 2)
         var report = WorkerReport()
@@ -69,7 +69,7 @@ import Testing
         ]
         for (fault, change) in cases {
             let checks = ClusterVerdicts(weights: 1 << 30, viewBytes: 1 << 16)
-                .checks(others + [worker("c", change)])
+                .checks(others + [worker("c", then: change)])
             let found = checks.filter { $0.result != .good }
             #expect(
                 found.map { "\($0.subject) \($0.topic) \($0.result.rawValue)" } == ["c \(fault)"]

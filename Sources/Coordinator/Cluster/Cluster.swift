@@ -118,6 +118,9 @@ package final class Cluster: Sendable {
         return reply
     }
 
+    /// Units that wait or are being computed.
+    package var unitsLeft: Int { board.unitsLeft }
+
     /// Who has the views that are being evaluated, by their index in the request.
     package var assignments: [Int: ViewAssignment] { board.assignments }
 

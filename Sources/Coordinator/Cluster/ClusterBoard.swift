@@ -8,6 +8,7 @@ final class ClusterBoard: Sendable {
     private let refusals = Mutex<[String: RefusedWorker]>([:])
     /// Of the views that are being evaluated, by their index in the request.
     private let views = Mutex<[Int: ViewAssignment]>([:])
+    private let queue = Mutex(0)
     /// Why the thread has ended.
     private let ending = Mutex<(any Error)?>(nil)
 
@@ -71,6 +72,10 @@ final class ClusterBoard: Sendable {
     func update(_ place: Int, _ change: (inout WorkerStatistics) -> Void) {
         workers.withLock { change(&$0[place]) }
     }
+
+    /// Units without an answer.
+    var unitsLeft: Int { queue.withLock { $0 } }
+    func setQueue(_ units: Int) { queue.withLock { $0 = units } }
 
     var assignments: [Int: ViewAssignment] { views.withLock { $0 } }
 

@@ -80,6 +80,10 @@ package struct WorkerStatistics: Equatable, Sendable {
     /// Bytes of messages from it and to it.
     package internal(set) var received = 0
     package internal(set) var sent = 0
+    /// How many times as slow as usual it is, where that is worth a line; and whether it has let a lease expire since its
+    /// last answer.
+    package internal(set) var slowness: Double?
+    package internal(set) var isLate = false
     /// When it last sent anything.
     package internal(set) var lastHeard = Date()
 }

@@ -31,6 +31,7 @@ extension ClusterShell {
         case .doubt(let worker):
             guard let peer = roster[worker] else { break }
             lastLoss = "\(peer.hello.name) has not answered in time"
+            board.update(peer.place) { $0.isLate = true }
             logger.notice("worker late", metadata: peer.metadata)
         case .setAside(let worker):
             guard let peer = roster[worker] else { break }

@@ -177,6 +177,7 @@ extension ClusterShell {
         damagedInRow[peer.worker] = nil
         let spent = Duration.microseconds(Int64(clamping: answer.microseconds))
         board.update(peer.place) { $0.busy += min(spent, .seconds(86_400)) }
+        noteSpeed(of: peer, request, model, spent)
         feed(
             .answered(answer.unit, by: peer.worker, spent: spent),
             answer: (answer.result, peer)
@@ -214,9 +215,12 @@ extension ClusterShell {
         guard roster.remove(peer.worker) else { return }
         firstTask[peer.worker] = nil
         damagedInRow[peer.worker] = nil
+        speedWatch.forget(peer.worker)
         endProbes(of: peer, "it \(account ?? manner)")
         refused.remove(peer.worker)
-        board.update(peer.place) { $0.isActive = false }
+        board.update(peer.place) { worker in
+            (worker.isActive, worker.isLate, worker.slowness) = (false, false, nil)
+        }
         lastLoss = account ?? "\(peer.hello.name) \(manner)"
         let details: Logger.Metadata = ["how": "\(account ?? manner)"]
         logger.notice("worker gone", metadata: peer.metadata.merging(details) { $1 })

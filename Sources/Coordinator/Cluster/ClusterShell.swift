@@ -56,6 +56,7 @@ final class ClusterShell {
     var probes: [UInt64: RunningProbe] = [:]
     /// Damaged messages from and to workers, since their last whole answer.
     var damagedInRow: [WorkerID: Int] = [:]
+    var speedWatch = SpeedWatch()
     /// By key, so that one that is allowed cannot keep the others out; nil where there are no keys.
     var unidentifiedPeers: [PublicKey?: RateLimit] = [:]
 
@@ -102,6 +103,7 @@ final class ClusterShell {
             modelServer?.note(isBusy: state.isBusy)
             feed(.tick)
             if turns.isHolding { beginNext() }
+            publishQueue()
             beat()
             warn(of: rejections)
         }

@@ -131,7 +131,8 @@ package struct ClusterTest {
 
     /// Measures links one after the other, and the view on all workers at once.
     private func measure(_ cluster: Cluster, _ view: WorkUnit) -> [WorkerFacts] {
-        var facts = cluster.statistics.filter(\.isActive).map { worker in
+        let workers = cluster.statistics.filter(\.isActive).sorted { $0.name < $1.name }
+        var facts = workers.map { worker in
             var facts = WorkerFacts(
                 name: worker.name,
                 kind: Self.kind(worker),
