@@ -47,6 +47,10 @@ let package = Package(
             name: "CSodium",
             providers: [.apt(["libsodium-dev"])]
         ),
+        .systemLibrary(
+            name: "CZlib",
+            providers: [.apt(["zlib1g-dev"])]
+        ),
         .target(name: "CPNG", cSettings: strictC, linkerSettings: [.linkedLibrary("png")]),
         .target(name: "CJPEG", cSettings: strictC, linkerSettings: [.linkedLibrary("jpeg")]),
         .target(name: "CWebP", cSettings: strictC, linkerSettings: [.linkedLibrary("webp")]),
@@ -75,7 +79,7 @@ let package = Package(
         .target(
             name: "Protocol",
             dependencies: [
-                "CSodium", "CZeroMQ", "Engine",
+                "CSodium", "CZeroMQ", "CZlib", "Engine",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["messages.proto"],

@@ -53,6 +53,7 @@ extension ClusterControl {
             if record != nil || isLive, host != nil, present < expected {
                 table.missing.append("\(name) (\(row.state))")
             }
+            if isLive { table.notes += seen.compactMap(ClusterTop.trouble) }
             for worker in absent {
                 let words = report?.states[worker]?.text.map { ": \($0)" } ?? ""
                 table.notes.append("\(worker) runs but has not joined\(words)")

@@ -3,6 +3,7 @@ import Engine
 import Foundation
 import Glibc
 import Protocol
+import Synchronization
 
 /// The state of one cluster file: which workers `tessera cluster up` left running, and what the
 /// last coordinator knew about them. In `$XDG_STATE_HOME/tessera/clusters`.
@@ -47,6 +48,26 @@ package struct ClusterFolder: Sendable {
             package var busy: Double
             /// Seconds since 1970.
             package var lastHeard: Double
+            /// What files of earlier versions do not have.
+            package var more: More?
+        }
+
+        /// More about a worker.
+        package struct More: Codable, Equatable, Sendable {
+            /// Views and tiles, and bytes from it and to it, each second of the last few.
+            package var rate = 0.0
+            package var received = 0.0
+            package var sent = 0.0
+            /// In all.
+            package var tiles = 0
+            package var retries = 0
+            package var damaged = 0
+            package var slowness: Double?
+            package var isLate = false
+            package var version: UInt32 = 0
+            package var host: WorkerReport?
+
+            package init() {}
         }
 
         package var coordinator: ProcessIdentity
@@ -55,6 +76,9 @@ package struct ClusterFolder: Sendable {
         /// Names of workers that an earlier coordinator knew and this one has not heard of: a render may be over
         /// before they have called.
         package var earlier: [String]
+        /// Units without an answer, and when this was written, in seconds since 1970.
+        package var unitsLeft: Int?
+        package var written: Double?
 
         package init(
             coordinator: ProcessIdentity,
@@ -79,7 +103,8 @@ package struct ClusterFolder: Sendable {
                     isActive: worker.isActive,
                     views: worker.views,
                     busy: worker.busy / .seconds(1),
-                    lastHeard: worker.lastHeard.timeIntervalSince1970
+                    lastHeard: worker.lastHeard.timeIntervalSince1970,
+                    more: More(worker)
                 )
             }
         }
@@ -219,22 +244,26 @@ final class StatusWriter: Sendable {
     ///   - folder: of its cluster file
     init(_ cluster: Cluster, _ folder: ClusterFolder) {
         let last = folder.snapshot
+        let rates = Mutex(WorkerRates())
         thread = NamedThread("statusWriter") { [isOver, weak cluster] in
             guard let own = ProcessIdentity(of: getpid()) else { return }
             var goesOn = true
             while goesOn {
                 goesOn = isOver.take(before: Date(timeIntervalSinceNow: 1)) == nil
                 guard let cluster else { return }
-                // Only informative: a full disk does not end a render.
-                try? folder.save(
-                    ClusterFolder.Snapshot(
-                        coordinator: own,
-                        endpoint: cluster.endpoint.address,
-                        cluster.statistics,
-                        after: last
-                    )
+                let statistics = cluster.statistics
+                var snapshot = ClusterFolder.Snapshot(
+                    coordinator: own,
+                    endpoint: cluster.endpoint.address,
+                    statistics,
+                    after: last
                 )
-                try? folder.note(cluster.statistics)
+                let now = Date().timeIntervalSince1970
+                (snapshot.unitsLeft, snapshot.written) = (cluster.unitsLeft, now)
+                rates.withLock { $0.fill(&snapshot, from: statistics, at: now) }
+                // Only informative: a full disk does not end a render.
+                try? folder.save(snapshot)
+                try? folder.note(statistics)
             }
         }
     }

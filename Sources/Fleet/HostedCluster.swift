@@ -102,6 +102,9 @@ package final class HostedCluster: Sendable {
         }
     }
 
+    /// What the hosts' agents have said.
+    package var reports: [HostReport] { fleet.reports }
+
     private var view: HostWatch.View {
         HostWatch.View(
             joined: Set(cluster.statistics.filter(\.isActive).map(\.name)),

@@ -13,7 +13,8 @@ struct ClusterCommand: ParsableCommand {
         abstract:
             "Starts, shows and stops the workers of a cluster file, and invites machines (docs/cluster.md).",
         subcommands: [
-            Up.self, Status.self, Down.self, Invite.self, Members.self, Remove.self,
+            Up.self, Status.self, Top.self, Test.self, Down.self, Invite.self, Members.self,
+            Remove.self,
         ]
     )
 

@@ -131,7 +131,7 @@ package final class WorkerProcess: Sendable {
         to refusal: CoordinatorMessage.Refusal,
         _ changes: any NetworkChanges
     ) -> Result<any ModelNetworks, ChangeFailed>? {
-        guard refusal.version == protocolVersion else {
+        guard protocolVersions.contains(refusal.version) else {
             return .failure(ChangeFailed(reason: refusal.reason))
         }
         let result = BlockingQueue<Result<any ModelNetworks, ChangeFailed>>()

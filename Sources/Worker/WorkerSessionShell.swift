@@ -139,6 +139,8 @@ final class WorkerSessionShell {
                 let computation = Computation(number, batch)
                 cancellations[number] = computation.cancellation
                 units.put(computation)
+            case .report(let number, let floats):
+                try send(.report(HostFacts.report(number, floats: floats)), over: socket)
             case .cancel(let number): cancellations[number]?.cancel()
             case .reconnect(let pause, let cause):
                 if logged.isEmpty || cause != .noWelcome {

@@ -58,6 +58,8 @@ package struct WorkerSessionState: Sendable {
         /// Nobody needs this batch: cancel it as soon as that is cheap.
         case cancel(Int)
         /// Close the socket, wait, connect a new one, and report that with `connected`.
+        /// Send how this host is, with the number of the inquiry, and so many floats.
+        case report(UInt64, floats: Int)
         case reconnect(after: Duration, because: Cause)
         case end(Ending)
     }
@@ -69,6 +71,8 @@ package struct WorkerSessionState: Sendable {
         case goodbye = "the coordinator ended"
         case unknown = "the coordinator does not know this worker any more"
         case malformed = "the coordinator sent an invalid message"
+        case damaged = "a message was damaged on the way"
+        case older = "the coordinator speaks an older version of the protocol"
     }
 
     package enum Ending: Sendable {
@@ -87,6 +91,12 @@ package struct WorkerSessionState: Sendable {
     }
 
     private let options: Options
+    /// The version that it says in its next hello; lower after a coordinator refused it for its own.
+    private var version: UInt32
+    /// When it last told of its host unasked, or joined.
+    private var reported = Duration.zero
+    /// Time between two reports that nobody asked for.
+    private static let reportPause: Duration = .seconds(10)
     private var phase = Phase.idle
     private var failures = 0
     private var job: CoordinatorMessage.Job?
@@ -94,6 +104,8 @@ package struct WorkerSessionState: Sendable {
     private var embeddings = EmbeddingCache()
     /// Embeddings that were requested on this connection and have not arrived.
     private var demanded: Set<EmbeddingDigest> = []
+    /// The version of its last hello.
+    private var said: UInt32 = 0
     /// Counts connections: a result from an earlier one must not be sent on this one.
     private var connection = 0
     /// At most `Options.depth`; the first is computed.
@@ -121,6 +133,7 @@ package struct WorkerSessionState: Sendable {
 
     package init(options: Options) {
         self.options = options
+        version = options.hello.version
         batches = options.batches
     }
 
@@ -138,12 +151,19 @@ package struct WorkerSessionState: Sendable {
             queue = []
             told = 1
             phase = .calling(since: now)
-            actions.append(.send(.hello(options.hello)))
+            var hello = options.hello
+            hello.version = version
+            // The next connection may be to a coordinator that was updated.
+            version = options.hello.version
+            said = hello.version
+            actions.append(.send(.hello(hello)))
         case .received(let message):
             if case .serving(let welcome, _, let sent) = phase {
                 phase = .serving(welcome, lastHeard: now, lastSent: sent)
             }
             receive(message, now, &actions)
+        case .malformed(.damaged(let unit)):
+            noteDamage(unit, &actions)
         case .malformed:
             reconnect(.malformed, &actions)
         case .finished(let unit, let microseconds, let result):
@@ -172,12 +192,19 @@ package struct WorkerSessionState: Sendable {
         switch (message, phase) {
         case (.welcome(let welcome), .calling):
             phase = .serving(welcome, lastHeard: now, lastSent: now)
+            reported = now
             failures = 0
             actions.append(.send(.ask(options.credit)))
             asked = options.credit
             tellBatch(&actions)
+        case (.refusal(let refusal), .calling)
+        where protocolVersions.contains(refusal.version) && refusal.version < said:
+            version = refusal.version
+            reconnect(.older, &actions)
         case (.refusal(let refusal), _):
             end(.refused(refusal), &actions)
+        case (.inquiry(let inquiry), .serving):
+            actions.append(.report(inquiry.number, floats: inquiry.floats))
         case (.job(let next), .serving):
             job = next
         case (.embedding(let digest, let value), .serving):
@@ -213,9 +240,20 @@ package struct WorkerSessionState: Sendable {
         case (.goodbye(.unknown), _):
             reconnect(.unknown, &actions)
         case (.heartbeat, _), (.welcome, _), (.job, _), (.embedding, _), (.task, _), (.abandon, _),
-            (.joined, _), (.chunk, _):
+            (.joined, _), (.chunk, _), (.inquiry, _):
             break
         }
+    }
+
+    /// A message was damaged on the way. The coordinator is told which unit it was, and sends it again; where that is not
+    /// known the connection is given up, without blame for anybody.
+    private mutating func noteDamage(_ unit: UnitID?, _ actions: inout [Action]) {
+        guard case .serving = phase, let unit else {
+            if case .serving = phase { actions.append(.send(.goodbye(.leaving))) }
+            return reconnect(.damaged, &actions)
+        }
+        actions.append(.send(.damaged(unit)))
+        actions.append(.send(.ask(1)))
     }
 
     private mutating func finish(
@@ -279,6 +317,10 @@ package struct WorkerSessionState: Sendable {
                 reconnect(.silence, &actions)
             } else if now - sent >= welcome.heartbeat {
                 actions.append(.send(.heartbeat))
+            }
+            if welcome.version >= 8, now - reported >= Self.reportPause {
+                reported = now
+                actions.append(.report(0, floats: 0))
             }
         }
     }

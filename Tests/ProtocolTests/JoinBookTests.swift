@@ -89,7 +89,7 @@ import Testing
         var book = try book()
         var request = JoinRequest(key: machines[0], name: "box")
         for (version, side) in [
-            (protocolVersion - 1, "worker"), (protocolVersion + 1, "coordinator"),
+            (oldestProtocolVersion - 1, "worker"), (protocolVersion + 1, "coordinator"),
         ] {
             request.version = version
             let answer = book.register(request, by: invitation, from: "", at: 1)

@@ -27,6 +27,15 @@ private let hello: WorkerMessage.Hello = {
     return hello
 }()
 
+private let report: WorkerReport = {
+    var report = WorkerReport()
+    (report.number, report.clock, report.load) = (3, 1_700_000_000_000_000, 5)
+    (report.memory, report.available, report.peak) = (1 << 34, 1 << 33, 1 << 30)
+    (report.swapped, report.cacheFree, report.cache) = (0, 1 << 40, "/cache")
+    report.temperature = 71.5
+    return report
+}()
+
 private let key = PublicKey(bytes: (0..<32).map { UInt8($0) }) ?? { preconditionFailure() }()
 
 private let requirements: WorkerRequirements = {
@@ -70,7 +79,7 @@ let workerMessages: [WorkerMessage] = [
         )
     ),
     .failure(UnitID(9), reason: "no weights"),
-    .missing(UnitID(10)),
+    .missing(UnitID(10)), .damaged(UnitID(11)), .report(report), .report(WorkerReport()),
     .join(JoinRequest(key: key, name: "box")),
     .heartbeat,
     .goodbye(.leaving),
@@ -161,7 +170,7 @@ let coordinatorMessages: [CoordinatorMessage] = [
         .autoencode(.encoder, PicturePart(norm: 3, attention: [digests.1])),
         [1, 8, 8, 3]
     ),
-    .abandon([UnitID(7), UnitID(8)]),
+    .abandon([UnitID(7), UnitID(8)]), .inquiry(Inquiry(number: 4, load: 3, floats: 2)),
     .heartbeat,
     .goodbye(.unknown),
 ]
@@ -224,7 +233,8 @@ let coordinatorMessages: [CoordinatorMessage] = [
     @Test func theDocumentedExampleIsCorrect() throws {
         let frames: [[UInt8]] = [
             [0x22, 0x05, 0x08, 0x07, 0x10, 0xe8, 0x07]
-                + [0xa2, 0x01, 0x08, 0x08, 0x01, 0x12, 0x04, 0x01, 0x01, 0x02, 0x01],
+                + [0xa2, 0x01, 0x0d, 0x08, 0x01, 0x12, 0x04, 0x01, 0x01, 0x02, 0x01]
+                + [0x1d, 0x56, 0x26, 0x87, 0xc3] + [0xb5, 0x01, 0x6f, 0x4c, 0x12, 0x38],
             [0x00, 0x00, 0x80, 0x3f, 0x00, 0x00, 0x00, 0xc0],
         ]
         let tensor = Tensor([1, -2], shape: [1, 1, 2, 1])
@@ -233,6 +243,40 @@ let coordinatorMessages: [CoordinatorMessage] = [
         )
         #expect(answer.frames == frames)
         #expect(describe(try WorkerMessage(frames: frames)) == describe(answer))
+        // As version 7 sends it: without checksums.
+        let before: [UInt8] =
+            [0x22, 0x05, 0x08, 0x07, 0x10, 0xe8, 0x07]
+            + [0xa2, 0x01, 0x08, 0x08, 0x01, 0x12, 0x04, 0x01, 0x01, 0x02, 0x01]
+        #expect(describe(try WorkerMessage(frames: [before, frames[1]])) == describe(answer))
+    }
+
+    /// Of a message with a tensor, any bit may flip but the four bytes of tags that make it one of version 8.
+    @Test func everyFlippedBitIsFound() throws {
+        let answer = WorkerMessage.answer(
+            .init(unit: UnitID(7), microseconds: 1, result: WorkResult(tensor: ramp([1, 2, 2, 4])))
+        )
+        let frames = answer.frames
+        for bit in 0..<(8 * frames[1].count) {
+            var damaged = frames
+            damaged[1][bit / 8] ^= 1 << UInt8(bit % 8)
+            #expect(throws: FrameError.damaged(UnitID(7))) { try WorkerMessage(frames: damaged) }
+        }
+        let tag = frames[0].count - 6
+        for bit in 0..<(8 * frames[0].count) where !(tag..<(tag + 2)).contains(bit / 8) {
+            var damaged = frames
+            damaged[0][bit / 8] ^= 1 << UInt8(bit % 8)
+            #expect(throws: FrameError.damaged(nil)) { try WorkerMessage(frames: damaged) }
+        }
+    }
+
+    @Test func inquiriesAreBounded() throws {
+        let largest = Inquiry(number: 1, floats: Inquiry.maxFloats)
+        let again = try CoordinatorMessage(frames: CoordinatorMessage.inquiry(largest).frames)
+        #expect(describe(again) == describe(.inquiry(largest)))
+        let larger = Inquiry(number: 1, floats: Inquiry.maxFloats + 1)
+        #expect(throws: FrameError.field("inquiry.floats")) {
+            try CoordinatorMessage(frames: CoordinatorMessage.inquiry(larger).frames)
+        }
     }
 
     /// Half precision holds eleven binary digits: these arrive as they are, and in half the bytes.

@@ -11,10 +11,15 @@ import hashlib
 import os
 import struct
 import time
+import zlib
 
 import messages_pb2 as wire
 import numpy as np
 import zmq
+
+
+# It speaks the version before, too.
+DEFAULT_VERSION = 8
 
 
 def predict(latent, picture, timestep, context, pooled, time_ids):
@@ -78,14 +83,16 @@ def embeddings_of(task):
 
 
 class Worker:
-    def __init__(self, endpoint, digest, context):
+    def __init__(self, endpoint, digest, context, version=DEFAULT_VERSION, flip=0):
+        """Of every `flip` answers, the last has one bit that is flipped on the way."""
         self.socket = context.socket(zmq.DEALER)
         self.socket.connect(endpoint)
         self.embeddings, self.job, self.tasks = {}, None, []
         self.demanded = set()
+        self.version, self.flip, self.answers = version, flip, 0
         self.heartbeat = None
         hello = wire.Hello(
-            protocol_version=7, name="python", threads=1, processor="any", backend="numpy",
+            protocol_version=version, name="python", threads=1, processor="any", backend="numpy",
             precision="f32", process_id=os.getpid(),
             model=wire.ModelIdentity(digest=digest, path="a formula"))
         self.send(wire.Envelope(hello=hello))
@@ -93,8 +100,21 @@ class Worker:
     def send(self, envelope, *arrays, kind=wire.ELEMENT_TYPE_FLOAT32):
         envelope.tensors.extend(
             wire.TensorHeader(element_type=kind, shape=a.shape) for a in arrays)
-        frames = [envelope.SerializeToString(), *(a.astype(TYPES[kind]).tobytes() for a in arrays)]
-        self.socket.send_multipart(frames)
+        contents = [a.astype(TYPES[kind]).tobytes() for a in arrays]
+        if self.version >= 8:
+            for header, content in zip(envelope.tensors, contents):
+                header.checksum = zlib.crc32(content)
+        head = envelope.SerializeToString()
+        if self.version >= 8:
+            # The field `checksum`, which is of all before it.
+            head += b"\xb5\x01" + struct.pack("<I", zlib.crc32(head))
+        if self.flip and contents and envelope.HasField("answer"):
+            self.answers += 1
+            if self.answers % self.flip == 0:
+                damaged = bytearray(contents[0])
+                damaged[len(damaged) // 2] ^= 4
+                contents[0] = bytes(damaged)
+        self.socket.send_multipart([head, *contents])
 
     def ask(self, units):
         self.send(wire.Envelope(ask=wire.Ask(units=units)))
@@ -102,11 +122,23 @@ class Worker:
     def receive(self, frames):
         """Returns whether to go on."""
         envelope = wire.Envelope.FromString(frames[0])
+        kind = envelope.WhichOneof("body")
+        if envelope.HasField("checksum") and envelope.checksum != zlib.crc32(frames[0][:-6]):
+            raise SystemExit("an envelope was damaged on the way")
+        for tensor, frame in zip(envelope.tensors, frames[1:], strict=True):
+            if not tensor.HasField("checksum") or tensor.checksum == zlib.crc32(frame):
+                continue
+            if kind != "task":
+                raise SystemExit("a tensor was damaged on the way")
+            self.send(wire.Envelope(failure=wire.Failure(unit=envelope.task.unit, damaged=True)))
+            self.ask(1)
+            return True
         arrays = [
             np.frombuffer(frame, TYPES[tensor.element_type]).astype("<f4").reshape(tensor.shape)
             for tensor, frame in zip(envelope.tensors, frames[1:], strict=True)]
-        kind = envelope.WhichOneof("body")
         if kind == "welcome":
+            if envelope.welcome.protocol_version != self.version:
+                raise SystemExit(f"welcomed as version {envelope.welcome.protocol_version}")
             self.heartbeat = envelope.welcome.heartbeat_milliseconds
             self.ask(2)
         elif kind == "job":
@@ -126,6 +158,11 @@ class Worker:
             if missing:
                 self.demanded.update(missing)
                 self.send(wire.Envelope(wanted=wire.Wanted(digests=missing)))
+        elif kind == "inquiry":
+            report = wire.Report(
+                number=envelope.inquiry.number, clock_microseconds=time.time_ns() // 1000)
+            floats = envelope.inquiry.floats
+            self.send(wire.Envelope(report=report), *([np.zeros(floats)] if floats else []))
         elif kind == "abandon":
             kept = [t for t in self.tasks if t[0].unit not in envelope.abandon.units]
             if len(kept) < len(self.tasks):
@@ -189,6 +226,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--connect", required=True)
     parser.add_argument("--digest", required=True)
+    parser.add_argument("--protocol", type=int, default=DEFAULT_VERSION)
+    parser.add_argument("--flip", type=int, default=0, help="one bit in every so many answers")
     options = parser.parse_args()
     with zmq.Context() as context:
-        Worker(options.connect, options.digest, context).run()
+        Worker(options.connect, options.digest, context, options.protocol, options.flip).run()

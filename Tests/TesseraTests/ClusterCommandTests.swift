@@ -114,6 +114,43 @@ import Testing
         }
     }
 
+    @Test func aClusterIsTestedAndItsFaultsAreNamed() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder)
+            try site.write(launch: Self.shell, hosts: hosts(site, ["alpha", "beta"]))
+            let good = try site.cluster("test")
+            #expect(good.status == 0, "\(good.output)\(good.errors)")
+            for text in ["the same as beta-1", "the same as alpha-1", "round trip"] {
+                #expect(good.output.contains(text), "\(good.output)")
+            }
+            #expect(!good.output.contains("failed"))
+            #expect(site.processes.isEmpty)
+
+            // One host cannot be reached; the other is tested all the same.
+            let gone = "\n  - {name: gone, launch: [sh, -c, 'echo no route; exit 5', '{command}']}"
+            try site.write(launch: Self.shell, hosts: hosts(site, ["alpha"]) + gone)
+            let bad = try site.cluster("test", ["--json"])
+            #expect(bad.status == 69, "\(bad.errors)")
+            let found = try JSONSerialization.jsonObject(with: Data(bad.output.utf8))
+            let checks = (found as? [String: Any])?["checks"] as? [[String: Any]] ?? []
+            let failed = checks.filter { $0["result"] as? String == "failed" }
+            #expect(failed.map { $0["host"] as? String } == ["gone"], "\(bad.output)")
+            #expect((failed.first?["detail"] as? String)?.contains("no route") == true)
+            #expect(checks.contains { $0["host"] as? String == "alpha-1" })
+
+            // A render that runs is not disturbed.
+            let waiting = try site.start(
+                site.picture + ["--cluster", site.file, "--min-workers", "2"]
+            )
+            #expect(waiting.waitFor("no route"))
+            let refused = try site.cluster("test")
+            #expect(refused.status == 69 && refused.output.isEmpty)
+            #expect(refused.errors.contains("disturb"), "\(refused.errors)")
+            kill(waiting.process.processIdentifier, SIGINT)
+            _ = waiting.finish()
+        }
+    }
+
     @Test func aHostThatFailsIsNamedAndTheOthersGoOn() throws {
         try inTemporaryFolder { folder in
             let site = try Site(folder)

@@ -71,6 +71,9 @@ private struct Script {
             case .send(.answer(let answer)): "answer \(answer.unit)"
             case .send(.failure(let unit, _)): "failure \(unit)"
             case .send(.missing(let unit)): "missing \(unit)"
+            case .send(.damaged(let unit)): "damaged \(unit)"
+            case .send(.report): "report"
+            case .report(let number, let floats): "report \(number) \(floats)"
             case .send(.join): "join"
             case .send(.fetch): "fetch"
             case .send(.heartbeat): "heartbeat"
@@ -92,6 +95,62 @@ private struct Script {
 }
 
 @Suite struct WorkerSessionTests {
+    /// A coordinator of the version before refuses by version: the next hello says that one, and later ones the own again.
+    @Test func anOlderCoordinatorIsSpokenToInItsVersion() throws {
+        var state = State(options: options())
+        func versions(_ event: State.Event) -> [UInt32] {
+            state.handle(event, at: .zero).compactMap { action in
+                switch action {
+                case .send(.hello(let hello)): hello.version
+                case .reconnect: 0
+                default: nil
+                }
+            }
+        }
+        func refusal(_ version: UInt32) -> State.Event {
+            let model = ModelIdentity(digest: "d", path: "p")
+            var refusal = CoordinatorMessage.Refusal(.init(model: model), reason: "another version")
+            refusal.version = version
+            return .received(.refusal(refusal))
+        }
+        #expect(versions(.connected) == [protocolVersion])
+        #expect(versions(refusal(oldestProtocolVersion)) == [0])
+        #expect(versions(.connected) == [oldestProtocolVersion])
+        var welcome = CoordinatorMessage.Welcome(heartbeat: .seconds(1), timeout: .seconds(50))
+        welcome.version = oldestProtocolVersion
+        #expect(versions(.received(.welcome(welcome))) == [])
+        // It sends no reports, which that version does not know.
+        let later = state.handle(.tick, at: .seconds(30))
+        #expect(later.count == 1)
+        guard case .send(.heartbeat)? = later.first else {
+            Issue.record("\(later)")
+            return
+        }
+        #expect(versions(.received(.goodbye(.unknown))) == [0])
+        #expect(versions(.connected) == [protocolVersion])
+        // Refused in the version that it said, it is refused for something else.
+        #expect(versions(refusal(protocolVersion)) == [])
+    }
+
+    @Test func aDamagedTaskIsAskedForAgain() {
+        var script = Script.serving()
+        _ = script.on(.received(.job(both)))
+        #expect(script.on(.malformed(.damaged(UnitID(3)))) == ["damaged u3", "ask 1"])
+        // Nobody knows what it was: the connection ends, with nobody to blame.
+        #expect(script.on(.malformed(.damaged(nil))) == ["goodbye", "reconnect 100"])
+    }
+
+    @Test func aWorkerTellsOfItsHost() {
+        var script = Script.serving()
+        let inquiry = Inquiry(number: 7, floats: 3)
+        #expect(script.on(.received(.inquiry(inquiry))) == ["report 7 3"])
+        #expect(script.on(.received(.heartbeat), after: .seconds(4)) == [])
+        #expect(script.on(.received(.heartbeat), after: .seconds(4)) == [])
+        #expect(script.on(.received(.heartbeat), after: .seconds(4)) == [])
+        #expect(script.on(.tick) == ["heartbeat", "report 0 0"])
+        #expect(script.on(.tick) == [])
+    }
+
     @Test func aWelcomedWorkerAsksForWork() {
         var script = Script()
         #expect(script.on(.connected) == ["hello"])

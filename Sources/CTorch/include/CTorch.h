@@ -135,4 +135,7 @@ void tessera_torch_delete(tessera_torch torch, tessera_tensor tensor);
 /// Name and memory of an NVIDIA GPU, in bytes, by NVML; nonzero without driver or such a GPU.
 int tessera_nvidia_gpu(int index, char *name, size_t size, uint64_t *free_bytes, uint64_t *all_bytes);
 
+/// Degrees Celsius of an NVIDIA GPU, by NVML; negative without driver or such a GPU.
+int tessera_nvidia_temperature(int index);
+
 #endif

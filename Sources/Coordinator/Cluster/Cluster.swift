@@ -104,6 +104,23 @@ package final class Cluster: Sendable {
     /// Each worker's statistics so far, in the order in which they first joined.
     package var statistics: [WorkerStatistics] { board.statistics }
 
+    /// Asks one worker something, or gives it a unit, past the dispatcher; for tests of a cluster where no render runs.
+    ///
+    /// - Returns: where the reply comes; always exactly one
+    package func probe(_ worker: String, _ question: ProbeQuestion) -> BlockingQueue<ProbeReply> {
+        let reply = BlockingQueue<ProbeReply>()
+        let request = ProbeRequest(worker: worker, question: question, reply: reply)
+        do {
+            try board.post(.probe(request), to: mailbox)
+        } catch {
+            reply.put(.failed("\(error)"))
+        }
+        return reply
+    }
+
+    /// Units that wait or are being computed.
+    package var unitsLeft: Int { board.unitsLeft }
+
     /// Who has the views that are being evaluated, by their index in the request.
     package var assignments: [Int: ViewAssignment] { board.assignments }
 

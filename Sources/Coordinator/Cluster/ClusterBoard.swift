@@ -8,6 +8,7 @@ final class ClusterBoard: Sendable {
     private let refusals = Mutex<[String: RefusedWorker]>([:])
     /// Of the views that are being evaluated, by their index in the request.
     private let views = Mutex<[Int: ViewAssignment]>([:])
+    private let queue = Mutex(0)
     /// Why the thread has ended.
     private let ending = Mutex<(any Error)?>(nil)
 
@@ -42,7 +43,7 @@ final class ClusterBoard: Sendable {
                 known == nil && workers.count >= Self.capacity
                 ? workers.firstIndex { !$0.isActive && $0.views + $0.tiles == 0 } : nil
             let place = known ?? idle ?? workers.count
-            let entry = WorkerStatistics(
+            var entry = WorkerStatistics(
                 name: hello.name,
                 key: key,
                 processor: hello.processor,
@@ -52,10 +53,13 @@ final class ClusterBoard: Sendable {
                 model: hello.model.path,
                 isActive: true
             )
+            entry.version = Handshake.version(of: hello)
+            entry.process = hello.processID
             if let known {
                 workers[known].isActive = true
                 workers[known].model = entry.model
                 workers[known].key = key
+                (workers[known].version, workers[known].process) = (entry.version, entry.process)
             } else if let idle {
                 workers[idle] = entry
             } else {
@@ -68,6 +72,10 @@ final class ClusterBoard: Sendable {
     func update(_ place: Int, _ change: (inout WorkerStatistics) -> Void) {
         workers.withLock { change(&$0[place]) }
     }
+
+    /// Units without an answer.
+    var unitsLeft: Int { queue.withLock { $0 } }
+    func setQueue(_ units: Int) { queue.withLock { $0 = units } }
 
     var assignments: [Int: ViewAssignment] { views.withLock { $0 } }
 
@@ -92,6 +100,12 @@ final class ClusterBoard: Sendable {
     /// The thread's last action: fails the batches that it will not process.
     func end(_ mailbox: Mailbox<ClusterCommand>, because error: any Error) {
         ending.withLock { $0 = error }
-        for case .run(_, _, let reports) in mailbox.take() { reports.put(.failed(error)) }
+        for command in mailbox.take() {
+            switch command {
+            case .run(_, _, let reports): reports.put(.failed(error))
+            case .probe(let request): request.reply.put(.failed("\(error)"))
+            default: break
+            }
+        }
     }
 }

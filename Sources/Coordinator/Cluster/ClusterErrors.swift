@@ -68,6 +68,22 @@ package struct WorkerStatistics: Equatable, Sendable {
     package internal(set) var tiles = 0
     /// Its own measurement of the time it spent computing.
     package internal(set) var busy: Duration = .zero
+    /// The version of the protocol that is spoken with it, and its process on its host.
+    package internal(set) var version = protocolVersion
+    package internal(set) var process: Int32 = 0
+    /// What it last said of its host, and when.
+    package internal(set) var host: WorkerReport?
+    package internal(set) var hostSeen = Date()
+    /// Units that it was given and that somebody had been given before; and messages that were damaged on the way.
+    package internal(set) var retries = 0
+    package internal(set) var damaged = 0
+    /// Bytes of messages from it and to it.
+    package internal(set) var received = 0
+    package internal(set) var sent = 0
+    /// How many times as slow as usual it is, where that is worth a line; and whether it has let a lease expire since its
+    /// last answer.
+    package internal(set) var slowness: Double?
+    package internal(set) var isLate = false
     /// When it last sent anything.
     package internal(set) var lastHeard = Date()
 }

@@ -4,7 +4,7 @@ import Sampling
 
 /// One render on a cluster. `evaluate` blocks the render thread; `cancel` may be called from any thread.
 package final class ClusterJob: UnitRenderer {
-    private let id: UInt64
+    let id: UInt64
     private let mailbox: Mailbox<ClusterCommand>
     private let board: ClusterBoard
 
@@ -61,6 +61,8 @@ enum ClusterCommand: Sendable {
     case processEnded(name: String, process: Int32, account: String)
     /// A person was told what is wrong with a worker.
     case explained(name: String)
+    /// A question to one worker, past the dispatcher.
+    case probe(ProbeRequest)
     /// A chunk of the model for a peer, by the key that it has authenticated with, and the bytes of the whole model.
     case served([UInt8], PublicKey, ChunkAnswer, total: Int)
     case closed

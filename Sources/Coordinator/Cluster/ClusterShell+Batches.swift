@@ -25,6 +25,7 @@ extension ClusterShell {
                 lose(peer, .vanished, account: account)
             }
         case .explained(let name): explain(name)
+        case .probe(let request): begin(request)
         case .served(let id, let key, let answer, let total):
             deliver(answer, to: id, key, total: total)
         case .closed: feed(.closed)

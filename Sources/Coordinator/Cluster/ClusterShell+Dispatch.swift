@@ -31,6 +31,7 @@ extension ClusterShell {
         case .doubt(let worker):
             guard let peer = roster[worker] else { break }
             lastLoss = "\(peer.hello.name) has not answered in time"
+            board.update(peer.place) { $0.isLate = true }
             logger.info("worker late", metadata: peer.metadata)
         case .setAside(let worker):
             guard let peer = roster[worker] else { break }
@@ -79,6 +80,7 @@ extension ClusterShell {
             preconditionFailure("\(unit) for \(worker) is unknown\n\(state.trace)")
         }
         if attempt > 1 {
+            board.update(peer.place) { $0.retries += 1 }
             logger.info(
                 "unit tried again",
                 metadata: peer.metadata.merging(

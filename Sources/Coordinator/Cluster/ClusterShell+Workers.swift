@@ -38,9 +38,11 @@ extension ClusterShell {
             return greet(id, body, from: origin)
         }
         guard roster.hears(peer.worker, at: now) else { return reject(id, .tooOften) }
+        board.update(peer.place) { $0.received += body.reduce(0) { $0 + $1.count } }
         do throws(FrameError) {
             handle(try WorkerMessage(frames: body), from: peer)
         } catch {
+            if case .damaged(let unit) = error { return noteDamage(unit, from: peer) }
             reject(id, error)
         }
     }
@@ -59,7 +61,7 @@ extension ClusterShell {
         case .heartbeat, .ask, .batch:
             // It thinks that it has joined, but was given up, or had joined another coordinator here.
             send(.goodbye(.unknown), to: id)
-        case .wanted, .answer, .failure, .missing, .goodbye, .join:
+        case .wanted, .answer, .failure, .missing, .damaged, .report, .goodbye, .join:
             dropped += 1
         }
     }
@@ -82,12 +84,12 @@ extension ClusterShell {
             metadata: peer.metadata.merging(
                 ["threads": "\(hello.threads)", "processor": "\(hello.processor)"]) { $1 }
         )
-        send(
-            .welcome(
-                .init(heartbeat: configuration.heartbeat, timeout: configuration.policy.silence)
-            ),
-            to: peer
+        var welcome = CoordinatorMessage.Welcome(
+            heartbeat: configuration.heartbeat,
+            timeout: configuration.policy.silence
         )
+        welcome.version = peer.version
+        send(.welcome(welcome), to: peer)
         feed(.joined(peer.worker, from: peer.host))
     }
 
@@ -101,7 +103,8 @@ extension ClusterShell {
         let problem =
             hello.obstacle?.requirements == configuration.required.summary
             ? hello.obstacle?.reason : nil
-        let isChanging = hello.adapts && problem == nil && hello.version == protocolVersion
+        let isChanging =
+            hello.adapts && problem == nil && protocolVersions.contains(hello.version)
         let obstacle = problem.map { "; it cannot change: \($0.withoutFullStop)" } ?? ""
         let reason = refusal.reason + obstacle
         board.refuse(hello.name, RefusedWorker(reason: reason, isChanging: isChanging))
@@ -149,14 +152,18 @@ extension ClusterShell {
             }
         case .answer(let answer): handle(answer, from: peer)
         case .failure(let unit, let reason):
+            if endProbe(unit.rawValue, of: peer, .failed(reason)) { return }
             refuse(unit, reason, peer)
         case .missing(let unit): miss(unit, peer)
+        case .damaged(let unit): noteDamage(unit, from: peer)
+        case .report(let report): note(report, from: peer)
         case .heartbeat: feed(.heard(peer.worker))
         case .goodbye: lose(peer, .left)
         }
     }
 
     func handle(_ answer: WorkerMessage.Answer, from peer: Roster.Peer) {
+        if answerProbe(answer, of: peer) { return }
         guard let request = batch?.request(answer.unit), let model = batch?.job.model else {
             // Of a batch that is over, or never given: the dispatcher knows.
             return feed(.answered(answer.unit, by: peer.worker))
@@ -167,8 +174,10 @@ extension ClusterShell {
         if let fault = request.fault(of: answer.result, model) {
             return refuse(answer.unit, fault, peer)
         }
+        damagedInRow[peer.worker] = nil
         let spent = Duration.microseconds(Int64(clamping: answer.microseconds))
         board.update(peer.place) { $0.busy += min(spent, .seconds(86_400)) }
+        noteSpeed(of: peer, request, model, spent)
         feed(
             .answered(answer.unit, by: peer.worker, spent: spent),
             answer: (answer.result, peer)
@@ -205,8 +214,13 @@ extension ClusterShell {
     func forget(_ peer: Roster.Peer, _ manner: String, account: String? = nil) {
         guard roster.remove(peer.worker) else { return }
         firstTask[peer.worker] = nil
+        damagedInRow[peer.worker] = nil
+        speedWatch.forget(peer.worker)
+        endProbes(of: peer, "it \(account ?? manner)")
         refused.remove(peer.worker)
-        board.update(peer.place) { $0.isActive = false }
+        board.update(peer.place) { worker in
+            (worker.isActive, worker.isLate, worker.slowness) = (false, false, nil)
+        }
         lastLoss = account ?? "\(peer.hello.name) \(manner)"
         let details: Logger.Metadata = ["how": "\(account ?? manner)"]
         logger.info("worker gone", metadata: peer.metadata.merging(details) { $1 })

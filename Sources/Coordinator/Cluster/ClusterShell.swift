@@ -52,6 +52,11 @@ final class ClusterShell {
     /// Sends files to workers that lack them; made when the first one asks.
     var modelServer: ModelServer?
     var fetched: [PublicKey: Fetched] = [:]
+    /// Questions to workers that have no answer yet, by number.
+    var probes: [UInt64: RunningProbe] = [:]
+    /// Damaged messages from and to workers, since their last whole answer.
+    var damagedInRow: [WorkerID: Int] = [:]
+    var speedWatch = SpeedWatch()
     /// By key, so that one that is allowed cannot keep the others out; nil where there are no keys.
     var unidentifiedPeers: [PublicKey?: RateLimit] = [:]
 
@@ -79,6 +84,7 @@ final class ClusterShell {
         defer {
             modelServer?.stop()
             let error = ClusterUnavailable("the cluster was stopped")
+            for probe in probes.values { probe.reply.put(.failed("\(error)")) }
             for batch in waiting { batch.reports.put(.failed(error)) }
             waiting = []
             fail(error)
@@ -97,6 +103,7 @@ final class ClusterShell {
             modelServer?.note(isBusy: state.isBusy)
             feed(.tick)
             if turns.isHolding { beginNext() }
+            publishQueue()
             beat()
             warn(of: rejections)
         }
@@ -119,7 +126,9 @@ final class ClusterShell {
 
     func send(_ message: CoordinatorMessage, to peer: Roster.Peer) {
         guard roster[peer.worker] != nil else { return }
-        switch (send(message, to: peer.id), message) {
+        let frames = message.frames
+        board.update(peer.place) { $0.sent += frames.reduce(0) { $0 + $1.count } }
+        switch (send(frames, to: peer.id), message) {
         case (.sent, _), (.full, .heartbeat): break
         case (.full, _), (.unreachable, _): lose(peer, .vanished)
         }
@@ -127,8 +136,12 @@ final class ClusterShell {
 
     @discardableResult
     func send(_ message: CoordinatorMessage, to id: [UInt8]) -> Delivery {
+        send(message.frames, to: id)
+    }
+
+    private func send(_ frames: [[UInt8]], to id: [UInt8]) -> Delivery {
         do {
-            return try socket.send([id] + message.frames)
+            return try socket.send([id] + frames)
         } catch {
             logger.error("send failed", metadata: ["problem": "\(error)"])
             return .unreachable

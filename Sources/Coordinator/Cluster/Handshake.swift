@@ -10,7 +10,9 @@ enum Handshake {
     ) -> CoordinatorMessage.Refusal? {
         let model = required.model
         func refuse(_ reason: String) -> CoordinatorMessage.Refusal {
-            CoordinatorMessage.Refusal(required, reason: reason)
+            var refusal = CoordinatorMessage.Refusal(required, reason: reason)
+            refusal.version = version(of: hello)
+            return refusal
         }
         if let advice = VersionAdvice.advice(worker: hello.version, program: hello.program) {
             return refuse(advice)
@@ -29,6 +31,12 @@ enum Handshake {
             }
         }
         return nil
+    }
+
+    /// The version that both sides speak: the lower one of theirs; the coordinator's own where they do not understand
+    /// each other.
+    static func version(of hello: WorkerMessage.Hello) -> UInt32 {
+        protocolVersions.contains(hello.version) ? hello.version : protocolVersion
     }
 
     /// How a worker's model differs, and how to start it. The digest covers weights and LoRAs: at the same path a file

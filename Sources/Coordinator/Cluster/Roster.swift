@@ -25,6 +25,9 @@ struct Roster {
             return HostID("\(announced) at \(origin.address)")
         }
 
+        /// The version of the protocol that is spoken with it.
+        var version: UInt32 { Handshake.version(of: hello) }
+
         var metadata: Logger.Metadata {
             ["worker": "\(hello.name)", "process": "\(hello.processID)"]
         }

@@ -417,6 +417,9 @@ package struct DispatcherState: Sendable {
 
     /// Whether a batch is open.
     package var isBusy: Bool { batch != nil }
+
+    /// Units of the batch that have no answer yet.
+    var unitsLeft: Int { batch?.remaining ?? 0 }
     /// Workers that get work.
     package var activeWorkers: [WorkerID] {
         workers.filter { $0.value.isActive }.keys.sorted()

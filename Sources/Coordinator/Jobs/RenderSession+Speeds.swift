@@ -3,6 +3,25 @@ import Protocol
 import Sampling
 
 extension RenderSession {
+    /// One view of the model at its own size, as phase 1 evaluates it: the same unit for every worker of a test.
+    ///
+    /// - Parameter computation: for the text encoders
+    /// - Returns: the view, with its embeddings
+    /// - Throws: `InputError` from the text encoders' files
+    package func trialView(_ computation: Rendering.Computation) throws -> WorkUnit {
+        let sampler = Sampler(
+            plan: plan,
+            scheduler: scheduler,
+            prompts: try encodedPrompts(computation.conditioning)
+        )
+        var noise = SeededNoise(seed: plan.settings.seed, kind: plan.settings.random)
+        let (latent, channels) = (plan.phases[0].phase.latent, plan.model.pictureChannels)
+        let picture =
+            channels == 0 ? nil : Tensor(zeros: [1, latent.height, latent.width, channels])
+        let first = try sampler.start(noise)
+        return try sampler.work(for: first, picture: picture, noise: &noise).views[0]
+    }
+
     /// Times a few views of the render.
     ///
     /// - Parameters:

@@ -11,16 +11,18 @@ enum FrameCodec {
         as format: WireFormat = .f32
     ) -> [[UInt8]] {
         var envelope = envelope
-        envelope.tensors = tensors.map { tensor in
+        let contents = tensors.map { TensorFrame.bytes(of: $0, as: format) }
+        envelope.tensors = zip(tensors, contents).map { tensor, bytes in
             .with {
                 $0.elementType = format.elementType
                 $0.shape = tensor.shape.map { UInt32($0) }
+                $0.checksum = FrameChecksum.of(bytes)
             }
         }
-        return [serialized(envelope)] + tensors.map { TensorFrame.bytes(of: $0, as: format) }
+        return [serialized(envelope)] + contents
     }
 
-    /// The frames of a message with the bytes of a file, if there are any.
+    /// The frames of a message with the bytes of a file, if there are any. Files have their own digests.
     static func frames(_ envelope: WireEnvelope, file bytes: [UInt8]?) -> [[UInt8]] {
         var envelope = envelope
         envelope.tensors = [bytes].compactMap(\.self).map { bytes in
@@ -34,7 +36,7 @@ enum FrameCodec {
 
     private static func serialized(_ envelope: WireEnvelope) -> [UInt8] {
         do {
-            return try envelope.serializedBytes()
+            return FrameChecksum.sealed(try envelope.serializedBytes())
         } catch {
             preconditionFailure("proto3 without required fields always serialises: \(error)")
         }
@@ -49,7 +51,7 @@ enum FrameCodec {
             throw .frameCount(frames.count)
         }
         guard head.count <= limits.envelope else { throw .envelopeSize(head.count) }
-        let envelope = try WireEnvelope(received: head, depth: 8)
+        let envelope = try self.envelope(head)
         guard envelope.tensors.count == frames.count - 1 else {
             throw .tensorCount(envelope.tensors.count)
         }
@@ -65,8 +67,33 @@ enum FrameCodec {
         var tensors: [Tensor] = []
         for (header, bytes) in zip(envelope.tensors, frames.dropFirst()) {
             tensors.append(try TensorFrame.tensor(header, bytes, limits: limits))
+            if header.hasChecksum, header.checksum != FrameChecksum.of(bytes) {
+                throw .damaged(envelope.unit)
+            }
         }
         return (envelope, tensors)
+    }
+
+    /// Reads an envelope. Without a checksum it is of the version before: nothing is known of it then.
+    private static func envelope(_ head: [UInt8]) throws(FrameError) -> WireEnvelope {
+        do throws(FrameError) {
+            let envelope = try WireEnvelope(received: head, depth: 8)
+            if envelope.hasChecksum, FrameChecksum.isDamaged(head) { throw .damaged(nil) }
+            return envelope
+        } catch {
+            throw FrameChecksum.isDamaged(head) ? .damaged(nil) : error
+        }
+    }
+}
+
+extension WireEnvelope {
+    /// The unit that a tensor belongs to.
+    fileprivate var unit: UnitID? {
+        switch body {
+        case .task(let task): UnitID(task.unit)
+        case .answer(let answer): UnitID(answer.unit)
+        default: nil
+        }
     }
 }
 

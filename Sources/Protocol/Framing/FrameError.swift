@@ -12,6 +12,8 @@ package enum FrameError: Error, Equatable, CustomStringConvertible {
     case field(String)
     case tooOften
     case repeatedHello
+    /// A checksum is wrong; with the unit whose tensor it is, where the rest of the message is whole.
+    case damaged(UnitID?)
 
     package var description: String {
         switch self {
@@ -27,6 +29,7 @@ package enum FrameError: Error, Equatable, CustomStringConvertible {
         case .field(let name): "\(name) is missing or out of range"
         case .tooOften: "messages arrive faster than a worker needs to send them"
         case .repeatedHello: "a second hello on one connection"
+        case .damaged(let unit): "damaged on the way" + (unit.map { ": the tensor of \($0)" } ?? "")
         }
     }
 }

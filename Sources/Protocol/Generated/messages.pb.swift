@@ -192,6 +192,14 @@ package nonisolated struct WireEnvelope: Sendable {
     set {body = .fetch(newValue)}
   }
 
+  package var report: WireReport {
+    get {
+      if case .report(let v)? = body {return v}
+      return WireReport()
+    }
+    set {body = .report(newValue)}
+  }
+
   /// Coordinator to worker.
   package var welcome: WireWelcome {
     get {
@@ -257,6 +265,14 @@ package nonisolated struct WireEnvelope: Sendable {
     set {body = .chunk(newValue)}
   }
 
+  package var inquiry: WireInquiry {
+    get {
+      if case .inquiry(let v)? = body {return v}
+      return WireInquiry()
+    }
+    set {body = .inquiry(newValue)}
+  }
+
   /// Both ways.
   package var heartbeat: WireHeartbeat {
     get {
@@ -277,6 +293,16 @@ package nonisolated struct WireEnvelope: Sendable {
   /// What the frames after this one hold, in order.
   package var tensors: [WireTensorHeader] = []
 
+  /// CRC-32 of all bytes of this frame before this field, which is the last one: the frame ends with b5 01 and four bytes.
+  package var checksum: UInt32 {
+    get {_checksum ?? 0}
+    set {_checksum = newValue}
+  }
+  /// Returns true if `checksum` has been explicitly set.
+  package var hasChecksum: Bool {self._checksum != nil}
+  /// Clears the value of `checksum`. Subsequent reads from it will return its default value.
+  package mutating func clearChecksum() {self._checksum = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -289,6 +315,7 @@ package nonisolated struct WireEnvelope: Sendable {
     case batch(WireBatch)
     case join(WireJoin)
     case fetch(WireFetch)
+    case report(WireReport)
     /// Coordinator to worker.
     case welcome(WireWelcome)
     case refusal(WireRefusal)
@@ -298,6 +325,7 @@ package nonisolated struct WireEnvelope: Sendable {
     case abandon(WireAbandon)
     case joined(WireJoined)
     case chunk(WireChunk)
+    case inquiry(WireInquiry)
     /// Both ways.
     case heartbeat(WireHeartbeat)
     case goodbye(WireGoodbye)
@@ -305,6 +333,8 @@ package nonisolated struct WireEnvelope: Sendable {
   }
 
   package init() {}
+
+  fileprivate var _checksum: UInt32? = nil
 }
 
 /// One raw frame: row-major elements, the last axis fastest.
@@ -317,9 +347,21 @@ package nonisolated struct WireTensorHeader: Sendable {
 
   package var shape: [UInt32] = []
 
+  /// CRC-32 of the frame's bytes, as zlib and PNG compute it.
+  package var checksum: UInt32 {
+    get {_checksum ?? 0}
+    set {_checksum = newValue}
+  }
+  /// Returns true if `checksum` has been explicitly set.
+  package var hasChecksum: Bool {self._checksum != nil}
+  /// Clears the value of `checksum`. Subsequent reads from it will return its default value.
+  package mutating func clearChecksum() {self._checksum = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _checksum: UInt32? = nil
 }
 
 /// The first message of a worker on a connection.
@@ -461,6 +503,9 @@ package nonisolated struct WireFailure: Sendable {
 
   /// The task had no tensor, and the worker does not keep its tile: not an error.
   package var missing: Bool = false
+
+  /// The task's tensor was damaged on the way: not an error of the worker.
+  package var damaged: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -659,6 +704,105 @@ package nonisolated struct WireCatalogueFile: Sendable {
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+}
+
+/// Say how you are, at once, and send a tensor of so many floats back, at most 4 Mi. Tensor 0, if any, is only to be carried.
+package nonisolated struct WireInquiry: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var number: UInt64 = 0
+
+  package var floats: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// How a worker's host is. Unknown numbers are absent. Tensor 0: zeros, if an inquiry asked for some.
+package nonisolated struct WireReport: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Of the inquiry; 0: unasked, every ten seconds or so.
+  package var number: UInt64 = 0
+
+  /// Its clock when it got the inquiry: microseconds since 1970.
+  package var clockMicroseconds: UInt64 = 0
+
+  package var memoryBytes: UInt64 {
+    get {_memoryBytes ?? 0}
+    set {_memoryBytes = newValue}
+  }
+  /// Returns true if `memoryBytes` has been explicitly set.
+  package var hasMemoryBytes: Bool {self._memoryBytes != nil}
+  /// Clears the value of `memoryBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearMemoryBytes() {self._memoryBytes = nil}
+
+  /// What programs can still have of it without swapping.
+  package var availableBytes: UInt64 {
+    get {_availableBytes ?? 0}
+    set {_availableBytes = newValue}
+  }
+  /// Returns true if `availableBytes` has been explicitly set.
+  package var hasAvailableBytes: Bool {self._availableBytes != nil}
+  /// Clears the value of `availableBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearAvailableBytes() {self._availableBytes = nil}
+
+  /// Largest memory of the worker's process so far, and what of it is swapped out now.
+  package var peakBytes: UInt64 {
+    get {_peakBytes ?? 0}
+    set {_peakBytes = newValue}
+  }
+  /// Returns true if `peakBytes` has been explicitly set.
+  package var hasPeakBytes: Bool {self._peakBytes != nil}
+  /// Clears the value of `peakBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearPeakBytes() {self._peakBytes = nil}
+
+  package var swappedBytes: UInt64 {
+    get {_swappedBytes ?? 0}
+    set {_swappedBytes = newValue}
+  }
+  /// Returns true if `swappedBytes` has been explicitly set.
+  package var hasSwappedBytes: Bool {self._swappedBytes != nil}
+  /// Clears the value of `swappedBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearSwappedBytes() {self._swappedBytes = nil}
+
+  /// Free where the worker keeps weights.
+  package var cacheBytes: UInt64 {
+    get {_cacheBytes ?? 0}
+    set {_cacheBytes = newValue}
+  }
+  /// Returns true if `cacheBytes` has been explicitly set.
+  package var hasCacheBytes: Bool {self._cacheBytes != nil}
+  /// Clears the value of `cacheBytes`. Subsequent reads from it will return its default value.
+  package mutating func clearCacheBytes() {self._cacheBytes = nil}
+
+  package var cache: String = String()
+
+  /// Of the hottest sensor of its processor or GPU, in degrees Celsius.
+  package var temperature: Float {
+    get {_temperature ?? 0}
+    set {_temperature = newValue}
+  }
+  /// Returns true if `temperature` has been explicitly set.
+  package var hasTemperature: Bool {self._temperature != nil}
+  /// Clears the value of `temperature`. Subsequent reads from it will return its default value.
+  package mutating func clearTemperature() {self._temperature = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _memoryBytes: UInt64? = nil
+  fileprivate var _availableBytes: UInt64? = nil
+  fileprivate var _peakBytes: UInt64? = nil
+  fileprivate var _swappedBytes: UInt64? = nil
+  fileprivate var _cacheBytes: UInt64? = nil
+  fileprivate var _temperature: Float? = nil
 }
 
 /// The tasks that follow belong to this job.
@@ -946,7 +1090,7 @@ nonisolated extension WireGoodbyeReason: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Envelope"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}ask\0\u{1}wanted\0\u{1}answer\0\u{1}failure\0\u{1}welcome\0\u{1}refusal\0\u{1}job\0\u{1}embedding\0\u{1}task\0\u{1}abandon\0\u{1}heartbeat\0\u{1}goodbye\0\u{1}batch\0\u{1}join\0\u{1}fetch\0\u{1}joined\0\u{1}chunk\0\u{2}\u{2}tensors\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}ask\0\u{1}wanted\0\u{1}answer\0\u{1}failure\0\u{1}welcome\0\u{1}refusal\0\u{1}job\0\u{1}embedding\0\u{1}task\0\u{1}abandon\0\u{1}heartbeat\0\u{1}goodbye\0\u{1}batch\0\u{1}join\0\u{1}fetch\0\u{1}joined\0\u{1}chunk\0\u{1}report\0\u{1}tensors\0\u{1}inquiry\0\u{1}checksum\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1188,7 +1332,34 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.body = .chunk(v)
         }
       }()
+      case 19: try {
+        var v: WireReport?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .report(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .report(v)
+        }
+      }()
       case 20: try { try decoder.decodeRepeatedMessageField(value: &self.tensors) }()
+      case 21: try {
+        var v: WireInquiry?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .inquiry(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .inquiry(v)
+        }
+      }()
+      case 22: try { try decoder.decodeSingularFixed32Field(value: &self._checksum) }()
       default: break
       }
     }
@@ -1272,17 +1443,28 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
       guard case .chunk(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
     }()
-    case nil: break
+    case .report?: try {
+      guard case .report(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+    }()
+    default: break
     }
     if !self.tensors.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.tensors, fieldNumber: 20)
     }
+    try { if case .inquiry(let v)? = self.body {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+    } }()
+    try { if let v = self._checksum {
+      try visitor.visitSingularFixed32Field(value: v, fieldNumber: 22)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireEnvelope, rhs: WireEnvelope) -> Bool {
     if lhs.body != rhs.body {return false}
     if lhs.tensors != rhs.tensors {return false}
+    if lhs._checksum != rhs._checksum {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1290,7 +1472,7 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension WireTensorHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TensorHeader"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}element_type\0\u{1}shape\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}element_type\0\u{1}shape\0\u{1}checksum\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1300,24 +1482,33 @@ nonisolated extension WireTensorHeader: SwiftProtobuf.Message, SwiftProtobuf._Me
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularEnumField(value: &self.elementType) }()
       case 2: try { try decoder.decodeRepeatedUInt32Field(value: &self.shape) }()
+      case 3: try { try decoder.decodeSingularFixed32Field(value: &self._checksum) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.elementType != .unspecified {
       try visitor.visitSingularEnumField(value: self.elementType, fieldNumber: 1)
     }
     if !self.shape.isEmpty {
       try visitor.visitPackedUInt32Field(value: self.shape, fieldNumber: 2)
     }
+    try { if let v = self._checksum {
+      try visitor.visitSingularFixed32Field(value: v, fieldNumber: 3)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireTensorHeader, rhs: WireTensorHeader) -> Bool {
     if lhs.elementType != rhs.elementType {return false}
     if lhs.shape != rhs.shape {return false}
+    if lhs._checksum != rhs._checksum {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1579,7 +1770,7 @@ nonisolated extension WireAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Failure"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}reason\0\u{1}missing\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}reason\0\u{1}missing\0\u{1}damaged\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1590,6 +1781,7 @@ nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.unit) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.reason) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.missing) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.damaged) }()
       default: break
       }
     }
@@ -1605,6 +1797,9 @@ nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._Message
     if self.missing != false {
       try visitor.visitSingularBoolField(value: self.missing, fieldNumber: 3)
     }
+    if self.damaged != false {
+      try visitor.visitSingularBoolField(value: self.damaged, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1612,6 +1807,7 @@ nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.unit != rhs.unit {return false}
     if lhs.reason != rhs.reason {return false}
     if lhs.missing != rhs.missing {return false}
+    if lhs.damaged != rhs.damaged {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2011,6 +2207,115 @@ nonisolated extension WireCatalogueFile: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.digest != rhs.digest {return false}
     if lhs.size != rhs.size {return false}
     if lhs.chunks != rhs.chunks {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireInquiry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Inquiry"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{1}floats\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.number) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.floats) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.number != 0 {
+      try visitor.visitSingularUInt64Field(value: self.number, fieldNumber: 1)
+    }
+    if self.floats != 0 {
+      try visitor.visitSingularUInt32Field(value: self.floats, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireInquiry, rhs: WireInquiry) -> Bool {
+    if lhs.number != rhs.number {return false}
+    if lhs.floats != rhs.floats {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Report"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{3}clock_microseconds\0\u{3}memory_bytes\0\u{3}available_bytes\0\u{3}peak_bytes\0\u{3}swapped_bytes\0\u{3}cache_bytes\0\u{1}cache\0\u{1}temperature\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.number) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.clockMicroseconds) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self._memoryBytes) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self._availableBytes) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self._peakBytes) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self._swappedBytes) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self._cacheBytes) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.cache) }()
+      case 9: try { try decoder.decodeSingularFloatField(value: &self._temperature) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.number != 0 {
+      try visitor.visitSingularUInt64Field(value: self.number, fieldNumber: 1)
+    }
+    if self.clockMicroseconds != 0 {
+      try visitor.visitSingularUInt64Field(value: self.clockMicroseconds, fieldNumber: 2)
+    }
+    try { if let v = self._memoryBytes {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._availableBytes {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 4)
+    } }()
+    try { if let v = self._peakBytes {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 5)
+    } }()
+    try { if let v = self._swappedBytes {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 6)
+    } }()
+    try { if let v = self._cacheBytes {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 7)
+    } }()
+    if !self.cache.isEmpty {
+      try visitor.visitSingularStringField(value: self.cache, fieldNumber: 8)
+    }
+    try { if let v = self._temperature {
+      try visitor.visitSingularFloatField(value: v, fieldNumber: 9)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireReport, rhs: WireReport) -> Bool {
+    if lhs.number != rhs.number {return false}
+    if lhs.clockMicroseconds != rhs.clockMicroseconds {return false}
+    if lhs._memoryBytes != rhs._memoryBytes {return false}
+    if lhs._availableBytes != rhs._availableBytes {return false}
+    if lhs._peakBytes != rhs._peakBytes {return false}
+    if lhs._swappedBytes != rhs._swappedBytes {return false}
+    if lhs._cacheBytes != rhs._cacheBytes {return false}
+    if lhs.cache != rhs.cache {return false}
+    if lhs._temperature != rhs._temperature {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -7,15 +7,17 @@ package enum VersionAdvice {
     ///   - worker: the version of the protocol that the worker speaks
     ///   - program: its version of Tessera; empty if it does not say
     ///   - coordinator: the version of the protocol that the coordinator speaks
+    ///   - oldest: the oldest that it speaks as well
     ///   - own: the coordinator's version of Tessera
     /// - Returns: what differs and what to do; nil if they understand each other
     package static func advice(
         worker: UInt32,
         program: String,
         coordinator: UInt32 = protocolVersion,
+        oldest: UInt32 = oldestProtocolVersion,
         own: String = tesseraVersion
     ) -> String? {
-        guard worker != coordinator else { return nil }
+        guard !(oldest...coordinator).contains(worker) else { return nil }
         func named(_ program: String, _ version: UInt32) -> String {
             let tessera = program.isEmpty ? "" : "Tessera \(program), "
             return "\(tessera)version \(version) of the protocol"

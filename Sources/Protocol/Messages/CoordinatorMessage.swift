@@ -14,6 +14,8 @@ package enum CoordinatorMessage: Sendable {
     case joined(JoinAnswer)
     /// A chunk of a file of the model.
     case chunk(ChunkAnswer)
+    /// Asks how the worker's host is. Only for workers that speak version 8.
+    case inquiry(Inquiry)
     case heartbeat
     case goodbye(GoodbyeReason)
 
@@ -112,6 +114,9 @@ extension CoordinatorMessage {
             envelope.joined = WireJoined(answer)
         case .chunk(let answer):
             return answer.frames
+        case .inquiry(let inquiry):
+            envelope.inquiry = WireInquiry(inquiry)
+            tensors = inquiry.load > 0 ? [Tensor(zeros: [inquiry.load])] : []
         case .heartbeat:
             envelope.heartbeat = WireHeartbeat()
         case .goodbye(let reason):
@@ -160,13 +165,15 @@ extension CoordinatorMessage {
             self = .joined(JoinAnswer(joined))
         case .chunk(let chunk):
             self = .chunk(try ChunkAnswer(chunk, frames.dropFirst()))
+        case .inquiry(let inquiry):
+            self = .inquiry(try Inquiry(inquiry, tensors))
         case .heartbeat:
             try tensors.expect(0)
             self = .heartbeat
         case .goodbye(let goodbye):
             try tensors.expect(0)
             self = .goodbye(try GoodbyeReason(goodbye))
-        case .hello, .ask, .batch, .wanted, .answer, .failure, .join, .fetch:
+        case .hello, .ask, .batch, .wanted, .answer, .failure, .join, .fetch, .report:
             throw .wrongDirection
         case nil:
             throw .noBody

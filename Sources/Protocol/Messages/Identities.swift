@@ -1,5 +1,11 @@
-/// The version of the protocol that both sides must speak.
-package let protocolVersion: UInt32 = 7
+/// The version of the protocol that this program speaks where the other side does, too.
+package let protocolVersion: UInt32 = 8
+
+/// The version before, which it speaks with those that have not been updated yet.
+package let oldestProtocolVersion: UInt32 = 7
+
+/// All versions that it speaks. Two sides speak the lower one of theirs.
+package var protocolVersions: ClosedRange<UInt32> { oldestProtocolVersion...protocolVersion }
 
 /// A unit of work: a view to predict or a tile to decode or encode. A coordinator never reuses an id.
 package struct UnitID: Hashable, Comparable, Sendable, CustomStringConvertible {

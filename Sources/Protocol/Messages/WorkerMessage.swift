@@ -15,6 +15,10 @@ package enum WorkerMessage: Sendable {
     case failure(UnitID, reason: String)
     /// It was given a unit without its input, and does not keep the unit's tile.
     case missing(UnitID)
+    /// The tensor of a unit that it was given was damaged on the way.
+    case damaged(UnitID)
+    /// How its host is.
+    case report(WorkerReport)
     /// The only message of a connection with an invitation's key.
     case join(JoinRequest)
     /// It lacks these chunks of a file of the model.
@@ -145,6 +149,14 @@ extension WorkerMessage {
                 $0.unit = unit.rawValue
                 $0.missing = true
             }
+        case .damaged(let unit):
+            envelope.failure = .with {
+                $0.unit = unit.rawValue
+                $0.damaged = true
+            }
+        case .report(let report):
+            envelope.report = WireReport(report)
+            tensors = report.load > 0 ? [Tensor(zeros: [report.load])] : []
         case .join(let request):
             envelope.join = WireJoin(request)
         case .fetch(let request):
@@ -202,10 +214,15 @@ extension WorkerMessage {
             )
         case .failure(let failure):
             try tensors.expect(0)
+            let unit = UnitID(failure.unit)
             self =
                 failure.missing
-                ? .missing(UnitID(failure.unit))
-                : .failure(UnitID(failure.unit), reason: printable(failure.reason, limit: 1000))
+                ? .missing(unit)
+                : failure.damaged
+                    ? .damaged(unit)
+                    : .failure(unit, reason: printable(failure.reason, limit: 1000))
+        case .report(let report):
+            self = .report(try WorkerReport(report, tensors))
         case .join(let join):
             try tensors.expect(0)
             self = .join(try JoinRequest(join))
@@ -218,7 +235,8 @@ extension WorkerMessage {
         case .goodbye(let goodbye):
             try tensors.expect(0)
             self = .goodbye(try GoodbyeReason(goodbye))
-        case .welcome, .refusal, .job, .embedding, .task, .abandon, .joined, .chunk:
+        case .welcome, .refusal, .job, .embedding, .task, .abandon, .joined, .chunk,
+            .inquiry:
             throw .wrongDirection
         case nil:
             throw .noBody

@@ -46,7 +46,7 @@ package struct ModelInquiry {
                 guard case .message(let frames) = try socket.receive() else { continue }
                 switch try? CoordinatorMessage(frames: frames) {
                 case .refusal(let refusal):
-                    guard refusal.version == protocolVersion else {
+                    guard protocolVersions.contains(refusal.version) else {
                         throw InputError(
                             options.endpoint.address,
                             refusal.reason,

@@ -1,0 +1,158 @@
+import Coordinator
+import Engine
+import Foundation
+import Protocol
+
+/// What `tessera cluster top` shows: what the coordinator of a cluster last published. Pure.
+package struct ClusterTop: Equatable, Sendable, Encodable {
+    package struct Row: Equatable, Sendable, Encodable {
+        package var name: String
+        package var state: String
+        package var device: String
+        package var precision: String
+        /// Views and tiles each second of the last few; nil where that is not known.
+        package var rate: Double?
+        /// Degrees Celsius.
+        package var temperature: Double?
+        /// Bytes that its host has free.
+        package var freeMemory: Int?
+        /// Bytes each second from it and to it.
+        package var received: Double?
+        package var sent: Double?
+        package var views: Int
+        package var tiles: Int?
+        package var retries: Int?
+        package var damaged: Int?
+        /// Seconds since it was heard.
+        package var lastSeen: Double
+    }
+
+    /// Whether a coordinator runs now; otherwise everything is from the last one.
+    package var isLive: Bool
+    package var endpoint: String?
+    package var process: Int32?
+    /// What it renders and how far it is, as other users of the host are told.
+    package var work: String?
+    package var unitsLeft: Int?
+    package var rows: [Row] = []
+
+    /// - Parameters:
+    ///   - snapshot: what a coordinator wrote; nil if none has
+    ///   - isLive: whether it runs
+    ///   - work: what it says of its render
+    ///   - now: seconds since 1970
+    package init(
+        _ snapshot: ClusterFolder.Snapshot?,
+        isLive: Bool,
+        work: String? = nil,
+        at now: Double
+    ) {
+        self.isLive = isLive
+        guard let snapshot else { return }
+        (endpoint, process, self.work) = (snapshot.endpoint, snapshot.coordinator.id, work)
+        unitsLeft = isLive ? snapshot.unitsLeft : nil
+        rows = snapshot.workers.sorted { $0.name < $1.name }.map { worker in
+            let more = worker.more
+            return Row(
+                name: worker.name,
+                state: isLive ? Self.state(worker) : "no coordinator",
+                device: TorchDevices.model(ofTitle: worker.device)
+                    ?? "cpu, \(worker.threads) threads",
+                precision: worker.precision,
+                rate: isLive ? more?.rate : nil,
+                temperature: more?.host?.temperature,
+                freeMemory: more?.host?.available,
+                received: isLive ? more?.received : nil,
+                sent: isLive ? more?.sent : nil,
+                views: worker.views,
+                tiles: more?.tiles,
+                retries: more?.retries,
+                damaged: more?.damaged,
+                lastSeen: max(0, now - worker.lastHeard)
+            )
+        }
+    }
+
+    /// A worker that answers and is slow is not one that is gone.
+    static func state(_ worker: ClusterFolder.Snapshot.Worker) -> String {
+        guard worker.isActive else { return "gone" }
+        if let slowness = worker.more?.slowness {
+            return "crawls (\(String(format: "%.1f", slowness))x)"
+        }
+        if worker.more?.isLate == true { return "late" }
+        return (worker.more?.rate ?? 0) > 0 ? "works" : "idle"
+    }
+
+    /// A line about a worker that works too slowly; nil for others.
+    static func trouble(_ worker: ClusterFolder.Snapshot.Worker) -> String? {
+        guard worker.isActive, let more = worker.more else { return nil }
+        let heat = more.host?.temperature.map { String(format: ", %.0f °C", $0) } ?? ""
+        if let slowness = more.slowness {
+            return
+                "\(worker.name) works but crawls: \(String(format: "%.1f", slowness)) times as slow as usual\(heat)"
+        }
+        return more.isLate ? "\(worker.name) is connected but late with its unit\(heat)" : nil
+    }
+
+    /// Lines as wide as necessary.
+    package var lines: [String] {
+        let active = rows.filter { $0.state != "gone" }
+        let rate = active.compactMap(\.rate).reduce(0, +)
+        let head =
+            isLive
+            ? "coordinator: process \(process ?? 0) at \(endpoint ?? "")"
+                + (work.map { ", \($0)" } ?? "") + "; \(unitsLeft ?? 0) units left, "
+                + "\(active.count) workers, \(String(format: "%.1f", rate)) units/s"
+            : "no coordinator of this cluster runs now"
+                + (rows.isEmpty ? "" : "; below is the last one's")
+        guard !rows.isEmpty else { return [head] }
+        let titles = [
+            "WORKER", "STATE", "DEVICE", "PRECISION", "UNITS/S", "TEMP", "FREE", "IN/S", "OUT/S",
+            "VIEWS",
+            "TILES", "RETRIES", "DAMAGED", "LAST SEEN",
+        ]
+        return [head] + TextTable.lines([titles] + rows.map(cells), rightAligned: Set(4...12))
+    }
+
+    private func cells(_ row: Row) -> [String] {
+        func shown<Value>(_ value: Value?, _ text: (Value) -> String) -> String {
+            value.map(text) ?? "–"
+        }
+        var cells = [row.name, row.state, row.device, row.precision]
+        cells.append(shown(row.rate) { String(format: "%.1f", $0) })
+        cells.append(shown(row.temperature) { String(format: "%.0f °C", $0) })
+        cells.append(shown(row.freeMemory, ClusterVerdicts.size))
+        cells.append(shown(row.received, Self.amount))
+        cells.append(shown(row.sent, Self.amount))
+        cells.append("\(row.views)")
+        for count in [row.tiles, row.retries, row.damaged] {
+            cells.append(shown(count) { "\($0)" })
+        }
+        return cells + [TextTable.ago(row.lastSeen)]
+    }
+
+    private static func amount(_ bytes: Double) -> String {
+        switch bytes {
+        case ..<1e3: String(format: "%.0f B", bytes)
+        case ..<1e6: String(format: "%.1f kB", bytes / 1e3)
+        default: String(format: "%.1f MB", bytes / 1e6)
+        }
+    }
+}
+
+extension ClusterFolder {
+    /// What the coordinator of this cluster last published. Asks nobody: no host, no worker, and not the coordinator.
+    package func top(at now: Double) -> ClusterTop {
+        let snapshot = snapshot
+        let isLive = snapshot?.coordinator.isAlive ?? false
+        let user = isLive ? snapshot.flatMap { try? Endpoint($0.endpoint, reach: .network) } : nil
+        return ClusterTop(
+            snapshot,
+            isLive: isLive,
+            work: user.flatMap(EndpointUser.find)?.note.map { note in
+                note.work + (note.progress.map { " \($0)" } ?? "")
+            },
+            at: now
+        )
+    }
+}

@@ -1,0 +1,75 @@
+import ArgumentParser
+import Engine
+import Fleet
+import Foundation
+
+extension ClusterCommand {
+    /// `tessera cluster top`
+    struct Top: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Shows live what every worker does, as the coordinator sees it.",
+            discussion: """
+                It reads what the coordinator writes every second, and asks no host and no worker. Without a terminal, or with \
+                --once or --json, it prints one snapshot.
+                """
+        )
+
+        @OptionGroup var file: HostsFlags
+
+        @Flag(help: "Print one snapshot and end.")
+        var once = false
+
+        @Flag(help: "Print one line of JSON and end.")
+        var json = false
+
+        @Option(help: ArgumentHelp("Time between two snapshots.", valueName: "seconds"))
+        var interval = 1.0
+
+        mutating func validate() throws {
+            guard interval.isFinite, (0.1...3600).contains(interval) else {
+                throw ValidationError("--interval must be from 0.1 to 3600.")
+            }
+        }
+
+        func run() throws {
+            try ExitStatus.reporting {
+                // Names the file that is missing or wrong, in place of showing nothing.
+                _ = try ClusterFile(file: file.cluster)
+                let folder = try ClusterFolder(for: file.cluster)
+                func now() -> ClusterTop { folder.top(at: Date().timeIntervalSince1970) }
+                if json { return try StandardOutput.write(json: now()) }
+                guard !once, Terminal.isScreen else {
+                    return try StandardOutput.write(lines: now().lines)
+                }
+                while true {
+                    try StandardOutput.show(now().lines)
+                    Thread.sleep(forTimeInterval: interval)
+                }
+            }
+        }
+    }
+}
+
+extension Terminal {
+    /// Whether standard output can be redrawn.
+    fileprivate static var isScreen: Bool {
+        Terminal(
+            isTerminal: isatty(STDOUT_FILENO) == 1,
+            environment: ProcessInfo.processInfo.environment
+        ).redraws
+    }
+}
+
+extension StandardOutput {
+    /// Shows lines in place of what the terminal shows; what does not fit is cut off.
+    fileprivate static func show(_ lines: [String]) throws(OutputError) {
+        var size = winsize()
+        let isKnown = ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+        let (columns, rows) = isKnown ? (Int(size.ws_col), Int(size.ws_row)) : (80, 24)
+        let shown = lines.prefix(max(1, rows - 1)).map {
+            // From the line's start: erase it, then write.
+            "\u{1b}[2K" + String(Terminal.current.spelled($0).prefix(columns))
+        }
+        try write("\u{1b}[H" + shown.joined(separator: "\n") + "\u{1b}[J")
+    }
+}
