@@ -63,6 +63,7 @@ struct Serve: ParsableCommand {
 
     @OptionGroup(title: "Model") var model: ModelFlags
     @OptionGroup(title: "Workers") var local: LocalFlags
+    @OptionGroup(title: "Workers") var verify: VerifyFlags
     @OptionGroup(title: "Computation") var engine: EngineFlags
     @OptionGroup(title: "Access") var access: ServeAccessFlags
     @OptionGroup(title: "Limits") var limits: ServeLimitFlags
@@ -106,6 +107,8 @@ struct Serve: ParsableCommand {
                     hub: hub,
                     open: opening,
                     computation: engine.computation,
+                    verify: verify.share,
+                    siteBook: SiteBook(),
                     retention: self.limits.retention,
                     concurrent: concurrentJobs,
                     logger: logger

@@ -138,7 +138,7 @@ package struct Fleet {
             case .complete: isComplete = true
             case .failed, .noWorkersLeft, .expel, .pause:
                 preconditionFailure("\(action)\n\(state.trace)")
-            case .evict, .doubt, .setAside: break
+            case .evict, .doubt, .setAside, .skip: break
             }
         }
     }

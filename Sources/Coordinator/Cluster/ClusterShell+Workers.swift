@@ -88,7 +88,7 @@ extension ClusterShell {
             ),
             to: peer
         )
-        feed(.joined(peer.worker, from: peer.host))
+        feed(.joined(peer.worker, from: peer.host, site: peer.site))
     }
 
     /// Refuses a worker, which may change and call again.

@@ -18,6 +18,10 @@ package final class JobRunner: Sendable {
             @Sendable (RenderSession, ModelIdentity, Logger, Cancellation) throws ->
                 Rendering.Workers
         package var computation: Rendering.Computation
+        /// How many of the workers' answers are computed a second time.
+        package var verify: VerifyShare
+        /// What is known of their hosts.
+        package var siteBook: SiteBook?
         package var retention: Retention
         /// Jobs that are rendered at once.
         package var concurrent: Int
@@ -32,12 +36,15 @@ package final class JobRunner: Sendable {
                 @escaping @Sendable (RenderSession, ModelIdentity, Logger, Cancellation) throws ->
                 Rendering.Workers,
             computation: Rendering.Computation,
+            verify: VerifyShare = .byDefault,
+            siteBook: SiteBook? = nil,
             retention: Retention,
             concurrent: Int = 1,
             logger: Logger
         ) {
             (self.store, self.folder, self.resources, self.hub) = (store, folder, resources, hub)
             (self.open, self.computation) = (open, computation)
+            (self.verify, self.siteBook) = (verify, siteBook)
             (self.retention, self.concurrent, self.logger) = (retention, concurrent, logger)
         }
     }
