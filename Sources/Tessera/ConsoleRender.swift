@@ -104,6 +104,7 @@ final class RenderConsole {
                             + (plan.encodes.isEmpty ? "enlarged pictures" : "the picture"))
             )
         }
+        if let line = outcome.checks.line { display?.note(line) }
         if let summary = outcome.summary { display?.note(summary) }
         let seconds = PlanTable.duration(outcome.duration / .seconds(1))
         let name =

@@ -15,6 +15,7 @@ struct Coordinate: RenderCommand {
     @OptionGroup var picture: PictureFlags
     @OptionGroup(title: "Workers") var listening: ListeningFlags
     @OptionGroup(title: "Workers") var security: CoordinatorSecurityFlags
+    @OptionGroup(title: "Workers") var verify: VerifyFlags
     @OptionGroup(title: "Computation") var engine: EngineFlags
     @OptionGroup(title: "Output") var outputs: OutputFlags
     @OptionGroup(title: "Output") var display: DisplayFlags
@@ -36,7 +37,7 @@ struct Coordinate: RenderCommand {
             outputs: outputs.places,
             computation: engine.computation,
             logger: StandardErrorLog.logger
-        )
+        ).verified(verify)
     }
 
     func opening() throws -> Rendering.Opening {

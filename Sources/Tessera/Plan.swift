@@ -27,6 +27,7 @@ struct Plan: PictureCommand {
     @OptionGroup(title: "Computation") var engine: EngineFlags
     @OptionGroup(title: "Render options, ignored here") var outputs: OutputFlags
     @OptionGroup(title: "Render options, ignored here") var job: JobFlags
+    @OptionGroup(title: "Render options, ignored here") var verify: VerifyFlags
 
     func run() throws {
         try ExitStatus.reporting {

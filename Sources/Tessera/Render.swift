@@ -10,6 +10,7 @@ struct Render: RenderCommand {
 
     @OptionGroup var picture: PictureFlags
     @OptionGroup(title: "Workers") var local: LocalFlags
+    @OptionGroup(title: "Workers") var verify: VerifyFlags
     @OptionGroup(title: "Computation") var engine: EngineFlags
     @OptionGroup(title: "Output") var outputs: OutputFlags
     @OptionGroup(title: "Output") var display: DisplayFlags
@@ -36,7 +37,7 @@ struct Render: RenderCommand {
             outputs: outputs.places,
             computation: source.engine.computation,
             logger: StandardErrorLog.logger
-        )
+        ).verified(verify)
     }
 
     func opening() throws -> Rendering.Opening { try source().open }

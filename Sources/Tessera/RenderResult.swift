@@ -29,6 +29,10 @@ struct RenderResult: Encodable {
     let model: String
     let modelDigest: String
     let workers: [Worker]
+    /// Answers that were computed a second time.
+    let checked: Int
+    /// Workers whose answers were wrong.
+    let wrong: [String]
     let version: String
 }
 
@@ -48,6 +52,8 @@ extension RenderResult {
             model: outcome.model,
             modelDigest: outcome.identity.digest,
             workers: outcome.workers.map(Worker.init),
+            checked: outcome.checks.checked,
+            wrong: outcome.checks.wrong.flatMap { $0.workers.sorted() },
             version: RenderSession.version
         )
     }

@@ -29,6 +29,7 @@ struct Resume: ParsableCommand {
     @OptionGroup(title: "Workers of tessera render") var local: LocalFlags
     @OptionGroup(title: "Workers of tessera coordinator") var listening: ListeningFlags
     @OptionGroup(title: "Workers of tessera coordinator") var security: CoordinatorSecurityFlags
+    @OptionGroup(title: "Workers") var verify: VerifyFlags
     @OptionGroup(title: "Computation") var engine: EngineFlags
     @OptionGroup(title: "Output") var outputs: ResumedOutputFlags
     @OptionGroup(title: "Output") var display: DisplayFlags
@@ -139,7 +140,7 @@ struct Resume: ParsableCommand {
                 fix: "Leave it out"
             )
         }
-        return (record.command == "coordinator" ? other : own) + engine.arguments
+        return (record.command == "coordinator" ? other : own) + verify.arguments + engine.arguments
             + outputs.arguments + display.arguments
     }
 

@@ -64,6 +64,7 @@ struct Serve: ParsableCommand {
 
     @OptionGroup(title: "Model") var model: ModelFlags
     @OptionGroup(title: "Workers") var local: LocalFlags
+    @OptionGroup(title: "Workers") var verify: VerifyFlags
     @OptionGroup(title: "Computation") var engine: EngineFlags
     @OptionGroup(title: "Access") var access: ServeAccessFlags
     @OptionGroup(title: "Limits") var limits: ServeLimitFlags
@@ -108,6 +109,8 @@ struct Serve: ParsableCommand {
                     open: opening,
                     opensAtOnce: local.cluster != nil,
                     computation: engine.computation,
+                    verify: verify.share,
+                    siteBook: SiteBook(),
                     retention: self.limits.retention,
                     concurrent: concurrentJobs,
                     logger: logger

@@ -178,7 +178,7 @@ struct DispatcherSimulation {
             comeBack(id)
             post(.lost(id, .vanished), from: id)
             workers[id]?.isAlive = false
-        case .doubt, .pause:
+        case .doubt, .pause, .skip:
             break
         case .complete, .failed, .noWorkersLeft:
             precondition(outcome == nil, "two outcomes")

@@ -189,7 +189,7 @@ package struct Fleet {
                     churn != nil || workers[id.rawValue].member.isLiar,
                     "\(action)\n\(state.trace)"
                 )
-            case .evict, .doubt, .setAside: break
+            case .evict, .doubt, .setAside, .skip: break
             }
         }
     }

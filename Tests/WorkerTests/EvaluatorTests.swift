@@ -1,6 +1,7 @@
 import Coordinator
 import Engine
 import FakeModel
+import Protocol
 import Sampling
 import Testing
 import Worker

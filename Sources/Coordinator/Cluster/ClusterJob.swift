@@ -18,29 +18,60 @@ package final class ClusterJob: UnitRenderer {
         _ units: [WorkUnit],
         onDone: (Int) throws -> Void
     ) throws -> [WorkResult] {
-        guard !units.isEmpty else { return [] }
+        try evaluate(units, checks: [], onDone: onDone).results
+    }
+
+    /// Evaluates units, and computes others a second time meanwhile.
+    ///
+    /// - Parameters:
+    ///   - units: as for `UnitRenderer`
+    ///   - checks: units that were answered before
+    ///   - onDone: as for `UnitRenderer`, without the checks
+    /// - Returns: the results, and who answered
+    /// - Throws: as for `UnitRenderer`
+    func evaluate(
+        _ units: [WorkUnit],
+        checks: [CheckRequest],
+        onDone: (Int) throws -> Void
+    ) throws -> AnsweredBatch {
+        guard !units.isEmpty || !checks.isEmpty else { return AnsweredBatch() }
         let reports = BlockingQueue<BatchReport>()
-        try board.post(.run(units, job: id, reports), to: mailbox)
+        let request = BatchRequest(units: units, checks: checks)
+        try board.post(.run(request, job: id, reports), to: mailbox)
         var results = [WorkResult?](repeating: nil, count: units.count)
+        var parts = [[UnitAnswer]](repeating: [], count: units.count)
+        var answered = AnsweredBatch(checks: Array(repeating: nil, count: checks.count))
         while true {
             switch reports.take() {
-            case .done(let place, let result):
+            case .done(let place, let result, let answers):
                 precondition(results[place] == nil, "unit \(place) was answered twice")
                 results[place] = result
+                parts[place] = answers
                 do {
                     try onDone(place)
                 } catch {
                     mailbox.post(.abandon(job: id))
                     throw error
                 }
+            case .checked(let place, let answer): answered.checks[place] = answer
             case .complete:
-                let complete = results.compactMap(\.self)
-                precondition(complete.count == units.count, "\(complete.count) of \(units.count)")
-                return complete
+                answered.results = results.compactMap(\.self)
+                answered.answers = parts.flatMap(\.self)
+                precondition(answered.results.count == units.count, "\(answered.results.count)")
+                return answered
             case .failed(let error):
                 throw error
             }
         }
+    }
+
+    /// Gives a site no more work until this job ends.
+    ///
+    /// - Parameters:
+    ///   - site: whose answers were wrong
+    ///   - reason: for the error where no worker is left
+    func distrust(_ site: HostID, because reason: String) {
+        mailbox.post(.distrust(site, job: id, reason: reason))
     }
 
     /// Ends the running call and all later ones with `RenderCancelled`; workers drop units that they have not begun.
@@ -53,7 +84,9 @@ package final class ClusterJob: UnitRenderer {
 /// Messages from other threads to the coordinator's thread.
 enum ClusterCommand: Sendable {
     case open(OpenJob)
-    case run([WorkUnit], job: UInt64, BlockingQueue<BatchReport>)
+    case run(BatchRequest, job: UInt64, BlockingQueue<BatchReport>)
+    /// Answers of a site were wrong.
+    case distrust(HostID, job: UInt64, reason: String)
     /// Nobody waits for the job's batch any more.
     case abandon(job: UInt64)
     case cancel(job: UInt64)
@@ -71,7 +104,10 @@ enum ClusterCommand: Sendable {
 
 /// Messages from the coordinator's thread to the render thread about a batch.
 enum BatchReport: Sendable {
-    case done(Int, WorkResult)
+    /// The index of a unit, its result, and the answers that it is made of.
+    case done(Int, WorkResult, [UnitAnswer])
+    /// The index of a check, and its answer.
+    case checked(Int, UnitAnswer)
     case complete
     case failed(any Error)
 }
@@ -85,4 +121,6 @@ struct OpenJob: Sendable {
     var isCancelled = false
     /// Which worker keeps each tile.
     var homes: [TileID: WorkerID] = [:]
+    /// Sites whose answers it found wrong.
+    var distrusted: Set<HostID> = []
 }

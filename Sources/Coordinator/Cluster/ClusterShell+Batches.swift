@@ -8,15 +8,20 @@ extension ClusterShell {
         case .open(let job):
             jobs[job.message.id] = job
             turns.open(job.message.id, weight: job.weight)
-        case .run(let units, let job, let reports):
-            submit(units, of: job, reports)
+        case .run(let request, let job, let reports):
+            submit(request, of: job, reports)
+        case .distrust(let site, let job, let reason):
+            lastLoss = reason
+            jobs[job]?.distrusted.insert(site)
+            feed(.distrusted(site))
         case .abandon(let job): drop(job)
         case .cancel(let job):
             jobs[job]?.isCancelled = true
             drop(job, because: RenderCancelled())
             turns.close(job)
         case .end(let job):
-            jobs[job] = nil
+            let sites = jobs.removeValue(forKey: job)?.distrusted ?? []
+            trust(sites)
             drop(job, because: Self.ended)
             turns.close(job)
         case .processEnded(let name, let process, let account):
@@ -36,13 +41,13 @@ extension ClusterShell {
     private static var ended: ClusterUnavailable { ClusterUnavailable("the job was ended") }
 
     private func submit(
-        _ units: [WorkUnit],
+        _ request: BatchRequest,
         of id: UInt64,
         _ reports: BlockingQueue<BatchReport>
     ) {
         guard let job = jobs[id] else { return reports.put(.failed(Self.ended)) }
         guard !job.isCancelled else { return reports.put(.failed(RenderCancelled())) }
-        waiting.append((units, id, reports))
+        waiting.append((request, id, reports))
         turns.submit(id)
         beginNext()
     }
@@ -55,8 +60,20 @@ extension ClusterShell {
                 turns.ended(at: now)
                 continue
             }
-            let (units, _, reports) = waiting.remove(at: index)
-            return begin(units, of: job, reports)
+            let (request, _, reports) = waiting.remove(at: index)
+            return begin(request, of: job, reports)
+        }
+    }
+
+    /// Gives sites work again that no other job distrusts.
+    private func trust(_ sites: Set<HostID>) {
+        for site in sites.sorted(by: { $0.text < $1.text })
+        where !jobs.values.contains(where: { $0.distrusted.contains(site) }) {
+            feed(.trusted(site))
+            let active = Set(state.activeWorkers)
+            for peer in roster.all where peer.site == site && active.contains(peer.worker) {
+                board.update(peer.place) { $0.isActive = true }
+            }
         }
     }
 
@@ -69,12 +86,12 @@ extension ClusterShell {
     }
 
     func begin(
-        _ requests: [WorkUnit],
+        _ request: BatchRequest,
         of job: OpenJob,
         _ reports: BlockingQueue<BatchReport>
     ) {
         let batch = RunningBatch(
-            requests,
+            request,
             of: job,
             first: nextUnit,
             sharedBy: state.activeWorkers.count,
@@ -91,19 +108,24 @@ extension ClusterShell {
         }
         let ids = (0..<UInt64(units.count)).map { UnitID(nextUnit + $0) }
         nextUnit += UInt64(units.count)
+        // Checks of tiles are computed from the start, and keep nothing.
+        let hasTiles = units.contains { $0.tile != nil }
         feed(
             .submitted(
                 ids,
-                costs: units.map { $0.cost(job.model) },
+                costs: units.map {
+                    $0.tile == nil ? $0.costElsewhere(job.model) : $0.cost(job.model)
+                },
                 kind: units.first?.kind ?? .views,
-                homes: units.compactMap { unit in
-                    unit.tile.map { tile in
+                homes: !hasTiles
+                    ? []
+                    : units.map { unit in
                         .init(
-                            worker: job.homes[tile],
+                            worker: unit.tile.flatMap { job.homes[$0] },
                             costElsewhere: unit.costElsewhere(job.model)
                         )
-                    }
-                }
+                    },
+                checks: .init(uniqueKeysWithValues: zip(ids, request.checks.map(\.barred)))
             )
         )
     }

@@ -21,6 +21,7 @@ extension ClusterShell {
         switch action {
         case .assign(let unit, let worker, let attempt): assign(unit, to: worker, attempt)
         case .accept(let unit): accept(unit, input)
+        case .skip: break
         case .abandon(let unit, let worker):
             if let peer = roster[worker] { send(.abandon([unit]), to: peer) }
         case .evict(let worker):
@@ -36,6 +37,8 @@ extension ClusterShell {
         case .setAside(let worker):
             guard let peer = roster[worker] else { break }
             board.update(peer.place) { $0.isActive = false }
+            // Why its site is distrusted has been said.
+            guard jobs.values.allSatisfy({ !$0.distrusted.contains(peer.site) }) else { break }
             lastLoss = "\(peer.hello.name) was set aside after bad answers or none"
             logger.warning("worker set aside", metadata: peer.metadata)
         case .expel(let worker, let unit):
@@ -109,13 +112,18 @@ extension ClusterShell {
             jobs[job]?.homes[tile] = peer.worker
         }
         // A view that two share counts for the one that completes it.
-        guard let (place, whole) = batch?.take(result, for: unit) else { return }
+        let answer = UnitAnswer(unit: request, result: result, answerer: peer.answerer)
+        if let check = batch?.check(unit) {
+            batch?.reports.put(.checked(check, answer))
+            return
+        }
+        guard let (place, whole, parts) = batch?.take(answer, for: unit) else { return }
         if request.kind != .tiles {
             board.note(view: place, ViewAssignment(worker: peer.place, isDone: true))
         }
         board.update(peer.place) { statistics in
             if request.kind == .tiles { statistics.tiles += 1 } else { statistics.views += 1 }
         }
-        batch?.reports.put(.done(place, whole))
+        batch?.reports.put(.done(place, whole, parts))
     }
 }

@@ -90,7 +90,7 @@ extension ClusterShell {
         )
         welcome.version = peer.version
         send(.welcome(welcome), to: peer)
-        feed(.joined(peer.worker, from: peer.host))
+        feed(.joined(peer.worker, from: peer.host, site: peer.site))
     }
 
     /// Refuses a worker, which may change and call again.

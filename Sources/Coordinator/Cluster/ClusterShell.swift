@@ -24,7 +24,7 @@ final class ClusterShell {
     var nextUnit: UInt64 = 1
     var jobs: [UInt64: OpenJob] = [:]
     /// Batches of other jobs that wait for the one that runs.
-    var waiting: [(units: [WorkUnit], job: UInt64, reports: BlockingQueue<BatchReport>)] =
+    var waiting: [(request: BatchRequest, job: UInt64, reports: BlockingQueue<BatchReport>)] =
         []
     /// Whose batch is next.
     var turns = BatchTurns()

@@ -9,31 +9,37 @@ struct RunningBatch {
     let reports: BlockingQueue<BatchReport>
     /// What was requested.
     private let requests: [WorkUnit]
-    /// The index of each unit in it.
+    /// The first units are checks.
+    private let checks: Int
+    /// The index of each other unit in what was requested.
     private let places: [Int]
     /// Parts of a shared view that have arrived, by unit.
-    private var arrived: [Int: WorkResult] = [:]
+    private var arrived: [Int: UnitAnswer] = [:]
 
     /// - Parameters:
-    ///   - requests: what was requested
+    ///   - request: what was requested
     ///   - job: the one they belong to
     ///   - first: number of the first unit
     ///   - workers: how many are available to share guided views
     ///   - reports: for the render thread
     init(
-        _ requests: [WorkUnit],
+        _ request: BatchRequest,
         of job: OpenJob,
         first: UInt64,
         sharedBy workers: Int,
         reports: BlockingQueue<BatchReport>
     ) {
+        let requests = request.units
         (self.requests, self.job, self.first, self.reports) = (requests, job, first, reports)
+        checks = request.checks.count
         // The wire rounds halves before they are combined: the bits stay the same only in float32.
         let workers = job.message.wire == .f32 ? max(1, workers) : 1
         // Two workers would do 7 and 6 of 13 views; if they share the last one, six and a half each.
-        let rest = requests.count % workers
+        let rest = (checks + requests.count) % workers
         let shared = 2 * rest <= workers ? rest : 0
-        var (units, places): ([WorkUnit], [Int]) = ([], [])
+        // In front: what is done last delays the step.
+        var units = request.checks.map(\.unit)
+        var places = [Int](repeating: -1, count: checks)
         for (place, request) in requests.enumerated() {
             let parts = place >= requests.count - shared ? request.halves : nil
             for part in parts ?? [request] {
@@ -44,29 +50,32 @@ struct RunningBatch {
         (self.units, self.places) = (units, places)
     }
 
+    /// The index of a check; nil for any other unit.
+    func check(_ unit: UnitID) -> Int? { place(of: unit).flatMap { $0 < checks ? $0 : nil } }
+
     /// Takes the answer to a unit.
     ///
-    /// - Returns: the index of the request and its answer, once that is complete
+    /// - Returns: the index of the request, its result and the answers that this is made of, once it is complete
     mutating func take(
-        _ result: WorkResult,
+        _ answer: UnitAnswer,
         for unit: UnitID
-    ) -> (place: Int, answer: WorkResult)? {
+    ) -> (place: Int, result: WorkResult, answers: [UnitAnswer])? {
         guard let index = place(of: unit) else { return nil }
         let place = places[index]
         // Units of one request follow one another.
         var parts = index..<index + 1
-        while parts.lowerBound > 0, places[parts.lowerBound - 1] == place {
+        while parts.lowerBound > checks, places[parts.lowerBound - 1] == place {
             parts = parts.lowerBound - 1..<parts.upperBound
         }
         while parts.upperBound < places.count, places[parts.upperBound] == place {
             parts = parts.lowerBound..<parts.upperBound + 1
         }
-        guard parts.count > 1 else { return (place, result) }
-        arrived[index] = result
-        let results = parts.compactMap { arrived[$0] }
-        guard results.count == parts.count else { return nil }
+        guard parts.count > 1 else { return (place, answer.result, [answer]) }
+        arrived[index] = answer
+        let answers = parts.compactMap { arrived[$0] }
+        guard answers.count == parts.count else { return nil }
         for part in parts { arrived[part] = nil }
-        return (place, requests[place].joined(results))
+        return (place, requests[place].joined(answers.map(\.result)), answers)
     }
 
     /// Index in the batch; nil for units of other batches.
@@ -78,7 +87,9 @@ struct RunningBatch {
     }
 
     /// Index of the request that a unit belongs to.
-    func request(of unit: UnitID) -> Int? { place(of: unit).map { places[$0] } }
+    func request(of unit: UnitID) -> Int? {
+        place(of: unit).flatMap { $0 < checks ? nil : places[$0] }
+    }
 
     func request(_ unit: UnitID) -> WorkUnit? { place(of: unit).map { units[$0] } }
 }

@@ -3,7 +3,13 @@ import Protocol
 // Batches and units.
 
 extension DispatcherState {
-    mutating func submit(_ units: [UnitID], _ costs: [Double], _ kind: Kind, _ homes: [Home]) {
+    mutating func submit(
+        _ units: [UnitID],
+        _ costs: [Double],
+        _ kind: Kind,
+        _ homes: [Home],
+        _ checks: [UnitID: Set<HostID>]
+    ) {
         precondition(batch == nil, "a batch is open already\n\(trace)")
         precondition(costs.isEmpty || costs.count == units.count, "\(costs.count) costs")
         precondition(homes.isEmpty || homes.count == units.count, "\(homes.count) homes")
@@ -12,7 +18,10 @@ extension DispatcherState {
             let cost = costs.isEmpty ? 1 : max(1e-6, costs[place])
             let home = homes.isEmpty ? nil : homes[place]
             let elsewhere = max(cost, home?.costElsewhere ?? cost)
-            return (id, Unit(cost: cost, costElsewhere: elsewhere, home: home?.worker))
+            var unit = Unit(cost: cost, costElsewhere: elsewhere, home: home?.worker)
+            // Before the batch is there: numbers are given to new names.
+            unit.barred = checks[id].map { Set($0.map { number($0) }) }
+            return (id, unit)
         }
         batch = Batch(
             kind: kind,
@@ -187,6 +196,7 @@ extension DispatcherState {
         _ actions: inout [Action]
     ) {
         guard var unit = batch?.units[id], !unit.isDone else { return }
+        guard unit.barred == nil else { return skip(id, &actions) }
         unit.failures.append(failure)
         unit.failedSince = unit.failedSince ?? now
         unit.failed[sender.host] = unit.failed[sender.host] == true || sender.isProven
@@ -293,7 +303,7 @@ extension DispatcherState {
                 let waiting = Double(batch?.waiting.count ?? 0)
                 let inHand = Double(batch?.remaining ?? 0) - waiting
                 guard waiting + inHand / 4 > own * lastRate + 1,
-                    batch?.units[unit]?.failures.isEmpty == true
+                    batch?.units[unit]?.failures.isEmpty == true, isAllowed(unit, id)
                 else { return false }
                 batch?.waiting.removeFirst()
                 assign(unit, to: id, &actions)
@@ -324,8 +334,9 @@ extension DispatcherState {
     /// Whether the worker may have the unit. A unit that failed goes to a proven worker of another host, else to
     /// any worker of another host, else to another worker, and only then back to one that it failed on.
     func isAllowed(_ id: UnitID, _ worker: WorkerID) -> Bool {
-        guard let unit = batch?.units[id], !unit.failures.isEmpty, let own = workers[worker]
-        else { return true }
+        guard let unit = batch?.units[id], let own = workers[worker] else { return true }
+        if let barred = unit.barred { return !barred.contains(own.site) }
+        guard !unit.failures.isEmpty else { return true }
         func rank(_ id: WorkerID, _ worker: Worker) -> Int {
             if unit.failed[worker.host] == nil { return worker.isProven ? 0 : 1 }
             return unit.failed(at: id) ? 3 : 2

@@ -3,10 +3,24 @@ import Protocol
 // Workers that join, leave and misbehave.
 
 extension DispatcherState {
-    mutating func join(_ id: WorkerID, from name: HostID, _ actions: inout [Action]) {
+    mutating func join(
+        _ id: WorkerID,
+        from name: HostID,
+        _ site: HostID?,
+        _ actions: inout [Action]
+    ) {
         let host = number(name)
         recent[id] = RecentAssignments()
-        var worker = Worker(host: host, lastHeard: now, lastActed: now)
+        var worker = Worker(
+            host: host,
+            site: site.map { number($0) } ?? host,
+            lastHeard: now,
+            lastActed: now
+        )
+        if distrusted.contains(site ?? name) {
+            worker.isDistrusted = true
+            actions.append(.setAside(id))
+        }
         if let until = hosts[host]?.pausedUntil, until > now {
             worker.pausedUntil = until
             actions.append(.pause(id, for: until - now))
@@ -16,10 +30,10 @@ extension DispatcherState {
 
     /// The number of a host. Without keys workers choose their own names, so only hosts that are connected or
     /// failed recently are kept.
-    private mutating func number(_ name: HostID) -> Int {
+    mutating func number(_ name: HostID) -> Int {
         if let known = hostNumbers[name] { return known }
         if hostNumbers.count >= HostRecord.capacity {
-            let used = Set(workers.values.map(\.host)).union(hosts.keys)
+            let used = Set(workers.values.flatMap { [$0.host, $0.site] }).union(hosts.keys)
             hostNumbers = hostNumbers.filter { used.contains($0.value) }
         }
         defer { nextHost += 1 }
@@ -98,7 +112,13 @@ extension DispatcherState {
 
     mutating func setAside(_ id: WorkerID, _ actions: inout [Action]) {
         guard let worker = workers[id], !worker.isSetAside else { return }
-        workers[id]?.isSetAside = true
+        workers[id]?.isStruck = true
+        takeWork(from: id, &actions)
+    }
+
+    /// Tells that a worker is set aside, and takes what it holds.
+    mutating func takeWork(from id: WorkerID, _ actions: inout [Action]) {
+        guard let worker = workers[id] else { return }
         actions.append(.setAside(id))
         for lease in worker.held {
             release(lease.unit, from: id)

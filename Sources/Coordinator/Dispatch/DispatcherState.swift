@@ -86,6 +86,10 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 /// **Leases.** A worker that takes much longer than usual loses its units to others,
 /// even if it is alive; until it answers, or asks for more than replaces the units that it had not begun, it
 /// gets no more for a while. Its late answer is accepted if nobody was faster.
+///
+/// **Checks.** A unit may be one that another host has answered already. It goes to no worker of the sites that may not
+/// have it, and nothing depends on it: if nobody may have it, or its first attempt fails, it is skipped. A site that
+/// answered wrongly is distrusted: its workers get no work until it is trusted again.
 package struct DispatcherState: Sendable {
     /// Limits that decide when something is given up.
     package struct Policy: Equatable, Sendable {
@@ -159,10 +163,21 @@ package struct DispatcherState: Sendable {
 
     package enum Event: Equatable, Sendable {
         /// A batch begins; none is open. Each unit may have a cost, by default 1, and a home.
-        case submitted([UnitID], costs: [Double] = [], kind: Kind = .views, homes: [Home] = [])
+        /// The checks among them name the sites that may not have them.
+        case submitted(
+            [UnitID],
+            costs: [Double] = [],
+            kind: Kind = .views,
+            homes: [Home] = [],
+            checks: [UnitID: Set<HostID>] = [:]
+        )
         case cancelled
-        /// A worker joined. Workers of one host share its record; without a host, it counts as its own host.
-        case joined(WorkerID, from: HostID? = nil)
+        /// A worker joined. Workers of one host share its record; without a host, it counts as its own host. Workers of one
+        /// site are not independent of each other; without one, the site is the host.
+        case joined(WorkerID, from: HostID? = nil, site: HostID? = nil)
+        /// Answers of a site were wrong, or it is given work again.
+        case distrusted(HostID)
+        case trusted(HostID)
         /// It accepts this many more units.
         case asked(WorkerID, Int)
         /// It computes up to this many units together.
@@ -187,6 +202,8 @@ package struct DispatcherState: Sendable {
         case assign(UnitID, to: WorkerID, attempt: Int)
         /// Use this answer, which arrived with the event.
         case accept(UnitID)
+        /// Nobody computes this check.
+        case skip(UnitID)
         /// Tell the worker that the unit is no longer wanted.
         case abandon(UnitID, at: WorkerID)
         /// It is silent: close its connection.
@@ -238,6 +255,8 @@ package struct DispatcherState: Sendable {
     struct Worker: Sendable {
         /// Its host's number: a string would cost reference counting whenever workers are scanned.
         let host: Int
+        /// The site's number: it is not independent of other workers there.
+        let site: Int
         var credit = 0
         /// Units that it computes together: one wait for all of them.
         var batch = 1
@@ -250,7 +269,10 @@ package struct DispatcherState: Sendable {
         var strikes = 0
         /// Consecutive leases that expired.
         var overdue = 0
-        var isSetAside = false
+        /// Set aside after bad answers, or none.
+        var isStruck = false
+        /// Answers of its site were wrong.
+        var isDistrusted = false
         /// It lost a lease and has not shown since that it is working.
         var isDoubtful = false
         /// How often in a row, and when last.
@@ -264,6 +286,7 @@ package struct DispatcherState: Sendable {
         /// Its speed.
         var speed = WorkerSpeed()
 
+        var isSetAside: Bool { isStruck || isDistrusted }
         /// Whether it gets work.
         var isActive: Bool { !isSetAside && !isDoubtful && pausedUntil == nil }
         /// Whether it has answered, and let no lease expire since.
@@ -310,6 +333,8 @@ package struct DispatcherState: Sendable {
         var lostHosts: Set<Int> = []
         /// When it first failed.
         var failedSince: Duration?
+        /// The sites that may not have this check; nil for a unit that must be computed.
+        var barred: Set<Int>?
 
         var isDone: Bool { state == .done }
         func cost(at worker: WorkerID) -> Double { worker == home ? cost : costElsewhere }
@@ -344,6 +369,8 @@ package struct DispatcherState: Sendable {
     /// Numbers of hosts; unused ones are dropped when there are many.
     var hostNumbers: [HostID: Int] = [:]
     var nextHost = 0
+    /// Sites that get no work.
+    var distrusted: Set<HostID> = []
     var batch: Batch?
     /// Since when the open batch has had no active worker.
     var idleSince: Duration?
@@ -389,10 +416,13 @@ package struct DispatcherState: Sendable {
         default: scope = .all
         }
         switch event {
-        case .submitted(let units, let costs, let kind, let homes):
-            submit(units, costs, kind, homes)
+        case .submitted(let units, let costs, let kind, let homes, let checks):
+            submit(units, costs, kind, homes, checks)
         case .cancelled: close(&actions)
-        case .joined(let id, let host): join(id, from: host ?? HostID(id), &actions)
+        case .joined(let id, let host, let site):
+            join(id, from: host ?? HostID(id), site, &actions)
+        case .distrusted(let site): distrust(site, &actions)
+        case .trusted(let site): trust(site)
         case .asked(let id, let units): ask(id, units)
         case .batches(let id, let units): gather(id, units)
         case .heard(let id): workers[id]?.lastHeard = now
@@ -409,6 +439,7 @@ package struct DispatcherState: Sendable {
             endPausesIfNoneIsActive()
         }
         assignWaiting(&actions)
+        skipHopelessChecks(&actions)
         occupyIdle(&actions)
         giveUpIfNoWorkersAreLeft(&actions)
         history.record(event, actions, at: time)

@@ -36,6 +36,11 @@ package final class CheckpointWriter: Sendable {
     /// Takes the state after a step.
     package func reached(_ checkpoint: Checkpoint) { core.reached(checkpoint) }
 
+    /// The render goes on from an earlier state: what was saved later must not be resumed.
+    ///
+    /// - Parameter checkpoint: the earlier state; nil if the render starts over
+    package func goBack(to checkpoint: Checkpoint?) { core.goBack(to: checkpoint) }
+
     /// Saves the newest state, unless that has been done, and ends.
     ///
     /// - Returns: the job's folder, if there is a state in it
@@ -72,6 +77,8 @@ private final class Core: Sendable {
         var folder: JobFolder?
         var hasSaved = false
         var hasWarned = false
+        /// Whether the state that is saved must be removed.
+        var mustForget = false
         var steps = 0
     }
 
@@ -114,6 +121,15 @@ private final class Core: Sendable {
         if isDue { wakeup.signal() }
     }
 
+    func goBack(to checkpoint: Checkpoint?) {
+        shared.withLock { shared in
+            shared.newest = checkpoint
+            shared.isDue = checkpoint != nil
+            shared.mustForget = checkpoint == nil
+        }
+        wakeup.signal()
+    }
+
     func makeDue() { shared.withLock { $0.isDue = $0.newest != nil } }
 
     func end() {
@@ -126,6 +142,7 @@ private final class Core: Sendable {
     func run() {
         while true {
             wakeup.clear()
+            forgetIfAsked()
             let (checkpoint, isEnding) = shared.withLock { shared -> (Checkpoint?, Bool) in
                 guard shared.isDue else { return (nil, shared.isEnding) }
                 defer { (shared.newest, shared.isDue) = (nil, false) }
@@ -138,6 +155,15 @@ private final class Core: Sendable {
             } else {
                 wakeup.wait(for: .seconds(60))
             }
+        }
+    }
+
+    private func forgetIfAsked() {
+        shared.withLock { shared in
+            guard shared.mustForget else { return }
+            shared.mustForget = false
+            // The job remains, without a step of it.
+            if let folder = shared.folder { unlink(folder.statePath) }
         }
     }
 

@@ -12,6 +12,8 @@ extension RenderSession {
         package var writer: CheckpointWriter?
         /// The job to resume.
         package var resumed: (folder: JobFolder, record: JobFolder.Record)?
+        /// Checks the workers' answers; the renderer evaluates with it.
+        var verifier: VerifyingRenderer?
         /// What the workers are and have done so far.
         package var workers: @Sendable () -> [WorkerStatistics]
 
@@ -89,13 +91,57 @@ extension RenderSession {
             text.quality = outputs.quality
         }
         let described = text
+        var drawing = noise
+        var start = try resume(companions, noise: &drawing)
+        let largest = plan.phases.map(\.phase.latent.area).max() ?? 0
+        companions.verifier?.begin(
+            from: start,
+            latentBytes: largest * plan.model.latentChannels * MemoryLayout<Float>.size
+        )
+        if let start { try observe(.resumed(views: plan.views(before: start.state))) }
+        while true {
+            do {
+                let path = try renderOnce(
+                    on: renderer,
+                    prompts: prompts,
+                    noise: &drawing,
+                    from: start,
+                    described: described,
+                    outputs: outputs,
+                    companions: companions,
+                    observe: observe
+                )
+                return path
+            } catch let error as WrongAnswers {
+                guard let verifier = companions.verifier else { throw error }
+                start = verifier.goBack(error)
+                // What was saved since depends on wrong answers.
+                companions.writer?.goBack(to: start)
+                drawing = noise
+                if let start { try drawing.skip(to: start.drawn) }
+                try observe(.resumed(views: start.map { plan.views(before: $0.state) } ?? 0))
+            }
+        }
+    }
+
+    /// Renders from a state to the end.
+    ///
+    /// - Throws: `WrongAnswers` to be called again from an earlier state, and as `render`
+    private func renderOnce(
+        on renderer: any UnitRenderer,
+        prompts: Prompts,
+        noise: inout some NoiseSource,
+        from start: Checkpoint?,
+        described: PictureText,
+        outputs: Outputs,
+        companions: Companions,
+        observe: @escaping (RenderEvent) throws -> Void
+    ) throws -> String {
+        let format = try outputs.resolvedFormat()
         func computed() -> PictureText {
             described.computed(by: companions.workers(), globalPass: companions.globalPass)
         }
         let sampler = Sampler(plan: plan, scheduler: scheduler, prompts: prompts)
-        var noise = noise
-        let start = try resume(companions, noise: &noise)
-        if let start { try observe(.resumed(views: plan.views(before: start.state))) }
         var finished = start?.finished ?? []
         let decoder = RenderLoop(sampler: sampler, renderer: renderer, observe: observe)
         let job = RenderLoop(
@@ -122,15 +168,18 @@ extension RenderSession {
             }
         }
         let latent = try job.sample(noise: &noise, from: start?.state) { state, drawn in
-            companions.writer?.reached(
-                Checkpoint(
-                    state: state,
-                    drawn: drawn,
-                    finished: finished,
-                    steps: plan.phases[min(state.phase, plan.phases.count - 1)].steps.upperBound,
-                    phases: plan.phases.count
-                )
+            let checkpoint = Checkpoint(
+                state: state,
+                drawn: drawn,
+                finished: finished,
+                steps: plan.phases[min(state.phase, plan.phases.count - 1)].steps.upperBound,
+                phases: plan.phases.count
             )
+            if let verifier = companions.verifier {
+                if let saved = verifier.reached(checkpoint) { companions.writer?.reached(saved) }
+            } else {
+                companions.writer?.reached(checkpoint)
+            }
         }
         var sink = FileSink(
             try writer(
@@ -145,6 +194,7 @@ extension RenderSession {
             keeping: outputs.dump != nil
         )
         try job.finish(latent, to: &sink)
+        try companions.verifier?.settle()
         let path = try sink.finish(numbered: outputs.isNumbered)
         if let dump = outputs.dump {
             let latents = finished.enumerated().map { ("final.\($0)", $1.channelsFirst()) }

@@ -251,6 +251,16 @@ package struct RenderSession {
         cancellation: Cancellation
     ) -> LocalRenderer? {
         guard plan.settings.globalPass == .coordinator else { return nil }
+        return localRenderer(engine, identity, memory: memory, cancellation: cancellation)
+    }
+
+    /// A renderer in this process; it loads nothing before it is needed.
+    func localRenderer(
+        _ engine: EngineOptions,
+        _ identity: ModelIdentity,
+        memory: SeriesMemory?,
+        cancellation: Cancellation
+    ) -> LocalRenderer {
         func networks() -> any ModelNetworks {
             LoadedNetworks(model, identity: identity, options: engine)
         }

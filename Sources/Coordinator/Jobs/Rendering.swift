@@ -20,6 +20,10 @@ package struct Rendering: Sendable {
     package var memory: SeriesMemory?
     /// Its share of the workers beside other renders on the same cluster (`BatchTurns.weight`).
     package var weight = 1.0
+    /// How many of the workers' answers are computed a second time.
+    package var verify = VerifyShare.byDefault
+    /// What is known of the workers' sites; nil keeps nothing.
+    package var siteBook: SiteBook?
     /// Receives warnings.
     package var logger: Logger
 
@@ -133,18 +137,25 @@ package struct Rendering: Sendable {
                     Self.awaitWorker(cluster, cancellation)
                     return statistics()
                 }
-                let renderer = CountingRenderer(job, wire: session.plan.settings.wire)
+                let verifier = verifier(session, identity, job, globalPass, control)
+                defer { verifier?.finish() }
+                let renderer = CountingRenderer(
+                    verifier ?? job,
+                    wire: session.plan.settings.wire
+                )
+                var companions = RenderSession.Companions(
+                    globalPass: globalPass,
+                    writer: saved,
+                    resumed: resumed,
+                    workers: settled
+                )
+                companions.verifier = verifier
                 let path = try session.render(
                     on: renderer,
                     prompts: prompts,
                     digest: identity.digest,
                     outputs: outputs,
-                    companions: .init(
-                        globalPass: globalPass,
-                        writer: saved,
-                        resumed: resumed,
-                        workers: settled
-                    )
+                    companions: companions
                 ) { try observe(.progress($0)) }
                 saved?.discard()
                 let local =
@@ -161,6 +172,7 @@ package struct Rendering: Sendable {
                         + (globalPass?.evaluator.evaluations ?? 0),
                     tally: renderer.tally,
                     workers: statistics(),
+                    checks: verifier?.summary ?? CheckSummary(),
                     summary: workers.summary()
                 )
             }
@@ -168,6 +180,41 @@ package struct Rendering: Sendable {
             if let path = writer?.finish() { try? observe(.canBeResumed(from: path)) }
             throw error
         }
+    }
+
+    /// Checks the workers' answers; nil where none are to be checked.
+    private func verifier(
+        _ session: RenderSession,
+        _ identity: ModelIdentity,
+        _ job: ClusterJob,
+        _ globalPass: LocalRenderer?,
+        _ control: RenderControl
+    ) -> VerifyingRenderer? {
+        guard verify != .off else { return nil }
+        let renderer =
+            globalPass
+            ?? session.localRenderer(
+                computation.globalPass,
+                identity,
+                memory: memory,
+                cancellation: control.cancellation
+            )
+        return VerifyingRenderer(
+            job,
+            share: verify,
+            seed: session.plan.settings.seed,
+            model: session.plan.model,
+            // Counts evaluations of its own.
+            own: LocalRenderer(
+                Evaluator(renderer.evaluator.networks),
+                wire: session.plan.settings.wire,
+                isShared: true,
+                cancellation: control.cancellation
+            ),
+            usesOwn: globalPass != nil,
+            book: siteBook,
+            logger: logger
+        )
     }
 
     /// Waits until a worker has joined: the picture's text says what it was computed with, also where phase 1 is
@@ -285,6 +332,8 @@ package struct RenderOutcome: Sendable {
     package let tally: RenderTally
     /// What each worker of the cluster has done during the render.
     package let workers: [WorkerStatistics]
+    /// What checks of their answers have found.
+    package let checks: CheckSummary
     /// What is to be said of the hosts; nil for nothing.
     package let summary: String?
 }

@@ -108,6 +108,7 @@ extension JobRunner {
             resumed: resumed,
             logger: logger
         )
+        (rendering.verify, rendering.siteBook) = (parts.verify, parts.siteBook)
         rendering.weight = BatchTurns.weight(priority: job.priority)
         return rendering
     }

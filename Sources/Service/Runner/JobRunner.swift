@@ -20,6 +20,10 @@ package final class JobRunner: Sendable {
         /// Whether workers are there before the first job: those of other machines call, and new machines join.
         package var opensAtOnce: Bool
         package var computation: Rendering.Computation
+        /// How many of the workers' answers are computed a second time.
+        package var verify: VerifyShare
+        /// What is known of their hosts.
+        package var siteBook: SiteBook?
         package var retention: Retention
         /// Jobs that are rendered at once.
         package var concurrent: Int
@@ -35,12 +39,15 @@ package final class JobRunner: Sendable {
                 Rendering.Workers,
             opensAtOnce: Bool = false,
             computation: Rendering.Computation,
+            verify: VerifyShare = .byDefault,
+            siteBook: SiteBook? = nil,
             retention: Retention,
             concurrent: Int = 1,
             logger: Logger
         ) {
             (self.store, self.folder, self.resources, self.hub) = (store, folder, resources, hub)
             (self.open, self.opensAtOnce, self.computation) = (open, opensAtOnce, computation)
+            (self.verify, self.siteBook) = (verify, siteBook)
             (self.retention, self.concurrent, self.logger) = (retention, concurrent, logger)
         }
     }

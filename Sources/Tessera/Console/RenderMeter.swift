@@ -22,7 +22,7 @@ package struct RenderMeter {
     private var stepViews = 0
     private var viewsInStep = 0
     private var viewsDone = 0
-    /// Views done by an earlier process.
+    /// Views done by an earlier process, without those of this one that are done again.
     private var viewsBefore = 0
     /// Seconds spent on views.
     private var viewSeconds = 0.0
@@ -44,7 +44,8 @@ package struct RenderMeter {
     ///   - now: in seconds since any instant
     package mutating func take(_ event: RenderEvent, at now: Double) {
         switch event {
-        case .resumed(let views): viewsBefore = views
+        // Also where wrong answers were found, and some of what was done is done again.
+        case .resumed(let views): viewsBefore = views - viewsDone
         case .phase(let index, _):
             endStage(at: now)
             (phase, hasStarted) = (index, true)

@@ -1,7 +1,8 @@
+import Engine
 import Foundation
 
-/// Identifies the processor: pictures are byte-identical on equal processors.
-package enum Processor {
+/// How a worker announces its processor: pictures are byte-identical on equal processors.
+extension Processor {
     /// Model name and the vector features that select kernels, as reported by Linux.
     package static let description: String = {
         let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""

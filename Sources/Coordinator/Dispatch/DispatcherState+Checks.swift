@@ -1,0 +1,63 @@
+import Protocol
+
+// Units that are computed a second time, and sites whose answers were wrong.
+
+extension DispatcherState {
+    /// Skips a check: whoever still computes it is told that nobody waits.
+    mutating func skip(_ id: UnitID, _ actions: inout [Action]) {
+        guard let unit = batch?.units[id], !unit.isDone else { return }
+        for holder in unit.holders {
+            release(id, from: holder)
+            actions.append(.abandon(id, at: holder))
+        }
+        batch?.waiting.removeAll { $0 == id }
+        batch?.units[id]?.state = .done
+        batch?.remaining -= 1
+        actions.append(.skip(id))
+        if batch?.remaining == 0 {
+            close(&actions)
+            actions.append(.complete)
+        }
+    }
+
+    /// Skips checks that no worker may have, now or soon.
+    mutating func skipHopelessChecks(_ actions: inout [Action]) {
+        guard let waiting = batch?.waiting, !waiting.isEmpty else { return }
+        let checks = waiting.filter { batch?.units[$0]?.barred != nil }
+        guard !checks.isEmpty else { return }
+        let available = Set(
+            workers.values.lazy.filter { [now, policy] in $0.isAvailable(at: now, policy) }.map(
+                \.site
+            )
+        )
+        for id in checks {
+            guard let barred = batch?.units[id]?.barred, available.isSubset(of: barred) else {
+                continue
+            }
+            skip(id, &actions)
+        }
+    }
+
+    /// Gives a site no more work, whoever joins from there.
+    mutating func distrust(_ name: HostID, _ actions: inout [Action]) {
+        guard distrusted.count < HostRecord.capacity, distrusted.insert(name).inserted else {
+            return
+        }
+        let site = number(name)
+        for id in workers.keys.sorted() where workers[id]?.site == site {
+            guard workers[id]?.isDistrusted == false else { continue }
+            let wasSetAside = workers[id]?.isSetAside == true
+            workers[id]?.isDistrusted = true
+            if !wasSetAside { takeWork(from: id, &actions) }
+        }
+    }
+
+    /// Gives a site work again.
+    mutating func trust(_ name: HostID) {
+        guard distrusted.remove(name) != nil else { return }
+        let site = number(name)
+        for id in workers.keys where workers[id]?.site == site {
+            workers[id]?.isDistrusted = false
+        }
+    }
+}

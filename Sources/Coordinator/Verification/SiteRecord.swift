@@ -1,0 +1,37 @@
+/// What is known of a site from checks of its answers, in this render and earlier ones.
+package struct SiteRecord: Codable, Equatable, Sendable {
+    /// Answers that were compared, and those of them that were wrong.
+    package var checked = 0
+    package var wrong = 0
+    /// Answers that were good since the last wrong one.
+    package var goodSinceWrong = 0
+    /// In seconds since 1970; nil for never.
+    package var lastWrong: Double?
+    /// When an answer was last compared, likewise.
+    package var lastChecked = 0.0
+
+    package init() {}
+
+    package mutating func note(isGood: Bool, at time: Double) {
+        checked += 1
+        lastChecked = time
+        if isGood {
+            goodSinceWrong += 1
+        } else {
+            wrong += 1
+            goodSinceWrong = 0
+            lastWrong = time
+        }
+    }
+
+    private var isSuspect: Bool { wrong > 0 && goodSinceWrong < 200 }
+
+    /// How much more often its answers are checked than those of a site that has proven itself.
+    var weight: Double {
+        if isSuspect { return 8 }
+        return checked < 10 ? 4 : checked < 100 ? 2 : 1
+    }
+
+    /// Checks that it gets in every render, whatever they cost.
+    var firstChecks: Int { isSuspect ? 4 : checked < 10 ? 1 : 0 }
+}

@@ -1,0 +1,257 @@
+import Engine
+import Protocol
+
+/// What is checked next, and what follows from checks. Answers in, decisions out; no clock, no I/O.
+struct VerificationState: Sendable {
+    /// An answer to be computed a second time, by another site or by the coordinator.
+    struct Check: Sendable {
+        let answer: UnitAnswer
+        /// An answer of another site that was like it: this check is an audit of both.
+        var second: UnitAnswer?
+        /// The step that it belongs to.
+        let step: Int
+        /// Whether the coordinator computes it.
+        var isOwn = false
+        /// For random numbers.
+        let batch: Int
+        let index: Int
+    }
+
+    /// What is known of sites.
+    private(set) var records: [HostID: SiteRecord]
+    private(set) var summary = CheckSummary()
+    /// The step that is being computed, counted from 0 over all phases.
+    private(set) var step = 0
+    private(set) var pending: [Check] = []
+
+    private let share: VerifyShare
+    private let model: ModelGeometry
+    private var choice: CheckChoice
+    private var contributions = Contributions()
+    private var batch = 0
+    /// Whether anybody answers who is not on this machine.
+    private var hasOtherSites = false
+    /// Wrong sites of which nothing has been said yet, and where they were wrong.
+    private var found: [(answerer: Answerer, check: Check, distance: Double)] = []
+    private var firstWrongStep: Int?
+
+    init(
+        share: VerifyShare,
+        seed: UInt64,
+        model: ModelGeometry,
+        records: [HostID: SiteRecord] = [:]
+    ) {
+        (self.share, self.model, self.records) = (share, model, records)
+        choice = CheckChoice(share: share, seed: seed)
+    }
+
+    var checksAll: Bool { share == .all }
+
+    /// The step that follows the present one begins.
+    mutating func beginStep() { (step, batch) = (step + 1, 0) }
+
+    /// The checks to compute now.
+    mutating func takePending() -> [Check] {
+        defer { pending = [] }
+        return pending
+    }
+
+    /// The coordinator is to compute a check that no worker could.
+    mutating func askOwn(_ check: Check) {
+        var check = check
+        check.isOwn = true
+        pending.append(check)
+    }
+
+    /// Whether two answers to the unit of a check are alike.
+    func isGood(_ check: Check, beside second: Judgement.Opinion) -> Bool {
+        Judgement.areAlike(opinion(check.answer), second, gain: check.answer.unit.gain)
+    }
+
+    /// A check was good.
+    ///
+    /// - Parameters:
+    ///   - check: the check
+    ///   - second: the other site's answer; nil for the coordinator's
+    ///   - mayAudit: whether the coordinator has time for an audit
+    ///   - time: in seconds since 1970
+    mutating func good(_ check: Check, by second: UnitAnswer?, mayAudit: Bool, at time: Double) {
+        summary.checked += 1
+        let voucher = second?.answerer.site ?? .coordinator
+        contributions.vouch(for: check.answer.answerer.site, in: check.step, by: voucher)
+        note(check.answer.answerer.site, isGood: true, at: time)
+        guard let second else { return }
+        note(second.answerer.site, isGood: true, at: time)
+        guard mayAudit, choice.isAudited((check.step, check.batch), check.index) else { return }
+        var audit = check
+        (audit.second, audit.isOwn) = (second, true)
+        pending.append(audit)
+    }
+
+    /// The coordinator's own answer is unlike that of a check: whoever gave it is wrong, and a site that vouched for it too.
+    mutating func wrong(_ check: Check, own: Judgement.Opinion, at time: Double) {
+        summary.checked += 1
+        accuse(check.answer, check, beside: own, at: time)
+        if let second = check.second,
+            !Judgement.areAlike(opinion(second), own, gain: check.answer.unit.gain)
+        {
+            accuse(second, check, beside: own, at: time)
+        }
+    }
+
+    /// Two sites' answers are not alike, and a third decides.
+    mutating func decide(
+        _ check: Check,
+        _ second: UnitAnswer,
+        third: Judgement.Opinion,
+        by site: HostID,
+        at time: Double
+    ) {
+        summary.checked += 1
+        let judgement = Judgement.between(
+            opinion(check.answer),
+            opinion(second),
+            third: third,
+            gain: check.answer.unit.gain
+        )
+        if judgement == .undecided { summary.undecided += 1 }
+        if judgement.firstIsWrong { accuse(check.answer, check, beside: third, at: time) }
+        if judgement.secondIsWrong {
+            accuse(second, check, beside: third, at: time)
+            if !judgement.firstIsWrong {
+                contributions.vouch(for: check.answer.answerer.site, in: check.step, by: site)
+            }
+        }
+    }
+
+    /// The sites found to be wrong since this was last asked, and why.
+    mutating func takeVerdicts() -> [(answerer: Answerer, check: Check, distance: Double)] {
+        defer { found = [] }
+        var sites: Set<HostID> = []
+        return found.filter { sites.insert($0.answerer.site).inserted }
+    }
+
+    /// Answers of a batch arrived, and all were fused or are about to be: chooses which to check.
+    ///
+    /// - Parameter answers: in the order of the units
+    mutating func take(_ answers: [UnitAnswer]) {
+        batch += 1
+        for answer in answers {
+            contributions.answered(by: answer.answerer.site, in: step)
+            hasOtherSites = hasOtherSites || answer.answerer.site != .here
+        }
+        // Only the coordinator could check, on the same machine.
+        guard checksAll || hasOtherSites else { return }
+        let odd = checksAll ? answers.map { _ in false } : oddness(of: answers)
+        let candidates = zip(answers, odd).map { answer, isOdd in
+            CheckChoice.Candidate(
+                site: answer.answerer.site,
+                cost: max(1e-6, answer.unit.cost(model)),
+                costOfCheck: max(1e-6, answer.unit.costElsewhere(model)),
+                isOdd: isOdd
+            )
+        }
+        let chosen = choice.choose(
+            candidates,
+            { [records] in records[$0] ?? SiteRecord() },
+            key: (step, batch)
+        )
+        for index in chosen {
+            pending.append(
+                Check(
+                    answer: answers[index].asCheck,
+                    step: step,
+                    batch: batch,
+                    index: index
+                )
+            )
+        }
+    }
+
+    /// The earliest step that may have to be repeated.
+    var earliestOpenStep: Int? { contributions.earliestOpenStep(all: checksAll) }
+
+    /// The first step that something is thrown away of, and what was done there and later is forgotten.
+    mutating func throwAway(_ wrong: Set<HostID>) -> Int {
+        summary.returns += 1
+        let first = contributions.accuse(wrong, all: checksAll) ?? step
+        let target = min(first, firstWrongStep ?? step, step)
+        firstWrongStep = nil
+        return target
+    }
+
+    /// The render goes on from the state before a step.
+    mutating func goBack(to step: Int) {
+        contributions.rollBack(to: step)
+        pending.removeAll { $0.step >= step }
+        (self.step, batch) = (step, 0)
+    }
+
+    /// Counts what a check costs.
+    mutating func spend(_ unit: WorkUnit) {
+        if case .predict(let view) = unit.work { summary.evaluations += view.conditioning.count }
+    }
+
+    private mutating func accuse(
+        _ answer: UnitAnswer,
+        _ check: Check,
+        beside third: Judgement.Opinion,
+        at time: Double
+    ) {
+        summary.addWrong(answer.answerer)
+        note(answer.answerer.site, isGood: false, at: time)
+        firstWrongStep = min(firstWrongStep ?? check.step, check.step)
+        let distance = AnswerDistance.between(answer.result, third.result)
+        found.append((answer.answerer, check, distance))
+    }
+
+    private mutating func note(_ site: HostID, isGood: Bool, at time: Double) {
+        records[site, default: SiteRecord()].note(isGood: isGood, at: time)
+    }
+
+    private func opinion(_ answer: UnitAnswer) -> Judgement.Opinion {
+        .init(result: answer.result, kind: answer.answerer.kind)
+    }
+
+    /// Halves of guided views are compared with halves, and tiles with nothing.
+    private func oddness(of answers: [UnitAnswer]) -> [Bool] {
+        var groups: [Int: [Int]] = [:]
+        for (index, answer) in answers.enumerated() {
+            guard case .predict(let view) = answer.unit.work else { continue }
+            groups[view.conditioning.count, default: []].append(index)
+        }
+        var odd = [Bool](repeating: false, count: answers.count)
+        for indices in groups.values {
+            let moments = indices.map { index -> (mean: Double, deviation: Double) in
+                let moments = answers[index].result.tensor?.meanAndDeviation()
+                return (Double(moments?.mean ?? 0), Double(moments?.deviation ?? 0))
+            }
+            for (index, isOdd) in zip(indices, Oddness.odd(among: moments)) { odd[index] = isOdd }
+        }
+        return odd
+    }
+}
+
+extension HostID {
+    /// The coordinator's own computation, which workers of this machine are no part of.
+    static let coordinator = HostID("the coordinator")
+}
+
+extension WorkUnit {
+    /// By how much guidance may enlarge the difference of two answers.
+    var gain: Double {
+        guard case .predict(let view) = work else { return 1 }
+        return max(1, Double(view.gain))
+    }
+}
+
+extension UnitAnswer {
+    /// With a unit that leaves nothing with whoever computes it again.
+    var asCheck: UnitAnswer {
+        guard case .autoencode(let half, var part?) = unit.work else { return self }
+        part.tile = nil
+        var unit = unit
+        unit.work = .autoencode(half, part)
+        return UnitAnswer(unit: unit, result: result, answerer: answerer)
+    }
+}

@@ -1,0 +1,297 @@
+import Engine
+import Foundation
+import Logging
+import Protocol
+import Sampling
+import Synchronization
+
+/// Evaluates units on a cluster, and has some answers computed a second time by workers of other sites, together with the
+/// next batch. `VerificationState` decides; this carries out.
+///
+/// Where answers are wrong it throws `WrongAnswers`: the caller goes on from `goBack`. All calls come from the render
+/// thread.
+package final class VerifyingRenderer: UnitRenderer {
+    private let job: ClusterJob
+    private let own: LocalRenderer?
+    /// Whether the coordinator computes without being asked to decide.
+    private let usesOwn: Bool
+    private let checksAll: Bool
+    private let logger: Logger
+    private let book: SiteBook?
+    private let core: Mutex<Core>
+
+    private struct Core {
+        var state: VerificationState
+        var snapshots = Snapshots<Checkpoint?>(first: nil, capacity: 3)
+        /// What the pending checks are.
+        var kind: DispatcherState.Kind?
+        /// Time that the coordinator has computed checks for.
+        var ownTime: Duration = .zero
+        var ownChecks = 0
+        let start = ContinuousClock.now
+    }
+
+    /// Bytes of states that are kept to go back to.
+    private static let snapshotBytes = 512 << 20
+    /// The part of the time that the coordinator computes checks, unless all are to be checked.
+    private static let ownShare = 0.02
+
+    /// - Parameters:
+    ///   - job: the workers
+    ///   - share: how much is checked
+    ///   - seed: of the render
+    ///   - model: of the picture
+    ///   - own: computes in this process
+    ///   - usesOwn: whether it may compute checks, not only decide
+    ///   - book: what is known of sites
+    ///   - logger: tells who was wrong
+    init(
+        _ job: ClusterJob,
+        share: VerifyShare,
+        seed: UInt64,
+        model: ModelGeometry,
+        own: LocalRenderer?,
+        usesOwn: Bool,
+        book: SiteBook?,
+        logger: Logger
+    ) {
+        (self.job, self.own, self.usesOwn, self.book) = (job, own, usesOwn, book)
+        self.logger = logger
+        checksAll = share == .all
+        core = Mutex(
+            Core(
+                state: VerificationState(
+                    share: share,
+                    seed: seed,
+                    model: model,
+                    records: book?.records() ?? [:]
+                )
+            )
+        )
+    }
+
+    package var summary: CheckSummary { core.withLock { $0.state.summary } }
+
+    /// The render begins.
+    ///
+    /// - Parameters:
+    ///   - start: the state that it continues from; nil for a new one
+    ///   - latentBytes: of the largest latent
+    func begin(from start: Checkpoint?, latentBytes: Int) {
+        // A state has the latent, what the sampler remembers and what the phase started from.
+        let capacity = min(64, max(3, Self.snapshotBytes / max(1, 4 * latentBytes)))
+        core.withLock { $0.snapshots = Snapshots(first: start, capacity: capacity) }
+    }
+
+    /// A step is done.
+    ///
+    /// - Parameter checkpoint: the state after it
+    /// - Returns: the state to save: where all answers are checked, the newest that depends on none that still has to be
+    func reached(_ checkpoint: Checkpoint) -> Checkpoint? {
+        core.withLock { core in
+            core.state.beginStep()
+            core.snapshots.add(
+                checkpoint,
+                before: core.state.step,
+                needed: core.state.earliestOpenStep
+            )
+            guard checksAll, let open = core.state.pending.map(\.step).min() else {
+                return checkpoint
+            }
+            return core.snapshots.newest(atOrBefore: open).state
+        }
+    }
+
+    /// Goes back.
+    ///
+    /// - Returns: the state to go on from; nil to start over
+    func goBack(_ error: WrongAnswers) -> Checkpoint? {
+        core.withLock { core in
+            let (step, state) = core.snapshots.goBack(to: error.step)
+            core.state.goBack(to: step)
+            return state
+        }
+    }
+
+    package func evaluate(
+        _ units: [WorkUnit],
+        onDone: (Int) throws -> Void
+    ) throws -> [WorkResult] {
+        let kind = units.first?.kind
+        if core.withLock({ $0.kind != kind }) { try settle() }
+        core.withLock { $0.kind = kind }
+        return try run(units, onDone)
+    }
+
+    /// Computes all checks that are still to be computed.
+    ///
+    /// - Throws: `WrongAnswers`, and as `evaluate`
+    func settle() throws {
+        while core.withLock({ !$0.state.pending.isEmpty }) { _ = try run([]) { _ in } }
+    }
+
+    /// Records what is known of sites now.
+    func finish() {
+        guard let book else { return }
+        book.save(core.withLock { $0.state.records })
+    }
+
+    private func run(
+        _ units: [WorkUnit],
+        _ onDone: (Int) throws -> Void
+    ) throws -> [WorkResult] {
+        let due = core.withLock { $0.state.takePending() }
+        let (local, remote) = (due.filter(\.isOwn), due.filter { !$0.isOwn })
+        let answered: AnsweredBatch
+        let computed: [WorkResult]
+        do {
+            let thread = compute(local)
+            defer { thread?.thread.join() }
+            answered = try job.evaluate(
+                units,
+                checks: remote.map {
+                    CheckRequest(unit: $0.answer.unit, barred: [$0.answer.answerer.site])
+                },
+                onDone: onDone
+            )
+            computed = try thread?.results.take().get() ?? []
+        }
+        for (check, result) in zip(local, computed) { judge(check, own: result) }
+        for (check, second) in zip(remote, answered.checks) { try judge(check, second) }
+        try throwIfWrong()
+        core.withLock { $0.state.take(answered.answers) }
+        return answered.results
+    }
+
+    /// Starts the coordinator's own checks.
+    private func compute(
+        _ checks: [VerificationState.Check]
+    ) -> (thread: NamedThread, results: BlockingQueue<Result<[WorkResult], any Error>>)? {
+        guard let own, !checks.isEmpty else { return nil }
+        let results = BlockingQueue<Result<[WorkResult], any Error>>()
+        let units = checks.map(\.answer.unit)
+        let thread = NamedThread("checks", stack: 64 << 20) { [self] in
+            let start = ContinuousClock.now
+            results.put(Result { try own.evaluate(units) { _ in } })
+            core.withLock {
+                $0.ownTime += ContinuousClock.now - start
+                $0.ownChecks += units.count
+            }
+        }
+        return (thread, results)
+    }
+
+    private func judge(_ check: VerificationState.Check, own result: WorkResult) {
+        guard let opinion = opinion(of: result) else { return }
+        let time = Date().timeIntervalSince1970
+        core.withLock { core in
+            core.state.spend(check.answer.unit)
+            if core.state.isGood(check, beside: opinion) {
+                core.state.good(check, by: nil, mayAudit: false, at: time)
+            } else {
+                core.state.wrong(check, own: opinion, at: time)
+            }
+        }
+    }
+
+    private func judge(_ check: VerificationState.Check, _ second: UnitAnswer?) throws {
+        let time = Date().timeIntervalSince1970
+        guard let second else {
+            // No independent worker: the coordinator's own are not told from it unless that is asked for.
+            if mayAskOwn(), checksAll || check.answer.answerer.site != .here {
+                core.withLock { $0.state.askOwn(check) }
+            }
+            return
+        }
+        let opinion = Judgement.Opinion(result: second.result, kind: second.answerer.kind)
+        let isGood = core.withLock { core in
+            core.state.spend(check.answer.unit)
+            return core.state.isGood(check, beside: opinion)
+        }
+        if isGood {
+            let mayAudit = mayAskOwn()
+            core.withLock {
+                $0.state.good(check, by: second, mayAudit: mayAudit, at: time)
+            }
+        } else if let (third, site) = try third(check.answer, second) {
+            core.withLock {
+                $0.state.spend(check.answer.unit)
+                $0.state.decide(check, second, third: third, by: site, at: time)
+            }
+        }
+    }
+
+    /// A third answer, where two are not alike: the coordinator's if it computes anyway, or where no other site can.
+    private func third(
+        _ first: UnitAnswer,
+        _ second: UnitAnswer
+    ) throws -> (Judgement.Opinion, HostID)? {
+        if !usesOwn {
+            let sites: Set<HostID> = [first.answerer.site, second.answerer.site]
+            let request = CheckRequest(unit: first.unit, barred: sites)
+            let answers = try job.evaluate([], checks: [request]) { _ in }
+            if let answer = answers.checks.first.flatMap(\.self) {
+                return (
+                    .init(result: answer.result, kind: answer.answerer.kind), answer.answerer.site
+                )
+            }
+        }
+        guard let own, let result = try own.evaluate([first.unit], onDone: { _ in }).first,
+            let opinion = opinion(of: result)
+        else { return nil }
+        return (opinion, .coordinator)
+    }
+
+    private func opinion(of result: WorkResult) -> Judgement.Opinion? {
+        own.map {
+            .init(result: result, kind: AnswerKind($0.evaluator.networks), isOwn: true)
+        }
+    }
+
+    /// Whether the coordinator has time for another check.
+    private func mayAskOwn() -> Bool {
+        guard own != nil else { return false }
+        if checksAll { return true }
+        guard usesOwn else { return false }
+        return core.withLock { core in
+            guard core.ownChecks > 0 else { return !core.state.pending.contains(where: \.isOwn) }
+            let elapsed = ContinuousClock.now - core.start
+            let each = core.ownTime / core.ownChecks
+            let waiting = core.state.pending.count(where: \.isOwn)
+            return core.ownTime + each * (waiting + 1) <= elapsed * Self.ownShare
+        }
+    }
+
+    /// Sets the sites aside that were found to be wrong.
+    ///
+    /// - Throws: `WrongAnswers` if there are any
+    private func throwIfWrong() throws(WrongAnswers) {
+        let (verdicts, step) = core.withLock { core -> ([Verdict], Int) in
+            let verdicts = core.state.takeVerdicts()
+            guard !verdicts.isEmpty else { return ([], 0) }
+            return (verdicts, core.state.throwAway(Set(verdicts.map(\.answerer.site))))
+        }
+        guard !verdicts.isEmpty else { return }
+        for verdict in verdicts {
+            let reason = Self.reason(verdict)
+            job.distrust(verdict.answerer.site, because: reason)
+            logger.warning(
+                "\(reason). Its host gets no more work from this render, and what it computed since its last good check is computed again"
+            )
+        }
+        throw WrongAnswers(step: step, reason: verdicts.map(Self.reason).joined(separator: "; "))
+    }
+
+    private typealias Verdict = (
+        answerer: Answerer, check: VerificationState.Check, distance: Double
+    )
+
+    private static func reason(_ verdict: Verdict) -> String {
+        let distance =
+            verdict.distance.isFinite
+            ? String(format: " (by %.2g standard deviations)", verdict.distance) : ""
+        return
+            "worker \(verdict.answerer.worker) on \(verdict.answerer.site) answers wrongly: its answer to "
+            + "\(verdict.check.answer.unit.name) differs from what others compute\(distance)"
+    }
+}

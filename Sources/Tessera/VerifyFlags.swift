@@ -1,0 +1,37 @@
+import ArgumentParser
+import Coordinator
+
+/// Flags about checks of workers' answers.
+struct VerifyFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "How many of the workers' answers another host computes again: a share as 0.01 or 1%, all, or off.",
+            valueName: "share|all|off"
+        )
+    )
+    var verify: VerifyArgument?
+
+    var share: VerifyShare { verify?.share ?? .byDefault }
+
+    /// The same flags for another command line.
+    var arguments: [String] { verify.map { ["--verify", $0.share.text] } ?? [] }
+}
+
+/// The value of `--verify`.
+struct VerifyArgument: ExpressibleByArgument {
+    let share: VerifyShare
+
+    init?(argument: String) {
+        guard let share = VerifyShare(argument) else { return nil }
+        self.share = share
+    }
+}
+
+extension Rendering {
+    /// Answers are checked as the flags say, and what is found about hosts is kept.
+    func verified(_ flags: VerifyFlags) -> Rendering {
+        var rendering = self
+        (rendering.verify, rendering.siteBook) = (flags.share, SiteBook())
+        return rendering
+    }
+}
