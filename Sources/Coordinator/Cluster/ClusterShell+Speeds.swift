@@ -40,7 +40,7 @@ extension ClusterShell {
 
     /// Tells other threads how much is to do.
     func publishQueue() {
-        let waiting = self.waiting.reduce(0) { $0 + $1.units.count }
+        let waiting = self.waiting.reduce(0) { $0 + $1.request.units.count }
         board.setQueue((batch == nil ? 0 : state.unitsLeft) + waiting)
     }
 }
