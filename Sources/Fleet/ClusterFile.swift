@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import Protocol
 import Yams
 
 /// `cluster.yaml`: the machines that render, validated field by field. docs/cluster.md describes it.
@@ -60,6 +61,8 @@ package struct ClusterFile: Equatable, Sendable {
         package var coordinatorKey: String?
         /// The endpoint that its workers connect to, if it differs from the others'.
         package var connect: String?
+        /// `HOST:PORT` of the SOCKS proxy that they connect through.
+        package var socksProxy: String?
         package var environment: [String: String] = [:]
         package var launch: LaunchTemplate?
 
@@ -314,12 +317,24 @@ package struct ClusterFile: Equatable, Sendable {
             try Self.check(endpoint: text, "connect", node, fields)
             host.connect = text
         }
+        if let (text, node) = try fields.located("socks-proxy") {
+            do throws(InputError) {
+                host.socksProxy = try SocksProxy(text).address
+            } catch {
+                throw fields.fault(
+                    "socks-proxy",
+                    node,
+                    "'\(text)': \(error.problem)",
+                    fix: error.remedy
+                )
+            }
+        }
         host.environment = try shared.merging(Self.environment(&fields)) { _, own in own }
         host.launch = try Self.launch(&fields)
         try fields.finish(
             known:
                 "name, workers, threads, precision, backend, device, devices, torch, batch, model, tessera, labels, "
-                + "keys, coordinator-key, connect, environment, launch"
+                + "keys, coordinator-key, connect, socks-proxy, environment, launch"
         )
         try check(host, fields)
         return (host, fields)

@@ -139,6 +139,7 @@ package struct LaunchPlan: Sendable {
         worker.torch = usesTorch ? ownTorch : nil
         let devices = usesTorch && common.devices.isEmpty ? host.devices : common.devices
         request.devices = devices.map(\.rawValue)
+        worker.socksProxy = host.socksProxy
         worker.insecure = file.coordinator.insecure
         if let keys = host.keys, let coordinator = host.coordinatorKey {
             worker.keys = (there(keys), there(coordinator))

@@ -17,6 +17,8 @@ package struct WorkerArguments: Equatable, Sendable {
     package var batch: Int?
     /// Paths of the worker's secret key and of the coordinator's public one.
     package var keys: (secret: String, coordinator: String)?
+    /// `HOST:PORT` of a SOCKS proxy on the way to the coordinator.
+    package var socksProxy: String?
     /// Whether to run unencrypted, so that anybody may read and answer.
     package var insecure = false
 
@@ -33,6 +35,7 @@ package struct WorkerArguments: Equatable, Sendable {
         if let precision { flags += ["--precision", precision.rawValue] }
         if let torch { flags += ["--torch", torch] }
         if let batch { flags += ["--batch", "\(batch)"] }
+        if let socksProxy { flags += ["--socks-proxy", socksProxy] }
         if let keys {
             flags += ["--keys", keys.secret, "--coordinator-key", keys.coordinator]
         } else if insecure {

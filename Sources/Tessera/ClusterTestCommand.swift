@@ -18,7 +18,15 @@ extension ClusterCommand {
         )
 
         @OptionGroup var file: HostsFlags
-        @OptionGroup var hosts: HostChoice
+
+        @Option(
+            help: ArgumentHelp(
+                "Test only the hosts with this name or label; may be repeated.",
+                valueName: "name"
+            )
+        )
+        var only: [String] = []
+
         @OptionGroup var model: ModelFlags
         @OptionGroup var engine: EngineFlags
 
@@ -38,7 +46,7 @@ extension ClusterCommand {
         }
 
         private func findings() throws -> ClusterFindings {
-            let read = try ClusterFile(file: file.cluster).only(hosts.only)
+            let read = try ClusterFile(file: file.cluster).only(only)
             let session: RenderSession
             do {
                 let path = read.model.map { ClusterFile.resolve($0, in: file.cluster) }

@@ -46,6 +46,7 @@ struct Join: ParsableCommand {
     var service = false
 
     @OptionGroup var cache: ModelCacheFlags
+    @OptionGroup var proxy: ProxyFlags
     @OptionGroup var engine: EngineFlags
 
     mutating func validate() throws {
@@ -116,6 +117,7 @@ struct Join: ParsableCommand {
         }
         let code = try InvitationCode(text)
         let endpoint = try Endpoint(code.endpoint, reach: .network)
+            .through(proxy.proxy(), reach: .network)
         let membership = try Membership(of: code.coordinator)
         let key = try membership.ownKey()
         guard let name = try register(code, at: endpoint, key: key) else { throw RenderCancelled() }
@@ -140,12 +142,13 @@ struct Join: ParsableCommand {
     /// Flags for `tessera worker`.
     private func workerArguments() throws -> [String] {
         _ = try engine.onlyDevice()
+        _ = try proxy.proxy()
         let own = try ownModel()
         let kept = cache.cache(fallback: UserFolder.cache.named("models"))
         try kept?.make()
         let fetching =
             kept.map { ["--model-cache", $0.path, "--model-cache-size", "\($0.limit >> 30)"] } ?? []
-        return own + fetching + (try model.arguments()) + engine.arguments
+        return own + fetching + (try model.arguments()) + engine.arguments + proxy.arguments
             + (threads.map { ["--threads", "\($0)"] } ?? [])
     }
 

@@ -45,6 +45,7 @@ struct Work: ParsableCommand {
     @OptionGroup var cache: ModelCacheFlags
     @OptionGroup var engine: EngineFlags
     @OptionGroup var security: WorkerSecurityFlags
+    @OptionGroup var proxy: ProxyFlags
 
     mutating func validate() throws {
         if let threads, !(1...1024).contains(threads) {
@@ -55,6 +56,7 @@ struct Work: ParsableCommand {
     func run() throws {
         try ExitStatus.reporting {
             let endpoint = try Endpoint(connect, reach: security.reach)
+                .through(proxy.proxy(), reach: security.reach)
             let keys = try security.security()
             // Before anything else: the parent process may already be gone.
             if endWithCoordinator { Lifeline.watchStandardInput(endpoint: endpoint) }

@@ -107,7 +107,9 @@ import Testing
     /// Every message, mutated thousands of times: read or refused, never more.
     @Test func mutatedFramesAreHarmless() {
         var random = SplitMix(20_260_719)
-        let originals = workerMessages.map(\.frames) + coordinatorMessages.map(\.frames)
+        let sealed = workerMessages.map(\.frames) + coordinatorMessages.map(\.frames)
+        // Without the envelope's checksum, as the version before sends them, what is damaged is read further.
+        let originals = sealed.map { [Array($0[0].dropLast(6))] + $0.dropFirst() }
         var (read, refused) = (0, 0)
         for _ in 0..<25_000 {
             var frames = originals[Int.random(in: originals.indices, using: &random)]
@@ -126,7 +128,7 @@ import Testing
             }
         }
         // Both must happen often, or the mutations test nothing.
-        #expect(read > 2000 && refused > 10_000, "\(read) read, \(refused) refused")
+        #expect(read > 1000 && refused > 10_000, "\(read) read, \(refused) refused")
     }
 
     private func mutate(_ frames: inout [[UInt8]], _ random: inout SplitMix) {

@@ -139,10 +139,12 @@ import Testing
             #expect(checks.contains { $0["host"] as? String == "alpha-1" })
 
             // A render that runs is not disturbed.
-            let waiting = try site.start(
-                site.picture + ["--cluster", site.file, "--min-workers", "2"]
+            try site.write(
+                launch: "[sh, -c, 'exec sleep 60', '{command}']",
+                hosts: "  - name: alpha"
             )
-            #expect(waiting.waitFor("no route"))
+            let waiting = try site.start(site.picture + ["--cluster", site.file])
+            #expect(eventually { !waiting.children.isEmpty })
             let refused = try site.cluster("test")
             #expect(refused.status == 69 && refused.output.isEmpty)
             #expect(refused.errors.contains("disturb"), "\(refused.errors)")

@@ -23,7 +23,9 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
         return process
     }
 
-    @Test func aWorkerInPythonGivesTheSameAnswers() throws {
+    /// In the version of the protocol, and in the one before, which knows no checksums; and with every third answer damaged.
+    @Test(arguments: [["--protocol", "8"], ["--protocol", "7"], ["--flip", "3"]])
+    func aWorkerInPythonGivesTheSameAnswers(arguments: [String]) throws {
         let python = try #require(python)
         let modules = FileManager.default.temporaryDirectory
             .appending(path: "tessera-python-\(getpid())").path
@@ -48,7 +50,7 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
             [
                 root.appending(path: "Tests/PythonWorker/worker.py").path,
                 "--connect", local.cluster.endpoint.address, "--digest", FakeNetworks.digest,
-            ],
+            ] + arguments,
             modules: modules
         )
         defer { worker.waitUntilExit() }
@@ -64,6 +66,8 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
         let picture = try job.tensors([.tile(0, .decoder, latent)])
         #expect(picture[0].shape == [1, 8, 8, 3] && picture[0].values.prefix(3) == [1, 2, 3])
         #expect(local.cluster.statistics.map(\.name) == ["python"])
+        #expect(local.cluster.statistics.map(\.version) == [arguments.contains("7") ? 7 : 8])
+        #expect((local.cluster.statistics[0].damaged > 0) == arguments.contains("--flip"))
         let tokens = Embedding(context: Tensor([1, 2, 3, 6], shape: [1, 2, 2]))
         let wide = Tensor((0..<96).map { Float($0) / 7 }, shape: [1, 4, 6, 4])
         let known = [Moments](repeating: Moments(mean: 0.5, variance: 2), count: 4)

@@ -184,7 +184,16 @@ extension ClusterVerdicts {
                 return differs(worker, from: like.filter { !Self.hasSameBytes($0, worker) })
             }
             let unlike = answered.filter { $0.kind != worker.kind }
-            let far = unlike.filter { Self.distance($0, worker) > Self.limit($0, worker) }
+            // One that others of its kind agree with is not doubted because of one that nobody agrees with.
+            func isAlone(_ one: WorkerFacts) -> Bool {
+                !answered.contains {
+                    $0.kind == one.kind && $0.name != one.name && Self.hasSameBytes($0, one)
+                }
+            }
+            let far = unlike.filter {
+                Self.distance($0, worker) > Self.limit($0, worker)
+                    && (same.isEmpty || !isAlone($0))
+            }
             // One that differs from most others of other kinds is the one to look at.
             if 2 * far.count > unlike.count || (unlike.count == 1 && far.count == 1) {
                 return differs(worker, from: far)

@@ -5,6 +5,8 @@ import Glibc
 package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// In ZeroMQ's format.
     package let address: String
+    /// What it is reached through; see `through`.
+    package internal(set) var proxy: SocksProxy?
 
     /// Maximum length of a Unix socket's path, in bytes.
     private static let maxPathLength = 107

@@ -200,6 +200,12 @@ package struct Socket: ~Copyable {
     ///
     /// - Throws: `InputError` that names the endpoint
     package borrowing func connect(_ endpoint: Endpoint) throws(InputError) {
+        if let proxy = endpoint.proxy?.address {
+            guard zmq_setsockopt(raw, ZMQ_SOCKS_PROXY, proxy, proxy.utf8.count) == 0 else {
+                let error = SocketError.last("zmq_setsockopt(ZMQ_SOCKS_PROXY)")
+                throw InputError(proxy, "it cannot be used (\(error))", fix: "Check its spelling")
+            }
+        }
         guard zmq_connect(raw, endpoint.address) == 0 else {
             let error = SocketError.last("zmq_connect")
             throw InputError(

@@ -1,0 +1,82 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Workers that reach their coordinator through a SOCKS proxy or a tunnel of ssh, and in no other way.
+@Suite(.serialized) struct ProxyTests {
+    private let model = Fixtures.networks.first?.checkpoint ?? ""
+    private let picture = [
+        "--prompt", "a prompt", "--size", "200x136", "--steps", "6", "--seed", "5", "--model",
+        Fixtures.networks.first?.checkpoint ?? "",
+    ]
+
+    private func text(_ path: String) -> String {
+        (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+    }
+
+    /// Waits until something listens on a port of the loopback interface.
+    private func listens(_ port: UInt16) -> Bool {
+        eventually {
+            text("/proc/net/tcp").contains(String(format: ":%04X 00000000:0000 0A", Int(port)))
+        }
+    }
+
+    @Test func aWorkerRendersThroughASOCKSProxy() throws {
+        try inTemporaryFolder { folder in
+            let site = try KeyedSite(folder, picture + KeyedSite.makeKeys(folder))
+            let (port, log) = (try freePort(), "\(folder)/socks.log")
+            let proxy = ["--socks-proxy", "127.0.0.1:\(port)"]
+            // Without the proxy it does not reach the coordinator, though it could do so directly.
+            let worker = try site.worker(model, key: "one", proxy)
+            #expect(worker.waitFor("calling"))
+            sleep(1)
+            #expect(!worker.errorsSoFar.contains("joined"))
+            let server = try Spawned([
+                "python3", "\(Fixtures.packageRoot)/Tests/socks.py", "\(port)", log,
+            ])
+            defer { server.end() }
+            #expect(worker.waitFor("joined"), "\(worker.errorsSoFar)")
+            _ = try site.result()
+            #expect(text(log).contains("connect 127.0.0.1:\(site.port)"), "\(text(log))")
+            _ = KeyedSite.end([worker])
+        }
+    }
+
+    @Test func whatCannotGoThroughAProxyIsRefused() throws {
+        for (arguments, reason) in [
+            (["--connect", "tcp://127.0.0.1:7551", "--socks-proxy", "127.0.0.1:1080"], "CURVE"),
+            (["--connect", "ipc:///tmp/x", "--socks-proxy", "127.0.0.1:1080"], "TCP only"),
+            (["--connect", "tcp://127.0.0.1:7551", "--socks-proxy", "nonsense"], "HOST:PORT"),
+        ] {
+            let command = try Command(["worker", "--model", model] + arguments)
+            #expect(command.status == 64 && command.complaints.count == 1)
+            #expect(command.errors.contains(reason), "\(command.errors)")
+        }
+    }
+
+    /// `-L` and `-D` are called on the worker's side, `-R` on the coordinator's.
+    @Test(
+        .enabled(if: SSHTests.missing.isEmpty, "openssh-server is not installed"),
+        arguments: ["-L", "-R", "-D"]
+    )
+    func aWorkerRendersThroughATunnel(kind: String) throws {
+        try inTemporaryFolder { folder in
+            let server = try SSHTests.Server(folder)
+            let site = try KeyedSite(folder, picture + KeyedSite.makeKeys(folder))
+            let port = try freePort()
+            let way = kind == "-D" ? "\(port)" : "\(port):127.0.0.1:\(site.port)"
+            let tunnel = try Spawned([
+                "ssh", "-F", "\(folder)/ssh_config", "-N", kind, way, "alpha",
+            ])
+            defer { tunnel.end() }
+            #expect(listens(port), "\(server.messages)")
+            let worker =
+                kind == "-D"
+                ? try site.worker(model, key: "one", ["--socks-proxy", "127.0.0.1:\(port)"])
+                : try site.worker(model, key: "one", at: "tcp://127.0.0.1:\(port)")
+            #expect(worker.waitFor("joined"), "\(worker.errorsSoFar)")
+            _ = try site.result()
+            _ = KeyedSite.end([worker])
+        }
+    }
+}
