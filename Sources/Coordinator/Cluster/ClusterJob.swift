@@ -46,6 +46,9 @@ package final class ClusterJob: UnitRenderer {
     /// Ends the running call and all later ones with `RenderCancelled`; workers drop units that they have not begun.
     package func cancel() { mailbox.post(.cancel(job: id)) }
 
+    /// Changes its share of the workers beside other jobs, from its next batch on.
+    package func setWeight(_ weight: Double) { mailbox.post(.weigh(job: id, weight)) }
+
     /// Closes the job. Later calls of `evaluate` fail.
     package func end() { mailbox.post(.end(job: id)) }
 }
@@ -53,6 +56,7 @@ package final class ClusterJob: UnitRenderer {
 /// Messages from other threads to the coordinator's thread.
 enum ClusterCommand: Sendable {
     case open(OpenJob)
+    case weigh(job: UInt64, Double)
     case run([WorkUnit], job: UInt64, BlockingQueue<BatchReport>)
     /// Nobody waits for the job's batch any more.
     case abandon(job: UInt64)

@@ -8,6 +8,7 @@ extension ClusterShell {
         case .open(let job):
             jobs[job.message.id] = job
             turns.open(job.message.id, weight: job.weight)
+        case .weigh(let job, let weight): turns.weigh(job, weight)
         case .run(let units, let job, let reports):
             submit(units, of: job, reports)
         case .abandon(let job): drop(job)
