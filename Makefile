@@ -7,7 +7,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
 TESSERA := .build/release/tessera
 
-.PHONY: setup build install install-files package test-package demo test test-page test-torch soak fuzz lint format bench quality clean
+.PHONY: setup build install install-files package test-package demo test test-page test-deploy test-torch soak fuzz lint format bench quality clean
 
 ## Installs the Debian packages that are missing.
 setup:
@@ -74,6 +74,13 @@ demo: build
 test-page: MORE_PACKAGES := chromium python3
 test-page: build
 	Tests/page.py $(TESSERA) Tests/Fixtures/sdxl-tiny
+
+## The files of deploy/: units by systemd-analyze, manifests by kubernetes-validate (from PyPI), and the flags that they name.
+test-deploy: MORE_PACKAGES := systemd python3-venv
+test-deploy: build
+	python3 -m venv .build/deploy
+	.build/deploy/bin/pip install --quiet kubernetes-validate
+	.build/deploy/bin/python Tests/deploy.py $(TESSERA)
 
 test: MORE_PACKAGES := $(TEST_PACKAGES)
 test: setup lint

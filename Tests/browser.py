@@ -140,6 +140,13 @@ class Browser:
             time.sleep(0.03)
         self.mouse("mouseReleased", x, y + by, button="left", clickCount=1)
 
+    def drop(self, selector, path):
+        """Drops a file on an element, as from a file manager."""
+        x, y = self.place(selector)
+        data = {"items": [], "files": [os.path.abspath(path)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.send("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
     def type(self, selector, text):
         """Replaces what a field has."""
         self.click(selector)

@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from browser import Browser  # noqa: E402
-from serve import SMALL, Service, run  # noqa: E402
+from serve import FIXTURES, SMALL, Service, run  # noqa: E402
 
 LONG = {"size": "256x256", "steps": 400, "seed": 3}
 SHOTS = os.environ.get("SCREENSHOTS")
@@ -52,6 +52,10 @@ def flow_submit(folder):
     browser.type("[name=width]", "128")
     browser.type("[name=height]", "192")
     browser.until("document.querySelector('#price').textContent.includes('UNet calls')")
+    # What each preset would cost, beside its name.
+    browser.until("[...document.querySelectorAll('#presets small')].every(e => /^[\\d,]+ calls$/.test(e.textContent))")
+    costs = texts(browser, "#presets small")
+    assert len(costs) > 3 and len(set(costs)) > 1, costs
     browser.type("[name=width]", "4")
     browser.until("document.querySelector('#compose-error').textContent !== ''")
     browser.type("[name=width]", "128")
@@ -64,6 +68,8 @@ def flow_submit(folder):
     job = service.ok("GET", "/api/v1/jobs")["jobs"][0]
     assert job["request"]["prompt"] == "a lake at sunset" and (job["width"], job["height"]) == (128, 192)
     assert job["request"]["settings"]["steps"] == 3 and job["request"]["settings"]["seed"] == 7, job
+    # Now it is known how long a picture takes.
+    browser.until("[...document.querySelectorAll('#presets small')].every(e => /^[\\d,]+ calls\\n\\d+ /.test(e.textContent))")
     shot(browser, "submitted")
 
     # By keyboard: the picture opens, zooms, and gives the focus back.
@@ -87,6 +93,43 @@ def flow_submit(folder):
     no_errors(browser, "422")
     browser.close()
     service.stop()
+
+
+def eventually(true, seconds=20):
+    deadline = time.time() + seconds
+    while not true():
+        assert time.time() < deadline
+        time.sleep(0.05)
+
+
+def press_button(browser, selector, text):
+    found = f"[...document.querySelectorAll(`{selector}`)].find(b => b.textContent === {json.dumps(text)})"
+    browser.until(found)
+    browser.js(f"{found}.click()")
+
+
+def choose(browser, selector, value):
+    browser.js(f"""(() => {{
+        const select = document.querySelector(`{selector}`);
+        select.value = "{value}";
+        select.dispatchEvent(new Event("change", {{ bubbles: true }}));
+    }})()""")
+
+
+def watch(service, path, ends):
+    """Reads events until one is found: all kinds so far, and its data."""
+    connection = service.connection()
+    connection.request("GET", path)
+    answer, kinds, kind = connection.getresponse(), [], None
+    assert answer.status == 200, answer.status
+    while True:
+        line = answer.readline().decode().rstrip("\n")
+        if line.startswith("event: "):
+            kind = line[7:]
+            kinds.append(kind)
+        if line.startswith("data: ") and ends(kind, json.loads(line[6:])):
+            connection.close()
+            return kinds, json.loads(line[6:])
 
 
 def flow_queue(folder):
@@ -120,9 +163,31 @@ def flow_queue(folder):
     service.ok("POST", f"/api/v1/jobs/{ids['B']}/move", {"before": running}, status=409)
     service.ok("POST", f"/api/v1/jobs/{ids['B']}/move", {"after": None}, status=422)
 
-    browser.js(f"[...document.querySelectorAll(`[data-id='{ids['A']}'] button`)].find(b => b.textContent === 'Pause').click()")
+    # A priority goes before places, also while others render; a running job has one, too.
+    choose(browser, f"[data-id='{ids['C']}'] .priority", 10)
+    browser.until("document.querySelector('#queue .what p').textContent === 'C'")
+    assert service.ok("GET", f"/api/v1/jobs/{ids['C']}")["priority"] == 10
+    service.ok("PATCH", f"/api/v1/jobs/{ids['C']}", {"priority": -10})
+    browser.until("[...document.querySelectorAll('#queue .what p')].map(e => e.textContent).join('') === 'BAC'")
+    choose(browser, ".running .priority", 10)
+    browser.until("document.querySelector('.running .priority').value === '10'")
+    eventually(lambda: service.ok("GET", f"/api/v1/jobs/{running}")["priority"] == 10)
+
+    press_button(browser, f"[data-id='{ids['A']}'] button", "Pause")
     browser.until("document.querySelector('#queue .tag')?.textContent === 'paused'")
     assert service.ok("GET", f"/api/v1/jobs/{ids['A']}")["state"] == "paused"
+    press_button(browser, f"[data-id='{ids['A']}'] button", "Resume")
+    browser.until("!document.querySelector('#queue .tag')")
+    press_button(browser, ".running button", "Pause")
+    browser.until(f"document.querySelector(`#queue [data-id='{running}'] .tag`)?.textContent === 'paused'")
+    service.ok("POST", f"/api/v1/jobs/{ids['B']}/pause")
+    service.ok("POST", f"/api/v1/jobs/{ids['C']}/pause")
+    press_button(browser, f"[data-id='{running}'] button", "Resume")
+    browser.until(f"document.querySelector(`#running [data-id='{running}']`)")
+    for name in "BC":
+        service.ok("POST", f"/api/v1/jobs/{ids[name]}/resume")
+    # The rows stand still when one is clicked.
+    browser.until("!document.querySelector('#queue .tag')")
     browser.click(f"[data-id='{ids['A']}'] .danger")
     browser.until("document.querySelectorAll('#queue li').length === 2")
     browser.click(".running .danger")
@@ -149,9 +214,19 @@ def flow_running(folder):
     })()"""
     browser.until(drawn % ("", 100))
     browser.until(drawn % (".over", 2))
-    views = service.ok("GET", f"/api/v1/jobs/{id}/views")
-    assert views["width"] == 32 and views["windows"] and all(len(v) == 6 for v in views["windows"]), views
+    # In its last phase it has windows.
+    found = lambda kind, data: kind == "views" and data["windows"]  # noqa: E731
+    kinds, views = watch(service, f"/api/v1/jobs/{id}/events?views=true", found)
+    assert views["width"] == 32 and all(len(v) == 6 for v in views["windows"]) and views["job"] == id, views
+    assert views["estimate"] > 0 and kinds[:2] == ["state", "workers"], (kinds, views)
+    # Only those who ask for views get them, however long they watch.
+    kinds, _ = watch(service, "/api/v1/events", lambda kind, data: kind == "progress" and data["step"] > 20)
+    assert "progress" in kinds and not {"views", "workers"} & set(kinds), kinds
+    service.ok("GET", "/api/v1/events?views=maybe", status=400)
     shot(browser, "running")
+    # The page asks for no views: they come to it.
+    asked = browser.js("performance.getEntriesByType('resource').map(e => e.name)")
+    assert not [name for name in asked if name.endswith(("/views", "/workers"))], asked
     browser.click(".toggle input")
     browser.until("document.querySelector('.over').hidden")
     service.wait(id, "done")
@@ -164,6 +239,98 @@ def flow_running(folder):
     service.ok("GET", f"/api/v1/jobs/{queued}/preview", status=409)
     service.ok("POST", f"/api/v1/jobs/{waiting}/cancel")
     no_errors(browser)
+    browser.close()
+    service.stop()
+
+
+def flow_again(folder):
+    """A finished picture is rendered again, larger, and edited; a picture that is dropped on the form is what a job starts from."""
+    service = Service(folder)
+    first = service.wait(service.submit(prompt="first", settings=SMALL)["id"], "done")
+    browser = opened(service)
+    jobs = lambda: service.ok("GET", "/api/v1/jobs")["jobs"]  # noqa: E731
+
+    def act(text, count):
+        browser.until("document.querySelector('#gallery .shot')")
+        browser.js(f"document.querySelector(`#gallery [data-id='{first['id']}'] .shot`).click()")
+        press_button(browser, "#viewer .actions button", text)
+        browser.until("!document.querySelector('#viewer').open")
+        if count:
+            browser.until(f"document.querySelectorAll('#gallery img[src]').length === {count}")
+    act("Render again", 2)
+    again = jobs()[0]
+    pictures = [service.call("GET", f"/api/v1/jobs/{job['id']}/picture")[2] for job in (first, again)]
+    assert again["id"] != first["id"] and pictures[0] == pictures[1], "another picture"
+    act("Twice as large", 3)
+    assert (jobs()[0]["width"], jobs()[0]["height"]) == (256, 384)
+    act("Edit as new", 0)
+    values = browser.js("['prompt', 'width', 'seed', 'steps'].map(n => document.querySelector(`#compose [name=${n}]`).value)")
+    assert values == ["first", "128", "1", "4"], values
+
+    photo = f"{FIXTURES}/inpaint/photo.png"
+    browser.drop("#drop", photo)
+    browser.until("!document.querySelector('#init-shown').hidden && document.querySelector('#init-shown img').complete")
+    shot(browser, "dropped")
+    # The shape of the picture, as large as was asked for.
+    assert browser.js("document.querySelector('[name=width]').value === document.querySelector('[name=height]').value")
+    browser.click("#advanced summary")
+    browser.type("[name=steps]", "2")
+    browser.click("#compose [type=submit]")
+    browser.until("document.querySelectorAll('#gallery img[src]').length === 4")
+    stored = jobs()[0]["request"]["initImage"]
+    assert open(f"{folder}/data/inputs/{stored}", "rb").read() == open(photo, "rb").read()
+    press_button(browser, "#init-shown button", "Remove")
+    browser.until("document.querySelector('#init-shown').hidden")
+    browser.drop("#drop", f"{FIXTURES}/../page.py")
+    browser.until("document.querySelector('#note').textContent.includes('picture')")
+    no_errors(browser, "422")
+    browser.close()
+    service.stop()
+
+
+def nameless(browser):
+    """Controls and pictures that a screen reader cannot name."""
+    roles = {"button", "link", "textbox", "searchbox", "combobox", "listbox", "checkbox", "radio", "spinbutton", "slider", "switch",
+             "image", "img", "progressbar", "dialog", "region", "form", "complementary", "DisclosureTriangle"}
+    found = []
+    for node in browser.send("Accessibility.getFullAXTree")["nodes"]:
+        role = node.get("role", {}).get("value")
+        if not node["ignored"] and role in roles and not node.get("name", {}).get("value", "").strip():
+            html = browser.send("DOM.getOuterHTML", backendNodeId=node["backendDOMNodeId"])["outerHTML"]
+            found.append((role, html[:120]))
+    return found
+
+
+def flow_names(folder):
+    """A screen reader can name every control, in every part of the page, and Tab reaches what a person presses."""
+    service = Service(folder)
+    service.wait(service.submit(prompt="a finished one")["id"], "done")
+    service.submit(settings=LONG, prompt="a long one")
+    service.submit(prompt="a waiting one")
+    browser = opened(service)
+    browser.until("document.querySelector('#gallery img[src]') && document.querySelector('.workers li') && document.querySelector('#queue li')")
+    browser.click("#advanced summary")
+    assert not nameless(browser), nameless(browser)
+    tree = browser.send("Accessibility.getFullAXTree")["nodes"]
+    names = {node["name"]["value"] for node in tree if not node["ignored"] and node.get("name", {}).get("value")}
+    assert {"Width", "Height", "Prompt", "Render", "Open: a finished one", "Priority of a waiting one",
+            "The picture as it is so far"} <= names, sorted(names)
+    # What has no place in the order of the keyboard is hidden from it, or not a control.
+    lost = browser.js("""[...document.querySelectorAll("button, select, input, textarea, a[href]")]
+        .filter(e => e.tabIndex < 0 && e.ariaHidden !== "true").map(e => e.outerHTML.slice(0, 80))""")
+    assert lost == [], lost
+    browser.js("document.querySelector('#gallery .shot').focus()")
+    browser.press("Enter")
+    browser.until("document.querySelector('.tools output')?.value.endsWith('%')")
+    assert not nameless(browser), nameless(browser)
+    no_errors(browser)
+    browser.close()
+    service.tokens("new", "--user", "ann")
+    browser = Browser()
+    browser.size(1280, 860)
+    browser.open(f"http://127.0.0.1:{service.port}/")
+    browser.until("document.querySelector('#sign-in').open")
+    assert not nameless(browser), nameless(browser)
     browser.close()
     service.stop()
 
@@ -261,13 +428,25 @@ def flow_phone(folder):
     for dark in (False, True):
         browser = opened(service, width=390, height=844, dark=dark, touch=True)
         browser.until("document.querySelector('#gallery .shot') && document.querySelector('#queue li')")
+        browser.until("[...document.querySelectorAll('#presets small')].every(e => e.textContent)")
         assert browser.js("document.documentElement.scrollWidth") == 390
+        light = browser.js("Math.max(...getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number))")
+        assert light < 60 if dark else light > 200, light
+        # Nothing is cut off at the side of its box, either.
+        cut = browser.js("""[...document.querySelectorAll("#compose *, .flow *")].filter(e => e.scrollWidth > e.clientWidth + 1
+            && getComputedStyle(e).overflowX === "visible" && e.clientWidth > 1).map(e => e.outerHTML.slice(0, 80))""")
+        assert cut == [], cut
         shot(browser, f"phone{'-dark' if dark else ''}")
+        browser.click("#advanced summary")
+        browser.until("document.querySelector('#advanced').open")
+        assert browser.js("document.documentElement.scrollWidth") == 390
+        browser.click("#advanced summary")
         browser.js("document.querySelector('.flow').scrollIntoView()")
         browser.until("document.querySelector('.workers li')")
         shot(browser, f"phone-queue{'-dark' if dark else ''}")
         browser.click("#gallery .shot")
         browser.until("document.querySelector('.tools output')?.value.endsWith('%')")
+        assert browser.js("document.querySelector('#viewer').scrollWidth") == 390
         shot(browser, f"phone-viewer{'-dark' if dark else ''}")
         no_errors(browser)
         browser.close()

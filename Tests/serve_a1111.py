@@ -153,7 +153,7 @@ def flow_session(folder):
                for item in service.ok("GET", "/sdapi/v1/upscalers"))
 
     idle = service.ok("GET", "/sdapi/v1/progress?skip_current_image=true")
-    assert idle["progress"] == 0 and idle["state"]["job_count"] == 0
+    assert idle["progress"] == 0 and idle["state"]["job_count"] == 0 and idle["current_image"] is None
     answers = []
     body = {"prompt": "a", "steps": 400, "width": 256, "height": 256, "n_iter": 2}
     thread = threading.Thread(
@@ -168,7 +168,20 @@ def flow_session(folder):
         time.sleep(0.05)
     assert told["state"]["job_count"] == 2 and told["state"]["sampling_steps"] == 400
     assert 0 < told["progress"] < 1 and told["state"]["job"] == "txt2img"
+    # The picture so far, as SillyTavern and others show it.
+    while not told["current_image"]:
+        assert time.time() < deadline, told
+        time.sleep(0.05)
+        told = service.ok("GET", "/sdapi/v1/progress?skip_current_image=false")
+    picture = base64.b64decode(told["current_image"])
+    # As many pixels as the phase's latent has.
+    assert size(picture) in ((16, 16), (32, 32)) and len(picture) > 500, size(picture)
+    while service.ok("GET", "/sdapi/v1/progress")["current_image"] == told["current_image"]:
+        assert time.time() < deadline, "the picture does not change"
+        time.sleep(0.05)
+    assert service.ok("GET", "/sdapi/v1/progress?skip_current_image=true")["current_image"] is None
     # Another user's requests are another's.
+    assert service.ok("GET", "/sdapi/v1/progress", headers=ben)["current_image"] is None
     assert service.ok("GET", "/sdapi/v1/progress", headers=ben)["progress"] == 0
     assert service.ok("POST", "/sdapi/v1/interrupt", headers=ben) == {}
     assert not answers

@@ -40,6 +40,9 @@ static const uint8_t settings[] = {
 static const uint8_t queue[] = {
 #embed "files/queue.js"
 };
+static const uint8_t priority[] = {
+#embed "files/priority.js"
+};
 static const uint8_t reorder[] = {
 #embed "files/reorder.js"
 };
@@ -70,7 +73,7 @@ static const tessera_page_file files[] = {
     FILE("queue.js", SCRIPT, queue),         FILE("reorder.js", SCRIPT, reorder),
     FILE("running.js", SCRIPT, running),     FILE("gallery.js", SCRIPT, gallery),
     FILE("viewer.js", SCRIPT, viewer),       FILE("zoom.js", SCRIPT, zoom),
-    FILE("overlay.js", SCRIPT, overlay),
+    FILE("overlay.js", SCRIPT, overlay),     FILE("priority.js", SCRIPT, priority),
 };
 
 const tessera_page_file *tessera_page_file_at(size_t index) {

@@ -133,4 +133,23 @@ import Testing
         turns.close(1)
         #expect(turns.next(at: .seconds(12)) == .none && !turns.isHolding)
     }
+
+    @Test func aJobsWeightChangesFromItsNextBatchOn() {
+        var turns = BatchTurns()
+        for job in 1...2 {
+            turns.open(UInt64(job), weight: 1)
+            turns.submit(UInt64(job))
+        }
+        var order: [UInt64] = []
+        for second in 0..<40 {
+            if second == 20 { turns.weigh(2, 4) }
+            guard case .begin(let job) = turns.next(at: .seconds(second)) else { break }
+            order.append(job)
+            turns.ended(at: .seconds(second + 1))
+            turns.submit(job)
+        }
+        #expect(order.count == 40)
+        #expect(order.prefix(20).count { $0 == 2 } == 10)
+        #expect((15...17).contains(order.suffix(20).count { $0 == 2 }), "\(order)")
+    }
 }

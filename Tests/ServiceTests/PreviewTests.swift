@@ -106,7 +106,7 @@ import Testing
             latent: Extent(height: 9, width: 9),
             places: Array(repeating: .window(top: 0, left: 0, height: 9, width: 9), count: 5000)
         )
-        guard case .array(let told)? = PlacedViews(many, [:]).json.object?["windows"] else {
+        guard case .array(let told)? = PlacedViews(many).json.object?["windows"] else {
             Issue.record("no list of windows")
             return
         }

@@ -14,7 +14,7 @@ let hidden = {};
 
 function segments(names) {
   find("#presets").replaceChildren(...["", ...names].map((name) => make("label", {},
-    make("input", { type: "radio", name: "preset", value: name, checked: name === "" }), name || "default")));
+    make("input", { type: "radio", name: "preset", value: name, checked: name === "" }), name || "default", make("small"))));
 }
 
 function chips() {
@@ -55,9 +55,8 @@ const price = later(async () => {
   try {
     const plan = await post("api/v1/plan", body);
     if (number !== asked) return;
-    const each = jobs.secondsPerCall(body.model);
-    const time = each === null ? "" : `about ${duration(Math.max(1, each * plan.unetCalls))}, `;
-    output.replaceChildren(make("strong", {}, `${time}${plural(plan.unetCalls, "UNet call")}`),
+    const time = timeOf(plan, body.model);
+    output.replaceChildren(make("strong", {}, `${time && `about ${time}, `}${plural(plan.unetCalls, "UNet call")}`),
       `${plural(plan.phases.length, "phase")}, ${plural(plan.views, "view")}, ${bytes(plan.latentBytes + plan.decodeBytes)} to and from workers`);
     find("#compose-error").textContent = "";
   } catch (error) {
@@ -65,9 +64,41 @@ const price = later(async () => {
     output.replaceChildren();
     find("#compose-error").textContent = error.message;
   }
+  for (const label of find("#presets").children) {
+    if (number === asked) await pricePreset(label, body);
+  }
 }, 350);
 
+// By how long the last pictures of the model took; empty before there is one.
+function timeOf(plan, model) {
+  const each = jobs.secondsPerCall(model);
+  return each === null ? "" : duration(Math.max(1, each * plan.unetCalls));
+}
+
+// Beside the name of each preset stands what the picture would cost with it.
+async function pricePreset(label, { preset, ...body }) {
+  const name = find("input", label).value;
+  const small = find("small", label);
+  try {
+    const plan = await post("api/v1/plan", name ? { ...body, preset: name } : body);
+    const time = timeOf(plan, body.model);
+    small.replaceChildren(whole(plan.unetCalls), make("span", { className: "unseen" }, " calls"), time && `\n${time}`);
+    small.title = "";
+  } catch (error) {
+    small.textContent = "not possible";
+    small.title = error.message;
+  }
+}
+
 function changed() { markSize(); price(); }
+
+// Another finished picture makes the times better known.
+let measured = 0;
+jobs.watch(() => {
+  const count = jobs.finished().length;
+  if (count !== measured && fields.preset) price();
+  measured = count;
+});
 
 async function setInit(file) {
   const stored = await upload(file);

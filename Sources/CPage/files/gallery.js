@@ -19,12 +19,13 @@ const sight = new IntersectionObserver((entries) => {
 async function load(image, tries = 0) {
   const id = image.dataset.id;
   try {
-    if (!thumbs.has(id)) thumbs.set(id, URL.createObjectURL(await blob(`api/v1/jobs/${id}/preview`)));
+    if (!thumbs.has(id)) thumbs.set(id, URL.createObjectURL(await blob(`api/v1/jobs/${id}/preview`, { signal: AbortSignal.timeout(30_000) })));
     image.src = thumbs.get(id);
     image.hidden = false;
   } catch (error) {
-    // A large picture is being cut into tiles.
-    if ((error.status === 503 || error.status === 429) && tries < 60) setTimeout(() => load(image, tries + 1), 2000);
+    // A large picture is being cut into tiles, or the service is busy; what is wrong with the request stays wrong.
+    const isFinal = error.status >= 400 && error.status < 500 && error.status !== 429;
+    if (!isFinal && tries < 1000 && items.has(id)) setTimeout(() => load(image, tries + 1), 2000);
   }
 }
 

@@ -7,7 +7,7 @@ const listeners = new Set();
 let next = null;
 let older = false;
 
-export const changes = { connected: () => {}, lost: () => {} };
+export const changes = { connected: () => {}, lost: () => {}, views: () => {}, workers: () => {} };
 export const watch = (listener) => listeners.add(listener);
 let isDue = false;
 function tell() {
@@ -41,7 +41,7 @@ function keep(job) {
 
 async function load() {
   const lists = await Promise.all(["running", "queued", "paused", "done", "failed"].map((state) =>
-    get(`api/v1/jobs?state=${state}&limit=${state === "queued" ? 1000 : state === "done" ? page : 50}`)));
+    get(`api/v1/jobs?state=${state}&limit=${state === "queued" ? 1000 : state === "done" ? page : 50}`, { signal: AbortSignal.timeout(30_000) })));
   jobs.clear();
   for (const list of lists) list.jobs.forEach(keep);
   next = lists[3].next;
@@ -85,6 +85,15 @@ export async function remove(id) {
   tell();
 }
 
+// A refusal leaves the job as it was: listeners draw it again.
+export async function setPriority(id, priority) {
+  try {
+    keep(await post(`api/v1/jobs/${id}`, { priority }, { method: "PATCH" }));
+  } finally {
+    await refresh(id);
+  }
+}
+
 // The waiting jobs among which one moves: those of its user and priority.
 export function peers(id) {
   const job = jobs.get(id);
@@ -115,13 +124,18 @@ export async function move(id, before) {
   }
 }
 
+// Loads everything again, once for many changes, and later if the service is busy.
 let reloading = 0;
+function reload(wait) {
+  clearTimeout(reloading);
+  reloading = setTimeout(() => load().catch(() => reload(2000)), wait);
+}
+
 function take(kind, data) {
   if (kind === "state") refresh(data.job).catch(() => {});
-  if (kind === "queue") {
-    clearTimeout(reloading);
-    reloading = setTimeout(() => load().catch(() => {}), 300);
-  }
+  if (kind === "queue") reload(300);
+  if (kind === "views") changes.views(data);
+  if (kind === "workers") changes.workers(data.workers);
   if (kind !== "progress") return;
   const known = jobs.get(data.job);
   if (!known) return void refresh(data.job).catch(() => {});
@@ -133,7 +147,7 @@ function take(kind, data) {
 export async function stay() {
   for (let wait = 1; ; wait = Math.min(wait * 2, 20)) {
     try {
-      await follow("api/v1/events", {
+      await follow("api/v1/events?views=true", {
         opened: async () => { wait = 1; await load(); changes.connected(); },
         event: take,
       });

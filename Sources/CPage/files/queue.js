@@ -1,6 +1,7 @@
 // The jobs that wait.
 import { make, find, shape, size, plural, attempt, duration } from "./dom.js";
 import * as jobs from "./jobs.js";
+import * as priority from "./priority.js";
 import { draggable, isDragging } from "./reorder.js";
 
 const shown = 100;
@@ -31,7 +32,7 @@ function row(job) {
     make("button", { className: "grip", tabIndex: -1, ariaHidden: "true", title: "Drag to another place" }, shape("grip")),
     make("div", { className: "what" }, make("p", {}, job.request.prompt),
       make("small", {}, isPaused ? make("span", { className: "tag" }, "paused") : null, facts)),
-    make("div", { className: "does" }, buttons.up, buttons.down,
+    make("div", { className: "does" }, buttons.up, buttons.down, priority.choice(job),
       make("button", { onclick: () => change(job.id, isPaused ? "resume" : "pause") }, isPaused ? "Resume" : "Pause"),
       make("button", { className: "danger", onclick: () => change(job.id, "cancel") }, "Cancel")));
   item.dataset.id = job.id;
@@ -42,10 +43,10 @@ function row(job) {
 // Rows are replaced; the keyboard stays at the same button of the same job, or beside it where that is disabled now.
 function keepingFocus(work) {
   const row = document.activeElement?.closest("#queue li");
-  const index = row ? [...row.querySelectorAll("button")].indexOf(document.activeElement) : -1;
+  const index = row ? [...row.querySelectorAll("button, select")].indexOf(document.activeElement) : -1;
   work();
   if (index < 0) return;
-  const buttons = [...find("#queue").querySelectorAll(`[data-id="${row.dataset.id}"] button`)];
+  const buttons = [...find("#queue").querySelectorAll(`[data-id="${row.dataset.id}"] :is(button, select)`)];
   (buttons[index]?.disabled ? buttons.find((button) => button.classList.contains("arrow") && !button.disabled) : buttons[index])?.focus();
 }
 

@@ -1,12 +1,16 @@
 // The job that is being rendered.
-import { get, blob } from "./api.js";
+import { blob } from "./api.js";
 import { make, find, duration, size, whole, attempt } from "./dom.js";
 import * as jobs from "./jobs.js";
+import * as priority from "./priority.js";
 import { colour, draw as drawViews } from "./overlay.js";
 
 const stages = { preparing: "Preparing", denoising: "Denoising", encoding: "Encoding", enlarging: "Enlarging", decoding: "Decoding" };
 const change = attempt(jobs.change);
 const panels = new Map();
+// What events told last: of each job's views, and of the workers.
+const views = new Map();
+let workers = [];
 
 function panel(job) {
   const parts = {
@@ -22,14 +26,15 @@ function panel(job) {
   parts.canvas.width = Math.round(job.width * scale);
   parts.canvas.height = Math.round(job.height * scale);
   [parts.over.width, parts.over.height] = [parts.canvas.width, parts.canvas.height];
-  parts.windows.addEventListener("change", () => { parts.over.hidden = !parts.windows.checked; });
+  parts.windows.addEventListener("change", () => { parts.over.hidden = !parts.windows.checked; look(); });
+  parts.priority = priority.choice(job);
   const root = make("article", { className: "card running" },
     make("div", { className: "stage" }, make("div", { className: "layers" }, parts.canvas, parts.over), parts.waiting,
       make("label", { className: "toggle" }, parts.windows, "Workers' views")),
     make("div", { className: "about" }, make("p", { className: "prompt" }, job.request.prompt),
       make("div", {}, parts.bar, make("p", { className: "left" }, parts.share, parts.left)),
       parts.facts, parts.workers,
-      make("div", { className: "actions" },
+      make("div", { className: "actions" }, parts.priority,
         make("button", { onclick: () => change(job.id, "pause") }, "Pause"),
         make("button", { className: "danger", onclick: () => change(job.id, "cancel") }, "Cancel"))));
   root.dataset.id = job.id;
@@ -54,11 +59,13 @@ export function draw() {
     if (list.some((job) => job.id === id)) continue;
     parts.root.remove();
     panels.delete(id);
+    views.delete(id);
   }
   for (const job of list) {
     if (!panels.has(job.id)) {
       panels.set(job.id, panel(job));
       section.append(panels.get(job.id).root);
+      look();
     }
     const parts = panels.get(job.id);
     const progress = job.progress;
@@ -66,14 +73,16 @@ export function draw() {
     parts.share.textContent = `${Math.floor((progress?.share ?? 0) * 100)} %`;
     parts.left.textContent = progress?.stage === "decoding" ? "almost done"
       : progress?.secondsLeft ? `${duration(progress.secondsLeft)} left` : "";
+    priority.show(parts.priority, job);
     parts.facts.replaceChildren(...facts(job, progress));
     if (!parts.hasPicture) parts.waiting.textContent = progress?.phase ? "The picture appears after the first step" : "Preparing";
   }
   section.hidden = list.length === 0;
 }
 
-async function paint(id, parts) {
-  if (parts.isLoading) return;
+// Fetches the estimate of the picture, if there is another one than that which is shown.
+async function paint(id, parts, estimate) {
+  if (parts.isLoading || estimate === 0 || parts.estimate === estimate) return;
   parts.isLoading = true;
   try {
     const content = await blob(`api/v1/jobs/${id}/preview`);
@@ -83,33 +92,38 @@ async function paint(id, parts) {
     context.imageSmoothingQuality = "high";
     context.drawImage(image, 0, 0, parts.canvas.width, parts.canvas.height);
     image.close();
+    parts.estimate = estimate;
     parts.hasPicture = true;
     parts.waiting.textContent = "";
   } catch { /* The next one will come. */ } finally { parts.isLoading = false; }
 }
 
-async function paintViews(id, parts) {
-  if (!parts.windows.checked || parts.isDrawing) return;
-  parts.isDrawing = true;
-  try { drawViews(parts.over, await get(`api/v1/jobs/${id}/views`)); } catch { /* The next ones will come. */ } finally { parts.isDrawing = false; }
+function worker(told, index) {
+  const square = make("i");
+  square.style.background = colour(index);
+  const rate = told.busySeconds > 0 ? `${(told.views / told.busySeconds).toFixed(2)} views/s` : "";
+  return make("li", {}, square, make("span", { title: told.processor }, told.name), make("b", {}, told.active ? rate : "left"));
 }
 
-async function look() {
-  if (panels.size === 0 || document.hidden) return;
-  const { workers } = await get("api/v1/workers");
-  const rows = workers.map((worker, index) => {
-    const square = make("i");
-    square.style.background = colour(index);
-    const rate = worker.busySeconds > 0 ? `${(worker.views / worker.busySeconds).toFixed(2)} views/s` : "";
-    return make("li", {}, square, make("span", { title: worker.processor }, worker.name), make("b", {}, worker.active ? rate : "left"));
+// Draws what was told last; a page that nobody sees draws and fetches nothing.
+let isDue = false;
+function look() {
+  if (isDue || document.hidden) return;
+  isDue = true;
+  requestAnimationFrame(() => {
+    isDue = false;
+    for (const [id, parts] of panels) {
+      parts.workers.replaceChildren(...workers.map(worker));
+      const told = views.get(id);
+      if (!told) continue;
+      if (parts.windows.checked) drawViews(parts.over, told);
+      paint(id, parts, told.estimate);
+    }
   });
-  for (const [id, parts] of panels) {
-    parts.workers.replaceChildren(...rows.map((row) => row.cloneNode(true)));
-    paint(id, parts);
-  }
 }
 
 export function start() {
-  setInterval(() => look().catch(() => {}), 1000);
-  setInterval(() => { if (!document.hidden) for (const [id, parts] of panels) paintViews(id, parts); }, 400);
+  jobs.changes.views = (told) => { views.set(told.job, told); look(); };
+  jobs.changes.workers = (told) => { workers = told; look(); };
+  document.addEventListener("visibilitychange", look);
 }

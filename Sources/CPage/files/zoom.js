@@ -31,7 +31,8 @@ export class Zoom {
         const found = await get(`api/v1/jobs/${this.job.id}/tiles`);
         [this.side, this.levels] = [found.side, found.levels];
         if (found.ready) break;
-        this.wait.textContent = "The picture is being prepared; this takes a while for a large one";
+        const share = Math.floor(found.share * 100);
+        this.wait.textContent = `The picture is being prepared, once: ${share} %`;
         await pause(1);
         if (this.stopped.signal.aborted) return;
       }

@@ -77,6 +77,9 @@ package final class ClusterJob: UnitRenderer {
     /// Ends the running call and all later ones with `RenderCancelled`; workers drop units that they have not begun.
     package func cancel() { mailbox.post(.cancel(job: id)) }
 
+    /// Changes its share of the workers beside other jobs, from its next batch on.
+    package func setWeight(_ weight: Double) { mailbox.post(.weigh(job: id, weight)) }
+
     /// Closes the job. Later calls of `evaluate` fail.
     package func end() { mailbox.post(.end(job: id)) }
 }
@@ -84,6 +87,7 @@ package final class ClusterJob: UnitRenderer {
 /// Messages from other threads to the coordinator's thread.
 enum ClusterCommand: Sendable {
     case open(OpenJob)
+    case weigh(job: UInt64, Double)
     case run(BatchRequest, job: UInt64, BlockingQueue<BatchReport>)
     /// Answers of a site were wrong.
     case distrust(HostID, job: UInt64, reason: String)

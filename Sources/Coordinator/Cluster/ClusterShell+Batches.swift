@@ -8,6 +8,7 @@ extension ClusterShell {
         case .open(let job):
             jobs[job.message.id] = job
             turns.open(job.message.id, weight: job.weight)
+        case .weigh(let job, let weight): turns.weigh(job, weight)
         case .run(let request, let job, let reports):
             submit(request, of: job, reports)
         case .distrust(let site, let job, let reason):

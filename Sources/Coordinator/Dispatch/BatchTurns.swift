@@ -15,7 +15,7 @@ package struct BatchTurns: Equatable, Sendable {
     }
 
     private struct Account: Equatable {
-        let weight: Double
+        var weight: Double
         /// Where its next batch starts on the clock: seconds of batches, divided by weights.
         var start: Double
         /// When its last batch ended; nil while one waits or runs.
@@ -50,6 +50,9 @@ package struct BatchTurns: Equatable, Sendable {
     package mutating func open(_ job: UInt64, weight: Double) {
         accounts[job] = Account(weight: weight, start: clock)
     }
+
+    /// A job has another weight from its next batch on.
+    package mutating func weigh(_ job: UInt64, _ weight: Double) { accounts[job]?.weight = weight }
 
     /// A job has ended, or is cancelled: nobody waits for its next batch.
     package mutating func close(_ job: UInt64) {

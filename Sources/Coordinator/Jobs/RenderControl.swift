@@ -5,14 +5,29 @@ import Synchronization
 package final class RenderControl: Sendable {
     /// Cancels computations in this process.
     package let cancellation = Cancellation()
-    private let job = Mutex<ClusterJob?>(nil)
+    private struct State {
+        var job: ClusterJob?
+        /// Nil until it is changed.
+        var weight: Double?
+    }
+
+    private let state = Mutex(State())
 
     package init() {}
 
     /// Ends the render with `RenderCancelled`; others on the same cluster continue.
     package func cancel() {
         cancellation.cancel()
-        job.withLock { $0 }?.cancel()
+        state.withLock { $0.job }?.cancel()
+    }
+
+    /// Changes the render's share of the workers beside other renders on the same cluster, from its next step on.
+    package func setWeight(_ weight: Double) {
+        let job = state.withLock { state in
+            state.weight = weight
+            return state.job
+        }
+        job?.setWeight(weight)
     }
 
     /// - Throws: `RenderCancelled` if it was cancelled
@@ -22,10 +37,14 @@ package final class RenderControl: Sendable {
 
     /// Includes a job: it is cancelled with the render, or at once if the render was cancelled already.
     func attach(_ job: ClusterJob) {
-        self.job.withLock { $0 = job }
+        let weight = state.withLock { state in
+            state.job = job
+            return state.weight
+        }
+        if let weight { job.setWeight(weight) }
         if cancellation.isCancelled { job.cancel() }
     }
 
     /// The job has ended.
-    func detach() { job.withLock { $0 = nil } }
+    func detach() { state.withLock { $0.job = nil } }
 }

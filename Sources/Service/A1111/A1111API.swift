@@ -24,9 +24,11 @@ struct A1111API: Sendable {
             try await enlarge(request, context)
         }
         group.post("png-info") { request, context in try await info(request, context) }
-        group.get("progress") { _, context in
+        group.get("progress") { request, context in
             try context.require(.read)
-            return Response(json: progress(of: context.caller.user))
+            let skips = request.uri.queryParameters["skip_current_image"]
+            let hasImage = !(skips.map { Self.isTrue(String($0)) } ?? false)
+            return Response(json: try await progress(of: context.caller.user, hasImage: hasImage))
         }
         group.post("interrupt") { _, context in try await interrupt(context, all: true) }
         group.post("skip") { _, context in try await interrupt(context, all: false) }
@@ -176,15 +178,23 @@ struct A1111API: Sendable {
     }
 
     /// How far the user's requests are; all zero when nothing is being made.
-    private func progress(of user: String) -> JSON {
+    private func progress(of user: String, hasImage: Bool) async throws -> JSON {
         let batches = sessions.batches(of: user)
         let running = batches.flatMap(\.jobs).lazy
-            .compactMap { [desk] id in desk.runner.progress(of: id) }.first
+            .compactMap { [desk] id in desk.runner.progress(of: id).map { (id, $0) } }.first
+        var image: String?
+        if hasImage, let id = running?.0 { image = try await desk.estimate(of: id) }
         return A1111Progress(
             batches: batches,
-            running: running,
+            running: running?.1,
+            image: image,
             now: Date().timeIntervalSince1970
         ).json
+    }
+
+    /// Reads a flag of the query as A1111 does.
+    private static func isTrue(_ text: String) -> Bool {
+        ["1", "true", "t", "yes", "y", "on"].contains(text.lowercased())
     }
 
     private func interrupt(_ context: ServiceContext, all: Bool) async throws -> Response {

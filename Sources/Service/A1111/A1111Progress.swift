@@ -5,6 +5,8 @@ struct A1111Progress {
     let batches: [A1111Sessions.Batch]
     /// Of the job that is being rendered; nil if it is not one of these.
     let running: JobProgress?
+    /// That job's estimate of the picture so far, a PNG as base64; nil before the first, or if it is not wanted.
+    let image: String?
     /// Seconds since 1970.
     let now: Double
 
@@ -32,7 +34,7 @@ struct A1111Progress {
                 "sampling_step": .count(running?.step ?? 0),
                 "sampling_steps": .count(running?.steps ?? 0),
             ]),
-            "current_image": .null, "textinfo": .null,
+            "current_image": .optional(image), "textinfo": .null,
         ])
     }
 }

@@ -237,6 +237,8 @@ package final class FrontDesk: Sendable {
         _ = try await job(id, for: caller)
         let job = try await Blocking.run { [store] in try store.setPriority(id, priority) }
         guard let job else { throw Self.unknown(id) }
+        runner.setPriority(priority, of: id)
+        hub.publish(.queue, job: id, .object([:]))
         runner.wake()
         return job
     }

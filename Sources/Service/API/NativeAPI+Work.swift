@@ -6,7 +6,7 @@ import Hummingbird
 import Sampling
 
 extension NativeAPI {
-    var workOperations: [Operation] { [plan, upload, picture, phase, jobEvents, allEvents] }
+    var workOperations: [Operation] { [plan, upload, picture, phase] + eventOperations }
 
     private var plan: Operation {
         Operation(
@@ -111,97 +111,5 @@ extension NativeAPI {
             }
             return Response(json: InputFolder.Stored.shape.json(stored), status: .created)
         }
-    }
-
-    /// One event, as readers of such streams have it.
-    private static var eventSchema: Schema {
-        .given(
-            .object([
-                "type": .string("object"), "required": .array([.string("event"), .string("data")]),
-                "properties": .object([
-                    "event": Schema.choice(EventHub.Kind.allCases.map(\.rawValue)).json,
-                    "data": Schema.string.described("A JSON object."),
-                    "id": Schema.string.json,
-                ]),
-            ])
-        )
-    }
-
-    private static var streamAnswer: Operation.Answer {
-        .init(
-            status: 200,
-            help:
-                "Server-sent events: state {state}, progress {Progress}, phase {phase}, queue, alive. The first state is sent at once.",
-            content: ("text/event-stream", eventSchema)
-        )
-    }
-
-    private var jobEvents: Operation {
-        Operation(
-            method: .get,
-            path: "/api/v1/jobs/{id}/events",
-            name: "watchJob",
-            summary: "Follows a job until it has finished.",
-            parameters: [.job],
-            answers: [Self.streamAnswer] + Operation.Answer.errors(403, 404, 429)
-        ) { _, context in
-            let id = try Self.id(context)
-            // Before the job is read: no change is missed in between.
-            let events = try desk.hub.events(of: id)
-            let job = try await desk.job(id, for: context.caller)
-            return stream(events, first: job, untilFinished: true)
-        }
-    }
-
-    private var allEvents: Operation {
-        Operation(
-            method: .get,
-            path: "/api/v1/events",
-            name: "watch",
-            summary: "Follows the caller's jobs; with the scope admin, everybody's.",
-            answers: [Self.streamAnswer] + Operation.Answer.errors(403, 429)
-        ) { _, context in
-            let events = try desk.hub.events(of: nil)
-            let sieve = OwnEvents(caller: context.caller, store: desk.store)
-            return stream(events, first: nil, untilFinished: false, sieve)
-        }
-    }
-
-    private func stream(
-        _ events: AsyncStream<EventHub.Event>,
-        first: Job?,
-        untilFinished: Bool,
-        _ sieve: OwnEvents? = nil
-    ) -> Response {
-        Response(
-            status: .ok,
-            headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
-            body: ResponseBody { writer in
-                if let first {
-                    let state = JSON.object(["state": .string(first.state.rawValue)])
-                    try await writer.write(Self.line("state", first.id, 0, state))
-                }
-                if !(untilFinished && first?.state.isFinished == true) {
-                    var sieve = sieve
-                    for await event in events {
-                        guard try await sieve?.passes(event) ?? true else { continue }
-                        try await writer.write(
-                            Self.line(event.kind.rawValue, event.job, event.number, event.data)
-                        )
-                        guard untilFinished, event.kind == .state else { continue }
-                        let state = event.data.object?["state"]?.string
-                        if state.flatMap(JobState.init(rawValue:))?.isFinished == true { break }
-                    }
-                }
-                try await writer.finish(nil)
-            }
-        )
-    }
-
-    /// One event as the client reads it.
-    static func line(_ kind: String, _ job: String?, _ number: Int, _ data: JSON) -> ByteBuffer {
-        var object = data.object ?? [:]
-        if let job { object["job"] = .string(job) }
-        return .event(kind, id: number, .object(object))
     }
 }

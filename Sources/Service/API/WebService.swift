@@ -159,6 +159,7 @@ package struct WebService: Sendable {
                 // The end of this task would end the server.
                 try await Task.sleep(for: .seconds(3600))
             }
+            tasks.addTask { [desk] in await desk.tellViews() }
             tasks.addTask { [hub = desk.hub] in
                 await stop()
                 // Streams would keep their connections open.

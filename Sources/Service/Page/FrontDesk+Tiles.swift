@@ -16,7 +16,11 @@ extension FrontDesk {
     func tiles(of job: Job) async throws -> NativeAPI.Tiles {
         try check(isDone: job)
         let isReady = try await pyramids.prepare(job)
-        return .init(plan: PyramidPlan(width: job.width, height: job.height), isReady: isReady)
+        return .init(
+            plan: PyramidPlan(width: job.width, height: job.height),
+            isReady: isReady,
+            share: isReady ? 1 : pyramids.share(of: job)
+        )
     }
 
     func tile(of job: Job, level: Int, row: Int, column: Int) async throws -> Response {
@@ -49,6 +53,16 @@ extension FrontDesk {
         }
     }
 
+    /// The present estimate of a picture in progress, a PNG as base64; nil where there is none.
+    func estimate(of id: String) async throws -> String? {
+        guard let job = try? await stored(id), job.state == .running else { return nil }
+        let path = "\(folder.folder(of: job))/preview.png"
+        return try await Blocking.run { [previews = runner.previews] in
+            guard try previews.write(id, to: path) else { return nil }
+            return try Data(contentsOf: URL(fileURLWithPath: path)).base64EncodedString()
+        }
+    }
+
     /// Cuts pictures as their jobs end, so that a large one is ready when somebody looks at it. Returns when the service
     /// stops.
     func cutFinishedPictures() async {
@@ -63,7 +77,9 @@ extension FrontDesk {
             else { continue }
             try? await Blocking.run { [folder, previews = runner.previews] in
                 previews.learn(id, from: small)
-                unlink("\(folder.folder(of: job))/preview.jpeg")
+                for ending in ["jpeg", "png"] {
+                    unlink("\(folder.folder(of: job))/preview.\(ending)")
+                }
             }
         }
     }

@@ -44,9 +44,7 @@ extension NativeAPI {
                 + Operation.Answer.errors(403, 404)
         ) { _, context in
             let job = try await desk.job(Self.id(context), for: context.caller)
-            let places = job.state == .running ? desk.runner.previews.places(of: job.id) : nil
-            let views = places.map { PlacedViews($0, desk.runner.assignments) } ?? .none
-            return Response(json: views.json)
+            return Response(json: desk.views(of: job.id).json)
         }
     }
 
@@ -95,12 +93,14 @@ extension NativeAPI {
     struct Tiles: Sendable {
         let plan: PyramidPlan
         let isReady: Bool
+        let share: Double
 
         static let shape = Shape<Tiles>([
             .init("side", .integer, "Pixels of a tile's side.") { _ in .count(PyramidPlan.side) },
             .init("ready", .boolean, "Whether they are cut; for a large picture ask again.") {
                 .bool($0.isReady)
             },
+            .init("share", .number, "How much of the picture is cut, 0…1.") { .number($0.share) },
             .init(
                 "levels",
                 .array(.array(.integer)),

@@ -2,16 +2,24 @@ import Coordinator
 import Engine
 import Sampling
 
-/// The views of the present step of a render, with who has them. Pure.
+/// The views of the present step of a render, with who has them, and which estimate of the picture is the last. Pure.
 package struct PlacedViews: Equatable, Sendable {
     private let places: ViewPlaces
     private let assignments: [Int: ViewAssignment]
+    /// Counts the estimates of the picture; 0 before the first.
+    private let estimate: Int
 
     /// Views that are told of at most: an answer stays small however large the picture is.
     package static let limit = 2000
 
-    package init(_ places: ViewPlaces, _ assignments: [Int: ViewAssignment]) {
-        (self.places, self.assignments) = (places, assignments)
+    package init(
+        _ places: ViewPlaces?,
+        _ assignments: [Int: ViewAssignment] = [:],
+        estimate: Int = 0
+    ) {
+        self.places = places ?? ViewPlaces(latent: Extent(height: 0, width: 0), places: [])
+        self.assignments = places == nil ? [:] : assignments
+        self.estimate = estimate
     }
 
     private func numbers(_ place: [Int], _ index: Int) -> JSON {
@@ -34,11 +42,9 @@ package struct PlacedViews: Equatable, Sendable {
         return .object([
             "width": .count(places.latent.width), "height": .count(places.latent.height),
             "windows": .array(windows), "lattices": .array(lattices),
+            "estimate": .count(estimate),
         ])
     }
-
-    /// Of a job that is not being rendered.
-    static let none = PlacedViews(ViewPlaces(latent: Extent(height: 0, width: 0), places: []), [:])
 
     static var schema: JSON {
         func rows(_ help: String) -> JSON {
@@ -49,12 +55,17 @@ package struct PlacedViews: Equatable, Sendable {
         }
         return .object([
             "type": .string("object"),
-            "required": .array(["height", "lattices", "width", "windows"].map(JSON.string)),
+            "required": .array(
+                ["estimate", "height", "lattices", "width", "windows"].map(JSON.string)
+            ),
             "properties": .object([
                 "width": Schema.integer.described("Of the phase's latent."),
                 "height": Schema.integer.described("Of the phase's latent."),
                 "windows": rows("Top, left, height and width of each window"),
                 "lattices": rows("First row, first column, row stride and column stride of each"),
+                "estimate": Schema.integer.described(
+                    "Counts the estimates of the picture: with a new one the preview is another. 0 before the first."
+                ),
             ]),
         ])
     }

@@ -12,9 +12,9 @@ package final class Previews: Sendable {
         let model: String
         /// Of the last estimate that was taken, `[1, rows, columns, channels]`.
         var latent: Tensor?
-        /// Counts estimates; what was written last.
+        /// Counts estimates; which one each file has, by its path.
         var version = 0
-        var written = 0
+        var written: [String: Int] = [:]
         /// Whether somebody has asked since.
         var isWanted = true
         /// Of the present step's views.
@@ -86,8 +86,10 @@ package final class Previews: Sendable {
 
     private static let maxKept = 32
 
-    /// Where the views of a render's present step lie; nil where it has none.
-    func places(of id: String) -> ViewPlaces? { state.withLock { $0.entries[id]?.places } }
+    /// Where the views of a render's present step lie, nil where it has none; and the number of its estimates so far.
+    func present(of id: String) -> (places: ViewPlaces?, estimate: Int) {
+        state.withLock { ($0.entries[id]?.places, $0.entries[id]?.version ?? 0) }
+    }
 
     /// Fits a model's colours to a picture of a job that has ended.
     ///
@@ -106,31 +108,30 @@ package final class Previews: Sendable {
     ///
     /// - Parameters:
     ///   - id: of the job
-    ///   - path: of a JPEG
+    ///   - path: of a JPEG, or of a PNG if it ends so
     /// - Returns: whether there is one
     /// - Throws: `OutputError`
     func write(_ id: String, to path: String) throws -> Bool {
         let (entry, known, scale) = state.withLock { state -> (Entry?, LatentColours?, Float?) in
             let entry = state.entries[id]
             state.entries[id]?.isWanted = true
-            state.entries[id]?.written = entry?.version ?? 0
+            state.entries[id]?.written[path] = entry?.version ?? 0
             let model = entry?.model ?? ""
             return (entry, state.colours[model], state.scales[model])
         }
         guard let entry, let latent = entry.latent else { return false }
-        guard entry.written != entry.version || FileKind(path) == nil else { return true }
+        guard entry.written[path] != entry.version || FileKind(path) == nil else { return true }
         let channels = latent.shape[3]
         let colours =
             (known?.channels == channels ? known : nil)
             ?? LatentColours.shipped(entry.model, channels: channels)
             ?? scale.flatMap { LatentColours.published(scale: $0, channels: channels) }
             ?? LatentColours.guess(latent)
-        let writer = try JPEGWriter(
-            file: path,
-            width: latent.shape[2],
-            height: latent.shape[1],
-            quality: 92
-        )
+        let (width, height) = (latent.shape[2], latent.shape[1])
+        let writer: any PictureWriter =
+            path.hasSuffix(".png")
+            ? try PNGWriter(file: path, width: width, height: height)
+            : try JPEGWriter(file: path, width: width, height: height, quality: 92)
         try writer.write(rows: colours.bytes(latent))
         try writer.finish()
         return true

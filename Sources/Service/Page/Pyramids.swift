@@ -9,9 +9,10 @@ final class Pyramids: Sendable {
     private let folder: ServiceFolder
     private let logger: Logger
     private let small = DispatchQueue(label: "service.tiles", qos: .utility)
-    private let large = DispatchQueue(label: "service.large-tiles", qos: .background)
-    /// Ids of jobs whose pictures are being cut, or wait for that.
-    private let pending = Mutex<Set<String>>([])
+    // Not of the lowest priority: beside workers that keep every core busy a large picture would take an hour.
+    private let large = DispatchQueue(label: "service.large-tiles", qos: .utility)
+    /// Jobs whose pictures are being cut, or wait for that, by id: the share that is done.
+    private let pending = Mutex<[String: Double]>([:])
 
     /// Pixels of a picture that a request waits for.
     private static let maxAwaited = 1 << 24
@@ -51,7 +52,7 @@ final class Pyramids: Sendable {
 
     private func count(_ job: Job) throws(LimitExceeded) {
         let found = pending.withLock { pending in
-            pending.insert(job.id)
+            pending[job.id] = pending[job.id] ?? 0
             return pending.count
         }
         guard found <= Self.maxPending else {
@@ -61,10 +62,19 @@ final class Pyramids: Sendable {
     }
 
     private func begins(_ job: Job) -> Bool {
-        pending.withLock { $0.count < Self.maxPending && $0.insert(job.id).inserted }
+        pending.withLock { pending in
+            guard pending.count < Self.maxPending, pending[job.id] == nil else { return false }
+            pending[job.id] = 0
+            return true
+        }
     }
 
-    private func forget(_ job: Job) { _ = pending.withLock { $0.remove(job.id) } }
+    private func forget(_ job: Job) { pending.withLock { $0[job.id] = nil } }
+
+    /// How much of a picture's tiles is cut, 0…1.
+    func share(of job: Job) -> Double {
+        isReady(job) ? 1 : pending.withLock { $0[job.id] ?? 0 }
+    }
 
     /// The file of a tile.
     ///
@@ -89,7 +99,8 @@ final class Pyramids: Sendable {
                 throw OutputError(temporary, String(cString: strerror(errno)))
             }
             let writer = try PyramidWriter(plan, folder: temporary)
-            try picture.rows { samples in
+            let cut = { (share: Double) in self.pending.withLock { $0[job.id] = share } }
+            try picture.rows(observe: cut) { samples in
                 try writer.add(samples.map { UInt8($0 * 255 + 0.5) })
             }
             guard rename(temporary, tiles(of: job)) == 0 else {

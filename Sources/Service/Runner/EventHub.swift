@@ -20,16 +20,23 @@ package final class EventHub: Sendable {
         case progress
         /// The picture of a finished phase is stored; the data is its number.
         case phase
-        /// A worker joined or left; the data is the list of workers.
+        /// The views of a running job's step have changed, or its picture has. Without data: each reader gets what is
+        /// true when the event is written, so that a slow one costs no memory.
+        case views
+        /// What the workers have done; without data, as above.
         case workers
         /// A waiting job has another place in the queue.
         case queue
         /// Nothing happened for a while: keeps the connection open.
         case alive
+
+        /// Whether only those get it who asked for views.
+        var isOfViews: Bool { self == .views || self == .workers }
     }
 
     private struct Watcher {
         let job: String?
+        let hasViews: Bool
         /// Whether it is a client, of which there may be `limit`.
         let isClient: Bool
         let continuation: AsyncStream<Event>.Continuation
@@ -56,11 +63,13 @@ package final class EventHub: Sendable {
     ///
     /// - Parameters:
     ///   - job: nil for all
+    ///   - hasViews: whether events of views are among them
     ///   - isClient: false for the service's own parts, which are not counted
     /// - Returns: its events from now on, until the caller drops them or the service stops
     /// - Throws: `LimitExceeded` when too many clients watch
     package func events(
         of job: String?,
+        hasViews: Bool = false,
         isClient: Bool = true
     ) throws(LimitExceeded) -> AsyncStream<Event> {
         let (stream, continuation) = AsyncStream.makeStream(
@@ -75,6 +84,7 @@ package final class EventHub: Sendable {
             } else {
                 state.watchers[state.nextWatcher] = Watcher(
                     job: job,
+                    hasViews: hasViews,
                     isClient: isClient,
                     continuation: continuation
                 )
@@ -94,13 +104,20 @@ package final class EventHub: Sendable {
     /// Number of clients that watch.
     package var watchers: Int { state.withLock { $0.clients } }
 
+    /// Whether anybody watches views.
+    package var watchesViews: Bool {
+        state.withLock { $0.watchers.values.contains(where: \.hasViews) }
+    }
+
     /// Tells everybody who watches the job.
     package func publish(_ kind: Kind, job: String?, _ data: @autoclosure () -> JSON) {
         let (number, watchers) = state.withLock { state in
             state.events += 1
             return (state.events, Array(state.watchers.values))
         }
-        let concerned = watchers.filter { $0.job == nil || job == nil || $0.job == job }
+        let concerned = watchers.filter {
+            ($0.job == nil || job == nil || $0.job == job) && ($0.hasViews || !kind.isOfViews)
+        }
         guard !concerned.isEmpty else { return }
         let event = Event(number: number, job: job, kind: kind, data: data())
         for watcher in concerned { watcher.continuation.yield(event) }

@@ -146,6 +146,15 @@ package final class JobRunner: Sendable {
         state.withLock { $0.running[id]?.progress }
     }
 
+    /// Ids of the jobs that are being rendered, sorted.
+    package var runningJobs: [String] { state.withLock { $0.running.keys.sorted() } }
+
+    /// A running job has another priority, and so another share of the workers.
+    package func setPriority(_ priority: Int, of id: String) {
+        state.withLock { $0.running[id]?.control }?
+            .setWeight(BatchTurns.weight(priority: priority))
+    }
+
     /// Why nothing is rendered although jobs may wait; nil if nothing holds them up.
     package var hold: String? { state.withLock { $0.hold } }
 

@@ -1,0 +1,91 @@
+import Coordinator
+import Engine
+import Hummingbird
+
+/// Writes events as one client reads them: those of a job until it has finished, or all that the client may see.
+struct EventWriter: Sendable {
+    let desk: FrontDesk
+    let hasViews: Bool
+    /// Nil for all of the client's jobs.
+    var job: Job?
+    /// Which events pass; nil for all of them.
+    var sieve: OwnEvents?
+    /// What was last written of each running job's views.
+    private var told: [String: PlacedViews] = [:]
+
+    init(desk: FrontDesk, hasViews: Bool, job: Job? = nil, sieve: OwnEvents? = nil) {
+        (self.desk, self.hasViews, self.job, self.sieve) = (desk, hasViews, job, sieve)
+    }
+
+    func answer(_ events: AsyncStream<EventHub.Event>) -> Response {
+        Response(
+            status: .ok,
+            headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
+            body: ResponseBody { [self] body in
+                var writer = self
+                if try await writer.begin(&body) {
+                    for await event in events {
+                        try await writer.write(event, to: &body)
+                        if writer.isLast(event) { break }
+                    }
+                }
+                try await body.finish(nil)
+            }
+        )
+    }
+
+    /// Writes what is true at the start.
+    ///
+    /// - Returns: whether events may follow
+    private mutating func begin(_ body: inout any ResponseBodyWriter) async throws -> Bool {
+        if let job {
+            let state = JSON.object(["state": .string(job.state.rawValue)])
+            try await body.write(Self.line("state", job.id, 0, state))
+            if job.state.isFinished { return false }
+        }
+        guard hasViews else { return true }
+        let nothing = JSON.object([:])
+        try await write(.init(number: 0, job: nil, kind: .workers, data: nothing), to: &body)
+        for id in desk.runner.runningJobs where job == nil || job?.id == id {
+            try await write(.init(number: 0, job: id, kind: .views, data: nothing), to: &body)
+        }
+        return true
+    }
+
+    private mutating func write(
+        _ event: EventHub.Event,
+        to body: inout any ResponseBodyWriter
+    ) async throws {
+        guard try await sieve?.passes(event) ?? true, let data = data(of: event) else { return }
+        try await body.write(Self.line(event.kind.rawValue, event.job, event.number, data))
+    }
+
+    /// What an event tells now; nil if the client knows it already.
+    private mutating func data(of event: EventHub.Event) -> JSON? {
+        switch (event.kind, event.job) {
+        case (.workers, _): return desk.workers
+        case (.views, let id?):
+            let views = desk.views(of: id)
+            guard told.updateValue(views, forKey: id) != views else { return nil }
+            return views.json
+        case (.state, let id?):
+            // A job that is started again tells its views anew.
+            told[id] = nil
+            return event.data
+        default: return event.data
+        }
+    }
+
+    private func isLast(_ event: EventHub.Event) -> Bool {
+        guard job != nil, event.kind == .state else { return false }
+        let state = event.data.object?["state"]?.string
+        return state.flatMap(JobState.init(rawValue:))?.isFinished == true
+    }
+
+    /// One event as the client reads it.
+    static func line(_ kind: String, _ job: String?, _ number: Int, _ data: JSON) -> ByteBuffer {
+        var object = data.object ?? [:]
+        if let job { object["job"] = .string(job) }
+        return .event(kind, id: number, .object(object))
+    }
+}
