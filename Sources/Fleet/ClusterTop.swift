@@ -84,7 +84,7 @@ package struct ClusterTop: Equatable, Sendable, Encodable {
     }
 
     /// A line about a worker that works too slowly; nil for others.
-    static func trouble(_ worker: ClusterFolder.Snapshot.Worker) -> String? {
+    package static func trouble(_ worker: ClusterFolder.Snapshot.Worker) -> String? {
         guard worker.isActive, let more = worker.more else { return nil }
         let heat = more.host?.temperature.map { String(format: ", %.0f °C", $0) } ?? ""
         if let slowness = more.slowness {

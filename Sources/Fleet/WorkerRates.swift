@@ -1,7 +1,7 @@
 import Coordinator
 
 /// What workers did each second of the last few. Statistics and a clock in, no I/O.
-struct WorkerRates {
+package struct WorkerRates {
     private struct Point {
         let time: Double
         let units: [Int: (units: Int, received: Int, sent: Int)]
@@ -9,11 +9,13 @@ struct WorkerRates {
 
     private var points: [Point] = []
 
+    package init() {}
+
     /// Seconds over which rates are taken.
     private static let span = 10.0
 
     /// Completes a snapshot's workers, which are those of the statistics in the same order.
-    mutating func fill(
+    package mutating func fill(
         _ snapshot: inout ClusterFolder.Snapshot,
         from statistics: [WorkerStatistics],
         at now: Double

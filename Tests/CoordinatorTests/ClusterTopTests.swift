@@ -2,8 +2,8 @@ import Foundation
 import Protocol
 import Testing
 
-@testable import Coordinator
-@testable import Fleet
+import Coordinator
+import Fleet
 
 @Suite struct ClusterTopTests {
     private func worker(

@@ -1,7 +1,7 @@
 import Protocol
 import Testing
 
-@testable import Coordinator
+import Coordinator
 
 /// Workers that work but crawl are told from those that are slow by nature, and from chance.
 @Suite struct SpeedWatchTests {

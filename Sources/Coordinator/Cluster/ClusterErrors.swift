@@ -64,7 +64,7 @@ package struct WorkerStatistics: Equatable, Sendable {
     package internal(set) var model: String
     /// Whether it is connected and gets work.
     package internal(set) var isActive: Bool
-    package internal(set) var views = 0
+    package var views = 0
     package internal(set) var tiles = 0
     /// Its own measurement of the time it spent computing.
     package internal(set) var busy: Duration = .zero
@@ -86,6 +86,21 @@ package struct WorkerStatistics: Equatable, Sendable {
     package internal(set) var isLate = false
     /// When it last sent anything.
     package internal(set) var lastHeard = Date()
+
+    package init(
+        name: String,
+        key: PublicKey? = nil,
+        processor: String,
+        threads: Int,
+        backend: String,
+        precision: String,
+        model: String,
+        isActive: Bool
+    ) {
+        (self.name, self.key, self.processor, self.threads) = (name, key, processor, threads)
+        (self.backend, self.precision, self.model) = (backend, precision, model)
+        self.isActive = isActive
+    }
 }
 
 extension WorkerStatistics {

@@ -4,14 +4,14 @@ import Protocol
 ///
 /// A host that is too hot or swaps still answers and sends heartbeats: it is not dead, and its units are not lost, but a person
 /// wants to know. Units are views: tiles differ too much from each other.
-struct SpeedWatch {
-    enum Change: Equatable {
+package struct SpeedWatch {
+    package enum Change: Equatable {
         /// So many times as slow as it was itself, or as others of its kind are.
         case crawls(Double, than: Reference)
         case recovered
     }
 
-    enum Reference: Equatable {
+    package enum Reference: Equatable {
         case itself
         case others
     }
@@ -25,6 +25,8 @@ struct SpeedWatch {
         var isSlow = false
     }
 
+    package init() {}
+
     private var records: [WorkerID: Record] = [:]
 
     /// Answers that are looked at together, and times as slow from which a worker crawls and up to which it is well again.
@@ -35,7 +37,7 @@ struct SpeedWatch {
     private static let leastOthers = 2
 
     /// Forgets a worker.
-    mutating func forget(_ worker: WorkerID) { records[worker] = nil }
+    package mutating func forget(_ worker: WorkerID) { records[worker] = nil }
 
     /// Records an answer.
     ///
@@ -44,7 +46,7 @@ struct SpeedWatch {
     ///   - kind: what it computes with: those of one kind should be equally fast
     ///   - pace: seconds of computing, for a unit of cost 1
     /// - Returns: what is new about it
-    mutating func note(_ worker: WorkerID, kind: String, pace: Double) -> Change? {
+    package mutating func note(_ worker: WorkerID, kind: String, pace: Double) -> Change? {
         guard pace > 0 else { return nil }
         var record = records[worker] ?? Record(kind: kind)
         record.recent.append(pace)
