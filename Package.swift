@@ -165,6 +165,14 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // Checks of workers' answers, for `make bench`.
+        .executableTarget(
+            name: "Checks",
+            dependencies: ["Coordinator", "Engine", "Protocol", "Sampling"],
+            path: "Benchmarks/Checks",
+            swiftSettings: strict
+        ),
+
         // Very large pictures, for `make bench`.
         .executableTarget(
             name: "Pictures",

@@ -50,6 +50,25 @@ package struct ClusterFolder: Sendable {
             package var lastHeard: Double
             /// What files of earlier versions do not have.
             package var more: More?
+
+            package init(
+                name: String,
+                threads: Int,
+                backend: String,
+                precision: String,
+                device: String,
+                model: String,
+                isActive: Bool,
+                views: Int,
+                busy: Double,
+                lastHeard: Double,
+                more: More? = nil
+            ) {
+                (self.name, self.threads, self.backend) = (name, threads, backend)
+                (self.precision, self.device, self.model) = (precision, device, model)
+                (self.isActive, self.views, self.busy) = (isActive, views, busy)
+                (self.lastHeard, self.more) = (lastHeard, more)
+            }
         }
 
         /// More about a worker.

@@ -198,7 +198,7 @@ private func opinion(
         let count = (0..<100).reduce(0) { sum, step in
             sum + choice.choose(candidates([a, b, c], 60), { _ in known() }, key: (step, 1)).count
         }
-        #expect(count == 60)
+        #expect((60...61).contains(count))
     }
 
     @Test func offAndAll() {
@@ -217,7 +217,9 @@ private func opinion(
         for index in choice.choose(all, { records[$0] ?? SiteRecord() }, key: (0, 1)) {
             counts[all[index].site, default: 0] += 1
         }
-        #expect(counts == [a: 1, c: 4])
+        // Beside these, at most one is paid for.
+        #expect(counts[a, default: 0] >= 1 && counts[c, default: 0] >= 4)
+        #expect(counts.values.reduce(0, +) <= 6)
         for step in 1..<200 {
             for index in choice.choose(all, { records[$0] ?? SiteRecord() }, key: (step, 1)) {
                 counts[all[index].site, default: 0] += 1
@@ -226,7 +228,7 @@ private func opinion(
         #expect(counts[b, default: 0] > 0)
         #expect(counts[a, default: 0] > counts[b, default: 0])
         #expect(counts[c, default: 0] > counts[a, default: 0])
-        #expect(counts.values.reduce(0, +) <= 5 + 60)
+        #expect(counts.values.reduce(0, +) <= 6 + 60)
     }
 
     @Test func oddAnswersAreCheckedMore() {
@@ -239,7 +241,7 @@ private func opinion(
                 if index == 7 { odd += 1 } else { even += 1 }
             }
         }
-        #expect(odd + even == 100)
+        #expect((100...101).contains(odd + even))
         #expect(odd > 5)
     }
 

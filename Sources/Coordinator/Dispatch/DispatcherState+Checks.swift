@@ -22,18 +22,19 @@ extension DispatcherState {
 
     /// Skips checks that no worker may have, now or soon.
     mutating func skipHopelessChecks(_ actions: inout [Action]) {
-        guard let waiting = batch?.waiting, !waiting.isEmpty else { return }
-        let checks = waiting.filter { batch?.units[$0]?.barred != nil }
-        guard !checks.isEmpty else { return }
+        // Answers and requests take no hope away: this is for the other events, on every tick at the latest.
+        guard scope == .all, let checks = batch?.checks, !checks.isEmpty,
+            batch?.waiting.isEmpty == false
+        else { return }
         let available = Set(
             workers.values.lazy.filter { [now, policy] in $0.isAvailable(at: now, policy) }.map(
                 \.site
             )
         )
         for id in checks {
-            guard let barred = batch?.units[id]?.barred, available.isSubset(of: barred) else {
-                continue
-            }
+            guard let unit = batch?.units[id], unit.state == .waiting, let barred = unit.barred,
+                available.isSubset(of: barred)
+            else { continue }
             skip(id, &actions)
         }
     }

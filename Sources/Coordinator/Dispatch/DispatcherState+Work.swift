@@ -29,7 +29,8 @@ extension DispatcherState {
             waiting: units.sorted(),
             remaining: units.count,
             typicalCost: each.reduce(0) { $0 + $1.1.costElsewhere } / Double(each.count),
-            hasHomes: !homes.isEmpty
+            hasHomes: !homes.isEmpty,
+            checks: checks.keys.sorted()
         )
         idleSince = nil
         if !homes.isEmpty { planHomes() }
@@ -303,7 +304,7 @@ extension DispatcherState {
                 let waiting = Double(batch?.waiting.count ?? 0)
                 let inHand = Double(batch?.remaining ?? 0) - waiting
                 guard waiting + inHand / 4 > own * lastRate + 1,
-                    batch?.units[unit]?.failures.isEmpty == true, isAllowed(unit, id)
+                    let next = batch?.units[unit], next.failures.isEmpty, next.barred == nil
                 else { return false }
                 batch?.waiting.removeFirst()
                 assign(unit, to: id, &actions)
@@ -334,9 +335,10 @@ extension DispatcherState {
     /// Whether the worker may have the unit. A unit that failed goes to a proven worker of another host, else to
     /// any worker of another host, else to another worker, and only then back to one that it failed on.
     func isAllowed(_ id: UnitID, _ worker: WorkerID) -> Bool {
-        guard let unit = batch?.units[id], let own = workers[worker] else { return true }
+        guard let unit = batch?.units[id], !unit.failures.isEmpty || unit.barred != nil,
+            let own = workers[worker]
+        else { return true }
         if let barred = unit.barred { return !barred.contains(own.site) }
-        guard !unit.failures.isEmpty else { return true }
         func rank(_ id: WorkerID, _ worker: Worker) -> Int {
             if unit.failed[worker.host] == nil { return worker.isProven ? 0 : 1 }
             return unit.failed(at: id) ? 3 : 2

@@ -358,6 +358,8 @@ package struct DispatcherState: Sendable {
         let typicalCost: Double
         /// Whether units have homes.
         let hasHomes: Bool
+        /// Those of its units that are checks.
+        let checks: [UnitID]
     }
 
     package let policy: Policy

@@ -34,6 +34,8 @@ package struct CheckChoice: Sendable {
 
     package init(share: VerifyShare, seed: UInt64) {
         (self.share, self.seed) = (share, seed)
+        // Otherwise the same steps would be checked with every seed, and others never.
+        budget = random((0, 0), 0)
     }
 
     /// - Parameters:

@@ -2,10 +2,10 @@ import Engine
 import Protocol
 
 /// What is checked next, and what follows from checks. Answers in, decisions out; no clock, no I/O.
-struct VerificationState: Sendable {
+package struct VerificationState: Sendable {
     /// An answer to be computed a second time, by another site or by the coordinator.
-    struct Check: Sendable {
-        let answer: UnitAnswer
+    package struct Check: Sendable {
+        package let answer: UnitAnswer
         /// An answer of another site that was like it: this check is an audit of both.
         var second: UnitAnswer?
         /// The step that it belongs to.
@@ -19,9 +19,9 @@ struct VerificationState: Sendable {
 
     /// What is known of sites.
     private(set) var records: [HostID: SiteRecord]
-    private(set) var summary = CheckSummary()
+    package private(set) var summary = CheckSummary()
     /// The step that is being computed, counted from 0 over all phases.
-    private(set) var step = 0
+    package private(set) var step = 0
     private(set) var pending: [Check] = []
 
     private let share: VerifyShare
@@ -35,7 +35,7 @@ struct VerificationState: Sendable {
     private var found: [(answerer: Answerer, check: Check, distance: Double)] = []
     private var firstWrongStep: Int?
 
-    init(
+    package init(
         share: VerifyShare,
         seed: UInt64,
         model: ModelGeometry,
@@ -48,10 +48,10 @@ struct VerificationState: Sendable {
     var checksAll: Bool { share == .all }
 
     /// The step that follows the present one begins.
-    mutating func beginStep() { (step, batch) = (step + 1, 0) }
+    package mutating func beginStep() { (step, batch) = (step + 1, 0) }
 
     /// The checks to compute now.
-    mutating func takePending() -> [Check] {
+    package mutating func takePending() -> [Check] {
         defer { pending = [] }
         return pending
     }
@@ -64,7 +64,7 @@ struct VerificationState: Sendable {
     }
 
     /// Whether two answers to the unit of a check are alike.
-    func isGood(_ check: Check, beside second: Judgement.Opinion) -> Bool {
+    package func isGood(_ check: Check, beside second: Judgement.Opinion) -> Bool {
         Judgement.areAlike(opinion(check.answer), second, gain: check.answer.unit.gain)
     }
 
@@ -75,7 +75,12 @@ struct VerificationState: Sendable {
     ///   - second: the other site's answer; nil for the coordinator's
     ///   - mayAudit: whether the coordinator has time for an audit
     ///   - time: in seconds since 1970
-    mutating func good(_ check: Check, by second: UnitAnswer?, mayAudit: Bool, at time: Double) {
+    package mutating func good(
+        _ check: Check,
+        by second: UnitAnswer?,
+        mayAudit: Bool,
+        at time: Double
+    ) {
         summary.checked += 1
         let voucher = second?.answerer.site ?? .coordinator
         contributions.vouch(for: check.answer.answerer.site, in: check.step, by: voucher)
@@ -134,7 +139,7 @@ struct VerificationState: Sendable {
     /// Answers of a batch arrived, and all were fused or are about to be: chooses which to check.
     ///
     /// - Parameter answers: in the order of the units
-    mutating func take(_ answers: [UnitAnswer]) {
+    package mutating func take(_ answers: [UnitAnswer]) {
         batch += 1
         for answer in answers {
             contributions.answered(by: answer.answerer.site, in: step)
@@ -188,7 +193,7 @@ struct VerificationState: Sendable {
     }
 
     /// Counts what a check costs.
-    mutating func spend(_ unit: WorkUnit) {
+    package mutating func spend(_ unit: WorkUnit) {
         if case .predict(let view) = unit.work { summary.evaluations += view.conditioning.count }
     }
 

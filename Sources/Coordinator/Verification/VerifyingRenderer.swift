@@ -213,7 +213,7 @@ package final class VerifyingRenderer: UnitRenderer {
             core.withLock {
                 $0.state.good(check, by: second, mayAudit: mayAudit, at: time)
             }
-        } else if let (third, site) = try third(check.answer, second) {
+        } else if let (third, site) = try third(check.answer) {
             core.withLock {
                 $0.state.spend(check.answer.unit)
                 $0.state.decide(check, second, third: third, by: site, at: time)
@@ -221,21 +221,8 @@ package final class VerifyingRenderer: UnitRenderer {
         }
     }
 
-    /// A third answer, where two are not alike: the coordinator's if it computes anyway, or where no other site can.
-    private func third(
-        _ first: UnitAnswer,
-        _ second: UnitAnswer
-    ) throws -> (Judgement.Opinion, HostID)? {
-        if !usesOwn {
-            let sites: Set<HostID> = [first.answerer.site, second.answerer.site]
-            let request = CheckRequest(unit: first.unit, barred: sites)
-            let answers = try job.evaluate([], checks: [request]) { _ in }
-            if let answer = answers.checks.first.flatMap(\.self) {
-                return (
-                    .init(result: answer.result, kind: answer.answerer.kind), answer.answerer.site
-                )
-            }
-        }
+    /// A third answer, where two are not alike: the coordinator's. Another worker may be of one mind with the wrong one.
+    private func third(_ first: UnitAnswer) throws -> (Judgement.Opinion, HostID)? {
         guard let own, let result = try own.evaluate([first.unit], onDone: { _ in }).first,
             let opinion = opinion(of: result)
         else { return nil }
