@@ -4,8 +4,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 tests=.build/release/tesseraPackageTests.xctest
 # Those that compute most, and those of single commands. The others share networks, so they run one after the other.
-pictures='TesseraTests\.(PictureTests|RefineTests|RefineFixtureTests|FixtureRunTests|PromptTests|ModelKindCommandTests|ComposedTests|RepeatCommandTests|SeriesCommandTests|MaskTests)/'
-commands='TesseraTests\.(ServeTests|CommandTests|GuidedTests|LanguageCommandTests|HabitTests|HostileCommandTests|OutputFormatTests)/'
+pictures='TesseraTests\.(PictureTests|RefineTests|RefineFixtureTests|FixtureRunTests|PromptTests|ModelKindCommandTests|ComposedTests|RepeatCommandTests|SeriesCommandTests|MaskTests|FaultTests)/'
+commands='TesseraTests\.(ServeTests|CommandTests|GuidedTests|LanguageCommandTests|HabitTests|HostileCommandTests|OutputFormatTests|HostilePeerTests)/'
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 

@@ -1,9 +1,8 @@
+import Coordinator
+import Fleet
 import Foundation
 import Protocol
 import Testing
-
-import Coordinator
-import Fleet
 
 @Suite struct ClusterTopTests {
     private func worker(

@@ -1,7 +1,6 @@
+import Coordinator
 import Protocol
 import Testing
-
-import Coordinator
 
 /// Workers that work but crawl are told from those that are slow by nature, and from chance.
 @Suite struct SpeedWatchTests {
@@ -32,6 +31,13 @@ import Coordinator
         #expect(changes(&watch, one, mixed) == [])
         // Units that were computed with others say that they took no time.
         #expect(changes(&watch, one, [0, 0, 0, 0]) == [])
+    }
+
+    @Test func nobodyWaitsForOneThatIsStillQuick() {
+        var watch = SpeedWatch()
+        let quick = [Double](repeating: 0.02, count: 10)
+        #expect(changes(&watch, one, quick + quick.map { $0 * 10 }) == [])
+        #expect(changes(&watch, one, quick.map { $0 * 100 }) == [.crawls(100, than: .itself)])
     }
 
     @Test func oneThatIsSlowFromItsStartIsComparedWithItsKind() {

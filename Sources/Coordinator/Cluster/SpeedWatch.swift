@@ -33,6 +33,8 @@ package struct SpeedWatch {
     private static let window = 6
     private static let slow = 3.0
     private static let well = 1.5
+    /// Seconds for a unit below which nobody waits for a worker, and other programs that run for a moment look like a fault.
+    private static let least = 1.0
     /// Workers of a kind that are needed to say what is usual.
     private static let leastOthers = 2
 
@@ -63,7 +65,7 @@ package struct SpeedWatch {
         let byOthers = others.count >= Self.leastOthers ? now / Self.median(others) : 1
         let bySelf = now / usual
         let factor = max(bySelf, byOthers)
-        if !record.isSlow, factor >= Self.slow {
+        if !record.isSlow, factor >= Self.slow, now >= Self.least {
             record.isSlow = true
             return .crawls(factor, than: bySelf >= byOthers ? .itself : .others)
         }
