@@ -49,6 +49,23 @@ package struct ClusterMembers {
         return InvitationCode(host: host, port: port, coordinator: coordinator, pair: pair)
     }
 
+    /// Makes the keys with which machines that join connect, where the file names none and has an endpoint that they could
+    /// reach: a coordinator that runs for long must have them before anybody is invited.
+    ///
+    /// - Throws: `InputError` when they cannot be written
+    package func prepare() throws {
+        let coordinator = file.coordinator
+        guard !coordinator.insecure, coordinator.keys == nil,
+            coordinator.endpoint?.hasPrefix("tcp://") == true
+        else { return }
+        _ = try ClusterKeys.make(in: folder.path)
+    }
+
+    /// Whether a coordinator that runs now was started with the keys of invitations.
+    package var hasKeys: Bool {
+        file.coordinator.keys != nil || ClusterKeys(madeIn: folder.path) != nil
+    }
+
     private func coordinatorKey() throws -> PublicKey {
         guard !file.coordinator.insecure else {
             throw InputError(

@@ -46,6 +46,7 @@ extension ClusterCommand {
         func run() throws {
             try ExitStatus.reporting {
                 let members = try file.members()
+                let hadKeys = members.hasKeys
                 let code = try members.invite(
                     uses: uses,
                     seconds: validity.seconds,
@@ -56,6 +57,10 @@ extension ClusterCommand {
                     StandardError.write(
                         "no coordinator runs now: the machine joins when one does, for example a render with "
                             + "--cluster \(file.cluster)"
+                    )
+                } else if !hadKeys {
+                    StandardError.write(
+                        "the coordinator that runs now was started without keys: the machine can join when the next one runs"
                     )
                 }
             }

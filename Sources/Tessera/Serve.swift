@@ -100,6 +100,9 @@ struct Serve: ParsableCommand {
                 ),
                 standardOptions: try model.options()
             )
+            if let path = local.cluster {
+                try ClusterMembers(ClusterFile(file: path), path: path).prepare()
+            }
             let runner = JobRunner(
                 JobRunner.Parts(
                     store: store,

@@ -144,11 +144,12 @@ import Testing
         try inTemporaryFolder { folder in
             let site = try Site(folder, machines: 2)
             try site.write(isComplete: true)
+            // A service without a job listens, too, and has keys before anybody is invited.
+            let coordinator = try site.serve()
+            #expect(coordinator.waitFor("serving"), "\(coordinator.errorsSoFar)")
             let short = try site.invite(["--for", "1s"])
             let once = try site.invite()
             let twice = try site.invite(["--uses", "2"])
-            // A service without a job listens, too.
-            let coordinator = try site.serve()
             let first = try site.join([once], machine: 0)
             #expect(first.waitFor("joined as"), "\(first.errorsSoFar)")
             // It has another key on another machine: the code was stolen, or is used again.

@@ -33,7 +33,7 @@ extension ClusterShell {
             )
         case .recovered:
             board.update(peer.place) { $0.slowness = nil }
-            logger.warning("worker \(hello.name) is as fast as usual again")
+            logger.notice("worker \(hello.name) is as fast as usual again")
         case nil: break
         }
     }

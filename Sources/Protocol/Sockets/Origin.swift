@@ -20,8 +20,9 @@ package struct Origin: Equatable, Sendable {
         // The gate has checked it: it is the user id that the gate assigned.
         key = property("User-Id").flatMap(PublicKey.init(checked:))
         let peer = property("Peer-Address") ?? ""
-        // Over ipc:// it is the sender's uid, gid and pid.
-        let isLocal = peer.hasPrefix(":") && !peer.hasPrefix("::")
+        // Over ipc:// it ends in the sender's uid, gid and pid, behind nothing or the name of this host.
+        let parts = peer.split(separator: ":", omittingEmptySubsequences: false)
+        let isLocal = parts.count == 4 && parts.dropFirst().allSatisfy { UInt32($0) != nil }
         // A socket that also speaks IPv6 reports IPv4 addresses in this form.
         let mapped = "::ffff:"
         address = isLocal ? "" : String(peer.dropFirst(peer.hasPrefix(mapped) ? mapped.count : 0))
