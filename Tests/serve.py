@@ -226,7 +226,7 @@ def flow_change(folder):
     service.ok("DELETE", f"/api/v1/jobs/{running}", status=409)
     service.ok("GET", f"/api/v1/jobs/{running}/picture", status=409)
     service.stop()
-    assert "1 jobs go on" in service.errors(), service.errors()
+    assert "1 job goes on" in service.errors(), service.errors()
     service.start()
     service.wait(running, "running")
     start = time.time()

@@ -11,7 +11,7 @@ struct ClusterCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cluster",
         abstract:
-            "Starts, shows and stops the workers of a cluster file, and invites machines (docs/cluster.md).",
+            "Starts, shows, tests and stops the workers of a cluster file, and invites machines (docs/cluster.md).",
         subcommands: [
             Up.self, Status.self, Top.self, Test.self, Down.self, Invite.self, Members.self,
             Remove.self,

@@ -150,6 +150,7 @@ struct Serve: ParsableCommand {
     ) throws {
         let (signals, stop) = AsyncStream.makeStream(of: Void.self)
         let hasStarted = Atomic(false)
+        let logger = logging.logger
         Interrupts.handle { stop.finish() }
         let ended = BlockingQueue<Result<Void, any Error>>()
         Task {
@@ -158,9 +159,9 @@ struct Serve: ParsableCommand {
                     do {
                         hasStarted.store(true, ordering: .releasing)
                         try runner.start()
-                        StandardErrorLog.note("serving \(place):\(port)")
+                        logger.notice("serving \(place):\(port)")
                     } catch {
-                        StandardErrorLog.note("error: \(error)")
+                        logger.error("\(error)")
                         stop.finish()
                     }
                 }
@@ -174,11 +175,13 @@ struct Serve: ParsableCommand {
         runner.stop()
         let counts = try store.counts()
         let remaining = (counts[.queued] ?? 0) + (counts[.running] ?? 0)
-        StandardErrorLog.note(
-            remaining == 0
-                ? "stopped; no job is left"
-                : "stopped; \(remaining) jobs go on after the next start"
-        )
+        let left =
+            switch remaining {
+            case 0: "no job is left"
+            case 1: "1 job goes on after the next start"
+            default: "\(remaining) jobs go on after the next start"
+            }
+        logger.notice("stopped; \(left)")
         try result.get()
     }
 

@@ -5,7 +5,7 @@ import Coordinator
 struct VerifyFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "How many of the workers' answers another host computes again: a share as 0.01 or 1%, all, or off.",
+            "How many of the workers' answers another host computes again: a share as 0.01 or 1%, all, or off. (default: 0.01)",
             valueName: "share|all|off"
         )
     )

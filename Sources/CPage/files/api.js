@@ -7,7 +7,8 @@ let asking = null;
 
 export class Refusal extends Error {
   constructor(status, error) {
-    super(error?.message ?? `The service answered ${status}.`);
+    // The form has no flags: "--size: …" is about the size.
+    super(error?.message?.replace(/^--([a-z]+)\b/, "$1") ?? `The service answered ${status}.`);
     Object.assign(this, { status, field: error?.field ?? null });
   }
 }

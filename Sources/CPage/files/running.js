@@ -48,7 +48,7 @@ function facts(job, progress) {
   if (progress?.phase && !isTiled) list.push(["Step", `${progress.step} of ${progress.steps}`]);
   if (progress?.allViews) list.push(["Views", `${whole(progress.views)} of ${whole(progress.allViews)}`]);
   if (isTiled) list.push(["Tiles", `${progress.tiles} of ${progress.allTiles}`]);
-  if (progress?.viewsPerSecond) list.push(["Views per second", progress.viewsPerSecond.toFixed(2)]);
+  if (progress?.viewsPerSecond) list.push(["Views per second, mean", progress.viewsPerSecond.toFixed(2)]);
   return list.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
 }
 

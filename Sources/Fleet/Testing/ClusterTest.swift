@@ -72,7 +72,7 @@ package struct ClusterTest {
         defer { hosted.stop() }
         checks.append(keys(hosted))
         let members = (try? ClusterFolder(for: plan.path).joined.book())?.members ?? []
-        onProgress("waiting for the workers of \(plan.file.hosts.count) hosts")
+        onProgress("waiting for workers (hosts: \(plan.file.hosts.count))")
         awaitWorkers(hosted, members)
         checks +=
             HostVerdicts(
@@ -144,7 +144,7 @@ package struct ClusterTest {
             return facts
         }
         guard !facts.isEmpty else { return facts }
-        onProgress("measuring \(facts.count) workers")
+        onProgress("measuring (workers: \(facts.count))")
         for place in facts.indices { measureLink(cluster, &facts[place]) }
         let job = cluster.open(session.plan.model, wire: session.plan.settings.wire)
         defer { job.end() }

@@ -161,6 +161,7 @@ package struct ServiceClient: Sendable {
             return "the connection was closed"
         case is NIOSSLError, is NIOSSLExtraError, is BoringSSLError:
             return "its certificate is not trusted, or it does not speak TLS; see --server-ca"
+        case HTTPParserError.invalidEOFState: return "the connection was closed"
         case is HTTPParserError: return "it does not speak HTTP"
         default: return oneLine("\(error)", limit: 200)
         }

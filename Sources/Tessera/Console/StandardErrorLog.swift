@@ -19,11 +19,6 @@ struct StandardErrorLog: LogHandler {
         Logger(label: "tessera") { _ in StandardErrorLog(level: .notice) }
     }
 
-    /// A line that is always shown.
-    static func note(_ line: String) {
-        StandardError.write(line)
-    }
-
     func log(event: LogEvent) {
         let facts = metadata.merging(event.metadata ?? [:]) { _, new in new }
             .sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()

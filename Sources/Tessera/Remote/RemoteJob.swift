@@ -58,6 +58,7 @@ package struct RemoteJob: Equatable, Sendable {
 
 /// How far a job is, as a service tells it. Pure.
 package struct RemoteProgress: Equatable, Sendable {
+    /// Of the views of the whole picture, as everywhere else.
     package let share: Double
     /// Details, the time left last if it is known.
     package let parts: [String]
@@ -80,15 +81,11 @@ package struct RemoteProgress: Equatable, Sendable {
             if let left = object["secondsLeft"]?.number {
                 parts.append("\(PlanTable.duration(left)) left, then decoding")
             }
-            self.share = share
         } else {
             let tiles = count("allTiles")
             parts = [stage] + (tiles > 1 ? ["\(count("tiles"))/\(tiles) tiles"] : [])
-            self.share =
-                stage == "preparing" || tiles == 0
-                ? share : Double(count("tiles")) / Double(tiles)
         }
-        self.parts = parts
+        (self.share, self.parts) = (share, parts)
     }
 }
 
