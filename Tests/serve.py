@@ -49,7 +49,7 @@ class Service:
         deadline = time.time() + 60
         while time.time() < deadline:
             self.log.seek(begin)
-            found = re.search(r"serving https?://\S+:(\d+)", self.log.read())
+            found = re.search(r"serving https?://[^\s\"]+:(\d+)", self.log.read())
             if found:
                 self.port = int(found[1])
                 return
