@@ -9,25 +9,36 @@ struct memory {
     unsigned long long all, free, used;
 };
 
-int tessera_nvidia_gpu(int index, char *name, size_t size, uint64_t *free_bytes, uint64_t *all_bytes) {
+/// A function of NVML, and where its address goes.
+struct entry {
+    void *slot;
+    const char *name;
+};
+
+/// Finds functions of NVML.
+///
+/// Returns 0, or 1 where the library or one of them is missing.
+static int find_all(const struct entry *table, size_t count) {
     void *library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!library) return 1;
+    for (size_t i = 0; i < count; i++) {
+        void *found = dlsym(library, table[i].name);
+        if (!found) return 1;
+        memcpy(table[i].slot, &found, sizeof found);
+    }
+    return 0;
+}
+
+int tessera_nvidia_gpu(int index, char *name, size_t size, uint64_t *free_bytes, uint64_t *all_bytes) {
     int (*start)(void), (*find)(unsigned, void **), (*name_of)(void *, char *, unsigned);
     int (*memory_of)(void *, struct memory *);
-    const struct {
-        void *slot;
-        const char *name;
-    } table[] = {
+    const struct entry table[] = {
         {&start, "nvmlInit_v2"},
         {&find, "nvmlDeviceGetHandleByIndex_v2"},
         {&name_of, "nvmlDeviceGetName"},
         {&memory_of, "nvmlDeviceGetMemoryInfo"},
     };
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        void *found = dlsym(library, table[i].name);
-        if (!found) return 1;
-        memcpy(table[i].slot, &found, sizeof found);
-    }
+    if (find_all(table, sizeof table / sizeof *table)) return 1;
     void *gpu;
     struct memory memory;
     if (start() || find((unsigned)index, &gpu) || name_of(gpu, name, (unsigned)size) || memory_of(gpu, &memory)) return 1;
@@ -37,22 +48,13 @@ int tessera_nvidia_gpu(int index, char *name, size_t size, uint64_t *free_bytes,
 }
 
 int tessera_nvidia_temperature(int index) {
-    void *library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (!library) return -1;
     int (*start)(void), (*find)(unsigned, void **), (*temperature)(void *, int, unsigned *);
-    const struct {
-        void *slot;
-        const char *name;
-    } table[] = {
+    const struct entry table[] = {
         {&start, "nvmlInit_v2"},
         {&find, "nvmlDeviceGetHandleByIndex_v2"},
         {&temperature, "nvmlDeviceGetTemperature"},
     };
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        void *found = dlsym(library, table[i].name);
-        if (!found) return -1;
-        memcpy(table[i].slot, &found, sizeof found);
-    }
+    if (find_all(table, sizeof table / sizeof *table)) return -1;
     void *gpu;
     unsigned degrees;
     // 0: the sensor of the GPU's die.

@@ -76,7 +76,7 @@ import Testing
             )
             #expect(found.allSatisfy { $0.remedy != nil })
         }
-        // A clock that cannot be read better than that is no fault.
+        // The round trip took as long as the clocks differ: nobody can say that they do.
         #expect(
             faults(
                 others + [

@@ -142,7 +142,7 @@ private final class Warnings: Sendable {
         let outcome = try check([("a", .never), ("b", .never)], liars: [])
         #expect(outcome.checks.checked >= outcome.plan.views)
         #expect(outcome.checks.returns == 0)
-        // What was computed twice is no part of what the picture costs.
+        // Checks are not counted among the calls that the picture needs.
         #expect(outcome.unetCalls == outcome.plan.evaluations)
     }
 

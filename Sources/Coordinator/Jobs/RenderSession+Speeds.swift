@@ -3,7 +3,7 @@ import Protocol
 import Sampling
 
 extension RenderSession {
-    /// One view of the model at its own size, as phase 1 evaluates it: the same unit for every worker of a test.
+    /// A view of the size that the model was trained on, as in phase 1. Every worker of a test gets the same one.
     ///
     /// - Parameter computation: for the text encoders
     /// - Returns: the view, with its embeddings

@@ -26,7 +26,7 @@ package struct Snapshots<State> {
     package mutating func add(_ state: State, before step: Int, needed: Int?) {
         precondition(step > newest.step, "\(step) after \(newest.step)")
         entries.append((step, state))
-        // The newest one before that is enough; the first costs nothing where it is no state at all.
+        // Of the states before that step only the newest is needed, and the first, to start over.
         let base = entries.lastIndex { $0.step <= needed ?? step } ?? 0
         if base > 1 { entries.removeSubrange(1..<base) }
         guard entries.count > capacity else { return }

@@ -69,7 +69,7 @@ struct EventWriter: Sendable {
             guard told.updateValue(views, forKey: id) != views else { return nil }
             return views.json
         case (.state, let id?):
-            // A job that is started again tells its views anew.
+            // When a job starts again, its views are sent again, too.
             told[id] = nil
             return event.data
         default: return event.data
