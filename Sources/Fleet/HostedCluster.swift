@@ -35,10 +35,16 @@ package final class HostedCluster: Sendable {
     /// - Parameters:
     ///   - plan: the hosts
     ///   - identity: the model that workers must have
+    ///   - role: what they are wanted for
     ///   - logger: logs events, and the workers' messages
     /// - Throws: `EndpointTaken` when another process listens there, `InputError` when the endpoint cannot be
     ///   listened on or keys cannot be read, `SocketError`
-    package init(_ plan: LaunchPlan, _ identity: ModelIdentity, logger: Logger) throws {
+    package init(
+        _ plan: LaunchPlan,
+        _ identity: ModelIdentity,
+        role: CoordinatorRole = .render,
+        logger: Logger
+    ) throws {
         place = plan.path
         let folder = try? ClusterFolder(for: plan.path)
         self.folder = folder
@@ -55,7 +61,7 @@ package final class HostedCluster: Sendable {
         self.joined = joined
         let cluster = try Cluster(configuration, logger: logger)
         self.cluster = cluster
-        announcement = EndpointAnnouncement(cluster.endpoint)
+        announcement = EndpointAnnouncement(cluster.endpoint, of: role)
         let calls = plan.file.hosts.map { host in
             let known = record?.hosts.first { $0.name == host.name }?.workers ?? []
             var call = plan.call(host, .run, endpoint: cluster.endpoint.address, leftRunning: known)
@@ -115,6 +121,9 @@ package final class HostedCluster: Sendable {
 
     /// Takes note of how far the render is.
     package func note(_ report: RenderReport) { announcement.note(report) }
+
+    /// Takes note that nothing is rendered for now.
+    package func rest() { announcement.rest() }
 
     /// Which hosts took part in the render, and why others did not.
     package var summary: String {

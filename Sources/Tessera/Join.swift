@@ -70,7 +70,8 @@ struct Join: ParsableCommand {
             let keys = membership.keys
             let arguments =
                 ["worker", "--standing", "--connect", place.endpoint, "--name", place.name]
-                + ["--keys", keys.secret, "--coordinator-key", keys.coordinator] + model
+                + ["--keys", keys.secret, "--coordinator-key", keys.coordinator]
+                + (place.proxy.map { ["--socks-proxy", $0] } ?? []) + model
             guard service else { return try Spawn.become(arguments) }
             try install(arguments, place)
         }
@@ -113,19 +114,30 @@ struct Join: ParsableCommand {
         let scheme = "tessera://"
         // An address without a code chooses among clusters that this machine has joined.
         if text.isEmpty || text.hasPrefix(scheme) && text != scheme && !text.contains("#") {
-            return try Membership.only(text.isEmpty ? nil : String(text.dropFirst(scheme.count)))
+            return try goOn(text.isEmpty ? nil : String(text.dropFirst(scheme.count)))
         }
         let code = try InvitationCode(text)
-        let endpoint = try Endpoint(code.endpoint, reach: .network)
-            .through(proxy.proxy(), reach: .network)
+        let way = try proxy.proxy()
+        let endpoint = try Endpoint(code.endpoint, reach: .network).through(way, reach: .network)
         let membership = try Membership(of: code.coordinator)
         let key = try membership.ownKey()
         guard let name = try register(code, at: endpoint, key: key) else { throw RenderCancelled() }
-        let place = Membership.Place(endpoint: code.endpoint, name: name)
+        let place = Membership.Place(endpoint: code.endpoint, name: name, proxy: way?.address)
         try membership.save(place)
         StandardError.write(
             "joined as \(name), with the key \(key.fingerprint) in \(membership.path)"
         )
+        return (membership, place)
+    }
+
+    /// Goes on with a cluster that this machine has joined, as it was reached then unless a flag says otherwise.
+    private func goOn(_ address: String?) throws -> (Membership, Membership.Place) {
+        var (membership, place) = try Membership.only(address)
+        let way = try proxy.proxy(remembered: place.proxy)?.address
+        if way != place.proxy {
+            place.proxy = way
+            try membership.save(place)
+        }
         return (membership, place)
     }
 
@@ -148,7 +160,7 @@ struct Join: ParsableCommand {
         try kept?.make()
         let fetching =
             kept.map { ["--model-cache", $0.path, "--model-cache-size", "\($0.limit >> 30)"] } ?? []
-        return own + fetching + (try model.arguments()) + engine.arguments + proxy.arguments
+        return own + fetching + (try model.arguments()) + engine.arguments
             + (threads.map { ["--threads", "\($0)"] } ?? [])
     }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Coordinator
 import Engine
+import Fleet
 import Foundation
 import Logging
 import Protocol
@@ -118,6 +119,7 @@ struct Work: ParsableCommand {
         var options = WorkerProcess.Options(endpoint: endpoint, name: name)
         options.isLocalChild = endWithCoordinator
         options.security = keys
+        options.isInvited = security.keys.map(Membership.holds(key:)) ?? false
         // Without keys nothing is fetched: anybody could answer.
         let fetcher =
             keys.isEncrypted

@@ -33,6 +33,8 @@ package final class WorkerProcess: Sendable {
         package var ownsProcess = true
         /// Its keys, and the coordinator's.
         package var security = Security.open
+        /// Whether its key came on the coordinator's list by an invitation.
+        package var isInvited = false
         /// Makes networks that are what a coordinator requires, where they are not. With it the worker stays when
         /// it is refused; without it the worker ends.
         package var changes: (any NetworkChanges)?

@@ -83,7 +83,7 @@ final class WorkerSessionShell {
             // It may be fixed on the other side: log it, and try again.
             for rejection in try socket.rejections() {
                 logOnce(
-                    "\(rejection.error(at: options.endpoint, options.security))",
+                    "\(rejection.error(of: options))",
                     .warning
                 )
             }

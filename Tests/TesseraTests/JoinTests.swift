@@ -120,7 +120,10 @@ import Testing
             let removal = try site.cluster(["remove", "box"])
             #expect(removal.status == 0 && removal.output.contains("box"), "\(removal.errors)")
             #expect(waiting.waitFor("was taken off the list"), "\(waiting.errorsSoFar)")
-            #expect(machine.waitFor("does not allow this worker's key"))
+            #expect(machine.waitFor("the coordinator took this worker off its list"))
+            #expect(machine.waitFor("was removed from the cluster"))
+            #expect(!machine.errorsSoFar.contains("fell silent"), "\(machine.errorsSoFar)")
+            #expect(!machine.errorsSoFar.contains("--allow"), "\(machine.errorsSoFar)")
             #expect(try site.cluster(["remove", "box"]).status == 64)
             // Neither it nor anybody else comes back by that code.
             kill(machine.process.processIdentifier, SIGTERM)
@@ -138,6 +141,32 @@ import Testing
             usleep(50_000)
         }
         return false
+    }
+
+    /// A service without a job is no render, and machines that joined are listed with what they have.
+    private func expectIdleService(_ site: Site, machines: Int) throws {
+        var status = ""
+        #expect(
+            eventually {
+                status = (try? site.cluster(["status"]).output) ?? ""
+                return status.components(separatedBy: " joined ").count == machines + 2
+            },
+            "\(status)"
+        )
+        let lines = status.split(separator: "\n").map(String.init)
+        for line in lines where line.contains(" joined ") {
+            // HOST, STATE, WORKERS, MODEL, CORES
+            let cells = line.split(separator: " ")
+            #expect(cells[2] == "1/1" && Int(cells[4]) != nil, "\(line)")
+        }
+        #expect(lines.last?.hasSuffix(", service, idle") == true, "\(status)")
+        let top = try site.cluster(["top", "--once"]).output
+        #expect(top.contains(", service, idle; 0 units left"), "\(top)")
+        let test = try site.cluster(["test"])
+        #expect(test.status == 69 && test.complaints.first?.contains("'s service (process") == true)
+        let picture = try site.render(["--wait"]).finish()
+        #expect(picture.status == 69 && picture.errors.contains("tessera submit"))
+        for text in [status, top, test.errors] { #expect(!text.contains("render"), "\(text)") }
     }
 
     @Test func usedAndEndedInvitationsAreRefused() throws {
@@ -167,6 +196,7 @@ import Testing
             let members = try site.cluster(["members", "--json"])
             #expect(members.output.contains("\"used\":1") && members.output.contains("\"uses\":2"))
 
+            try expectIdleService(site, machines: 2)
             expectRefusal(
                 try site.join([String(once.dropLast(3)), String(once.suffix(3))], machine: 1),
                 "a space or a line break"

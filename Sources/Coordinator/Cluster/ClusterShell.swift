@@ -49,6 +49,8 @@ final class ClusterShell {
     var refused: Set<WorkerID> = []
     /// Connections of invited machines that had their answer, and since when.
     var answered: [Connection: Duration] = [:]
+    /// Connections of workers that were told that they are removed; closed at the next heartbeat.
+    var leaving: Set<Connection> = []
     /// Sends files to workers that lack them; made when the first one asks.
     var modelServer: ModelServer?
     var fetched: [PublicKey: Fetched] = [:]

@@ -50,7 +50,7 @@ package struct ClusterTest {
         let view = try session.trialView(computation)
         let hosted: HostedCluster
         do {
-            hosted = try HostedCluster(plan, identity, logger: .silent)
+            hosted = try HostedCluster(plan, identity, role: .test, logger: .silent)
         } catch let error as EndpointTaken {
             throw ClusterUnavailable(
                 "\(error.endpoint): \(error.holder ?? "another process") uses it, and a test would "

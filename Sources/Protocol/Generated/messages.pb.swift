@@ -87,6 +87,9 @@ package nonisolated enum WireGoodbyeReason: SwiftProtobuf.Enum, Swift.CaseIterab
 
   /// The coordinator does not know the receiver, or gave it up: say Hello again.
   case unknown // = 2
+
+  /// The coordinator took the receiver's key off its list: it is not admitted again.
+  case removed // = 3
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -98,6 +101,7 @@ package nonisolated enum WireGoodbyeReason: SwiftProtobuf.Enum, Swift.CaseIterab
     case 0: self = .unspecified
     case 1: self = .leaving
     case 2: self = .unknown
+    case 3: self = .removed
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -107,6 +111,7 @@ package nonisolated enum WireGoodbyeReason: SwiftProtobuf.Enum, Swift.CaseIterab
     case .unspecified: return 0
     case .leaving: return 1
     case .unknown: return 2
+    case .removed: return 3
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -116,6 +121,7 @@ package nonisolated enum WireGoodbyeReason: SwiftProtobuf.Enum, Swift.CaseIterab
     .unspecified,
     .leaving,
     .unknown,
+    .removed,
   ]
 
 }
@@ -1085,7 +1091,7 @@ nonisolated extension WireElementType: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension WireGoodbyeReason: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0GOODBYE_REASON_UNSPECIFIED\0\u{1}GOODBYE_REASON_LEAVING\0\u{1}GOODBYE_REASON_UNKNOWN\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0GOODBYE_REASON_UNSPECIFIED\0\u{1}GOODBYE_REASON_LEAVING\0\u{1}GOODBYE_REASON_UNKNOWN\0\u{1}GOODBYE_REASON_REMOVED\0")
 }
 
 nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

@@ -101,6 +101,8 @@ package enum GoodbyeReason: Equatable, Sendable {
     case leaving
     /// The coordinator does not know the receiver: say hello again.
     case unknown
+    /// The coordinator took the receiver's key off its list. Only over connections of version 8.
+    case removed
 }
 
 extension WorkerMessage {
