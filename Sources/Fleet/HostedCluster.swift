@@ -17,6 +17,8 @@ package final class HostedCluster: Sendable {
     private let place: String
     private let start = ContinuousClock.now
     private let announcement: EndpointAnnouncement
+    /// On the network segment, if the file says so.
+    private let published: LANAnnouncement?
     /// Machines that joined by invitation.
     private let joined: JoinFolder?
     private let isOver = BlockingQueue<Void>()
@@ -50,6 +52,9 @@ package final class HostedCluster: Sendable {
         self.folder = folder
         let record = try folder?.record()
         directory = plan.file.coordinator.endpoint == nil ? try PrivateDirectory() : nil
+        if plan.file.coordinator.announce {
+            try ClusterMembers(plan.file, path: plan.path).prepare()
+        }
         var configuration = try plan.configuration(identity, fallback: directory?.endpoint)
         configuration.patienceWithUnknown = Self.explanationTime
         if plan.file.coordinator.insecure, !configuration.security.isEncrypted {
@@ -62,6 +67,9 @@ package final class HostedCluster: Sendable {
         let cluster = try Cluster(configuration, logger: logger)
         self.cluster = cluster
         announcement = EndpointAnnouncement(cluster.endpoint, of: role)
+        published =
+            role == .test
+            ? nil : plan.publish(cluster.endpoint, configuration.security, logger)
         let calls = plan.file.hosts.map { host in
             let known = record?.hosts.first { $0.name == host.name }?.workers ?? []
             var call = plan.call(host, .run, endpoint: cluster.endpoint.address, leftRunning: known)
@@ -232,6 +240,7 @@ package final class HostedCluster: Sendable {
             watching = nil
         }
         announcement.stop()
+        published?.stop()
         let connected = view.joined
         cluster.stop()
         fleet.stop(dismissed: true, connected: connected)

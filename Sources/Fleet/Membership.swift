@@ -7,7 +7,7 @@ import Protocol
 package struct Membership: Sendable {
     /// The folder.
     package let path: String
-    private let coordinator: PublicKey
+    package let coordinator: PublicKey
 
     /// - Parameter coordinator: the coordinator's public key
     /// - Throws: `InputError` for a user without a home

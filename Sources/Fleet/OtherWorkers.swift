@@ -15,6 +15,7 @@ struct OtherWorkers {
     /// - Parameters:
     ///   - hosts: names in the file
     ///   - now: seconds since 1970
+    /// - Returns: the rows, by name
     func rows(besides hosts: [String], now: Double) -> [ClusterTable.Row] {
         let workers = workers(besides: hosts)
         let names = Set(workers.map(\.name)).union(members.map(\.name)).sorted()

@@ -45,6 +45,14 @@ struct Join: ParsableCommand {
     )
     var service = false
 
+    @Flag(
+        help: ArgumentHelp(
+            "Find the coordinator on this network segment, where it announces itself: the invitation is then its code alone, "
+                + "or the whole line, whose address is not used."
+        )
+    )
+    var lan = false
+
     @OptionGroup var cache: ModelCacheFlags
     @OptionGroup var proxy: ProxyFlags
     @OptionGroup var engine: EngineFlags
@@ -52,6 +60,9 @@ struct Join: ParsableCommand {
     mutating func validate() throws {
         if let threads, !(1...1024).contains(threads) {
             throw ValidationError("--threads must be from 1 to 1024.")
+        }
+        if lan, proxy.socksProxy != nil {
+            throw ValidationError("--lan and --socks-proxy: choose one of them.")
         }
         if let name, !JoinBook.isName(name) {
             throw ValidationError(
@@ -110,34 +121,73 @@ struct Join: ParsableCommand {
 
     /// Joins, unless this machine has joined already.
     private func join() throws -> (Membership, Membership.Place) {
-        let text = try text()
         let scheme = "tessera://"
+        var text = try text()
+        // A code alone: its address is looked for.
+        if lan, !text.isEmpty, !text.contains("#") { text = "\(scheme)lan:7551#\(text)" }
         // An address without a code chooses among clusters that this machine has joined.
         if text.isEmpty || text.hasPrefix(scheme) && text != scheme && !text.contains("#") {
             return try goOn(text.isEmpty ? nil : String(text.dropFirst(scheme.count)))
         }
         let code = try InvitationCode(text)
+        if lan { return try joinOnLAN(code) }
         let way = try proxy.proxy()
         let endpoint = try Endpoint(code.endpoint, reach: .network).through(way, reach: .network)
         let membership = try Membership(of: code.coordinator)
         let key = try membership.ownKey()
         guard let name = try register(code, at: endpoint, key: key) else { throw RenderCancelled() }
         let place = Membership.Place(endpoint: code.endpoint, name: name, proxy: way?.address)
+        return try remember(membership, place, key)
+    }
+
+    private func remember(
+        _ membership: Membership,
+        _ place: Membership.Place,
+        _ key: PublicKey
+    ) throws -> (Membership, Membership.Place) {
         try membership.save(place)
         StandardError.write(
-            "joined as \(name), with the key \(key.fingerprint) in \(membership.path)"
+            "joined as \(place.name), with the key \(key.fingerprint) in \(membership.path)"
         )
         return (membership, place)
     }
 
+    /// Joins the coordinator of an invitation wherever it is on this network segment.
+    private func joinOnLAN(_ code: InvitationCode) throws -> (Membership, Membership.Place) {
+        let membership = try Membership(of: code.coordinator)
+        let key = try membership.ownKey()
+        let found = try LANJoin(cancellation: interruptible())
+            .join(code, key: key, name: name ?? WorkerProcess.Options.hostName)
+        guard let (endpoint, name) = found else { throw RenderCancelled() }
+        return try remember(membership, Membership.Place(endpoint: endpoint, name: name), key)
+    }
+
+    private func interruptible() -> Cancellation {
+        let cancellation = Cancellation()
+        Interrupts.handle { cancellation.cancel() }
+        return cancellation
+    }
+
     /// Goes on with a cluster that this machine has joined, as it was reached then unless a flag says otherwise.
     private func goOn(_ address: String?) throws -> (Membership, Membership.Place) {
-        var (membership, place) = try Membership.only(address)
-        let way = try proxy.proxy(remembered: place.proxy)?.address
-        if way != place.proxy {
-            place.proxy = way
-            try membership.save(place)
+        let (membership, before) = try Membership.only(address)
+        var place = before
+        if lan {
+            let cancellation = interruptible()
+            let endpoint = try LANJoin(cancellation: cancellation).find(membership)
+            if cancellation.isCancelled { throw RenderCancelled() }
+            if let endpoint {
+                (place.endpoint, place.proxy) = (endpoint, nil)
+            } else {
+                StandardError.write(
+                    "the coordinator does not announce itself on this network segment now: calling \(place.endpoint), where "
+                        + "it was"
+                )
+            }
+        } else {
+            place.proxy = try proxy.proxy(remembered: place.proxy)?.address
         }
+        if place != before { try membership.save(place) }
         return (membership, place)
     }
 
@@ -185,11 +235,9 @@ struct Join: ParsableCommand {
         at endpoint: Endpoint,
         key: PublicKey
     ) throws -> String? {
-        let cancellation = Cancellation()
-        Interrupts.handle { cancellation.cancel() }
         let wish = name ?? WorkerProcess.Options.hostName
         return try Registration(code, at: endpoint, key: key, name: wish)
-            .register(cancellation) {
+            .register(interruptible()) {
                 StandardError.write(
                     "no coordinator answers at \(endpoint.address): trying until one does"
                 )

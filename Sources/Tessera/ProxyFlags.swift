@@ -17,6 +17,7 @@ struct ProxyFlags: ParsableArguments {
     private static let none = "none"
 
     /// - Parameter remembered: HOST:PORT to use where the flag is not given
+    /// - Returns: nil for a direct connection
     /// - Throws: `InputError` for anything but HOST:PORT
     func proxy(remembered: String? = nil) throws(InputError) -> SocksProxy? {
         guard let text = socksProxy ?? remembered, text != Self.none else { return nil }
