@@ -55,6 +55,7 @@ struct Join: ParsableCommand {
 
     @OptionGroup var cache: ModelCacheFlags
     @OptionGroup var proxy: ProxyFlags
+    @OptionGroup var sharing: ShareFlags
     @OptionGroup var engine: EngineFlags
 
     mutating func validate() throws {
@@ -211,6 +212,7 @@ struct Join: ParsableCommand {
         let fetching =
             kept.map { ["--model-cache", $0.path, "--model-cache-size", "\($0.limit >> 30)"] } ?? []
         return own + fetching + (try model.arguments()) + engine.arguments
+            + sharing.arguments
             + (threads.map { ["--threads", "\($0)"] } ?? [])
     }
 

@@ -47,6 +47,7 @@ struct Work: ParsableCommand {
     @OptionGroup var engine: EngineFlags
     @OptionGroup var security: WorkerSecurityFlags
     @OptionGroup var proxy: ProxyFlags
+    @OptionGroup var sharing: ShareFlags
 
     mutating func validate() throws {
         if let threads, !(1...1024).contains(threads) {
@@ -120,6 +121,7 @@ struct Work: ParsableCommand {
         options.isLocalChild = endWithCoordinator
         options.security = keys
         options.isInvited = security.keys.map(Membership.holds(key:)) ?? false
+        options.neighbours = try sharing.server(keys, logger)
         // Without keys nothing is fetched: anybody could answer.
         let fetcher =
             keys.isEncrypted

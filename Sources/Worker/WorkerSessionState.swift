@@ -243,7 +243,7 @@ package struct WorkerSessionState: Sendable {
         case (.goodbye(.removed), _):
             reconnect(.removed, &actions)
         case (.heartbeat, _), (.welcome, _), (.job, _), (.embedding, _), (.task, _), (.abandon, _),
-            (.joined, _), (.chunk, _), (.inquiry, _):
+            (.joined, _), (.chunk, _), (.inquiry, _), (.admit, _):
             break
         }
     }

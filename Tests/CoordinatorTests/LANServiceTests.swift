@@ -90,7 +90,8 @@ import Testing
             #expect(told.coordinator.announce && !silent.coordinator.announce)
             for wrong in [
                 "announce: true", "endpoint: 'tcp://127.0.0.1:7551', announce: true",
-                "endpoint: 'ipc:///tmp/x', announce: true", "endpoint: 'tcp://10.0.0.1:0', announce: true",
+                "endpoint: 'ipc:///tmp/x', announce: true",
+                "endpoint: 'tcp://10.0.0.1:0', announce: true",
                 "endpoint: 'tcp://10.0.0.1:7551', announce: true, insecure: true",
             ] {
                 let error = #expect(throws: InputError.self) { try read(wrong) }

@@ -92,6 +92,7 @@ extension ClusterShell {
         )
         welcome.version = peer.version
         send(.welcome(welcome), to: peer)
+        admitGuests(to: peer)
         feed(.joined(peer.worker, from: peer.host, site: peer.site))
     }
 
@@ -216,6 +217,7 @@ extension ClusterShell {
     func forget(_ peer: Roster.Peer, _ manner: String, account: String? = nil) {
         guard roster.remove(peer.worker) else { return }
         firstTask[peer.worker] = nil
+        admitted[peer.worker] = nil
         damagedInRow[peer.worker] = nil
         speedWatch.forget(peer.worker)
         endProbes(of: peer, "it \(account ?? manner)")
@@ -271,6 +273,7 @@ extension ClusterShell {
             expel(peer, "was disconnected: its key was taken off the list")
             feed(.lost(peer.worker, .left))
         }
+        updateNeighbourhood(allowed: allowed)
     }
 
     func beat() {
