@@ -3,12 +3,20 @@ import Protocol
 
 /// Workers that are of no host of the cluster file: machines that joined by invitation, and workers that somebody started.
 /// Pure.
-struct OtherWorkers {
-    var members: [Member]
+package struct OtherWorkers {
+    package var members: [Member]
     /// When a coordinator heard of keys last, in seconds since 1970.
-    var lastSeen: [String: Double]
+    package var lastSeen: [String: Double]
     /// What the coordinator that runs knows; nil if none runs.
-    var snapshot: ClusterFolder.Snapshot?
+    package var snapshot: ClusterFolder.Snapshot?
+
+    package init(
+        members: [Member],
+        lastSeen: [String: Double],
+        snapshot: ClusterFolder.Snapshot?
+    ) {
+        (self.members, self.lastSeen, self.snapshot) = (members, lastSeen, snapshot)
+    }
 
     /// A row for each of them.
     ///
@@ -16,7 +24,7 @@ struct OtherWorkers {
     ///   - hosts: names in the file
     ///   - now: seconds since 1970
     /// - Returns: the rows, by name
-    func rows(besides hosts: [String], now: Double) -> [ClusterTable.Row] {
+    package func rows(besides hosts: [String], now: Double) -> [ClusterTable.Row] {
         let workers = workers(besides: hosts)
         let names = Set(workers.map(\.name)).union(members.map(\.name)).sorted()
         return names.map { name in

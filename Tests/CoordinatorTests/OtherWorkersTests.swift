@@ -1,9 +1,8 @@
 import Coordinator
+import Fleet
 import Foundation
 import Protocol
 import Testing
-
-@testable import Fleet
 
 @Suite struct OtherWorkersTests {
     private func worker(

@@ -5,8 +5,7 @@ import Protocol
 import Synchronization
 import TestSupport
 import Testing
-
-@testable import Worker
+import Worker
 
 /// Workers that fetch the model from others on their network: those that are honest, lie, stall or refuse.
 @Suite struct NeighbourTests {

@@ -3,7 +3,7 @@ import Logging
 import Protocol
 
 /// A place that chunks come from: the coordinator, or a neighbour.
-final class ChunkSource {
+package final class ChunkSource {
     /// For people.
     let name: String
     let isNeighbour: Bool
@@ -11,13 +11,13 @@ final class ChunkSource {
     /// Not asked before: it is preparing.
     fileprivate var pausedUntil: ContinuousClock.Instant?
 
-    init(_ name: String, isNeighbour: Bool, _ connection: FetchConnection) {
+    package init(_ name: String, isNeighbour: Bool, _ connection: FetchConnection) {
         (self.name, self.isNeighbour, self.connection) = (name, isNeighbour, connection)
     }
 }
 
 /// Where one model's chunks come from: neighbours first, the coordinator where none is of use.
-final class ChunkSources {
+package final class ChunkSources {
     private var neighbours: [ChunkSource]
     private let coordinator: ChunkSource
     private let logger: Logger
@@ -26,7 +26,7 @@ final class ChunkSources {
     private static let pause: Duration = .seconds(2)
     private static let turn = 32
 
-    init(coordinator: ChunkSource, neighbours: [ChunkSource], _ logger: Logger) {
+    package init(coordinator: ChunkSource, neighbours: [ChunkSource], _ logger: Logger) {
         (self.coordinator, self.neighbours, self.logger) = (coordinator, neighbours, logger)
     }
 

@@ -2,7 +2,7 @@ import Logging
 import Protocol
 
 /// Says how far a model is, every ten percent, and where it comes from.
-struct FetchProgress {
+package struct FetchProgress {
     private let total: Int
     private let logger: Logger
     private var done = 0
@@ -11,7 +11,9 @@ struct FetchProgress {
     /// Bytes that came from neighbours.
     private(set) var fromNeighbours = 0
 
-    init(total: Int, _ logger: Logger) { (self.total, self.logger) = (max(1, total), logger) }
+    package init(total: Int, _ logger: Logger) {
+        (self.total, self.logger) = (max(1, total), logger)
+    }
 
     /// Chunks that were there before.
     mutating func add(_ chunks: Int, of file: ModelCatalogue.File) {

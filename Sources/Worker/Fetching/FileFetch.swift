@@ -2,15 +2,25 @@ import Engine
 import Protocol
 
 /// Fetches one file, from one source after another.
-struct FileFetch {
-    let file: ModelCatalogue.File
-    let cache: ModelCache
-    let sources: ChunkSources
-    let cancellation: Cancellation
+package struct FileFetch {
+    private let file: ModelCatalogue.File
+    private let cache: ModelCache
+    private let sources: ChunkSources
+    private let cancellation: Cancellation
 
     /// How long a neighbour may take for an answer, and from when on it must send a chunk a second.
-    var patience: Duration = .seconds(5)
-    var measured: Duration = .seconds(8)
+    package var patience: Duration = .seconds(5)
+    package var measured: Duration = .seconds(8)
+
+    package init(
+        file: ModelCatalogue.File,
+        cache: ModelCache,
+        sources: ChunkSources,
+        cancellation: Cancellation
+    ) {
+        (self.file, self.cache) = (file, cache)
+        (self.sources, self.cancellation) = (sources, cancellation)
+    }
 
     private enum Turn {
         case done
@@ -24,7 +34,7 @@ struct FileFetch {
     /// - Parameter progress: is told of what is there
     /// - Returns: false if it was cancelled
     /// - Throws: `FetchFailure` of the coordinator, `OutputError` for a full disk, `SocketError`
-    func run(_ progress: inout FetchProgress) throws -> Bool {
+    package func run(_ progress: inout FetchProgress) throws -> Bool {
         let target = try PartialFile(cache.partial(file.digest), file)
         progress.add(target.present, of: file)
         while target.present < file.chunks.count {

@@ -22,7 +22,7 @@ package struct ModelCache: Sendable {
     private static let catalogueName = ".catalogue"
 
     /// A file that is complete.
-    func file(_ digest: ModelCatalogue.Digest) -> String { "\(files)/\(digest)" }
+    package func file(_ digest: ModelCatalogue.Digest) -> String { "\(files)/\(digest)" }
     /// A file that is being fetched.
     func partial(_ digest: ModelCatalogue.Digest) -> String { "\(partial)/\(digest)" }
     private func folder(_ model: String) -> String { "\(models)/\(model)" }
