@@ -110,9 +110,13 @@ $(CURDIR)/.build/torch:
 	    || { echo "PyTorch could not be fetched from PyPI: the torch backend is not tested"; exit 1; }
 	mv $@.part $@
 
-## One render under at least 50 random faults; the picture must be the same as without faults.
+## Renders under FAULTS random faults; every picture must be the same as without them. `make soak FAULTS=1000` takes hours, and
+## goes on where it was interrupted. As root also with disks that are full.
+FAULTS ?= 50
+soak: MORE_PACKAGES := python3 faketime
 soak: build
-	Tests/soak.sh
+	$(BUILD) --product TestWorker
+	Tests/soak.py --faults $(FAULTS) $(if $(filter-out 50,$(FAULTS)),--state .build/soak-$(FAULTS))
 
 ## Damaged files: ROUNDS of them through the program, then SECONDS of libFuzzer on the C readers (docs/fuzzing.md).
 SEED ?= 1

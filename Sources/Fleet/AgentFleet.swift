@@ -120,8 +120,8 @@ package final class AgentFleet: Sendable {
     ///   - connected: names of those that could be told; the hosts of others are not waited for
     package func stop(dismissed: Bool, connected: Set<String> = []) {
         board.stopReporting()
-        let now = Date()
-        let soon = dismissed ? now.addingTimeInterval(patience / .seconds(1)) : now
+        let now = ContinuousClock.now
+        let soon = dismissed ? now + patience : now
         for (link, report) in zip(links, board.reports)
         where !dismissed || report.started.isEmpty
             || !connected.isSuperset(of: report.started.keys)
@@ -129,7 +129,7 @@ package final class AgentFleet: Sendable {
             link?.closeInput()
         }
         for link in links {
-            link?.end(patience: soon, last: now.addingTimeInterval(patience / .seconds(1) + 3))
+            link?.end(patience: soon, last: now + patience + .seconds(3))
         }
     }
 }

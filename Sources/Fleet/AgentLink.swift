@@ -80,7 +80,7 @@ final class AgentLink: Sendable {
     /// - Parameters:
     ///   - patience: time before SIGHUP
     ///   - last: time before SIGKILL
-    func end(patience: Date, last: Date) {
+    func end(patience: ContinuousClock.Instant, last: ContinuousClock.Instant) {
         if !child.wait(until: patience) {
             closeInput()
             if !child.wait(until: last) {

@@ -84,7 +84,9 @@ final class ChildProcess: Sendable {
     /// deadline, do not call it again.
     ///
     /// - Returns: false at the deadline
-    func wait(until deadline: Date) -> Bool { ended.take(before: deadline) != nil }
+    func wait(until deadline: ContinuousClock.Instant) -> Bool {
+        ended.take(before: deadline) != nil
+    }
 
     /// The same without a deadline.
     func wait() { ended.take() }

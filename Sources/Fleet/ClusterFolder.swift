@@ -268,7 +268,7 @@ final class StatusWriter: Sendable {
             guard let own = ProcessIdentity(of: getpid()) else { return }
             var goesOn = true
             while goesOn {
-                goesOn = isOver.take(before: Date(timeIntervalSinceNow: 1)) == nil
+                goesOn = isOver.take(before: .now + .seconds(1)) == nil
                 guard let cluster else { return }
                 let statistics = cluster.statistics
                 var snapshot = ClusterFolder.Snapshot(

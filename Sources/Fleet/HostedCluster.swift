@@ -107,7 +107,7 @@ package final class HostedCluster: Sendable {
     /// Warns of hosts that do not take part, until the render is stopped.
     private func watch(_ logger: Logger) {
         var watch = HostWatch()
-        while isOver.take(before: Date(timeIntervalSinceNow: 0.25)) == nil {
+        while isOver.take(before: .now + .milliseconds(250)) == nil {
             for warning in watch.warnings(fleet.reports, view) {
                 logger.warning("\(warning.line)")
                 cluster.explain(warning.worker)

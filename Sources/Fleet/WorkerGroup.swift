@@ -137,10 +137,10 @@ package final class WorkerGroup: Sendable {
             return state.children
         }
         guard var waiting = children else { return }
-        let deadline = Date(timeIntervalSinceNow: 2)
+        let deadline = ContinuousClock.now + .seconds(2)
         if dismissed {
             // Closing the lifeline ends them at once: first the ones that listen.
-            let soon = Date(timeIntervalSinceNow: 1)
+            let soon = ContinuousClock.now + .seconds(1)
             waiting = waiting.filter { !$0.wait(until: soon) }
         }
         close(lifeline.writing)

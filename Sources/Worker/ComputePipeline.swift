@@ -68,7 +68,7 @@ package final class ComputePipeline {
                 next = units.take().map { stage($0) }
                 continue
             }
-            var following = units.take(before: Date(timeIntervalSinceNow: patience(for: batch)))
+            var following = units.take(before: .now + patience(for: batch))
                 .map { $0.map { stage($0) } }
             switch attempt({ try views.finish() }) {
             case .success(let rows):
@@ -88,7 +88,7 @@ package final class ComputePipeline {
                 guard compute(batch.computation, since: began) else { return }
             }
             if following == nil {
-                following = units.take(before: Date()).map { $0.map { Batch(computation: $0) } }
+                following = units.take(before: .now).map { $0.map { Batch(computation: $0) } }
             }
             if following == nil {
                 finished = answer(finished)
@@ -99,12 +99,12 @@ package final class ComputePipeline {
         _ = answer(finished)
     }
 
-    /// For how many seconds the next batch may be waited for while the device computes this one: half of the time that it
+    /// How long the next batch may be waited for while the device computes this one: half of the time that it
     /// will take at least, or none if that is not known.
-    private func patience(for batch: Batch) -> Double {
+    private func patience(for batch: Batch) -> Duration {
         let views = batch.computation.batch
-        guard let quickest, quickest.shape == BatchSizes.Shape(views[0].unit) else { return 0 }
-        return Double(views.count) * (quickest.time / .seconds(2))
+        guard let quickest, quickest.shape == BatchSizes.Shape(views[0].unit) else { return .zero }
+        return quickest.time * views.count / 2
     }
 
     private func note(_ batch: Batch, _ spent: Duration) {

@@ -147,7 +147,7 @@ package final class WorkerProcess: Sendable {
             }
         }
         while true {
-            if let changed = result.take(before: Date(timeIntervalSinceNow: 0.1)) {
+            if let changed = result.take(before: .now + .milliseconds(100)) {
                 thread.join()
                 return changed
             }

@@ -245,18 +245,6 @@ private func opinion(
         #expect(odd > 5)
     }
 
-    @Test func oddnessIsFoundAmongManyAlike() {
-        var moments: [(mean: Double, deviation: Double)] = []
-        for number in 0..<20 {
-            moments.append((Double(number % 5) / 100, 1 + Double(number % 3) / 50))
-        }
-        #expect(!Oddness.odd(among: moments).contains(true))
-        moments[4].mean = 3
-        moments[9].deviation = 4
-        let odd = Oddness.odd(among: moments)
-        #expect(odd.indices.filter { odd[$0] } == [4, 9])
-    }
-
     @Test(arguments: [
         ("off", VerifyShare.off), ("0", .off), ("all", .all), ("1", .all), ("2%", .share(0.02)),
         ("0.5", .share(0.5)), ("100%", .all),

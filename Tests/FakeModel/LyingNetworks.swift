@@ -1,9 +1,9 @@
 import Engine
 import Synchronization
 
-/// A model whose predictions are sometimes a little wrong: finite, and of the right shape.
+/// A model whose answers are sometimes a little wrong: finite, and of the right shape.
 package final class LyingNetworks: ModelNetworks {
-    /// When it adds 0.01 to a prediction.
+    /// When it adds 0.01 to a prediction, or to what it decodes and encodes.
     package enum Manner: Sendable {
         case never
         case always
@@ -11,6 +11,23 @@ package final class LyingNetworks: ModelNetworks {
         case every(Int)
         /// Where less noise is left than at this timestep.
         case below(timestep: Float)
+        /// Predictions are right, and every so many answers of this half of the autoencoder are wrong: statistics, tokens
+        /// and pictures alike.
+        case autoencoder(AutoencoderHalf, every: Int)
+        /// In one evaluation, counted from 1.
+        case once(Int)
+
+        /// Reads "always", "every:10", "once:200" or "below:300".
+        package init?(_ text: String) {
+            let parts = text.split(separator: ":")
+            switch (parts.first, parts.count > 1 ? Int(parts[1]) : nil) {
+            case ("always", nil): self = .always
+            case ("every", let count?) where count > 0: self = .every(count)
+            case ("once", let number?): self = .once(number)
+            case ("below", let timestep?): self = .below(timestep: Float(timestep))
+            default: return nil
+            }
+        }
     }
 
     private let networks: any ModelNetworks
@@ -39,9 +56,10 @@ package final class LyingNetworks: ModelNetworks {
         let number = count.add(1, ordering: .relaxed).newValue
         let isLie =
             switch manner {
-            case .never: false
+            case .never, .autoencoder: false
             case .always: true
             case .every(let each): number % each == 0
+            case .once(let one): number == one
             case .below(let timestep): input.timestep < timestep
             }
         guard isLie else { return own }
@@ -56,12 +74,20 @@ package final class LyingNetworks: ModelNetworks {
         attending tokens: [Tensor],
         cancellation: Cancellation
     ) throws -> WorkResult {
-        try networks.evaluate(
+        let own = try networks.evaluate(
             half,
             input,
             as: part,
             attending: tokens,
             cancellation: cancellation
+        )
+        guard case .autoencoder(half, let each) = manner,
+            count.add(1, ordering: .relaxed).newValue % each == 0
+        else { return own }
+        lies.add(1, ordering: .relaxed)
+        return WorkResult(
+            tensor: own.tensor?.map { $0 + 0.01 },
+            statistics: own.statistics.map { Moments(mean: $0.mean + 0.01, variance: $0.variance) }
         )
     }
 }

@@ -1,6 +1,7 @@
 // A worker process with a fake model, for tests that kill processes. With --coordinate N it is a
 // coordinator with N such workers instead, which renders until it is killed; with --hostile MANNER it speaks
-// the protocol and breaks its rules.
+// the protocol and breaks its rules; with --lie MANNER and --model FOLDER it has that model, and its answers are
+// sometimes wrong.
 
 import Coordinator
 import Engine
@@ -79,6 +80,24 @@ do {
             digest: option("digest") ?? FakeNetworks.digest,
             shape: (option("shape") ?? "1,4,4,4").split(separator: ",").compactMap { Int($0) }
         ).run()
+    }
+    if let lie = option("lie") {
+        // With the model's networks, and its own answers to some of what it is asked.
+        guard let manner = LyingNetworks.Manner(lie) else {
+            throw InputError("--lie", "'\(lie)' is unknown", fix: "Say when, as in every:10")
+        }
+        let model = try Model(path: option("model") ?? "")
+        let identity = try ModelIdentity(of: model)
+        let networks = LoadedNetworks(
+            model,
+            identity: identity,
+            options: EngineOptions.best(for: .current, threads: 1).options
+        )
+        var options = WorkerProcess.Options(endpoint: endpoint, name: option("name") ?? "liar")
+        if let keys { options.security = keys }
+        let liar = Evaluator(LyingNetworks(networks, manner))
+        try WorkerProcess(liar, options: options, logger: Logger(label: "worker")).run()
+        exit(0)
     }
     let host = FakeNetworks(
         FakeNetworks.Behaviour(option("behaviour") ?? "good") ?? .good,

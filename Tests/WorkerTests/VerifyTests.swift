@@ -2,140 +2,35 @@ import Coordinator
 import Engine
 import FakeModel
 import Foundation
-import Logging
 import Protocol
 import Sampling
-import Synchronization
 import TestSupport
 import Testing
 import Worker
 
-/// Workers of the tiny model that call themselves different hosts, in threads of this process.
-private final class Hosts {
-    let cluster: Cluster
-    private(set) var liars: [String: LyingNetworks] = [:]
-    private var running: [(worker: WorkerProcess, thread: NamedThread)] = []
-
-    init(_ path: String, _ manners: [(name: String, LyingNetworks.Manner)]) throws {
-        let model = try Model(path: path)
-        let identity = try ModelIdentity(of: model)
-        cluster = try Cluster(
-            Cluster.Configuration(endpoint: try Endpoint("tcp://127.0.0.1:0"), model: identity),
-            logger: quiet
-        )
-        for (name, manner) in manners {
-            let networks = LyingNetworks(
-                LoadedNetworks(model, identity: identity, options: EngineOptions()),
-                manner
-            )
-            liars[name] = networks
-            var options = WorkerProcess.Options(endpoint: cluster.endpoint, name: name)
-            options.ownsProcess = false
-            let worker = try WorkerProcess(Evaluator(networks), options: options, logger: quiet)
-            running.append((worker, NamedThread("worker") { try? worker.run() }))
-        }
-        #expect(eventually { self.cluster.statistics.count(where: \.isActive) == manners.count })
-    }
-
-    func stop() {
-        for (worker, _) in running { worker.stop() }
-        for (_, thread) in running { thread.join() }
-        cluster.stop()
-    }
-}
-
-/// Lines that a person would see.
-private final class Warnings: Sendable {
-    let lines = Mutex<[String]>([])
-
-    var logger: Logger {
-        Logger(label: "test") { _ in Handler(warnings: self) }
-    }
-
-    private struct Handler: LogHandler {
-        let warnings: Warnings
-        var metadata: Logger.Metadata = [:]
-        var logLevel = Logger.Level.warning
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { metadata[key] }
-            set { metadata[key] = newValue }
-        }
-        func log(event: LogEvent) { warnings.lines.withLock { $0.append("\(event.message)") } }
-    }
-}
-
 /// Pictures with wrong answers, found and repaired.
 @Suite(.serialized) struct VerifyTests {
-    private static let model = Fixtures.networks.first?.checkpoint ?? ""
+    private static let model = LyingRenders.model
 
     private func rendering(
         _ picture: String,
         _ verify: VerifyShare,
-        book: SiteBook? = nil,
-        logger: Logger = quiet
+        book: SiteBook? = nil
     ) -> Rendering {
-        var settings = SettingChoices()
-        settings.set(Settings.size, to: Extent(height: 128, width: 192))
-        settings.set(Settings.steps, to: 4)
-        settings.set(Settings.seed, to: 5)
-        settings.set(Settings.globalPass, to: .workers)
-        var rendering = Rendering(
-            options: PictureOptions(prompt: "a cat", model: Self.model, settings: settings),
-            outputs: .init(picture: picture),
-            computation: .init(conditioning: EngineOptions(), globalPass: EngineOptions()),
-            logger: logger
-        )
-        (rendering.verify, rendering.siteBook) = (verify, book)
-        return rendering
+        LyingRenders().rendering(picture, verify, book: book)
     }
 
     /// The picture without a liar.
-    private static let honest: Result<Data, any Error> = Result {
-        try inTemporaryFolder { folder in
-            let hosts = try Hosts(model, [("good", .never)])
-            defer { hosts.stop() }
-            let outcome = try VerifyTests().rendering("\(folder)/good.png", .off).run(
-                on: { _, _, _, _ in Rendering.Workers(cluster: hosts.cluster) }
-            )
-            #expect(outcome.checks == CheckSummary())
-            return try Data(contentsOf: URL(fileURLWithPath: outcome.picture))
-        }
-    }
+    private static let honest = Result { try LyingRenders().honest() }
 
     /// Renders with liars and compares the picture.
     @discardableResult
     private func check(
-        _ manners: [(String, LyingNetworks.Manner)],
+        _ manners: [LyingHosts.Manner],
         liars: Set<String>,
         book: SiteBook? = nil
     ) throws -> RenderOutcome {
-        try inTemporaryFolder { folder in
-            let hosts = try Hosts(Self.model, manners)
-            defer { hosts.stop() }
-            let warnings = Warnings()
-            let outcome = try rendering(
-                "\(folder)/out.png",
-                .all,
-                book: book,
-                logger: warnings.logger
-            ).run(on: { _, _, _, _ in Rendering.Workers(cluster: hosts.cluster) })
-            let found = Set(outcome.checks.wrong.flatMap(\.workers))
-            #expect(found == liars)
-            for liar in liars {
-                #expect(
-                    warnings.lines.withLock { lines in
-                        lines.contains { $0.hasPrefix("worker \(liar) on") }
-                    }
-                )
-                #expect(
-                    outcome.workers.contains { $0.name == liar && !$0.isActive },
-                    "\(liar) still works"
-                )
-            }
-            let picture = try Data(contentsOf: URL(fileURLWithPath: outcome.picture))
-            #expect(try picture == Self.honest.get())
-            return outcome
-        }
+        try LyingRenders().check(manners, liars: liars, honest: Self.honest.get(), book: book)
     }
 
     @Test func honestHostsAreAllChecked() throws {
@@ -164,7 +59,7 @@ private final class Warnings: Sendable {
     /// Its only witness is the coordinator; nobody else is left to render.
     @Test func aSingleLiarEndsTheRender() throws {
         try inTemporaryFolder { folder in
-            let hosts = try Hosts(Self.model, [("a", .always)])
+            let hosts = try LyingHosts(Self.model, [("a", .always)])
             defer { hosts.stop() }
             hosts.cluster.expectNoMoreWorkers()
             #expect(throws: ClusterUnavailable.self) {
@@ -179,7 +74,7 @@ private final class Warnings: Sendable {
     /// Another render on the same cluster may use a host that one has set aside.
     @Test func aHostIsSetAsideForOneRender() throws {
         try inTemporaryFolder { folder in
-            let hosts = try Hosts(Self.model, [("a", .never), ("b", .every(10))])
+            let hosts = try LyingHosts(Self.model, [("a", .never), ("b", .every(10))])
             defer { hosts.stop() }
             let outcome = try rendering("\(folder)/out.png", .all).run(
                 on: { _, _, _, _ in Rendering.Workers(cluster: hosts.cluster) }
@@ -212,7 +107,7 @@ private final class Warnings: Sendable {
     /// The saved state depends on no answer that was not checked.
     @Test func aRenderIsResumedWhileChecksAreOutstanding() throws {
         try inTemporaryFolder { folder in
-            let hosts = try Hosts(
+            let hosts = try LyingHosts(
                 Self.model,
                 [("a", .never), ("b", .below(timestep: 500)), ("c", .never)]
             )

@@ -30,6 +30,17 @@ package struct Checkpoint: Sendable {
 
     static let format = "1"
 
+    /// The job of states that a render keeps for itself.
+    static let keptJob = "kept"
+
+    /// Bytes of its tensors, also of those that it shares with other states.
+    var bytes: Int {
+        let source = state.source.map { [$0.upsampled, $0.noise] } ?? []
+        let optional = [state.anchor, state.picture, state.mask].compactMap(\.self)
+        return ([state.latent] + state.history.tensors + source + optional + finished)
+            .reduce(0) { $0 + $1.count * MemoryLayout<Float>.size }
+    }
+
     /// Replaces the file atomically: there is always a complete one.
     ///
     /// - Parameters:

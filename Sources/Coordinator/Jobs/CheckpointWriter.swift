@@ -79,6 +79,10 @@ private final class Core: Sendable {
         var hasWarned = false
         /// Whether the state that is saved must be removed.
         var mustForget = false
+        /// Times that the render went back.
+        var returns = 0
+        /// The same when the saved state was reached: as long as it is less, that depends on wrong answers.
+        var savedReturns = 0
         var steps = 0
     }
 
@@ -123,6 +127,7 @@ private final class Core: Sendable {
 
     func goBack(to checkpoint: Checkpoint?) {
         shared.withLock { shared in
+            shared.returns += 1
             shared.newest = checkpoint
             shared.isDue = checkpoint != nil
             shared.mustForget = checkpoint == nil
@@ -143,13 +148,13 @@ private final class Core: Sendable {
         while true {
             wakeup.clear()
             forgetIfAsked()
-            let (checkpoint, isEnding) = shared.withLock { shared -> (Checkpoint?, Bool) in
-                guard shared.isDue else { return (nil, shared.isEnding) }
+            let (checkpoint, returns, isEnding) = shared.withLock { shared in
+                guard shared.isDue else { return (Checkpoint?.none, 0, shared.isEnding) }
                 defer { (shared.newest, shared.isDue) = (nil, false) }
-                return (shared.newest, shared.isEnding)
+                return (shared.newest, shared.returns, shared.isEnding)
             }
             if let checkpoint {
-                save(checkpoint)
+                save(checkpoint, after: returns)
             } else if isEnding {
                 return
             } else {
@@ -167,15 +172,22 @@ private final class Core: Sendable {
         }
     }
 
-    private func save(_ checkpoint: Checkpoint) {
+    /// Saves a state that the render reached after it had gone back so many times.
+    private func save(_ checkpoint: Checkpoint, after returns: Int) {
         do {
             let folder =
                 try shared.withLock { $0.folder } ?? JobFolder(new: path, record)
             shared.withLock { $0.folder = folder }
             try checkpoint.write(to: folder.statePath, job: record.identity)
             folder.sync()
-            shared.withLock { $0.hasSaved = true }
+            shared.withLock { ($0.hasSaved, $0.savedReturns) = (true, returns) }
         } catch {
+            shared.withLock { shared in
+                guard shared.savedReturns < returns, let folder = shared.folder else { return }
+                // Better none than a wrong one.
+                unlink(folder.statePath)
+                shared.savedReturns = returns
+            }
             let isFirst = shared.withLock { shared in
                 defer { shared.hasWarned = true }
                 return !shared.hasWarned

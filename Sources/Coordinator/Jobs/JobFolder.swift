@@ -10,6 +10,8 @@ package final class JobFolder: Sendable {
 
     private var recordPath: String { "\(path)/job.json" }
     package var statePath: String { "\(path)/state.safetensors" }
+    /// Names of states that a running render may go back to begin with this.
+    static let keptPrefix = "kept-"
 
     /// The default folder of jobs: `$XDG_STATE_HOME/tessera/jobs`, else in `~/.local/state`; nil for a user
     /// without a home.
@@ -128,7 +130,9 @@ package final class JobFolder: Sendable {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         // A process that was killed while saving left a file with a longer name.
         for name in names
-        where name.hasPrefix("state.safetensors") || name.hasPrefix("job.json") {
+        where name.hasPrefix("state.safetensors") || name.hasPrefix("job.json")
+            || name.hasPrefix(Self.keptPrefix)
+        {
             unlink("\(path)/\(name)")
         }
         rmdir(path)

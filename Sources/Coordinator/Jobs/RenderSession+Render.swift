@@ -96,7 +96,8 @@ extension RenderSession {
         let largest = plan.phases.map(\.phase.latent.area).max() ?? 0
         companions.verifier?.begin(
             from: start,
-            latentBytes: largest * plan.model.latentChannels * MemoryLayout<Float>.size
+            latentBytes: largest * plan.model.latentChannels * MemoryLayout<Float>.size,
+            folder: companions.writer?.path
         )
         if let start { try observe(.resumed(views: plan.views(before: start.state))) }
         while true {
@@ -114,7 +115,15 @@ extension RenderSession {
                 return path
             } catch let error as WrongAnswers {
                 guard let verifier = companions.verifier else { throw error }
-                start = verifier.goBack(error)
+                start = verifier.goBack(error) { path in
+                    var position = noise
+                    return try Checkpoint(
+                        file: path,
+                        plan: plan,
+                        job: Checkpoint.keptJob,
+                        noise: &position
+                    )
+                }
                 // What was saved since depends on wrong answers.
                 companions.writer?.goBack(to: start)
                 drawing = noise

@@ -15,7 +15,7 @@ package struct CheckChoice: Sendable {
         /// Of the unit where it was computed, and for a worker that starts over.
         package let cost: Double
         package let costOfCheck: Double
-        /// Whether its mean or deviation is far from those of the others.
+        /// Whether its mean or deviation is far from those of its neighbours (`Oddness`).
         package var isOdd = false
 
         package init(site: HostID, cost: Double, costOfCheck: Double, isOdd: Bool = false) {

@@ -44,8 +44,9 @@ package final class SiteBook: Sendable {
         }
         defer { withExtendedLifetime(lock) {} }
         var all = self.records()
+        // Counts only grow; clocks are set back.
         for (site, record) in records
-        where record.checked > 0 && record.lastChecked >= all[site]?.lastChecked ?? 0 {
+        where record.checked > 0 && record.checked >= all[site]?.checked ?? 0 {
             all[site] = record
         }
         let kept = all.sorted {

@@ -2,7 +2,7 @@
 ///
 /// The first one is always kept: going back to it is starting over. Between the first and the last, those that are closest
 /// together are dropped, so that the distance to go back too far stays small beside the distance to go back at all.
-package struct Snapshots<State> {
+package struct Snapshots<State: Sendable>: Sendable {
     package private(set) var entries: [(step: Int, state: State)] = []
     private let capacity: Int
 
@@ -47,6 +47,15 @@ package struct Snapshots<State> {
     package mutating func goBack(to step: Int) -> (step: Int, state: State) {
         entries.removeAll { $0.step > max(0, step) }
         return newest
+    }
+
+    /// Puts another state in the place of one.
+    package mutating func replace(_ index: Int, by state: State) { entries[index].state = state }
+
+    /// Drops a state that is neither the first nor the newest.
+    package mutating func remove(_ index: Int) {
+        precondition((1..<entries.count - 1).contains(index), "\(index) of \(entries.count)")
+        entries.remove(at: index)
     }
 
     /// The newest state before a step that stays.

@@ -227,11 +227,15 @@ package struct VerificationState: Sendable {
         }
         var odd = [Bool](repeating: false, count: answers.count)
         for indices in groups.values {
-            let moments = indices.map { index -> (mean: Double, deviation: Double) in
+            let samples = indices.map { index in
                 let moments = answers[index].result.tensor?.meanAndDeviation()
-                return (Double(moments?.mean ?? 0), Double(moments?.deviation ?? 0))
+                return Oddness.Sample(
+                    mean: Double(moments?.mean ?? 0),
+                    deviation: Double(moments?.deviation ?? 0),
+                    place: answers[index].unit.place
+                )
             }
-            for (index, isOdd) in zip(indices, Oddness.odd(among: moments)) { odd[index] = isOdd }
+            for (index, isOdd) in zip(indices, Oddness.odd(among: samples)) { odd[index] = isOdd }
         }
         return odd
     }

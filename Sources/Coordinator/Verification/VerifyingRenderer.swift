@@ -22,7 +22,7 @@ package final class VerifyingRenderer: UnitRenderer {
 
     private struct Core {
         var state: VerificationState
-        var snapshots = Snapshots<Checkpoint?>(first: nil, capacity: 3)
+        var states = KeptStates(first: nil, latentBytes: 1, folder: nil)
         /// What the pending checks are.
         var kind: DispatcherState.Kind?
         /// Time that the coordinator has computed checks for.
@@ -31,8 +31,6 @@ package final class VerifyingRenderer: UnitRenderer {
         let start = ContinuousClock.now
     }
 
-    /// Bytes of states that are kept to go back to.
-    private static let snapshotBytes = 512 << 20
     /// The part of the time that the coordinator computes checks, unless all are to be checked.
     private static let ownShare = 0.02
 
@@ -77,10 +75,11 @@ package final class VerifyingRenderer: UnitRenderer {
     /// - Parameters:
     ///   - start: the state that it continues from; nil for a new one
     ///   - latentBytes: of the largest latent
-    func begin(from start: Checkpoint?, latentBytes: Int) {
-        // A state has the latent, what the sampler remembers and what the phase started from.
-        let capacity = min(64, max(3, Self.snapshotBytes / max(1, 4 * latentBytes)))
-        core.withLock { $0.snapshots = Snapshots(first: start, capacity: capacity) }
+    ///   - folder: for states that memory is too small for; nil for none
+    func begin(from start: Checkpoint?, latentBytes: Int, folder: String?) {
+        core.withLock {
+            $0.states = KeptStates(first: start, latentBytes: latentBytes, folder: folder)
+        }
     }
 
     /// A step is done.
@@ -90,7 +89,7 @@ package final class VerifyingRenderer: UnitRenderer {
     func reached(_ checkpoint: Checkpoint) -> Checkpoint? {
         core.withLock { core in
             core.state.beginStep()
-            core.snapshots.add(
+            core.states.add(
                 checkpoint,
                 before: core.state.step,
                 needed: core.state.earliestOpenStep
@@ -98,19 +97,27 @@ package final class VerifyingRenderer: UnitRenderer {
             guard checksAll, let open = core.state.pending.map(\.step).min() else {
                 return checkpoint
             }
-            return core.snapshots.newest(atOrBefore: open).state
+            return core.states.newest(atOrBefore: open)
         }
     }
 
     /// Goes back.
     ///
+    /// - Parameters:
+    ///   - error: says how far
+    ///   - read: reads a state from a file
     /// - Returns: the state to go on from; nil to start over
-    func goBack(_ error: WrongAnswers) -> Checkpoint? {
-        core.withLock { core in
-            let (step, state) = core.snapshots.goBack(to: error.step)
+    func goBack(
+        _ error: WrongAnswers,
+        reading read: (String) throws -> Checkpoint
+    ) -> Checkpoint? {
+        var states = core.withLock { $0.states }
+        let (step, state) = states.goBack(to: error.step, reading: read)
+        core.withLock { [states] core in
+            core.states = states
             core.state.goBack(to: step)
-            return state
         }
+        return state
     }
 
     package func evaluate(

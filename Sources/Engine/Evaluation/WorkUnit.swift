@@ -20,6 +20,9 @@ package struct WorkUnit: Sendable {
     package var embeddings: [EmbeddingDigest: Embedding]
     /// Its name in messages to people.
     package var name: String
+    /// The rows and columns of the latent that a window is cut from, for the coordinator's statistics; nil for anything
+    /// else. It is not sent.
+    package var place: Region?
 
     package init(
         _ work: Work,

@@ -161,7 +161,7 @@ package struct ClusterTest {
         defer { job.end() }
         for round in 0...Self.views {
             let replies = facts.map { cluster.probe($0.name, .unit(view, job)) }
-            let end = Date(timeIntervalSinceNow: Self.answerTime)
+            let end = ContinuousClock.now + .seconds(Self.answerTime)
             for (place, reply) in replies.enumerated() {
                 switch reply.take(before: end) {
                 case .result(let result, let spent):
@@ -192,7 +192,7 @@ package struct ClusterTest {
         let reply = cluster.probe(name, .report(load: load, floats: floats))
         guard
             case .report(let report, let sent, let came)? = reply.take(
-                before: Date(timeIntervalSinceNow: 60)
+                before: .now + .seconds(60)
             )
         else { return nil }
         return (report, sent, came)

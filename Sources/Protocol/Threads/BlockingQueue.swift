@@ -1,11 +1,9 @@
-import Foundation
-
 /// Passes elements from one thread to another, which waits on a condition variable: never use it on
 /// Swift's cooperative pool.
 ///
 /// `@unchecked Sendable`: `elements` is touched only under `condition`'s lock.
 package final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
-    private let condition = NSCondition()
+    private let condition = MonotonicCondition()
     private var elements: [Element] = []
 
     package init() {}
@@ -25,13 +23,15 @@ package final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
         }
     }
 
-    /// Waits for the next element, up to a deadline.
+    /// Waits for the next element, up to a deadline. It does not matter whether the wall clock is set meanwhile.
     ///
     /// - Returns: nil at the deadline
-    package func take(before deadline: Date) -> Element? {
+    package func take(before deadline: ContinuousClock.Instant) -> Element? {
         condition.withLock {
             while elements.isEmpty {
-                guard condition.wait(until: deadline) else { break }
+                guard condition.wait(within: ContinuousClock.now.duration(to: deadline)) else {
+                    break
+                }
             }
             return elements.isEmpty ? nil : elements.removeFirst()
         }

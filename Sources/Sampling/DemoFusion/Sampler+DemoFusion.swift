@@ -58,7 +58,7 @@ extension Sampler {
                     width: window.width
                 )
             }
-            return view(
+            var unit = view(
                 index,
                 cut(padded),
                 pictured.map(cut),
@@ -67,6 +67,8 @@ extension Sampler {
                 crop: (window.top + grid.margin, window.left + grid.margin),
                 "window at row \(window.top), column \(window.left)"
             )
+            unit.place = window.region
+            return unit
         }
     }
 

@@ -37,6 +37,11 @@ package struct Window: Equatable, Sendable {
         self.kept = kept
     }
 
+    /// All that it covers.
+    package var region: Region {
+        Region(rows: top..<top + height, columns: left..<left + width)
+    }
+
     /// The part of a latent for which its prediction is used.
     package func kept(in latent: Extent) -> Kept {
         kept

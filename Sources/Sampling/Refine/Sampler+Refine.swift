@@ -25,7 +25,7 @@ extension Sampler {
                     width: window.width
                 )
             }
-            return WorkUnit.view(
+            var unit = WorkUnit.view(
                 index,
                 cut(state.latent) * stage.inputScale(at: i),
                 timestep: stage.timestep(at: i),
@@ -40,6 +40,8 @@ extension Sampler {
                 place: "phase \(state.phase + 1), step \(i + 1), window at row \(window.top), "
                     + "column \(window.left)"
             )
+            unit.place = window.region
+            return unit
         }
         return StepWork(mixed: state.latent, windows: windows, views: views)
     }

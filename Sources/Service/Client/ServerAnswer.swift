@@ -42,7 +42,7 @@ package final class ServerAnswer: Sendable {
     deinit { channel.close(promise: nil) }
 
     private static func next(_ reader: AnswerReader) -> Part {
-        reader.parts.take(before: Date(timeIntervalSinceNow: patience))
+        reader.parts.take(before: .now + .seconds(patience))
             ?? .failed("it has been silent for \(Int(patience)) seconds")
     }
 

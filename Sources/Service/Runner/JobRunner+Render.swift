@@ -91,8 +91,8 @@ extension JobRunner {
                 return try parts.store.ended(job.id, ending, now: now)
             } catch {
                 parts.logger.error("the end of job \(job.id) cannot be stored: \(error)")
-                let end = now + delay.next()
-                while now < end {
+                let end = ContinuousClock.now + .seconds(delay.next())
+                while .now < end {
                     guard !isStopping else { return nil }
                     Thread.sleep(forTimeInterval: 0.1)
                 }

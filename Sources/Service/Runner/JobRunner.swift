@@ -252,7 +252,7 @@ package final class JobRunner: Sendable {
     /// Waits until the queue changes.
     private func pause(_ seconds: Double) {
         guard !isStopping else { return }
-        _ = wakes.take(before: Date(timeIntervalSinceNow: seconds))
+        _ = wakes.take(before: .now + .seconds(seconds))
         state.withLock { $0.isAwake = false }
     }
 

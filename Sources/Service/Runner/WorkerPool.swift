@@ -14,7 +14,7 @@ final class WorkerPool: @unchecked Sendable {
         let workers: Rendering.Workers
     }
 
-    private let condition = NSCondition()
+    private let condition = MonotonicCondition()
     private var held: Held?
     /// Renders that use them.
     private var users = 0
@@ -87,7 +87,7 @@ final class WorkerPool: @unchecked Sendable {
                     if users == 0 { return nil }
                 }
                 // Nothing wakes it when the render is cancelled.
-                _ = condition.wait(until: Date(timeIntervalSinceNow: 0.1))
+                _ = condition.wait(within: .milliseconds(100))
             }
         }
     }

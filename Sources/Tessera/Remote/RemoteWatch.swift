@@ -28,7 +28,7 @@ final class RemoteWatch {
         var job = try client.job("GET", name.path)
         handleInterrupts()
         var delay = RetryDelay()
-        var since: Date?
+        var since: ContinuousClock.Instant?
         while !job.state.isFinished {
             tell(job.state)
             do {
@@ -42,9 +42,9 @@ final class RemoteWatch {
                 since = nil
             } catch let error as ServiceClientError where error.isTemporary {
                 if since == nil { note("warning: \(error). Trying again for ten minutes") }
-                let start = since ?? Date()
+                let start = since ?? .now
                 since = start
-                guard Date().timeIntervalSince(start) < Self.patience else { throw error }
+                guard start.duration(to: .now) < .seconds(Self.patience) else { throw error }
                 Thread.sleep(forTimeInterval: delay.next())
             }
         }

@@ -1,0 +1,66 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Hosts of their own that answer wrongly, and the picture of the others. Needs root, for network namespaces.
+@Suite(.serialized, .enabled(if: TestNetwork.isPossible)) struct LyingHostTests {
+    private static let model = Fixtures.networks.first?.checkpoint ?? ""
+
+    private static let picture = [
+        "--model", model, "--prompt", "a prompt", "--size", "200x136", "--steps", "8", "--seed",
+        "5", "--global-pass", "workers",
+    ]
+
+    /// What one host renders that does not lie.
+    private static let whole = Result {
+        try inTemporaryFolder { folder in
+            let arguments = ["render", "--output", "\(folder)/out.png"] + picture
+            return try KeyedSite.picture(Command.Running(arguments), folder)
+        }
+    }
+
+    /// Renders on hosts, of which some lie.
+    ///
+    /// - Parameter manners: of each host, when it adds 0.01 to an answer; nil for never
+    /// - Throws: when a program does not start
+    private func check(_ manners: [String?]) throws {
+        let whole = try Self.whole.get()
+        try inTemporaryFolder { folder in
+            let network = try TestNetwork(hosts: manners.count)
+            let flags = try Self.picture + KeyedSite.makeKeys(folder)
+            let site = try KeyedSite(folder, flags + ["--verify", "all"], on: network.centre)
+            // Liars first: the others could finish the picture without them.
+            let workers = try manners.enumerated().reversed().map { number, manner in
+                let worker = try site.worker(
+                    Self.model,
+                    key: ["one", "two", "two"][number],
+                    on: network.hosts[number],
+                    at: network.endpoint(from: number),
+                    ["--name", "host-\(number)"] + (manner.map { ["--lie", $0] } ?? []),
+                    program: manner == nil ? "tessera" : "TestWorker"
+                )
+                #expect(worker.waitFor("joined"), "\(worker.errorsSoFar)")
+                return worker
+            }
+            let end = site.coordinator.finish()
+            #expect(end.status == 0, "\(end.errors)")
+            for (number, manner) in manners.enumerated() {
+                let isBlamed = end.errors.contains("worker host-\(number) on ")
+                #expect(isBlamed == (manner != nil), "host \(number): \(end.errors)")
+            }
+            let found = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
+            #expect(found == whole, "\(end.errors)")
+            // The liars' program does not end by itself.
+            for worker in workers { kill(worker.process.processIdentifier, SIGKILL) }
+            for worker in workers { _ = worker.finish() }
+        }
+    }
+
+    @Test func everyTenthAnswerIsWrong() throws { try check([nil, "every:10"]) }
+
+    @Test func oneAnswerOfManyIsWrong() throws { try check([nil, "once:23"]) }
+
+    @Test func onlyOneTimestepIsWrong() throws { try check([nil, "below:130"]) }
+
+    @Test func twoHostsAgreeToLie() throws { try check([nil, "always", "always"]) }
+}

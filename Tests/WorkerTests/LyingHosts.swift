@@ -1,0 +1,65 @@
+import Coordinator
+import Engine
+import FakeModel
+import Logging
+import Protocol
+import Synchronization
+import Testing
+import Worker
+
+/// Workers of the tiny model that call themselves different hosts, in threads of this process.
+final class LyingHosts {
+    /// A host's name, and when it lies.
+    typealias Manner = (name: String, LyingNetworks.Manner)
+
+    let cluster: Cluster
+    private(set) var liars: [String: LyingNetworks] = [:]
+    private var running: [(worker: WorkerProcess, thread: NamedThread)] = []
+
+    init(_ path: String, _ manners: [Manner]) throws {
+        let model = try Model(path: path)
+        let identity = try ModelIdentity(of: model)
+        cluster = try Cluster(
+            Cluster.Configuration(endpoint: try Endpoint("tcp://127.0.0.1:0"), model: identity),
+            logger: quiet
+        )
+        for (name, manner) in manners {
+            let networks = LyingNetworks(
+                LoadedNetworks(model, identity: identity, options: EngineOptions()),
+                manner
+            )
+            liars[name] = networks
+            var options = WorkerProcess.Options(endpoint: cluster.endpoint, name: name)
+            options.ownsProcess = false
+            let worker = try WorkerProcess(Evaluator(networks), options: options, logger: quiet)
+            running.append((worker, NamedThread("worker") { try? worker.run() }))
+        }
+        #expect(eventually { self.cluster.statistics.count(where: \.isActive) == manners.count })
+    }
+
+    func stop() {
+        for (worker, _) in running { worker.stop() }
+        for (_, thread) in running { thread.join() }
+        cluster.stop()
+    }
+}
+
+/// Lines that a person would see.
+final class HeardWarnings: Sendable {
+    let lines = Mutex<[String]>([])
+
+    var logger: Logger {
+        Logger(label: "test") { _ in Handler(warnings: self) }
+    }
+
+    private struct Handler: LogHandler {
+        let warnings: HeardWarnings
+        var metadata: Logger.Metadata = [:]
+        var logLevel = Logger.Level.warning
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+        func log(event: LogEvent) { warnings.lines.withLock { $0.append("\(event.message)") } }
+    }
+}

@@ -1,0 +1,106 @@
+import Coordinator
+import Engine
+import FakeModel
+import Foundation
+import Logging
+import Protocol
+import Sampling
+import TestSupport
+import Testing
+
+/// Renders of the tiny model on hosts of which some lie.
+struct LyingRenders {
+    static let model = Fixtures.networks.first?.checkpoint ?? ""
+
+    /// What is rendered; the size is 192×128 pixels, and there are four steps.
+    var settings: SettingChoices = {
+        var settings = SettingChoices()
+        settings.set(Settings.size, to: Extent(height: 128, width: 192))
+        settings.set(Settings.steps, to: 4)
+        settings.set(Settings.globalPass, to: .workers)
+        return settings
+    }()
+    var seed: UInt64 = 5
+
+    func rendering(
+        _ picture: String,
+        _ verify: VerifyShare,
+        book: SiteBook? = nil,
+        logger: Logger = quiet
+    ) -> Rendering {
+        var settings = settings
+        settings.set(Settings.seed, to: seed)
+        var rendering = Rendering(
+            options: PictureOptions(prompt: "a cat", model: Self.model, settings: settings),
+            outputs: .init(picture: picture),
+            computation: .init(conditioning: EngineOptions(), globalPass: EngineOptions()),
+            logger: logger
+        )
+        (rendering.verify, rendering.siteBook) = (verify, book)
+        return rendering
+    }
+
+    /// A render on hosts: what it reports, its picture, and what it warned of.
+    struct Result {
+        let outcome: RenderOutcome
+        let picture: Data
+        let warnings: [String]
+
+        /// Names of workers whose answers were found to be wrong.
+        var found: Set<String> { Set(outcome.checks.wrong.flatMap(\.workers)) }
+    }
+
+    func render(
+        on hosts: LyingHosts,
+        _ verify: VerifyShare,
+        book: SiteBook? = nil
+    ) throws -> Result {
+        try inTemporaryFolder { folder in
+            let warnings = HeardWarnings()
+            let outcome = try rendering(
+                "\(folder)/out.png",
+                verify,
+                book: book,
+                logger: warnings.logger
+            ).run(on: { _, _, _, _ in Rendering.Workers(cluster: hosts.cluster) })
+            return Result(
+                outcome: outcome,
+                picture: try Data(contentsOf: URL(fileURLWithPath: outcome.picture)),
+                warnings: warnings.lines.withLock { $0 }
+            )
+        }
+    }
+
+    /// The picture of one host that does not lie.
+    func honest() throws -> Data {
+        let hosts = try LyingHosts(Self.model, [("good", .never)])
+        defer { hosts.stop() }
+        let result = try render(on: hosts, .off)
+        #expect(result.outcome.checks == CheckSummary())
+        return result.picture
+    }
+
+    /// Renders with liars, all answers checked, and compares the picture.
+    @discardableResult
+    func check(
+        _ manners: [LyingHosts.Manner],
+        liars: Set<String>,
+        honest: Data,
+        book: SiteBook? = nil
+    ) throws -> RenderOutcome {
+        let hosts = try LyingHosts(Self.model, manners)
+        defer { hosts.stop() }
+        let result = try render(on: hosts, .all, book: book)
+        for liar in liars {
+            #expect(hosts.liars[liar]?.lieCount ?? 0 > 0, "\(liar) was not asked")
+            #expect(result.warnings.contains { $0.hasPrefix("worker \(liar) on") })
+            #expect(
+                result.outcome.workers.contains { $0.name == liar && !$0.isActive },
+                "\(liar) still works"
+            )
+        }
+        #expect(result.found == liars)
+        #expect(result.picture == honest)
+        return result.outcome
+    }
+}
