@@ -45,9 +45,9 @@ install-files:
 	$(INSTALLED) --generate-completion-script bash >$(ROOT)/share/bash-completion/completions/tessera
 	$(INSTALLED) --generate-completion-script zsh >$(ROOT)/share/zsh/site-functions/_tessera
 	$(INSTALLED) --generate-completion-script fish >$(ROOT)/share/fish/vendor_completions.d/tessera.fish
-	install -D -m 644 -t $(ROOT)/share/doc/tessera LICENSE NOTICE $(filter-out docs/README.md,$(wildcard docs/*.md))
-	install -D -m 644 -t $(ROOT)/share/doc/tessera $(wildcard docs/*.jpg)
-	install -D -m 644 docs/README.md $(ROOT)/share/doc/tessera/README.md
+	install -D -m 644 -t $(ROOT)/share/doc/tessera LICENSE NOTICE $(wildcard docs/*.md docs/*.jpg)
+	@# Links lead to what is installed; what is only in the repository keeps its words.
+	sed -i -E 's#\(\.\./deploy/#(#g; s#!?\[([^]]*)\]\(\.\./[^)]*\)#\1#g' $(ROOT)/share/doc/tessera/*.md
 	install -D -m 644 -t $(ROOT)/share/doc/tessera/systemd deploy/systemd/*
 	install -D -m 644 -t $(ROOT)/share/doc/tessera/kubernetes deploy/kubernetes/*
 	install -D -m 644 -t $(ROOT)/share/doc/tessera/slurm deploy/slurm/*

@@ -23,6 +23,10 @@ def flow_submit(folder):
     service = Service(folder)
     browser = opened(service)
     browser.until("document.querySelector('#status').textContent === 'Ready'")
+    # What is missing is said once, by the page itself.
+    browser.click("#compose [type=submit]")
+    browser.until("document.querySelector('#compose-error').textContent === 'Prompt: it is missing.'")
+    assert browser.js("document.activeElement.name") == "prompt"
     browser.type("[name=prompt]", "a lake at sunset")
     browser.type("[name=width]", "128")
     browser.type("[name=height]", "192")
@@ -167,6 +171,12 @@ def flow_running(folder):
     assert not [name for name in asked if name.endswith(("/views", "/workers"))], asked
     browser.click(".toggle input")
     browser.until("document.querySelector('.over').hidden")
+    # A job that goes on shows what there was before.
+    service.ok("POST", f"/api/v1/jobs/{id}/pause")
+    service.wait(id, "paused")
+    service.ok("POST", f"/api/v1/jobs/{id}/resume")
+    service.wait(id, "running")
+    assert service.call("GET", f"/api/v1/jobs/{id}/preview")[0] == 200
     service.wait(id, "done")
     assert service.ok("GET", f"/api/v1/jobs/{id}/views")["windows"] == []
     browser.until("document.querySelector('#gallery img[src]') && document.querySelector('#running').hidden")

@@ -277,6 +277,15 @@ def flow_refusals(folder):
     refused(422, "steps", {"prompt": "a", "settings": {"size": "128x128", "steps": 500}})
     refused(422, "model", {"prompt": "a", "model": "../../etc/passwd"})
     refused(422, "NUL", {"prompt": "a\0b"})
+    # What the picture's file cannot hold, and numbers and sizes that would be read as others.
+    small = {"size": "64x64", "steps": 1}
+    refused(422, "bitDepth", {"prompt": "a", "format": "jpeg", "bitDepth": 16, "settings": small})
+    refused(422, "seed", {"prompt": "a", "settings": small | {"seed": (1 << 53) + 1}})
+    for wrong in ["64X64", "+64x64", "64x64 "]:
+        refused(422, "size", {"prompt": "a", "settings": {"size": wrong}})
+    refused(400, "Idempotency-Key", {"prompt": "a", "settings": small}, {"Idempotency-Key": "a b"})
+    status, _, answer = service.call("POST", "/api/v1/jobs", {"prompt": "a", "settings": {"size": "65x64"}})
+    assert status == 422 and answer["error"]["field"] == "size" and "--" not in answer["error"]["message"], answer
     refused(422, "longer", {"prompt": "a" * 30_000})
     refused(422, "priority", {"prompt": "a", "priority": 1e9})
     refused(400, "JSON", "{", {"Content-Type": "application/json"})
@@ -286,7 +295,8 @@ def flow_refusals(folder):
     refused(415, "application/json", b"{}", {"Content-Type": "text/plain"})
     refused(413, "body", b"x" * (2 << 20), {"Content-Type": "application/json"})
     refused(403, "pages", {"prompt": "a"}, {"Origin": "http://evil.example"})
-    refused(403, "localhost", {"prompt": "a"}, {"Host": "evil.example"})
+    for host in ["evil.example", "localhost:1/\\evil", "localhost:"]:
+        refused(403, "localhost", {"prompt": "a"}, {"Host": host})
     refused(400, "Tessera-User", {"prompt": "a"}, {"Tessera-User": "../x"})
     for path in ["/api/v1/jobs/../../../etc/passwd", "/api/v1/jobs/..%2f..%2fjobs.sqlite/picture",
                  "/etc/passwd", "/api/v1/jobs/%00/picture"]:

@@ -45,6 +45,7 @@ def flow_txt2img(folder):
     assert [size(picture) for picture in pictures] == [(128, 192)] * 2
     info = json.loads(answer["info"])
     assert info["seed"] == 7 and info["all_seeds"] == [7, 8] and info["steps"] == 4
+    assert info["batch_size"] == 2 and info["cfg_scale"] == 5 and info["sampler_name"] == "Euler"
     assert (info["width"], info["height"], info["sd_model_name"]) == (128, 192, NAME)
     assert "ADetailer" in info["extra_generation_params"]["Tessera"]
     assert answer["parameters"]["prompt"] == "a cat"
@@ -69,7 +70,11 @@ def flow_txt2img(folder):
     job = service.ok("GET", "/api/v1/jobs?limit=1")["jobs"][0]
     assert (job["width"], job["height"]) == (384, 192)
     assert job["request"]["settings"]["method"] == "refine"
-    assert json.loads(large["info"])["seed"] == int(job["request"]["settings"]["seed"])
+    info = json.loads(large["info"])
+    assert info["seed"] == int(job["request"]["settings"]["seed"]) and info["batch_size"] == 1
+    # What nobody asked for is what was used.
+    assert f"Sampler: {info['sampler_name']}," in info["infotexts"][0] and info["sampler_name"], info
+    assert f"CFG scale: {info['cfg_scale']:g}," in info["infotexts"][0], info
 
     for word, wrong in [
         ("sampler", {"sampler_name": "none"}), ("steps", {"steps": 0}), ("width", {"width": -1}),

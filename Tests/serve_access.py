@@ -24,6 +24,17 @@ def flow_tokens(folder):
     assert len(listed.splitlines()) == 4 and "laptop" in listed
     assert not any(token in listed for token in (ann, reader, admin, brief))
 
+    # A stream ends with its token.
+    passing = service.tokens("new", "--user", "eve")
+    stream = service.connection()
+    stream.request("GET", "/api/v1/events", headers=bearer(passing))
+    events = stream.getresponse()
+    assert events.status == 200
+    service.tokens("revoke", passing.split("_")[1])
+    time.sleep(1)
+    service.submit(headers=bearer(admin) | {"Tessera-User": "eve"})
+    assert events.read() == b"", "told to a token that was revoked"
+
     answer = service.refused(401, "token", "GET", "/api/v1/jobs")
     assert answer.getheader("WWW-Authenticate").startswith("Basic")
     for wrong in ["", "x", ann[:-1], ann + "0", ann[:-4] + "0000", brief]:
@@ -63,7 +74,7 @@ def flow_tokens(folder):
     service.refused(403, "submit", "POST", f"/api/v1/jobs/{job['id']}/cancel")
 
     service.headers = bearer(admin)
-    assert len(service.ok("GET", "/api/v1/jobs")["jobs"]) == 2
+    assert len(service.ok("GET", "/api/v1/jobs")["jobs"]) == 3
     other = service.submit(priority=3, headers={"Tessera-User": "ben"})
     assert other["user"] == "ben" and other["priority"] == 3
     for one in (local, job["id"], other["id"]):
@@ -137,6 +148,8 @@ def flow_network(folder):
     path = "/" + url.split("/", 3)[3]
     assert service.ok("GET", path).startswith(b"\x89PNG")
     service.ok("GET", path[:-1] + ("0" if path[-1] != "0" else "1"), status=404)
+    # A job's id alone, which logs and lists have, is no link.
+    service.ok("GET", f"/v1/pictures/{job}", status=404)
 
     # The commands check the certificate, and send no token without encryption.
     def ask(*words, server=f"https://127.0.0.1:{service.port}"):

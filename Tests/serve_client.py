@@ -93,7 +93,26 @@ def flow_commands(folder):
     shell.run("submit", "--prompt", "another", *PICTURE, "--key", "one", status=64)
 
     long = shell.run("submit", "--prompt", "a cat", *LONG)
-    assert shell.run("fetch", long, status=64) == "" and "no picture" in shell.errors
+    assert shell.run("fetch", long, status=75) == "" and "no picture" in shell.errors
+    # Waiting jobs are paused, moved, given another priority, and deleted once they have ended.
+    service.wait(long, "running")
+    first, second = (shell.run("submit", "--prompt", "a cat", *PICTURE) for _ in range(2))
+    place = lambda job: service.ok("GET", f"/api/v1/jobs/{job}")["position"]  # noqa: E731
+    shell.run("jobs", "move", second, "--before", first)
+    assert place(second) < place(first)
+    shell.run("jobs", "pause", first, second)
+    assert json.loads(shell.run("jobs", "list", "--state", "paused", "--json"))["jobs"]
+    changed = shell.run("jobs", "priority", first, "--to", "7", "--json")
+    assert json.loads(changed)["priority"] == 7
+    shell.run("jobs", "priority", first, "--to", "1000", status=64)
+    shell.run("jobs", "resume", first)
+    assert service.ok("GET", f"/api/v1/jobs/{first}")["state"] == "queued"
+    shell.run("jobs", "delete", first, status=64)
+    shell.run("cancel", first, second)
+    shell.run("jobs", "delete", first, second)
+    assert service.call("GET", f"/api/v1/jobs/{first}")[0] == 404
+    shell.run("jobs", "pauze", first, status=64)
+    assert "Did you mean 'tessera jobs pause'?" in shell.errors, shell.errors
     waiting = shell.start("submit", "--prompt", "a cat", *LONG, "--wait")
     service.wait(long, "running")
     shell.run("cancel", long)
@@ -161,17 +180,32 @@ def flow_refusals(folder):
     # What answers may be something else.
     other = socket.create_server(("127.0.0.1", 0))
 
+    answers = {"/picture": b"#!/bin/sh", "/api/v1/jobs?": b'{"jobs": [{"id": 5}]}',
+               "/events": b"event: state\ndata: {\n\n",
+               "/api/v1/jobs/": json.dumps(dict(id="0" * 20, state="done")).encode(),
+               "/api/v1/jobs/1": json.dumps(dict(id="1" * 20, state="running")).encode()}
+
     def answer():
         while True:
             connection = other.accept()[0]
-            connection.recv(4096)
-            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nhi")
+            path = connection.recv(4096).split()[1].decode()
+            found = [name for name in answers if name in path]
+            body = answers[max(found, key=lambda name: (name.startswith(("/p", "/e")), len(name)))] if found else b"hi"
+            status = b"200 OK" if found and hasParts else b"404 Not Found"
+            connection.sendall(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
             connection.close()
+    hasParts = False
     threading.Thread(target=answer, daemon=True).start()
     port = other.getsockname()[1]
     open(config, "w").write("")
     shell.run("jobs", "--server", f"127.0.0.1:{port}", status=69)
     assert "not tessera serve" in shell.errors, shell.errors
+    # Or it may be damaged: nothing is stored that is no picture, and nothing is passed over.
+    hasParts = True
+    for words in [["jobs"], ["fetch", "0" * 20, "--output", "false.png"], ["watch", "1" * 20]]:
+        shell.run(*words, "--server", f"127.0.0.1:{port}", status=69)
+        assert "not tessera serve" in shell.errors, (words, shell.errors)
+    assert not os.path.exists(shell.path("false.png"))
 
 
 def flow_restart(folder):

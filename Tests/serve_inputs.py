@@ -80,6 +80,21 @@ def flow_loras(folder):
     prompt = "a cat <lora:style:0.5>"
     assert picture(prompt=prompt, **tagged) == rendered(
         folder, tagged["settings"], prompt, f"--lora-dir={folder}/loras")
+    # A file that is away when a job begins may come back: the job waits, and others go on.
+    first = service.submit(settings={"size": "256x256", "steps": 400, "seed": 3})["id"]
+    service.wait(first, "running")
+    held = service.submit(loras=[{"name": "style", "weight": 0.5}])["id"]
+    os.rename(path, f"{folder}/away")
+    service.ok("POST", f"/api/v1/jobs/{first}/cancel")
+    job = service.wait(held, "paused")
+    assert "style" in job["error"] and "resume the job" in job["error"] and folder not in job["error"], job
+    assert picture() == plain
+    os.rename(f"{folder}/away", path)
+    service.ok("POST", f"/api/v1/jobs/{held}/resume")
+    job = service.wait(held, "done")
+    assert job["error"] is None and service.ok("GET", f"/api/v1/jobs/{held}/picture") == half
+    service.refused(422, "16383", "POST", "/api/v1/jobs",
+                    {"prompt": "a", "format": "webp", "settings": {"size": "16392x8", "steps": 1}})
     for body in [
         {"loras": [{"name": "none"}]}, {"loras": [{"name": "../loras/style"}]}, {"loras": 1},
         {"loras": [{"name": "style", "weight": 1e9}]}, {"loras": [{"name": "style"}] * 21},

@@ -89,6 +89,7 @@ struct InternetRun {
         member.latency = Double.random(in: 0.0025...0.150, using: &random)
         // Evenly distributed orders of magnitude.
         member.bytesPerSecond = pow(10, Double.random(in: 0...2, using: &random)) * 1e6 / 8
+        member.host = "host \(index)"
         member.isLiar = index % 100 == 99
         return member
     }

@@ -10,6 +10,7 @@ extension ClusterControl {
         let snapshot = folder.snapshot
         let isLive = !hasCoordinator && (snapshot?.coordinator.isAlive ?? false)
         let now = Date().timeIntervalSince1970
+        let isRendering = isLive && snapshot?.isRendering == true
         var table = ClusterTable(rows: [])
         let names =
             plan.file.hosts.map(\.name)
@@ -46,7 +47,8 @@ extension ClusterControl {
                     running: running,
                     joined: present,
                     stopped: stopped.count,
-                    rendering: rendering
+                    connected: rendering,
+                    isRendering: isRendering
                 ),
                 workers: "\(present)/\(expected)"
             )
@@ -63,8 +65,8 @@ extension ClusterControl {
                 table.notes.append("\(worker) is stopped: kill -CONT \(process) there resumes it")
             }
             row.model = recorded?.model ?? host?.model ?? plan.common.model
-            row.cores = report?.cores
             row.add(seen, now: now)
+            row.cores = report?.cores ?? row.cores
             table.rows.append(row)
             if let failure = report?.failure { table.notes.append("host \(name): \(failure)") }
             for known in recorded?.workers ?? [] {
@@ -73,9 +75,17 @@ extension ClusterControl {
                 table.notes.append("\(known.name) (process \(known.process.id)) is gone\(words)")
             }
         }
+        let others = OtherWorkers(
+            members: (try? folder.joined.book())?.members ?? [],
+            lastSeen: folder.seen,
+            snapshot: isLive ? snapshot : nil
+        )
+        table.rows += others.rows(besides: names, now: now)
+        if isLive { table.notes += others.notes(besides: names) }
         if isLive, let snapshot {
+            let work = folder.work(of: snapshot).map { ", \($0)" } ?? ""
             table.notes.append(
-                "coordinator: process \(snapshot.coordinator.id) renders at \(snapshot.endpoint)"
+                "coordinator: process \(snapshot.coordinator.id) at \(snapshot.endpoint)\(work)"
             )
         } else {
             table.notes.append(
@@ -93,13 +103,19 @@ extension ClusterControl {
         running: Int,
         joined: Int,
         stopped: Int,
-        rendering: Int
+        connected: Int,
+        isRendering: Bool
     ) -> String {
-        if report?.failure != nil { return rendering > 0 ? "rendering" : "unreachable" }
-        if rendering > 0 { return "rendering" }
+        if connected > 0 { return connectedState(isRendering) }
+        if report?.failure != nil { return "unreachable" }
         if running > 0, joined == 0 { return stopped > 0 ? "stopped" : "not joined" }
         if running > 0 { return "up" }
         return whenIdle
+    }
+
+    /// Of a host whose workers a coordinator has.
+    static func connectedState(_ isRendering: Bool) -> String {
+        isRendering ? "rendering" : "joined"
     }
 
     /// Whether the last line of a worker's log says that it is refused or cannot connect.

@@ -16,6 +16,8 @@ package struct ClusterFile: Equatable, Sendable {
         package var allow: String?
         /// Whether to run unencrypted, so that anybody may read and join.
         package var insecure = false
+        /// Whether to tell the network segment where it listens.
+        package var announce = false
 
         package init() {}
     }
@@ -172,7 +174,9 @@ package struct ClusterFile: Equatable, Sendable {
         found.keys = try fields.string("keys")
         found.allow = try fields.string("allow")
         found.insecure = try fields.bool("insecure") ?? false
-        try fields.finish(known: "endpoint, connect, keys, allow, insecure")
+        found.announce = try fields.bool("announce") ?? false
+        try fields.finish(known: "endpoint, connect, keys, allow, insecure, announce")
+        try checkAnnouncement(found, fields)
         guard (found.keys == nil) == (found.allow == nil) else {
             throw fields.fault(
                 found.keys == nil ? "keys" : "allow",

@@ -80,6 +80,9 @@ package struct ClusterMembers {
         return try KeyFile.pair(secret).publicKey
     }
 
+    /// Whether the coordinator announces itself on the network segment.
+    package var isAnnounced: Bool { file.coordinator.announce }
+
     /// Whether a process of this host listens at the coordinator's endpoint now.
     package var isListening: Bool {
         guard let text = file.coordinator.endpoint,

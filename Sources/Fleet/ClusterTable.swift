@@ -10,6 +10,7 @@ package struct ClusterTable: Equatable, Sendable, Encodable {
         /// Workers that are running or have joined, of those expected.
         package var workers: String
         package var model: String?
+        /// Of the host where it was asked, else its workers' threads.
         package var cores: Int?
         package var precision: String?
         /// What its workers compute on: GPUs, or `cpu`.
@@ -78,6 +79,8 @@ extension ClusterTable.Row {
         let rates = workers.filter { $0.busy > 0 && $0.views > 0 }
             .map { Double($0.views) / $0.busy }
         if !rates.isEmpty { viewsPerSecond = rates.reduce(0, +) }
+        cores = workers.filter(\.isActive).reduce(0) { $0 + $1.threads }
+        if cores == 0 { cores = workers.last?.threads }
         lastSeen = workers.map { now - $0.lastHeard }.min()
     }
 }

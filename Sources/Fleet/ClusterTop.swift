@@ -145,14 +145,19 @@ extension ClusterFolder {
     package func top(at now: Double) -> ClusterTop {
         let snapshot = snapshot
         let isLive = snapshot?.coordinator.isAlive ?? false
-        let user = isLive ? snapshot.flatMap { try? Endpoint($0.endpoint, reach: .network) } : nil
         return ClusterTop(
             snapshot,
             isLive: isLive,
-            work: user.flatMap(EndpointUser.find)?.note.map { note in
-                note.work + (note.progress.map { " \($0)" } ?? "")
-            },
+            work: isLive ? snapshot.flatMap(work) : nil,
             at: now
         )
+    }
+
+    /// What the coordinator of a snapshot says that it does; nil if it says nothing.
+    func work(of snapshot: Snapshot) -> String? {
+        guard let endpoint = try? Endpoint(snapshot.endpoint, reach: .network),
+            let note = EndpointUser.find(endpoint)?.note
+        else { return nil }
+        return note.work + (note.progress.map { ", \($0)" } ?? "")
     }
 }

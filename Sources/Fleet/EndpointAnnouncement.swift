@@ -6,19 +6,20 @@ import Synchronization
 /// Tells others who want the endpoint of a render what uses it, and how far it is, until the render ends.
 package final class EndpointAnnouncement: Sendable {
     private struct State {
-        var progress = RenderProgress()
+        var progress: RenderProgress
         var note: EndpointNote?
         var written: ContinuousClock.Instant?
     }
 
     private let endpoint: Endpoint
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     /// Minimum time between two writes.
     private static let pause: Duration = .milliseconds(250)
 
-    package init(_ endpoint: Endpoint) {
+    package init(_ endpoint: Endpoint, of role: CoordinatorRole = .render) {
         self.endpoint = endpoint
+        state = Mutex(State(progress: RenderProgress(role)))
         EndpointNote.sweep()
         state.withLock { write(&$0) }
     }
@@ -32,12 +33,23 @@ package final class EndpointAnnouncement: Sendable {
         }
     }
 
+    /// Nothing is rendered for now.
+    package func rest() {
+        state.withLock { state in
+            // One that has stopped says nothing more.
+            guard state.note != nil else { return }
+            state.progress = RenderProgress(state.progress.role)
+            write(&state)
+        }
+    }
+
     private func write(_ state: inout State) {
         guard let process = state.note?.process ?? ProcessIdentity(of: getpid()) else { return }
         let note = EndpointNote(
             process: process,
             work: state.progress.work,
-            progress: state.progress.share
+            progress: state.progress.share,
+            isService: state.progress.role == .service
         )
         if note != state.note { note.write(at: endpoint) }
         (state.note, state.written) = (note, .now)

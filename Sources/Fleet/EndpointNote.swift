@@ -11,9 +11,17 @@ package struct EndpointNote: Codable, Equatable, Sendable {
     package var work: String
     /// How far it is.
     package var progress: String?
+    /// Whether it goes on until somebody stops it; nil in notes of earlier versions.
+    package var isService: Bool?
 
-    package init(process: ProcessIdentity, work: String, progress: String? = nil) {
-        (self.process, self.work, self.progress) = (process, work, progress)
+    package init(
+        process: ProcessIdentity,
+        work: String,
+        progress: String? = nil,
+        isService: Bool? = nil
+    ) {
+        (self.process, self.work) = (process, work)
+        (self.progress, self.isService) = (progress, isService)
     }
 
     private static let largest = 4096

@@ -4,7 +4,9 @@ import Protocol
 
 extension EndpointTaken {
     /// Whether a render or another command of Tessera listens there, which ends by itself.
-    package var isWorthWaitingFor: Bool { EndpointUser.find(endpoint)?.note != nil }
+    package var isWorthWaitingFor: Bool {
+        EndpointUser.find(endpoint)?.note.map { $0.isService != true } ?? false
+    }
 
     /// Who listens there, in words; nil if nobody does any more, or it cannot be known.
     package var holder: String? { EndpointUser.find(endpoint)?.description }
@@ -12,11 +14,17 @@ extension EndpointTaken {
     /// The error of a command that needs the endpoint now; `waits` is the flag that waits for it, if there is one.
     package func error(waits: String?) -> any Error {
         guard let user = EndpointUser.find(endpoint) else { return inputError }
-        guard user.note != nil else {
+        guard let note = user.note else {
             return InputError(
                 endpoint.address,
                 "\(user.description) listens there",
                 fix: "Choose another endpoint, or end that process"
+            )
+        }
+        if note.isService == true {
+            return ClusterUnavailable(
+                "\(endpoint): \(user.description) uses it. Give the picture to that service (tessera submit), or use "
+                    + "another endpoint"
             )
         }
         return ClusterUnavailable(

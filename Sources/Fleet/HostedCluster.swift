@@ -17,6 +17,8 @@ package final class HostedCluster: Sendable {
     private let place: String
     private let start = ContinuousClock.now
     private let announcement: EndpointAnnouncement
+    /// On the network segment, if the file says so.
+    private let published: LANAnnouncement?
     /// Machines that joined by invitation.
     private let joined: JoinFolder?
     private let isOver = BlockingQueue<Void>()
@@ -35,15 +37,24 @@ package final class HostedCluster: Sendable {
     /// - Parameters:
     ///   - plan: the hosts
     ///   - identity: the model that workers must have
+    ///   - role: what they are wanted for
     ///   - logger: logs events, and the workers' messages
     /// - Throws: `EndpointTaken` when another process listens there, `InputError` when the endpoint cannot be
     ///   listened on or keys cannot be read, `SocketError`
-    package init(_ plan: LaunchPlan, _ identity: ModelIdentity, logger: Logger) throws {
+    package init(
+        _ plan: LaunchPlan,
+        _ identity: ModelIdentity,
+        role: CoordinatorRole = .render,
+        logger: Logger
+    ) throws {
         place = plan.path
         let folder = try? ClusterFolder(for: plan.path)
         self.folder = folder
         let record = try folder?.record()
         directory = plan.file.coordinator.endpoint == nil ? try PrivateDirectory() : nil
+        if plan.file.coordinator.announce {
+            try ClusterMembers(plan.file, path: plan.path).prepare()
+        }
         var configuration = try plan.configuration(identity, fallback: directory?.endpoint)
         configuration.patienceWithUnknown = Self.explanationTime
         if plan.file.coordinator.insecure, !configuration.security.isEncrypted {
@@ -55,7 +66,10 @@ package final class HostedCluster: Sendable {
         self.joined = joined
         let cluster = try Cluster(configuration, logger: logger)
         self.cluster = cluster
-        announcement = EndpointAnnouncement(cluster.endpoint)
+        announcement = EndpointAnnouncement(cluster.endpoint, of: role)
+        published =
+            role == .test
+            ? nil : plan.publish(cluster.endpoint, configuration.security, logger)
         let calls = plan.file.hosts.map { host in
             let known = record?.hosts.first { $0.name == host.name }?.workers ?? []
             var call = plan.call(host, .run, endpoint: cluster.endpoint.address, leftRunning: known)
@@ -115,6 +129,9 @@ package final class HostedCluster: Sendable {
 
     /// Takes note of how far the render is.
     package func note(_ report: RenderReport) { announcement.note(report) }
+
+    /// Takes note that nothing is rendered for now.
+    package func rest() { announcement.rest() }
 
     /// Which hosts took part in the render, and why others did not.
     package var summary: String {
@@ -223,6 +240,7 @@ package final class HostedCluster: Sendable {
             watching = nil
         }
         announcement.stop()
+        published?.stop()
         let connected = view.joined
         cluster.stop()
         fleet.stop(dismissed: true, connected: connected)

@@ -7,7 +7,7 @@ import Protocol
 package struct Membership: Sendable {
     /// The folder.
     package let path: String
-    private let coordinator: PublicKey
+    package let coordinator: PublicKey
 
     /// - Parameter coordinator: the coordinator's public key
     /// - Throws: `InputError` for a user without a home
@@ -27,13 +27,22 @@ package struct Membership: Sendable {
     package struct Place: Codable, Equatable, Sendable {
         package var endpoint: String
         package var name: String
+        /// HOST:PORT of the SOCKS proxy that it is reached through.
+        package var proxy: String?
 
-        package init(endpoint: String, name: String) {
-            (self.endpoint, self.name) = (endpoint, name)
+        package init(endpoint: String, name: String, proxy: String? = nil) {
+            (self.endpoint, self.name, self.proxy) = (endpoint, name, proxy)
         }
     }
 
-    private var placeFile: String { "\(path)/place.json" }
+    private static let placeName = "place.json"
+    private var placeFile: String { "\(path)/\(Self.placeName)" }
+
+    /// Whether a secret key is one with which this machine joined by invitation.
+    package static func holds(key: String) -> Bool {
+        let folder = URL(fileURLWithPath: key).deletingLastPathComponent()
+        return FileManager.default.fileExists(atPath: folder.appendingPathComponent(placeName).path)
+    }
 
     /// Where the coordinator is; nil before this machine has joined.
     ///

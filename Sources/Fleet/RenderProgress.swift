@@ -2,28 +2,50 @@ import Coordinator
 import Foundation
 import Sampling
 
-/// What a render is called and how far it is, for others who wait for its endpoint.
+/// What a process listens for workers for.
+package enum CoordinatorRole: Sendable {
+    case render
+    /// Jobs of clients, and nothing between them.
+    case service
+    case test
+}
+
+/// What a coordinator is called and how far it is, for others who wait for its endpoint.
 struct RenderProgress {
-    private(set) var work = "render"
+    private(set) var work: String
+    let role: CoordinatorRole
     private var plan: RenderPlan?
     private var phase = 0
     private var views = 0
     private var isDecoding = false
 
+    init(_ role: CoordinatorRole = .render) {
+        self.role = role
+        work =
+            switch role {
+            case .render: "render"
+            case .service: "service"
+            case .test: "cluster test"
+            }
+    }
+
     mutating func take(_ report: RenderReport) {
         switch report {
         case .begun(let plan, _): self.plan = plan
-        case .saves(let path): work = "render \(URL(fileURLWithPath: path).lastPathComponent)"
+        // A service's own folders say nothing to others.
+        case .saves(let path) where role == .render:
+            work = "render \(URL(fileURLWithPath: path).lastPathComponent)"
         case .progress(.resumed(let done)): views = done
         case .progress(.phase(let index, _)): phase = index
         case .progress(.view): views += 1
         case .progress(.decoding): isDecoding = true
-        case .progress, .notice, .reading, .ready, .suggestion, .canBeResumed: break
+        case .progress, .notice, .reading, .ready, .suggestion, .canBeResumed, .saves: break
         }
     }
 
-    /// Nil before it begins.
+    /// Nil before it begins. Jobs of a service may run at once: it only says that there are some.
     var share: String? {
+        if role == .service { return plan == nil ? "idle" : "rendering" }
         guard let plan else { return nil }
         if isDecoding, views >= plan.views { return "decoding" }
         let share = Int(100 * Double(views) / Double(max(1, plan.views)))

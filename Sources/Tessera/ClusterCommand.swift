@@ -14,7 +14,7 @@ struct ClusterCommand: ParsableCommand {
             "Starts, shows, tests and stops the workers of a cluster file, and invites machines (docs/cluster.md).",
         subcommands: [
             Up.self, Status.self, Top.self, Test.self, Down.self, Invite.self, Members.self,
-            Remove.self,
+            Remove.self, Find.self,
         ]
     )
 

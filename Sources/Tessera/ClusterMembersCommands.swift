@@ -53,6 +53,12 @@ extension ClusterCommand {
                     address: address
                 )
                 try StandardOutput.write("tessera join \(code.text)")
+                if members.isAnnounced {
+                    StandardError.write(
+                        "on this network segment --lan with the code finds the coordinator, too; its key is "
+                            + code.coordinator.fingerprint
+                    )
+                }
                 if !members.isListening {
                     StandardError.write(
                         "no coordinator runs now: the machine joins when one does, for example a render with "

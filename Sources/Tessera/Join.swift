@@ -45,13 +45,25 @@ struct Join: ParsableCommand {
     )
     var service = false
 
+    @Flag(
+        help: ArgumentHelp(
+            "Find the coordinator on this network segment, where it announces itself: the invitation is then its code alone, "
+                + "or the whole line, whose address is not used."
+        )
+    )
+    var lan = false
+
     @OptionGroup var cache: ModelCacheFlags
     @OptionGroup var proxy: ProxyFlags
+    @OptionGroup var sharing: ShareFlags
     @OptionGroup var engine: EngineFlags
 
     mutating func validate() throws {
         if let threads, !(1...1024).contains(threads) {
             throw ValidationError("--threads must be from 1 to 1024.")
+        }
+        if lan, proxy.socksProxy != nil {
+            throw ValidationError("--lan and --socks-proxy: choose one of them.")
         }
         if let name, !JoinBook.isName(name) {
             throw ValidationError(
@@ -70,7 +82,8 @@ struct Join: ParsableCommand {
             let keys = membership.keys
             let arguments =
                 ["worker", "--standing", "--connect", place.endpoint, "--name", place.name]
-                + ["--keys", keys.secret, "--coordinator-key", keys.coordinator] + model
+                + ["--keys", keys.secret, "--coordinator-key", keys.coordinator]
+                + (place.proxy.map { ["--socks-proxy", $0] } ?? []) + model
             guard service else { return try Spawn.become(arguments) }
             try install(arguments, place)
         }
@@ -109,23 +122,73 @@ struct Join: ParsableCommand {
 
     /// Joins, unless this machine has joined already.
     private func join() throws -> (Membership, Membership.Place) {
-        let text = try text()
         let scheme = "tessera://"
+        var text = try text()
+        // A code alone: its address is looked for.
+        if lan, !text.isEmpty, !text.contains("#") { text = "\(scheme)lan:7551#\(text)" }
         // An address without a code chooses among clusters that this machine has joined.
         if text.isEmpty || text.hasPrefix(scheme) && text != scheme && !text.contains("#") {
-            return try Membership.only(text.isEmpty ? nil : String(text.dropFirst(scheme.count)))
+            return try goOn(text.isEmpty ? nil : String(text.dropFirst(scheme.count)))
         }
         let code = try InvitationCode(text)
-        let endpoint = try Endpoint(code.endpoint, reach: .network)
-            .through(proxy.proxy(), reach: .network)
+        if lan { return try joinOnLAN(code) }
+        let way = try proxy.proxy()
+        let endpoint = try Endpoint(code.endpoint, reach: .network).through(way, reach: .network)
         let membership = try Membership(of: code.coordinator)
         let key = try membership.ownKey()
         guard let name = try register(code, at: endpoint, key: key) else { throw RenderCancelled() }
-        let place = Membership.Place(endpoint: code.endpoint, name: name)
+        let place = Membership.Place(endpoint: code.endpoint, name: name, proxy: way?.address)
+        return try remember(membership, place, key)
+    }
+
+    private func remember(
+        _ membership: Membership,
+        _ place: Membership.Place,
+        _ key: PublicKey
+    ) throws -> (Membership, Membership.Place) {
         try membership.save(place)
         StandardError.write(
-            "joined as \(name), with the key \(key.fingerprint) in \(membership.path)"
+            "joined as \(place.name), with the key \(key.fingerprint) in \(membership.path)"
         )
+        return (membership, place)
+    }
+
+    /// Joins the coordinator of an invitation wherever it is on this network segment.
+    private func joinOnLAN(_ code: InvitationCode) throws -> (Membership, Membership.Place) {
+        let membership = try Membership(of: code.coordinator)
+        let key = try membership.ownKey()
+        let found = try LANJoin(cancellation: interruptible())
+            .join(code, key: key, name: name ?? WorkerProcess.Options.hostName)
+        guard let (endpoint, name) = found else { throw RenderCancelled() }
+        return try remember(membership, Membership.Place(endpoint: endpoint, name: name), key)
+    }
+
+    private func interruptible() -> Cancellation {
+        let cancellation = Cancellation()
+        Interrupts.handle { cancellation.cancel() }
+        return cancellation
+    }
+
+    /// Goes on with a cluster that this machine has joined, as it was reached then unless a flag says otherwise.
+    private func goOn(_ address: String?) throws -> (Membership, Membership.Place) {
+        let (membership, before) = try Membership.only(address)
+        var place = before
+        if lan {
+            let cancellation = interruptible()
+            let endpoint = try LANJoin(cancellation: cancellation).find(membership)
+            if cancellation.isCancelled { throw RenderCancelled() }
+            if let endpoint {
+                (place.endpoint, place.proxy) = (endpoint, nil)
+            } else {
+                StandardError.write(
+                    "the coordinator does not announce itself on this network segment now: calling \(place.endpoint), where "
+                        + "it was"
+                )
+            }
+        } else {
+            place.proxy = try proxy.proxy(remembered: place.proxy)?.address
+        }
+        if place != before { try membership.save(place) }
         return (membership, place)
     }
 
@@ -148,7 +211,8 @@ struct Join: ParsableCommand {
         try kept?.make()
         let fetching =
             kept.map { ["--model-cache", $0.path, "--model-cache-size", "\($0.limit >> 30)"] } ?? []
-        return own + fetching + (try model.arguments()) + engine.arguments + proxy.arguments
+        return own + fetching + (try model.arguments()) + engine.arguments
+            + sharing.arguments
             + (threads.map { ["--threads", "\($0)"] } ?? [])
     }
 
@@ -173,11 +237,9 @@ struct Join: ParsableCommand {
         at endpoint: Endpoint,
         key: PublicKey
     ) throws -> String? {
-        let cancellation = Cancellation()
-        Interrupts.handle { cancellation.cancel() }
         let wish = name ?? WorkerProcess.Options.hostName
         return try Registration(code, at: endpoint, key: key, name: wish)
-            .register(cancellation) {
+            .register(interruptible()) {
                 StandardError.write(
                     "no coordinator answers at \(endpoint.address): trying until one does"
                 )

@@ -6,17 +6,21 @@ import Protocol
 struct ProxyFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Reach the coordinator through this SOCKS5 proxy, for example one of ssh -D.",
+            "Reach the coordinator through this SOCKS5 proxy, for example one of ssh -D; none for a direct connection. "
+                + "(default: for tessera join the one that it joined through)",
             valueName: "host:port"
         )
     )
     var socksProxy: String?
 
-    /// - Throws: `InputError` for anything but HOST:PORT
-    func proxy() throws(InputError) -> SocksProxy? {
-        try socksProxy.map { text throws(InputError) in try SocksProxy(text) }
-    }
+    /// Asks for a direct connection.
+    private static let none = "none"
 
-    /// The same flag for another command line.
-    var arguments: [String] { socksProxy.map { ["--socks-proxy", $0] } ?? [] }
+    /// - Parameter remembered: HOST:PORT to use where the flag is not given
+    /// - Returns: nil for a direct connection
+    /// - Throws: `InputError` for anything but HOST:PORT
+    func proxy(remembered: String? = nil) throws(InputError) -> SocksProxy? {
+        guard let text = socksProxy ?? remembered, text != Self.none else { return nil }
+        return try SocksProxy(text)
+    }
 }

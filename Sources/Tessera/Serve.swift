@@ -206,7 +206,8 @@ struct Serve: ParsableCommand {
         _ logger: Logger,
         _ cancellation: Cancellation
     ) throws -> Rendering.Workers {
-        try WorkerSource(local, model: model, engine)
-            .open(session, identity, logger, cancellation)
+        var source = try WorkerSource(local, model: model, engine)
+        source.role = .service
+        return try source.open(session, identity, logger, cancellation)
     }
 }

@@ -29,7 +29,7 @@ struct Tessera: ParsableCommand {
         subcommands: [
             Render.self, Resume.self, Coordinate.self, Work.self, Plan.self, Inspect.self,
             Doctor.self, Keys.self, ClusterCommand.self, Join.self, AgentCommand.self, Serve.self,
-            Tokens.self, Submit.self, ListJobs.self, Watch.self, Cancel.self, Fetch.self,
+            Tokens.self, Submit.self, JobsCommand.self, Watch.self, Cancel.self, Fetch.self,
             Manual.self,
         ]
     )

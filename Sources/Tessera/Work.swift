@@ -1,6 +1,7 @@
 import ArgumentParser
 import Coordinator
 import Engine
+import Fleet
 import Foundation
 import Logging
 import Protocol
@@ -46,6 +47,7 @@ struct Work: ParsableCommand {
     @OptionGroup var engine: EngineFlags
     @OptionGroup var security: WorkerSecurityFlags
     @OptionGroup var proxy: ProxyFlags
+    @OptionGroup var sharing: ShareFlags
 
     mutating func validate() throws {
         if let threads, !(1...1024).contains(threads) {
@@ -118,6 +120,8 @@ struct Work: ParsableCommand {
         var options = WorkerProcess.Options(endpoint: endpoint, name: name)
         options.isLocalChild = endWithCoordinator
         options.security = keys
+        options.isInvited = security.keys.map(Membership.holds(key:)) ?? false
+        options.neighbours = try sharing.server(keys, logger)
         // Without keys nothing is fetched: anybody could answer.
         let fetcher =
             keys.isEncrypted

@@ -10,6 +10,8 @@ struct WorkerSource {
     let local: LocalFlags
     let model: ModelFlags
     let engine: EngineFlags
+    /// What they are wanted for.
+    var role = CoordinatorRole.render
 
     /// - Throws: `InputError` for flags about hosts without a cluster file, and for those of the model
     init(_ local: LocalFlags, _ picture: PictureFlags, _ engine: EngineFlags) throws(InputError) {
@@ -127,7 +129,7 @@ struct WorkerSource {
         _ cancellation: Cancellation
     ) throws -> Rendering.Workers {
         let (hosted, waited) = try whenFree(cancellation) {
-            try HostedCluster(plan, identity, logger: logger)
+            try HostedCluster(plan, identity, role: role, logger: logger)
         }
         let least = local.hosts.minWorkers ?? plan.file.minWorkers ?? 1
         var workers = Rendering.Workers(
@@ -141,7 +143,7 @@ struct WorkerSource {
                 )
             }
         )
-        (workers.note, workers.waited) = (hosted.note, waited)
+        (workers.note, workers.rest, workers.waited) = (hosted.note, hosted.rest, waited)
         workers.summary = { hosted.summary }
         return workers
     }

@@ -39,9 +39,9 @@ package struct Registration {
         while !cancellation.isCancelled {
             switch try attempt(in: context, wakeup, cancellation) {
             case .joined(let name): return name
-            case .refused(let reason): throw refused(reason)
+            case .refused(let reason): throw refusal(reason)
             case .notAllowed:
-                throw refused(
+                throw refusal(
                     "the coordinator does not know this invitation: it is for another cluster, or ended long ago"
                 )
             case .failed:
@@ -56,7 +56,8 @@ package struct Registration {
         return nil
     }
 
-    private enum Outcome {
+    /// How one call to a coordinator ended.
+    package enum Outcome: Equatable, Sendable {
         case joined(String)
         case refused(String)
         /// The coordinator does not admit the invitation's key.
@@ -65,6 +66,13 @@ package struct Registration {
         case failed
         /// Nobody answers.
         case nothing
+    }
+
+    /// Calls once.
+    ///
+    /// - Throws: `SocketError`
+    package func attempt(_ cancellation: Cancellation) throws -> Outcome {
+        try attempt(in: SocketContext(), Wakeup(), cancellation)
     }
 
     private func attempt(
@@ -95,7 +103,8 @@ package struct Registration {
         return .nothing
     }
 
-    private func refused(_ reason: String) -> InputError {
+    /// The error of an invitation that the coordinator refuses.
+    package func refusal(_ reason: String) -> InputError {
         InputError(
             endpoint.address,
             "the coordinator did not let this machine join: \(reason.withoutFullStop)",

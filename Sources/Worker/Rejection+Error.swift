@@ -4,12 +4,18 @@ import Protocol
 extension Rejection {
     /// The error of a worker that was rejected.
     ///
-    /// - Parameters:
-    ///   - endpoint: where it tried to connect
-    ///   - security: its keys
+    /// - Parameter options: of the worker
     /// - Returns: what is wrong and what to do
-    func error(at endpoint: Endpoint, _ security: Security) -> InputError {
-        switch (self, security) {
+    func error(of options: WorkerProcess.Options) -> InputError {
+        let endpoint = options.endpoint
+        return switch (self, options.security) {
+        case (.notAllowed, .worker) where options.isInvited:
+            InputError(
+                endpoint.address,
+                "this machine was removed from the cluster: the coordinator does not allow its key any more",
+                fix:
+                    "Stop this worker, or join again with a new invitation (tessera cluster invite)"
+            )
         case (.notAllowed, .worker(let own, _)):
             InputError(
                 endpoint.address,

@@ -33,9 +33,13 @@ package final class WorkerProcess: Sendable {
         package var ownsProcess = true
         /// Its keys, and the coordinator's.
         package var security = Security.open
+        /// Whether its key came on the coordinator's list by an invitation.
+        package var isInvited = false
         /// Makes networks that are what a coordinator requires, where they are not. With it the worker stays when
         /// it is refused; without it the worker ends.
         package var changes: (any NetworkChanges)?
+        /// Sends the model to machines on this network; nil: nothing is sent.
+        package var neighbours: NeighbourServer?
         /// Time between two connections of a worker that stays refused, about.
         package var refusedPause: Duration = .seconds(5)
 
@@ -180,6 +184,7 @@ package final class WorkerProcess: Sendable {
         let thread = NamedThread("compute", stack: 64 << 20) { [mailbox] in
             ComputePipeline(evaluator, units: units, post: mailbox.post).run()
         }
+        options.neighbours?.offer(evaluator.networks)
         var hello = hello(evaluator.networks)
         hello.obstacle = obstacle
         let session = WorkerSessionShell(
@@ -228,6 +233,7 @@ package final class WorkerProcess: Sendable {
             processID: getpid()
         )
         hello.adapts = options.changes != nil
+        hello.share = options.neighbours?.share
         return hello
     }
 }

@@ -71,9 +71,12 @@ final class WorkerSessionShell {
     private func converse(in context: SocketContext) throws -> Outcome {
         let socket = try Socket(.dealer, in: context, security: options.security)
         try socket.connect(options.endpoint)
+        // Those whom this coordinator named may fetch while it is connected.
+        defer { options.neighbours?.admit([]) }
         var outcome = try feed(.connected, to: socket)
         while outcome == nil {
             try socket.wait(mailbox.wakeup, for: .milliseconds(200))
+            options.neighbours?.note(isBusy: isComputing)
             outcome = try receive(from: socket)
             // Whatever arrived over the socket, process every note: one that is skipped now is lost.
             for note in mailbox.take() {
@@ -83,7 +86,7 @@ final class WorkerSessionShell {
             // It may be fixed on the other side: log it, and try again.
             for rejection in try socket.rejections() {
                 logOnce(
-                    "\(rejection.error(at: options.endpoint, options.security))",
+                    "\(rejection.error(of: options))",
                     .warning
                 )
             }
@@ -177,6 +180,7 @@ final class WorkerSessionShell {
                 "unit failed",
                 metadata: ["unit": "\(unit)", "problem": "\(reason)"]
             )
+        case .received(.admit(let keys)): options.neighbours?.admit(keys)
         case .received, .finished, .fitted, .stop, .tick: break
         }
     }

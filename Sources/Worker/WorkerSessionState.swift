@@ -70,6 +70,7 @@ package struct WorkerSessionState: Sendable {
         case silence = "the coordinator fell silent"
         case goodbye = "the coordinator ended"
         case unknown = "the coordinator does not know this worker any more"
+        case removed = "the coordinator took this worker off its list"
         case malformed = "the coordinator sent an invalid message"
         case damaged = "a message was damaged on the way"
         case older = "the coordinator speaks an older version of the protocol"
@@ -239,8 +240,10 @@ package struct WorkerSessionState: Sendable {
             }
         case (.goodbye(.unknown), _):
             reconnect(.unknown, &actions)
+        case (.goodbye(.removed), _):
+            reconnect(.removed, &actions)
         case (.heartbeat, _), (.welcome, _), (.job, _), (.embedding, _), (.task, _), (.abandon, _),
-            (.joined, _), (.chunk, _), (.inquiry, _):
+            (.joined, _), (.chunk, _), (.inquiry, _), (.admit, _):
             break
         }
     }

@@ -20,6 +20,8 @@ package struct Fleet {
         package var credit = 16
         /// Whether it computes nothing, although it sends heartbeats.
         package var isStuck = false
+        /// Its host, which comes back as another worker; nil for one that nobody knows when it comes back.
+        package var host: String?
         /// Whether its answers are found to be wrong.
         package var isLiar = false
 
@@ -106,7 +108,7 @@ package struct Fleet {
     private mutating func join(_ member: Member) {
         let index = workers.count
         workers.append(Worker(member: member))
-        feed(.joined(WorkerID(index)))
+        feed(.joined(WorkerID(index), from: member.host.map { HostID($0) }))
         feed(.asked(WorkerID(index), member.credit))
         if let churn {
             calendar.add(.leaving(index), at: now + churn.stay(&random))

@@ -12,9 +12,11 @@ import Testing
         let network: TestNetwork
         var file: String { "\(folder)/cluster.yaml" }
 
-        init(_ folder: String, machines: Int) throws {
-            self.folder = folder
-            network = try TestNetwork(hosts: machines)
+        private let isShared: Bool
+
+        init(_ folder: String, machines: Int, isShared: Bool = false) throws {
+            (self.folder, self.isShared) = (folder, isShared)
+            network = try TestNetwork(hosts: machines, isShared: isShared)
         }
 
         /// Writes the file. Unless it is complete, one of its hosts never answers, and a render can wait for it.
@@ -50,7 +52,8 @@ import Testing
 
         /// A code, as machine 0 sees the coordinator.
         func invite(_ more: [String] = [], machine: Int = 0) throws -> String {
-            let command = try cluster(["invite", "--address", "10.77.\(machine).1"] + more)
+            let address = "10.77.\(isShared ? 200 : machine).1"
+            let command = try cluster(["invite", "--address", address] + more)
             #expect(command.status == 0, "\(command.errors)")
             let words = command.output.split(separator: " ")
             #expect(words.count == 3 && command.output.hasPrefix("tessera join tessera://10.77."))
@@ -61,6 +64,21 @@ import Testing
             try start(
                 ["join"] + code + ["--model", JoinTests.model, "--threads", "1"] + more,
                 on: network.hosts[machine]
+            )
+        }
+
+        /// Joins with an empty disk: the coordinator's model is hidden from it, as its cache is from others.
+        func joinWithoutModel(_ code: String, machine: Int, _ more: [String]) throws
+            -> Command.Running
+        {
+            let hide = "mount -t tmpfs none '\(JoinTests.model)' && exec \"$@\""
+            return try Command.Running(
+                ["join", code, "--threads", "1"] + more,
+                environment: [
+                    "XDG_CONFIG_HOME": "\(folder)/\(machine)",
+                    "XDG_CACHE_HOME": "\(folder)/cache\(machine)",
+                ],
+                through: ["ip", "netns", "exec", network.hosts[machine], "sh", "-c", hide, "sh"]
             )
         }
 
@@ -81,6 +99,42 @@ import Testing
             let command = try render(more).finish()
             #expect(command.status == 0, "\(command.errors)")
             return (try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png")), command)
+        }
+    }
+
+    @Test func theModelComesFromANeighbourAndThePictureIsTheSame() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder, machines: 2, isShared: true)
+            try site.write(isComplete: true)
+            let service = try site.serve()
+            #expect(service.waitFor("serving"), "\(service.errorsSoFar)")
+            let code = try site.invite(["--uses", "2"])
+            let first = try site.joinWithoutModel(
+                code,
+                machine: 0,
+                ["--name", "a", "--share", "0"]
+            )
+            #expect(first.waitFor("model fetched: "), "\(first.errorsSoFar)")
+            #expect(!first.errorsSoFar.contains("from neighbours"))
+            #expect(first.waitFor("joined endpoint"), "\(first.errorsSoFar)")
+            let second = try site.joinWithoutModel(code, machine: 1, ["--name", "b"])
+            #expect(second.waitFor("from neighbours), kept in"), "\(second.errorsSoFar)")
+            #expect(
+                second.errorsSoFar.contains("fetching the model from the neighbour at 10.77.200.2:")
+            )
+            #expect(!second.errorsSoFar.contains("left out"), "\(second.errorsSoFar)")
+            #expect(second.waitFor("joined endpoint"), "\(second.errorsSoFar)")
+            #expect(first.waitFor("sent 100 % of the model to a machine of this network"))
+            kill(service.process.processIdentifier, SIGINT)
+            _ = service.finish()
+            // With the machines and without them the picture has the same bytes.
+            let (picture, command) = try site.finishRender(["--min-workers", "3"])
+            for name in ["a: ", "b: "] {
+                #expect(command.errors.contains(name), "\(command.errors)")
+            }
+            _ = KeyedSite.end([first, second])
+            for name in ["a", "b"] { #expect(try site.cluster(["remove", name]).status == 0) }
+            #expect(try site.finishRender([]).0 == picture)
         }
     }
 
@@ -120,7 +174,10 @@ import Testing
             let removal = try site.cluster(["remove", "box"])
             #expect(removal.status == 0 && removal.output.contains("box"), "\(removal.errors)")
             #expect(waiting.waitFor("was taken off the list"), "\(waiting.errorsSoFar)")
-            #expect(machine.waitFor("does not allow this worker's key"))
+            #expect(machine.waitFor("the coordinator took this worker off its list"))
+            #expect(machine.waitFor("was removed from the cluster"))
+            #expect(!machine.errorsSoFar.contains("fell silent"), "\(machine.errorsSoFar)")
+            #expect(!machine.errorsSoFar.contains("--allow"), "\(machine.errorsSoFar)")
             #expect(try site.cluster(["remove", "box"]).status == 64)
             // Neither it nor anybody else comes back by that code.
             kill(machine.process.processIdentifier, SIGTERM)
@@ -138,6 +195,32 @@ import Testing
             usleep(50_000)
         }
         return false
+    }
+
+    /// A service without a job is no render, and machines that joined are listed with what they have.
+    private func expectIdleService(_ site: Site, machines: Int) throws {
+        var status = ""
+        #expect(
+            eventually {
+                status = (try? site.cluster(["status"]).output) ?? ""
+                return status.components(separatedBy: " joined ").count == machines + 2
+            },
+            "\(status)"
+        )
+        let lines = status.split(separator: "\n").map(String.init)
+        for line in lines where line.contains(" joined ") {
+            // HOST, STATE, WORKERS, MODEL, CORES
+            let cells = line.split(separator: " ")
+            #expect(cells[2] == "1/1" && Int(cells[4]) != nil, "\(line)")
+        }
+        #expect(lines.last?.hasSuffix(", service, idle") == true, "\(status)")
+        let top = try site.cluster(["top", "--once"]).output
+        #expect(top.contains(", service, idle; 0 units left"), "\(top)")
+        let test = try site.cluster(["test"])
+        #expect(test.status == 69 && test.complaints.first?.contains("'s service (process") == true)
+        let picture = try site.render(["--wait"]).finish()
+        #expect(picture.status == 69 && picture.errors.contains("tessera submit"))
+        for text in [status, top, test.errors] { #expect(!text.contains("render"), "\(text)") }
     }
 
     @Test func usedAndEndedInvitationsAreRefused() throws {
@@ -167,6 +250,7 @@ import Testing
             let members = try site.cluster(["members", "--json"])
             #expect(members.output.contains("\"used\":1") && members.output.contains("\"uses\":2"))
 
+            try expectIdleService(site, machines: 2)
             expectRefusal(
                 try site.join([String(once.dropLast(3)), String(once.suffix(3))], machine: 1),
                 "a space or a line break"

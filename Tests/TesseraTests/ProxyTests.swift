@@ -54,6 +54,60 @@ import Testing
         }
     }
 
+    /// What the proxy was asked for.
+    private func connections(_ log: String) -> Int {
+        text(log).components(separatedBy: "connect 127.0.0.1:").count - 1
+    }
+
+    @Test func whoJoinedThroughAProxyUsesItAgain() throws {
+        try inTemporaryFolder { folder in
+            let (port, own, log) = (try freePort(), try freePort(), "\(folder)/socks.log")
+            let file = "\(folder)/cluster.yaml"
+            let content = """
+                coordinator: {endpoint: "tcp://127.0.0.1:\(own)"}
+                model: \(model)
+                hosts: [{name: localhost, threads: 1}]
+                """
+            try content.write(toFile: file, atomically: true, encoding: .utf8)
+            let environment = [
+                "XDG_STATE_HOME": "\(folder)/state", "XDG_CONFIG_HOME": "\(folder)/config",
+            ]
+            func start(_ arguments: [String]) throws -> Command.Running {
+                try Command.Running(arguments, environment: environment)
+            }
+            let service = try start(
+                ["serve", "--cluster", file, "--listen", "127.0.0.1:0", "--data", "\(folder)/data"]
+            )
+            #expect(service.waitFor("serving"))
+            let code = try start(["cluster", "invite", "--cluster", file]).finish().output
+            let words = code.split(whereSeparator: \.isWhitespace).suffix(1).map(String.init)
+            let server = try Spawned([
+                "python3", "\(Fixtures.packageRoot)/Tests/socks.py", "\(port)", log,
+            ])
+            defer { server.end() }
+            #expect(listens(port))
+            let flags = ["--model", model, "--threads", "1"]
+            let way = ["--socks-proxy", "127.0.0.1:\(port)"]
+            let first = try start(["join"] + words + flags + way)
+            #expect(first.waitFor("joined endpoint"), "\(first.errorsSoFar)")
+            _ = KeyedSite.end([first])
+            let before = connections(log)
+            #expect(before > 1, "\(text(log))")
+            // It is not told again how the coordinator is reached.
+            let second = try start(["join"] + flags)
+            #expect(second.waitFor("joined endpoint"), "\(second.errorsSoFar)")
+            _ = KeyedSite.end([second])
+            let after = connections(log)
+            #expect(after > before, "\(text(log))")
+            let direct = try start(["join", "--socks-proxy", "none"] + flags)
+            #expect(direct.waitFor("joined endpoint"), "\(direct.errorsSoFar)")
+            _ = KeyedSite.end([direct])
+            #expect(connections(log) == after, "\(text(log))")
+            kill(service.process.processIdentifier, SIGINT)
+            _ = service.finish()
+        }
+    }
+
     /// `-L` and `-D` are called on the worker's side, `-R` on the coordinator's.
     @Test(
         .enabled(if: SSHTests.missing.isEmpty, "openssh-server is not installed"),

@@ -10,18 +10,32 @@ final class TestNetwork {
     /// Whether this machine lets us make one.
     static let isPossible = geteuid() == 0 && (try? TestNetwork(hosts: 0)) != nil
 
-    init(hosts count: Int) throws {
+    /// - Parameters:
+    ///   - count: hosts beside the coordinator's
+    ///   - isShared: whether all are on one segment, 10.77.200.0/24, in which the coordinator's host is 1 and others follow
+    /// - Throws: when the system does not let us
+    init(hosts count: Int, isShared: Bool = false) throws {
         let name = "tessera\(getpid())-\(UUID().uuidString.prefix(4))"
         centre = "\(name)-c"
         hosts = (0..<count).map { "\(name)-\($0)" }
         try Self.ip("netns add \(centre)")
         try Self.ip("-n \(centre) link set lo up")
+        if isShared {
+            try Self.ip("-n \(centre) link add segment type bridge")
+            try Self.ip("-n \(centre) address add 10.77.200.1/24 dev segment")
+            try Self.ip("-n \(centre) link set segment up")
+        }
         for (i, host) in hosts.enumerated() {
             try Self.ip("netns add \(host)")
             try Self.ip("-n \(host) link set lo up")
             try Self.ip("link add wire\(i) netns \(centre) type veth peer name wire netns \(host)")
-            try Self.ip("-n \(centre) address add 10.77.\(i).1/24 dev wire\(i)")
-            try Self.ip("-n \(host) address add 10.77.\(i).2/24 dev wire")
+            if isShared {
+                try Self.ip("-n \(centre) link set wire\(i) master segment")
+                try Self.ip("-n \(host) address add 10.77.200.\(i + 2)/24 dev wire")
+            } else {
+                try Self.ip("-n \(centre) address add 10.77.\(i).1/24 dev wire\(i)")
+                try Self.ip("-n \(host) address add 10.77.\(i).2/24 dev wire")
+            }
             try Self.ip("-n \(centre) link set wire\(i) up")
             try Self.ip("-n \(host) link set wire up")
         }

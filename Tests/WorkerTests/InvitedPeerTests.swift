@@ -160,12 +160,15 @@ import Testing
             try dealer.connect(cluster.endpoint)
             #expect(try dealer.send(hello) == .sent)
             let wakeup = try Wakeup()
+            var last: CoordinatorMessage?
             func wait(_ isDone: () throws -> Bool) throws -> Bool {
                 let deadline = ContinuousClock.now + .seconds(20)
                 while ContinuousClock.now < deadline {
                     if try isDone() { return true }
                     try dealer.wait(wakeup, for: .milliseconds(20))
-                    while case .message = try dealer.receive() {}
+                    while case .message(let frames) = try dealer.receive() {
+                        last = try CoordinatorMessage(frames: frames)
+                    }
                 }
                 return false
             }
@@ -173,6 +176,8 @@ import Testing
             _ = try folder.change { $0.remove("box") }
             #expect(try wait { !cluster.statistics.contains(where: \.isActive) })
             #expect(try wait { try dealer.rejections() == [.notAllowed(nil)] })
+            // It was told, and nothing after that.
+            #expect(last.map { if case .goodbye(.removed) = $0 { true } else { false } } == true)
         }
     }
 }

@@ -7,8 +7,7 @@ let asking = null;
 
 export class Refusal extends Error {
   constructor(status, error) {
-    // The form has no flags: "--size: …" is about the size.
-    super(error?.message?.replace(/^--([a-z]+)\b/, "$1") ?? `The service answered ${status}.`);
+    super(error?.message ?? `The service answered ${status}.`);
     Object.assign(this, { status, field: error?.field ?? null });
   }
 }
@@ -45,7 +44,9 @@ async function send(path, options = {}) {
     const headers = { ...options.headers };
     if (used) headers.Authorization = `Bearer ${used}`;
     // Without credentials of its own the browser does not open its window for a name and a password.
-    const answer = await fetch(new URL(path, base), { ...options, headers, credentials: "omit" });
+    const answer = await fetch(new URL(path, base), { ...options, headers, credentials: "omit" }).catch((error) => {
+      throw error instanceof TypeError ? new Error("The service does not answer.") : error;
+    });
     if (answer.status !== 401) return answer;
     // Another request may have brought a new token in the meantime.
     if (used === token) await askForToken(used ? "This token is not valid, or its time is over." : "");

@@ -1,6 +1,6 @@
 // The form: what is asked for, and what it would cost.
 import { get, post, upload } from "./api.js";
-import { make, find, plural, duration, bytes, later, attempt, say, whole } from "./dom.js";
+import { make, find, plural, roughly, bytes, later, attempt, say, whole } from "./dom.js";
 import * as jobs from "./jobs.js";
 import * as settings from "./settings.js";
 
@@ -8,6 +8,10 @@ const form = find("#compose");
 const fields = form.elements;
 const sizes = [["Square", 1024, 1024], ["Landscape", 1536, 1024], ["Portrait", 1024, 1536], ["2K", 2048, 2048], ["4K", 4096, 4096]];
 const formats = { png: "PNG", jpeg: "JPEG", webp: "WebP", tif: "TIFF" };
+const presets = {
+  "": "What the model itself suggests.", draft: "Quick, to see whether the prompt and the seed are right.", standard: "For a picture to keep.",
+  fine: "More overlap and more steps, for the last word.", reference: "The slow method of the paper, with every scale.",
+};
 let initImage = null;
 // Fields that the form does not show: of a picture that is rendered again.
 let hidden = {};
@@ -30,6 +34,17 @@ function markSize() {
     const [, width, height] = sizes[index];
     chip.setAttribute("aria-pressed", Number(fields.width.value) === width && Number(fields.height.value) === height);
   });
+}
+
+// What keeps the form from being sent, told like the service's refusals; the field gets the focus.
+function problem() {
+  const field = [...fields].find((field) => !field.checkValidity());
+  if (!field) return "";
+  const folded = field.closest("details");
+  if (folded) folded.open = true;
+  field.focus();
+  const name = field.labels?.[0]?.firstChild.textContent.trim() || field.name;
+  return `${name}: ${field.validity.valueMissing ? "it is missing." : field.validationMessage}`;
 }
 
 function request() {
@@ -72,7 +87,7 @@ const price = later(async () => {
 // By how long the last pictures of the model took; empty before there is one.
 function timeOf(plan, model) {
   const each = jobs.secondsPerCall(model);
-  return each === null ? "" : duration(Math.max(1, each * plan.unetCalls));
+  return each === null ? "" : roughly(Math.max(1, each * plan.unetCalls));
 }
 
 // Beside the name of each preset stands what the picture would cost with it.
@@ -90,7 +105,11 @@ async function pricePreset(label, { preset, ...body }) {
   }
 }
 
-function changed() { markSize(); price(); }
+function changed() {
+  markSize();
+  find("#preset-help").textContent = presets[fields.preset?.value] ?? "";
+  price();
+}
 
 // Another finished picture makes the times better known.
 let measured = 0;
@@ -185,11 +204,16 @@ export async function start() {
   form.addEventListener("input", changed);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    const wrong = problem();
+    find("#compose-error").textContent = wrong;
+    if (wrong) return;
     const button = find("[type=submit]", form);
     button.disabled = true;
     try {
       const job = await jobs.submit(request());
       say(`Queued: ${whole(job.unetCalls)} UNet calls`);
+      // On a phone the picture comes above the form.
+      if (matchMedia("(max-width: 900px)").matches) scrollTo({ top: 0, behavior: "smooth" });
     } catch (error) {
       find("#compose-error").textContent = error.message;
     }

@@ -42,6 +42,13 @@ export function duration(seconds) {
   return both(`${Math.floor(seconds / 3600)} h`, `${Math.floor((seconds % 3600) / 60)} min`);
 }
 
+// A time that is only known roughly: in its largest unit, from ten of it on.
+export function roughly(seconds) {
+  if (seconds >= 36000) return `${Math.round(seconds / 3600)} h`;
+  if (seconds >= 600 && seconds < 3570) return `${Math.round(seconds / 60)} min`;
+  return duration(seconds >= 3600 ? Math.round(seconds / 60) * 60 : seconds);
+}
+
 export function bytes(count) {
   const units = ["bytes", "KB", "MB", "GB", "TB"];
   let unit = 0;

@@ -7,7 +7,7 @@ const listeners = new Set();
 let next = null;
 let older = false;
 
-export const changes = { connected: () => {}, lost: () => {}, views: () => {}, workers: () => {} };
+export const changes = { connected: () => {}, lost: () => {}, views: () => {}, workers: () => {}, deleted: () => {} };
 export const watch = (listener) => listeners.add(listener);
 let isDue = false;
 function tell() {
@@ -134,6 +134,11 @@ function reload(wait) {
 function take(kind, data) {
   if (kind === "state") refresh(data.job).catch(() => {});
   if (kind === "queue") reload(300);
+  if (kind === "deleted") {
+    jobs.delete(data.job);
+    tell();
+    changes.deleted(data.job);
+  }
   if (kind === "views") changes.views(data);
   if (kind === "workers") changes.workers(data.workers);
   if (kind !== "progress") return;

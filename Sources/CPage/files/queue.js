@@ -1,5 +1,5 @@
 // The jobs that wait.
-import { make, find, shape, size, plural, attempt, duration } from "./dom.js";
+import { make, find, shape, size, plural, attempt, roughly } from "./dom.js";
 import * as jobs from "./jobs.js";
 import * as priority from "./priority.js";
 import { draggable, isDragging } from "./reorder.js";
@@ -26,7 +26,7 @@ function row(job) {
   const buttons = { up: arrow("up", "up", up, (now) => now.up?.id ?? job.id), down: arrow("down", "down", down, (now) => now.afterDown?.id ?? null) };
   for (const [name, button] of Object.entries(buttons)) button.classList.add(name);
   const each = jobs.secondsPerCall(job.model);
-  const facts = [size(job), plural(job.unetCalls, "UNet call"), each && `about ${duration(each * job.unetCalls)}`, job.user !== "local" && job.user]
+  const facts = [size(job), plural(job.unetCalls, "UNet call"), each && `about ${roughly(each * job.unetCalls)}`, job.user !== "local" && job.user]
     .filter(Boolean).join(" · ");
   const item = make("li", { className: "card" },
     make("button", { className: "grip", tabIndex: -1, ariaHidden: "true", title: "Drag to another place" }, shape("grip")),

@@ -65,6 +65,8 @@ export function draw() {
     if (!panels.has(job.id)) {
       panels.set(job.id, panel(job));
       section.append(panels.get(job.id).root);
+      // A resumed job has the estimate of before.
+      paint(job.id, panels.get(job.id), null);
       look();
     }
     const parts = panels.get(job.id);

@@ -33,7 +33,7 @@ function actions(job) {
     button("With another seed", () => again(job, (request) => { delete request.settings.seed; })),
     button("Twice as large", () => again(job, (request) => { request.settings.size = `${2 * job.width}x${2 * job.height}`; })),
     button("Edit as new", () => { dialog.close(); fill(job); }),
-    button("Delete", async () => { await jobs.remove(job.id); dialog.close(); }, "danger"));
+    button("Delete", async () => { dialog.close(); await jobs.remove(job.id); }, "danger"));
 }
 
 function facts(job) {
@@ -47,10 +47,19 @@ function facts(job) {
     .flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
 }
 
-function step(by) {
+function neighbour(by) {
   const list = jobs.finished().filter((job) => job.state === "done");
-  const next = list[list.findIndex((job) => job.id === shown?.id) + by];
+  return list[list.findIndex((job) => job.id === shown?.id) + by];
+}
+
+function step(by) {
+  const next = neighbour(by);
   if (next) open(next);
+}
+
+function other(label, text, by) {
+  return make("button", { className: "quiet", ariaLabel: label, title: label, disabled: !neighbour(by), onclick: () => step(by),
+    ariaKeyShortcuts: by < 0 ? "PageUp" : "PageDown" }, text);
 }
 
 export function open(job) {
@@ -60,6 +69,7 @@ export function open(job) {
   dialog.replaceChildren(zoom.element,
     make("aside", { className: "side", ariaLabel: "Settings of the picture" },
       make("div", { className: "head" }, make("h2", {}, "Picture"),
+        other("Previous picture", "‹", -1), other("Next picture", "›", 1),
         make("button", { className: "quiet", onclick: () => dialog.close(), ariaKeyShortcuts: "Escape" }, "Close")),
       make("p", { className: "prompt" }, job.request.prompt), actions(job), facts(job),
       make("p", { className: "hint" }, "Wheel, pinch or + and − zoom; drag or arrow keys move; 0 fits; 1 is full size; Page Up and Page Down go to other pictures.")));
@@ -68,6 +78,12 @@ export function open(job) {
   zoom.element.focus();
 }
 
+// A picture that somebody else deletes is no longer shown.
+jobs.changes.deleted = (id) => {
+  if (!dialog.open || shown?.id !== id) return;
+  dialog.close();
+  say("This picture was deleted.");
+};
 dialog.addEventListener("close", () => {
   // The event comes a moment later: another picture may have been opened since.
   if (dialog.open) return;

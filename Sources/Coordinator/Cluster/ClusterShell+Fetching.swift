@@ -29,17 +29,32 @@ extension ClusterShell {
             fetched[key] = Fetched(name: name)
             tell("machine \(name) lacks the model and fetches it")
         }
-        let server =
-            modelServer
-            ?? ModelServer(configuration.required) { [mailbox] peer, key, answer, total in
-                mailbox.post(.served(peer, key, answer, total: total))
-            }
+        // Before the catalogue is sent, so that they admit it when it calls.
+        invite(key, request.addresses, from: origin.address)
+        let server = modelServer ?? makeServer()
         modelServer = server
         server.ask(request, for: id, key)
     }
 
+    private func makeServer() -> ModelServer {
+        let required = configuration.required
+        return ModelServer(
+            digest: required.model.digest,
+            open: { () throws(InputError) in
+                try Model(path: required.model.path, options: try required.modelOptions())
+            },
+            post: { [mailbox] peer, key, answer, total in
+                mailbox.post(.served(peer, key, answer, total: total))
+            }
+        )
+    }
+
     /// The server has read a chunk.
     func deliver(_ answer: ChunkAnswer, to id: [UInt8], _ key: PublicKey, total: Int) {
+        var answer = answer
+        if answer.digest.description == configuration.required.model.digest {
+            answer.neighbours = neighbours(of: key)
+        }
         // One that is gone or does not read asks again.
         send(.chunk(answer), to: id)
         guard case .bytes(let bytes) = answer.content, var progress = fetched[key], total > 0 else {

@@ -28,6 +28,8 @@ extension ClusterShell {
             let isInvited = !socket.allows(origin.key) && socket.invites(origin.key)
             guard isInvited || socket.allows(origin.key) else {
                 dropped += 1
+                // One that was just told that it is removed: what it said before it heard that ends nothing early.
+                if origin.connection.map(leaving.contains) == true { return }
                 return disconnect(on: origin)
             }
             guard unidentifiedPeers[origin.key, default: .unidentifiedPeer].admits(at: now) else {
@@ -90,6 +92,7 @@ extension ClusterShell {
         )
         welcome.version = peer.version
         send(.welcome(welcome), to: peer)
+        admitGuests(to: peer)
         feed(.joined(peer.worker, from: peer.host, site: peer.site))
     }
 
@@ -214,6 +217,7 @@ extension ClusterShell {
     func forget(_ peer: Roster.Peer, _ manner: String, account: String? = nil) {
         guard roster.remove(peer.worker) else { return }
         firstTask[peer.worker] = nil
+        admitted[peer.worker] = nil
         damagedInRow[peer.worker] = nil
         speedWatch.forget(peer.worker)
         endProbes(of: peer, "it \(account ?? manner)")
@@ -242,7 +246,7 @@ extension ClusterShell {
     func expel(_ peer: Roster.Peer, _ reason: String) {
         warn("worker \(peer.hello.name) \(reason): its connection is closed")
         forget(peer, reason)
-        disconnect(on: peer.origin)
+        if peer.origin.connection.map(leaving.contains) != true { disconnect(on: peer.origin) }
     }
 
     /// Says what a hostile worker may cause again and again.
@@ -257,19 +261,26 @@ extension ClusterShell {
         if let connection = origin.connection { socket.disconnect(connection) }
     }
 
-    /// Disconnects workers whose keys were taken off the list since they joined. No host is charged for what they
-    /// held.
+    /// Ends the membership of workers whose keys were taken off the list since they joined. They are told so, and get
+    /// nothing else; their connections are closed at the next heartbeat. No host is charged for what they held.
     func disconnectRevokedPeers() {
         guard let allowed = socket.allowedKeys() else { return }
         for peer in roster.all where peer.origin.key.map(allowed.contains) != true {
+            if peer.version >= 8, let connection = peer.origin.connection {
+                send(.goodbye(.removed), to: peer)
+                leaving.insert(connection)
+            }
             expel(peer, "was disconnected: its key was taken off the list")
             feed(.lost(peer.worker, .left))
         }
+        updateNeighbourhood(allowed: allowed)
     }
 
     func beat() {
         guard lastHeartbeat.duration(to: .now) >= configuration.heartbeat else { return }
         lastHeartbeat = .now
+        for connection in leaving { socket.disconnect(connection) }
+        leaving = []
         disconnectRevokedPeers()
         closeAnsweredConnections()
         for peer in roster.all { send(.heartbeat, to: peer) }

@@ -49,9 +49,14 @@ final class ClusterShell {
     var refused: Set<WorkerID> = []
     /// Connections of invited machines that had their answer, and since when.
     var answered: [Connection: Duration] = [:]
+    /// Connections of workers that were told that they are removed; closed at the next heartbeat.
+    var leaving: Set<Connection> = []
     /// Sends files to workers that lack them; made when the first one asks.
     var modelServer: ModelServer?
     var fetched: [PublicKey: Fetched] = [:]
+    /// Who may fetch from whom, and what workers were told of that.
+    var neighbourhood = Neighbourhood()
+    var admitted: [WorkerID: Set<PublicKey>] = [:]
     /// Questions to workers that have no answer yet, by number.
     var probes: [UInt64: RunningProbe] = [:]
     /// Damaged messages from and to workers, since their last whole answer.

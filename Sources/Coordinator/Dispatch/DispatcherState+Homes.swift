@@ -9,7 +9,8 @@ extension DispatcherState {
         var left: [UnitID] = []
         for id in waiting {
             if let unit = batch?.units[id], let home = home(of: id, unit),
-                let worker = workers[home], worker.room(kind, cost: unit.cost, policy) > 0
+                let worker = workers[home],
+                worker.room(kind, cost: unit.cost, policy, at: seconds) > 0
             {
                 assign(id, to: home, &actions)
             } else {

@@ -3,6 +3,14 @@ import Protocol
 // The end of a batch: nothing waits, and some workers have nothing to do.
 
 extension DispatcherState {
+    /// A worker that has nothing to do.
+    struct Idle {
+        let id: WorkerID
+        /// From now until it would have answered a unit, in seconds.
+        let time: Double
+        let isProven: Bool
+    }
+
     /// The last unit that a worker holds.
     private struct Tail {
         let owner: WorkerID
@@ -27,7 +35,7 @@ extension DispatcherState {
     private static let interval = 0.05
 
     /// Gives idle workers units that they would finish sooner: queued units
-    /// are moved, units being computed are copied.
+    /// are moved, units being computed are copied. The rest may insure units against the loss of their workers.
     mutating func occupyIdle(_ actions: inout [Action]) {
         guard batch?.waiting.isEmpty == true, let kind = batch?.kind,
             let cost = batch?.typicalCost
@@ -38,11 +46,12 @@ extension DispatcherState {
             lastLookAtIdle = seconds
         }
         let reference = referencePace(kind)
-        var idle: [(id: WorkerID, time: Double, isProven: Bool)] = []
+        var idle: [Idle] = []
         func consider(_ id: WorkerID, _ worker: Worker) {
             guard worker.held.isEmpty, worker.credit > 0, worker.isActive else { return }
             let time = worker.time(for: cost, kind, reference: reference)
-            idle.append((id, time + (worker.speed.roundTrip ?? 0), worker.isProven))
+            let trip = worker.speed.roundTrip ?? 0
+            idle.append(Idle(id: id, time: time + trip, isProven: worker.isProven))
         }
         // A worker that found nothing before finds nothing until time has passed: wait for ticks.
         if case .some(let touched) = scope, !isLarge {
@@ -50,24 +59,36 @@ extension DispatcherState {
         } else {
             for (id, worker) in workers { consider(id, worker) }
         }
+        guard !idle.isEmpty else { return }
+        takeOver(by: idle, kind, reference, &actions)
+        insure(by: idle, kind, reference: reference, &actions)
+    }
+
+    /// Gives idle workers what they would finish at least a tenth sooner: paces are estimates.
+    private mutating func takeOver(
+        by idle: [Idle],
+        _ kind: Kind,
+        _ reference: Double?,
+        _ actions: inout [Action]
+    ) {
         guard let quickest = idle.map(\.time).min() else { return }
         var tails = PriorityQueue<Tail> { $0.precedes($1) }
         for (id, worker) in workers where !worker.held.isEmpty {
             if let tail = tail(of: id, kind, reference) { tails.add(tail) }
         }
         guard let latest = tails.first?.done, latest > seconds + 1.1 * quickest else { return }
-        idle.sort {
+        let idle = idle.sorted {
             $0.isProven == $1.isProven ? ($0.time, $0.id) < ($1.time, $1.id) : $0.isProven
         }
         let guesses = idle.count { !$0.isProven }
         var hasGuessed = false
         // A copied unit is also the last one of its other holders.
         var taken: Set<UnitID> = []
-        for (id, time, isProven) in idle {
+        for worker in idle {
+            let (id, isProven) = (worker.id, worker.isProven)
             // What one unproven worker may not take, the others may not take either.
             if hasGuessed, !isProven { return }
-            // At least a tenth faster: paces are estimates.
-            let promise = seconds + 1.1 * time
+            let promise = seconds + 1.1 * worker.time
             guard let latest = tails.first?.done, latest > promise else { return }
             var others: [Tail] = []
             var best: Tail?

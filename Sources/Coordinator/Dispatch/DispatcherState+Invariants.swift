@@ -87,7 +87,8 @@ extension DispatcherState {
         for (id, unit) in batch.units.sorted(by: { $0.key < $1.key }) {
             try require(!unit.isDone || unit.holders.isEmpty, "\(id) is done and held")
             try require(
-                unit.failed.values.count(where: { $0 }) < policy.maxFailures,
+                unit.failed.values.count(where: { $0 }) < policy.maxFailures
+                    + min(unit.lostHosts.count, LossRate.mostExcused),
                 "\(id) should have failed"
             )
             let proven = unit.holders.count { holder in

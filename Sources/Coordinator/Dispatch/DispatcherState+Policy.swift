@@ -20,6 +20,9 @@ extension DispatcherState {
         package var credit = 64
         /// Minimum and maximum units that a worker holds; between them, as many as hide the round trip.
         package var depths = 2...16
+        /// A worker that computes what it holds for longer than this, and longer than a few round trips, is given no more yet:
+        /// a link that many share carries first what somebody waits for.
+        package var lead: Duration = .seconds(3)
         /// Maximum units that a worker holds before its first answer.
         package var firstDepth = 1
         /// A lease lasts this many times the worker's usual time for the unit…

@@ -25,8 +25,12 @@ extension DispatcherState {
             worker.pausedUntil = until
             actions.append(.pause(id, for: until - now))
         }
+        if let speed = remembered[host], isAlone(host) { worker.speed.recall(speed) }
         workers[id] = worker
     }
+
+    /// Whether no worker of the host is connected: several may differ in speed.
+    private func isAlone(_ host: Int) -> Bool { !workers.values.contains { $0.host == host } }
 
     /// The number of a host. Without keys workers choose their own names, so only hosts that are connected or
     /// failed recently are kept.
@@ -35,6 +39,7 @@ extension DispatcherState {
         if hostNumbers.count >= HostRecord.capacity {
             let used = Set(workers.values.flatMap { [$0.host, $0.site] }).union(hosts.keys)
             hostNumbers = hostNumbers.filter { used.contains($0.value) }
+            remembered.keep(only: used)
         }
         defer { nextHost += 1 }
         hostNumbers[name] = nextHost
@@ -63,8 +68,10 @@ extension DispatcherState {
     mutating func lose(_ id: WorkerID, _ loss: WorkerLoss, _ actions: inout [Action]) {
         guard let worker = workers[id] else { return }
         for lease in worker.held { release(lease.unit, from: id) }
+        if !worker.held.isEmpty { lossRate.noteLoss() }
         workers[id] = nil
         recent[id] = nil
+        if worker.isProven, isAlone(worker.host) { remembered.note(worker.speed, of: worker.host) }
         if loss.isCharged, let first = worker.held.first?.unit {
             countFailure(of: worker.host)
             charge(first, UnitFailure(worker: id, cause: .lost(loss)), worker, &actions)

@@ -261,6 +261,10 @@ package struct DispatcherState: Sendable {
     /// When idle workers of a large fleet were last looked for.
     var lastLookAtIdle = -Double.infinity
     var history = DispatcherHistory()
+    /// What round trips take now, a moving average.
+    var trips = 0.0
+    var lossRate = LossRate()
+    var remembered = RememberedSpeeds()
 
     enum Scope: Equatable, Sendable {
         case all

@@ -53,7 +53,7 @@ struct Outlook {
                 isReliable: worker.isProven && pace != nil && !isLate,
                 trip: worker.speed.roundTrip ?? 0,
                 free: worker.free(batch.kind, reference: reference, at: now),
-                room: worker.room(batch.kind, cost: batch.typicalCost, policy)
+                room: worker.room(batch.kind, cost: batch.typicalCost, policy, at: now)
             )
             if entry.room > 0 { queue.append(entries.count) }
             if entry.isReliable { rate += 1 / entry.pace }
@@ -127,13 +127,21 @@ extension DispatcherState.Worker {
     func room(
         _ kind: DispatcherState.Kind,
         cost: Double,
-        _ policy: DispatcherState.Policy
+        _ policy: DispatcherState.Policy,
+        at now: Double
     ) -> Int {
         let depth =
             isProven ? speed.depth(cost: cost, kind, policy.depths) : policy.firstDepth
         // The next batch should be there when one is done.
         let ahead = isProven && batch > 1 ? 2 * batch : 0
-        return min(credit, max(depth, ahead) - held.count)
+        let room = min(credit, max(depth, ahead) - held.count)
+        guard kind == .views, isProven, batch == 1, room > 0, let pace = speed.pace(kind) else {
+            return room
+        }
+        let lead = speed.lead(pace: pace, policy)
+        if free(kind, reference: pace, at: now) - now > lead { return 0 }
+        // One more will keep it busy for long enough.
+        return pace * cost > lead ? 1 : room
     }
 
     /// Its time for a unit, by its own pace or another; where none is known all are

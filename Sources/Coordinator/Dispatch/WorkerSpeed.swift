@@ -27,6 +27,12 @@ struct WorkerSpeed: Sendable {
     /// From sending an answer to receiving the next task, where it was measured.
     private(set) var roundTrip: Double?
 
+    /// Whether its paces are of an earlier connection.
+    private var isRecalled = false
+
+    /// The last one that was measured, which a crowded link makes longer.
+    private(set) var lastTrip: Double?
+
     /// Weight of a new measurement in the moving average.
     private static let share = 0.3
     /// Minimum pace and time, so that nothing is divided by zero.
@@ -72,7 +78,9 @@ struct WorkerSpeed: Sendable {
         let maxLease = policy.firstLease / .seconds(1)
         guard let time = time(for: cost, kind, reference: reference) else { return maxLease }
         let expected = policy.leaseFactor * (time + (roundTrip ?? 0))
-        let lease = max(policy.minLease / .seconds(1), expected)
+        var lease = max(policy.minLease / .seconds(1), expected)
+        // It may not be the same machine.
+        if isRecalled { lease = max(lease, policy.leaseFactor * (reference ?? 0) * cost) }
         return self.pace(kind) == nil ? min(lease, maxLease) : lease
     }
 
@@ -83,6 +91,18 @@ struct WorkerSpeed: Sendable {
         let inFlight = (1.25 * roundTrip / max(Self.minTime, pace * cost)).rounded(.up)
         guard inFlight < Double(limits.upperBound) else { return limits.upperBound }
         return max(limits.lowerBound, 1 + Int(inFlight))
+    }
+
+    /// How long before a worker is done with what it holds its next unit is sent: a few round trips. Trips that were measured
+    /// while a link was crowded say little: at most a quarter of a unit's time, if that is more than the policy's lead.
+    func lead(pace: Double, _ policy: DispatcherState.Policy) -> Double {
+        max(policy.lead / .seconds(1), min(3 * (roundTrip ?? 0), pace / 4))
+    }
+
+    /// It is a worker that was there before, and probably as fast; what it does now replaces that.
+    mutating func recall(_ other: WorkerSpeed) {
+        (views, tiles, roundTrip) = (other.views, other.tiles, other.roundTrip)
+        isRecalled = true
     }
 
     /// Another unit is now the first.
@@ -121,6 +141,7 @@ struct WorkerSpeed: Sendable {
             let reported = min(max(0, spent), now - assigned)
             if wasIdle {
                 let trip = elapsed - min(reported, elapsed)
+                lastTrip = trip
                 // The first trips also carry prompts; a shorter one is closer to the truth.
                 roundTrip = roundTrip.map { trip < $0 ? trip : 0.9 * $0 + 0.1 * trip } ?? trip
                 time = max(min(reported, elapsed), elapsed / 10)
@@ -140,7 +161,9 @@ struct WorkerSpeed: Sendable {
         to measured: Double
     ) {
         let pace = max(Self.minTime, measured)
-        let mean = before.map { $0 + Self.share * (pace - $0) } ?? pace
+        let known = isRecalled ? nil : before
+        if isRecalled { (views, tiles, isRecalled) = (nil, nil, false) }
+        let mean = known.map { $0 + Self.share * (pace - $0) } ?? pace
         setPace(kind, Pace(seconds: mean))
     }
 

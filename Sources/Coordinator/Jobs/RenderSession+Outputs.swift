@@ -62,7 +62,7 @@ extension RenderSession {
         /// Rejects a picture that its format cannot hold, and files that would replace what is read.
         ///
         /// - Throws: `InputError`
-        func validate(for session: RenderSession) throws(InputError) {
+        package func validate(for session: RenderSession) throws(InputError) {
             let sources =
                 session.options.sources + kept + (inputs.map { [("the --inputs file", $0)] } ?? [])
             if !isNumbered, !isStream {

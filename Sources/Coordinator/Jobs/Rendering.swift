@@ -66,6 +66,8 @@ package struct Rendering: Sendable {
         package var prepare: (Cancellation) throws -> Void
         /// Is told how the render goes.
         package var note: (RenderReport) -> Void = { _ in }
+        /// Is told that no render uses them for now.
+        package var rest: () -> Void = {}
         /// How long another render was waited for; no part of this one's time.
         package var waited: Duration = .zero
         /// What is to be said of the workers at the end.

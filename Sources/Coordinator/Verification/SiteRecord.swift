@@ -13,16 +13,19 @@ package struct SiteRecord: Codable, Equatable, Sendable {
     package init() {}
 
     package mutating func note(isGood: Bool, at time: Double) {
-        checked += 1
+        checked = Self.next(checked)
         lastChecked = time
         if isGood {
-            goodSinceWrong += 1
+            goodSinceWrong = Self.next(goodSinceWrong)
         } else {
-            wrong += 1
+            wrong = Self.next(wrong)
             goodSinceWrong = 0
             lastWrong = time
         }
     }
+
+    /// Counts come from a file, which may have been damaged: they have a bottom and a top.
+    private static func next(_ count: Int) -> Int { min(max(count, 0), 1 << 40) + 1 }
 
     private var isSuspect: Bool { wrong > 0 && goodSinceWrong < 200 }
 

@@ -32,10 +32,10 @@ package indirect enum JSON: Equatable, Sendable {
     package var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
     package var number: Double? { if case .number(let value) = self { value } else { nil } }
 
-    /// A whole number that a Double holds exactly.
+    /// A whole number that a Double holds exactly, and no other: 2⁵³ may have been written as 2⁵³ + 1.
     package var integer: Int? {
         guard case .number(let value) = self, value == value.rounded(),
-            abs(value) <= 9_007_199_254_740_992
+            abs(value) < 9_007_199_254_740_992
         else { return nil }
         return Int(value)
     }

@@ -60,6 +60,17 @@ package enum PictureFormat: String, CaseIterable, Sendable {
         }
     }
 
+    /// Bytes of a file that tell its format.
+    package static let headBytes = 12
+
+    /// Whether a file's first bytes, `headBytes` of them, are of this format.
+    package func isBegun(by head: [UInt8]) -> Bool {
+        switch (self, PictureKind(head)) {
+        case (.png, .png), (.jpeg, .jpeg), (.webP, .webP), (.tiff, .tiff): true
+        default: false
+        }
+    }
+
     /// Whether it loses something, by a quality.
     package var isLossy: Bool { self == .jpeg || self == .webP }
 

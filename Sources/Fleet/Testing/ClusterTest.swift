@@ -13,6 +13,8 @@ package struct ClusterTest {
 
     /// How long machines that joined by invitation have to call, and a worker to answer.
     private static let callTime: Duration = .seconds(12)
+    /// How long machines that were invited have to join, where an invitation is open: they call every few seconds.
+    private static let joinTime: Duration = .seconds(7)
     private static let answerTime = 300.0
     /// Floats of the two loads that measure a link, and below which time the second is sent as well.
     private static let loads = (first: 1 << 16, second: 1 << 20, quick: 0.25)
@@ -50,7 +52,7 @@ package struct ClusterTest {
         let view = try session.trialView(computation)
         let hosted: HostedCluster
         do {
-            hosted = try HostedCluster(plan, identity, logger: .silent)
+            hosted = try HostedCluster(plan, identity, role: .test, logger: .silent)
         } catch let error as EndpointTaken {
             throw ClusterUnavailable(
                 "\(error.endpoint): \(error.holder ?? "another process") uses it, and a test would "
@@ -71,9 +73,12 @@ package struct ClusterTest {
         }
         defer { hosted.stop() }
         checks.append(keys(hosted))
-        let members = (try? ClusterFolder(for: plan.path).joined.book())?.members ?? []
+        let joined = try ClusterFolder(for: plan.path).joined
+        func book() -> JoinBook { (try? joined.book()) ?? JoinBook() }
         onProgress("waiting for workers (hosts: \(plan.file.hosts.count))")
-        awaitWorkers(hosted, members)
+        awaitWorkers(hosted, book)
+        // Some may have joined just now.
+        let members = book().members
         checks +=
             HostVerdicts(
                 hosts: plan.file.hosts.map { ($0.name, plan.names($0)) },
@@ -105,7 +110,7 @@ package struct ClusterTest {
     }
 
     /// Waits until all workers have joined that still can.
-    private func awaitWorkers(_ hosted: HostedCluster, _ members: [Member]) {
+    private func awaitWorkers(_ hosted: HostedCluster, _ book: () -> JoinBook) {
         let start = ContinuousClock.now
         let names = Set(plan.file.hosts.flatMap(plan.names))
         while start.duration(to: .now) < plan.file.timeouts.join {
@@ -118,13 +123,19 @@ package struct ClusterTest {
                 .subtracting(refused.keys)
             let keys = Set(workers.compactMap(\.key))
             let calls = start.duration(to: .now) < Self.callTime
-            let absent = members.filter { !keys.contains($0.key) }
+            let book = book()
+            let absent = book.members.filter { !keys.contains($0.key) }
+            let now = Date().timeIntervalSince1970
+            let mayJoin =
+                start.duration(to: .now) < Self.joinTime
+                && book.invitations.contains { $0.isOpen(at: now) }
             let complains = missing.allSatisfy { name in
                 hosted.reports.contains {
                     $0.expected.contains(name) && HostWatch.complaint(of: name, $0) != nil
                 }
             }
-            if missing.isEmpty && (absent.isEmpty || !calls) || complains && !calls { return }
+            let isComplete = missing.isEmpty && (absent.isEmpty && !mayJoin || !calls)
+            if isComplete || complains && !calls { return }
             usleep(50_000)
         }
     }

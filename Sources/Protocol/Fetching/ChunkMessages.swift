@@ -5,9 +5,15 @@ import Foundation
 package struct ChunkRequest: Equatable, Sendable {
     package let digest: ModelCatalogue.Digest
     package let chunks: [Int]
+    /// The sender's addresses, if it wants to know its neighbours.
+    package let addresses: [LANAddress]
 
-    package init(_ digest: ModelCatalogue.Digest, _ chunks: [Int]) {
-        (self.digest, self.chunks) = (digest, chunks)
+    package init(
+        _ digest: ModelCatalogue.Digest,
+        _ chunks: [Int],
+        addresses: [LANAddress] = []
+    ) {
+        (self.digest, self.chunks, self.addresses) = (digest, chunks, addresses)
     }
 
     /// Most chunks in one request.
@@ -27,6 +33,8 @@ package struct ChunkAnswer: Equatable, Sendable {
     package let digest: ModelCatalogue.Digest
     package let chunk: Int
     package let content: Content
+    /// Who else sends the model: with its catalogue.
+    package var neighbours: [Neighbour] = []
 
     package init(_ digest: ModelCatalogue.Digest, _ chunk: Int, _ content: Content) {
         (self.digest, self.chunk, self.content) = (digest, chunk, content)
@@ -38,7 +46,11 @@ extension ChunkRequest {
         guard let digest = ModelCatalogue.Digest(bytes: Array(wire.digest)),
             (1...Self.maxChunks).contains(wire.chunks.count)
         else { throw .field("fetch") }
-        self.init(digest, wire.chunks.map { Int($0) })
+        self.init(
+            digest,
+            wire.chunks.map { Int($0) },
+            addresses: try LANAddress.list(wire.addresses)
+        )
     }
 }
 
@@ -55,6 +67,7 @@ extension ChunkAnswer {
             case .later: $0.later = true
             case .refused(let reason): $0.refusal = reason
             }
+            $0.neighbours = neighbours.map(\.wire)
         }
         return FrameCodec.frames(envelope, file: file)
     }
@@ -72,5 +85,7 @@ extension ChunkAnswer {
             content = .refused(printable(wire.refusal, limit: 300))
         }
         self.init(digest, Int(wire.chunk), content)
+        guard wire.neighbours.count <= Neighbour.maxCount else { throw .field("chunk.neighbours") }
+        for neighbour in wire.neighbours { neighbours.append(try Neighbour(neighbour)) }
     }
 }

@@ -47,6 +47,9 @@ package struct FrameLimits: Sendable {
     /// Maximum unread messages of one peer; above this, its connection is not read.
     package var waiting = 64
 
+    /// Maximum messages that wait until one peer reads them; nil: ZeroMQ's default.
+    package var unsent: Int?
+
     package init() {}
 
     /// Maximum frames in a message.

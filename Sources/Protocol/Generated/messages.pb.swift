@@ -87,6 +87,9 @@ package nonisolated enum WireGoodbyeReason: SwiftProtobuf.Enum, Swift.CaseIterab
 
   /// The coordinator does not know the receiver, or gave it up: say Hello again.
   case unknown // = 2
+
+  /// The coordinator took the receiver's key off its list: it is not admitted again.
+  case removed // = 3
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -98,6 +101,7 @@ package nonisolated enum WireGoodbyeReason: SwiftProtobuf.Enum, Swift.CaseIterab
     case 0: self = .unspecified
     case 1: self = .leaving
     case 2: self = .unknown
+    case 3: self = .removed
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -107,6 +111,7 @@ package nonisolated enum WireGoodbyeReason: SwiftProtobuf.Enum, Swift.CaseIterab
     case .unspecified: return 0
     case .leaving: return 1
     case .unknown: return 2
+    case .removed: return 3
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -116,192 +121,207 @@ package nonisolated enum WireGoodbyeReason: SwiftProtobuf.Enum, Swift.CaseIterab
     .unspecified,
     .leaving,
     .unknown,
+    .removed,
   ]
 
 }
 
-package nonisolated struct WireEnvelope: Sendable {
+package nonisolated struct WireEnvelope: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var body: WireEnvelope.OneOf_Body? = nil
+  package var body: OneOf_Body? {
+    get {return _storage._body}
+    set {_uniqueStorage()._body = newValue}
+  }
 
   /// Worker to coordinator.
   package var hello: WireHello {
     get {
-      if case .hello(let v)? = body {return v}
+      if case .hello(let v)? = _storage._body {return v}
       return WireHello()
     }
-    set {body = .hello(newValue)}
+    set {_uniqueStorage()._body = .hello(newValue)}
   }
 
   package var ask: WireAsk {
     get {
-      if case .ask(let v)? = body {return v}
+      if case .ask(let v)? = _storage._body {return v}
       return WireAsk()
     }
-    set {body = .ask(newValue)}
+    set {_uniqueStorage()._body = .ask(newValue)}
   }
 
   package var wanted: WireWanted {
     get {
-      if case .wanted(let v)? = body {return v}
+      if case .wanted(let v)? = _storage._body {return v}
       return WireWanted()
     }
-    set {body = .wanted(newValue)}
+    set {_uniqueStorage()._body = .wanted(newValue)}
   }
 
   package var answer: WireAnswer {
     get {
-      if case .answer(let v)? = body {return v}
+      if case .answer(let v)? = _storage._body {return v}
       return WireAnswer()
     }
-    set {body = .answer(newValue)}
+    set {_uniqueStorage()._body = .answer(newValue)}
   }
 
   package var failure: WireFailure {
     get {
-      if case .failure(let v)? = body {return v}
+      if case .failure(let v)? = _storage._body {return v}
       return WireFailure()
     }
-    set {body = .failure(newValue)}
+    set {_uniqueStorage()._body = .failure(newValue)}
   }
 
   package var batch: WireBatch {
     get {
-      if case .batch(let v)? = body {return v}
+      if case .batch(let v)? = _storage._body {return v}
       return WireBatch()
     }
-    set {body = .batch(newValue)}
+    set {_uniqueStorage()._body = .batch(newValue)}
   }
 
   package var join: WireJoin {
     get {
-      if case .join(let v)? = body {return v}
+      if case .join(let v)? = _storage._body {return v}
       return WireJoin()
     }
-    set {body = .join(newValue)}
+    set {_uniqueStorage()._body = .join(newValue)}
   }
 
   package var fetch: WireFetch {
     get {
-      if case .fetch(let v)? = body {return v}
+      if case .fetch(let v)? = _storage._body {return v}
       return WireFetch()
     }
-    set {body = .fetch(newValue)}
+    set {_uniqueStorage()._body = .fetch(newValue)}
   }
 
   package var report: WireReport {
     get {
-      if case .report(let v)? = body {return v}
+      if case .report(let v)? = _storage._body {return v}
       return WireReport()
     }
-    set {body = .report(newValue)}
+    set {_uniqueStorage()._body = .report(newValue)}
   }
 
   /// Coordinator to worker.
   package var welcome: WireWelcome {
     get {
-      if case .welcome(let v)? = body {return v}
+      if case .welcome(let v)? = _storage._body {return v}
       return WireWelcome()
     }
-    set {body = .welcome(newValue)}
+    set {_uniqueStorage()._body = .welcome(newValue)}
   }
 
   package var refusal: WireRefusal {
     get {
-      if case .refusal(let v)? = body {return v}
+      if case .refusal(let v)? = _storage._body {return v}
       return WireRefusal()
     }
-    set {body = .refusal(newValue)}
+    set {_uniqueStorage()._body = .refusal(newValue)}
   }
 
   package var job: WireJob {
     get {
-      if case .job(let v)? = body {return v}
+      if case .job(let v)? = _storage._body {return v}
       return WireJob()
     }
-    set {body = .job(newValue)}
+    set {_uniqueStorage()._body = .job(newValue)}
   }
 
   package var embedding: WireEmbedding {
     get {
-      if case .embedding(let v)? = body {return v}
+      if case .embedding(let v)? = _storage._body {return v}
       return WireEmbedding()
     }
-    set {body = .embedding(newValue)}
+    set {_uniqueStorage()._body = .embedding(newValue)}
   }
 
   package var task: WireTask {
     get {
-      if case .task(let v)? = body {return v}
+      if case .task(let v)? = _storage._body {return v}
       return WireTask()
     }
-    set {body = .task(newValue)}
+    set {_uniqueStorage()._body = .task(newValue)}
   }
 
   package var abandon: WireAbandon {
     get {
-      if case .abandon(let v)? = body {return v}
+      if case .abandon(let v)? = _storage._body {return v}
       return WireAbandon()
     }
-    set {body = .abandon(newValue)}
+    set {_uniqueStorage()._body = .abandon(newValue)}
   }
 
   package var joined: WireJoined {
     get {
-      if case .joined(let v)? = body {return v}
+      if case .joined(let v)? = _storage._body {return v}
       return WireJoined()
     }
-    set {body = .joined(newValue)}
+    set {_uniqueStorage()._body = .joined(newValue)}
   }
 
   package var chunk: WireChunk {
     get {
-      if case .chunk(let v)? = body {return v}
+      if case .chunk(let v)? = _storage._body {return v}
       return WireChunk()
     }
-    set {body = .chunk(newValue)}
+    set {_uniqueStorage()._body = .chunk(newValue)}
   }
 
   package var inquiry: WireInquiry {
     get {
-      if case .inquiry(let v)? = body {return v}
+      if case .inquiry(let v)? = _storage._body {return v}
       return WireInquiry()
     }
-    set {body = .inquiry(newValue)}
+    set {_uniqueStorage()._body = .inquiry(newValue)}
+  }
+
+  package var admit: WireAdmit {
+    get {
+      if case .admit(let v)? = _storage._body {return v}
+      return WireAdmit()
+    }
+    set {_uniqueStorage()._body = .admit(newValue)}
   }
 
   /// Both ways.
   package var heartbeat: WireHeartbeat {
     get {
-      if case .heartbeat(let v)? = body {return v}
+      if case .heartbeat(let v)? = _storage._body {return v}
       return WireHeartbeat()
     }
-    set {body = .heartbeat(newValue)}
+    set {_uniqueStorage()._body = .heartbeat(newValue)}
   }
 
   package var goodbye: WireGoodbye {
     get {
-      if case .goodbye(let v)? = body {return v}
+      if case .goodbye(let v)? = _storage._body {return v}
       return WireGoodbye()
     }
-    set {body = .goodbye(newValue)}
+    set {_uniqueStorage()._body = .goodbye(newValue)}
   }
 
   /// What the frames after this one hold, in order.
-  package var tensors: [WireTensorHeader] = []
+  package var tensors: [WireTensorHeader] {
+    get {_storage._tensors}
+    set {_uniqueStorage()._tensors = newValue}
+  }
 
   /// CRC-32 of all bytes of this frame before this field, which is the last one: the frame ends with b5 01 and four bytes.
   package var checksum: UInt32 {
-    get {_checksum ?? 0}
-    set {_checksum = newValue}
+    get {_storage._checksum ?? 0}
+    set {_uniqueStorage()._checksum = newValue}
   }
   /// Returns true if `checksum` has been explicitly set.
-  package var hasChecksum: Bool {self._checksum != nil}
+  package var hasChecksum: Bool {_storage._checksum != nil}
   /// Clears the value of `checksum`. Subsequent reads from it will return its default value.
-  package mutating func clearChecksum() {self._checksum = nil}
+  package mutating func clearChecksum() {_uniqueStorage()._checksum = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -326,6 +346,7 @@ package nonisolated struct WireEnvelope: Sendable {
     case joined(WireJoined)
     case chunk(WireChunk)
     case inquiry(WireInquiry)
+    case admit(WireAdmit)
     /// Both ways.
     case heartbeat(WireHeartbeat)
     case goodbye(WireGoodbye)
@@ -334,7 +355,7 @@ package nonisolated struct WireEnvelope: Sendable {
 
   package init() {}
 
-  fileprivate var _checksum: UInt32? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// One raw frame: row-major elements, the last axis fastest.
@@ -409,11 +430,54 @@ package nonisolated struct WireHello: Sendable {
   /// Of the worker's program, for people.
   package var version: String = String()
 
+  /// Where it sends its model to its neighbours; absent if it does not.
+  package var share: WireShare {
+    get {_share ?? WireShare()}
+    set {_share = newValue}
+  }
+  /// Returns true if `share` has been explicitly set.
+  package var hasShare: Bool {self._share != nil}
+  /// Clears the value of `share`. Subsequent reads from it will return its default value.
+  package mutating func clearShare() {self._share = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _model: WireModelIdentity? = nil
+  fileprivate var _share: WireShare? = nil
+}
+
+/// Where a worker listens for neighbours that lack the model.
+package nonisolated struct WireShare: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The public half of the keys that it listens with, 32 bytes.
+  package var key: Data = Data()
+
+  package var port: UInt32 = 0
+
+  /// Its IPv4 addresses with their networks, as 10.0.0.7/24; at most 8.
+  package var addresses: [String] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Machines that may fetch the model from the receiver: their keys, 32 bytes each, at most 64. Replaces those before.
+package nonisolated struct WireAdmit: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var keys: [Data] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 package nonisolated struct WireModelIdentity: Sendable {
@@ -632,6 +696,9 @@ package nonisolated struct WireFetch: Sendable {
 
   package var chunks: [UInt32] = []
 
+  /// With the digest of the model: the sender's IPv4 addresses with their networks, if it wants to know its neighbours.
+  package var addresses: [String] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -652,6 +719,28 @@ package nonisolated struct WireChunk: Sendable {
 
   /// Never: why.
   package var refusal: String = String()
+
+  /// With the catalogue, where the request had addresses: workers that admit the receiver, at most 8.
+  package var neighbours: [WireNeighbour] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// A worker that sends the model.
+package nonisolated struct WireNeighbour: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// As 10.0.0.7/24, on a network of the receiver's.
+  package var address: String = String()
+
+  package var port: UInt32 = 0
+
+  /// The public half of the keys that it listens with, 32 bytes.
+  package var key: Data = Data()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1085,386 +1174,442 @@ nonisolated extension WireElementType: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension WireGoodbyeReason: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0GOODBYE_REASON_UNSPECIFIED\0\u{1}GOODBYE_REASON_LEAVING\0\u{1}GOODBYE_REASON_UNKNOWN\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0GOODBYE_REASON_UNSPECIFIED\0\u{1}GOODBYE_REASON_LEAVING\0\u{1}GOODBYE_REASON_UNKNOWN\0\u{1}GOODBYE_REASON_REMOVED\0")
 }
 
 nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Envelope"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}ask\0\u{1}wanted\0\u{1}answer\0\u{1}failure\0\u{1}welcome\0\u{1}refusal\0\u{1}job\0\u{1}embedding\0\u{1}task\0\u{1}abandon\0\u{1}heartbeat\0\u{1}goodbye\0\u{1}batch\0\u{1}join\0\u{1}fetch\0\u{1}joined\0\u{1}chunk\0\u{1}report\0\u{1}tensors\0\u{1}inquiry\0\u{1}checksum\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}ask\0\u{1}wanted\0\u{1}answer\0\u{1}failure\0\u{1}welcome\0\u{1}refusal\0\u{1}job\0\u{1}embedding\0\u{1}task\0\u{1}abandon\0\u{1}heartbeat\0\u{1}goodbye\0\u{1}batch\0\u{1}join\0\u{1}fetch\0\u{1}joined\0\u{1}chunk\0\u{1}report\0\u{1}tensors\0\u{1}inquiry\0\u{1}checksum\0\u{1}admit\0")
+
+  fileprivate class _StorageClass {
+    var _body: WireEnvelope.OneOf_Body?
+    var _tensors: [WireTensorHeader] = []
+    var _checksum: UInt32? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _body = source._body
+      _tensors = source._tensors
+      _checksum = source._checksum
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try {
-        var v: WireHello?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .hello(let m) = current {v = m}
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try {
+          var v: WireHello?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .hello(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .hello(v)
+          }
+        }()
+        case 2: try {
+          var v: WireAsk?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .ask(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .ask(v)
+          }
+        }()
+        case 3: try {
+          var v: WireWanted?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .wanted(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .wanted(v)
+          }
+        }()
+        case 4: try {
+          var v: WireAnswer?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .answer(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .answer(v)
+          }
+        }()
+        case 5: try {
+          var v: WireFailure?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .failure(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .failure(v)
+          }
+        }()
+        case 6: try {
+          var v: WireWelcome?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .welcome(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .welcome(v)
+          }
+        }()
+        case 7: try {
+          var v: WireRefusal?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .refusal(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .refusal(v)
+          }
+        }()
+        case 8: try {
+          var v: WireJob?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .job(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .job(v)
+          }
+        }()
+        case 9: try {
+          var v: WireEmbedding?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .embedding(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .embedding(v)
+          }
+        }()
+        case 10: try {
+          var v: WireTask?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .task(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .task(v)
+          }
+        }()
+        case 11: try {
+          var v: WireAbandon?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .abandon(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .abandon(v)
+          }
+        }()
+        case 12: try {
+          var v: WireHeartbeat?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .heartbeat(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .heartbeat(v)
+          }
+        }()
+        case 13: try {
+          var v: WireGoodbye?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .goodbye(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .goodbye(v)
+          }
+        }()
+        case 14: try {
+          var v: WireBatch?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .batch(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .batch(v)
+          }
+        }()
+        case 15: try {
+          var v: WireJoin?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .join(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .join(v)
+          }
+        }()
+        case 16: try {
+          var v: WireFetch?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .fetch(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .fetch(v)
+          }
+        }()
+        case 17: try {
+          var v: WireJoined?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .joined(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .joined(v)
+          }
+        }()
+        case 18: try {
+          var v: WireChunk?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .chunk(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .chunk(v)
+          }
+        }()
+        case 19: try {
+          var v: WireReport?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .report(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .report(v)
+          }
+        }()
+        case 20: try { try decoder.decodeRepeatedMessageField(value: &_storage._tensors) }()
+        case 21: try {
+          var v: WireInquiry?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .inquiry(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .inquiry(v)
+          }
+        }()
+        case 22: try { try decoder.decodeSingularFixed32Field(value: &_storage._checksum) }()
+        case 23: try {
+          var v: WireAdmit?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .admit(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .admit(v)
+          }
+        }()
+        default: break
         }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .hello(v)
-        }
-      }()
-      case 2: try {
-        var v: WireAsk?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .ask(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .ask(v)
-        }
-      }()
-      case 3: try {
-        var v: WireWanted?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .wanted(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .wanted(v)
-        }
-      }()
-      case 4: try {
-        var v: WireAnswer?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .answer(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .answer(v)
-        }
-      }()
-      case 5: try {
-        var v: WireFailure?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .failure(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .failure(v)
-        }
-      }()
-      case 6: try {
-        var v: WireWelcome?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .welcome(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .welcome(v)
-        }
-      }()
-      case 7: try {
-        var v: WireRefusal?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .refusal(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .refusal(v)
-        }
-      }()
-      case 8: try {
-        var v: WireJob?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .job(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .job(v)
-        }
-      }()
-      case 9: try {
-        var v: WireEmbedding?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .embedding(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .embedding(v)
-        }
-      }()
-      case 10: try {
-        var v: WireTask?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .task(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .task(v)
-        }
-      }()
-      case 11: try {
-        var v: WireAbandon?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .abandon(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .abandon(v)
-        }
-      }()
-      case 12: try {
-        var v: WireHeartbeat?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .heartbeat(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .heartbeat(v)
-        }
-      }()
-      case 13: try {
-        var v: WireGoodbye?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .goodbye(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .goodbye(v)
-        }
-      }()
-      case 14: try {
-        var v: WireBatch?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .batch(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .batch(v)
-        }
-      }()
-      case 15: try {
-        var v: WireJoin?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .join(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .join(v)
-        }
-      }()
-      case 16: try {
-        var v: WireFetch?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .fetch(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .fetch(v)
-        }
-      }()
-      case 17: try {
-        var v: WireJoined?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .joined(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .joined(v)
-        }
-      }()
-      case 18: try {
-        var v: WireChunk?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .chunk(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .chunk(v)
-        }
-      }()
-      case 19: try {
-        var v: WireReport?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .report(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .report(v)
-        }
-      }()
-      case 20: try { try decoder.decodeRepeatedMessageField(value: &self.tensors) }()
-      case 21: try {
-        var v: WireInquiry?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .inquiry(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .inquiry(v)
-        }
-      }()
-      case 22: try { try decoder.decodeSingularFixed32Field(value: &self._checksum) }()
-      default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    switch self.body {
-    case .hello?: try {
-      guard case .hello(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    }()
-    case .ask?: try {
-      guard case .ask(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-    }()
-    case .wanted?: try {
-      guard case .wanted(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    }()
-    case .answer?: try {
-      guard case .answer(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-    }()
-    case .failure?: try {
-      guard case .failure(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-    }()
-    case .welcome?: try {
-      guard case .welcome(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
-    }()
-    case .refusal?: try {
-      guard case .refusal(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
-    }()
-    case .job?: try {
-      guard case .job(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
-    }()
-    case .embedding?: try {
-      guard case .embedding(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
-    }()
-    case .task?: try {
-      guard case .task(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-    }()
-    case .abandon?: try {
-      guard case .abandon(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-    }()
-    case .heartbeat?: try {
-      guard case .heartbeat(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
-    }()
-    case .goodbye?: try {
-      guard case .goodbye(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
-    }()
-    case .batch?: try {
-      guard case .batch(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
-    }()
-    case .join?: try {
-      guard case .join(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
-    }()
-    case .fetch?: try {
-      guard case .fetch(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
-    }()
-    case .joined?: try {
-      guard case .joined(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
-    }()
-    case .chunk?: try {
-      guard case .chunk(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
-    }()
-    case .report?: try {
-      guard case .report(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
-    }()
-    default: break
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      switch _storage._body {
+      case .hello?: try {
+        guard case .hello(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      }()
+      case .ask?: try {
+        guard case .ask(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      }()
+      case .wanted?: try {
+        guard case .wanted(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      }()
+      case .answer?: try {
+        guard case .answer(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+      }()
+      case .failure?: try {
+        guard case .failure(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      }()
+      case .welcome?: try {
+        guard case .welcome(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      }()
+      case .refusal?: try {
+        guard case .refusal(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+      }()
+      case .job?: try {
+        guard case .job(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+      }()
+      case .embedding?: try {
+        guard case .embedding(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+      }()
+      case .task?: try {
+        guard case .task(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      }()
+      case .abandon?: try {
+        guard case .abandon(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      }()
+      case .heartbeat?: try {
+        guard case .heartbeat(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+      }()
+      case .goodbye?: try {
+        guard case .goodbye(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      }()
+      case .batch?: try {
+        guard case .batch(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+      }()
+      case .join?: try {
+        guard case .join(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+      }()
+      case .fetch?: try {
+        guard case .fetch(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+      }()
+      case .joined?: try {
+        guard case .joined(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      }()
+      case .chunk?: try {
+        guard case .chunk(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+      }()
+      case .report?: try {
+        guard case .report(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+      }()
+      default: break
+      }
+      if !_storage._tensors.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._tensors, fieldNumber: 20)
+      }
+      try { if case .inquiry(let v)? = _storage._body {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+      } }()
+      try { if let v = _storage._checksum {
+        try visitor.visitSingularFixed32Field(value: v, fieldNumber: 22)
+      } }()
+      try { if case .admit(let v)? = _storage._body {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 23)
+      } }()
     }
-    if !self.tensors.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.tensors, fieldNumber: 20)
-    }
-    try { if case .inquiry(let v)? = self.body {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
-    } }()
-    try { if let v = self._checksum {
-      try visitor.visitSingularFixed32Field(value: v, fieldNumber: 22)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireEnvelope, rhs: WireEnvelope) -> Bool {
-    if lhs.body != rhs.body {return false}
-    if lhs.tensors != rhs.tensors {return false}
-    if lhs._checksum != rhs._checksum {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._body != rhs_storage._body {return false}
+        if _storage._tensors != rhs_storage._tensors {return false}
+        if _storage._checksum != rhs_storage._checksum {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1516,7 +1661,7 @@ nonisolated extension WireTensorHeader: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}name\0\u{1}model\0\u{1}threads\0\u{1}processor\0\u{1}backend\0\u{1}precision\0\u{3}process_id\0\u{1}adapts\0\u{1}obstacle\0\u{3}obstacle_requirements\0\u{1}version\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}name\0\u{1}model\0\u{1}threads\0\u{1}processor\0\u{1}backend\0\u{1}precision\0\u{3}process_id\0\u{1}adapts\0\u{1}obstacle\0\u{3}obstacle_requirements\0\u{1}version\0\u{1}share\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1536,6 +1681,7 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       case 10: try { try decoder.decodeSingularStringField(value: &self.obstacle) }()
       case 11: try { try decoder.decodeSingularStringField(value: &self.obstacleRequirements) }()
       case 12: try { try decoder.decodeSingularStringField(value: &self.version) }()
+      case 13: try { try decoder.decodeSingularMessageField(value: &self._share) }()
       default: break
       }
     }
@@ -1582,6 +1728,9 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if !self.version.isEmpty {
       try visitor.visitSingularStringField(value: self.version, fieldNumber: 12)
     }
+    try { if let v = self._share {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1598,6 +1747,77 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if lhs.obstacle != rhs.obstacle {return false}
     if lhs.obstacleRequirements != rhs.obstacleRequirements {return false}
     if lhs.version != rhs.version {return false}
+    if lhs._share != rhs._share {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireShare: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Share"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0\u{1}port\0\u{1}addresses\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.key) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.port) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.addresses) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.key.isEmpty {
+      try visitor.visitSingularBytesField(value: self.key, fieldNumber: 1)
+    }
+    if self.port != 0 {
+      try visitor.visitSingularUInt32Field(value: self.port, fieldNumber: 2)
+    }
+    if !self.addresses.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.addresses, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireShare, rhs: WireShare) -> Bool {
+    if lhs.key != rhs.key {return false}
+    if lhs.port != rhs.port {return false}
+    if lhs.addresses != rhs.addresses {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireAdmit: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Admit"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}keys\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedBytesField(value: &self.keys) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.keys.isEmpty {
+      try visitor.visitRepeatedBytesField(value: self.keys, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireAdmit, rhs: WireAdmit) -> Bool {
+    if lhs.keys != rhs.keys {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2029,7 +2249,7 @@ nonisolated extension WireJoined: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireFetch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Fetch"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digest\0\u{1}chunks\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digest\0\u{1}chunks\0\u{1}addresses\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2039,6 +2259,7 @@ nonisolated extension WireFetch: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self.digest) }()
       case 2: try { try decoder.decodeRepeatedUInt32Field(value: &self.chunks) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.addresses) }()
       default: break
       }
     }
@@ -2051,12 +2272,16 @@ nonisolated extension WireFetch: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if !self.chunks.isEmpty {
       try visitor.visitPackedUInt32Field(value: self.chunks, fieldNumber: 2)
     }
+    if !self.addresses.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.addresses, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireFetch, rhs: WireFetch) -> Bool {
     if lhs.digest != rhs.digest {return false}
     if lhs.chunks != rhs.chunks {return false}
+    if lhs.addresses != rhs.addresses {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2064,7 +2289,7 @@ nonisolated extension WireFetch: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireChunk: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Chunk"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digest\0\u{1}chunk\0\u{1}later\0\u{1}refusal\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digest\0\u{1}chunk\0\u{1}later\0\u{1}refusal\0\u{1}neighbours\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2076,6 +2301,7 @@ nonisolated extension WireChunk: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.chunk) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.later) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.refusal) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.neighbours) }()
       default: break
       }
     }
@@ -2094,6 +2320,9 @@ nonisolated extension WireChunk: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if !self.refusal.isEmpty {
       try visitor.visitSingularStringField(value: self.refusal, fieldNumber: 4)
     }
+    if !self.neighbours.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.neighbours, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2102,6 +2331,47 @@ nonisolated extension WireChunk: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if lhs.chunk != rhs.chunk {return false}
     if lhs.later != rhs.later {return false}
     if lhs.refusal != rhs.refusal {return false}
+    if lhs.neighbours != rhs.neighbours {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireNeighbour: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Neighbour"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}address\0\u{1}port\0\u{1}key\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.address) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.port) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.key) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.address.isEmpty {
+      try visitor.visitSingularStringField(value: self.address, fieldNumber: 1)
+    }
+    if self.port != 0 {
+      try visitor.visitSingularUInt32Field(value: self.port, fieldNumber: 2)
+    }
+    if !self.key.isEmpty {
+      try visitor.visitSingularBytesField(value: self.key, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireNeighbour, rhs: WireNeighbour) -> Bool {
+    if lhs.address != rhs.address {return false}
+    if lhs.port != rhs.port {return false}
+    if lhs.key != rhs.key {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 
 /// Messages from the coordinator. `docs/protocol.md` explains each.
 package enum CoordinatorMessage: Sendable {
@@ -16,6 +17,8 @@ package enum CoordinatorMessage: Sendable {
     case chunk(ChunkAnswer)
     /// Asks how the worker's host is. Only for workers that speak version 8.
     case inquiry(Inquiry)
+    /// Machines that may fetch the model from the worker. Only for workers that share it.
+    case admit(Set<PublicKey>)
     case heartbeat
     case goodbye(GoodbyeReason)
 
@@ -117,6 +120,8 @@ extension CoordinatorMessage {
         case .inquiry(let inquiry):
             envelope.inquiry = WireInquiry(inquiry)
             tensors = inquiry.load > 0 ? [Tensor(zeros: [inquiry.load])] : []
+        case .admit(let keys):
+            envelope.admit = .with { $0.keys = keys.map { Data($0.bytes) } }
         case .heartbeat:
             envelope.heartbeat = WireHeartbeat()
         case .goodbye(let reason):
@@ -167,6 +172,13 @@ extension CoordinatorMessage {
             self = .chunk(try ChunkAnswer(chunk, frames.dropFirst()))
         case .inquiry(let inquiry):
             self = .inquiry(try Inquiry(inquiry, tensors))
+        case .admit(let admit):
+            try tensors.expect(0)
+            let keys = admit.keys.compactMap { PublicKey(bytes: Array($0)) }
+            guard keys.count == admit.keys.count, keys.count <= GuestList.maxCount else {
+                throw .field("admit.keys")
+            }
+            self = .admit(Set(keys))
         case .heartbeat:
             try tensors.expect(0)
             self = .heartbeat

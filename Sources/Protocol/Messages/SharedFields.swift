@@ -34,6 +34,7 @@ extension GoodbyeReason {
         switch wire.reason {
         case .leaving: self = .leaving
         case .unknown: self = .unknown
+        case .removed: self = .removed
         case .unspecified, .UNRECOGNIZED: throw .field("goodbye.reason")
         }
     }
@@ -42,7 +43,12 @@ extension GoodbyeReason {
 extension WireGoodbye {
     init(_ reason: GoodbyeReason) {
         self.init()
-        self.reason = reason == .leaving ? .leaving : .unknown
+        self.reason =
+            switch reason {
+            case .leaving: .leaving
+            case .unknown: .unknown
+            case .removed: .removed
+            }
     }
 }
 

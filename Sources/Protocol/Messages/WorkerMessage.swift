@@ -54,6 +54,8 @@ package enum WorkerMessage: Sendable {
         package var adapts = false
         /// What it could not change to last, and why.
         package var obstacle: Obstacle?
+        /// Where it sends its model to its neighbours; nil if it does not.
+        package var share: ModelShare?
 
         package init(
             name: String,
@@ -101,6 +103,8 @@ package enum GoodbyeReason: Equatable, Sendable {
     case leaving
     /// The coordinator does not know the receiver: say hello again.
     case unknown
+    /// The coordinator took the receiver's key off its list. Only over connections of version 8.
+    case removed
 }
 
 extension WorkerMessage {
@@ -124,6 +128,7 @@ extension WorkerMessage {
                 $0.adapts = hello.adapts
                 $0.obstacle = hello.obstacle?.reason ?? ""
                 $0.obstacleRequirements = hello.obstacle?.requirements ?? ""
+                if let share = hello.share { $0.share = share.wire }
             }
         case .ask(let units):
             envelope.ask = .with { $0.units = UInt32(units) }
@@ -163,6 +168,7 @@ extension WorkerMessage {
             envelope.fetch = .with {
                 $0.digest = Data(request.digest.bytes)
                 $0.chunks = request.chunks.map { UInt32($0) }
+                $0.addresses = request.addresses.map(\.description)
             }
         case .heartbeat:
             envelope.heartbeat = WireHeartbeat()
@@ -236,7 +242,7 @@ extension WorkerMessage {
             try tensors.expect(0)
             self = .goodbye(try GoodbyeReason(goodbye))
         case .welcome, .refusal, .job, .embedding, .task, .abandon, .joined, .chunk,
-            .inquiry:
+            .inquiry, .admit:
             throw .wrongDirection
         case nil:
             throw .noBody
@@ -263,6 +269,7 @@ extension WorkerMessage.Hello {
         version = wire.protocolVersion
         program = printable(wire.version, limit: 32)
         adapts = wire.adapts
+        if wire.hasShare { share = try ModelShare(wire.share) }
         if !wire.obstacle.isEmpty {
             obstacle = WorkerMessage.Obstacle(
                 requirements: printable(wire.obstacleRequirements, limit: 200),

@@ -82,6 +82,7 @@ final class Gate {
 
     private func isListed(_ key: PublicKey) -> Bool {
         allowed.own.contains(key) || listed.contains(key) || members.contains(key)
+            || allowed.guests?.contains(key) == true
     }
 
     private func check(_ key: PublicKey?) -> Bool {

@@ -24,6 +24,8 @@ package struct AllowedKeys: Sendable {
     package let own: Set<PublicKey>
     /// Machines that joined by invitation, and invitations: read again when they change.
     package let joined: JoinFolder?
+    /// Keys that are admitted for now, besides.
+    package let guests: GuestList?
     /// The file's keys, when it was first read.
     let first: Set<PublicKey>
     /// Invitations and members, when they were first read.
@@ -42,8 +44,15 @@ package struct AllowedKeys: Sendable {
         self.file = file
         self.own = own
         self.joined = joined
+        guests = nil
         firstBook = try joined.map { folder throws(InputError) in try folder.book() } ?? JoinBook()
         first = try file.map { path throws(InputError) in try KeyFile.publicKeys(path) } ?? []
+    }
+
+    /// Nobody but guests.
+    package init(guests: GuestList) {
+        (file, own, joined, self.guests) = (nil, [], nil, guests)
+        (first, firstBook) = ([], JoinBook())
     }
 }
 

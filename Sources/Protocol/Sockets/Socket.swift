@@ -153,6 +153,7 @@ package struct Socket: ~Copyable {
         // Peers that connect and stay silent are dropped, and none can fill the memory with messages.
         try set(ZMQ_HANDSHAKE_IVL, Int32(5000))
         try set(ZMQ_RCVHWM, Int32(limits.waiting))
+        if let unsent = limits.unsent { try set(ZMQ_SNDHWM, Int32(unsent)) }
         switch kind {
         case .router:
             // A send to a peer that is gone fails instead of being dropped silently.

@@ -163,7 +163,9 @@ extension Extent: SettingValue {
     package var written: String { "\(width)x\(height)" }
     package var json: JSON { .string(written) }
     package init?(json: JSON) {
-        guard let text = json.string, let size = Extent(written: text) else { return nil }
+        guard let text = json.string, text.wholeMatch(of: /[0-9]+x[0-9]+/) != nil,
+            let size = Extent(written: text)
+        else { return nil }
         self = size
     }
     package static var form: String { "a size such as \"2048x1024\"" }

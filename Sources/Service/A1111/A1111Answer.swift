@@ -19,7 +19,7 @@ struct A1111Answer: Sendable {
         var pictures: [JSON] = []
         var texts: [String] = []
         for job in done {
-            pictures.append(.string(try await desk.base64(of: job)))
+            if wanted.sendsImages { pictures.append(.string(try await desk.base64(of: job))) }
             let path = desk.folder.picture(of: job)
             texts.append(
                 try await Blocking.run {
@@ -43,7 +43,10 @@ struct A1111Answer: Sendable {
             let seed = request?.object?["settings"]?.object?["seed"]?.string
             return seed.flatMap(Double.init).map(JSON.number) ?? .null
         }
-        let prompt = JSON.string(wanted.job.prompt)
+        // Of the text in the first picture: also what the model decided.
+        let used = Self.parameters(texts.first ?? "")
+        let guidance = used["CFG scale"]?.string.flatMap(Double.init)
+        let prompt = JSON.string(wanted.job.prompt == " " ? "" : wanted.job.prompt)
         let negative = JSON.string(wanted.job.negativePrompt ?? "")
         func each(_ value: JSON) -> JSON { .array(jobs.map { _ in value }) }
         return .object([
@@ -53,9 +56,9 @@ struct A1111Answer: Sendable {
             "subseed": .number(0), "all_subseeds": each(.number(0)),
             "subseed_strength": .number(0),
             "width": .count(plan.width), "height": .count(plan.height),
-            "sampler_name": .string(wanted.sampler ?? ""),
-            "cfg_scale": .optional(wanted.guidance), "steps": .count(plan.steps),
-            "batch_size": .count(jobs.count), "restore_faces": .bool(false),
+            "sampler_name": wanted.sampler.map(JSON.string) ?? used["Sampler"] ?? .string(""),
+            "cfg_scale": .optional(guidance), "steps": .count(plan.steps),
+            "batch_size": .count(wanted.batchSize), "restore_faces": .bool(false),
             "sd_model_name": .string(plan.model), "denoising_strength": .optional(wanted.strength),
             "extra_generation_params": .object(
                 wanted.notes.isEmpty

@@ -28,12 +28,17 @@ package struct A1111Options: Equatable, Sendable {
         }
         switch try fields.text("samples_format")?.lowercased() {
         case nil: break
+        case "png": format = .png
         case "jpg", "jpeg": format = .jpeg
         case "webp": format = .webp
-        default: format = .png
+        default: throw JobRequest.wrongType("samples_format", "png, jpg or webp")
         }
-        if let source = try fields.text("randn_source") {
-            random = source == "CPU" ? .torch : .philox
+        switch try fields.text("randn_source") {
+        case nil: break
+        case "CPU": random = .torch
+        // The generators of its two kinds of GPU give the same numbers here: Philox.
+        case "GPU", "NV": random = .philox
+        default: throw JobRequest.wrongType("randn_source", "CPU, GPU or NV")
         }
     }
 

@@ -19,12 +19,17 @@ struct A1111Progress {
         return min(1, (Double(ended) + (running?.share ?? 0)) / Double(all))
     }
 
+    /// Seconds until the last picture, by the rate of the running one; 0 while that is not known.
+    private var secondsLeft: Double {
+        guard let running, let left = running.secondsLeft, running.share < 1 else { return 0 }
+        let whole = left / (1 - running.share)
+        return left + whole * Double(max(0, all - ended - 1))
+    }
+
     var json: JSON {
         let start = batches.first?.start
-        // What is left takes as long as what is done.
-        let left = start.map { share > 0 ? (now - $0) * (1 - share) / share : 0 } ?? 0
         return .object([
-            "progress": .number(share), "eta_relative": .number(left),
+            "progress": .number(share), "eta_relative": .number(secondsLeft),
             "state": .object([
                 "skipped": .bool(false), "interrupted": .bool(false),
                 "stopping_generation": .bool(false),

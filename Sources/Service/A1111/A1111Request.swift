@@ -6,6 +6,8 @@ import Sampling
 package struct A1111Request: Equatable, Sendable {
     /// Pictures; their seeds follow each other.
     package var count: Int
+    /// Pictures of one batch, as it was asked for.
+    package var batchSize: Int
     /// Of the first picture; nil for a random one.
     package var seed: UInt64?
     /// Everything but the seed and the stored pictures.
@@ -17,9 +19,9 @@ package struct A1111Request: Equatable, Sendable {
     package var isMaskInverted = false
     /// What was asked for and is not done, one line each.
     package var notes: [String] = []
-    /// Of the answer, as they were asked for.
-    package var steps: Int?
-    package var guidance: Double?
+    /// Whether the pictures are in the answer.
+    package var sendsImages = true
+    /// As it was asked for.
     package var sampler: String?
     /// Share of the steps, for a picture that starts from another.
     package var strength: Double?
@@ -48,7 +50,8 @@ package struct A1111Request: Equatable, Sendable {
         job.negativePrompt = try fields.text("negative_prompt")
         job.model = options.model
         job.format = options.format
-        count = try fields.integer("batch_size", 1...64, 1) * fields.integer("n_iter", 1...64, 1)
+        batchSize = try fields.integer("batch_size", 1...64, 1)
+        count = try batchSize * fields.integer("n_iter", 1...64, 1)
         guard count <= Self.maxCount else {
             throw InputError(
                 "batch_size and n_iter",
@@ -56,15 +59,15 @@ package struct A1111Request: Equatable, Sendable {
                 fix: "Ask for at most \(Self.maxCount) at once"
             )
         }
-        let seed = try fields.integer("seed", -1...(1 << 53), -1)
+        if fields.object["send_images"] != nil { sendsImages = try fields.flag("send_images") }
+        let seed = try fields.integer("seed", -1...(1 << 53) - 1, -1)
         self.seed = seed < 0 ? nil : UInt64(seed)
         var settings: [String: JSON] = [Settings.promptSyntax.name: PromptSyntax.a1111.json]
         // A1111 draws noise on the GPU unless told otherwise.
         settings[Settings.random.name] = options.random.json
-        steps = try fields.optionalInteger("steps", 1...1000)
-        guidance = try fields.number("cfg_scale")
-        settings[Settings.steps.name] = steps.map(JSON.count)
-        settings[Settings.guidance.name] = guidance.map(JSON.number)
+        settings[Settings.steps.name] = try fields.optionalInteger("steps", 1...1000)
+            .map(JSON.count)
+        settings[Settings.guidance.name] = try fields.number("cfg_scale").map(JSON.number)
         settings[Settings.clipSkip.name] = options.clipSkip.map(JSON.count)
         job.settings = settings
         try readSampler(fields)

@@ -1,10 +1,12 @@
 import Coordinator
 import Engine
+import Foundation
 import Hummingbird
 
 /// Writes events as one client reads them: those of a job until it has finished, or all that the client may see.
 struct EventWriter: Sendable {
     let desk: FrontDesk
+    let caller: Caller
     let hasViews: Bool
     /// Nil for all of the client's jobs.
     var job: Job?
@@ -12,9 +14,18 @@ struct EventWriter: Sendable {
     var sieve: OwnEvents?
     /// What was last written of each running job's views.
     private var told: [String: PlacedViews] = [:]
+    /// When the caller was last found to be allowed this.
+    private var admitted = ContinuousClock.now
 
-    init(desk: FrontDesk, hasViews: Bool, job: Job? = nil, sieve: OwnEvents? = nil) {
-        (self.desk, self.hasViews, self.job, self.sieve) = (desk, hasViews, job, sieve)
+    init(
+        desk: FrontDesk,
+        caller: Caller,
+        hasViews: Bool,
+        job: Job? = nil,
+        sieve: OwnEvents? = nil
+    ) {
+        (self.desk, self.caller, self.hasViews) = (desk, caller, hasViews)
+        (self.job, self.sieve) = (job, sieve)
     }
 
     func answer(_ events: AsyncStream<EventHub.Event>) -> Response {
@@ -25,6 +36,7 @@ struct EventWriter: Sendable {
                 var writer = self
                 if try await writer.begin(&body) {
                     for await event in events {
+                        guard try await writer.isAdmitted() else { break }
                         try await writer.write(event, to: &body)
                         if writer.isLast(event) { break }
                     }
@@ -32,6 +44,17 @@ struct EventWriter: Sendable {
                 try await body.finish(nil)
             }
         )
+    }
+
+    /// Whether the caller's token is still valid, which is looked up once a second: it may be revoked, or its time over,
+    /// while the stream is open.
+    private mutating func isAdmitted() async throws -> Bool {
+        let now = ContinuousClock.now
+        guard now - admitted >= .seconds(1) else { return true }
+        admitted = now
+        return try await Blocking.run { [desk, caller] in
+            try desk.store.admits(caller, now: Date().timeIntervalSince1970)
+        }
     }
 
     /// Writes what is true at the start.

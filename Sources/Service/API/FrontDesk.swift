@@ -1,6 +1,7 @@
 import Coordinator
 import Engine
 import Foundation
+import GRDB
 import Sampling
 import Synchronization
 
@@ -98,6 +99,13 @@ package final class FrontDesk: Sendable {
             try limits.check(width: size.width, height: size.height)
         }
         let session = try RenderSession(try request.options(resources))
+        // The name is the service's; only the format is the client's choice.
+        try RenderSession.Outputs(
+            picture: "picture.\(request.format.rawValue)",
+            isNumbered: true,
+            depth: request.depth,
+            quality: request.quality
+        ).validate(for: session)
         let settings = session.plan.settings
         try limits.check(width: settings.size.width, height: settings.size.height)
         let evaluations = session.plan.evaluations
@@ -249,13 +257,20 @@ package final class FrontDesk: Sendable {
     func delete(_ id: String, for caller: Caller) async throws {
         let job = try await job(id, for: caller)
         let isDeleted = try await Blocking.run { [store, folder] in
-            guard try store.delete(id) else { return false }
+            do {
+                guard try store.delete(id) else { return false }
+            } catch let error as DatabaseError where error.isOfDisk && job.state.isFinished {
+                // On a full disk nothing can be noted before there is room, which the files that are to go have.
+                folder.remove(job)
+                guard try store.delete(id) else { return false }
+            }
             folder.remove(job)
             return true
         }
         guard isDeleted else {
             throw APIError(.conflict, .conflict, "job \(id) is not finished. Cancel it first")
         }
+        hub.publish(.deleted, job: id, owner: job.user, .object([:]))
     }
 
     private func publish(_ job: Job) {

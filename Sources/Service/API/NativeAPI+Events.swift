@@ -25,7 +25,7 @@ extension NativeAPI {
         .init(
             status: 200,
             help:
-                "Server-sent events: state {state}, progress {Progress}, phase {phase}, queue, alive, and with views=true views {Views} and workers {workers}. The first state is sent at once.",
+                "Server-sent events: state {state}, progress {Progress}, phase {phase}, queue, deleted, alive, and with views=true views {Views} and workers {workers}. The first state is sent at once.",
             content: ("text/event-stream", eventSchema)
         )
     }
@@ -61,8 +61,8 @@ extension NativeAPI {
             // Before the job is read: no change is missed in between.
             let events = try desk.hub.events(of: id, hasViews: hasViews)
             let job = try await desk.job(id, for: context.caller)
-            let writer = EventWriter(desk: desk, hasViews: hasViews, job: job)
-            return writer.answer(events)
+            return EventWriter(desk: desk, caller: context.caller, hasViews: hasViews, job: job)
+                .answer(events)
         }
     }
 
@@ -78,7 +78,12 @@ extension NativeAPI {
             let hasViews = try Self.hasViews(request)
             let events = try desk.hub.events(of: nil, hasViews: hasViews)
             let sieve = OwnEvents(caller: context.caller, store: desk.store)
-            return EventWriter(desk: desk, hasViews: hasViews, sieve: sieve).answer(events)
+            return EventWriter(
+                desk: desk,
+                caller: context.caller,
+                hasViews: hasViews,
+                sieve: sieve
+            ).answer(events)
         }
     }
 }

@@ -79,11 +79,11 @@ extension NativeAPI {
             ] + Operation.Answer.errors(400, 403, 409, 413, 415, 422, 429)
         ) { request, context in
             let key = request.header("Idempotency-Key")
-            if let key, !(1...200).contains(key.utf8.count) {
+            if let key, key.wholeMatch(of: /[!-~]{1,200}/) == nil {
                 throw APIError(
                     .badRequest,
                     .invalid,
-                    "the header Idempotency-Key must have 1 to 200 characters",
+                    "the header Idempotency-Key must have 1 to 200 letters, digits or signs, without spaces",
                     field: "Idempotency-Key"
                 )
             }

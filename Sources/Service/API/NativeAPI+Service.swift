@@ -125,7 +125,7 @@ extension NativeAPI {
             }
             return Response(
                 json: .object([
-                    "status": .string("held"), "reason": .string(oneLine(reason, limit: 1000)),
+                    "status": .string("held"), "reason": .string(reason),
                 ]),
                 status: .serviceUnavailable
             )

@@ -60,7 +60,7 @@ extension NativeAPI {
                     schema: .given(
                         .object(["type": .string("integer"), "minimum": .number(1)])
                     ),
-                    help: "From 1; the last phase is the picture itself."
+                    help: "From 1; the last phase has none of its own: its picture is the job's."
                 ),
             ],
             answers: [
@@ -79,7 +79,7 @@ extension NativeAPI {
                 throw APIError(
                     .notFound,
                     .notFound,
-                    "job \(job.id) has no picture of phase '\(text.prefix(20))'"
+                    "job \(job.id) has no picture of phase '\(text.prefix(20))'; that of the last phase is the job's picture"
                 )
             }
             return try await Blocking.run { try Response(file: path, type: "image/png") }

@@ -109,7 +109,11 @@ struct OpenAIAnswers: Sendable {
 
     private func picture(_ job: Job) async throws -> [String: JSON] {
         if wanted.wantsLinks {
-            return ["url": .string("\(base)\(OpenAIImages.linkPath)/\(job.id)")]
+            return [
+                "url": .string(
+                    "\(base)\(OpenAIImages.linkPath)/\(desk.folder.links.name(of: job.id))"
+                )
+            ]
         }
         return ["b64_json": .string(try await desk.base64(of: job))]
     }

@@ -8,9 +8,6 @@ import Sampling
 struct OpenAIImages: Sendable {
     let desk: FrontDesk
 
-    /// Seconds after a picture is finished in which its link needs no token.
-    private static let linkSeconds = 3600.0
-
     func addRoutes(to router: Router<ServiceContext>) {
         router.get("/v1/models") { _, context in
             try context.require(.read)
@@ -19,7 +16,7 @@ struct OpenAIImages: Sendable {
             }
             return Response(
                 json: .object([
-                    "object": .string("list"), "data": .array(entries.map { Self.model($0.name) }),
+                    "object": .string("list"), "data": .array(entries.map(Self.model)),
                 ])
             )
         }
@@ -29,7 +26,7 @@ struct OpenAIImages: Sendable {
             let entries = try await Blocking.run { [models = desk.resources.models] in
                 models.entries
             }
-            guard entries.contains(where: { $0.name == name }) else {
+            guard let entry = entries.first(where: { $0.name == name }) else {
                 throw APIError(
                     .notFound,
                     .notFound,
@@ -37,7 +34,7 @@ struct OpenAIImages: Sendable {
                     field: "model"
                 )
             }
-            return Response(json: Self.model(name))
+            return Response(json: Self.model(entry))
         }
         router.post("/v1/images/generations") { request, context in
             try await generate(request, context)
@@ -50,10 +47,13 @@ struct OpenAIImages: Sendable {
         }
         // Links are fetched without a token. Nobody can guess them, and they end.
         router.get("\(Self.linkPath)/:id") { _, context in
-            let id = try context.parameters.require("id")
+            let name = try context.parameters.require("id")
+            guard let id = desk.folder.links.id(of: name) else { throw FrontDesk.unknown(name) }
             let job = try await desk.stored(id)
             let age = Date().timeIntervalSince1970 - (job.finished ?? 0)
-            guard job.state == .done, age < Self.linkSeconds else { throw FrontDesk.unknown(id) }
+            guard job.state == .done, age < PictureLinks.seconds else {
+                throw FrontDesk.unknown(id)
+            }
             return try await desk.answer(pictureOf: job)
         }
         // One client probes with it.
@@ -65,9 +65,10 @@ struct OpenAIImages: Sendable {
     /// Where links to pictures lead.
     static let linkPath = "/v1/pictures"
 
-    private static func model(_ name: String) -> JSON {
+    private static func model(_ entry: ModelCatalogue.Entry) -> JSON {
         .object([
-            "id": .string(name), "object": .string("model"), "created": .number(0),
+            "id": .string(entry.name), "object": .string("model"),
+            "created": .number(entry.changed.rounded(.down)),
             "owned_by": .string("tessera"),
         ])
     }

@@ -8,9 +8,11 @@ package struct Caller: Equatable, Sendable {
     package let scopes: Set<TokenScope>
     /// Limits in place of the service's.
     package let quota: UserQuota
+    /// Id of their token; nil where none was needed.
+    package let token: String?
 
     package init(user: String, scopes: Set<TokenScope>, quota: UserQuota = UserQuota()) {
-        (self.user, self.scopes, self.quota) = (user, scopes, quota)
+        (self.user, self.scopes, self.quota, token) = (user, scopes, quota, nil)
     }
 
     /// The user of requests that name none.
@@ -26,7 +28,7 @@ package struct Caller: Equatable, Sendable {
     ///   - token: what is known of it
     ///   - user: the name that the request claims; nil for none
     package init?(_ token: Token, claiming user: String?) {
-        (scopes, quota) = (token.scopeSet, token.quota ?? UserQuota())
+        (scopes, quota, self.token) = (token.scopeSet, token.quota ?? UserQuota(), token.id)
         guard scopes.contains(.admin) || user == nil || user == token.user else { return nil }
         self.user = user ?? token.user
     }

@@ -35,7 +35,8 @@ package enum ServiceClientError: Error, Equatable, Sendable, CustomStringConvert
         let json = try? JSON(body, place: "the answer")
         if let message = json?.object?["error"]?.object?["message"]?.string {
             self = .refused(status: status, message: message)
-        } else if status >= 500 {
+        } else if status >= 500 || [401, 403].contains(status) {
+            // A proxy's own refusal has another form, or none.
             self = .refused(status: status, message: "it answered with status \(status)")
         } else {
             self = .foreign("\(address)")

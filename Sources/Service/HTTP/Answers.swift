@@ -1,6 +1,7 @@
 import Coordinator
 import Engine
 import Foundation
+import GRDB
 import HTTPTypes
 import Hummingbird
 
@@ -55,7 +56,16 @@ struct APIError: Error {
                 limit: error
             )
         case let error as InputError where !error.isSystemLimit:
-            self.init(.unprocessableContent, .invalid, "\(error)", field: error.place)
+            self.init(
+                .unprocessableContent,
+                .invalid,
+                APIWords.withoutFlags("\(error)"),
+                field: APIWords.field(error.place)
+            )
+        case let error as DatabaseError where error.isOfDisk:
+            self.init(.serviceUnavailable, .unavailable, "the service's disk is full or failing")
+        case is OutputError:
+            self.init(.serviceUnavailable, .unavailable, "the service's disk is full or failing")
         case let error as KeyReused: self.init(.conflict, .conflict, "\(error)")
         case let error as HTTPError where error.status == .contentTooLarge:
             self.init(.contentTooLarge, .tooLarge, "the request's body is larger than the limit")
@@ -175,5 +185,12 @@ enum Blocking {
         try await withCheckedThrowingContinuation { continuation in
             queue.async { continuation.resume(with: Swift.Result { try body() }) }
         }
+    }
+}
+
+extension DatabaseError {
+    /// Whether the disk is at fault, and not what was asked.
+    var isOfDisk: Bool {
+        [.SQLITE_FULL, .SQLITE_IOERR, .SQLITE_READONLY, .SQLITE_CANTOPEN].contains(resultCode)
     }
 }

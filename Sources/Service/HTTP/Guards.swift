@@ -114,12 +114,9 @@ package enum BrowserGuard {
 
     /// Whether a host with an optional port is this machine's.
     private static func isLoopbackName(_ host: String) -> Bool {
-        let name: Substring
-        if host.hasPrefix("[") {
-            name = host.prefix { $0 != "]" }.dropFirst()
-        } else {
-            name = host.prefix { $0 != ":" }
-        }
+        guard let match = host.wholeMatch(of: /(\[[0-9A-Fa-f:.]+\]|[^:\/\\\[\]]+)(:[0-9]{1,5})?/)
+        else { return false }
+        let name = match.1.drop { $0 == "[" }.prefix { $0 != "]" }
         if ["localhost", "::1"].contains(name.lowercased()) { return true }
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }

@@ -12,9 +12,13 @@ struct RequestBody: Sendable {
     /// Bodies that are read at once; nil for any number.
     var turns: Turns?
 
+    /// Seconds after which a body must have come at a rate, in bytes per second: a client that drips holds a turn.
+    private static let patience = 30.0
+    private static let leastRate = 1000.0
+
     /// All bytes.
     ///
-    /// - Throws: `APIError` when there are more than the limit allows, or fewer than were announced
+    /// - Throws: `APIError` when there are more than the limit allows, fewer than were announced, or they come too slowly
     func bytes(_ request: Request) async throws -> [UInt8] {
         let length = request.headers[.contentLength].flatMap { Int($0) }
         if let length, length > limit { throw tooLarge(length) }
@@ -22,7 +26,12 @@ struct RequestBody: Sendable {
         defer { turns?.end() }
         var bytes: [UInt8] = []
         var pieces = request.body.makeAsyncIterator()
+        let start = ContinuousClock.now
         while let piece = try await Self.next(&pieces) {
+            let seconds = (ContinuousClock.now - start) / .seconds(1)
+            guard seconds < Self.patience || Double(bytes.count) > seconds * Self.leastRate else {
+                throw APIError.tooSlow
+            }
             guard bytes.count + piece.readableBytes <= limit else {
                 throw tooLarge(bytes.count + piece.readableBytes)
             }
@@ -106,6 +115,14 @@ struct RequestBody: Sendable {
 }
 
 extension APIError {
+    fileprivate static var tooSlow: APIError {
+        APIError(
+            .badRequest,
+            .invalid,
+            "the body comes too slowly: at least 1000 bytes a second are needed"
+        )
+    }
+
     fileprivate static var endsEarly: APIError {
         APIError(.badRequest, .invalid, "the body ends early, or is malformed")
     }

@@ -12,6 +12,7 @@ struct OwnEvents: Sendable {
     /// - Throws: `DatabaseError`
     mutating func passes(_ event: EventHub.Event) async throws -> Bool {
         guard let id = event.job, !caller.has(.admin) else { return true }
+        if let owner = event.owner { return caller.owns(jobsOf: owner) }
         if let answer = known[id] { return answer }
         let owner = try await Blocking.run { [store] in try store.job(id)?.user }
         let answer = owner.map(caller.owns(jobsOf:)) ?? false

@@ -109,7 +109,7 @@ package final class Previews: Sendable {
     /// - Parameters:
     ///   - id: of the job
     ///   - path: of a JPEG, or of a PNG if it ends so
-    /// - Returns: whether there is one
+    /// - Returns: whether there is one; that of an earlier process serves until the first estimate of a resumed render
     /// - Throws: `OutputError`
     func write(_ id: String, to path: String) throws -> Bool {
         let (entry, known, scale) = state.withLock { state -> (Entry?, LatentColours?, Float?) in
@@ -119,7 +119,7 @@ package final class Previews: Sendable {
             let model = entry?.model ?? ""
             return (entry, state.colours[model], state.scales[model])
         }
-        guard let entry, let latent = entry.latent else { return false }
+        guard let entry, let latent = entry.latent else { return FileKind(path) == .regular }
         guard entry.written[path] != entry.version || FileKind(path) == nil else { return true }
         let channels = latent.shape[3]
         let colours =

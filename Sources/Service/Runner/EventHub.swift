@@ -9,6 +9,8 @@ package final class EventHub: Sendable {
         package let number: Int
         /// Nil for the service itself.
         package let job: String?
+        /// Whose job it was, where it can no longer be looked up.
+        package var owner: String?
         package let kind: Kind
         package let data: JSON
     }
@@ -27,6 +29,8 @@ package final class EventHub: Sendable {
         case workers
         /// A waiting job has another place in the queue.
         case queue
+        /// A finished job and its picture are gone.
+        case deleted
         /// Nothing happened for a while: keeps the connection open.
         case alive
 
@@ -110,7 +114,18 @@ package final class EventHub: Sendable {
     }
 
     /// Tells everybody who watches the job.
-    package func publish(_ kind: Kind, job: String?, _ data: @autoclosure () -> JSON) {
+    ///
+    /// - Parameters:
+    ///   - kind: of the event
+    ///   - job: nil for the service's own events
+    ///   - owner: whose job it was, where it can no longer be looked up
+    ///   - data: made only if somebody watches
+    package func publish(
+        _ kind: Kind,
+        job: String?,
+        owner: String? = nil,
+        _ data: @autoclosure () -> JSON
+    ) {
         let (number, watchers) = state.withLock { state in
             state.events += 1
             return (state.events, Array(state.watchers.values))
@@ -119,7 +134,7 @@ package final class EventHub: Sendable {
             ($0.job == nil || job == nil || $0.job == job) && ($0.hasViews || !kind.isOfViews)
         }
         guard !concerned.isEmpty else { return }
-        let event = Event(number: number, job: job, kind: kind, data: data())
+        let event = Event(number: number, job: job, owner: owner, kind: kind, data: data())
         for watcher in concerned { watcher.continuation.yield(event) }
     }
 

@@ -10,6 +10,10 @@ extension JobRunner {
     /// - Returns: whether the next job may follow at once
     func render(_ job: Job, _ control: RenderControl, on pool: WorkerPool) -> Bool {
         let start = ContinuousClock.now
+        parts.logger.notice(
+            "job started",
+            metadata: ["job": "\(job.id)", "user": "\(job.user)", "model": "\(job.model)"]
+        )
         let ending: JobStore.Ending
         var goesOn = true
         do {
@@ -29,11 +33,17 @@ extension JobRunner {
             counters.add(outcome, seconds: (ContinuousClock.now - start) / .seconds(1))
         } catch is RenderCancelled {
             ending = .stopped
+        } catch let error as ResourceMissing {
+            parts.logger.warning(
+                "job paused: \(error.cause)",
+                metadata: ["job": "\(job.id)"]
+            )
+            ending = .held("\(told(error.cause)). Then resume the job")
         } catch let error where JobFailure.isOfService(error) {
             hold("\(error)")
             (ending, goesOn) = (.stopped, false)
         } catch {
-            ending = .failed(oneLine("\(error)", limit: 2000))
+            ending = .failed(told(error))
             counters.addFailure()
         }
         let settled = settle(job, ending)
@@ -41,12 +51,35 @@ extension JobRunner {
         if let settled {
             if settled.state.isFinished { parts.folder.removeState(of: settled) }
             publish(settled)
-            parts.logger.info(
-                "job ended",
-                metadata: ["job": "\(job.id)", "state": "\(settled.state.rawValue)"]
+            let seconds = (ContinuousClock.now - start) / .seconds(1)
+            parts.logger.notice(
+                settled.state.isFinished ? "job ended" : "job stopped",
+                metadata: [
+                    "job": "\(job.id)", "state": "\(settled.state.rawValue)",
+                    "seconds": "\(String(format: "%.1f", seconds))",
+                ]
             )
         }
         return goesOn
+    }
+
+    /// A model, a LoRA or a picture is gone that was there when the job was submitted: it may come back.
+    private struct ResourceMissing: Error {
+        let cause: InputError
+    }
+
+    /// Why something failed, in words for clients, who do not learn where things are on this machine.
+    func told(_ error: any Error) -> String { told("\(error)") }
+
+    func told(_ text: String) -> String {
+        var text = text.replacing(/ipc:\/\/[^\s:]+/, with: "this machine's coordinator")
+        for path in [parts.folder.inputs, parts.folder.path] {
+            text = text.replacing("\(path)/", with: "")
+        }
+        for model in parts.resources.models.entries {
+            text = text.replacing(model.path, with: model.name)
+        }
+        return oneLine(APIWords.withoutFlags(text), limit: 2000)
     }
 
     /// Stores how a job ended, however long the disk is full. When the service stops first, the next start finds the
@@ -94,8 +127,14 @@ extension JobRunner {
         }
         var logger = parts.logger
         logger[metadataKey: "job"] = "\(id)"
+        let options: PictureOptions
+        do {
+            options = try request.options(parts.resources, suggestions: suggestions)
+        } catch {
+            throw ResourceMissing(cause: error)
+        }
         var rendering = Rendering(
-            options: try request.options(parts.resources, suggestions: suggestions),
+            options: options,
             outputs: outputs,
             computation: parts.computation,
             saving: Saving(
@@ -164,10 +203,19 @@ extension JobRunner {
             case .progress(let event): state.running[id]?.progress.take(event, at: time)
             case .notice, .reading, .ready, .suggestion, .saves, .canBeResumed: return nil
             }
-            guard time - (state.running[id]?.told ?? 0) >= Self.reportInterval else { return nil }
+            // Nothing may follow what was done before an interruption for a whole step.
+            let isDue = time - (state.running[id]?.told ?? 0) >= Self.reportInterval
+            guard isDue || report.isOfResumption else { return nil }
             state.running[id]?.told = time
             return state.running[id]?.progress
         }
         if let told { parts.hub.publish(.progress, job: id, told.json) }
+    }
+}
+
+extension RenderReport {
+    /// Whether it says how much an earlier process had done.
+    fileprivate var isOfResumption: Bool {
+        if case .progress(.resumed) = self { true } else { false }
     }
 }

@@ -156,7 +156,7 @@ package final class JobRunner: Sendable {
     }
 
     /// Why nothing is rendered although jobs may wait; nil if nothing holds them up.
-    package var hold: String? { state.withLock { $0.hold } }
+    package var hold: String? { state.withLock { $0.hold }.map(told) }
 
     /// What each worker of the present cluster has done.
     package var workers: [WorkerStatistics] {
@@ -265,9 +265,11 @@ package final class JobRunner: Sendable {
         sweep()
         guard parts.retention != Retention() else { return }
         do {
-            for id in parts.retention.expired(try parts.store.finished(), now: now)
-            where try parts.store.delete(id) {
+            for id in parts.retention.expired(try parts.store.finished(), now: now) {
+                let user = try parts.store.job(id)?.user
+                guard try parts.store.delete(id) else { continue }
                 parts.folder.remove(id: id)
+                parts.hub.publish(.deleted, job: id, owner: user, .object([:]))
             }
         } catch {
             parts.logger.error("old jobs cannot be deleted: \(error)")

@@ -9,6 +9,12 @@ package struct ModelCatalogue: Sendable {
         package let path: String
         package let isDefault: Bool
 
+        /// When its file or folder last changed; seconds since 1970, 0 if that is unknown.
+        var changed: Double {
+            let facts = try? FileManager.default.attributesOfItem(atPath: path)
+            return (facts?[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
+        }
+
         package init(name: String, path: String, isDefault: Bool) {
             (self.name, self.path, self.isDefault) = (name, path, isDefault)
         }

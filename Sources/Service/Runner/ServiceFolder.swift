@@ -6,6 +6,7 @@ import Glibc
 package final class ServiceFolder: Sendable {
     package let path: String
     private let lock: FileLock
+    package let links: PictureLinks
 
     /// Creates the folder where it is missing, and locks it.
     ///
@@ -23,6 +24,7 @@ package final class ServiceFolder: Sendable {
                 fix: "Stop it first, or choose another folder"
             )
         )
+        links = try PictureLinks(secretFile: "\(self.path)/links.key")
     }
 
     /// Creates a private folder, and those above it.
@@ -36,8 +38,15 @@ package final class ServiceFolder: Sendable {
                 attributes: [.posixPermissions: 0o700]
             )
         } catch {
-            throw OutputError(folder, "the folder cannot be created")
+            throw OutputError(folder, "the folder cannot be created: \(Self.reason(error))")
         }
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        let cause =
+            (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError ?? error as NSError
+        guard cause.domain == NSPOSIXErrorDomain else { return oneLine("\(error)", limit: 200) }
+        return String(cString: strerror(Int32(cause.code))).lowercased()
     }
 
     package var database: String { "\(path)/\(Self.databaseName)" }

@@ -99,6 +99,7 @@ final class WorkerPool: @unchecked Sendable {
             stop: { [self] in
                 condition.withLock {
                     users -= 1
+                    if users == 0 { workers.rest() }
                     condition.broadcast()
                 }
             },

@@ -167,6 +167,8 @@ extension JobStore {
     package enum Ending: Equatable, Sendable {
         case done(bytes: Int)
         case failed(String)
+        /// It could not begin, for a reason that is not the job's and concerns no other job: it waits for a person.
+        case held(String)
         /// It was stopped: the job goes where it was asked to go, else back into the queue.
         case stopped
     }
@@ -184,6 +186,9 @@ extension JobStore {
                 (job.state, job.bytes, job.finished, job.error) = (.done, bytes, now, nil)
             case .failed(let reason):
                 (job.state, job.error, job.finished) = (.failed, reason, now)
+            case .held(let reason):
+                Self.stop(&job, now: now)
+                if job.state == .queued { (job.state, job.error) = (.paused, reason) }
             case .stopped: Self.stop(&job, now: now)
             }
             job.intent = nil

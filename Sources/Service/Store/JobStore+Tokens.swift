@@ -57,6 +57,19 @@ extension JobStore {
         return found
     }
 
+    /// Whether someone who was let in may stay: their token is still valid, or there is still no token at all.
+    ///
+    /// - Parameters:
+    ///   - caller: as they came
+    ///   - now: seconds since 1970
+    /// - Returns: whether a request of theirs would be answered
+    /// - Throws: `DatabaseError`
+    package func admits(_ caller: Caller, now: Double) throws -> Bool {
+        guard let id = caller.token else { return try !hasTokens() }
+        return try read { try Token.filter(Column("id") == id).fetchOne($0) }?.isValid(at: now)
+            ?? false
+    }
+
     /// Removes a token.
     ///
     /// - Returns: whether it was there

@@ -1,6 +1,7 @@
 import Engine
 import Foundation
 import GRDB
+import Glibc
 
 /// The jobs, in SQLite. Every change is one transaction that is on disk before it is answered.
 package final class JobStore: Sendable {
@@ -9,8 +10,40 @@ package final class JobStore: Sendable {
     /// Opens the database, creating or migrating it.
     ///
     /// - Parameter path: of the file
-    /// - Throws: `DatabaseError`, or `InputError` for a database of a newer version of Tessera
-    package init(path: String) throws {
+    /// - Throws: `DatabaseError`, or `InputError` for what is no database, or one of a newer version of Tessera
+    package convenience init(path: String) throws {
+        do {
+            try Self.makePrivate(path)
+            try self.init(opening: path)
+        } catch let error as DatabaseError
+            where [.SQLITE_NOTADB, .SQLITE_CORRUPT, .SQLITE_CANTOPEN].contains(error.resultCode)
+        {
+            throw InputError(
+                path,
+                "it cannot be read as a database: \(error.message ?? "unknown reason")",
+                fix:
+                    "Put a copy in its place, or move it away: jobs in it are lost, their pictures are not"
+            )
+        }
+    }
+
+    /// Others on this machine do not read prompts. SQLite's own files beside the database take its mode.
+    private static func makePrivate(_ path: String) throws(InputError) {
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0, fchmod(descriptor, 0o600) == 0 else {
+            let code = errno
+            if descriptor >= 0 { close(descriptor) }
+            throw InputError(
+                path,
+                "it cannot be opened for writing",
+                code: code,
+                fix: "Let this user write there, or choose another folder with --data"
+            )
+        }
+        close(descriptor)
+    }
+
+    private init(opening path: String) throws {
         var configuration = Configuration()
         configuration.prepareDatabase { database in
             // A committed job survives a power failure, too.

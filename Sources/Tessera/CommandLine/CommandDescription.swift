@@ -43,13 +43,25 @@ package struct CommandDescription: Decodable, Sendable {
         (subcommands ?? []).filter { $0.shouldDisplay ?? true }
     }
 
-    /// The command named by the first words, and the number of those words.
+    /// The command that words begin with, and the number of the words that name it.
     package func find(_ words: [String]) -> (command: CommandDescription, depth: Int) {
-        guard let first = words.first,
-            let next = subcommands?.first(where: { $0.commandName == first })
-        else { return (self, 0) }
-        let (command, depth) = next.find(Array(words.dropFirst()))
+        let (command, depth) = named(words)
+        // The parser's description does not say which subcommand is meant where none is given.
+        let isJobs = command.commandName == JobsCommand.configuration.commandName
+        return (
+            isJobs ? command.subcommand(JobsCommand.List._commandName) ?? command : command, depth
+        )
+    }
+
+    /// The command named by the first words, without its default subcommand, and the number of those words.
+    func named(_ words: [String]) -> (command: CommandDescription, depth: Int) {
+        guard let next = subcommand(words.first) else { return (self, 0) }
+        let (command, depth) = next.named(Array(words.dropFirst()))
         return (command, depth + 1)
+    }
+
+    private func subcommand(_ name: String?) -> CommandDescription? {
+        name.flatMap { name in subcommands?.first { $0.commandName == name } }
     }
 
     /// The subcommand that was probably meant.
@@ -83,8 +95,11 @@ package struct CommandDescription: Decodable, Sendable {
             .min { ($0.1, $0.0) < ($1.1, $1.0) }?.0
     }
 
-    /// The commands that have no subcommands, with their words.
-    var leaves: [(words: [String], command: CommandDescription)] {
+    /// A command that has no subcommands, with its words.
+    typealias Leaf = (words: [String], command: CommandDescription)
+
+    /// All of them.
+    var leaves: [Leaf] {
         displayed.flatMap { command in
             command.displayed.isEmpty
                 ? [([command.commandName], command)]

@@ -122,7 +122,7 @@ package struct ConfigFile: Sendable {
         }
 
         /// The command of a section.
-        func command(_ name: Name) throws(InputError) -> CommandDescription {
+        func command(_ name: Name) throws(InputError) -> CommandDescription.Leaf {
             let words = name.text.split(separator: " ").map(String.init)
             let (command, depth) = root.find(words)
             guard !words.isEmpty, depth == words.count, command.displayed.isEmpty else {
@@ -132,23 +132,27 @@ package struct ConfigFile: Sendable {
                     fix: "Write a command of tessera --help, such as render or cluster up"
                 )
             }
-            return command
+            return (words, command)
         }
 
         /// The values of a flag, if the command has it, or any command.
         func entry(
             _ name: Name,
             _ node: Node,
-            of command: CommandDescription?
+            of command: CommandDescription.Leaf?
         ) throws(InputError) -> Entry? {
-            let commands = command.map { [$0] } ?? root.leaves.map(\.command)
-            let arguments = commands.filter { PreparedArguments.takesDefaults($0.commandName) }
-                .flatMap { $0.arguments ?? [] }
+            let commands = command.map { [$0] } ?? root.leaves
+            let arguments =
+                commands.filter {
+                    PreparedArguments.takesDefaults($0.words.joined(separator: " "))
+                }
+                .flatMap { $0.command.arguments ?? [] }
             let found = arguments.first {
                 $0.longName == name.text && PreparedArguments.takesDefault($0)
             }
             guard let found else {
-                let near = commands.lazy.compactMap { $0.nearestOption(to: name.text) }.first
+                let near = commands.lazy.compactMap { $0.command.nearestOption(to: name.text) }
+                    .first
                 throw InputError(
                     "\(name.place): \(name.text.prefix(80))",
                     "no flag of this name has a default here",

@@ -46,7 +46,7 @@ package struct PreparedArguments: Equatable, Sendable {
         func isSet(_ name: String) -> Bool { given.contains(name) || entry(name) != nil }
         let method = Self.method(in: joined) { entry($0)?.values.last }
         for argument in command.arguments ?? []
-        where Self.takesDefaults(command.commandName) && Self.takesDefault(argument) {
+        where Self.takesDefaults(path) && Self.takesDefault(argument) {
             guard let name = argument.longName, !given.contains(name),
                 !given.contains("no-\(name)"), let entry = entry(name)
             else { continue }
@@ -143,7 +143,7 @@ package struct PreparedArguments: Equatable, Sendable {
         }
     }
 
-    /// Whether a command's flags have defaults: a resumed render keeps its own.
+    /// Whether the flags of a command, by its words, have defaults: a resumed render keeps its own.
     static func takesDefaults(_ command: String) -> Bool { !["resume", "agent"].contains(command) }
 
     /// Whether a flag has one: --insecure must be explicit on the command line.

@@ -91,7 +91,7 @@ package enum UsageText {
     /// The message for an unknown subcommand.
     package static func unknownCommand(_ words: [String], root: CommandDescription) -> String? {
         let path = words.first == "help" ? Array(words.dropFirst()) : words
-        let (command, depth) = root.find(path)
+        let (command, depth) = root.named(path)
         guard !command.displayed.isEmpty, let word = path.dropFirst(depth).first,
             !word.hasPrefix("-"), word != "help"
         else { return nil }

@@ -9,7 +9,7 @@ enum ExitStatus {
     static let badInput: Int32 = 64
     static let unavailable: Int32 = 69
     static let fault: Int32 = 70
-    /// A service cannot do it now.
+    /// A service cannot do it now, or a job has no picture yet.
     static let later: Int32 = 75
     /// A service does not allow it.
     static let forbidden: Int32 = 77
@@ -41,6 +41,7 @@ enum ExitStatus {
         case is RenderCancelled: interrupted
         case let error as PicturesFailed: error.status
         case let error as ServiceClientError: status(of: error)
+        case is RemoteJobUnfinished: later
         default: fault
         }
     }

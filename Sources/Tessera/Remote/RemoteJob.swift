@@ -100,7 +100,25 @@ struct RemoteJobEnded: Error, CustomStringConvertible {
     }
 }
 
+/// A job of a service that has no picture yet.
+struct RemoteJobUnfinished: Error, CustomStringConvertible {
+    let job: RemoteJob
+
+    var description: String {
+        "job \(job.id) is \(job.state.rawValue): it has no picture yet. Use --wait, or try again later"
+    }
+}
+
 extension ServiceClient {
+    /// Sends a request whose answer says only that it was done.
+    ///
+    /// - Throws: `ServiceClientError`
+    func send(answered method: String, _ path: String, body: Body? = nil) throws {
+        let answer = try send(method, path, body: body)
+        let bytes = try answer.all()
+        try check(answer, bytes)
+    }
+
     /// - Throws: `ServiceClientError`
     func job(_ method: String, _ path: String, body: Body? = nil) throws -> RemoteJob {
         let json = try json(method, path, body: body)

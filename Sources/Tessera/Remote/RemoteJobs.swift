@@ -3,60 +3,6 @@ import Coordinator
 import Engine
 import Service
 
-/// `tessera jobs`: lists the jobs of a service.
-struct ListJobs: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "jobs",
-        abstract: "Lists the jobs of tessera serve, the newest first."
-    )
-
-    @OptionGroup(title: "Service") var server: ServerFlags
-
-    @Option(help: "Only jobs in this state.")
-    var state: JobState?
-
-    @Option(help: ArgumentHelp("Only jobs of this user.", valueName: "name"))
-    var user: String?
-
-    @Option(help: ArgumentHelp("At most so many, 1 to 1000.", valueName: "n"))
-    var limit = 20
-
-    @Flag(help: "Print one line of JSON.")
-    var json = false
-
-    mutating func validate() throws {
-        guard (1...1000).contains(limit) else {
-            throw ValidationError("--limit must be from 1 to 1000.")
-        }
-    }
-
-    func run() throws {
-        try ExitStatus.reporting {
-            if let user, !Caller.isName(user) {
-                throw InputError(
-                    "--user \(user)",
-                    "it is not a user's name",
-                    fix: "Use 1 to 64 letters, digits or any of -._"
-                )
-            }
-            let client = try server.client()
-            let query =
-                "limit=\(limit)" + (state.map { "&state=\($0.rawValue)" } ?? "")
-                + (user.map { "&user=\($0)" } ?? "")
-            let answer = try client.json("GET", "/api/v1/jobs?\(query)")
-            guard let items = answer.object?["jobs"]?.array else {
-                throw ServiceClientError.foreign("\(client.address)")
-            }
-            guard !json else { return try StandardOutput.write(answer.text) }
-            let rows = items.compactMap { RemoteJob($0)?.row }
-            guard !rows.isEmpty else { return StandardError.write("no jobs") }
-            try StandardOutput.write(lines: TextTable.lines([RemoteJob.heading] + rows))
-        }
-    }
-}
-
-extension JobState: ExpressibleByArgument {}
-
 /// `tessera watch`: follows a job of a service.
 struct Watch: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -85,23 +31,9 @@ struct Cancel: ParsableCommand {
         abstract: "Cancels jobs of tessera serve, wherever they are."
     )
 
-    @OptionGroup(title: "Service") var server: ServerFlags
+    @OptionGroup var chosen: ChosenJobs
 
-    @Flag(help: "Print a line of JSON for each job.")
-    var json = false
-
-    @Argument(help: "The jobs' ids.", transform: JobName.init)
-    var jobs: [JobName]
-
-    func run() throws {
-        try ExitStatus.reporting {
-            let client = try server.client()
-            for name in jobs {
-                let job = try client.job("POST", "\(name.path)/cancel")
-                if json { try StandardOutput.write(job.json.text) }
-            }
-        }
-    }
+    func run() throws { try chosen.each { try $0.job("POST", "\($1.path)/cancel") } }
 }
 
 /// `tessera fetch`: stores the picture of a job of a service.
@@ -127,6 +59,7 @@ struct Fetch: ParsableCommand {
             let place = try outputs.place(ofStored: found.format)
             if wait { found = try RemoteWatch(client, job, isQuiet: display.quiet).run() }
             if [.failed, .cancelled].contains(found.state) { throw RemoteJobEnded(job: found) }
+            guard found.state == .done else { throw RemoteJobUnfinished(job: found) }
             place.announce(display)
             try client.store(found, at: place, display)
         }

@@ -96,7 +96,13 @@ extension ServiceClient {
         let answer = try send("GET", "/api/v1/jobs/\(job.id)/picture")
         try check(answer, answer.all())
         let file = try TemporaryFile(for: place.picture)
-        var count = 0
+        var head: [UInt8] = []
+        while head.count < PictureFormat.headBytes, let bytes = try answer.next() { head += bytes }
+        guard PictureFormat(job.format).isBegun(by: head) else {
+            throw ServiceClientError.foreign("\(address)")
+        }
+        try file.write(head)
+        var count = head.count
         while let bytes = try answer.next() {
             try file.write(bytes)
             count += bytes.count

@@ -32,9 +32,14 @@ final class RemoteWatch {
         while !job.state.isFinished {
             tell(job.state)
             do {
-                try follow()
+                // A stream that ends at once is asked for again later and later.
+                if try follow() {
+                    delay = RetryDelay()
+                } else {
+                    Thread.sleep(forTimeInterval: delay.next())
+                }
                 job = try client.job("GET", name.path)
-                (delay, since) = (RetryDelay(), nil)
+                since = nil
             } catch let error as ServiceClientError where error.isTemporary {
                 if since == nil { note("warning: \(error). Trying again for ten minutes") }
                 let start = since ?? .now
@@ -49,12 +54,20 @@ final class RemoteWatch {
     }
 
     /// Shows the events of the job until they end.
-    private func follow() throws {
+    ///
+    /// - Returns: whether it had any
+    /// - Throws: `ServiceClientError`
+    private func follow() throws -> Bool {
         let answer = try client.send("GET", "\(name.path)/events")
         try client.check(answer, answer.all())
         var reader = EventStreamReader()
+        var hadEvents = false
         while let bytes = try answer.next() {
-            for event in try reader.take(bytes) {
+            guard let events = try? reader.take(bytes) else {
+                throw ServiceClientError.foreign("\(client.address)")
+            }
+            for event in events {
+                hadEvents = true
                 switch event.kind {
                 case "state":
                     let state = event.data.object?["state"]?.string
@@ -64,6 +77,7 @@ final class RemoteWatch {
                 }
             }
         }
+        return hadEvents
     }
 
     private func tell(_ state: JobState) {

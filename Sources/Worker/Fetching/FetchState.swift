@@ -33,6 +33,8 @@ package struct FetchState: Sendable {
     /// How long to wait before asking again for what is being prepared.
     private let pause: Duration
     private let file: ModelCatalogue.File
+    /// It is done when this many chunks are there.
+    private let end: Int
 
     /// Chunks that are there.
     package private(set) var present: Int
@@ -45,17 +47,20 @@ package struct FetchState: Sendable {
     /// - Parameters:
     ///   - file: the file
     ///   - present: chunks at its beginning that are there, checked
+    ///   - end: it is done when this many are there; nil: all
     ///   - window: chunks that are asked for at once
     ///   - patience: how long an answer may take
     ///   - pause: how long to wait before asking again for what is being prepared
     package init(
         _ file: ModelCatalogue.File,
         present: Int = 0,
+        end: Int? = nil,
         window: Int = 4,
         patience: Duration = .seconds(20),
         pause: Duration = .seconds(1)
     ) {
         (self.file, self.present) = (file, present)
+        self.end = min(file.chunks.count, end ?? file.chunks.count)
         (self.window, self.patience, self.pause) = (window, patience, pause)
     }
 
@@ -103,7 +108,7 @@ package struct FetchState: Sendable {
 
     private mutating func askForMore(_ now: Duration, _ actions: inout [Action]) {
         guard !isOver else { return }
-        if present == file.chunks.count {
+        if present >= end {
             isOver = true
             actions.append(.finish)
             return
@@ -113,7 +118,7 @@ package struct FetchState: Sendable {
             waitsUntil = nil
         }
         let next = present + asked.count
-        let more = Array(next..<min(file.chunks.count, present + window))
+        let more = Array(next..<min(end, present + window))
         // Not for every chunk that arrives, but when half of the window has.
         guard !more.isEmpty, asked.isEmpty || more.count * 2 >= window else { return }
         if asked.isEmpty { lastAnswer = now }

@@ -35,22 +35,36 @@ package struct ModelFetcher: Sendable {
             throw FetchFailure.refused(file: "the model", reason: "its digest is of another kind")
         }
         guard let lock = try cache.take(cancellation) else { return nil }
-        return try withExtendedLifetime(lock) {
+        return try withExtendedLifetime(lock) { () -> Model? in
             // Another worker of this host may have fetched it meanwhile.
             if let model = opened(digest) { return model }
             let connection = try FetchConnection(endpoint, security)
-            guard let catalogue = try self.catalogue(name, connection, cancellation) else {
+            guard let (catalogue, neighbours) = try catalogue(name, connection, cancellation) else {
                 return nil
             }
             try cache.makeRoom(for: catalogue)
+            let sources = try ChunkSources(
+                coordinator: connection,
+                neighbours,
+                security,
+                logger
+            )
             var progress = FetchProgress(total: catalogue.size, logger)
             for file in catalogue.files where ModelCache.size(cache.file(file.digest)) != file.size
             {
-                guard try fetch(file, connection, &progress, cancellation) else { return nil }
+                let fetch = FileFetch(
+                    file: file,
+                    cache: cache,
+                    sources: sources,
+                    cancellation: cancellation
+                )
+                guard try fetch.run(&progress) else { return nil }
             }
             try cache.assemble(digest, catalogue)
+            let near = progress.fromNeighbours
+            let origin = near > 0 ? " (\(ModelCache.text(near)) from neighbours)" : ""
             logger.notice(
-                "model fetched: \(ModelCache.text(catalogue.size)), kept in \(cache.path)"
+                "model fetched: \(ModelCache.text(catalogue.size))\(origin), kept in \(cache.path)"
             )
             guard let model = opened(digest) else { throw FetchFailure.otherModel }
             return model
@@ -102,15 +116,15 @@ package struct ModelFetcher: Sendable {
 
     /// Asks for the catalogue until it is there.
     ///
-    /// - Returns: nil if it was cancelled
+    /// - Returns: the catalogue, and neighbours that have its files; nil if it was cancelled
     private func catalogue(
         _ model: ModelCatalogue.Digest,
         _ connection: FetchConnection,
         _ cancellation: Cancellation
-    ) throws -> ModelCatalogue? {
+    ) throws -> (ModelCatalogue, [Neighbour])? {
         logger.notice("this host lacks the coordinator's model: fetching it")
         while !cancellation.isCancelled {
-            try connection.ask(ChunkRequest(model, [0]))
+            try connection.ask(ChunkRequest(model, [0], addresses: LANAddress.own))
             // The coordinator may first have to read all of the model.
             guard let answer = try connection.next(within: .seconds(60), cancellation),
                 answer.digest == model
@@ -119,93 +133,11 @@ package struct ModelFetcher: Sendable {
                 continue
             }
             switch answer.content {
-            case .bytes(let bytes): return try ModelCatalogue(bytes: bytes)
+            case .bytes(let bytes): return (try ModelCatalogue(bytes: bytes), answer.neighbours)
             case .later: Thread.sleep(forTimeInterval: 0.5)
             case .refused(let reason): throw FetchFailure.refused(file: "the model", reason: reason)
             }
         }
         return nil
-    }
-
-    /// Fetches one file.
-    ///
-    /// - Returns: false if it was cancelled
-    private func fetch(
-        _ file: ModelCatalogue.File,
-        _ connection: FetchConnection,
-        _ progress: inout FetchProgress,
-        _ cancellation: Cancellation
-    ) throws -> Bool {
-        let target = try PartialFile(cache.partial(file.digest), file)
-        var state = FetchState(file, present: target.present)
-        progress.add(target.present, of: file)
-        let start = ContinuousClock.now
-        var events: [(FetchState.Event, [UInt8])] = [(.connected, [])]
-        while !cancellation.isCancelled {
-            for (event, bytes) in events {
-                for action in state.handle(event, at: start.duration(to: .now)) {
-                    switch action {
-                    case .ask(let chunks): try connection.ask(ChunkRequest(file.digest, chunks))
-                    case .keep:
-                        try target.append(bytes)
-                        progress.add(bytes.count)
-                    case .reconnect:
-                        try connection.renew()
-                        _ = state.handle(.connected, at: start.duration(to: .now))
-                    case .finish:
-                        try target.finish(as: cache.file(file.digest))
-                        return true
-                    case .fail(let failure): throw failure
-                    }
-                }
-            }
-            events = [(.tick, [])]
-            if let answer = try connection.next(within: .milliseconds(200), cancellation),
-                answer.digest == file.digest
-            {
-                events.append((Self.event(answer), answer.bytes))
-            }
-        }
-        return false
-    }
-
-    private static func event(_ answer: ChunkAnswer) -> FetchState.Event {
-        switch answer.content {
-        case .bytes(let bytes):
-            .arrived(
-                chunk: answer.chunk,
-                digest: bytes.withUnsafeBytes { ModelCatalogue.Digest(of: $0) }
-            )
-        case .later: .later
-        case .refused(let reason): .refused(reason)
-        }
-    }
-}
-
-extension ChunkAnswer {
-    fileprivate var bytes: [UInt8] {
-        if case .bytes(let bytes) = content { bytes } else { [] }
-    }
-}
-
-/// Says how far it is, every ten percent.
-private struct FetchProgress {
-    private let total: Int
-    private let logger: Logger
-    private var done = 0
-    private var told = 0
-
-    init(total: Int, _ logger: Logger) { (self.total, self.logger) = (max(1, total), logger) }
-
-    mutating func add(_ chunks: Int, of file: ModelCatalogue.File) {
-        add(min(file.size, chunks * ModelCatalogue.chunkBytes))
-    }
-
-    mutating func add(_ bytes: Int) {
-        done += bytes
-        let share = done * 10 / total
-        guard share > told else { return }
-        told = share
-        logger.notice("model: \(share * 10) % of \(ModelCache.text(total))")
     }
 }

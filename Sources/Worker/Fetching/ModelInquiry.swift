@@ -40,7 +40,7 @@ package struct ModelInquiry {
             waiting: while ContinuousClock.now < deadline, !cancellation.isCancelled {
                 try socket.wait(wakeup, for: .milliseconds(100))
                 for rejection in try socket.rejections() {
-                    let line = "\(rejection.error(at: options.endpoint, options.security))"
+                    let line = "\(rejection.error(of: options))"
                     if told.insert(line).inserted { logger.warning("\(line)") }
                 }
                 guard case .message(let frames) = try socket.receive() else { continue }

@@ -1,11 +1,10 @@
 import Engine
 import Foundation
-import Protocol
 import Synchronization
 
-/// Sends the files of the coordinator's model to workers that lack them, a chunk at a time, on a thread of its own.
+/// Sends the files of one model to workers that lack them, a chunk at a time, on a thread of its own.
 /// Only what the model's catalogue lists can be asked for, by digest.
-final class ModelServer: Sendable {
+package final class ModelServer: Sendable {
     /// A request that waits.
     private struct Request: Sendable {
         let peer: [UInt8]
@@ -15,7 +14,7 @@ final class ModelServer: Sendable {
     }
 
     /// What is sent while a render runs, in bytes per second, so that the render's own messages are not delayed.
-    static let busyRate = 32.0 * 1_048_576
+    package static let busyRate = 32.0 * 1_048_576
     /// Most requests that wait; further ones are dropped, and made again by the worker.
     private static let maxWaiting = 1024
 
@@ -25,27 +24,42 @@ final class ModelServer: Sendable {
         let waiting = Atomic<Int>(0)
         /// Whether a render runs.
         let isBusy = Atomic<Bool>(false)
+        /// Whether the digests are known.
+        let isReady = Atomic<Bool>(false)
         let cancellation = Cancellation()
     }
 
-    private let queue = BlockingQueue<Request?>()
+    /// What the thread is asked to do.
+    private enum Order: Sendable {
+        case prepare
+        case answer(Request)
+        case stop
+    }
+
+    private let queue = BlockingQueue<Order>()
     private let state = State()
     private let thread: NamedThread
 
     /// - Parameters:
-    ///   - required: the model
+    ///   - digest: of the model
+    ///   - open: opens it
     ///   - post: called with each answer, the peer it is for and the bytes of the model, on the server's thread
-    init(
-        _ required: WorkerRequirements,
+    package init(
+        digest: String,
+        open: @escaping @Sendable () throws(InputError) -> Model,
         post: @escaping @Sendable (_ peer: [UInt8], PublicKey, ChunkAnswer, _ total: Int) -> Void
     ) {
         thread = NamedThread("modelServer") { [queue, state] in
             var shelf: Result<ModelShelf, InputError>?
-            while let request = queue.take(), !state.cancellation.isCancelled {
-                state.waiting.subtract(1, ordering: .relaxed)
-                let known = shelf ?? ModelShelf.open(required, state.cancellation)
+            while !state.cancellation.isCancelled {
+                let order = queue.take()
+                guard !state.cancellation.isCancelled else { return }
+                let known = shelf ?? ModelShelf.open(digest, open, state.cancellation)
                 shelf = known
-                let answer = Self.answer(request, known, required)
+                state.isReady.store(true, ordering: .releasing)
+                guard case .answer(let request) = order else { continue }
+                state.waiting.subtract(1, ordering: .relaxed)
+                let answer = Self.answer(request, known, digest)
                 post(request.peer, request.key, answer, (try? known.get())?.size ?? 0)
                 guard state.isBusy.load(ordering: .relaxed), case .bytes(let bytes) = answer.content
                 else {
@@ -59,12 +73,12 @@ final class ModelServer: Sendable {
     private static func answer(
         _ request: Request,
         _ shelf: Result<ModelShelf, InputError>,
-        _ required: WorkerRequirements
+        _ model: String
     ) -> ChunkAnswer {
         let content: ChunkAnswer.Content
         do {
             content = .bytes(
-                try shelf.get().content(request.digest, request.chunk, model: required.model.digest)
+                try shelf.get().content(request.digest, request.chunk, model: model)
             )
         } catch {
             content = .refused("\(error)")
@@ -73,20 +87,28 @@ final class ModelServer: Sendable {
     }
 
     /// Asks for chunks; they are posted later.
-    func ask(_ request: ChunkRequest, for peer: [UInt8], _ key: PublicKey) {
+    package func ask(_ request: ChunkRequest, for peer: [UInt8], _ key: PublicKey) {
         for chunk in request.chunks {
             guard state.waiting.load(ordering: .relaxed) < Self.maxWaiting else { return }
             state.waiting.add(1, ordering: .relaxed)
-            queue.put(Request(peer: peer, key: key, digest: request.digest, chunk: chunk))
+            queue.put(
+                .answer(Request(peer: peer, key: key, digest: request.digest, chunk: chunk))
+            )
         }
     }
 
     /// Whether a render runs, which must not be slowed down.
-    func note(isBusy busy: Bool) { state.isBusy.store(busy, ordering: .relaxed) }
+    package func note(isBusy busy: Bool) { state.isBusy.store(busy, ordering: .relaxed) }
 
-    func stop() {
+    /// Whether the model's digests are known, which takes as long as reading all of it.
+    package var isReady: Bool { state.isReady.load(ordering: .acquiring) }
+
+    /// Begins to compute them.
+    package func prepare() { if !isReady { queue.put(.prepare) } }
+
+    package func stop() {
         state.cancellation.cancel()
-        queue.put(nil)
+        queue.put(.stop)
         thread.join()
     }
 }
@@ -100,26 +122,27 @@ struct ModelShelf: Sendable {
 
     /// Opens the model that workers must have, and computes the digests of its chunks: reads all of it.
     static func open(
-        _ required: WorkerRequirements,
+        _ digest: String,
+        _ model: () throws(InputError) -> Model,
         _ cancellation: Cancellation
     ) -> Result<ModelShelf, InputError> {
         do throws(InputError) {
-            return .success(try ModelShelf(required, cancellation))
+            return .success(try ModelShelf(digest, model(), cancellation))
         } catch {
             return .failure(error)
         }
     }
 
     private init(
-        _ required: WorkerRequirements,
+        _ digest: String,
+        _ model: Model,
         _ cancellation: Cancellation
     ) throws(InputError) {
-        let model = try Model(path: required.model.path, options: try required.modelOptions())
-        guard try model.digest() == required.model.digest else {
+        guard try model.digest() == digest else {
             throw InputError(
                 model.path,
-                "its files have changed since the coordinator started",
-                fix: "Start the render again"
+                "its files have changed since they were loaded",
+                fix: "Start it again"
             )
         }
         let content = try ModelContent(of: model)
@@ -146,7 +169,7 @@ struct ModelShelf: Sendable {
         var chunks: [ModelCatalogue.Digest] = []
         for chunk in 0..<ModelCatalogue.chunkCount(Int(size)) {
             guard !cancellation.isCancelled else {
-                throw InputError(file.path, "the coordinator ended", fix: "Ask again")
+                throw InputError(file.path, "the sender ended", fix: "Ask again")
             }
             let bytes = try chunkBytes(descriptor, chunk, Int(size), file.path)
             bytes.withUnsafeBytes { bytes in

@@ -1,0 +1,101 @@
+import Coordinator
+import Engine
+import Foundation
+import Glibc
+import Logging
+import Protocol
+import Synchronization
+
+/// Announces a coordinator on this network segment with `avahi-publish`, until it is stopped or this process ends, however
+/// that ends.
+package final class LANAnnouncement: Sendable {
+    private let lifeline: PrivatePipe
+    private let child: ChildProcess
+
+    /// Publishes again where avahi was started later or again. Ends, with all that it has started, with its standard input.
+    private static let script = """
+        command -v avahi-publish > /dev/null || { echo avahi-publish is not installed; exit 1; }
+        (while :; do avahi-publish "$@"; sleep 15; done) &
+        cat > /dev/null
+        kill 0
+        """
+    /// What avahi-publish says when it has succeeded.
+    private static let success = "Established under name "
+
+    /// - Parameters:
+    ///   - service: what is announced
+    ///   - logger: is told whether that works, once for each reason
+    /// - Throws: `InputError`, `SocketError` where no process can be started
+    package init(_ service: LANService, logger: Logger) throws {
+        let told = Mutex<Set<String>>([])
+        lifeline = try PrivatePipe()
+        do {
+            child = try ChildProcess(
+                "sh",
+                ["-c", Self.script, "sh"] + service.publishArguments,
+                name: "announce",
+                lifeline: lifeline.reading,
+                onLine: { line in
+                    guard told.withLock({ $0.count < 8 && $0.insert(line).inserted }) else {
+                        return
+                    }
+                    if line.hasPrefix(Self.success) {
+                        logger.notice(
+                            "announced on the network as \(line.dropFirst(Self.success.count))"
+                        )
+                    } else {
+                        logger.warning(
+                            """
+                            announce: \(line.withoutFullStop). Machines that look for this coordinator on the network do \
+                            not find it: install avahi-daemon and avahi-utils, and start avahi-daemon
+                            """
+                        )
+                    }
+                },
+                onEnd: { _, _ in }
+            )
+        } catch {
+            close(lifeline.reading)
+            close(lifeline.writing)
+            throw error
+        }
+    }
+
+    /// Withdraws it. Call once.
+    package func stop() {
+        close(lifeline.writing)
+        if !child.wait(until: Date(timeIntervalSinceNow: 2)) {
+            child.signal(SIGKILL)
+            child.wait()
+        }
+        close(lifeline.reading)
+    }
+}
+
+extension LaunchPlan {
+    /// Announces a coordinator of this file, if the file says so and it has keys.
+    ///
+    /// - Parameters:
+    ///   - endpoint: that it listens on
+    ///   - security: its keys
+    ///   - logger: is told whether that works
+    /// - Returns: nil where nothing is announced
+    func publish(_ endpoint: Endpoint, _ security: Security, _ logger: Logger) -> LANAnnouncement? {
+        guard file.coordinator.announce, let port = endpoint.port,
+            case .coordinator(let pair, _) = security
+        else { return nil }
+        let service = LANService(
+            name: "Tessera on \(ProcessInfo.processInfo.hostName.prefix { $0 != "." })",
+            port: port,
+            key: pair.publicKey.fingerprint,
+            model: URL(fileURLWithPath: common.model).lastPathComponent
+        )
+        do {
+            return try LANAnnouncement(service, logger: logger)
+        } catch {
+            // A render goes on without it.
+            logger.warning("announce: \(error)")
+            return nil
+        }
+    }
+}
