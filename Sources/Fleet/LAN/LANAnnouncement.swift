@@ -64,7 +64,7 @@ package final class LANAnnouncement: Sendable {
     /// Withdraws it. Call once.
     package func stop() {
         close(lifeline.writing)
-        if !child.wait(until: Date(timeIntervalSinceNow: 2)) {
+        if !child.wait(until: .now + .seconds(2)) {
             child.signal(SIGKILL)
             child.wait()
         }

@@ -40,7 +40,7 @@ package enum LANBrowser {
                     + "avahi-utils, or join with the whole line that tessera cluster invite prints"
             )
         }
-        if !child.wait(until: Date(timeIntervalSinceNow: patience)) {
+        if !child.wait(until: .now + .seconds(patience)) {
             child.signal(SIGKILL)
             child.wait()
         }
