@@ -115,7 +115,8 @@ $(CURDIR)/.build/torch:
 FAULTS ?= 50
 soak: MORE_PACKAGES := python3 faketime
 soak: build
-	$(BUILD) --product TestWorker
+	$(BUILD) --build-tests
+	TESSERA_SLOW_TESTS=1 swift test -c release --skip-build --filter VerifyRefineTests
 	Tests/soak.py --faults $(FAULTS) $(if $(filter-out 50,$(FAULTS)),--state .build/soak-$(FAULTS))
 
 ## Damaged files: ROUNDS of them through the program, then SECONDS of libFuzzer on the C readers (docs/fuzzing.md).

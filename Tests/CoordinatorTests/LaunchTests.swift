@@ -215,10 +215,14 @@ import Testing
         // Until it ignores the signal.
         let path = "/proc/\(process.processIdentifier)/status"
         let deadline = ContinuousClock.now + .seconds(30)
-        while ContinuousClock.now < deadline,
-            (try? String(contentsOfFile: path, encoding: .utf8))?
-                .contains("SigIgn:\t0000000001005000") != true
-        { usleep(10_000) }
+        func ignoresTheSignal() -> Bool {
+            let status = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+            let mask = status.firstMatch(of: /SigIgn:\t([0-9a-f]+)/).flatMap {
+                UInt64($0.1, radix: 16)
+            }
+            return (mask ?? 0) >> (SIGTERM - 1) & 1 == 1
+        }
+        while ContinuousClock.now < deadline, !ignoresTheSignal() { usleep(10_000) }
         let identity = try #require(ProcessIdentity(of: process.processIdentifier))
         #expect(identity.end(patience: .milliseconds(200)) == .killed)
         process.waitUntilExit()

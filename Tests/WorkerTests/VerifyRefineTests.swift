@@ -29,8 +29,9 @@ import Testing
     }
 
     /// Larger than a VAE decodes at once: one host lies about tiles that it encodes, another about those that it
-    /// decodes.
-    @Test func tiles() throws {
+    /// decodes. More than a minute of computing: a part of `make soak`.
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["TESSERA_SLOW_TESTS"] != nil))
+    func tiles() throws {
         let renders = renders(Extent(height: 1032, width: 1024), scale: 8)
         let outcome = try renders.check(
             [
