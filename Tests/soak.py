@@ -4,11 +4,10 @@
     Tests/soak.py [--faults 50] [--seed N] [--state DIR] [--tessera PROGRAM] [--liar PROGRAM]
 
 Renders are repeated, each with another seed, until there were as many faults. With --state everything is kept in that
-folder: an interrupted soak goes on there when it is started again with the same folder. The faults are in `Storm`.
+folder: an interrupted soak goes on there when it is started again with the same folder. The faults are in soak_storm.py.
 """
 
 import argparse
-import collections
 import json
 import os
 import random
@@ -20,87 +19,15 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-MODEL = ROOT / "Tests/Fixtures/sdxl-tiny"
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+from soak_machines import MODEL, ROOT, Clock, Machine
+from soak_storm import Storm
+
 PICTURE = ["--prompt", "a lake at sunset", "--size", "256x192", "--steps", "60", "--guidance", "3",
            "--global-pass", "workers"]
-MOST_MACHINES = 5
 
 
 class Failed(Exception):
     pass
-
-
-class Machine:
-    """A machine that joined by invitation: a folder that is its home, and a process."""
-
-    def __init__(self, soak, name, lie=None):
-        self.soak, self.name, self.lie = soak, name, lie
-        self.home = soak.work / "machines" / name
-        self.home.mkdir(parents=True, exist_ok=True)
-        self.clock = Clock(self.home / "clock")
-        self.process = None
-        self.stopped = False
-
-    def start(self, invitation=None, limit=None):
-        """`limit` is the most address space that it gets, in bytes."""
-        folders = sorted((self.home / "config/tessera/joined").glob("*"))
-        if self.lie and folders and invitation is None:
-            words = [self.soak.options.liar, "--model", MODEL, "--connect", self.soak.endpoint,
-                     "--name", self.name, "--keys", folders[0] / "worker",
-                     "--coordinator-key", folders[0] / "coordinator.pub", "--lie", self.lie]
-        else:
-            words = [self.soak.options.tessera, "join", *([invitation] if invitation else []),
-                     "--model", MODEL, "--threads", "1", "--name", self.name]
-        if limit:
-            words = ["prlimit", f"--as={limit}", *words]
-        environment = self.clock.environment | {
-            "XDG_CONFIG_HOME": str(self.home / "config"), "XDG_STATE_HOME": str(self.home / "state")}
-        with open(self.home / "log", "ab") as log:
-            self.process = subprocess.Popen(["env", *(str(word) for word in words)], stdout=log, stderr=log,
-                                            stdin=subprocess.DEVNULL, env=os.environ | environment)
-        self.stopped = False
-
-    @property
-    def is_running(self):
-        return self.process is not None and self.process.poll() is None
-
-    def signal(self, number):
-        if self.is_running:
-            self.process.send_signal(number)
-
-    def end(self):
-        self.signal(signal.SIGCONT)
-        self.signal(signal.SIGKILL)
-        if self.process:
-            self.process.wait()
-        self.process = None
-
-
-class Clock:
-    """The wall clock of a process, by libfaketime: a file holds how far it is off. The monotonic clock goes on.
-
-    Programs start through `env`: libfaketime adds a variable in the first process that loads it, and then Swift does not
-    find that process's arguments.
-    """
-
-    def __init__(self, path):
-        self.path = path
-        if not path.exists():
-            self.set(0)
-
-    def set(self, seconds):
-        new = self.path.with_suffix(".new")
-        new.write_text(f"{seconds:+d}s\n")
-        new.rename(self.path)
-
-    @property
-    def environment(self):
-        if not os.path.exists(FAKETIME):
-            return {}
-        return {"LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": str(self.path),
-                "FAKETIME_CACHE_DURATION": "1", "DONT_FAKE_MONOTONIC": "1"}
 
 
 class Soak:
@@ -269,124 +196,6 @@ class Soak:
             self.coordinator.wait()
         if self.is_mounted and not self.options.state:
             subprocess.run(["umount", "-l", self.disk])
-
-
-class Storm:
-    """The faults of one render."""
-
-    def __init__(self, soak, seed):
-        self.soak, self.seed = soak, seed
-        self.filler = soak.disk / "filler"
-        self.was_full = False
-
-    def next(self):
-        faults = [(3, self.kill), (3, self.stop), (4, self.go_on), (3, self.join), (3, self.lie),
-                  (2, self.turn_clock), (2, self.starve), (2, self.remove), (1, self.kill_coordinator)]
-        if self.soak.is_mounted:
-            faults.append((1, self.fill_disk) if not self.filler.exists() else (4, self.free_disk))
-        weights, bodies = zip(*faults)
-        kind = self.soak.random.choices(bodies, weights)[0]()
-        if kind:
-            self.soak.count(kind)
-
-    def pick(self, good=lambda machine: True):
-        living = [machine for machine in self.soak.machines if machine.is_running and good(machine)]
-        return self.soak.random.choice(living) if living else None
-
-    def kill(self):
-        machine = self.pick()
-        if machine:
-            machine.end()
-            return "workers killed"
-
-    def stop(self):
-        machine = self.pick(lambda machine: not machine.stopped)
-        if machine:
-            machine.signal(signal.SIGSTOP)
-            machine.stopped = True
-            return "workers stopped"
-
-    def go_on(self):
-        """Not a fault: machines that were stopped continue, and those that ended start again."""
-        for machine in self.soak.machines:
-            if machine.stopped:
-                machine.signal(signal.SIGCONT)
-                machine.stopped = False
-            elif not machine.is_running:
-                machine.start()
-
-    def join(self):
-        if sum(machine.is_running for machine in self.soak.machines) < MOST_MACHINES:
-            return "joins by invitation" if self.soak.invite() else None
-
-    def lie(self):
-        if self.pick(lambda machine: machine.lie) is None:
-            manner = self.soak.random.choice(["always", "every:10", "every:200", "below:300"])
-            return "liars" if self.soak.invite(lie=manner) else None
-
-    def turn_clock(self):
-        machine = self.pick()
-        clock = machine.clock if machine and self.soak.random.random() < 0.5 else self.soak.clock
-        if not clock.environment:
-            return None
-        clock.set(self.soak.random.choice([0, 3600, -3600, 86400, -86400 * 30, 86400 * 365]))
-        return "clock jumps"
-
-    def starve(self):
-        """A process may get no more address space: what it has, or a little more."""
-        machine = self.pick(lambda machine: not machine.stopped)
-        if not machine:
-            return None
-        status = Path(f"/proc/{machine.process.pid}/status").read_text()
-        size = next(int(line.split()[1]) << 10 for line in status.split("\n") if line.startswith("VmSize"))
-        limit = size + self.soak.random.choice([0, 1 << 20, 64 << 20])
-        subprocess.run(["prlimit", f"--pid={machine.process.pid}", f"--as={limit}"], stderr=subprocess.DEVNULL)
-        return "memory limits"
-
-    def remove(self):
-        if sum(machine.is_running for machine in self.soak.machines) < 2:
-            return None
-        machine = self.pick()
-        if self.soak.run("cluster", "remove", machine.name, "--cluster", self.soak.file).returncode != 0:
-            return None
-        self.soak.machines.remove(machine)
-        machine.end()
-        return "machines removed"
-
-    def kill_coordinator(self):
-        # Only once it has something to resume from.
-        if not (self.soak.job / "state.safetensors").exists():
-            return None
-        self.soak.coordinator.kill()
-        self.soak.coordinator.wait()
-        self.soak.begin(self.seed)
-        return "coordinators killed"
-
-    def fill_disk(self):
-        with open(self.filler, "wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(bytes(1 << 16))
-            except OSError:
-                pass
-        self.was_full = True
-        return "disks full"
-
-    def free_disk(self):
-        self.filler.unlink(missing_ok=True)
-
-    def explains(self, code):
-        """Whether the end of the coordinator follows from a full disk."""
-        was_full, self.was_full = self.was_full, self.filler.exists()
-        return was_full and code in (69, 73, 74)
-
-    def calm(self):
-        """No more faults: clocks, disk and machines are well."""
-        self.free_disk()
-        self.soak.clock.set(0)
-        for machine in self.soak.machines:
-            machine.clock.set(0)
-        self.go_on()
 
 
 def main():

@@ -87,7 +87,7 @@ const price = later(async () => {
 // By how long the last pictures of the model took; empty before there is one.
 function timeOf(plan, model) {
   const each = jobs.secondsPerCall(model);
-  return each === null ? "" : roughly(Math.max(1, each * plan.unetCalls));
+  return each === null ? "" : roughly(each * plan.unetCalls);
 }
 
 // Beside the name of each preset stands what the picture would cost with it.

@@ -42,11 +42,11 @@ export function duration(seconds) {
   return both(`${Math.floor(seconds / 3600)} h`, `${Math.floor((seconds % 3600) / 60)} min`);
 }
 
-// A time that is only known roughly: in its largest unit, from ten of it on.
+// A time that is only known roughly: in one unit, of which there are at least two.
 export function roughly(seconds) {
-  if (seconds >= 36000) return `${Math.round(seconds / 3600)} h`;
-  if (seconds >= 600 && seconds < 3570) return `${Math.round(seconds / 60)} min`;
-  return duration(seconds >= 3600 ? Math.round(seconds / 60) * 60 : seconds);
+  if (seconds >= 7200) return `${Math.round(seconds / 3600)} h`;
+  if (seconds >= 120) return `${Math.round(seconds / 60)} min`;
+  return `${Math.max(1, Math.round(seconds))} s`;
 }
 
 export function bytes(count) {
