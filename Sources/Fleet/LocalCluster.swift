@@ -16,6 +16,7 @@ package final class LocalCluster: Sendable {
     private let workers: WorkerGroup
     private let directory: PrivateDirectory
     private let watch: Watch
+    private let isOver = BlockingQueue<Void>()
 
     /// Which workers should be running.
     private final class Watch: Sendable {
@@ -45,6 +46,8 @@ package final class LocalCluster: Sendable {
     ///   - endpoint: where to listen; nil is a private directory
     ///   - program: the workers' program; nil is the one that runs now
     ///   - policy: when workers and batches are given up
+    ///   - patience: after which a worker that is not heard is killed: its work goes to others already, but where it is the
+    ///     last one, a render would wait for it for ever
     ///   - logger: logs events, and the workers' messages
     ///   - arguments: the command line of a worker without the program's name. The worker must be
     ///     told that it is a local child.
@@ -56,6 +59,7 @@ package final class LocalCluster: Sendable {
         endpoint: Endpoint? = nil,
         program: String? = nil,
         policy: DispatcherState.Policy = LocalCluster.policy,
+        patience: Duration = .seconds(120),
         logger: Logger,
         arguments:
             (_ endpoint: Endpoint, _ name: String, _ threads: Int) -> [String]
@@ -91,6 +95,18 @@ package final class LocalCluster: Sendable {
                 }
             }
         )
+        _ = NamedThread("frozen") { [isOver, cluster, workers = self.workers] in
+            var frozen = FrozenWorkers()
+            while isOver.take(before: .now + patience / FrozenWorkers.looks) == nil {
+                for worker in frozen.look(at: cluster.statistics)
+                where workers.kill(worker.process) {
+                    let seconds = patience.components.seconds
+                    logger.warning(
+                        "worker \(worker.name) was not heard for \(seconds) s: it is frozen, and killed"
+                    )
+                }
+            }
+        }
     }
 
     /// Process ids of the workers.
@@ -100,6 +116,7 @@ package final class LocalCluster: Sendable {
     /// calls have no effect.
     package func stop() {
         watch.isStopping.store(true, ordering: .relaxed)
+        isOver.put(())
         cluster.stop()
         workers.stop(dismissed: true)
         directory.remove()

@@ -126,6 +126,15 @@ package final class WorkerGroup: Sendable {
     /// Process ids, in the order of the latest starts.
     package var processes: [Int32] { state.withLock { $0.children.map(\.id) } }
 
+    /// Kills one of them, unless it has ended: it is beyond asking.
+    ///
+    /// - Returns: whether it was running
+    func kill(_ process: Int32) -> Bool {
+        let child = state.withLock { $0.children.first { $0.id == process } }
+        child?.signal(SIGKILL)
+        return child != nil
+    }
+
     /// Ends all workers: they get a moment to end by themselves, then are killed. Returns when none is left. Later
     /// calls have no effect.
     ///

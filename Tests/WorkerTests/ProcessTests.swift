@@ -16,7 +16,8 @@ private let testWorker: String = {
 private func makeCluster(
     _ behaviours: [String],
     program: String = testWorker,
-    silence: Duration = .seconds(10)
+    silence: Duration = .seconds(10),
+    patience: Duration = .seconds(120)
 ) throws -> LocalCluster {
     var policy = DispatcherState.Policy()
     policy.silence = silence
@@ -26,6 +27,7 @@ private func makeCluster(
         model: ModelIdentity(digest: FakeNetworks.digest, path: "/models/here"),
         program: program,
         policy: policy,
+        patience: patience,
         logger: quiet
     ) { endpoint, name, threads in
         let number = Int(name.split(separator: "-").last ?? "") ?? 1
@@ -80,6 +82,17 @@ private func folder(_ cluster: LocalCluster) throws -> String {
         )
         cluster.stop()
         #expect(!processes.contains(where: isRunning))
+    }
+
+    /// A render would wait for it for ever.
+    @Test func theLastWorkerIsKilledWhenItIsFrozen() throws {
+        let cluster = try makeCluster(["slow:5"], silence: .seconds(2), patience: .seconds(6))
+        defer { cluster.stop() }
+        #expect(eventually { cluster.cluster.statistics.count == 1 })
+        kill(cluster.processes[0], SIGSTOP)
+        let job = cluster.cluster.open(geometry)
+        let error = #expect(throws: ClusterUnavailable.self) { try job.tensors(makeViews(10)) }
+        #expect(error?.reason.contains("was killed by signal 9") == true, "\(error?.reason ?? "")")
     }
 
     /// Eight of nine send heartbeats and never answer: the first tile, views, and another tile.
