@@ -1,9 +1,7 @@
 import Coordinator
 import Engine
 import FakeModel
-import Logging
 import Protocol
-import Synchronization
 import Testing
 import Worker
 
@@ -41,25 +39,5 @@ final class LyingHosts {
         for (worker, _) in running { worker.stop() }
         for (_, thread) in running { thread.join() }
         cluster.stop()
-    }
-}
-
-/// Lines that a person would see.
-final class HeardWarnings: Sendable {
-    let lines = Mutex<[String]>([])
-
-    var logger: Logger {
-        Logger(label: "test") { _ in Handler(warnings: self) }
-    }
-
-    private struct Handler: LogHandler {
-        let warnings: HeardWarnings
-        var metadata: Logger.Metadata = [:]
-        var logLevel = Logger.Level.warning
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { metadata[key] }
-            set { metadata[key] = newValue }
-        }
-        func log(event: LogEvent) { warnings.lines.withLock { $0.append("\(event.message)") } }
     }
 }

@@ -56,17 +56,17 @@ struct LyingRenders {
         book: SiteBook? = nil
     ) throws -> Result {
         try inTemporaryFolder { folder in
-            let warnings = HeardWarnings()
+            let warnings = HeardLines()
             let outcome = try rendering(
                 "\(folder)/out.png",
                 verify,
                 book: book,
-                logger: warnings.logger
+                logger: warnings.logger()
             ).run(on: { _, _, _, _ in Rendering.Workers(cluster: hosts.cluster) })
             return Result(
                 outcome: outcome,
                 picture: try Data(contentsOf: URL(fileURLWithPath: outcome.picture)),
-                warnings: warnings.lines.withLock { $0 }
+                warnings: warnings.all
             )
         }
     }

@@ -11,25 +11,6 @@ import Worker
 @Suite struct NeighbourTests {
     private let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-    /// Keeps what is logged.
-    private final class Log: Sendable {
-        private let lines = Mutex<[String]>([])
-        var text: String { lines.withLock { $0.joined(separator: "\n") } }
-
-        struct Handler: LogHandler {
-            let log: Log
-            var metadata: Logger.Metadata = [:]
-            var logLevel = Logger.Level.info
-            subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-                get { metadata[key] }
-                set { metadata[key] = newValue }
-            }
-            func log(event: LogEvent) { log.lines.withLock { $0.append("\(event.message)") } }
-        }
-
-        var logger: Logger { Logger(label: "test") { _ in Handler(log: self) } }
-    }
-
     /// A file of three chunks.
     private struct Content {
         let file: ModelCatalogue.File
@@ -139,7 +120,7 @@ import Worker
             coordinator.end()
             other.end()
         }
-        let log = Log()
+        let log = HeardLines()
         try inTemporaryFolder { folder in
             let cache = ModelCache(path: folder)
             try cache.make()
@@ -149,12 +130,12 @@ import Worker
                 sources: ChunkSources(
                     coordinator: coordinator.source,
                     neighbours: [other.source],
-                    log.logger
+                    log.logger(.info)
                 ),
                 cancellation: Cancellation()
             )
             (fetch.patience, fetch.measured) = (patience, measured)
-            var progress = FetchProgress(total: content.file.size, log.logger)
+            var progress = FetchProgress(total: content.file.size, log.logger(.info))
             let isDone = try fetch.run(&progress)
             #expect(isDone)
             let path = cache.file(content.file.digest)

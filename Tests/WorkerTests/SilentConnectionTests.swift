@@ -2,38 +2,15 @@ import Coordinator
 import Engine
 import FakeModel
 import Foundation
-import Logging
 import Protocol
-import Synchronization
 import Testing
 
 /// Connections whose other side never says anything, and workers that never answer.
 @Suite(.serialized) struct SilentConnectionTests {
-    /// Keeps what is logged.
-    private final class Lines: Sendable {
-        private let all = Mutex<[String]>([])
-
-        func add(_ line: String) { all.withLock { $0.append(line) } }
-        func count(_ text: String) -> Int { all.withLock { $0.count { $0.contains(text) } } }
-    }
-
-    private struct Log: LogHandler {
-        let lines: Lines
-        var logLevel = Logger.Level.warning
-        var metadata: Logger.Metadata = [:]
-
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { metadata[key] }
-            set { metadata[key] = newValue }
-        }
-
-        func log(event: LogEvent) { lines.add("\(event.message)") }
-    }
-
     @Test func theyAreToldOnce() throws {
-        let lines = Lines()
+        let lines = HeardLines()
         let local = try ThreadCluster(
-            logger: Logger(label: "test") { _ in Log(lines: lines) }
+            logger: lines.logger()
         ) { $0.policy.silence = .milliseconds(300) }
         defer { local.stop() }
         // A program that connects and is never heard of, beside a worker.
@@ -51,9 +28,9 @@ import Testing
 
     /// The first message of a connection can arrive together with the connection itself.
     @Test func workersAreNotSilent() throws {
-        let lines = Lines()
+        let lines = HeardLines()
         let local = try ThreadCluster(
-            logger: Logger(label: "test") { _ in Log(lines: lines) }
+            logger: lines.logger()
         ) { $0.policy.silence = .milliseconds(300) }
         defer { local.stop() }
         for _ in 0..<8 { try local.add() }
@@ -65,9 +42,9 @@ import Testing
     }
 
     @Test func aWorkerThatNeverAnswersIsNamedAtTheEnd() throws {
-        let lines = Lines()
+        let lines = HeardLines()
         let local = try ThreadCluster(
-            logger: Logger(label: "test") { _ in Log(lines: lines) }
+            logger: lines.logger()
         ) { $0.policy.silence = .milliseconds(300) }
         defer { local.stop() }
         let mute = try Socket(.dealer, in: SocketContext())
