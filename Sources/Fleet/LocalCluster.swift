@@ -46,8 +46,8 @@ package final class LocalCluster: Sendable {
     ///   - endpoint: where to listen; nil is a private directory
     ///   - program: the workers' program; nil is the one that runs now
     ///   - policy: when workers and batches are given up
-    ///   - patience: after which a worker that is not heard is killed: its work goes to others already, but where it is the
-    ///     last one, a render would wait for it for ever
+    ///   - patience: how long a worker may say nothing before it is killed. Others already have its work; but a render that
+    ///     has no other worker would never end
     ///   - logger: logs events, and the workers' messages
     ///   - arguments: the command line of a worker without the program's name. The worker must be
     ///     told that it is a local child.

@@ -208,6 +208,16 @@ private func opinion(
         #expect(all.choose(candidates([a], 9), { _ in known() }, key: (0, 1)) == Array(0..<9))
     }
 
+    /// They come from a file.
+    @Test(arguments: [Int.max, Int.min, -1])
+    func damagedCountsEndNothing(_ count: Int) {
+        var record = SiteRecord()
+        (record.checked, record.wrong, record.goodSinceWrong) = (count, count, count)
+        record.note(isGood: true, at: 1)
+        record.note(isGood: false, at: 2)
+        #expect(record.checked > 0 && record.wrong > 0 && record.goodSinceWrong == 0)
+    }
+
     /// New hosts are checked once even in a small render, and those that were wrong several times.
     @Test func newAndWrongHostsAreCheckedMore() {
         var choice = CheckChoice(share: .share(0.01), seed: 4)

@@ -33,6 +33,28 @@ import Testing
         }
     }
 
+    /// Prompts and digests of tokens are nobody else's business, also in a folder that others may read.
+    @Test func theFileIsPrivate() throws {
+        try inStore { store, path in
+            _ = try store.submit(draft(), limits: ServiceLimits(), now: 5)
+            for name in [path, "\(path)-wal"] {
+                let facts = try FileManager.default.attributesOfItem(atPath: name)
+                #expect(facts[.posixPermissions] as? Int == 0o600, "\(name)")
+            }
+        }
+    }
+
+    @Test func whatIsNoDatabaseIsNamed() throws {
+        try inTemporaryFolder { folder in
+            let path = "\(folder)/jobs.sqlite"
+            try Data(repeating: 7, count: 5000).write(to: URL(fileURLWithPath: path))
+            let error = #expect(throws: InputError.self) { try JobStore(path: path) }
+            #expect(error?.place == path && error?.remedy.contains("move it away") == true)
+            let error2 = #expect(throws: InputError.self) { try JobStore(path: folder) }
+            #expect(error2?.place == folder)
+        }
+    }
+
     @Test func jobsSurviveAReopening() throws {
         try inStore { store, path in
             let (job, isNew) = try store.submit(draft(), limits: ServiceLimits(), now: 5)

@@ -172,40 +172,13 @@ import Worker
         announced?(&catalogue)
         let (sent, file) = (catalogue.bytes, catalogue.files[0].digest)
         let asked = Asked()
-        let bound = BlockingQueue<Endpoint?>()
-        let stop = Cancellation()
-        let thread = NamedThread("liar") {
-            guard let router = try? Socket(.router, in: SocketContext()),
-                let wakeup = try? Wakeup(),
-                let endpoint = try? router.bind(Endpoint("tcp://127.0.0.1:0"))
-            else { return bound.put(nil) }
-            bound.put(endpoint)
-            while !stop.isCancelled {
-                try? router.wait(wakeup, for: .milliseconds(20))
-                guard case .message(let frames)? = try? router.receive(),
-                    case .fetch(let request)? = try? WorkerMessage(
-                        frames: Array(frames.dropFirst())
-                    )
-                else { continue }
-                for chunk in request.chunks {
-                    var content = ChunkAnswer.Content?.some(.bytes(sent))
-                    if request.digest == file {
-                        asked.add(chunk)
-                        content = answer(chunk, chunks[chunk])
-                    }
-                    guard let content else { continue }
-                    let message = CoordinatorMessage.chunk(
-                        ChunkAnswer(request.digest, chunk, content)
-                    )
-                    _ = try? router.send([frames[0]] + message.frames)
-                }
-            }
+        let server = try ChunkServer { digest, chunk in
+            guard digest == file else { return .bytes(sent) }
+            asked.add(chunk)
+            return answer(chunk, chunks[chunk])
         }
-        defer {
-            stop.cancel()
-            thread.join()
-        }
-        try body(try #require(bound.take()), catalogue) { asked.take() }
+        defer { server.end() }
+        try body(server.endpoint, catalogue) { asked.take() }
     }
 
     private final class Asked: Sendable {

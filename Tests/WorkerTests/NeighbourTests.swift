@@ -37,45 +37,20 @@ import Worker
     /// A process that answers as it likes, without keys.
     private final class Server {
         let source: ChunkSource
-        private let stop = Cancellation()
-        private let thread: NamedThread
+        private let server: ChunkServer
 
         init(
             _ name: String,
             isNeighbour: Bool = true,
             _ answer: @escaping @Sendable (_ chunk: Int, _ request: Int) -> ChunkAnswer.Content?
         ) throws {
-            let bound = BlockingQueue<Endpoint?>()
-            let stop = stop
             let served = Served()
             self.served = served
-            thread = NamedThread("server") {
-                guard let router = try? Socket(.router, in: SocketContext()),
-                    let wakeup = try? Wakeup(),
-                    let endpoint = try? router.bind(Endpoint("tcp://127.0.0.1:0"))
-                else { return bound.put(nil) }
-                bound.put(endpoint)
-                while !stop.isCancelled {
-                    try? router.wait(wakeup, for: .milliseconds(10))
-                    guard case .message(let frames)? = try? router.receive(),
-                        case .fetch(let request)? = try? WorkerMessage(
-                            frames: Array(frames.dropFirst())
-                        )
-                    else { continue }
-                    for chunk in request.chunks {
-                        guard let content = answer(chunk, served.next(chunk)) else { continue }
-                        let message = CoordinatorMessage.chunk(
-                            ChunkAnswer(request.digest, chunk, content)
-                        )
-                        _ = try? router.send([frames[0]] + message.frames)
-                    }
-                }
-            }
-            let endpoint = try #require(bound.take())
+            server = try ChunkServer { _, chunk in answer(chunk, served.next(chunk)) }
             source = ChunkSource(
                 name,
                 isNeighbour: isNeighbour,
-                try FetchConnection(endpoint, .open)
+                try FetchConnection(server.endpoint, .open)
             )
         }
 
@@ -94,10 +69,7 @@ import Worker
             }
         }
 
-        func end() {
-            stop.cancel()
-            thread.join()
-        }
+        func end() { server.end() }
     }
 
     /// Fetches the file, whose bytes must be right in any case.

@@ -45,7 +45,7 @@ extension DispatcherState {
         case accept(UnitID)
         /// Nobody computes this check.
         case skip(UnitID)
-        /// Tell the worker that the unit is no longer wanted.
+        /// Tell the worker to drop the unit.
         case abandon(UnitID, at: WorkerID)
         /// It is silent: close its connection.
         case evict(WorkerID)

@@ -5,8 +5,8 @@ import Protocol
 extension DispatcherState {
     /// Copies are made where so many units, or more, will probably be lost before the batch ends.
     private static let riskWorthACopy = 0.05
-    /// A unit that is lost begins anew on an idle worker. A copy that was to end later than its original by more than this
-    /// share of the time of the quickest idle worker would save little.
+    /// A lost unit is computed again by an idle worker. A copy saves little if it ends later than its original by more than
+    /// this share of the quickest idle worker's time.
     private static let usefulDelay = 0.6
 
     /// Where round trips take longer than this share of the quickest worker's time, the link is crowded: copies would delay what

@@ -99,7 +99,7 @@ package struct ModelShare: Equatable, Sendable {
 }
 
 extension LANAddress {
-    /// - Throws: `FrameError` for too many, or what is no address
+    /// - Throws: `FrameError` for too many of them, or for one that cannot be read
     static func list(_ texts: [String]) throws(FrameError) -> [LANAddress] {
         guard texts.count <= maxCount else { throw .field("addresses") }
         var found: [LANAddress] = []

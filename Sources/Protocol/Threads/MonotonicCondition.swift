@@ -3,7 +3,7 @@ import Foundation
 /// A lock, and a condition that threads wait for. Waits with a limit are measured on the monotonic clock: `NSCondition`
 /// measures them on the wall clock, and waits for an hour longer when that is set back by an hour.
 ///
-/// `@unchecked Sendable`: both handles live at fixed addresses as long as this object, and POSIX allows all threads to
+/// `@unchecked Sendable`: both handles stay at one address as long as this object lives, and POSIX allows all threads to
 /// use them.
 package final class MonotonicCondition: @unchecked Sendable {
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
