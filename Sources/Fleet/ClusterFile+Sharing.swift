@@ -21,7 +21,8 @@ extension ClusterFile {
                 "share",
                 node,
                 "\(host.name): without keys nobody could tell who may have the model",
-                fix: "Name keys and allow under coordinator, and keys and coordinator-key of this host"
+                fix:
+                    "Name keys and allow under coordinator, and keys and coordinator-key of this host"
             )
         }
         let own = coordinator.endpoint.flatMap { HostPort($0.dropFirst("tcp://".count))?.port }

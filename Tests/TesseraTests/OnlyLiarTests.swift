@@ -24,7 +24,9 @@ import Testing
                 program: "TestWorker"
             )
             defer { kill(liar.process.processIdentifier, SIGKILL) }
-            let isSaid = site.coordinator.waitFor("No other host is connected: the render waits 60 s")
+            let isSaid = site.coordinator.waitFor(
+                "No other host is connected: the render waits 60 s"
+            )
             #expect(isSaid, "\(site.coordinator.errorsSoFar)")
             let lines = site.coordinator.errorsSoFar.split(separator: "\n")
                 .filter { $0.contains("worker liar on ") }

@@ -14,7 +14,7 @@ final class LyingHosts {
     private(set) var liars: [String: LyingNetworks] = [:]
     private let model: Model
     private let identity: ModelIdentity
-    private var running: [(worker: WorkerProcess, thread: NamedThread)] = []
+    private var running: [(name: String, worker: WorkerProcess, thread: NamedThread)] = []
 
     init(_ path: String, _ manners: [Manner]) throws {
         model = try Model(path: path)
@@ -29,20 +29,30 @@ final class LyingHosts {
 
     /// Starts another host.
     func add(_ host: Manner) throws {
-        let networks = LyingNetworks(
-            LoadedNetworks(model, identity: identity, options: EngineOptions()),
-            host.1
-        )
-        liars[host.name] = networks
-        var options = WorkerProcess.Options(endpoint: cluster.endpoint, name: host.name)
+        try add(host.name) { networks in
+            let liar = LyingNetworks(networks, host.1)
+            liars[host.name] = liar
+            return liar
+        }
+    }
+
+    /// Starts another host, with what a test makes of the model's networks.
+    func add(_ name: String, _ make: (LoadedNetworks) -> any ModelNetworks) throws {
+        let networks = make(LoadedNetworks(model, identity: identity, options: EngineOptions()))
+        var options = WorkerProcess.Options(endpoint: cluster.endpoint, name: name)
         options.ownsProcess = false
         let worker = try WorkerProcess(Evaluator(networks), options: options, logger: quiet)
-        running.append((worker, NamedThread("worker") { try? worker.run() }))
+        running.append((name, worker, NamedThread("worker") { try? worker.run() }))
+    }
+
+    /// Ends one host, which leaves with what it holds.
+    func stop(_ name: String) {
+        for host in running where host.name == name { host.worker.stop() }
     }
 
     func stop() {
-        for (worker, _) in running { worker.stop() }
-        for (_, thread) in running { thread.join() }
+        for host in running { host.worker.stop() }
+        for host in running { host.thread.join() }
         cluster.stop()
     }
 }

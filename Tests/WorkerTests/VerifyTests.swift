@@ -70,9 +70,14 @@ import Worker
             }
             // Less than any wait for others.
             #expect(ContinuousClock.now - start < .seconds(25))
-            #expect(error.reason.hasPrefix("no worker is left whose answers are right: worker a on"))
+            #expect(
+                error.reason.hasPrefix("no worker is left whose answers are right: worker a on")
+            )
             let said = warnings.all.filter { $0.hasPrefix("worker a on") }
-            #expect(said.count == 1 && said[0].contains("No other host can join"), "\(warnings.text)")
+            #expect(
+                said.count == 1 && said[0].contains("No other host can join"),
+                "\(warnings.text)"
+            )
             #expect(!FileManager.default.fileExists(atPath: "\(folder)/out.png"))
         }
     }

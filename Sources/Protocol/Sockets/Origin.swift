@@ -75,7 +75,9 @@ package struct Connection: Hashable, Sendable {
         guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &info, &size) == 0,
             size >= info.count
         else { return nil }
-        let bytes = info.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self) }
+        let bytes = info.withUnsafeBytes {
+            $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        }
         return Int(clamping: bytes)
     }
 
