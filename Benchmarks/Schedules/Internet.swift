@@ -84,7 +84,7 @@ struct InternetRun {
         megabytes = Self.residentMegabytes
     }
 
-    private static func member(_ index: Int, _ random: inout SimulationRandom) -> Fleet.Member {
+    static func member(_ index: Int, _ random: inout SimulationRandom) -> Fleet.Member {
         var member = Fleet.Member(pace: Double.random(in: 10...30, using: &random))
         member.latency = Double.random(in: 0.0025...0.150, using: &random)
         // Evenly distributed orders of magnitude.
