@@ -68,6 +68,7 @@ package enum Agent {
             threads: request.threads,
             of: request.names.count,
             device: WorkerArguments.device(of: name, among: request.devices),
+            share: request.share,
             flags: request.arguments,
             lifetime: lifetime
         )

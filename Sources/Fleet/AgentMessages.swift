@@ -40,6 +40,8 @@ package struct AgentRequest: Codable, Equatable, Sendable {
     /// Arguments of `tessera worker` without its name and threads.
     package var arguments: [String] = []
     package var environment: [String: String] = [:]
+    /// The port at which the first of the host's workers sends the model to machines on its network; nil: none does.
+    package var share: UInt16?
     /// Name of the folder for the logs of persistent workers.
     package var folder = ""
     package var processes: [Known] = []

@@ -22,6 +22,7 @@ extension ClusterControl {
     ) throws -> (ClusterTable, ClusterUnavailable?) {
         let hold = try folder.take()
         defer { withExtendedLifetime(hold) { folder.tidy() } }
+        try plan.prepareKeys()
         var configuration = try plan.configuration(identity, fallback: nil)
         guard !configuration.endpoint.address.hasSuffix(":0") else {
             throw InputError(
@@ -43,6 +44,10 @@ extension ClusterControl {
                 Self.note(own).remove(at: cluster.endpoint)
             }
         }
+        let published = cluster.flatMap {
+            plan.publish($0.endpoint, configuration.security, logger)
+        }
+        defer { published?.stop() }
         if cluster == nil {
             onProgress("a coordinator listens at \(configuration.endpoint): workers join it")
         }

@@ -65,6 +65,8 @@ package struct ClusterFile: Equatable, Sendable {
         package var connect: String?
         /// `HOST:PORT` of the SOCKS proxy that they connect through.
         package var socksProxy: String?
+        /// The port at which it sends the model to machines on its network; 0: any; nil: it sends nothing.
+        package var share: UInt16?
         package var environment: [String: String] = [:]
         package var launch: LaunchTemplate?
 
@@ -333,14 +335,16 @@ package struct ClusterFile: Equatable, Sendable {
                 )
             }
         }
+        host.share = try fields.int("share", in: 0...Int(UInt16.max)).map { UInt16($0) }
         host.environment = try shared.merging(Self.environment(&fields)) { _, own in own }
         host.launch = try Self.launch(&fields)
         try fields.finish(
             known:
                 "name, workers, threads, precision, backend, device, devices, torch, batch, model, tessera, labels, "
-                + "keys, coordinator-key, connect, socks-proxy, environment, launch"
+                + "keys, coordinator-key, connect, socks-proxy, share, environment, launch"
         )
         try check(host, fields)
+        try checkSharing(host, written)
         return (host, fields)
     }
 

@@ -52,9 +52,7 @@ package final class HostedCluster: Sendable {
         self.folder = folder
         let record = try folder?.record()
         directory = plan.file.coordinator.endpoint == nil ? try PrivateDirectory() : nil
-        if plan.file.coordinator.announce {
-            try ClusterMembers(plan.file, path: plan.path).prepare()
-        }
+        try plan.prepareKeys()
         var configuration = try plan.configuration(identity, fallback: directory?.endpoint)
         configuration.patienceWithUnknown = Self.explanationTime
         if plan.file.coordinator.insecure, !configuration.security.isEncrypted {

@@ -80,6 +80,13 @@ package struct LaunchPlan: Sendable {
         return clusterFolder.flatMap { ClusterKeys(madeIn: $0.path) }
     }
 
+    /// Makes keys where the file names none and needs them.
+    ///
+    /// - Throws: `InputError` when they cannot be written
+    func prepareKeys() throws {
+        if file.needsKeys { try ClusterMembers(file, path: path).prepare() }
+    }
+
     /// Names of a host's workers.
     package func names(_ host: ClusterFile.Host) -> [String] {
         let devices = common.devices.isEmpty ? nil : common.devices.count
@@ -147,6 +154,7 @@ package struct LaunchPlan: Sendable {
             worker.keys = (made.worker, made.coordinatorPublic)
         }
         request.arguments = worker.flags
+        request.share = host.share
         request.patience = file.timeouts.stop / .seconds(1)
         return HostCall(host: host.name, command: command(host), request: request)
     }

@@ -51,6 +51,7 @@ package struct WorkerArguments: Equatable, Sendable {
     ///   - threads: that it computes with; nil shares this host's cores evenly
     ///   - workers: of this host
     ///   - device: that it computes on; nil: the processor
+    ///   - share: the port at which the first worker of this host sends the model to others
     ///   - flags: as returned by `flags`, perhaps on another host
     ///   - lifetime: when it ends
     /// - Returns: subcommand and flags
@@ -59,6 +60,7 @@ package struct WorkerArguments: Equatable, Sendable {
         threads: Int?,
         of workers: Int,
         device: String? = nil,
+        share: UInt16? = nil,
         flags: [String],
         lifetime: Lifetime
     ) -> [String] {
@@ -67,14 +69,19 @@ package struct WorkerArguments: Equatable, Sendable {
             + flags.map {
                 // The home folder is this host's: the requester does not know it.
                 $0.hasPrefix("~/") ? UserFolder.expanded($0) : $0
-            } + [lifetime.rawValue]
+            } + (number(of: name) == 1 ? share.map { ["--share", "\($0)"] } ?? [] : [])
+            + [lifetime.rawValue]
+    }
+
+    /// The number at the end of a worker's name, counted from 1.
+    private static func number(of name: String) -> Int {
+        name.split(separator: "-").last.flatMap { Int($0) } ?? 1
     }
 
     /// The device of a worker by the number at the end of its name, counted from 1: they take turns.
     package static func device(of name: String, among devices: [String]) -> String? {
         guard !devices.isEmpty else { return nil }
-        let number = name.split(separator: "-").last.flatMap { Int($0) } ?? 1
-        return devices[max(0, number - 1) % devices.count]
+        return devices[max(0, number(of: name) - 1) % devices.count]
     }
 
     /// When a worker that is started here ends; the raw values are flags.

@@ -105,10 +105,14 @@ package struct Registration {
 
     /// The error of an invitation that the coordinator refuses.
     package func refusal(_ reason: String) -> InputError {
-        InputError(
+        // The invitation is not used up by a machine of another version.
+        let isVersion = VersionAdvice.isAdvice(reason)
+        return InputError(
             endpoint.address,
             "the coordinator did not let this machine join: \(reason.withoutFullStop)",
-            fix: "Make an invitation there with tessera cluster invite, and join with it"
+            fix: isVersion
+                ? "Then join with the same invitation"
+                : "Make an invitation there with tessera cluster invite, and join with it"
         )
     }
 

@@ -39,6 +39,7 @@ import Testing
             keys: ~/k
             coordinator-key: ~/c.pub
             connect: tcp://127.0.0.1:9
+            share: 7552
             environment: {B: "4"}
             launch: [sh, -c, "{command}"]
           - name: beta
@@ -57,6 +58,7 @@ import Testing
         #expect(host.precision == .bf16 && host.backend == .onednn)
         #expect(host.model == "/models/m" && host.program == "/opt/te ssera")
         #expect(host.labels == ["big", "near"])
+        #expect(host.share == 7552 && file.hosts[1].share == nil)
         #expect(host.environment == ["A": "1 2", "B": "4"])
         #expect(host.launch == (try LaunchTemplate("sh -c {command}")))
         #expect(file.hosts[1].environment == ["A": "1 2", "B": "3"])
@@ -87,6 +89,26 @@ import Testing
         ("hosts:\n  - name: a\n    backend: openblas\n    precision: bf16", "x.yaml:3: backend"),
         ("hosts:\n  - name: a\n    backend: onednn\n    torch: t", "does not use PyTorch"),
         ("hosts:\n  - name: a\n    batch: 0", "x.yaml:3: batch"),
+        ("hosts:\n  - name: a\n    share: 65536", "x.yaml:3: share: it must be a whole number"),
+        ("hosts:\n  - name: a\n    share: true", "x.yaml:3: share"),
+        ("hosts:\n  - name: a\n    share: '7552'", "x.yaml:3: share"),
+        (
+            "hosts:\n  - name: localhost\n    share: 7552",
+            "x.yaml:3: share: localhost: without keys"
+        ),
+        (
+            "coordinator: {endpoint: 'tcp://a:1', insecure: true}\nhosts:\n  - name: far\n    share: 2",
+            "x.yaml:4: share: far: without keys"
+        ),
+        (
+            "coordinator: {endpoint: 'tcp://a:7'}\nhosts:\n  - name: localhost\n    share: 7",
+            "x.yaml:4: share: localhost: the coordinator uses this port"
+        ),
+        (
+            "coordinator: {endpoint: 'tcp://a:7'}\nhosts:\n  - name: localhost\n    share: 8\n"
+                + "  - name: 127.0.0.1\n    share: 8",
+            "x.yaml:6: share: 127.0.0.1: localhost uses this port"
+        ),
         ("hosts:\n  - name: a\n    labels: big", "x.yaml:3: labels"),
         ("hosts:\n  - name: a\n    environment: {1A: b}", "x.yaml:3: environment"),
         ("hosts:\n  - name: a\n    environment: {A: [b]}", "x.yaml:3: A"),
@@ -122,6 +144,15 @@ import Testing
         ("timeouts: {join: '5'}\nhosts:\n  - name: localhost", "x.yaml:1: join"),
         ("coordinator: {insecure: 'true'}\nhosts:\n  - name: localhost", "x.yaml:1: insecure"),
     ]
+
+    /// Keys are made for workers of this machine.
+    @Test(arguments: [0, 8]) func thisMachineSharesWithoutKeysInTheFile(port: Int) throws {
+        let text = """
+            coordinator: {endpoint: 'tcp://a:7'}
+            hosts: [{name: localhost, workers: 2, share: \(port)}]
+            """
+        #expect(try ClusterFile(yaml: text, place: "x").hosts.first?.share == UInt16(port))
+    }
 
     /// Text that looks like a number is text in quotes.
     @Test func quotedNumbersAreText() throws {

@@ -87,6 +87,12 @@ private func u(_ number: UInt64) -> UnitID { UnitID(number) }
         for unit in script.state.held(by: w3) { try script.on(.answered(unit, by: w3)) }
         #expect(!script.state.isBusy)
 
+        #expect(script.state.hasWorkersLeft)
+        try script.on(.distrusted(y))
+        #expect(!script.state.hasWorkersLeft)
+        try script.on(.trusted(y))
+        #expect(script.state.hasWorkersLeft)
+
         try script.on(.trusted(x))
         #expect(script.state.activeWorkers == [w1, w2, w3, WorkerID(4)])
     }

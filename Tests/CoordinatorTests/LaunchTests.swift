@@ -91,7 +91,22 @@ import Testing
                 "~/c.pub",
             ]
         )
+        // Two workers cannot listen at one port: the first one sends the model.
+        #expect(call.request.share == 7552)
+        let sharing = ["user@alpha-1", "user@alpha-2", "alpha-11"].map { name in
+            WorkerArguments.command(
+                name: name,
+                threads: 1,
+                of: 2,
+                share: call.request.share,
+                flags: [],
+                lifetime: .persistent
+            )
+        }
+        #expect(sharing.map { $0.contains("--share") } == [true, false, false])
+        #expect(sharing[0].suffix(3) == ["--share", "7552", "--standing"])
         let other = plan.call(plan.file.hosts[1], .start, endpoint: "tcp://0.0.0.0:7551")
+        #expect(other.request.share == nil)
         #expect(other.command == ["ssh", "-p", "22", "beta", "tessera agent"])
         #expect(
             other.request.arguments.prefix(4) == [

@@ -22,8 +22,8 @@ package struct Fleet {
         package var isStuck = false
         /// Its host, which comes back as another worker; nil for one that nobody knows when it comes back.
         package var host: String?
-        /// Whether its answers are found to be wrong.
-        package var isLiar = false
+        /// Every so many answers are wrong (`CheckedFleet`); nil: none.
+        package var lieInterval: Int?
 
         package init(pace: Double) {
             self.pace = pace
@@ -38,6 +38,8 @@ package struct Fleet {
         /// Sum over all workers of time spent computing.
         package var busy = 0.0
         package var accepted = 0
+        /// Whose answer was accepted, of units and then of checks; nil for checks that were skipped.
+        package var answerers: [Int?] = []
         /// Processor time in the dispatcher, in seconds.
         package var dispatching = 0.0
         /// Through the coordinator's link, both ways.
@@ -77,6 +79,7 @@ package struct Fleet {
     private var up: SharedLink
     private var down: SharedLink
     private var costs: [UnitID: Double] = [:]
+    private var firstUnit: UInt64 = 1
     private var result = Result()
     private var isComplete = false
 
@@ -103,7 +106,14 @@ package struct Fleet {
     }
 
     /// Paces of the workers that are there.
-    package var paces: [Double] { workers.filter { !$0.isGone }.map(\.member.pace) }
+    package var paces: [Double] { paces(without: []) }
+
+    /// The same without some hosts.
+    package func paces(without hosts: Set<HostID>) -> [Double] {
+        workers.filter { worker in
+            !worker.isGone && worker.member.host.map { !hosts.contains(HostID($0)) } ?? true
+        }.map(\.member.pace)
+    }
 
     private mutating func join(_ member: Member) {
         let index = workers.count
@@ -125,18 +135,37 @@ package struct Fleet {
         calendar.add(.joining(workers[index].member), at: now + churn.absence)
     }
 
+    /// A worker that is or was there.
+    package func member(_ index: Int) -> Member { workers[index].member }
+
+    /// Gives a host no more work.
+    package mutating func distrust(_ host: HostID) { feed(.distrusted(host)) }
+
     /// Runs one batch to its end.
-    package mutating func run(_ count: Int, costs: [Double] = []) -> Result {
+    ///
+    /// - Parameters:
+    ///   - count: units
+    ///   - costs: of them; by default 1 each
+    ///   - checks: more units, each with the hosts that may not have it
+    /// - Returns: what became of it
+    package mutating func run(
+        _ count: Int,
+        costs: [Double] = [],
+        checks: [Set<HostID>] = []
+    ) -> Result {
         result = Result()
+        result.answerers = Array(repeating: nil, count: count + checks.count)
         isComplete = false
         let start = now
-        let units = (0..<UInt64(count)).map { UnitID(nextUnit + $0) }
-        nextUnit += UInt64(count)
+        firstUnit = nextUnit
+        let units = (0..<UInt64(count + checks.count)).map { UnitID(nextUnit + $0) }
+        nextUnit += UInt64(units.count)
         self.costs = Dictionary(
             uniqueKeysWithValues: units.enumerated().map { ($1, costs.isEmpty ? 1 : costs[$0]) }
         )
         for index in workers.indices { workers[index].finished = nil }
-        feed(.submitted(units, costs: costs))
+        let barred = Dictionary(uniqueKeysWithValues: zip(units.dropFirst(count), checks))
+        feed(.submitted(units, costs: costs, checks: barred))
         var tick = now
         while !isComplete {
             guard let next = calendar.first, next <= tick + 0.05 else {
@@ -182,15 +211,14 @@ package struct Fleet {
                     .abandon(unit, id.rawValue),
                     at: now + workers[id.rawValue].member.latency
                 )
-            case .accept: result.accepted += 1
+            case .accept(let unit):
+                result.accepted += 1
+                guard case .answered(_, let id, _) = event else { break }
+                result.answerers[Int(unit.rawValue - firstUnit)] = id.rawValue
             case .complete: isComplete = true
             case .failed, .noWorkersLeft, .expel:
                 preconditionFailure("\(action)\n\(state.trace)")
-            case .pause(let id, _):
-                precondition(
-                    churn != nil || workers[id.rawValue].member.isLiar,
-                    "\(action)\n\(state.trace)"
-                )
+            case .pause: precondition(churn != nil, "\(action)\n\(state.trace)")
             case .evict, .doubt, .setAside, .skip: break
             }
         }
@@ -230,11 +258,11 @@ package struct Fleet {
             workers[index].finished = now
             result.busy += now - began
             let id = WorkerID(index)
-            let answer: DispatcherState.Event =
-                workers[index].member.isLiar
-                ? .refused(unit, by: id, reason: "wrong")
-                : .answered(unit, by: id, spent: .seconds(now - began))
-            tell(answer, from: index, bytes: bytes)
+            tell(
+                .answered(unit, by: id, spent: .seconds(now - began)),
+                from: index,
+                bytes: bytes
+            )
             // Right behind the answer.
             tell(.asked(id, 1), from: index, bytes: 0, behind: bytes)
             begin(index)

@@ -94,8 +94,12 @@ import Testing
             request.version = version
             let answer = book.register(request, by: invitation, from: "", at: 1)
             #expect(reason(answer)?.hasSuffix("update Tessera on the \(side)'s machine") == true)
+            #expect(reason(answer).map(VersionAdvice.isAdvice) == true)
         }
         #expect(book.members.isEmpty)
+        // The invitation can still be used, by this machine once.
+        #expect(reason(join(&book, 0)) == nil)
+        #expect(reason(join(&book, 1)).map(VersionAdvice.isAdvice) == false)
     }
 
     @Test func namesAreHarmless() throws {

@@ -12,32 +12,47 @@ final class LyingHosts {
 
     let cluster: Cluster
     private(set) var liars: [String: LyingNetworks] = [:]
-    private var running: [(worker: WorkerProcess, thread: NamedThread)] = []
+    private let model: Model
+    private let identity: ModelIdentity
+    private var running: [(name: String, worker: WorkerProcess, thread: NamedThread)] = []
 
     init(_ path: String, _ manners: [Manner]) throws {
-        let model = try Model(path: path)
-        let identity = try ModelIdentity(of: model)
+        model = try Model(path: path)
+        identity = try ModelIdentity(of: model)
         cluster = try Cluster(
             Cluster.Configuration(endpoint: try Endpoint("tcp://127.0.0.1:0"), model: identity),
             logger: quiet
         )
-        for (name, manner) in manners {
-            let networks = LyingNetworks(
-                LoadedNetworks(model, identity: identity, options: EngineOptions()),
-                manner
-            )
-            liars[name] = networks
-            var options = WorkerProcess.Options(endpoint: cluster.endpoint, name: name)
-            options.ownsProcess = false
-            let worker = try WorkerProcess(Evaluator(networks), options: options, logger: quiet)
-            running.append((worker, NamedThread("worker") { try? worker.run() }))
-        }
+        for manner in manners { try add(manner) }
         #expect(eventually { self.cluster.statistics.count(where: \.isActive) == manners.count })
     }
 
+    /// Starts another host.
+    func add(_ host: Manner) throws {
+        try add(host.name) { networks in
+            let liar = LyingNetworks(networks, host.1)
+            liars[host.name] = liar
+            return liar
+        }
+    }
+
+    /// Starts another host, with what a test makes of the model's networks.
+    func add(_ name: String, _ make: (LoadedNetworks) -> any ModelNetworks) throws {
+        let networks = make(LoadedNetworks(model, identity: identity, options: EngineOptions()))
+        var options = WorkerProcess.Options(endpoint: cluster.endpoint, name: name)
+        options.ownsProcess = false
+        let worker = try WorkerProcess(Evaluator(networks), options: options, logger: quiet)
+        running.append((name, worker, NamedThread("worker") { try? worker.run() }))
+    }
+
+    /// Ends one host, which leaves with what it holds.
+    func stop(_ name: String) {
+        for host in running where host.name == name { host.worker.stop() }
+    }
+
     func stop() {
-        for (worker, _) in running { worker.stop() }
-        for (_, thread) in running { thread.join() }
+        for host in running { host.worker.stop() }
+        for host in running { host.thread.join() }
         cluster.stop()
     }
 }

@@ -56,18 +56,59 @@ import Worker
         try check([("a", .always), ("b", .always), ("c", .never)], liars: ["a", "b"])
     }
 
-    /// Its only witness is the coordinator; nobody else is left to render.
-    @Test func aSingleLiarEndsTheRender() throws {
+    /// Its only witness is the coordinator; nobody else is left to render, and nobody can join.
+    @Test func aSingleLiarEndsTheRenderAtOnce() throws {
         try inTemporaryFolder { folder in
             let hosts = try LyingHosts(Self.model, [("a", .always)])
             defer { hosts.stop() }
             hosts.cluster.expectNoMoreWorkers()
-            #expect(throws: ClusterUnavailable.self) {
-                try rendering("\(folder)/out.png", .all).run(
-                    on: { _, _, _, _ in Rendering.Workers(cluster: hosts.cluster) }
+            let warnings = HeardLines()
+            let start = ContinuousClock.now
+            let error = try #require(throws: ClusterUnavailable.self) {
+                try LyingRenders().rendering("\(folder)/out.png", .all, logger: warnings.logger())
+                    .run(on: { _, _, _, _ in Rendering.Workers(cluster: hosts.cluster) })
+            }
+            // Less than any wait for others.
+            #expect(ContinuousClock.now - start < .seconds(25))
+            #expect(
+                error.reason.hasPrefix("no worker is left whose answers are right: worker a on")
+            )
+            let said = warnings.all.filter { $0.hasPrefix("worker a on") }
+            #expect(
+                said.count == 1 && said[0].contains("No other host can join"),
+                "\(warnings.text)"
+            )
+            #expect(!FileManager.default.fileExists(atPath: "\(folder)/out.png"))
+        }
+    }
+
+    /// It is said at once, not when the wait is over; and a host that joins meanwhile goes on.
+    @Test func anotherHostGoesOnAfterASingleLiar() throws {
+        try inTemporaryFolder { folder in
+            let hosts = try LyingHosts(Self.model, [("a", .always)])
+            defer { hosts.stop() }
+            let warnings = HeardLines()
+            let rendering = LyingRenders()
+                .rendering("\(folder)/out.png", .all, logger: warnings.logger())
+            let outcome = BlockingQueue<Result<RenderOutcome, any Error>>()
+            let thread = NamedThread("render", stack: 64 << 20) { [cluster = hosts.cluster] in
+                outcome.put(
+                    Result {
+                        try rendering.run(on: { _, _, _, _ in Rendering.Workers(cluster: cluster) })
+                    }
                 )
             }
-            #expect(!FileManager.default.fileExists(atPath: "\(folder)/out.png"))
+            let isSaid = eventually({ warnings.count("worker a on") == 1 }, within: 25)
+            #expect(isSaid, "\(warnings.text)")
+            let line = warnings.all.first { $0.hasPrefix("worker a on") } ?? ""
+            #expect(line.contains("No other host is connected: the render waits 60 s for one"))
+            #expect(line.contains("tessera worker --connect \(hosts.cluster.endpoint.address)"))
+            try hosts.add(("b", .never))
+            let picture = try outcome.take().get().picture
+            thread.join()
+            #expect(
+                try Data(contentsOf: URL(fileURLWithPath: picture)) == Self.honest.get()
+            )
         }
     }
 

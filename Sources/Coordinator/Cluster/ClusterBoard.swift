@@ -103,6 +103,7 @@ final class ClusterBoard: Sendable {
         for command in mailbox.take() {
             switch command {
             case .run(_, _, let reports): reports.put(.failed(error))
+            case .distrust(_, _, _, let reply): reply.put(.nobody)
             case .probe(let request): request.reply.put(.failed("\(error)"))
             default: break
             }

@@ -70,8 +70,12 @@ package final class ClusterJob: UnitRenderer {
     /// - Parameters:
     ///   - site: whose answers were wrong
     ///   - reason: for the error where no worker is left
-    func distrust(_ site: HostID, because reason: String) {
-        mailbox.post(.distrust(site, job: id, reason: reason))
+    /// - Returns: who is left
+    /// - Throws: why the cluster has ended
+    func distrust(_ site: HostID, because reason: String) throws -> RemainingWorkers {
+        let reply = BlockingQueue<RemainingWorkers>()
+        try board.post(.distrust(site, job: id, reason: reason, reply), to: mailbox)
+        return reply.take()
     }
 
     /// Ends the running call and all later ones with `RenderCancelled`; workers drop units that they have not begun.
@@ -90,7 +94,7 @@ enum ClusterCommand: Sendable {
     case weigh(job: UInt64, Double)
     case run(BatchRequest, job: UInt64, BlockingQueue<BatchReport>)
     /// Answers of a site were wrong.
-    case distrust(HostID, job: UInt64, reason: String)
+    case distrust(HostID, job: UInt64, reason: String, BlockingQueue<RemainingWorkers>)
     /// Nobody waits for the job's batch any more.
     case abandon(job: UInt64)
     case cancel(job: UInt64)
@@ -104,6 +108,15 @@ enum ClusterCommand: Sendable {
     case served([UInt8], PublicKey, ChunkAnswer, total: Int)
     case closed
     case stop
+}
+
+/// Who is left to compute when a site has been set aside.
+enum RemainingWorkers: Equatable, Sendable {
+    case others
+    /// Nobody. A batch waits this long for a worker that connects to the endpoint.
+    case noneYet(patience: Duration, endpoint: String)
+    /// Nobody, and nobody else can join.
+    case nobody
 }
 
 /// Messages from the coordinator's thread to the render thread about a batch.

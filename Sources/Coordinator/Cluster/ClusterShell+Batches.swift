@@ -11,10 +11,11 @@ extension ClusterShell {
         case .weigh(let job, let weight): turns.weigh(job, weight)
         case .run(let request, let job, let reports):
             submit(request, of: job, reports)
-        case .distrust(let site, let job, let reason):
+        case .distrust(let site, let job, let reason, let reply):
             lastLoss = reason
             jobs[job]?.distrusted.insert(site)
             feed(.distrusted(site))
+            reply.put(remaining)
         case .abandon(let job): drop(job)
         case .cancel(let job):
             jobs[job]?.isCancelled = true
@@ -76,6 +77,15 @@ extension ClusterShell {
                 board.update(peer.place) { $0.isActive = true }
             }
         }
+    }
+
+    private var remaining: RemainingWorkers {
+        if state.hasWorkersLeft { return .others }
+        // Whoever connects to a socket file is on this machine, which is one site.
+        let mayOthersJoin =
+            configuration.policy.mayOthersJoin && !state.isClosed && endpoint.path == nil
+        guard mayOthersJoin else { return .nobody }
+        return .noneYet(patience: configuration.policy.grace, endpoint: endpoint.address)
     }
 
     private var now: Duration { start.duration(to: .now) }

@@ -33,7 +33,23 @@ extension ClusterShell {
         invite(key, request.addresses, from: origin.address)
         let server = modelServer ?? makeServer()
         modelServer = server
-        server.ask(request, for: id, key)
+        watchOutbox(id, origin)
+        let chunks = request.chunks.prefix(outboxes.chunksAllowed(id))
+        if chunks.count < request.chunks.count {
+            let name = fetched[key]?.name ?? origin.address
+            warn(
+                "machine \(name) asks for more of the model than it reads: it is sent more when it has read that"
+            )
+        }
+        guard !chunks.isEmpty else { return }
+        let asked = server.ask(ChunkRequest(request.digest, Array(chunks)), for: id, key)
+        outboxes.asked(asked, by: id)
+    }
+
+    /// Begins to count what a peer has not read.
+    func watchOutbox(_ id: [UInt8], _ origin: Origin) {
+        guard let connection = origin.connection else { return }
+        outboxes.open(id, key: origin.key) { connection.acknowledgedBytes }
     }
 
     private func makeServer() -> ModelServer {
@@ -56,6 +72,7 @@ extension ClusterShell {
             answer.neighbours = neighbours(of: key)
         }
         // One that is gone or does not read asks again.
+        guard outboxes.takeChunk(for: id) else { return }
         send(.chunk(answer), to: id)
         guard case .bytes(let bytes) = answer.content, var progress = fetched[key], total > 0 else {
             return

@@ -81,6 +81,7 @@ extension ClusterShell {
         noteComputation(of: hello)
         if lost.remove(hello.name) != nil { logger.warning("worker \(hello.name) is back") }
         let peer = roster.add(hello, id, place: board.enter(hello, origin.key), from: origin)
+        watchOutbox(id, origin)
         logger.info(
             "worker joined",
             metadata: peer.metadata.merging(
@@ -149,8 +150,11 @@ extension ClusterShell {
             feed(.heard(peer.worker))
             for digest in digests.prefix(PicturePart.maxAttention) {
                 let named = batch?.units.lazy.compactMap { $0.embeddings[digest] }.first
-                if let embedding = embeddings.find(digest) ?? named {
+                if let embedding = embeddings.find(digest) ?? named,
+                    outboxes.mayHave(digest, peer.id)
+                {
                     send(.embedding(digest, embedding), to: peer)
+                    outboxes.sent(digest, to: peer.id)
                 }
             }
         case .answer(let answer): handle(answer, from: peer)
@@ -283,6 +287,10 @@ extension ClusterShell {
         leaving = []
         disconnectRevokedPeers()
         closeAnsweredConnections()
+        if lastSweep.duration(to: .now) >= .seconds(5) {
+            lastSweep = .now
+            outboxes.sweep()
+        }
         for peer in roster.all { send(.heartbeat, to: peer) }
     }
 }

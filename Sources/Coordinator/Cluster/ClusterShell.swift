@@ -54,6 +54,9 @@ final class ClusterShell {
     /// Sends files to workers that lack them; made when the first one asks.
     var modelServer: ModelServer?
     var fetched: [PublicKey: Fetched] = [:]
+    /// What peers have not read yet.
+    var outboxes = Outboxes()
+    var lastSweep = ContinuousClock.now
     /// Who may fetch from whom, and what workers were told of that.
     var neighbourhood = Neighbourhood()
     var admitted: [WorkerID: Set<PublicKey>] = [:]
@@ -146,7 +149,11 @@ final class ClusterShell {
 
     private func send(_ frames: [[UInt8]], to id: [UInt8]) -> Delivery {
         do {
-            return try socket.send([id] + frames)
+            let delivery = try socket.send([id] + frames)
+            if delivery == .sent {
+                outboxes.sent(frames.reduce(0) { $0 + $1.count }, to: id)
+            }
+            return delivery
         } catch {
             logger.error("send failed", metadata: ["problem": "\(error)"])
             return .unreachable

@@ -53,6 +53,9 @@ extension DispatcherState {
         }
     }
 
+    /// Whether some worker is connected that may get work, now or later.
+    package var hasWorkersLeft: Bool { workers.values.contains { !$0.isSetAside } }
+
     /// Gives a site work again.
     mutating func trust(_ name: HostID) {
         guard distrusted.remove(name) != nil else { return }

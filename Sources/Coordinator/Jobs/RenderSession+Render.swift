@@ -126,6 +126,7 @@ extension RenderSession {
                 }
                 // What was saved since depends on wrong answers.
                 companions.writer?.goBack(to: start)
+                if let ending = verifier.ending { throw ending }
                 drawing = noise
                 if let start { try drawing.skip(to: start.drawn) }
                 try observe(.resumed(views: start.map { plan.views(before: $0.state) } ?? 0))

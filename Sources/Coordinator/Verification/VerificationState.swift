@@ -11,7 +11,7 @@ package struct VerificationState: Sendable {
         /// The step that it belongs to.
         let step: Int
         /// Whether the coordinator computes it.
-        var isOwn = false
+        package fileprivate(set) var isOwn = false
         /// For random numbers.
         let batch: Int
         let index: Int
@@ -57,7 +57,7 @@ package struct VerificationState: Sendable {
     }
 
     /// The coordinator is to compute a check that no worker could.
-    mutating func askOwn(_ check: Check) {
+    package mutating func askOwn(_ check: Check) {
         var check = check
         check.isOwn = true
         pending.append(check)
@@ -94,7 +94,7 @@ package struct VerificationState: Sendable {
     }
 
     /// The coordinator's own answer is unlike that of a check: whoever gave it is wrong, and a site that vouched for it too.
-    mutating func wrong(_ check: Check, own: Judgement.Opinion, at time: Double) {
+    package mutating func wrong(_ check: Check, own: Judgement.Opinion, at time: Double) {
         summary.checked += 1
         accuse(check.answer, check, beside: own, at: time)
         if let second = check.second,
@@ -105,7 +105,7 @@ package struct VerificationState: Sendable {
     }
 
     /// Two sites' answers are not alike, and a third decides.
-    mutating func decide(
+    package mutating func decide(
         _ check: Check,
         _ second: UnitAnswer,
         third: Judgement.Opinion,
@@ -130,7 +130,7 @@ package struct VerificationState: Sendable {
     }
 
     /// The sites found to be wrong since this was last asked, and why.
-    mutating func takeVerdicts() -> [(answerer: Answerer, check: Check, distance: Double)] {
+    package mutating func takeVerdicts() -> [(answerer: Answerer, check: Check, distance: Double)] {
         defer { found = [] }
         var sites: Set<HostID> = []
         return found.filter { sites.insert($0.answerer.site).inserted }
@@ -174,10 +174,10 @@ package struct VerificationState: Sendable {
     }
 
     /// The earliest step that may have to be repeated.
-    var earliestOpenStep: Int? { contributions.earliestOpenStep(all: checksAll) }
+    package var earliestOpenStep: Int? { contributions.earliestOpenStep(all: checksAll) }
 
     /// The first step that something is thrown away of, and what was done there and later is forgotten.
-    mutating func throwAway(_ wrong: Set<HostID>) -> Int {
+    package mutating func throwAway(_ wrong: Set<HostID>) -> Int {
         summary.returns += 1
         let first = contributions.accuse(wrong, all: checksAll) ?? step
         let target = min(first, firstWrongStep ?? step, step)
@@ -186,7 +186,7 @@ package struct VerificationState: Sendable {
     }
 
     /// The render goes on from the state before a step.
-    mutating func goBack(to step: Int) {
+    package mutating func goBack(to step: Int) {
         contributions.rollBack(to: step)
         pending.removeAll { $0.step >= step }
         (self.step, batch) = (step, 0)
@@ -243,7 +243,7 @@ package struct VerificationState: Sendable {
 
 extension HostID {
     /// The coordinator's own computation, which workers of this machine are no part of.
-    static let coordinator = HostID("the coordinator")
+    package static let coordinator = HostID("the coordinator")
 }
 
 extension WorkUnit {

@@ -28,6 +28,8 @@ package final class VerifyingRenderer: UnitRenderer {
         /// Time that the coordinator has computed checks for.
         var ownTime: Duration = .zero
         var ownChecks = 0
+        /// Set when nobody is left to compute, and nobody can join.
+        var ending: ClusterUnavailable?
         let start = ContinuousClock.now
     }
 
@@ -100,6 +102,9 @@ package final class VerifyingRenderer: UnitRenderer {
             return core.states.newest(atOrBefore: open)
         }
     }
+
+    /// Why the render cannot go on; nil if it can.
+    var ending: ClusterUnavailable? { core.withLock { $0.ending } }
 
     /// Goes back.
     ///
@@ -258,22 +263,47 @@ package final class VerifyingRenderer: UnitRenderer {
 
     /// Sets the sites aside that were found to be wrong.
     ///
-    /// - Throws: `WrongAnswers` if there are any
-    private func throwIfWrong() throws(WrongAnswers) {
+    /// - Throws: `WrongAnswers` if there are any, or why the cluster has ended
+    private func throwIfWrong() throws {
         let (verdicts, step) = core.withLock { core -> ([Verdict], Int) in
             let verdicts = core.state.takeVerdicts()
             guard !verdicts.isEmpty else { return ([], 0) }
             return (verdicts, core.state.throwAway(Set(verdicts.map(\.answerer.site))))
         }
         guard !verdicts.isEmpty else { return }
-        for verdict in verdicts {
-            let reason = Self.reason(verdict)
-            job.distrust(verdict.answerer.site, because: reason)
-            logger.warning(
-                "\(reason). Its host gets no more work from this render, and what it computed since its last good check is computed again"
-            )
+        let reasons = verdicts.map(Self.reason)
+        var remaining = RemainingWorkers.others
+        for (verdict, reason) in zip(verdicts, reasons) {
+            remaining = try job.distrust(verdict.answerer.site, because: reason)
         }
-        throw WrongAnswers(step: step, reason: verdicts.map(Self.reason).joined(separator: "; "))
+        for (place, reason) in reasons.enumerated() {
+            let isLast = place == reasons.count - 1
+            logger.warning("\(reason). \(Self.consequence(isLast ? remaining : .others))")
+        }
+        if remaining == .nobody {
+            core.withLock {
+                $0.ending = ClusterUnavailable(
+                    "no worker is left whose answers are right: \(reasons.joined(separator: "; ")). Test the memory and "
+                        + "GPU of that machine, take back any overclocking, and render on another one"
+                )
+            }
+        }
+        throw WrongAnswers(step: step, reason: reasons.joined(separator: "; "))
+    }
+
+    /// What follows for the render, and what to do where it has no workers now.
+    private static func consequence(_ remaining: RemainingWorkers) -> String {
+        let usual =
+            "Its host gets no more work from this render, and what it computed since its last good check is computed again"
+        switch remaining {
+        case .others: return usual
+        case .nobody: return "\(usual). No other host can join, so the render ends"
+        case .noneYet(let patience, let endpoint):
+            return
+                "\(usual). No other host is connected: the render waits \(patience.components.seconds) s for one, and then "
+                + "ends, to be continued with tessera resume. Start a worker on another machine (tessera worker --connect "
+                + "\(endpoint)), and test the memory and GPU of this one"
+        }
     }
 
     private typealias Verdict = (

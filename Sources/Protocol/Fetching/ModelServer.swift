@@ -87,14 +87,18 @@ package final class ModelServer: Sendable {
     }
 
     /// Asks for chunks; they are posted later.
-    package func ask(_ request: ChunkRequest, for peer: [UInt8], _ key: PublicKey) {
-        for chunk in request.chunks {
-            guard state.waiting.load(ordering: .relaxed) < Self.maxWaiting else { return }
+    ///
+    /// - Returns: how many will be; the others are dropped
+    @discardableResult
+    package func ask(_ request: ChunkRequest, for peer: [UInt8], _ key: PublicKey) -> Int {
+        for (place, chunk) in request.chunks.enumerated() {
+            guard state.waiting.load(ordering: .relaxed) < Self.maxWaiting else { return place }
             state.waiting.add(1, ordering: .relaxed)
             queue.put(
                 .answer(Request(peer: peer, key: key, digest: request.digest, chunk: chunk))
             )
         }
+        return request.chunks.count
     }
 
     /// Whether a render runs, which must not be slowed down.

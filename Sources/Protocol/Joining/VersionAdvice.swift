@@ -25,6 +25,11 @@ package enum VersionAdvice {
         let older = worker < coordinator ? "the worker" : "the coordinator"
         return
             "the worker has \(named(program, worker)), the coordinator \(named(own, coordinator)): "
-            + "update Tessera on \(older)'s machine"
+            + "\(todo)\(older)'s machine"
     }
+
+    private static let todo = "update Tessera on "
+
+    /// Whether a text of another machine is such advice.
+    package static func isAdvice(_ text: String) -> Bool { text.contains(": \(todo)the ") }
 }

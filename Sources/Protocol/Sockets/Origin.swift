@@ -64,6 +64,23 @@ package struct Connection: Hashable, Sendable {
         return String(zeroEnded: host).replacing("::ffff:", with: "")
     }
 
+    /// Bytes that the other side's system has acknowledged since the connection began, of a TCP connection on Linux 4.1 or
+    /// later; nil elsewhere, and if it has ended.
+    package var acknowledgedBytes: Int? {
+        guard Connection(descriptor: descriptor) == self else { return nil }
+        // tcpi_bytes_acked of the kernel's struct tcp_info (linux/tcp.h), which Glibc's lacks.
+        let offset = 120
+        var info = [UInt8](repeating: 0, count: offset + MemoryLayout<UInt64>.size)
+        var size = socklen_t(info.count)
+        guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &info, &size) == 0,
+            size >= info.count
+        else { return nil }
+        let bytes = info.withUnsafeBytes {
+            $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        }
+        return Int(clamping: bytes)
+    }
+
     /// Shuts the connection down, so that ZeroMQ sees it closed as if by the other side.
     func close() {
         guard Connection(descriptor: descriptor) == self else { return }

@@ -1,0 +1,113 @@
+import Engine
+import Protocol
+
+/// What was sent to each connection and waits until its other side reads it: ZeroMQ queues a thousand messages, whatever
+/// their size. Decides what a peer may still be sent. What the peer's system has acknowledged comes from outside.
+///
+/// Only the content of messages is counted, not what framing and encryption add, so a little more may wait than is said.
+package struct Outboxes {
+    /// Most bytes of the model that wait for one connection; the last message may exceed it.
+    package static let maxUnread = 32 << 20
+    /// The same for all connections with one key.
+    package static let maxUnreadOfKey = 64 << 20
+
+    private struct Outbox {
+        let key: PublicKey?
+        /// Bytes that the other side has acknowledged; nil if the connection has ended.
+        let acknowledged: () -> Int?
+        /// The count of acknowledged bytes at which everything has arrived that was sent so far.
+        var sent: Int
+        /// Chunks that it asked for and was not sent yet.
+        var asked = 0
+        /// Where embeddings end that were sent last, on the count of `sent`.
+        var embeddings: [EmbeddingDigest: Int] = [:]
+
+        /// Bytes that were sent and not acknowledged.
+        mutating func unread() -> Int {
+            guard let acknowledged = acknowledged() else { return 0 }
+            // What is not counted was acknowledged, too.
+            sent = max(sent, acknowledged)
+            return sent - acknowledged
+        }
+
+        /// The same with the chunks that will be sent.
+        mutating func promised() -> Int { unread() + asked * ModelCatalogue.chunkBytes }
+    }
+
+    /// By routing id.
+    private var outboxes: [[UInt8]: Outbox] = [:]
+
+    package init() {}
+
+    /// Begins to count for a connection, unless that is done already or cannot be.
+    ///
+    /// - Parameters:
+    ///   - id: its routing id
+    ///   - key: that its other side has authenticated with
+    ///   - acknowledged: tells how many bytes its other side has acknowledged; nil if it has ended, or that is not known
+    package mutating func open(
+        _ id: [UInt8],
+        key: PublicKey?,
+        acknowledged: @escaping () -> Int?
+    ) {
+        guard outboxes[id] == nil, let start = acknowledged() else { return }
+        outboxes[id] = Outbox(key: key, acknowledged: acknowledged, sent: start)
+    }
+
+    /// A message was sent.
+    package mutating func sent(_ bytes: Int, to id: [UInt8]) { outboxes[id]?.sent += bytes }
+
+    /// How many more chunks of the model a peer may ask for. No limit where nothing is known of its connection.
+    package mutating func chunksAllowed(_ id: [UInt8]) -> Int {
+        room(for: id) / ModelCatalogue.chunkBytes
+    }
+
+    /// A peer is to be sent so many more chunks.
+    package mutating func asked(_ chunks: Int, by id: [UInt8]) { outboxes[id]?.asked += chunks }
+
+    /// A chunk that a peer asked for is there.
+    ///
+    /// - Returns: whether it may be sent
+    package mutating func takeChunk(for id: [UInt8]) -> Bool {
+        if let asked = outboxes[id]?.asked, asked > 0 { outboxes[id]?.asked -= 1 }
+        return room(for: id) > 0
+    }
+
+    /// A peer wants an embedding.
+    ///
+    /// - Returns: false if it was sent already and waits to be read
+    package mutating func mayHave(_ digest: EmbeddingDigest, _ id: [UInt8]) -> Bool {
+        // What is sent now ends behind everything that has been acknowledged.
+        guard let unread = outboxes[id]?.unread(), let outbox = outboxes[id],
+            let end = outbox.embeddings[digest]
+        else { return true }
+        return outbox.sent - unread >= end
+    }
+
+    /// An embedding was sent.
+    package mutating func sent(_ digest: EmbeddingDigest, to id: [UInt8]) {
+        guard var outbox = outboxes[id] else { return }
+        outbox.embeddings[digest] = outbox.sent
+        if outbox.embeddings.count > 64, let acknowledged = outbox.acknowledged() {
+            outbox.embeddings = outbox.embeddings.filter { $0.value > acknowledged }
+        }
+        outboxes[id] = outbox
+    }
+
+    /// Forgets connections that have ended.
+    package mutating func sweep() { outboxes = outboxes.filter { $0.value.acknowledged() != nil } }
+
+    /// Bytes of the model that may still be queued.
+    private mutating func room(for id: [UInt8]) -> Int {
+        guard let own = outboxes[id]?.promised() else { return .max }
+        var room = Self.maxUnread - own
+        if let key = outboxes[id]?.key {
+            var all = 0
+            for (other, outbox) in outboxes where outbox.key == key {
+                all += outboxes[other]?.promised() ?? 0
+            }
+            room = min(room, Self.maxUnreadOfKey - all)
+        }
+        return max(0, room)
+    }
+}

@@ -1,0 +1,212 @@
+import Coordinator
+import Engine
+import Protocol
+import Sampling
+
+/// A simulated fleet some of whose workers answer wrongly, and a coordinator that checks answers as a render does:
+/// `VerificationState` chooses, compares and decides, the dispatcher chooses who computes a check, and what is thrown away is
+/// computed again. The coordinator's own answers are right; the time of those is not simulated, but bounded as in a render.
+package struct CheckedFleet {
+    /// What became of a number of steps.
+    package struct Outcome: Sendable {
+        package var time = 0.0
+        /// The ideal time of all steps that were computed, also of those that were thrown away.
+        package var ideal = 0.0
+        package var views = 0
+        /// Of these, those that were thrown away.
+        package var thrownAway = 0
+        package var checks = 0
+        package var dispatching = 0.0
+        package var bytes = 0.0
+    }
+
+    package private(set) var fleet: Fleet
+    /// Hosts that answered wrongly, and those of them that were found.
+    package private(set) var liars: Set<HostID> = []
+    package private(set) var found: Set<HostID> = []
+    private var state: VerificationState
+    private var snapshots = Snapshots(first: 0, capacity: 64)
+    /// The views of every step so far.
+    private var steps: [Int] = []
+    /// Answers of each host so far.
+    private var answered: [HostID: Int] = [:]
+    private var elapsed = 0.0
+    private var ownTime = 0.0
+    /// Of a view, in seconds.
+    private let ownPace: Double
+    private let prompts: Prompts
+
+    /// The part of the time that the coordinator checks, as in a render.
+    private static let ownShare = 0.02
+    private static let kind = AnswerKind(
+        processor: "CPU",
+        backend: "onednn",
+        precision: "f32",
+        program: "1"
+    )
+    private static let geometry = ModelGeometry(
+        nativeLatentSide: 128,
+        vaeFactor: 8,
+        latentChannels: 4,
+        usesTimeIDs: true
+    )
+
+    /// - Parameters:
+    ///   - fleet: the workers, each with a host
+    ///   - share: how much is checked
+    ///   - seed: of the choice
+    ///   - known: hosts with a good record
+    ///   - ownPace: the coordinator's time for a view
+    package init(
+        _ fleet: Fleet,
+        share: VerifyShare = .byDefault,
+        seed: UInt64 = 1,
+        known: [HostID] = [],
+        ownPace: Double
+    ) {
+        var record = SiteRecord()
+        for _ in 0..<1000 { record.note(isGood: true, at: 0) }
+        state = VerificationState(
+            share: share,
+            seed: seed,
+            model: Self.geometry,
+            records: Dictionary(uniqueKeysWithValues: known.map { ($0, record) })
+        )
+        let embedding = Embedding(context: Tensor([1, 2], shape: [1, 1, 2]))
+        prompts = Prompts(positive: embedding, negative: embedding)
+        (self.fleet, self.ownPace) = (fleet, ownPace)
+    }
+
+    /// Runs steps, and those again that are thrown away.
+    ///
+    /// - Parameters:
+    ///   - more: views of each
+    ///   - isLast: whether the render ends with them: then checks that are left are computed
+    /// - Returns: what became of them
+    package mutating func run(_ more: [Int], isLast: Bool = false) -> Outcome {
+        steps += more
+        var outcome = Outcome()
+        while true {
+            while state.step < steps.count { runStep(steps[state.step], &outcome) }
+            guard isLast, settle(&outcome) else { return outcome }
+        }
+    }
+
+    /// Computes the checks that are left.
+    ///
+    /// - Returns: whether a step has to be computed again
+    private mutating func settle(_ outcome: inout Outcome) -> Bool {
+        while true {
+            let checks = state.takePending()
+            guard !checks.isEmpty else { return false }
+            _ = compute(0, checks, &outcome)
+            if goBackIfWrong(&outcome) { return true }
+        }
+    }
+
+    private mutating func runStep(_ count: Int, _ outcome: inout Outcome) {
+        outcome.ideal += idealTime(count, paces: fleet.paces(without: found))
+        outcome.views += count
+        let answers = compute(count, state.takePending(), &outcome)
+        if goBackIfWrong(&outcome) {
+            outcome.thrownAway += count
+            return
+        }
+        state.take(answers)
+        state.beginStep()
+        snapshots.add(state.step, before: state.step, needed: state.earliestOpenStep)
+    }
+
+    /// Computes a step together with checks of the one before, and judges these.
+    private mutating func compute(
+        _ count: Int,
+        _ checks: [VerificationState.Check],
+        _ outcome: inout Outcome
+    ) -> [UnitAnswer] {
+        let remote = checks.filter { !$0.isOwn }
+        let result = fleet.run(count, checks: remote.map { [$0.answer.answerer.site] })
+        outcome.time += result.time
+        outcome.dispatching += result.dispatching
+        outcome.bytes += result.bytes
+        outcome.checks += checks.count
+        elapsed += result.time
+        for check in checks where check.isOwn { judgeOwn(check) }
+        for (check, worker) in zip(remote, result.answerers.dropFirst(count)) {
+            judge(check, worker)
+        }
+        return result.answerers.prefix(count).enumerated().map { place, worker in
+            guard let worker else { preconditionFailure("view \(place) has no answer") }
+            return answer(view(place), by: worker)
+        }
+    }
+
+    private mutating func judgeOwn(_ check: VerificationState.Check) {
+        ownTime += ownPace
+        let own = right(check.answer.unit)
+        state.spend(check.answer.unit)
+        if state.isGood(check, beside: own) {
+            state.good(check, by: nil, mayAudit: false, at: 1)
+        } else {
+            state.wrong(check, own: own, at: 1)
+        }
+    }
+
+    private mutating func judge(_ check: VerificationState.Check, _ worker: Int?) {
+        let mayAskOwn = ownTime + ownPace <= elapsed * Self.ownShare
+        guard let worker else {
+            if mayAskOwn { state.askOwn(check) }
+            return
+        }
+        let second = answer(check.answer.unit, by: worker)
+        let opinion = Judgement.Opinion(result: second.result, kind: Self.kind)
+        state.spend(check.answer.unit)
+        if state.isGood(check, beside: opinion) {
+            state.good(check, by: second, mayAudit: mayAskOwn, at: 1)
+        } else {
+            let third = right(check.answer.unit)
+            state.decide(check, second, third: third, by: .coordinator, at: 1)
+        }
+    }
+
+    private mutating func goBackIfWrong(_ outcome: inout Outcome) -> Bool {
+        let wrong = Set(state.takeVerdicts().map(\.answerer.site))
+        guard !wrong.isEmpty else { return false }
+        precondition(wrong.isSubset(of: liars), "\(wrong) are blamed and did not lie")
+        found.formUnion(wrong)
+        for site in wrong.sorted(by: { $0.text < $1.text }) { fleet.distrust(site) }
+        let now = state.step
+        let (step, _) = snapshots.goBack(to: state.throwAway(wrong))
+        state.goBack(to: step)
+        outcome.thrownAway += steps[step..<now].reduce(0, +)
+        return true
+    }
+
+    private func view(_ place: Int) -> WorkUnit {
+        let values = (0..<4).map { Float(($0 * 31 + place * 7 + state.step) % 13) / 4 }
+        return .view(
+            place,
+            Tensor(values, shape: [1, 1, 1, 4]),
+            timestep: 1,
+            guidance: 7,
+            prompts: prompts
+        )
+    }
+
+    /// A worker's answer, to which it adds 0.01 where it lies.
+    private mutating func answer(_ unit: WorkUnit, by worker: Int) -> UnitAnswer {
+        let member = fleet.member(worker)
+        let site = HostID(member.host ?? "worker \(worker)")
+        answered[site, default: 0] += 1
+        let isLie = member.lieInterval.map { answered[site, default: 0] % $0 == 0 } ?? false
+        if isLie { liars.insert(site) }
+        return UnitAnswer(
+            unit: unit,
+            result: WorkResult(tensor: unit.input.map { isLie ? $0 + 0.01 : $0 }),
+            answerer: Answerer(worker: site.text, site: site, kind: Self.kind)
+        )
+    }
+
+    private func right(_ unit: WorkUnit) -> Judgement.Opinion {
+        .init(result: WorkResult(tensor: unit.input), kind: Self.kind, isOwn: true)
+    }
+}

@@ -1,0 +1,171 @@
+import Coordinator
+import Engine
+import FakeModel
+import Foundation
+import Protocol
+import Sampling
+import Synchronization
+import TestSupport
+import Testing
+
+/// Hosts of a render whose last view of a step is held by one that stalls, over real sockets.
+@Suite(.serialized) struct InsuranceTests {
+    /// Who began which view, and when.
+    private final class Stage: Sendable {
+        struct Beginning {
+            let host: String
+            let timestep: Float
+            /// Of its latent.
+            let view: Int
+            let time = ContinuousClock.now
+            var isStalled = false
+        }
+
+        /// Time of a view.
+        let pace: Duration
+        private let last: (timestep: Float, count: Int)?
+        private let beginnings = Mutex<[Beginning]>([])
+
+        /// - Parameters:
+        ///   - pace: time of a view
+        ///   - last: at this timestep so many views are begun, and the last one stalls; nil: none does
+        init(pace: Duration, last: (timestep: Float, count: Int)? = nil) {
+            (self.pace, self.last) = (pace, last)
+        }
+
+        var all: [Beginning] { beginnings.withLock { $0 } }
+
+        /// - Returns: whether the host stalls
+        func begin(_ input: DenoiserInput, by host: String) -> Bool {
+            beginnings.withLock { all in
+                var beginning = Beginning(
+                    host: host,
+                    timestep: input.timestep,
+                    view: input.latents.values.hashValue
+                )
+                let number = all.count { $0.timestep == input.timestep } + 1
+                if let last, (input.timestep, number) == last { beginning.isStalled = true }
+                all.append(beginning)
+                return beginning.isStalled
+            }
+        }
+    }
+
+    /// A model whose views take a while, or do not end.
+    private final class PacedNetworks: ModelNetworks {
+        private let networks: LoadedNetworks
+        private let host: String
+        private let stage: Stage
+
+        init(_ networks: LoadedNetworks, _ host: String, _ stage: Stage) {
+            (self.networks, self.host, self.stage) = (networks, host, stage)
+        }
+
+        var identity: ModelIdentity { networks.identity }
+        var backend: String { networks.backend }
+        var precision: String { networks.precision }
+        var threads: Int { networks.threads }
+
+        func evaluation(
+            of input: DenoiserInput,
+            cancellation: Cancellation
+        ) throws -> any DenoiserEvaluation {
+            let own = try networks.evaluation(of: input, cancellation: cancellation)
+            let stalls = stage.begin(input, by: host)
+            let end = ContinuousClock.now + stage.pace
+            return WholeEvaluation {
+                // First, so that all views take the same time, whoever else computes.
+                let answer = try own.run()
+                while stalls || ContinuousClock.now < end {
+                    try cancellation.check()
+                    Thread.sleep(forTimeInterval: 0.002)
+                }
+                return answer
+            }
+        }
+
+        func evaluate(
+            _ half: AutoencoderHalf,
+            _ input: Tensor,
+            as part: PicturePart?,
+            attending tokens: [Tensor],
+            cancellation: Cancellation
+        ) throws -> WorkResult {
+            try networks.evaluate(
+                half,
+                input,
+                as: part,
+                attending: tokens,
+                cancellation: cancellation
+            )
+        }
+    }
+
+    /// A refinement: all of its views have one size, and take the same time.
+    private static var renders: LyingRenders {
+        var renders = LyingRenders()
+        renders.settings.set(Settings.size, to: Extent(height: 256, width: 256))
+        renders.settings.set(Settings.method, to: .refine)
+        renders.settings.set(Settings.refineSteps, to: 2)
+        renders.settings.set(Settings.globalPass, to: .coordinator)
+        let ladder = try? Ladder(scales: [1, 2])
+        renders.settings.set(Settings.ladder, to: ladder.map { .given($0) })
+        return renders
+    }
+
+    /// The picture, and what workers do at the last step.
+    private static let whole = Result {
+        let hosts = try LyingHosts(LyingRenders.model, [])
+        defer { hosts.stop() }
+        let stage = Stage(pace: .zero)
+        try hosts.add("a") { PacedNetworks($0, "a", stage) }
+        let picture = try renders.render(on: hosts, .off).picture
+        let timestep = stage.all.last?.timestep ?? 0
+        return (picture, timestep, stage.all.count { $0.timestep == timestep })
+    }
+
+    /// The other host has nothing to do when the last view is begun. Where hosts leave, it gets the view at once;
+    /// elsewhere when the view is late.
+    @Test(arguments: [true, false]) func theLastViewIsComputedTwice(hostsLeave: Bool) throws {
+        let (picture, timestep, count) = try Self.whole.get()
+        let pace = Duration.milliseconds(600)
+        let stage = Stage(pace: pace, last: (timestep, count))
+        // After whole rounds of all hosts one view is left.
+        let number = try #require((2...5).first { count % $0 == 1 }, "\(count) views")
+        let hosts = try LyingHosts(LyingRenders.model, [])
+        defer { hosts.stop() }
+        let leaving = hostsLeave ? ["x", "y", "z"] : []
+        for name in ["a", "b", "c", "d", "e"].prefix(number) + leaving {
+            try hosts.add(name) { PacedNetworks($0, name, stage) }
+        }
+        let joined = number + leaving.count
+        #expect(eventually { hosts.cluster.statistics.count(where: \.isActive) == joined })
+        let result = BlockingQueue<Result<Data, any Error>>()
+        try inTemporaryFolder { folder in
+            let rendering = Self.renders.rendering("\(folder)/out.png", .off)
+            let thread = NamedThread("render", stack: 64 << 20) { [cluster = hosts.cluster] in
+                result.put(
+                    Result {
+                        let outcome = try rendering.run(
+                            on: { _, _, _, _ in Rendering.Workers(cluster: cluster) }
+                        )
+                        return try Data(contentsOf: URL(fileURLWithPath: outcome.picture))
+                    }
+                )
+            }
+            for name in leaving {
+                // With the view that it computes.
+                #expect(eventually { stage.all.contains { $0.host == name } })
+                hosts.stop(name)
+            }
+            let found = try result.take().get()
+            thread.join()
+            #expect(found == picture)
+        }
+        let all = stage.all
+        let stalled = try #require(all.first { $0.isStalled })
+        let copy = try #require(all.first { $0.view == stalled.view && $0.host != stalled.host })
+        let delay = stalled.time.duration(to: copy.time) / pace
+        #expect(hostsLeave ? delay < 0.6 : delay > 0.9, "\(delay) times a view's usual time")
+    }
+}
