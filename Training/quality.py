@@ -4,7 +4,7 @@
 
 Every prompt is rendered at 2, 4 and 8 times the native size by refinement, by DemoFusion, by plain windows (dilated path off) and by one
 direct pass; phase 1 of DemoFusion is enlarged by bicubic and Lanczos interpolation. Drawings of the same kind of scene at the same sizes
-say what a picture with true detail looks like. A second table compares settings of DemoFusion with each other at 4 times, a third
+say what a picture with true detail looks like. Two tables compare settings of refinement and of DemoFusion at 4 times, another
 ways to enlarge a small drawing with the large drawing of the same scene.
 
 Renders and the disc detector are kept in --state, under a name that follows from the model's weights: what is there is not made
@@ -55,6 +55,16 @@ VARIANTS = {
     "`--skip-below 0.05`": ["--skip-below", "0.05"],
     "`--skip-below 0.2`": ["--skip-below", "0.2"],
     "both for speed": ["--stride", "window", "--skip-below", "0.05"],
+}
+REFINEMENTS = {
+    "defaults: windows 24 apart, 3 steps from 0.25, noise 0.3": [],
+    "`--stride 16 --refine-steps 1`": ["--stride", "16", "--refine-steps", "1"],
+    "`--stride 20 --refine-steps 2`": ["--stride", "20", "--refine-steps", "2"],
+    "`--refine-steps 2`": ["--refine-steps", "2"],
+    "`--refine-from 0.35`": ["--refine-from", "0.35"],
+    "`--refine-from 0.5`": ["--refine-from", "0.5"],
+    "`--refine-noise 0.6`": ["--refine-noise", "0.6"],
+    "`--refine-guidance 2`": ["--refine-guidance", "2"],
 }
 # Side of the model's own pictures in pixels; distance of windows in latent pixels of 8.
 NATIVE, STRIDE = 256, 16
@@ -212,20 +222,23 @@ def by_method(a, renders, net, sheets):
     return rows
 
 
-def by_variant(a, renders, net):
-    found, rows = {}, []
-    for prompt, _ in PROMPTS[:a.variant_prompts]:
+def by_variant(a, renders, net, common, variants, count):
+    """Settings of one method at 4 times, on `count` prompts."""
+    found, rows, prompts = {}, [], PROMPTS[:count]
+    for prompt, _ in prompts:
         whole = None
-        for name, flags in VARIANTS.items():
-            ladder = [] if "--ladder" in flags else ["--ladder", "auto"]
-            picture, _, calls, _ = renders(prompt, 4, DEMOFUSION + ladder + flags)
+        for name, flags in variants.items():
+            own = [f for f in common if "--ladder" not in flags or f not in ("--ladder", "auto")]
+            picture, _, calls, _ = renders(prompt, 4, own + flags)
             whole = picture if whole is None else whole
-            entry = found.setdefault(name, dict(measures=[], psnr=[], worst=[], calls=calls))
+            entry = found.setdefault(name, dict(measures=[], psnr=[], pictures=[], calls=calls))
             entry["measures"].append(measure(picture, net))
             entry["psnr"].append(psnr(picture, whole))
+            entry["pictures"].append(picture)
+    true = windows_drawn([w for _, w in prompts], 4 * NATIVE, a.windows)
     for name, entry in found.items():
         row = summary(entry["measures"])
-        row.update(variant=name, calls=entry["calls"], psnr=float(np.mean(entry["psnr"])))
+        row.update(variant=name, calls=entry["calls"], psnr=float(np.mean(entry["psnr"])), distance=frechet(windows_of(entry["pictures"], a.windows), true))
         rows.append(row)
     return rows
 
@@ -253,7 +266,7 @@ def text(a, methods, variants, enlarged, right):
     lines = [
         "# Quality of large pictures, measured", "",
         "`make quality` remakes this page and its contact sheet from renders of the default model "
-        f"({a.prompts} prompts, {at_8}{a.variant_prompts} for settings, {a.steps} steps, guidance {a.guidance:g}, `--ladder auto`; "
+        f"({a.prompts} prompts, {at_8}{a.variant_prompts} for settings of DemoFusion, {a.steps} steps, guidance {a.guidance:g}, `--ladder auto`; "
         "`make quality QUALITY=\"--prompts 8 --prompts-at-8 4 --variant-prompts 4 --steps 25\"` measures more). With so few pictures the figures "
         "show large differences, not small ones; each column is explained below.", "",
         "![Six ways to the same picture, and a drawing](quality.jpg)", "",
@@ -285,17 +298,17 @@ def text(a, methods, variants, enlarged, right):
         f"- **Fréchet**: the Fréchet distance (`Training/frechet.py`) between {a.windows} windows of 256 pixels of these pictures and as many of "
         "drawings of the same kinds of scene at the same size. Few pictures hold fewer different windows than as many drawings: compare methods with one "
         "another, not with the drawings' own distance.", "",
-        "## Settings of DemoFusion at 4×", "",
-        "| setting | UNet calls | share | PSNR to the first | at borders | midway | strongest line | slope |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    whole = variants[0]["calls"] if variants else 1
-    for row in variants:
-        same = "–" if row is variants[0] else f"{row['psnr']:.1f} dB"
-        lines.append(f"| {row['variant']} | {row['calls']} | {100 * row['calls'] / whole:.0f} % | {same} | {row['border']:.3f} | {row['midway']:.3f} | "
-                     f"{row['line']:.2f} | {row['slope']:.2f} |")
+    for title, rows in variants.items():
+        whole = rows[0]["calls"]
+        lines += [f"## {title}", "", "| setting | UNet calls | share | PSNR to the first | at borders | midway | strongest line | slope | Fréchet |",
+                  "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
+        for row in rows:
+            same = "–" if row is rows[0] else f"{row['psnr']:.1f} dB"
+            lines.append(f"| {row['variant']} | {row['calls']} | {100 * row['calls'] / whole:.0f} % | {same} | {row['border']:.3f} | {row['midway']:.3f} | "
+                         f"{row['line']:.2f} | {row['slope']:.2f} | {row['distance']:.2f} |")
+        lines.append("")
     lines += [
-        "",
         "PSNR measures the distance from the picture with default settings, not quality: another ladder or stride gives another "
         "picture of the same prompt.", "",
         "## Enlarging a drawing 4×", "",
@@ -353,7 +366,8 @@ def main():
     right = float(np.mean([count_discs(net, s.draw(256)) == (1 if s.disc else 0) for s in scenes]))
     methods = by_method(a, renders, net, sheets)
     enlarged = by_enlarging(a, renders)
-    variants = by_variant(a, renders, net)
+    variants = {"Settings of refinement at 4×": by_variant(a, renders, net, METHODS["refinement"], REFINEMENTS, a.prompts),
+                "Settings of DemoFusion at 4×": by_variant(a, renders, net, METHODS["DemoFusion"], VARIANTS, a.variant_prompts)}
     json.dump(dict(methods=methods, variants=variants, enlarged=enlarged), open(f"{a.state}/quality.json", "w"), indent=1)
     open(f"{a.out}/quality.md", "w").write(text(a, methods, variants, enlarged, right))
     contact_sheet(f"{a.out}/quality.jpg", sheets)
