@@ -18,7 +18,12 @@ func measureInternet(config: String) throws {
         for (workers, link) in [
             (200, 0.1e9), (200, 1e9), (2000, 0.1e9), (2000, 1e9), (10_000, 1e9), (10_000, 10e9),
         ] {
-            let run = InternetRun(steps, workers: workers, linkBitsPerSecond: link)
+            let run = InternetRun(
+                steps,
+                of: method,
+                workers: workers,
+                linkBitsPerSecond: link
+            )
             print(run.row(method.rawValue))
             if method == .demofusion, workers == 10_000, link == 10e9 { efficiency = run.share }
         }
@@ -55,16 +60,22 @@ struct InternetRun {
     private(set) var bytesPerView = 0.0
     private(set) var megabytes = 0.0
 
-    /// With half-precision latents (`--wire f16`) of SDXL's size.
-    private static let bytes = 128 * 128 * 4 * 2
+    /// Half-precision latents (`--wire f16`) of SDXL's size, packed: shares measured on latents and predictions of the default
+    /// model, those of answers of bfloat16 workers under guidance and without.
+    private static let latent = 128 * 128 * 4 * 2
+    private static let packedTask = 0.845
+    private static func packedAnswer(_ method: Method) -> Double {
+        method == .refine ? 0.66 : 0.78
+    }
 
-    init(_ steps: [Int], workers: Int, linkBitsPerSecond link: Double) {
+    init(_ steps: [Int], of method: Method, workers: Int, linkBitsPerSecond link: Double) {
         (self.workers, self.link) = (workers, link)
         var random = SimulationRandom(state: 32)
         let members = (0..<workers).map { Self.member($0, &random) }
         var fleet = Fleet(
             members,
-            bytes: Self.bytes,
+            bytes: Int(Self.packedTask * Double(Self.latent)),
+            answerBytes: Int(Self.packedAnswer(method) * Double(Self.latent)),
             linkBytesPerSecond: link / 8,
             churn: Churn(meanStay: 1800, absence: 60)
         )

@@ -72,6 +72,7 @@ package struct Fleet {
     private var now = 0.0
     private var nextUnit: UInt64 = 1
     private let bytes: Double
+    private let answerBytes: Double
     private let churn: Churn?
     private var random: SimulationRandom
     private var up: SharedLink
@@ -82,13 +83,15 @@ package struct Fleet {
 
     /// - Parameters:
     ///   - members: who is there
-    ///   - bytes: of a view and of its answer
+    ///   - bytes: of a view
+    ///   - answerBytes: of its answer; nil: as many
     ///   - linkBytesPerSecond: of the coordinator's own link, in each direction
     ///   - churn: how workers come and go; nil: they stay
     ///   - policy: the dispatcher's
     package init(
         _ members: [Member],
         bytes: Int = 0,
+        answerBytes: Int? = nil,
         linkBytesPerSecond: Double = .infinity,
         churn: Churn? = nil,
         policy: DispatcherState.Policy = DispatcherState.Policy()
@@ -97,6 +100,7 @@ package struct Fleet {
         policy.silence = .seconds(1_000_000_000)
         state = DispatcherState(policy: policy)
         self.bytes = Double(bytes)
+        self.answerBytes = Double(answerBytes ?? bytes)
         (self.churn, random) = (churn, SimulationRandom(state: churn?.seed ?? 0))
         (up, down) = (SharedLink(linkBytesPerSecond), SharedLink(linkBytesPerSecond))
         for member in members { join(member) }
@@ -234,9 +238,9 @@ package struct Fleet {
                 workers[index].member.isLiar
                 ? .refused(unit, by: id, reason: "wrong")
                 : .answered(unit, by: id, spent: .seconds(now - began))
-            tell(answer, from: index, bytes: bytes)
+            tell(answer, from: index, bytes: answerBytes)
             // Right behind the answer.
-            tell(.asked(id, 1), from: index, bytes: 0, behind: bytes)
+            tell(.asked(id, 1), from: index, bytes: 0, behind: answerBytes)
             begin(index)
         }
     }
