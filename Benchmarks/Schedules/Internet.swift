@@ -21,7 +21,12 @@ func measureInternet(config: String) throws {
         for (workers, link) in [
             (200, 0.1e9), (200, 1e9), (2000, 0.1e9), (2000, 1e9), (10_000, 1e9), (10_000, 10e9),
         ] {
-            let run = InternetRun(steps, workers: workers, linkBitsPerSecond: link)
+            let run = InternetRun(
+                steps,
+                of: method,
+                workers: workers,
+                linkBitsPerSecond: link
+            )
             print(run.row(method.rawValue))
             if method == .demofusion, workers == 10_000, link == 10e9 { efficiency = run.share }
         }
@@ -46,7 +51,8 @@ func measureLiars(config: String) throws {
             let members = InternetRun.members(1000, lieInterval: interval)
             let fleet = Fleet(
                 members,
-                bytes: InternetRun.bytes,
+                bytes: InternetRun.taskBytes,
+                answerBytes: InternetRun.answerBytes(.refine),
                 linkBytesPerSecond: 10e9 / 8,
                 churn: Churn(meanStay: 1800, absence: 60)
             )
@@ -120,16 +126,22 @@ struct InternetRun {
     private(set) var thrownAway = 0.0
     private(set) var found = (0, of: 0)
 
-    /// With half-precision latents (`--wire f16`) of SDXL's size.
-    static let bytes = 128 * 128 * 4 * 2
     /// Seconds a view.
     static let meanPace = 20.0
+    /// Half-precision latents (`--wire f16`) of SDXL's size, packed: shares measured on latents and predictions of the default
+    /// model, those of answers of bfloat16 workers under guidance and without.
+    private static let latent = 128 * 128 * 4 * 2
+    static let taskBytes = Int(0.845 * Double(latent))
+    static func answerBytes(_ method: Method) -> Int {
+        Int((method == .refine ? 0.66 : 0.78) * Double(latent))
+    }
 
-    init(_ steps: [Int], workers: Int, linkBitsPerSecond link: Double) {
+    init(_ steps: [Int], of method: Method, workers: Int, linkBitsPerSecond link: Double) {
         (self.workers, self.link) = (workers, link)
         let fleet = Fleet(
             Self.members(workers),
-            bytes: Self.bytes,
+            bytes: Self.taskBytes,
+            answerBytes: Self.answerBytes(method),
             linkBytesPerSecond: link / 8,
             churn: Churn(meanStay: 1800, absence: 60)
         )

@@ -74,6 +74,7 @@ package struct Fleet {
     private var now = 0.0
     private var nextUnit: UInt64 = 1
     private let bytes: Double
+    private let answerBytes: Double
     private let churn: Churn?
     private var random: SimulationRandom
     private var up: SharedLink
@@ -85,13 +86,15 @@ package struct Fleet {
 
     /// - Parameters:
     ///   - members: who is there
-    ///   - bytes: of a view and of its answer
+    ///   - bytes: of a view
+    ///   - answerBytes: of its answer; nil: as many
     ///   - linkBytesPerSecond: of the coordinator's own link, in each direction
     ///   - churn: how workers come and go; nil: they stay
     ///   - policy: the dispatcher's
     package init(
         _ members: [Member],
         bytes: Int = 0,
+        answerBytes: Int? = nil,
         linkBytesPerSecond: Double = .infinity,
         churn: Churn? = nil,
         policy: DispatcherState.Policy = DispatcherState.Policy()
@@ -100,6 +103,7 @@ package struct Fleet {
         policy.silence = .seconds(1_000_000_000)
         state = DispatcherState(policy: policy)
         self.bytes = Double(bytes)
+        self.answerBytes = Double(answerBytes ?? bytes)
         (self.churn, random) = (churn, SimulationRandom(state: churn?.seed ?? 0))
         (up, down) = (SharedLink(linkBytesPerSecond), SharedLink(linkBytesPerSecond))
         for member in members { join(member) }
@@ -261,10 +265,10 @@ package struct Fleet {
             tell(
                 .answered(unit, by: id, spent: .seconds(now - began)),
                 from: index,
-                bytes: bytes
+                bytes: answerBytes
             )
             // Right behind the answer.
-            tell(.asked(id, 1), from: index, bytes: 0, behind: bytes)
+            tell(.asked(id, 1), from: index, bytes: 0, behind: answerBytes)
             begin(index)
         }
     }
