@@ -67,8 +67,8 @@ test-package: package
 ## Renders the default picture through a coordinator and two worker processes.
 demo: build
 	$(TESSERA) render --workers 2 --output demo.png \
-	    --prompt "a desert by day with one sun" \
-	    --size 1024x1024 --ladder 1,2,4 --steps 25 --seed 1
+	    --prompt "the sea at sunset with one sun on the left and a boat on the right" \
+	    --size 1024x1024 --steps 25 --seed 5
 	@echo "The picture is $(CURDIR)/demo.png"
 
 ## The live page of `tessera serve` in a headless Chromium, as a person uses it.

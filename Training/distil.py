@@ -10,9 +10,7 @@ must foretell the same clean latent from before the step as from after it. Guida
 
 import argparse
 import os
-import time
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DConditionModel
@@ -20,8 +18,9 @@ from safetensors.torch import save_file
 from torch.nn.utils import parametrize
 
 import trainer
+from drawings import Drawings, Text
 from muon import FAST_BFLOAT16
-from train_unet import SCHEDULER, Captions, Latents, Text
+from train_unet import SCHEDULER
 
 RANK = 16
 STRIDE = 20  # timesteps from one step of the teacher to the next: fifty in all, as LCM's sampler has them
@@ -51,45 +50,38 @@ def make_adapter(a):
     return torch.nn.ModuleDict({n.replace(".", "|"): LowRank(m.weight) for n, m in adapted(unet).items()})
 
 
-def make_loss(rank, a):
-    data = Latents(a.data, int(time.time()) + rank)
-    text = Captions(Text(a.model), data.rng)
-    teacher = UNet2DConditionModel.from_pretrained(f"{a.model}/unet").float().requires_grad_(False)
-    student = UNet2DConditionModel.from_pretrained(f"{a.model}/unet").float().requires_grad_(False)
-    acp, begun = DDIMScheduler(**SCHEDULER).alphas_cumprod.float(), []
+def make_loss(a, drawings):
+    device, begun = trainer.DEVICE, []
+    teacher, student = (UNet2DConditionModel.from_pretrained(f"{a.model}/unet").float().requires_grad_(False).to(device) for _ in range(2))
+    acp = DDIMScheduler(**SCHEDULER).alphas_cumprod.float().to(device)
+    steps = 1000 // STRIDE
+    clean = lambda v, x, a_: a_.sqrt() * x - (1 - a_).sqrt() * v
 
     def loss_of(adapter):
         if not begun:
             for n, m in adapted(student).items():
                 parametrize.register_parametrization(m, "weight", adapter[n.replace(".", "|")])
             begun.append(True)
-        z, ids, attributes = data.batch(a.batch, 0.5)
-        context, pooled = text(attributes)
+        z, ids, context, pooled = drawings.batch(a.batch)
         n = len(z)
-        steps = 1000 // STRIDE
-        k = data.rng.integers(1, steps + 1, n)
-        window = (ids[:, 2:4] != 0).any(1).numpy() & (data.rng.random(n) < 0.6)
-        k[window] = data.rng.integers(1, 1 + 400 // STRIDE, window.sum())
-        t, s = (torch.from_numpy(x * STRIDE - 1) for x in (k, k - 1))
-        at, to = acp[t][:, None, None, None], torch.where(s < 0, torch.ones(()), acp[s.clamp(min=0)])[:, None, None, None]
+        few = (ids[:, 2:4] != 0).any(1) & (torch.rand(n, device=device) < 0.6)
+        k = torch.where(few, torch.randint(1, 1 + 400 // STRIDE, (n,), device=device), torch.randint(1, steps + 1, (n,), device=device))
+        t, s = k * STRIDE - 1, (k - 1) * STRIDE - 1
+        last = (s < 0)[:, None, None, None]
+        at, to = acp[t][:, None, None, None], torch.where(last, torch.ones((), device=device), acp[s.clamp(min=0)][:, None, None, None])
         x = at.sqrt() * z + (1 - at).sqrt() * torch.randn_like(z)
-        added = lambda p: dict(text_embeds=p, time_ids=ids)
-        clean = lambda v, x, a_: a_.sqrt() * x - (1 - a_).sqrt() * v
-        with torch.autocast("cpu", torch.bfloat16, enabled=FAST_BFLOAT16):
-            with torch.no_grad():
-                v = teacher(x, t, encoder_hidden_states=context, added_cond_kwargs=added(pooled)).sample.float()
-                other = teacher(x, t, encoder_hidden_states=0 * context, added_cond_kwargs=added(0 * pooled)).sample.float()
-                w = torch.empty(n, 1, 1, 1).uniform_(*GUIDANCES)
-                v = other + w * (v - other)
+        call = lambda net, x, t, c, p: net(x, t, encoder_hidden_states=c, added_cond_kwargs=dict(text_embeds=p, time_ids=ids)).sample.float()
+        with torch.autocast(device.type, torch.bfloat16, enabled=FAST_BFLOAT16):
+            # No weight that was cast without a gradient may be used again where one is wanted.
+            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=FAST_BFLOAT16, cache_enabled=False):
+                v, other = call(teacher, x, t, context, pooled), call(teacher, x, t, 0 * context, 0 * pooled)
+                v = other + torch.empty(n, 1, 1, 1, device=device).uniform_(*GUIDANCES) * (v - other)
                 x0 = clean(v, x, at)
-                e = at.sqrt() * v + (1 - at).sqrt() * x
-                y = to.sqrt() * x0 + (1 - to).sqrt() * e
-                after = student(y, s.clamp(min=0), encoder_hidden_states=context, added_cond_kwargs=added(pooled)).sample.float()
-                target = torch.where((s < 0)[:, None, None, None], y, clean(after, y, to))
-            before = student(x, t, encoder_hidden_states=context, added_cond_kwargs=added(pooled)).sample.float()
-        error = clean(before, x, at) - target
-        huber = ((error.square() + 1e-4).sqrt() - 0.01).mean()
-        return huber, F.mse_loss(clean(before, x, at).detach(), target).item()
+                y = to.sqrt() * x0 + (1 - to).sqrt() * (at.sqrt() * v + (1 - at).sqrt() * x)
+                target = torch.where(last, y, clean(call(student, y, s.clamp(min=0), context, pooled), y, to))
+            before = clean(call(student, x, t, context, pooled), x, at)
+        error = before - target
+        return ((error.square() + 1e-4).sqrt() - 0.01).mean(), F.mse_loss(before.detach(), target)
 
     return loss_of
 
@@ -111,7 +103,13 @@ if __name__ == "__main__":
     parser.add_argument("--model", default="../Models/vista")
     parser.add_argument("--data", help="folder of the shards")
     parser.add_argument("--out", help="write the LoRA there instead of training")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--begin-with", type=int, default=10_000, help="begin as soon as there are so many drawings")
+    parser.add_argument("--batch", type=int, default=128)
     trainer.arguments(parser, minutes=60, rate=5e-4)
     a = parser.parse_args()
-    write(a) if a.out else trainer.train(lambda: make_adapter(a), make_loss, a)
+    if a.out:
+        write(a)
+    else:
+        drawings = Drawings(a.data, trainer.DEVICE, Text(a.model, trainer.DEVICE))
+        drawings.wait_for(a.begin_with)
+        trainer.train(lambda: make_adapter(a), make_loss(a, drawings), a)

@@ -5,8 +5,8 @@
 1. VAE: PSNR on unseen drawings.
 2. Prompts: a small classifier, trained on drawings, looks for the prompted scene and time of day in
    generated 256-pixel pictures.
-3. One sun or moon: a small detector, trained on drawings and on mosaics of them, counts discs in
-   1,024-pixel renders by DemoFusion, by plain windows (dilated path off) and by one direct pass.
+3. One sun or moon: a small detector, trained on drawings and on mosaics of them, counts discs in 1,024-pixel renders
+   by refinement, by DemoFusion, by plain windows (dilated path off) and by one direct pass.
 
 The trained judges are kept in --state. Parts can be run alone: --only vae,prompts,count.
 """
@@ -203,9 +203,10 @@ def detector(a):
 
 
 MODES = {
-    "DemoFusion": ["--ladder", "1,2,4"],
-    "plain windows": ["--ladder", "1,2,4", "--cosine-scales", "3,1000000,1"],
-    "one direct pass": ["--ladder", "1"],
+    "refinement": ["--method", "refine"],
+    "DemoFusion": ["--method", "demofusion", "--ladder", "1,2,4"],
+    "plain windows": ["--method", "demofusion", "--ladder", "1,2,4", "--cosine-scales", "3,1000000,1"],
+    "one direct pass": ["--method", "demofusion", "--ladder", "1"],
 }
 SUN_PROMPTS = [
     "a calm sea at sunset with one sun", "mountains by day with one sun, clear sky", "a desert at night with one moon and stars",
@@ -221,21 +222,25 @@ def evaluate_count(a, results):
     scenes = [Scene.random(rng) for _ in range(150)]
     right = [count_discs(net, s.draw(256)) == (1 if s.disc else 0) for s in scenes]
     counts, pictures = {m: [] for m in MODES}, {m: [] for m in MODES}
-    for i, prompt in enumerate(SUN_PROMPTS[:a.renders]):
+    for i in range(a.refined):
+        prompt = SUN_PROMPTS[i % len(SUN_PROMPTS)]
         for mode, flags in MODES.items():
+            if mode != "refinement" and i >= a.renders:
+                continue
             path = f"{a.state}/{mode.replace(' ', '-')}-{i}.png"
             if not os.path.exists(path):
                 subprocess.run([a.tessera, "render", "--model", a.model, "--prompt", prompt, "--size", "1024x1024", "--steps", str(a.render_steps),
                                 "--guidance", str(a.guidance), "--seed", str(100 + i), "--workers", str(a.workers), "--precision", a.precision,
-                                "--method", "demofusion", "--output", path, *flags], check=True,
-                               stderr=subprocess.DEVNULL)
+                                "--output", path, *flags], check=True, stderr=subprocess.DEVNULL)
             picture = np.asarray(Image.open(path).convert("RGB"))
             counts[mode].append(count_discs(net, picture.astype(np.float32) / 255))
             pictures[mode].append(picture)
             print(mode, i, counts[mode][-1], flush=True)
-    results["count"] = dict(renders=len(counts["DemoFusion"]), steps=a.render_steps, detector_right_on_drawings=float(np.mean(right)),
+    results["count"] = dict(renders={m: len(c) for m, c in counts.items()}, steps=a.render_steps, detector_right_on_drawings=float(np.mean(right)),
                             exactly_one={m: float(np.mean([c == 1 for c in v])) for m, v in counts.items()}, counts=counts)
-    sheet(f"{a.out}/count.jpg", [pictures[m] for m in MODES], 200)
+    sheet(f"{a.out}/count.jpg", [pictures[m][:a.renders] for m in MODES], 200)
+    half = a.refined // 2
+    sheet(f"{a.out}/discs.jpg", [pictures["refinement"][:half], pictures["refinement"][half:]], 200)
 
 
 def table(results):
@@ -251,7 +256,7 @@ def table(results):
     if "count" in results:
         c = results["count"]
         for mode, share in c["exactly_one"].items():
-            lines.append(f"| exactly one sun or moon at 1024×1024, {c['renders']} renders, {mode} | {100 * share:.0f} % |")
+            lines.append(f"| exactly one sun or moon at 1024×1024, {c['renders'][mode]} renders, {mode} | {100 * share:.0f} % |")
         lines.append(f"| the disc detector is right on drawings | {100 * c['detector_right_on_drawings']:.0f} % |")
     return "\n".join(lines) + "\n"
 
@@ -266,7 +271,8 @@ def main():
     a.add_argument("--pictures", type=int, default=200)
     a.add_argument("--steps", type=int, default=20)
     a.add_argument("--guidance", type=float, default=3.0)
-    a.add_argument("--renders", type=int, default=10)
+    a.add_argument("--refined", type=int, default=20, help="pictures by refinement whose discs are counted")
+    a.add_argument("--renders", type=int, default=10, help="as many of each other method")
     a.add_argument("--workers", type=int, default=2)
     a.add_argument("--precision", default="f32", help="of the renders")
     a.add_argument("--render-steps", type=int, default=20)

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from scipy import linalg, ndimage
 
 from landscapes import LAYOUTS, SCENES, SEASONS, TIMES, Scene
+from trainer import DEVICE
 
 SIDE = 256
 WEIGHTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "frechet.safetensors")
@@ -111,7 +112,7 @@ def damaged(x, kind, amount, rng):
     """Windows [n, 3, h, w] after a typical artefact of enlarging; amount 0…1."""
     if kind == "blurred":
         s = 0.6 + 2 * amount
-        k = torch.exp(-torch.arange(-6, 7).float() ** 2 / (2 * s * s))
+        k = torch.exp(-torch.arange(-6, 7, device=x.device).float() ** 2 / (2 * s * s))
         k = (k / k.sum()).expand(3, 1, 1, 13)
         return F.conv2d(F.conv2d(F.pad(x, (6, 6, 6, 6), mode="reflect"), k, groups=3), k.transpose(2, 3), groups=3)
     if kind == "enlarged":
@@ -119,10 +120,10 @@ def damaged(x, kind, amount, rng):
         return F.interpolate(small, size=x.shape[2:], mode="bicubic").clamp(0, 1)
     if kind == "noisy":
         coarse = torch.from_numpy(rng.standard_normal((len(x), 3, *(s // 2 for s in x.shape[2:]))).astype(np.float32))
-        return (x + (0.02 + 0.1 * amount) * F.interpolate(coarse, size=x.shape[2:], mode="bilinear")).clamp(0, 1)
+        return (x + (0.02 + 0.1 * amount) * F.interpolate(coarse.to(x.device), size=x.shape[2:], mode="bilinear")).clamp(0, 1)
     if kind == "patched":  # a slight colour shift per patch, as from windows rendered independently
         shift = torch.from_numpy(rng.standard_normal((len(x), 3, 2, 2)).astype(np.float32))
-        return (x + (0.02 + 0.06 * amount) * F.interpolate(shift, size=x.shape[2:], mode="nearest")).clamp(0, 1)
+        return (x + (0.02 + 0.06 * amount) * F.interpolate(shift.to(x.device), size=x.shape[2:], mode="nearest")).clamp(0, 1)
     if kind == "banded":
         return torch.round(x * (6 + 10 * (1 - amount))) / (6 + 10 * (1 - amount))
     return x
@@ -132,7 +133,7 @@ def train(folder, steps, crop):
     """Learns from square crops of windows, for speed: the features are means over the input, whatever its size."""
     rng = np.random.default_rng(3)
     torch.manual_seed(3)
-    net, loaded = Features().to(memory_format=torch.channels_last), []
+    net, loaded = Features().to(DEVICE, memory_format=torch.channels_last), []
     opt = torch.optim.AdamW(net.parameters(), lr=4e-3, weight_decay=0.01)
     for name in sorted(os.listdir(folder)):
         shard = np.load(f"{folder}/{name}") if name.endswith(".npz") and ".tmp" not in name else None
@@ -145,13 +146,14 @@ def train(folder, steps, crop):
         top, left = rng.integers(0, SIDE - crop + 1, 2)
         x = pictures[pick, top:top + crop, left:left + crop]
         fullest = np.argsort(x[:, ::4, ::4].std((1, 2, 3)))[48:]  # damage to a plain sky cannot be recognised
-        pick, x = pick[fullest], tensor(x[fullest])
+        pick, x = pick[fullest], tensor(x[fullest]).to(DEVICE)
         for k in range(1, len(DAMAGES)):
             of_kind = np.flatnonzero(kinds == k)
             if len(of_kind):
+                of_kind = torch.from_numpy(of_kind).to(DEVICE)
                 x[of_kind] = damaged(x[of_kind], DAMAGES[k], rng.random(), rng)
         mirrored = rng.random(48) < 0.5
-        x[mirrored] = x[mirrored].flip(3)
+        x = torch.where(torch.from_numpy(mirrored).to(DEVICE)[:, None, None, None], x.flip(3), x)
         pooled = net(x.contiguous(memory_format=torch.channels_last))
         loss, told = 0, {}
         for head, values in HEADS.items():
@@ -164,13 +166,13 @@ def train(folder, steps, crop):
                 labels = [values.index(turn[attributes[i]["layout"]] if m else attributes[i]["layout"]) for i, m in zip(pick, mirrored)]
             else:
                 labels = [values.index(attributes[i][head]) for i in pick]
-            labels, out = torch.tensor(np.array(labels)).long(), net.heads[head](pooled)
+            labels, out = torch.tensor(np.array(labels)).long().to(DEVICE), net.heads[head](pooled)
             loss = loss + (3 if head == "damage" else 1) * F.cross_entropy(out, labels)
-            told[head] = round((out.argmax(1) == labels).float().mean().item(), 2)
+            told[head] = (out.argmax(1) == labels).float().mean()
         opt.zero_grad(), loss.backward(), opt.step()
-        if step % 25 == 24:
-            print(step + 1, f"loss {loss.item():.2f}", told, flush=True)
-            save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, WEIGHTS)
+        if step % 100 == 99:
+            print(step + 1, f"loss {loss.item():.2f}", {k: round(v.item(), 2) for k, v in told.items()}, flush=True)
+            save_file({k: v.half().contiguous().cpu() for k, v in net.state_dict().items()}, WEIGHTS)
 
 
 def check(count, side):

@@ -3,8 +3,8 @@
     python make_data.py OUT --shards 16 --processes 1
 
 A shard holds 1,000 samples: `pictures` uint8 [n, h, w, 3], `ids` float32 [n, 6] (SDXL's size and
-crop conditioning as DemoFusion and refine give it), `heights` (of the whole drawing, in pixels) and
-`attributes` (JSON). Layouts have the disc on the right or in the middle; training mirrors half of them.
+crop conditioning as DemoFusion and refine give it), `heights` (of the whole drawing, in pixels),
+`attributes` and `captions` (JSON; for each drawing four wordings, each as drawn and mirrored). Layouts have the disc on the right or in the middle; training mirrors half of them.
 Every seventh shard is wide and every eleventh tall. A shard follows from its number alone.
 """
 
@@ -15,9 +15,12 @@ from multiprocessing import Pool
 
 import numpy as np
 
+from captions import caption
 from landscapes import Scene
 
 FINALS, FINAL_CHANCES = (512, 1024, 2048, 4096), (0.15, 0.35, 0.25, 0.25)
+VARIANTS = 4
+MIRRORED = {"left": "right", "right": "left", "middle": "middle"}
 MARGIN = 32  # pixels of DemoFusion's jitter margin, from which window origins are counted
 
 
@@ -57,6 +60,12 @@ def sample(rng, h, w):
     return np.round(picture * 255).astype(np.uint8), ids, v, scene.attributes
 
 
+def wordings(attributes, rng):
+    """Captions of a drawing, and as many of its mirror image."""
+    mirrored = attributes | {"layout": MIRRORED[attributes["layout"]]}
+    return [(caption(attributes, rng), caption(mirrored, rng)) for _ in range(VARIANTS)]
+
+
 def shard(job):
     out, number, count = job
     path = f"{out}/{number:05d}.npz"
@@ -66,7 +75,8 @@ def shard(job):
     samples = [sample(rng, *shape_of(number)) for _ in range(count)]
     np.savez(path + ".tmp.npz", pictures=np.stack([s[0] for s in samples]),
              ids=np.array([s[1] for s in samples], np.float32), heights=np.array([s[2] for s in samples]),
-             attributes=np.array(json.dumps([s[3] for s in samples])))
+             attributes=np.array(json.dumps([s[3] for s in samples])),
+             captions=np.array(json.dumps([wordings(s[3], rng) for s in samples])))
     os.rename(path + ".tmp.npz", path)
     return number
 

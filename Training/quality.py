@@ -2,9 +2,9 @@
 
     python quality.py --model ../Models/vista --tessera ../.build/release/tessera --state ../.build/quality --out ../docs
 
-Every prompt is rendered at 2, 4 and 8 times the native size by DemoFusion, by plain windows (dilated path off) and by one direct
-pass; phase 1 of the first is enlarged by bicubic and Lanczos interpolation. Drawings of the same kind of scene at the same sizes
-say what a picture with true detail looks like. A second table compares settings of DemoFusion with each other at 4 times, a third
+Every prompt is rendered at 2, 4 and 8 times the native size by refinement, by DemoFusion, by plain windows (dilated path off) and by one
+direct pass; phase 1 of DemoFusion is enlarged by bicubic and Lanczos interpolation. Drawings of the same kind of scene at the same sizes
+say what a picture with true detail looks like. Two tables compare settings of refinement and of DemoFusion at 4 times, another
 ways to enlarge a small drawing with the large drawing of the same scene.
 
 Renders and the disc detector are kept in --state, under a name that follows from the model's weights: what is there is not made
@@ -39,10 +39,12 @@ PROMPTS = [
     ("the ocean at night with one moon", dict(scene="sea", time="night", body="moon")),
     ("sand dunes by day with one sun", dict(scene="desert", time="day", body="sun")),
 ]
+DEMOFUSION = ["--method", "demofusion"]
 METHODS = {
-    "DemoFusion": ["--ladder", "auto"],
-    "plain windows": ["--ladder", "auto", "--cosine-scales", "3,1000000,1"],
-    "one direct pass": ["--ladder", "1"],
+    "refinement": ["--method", "refine"],
+    "DemoFusion": DEMOFUSION + ["--ladder", "auto"],
+    "plain windows": DEMOFUSION + ["--ladder", "auto", "--cosine-scales", "3,1000000,1"],
+    "one direct pass": DEMOFUSION + ["--ladder", "1"],
 }
 VARIANTS = {
     "defaults": [],
@@ -53,6 +55,16 @@ VARIANTS = {
     "`--skip-below 0.05`": ["--skip-below", "0.05"],
     "`--skip-below 0.2`": ["--skip-below", "0.2"],
     "both for speed": ["--stride", "window", "--skip-below", "0.05"],
+}
+REFINEMENTS = {
+    "defaults: windows 24 apart, 3 steps from 0.25, noise 0.3": [],
+    "`--stride 16 --refine-steps 1`": ["--stride", "16", "--refine-steps", "1"],
+    "`--stride 20 --refine-steps 2`": ["--stride", "20", "--refine-steps", "2"],
+    "`--refine-steps 2`": ["--refine-steps", "2"],
+    "`--refine-from 0.35`": ["--refine-from", "0.35"],
+    "`--refine-from 0.5`": ["--refine-from", "0.5"],
+    "`--refine-noise 0.6`": ["--refine-noise", "0.6"],
+    "`--refine-guidance 2`": ["--refine-guidance", "2"],
 }
 # Side of the model's own pictures in pixels; distance of windows in latent pixels of 8.
 NATIVE, STRIDE = 256, 16
@@ -137,7 +149,7 @@ class Renders:
         if not os.path.exists(told):
             start = time.time()
             done = subprocess.run(a.tessera.split() + ["render", "--model", a.model, "--workers", str(a.workers), "--checkpoint-every", "0",
-                                   "--method", "demofusion", "--output", path, "--save-phases", f"{self.folder}/{name}"] + flags, stderr=subprocess.PIPE, text=True)
+                                   "--output", path, "--save-phases", f"{self.folder}/{name}"] + flags, stderr=subprocess.PIPE, text=True)
             if done.returncode != 0:
                 raise SystemExit(done.stderr)
             calls = int(re.search(r"^(\d+) UNet calls", done.stderr, re.M).group(1))
@@ -184,7 +196,7 @@ def by_method(a, renders, net, sheets):
             shown = {}
             for method, flags in METHODS.items():
                 picture, first, calls, seconds = renders(prompt, scale, flags)
-                costs.setdefault(method, []).append(calls)
+                costs.setdefault(method, []).append((calls, round(seconds)))
                 shown[method] = picture
                 if method == "DemoFusion":
                     native = first
@@ -204,25 +216,29 @@ def by_method(a, renders, net, sheets):
         distances["drawings"] = frechet(windows_drawn(wanted, side, a.windows, seed=1), true)
         for method, measures in found.items():
             row = summary(measures)
-            row.update(scale=scale, method=method, gain=row["beyond"] - base, calls=costs.get(method, [None])[0], distance=distances[method])
+            row.update(scale=scale, method=method, gain=row["beyond"] - base, calls=costs.get(method, [(None, None)])[0][0], seconds=min((s for _, s in costs.get(method, [])), default=None),
+                       distance=distances[method])
             rows.append(row)
     return rows
 
 
-def by_variant(a, renders, net):
-    found, rows = {}, []
-    for prompt, _ in PROMPTS[:a.variant_prompts]:
+def by_variant(a, renders, net, common, variants, count):
+    """Settings of one method at 4 times, on `count` prompts."""
+    found, rows, prompts = {}, [], PROMPTS[:count]
+    for prompt, _ in prompts:
         whole = None
-        for name, flags in VARIANTS.items():
-            ladder = [] if "--ladder" in flags else ["--ladder", "auto"]
-            picture, _, calls, _ = renders(prompt, 4, ladder + flags)
+        for name, flags in variants.items():
+            own = [f for f in common if "--ladder" not in flags or f not in ("--ladder", "auto")]
+            picture, _, calls, _ = renders(prompt, 4, own + flags)
             whole = picture if whole is None else whole
-            entry = found.setdefault(name, dict(measures=[], psnr=[], worst=[], calls=calls))
+            entry = found.setdefault(name, dict(measures=[], psnr=[], pictures=[], calls=calls))
             entry["measures"].append(measure(picture, net))
             entry["psnr"].append(psnr(picture, whole))
+            entry["pictures"].append(picture)
+    true = windows_drawn([w for _, w in prompts], 4 * NATIVE, a.windows)
     for name, entry in found.items():
         row = summary(entry["measures"])
-        row.update(variant=name, calls=entry["calls"], psnr=float(np.mean(entry["psnr"])))
+        row.update(variant=name, calls=entry["calls"], psnr=float(np.mean(entry["psnr"])), distance=frechet(windows_of(entry["pictures"], a.windows), true))
         rows.append(row)
     return rows
 
@@ -235,9 +251,9 @@ def by_enlarging(a, renders, scale=4):
         small, large = levels(scene.draw(NATIVE)), levels(scene.draw(side))
         path = f"{renders.folder}/drawing-{i}.png"
         Image.fromarray(small).save(path)
-        enlarged, _, _, _ = renders(prompt, scale, ["--ladder", "auto", "--init-image", path])
-        for method, picture in (("bicubic", enlarge(small, side, Image.BICUBIC)), ("Lanczos", enlarge(small, side, Image.LANCZOS)),
-                                ("DemoFusion", enlarged)):
+        enlarged = {method: renders(prompt, scale, METHODS[method] + ["--init-image", path])[0] for method in ("refinement", "DemoFusion")}
+        plain = {"bicubic": enlarge(small, side, Image.BICUBIC), "Lanczos": enlarge(small, side, Image.LANCZOS)}
+        for method, picture in (plain | enlarged).items():
             found.setdefault(method, []).append((picture, large))
     true = windows_of([large for _, large in found["bicubic"]], a.windows, seed=1)
     return [dict(method=method, psnr=float(np.mean([psnr(p, q) for p, q in pairs])), ssim=float(np.mean([ssim(p, q) for p, q in pairs])),
@@ -250,23 +266,24 @@ def text(a, methods, variants, enlarged, right):
     lines = [
         "# Quality of large pictures, measured", "",
         "`make quality` remakes this page and its contact sheet from renders of the default model "
-        f"({a.prompts} prompts, {at_8}{a.variant_prompts} for settings, {a.steps} steps, guidance {a.guidance:g}, `--ladder auto`; "
+        f"({a.prompts} prompts, {at_8}{a.variant_prompts} for settings of DemoFusion, {a.steps} steps, guidance {a.guidance:g}, `--ladder auto`; "
         "`make quality QUALITY=\"--prompts 8 --prompts-at-8 4 --variant-prompts 4 --steps 25\"` measures more). With so few pictures the figures "
         "show large differences, not small ones; each column is explained below.", "",
-        "![Five ways to the same picture, and a drawing](quality.jpg)", "",
+        "![Six ways to the same picture, and a drawing](quality.jpg)", "",
         f"Columns: for each prompt, at the largest size it was rendered at, the whole picture and a 1:1 crop. "
-        "Rows: bicubic, Lanczos, one direct pass, plain windows, DemoFusion, a drawing of another scene of the same kind.", "",
+        "Rows: bicubic, Lanczos, one direct pass, plain windows, DemoFusion, refinement, a drawing of another scene of the same kind.", "",
         "## Ways to a large picture", "",
-        "| scale | method | UNet calls | at borders | midway | strongest line | exactly one sun or moon | detail over bicubic | slope | Fréchet |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| scale | method | UNet calls | seconds | at borders | midway | strongest line | exactly one sun or moon | detail over bicubic | slope | Fréchet |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    order = ["bicubic", "Lanczos", "one direct pass", "plain windows", "DemoFusion", "drawings"]
+    order = ["bicubic", "Lanczos", "one direct pass", "plain windows", "DemoFusion", "refinement", "drawings"]
     for row in sorted(methods, key=lambda r: (r["scale"], order.index(r["method"]))):
-        lines.append(f"| {row['scale']}× | {row['method']} | {number(row['calls'])} | {row['border']:.3f} | {row['midway']:.3f} | {row['line']:.2f} | "
+        lines.append(f"| {row['scale']}× | {row['method']} | {number(row['calls'])} | {number(row['seconds'])} | {row['border']:.3f} | {row['midway']:.3f} | {row['line']:.2f} | "
                      f"{row['one']} of {row['n']} | {row['gain']:+.1f} dB | {row['slope']:.2f} | {row['distance']:.2f} |")
     spread = np.exp(np.mean([r["spread"] for r in methods])) - 1
     lines += [
         "",
+        f"- **Seconds**: of the fastest picture of the row, {a.workers} workers on the machine that made this page; other work may have slowed it.",
         f"- **At borders**: how much vertical lines on the borders of unshifted windows (every {8 * STRIDE} pixels) stand out from neighbouring "
         "lines: jumps beyond the local slope, as the geometric mean over all rows. 1 means no trace. **Midway** is the same figure away "
         f"from borders, as a baseline; each is uncertain by about ±{spread:.2f}. Enlarged pictures also enlarge the decoder's own grid of "
@@ -281,17 +298,17 @@ def text(a, methods, variants, enlarged, right):
         f"- **Fréchet**: the Fréchet distance (`Training/frechet.py`) between {a.windows} windows of 256 pixels of these pictures and as many of "
         "drawings of the same kinds of scene at the same size. Few pictures hold fewer different windows than as many drawings: compare methods with one "
         "another, not with the drawings' own distance.", "",
-        "## Settings of DemoFusion at 4×", "",
-        "| setting | UNet calls | share | PSNR to the first | at borders | midway | strongest line | slope |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    whole = variants[0]["calls"] if variants else 1
-    for row in variants:
-        same = "–" if row is variants[0] else f"{row['psnr']:.1f} dB"
-        lines.append(f"| {row['variant']} | {row['calls']} | {100 * row['calls'] / whole:.0f} % | {same} | {row['border']:.3f} | {row['midway']:.3f} | "
-                     f"{row['line']:.2f} | {row['slope']:.2f} |")
+    for title, rows in variants.items():
+        whole = rows[0]["calls"]
+        lines += [f"## {title}", "", "| setting | UNet calls | share | PSNR to the first | at borders | midway | strongest line | slope | Fréchet |",
+                  "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
+        for row in rows:
+            same = "–" if row is rows[0] else f"{row['psnr']:.1f} dB"
+            lines.append(f"| {row['variant']} | {row['calls']} | {100 * row['calls'] / whole:.0f} % | {same} | {row['border']:.3f} | {row['midway']:.3f} | "
+                         f"{row['line']:.2f} | {row['slope']:.2f} | {row['distance']:.2f} |")
+        lines.append("")
     lines += [
-        "",
         "PSNR measures the distance from the picture with default settings, not quality: another ladder or stride gives another "
         "picture of the same prompt.", "",
         "## Enlarging a drawing 4×", "",
@@ -311,7 +328,7 @@ def contact_sheet(path, sheets, tile=224):
     for scale in sorted(pictures):
         for i, shown in enumerate(pictures[scale]):
             largest[i] = shown
-    order = ["bicubic", "Lanczos", "one direct pass", "plain windows", "DemoFusion", "a drawing"]
+    order = ["bicubic", "Lanczos", "one direct pass", "plain windows", "DemoFusion", "refinement", "a drawing"]
     rows = []
     for method in order:
         cells = []
@@ -347,9 +364,10 @@ def main():
     rng = np.random.default_rng(UNSEEN)
     scenes = [Scene.random(rng) for _ in range(150)]
     right = float(np.mean([count_discs(net, s.draw(256)) == (1 if s.disc else 0) for s in scenes]))
-    variants = by_variant(a, renders, net)
     methods = by_method(a, renders, net, sheets)
     enlarged = by_enlarging(a, renders)
+    variants = {"Settings of refinement at 4×": by_variant(a, renders, net, METHODS["refinement"], REFINEMENTS, a.prompts),
+                "Settings of DemoFusion at 4×": by_variant(a, renders, net, METHODS["DemoFusion"], VARIANTS, a.variant_prompts)}
     json.dump(dict(methods=methods, variants=variants, enlarged=enlarged), open(f"{a.state}/quality.json", "w"), indent=1)
     open(f"{a.out}/quality.md", "w").write(text(a, methods, variants, enlarged, right))
     contact_sheet(f"{a.out}/quality.jpg", sheets)

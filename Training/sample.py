@@ -6,10 +6,11 @@
 import argparse
 
 import torch
-from diffusers import StableDiffusionXLPipeline
+from diffusers import AutoencoderKL, LCMScheduler, StableDiffusionXLPipeline
 from PIL import Image
 
 from landscapes import SCENES, TIMES
+from trainer import DEVICE
 
 PHRASES = dict(mountains="a mountain range", lake="a lake with mountains", sea="the sea", desert="a desert", forest="a pine forest",
                city="a city skyline", plain="an open plain")
@@ -21,15 +22,21 @@ def main():
     a = argparse.ArgumentParser()
     a.add_argument("prompts", nargs="*")
     a.add_argument("--model", default="../Models/vista")
+    a.add_argument("--vae", help="another VAE")
+    a.add_argument("--lora", help="a LoRA for LCM's sampler")
     a.add_argument("--out", required=True)
     a.add_argument("--steps", type=int, default=20)
     a.add_argument("--guidance", type=float, default=3.0)
     a.add_argument("--seed", type=int, default=1)
-    a.add_argument("--threads", type=int, default=1)
     a = a.parse_args()
-    torch.set_num_threads(a.threads)
     prompts = a.prompts or [f"{PHRASES[s]} {HOURS[t]}" for t in TIMES for s in SCENES]
-    pipe = StableDiffusionXLPipeline.from_pretrained(a.model, dtype=torch.float32, add_watermarker=False)
+    pipe = StableDiffusionXLPipeline.from_pretrained(a.model, dtype=torch.float32, add_watermarker=False).to(DEVICE)
+    if a.vae:
+        pipe.vae = AutoencoderKL.from_pretrained(a.vae).float().to(DEVICE)
+        pipe.vae.register_to_config(scaling_factor=1.0)
+    if a.lora:
+        pipe.load_lora_weights(a.lora)
+        pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
     pipe.set_progress_bar_config(disable=True)
     pictures = pipe(prompts, num_inference_steps=a.steps, guidance_scale=a.guidance, height=256, width=256,
                     generator=torch.Generator().manual_seed(a.seed)).images

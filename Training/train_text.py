@@ -18,6 +18,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from captions import caption
 from landscapes import LAYOUTS, SCENES, SEASONS, TIMES, Scene
+from trainer import DEVICE
 from vocabulary import write_tokenizer
 
 HEADS = dict(scene=SCENES, time=TIMES, season=SEASONS, body=("none", "sun", "moon"), clouds=("clear", "some", "cloudy"),
@@ -49,10 +50,9 @@ def main():
     a.add_argument("--minutes", type=float, default=5)
     a.add_argument("--begin-from", help="a model folder whose tokenizers and text encoders to begin from")
     a.add_argument("--rate", type=float, default=1e-3)
-    a.add_argument("--batch", type=int, default=96)
+    a.add_argument("--batch", type=int, default=128)
     a = a.parse_args()
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     rng = np.random.default_rng(5)
     if a.begin_from:
         for name in ("tokenizer", "tokenizer_2"):
@@ -65,9 +65,9 @@ def main():
         tok2 = write_tokenizer(f"{a.out}/tokenizer_2", "!")
         one, two = encoders(len(tok1))
     print("vocabulary", len(tok1), "parameters", [sum(p.numel() for p in m.parameters()) for m in (one, two)])
-    scenes = [Scene.random(rng).attributes for _ in range(20000)]
+    scenes = [Scene.random(rng).attributes for _ in range(8000)]
     h1, h1p, h2, h2p = Heads(96), Heads(96), Heads(128), Heads(128)
-    modules = torch.nn.ModuleList([one, two, h1, h1p, h2, h2p])
+    modules = torch.nn.ModuleList([one, two, h1, h1p, h2, h2p]).to(DEVICE)
     opt = torch.optim.AdamW(modules.parameters(), lr=a.rate, weight_decay=0.01)
     start, step, curve = time.time(), 0, []
     while (gone := (time.time() - start) / 60 / a.minutes) < 1:
@@ -75,17 +75,17 @@ def main():
             g["lr"] = a.rate * min(1, (step + 1) / 100) * 0.5 * (1 + np.cos(np.pi * gone))
         batch = [scenes[i] for i in rng.integers(len(scenes), size=a.batch)]
         texts = [caption(s, rng) for s in batch]
-        labels = {k: torch.tensor([v.index(s.get(k, False)) for s in batch]) for k, v in HEADS.items()}
+        labels = {k: torch.tensor([v.index(s.get(k, False)) for s in batch], device=DEVICE) for k, v in HEADS.items()}
         loss = 0
         for tok, model, head, penultimate in ((tok1, one, h1, h1p), (tok2, two, h2, h2p)):
             ids = tok(texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
             # Padding past the end is never read by the pooled token: cut what the batch does not need.
-            length = max(len(tok(t).input_ids) for t in texts) + 2
-            out = model(ids[:, :length], output_hidden_states=True)
+            last = (ids == len(tok) - 1).int().argmax(1)
+            length = int(last.max()) + 2
+            out = model(ids[:, :length].to(DEVICE), output_hidden_states=True)
             pooled = out.text_embeds if hasattr(out, "text_embeds") else out.pooler_output
-            last = (ids[:, :length] == len(tok) - 1).int().argmax(1)
             hidden = out.hidden_states[-2]
-            mask = (torch.arange(length)[None] <= last[:, None]).float()[..., None]
+            mask = (torch.arange(length)[None] <= last[:, None]).float()[..., None].to(DEVICE)
             mean = (F.layer_norm(hidden, hidden.shape[-1:]) * mask).sum(1) / mask.sum(1)
             # The pooled embedding stays near unit scale, which suits the UNet's time embedding.
             loss = loss + head.loss(pooled, labels) + penultimate.loss(mean, labels) + 0.01 * (pooled.pow(2).mean() - 1) ** 2
@@ -94,7 +94,7 @@ def main():
         torch.nn.utils.clip_grad_norm_(modules.parameters(), 1.0)
         opt.step()
         step += 1
-        if step % 50 == 0:
+        if step % 100 == 0:
             with torch.no_grad():
                 right = {k: (h2.heads[k](pooled).argmax(1) == labels[k]).float().mean().item() for k in HEADS}
             curve.append((step, loss.item()))
@@ -103,7 +103,7 @@ def main():
     # SDXL reads the penultimate layer as it is: scale it to unit size by its last block's weights? No:
     # the UNet learns its scale. Stored in half precision, used as stored.
     for name, m in (("text_encoder", one), ("text_encoder_2", two)):
-        m.half().save_pretrained(f"{a.out}/{name}", safe_serialization=True)
+        m.cpu().half().save_pretrained(f"{a.out}/{name}", safe_serialization=True)
     json.dump(curve, open(f"{a.out}/curve.json", "w"))
 
 

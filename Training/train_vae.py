@@ -7,15 +7,14 @@ blurred, as DemoFusion does, and cost nothing to make.
 """
 
 import argparse
-import glob
-import time
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
 import trainer
+from drawings import Drawings
+from latents import LUMA, SLOPE, latents_of
 
 CONFIG = dict(
     block_out_channels=(32, 64, 96, 128), layers_per_block=1, latent_channels=4, norm_num_groups=8, sample_size=256,
@@ -23,56 +22,23 @@ CONFIG = dict(
 )
 
 
-class Crops:
-    """Random crops of random pictures, from whichever shards exist by now."""
-
-    def __init__(self, folder, seed):
-        self.folder, self.rng = folder, np.random.default_rng(seed)
-        self.loaded, self.used = [], 0
-
-    def refresh(self):
-        files = sorted(f for f in glob.glob(f"{self.folder}/*.npz") if ".tmp" not in f)
-        for f in self.rng.choice(files, min(3, len(files)), replace=False):
-            self.loaded.append(np.load(f)["pictures"])
-        self.loaded = self.loaded[-6:]
-
-    def batch(self, n, size):
-        if self.used % 200 == 0:
-            self.refresh()
-        self.used += 1
-        out = np.empty((n, size, size, 3), np.uint8)
-        for i in range(n):
-            pictures = self.loaded[self.rng.integers(len(self.loaded))]
-            # Of two crops keep the one with more content: most of a drawing is smooth.
-            best = -1.0
-            for _ in range(2):
-                p = pictures[self.rng.integers(len(pictures))]
-                y, x = (self.rng.integers(0, s - size + 1) for s in p.shape[:2])
-                crop = p[y:y + size, x:x + size]
-                if (holds := crop[::4, ::4].std()) > best:
-                    best, out[i] = holds, crop
-            if self.rng.random() < 0.5:
-                out[i] = out[i][:, ::-1]
-        return torch.from_numpy(out).permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+def crops(drawings, n, size):
+    """Random crops [n, 3, size, size] (−1…1) of random pictures."""
+    group = next(g for s, g in sorted(drawings.groups.items()) if s[0] == s[1])
+    device, pictures = drawings.device, group.columns["pictures"]
+    # Of two crops the one with more content: most of a drawing is smooth.
+    picked = torch.randint(group.count, (2 * n,), device=device)
+    top, left = (torch.randint(pictures.shape[k] - size + 1, (2 * n, 1), device=device) for k in (1, 2))
+    along = torch.arange(size, device=device)
+    out = pictures[picked[:, None, None], (top + along)[:, :, None], (left + along)[:, None, :]]
+    holds = out[:, ::4, ::4].float().flatten(1).std(1).view(n, 2)
+    out = out.view(n, 2, size, size, 3)[torch.arange(n, device=device), holds.argmax(1)]
+    out = torch.where(torch.rand(n, 1, 1, 1, device=device) < 0.5, out.flip(2), out)
+    return out.permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
 
 
 CONSTANT = 4.0
 CARRIED = 12  # channels that carry the picture: for each colour +v, −v, +CONSTANT, −CONSTANT
-SLOPE = 6.0  # of the fourth latent channel, so that its deviation is half that of the colours
-LUMA = (0.3, 0.6, 0.1)
-
-
-def latents_of(pictures):
-    """The encoder's output, computed directly: `[n, 3, 8h, 8w]` (−1…1) to `[n, 4, h, w]`.
-
-    Three channels are the picture shrunk eightfold, times two; the fourth says how much brighter the upper
-    half of each square is than the lower: where horizons, ridges and waves run.
-    """
-    halves = F.avg_pool2d((pictures * torch.tensor(LUMA)[:, None, None]).sum(1, keepdim=True), (4, 8))
-    slope = halves[:, :, 0::2] - halves[:, :, 1::2]
-    return torch.cat([2 * F.avg_pool2d(pictures, 8), SLOPE * slope], 1)
-
-
 def carry(conv, kernel=None):
     """Makes a convolution pass the carried channels through: `kernel` for colours, the same in sum for constants."""
     conv.weight[:CARRIED] = 0
@@ -188,11 +154,10 @@ def roughness(x):
     return out
 
 
-def make_loss(rank, a):
-    crops = Crops(a.data, int(time.time()) + rank)
+def make_loss(a, drawings):
     # The zeros beyond a picture's edge pull the two outermost pixels of each side towards grey, at every enlargement. Only a
     # branch that detects the edge can correct that, so the edge has a larger weight in the loss. A crop's edge is a picture's edge.
-    weight = torch.ones(a.size, a.size)
+    weight = torch.ones(a.size, a.size, device=trainer.DEVICE)
     for k in range(4):
         weight[k:a.size - k, k:a.size - k] = (a.edge, a.edge, 2.0, 1.5)[k]
     weight[4:-4, 4:-4] = 1
@@ -200,19 +165,19 @@ def make_loss(rank, a):
     compiled = []
 
     def loss_of(vae):
-        x = crops.batch(a.batch, a.size)
+        x = crops(drawings, a.batch, a.size)
         z = latents_of(x)
         # Noise on the latents, because the UNet's are not perfect either.
-        z = z + 0.05 * torch.randn_like(z)
+        z = z + 0.05 * torch.rand(len(z), 1, 1, 1, device=z.device) * torch.randn_like(z)
         if not compiled:
             decode = lambda z: vae._decode(z).sample
             compiled.append(torch.compile(decode) if a.compile else decode)
-        # float32: at these widths bfloat16's backward pass is 1.7 times slower on a CPU.
+        # Not in bfloat16: the carried picture needs more digits.
         y = compiled[0](z.contiguous(memory_format=torch.channels_last))
         mse = ((y - x).square() * weight).mean()
         # Unpredictable texture should be invented rather than smoothed away: costs PSNR, gains sharpness.
         texture = sum(F.l1_loss(p, q) for p, q in zip(roughness(y), roughness(x)))
-        return 0.5 * ((y - x).abs() * weight).mean() + 2 * mse + a.texture * texture, F.mse_loss(y, x).item()
+        return 0.5 * ((y - x).abs() * weight).mean() + 2 * mse + a.texture * texture, F.mse_loss(y.detach(), x)
 
     return loss_of
 
@@ -221,11 +186,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", required=True)
     parser.add_argument("--begin-from", help="a folder with a trained VAE to begin from")
+    parser.add_argument("--begin-with", type=int, default=10_000, help="begin as soon as there are so many drawings")
     parser.add_argument("--texture", type=float, default=0.01, help="weight of the texture term")
     parser.add_argument("--edge", type=float, default=5.0, help="weight of the two outermost pixels of each side")
     parser.add_argument("--compile", action="store_true", help="worth its minutes in a long run")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--size", type=int, default=128)
     trainer.arguments(parser, minutes=30, rate=7e-4)
     a = parser.parse_args()
 
@@ -235,4 +201,6 @@ if __name__ == "__main__":
             begun.load_state_dict(AutoencoderKL.from_pretrained(a.begin_from).float().state_dict())
         return begun
 
-    trainer.train(first_model, make_loss, a, rate_factors)
+    drawings = Drawings(a.data, trainer.DEVICE, pictures=True)
+    drawings.wait_for(a.begin_with)
+    trainer.train(first_model, make_loss(a, drawings), a, rate_factors=rate_factors)

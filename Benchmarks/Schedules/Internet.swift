@@ -5,20 +5,28 @@ import Foundation
 import Sampling
 
 /// Thousands of workers on the internet, for a picture of 32,768 pixels: links of 1 to 100 Mbit/s and 5 to 300 ms, workers
-/// that come and go, and one in a hundred whose answers are refused. Prints a table, then one JSON object.
+/// that come and go, and one in a hundred that adds 0.01 to all of its answers, until the default checks find it. Prints
+/// a table, then one JSON object.
 ///
 /// - Parameter config: of the scheduler
 /// - Throws: what planning throws
 func measureInternet(config: String) throws {
-    print("32,768 pixels, 20 s a view in the mean, half an hour's mean stay, 1 % refused:")
-    print("  method      workers  coordinator   of ideal  ms a view  KB a view  memory MB")
+    print("32,768 pixels, 20 s a view in the mean, half an hour's mean stay, 1 % liars:")
+    print(
+        "  method      workers  coordinator   of ideal  ms a view  KB a view  memory MB  checks  thrown away  liars found"
+    )
     var efficiency = 0.0
     for method in Method.allCases {
         let steps = try InternetPlan.steps(method, config: config)
         for (workers, link) in [
             (200, 0.1e9), (200, 1e9), (2000, 0.1e9), (2000, 1e9), (10_000, 1e9), (10_000, 10e9),
         ] {
-            let run = InternetRun(steps, workers: workers, linkBitsPerSecond: link)
+            let run = InternetRun(
+                steps,
+                of: method,
+                workers: workers,
+                linkBitsPerSecond: link
+            )
             print(run.row(method.rawValue))
             if method == .demofusion, workers == 10_000, link == 10e9 { efficiency = run.share }
         }
@@ -26,10 +34,71 @@ func measureInternet(config: String) throws {
     print(String(format: "{\"sim_10000_workers_efficiency\": %.4f}", efficiency))
 }
 
+/// Whole renders with 1,000 workers of which ten lie: how many are found, and what that costs. Prints a table, then one JSON
+/// object.
+///
+/// - Parameter config: of the scheduler
+/// - Throws: what planning throws
+func measureLiars(config: String) throws {
+    let steps = try InternetPlan.allSteps(.refine, config: config)
+    print(
+        "A whole refine of 32,768 pixels (\(steps.reduce(0, +)) views), 1,000 workers, 10 liars, default checks:"
+    )
+    print("  wrong answers  hosts  liars found  checks  thrown away")
+    var figures: [String] = []
+    for (interval, name) in [(1, "always"), (10, "every_tenth")] {
+        for isKnown in [true, false] {
+            let members = InternetRun.members(1000, lieInterval: interval)
+            let fleet = Fleet(
+                members,
+                bytes: InternetRun.taskBytes,
+                answerBytes: InternetRun.answerBytes(.refine),
+                linkBytesPerSecond: 10e9 / 8,
+                churn: Churn(meanStay: 1800, absence: 60)
+            )
+            var checked = CheckedFleet(
+                fleet,
+                known: isKnown ? members.compactMap { $0.host.map { HostID($0) } } : [],
+                ownPace: InternetRun.meanPace
+            )
+            let outcome = checked.run(steps, isLast: true)
+            let share = Double(checked.found.count) / Double(checked.liars.count)
+            print(
+                "  \(interval == 1 ? "all          " : "every tenth  ")  \(isKnown ? "known" : "new  ")"
+                    + String(
+                        format: "  %5d of %2d  %5.1f %%  %8.1f %%",
+                        checked.found.count,
+                        checked.liars.count,
+                        100 * Double(outcome.checks) / Double(outcome.views),
+                        100 * Double(outcome.thrownAway) / Double(outcome.views)
+                    )
+            )
+            let suffix = isKnown ? "" : "_new_hosts"
+            figures.append(
+                String(format: "\"sim_liar_detected_share_\(name)\(suffix)\": %.2f", share)
+            )
+        }
+    }
+    print("{\(figures.joined(separator: ", "))}")
+}
+
 /// Views of steps of a picture of 32,768 pixels.
 enum InternetPlan {
     /// - Returns: views of two steps of each of the last three phases
     static func steps(_ method: Method, config: String) throws -> [Int] {
+        try plan(method, config: config).phases.suffix(3).flatMap { phase in
+            Array(repeating: phase.views(at: phase.steps.count / 2), count: 2)
+        }
+    }
+
+    /// - Returns: views of every step but those of the first phase
+    static func allSteps(_ method: Method, config: String) throws -> [Int] {
+        try plan(method, config: config).phases.dropFirst().flatMap { phase in
+            phase.steps.map { phase.views(at: $0) }
+        }
+    }
+
+    private static func plan(_ method: Method, config: String) throws -> RenderPlan {
         var settings = RenderSettings(
             size: Extent(height: 32_768, width: 32_768),
             steps: 50,
@@ -37,61 +106,70 @@ enum InternetPlan {
         )
         settings.method = method
         let scheduler = try Scheduler(.ddim, config: SchedulerConfig(file: config), steps: 50)
-        let plan = try RenderPlan(settings, model: geometry, scheduler: scheduler)
-        return plan.phases.suffix(3).flatMap { phase in
-            Array(repeating: phase.views(at: phase.steps.count / 2), count: 2)
-        }
+        return try RenderPlan(settings, model: geometry, scheduler: scheduler)
     }
 }
 
-/// Steps on a fleet whose speeds are known: the first step warms up.
+/// Steps on a fleet whose speeds are known and whose hosts had their first checks: two steps warm up.
 struct InternetRun {
     let workers: Int
     let link: Double
-    /// Of the ideal schedule of the workers that were there when a step began.
+    /// Of the ideal schedule of the workers that were there when a step began, for all steps that were computed.
     private(set) var share = 0.0
     /// Of the dispatcher.
     private(set) var secondsPerView = 0.0
     private(set) var bytesPerView = 0.0
     private(set) var megabytes = 0.0
+    /// Of the views of the steps that were measured.
+    private(set) var checks = 0.0
+    /// Of all views, those of warming up included.
+    private(set) var thrownAway = 0.0
+    private(set) var found = (0, of: 0)
 
-    /// With half-precision latents (`--wire f16`) of SDXL's size.
-    private static let bytes = 128 * 128 * 4 * 2
+    /// Seconds a view.
+    static let meanPace = 20.0
+    /// Half-precision latents (`--wire f16`) of SDXL's size, packed: shares measured on latents and predictions of the default
+    /// model, those of answers of bfloat16 workers under guidance and without.
+    private static let latent = 128 * 128 * 4 * 2
+    static let taskBytes = Int(0.845 * Double(latent))
+    static func answerBytes(_ method: Method) -> Int {
+        Int((method == .refine ? 0.66 : 0.78) * Double(latent))
+    }
 
-    init(_ steps: [Int], workers: Int, linkBitsPerSecond link: Double) {
+    init(_ steps: [Int], of method: Method, workers: Int, linkBitsPerSecond link: Double) {
         (self.workers, self.link) = (workers, link)
-        var random = SimulationRandom(state: 32)
-        let members = (0..<workers).map { Self.member($0, &random) }
-        var fleet = Fleet(
-            members,
-            bytes: Self.bytes,
+        let fleet = Fleet(
+            Self.members(workers),
+            bytes: Self.taskBytes,
+            answerBytes: Self.answerBytes(method),
             linkBytesPerSecond: link / 8,
             churn: Churn(meanStay: 1800, absence: 60)
         )
-        _ = fleet.run(2 * workers)
-        var (ideal, time, views) = (0.0, 0.0, 0)
-        for count in steps {
-            ideal += idealTime(count, paces: fleet.paces)
-            let result = fleet.run(count)
-            time += result.time
-            secondsPerView += result.dispatching
-            bytesPerView += result.bytes
-            views += count
-        }
-        share = ideal / time
-        secondsPerView /= Double(views)
-        bytesPerView /= Double(views)
+        var checked = CheckedFleet(fleet, ownPace: Self.meanPace)
+        let first = checked.run([2 * workers, 2 * workers])
+        let outcome = checked.run(steps)
+        share = outcome.ideal / outcome.time
+        secondsPerView = outcome.dispatching / Double(outcome.views)
+        bytesPerView = outcome.bytes / Double(outcome.views)
+        checks = Double(outcome.checks) / Double(outcome.views)
+        thrownAway =
+            Double(first.thrownAway + outcome.thrownAway) / Double(first.views + outcome.views)
+        found = (checked.found.count, of: checked.liars.count)
         megabytes = Self.residentMegabytes
     }
 
-    static func member(_ index: Int, _ random: inout SimulationRandom) -> Fleet.Member {
-        var member = Fleet.Member(pace: Double.random(in: 10...30, using: &random))
-        member.latency = Double.random(in: 0.0025...0.150, using: &random)
-        // Evenly distributed orders of magnitude.
-        member.bytesPerSecond = pow(10, Double.random(in: 0...2, using: &random)) * 1e6 / 8
-        member.host = "host \(index)"
-        member.isLiar = index % 100 == 99
-        return member
+    /// One in a hundred lies every so many answers.
+    static func members(_ count: Int, lieInterval: Int = 1) -> [Fleet.Member] {
+        var random = SimulationRandom(state: 32)
+        return (0..<count).map { index in
+            var member = Fleet.Member(pace: Double.random(in: 10...30, using: &random))
+            member.latency = Double.random(in: 0.0025...0.150, using: &random)
+            // Evenly distributed orders of magnitude.
+            member.bytesPerSecond = pow(10, Double.random(in: 0...2, using: &random)) * 1e6 / 8
+            member.host = "host \(index)"
+            member.lieInterval = index % 100 == 99 ? lieInterval : nil
+            return member
+        }
     }
 
     private static var residentMegabytes: Double {
@@ -104,13 +182,18 @@ struct InternetRun {
         let name = method.padding(toLength: 10, withPad: " ", startingAt: 0)
         return "  \(name)"
             + String(
-                format: "  %7d  %6.1f Gbit/s     %.3f  %9.3f  %9.0f  %9.0f",
+                format:
+                    "  %7d  %6.1f Gbit/s     %.3f  %9.3f  %9.0f  %9.0f  %5.1f %%  %9.1f %%  %4d of %d",
                 workers,
                 link / 1e9,
                 share,
                 secondsPerView * 1000,
                 bytesPerView / 1000,
-                megabytes
+                megabytes,
+                100 * checks,
+                100 * thrownAway,
+                found.0,
+                found.of
             )
     }
 }

@@ -234,6 +234,7 @@ package final class WorkerProcess: Sendable {
         )
         hello.adapts = options.changes != nil
         hello.share = options.neighbours?.share
+        hello.packs = true
         return hello
     }
 }

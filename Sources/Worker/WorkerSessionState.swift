@@ -283,12 +283,14 @@ package struct WorkerSessionState: Sendable {
         guard case .serving = phase, done.connection == connection else { return }
         switch result {
         case .success(let result):
-            let answer = WorkerMessage.Answer(
+            var answer = WorkerMessage.Answer(
                 unit: unit,
                 microseconds: microseconds,
                 result: result,
                 wire: wire
             )
+            // The same for all jobs of a connection.
+            answer.packs = job?.packs == true
             actions.append(.send(.answer(answer)))
         case .failure(.cancelled): break
         case .failure(.missing): actions.append(.send(.missing(unit)))

@@ -185,6 +185,34 @@ extension DispatcherScript {
         #expect(try script.on(.asked(w2, 1)) == [.assign(u(1), to: w2, attempt: 2)])
     }
 
+    /// A step ends with its last unit: one that was lost waits for a worker that is fast, though a slow one is idle.
+    @Test(arguments: [true, false])
+    func aFailedUnitWaitsForAFasterWorker(isFastOneStuck: Bool) throws {
+        var script = DispatcherScript()
+        try script.join(w1, w2, w3, credit: 1)
+        try script.on(.submitted(units(3)))
+        // w2 takes 10 s for what takes the others one.
+        try script.on(.answered(u(1), by: w1), after: .seconds(1))
+        try script.on(.answered(u(3), by: w3))
+        try script.on(.answered(u(2), by: w2), after: .seconds(9))
+        try script.on(.asked(w1, 1))
+        try script.on(.asked(w3, 1))
+        try script.on(.submitted([u(4), u(5)]))
+        #expect(script.state.held(by: w1) == [u(4)] && script.state.held(by: w3) == [u(5)])
+        try script.on(.asked(w2, 1))
+        #expect(
+            try script.on(.refused(u(5), by: w3, reason: "NaN"), after: .milliseconds(500)) == []
+        )
+        if isFastOneStuck {
+            // It is late, and nobody knows when it will be done.
+            let actions = try script.on(.tick, after: .milliseconds(1500))
+            #expect(actions.contains(.assign(u(5), to: w2, attempt: 2)))
+        } else {
+            try script.on(.answered(u(4), by: w1), after: .milliseconds(500))
+            #expect(try script.on(.asked(w1, 1)) == [.assign(u(5), to: w1, attempt: 2)])
+        }
+    }
+
     @Test func threeBadAnswersSetAWorkerAside() throws {
         var script = DispatcherScript { $0.depths = 8...8 }
         try script.join(w1, credit: 4)

@@ -22,9 +22,7 @@ package struct Fleet {
         package var isStuck = false
         /// Its host, which comes back as another worker; nil for one that nobody knows when it comes back.
         package var host: String?
-        /// Whether its answers are refused as soon as they arrive.
-        package var isLiar = false
-        /// Every so many answers look right and are not, which only checks find (`CheckedFleet`); nil: none.
+        /// Every so many answers are wrong (`CheckedFleet`); nil: none.
         package var lieInterval: Int?
 
         package init(pace: Double) {
@@ -76,6 +74,7 @@ package struct Fleet {
     private var now = 0.0
     private var nextUnit: UInt64 = 1
     private let bytes: Double
+    private let answerBytes: Double
     private let churn: Churn?
     private var random: SimulationRandom
     private var up: SharedLink
@@ -87,13 +86,15 @@ package struct Fleet {
 
     /// - Parameters:
     ///   - members: who is there
-    ///   - bytes: of a view and of its answer
+    ///   - bytes: of a view
+    ///   - answerBytes: of its answer; nil: as many
     ///   - linkBytesPerSecond: of the coordinator's own link, in each direction
     ///   - churn: how workers come and go; nil: they stay
     ///   - policy: the dispatcher's
     package init(
         _ members: [Member],
         bytes: Int = 0,
+        answerBytes: Int? = nil,
         linkBytesPerSecond: Double = .infinity,
         churn: Churn? = nil,
         policy: DispatcherState.Policy = DispatcherState.Policy()
@@ -102,6 +103,7 @@ package struct Fleet {
         policy.silence = .seconds(1_000_000_000)
         state = DispatcherState(policy: policy)
         self.bytes = Double(bytes)
+        self.answerBytes = Double(answerBytes ?? bytes)
         (self.churn, random) = (churn, SimulationRandom(state: churn?.seed ?? 0))
         (up, down) = (SharedLink(linkBytesPerSecond), SharedLink(linkBytesPerSecond))
         for member in members { join(member) }
@@ -223,11 +225,7 @@ package struct Fleet {
             case .complete: isComplete = true
             case .failed, .noWorkersLeft, .expel:
                 preconditionFailure("\(action)\n\(state.trace)")
-            case .pause(let id, _):
-                precondition(
-                    churn != nil || workers[id.rawValue].member.isLiar,
-                    "\(action)\n\(state.trace)"
-                )
+            case .pause: precondition(churn != nil, "\(action)\n\(state.trace)")
             case .evict, .doubt, .setAside, .skip: break
             }
         }
@@ -267,13 +265,13 @@ package struct Fleet {
             workers[index].finished = now
             result.busy += now - began
             let id = WorkerID(index)
-            let answer: DispatcherState.Event =
-                workers[index].member.isLiar
-                ? .refused(unit, by: id, reason: "wrong")
-                : .answered(unit, by: id, spent: .seconds(now - began))
-            tell(answer, from: index, bytes: bytes)
+            tell(
+                .answered(unit, by: id, spent: .seconds(now - began)),
+                from: index,
+                bytes: answerBytes
+            )
             // Right behind the answer.
-            tell(.asked(id, 1), from: index, bytes: 0, behind: bytes)
+            tell(.asked(id, 1), from: index, bytes: 0, behind: answerBytes)
             begin(index)
         }
     }

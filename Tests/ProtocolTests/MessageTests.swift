@@ -23,8 +23,15 @@ private let hello: WorkerMessage.Hello = {
         processID: 7
     )
     hello.adapts = true
+    hello.packs = true
     hello.obstacle = .init(requirements: "abab any f32", reason: "/models/two is not on this host")
     return hello
+}()
+
+private let packedJob: CoordinatorMessage.Job = {
+    var job = CoordinatorMessage.Job(id: 6, wire: .f16)
+    job.packs = true
+    return job
 }()
 
 private let report: WorkerReport = {
@@ -97,7 +104,7 @@ let coordinatorMessages: [CoordinatorMessage] = [
         .init(.init(model: ModelIdentity(digest: "ff", path: "/m")), reason: "other version")
     ),
     .joined(JoinAnswer(.joined(name: "box-2"))), .joined(JoinAnswer(.refused("it has ended"))),
-    .job(.init(id: 3)), .job(.init(id: 5, wire: .f16)),
+    .job(.init(id: 3)), .job(.init(id: 5, wire: .f16)), .job(packedJob),
     .embedding(digests.0, Embedding(context: ramp([1, 2, 3]))),
     .embedding(digests.1, Embedding(context: ramp([1, 2, 3]), pooled: ramp([1, 4]))),
     task(

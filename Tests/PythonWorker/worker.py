@@ -62,6 +62,18 @@ def evaluate_part(latent, part, keys, finish):
 TYPES = {wire.ELEMENT_TYPE_FLOAT32: "<f4", wire.ELEMENT_TYPE_FLOAT16: "<f2"}
 
 
+def pack(content, size):
+    """Raw deflate data of the elements' first bytes, then their second ones, and so on; Huffman's codes alone."""
+    coder = zlib.compressobj(1, zlib.DEFLATED, -15, 8, zlib.Z_HUFFMAN_ONLY)
+    planes = b"".join(content[i::size] for i in range(size))
+    return coder.compress(planes) + coder.flush()
+
+
+def unpack(frame, size):
+    planes = np.frombuffer(zlib.decompress(frame, -15), np.uint8)
+    return planes.reshape(size, -1).T.tobytes()
+
+
 def embedding_digest(arrays):
     digest = hashlib.blake2b(digest_size=32)
     for array in arrays:
@@ -86,6 +98,8 @@ class Worker:
     def __init__(self, endpoint, digest, context, version=DEFAULT_VERSION, flip=0):
         """Of every `flip` answers, the last has one bit that is flipped on the way."""
         self.socket = context.socket(zmq.DEALER)
+        # A coordinator that is gone reads nothing more: do not wait for it at the end.
+        self.socket.linger = 0
         self.socket.connect(endpoint)
         self.embeddings, self.job, self.tasks = {}, None, []
         self.demanded = set()
@@ -93,7 +107,7 @@ class Worker:
         self.heartbeat = None
         hello = wire.Hello(
             protocol_version=version, name="python", threads=1, processor="any", backend="numpy",
-            precision="f32", process_id=os.getpid(),
+            precision="f32", process_id=os.getpid(), packs=version >= 8,
             model=wire.ModelIdentity(digest=digest, path="a formula"))
         self.send(wire.Envelope(hello=hello))
 
@@ -101,6 +115,12 @@ class Worker:
         envelope.tensors.extend(
             wire.TensorHeader(element_type=kind, shape=a.shape) for a in arrays)
         contents = [a.astype(TYPES[kind]).tobytes() for a in arrays]
+        if self.job and self.job.packs and envelope.HasField("answer"):
+            size = np.dtype(TYPES[kind]).itemsize
+            for i, (header, content) in enumerate(zip(envelope.tensors, contents)):
+                packed = pack(content, size)
+                if len(packed) < len(content):
+                    header.packed, contents[i] = True, packed
         if self.version >= 8:
             for header, content in zip(envelope.tensors, contents):
                 header.checksum = zlib.crc32(content)
@@ -133,9 +153,11 @@ class Worker:
             self.send(wire.Envelope(failure=wire.Failure(unit=envelope.task.unit, damaged=True)))
             self.ask(1)
             return True
-        arrays = [
-            np.frombuffer(frame, TYPES[tensor.element_type]).astype("<f4").reshape(tensor.shape)
-            for tensor, frame in zip(envelope.tensors, frames[1:], strict=True)]
+        arrays = []
+        for tensor, frame in zip(envelope.tensors, frames[1:], strict=True):
+            kind_of = np.dtype(TYPES[tensor.element_type])
+            content = unpack(frame, kind_of.itemsize) if tensor.packed else frame
+            arrays.append(np.frombuffer(content, kind_of).astype("<f4").reshape(tensor.shape))
         if kind == "welcome":
             if envelope.welcome.protocol_version != self.version:
                 raise SystemExit(f"welcomed as version {envelope.welcome.protocol_version}")

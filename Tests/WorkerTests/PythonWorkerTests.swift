@@ -24,8 +24,12 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
     }
 
     /// In the version of the protocol, and in the one before, which knows no checksums; and with every third answer damaged.
-    @Test(arguments: [["--protocol", "8"], ["--protocol", "7"], ["--flip", "3"]])
-    func aWorkerInPythonGivesTheSameAnswers(arguments: [String]) throws {
+    /// Over TCP tensors are packed in both directions.
+    @Test(
+        arguments: [["--protocol", "8"], ["--protocol", "7"], ["--flip", "3"]],
+        [nil, "tcp://127.0.0.1:0"]
+    )
+    func aWorkerInPythonGivesTheSameAnswers(arguments: [String], address: String?) throws {
         let python = try #require(python)
         let modules = FileManager.default.temporaryDirectory
             .appending(path: "tessera-python-\(getpid())").path
@@ -43,7 +47,8 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
         compiler.waitUntilExit()
         try #require(compiler.terminationStatus == 0)
 
-        let local = try ThreadCluster()
+        let endpoint = try address.map { try Endpoint($0) }
+        let local = try ThreadCluster { if let endpoint { $0.endpoint = endpoint } }
         defer { local.stop() }
         let worker = try start(
             python,

@@ -94,14 +94,25 @@ extension ClusterShell {
             board.note(view: index, ViewAssignment(worker: peer.place, isDone: false))
         }
         if firstTask[worker] == nil { firstTask[worker] = start.duration(to: .now) }
-        if roster.announce(job.id, to: worker) { send(.job(job), to: peer) }
+        announce(job, to: peer)
         let isKept = request.tile.map { jobs[job.id]?.homes[$0] == worker } ?? false
-        send(
-            .task(
-                .init(id: unit, job: job.id, unit: request, wire: job.wire, omitsInput: isKept)
-            ),
-            to: peer
+        var task = CoordinatorMessage.Task(
+            id: unit,
+            job: job.id,
+            unit: request,
+            wire: job.wire,
+            omitsInput: isKept
         )
+        task.packs = peer.packs
+        send(.task(task), to: peer)
+    }
+
+    /// Tells a worker about the job whose tasks follow, unless it knows.
+    func announce(_ job: CoordinatorMessage.Job, to peer: Roster.Peer) {
+        guard roster.announce(job.id, to: peer.worker) else { return }
+        var job = job
+        job.packs = peer.packs
+        send(.job(job), to: peer)
     }
 
     func accept(_ unit: UnitID, _ input: Input) {

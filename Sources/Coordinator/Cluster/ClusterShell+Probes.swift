@@ -28,13 +28,16 @@ extension ClusterShell {
             for digest in work.embeddingDigests {
                 if let embedding = work.embeddings[digest] { embeddings.insert(embedding) }
             }
-            if roster.announce(job.message.id, to: peer.worker) {
-                send(.job(job.message), to: peer)
-            }
+            announce(job.message, to: peer)
             unit = (work, job.model)
-            message = .task(
-                .init(id: UnitID(number), job: job.message.id, unit: work, wire: job.message.wire)
+            var task = CoordinatorMessage.Task(
+                id: UnitID(number),
+                job: job.message.id,
+                unit: work,
+                wire: job.message.wire
             )
+            task.packs = peer.packs
+            message = .task(task)
         }
         probes[number] = RunningProbe(
             worker: peer.worker,

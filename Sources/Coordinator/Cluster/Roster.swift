@@ -28,6 +28,9 @@ struct Roster {
         /// The version of the protocol that is spoken with it.
         var version: UInt32 { Handshake.version(of: hello) }
 
+        /// Whether tensors are packed on the way to it and back: over a socket of this host that would take longer.
+        var packs: Bool { hello.packs && version >= 8 && !origin.address.isEmpty }
+
         var metadata: Logger.Metadata {
             ["worker": "\(hello.name)", "process": "\(hello.processID)"]
         }

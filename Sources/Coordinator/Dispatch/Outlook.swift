@@ -68,9 +68,10 @@ struct Outlook {
     ///
     /// - Parameters:
     ///   - count: waiting units, including this one
-    ///   - insist: whether to assign it even to a worker that will delay the batch
+    ///   - insist: whether to assign it even to a worker that will delay the batch, unless another one that may have it
+    ///     would finish it sooner, after what it holds
     ///   - allowed: whether the worker may have the unit
-    /// - Returns: nil if nobody may have it, or all that may would delay the batch
+    /// - Returns: nil if nobody may have it now, or all that may would delay the batch
     mutating func take(
         among count: Int,
         insist: Bool,
@@ -79,7 +80,10 @@ struct Outlook {
         if hasOnlySlow, !insist { return nil }
         guard let place = queue.firstIndex(where: { allowed(entries[$0].id) }) else { return nil }
         let index = queue[place]
-        if !insist {
+        if insist {
+            // It has lost time already, and a step ends with its last unit.
+            if isAnyoneSooner(than: index, where: allowed) { return nil }
+        } else {
             // Fewer units wait on every later call, so a worker that was too slow remains so.
             hasOnlySlow = hasOnlySlow || (place == 0 && isTooSlow(index, for: count))
             if hasOnlySlow { return nil }
@@ -89,6 +93,15 @@ struct Outlook {
         entries[index].room -= 1
         if entries[index].room > 0 { insert(index) }
         return entries[index].id
+    }
+
+    /// Whether a reliable worker that has no room yet, and may have the unit, would finish it sooner.
+    private func isAnyoneSooner(than index: Int, where allowed: (WorkerID) -> Bool) -> Bool {
+        let own = entries[index].next
+        return entries.contains { other in
+            other.room == 0 && other.isReliable && other.next + other.trip < own
+                && allowed(other.id)
+        }
     }
 
     /// Whether the others would finish all that waits before this one finishes one more.

@@ -5,19 +5,33 @@ import SwiftProtobuf
 enum FrameCodec {
     /// The frames of a message: the envelope, completed with a header for every tensor, then the
     /// tensors' elements.
+    ///
+    /// - Parameters:
+    ///   - envelope: without headers
+    ///   - tensors: its tensors
+    ///   - format: in which they are sent
+    ///   - packs: whether they are packed, where that makes them smaller
+    /// - Returns: the frames
     static func frames(
         _ envelope: WireEnvelope,
         _ tensors: [Tensor],
-        as format: WireFormat = .f32
+        as format: WireFormat = .f32,
+        packs: Bool = false
     ) -> [[UInt8]] {
         var envelope = envelope
-        let contents = tensors.map { TensorFrame.bytes(of: $0, as: format) }
-        envelope.tensors = zip(tensors, contents).map { tensor, bytes in
-            .with {
-                $0.elementType = format.elementType
-                $0.shape = tensor.shape.map { UInt32($0) }
-                $0.checksum = FrameChecksum.of(bytes)
-            }
+        var contents: [[UInt8]] = []
+        for tensor in tensors {
+            let bytes = TensorFrame.bytes(of: tensor, as: format)
+            let packed = packs ? PackedTensor.pack(bytes, size: format.size) : nil
+            contents.append(packed ?? bytes)
+            envelope.tensors.append(
+                .with {
+                    $0.elementType = format.elementType
+                    $0.shape = tensor.shape.map { UInt32($0) }
+                    $0.checksum = FrameChecksum.of(packed ?? bytes)
+                    $0.packed = packed != nil
+                }
+            )
         }
         return [serialized(envelope)] + contents
     }
@@ -66,10 +80,11 @@ enum FrameCodec {
         }
         var tensors: [Tensor] = []
         for (header, bytes) in zip(envelope.tensors, frames.dropFirst()) {
+            let isDamaged = header.hasChecksum && header.checksum != FrameChecksum.of(bytes)
+            // One that is packed may not even unpack.
+            if isDamaged, header.packed { throw .damaged(envelope.unit) }
             tensors.append(try TensorFrame.tensor(header, bytes, limits: limits))
-            if header.hasChecksum, header.checksum != FrameChecksum.of(bytes) {
-                throw .damaged(envelope.unit)
-            }
+            if isDamaged { throw .damaged(envelope.unit) }
         }
         return (envelope, tensors)
     }
@@ -126,6 +141,9 @@ enum TensorFrame {
             count = product
         }
         let shape = header.shape.map { Int($0) }
+        let bytes =
+            header.packed
+            ? try PackedTensor.unpack(bytes, count: count, size: format.size) : bytes
         guard bytes.count == count * format.size else {
             throw .tensorSize(bytes: bytes.count, shape: shape)
         }

@@ -9,6 +9,7 @@ package enum FrameError: Error, Equatable, CustomStringConvertible {
     case elementType(Int)
     case shape([UInt32])
     case tensorSize(bytes: Int, shape: [Int])
+    case packing
     case field(String)
     case tooOften
     case repeatedHello
@@ -26,6 +27,7 @@ package enum FrameError: Error, Equatable, CustomStringConvertible {
         case .elementType(let type): "element type \(type) is unknown"
         case .shape(let shape): "shape \(shape) is not acceptable"
         case .tensorSize(let bytes, let shape): "\(bytes) bytes do not hold a tensor of \(shape)"
+        case .packing: "a packed tensor does not unpack to its shape"
         case .field(let name): "\(name) is missing or out of range"
         case .tooOften: "messages arrive faster than a worker needs to send them"
         case .repeatedHello: "a second hello on one connection"

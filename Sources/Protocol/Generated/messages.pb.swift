@@ -378,6 +378,9 @@ package nonisolated struct WireTensorHeader: Sendable {
   /// Clears the value of `checksum`. Subsequent reads from it will return its default value.
   package mutating func clearChecksum() {self._checksum = nil}
 
+  /// The frame is packed: raw deflate data of all elements' first bytes, then all their second ones, and so on.
+  package var packed: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -439,6 +442,9 @@ package nonisolated struct WireHello: Sendable {
   package var hasShare: Bool {self._share != nil}
   /// Clears the value of `share`. Subsequent reads from it will return its default value.
   package mutating func clearShare() {self._share = nil}
+
+  /// It reads packed tensors.
+  package var packs: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -904,6 +910,9 @@ package nonisolated struct WireJob: Sendable {
 
   /// The type in which latents, predictions and pictures are sent; FLOAT32 when unspecified.
   package var elementType: WireElementType = .unspecified
+
+  /// Tensors of its tasks and their answers may be packed.
+  package var packs: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1617,7 +1626,7 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension WireTensorHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TensorHeader"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}element_type\0\u{1}shape\0\u{1}checksum\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}element_type\0\u{1}shape\0\u{1}checksum\0\u{1}packed\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1628,6 +1637,7 @@ nonisolated extension WireTensorHeader: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 1: try { try decoder.decodeSingularEnumField(value: &self.elementType) }()
       case 2: try { try decoder.decodeRepeatedUInt32Field(value: &self.shape) }()
       case 3: try { try decoder.decodeSingularFixed32Field(value: &self._checksum) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.packed) }()
       default: break
       }
     }
@@ -1647,6 +1657,9 @@ nonisolated extension WireTensorHeader: SwiftProtobuf.Message, SwiftProtobuf._Me
     try { if let v = self._checksum {
       try visitor.visitSingularFixed32Field(value: v, fieldNumber: 3)
     } }()
+    if self.packed != false {
+      try visitor.visitSingularBoolField(value: self.packed, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1654,6 +1667,7 @@ nonisolated extension WireTensorHeader: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.elementType != rhs.elementType {return false}
     if lhs.shape != rhs.shape {return false}
     if lhs._checksum != rhs._checksum {return false}
+    if lhs.packed != rhs.packed {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1661,7 +1675,7 @@ nonisolated extension WireTensorHeader: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}name\0\u{1}model\0\u{1}threads\0\u{1}processor\0\u{1}backend\0\u{1}precision\0\u{3}process_id\0\u{1}adapts\0\u{1}obstacle\0\u{3}obstacle_requirements\0\u{1}version\0\u{1}share\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}name\0\u{1}model\0\u{1}threads\0\u{1}processor\0\u{1}backend\0\u{1}precision\0\u{3}process_id\0\u{1}adapts\0\u{1}obstacle\0\u{3}obstacle_requirements\0\u{1}version\0\u{1}share\0\u{1}packs\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1682,6 +1696,7 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       case 11: try { try decoder.decodeSingularStringField(value: &self.obstacleRequirements) }()
       case 12: try { try decoder.decodeSingularStringField(value: &self.version) }()
       case 13: try { try decoder.decodeSingularMessageField(value: &self._share) }()
+      case 14: try { try decoder.decodeSingularBoolField(value: &self.packs) }()
       default: break
       }
     }
@@ -1731,6 +1746,9 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     try { if let v = self._share {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
     } }()
+    if self.packs != false {
+      try visitor.visitSingularBoolField(value: self.packs, fieldNumber: 14)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1748,6 +1766,7 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if lhs.obstacleRequirements != rhs.obstacleRequirements {return false}
     if lhs.version != rhs.version {return false}
     if lhs._share != rhs._share {return false}
+    if lhs.packs != rhs.packs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2593,7 +2612,7 @@ nonisolated extension WireReport: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Job"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}element_type\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}element_type\0\u{1}packs\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2603,6 +2622,7 @@ nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.job) }()
       case 2: try { try decoder.decodeSingularEnumField(value: &self.elementType) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.packs) }()
       default: break
       }
     }
@@ -2615,12 +2635,16 @@ nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if self.elementType != .unspecified {
       try visitor.visitSingularEnumField(value: self.elementType, fieldNumber: 2)
     }
+    if self.packs != false {
+      try visitor.visitSingularBoolField(value: self.packs, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireJob, rhs: WireJob) -> Bool {
     if lhs.job != rhs.job {return false}
     if lhs.elementType != rhs.elementType {return false}
+    if lhs.packs != rhs.packs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

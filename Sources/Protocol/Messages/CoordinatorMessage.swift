@@ -55,6 +55,8 @@ package enum CoordinatorMessage: Sendable {
         package var id: UInt64
         /// The precision in which latents and results are sent.
         package var wire: WireFormat
+        /// Whether tensors of its tasks and their answers may be packed.
+        package var packs = false
 
         package init(id: UInt64, wire: WireFormat = .f32) {
             (self.id, self.wire) = (id, wire)
@@ -68,6 +70,8 @@ package enum CoordinatorMessage: Sendable {
         package var unit: WorkUnit
         /// The precision in which its tensors are sent.
         package var wire: WireFormat
+        /// Whether they are packed.
+        package var packs = false
         /// Whether it goes to a worker that keeps the unit's tile: then its input is not sent.
         package var omitsInput: Bool
 
@@ -89,7 +93,7 @@ extension CoordinatorMessage {
     package var frames: [[UInt8]] {
         var envelope = WireEnvelope()
         var tensors: [Tensor] = []
-        var wire = WireFormat.f32
+        var (wire, packs) = (WireFormat.f32, false)
         switch self {
         case .welcome(let welcome):
             envelope.welcome = .with {
@@ -103,6 +107,7 @@ extension CoordinatorMessage {
             envelope.job = .with {
                 $0.job = job.id
                 $0.elementType = job.wire.elementType
+                $0.packs = job.packs
             }
         case .embedding(let digest, let embedding):
             envelope.embedding = .with { $0.digest = digest.data }
@@ -110,7 +115,7 @@ extension CoordinatorMessage {
         case .task(let task):
             envelope.task = WireTask(task)
             tensors = task.omitsInput ? [] : [task.unit.input]
-            wire = task.wire
+            (wire, packs) = (task.wire, task.packs)
         case .abandon(let units):
             envelope.abandon = .with { $0.units = units.map(\.rawValue) }
         case .joined(let answer):
@@ -127,7 +132,7 @@ extension CoordinatorMessage {
         case .goodbye(let reason):
             envelope.goodbye = WireGoodbye(reason)
         }
-        return FrameCodec.frames(envelope, tensors, as: wire)
+        return FrameCodec.frames(envelope, tensors, as: wire, packs: packs)
     }
 
     /// Reads a message from its frames.
@@ -215,6 +220,7 @@ extension CoordinatorMessage.Job {
             id: wire.job,
             wire: wire.elementType == .unspecified ? .f32 : try WireFormat(wire.elementType)
         )
+        packs = wire.packs
     }
 }
 

@@ -56,6 +56,8 @@ package enum WorkerMessage: Sendable {
         package var obstacle: Obstacle?
         /// Where it sends its model to its neighbours; nil if it does not.
         package var share: ModelShare?
+        /// Whether it reads packed tensors.
+        package var packs = false
 
         package init(
             name: String,
@@ -84,6 +86,8 @@ package enum WorkerMessage: Sendable {
         package let result: WorkResult
         /// The precision in which the tensor is sent.
         package let wire: WireFormat
+        /// Whether it is packed.
+        package var packs = false
 
         package init(
             unit: UnitID,
@@ -112,7 +116,7 @@ extension WorkerMessage {
     package var frames: [[UInt8]] {
         var envelope = WireEnvelope()
         var tensors: [Tensor] = []
-        var wire = WireFormat.f32
+        var (wire, packs) = (WireFormat.f32, false)
         switch self {
         case .hello(let hello):
             envelope.hello = .with {
@@ -129,6 +133,7 @@ extension WorkerMessage {
                 $0.obstacle = hello.obstacle?.reason ?? ""
                 $0.obstacleRequirements = hello.obstacle?.requirements ?? ""
                 if let share = hello.share { $0.share = share.wire }
+                $0.packs = hello.packs
             }
         case .ask(let units):
             envelope.ask = .with { $0.units = UInt32(units) }
@@ -143,7 +148,7 @@ extension WorkerMessage {
                 $0.statistics = answer.result.statistics.wire
             }
             tensors = answer.result.tensor.map { [$0] } ?? []
-            wire = answer.wire
+            (wire, packs) = (answer.wire, answer.packs)
         case .failure(let unit, let reason):
             envelope.failure = .with {
                 $0.unit = unit.rawValue
@@ -175,7 +180,7 @@ extension WorkerMessage {
         case .goodbye(let reason):
             envelope.goodbye = WireGoodbye(reason)
         }
-        return FrameCodec.frames(envelope, tensors, as: wire)
+        return FrameCodec.frames(envelope, tensors, as: wire, packs: packs)
     }
 
     /// Reads a message from its frames.
@@ -270,6 +275,7 @@ extension WorkerMessage.Hello {
         program = printable(wire.version, limit: 32)
         adapts = wire.adapts
         if wire.hasShare { share = try ModelShare(wire.share) }
+        packs = wire.packs
         if !wire.obstacle.isEmpty {
             obstacle = WorkerMessage.Obstacle(
                 requirements: printable(wire.obstacleRequirements, limit: 200),
