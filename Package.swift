@@ -202,7 +202,7 @@ let package = Package(
         ),
         .target(
             name: "FleetSimulation",
-            dependencies: ["Coordinator", "Protocol"],
+            dependencies: ["Coordinator", "Protocol", "Sampling"],
             path: "Tests/FleetSimulation",
             swiftSettings: strict
         ),
