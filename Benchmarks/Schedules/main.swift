@@ -116,6 +116,7 @@ guard arguments.count == 3 else {
 }
 if arguments[1] == "internet" {
     try measureInternet(config: arguments[2])
+    try measureOverlap(config: arguments[2])
     exit(0)
 }
 if arguments[1] == "liars" {

@@ -58,6 +58,9 @@ struct DispatcherSimulation {
     var given: [UnitID: Set<WorkerID>] = [:]
     /// Whether units have homes, which may not keep them.
     var missable = false
+    /// Whether more units come while a batch is open.
+    var grows = false
+    var rank = 0
     /// Units of the open batch.
     var open: [UnitID] = []
     /// Returns of hosts to come.
@@ -196,6 +199,13 @@ struct DispatcherSimulation {
     mutating func step() throws {
         now += .milliseconds(Int.random(in: 1...10, using: &random))
         if isStormy { try storm() }
+        if grows, isStormy, state.isBusy, chance(0.05) {
+            let more = (0..<UInt64.random(in: 1...4, using: &random)).map { UnitID(nextUnit + $0) }
+            nextUnit += UInt64(more.count)
+            open += more
+            rank += Int.random(in: 0...1, using: &random)
+            try feed(.added(more, rank: rank))
+        }
         for comer in returns where comer.at <= now && workers.count < 12 {
             try join(as: comer.manner, from: comer.host)
         }
@@ -290,6 +300,8 @@ struct DispatcherSimulation {
     }
 
     /// Submits a batch and steps until it ends.
+    ///
+    /// - Returns: its units, with those that came later
     mutating func run(_ count: Int, stormFor steps: Int, cursed: Bool = false) throws -> [UnitID] {
         let units = (0..<UInt64(count)).map { UnitID(nextUnit + $0) }
         nextUnit += UInt64(count)
@@ -301,6 +313,7 @@ struct DispatcherSimulation {
         let homes = chance(0.6) ? [] : homes(of: units)
         missable = !homes.isEmpty
         let kind: DispatcherState.Kind = homes.isEmpty && chance(0.8) ? .views : .tiles
+        (grows, rank) = (kind == .views && chance(0.5), 0)
         try feed(.submitted(units, costs: costs, kind: kind, homes: homes))
         var taken = 0
         while outcome == nil {
@@ -320,7 +333,7 @@ struct DispatcherSimulation {
             }
             try step()
         }
-        return units
+        return open
     }
 }
 

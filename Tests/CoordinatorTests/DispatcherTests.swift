@@ -213,6 +213,36 @@ extension DispatcherScript {
         }
     }
 
+    /// A worker that is too slow for the few units that are needed first takes what can wait.
+    @Test func slowWorkersGetWhatIsNeededLater() throws {
+        var script = DispatcherScript()
+        try script.join(w1, w2, credit: 1)
+        try script.on(.submitted(units(2)))
+        try script.on(.answered(u(1), by: w1), after: .seconds(1))
+        try script.on(.answered(u(2), by: w2), after: .seconds(9))
+        try script.on(.asked(w1, 1))
+        #expect(try script.on(.submitted([u(3)])) == [.assign(u(3), to: w1, attempt: 1)])
+        try script.on(.added([u(4)], rank: 1))
+        try script.on(.added((5...20).map { u($0) }, rank: 2))
+        // w1 will have finished u4 before w2 has, and not all the others.
+        #expect(try script.on(.asked(w2, 1)) == [.assign(u(5), to: w2, attempt: 1)])
+        try script.on(.answered(u(3), by: w1), after: .seconds(1))
+        #expect(try script.on(.asked(w1, 1)) == [.assign(u(4), to: w1, attempt: 1)])
+    }
+
+    @Test func addedUnitsBelongToTheBatch() throws {
+        var script = DispatcherScript()
+        try script.join(w1, credit: 2)
+        try script.on(.submitted([u(1)]))
+        #expect(try script.on(.added([u(9)], rank: 3)) == [.assign(u(9), to: w1, attempt: 1)])
+        #expect(try script.on(.answered(u(1), by: w1)) == [.accept(u(1))])
+        #expect(try script.on(.answered(u(9), by: w1)) == [.accept(u(9)), .complete])
+        // Nobody waits for those of a batch that has ended.
+        try script.on(.asked(w1, 2))
+        #expect(try script.on(.added([u(10)], rank: 3)) == [])
+        #expect(!script.state.isBusy)
+    }
+
     @Test func threeBadAnswersSetAWorkerAside() throws {
         var script = DispatcherScript { $0.depths = 8...8 }
         try script.join(w1, credit: 4)

@@ -81,6 +81,8 @@ package struct Fleet {
     private var down: SharedLink
     private var costs: [UnitID: Double] = [:]
     private var firstUnit: UInt64 = 1
+    /// The phase that runs, and the number of its first view.
+    private var flow: (steps: StepFlow, firsts: [UInt64])?
     private var result = Result()
     private var isComplete = false
 
@@ -170,6 +172,63 @@ package struct Fleet {
         for index in workers.indices { workers[index].finished = nil }
         let barred = Dictionary(uniqueKeysWithValues: zip(units.dropFirst(count), checks))
         feed(.submitted(units, costs: costs, checks: barred))
+        return finish(since: start)
+    }
+
+    /// Runs the steps of a phase to their end.
+    package mutating func run(_ steps: StepFlow) -> Result {
+        result = Result()
+        isComplete = false
+        costs = [:]
+        let start = now
+        var firsts: [UInt64] = []
+        for step in steps.steps {
+            firsts.append(nextUnit)
+            nextUnit += UInt64(step.count)
+        }
+        for index in workers.indices { workers[index].finished = nil }
+        var flow = steps
+        let first = flow.begin().map { UnitID(firsts[0] + UInt64($0.index)) }
+        self.flow = (flow, firsts)
+        defer { self.flow = nil }
+        // In ranks like all others.
+        feed(.submitted([first[0]]))
+        give(Array(first.dropFirst()))
+        return finish(since: start)
+    }
+
+    /// Hands units of the phase to the dispatcher.
+    private mutating func give(_ units: [UnitID]) {
+        guard let (steps, firsts) = flow else { return }
+        var ranks: [Int: [UnitID]] = [:]
+        for unit in units {
+            let step = firsts.lastIndex { $0 <= unit.rawValue } ?? 0
+            let isLattice = unit.rawValue - firsts[step] < UInt64(steps.steps[step].lattices)
+            ranks[2 * step + (isLattice ? 0 : 1), default: []].append(unit)
+        }
+        for (rank, units) in ranks.sorted(by: { $0.key < $1.key }) {
+            if isComplete {
+                isComplete = false
+                feed(.submitted([units[0]]))
+                feed(.added(Array(units.dropFirst()), rank: rank))
+            } else {
+                feed(.added(units, rank: rank))
+            }
+        }
+    }
+
+    /// A view of the phase is done.
+    private mutating func follow(_ unit: UnitID) -> [UnitID] {
+        guard let firsts = flow?.firsts,
+            let step = firsts.lastIndex(where: { $0 <= unit.rawValue })
+        else { return [] }
+        let index = Int(unit.rawValue - firsts[step])
+        let next = flow?.steps.done(.init(step: step, index: index)) ?? []
+        return next.map { UnitID(firsts[$0.step] + UInt64($0.index)) }
+    }
+
+    /// Lets things happen until the dispatcher's batch is complete.
+    private mutating func finish(since start: Double) -> Result {
         var tick = now
         while !isComplete {
             guard let next = calendar.first, next <= tick + 0.05 else {
@@ -200,6 +259,7 @@ package struct Fleet {
         let began = Self.processorSeconds
         let actions = state.handle(event, at: .seconds(now))
         result.dispatching += Self.processorSeconds - began
+        var next: [UnitID] = []
         for action in actions {
             switch action {
             case .assign(let unit, let id, _):
@@ -217,6 +277,7 @@ package struct Fleet {
                 )
             case .accept(let unit):
                 result.accepted += 1
+                next += follow(unit)
                 let place = Int(unit.rawValue) - Int(firstUnit)
                 guard case .answered(_, let id, _) = event,
                     result.answerers.indices.contains(place)
@@ -229,6 +290,7 @@ package struct Fleet {
             case .evict, .doubt, .setAside, .skip: break
             }
         }
+        if !next.isEmpty { give(next) }
     }
 
     private mutating func perform(_ happening: Happening) {

@@ -12,6 +12,9 @@ extension DispatcherState {
             homes: [Home] = [],
             checks: [UnitID: Set<HostID>] = [:]
         )
+        /// More units for the open batch, of cost 1. Those of a lower rank are needed first, and have lower numbers than those of
+        /// a higher one; units that were submitted have rank 0.
+        case added([UnitID], rank: Int)
         case cancelled
         /// A worker joined. Workers of one host share its record; without a host, it counts as its own host. Workers of one
         /// site are not independent of each other; without one, the site is the host.

@@ -36,6 +36,20 @@ extension DispatcherState {
         if !homes.isEmpty { planHomes() }
     }
 
+    /// Adds units to the open batch; without one nobody waits for them.
+    mutating func add(_ units: [UnitID], rank: Int) {
+        guard !units.isEmpty, let before = batch?.waiting, let kind = batch?.kind else { return }
+        precondition(kind == .views, "tiles are of one rank\n\(trace)")
+        for id in units {
+            precondition(batch?.units[id] == nil, "\(id) again\n\(trace)")
+            var unit = Unit(cost: 1, costElsewhere: 1, home: nil)
+            unit.rank = rank
+            batch?.units[id] = unit
+        }
+        batch?.waiting = (before + units).sorted()
+        batch?.remaining += units.count
+    }
+
     /// Ends the batch; units still held are no longer wanted.
     mutating func close(_ actions: inout [Action]) {
         guard let ended = batch else { return }
@@ -206,17 +220,22 @@ extension DispatcherState {
         lastRate = outlook.rate
         guard outlook.hasRoom else { return }
         var left: [UnitID] = []
+        var end = waiting.startIndex
         for (place, id) in waiting.enumerated() {
             guard outlook.hasRoom else {
                 left += waiting[place...]
                 break
+            }
+            if place == end {
+                end = batch?.endOfRank(at: place) ?? waiting.endIndex
+                outlook.considerSlow()
             }
             if waitsForHome(id) {
                 left.append(id)
                 continue
             }
             let isMarked = batch?.units[id]?.failures.isEmpty == false
-            let worker = outlook.take(among: waiting.count - place, insist: isMarked) { worker in
+            let worker = outlook.take(among: end - place, insist: isMarked) { worker in
                 isAllowed(id, worker)
             }
             if let worker { assign(id, to: worker, &actions) } else { left.append(id) }
@@ -239,8 +258,9 @@ extension DispatcherState {
                 guard let pace = worker.speed.pace(kind) else { return false }
                 let own = pace * cost * Double(worker.held.count + 1)
                 // The waiting and assigned units keep the others busy for longer than that.
-                let waiting = Double(batch?.waiting.count ?? 0)
-                let inHand = Double(batch?.remaining ?? 0) - waiting
+                let all = batch?.waiting.count ?? 0
+                let inHand = Double((batch?.remaining ?? 0) - all)
+                let waiting = Double(batch?.endOfRank(at: 0) ?? all)
                 guard waiting + inHand / 4 > own * lastRate + 1,
                     let next = batch?.units[unit], next.failures.isEmpty, next.barred == nil
                 else { return false }

@@ -64,7 +64,9 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 ///
 /// **The end of a batch.** A waiting unit goes to the worker that would finish it first; a worker so
 /// slow that the others would finish everything that waits before it had finished one
-/// more gets none. When nothing waits, idle workers take over units queued behind another one,
+/// more gets none.
+/// Where a batch has units of several ranks, those of a later step that can be computed already, that holds for each rank: what is needed first goes to
+/// workers that are fast enough for it, and the others take what comes after. When nothing waits, idle workers take over units queued behind another one,
 /// and take copies of those that would otherwise finish last. The first answer counts; later and
 /// duplicate ones are ignored.
 ///
@@ -192,6 +194,8 @@ package struct DispatcherState: Sendable {
         /// For the others.
         let costElsewhere: Double
         var home: WorkerID?
+        /// Of a lower rank is what is needed first.
+        var rank = 0
         var state = UnitState.waiting
         /// Workers whose lease expired, and which may still answer.
         var former: [WorkerID] = []
@@ -232,6 +236,19 @@ package struct DispatcherState: Sendable {
         let hasHomes: Bool
         /// Those of its units that are checks.
         let checks: [UnitID]
+
+        /// The end of the waiting units that are of the same rank as the one at a place.
+        func endOfRank(at place: Int) -> Int {
+            guard let last = waiting.last, let rank = units[waiting[place]]?.rank,
+                units[last]?.rank != rank
+            else { return waiting.endIndex }
+            var (low, high) = (place, waiting.endIndex - 1)
+            while low < high {
+                let middle = (low + high) / 2
+                if units[waiting[middle]]?.rank == rank { low = middle + 1 } else { high = middle }
+            }
+            return low
+        }
     }
 
     package let policy: Policy
@@ -296,6 +313,7 @@ package struct DispatcherState: Sendable {
         switch event {
         case .submitted(let units, let costs, let kind, let homes, let checks):
             submit(units, costs, kind, homes, checks)
+        case .added(let units, let rank): add(units, rank: rank)
         case .cancelled: close(&actions)
         case .joined(let id, let host, let site):
             join(id, from: host ?? HostID(id), site, &actions)

@@ -64,10 +64,13 @@ struct Outlook {
 
     var hasRoom: Bool { !queue.isEmpty }
 
+    /// Units of another rank follow: a worker that was too slow for those before may be in time for these.
+    mutating func considerSlow() { hasOnlySlow = false }
+
     /// Assigns a unit to the worker that would finish it first.
     ///
     /// - Parameters:
-    ///   - count: waiting units, including this one
+    ///   - count: waiting units of its rank, including this one
     ///   - insist: whether to assign it even to a worker that will delay the batch, unless another one that may have it
     ///     would finish it sooner, after what it holds
     ///   - allowed: whether the worker may have the unit
