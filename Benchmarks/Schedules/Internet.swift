@@ -27,7 +27,7 @@ func measureInternet(config: String) throws {
                 workers: workers,
                 linkBitsPerSecond: link
             )
-            print(run.row)
+            print(run.row(method.rawValue))
             if method == .demofusion, workers == 10_000, link == 10e9 { efficiency = run.share }
         }
     }
@@ -98,7 +98,7 @@ enum InternetPlan {
         }
     }
 
-    private static func plan(_ method: Method, config: String) throws -> RenderPlan {
+    static func plan(_ method: Method, config: String) throws -> RenderPlan {
         var settings = RenderSettings(
             size: Extent(height: 32_768, width: 32_768),
             steps: 50,
@@ -108,39 +108,10 @@ enum InternetPlan {
         let scheduler = try Scheduler(.ddim, config: SchedulerConfig(file: config), steps: 50)
         return try RenderPlan(settings, model: geometry, scheduler: scheduler)
     }
-
-    /// - Returns: eight steps of DemoFusion's last phase, or all steps of the last three stages of refinement
-    static func phases(
-        _ method: Method,
-        config: String,
-        overlaps: Bool
-    ) throws -> [StepFlow] {
-        let noise = SeededNoise(seed: 1, kind: .philox)
-        let phases = try plan(method, config: config).phases.suffix(method == .refine ? 3 : 1)
-        return try phases.map { phase in
-            let middle = phase.steps.count / 2
-            let steps = method == .refine ? Array(phase.steps) : Array(middle..<middle + 8)
-            return StepFlow(
-                try steps.map { step in
-                    guard let grid = phase.windows(at: step) else {
-                        preconditionFailure("a phase without windows")
-                    }
-                    return StepFlow.Step(
-                        windows: try noise.windows(of: grid, phase: phase.phase, step: step),
-                        lattices: phase.usesLattices(at: step) ? phase.lattices?.count ?? 0 : 0,
-                        // The inversion mixes its noise on the sphere: one angle for the whole latent.
-                        isBarrier: method == .refine && step == 0
-                    )
-                },
-                overlaps: overlaps
-            )
-        }
-    }
 }
 
 /// Steps on a fleet whose speeds are known and whose hosts had their first checks: two steps warm up.
 struct InternetRun {
-    let method: Method
     let workers: Int
     let link: Double
     /// Of the ideal schedule of the workers that were there when a step began, for all steps that were computed.
@@ -166,7 +137,7 @@ struct InternetRun {
     }
 
     init(_ steps: [Int], of method: Method, workers: Int, linkBitsPerSecond link: Double) {
-        (self.method, self.workers, self.link) = (method, workers, link)
+        (self.workers, self.link) = (workers, link)
         let fleet = Fleet(
             Self.members(workers),
             bytes: Self.taskBytes,
@@ -207,8 +178,8 @@ struct InternetRun {
         return pages * Double(sysconf(Int32(_SC_PAGESIZE))) / 1e6
     }
 
-    var row: String {
-        let name = method.rawValue.padding(toLength: 10, withPad: " ", startingAt: 0)
+    func row(_ method: String) -> String {
+        let name = method.padding(toLength: 10, withPad: " ", startingAt: 0)
         return "  \(name)"
             + String(
                 format:

@@ -81,7 +81,7 @@ package struct Fleet {
     private var down: SharedLink
     private var costs: [UnitID: Double] = [:]
     private var firstUnit: UInt64 = 1
-    /// The phase that runs, and the number of its first view.
+    /// The phase that runs, and the number of each step's first view.
     private var flow: (steps: StepFlow, firsts: [UInt64])?
     private var result = Result()
     private var isComplete = false
@@ -177,10 +177,13 @@ package struct Fleet {
 
     /// Runs the steps of a phase to their end.
     package mutating func run(_ steps: StepFlow) -> Result {
+        let total = steps.steps.reduce(0) { $0 + $1.count }
         result = Result()
+        result.answerers = Array(repeating: nil, count: total)
         isComplete = false
         costs = [:]
         let start = now
+        firstUnit = nextUnit
         var firsts: [UInt64] = []
         for step in steps.steps {
             firsts.append(nextUnit)
@@ -278,11 +281,8 @@ package struct Fleet {
             case .accept(let unit):
                 result.accepted += 1
                 next += follow(unit)
-                let place = Int(unit.rawValue) - Int(firstUnit)
-                guard case .answered(_, let id, _) = event,
-                    result.answerers.indices.contains(place)
-                else { break }
-                result.answerers[place] = id.rawValue
+                guard case .answered(_, let id, _) = event else { break }
+                result.answerers[Int(unit.rawValue - firstUnit)] = id.rawValue
             case .complete: isComplete = true
             case .failed, .noWorkersLeft, .expel:
                 preconditionFailure("\(action)\n\(state.trace)")
