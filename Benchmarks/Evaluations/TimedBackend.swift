@@ -145,10 +145,17 @@ final class TimedBackend: Backend {
 
     func releaseFreeMemory() { inner.releaseFreeMemory() }
 
-    func withBytes<T, Failure: Error>(
-        of activation: Activation,
-        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> T
-    ) throws(Failure) -> T { try inner.withBytes(of: activation, body) }
+    func read<Failure: Error>(
+        _ activation: Activation,
+        _ body: (UnsafeRawBufferPointer, Int) throws(Failure) -> Void
+    ) throws(Failure) { try inner.read(activation, body) }
+
+    func write<Failure: Error>(
+        _ activation: Activation,
+        _ body: (UnsafeMutableRawBufferPointer, Int) throws(Failure) -> Void
+    ) throws(Failure) { try inner.write(activation, body) }
+
+    var deviceMemory: DeviceMemory? { inner.deviceMemory }
 
     func blank(_ shape: [Int]) -> Activation { inner.blank(shape) }
 

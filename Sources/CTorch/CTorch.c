@@ -50,6 +50,9 @@ struct tessera_torch {
     int32_t (*pinned)(
         int64_t, const int64_t *, const int64_t *, int32_t, int32_t, int32_t, tessera_tensor *
     );
+    int32_t (*data)(tessera_tensor, void **);
+    // Of CUDA's runtime, where that is loaded.
+    int (*cuda_memory)(size_t *, size_t *), (*cuda_device)(int *), (*cuda_select)(int);
 };
 
 static _Thread_local char fault[4096];
@@ -98,6 +101,7 @@ static const char *fill(tessera_torch torch, void *library) {
         {&torch->set_threads, "_ZN2at15set_num_threadsEi", 1},
         {&torch->openmp_threads, "omp_set_num_threads", 1},
         {&torch->pinned, "aoti_torch_empty_strided_pinned", 1},
+        {&torch->data, "aoti_torch_get_data_ptr", 1},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         void *found = dlsym(library, table[i].name);
@@ -105,6 +109,22 @@ static const char *fill(tessera_torch torch, void *library) {
         memcpy(table[i].slot, &found, sizeof found);
     }
     return NULL;
+}
+
+/// Functions of CUDA's runtime, which the CUDA half of PyTorch depends on. Without them free memory is unknown.
+static void fill_cuda(tessera_torch torch, void *library) {
+    const struct {
+        void *slot;
+        const char *name;
+    } table[] = {
+        {&torch->cuda_memory, "cudaMemGetInfo"},
+        {&torch->cuda_device, "cudaGetDevice"},
+        {&torch->cuda_select, "cudaSetDevice"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        void *found = dlsym(library, table[i].name);
+        memcpy(table[i].slot, &found, sizeof found);
+    }
 }
 
 /// Whether a library's segments lie within its file: the loader maps a truncated one, and the process ends by SIGBUS.
@@ -172,12 +192,14 @@ enum tessera_torch_opening tessera_torch_open(const char *folder, int cuda, tess
         FILE *there = fopen(path, "r");
         if (there) fclose(there);
         // Registers the same operators for the GPU.
-        if (!there || !dlopen(path, mode)) {
+        void *half = there ? dlopen(path, mode) : NULL;
+        if (!half) {
             const char *message = there ? dlerror() : "there is no libtorch_cuda.so";
             snprintf(fault, sizeof fault, "%s", message);
             free(torch);
             return there ? tessera_torch_no_cuda_libraries : tessera_torch_no_cuda;
         }
+        fill_cuda(torch, half);
     }
     *result = torch;
     return tessera_torch_opened;
@@ -231,6 +253,24 @@ int tessera_torch_pinned(
     if (!torch->pinned) return 1;
     int32_t code = torch->types[type]();
     return torch->pinned(axes, sizes, strides, code, torch->cpu(), 0, result) ? failed(torch) : 0;
+}
+
+int tessera_torch_memory(tessera_torch torch, tessera_tensor tensor, void **result) {
+    if (!torch->data) return 1;
+    return torch->data(tensor, result) ? failed(torch) : 0;
+}
+
+int tessera_torch_free_memory(tessera_torch torch, int32_t index, uint64_t *free_bytes, uint64_t *all_bytes) {
+    if (!torch->cuda_memory || !torch->cuda_device || !torch->cuda_select) return 1;
+    int before;
+    size_t available, all;
+    if (torch->cuda_device(&before) || torch->cuda_select(index)) return 1;
+    const int status = torch->cuda_memory(&available, &all);
+    torch->cuda_select(before);
+    if (status) return 1;
+    *free_bytes = available;
+    *all_bytes = all;
+    return 0;
 }
 
 int tessera_torch_view(

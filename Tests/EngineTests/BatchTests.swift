@@ -136,6 +136,38 @@ import Testing
         }
     }
 
+    /// Tiles on the device go to files before a batch is halved, and are still there afterwards.
+    @Test func keptTilesMakeRoomForViews() throws {
+        let fixture = try #require(Fixtures.networks.first)
+        try FakeTorch.inTurn { folder in
+            try FakeTorch.build(in: folder)
+            let options = EngineOptions(backend: .torch, torch: folder)
+            let networks = try networks(fixture, options, batch: 4)
+            let evaluator = Evaluator(networks)
+            let views = try units(5, fixture).enumerated().filter { $0.offset != 1 }.map(\.element)
+            let config = try networks.model.vaeConfig()
+            func tile(_ input: Tensor, _ statistics: [Moments], norm: Int) -> WorkUnit {
+                let id = TileID(picture: 1, index: 0)
+                let part = PicturePart(statistics: statistics, norm: norm, tile: id)
+                return WorkUnit(.autoencode(.decoder, part), input: input)
+            }
+            let input = Tensor(zeros: [1, 8, 8, config.latentChannels])
+            let first = try evaluator.evaluate([tile(input, [], norm: 1)])[0].statistics
+            #expect(try evaluator.evaluate(views).count == 4)
+            try FakeTorch.failing("oom@3") { () throws in
+                #expect(try evaluator.evaluate(views).count == 4)
+            }
+            #expect(evaluator.fittingViews == nil, "the batch is not halved")
+            let second = try evaluator.evaluate([tile(.omitted, first, norm: 2)])[0].statistics
+            #expect(second.count == config.decoder.groups, "the tile goes on")
+            // It stays in its file now: there is nothing to move.
+            try FakeTorch.failing("oom@3") { () throws in
+                #expect(try evaluator.evaluate(views).count == 4)
+            }
+            #expect(evaluator.fittingViews != nil)
+        }
+    }
+
     /// An upper and a lower half with their margins are the tile.
     @Test(arguments: Fixtures.networks, AutoencoderHalf.allCases)
     func halvesOfATileAreTheTile(_ fixture: NetworkFixture, _ half: AutoencoderHalf) throws {

@@ -17,7 +17,7 @@
 // each copy from or to memory of the caller ("upload 2x8x8x4", "download 2x8x8x4").
 //
 // With TESSERA_FAKE_TORCH_GPUS=N and a libtorch_cuda.so, which may be empty, it has the devices cuda:0 … cuda:N-1, which are the
-// processor.
+// processor. TESSERA_FAKE_TORCH_FREE=BYTES is their free memory, as CUDA's runtime would report it; without it that is unknown.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -179,6 +179,19 @@ int32_t aoti_torch_empty_strided_pinned(
     return outcome;
 }
 #endif
+int32_t aoti_torch_get_data_ptr(void *tensor, void **result) {
+    FORWARD(aoti_torch_get_data_ptr, tensor, result);
+    return failed("no tensor has content (fake)");
+}
+int cudaGetDevice(int *index) { return *index = 0; }
+int cudaSetDevice(int index) { return index != 0; }
+int cudaMemGetInfo(size_t *available, size_t *all) {
+    const char *text = getenv("TESSERA_FAKE_TORCH_FREE");
+    if (!text) return 1;
+    *available = strtoull(text, NULL, 10);
+    *all = (size_t)150 << 30;
+    return 0;
+}
 int32_t aoti_torch__reinterpret_tensor(
     void *tensor, int64_t axes, const int64_t *sizes, const int64_t *strides, int64_t offset, void **result
 ) {

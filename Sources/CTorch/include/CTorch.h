@@ -112,6 +112,10 @@ int tessera_torch_pinned(
     tessera_torch torch, int axes, const int64_t *sizes, const int64_t *strides, enum tessera_torch_type type,
     tessera_tensor *result
 );
+/// Where a tensor's elements begin, for one in the processor's memory.
+int tessera_torch_memory(tessera_torch torch, tessera_tensor tensor, void **result);
+/// Free bytes of a CUDA device, as its driver counts them, and all of its bytes. What PyTorch keeps for later tensors is not free.
+int tessera_torch_free_memory(tessera_torch torch, int32_t index, uint64_t *free_bytes, uint64_t *all_bytes);
 /// A view of the same storage.
 int tessera_torch_view(
     tessera_torch torch, tessera_tensor tensor, int axes, const int64_t *sizes, const int64_t *strides, int64_t offset,

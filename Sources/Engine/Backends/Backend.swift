@@ -34,13 +34,20 @@ package protocol Backend: AnyObject {
 
     /// Bytes of a number in an activation.
     var elementBytes: Int { get }
-    /// Calls `body` with the bytes of an activation, whatever their layout; it may change them.
-    func withBytes<T, Failure: Error>(
-        of activation: Activation,
-        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> T
-    ) throws(Failure) -> T
+    /// Calls `body` with the bytes of an activation, whatever their layout: one piece after the other, each with its offset.
+    func read<Failure: Error>(
+        _ activation: Activation,
+        _ body: (UnsafeRawBufferPointer, Int) throws(Failure) -> Void
+    ) throws(Failure)
+    /// Lets `body` write all bytes of an activation, in pieces as `read` gives them.
+    func write<Failure: Error>(
+        _ activation: Activation,
+        _ body: (UnsafeMutableRawBufferPointer, Int) throws(Failure) -> Void
+    ) throws(Failure)
     /// An activation whose bytes are undefined.
     func blank(_ shape: [Int]) -> Activation
+    /// Memory of the device that activations are in; nil for the processor's, and where it is unknown.
+    var deviceMemory: DeviceMemory? { get }
 
     /// Copies a tensor into memory of the backend.
     func upload(_ tensor: Tensor) -> Activation
@@ -151,6 +158,8 @@ extension Backend {
     package func checking<T>(_ body: () throws -> T) throws -> T { try body() }
 
     package var isAsynchronous: Bool { false }
+
+    package var deviceMemory: DeviceMemory? { nil }
 }
 
 /// A tensor in memory of a backend, in whatever precision and layout the backend chose.

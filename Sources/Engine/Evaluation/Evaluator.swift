@@ -221,7 +221,9 @@ package final class Evaluator: Sendable {
             do {
                 return try body()
             } catch let error as DeviceError where error.kind == .outOfMemory {
-                evaluator.restrict(to: batch.latents.count / 2)
+                if try !evaluator.networks.makeRoom() {
+                    evaluator.restrict(to: batch.latents.count / 2)
+                }
                 throw error
             }
         }
@@ -244,6 +246,7 @@ package final class Evaluator: Sendable {
         do {
             return try evaluated(batch, rows, cancellation)
         } catch let error as DeviceError where error.kind == .outOfMemory {
+            if try networks.makeRoom() { return try predictions(of: batch, rows, cancellation) }
             guard rows.count > 1 else { throw error.atView(batch.latents[0].shape) }
             restrict(to: rows.count / 2)
             return try predictions(of: batch, rows, cancellation)

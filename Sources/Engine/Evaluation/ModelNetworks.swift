@@ -54,6 +54,12 @@ package protocol ModelNetworks: AnyObject, Sendable {
         cancellation: Cancellation
     ) throws -> WorkResult
 
+    /// Moves what is kept on the device for later evaluations to the host. Called when an evaluation had too little memory.
+    ///
+    /// - Returns: whether there was any, so that the evaluation is worth another try
+    /// - Throws: `DeviceError`
+    func makeRoom() throws -> Bool
+
     /// Frees memory; networks are reloaded when they are used again.
     func unload()
 }
@@ -63,6 +69,7 @@ extension ModelNetworks {
     package var mayGainFromBatches: Bool { false }
     package var isAsynchronous: Bool { false }
     package var device: String? { nil }
+    package func makeRoom() throws -> Bool { false }
     package func unload() {}
 }
 
@@ -80,6 +87,15 @@ package final class LoadedNetworks: ModelNetworks {
         var evaluations: [Int: any DenoiserEvaluation] = [:]
         /// Evaluations so far.
         var count = 0
+
+        /// As `ModelNetworks.makeRoom`.
+        func makeRoom() throws -> Bool {
+            var found = false
+            for vae in [halves, exactHalves].flatMap(\.values) where try vae.moveTilesToFiles() {
+                found = true
+            }
+            return found
+        }
     }
 
     package let identity: ModelIdentity
@@ -134,6 +150,8 @@ package final class LoadedNetworks: ModelNetworks {
             $0.exactHalves = [:]
         }
     }
+
+    package func makeRoom() throws -> Bool { try networks.withLock { try $0.makeRoom() } }
 
     package var isAsynchronous: Bool { options.device != .processor }
 
@@ -214,33 +232,42 @@ package final class LoadedNetworks: ModelNetworks {
         attending tokens: [Tensor],
         cancellation: Cancellation
     ) throws -> WorkResult {
-        func evaluate(_ vae: VAE) throws -> WorkResult {
-            try vae.evaluateInMemory(half, input, as: part, tokens, cancellation)
+        func evaluate(_ vae: VAE, _ networks: Networks) throws -> WorkResult {
+            try vae.evaluateInMemory(half, input, as: part, tokens, cancellation) {
+                try networks.makeRoom()
+            }
+        }
+        func loaded(_ options: EngineOptions, _ networks: Networks) throws -> VAE {
+            do {
+                return try model.architecture.autoencoder(half, options)
+            } catch let error as DeviceError where error.kind == .outOfMemory {
+                guard try networks.makeRoom() else { throw error }
+                return try model.architecture.autoencoder(half, options)
+            }
         }
         return try networks.withLock { networks in
             let options = options.computing(half)
-            let vae =
-                try networks.halves[half] ?? model.architecture.autoencoder(half, options)
+            let vae = try networks.halves[half] ?? loaded(options, networks)
             networks.halves[half] = vae
-            let result = try evaluate(vae)
+            let result = try evaluate(vae, networks)
             guard options.precision != .f32, !result.isFinite else { return result }
-            let other =
-                try networks.exactHalves[half]
-                ?? model.architecture.autoencoder(half, options.with(.f32))
+            let other = try networks.exactHalves[half] ?? loaded(options.with(.f32), networks)
             networks.exactHalves[half] = other
-            return try evaluate(other)
+            return try evaluate(other, networks)
         }
     }
 }
 
 extension VAE {
-    /// The same as `evaluate`, as an upper and a lower half where the device's memory is too small.
+    /// The same as `evaluate`; where the device's memory is too small, again when `makeRoom` has moved other things from there, then as
+    /// an upper and a lower half.
     fileprivate func evaluateInMemory(
         _ half: AutoencoderHalf,
         _ input: Tensor,
         as part: PicturePart?,
         _ tokens: [Tensor],
-        _ cancellation: Cancellation
+        _ cancellation: Cancellation,
+        makeRoom: () throws -> Bool
     ) throws -> WorkResult {
         do {
             return try evaluate(
@@ -251,14 +278,32 @@ extension VAE {
                 cancellation: cancellation
             )
         } catch let error as DeviceError where error.kind == .outOfMemory {
+            let hasRoom = try makeRoom()
             // Of a tile that was kept nothing is left.
             guard !input.isOmitted else { throw TileNotKept() }
+            if hasRoom {
+                return try evaluateInMemory(
+                    half,
+                    input,
+                    as: part,
+                    tokens,
+                    cancellation,
+                    makeRoom: makeRoom
+                )
+            }
             let network = config.network(half)
             guard let part,
                 let halves = network.halves(of: input, part, factor: config.factor)
             else { throw error.at(half, input.shape) }
             let results = try halves.map {
-                try evaluateInMemory(half, $0.input, as: $0.part, tokens, cancellation)
+                try evaluateInMemory(
+                    half,
+                    $0.input,
+                    as: $0.part,
+                    tokens,
+                    cancellation,
+                    makeRoom: makeRoom
+                )
             }
             return network.joined(halves, results, factor: config.factor)
         }

@@ -105,8 +105,15 @@ package final class ScaledPicture {
         return try Tensor(shape: [1, rows, columns, 3]) { out in
             for (row, y) in region.rows.enumerated() {
                 let place = 3 * (y * width + region.columns.lowerBound)
-                let line = try read(place, count: 3 * columns)
-                for i in line.indices { out[row * line.count + i] = line[i] * 2 - 1 }
+                let count = 3 * columns
+                let line = UnsafeMutableBufferPointer(
+                    rebasing: out[row * count..<(row + 1) * count]
+                )
+                switch numbers {
+                case .exact: try scratch.read(line, at: place)
+                case .rounded: _ = line.update(fromContentsOf: try read(place, count: count))
+                }
+                for i in line.indices { line[i] = line[i] * 2 - 1 }
             }
         }
     }

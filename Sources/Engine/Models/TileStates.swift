@@ -1,8 +1,8 @@
 /// The activations of tiles between two evaluations: each tile continues where it stopped.
 ///
-/// A cache: a tile that is not here is computed from its input again, with the same result. Activations beyond `bytes` go to
-/// unnamed files (a 4096×4096 picture is up to 17 GB in float32 where SDXL's decoder is widest). All tiles are
-/// requested in turn, so those in memory stay there: replacing them would move every one of them.
+/// A cache: a tile that is not here is computed from its input again, with the same result. They stay in the backend's memory
+/// as far as `TileRoom` lets them. The others go to unnamed files (a 4096×4096 picture is up to 17 GB in float32 where SDXL's
+/// decoder is widest). All tiles are requested in turn, so those in memory stay there: replacing them would move every one.
 ///
 /// Used by one thread at a time.
 package final class TileStates {
@@ -22,25 +22,25 @@ package final class TileStates {
     }
 
     /// A tile's file, which is kept while the tile is evaluated.
-    private struct Room {
+    private struct File {
         let file: ScratchFile
         let bytes: Int
     }
 
-    private let limit: Int
+    private var room: TileRoom
     private var states: [TileID: State] = [:]
-    private var rooms: [TileID: Room] = [:]
+    private var files: [TileID: File] = [:]
     /// Pictures with tiles here, the latest last.
     private var pictures: [UInt64] = []
     private var used = 0
 
-    /// Bytes in memory, unless overridden in a test.
+    /// Bytes in memory, unless overridden in a test; on a device with more free memory more.
     package static let bytes = 640 << 20
     /// Pictures whose tiles are kept: of several renders at a time, or left by one that was cancelled.
     private static let maxPictures = 2
 
-    /// - Parameter bytes: maximum in memory
-    init(bytes: Int) { limit = bytes }
+    /// - Parameter bytes: that may stay in memory in any case
+    init(bytes: Int) { room = TileRoom(bytes: bytes) }
 
     /// Whether nothing is kept.
     var isEmpty: Bool { states.isEmpty }
@@ -63,35 +63,72 @@ package final class TileStates {
     ///   - id: the tile's
     ///   - statistics: what the norms before normalised by
     ///   - backend: of the tile
-    /// - Throws: `OutputError` when the disk is full or broken
+    /// - Throws: `OutputError` when the disk is full or broken, `DeviceError`
     func keep(
         _ tile: FramedTile,
         as id: TileID,
         statistics: [Moments],
         on backend: any Backend
-    ) throws(OutputError) {
+    ) throws {
         admit(id.picture, norms: tile.norms)
-        let sizes = tile.activations.map { $0.shape.reduce(backend.elementBytes, *) }
-        let size = sizes.reduce(0, +)
-        func state(_ place: Place, inMemory bytes: Int) -> State {
-            State(place: place, statistics: statistics, norms: tile.norms, bytes: bytes)
-        }
-        guard used + size > limit else {
-            used += size
-            rooms[id] = nil
-            states[id] = state(.memory(tile), inMemory: size)
+        let size = tile.bytes(on: backend)
+        let memory = room.bytes < used + size ? backend.deviceMemory : nil
+        guard room.admits(size, beside: used, in: memory) else {
+            states[id] = try stored(tile, as: id, statistics, on: backend)
             return
         }
-        let file = try room(for: id, bytes: size)
-        var offset = 0
-        for (activation, size) in zip(tile.activations, sizes) {
-            try backend.withBytes(of: activation) { bytes throws(OutputError) in
-                let numbers = UnsafeBufferPointer(rebasing: bytes.bindMemory(to: UInt8.self)[...])
-                try file.write(numbers, at: offset)
+        used += size
+        files[id] = nil
+        states[id] = State(
+            place: .memory(tile),
+            statistics: statistics,
+            norms: tile.norms,
+            bytes: size
+        )
+    }
+
+    /// Moves all tiles from the backend's memory to files, since something else needs the memory.
+    ///
+    /// - Parameter backend: of the tiles
+    /// - Returns: whether there were any
+    /// - Throws: `DeviceError`
+    func moveToFiles(on backend: any Backend) throws -> Bool {
+        guard used > 0 else { return false }
+        room.halve(from: used)
+        do {
+            for (id, state) in states {
+                guard case .memory(let tile) = state.place else { continue }
+                states[id] = try stored(tile, as: id, state.statistics, on: backend)
+                used -= state.bytes
             }
-            offset += size
+        } catch is OutputError {
+            // They are computed again. Whoever keeps the next tile is told.
+            forget()
         }
-        states[id] = state(.file(file, TileHeader(tile)), inMemory: 0)
+        return true
+    }
+
+    private func stored(
+        _ tile: FramedTile,
+        as id: TileID,
+        _ statistics: [Moments],
+        on backend: any Backend
+    ) throws -> State {
+        let file = try file(for: id, bytes: tile.bytes(on: backend))
+        var start = 0
+        for activation in tile.activations {
+            try backend.read(activation) { bytes, offset throws(OutputError) in
+                try file.write(bytes.bindMemory(to: UInt8.self), at: start + offset)
+            }
+            start += activation.bytes(on: backend)
+        }
+        try backend.check()
+        return State(
+            place: .file(file, TileHeader(tile)),
+            statistics: statistics,
+            norms: tile.norms,
+            bytes: 0
+        )
     }
 
     /// Removes a tile to continue with it.
@@ -117,10 +154,16 @@ package final class TileStates {
     }
 
     /// Removes a finished tile.
-    func forget(_ id: TileID) { remove(id) }
+    func forget(_ id: TileID) {
+        remove(id)
+        if isEmpty { room.reopen() }
+    }
 
     /// Removes all tiles.
-    func forget() { (states, rooms, pictures, used) = ([:], [:], [], 0) }
+    func forget() {
+        (states, files, pictures, used) = ([:], [:], [], 0)
+        room.reopen()
+    }
 
     /// Removes tiles of earlier pictures, and those of this one that were continued by another worker: no tile of
     /// a picture is two norms ahead of another one.
@@ -136,15 +179,15 @@ package final class TileStates {
 
     private func remove(_ id: TileID) {
         used -= states.removeValue(forKey: id)?.bytes ?? 0
-        rooms[id] = nil
+        files[id] = nil
     }
 
-    private func room(for id: TileID, bytes: Int) throws(OutputError) -> ScratchFile {
-        if let old = rooms[id], old.bytes >= bytes { return old.file }
-        rooms[id] = nil
-        let room = Room(file: try ScratchFile(bytes: bytes), bytes: bytes)
-        rooms[id] = room
-        return room.file
+    private func file(for id: TileID, bytes: Int) throws(OutputError) -> ScratchFile {
+        if let old = files[id], old.bytes >= bytes { return old.file }
+        files[id] = nil
+        let new = File(file: try ScratchFile(bytes: bytes), bytes: bytes)
+        files[id] = new
+        return new.file
     }
 }
 
@@ -165,14 +208,13 @@ private struct TileHeader {
     ///
     /// - Throws: `OutputError` when the disk is broken
     func tile(from file: ScratchFile, on backend: any Backend) throws(OutputError) -> FramedTile {
-        var offset = 0
+        var start = 0
         func read(_ shape: [Int]) throws(OutputError) -> Activation {
             let activation = backend.blank(shape)
-            try backend.withBytes(of: activation) { bytes throws(OutputError) in
-                let numbers = bytes.bindMemory(to: UInt8.self)
-                try file.read(numbers, at: offset)
-                offset += numbers.count
+            try backend.write(activation) { bytes, offset throws(OutputError) in
+                try file.read(bytes.bindMemory(to: UInt8.self), at: start + offset)
             }
+            start += activation.bytes(on: backend)
             return activation
         }
         let x = try read(shape)
@@ -185,4 +227,14 @@ private struct TileHeader {
 extension FramedTile {
     /// What has to be stored of it.
     fileprivate var activations: [Activation] { [x] + (residual.map { [$0.x] } ?? []) }
+
+    fileprivate func bytes(on backend: any Backend) -> Int {
+        activations.reduce(0) { $0 + $1.bytes(on: backend) }
+    }
+}
+
+extension Activation {
+    fileprivate func bytes(on backend: any Backend) -> Int {
+        shape.reduce(backend.elementBytes, *)
+    }
 }

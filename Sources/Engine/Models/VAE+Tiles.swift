@@ -65,6 +65,14 @@ extension VAE {
         backend.releaseFreeMemory()
     }
 
+    /// Moves tiles that are kept on the device to files, since something else needs the device's memory.
+    ///
+    /// - Returns: whether there were any
+    /// - Throws: `DeviceError`
+    package func moveTilesToFiles() throws -> Bool {
+        try backend.checking { try states.moveToFiles(on: backend) }
+    }
+
     /// Number of tiles that are kept, and how many of them in files.
     package var tilesKept: (all: Int, inFiles: Int) { states.count }
 

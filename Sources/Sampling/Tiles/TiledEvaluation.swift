@@ -9,7 +9,7 @@ import Engine
 /// on, so a tile whose worker is lost is computed again by another one.
 package struct TiledEvaluation {
     private let plan: TilePlan
-    private let source: any TileSource
+    private let source: CutTiles
     private let renderer: any UnitRenderer
     private let observe: (RenderEvent) throws -> Void
 
@@ -43,7 +43,7 @@ package struct TiledEvaluation {
         on renderer: any UnitRenderer,
         observe: @escaping (RenderEvent) throws -> Void
     ) throws {
-        (self.source, self.plan) = (source, plan)
+        (self.source, self.plan) = (CutTiles(source, plan, maxBytes: Self.maxBytesAtOnce), plan)
         (self.renderer, self.observe) = (renderer, observe)
         for norm in 0..<plan.network.norms { try measure(norm) }
     }
@@ -112,7 +112,7 @@ package struct TiledEvaluation {
             let request = WorkUnit.tile(
                 index,
                 plan.network.half,
-                try source.cut(plan.frame(of: tile)),
+                try source.cut(tile),
                 part: PicturePart(
                     margins: plan.margins(of: tile),
                     statistics: statistics,
@@ -128,5 +128,35 @@ package struct TiledEvaluation {
         }
         try send()
         return results
+    }
+}
+
+/// The tiles of a picture with their margins. All of them are requested again for every norm: where they fit in memory together, they
+/// are cut once.
+private final class CutTiles {
+    private let source: any TileSource
+    private let plan: TilePlan
+    private let maxBytes: Int
+    private var kept: [Int: Tensor] = [:]
+    /// Bytes of all tiles, once the first one is known.
+    private var bytes: Int?
+
+    init(_ source: any TileSource, _ plan: TilePlan, maxBytes: Int) {
+        (self.source, self.plan, self.maxBytes) = (source, plan, maxBytes)
+    }
+
+    func cut(_ tile: TilePlan.Tile) throws -> Tensor {
+        let index = plan.index(of: tile)
+        if let known = kept[index] { return known }
+        let frame = plan.frame(of: tile)
+        let new = try source.cut(frame)
+        let all =
+            bytes
+            ?? plan.tiles.reduce(0) { sum, other in
+                sum + plan.frame(of: other).area * new.count / frame.area * MemoryLayout<Float>.size
+            }
+        bytes = all
+        if all <= maxBytes { kept[index] = new }
+        return new
     }
 }

@@ -54,15 +54,24 @@ package class HostBackend {
 
     package var elementBytes: Int { element.size }
 
-    package func withBytes<T, Failure: Error>(
-        of activation: Activation,
-        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> T
-    ) throws(Failure) -> T {
-        try body(
-            UnsafeMutableRawBufferPointer(
-                start: pointer(activation),
-                count: activation.shape.reduce(element.size, *)
-            )
+    package func read<Failure: Error>(
+        _ activation: Activation,
+        _ body: (UnsafeRawBufferPointer, Int) throws(Failure) -> Void
+    ) throws(Failure) {
+        try body(UnsafeRawBufferPointer(bytes(of: activation)), 0)
+    }
+
+    package func write<Failure: Error>(
+        _ activation: Activation,
+        _ body: (UnsafeMutableRawBufferPointer, Int) throws(Failure) -> Void
+    ) throws(Failure) {
+        try body(bytes(of: activation), 0)
+    }
+
+    private func bytes(of activation: Activation) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(
+            start: pointer(activation),
+            count: activation.shape.reduce(element.size, *)
         )
     }
 

@@ -72,10 +72,15 @@ extension TorchBackend {
         )
         let (row, size) = (s[2] * channels, channels / groups)
         let step = max(1, Self.measuredAtOnce / max(1, region.columns.count * channels))
-        let parts = stride(from: region.rows.lowerBound, to: region.rows.upperBound, by: step).map {
-            first in
-            let count = min(step, region.rows.upperBound - first)
-            let sizes = [count, region.columns.count, groups, size]
+        let firsts = Array(
+            stride(from: region.rows.lowerBound, to: region.rows.upperBound, by: step)
+        )
+        // All parts are downloaded at once: each time is a wait for the device.
+        let found = empty([firsts.count, 2, groups], nil, tessera_torch_float32)
+        for (place, first) in firsts.enumerated() {
+            let sizes = [
+                min(step, region.rows.upperBound - first), region.columns.count, groups, size,
+            ]
             let part = view(
                 tensor(x),
                 sizes,
@@ -91,16 +96,19 @@ extension TorchBackend {
                 ],
                 results: 2
             )
-            return (both, weight: Double(count))
+            for (i, one) in both.enumerated() {
+                copy(one, to: view(found, [groups], offset: (2 * place + i) * groups))
+            }
         }
+        let numbers = downloaded(found, [firsts.count, 2, groups]).values
         var sums = [(mean: Double, square: Double)](repeating: (0, 0), count: groups)
-        for (both, weight) in parts {
-            let variances = downloaded(both[0], [groups]).values
-            let means = downloaded(both[1], [groups]).values
+        for (place, first) in firsts.enumerated() {
+            let weight = Double(min(step, region.rows.upperBound - first))
             for group in 0..<groups {
-                let mean = Double(means[group])
+                let variance = Double(numbers[2 * place * groups + group])
+                let mean = Double(numbers[(2 * place + 1) * groups + group])
                 sums[group].mean += weight * mean
-                sums[group].square += weight * (Double(variances[group]) + mean * mean)
+                sums[group].square += weight * (variance + mean * mean)
             }
         }
         let all = Double(region.rows.count)

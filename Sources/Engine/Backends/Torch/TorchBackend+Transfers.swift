@@ -9,22 +9,73 @@ extension TorchBackend {
 
     package func blank(_ shape: [Int]) -> Activation { activation(empty(shape), shape) }
 
-    /// Copies them from the device, and back.
-    package func withBytes<T, Failure: Error>(
+    package var deviceMemory: DeviceMemory? {
+        guard device.kind == .cuda else { return nil }
+        var (free, all): (UInt64, UInt64) = (0, 0)
+        guard tessera_torch_free_memory(functions, place.index, &free, &all) == 0 else {
+            return nil
+        }
+        return DeviceMemory(free: Int(clamping: free), all: Int(clamping: all))
+    }
+
+    package func read<Failure: Error>(
+        _ activation: Activation,
+        _ body: (UnsafeRawBufferPointer, Int) throws(Failure) -> Void
+    ) throws(Failure) {
+        try eachPiece(of: activation) { own, host, bytes, offset throws(Failure) in
+            copy(own, to: host)
+            try body(UnsafeRawBufferPointer(bytes), offset)
+        }
+    }
+
+    package func write<Failure: Error>(
+        _ activation: Activation,
+        _ body: (UnsafeMutableRawBufferPointer, Int) throws(Failure) -> Void
+    ) throws(Failure) {
+        try eachPiece(of: activation) { own, host, bytes, offset throws(Failure) in
+            try body(bytes, offset)
+            copy(host, to: own)
+        }
+    }
+
+    /// Bytes that go from the device, or to it, at once.
+    private static let pieceBytes = 64 << 20
+
+    /// Calls `body` with each piece of an activation, with memory of this process for it as a tensor and as bytes, and with its offset
+    /// in bytes.
+    private func eachPiece<Failure: Error>(
         of activation: Activation,
-        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> T
-    ) throws(Failure) -> T {
-        let memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: activation.shape.reduce(elementBytes, *),
-            alignment: 64
-        )
-        defer { memory.deallocate() }
-        let host = borrowed(memory.baseAddress, activation.shape, type)
-        let own = view(tensor(activation), activation.shape)
-        copy(own, to: host)
-        let result = try body(memory)
-        copy(host, to: own)
-        return result
+        _ body: (TorchTensor, TorchTensor, UnsafeMutableRawBufferPointer, Int) throws(Failure) ->
+            Void
+    ) throws(Failure) {
+        let count = activation.shape.reduce(1, *)
+        let most = min(count, Self.pieceBytes / elementBytes)
+        let memory = hostMemory(numbers: most)
+        for first in stride(from: 0, to: count, by: max(1, most)) {
+            let size = min(most, count - first)
+            try body(
+                view(tensor(activation), [size], offset: first),
+                borrowed(memory.bytes.baseAddress, [size], type),
+                UnsafeMutableRawBufferPointer(rebasing: memory.bytes[..<(size * elementBytes)]),
+                first * elementBytes
+            )
+        }
+    }
+
+    /// Memory of this process, page-locked where PyTorch has such memory: then the device copies at its full speed. PyTorch keeps
+    /// it for the next time.
+    private func hostMemory(numbers: Int) -> TorchHostMemory {
+        let size = numbers * elementBytes
+        var (handle, start): (OpaquePointer?, UnsafeMutableRawPointer?) = (nil, nil)
+        if device.kind == .cuda, canPin, failure == nil,
+            tessera_torch_pinned(functions, 1, [Int64(numbers)], [1], type, &handle) == 0
+        {
+            let tensor = TorchTensor(handle, library)
+            if tessera_torch_memory(functions, handle, &start) == 0, let start {
+                return TorchHostMemory(start, size, owner: tensor)
+            }
+        }
+        return TorchHostMemory(size)
     }
 
     package func upload(_ tensor: Tensor) -> Activation {
@@ -137,5 +188,26 @@ extension TorchBackend {
             )
             if failure != nil { out.update(repeating: 0) }
         }
+    }
+}
+
+/// Memory of this process for what is copied from the device or to it.
+private final class TorchHostMemory {
+    let bytes: UnsafeMutableRawBufferPointer
+    /// Whose memory it is; nil: its own.
+    private let owner: TorchTensor?
+
+    init(_ start: UnsafeMutableRawPointer, _ size: Int, owner: TorchTensor) {
+        bytes = UnsafeMutableRawBufferPointer(start: start, count: size)
+        self.owner = owner
+    }
+
+    init(_ size: Int) {
+        bytes = .allocate(byteCount: size, alignment: 64)
+        owner = nil
+    }
+
+    deinit {
+        if owner == nil { bytes.deallocate() }
     }
 }

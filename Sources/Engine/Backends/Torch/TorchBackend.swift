@@ -9,7 +9,7 @@ import CTorch
 /// of one evaluation reaches another one whose steps come between.
 package final class TorchBackend: Backend {
     let library: TorchLibrary
-    private let place: TorchLibrary.Place
+    let place: TorchLibrary.Place
     /// The device, for messages.
     let device: DeviceName
     let type: tessera_torch_type
