@@ -235,7 +235,7 @@ def by_variant(a, renders, net, common, variants, count):
             entry["measures"].append(measure(picture, net))
             entry["psnr"].append(psnr(picture, whole))
             entry["pictures"].append(picture)
-    true = windows_drawn([w for _, w in prompts], 4 * NATIVE, a.windows)
+    true = windows_drawn([w for _, w in prompts], 4 * NATIVE, a.windows) if prompts else None
     for name, entry in found.items():
         row = summary(entry["measures"])
         row.update(variant=name, calls=entry["calls"], psnr=float(np.mean(entry["psnr"])), distance=frechet(windows_of(entry["pictures"], a.windows), true))
@@ -266,7 +266,7 @@ def text(a, methods, variants, enlarged, right):
     lines = [
         "# Quality of large pictures, measured", "",
         "`make quality` remakes this page and its contact sheet from renders of the default model "
-        f"({a.prompts} prompts, {at_8}{a.variant_prompts} for settings of DemoFusion, {a.steps} steps, guidance {a.guidance:g}, `--ladder auto`; "
+        f"({a.prompts} prompts, {at_8}{a.steps} steps, guidance {a.guidance:g}, `--ladder auto`; "
         "`make quality QUALITY=\"--prompts 8 --prompts-at-8 4 --variant-prompts 4 --steps 25\"` measures more). With so few pictures the figures "
         "show large differences, not small ones; each column is explained below.", "",
         "![Six ways to the same picture, and a drawing](quality.jpg)", "",
@@ -300,6 +300,8 @@ def text(a, methods, variants, enlarged, right):
         "another, not with the drawings' own distance.", "",
     ]
     for title, rows in variants.items():
+        if not rows:
+            continue
         whole = rows[0]["calls"]
         lines += [f"## {title}", "", "| setting | UNet calls | share | PSNR to the first | at borders | midway | strongest line | slope | Fréchet |",
                   "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
