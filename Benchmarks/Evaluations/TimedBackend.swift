@@ -157,6 +157,8 @@ final class TimedBackend: Backend {
 
     var deviceMemory: DeviceMemory? { inner.deviceMemory }
 
+    var readsStoredWeights: Bool { inner.readsStoredWeights }
+
     func blank(_ shape: [Int]) -> Activation { inner.blank(shape) }
 
     func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments] {

@@ -54,6 +54,8 @@ package protocol Backend: AnyObject {
     /// Copies an activation back.
     func download(_ activation: Activation) -> Tensor
 
+    /// Whether it converts weights as files have them by itself.
+    var readsStoredWeights: Bool { get }
     /// Whether the weights of layers are prepared already, so that `read` is never called.
     var isFilled: Bool { get }
     /// Stores a matrix `[outputs, inputs]` and, if `hasBias`, a bias `[outputs]`.
@@ -160,6 +162,8 @@ extension Backend {
     package var isAsynchronous: Bool { false }
 
     package var deviceMemory: DeviceMemory? { nil }
+
+    package var readsStoredWeights: Bool { false }
 }
 
 /// A tensor in memory of a backend, in whatever precision and layout the backend chose.
@@ -265,14 +269,53 @@ package struct Padding: Hashable {
 
 /// The weights of a layer as a checkpoint has them.
 package struct Parameters {
-    let weight: Tensor
+    /// Pieces along the first axis as their file has them; empty where the weight was computed, and unless the backend reads them.
+    let stored: [StoredWeight]
+    private let computed: Tensor?
+    private let shape: [Int]
     let bias: Tensor?
 
     /// - Parameters:
     ///   - weight: `[outputs, inputs]`, or `[outputs, inputs, kernel, kernel]`
     ///   - bias: `[outputs]`
     package init(_ weight: Tensor, bias: Tensor? = nil) {
-        (self.weight, self.bias) = (weight, bias)
+        (stored, computed, shape, self.bias) = ([], weight, weight.shape, bias)
+    }
+
+    /// - Parameters:
+    ///   - stored: at least one piece
+    ///   - shape: of all together, as above
+    ///   - bias: `[outputs]`
+    package init(stored: [StoredWeight], shape: [Int], bias: Tensor?) {
+        precondition(
+            !stored.isEmpty && stored.reduce(0) { $0 + $1.count } == shape.reduce(1, *),
+            "\(stored.map(\.count)) as \(shape)"
+        )
+        (self.stored, computed, self.shape, self.bias) = (stored, nil, shape, bias)
+    }
+
+    /// The weight in float32.
+    var weight: Tensor {
+        if let computed { return computed }
+        let pieces = stored.map(\.tensor)
+        return pieces.count == 1
+            ? pieces[0].reshaped(shape) : Tensor(chaining: pieces, shape: shape)
+    }
+
+    /// The parameters of some neighbouring outputs.
+    package func rows(_ range: Range<Int>) -> Parameters {
+        let bias = bias?.rows(range)
+        let row = shape.dropFirst().reduce(1, *)
+        if stored.count == 1,
+            let part = stored[0].elements(range.lowerBound * row..<range.upperBound * row)
+        {
+            return Parameters(
+                stored: [part],
+                shape: [range.count] + shape.dropFirst(),
+                bias: bias
+            )
+        }
+        return Parameters(weight.rows(range), bias: bias)
     }
 }
 

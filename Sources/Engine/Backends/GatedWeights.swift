@@ -21,7 +21,7 @@ extension Backend {
             try prepareLinear(inputs: inputs, outputs: range.count, hasBias: true) {
                 let all = try whole ?? read()
                 whole = all
-                return Parameters(all.weight.rows(range), bias: all.bias?.rows(range))
+                return all.rows(range)
             }
         }
         let width = panelOfGates(outputs: outputs)

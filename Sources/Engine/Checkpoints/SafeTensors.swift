@@ -100,9 +100,18 @@ package final class SafeTensors: Sendable {
         let raw = UnsafeRawBufferPointer(
             rebasing: whole[elements.lowerBound * size..<elements.upperBound * size]
         )
-        return Tensor(shape: [elements.count]) { out in
+        return Self.floats(raw, info.type, count: elements.count)
+    }
+
+    /// Elements of a float type as float32, flat.
+    static func floats(
+        _ raw: UnsafeRawBufferPointer,
+        _ type: ElementType,
+        count: Int
+    ) -> Tensor {
+        Tensor(shape: [count]) { out in
             guard let from = raw.baseAddress, let to = out.baseAddress else { return }
-            switch info.type {
+            switch type {
             case .float16: tessera_from_half(from, to, out.count)
             case .bfloat16: tessera_from_bfloat(from, to, out.count)
             case .float8: Float8.read(raw, Float8.values, into: out)

@@ -39,12 +39,25 @@ package final class WeightReader {
     ///
     /// - Throws: `InputError` when it is missing or of another shape, and when it is not finite
     package func tensor(_ name: String, _ shape: [Int]) throws(InputError) -> Tensor {
-        try check(name, shape)
-        // Some weights are read once for each form in which they are stored.
-        if finite.insert(name).inserted { try table.refuseFlaw(in: name) }
+        try checkNumbers(name, shape)
         var tensor = try table.tensor(name)
         for change in changes[name] ?? [] { try change.apply(to: &tensor, named: name) }
         return tensor
+    }
+
+    /// One tensor as its file has it.
+    ///
+    /// - Returns: nil where that is not the weight itself
+    /// - Throws: as `tensor`
+    func stored(_ name: String, _ shape: [Int]) throws(InputError) -> StoredWeight? {
+        try checkNumbers(name, shape)
+        return (changes[name] ?? []).isEmpty ? table.storedWeight(name) : nil
+    }
+
+    private func checkNumbers(_ name: String, _ shape: [Int]) throws(InputError) {
+        try check(name, shape)
+        // Some weights are read once for each form in which they are stored.
+        if finite.insert(name).inserted { try table.refuseFlaw(in: name) }
     }
 
     /// Rejects a checkpoint with weights that were not read.

@@ -110,6 +110,22 @@ package struct WeightTable: Sendable {
         return stored * scale
     }
 
+    /// A weight as its file has it.
+    ///
+    /// - Returns: nil where its numbers, their type or their order have to be changed
+    func storedWeight(_ name: String) -> StoredWeight? {
+        guard let entry = entries[name], entry.scale == nil,
+            let type = entry.file.info(entry.name)?.type, let bytes = entry.file.bytes(entry.name),
+            let whole = StoredWeight(entry.file, bytes, type)
+        else { return nil }
+        let count = entry.shape.reduce(1, *)
+        switch entry.form {
+        case .same: return whole.count == count ? whole : nil
+        case .third(let part): return whole.elements(part * count..<(part + 1) * count)
+        case .transposed: return nil
+        }
+    }
+
     /// A weight before its factor.
     private func stored(_ entry: Entry) throws(InputError) -> Tensor {
         switch entry.form {

@@ -39,6 +39,43 @@ struct ModuleWeights {
         try reader.check(self[name].path, shape)
     }
 
+    /// Weights of modules of one shape, the outputs of one after those of the other: as files have them where the backend reads that.
+    ///
+    /// - Parameters:
+    ///   - modules: some
+    ///   - shape: of each one's weight
+    ///   - axes: of all together, after the outputs
+    ///   - bias: whether they have one
+    /// - Returns: all together
+    /// - Throws: as `WeightReader.tensor`
+    private func parameters(
+        of modules: [ModuleWeights],
+        _ shape: [Int],
+        as axes: [Int]? = nil,
+        bias: Bool
+    ) throws -> Parameters {
+        let outputs = modules.count * shape[0]
+        let whole = [outputs] + (axes ?? Array(shape.dropFirst()))
+        func joined(_ tensors: [Tensor], _ shape: [Int]) -> Tensor {
+            tensors.count == 1
+                ? tensors[0].reshaped(shape) : Tensor(chaining: tensors, shape: shape)
+        }
+        let biases =
+            bias ? joined(try modules.map { try $0.tensor("bias", [shape[0]]) }, [outputs]) : nil
+        if backend.readsStoredWeights {
+            let stored = try modules.compactMap {
+                try $0.reader.stored($0["weight"].path, shape)
+            }
+            if stored.count == modules.count {
+                return Parameters(stored: stored, shape: whole, bias: biases)
+            }
+        }
+        return Parameters(
+            joined(try modules.map { try $0.tensor("weight", shape) }, whole),
+            bias: biases
+        )
+    }
+
     /// A linear layer `[outputs, inputs]`.
     func linear(_ inputs: Int, _ outputs: Int, bias: Bool = true) throws -> Linear {
         Linear(weights: try matrix(inputs, outputs, bias: bias, pointwise: false), backend: backend)
@@ -55,10 +92,7 @@ struct ModuleWeights {
         try check("bias", [2 * outputs])
         guard !isDescription else { return GatedLinear(panels: [], backend: backend) }
         let panels = try backend.prepareGated(inputs: inputs, outputs: outputs) {
-            Parameters(
-                try tensor("weight", [2 * outputs, inputs]),
-                bias: try tensor("bias", [2 * outputs])
-            )
+            try parameters(of: [self], [2 * outputs, inputs], bias: true)
         }
         return GatedLinear(panels: panels, backend: backend)
     }
@@ -76,10 +110,7 @@ struct ModuleWeights {
             return LinearWeights(inputs: inputs, outputs: outputs, storage: Nothing())
         }
         return try backend.prepareLinear(inputs: inputs, outputs: outputs, hasBias: bias) {
-            Parameters(
-                try tensor("weight", shape).reshaped([outputs, inputs]),
-                bias: bias ? try tensor("bias", [outputs]) : nil
-            )
+            try parameters(of: [self], shape, as: [inputs], bias: bias)
         }
     }
 
@@ -100,12 +131,7 @@ struct ModuleWeights {
             return Linear(weights: nothing, backend: backend)
         }
         let weights = try backend.prepareLinear(inputs: inputs, outputs: all, hasBias: bias) {
-            let rows = try names.map { try self[$0].tensor("weight", [outputs, inputs]) }
-            let biases = bias ? try names.map { try self[$0].tensor("bias", [outputs]) } : nil
-            return Parameters(
-                Tensor(chaining: rows, shape: [all, inputs]),
-                bias: biases.map { Tensor(chaining: $0, shape: [all]) }
-            )
+            try parameters(of: names.map { self[$0] }, [outputs, inputs], bias: bias)
         }
         return Linear(weights: weights, backend: backend)
     }
@@ -117,17 +143,17 @@ struct ModuleWeights {
         stride: Int = 1,
         padding: Padding = .all(1)
     ) throws -> Conv2d {
-        try conv(inputs, outputs, kernel: 3, stride: stride, padding: padding) { $0 }
+        try conv(inputs, outputs, kernel: 3, stride: stride, padding: padding, made: nil)
     }
 
-    /// A convolution whose weights are computed from the 3 × 3 ones of the checkpoint.
+    /// A convolution whose weights are computed from the 3 × 3 ones of the checkpoint, unless they are these.
     func conv(
         _ inputs: Int,
         _ outputs: Int,
         kernel: Int,
         stride: Int = 1,
         padding: Padding,
-        made: (Tensor) -> Tensor
+        made: ((Tensor) -> Tensor)?
     ) throws -> Conv2d {
         try check("weight", [outputs, inputs, 3, 3])
         try check("bias", [outputs])
@@ -147,7 +173,10 @@ struct ModuleWeights {
             kernel: kernel,
             stride: stride
         ) {
-            Parameters(
+            guard let made else {
+                return try parameters(of: [self], [outputs, inputs, 3, 3], bias: true)
+            }
+            return Parameters(
                 made(try tensor("weight", [outputs, inputs, 3, 3])),
                 bias: try tensor("bias", [outputs])
             )

@@ -143,7 +143,7 @@ extension TorchBackend {
     private var stages: Bool { device.kind == .cuda }
 
     /// A tensor in ordinary memory, which must outlive it.
-    private func borrowed(
+    func borrowed(
         _ memory: UnsafeMutableRawPointer?,
         _ sizes: [Int],
         _ type: tessera_torch_type

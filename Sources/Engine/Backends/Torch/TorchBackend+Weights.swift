@@ -1,3 +1,5 @@
+import CTorch
+
 /// The weights of a layer on the device.
 final class TorchWeights {
     let weight: TorchTensor
@@ -29,7 +31,7 @@ extension TorchBackend {
     ) throws -> LinearWeights {
         let parameters = try read()
         let weights = try computing {
-            let weight = loaded(parameters.weight.reshaped([outputs, inputs]))
+            let weight = loaded(parameters, [outputs, inputs])
             let bias = hasBias ? parameters.bias.map { loaded($0) } : nil
             try check()
             return TorchWeights(weight, bias)
@@ -47,7 +49,8 @@ extension TorchBackend {
         let parameters = try read()
         let weights = try computing {
             let weight = loaded(
-                parameters.weight,
+                parameters,
+                [outputs, inputs, kernel, kernel],
                 strides: [kernel * kernel * inputs, 1, kernel * inputs, inputs]
             )
             let bias = parameters.bias.map { loaded($0) }
@@ -63,18 +66,67 @@ extension TorchBackend {
         )
     }
 
+    /// Not on Apple's and Intel's GPUs, for which it is untested.
+    package var readsStoredWeights: Bool { device.kind == .cpu || device.kind == .cuda }
+
+    private func loaded(
+        _ parameters: Parameters,
+        _ shape: [Int],
+        strides: [Int]? = nil
+    ) -> TorchTensor {
+        guard !parameters.stored.isEmpty else {
+            return loaded(parameters.weight.reshaped(shape), strides: strides)
+        }
+        return twice(shape) { uploaded(parameters.stored, shape, strides: strides) }
+    }
+
+    private func loaded(_ weight: Tensor, strides: [Int]? = nil) -> TorchTensor {
+        twice(weight.shape) { uploaded(weight, strides: strides) }
+    }
+
     /// A weight on the device, uploaded twice if need be: another process may just have freed its memory, and PyTorch has
     /// emptied its cache. Too little memory is a failure that names the shape.
-    private func loaded(_ weight: Tensor, strides: [Int]? = nil) -> TorchTensor {
-        guard failure == nil else { return uploaded(weight, strides: strides) }
-        let first = uploaded(weight, strides: strides)
+    private func twice(_ shape: [Int], _ upload: () -> TorchTensor) -> TorchTensor {
+        guard failure == nil else { return upload() }
+        let first = upload()
         guard failure?.kind == .outOfMemory else { return first }
         failure = nil
-        let second = uploaded(weight, strides: strides)
+        let second = upload()
         if let shortage = failure, shortage.kind == .outOfMemory {
-            failure = shortage.atWeights(weight.shape, areShort: isShort)
+            failure = shortage.atWeights(shape, areShort: isShort)
         }
         return second
+    }
+
+    /// Pieces along the first axis, copied to the device as they are and converted there: the processor would take longer to
+    /// convert them than to copy them.
+    private func uploaded(
+        _ pieces: [StoredWeight],
+        _ shape: [Int],
+        strides: [Int]?
+    ) -> TorchTensor {
+        let to = empty(shape, strides)
+        let (strides, row) = (strides ?? Self.dense(shape), shape.dropFirst().reduce(1, *))
+        var first = 0
+        for piece in pieces {
+            let sizes = [piece.count / max(1, row)] + shape.dropFirst()
+            let type =
+                switch piece.type {
+                case .float16: tessera_torch_float16
+                case .bfloat16: tessera_torch_bfloat16
+                default: tessera_torch_float32
+                }
+            let memory = UnsafeMutableRawPointer(mutating: piece.bytes.baseAddress)
+            var from = borrowed(memory, sizes, type)
+            if isAsynchronous {
+                let staged = empty(sizes, nil, type)
+                copy(from, to: staged)
+                from = staged
+            }
+            copy(from, to: view(to, sizes, strides, offset: first * strides[0]))
+            first += sizes[0]
+        }
+        return to
     }
 
     package func prepareNorm(scale: Tensor, shift: Tensor) -> NormWeights {
