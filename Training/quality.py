@@ -267,7 +267,7 @@ def text(a, methods, variants, enlarged, right):
         "# Quality of large pictures, measured", "",
         "`make quality` remakes this page and its contact sheet from renders of the default model "
         f"({a.prompts} prompts, {at_8}{a.steps} steps, guidance {a.guidance:g}, `--ladder auto`; "
-        "`make quality QUALITY=\"--prompts 8 --prompts-at-8 4 --variant-prompts 4 --steps 25\"` measures more). With so few pictures the figures "
+        "`make quality QUALITY=\"--scales 2,4,8 --prompts 8 --prompts-at-8 4 --variant-prompts 4 --steps 25 --windows 2000\"` measures more). With so few pictures the figures "
         "show large differences, not small ones; each column is explained below.", "",
         "![Six ways to the same picture, and a drawing](quality.jpg)", "",
         f"Columns: for each prompt, at the largest size it was rendered at, the whole picture and a 1:1 crop. "
@@ -348,11 +348,11 @@ def main():
     a.add_argument("--tessera", default="../.build/release/tessera")
     a.add_argument("--state", default="../.build/quality", help="where renders and the trained detector are kept")
     a.add_argument("--out", default="../docs")
-    a.add_argument("--scales", type=lambda s: [int(x) for x in s.split(",")], default=[2, 4, 8])
+    a.add_argument("--scales", type=lambda s: [int(x) for x in s.split(",")], default=[2, 4])
     a.add_argument("--prompts", type=int, default=2)
     a.add_argument("--prompts-at-8", type=int, default=1)
-    a.add_argument("--variant-prompts", type=int, default=1, help="how many the settings are compared on")
-    a.add_argument("--windows", type=int, default=2000, help="windows that a Fréchet distance compares")
+    a.add_argument("--variant-prompts", type=int, default=0, help="how many the settings of DemoFusion are compared on")
+    a.add_argument("--windows", type=int, default=600, help="windows that a Fréchet distance compares")
     a.add_argument("--steps", type=int, default=12)
     a.add_argument("--guidance", type=float, default=3.0)
     a.add_argument("--seed", type=int, default=100)
