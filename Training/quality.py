@@ -351,7 +351,7 @@ def main():
     a.add_argument("--scales", type=lambda s: [int(x) for x in s.split(",")], default=[2, 4])
     a.add_argument("--prompts", type=int, default=2)
     a.add_argument("--prompts-at-8", type=int, default=1)
-    a.add_argument("--variant-prompts", type=int, default=0, help="how many the settings of DemoFusion are compared on")
+    a.add_argument("--variant-prompts", type=int, default=1, help="how many the settings of DemoFusion are compared on")
     a.add_argument("--windows", type=int, default=600, help="windows that a Fréchet distance compares")
     a.add_argument("--steps", type=int, default=12)
     a.add_argument("--guidance", type=float, default=3.0)
