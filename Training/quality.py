@@ -49,7 +49,6 @@ METHODS = {
 VARIANTS = {
     "defaults": [],
     "`--ladder` of every scale": ["--ladder", "1,2,3,4"],
-    "`--window-weight gaussian`": ["--window-weight", "gaussian"],
     "`--stride window`": ["--stride", "window"],
     "`--skip-below 0.01`": ["--skip-below", "0.01"],
     "`--skip-below 0.05`": ["--skip-below", "0.05"],
