@@ -8,6 +8,8 @@ import Testing
 /// Tiles that a device keeps between two evaluations. The GPU is that of `Tests/FakeTorch`, with PyTorch behind it.
 @Suite(.serialized, .enabled(if: TestedBackends.hasTorch)) struct KeptTileTests {
     /// Evaluates parts one after the other, as a worker does; the input of a tile comes with its first part, and when it is not kept.
+    ///
+    /// `@unchecked Sendable`, which `UnitRenderer` asks for: only the test's own thread uses it.
     private final class Renderer: UnitRenderer, @unchecked Sendable {
         let evaluator: Evaluator
         private(set) var resent = 0

@@ -28,17 +28,9 @@ import Worker
 
     /// A coordinator that has not said so may not read them.
     @Test(arguments: [true, false]) func answersArePackedWhereTheJobSaysSo(packs: Bool) throws {
-        var hello = WorkerMessage.Hello(
-            name: "w",
-            model: ModelIdentity(digest: "d", path: "p"),
-            threads: 1,
-            processor: "",
-            backend: "",
-            precision: "",
-            processID: 1
-        )
-        hello.packs = true
-        var state = WorkerSessionState(options: .init(hello: hello))
+        var options = SessionScript.options()
+        options.hello.packs = true
+        var state = WorkerSessionState(options: options)
         _ = state.handle(.connected, at: .zero)
         let welcome = CoordinatorMessage.Welcome(heartbeat: .seconds(1), timeout: .seconds(5))
         _ = state.handle(.received(.welcome(welcome)), at: .zero)

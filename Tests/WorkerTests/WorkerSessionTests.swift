@@ -3,98 +3,7 @@ import Protocol
 import Testing
 import Worker
 
-private typealias State = WorkerSessionState
-
-private let text = Embedding(context: Tensor([1, 2], shape: [1, 1, 2]))
-private let negative = Embedding(context: Tensor([3, 4], shape: [1, 1, 2]))
-private let both = CoordinatorMessage.Job(id: 1)
-
-private func task(_ unit: UInt64, job: UInt64 = 1, decode: Bool = false) -> State.Event {
-    let prompts = [negative, text].map { WorkUnit.Conditioning(embedding: $0.digest) }
-    let kind: WorkUnit.Work =
-        decode
-        ? .autoencode(.decoder)
-        : .predict(.init(timestep: 1, guidance: 2, conditioning: prompts))
-    let work = WorkUnit(kind, input: Tensor(zeros: [1, 1, 1, 4]))
-    return .received(.task(.init(id: UnitID(unit), job: job, unit: work)))
-}
-
-private func finished(_ unit: UInt64) -> State.Event {
-    .finished(UnitID(unit), microseconds: 5, .success(WorkResult(tensor: Tensor(zeros: [1]))))
-}
-
-private func options(localChild: Bool = false) -> State.Options {
-    var options = State.Options(
-        hello: .init(
-            name: "w",
-            model: ModelIdentity(digest: "d", path: "p"),
-            threads: 1,
-            processor: "",
-            backend: "",
-            precision: "",
-            processID: 1
-        )
-    )
-    options.isLocalChild = localChild
-    return options
-}
-
-/// A session, its actions in short words.
-private struct Script {
-    var state: State
-    var time: Duration = .zero
-    /// Whether "cancel" says which batch.
-    var numbersBatches = false
-
-    init(_ options: State.Options = options()) {
-        state = State(options: options)
-    }
-
-    /// One that has been welcomed.
-    static func serving(_ options: State.Options = options()) -> Script {
-        var script = Script(options)
-        _ = script.on(.connected)
-        _ = script.on(
-            .received(.welcome(.init(heartbeat: .seconds(1), timeout: .seconds(5))))
-        )
-        return script
-    }
-
-    mutating func on(_ event: State.Event, after pause: Duration = .zero) -> [String] {
-        time += pause
-        return state.handle(event, at: time).map { action in
-            switch action {
-            case .send(.hello): "hello"
-            case .send(.ask(let units)): "ask \(units)"
-            case .send(.batch(let units)): "batch \(units)"
-            case .send(.wanted(let digests)): "wanted \(digests.count)"
-            case .send(.answer(let answer)): "answer \(answer.unit)"
-            case .send(.failure(let unit, _)): "failure \(unit)"
-            case .send(.missing(let unit)): "missing \(unit)"
-            case .send(.damaged(let unit)): "damaged \(unit)"
-            case .send(.report): "report"
-            case .report(let number, let floats): "report \(number) \(floats)"
-            case .send(.join): "join"
-            case .send(.fetch): "fetch"
-            case .send(.heartbeat): "heartbeat"
-            case .send(.goodbye): "goodbye"
-            case .compute(_, let units):
-                "compute " + units.map { "\($0.id)" }.joined(separator: " ")
-            case .cancel(let batch): numbersBatches ? "cancel \(batch)" : "cancel"
-            case .reconnect(let pause, _): "reconnect \(pause.milliseconds)"
-            case .end(let ending):
-                switch ending {
-                case .stopped: "end stopped"
-                case .dismissed: "end dismissed"
-                case .refused: "end refused"
-                case .disconnected: "end disconnected"
-                }
-            }
-        }
-    }
-}
-
-@Suite struct WorkerSessionTests {
+@Suite struct WorkerSessionTests: SessionSuite {
     /// A coordinator of the version before refuses by version: the next hello says that one, and later ones the own again.
     @Test func anOlderCoordinatorIsSpokenToInItsVersion() throws {
         var state = State(options: options())
@@ -195,9 +104,9 @@ private struct Script {
 
     /// Views that fit together are computed together, and twice as many are asked for; tiles stay alone.
     @Test func compatibleViewsAreComputedTogether() {
-        var options = options()
-        options.batches = BatchSizes(limit: 3)
-        var script = Script(options)
+        var changed = options()
+        changed.batches = BatchSizes(limit: 3)
+        var script = Script(changed)
         #expect(script.on(.connected) == ["hello"])
         #expect(
             script.on(.received(.welcome(.init(heartbeat: .seconds(1), timeout: .seconds(5)))))
@@ -371,119 +280,7 @@ private struct Script {
         )
         #expect(script.on(.received(.refusal(refusal))) == ["end refused"])
     }
-}
 
-/// Devices that compute one batch while the next is uploaded.
-extension WorkerSessionTests {
-    /// One that has its prompts and computes batches of up to `size` views, two at once.
-    private func deep(_ size: Int = 1) -> Script {
-        var options = options()
-        (options.depth, options.batches) = (2, BatchSizes(limit: size))
-        var script = Script.serving(options)
-        script.numbersBatches = true
-        join(&script)
-        return script
-    }
-
-    private func join(_ script: inout Script) {
-        _ = script.on(.received(.job(both)))
-        for embedding in [text, negative] {
-            _ = script.on(.received(.embedding(embedding.digest, embedding)))
-        }
-    }
-
-    @Test func aSecondBatchIsPassedOnAhead() {
-        var script = deep()
-        // The prompts were not asked for, but they are here.
-        #expect(script.on(task(1)) == ["compute u1"])
-        #expect(script.on(task(2)) == ["compute u2"])
-        #expect(script.on(task(3)) == [])
-        #expect(script.on(finished(1)) == ["answer u1", "ask 1", "compute u3"])
-        #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
-        #expect(script.on(finished(3)) == ["answer u3", "ask 1"])
-        #expect(script.on(task(4)) == ["compute u4"])
-    }
-
-    /// A batch that is not full waits: passed on ahead, the first view that arrives would be a batch of its own.
-    @Test func onlyFullBatchesArePassedOnAhead() {
-        var script = deep(2)
-        #expect(script.on(task(1)) == ["compute u1"])
-        #expect(script.on(task(2)) == [])
-        #expect(script.on(task(3)) == ["compute u2 u3"])
-        #expect(script.on(task(4)) == [])
-        #expect(script.on(finished(1)) == ["answer u1", "ask 1"])
-        #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
-        // It is its turn.
-        #expect(script.on(finished(3)) == ["answer u3", "ask 1", "compute u4"])
-    }
-
-    /// Tiles are not staged; views behind one are.
-    @Test func tilesAreComputedInTheirTurn() {
-        var script = deep()
-        #expect(script.on(task(1)) == ["compute u1"])
-        #expect(script.on(task(2, decode: true)) == [])
-        #expect(script.on(task(3)) == [])
-        #expect(script.on(finished(1)) == ["answer u1", "ask 1", "compute u2", "compute u3"])
-        #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
-    }
-
-    @Test func eachBatchIsCancelledForItself() {
-        let cancelled = State.Event.finished(UnitID(1), microseconds: 0, .failure(.cancelled))
-        var script = deep()
-        _ = script.on(task(1))
-        _ = script.on(task(2))
-        #expect(script.on(.received(.abandon([UnitID(1)]))) == ["cancel 1"])
-        #expect(script.on(.received(.abandon([UnitID(1)]))) == [])
-        #expect(script.on(cancelled) == ["ask 1"])
-        #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
-        _ = script.on(task(3))
-        _ = script.on(task(4))
-        #expect(script.on(.received(.abandon([UnitID(4)]))) == ["cancel 4"])
-        #expect(script.on(finished(3)) == ["answer u3", "ask 1"])
-        #expect(
-            script.on(.finished(UnitID(4), microseconds: 0, .failure(.cancelled))) == ["ask 1"]
-        )
-        _ = script.on(task(5))
-        _ = script.on(task(6))
-        #expect(
-            script.on(.received(.abandon([UnitID(6), UnitID(5)]))) == ["cancel 5", "cancel 6"]
-        )
-    }
-
-    /// Both are given up, and nothing of the new connection is passed on before they have ended.
-    @Test func oldBatchesEndBeforeThoseOfAnotherConnection() {
-        var script = deep()
-        _ = script.on(task(1))
-        _ = script.on(task(2))
-        #expect(
-            script.on(.received(.goodbye(.unknown))) == ["cancel 1", "cancel 2", "reconnect 100"]
-        )
-        _ = script.on(.connected)
-        _ = script.on(.received(.welcome(.init(heartbeat: .seconds(1), timeout: .seconds(5)))))
-        join(&script)
-        #expect(script.on(task(2)) == [])
-        #expect(script.on(task(1)) == [])
-        #expect(script.on(finished(1)) == [])
-        #expect(script.on(finished(2)) == ["compute u2", "compute u1"])
-        #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
-        #expect(script.on(finished(1)) == ["answer u1", "ask 1"])
-        _ = script.on(task(3))
-        _ = script.on(task(4))
-        #expect(script.on(.stop) == ["goodbye", "end stopped"])
-    }
-
-    /// A smaller limit concerns the batches that are not passed on yet.
-    @Test func sizesMayShrinkWhileTwoAreUnderway() {
-        var script = deep(2)
-        for unit: UInt64 in 1...5 { _ = script.on(task(unit)) }
-        #expect(script.on(.fitted(1)) == ["batch 1"])
-        #expect(script.on(finished(1)) == ["answer u1", "ask 1", "compute u4"])
-        #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
-        #expect(script.on(finished(3)) == ["answer u3", "ask 1", "compute u5"])
-    }
-}
-
-extension WorkerSessionTests {
     /// A worker that computes as one coordinator requires, and not as it was told, does so for that one only.
     @Test func aSessionMayEndWithItsConnection() {
         var ends = options()

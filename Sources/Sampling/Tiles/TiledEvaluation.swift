@@ -131,8 +131,8 @@ package struct TiledEvaluation {
     }
 }
 
-/// The tiles of a picture with their margins. All of them are requested again for every norm: where they fit in memory together, they
-/// are cut once.
+/// The tiles of a picture with their margins. Every norm needs all of them again, so they are cut once and kept, if there is memory
+/// for all.
 private final class CutTiles {
     private let source: any TileSource
     private let plan: TilePlan
