@@ -12,9 +12,16 @@ extension DispatcherState {
             homes: [Home] = [],
             checks: [UnitID: Set<HostID>] = [:]
         )
-        /// More units for the open batch, of cost 1. Those of a lower rank are needed first, and have lower numbers than those of
-        /// a higher one; units that were submitted have rank 0.
-        case added([UnitID], rank: Int)
+        /// More units for the open batch, as `submitted`. Those of a lower rank are needed first, and have lower numbers than
+        /// those of a higher one; units that were submitted have rank 0.
+        case added(
+            [UnitID],
+            rank: Int,
+            costs: [Double] = [],
+            checks: [UnitID: Set<HostID>] = [:]
+        )
+        /// Nobody needs these units soon: those that nobody has begun are dropped.
+        case withdrawn([UnitID])
         case cancelled
         /// A worker joined. Workers of one host share its record; without a host, it counts as its own host. Workers of one
         /// site are not independent of each other; without one, the site is the host.
@@ -48,6 +55,8 @@ extension DispatcherState {
         case accept(UnitID)
         /// Nobody computes this check.
         case skip(UnitID)
+        /// Nobody had begun this unit, which was withdrawn.
+        case drop(UnitID)
         /// Tell the worker to drop the unit.
         case abandon(UnitID, at: WorkerID)
         /// It is silent: close its connection.

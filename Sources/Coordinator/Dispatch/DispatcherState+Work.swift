@@ -37,17 +37,47 @@ extension DispatcherState {
     }
 
     /// Adds units to the open batch; without one nobody waits for them.
-    mutating func add(_ units: [UnitID], rank: Int) {
+    mutating func add(
+        _ units: [UnitID],
+        _ rank: Int,
+        _ costs: [Double],
+        _ checks: [UnitID: Set<HostID>]
+    ) {
         guard !units.isEmpty, let before = batch?.waiting, let kind = batch?.kind else { return }
         precondition(kind == .views, "tiles are of one rank\n\(trace)")
-        for id in units {
+        precondition(costs.isEmpty || costs.count == units.count, "\(costs.count) costs")
+        if let last = batch?.rank, rank > last {
+            // A long series of steps is one batch: what is done is forgotten.
+            let open = batch?.units.filter { !$0.value.isDone } ?? [:]
+            batch?.units = open
+            batch?.checks.removeAll { open[$0] == nil }
+            batch?.rank = rank
+        }
+        for (place, id) in units.enumerated() {
             precondition(batch?.units[id] == nil, "\(id) again\n\(trace)")
-            var unit = Unit(cost: 1, costElsewhere: 1, home: nil)
+            let cost = costs.isEmpty ? 1 : max(1e-6, costs[place])
+            var unit = Unit(cost: cost, costElsewhere: cost, home: nil)
             unit.rank = rank
+            unit.barred = checks[id].map { Set($0.map { number($0) }) }
             batch?.units[id] = unit
         }
+        batch?.checks += checks.keys.sorted()
         batch?.waiting = (before + units).sorted()
         batch?.remaining += units.count
+    }
+
+    /// Drops units of the open batch that wait.
+    mutating func withdraw(_ units: [UnitID], _ actions: inout [Action]) {
+        for id in units where batch?.units[id]?.state == .waiting {
+            batch?.units[id] = nil
+            batch?.waiting.removeAll { $0 == id }
+            batch?.remaining -= 1
+            actions.append(.drop(id))
+        }
+        if batch?.remaining == 0 {
+            close(&actions)
+            actions.append(.complete)
+        }
     }
 
     /// Ends the batch; units still held are no longer wanted.
