@@ -219,7 +219,9 @@ struct DispatcherSimulation {
             open += more
             rank += Int.random(in: 0...1, using: &random)
             try feed(.added(more, rank: rank))
-            if chance(0.2) { try feed(.withdrawn(more.filter { _ in Bool.random(using: &random) })) }
+            if chance(0.2) {
+                try feed(.withdrawn(more.filter { _ in Bool.random(using: &random) }))
+            }
         }
         for comer in returns where comer.at <= now && workers.count < 12 {
             try join(as: comer.manner, from: comer.host)

@@ -248,11 +248,14 @@ extension DispatcherScript {
         var script = DispatcherScript()
         try script.join(w1, credit: 2)
         try script.on(.submitted([u(1)]))
-        #expect(try script.on(.added([u(5), u(6)], rank: 1)) == [.assign(u(5), to: w1, attempt: 1)])
+        #expect(
+            try script.on(.added([u(5), u(6)], rank: 1)) == [.assign(u(5), to: w1, attempt: 1)]
+        )
         #expect(try script.on(.withdrawn([u(5), u(6), u(7)])) == [.drop(u(6))])
         #expect(try script.on(.answered(u(1), by: w1)) == [.accept(u(1))])
         #expect(try script.on(.answered(u(5), by: w1)) == [.accept(u(5)), .complete])
         // Where nothing else is left, the batch is complete.
+        try script.on(.asked(w1, 1))
         try script.on(.submitted([u(8)]))
         try script.on(.added([u(9)], rank: 1))
         #expect(try script.on(.answered(u(8), by: w1)) == [.accept(u(8))])

@@ -1,6 +1,7 @@
 import Coordinator
 import Engine
 import FakeModel
+import Protocol
 import Sampling
 import Synchronization
 import TestSupport
@@ -140,8 +141,8 @@ import Testing
         let workers = try [local.add(.slow(2)), local.add(.slow(5))]
         let results = Mutex<[[Float]]>([[], []])
         let threads = [sampler, other].enumerated().map { place, sampler in
-            NamedThread("render") {
-                let job = local.cluster.open(geometry)
+            let job = local.cluster.open(geometry)
+            return NamedThread("render") {
                 defer { job.end() }
                 // The test compares; an error leaves its place empty.
                 let latent = (try? self.render(sampler, on: job)) ?? []

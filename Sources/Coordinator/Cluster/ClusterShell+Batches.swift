@@ -100,7 +100,7 @@ extension ClusterShell {
 
     /// Tells the render thread that all that it requested is done.
     func completeIfAnswered() {
-        if let batch, batch.isAnswered { batch.reports.put(.complete) }
+        if batch?.takeCompletion() == true { batch?.reports.put(.complete) }
     }
 
     private func keepEmbeddings(of additions: [RunningBatch.Addition]) {

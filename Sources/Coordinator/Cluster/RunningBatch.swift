@@ -13,6 +13,7 @@ struct RunningBatch {
     private(set) var step: Int
     /// What of it has no answer.
     private var open: Set<Place> = []
+    private var isReported = false
     private var parts: [UnitID: Part] = [:]
     /// The first step, and where the numbers of its units begin.
     private let first: (step: Int, number: UInt64)
@@ -76,8 +77,12 @@ struct RunningBatch {
     /// Where the numbers of another batch may begin.
     var nextNumber: UInt64 { first.number + UInt64(step + 2 - first.step) * Numbers.step }
 
-    /// Whether all that was requested is answered.
-    var isAnswered: Bool { open.isEmpty }
+    /// Whether all that was requested is answered; true once for each request.
+    mutating func takeCompletion() -> Bool {
+        guard open.isEmpty, !isReported else { return false }
+        isReported = true
+        return true
+    }
 
     /// Requests a step.
     ///
@@ -86,7 +91,7 @@ struct RunningBatch {
     ///   - workers: how many are there to share the last views; 1 to share none
     /// - Returns: what was not begun early
     mutating func request(_ request: BatchRequest, sharedBy workers: Int) -> [Addition] {
-        step = request.step
+        (step, isReported) = (request.step, false)
         parts = parts.filter { $0.value.place.step >= step }
         open = Set(parts.values.lazy.filter { !$0.isDone }.map(\.place))
         let begun = Set(parts.values.map(\.place.index))
@@ -226,5 +231,7 @@ struct RunningBatch {
 
 extension [(index: Int, unit: WorkUnit)] {
     /// Lattices before windows: all windows of the next step wait for them.
-    fileprivate var inOrder: Self { filter { $0.unit.place == nil } + filter { $0.unit.place != nil } }
+    fileprivate var inOrder: Self {
+        filter { $0.unit.place == nil } + filter { $0.unit.place != nil }
+    }
 }

@@ -50,7 +50,9 @@ package struct EarlyViews: Sendable {
     ) throws(InputError) {
         let phase = sampler.plan.phases[state.phase]
         let step = state.step + 1
-        guard phase.overlaps(from: state.step), let grid = phase.windows(at: step) else { return nil }
+        guard phase.overlaps(from: state.step), let grid = phase.windows(at: step) else {
+            return nil
+        }
         // The next step draws its windows again: this is a copy of the source.
         var noise = noise
         let windows = NextWindows(
@@ -83,7 +85,11 @@ package struct EarlyViews: Sendable {
             latticesLeft -= 1
             if latticesLeft == 0 {
                 candidates = Array(missing.indices)
-                dilated = sampler.dilated(predictions[work.windows.count...].compactMap(\.self), of: work, at: state)
+                dilated = sampler.dilated(
+                    predictions[work.windows.count...].compactMap(\.self),
+                    of: work,
+                    at: state
+                )
             }
         }
         guard latticesLeft == 0 else { return [] }
@@ -110,7 +116,10 @@ package struct EarlyViews: Sendable {
             guard let prediction = predictions[other] else {
                 preconditionFailure("window \(other) has no prediction")
             }
-            average.add(prediction, at: work.windows[other].moved(into: region, of: phase.phase.latent))
+            average.add(
+                prediction,
+                at: work.windows[other].moved(into: region, of: phase.phase.latent)
+            )
         }
         var fused = average.mean()
         if let dilated {
