@@ -18,7 +18,11 @@ package protocol UnitRenderer: Sendable {
     /// The same for the views of a step. Where workers would wait for its end, they may begin views of the next call.
     ///
     /// - Parameters:
+    ///   - units: of the step
     ///   - early: cuts those views from predictions; nil for none
+    ///   - onDone: as above
+    /// - Returns: results in the order of the units
+    /// - Throws: as above
     func evaluate(
         _ units: [WorkUnit],
         early: inout EarlyViews?,

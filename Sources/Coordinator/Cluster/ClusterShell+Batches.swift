@@ -171,14 +171,18 @@ extension ClusterShell {
         self.batch = batch
         board.beginViews()
         keepEmbeddings(of: additions)
-        let ranks = additions.ranks
-        guard let first = ranks.first?.units else { return }
-        let units = first.map(\.unit)
+        guard !additions.isEmpty else {
+            // All of it was begun early, and answered while it waited for its turn.
+            completeIfAnswered()
+            endBatch()
+            return beginNext()
+        }
+        let units = additions.map(\.unit)
         // Checks of tiles are computed from the start, and keep nothing.
         let hasTiles = units.contains { $0.tile != nil }
         feed(
             .submitted(
-                first.map(\.id),
+                additions.map(\.id),
                 costs: units.map {
                     $0.tile == nil ? $0.costElsewhere(job.model) : $0.cost(job.model)
                 },
@@ -191,10 +195,10 @@ extension ClusterShell {
                             costElsewhere: unit.costElsewhere(job.model)
                         )
                     },
-                checks: first.checks
+                checks: additions.checks,
+                ranks: additions.map(\.rank)
             )
         )
-        add(ranks.dropFirst().flatMap(\.units))
     }
 
     /// Ends the batches of a job.

@@ -4,16 +4,17 @@ import Protocol
 extension DispatcherState {
     package enum Event: Equatable, Sendable {
         /// A batch begins; none is open. Each unit may have a cost, by default 1, and a home.
-        /// The checks among them name the sites that may not have them.
+        /// The checks among them name the sites that may not have them. Those of a lower rank, by default 0, are needed first, and
+        /// have lower numbers than those of a higher one.
         case submitted(
             [UnitID],
             costs: [Double] = [],
             kind: Kind = .views,
             homes: [Home] = [],
-            checks: [UnitID: Set<HostID>] = [:]
+            checks: [UnitID: Set<HostID>] = [:],
+            ranks: [Int] = []
         )
-        /// More units for the open batch, as `submitted`. Those of a lower rank are needed first, and have lower numbers than
-        /// those of a higher one; units that were submitted have rank 0.
+        /// More units for the open batch, as `submitted`.
         case added(
             [UnitID],
             rank: Int,

@@ -8,11 +8,13 @@ extension DispatcherState {
         _ costs: [Double],
         _ kind: Kind,
         _ homes: [Home],
-        _ checks: [UnitID: Set<HostID>]
+        _ checks: [UnitID: Set<HostID>],
+        _ ranks: [Int]
     ) {
         precondition(batch == nil, "a batch is open already\n\(trace)")
         precondition(costs.isEmpty || costs.count == units.count, "\(costs.count) costs")
         precondition(homes.isEmpty || homes.count == units.count, "\(homes.count) homes")
+        precondition(ranks.isEmpty || ranks.count == units.count, "\(ranks.count) ranks")
         guard !units.isEmpty else { return }
         let each = units.enumerated().map { place, id in
             let cost = costs.isEmpty ? 1 : max(1e-6, costs[place])
@@ -21,6 +23,7 @@ extension DispatcherState {
             var unit = Unit(cost: cost, costElsewhere: elsewhere, home: home?.worker)
             // Before the batch is there: numbers are given to new names.
             unit.barred = checks[id].map { Set($0.map { number($0) }) }
+            unit.rank = ranks.isEmpty ? 0 : ranks[place]
             return (id, unit)
         }
         batch = Batch(
@@ -30,7 +33,8 @@ extension DispatcherState {
             remaining: units.count,
             typicalCost: each.reduce(0) { $0 + $1.1.costElsewhere } / Double(each.count),
             hasHomes: !homes.isEmpty,
-            checks: checks.keys.sorted()
+            checks: checks.keys.sorted(),
+            rank: ranks.max() ?? 0
         )
         idleSince = nil
         if !homes.isEmpty { planHomes() }

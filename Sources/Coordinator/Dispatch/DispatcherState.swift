@@ -313,8 +313,8 @@ package struct DispatcherState: Sendable {
         default: scope = .all
         }
         switch event {
-        case .submitted(let units, let costs, let kind, let homes, let checks):
-            submit(units, costs, kind, homes, checks)
+        case .submitted(let units, let costs, let kind, let homes, let checks, let ranks):
+            submit(units, costs, kind, homes, checks, ranks)
         case .added(let units, let rank, let costs, let checks):
             add(units, rank, costs, checks)
         case .withdrawn(let units): withdraw(units, &actions)
