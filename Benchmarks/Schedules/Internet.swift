@@ -17,7 +17,7 @@ func measureInternet(config: String) throws {
     )
     var efficiency = 0.0
     for method in Method.allCases {
-        let phases = try InternetPlan.measured(method, config: config)
+        let phases = try StepPlan.measured(method, config: config)
         for (workers, link) in [
             (200, 0.1e9), (200, 1e9), (2000, 0.1e9), (2000, 1e9), (10_000, 1e9), (10_000, 10e9),
         ] {
@@ -38,7 +38,7 @@ func measureInternet(config: String) throws {
 /// - Parameter config: of the scheduler
 /// - Throws: what planning throws
 func measureLiars(config: String) throws {
-    let phases = try InternetPlan.all(.refine, config: config)
+    let phases = try StepPlan.whole(.refine, side: 32_768, config: config)
     let views = phases.joined().reduce(0) { $0 + $1.count }
     print(
         "A whole refine of 32,768 pixels (\(views) views), 1,000 workers, 10 liars, default checks:"
@@ -79,59 +79,6 @@ func measureLiars(config: String) throws {
         }
     }
     print("{\(figures.joined(separator: ", "))}")
-}
-
-/// Steps of a picture of 32,768 pixels.
-enum InternetPlan {
-    /// - Returns: eight steps of DemoFusion's last phase, or the last three stages of refinement
-    static func measured(_ method: Method, config: String) throws -> [[StepFlow.Step]] {
-        switch method {
-        case .demofusion:
-            let last = try plan(method, config: config).phases.suffix(1)
-            return try last.map { phase in
-                let middle = phase.steps.count / 2
-                return try steps(middle..<middle + 8, of: phase)
-            }
-        case .refine:
-            return try plan(method, config: config).phases.suffix(3).map {
-                try steps($0.steps, of: $0)
-            }
-        }
-    }
-
-    /// - Returns: every step but those of the first phase
-    static func all(_ method: Method, config: String) throws -> [[StepFlow.Step]] {
-        try plan(method, config: config).phases.dropFirst().map { try steps($0.steps, of: $0) }
-    }
-
-    private static func steps(
-        _ steps: Range<Int>,
-        of phase: RenderPlan.PhasePlan
-    ) throws -> [StepFlow.Step] {
-        let noise = SeededNoise(seed: 1, kind: .philox)
-        return try steps.map { step in
-            guard let grid = phase.windows(at: step) else {
-                preconditionFailure("a phase without windows")
-            }
-            return StepFlow.Step(
-                windows: try noise.windows(of: grid, phase: phase.phase, step: step),
-                lattices: phase.usesLattices(at: step) ? phase.lattices?.count ?? 0 : 0,
-                // The inversion mixes its noise on the sphere: one angle for the whole latent.
-                isBarrier: phase.refinement != nil && step == 0
-            )
-        }
-    }
-
-    static func plan(_ method: Method, config: String) throws -> RenderPlan {
-        var settings = RenderSettings(
-            size: Extent(height: 32_768, width: 32_768),
-            steps: 50,
-            scheduler: .ddim
-        )
-        settings.method = method
-        let scheduler = try Scheduler(.ddim, config: SchedulerConfig(file: config), steps: 50)
-        return try RenderPlan(settings, model: geometry, scheduler: scheduler)
-    }
 }
 
 /// Steps on a fleet whose speeds are known and whose hosts had their first checks: two steps warm up.
