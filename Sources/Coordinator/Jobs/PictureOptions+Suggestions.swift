@@ -59,7 +59,16 @@ extension PictureOptions {
         let conflict: InputError
         switch attempt(self, distillation: distillation, picture: found) {
         case .success(let (settings, checked)):
-            return Agreement(settings: settings, checked: checked, dropped: nil)
+            let yielding =
+                distillation?.isOfAdapter == true
+                ? Self.ofDistilledAdapters.map(\.name).filter { defaults?.names.contains($0) == true }
+                : []
+            return Agreement(
+                settings: settings,
+                checked: checked,
+                dropped: yielding.isEmpty
+                    ? nil : (yielding.sorted(), "the LoRA is distilled, and has its own")
+            )
         case .failure(let error): conflict = error
         }
         guard let defaults, usesModelDefaults, conflict.place.hasPrefix("--") else {

@@ -99,6 +99,11 @@ package struct PictureOptions: Sendable {
         return usesModelPreset && chosen.border != .zeros
     }
 
+    /// What a distilled adapter's name decides, whatever the model's own file suggests.
+    static let ofDistilledAdapters: [any AnySetting] = [
+        Settings.steps, Settings.guidance, Settings.scheduler,
+    ]
+
     /// The settings with every default of the model, or of a picture of some size, filled in: chosen ones come
     /// first, then those of the preset, then those of the model's own file but for some names, then those that
     /// follow from its name.
@@ -121,6 +126,10 @@ package struct PictureOptions: Sendable {
         var choices = (usesModelDefaults ? defaults?.choices : nil) ?? SettingChoices()
         for setting in ModelDefaults.settings where dropped.contains(setting.name) {
             choices.remove(setting)
+        }
+        // The file is written for the model without the LoRA.
+        if distillation?.isOfAdapter == true {
+            for setting in Self.ofDistilledAdapters { choices.remove(setting) }
         }
         // The init image decides the size of the picture.
         if found != nil { choices.remove(Settings.size) }

@@ -21,6 +21,9 @@ package struct Distillation: Equatable, Sendable {
     /// Whether it predicts the clean latent itself (x0), as Lightning's 1-step model does: that is not supported.
     package let predictsPicture: Bool
 
+    /// Whether a LoRA makes the model a distilled one.
+    package let isOfAdapter: Bool
+
     /// What tells that it is distilled.
     package let evidence: String
 
@@ -52,7 +55,8 @@ package struct Distillation: Equatable, Sendable {
         let named = titles.lazy.compactMap { Self.steps(Self.words($0)) }.first
         (method, self.path, steps, guidance) = (.lcm, path, named ?? 4, 8.5)
         (scheduler, spacing) = (tellsItsScheduler ? nil : .lcm, nil)
-        (predictsPicture, evidence) = (false, "by the guidance input of its UNet")
+        (predictsPicture, isOfAdapter) = (false, false)
+        evidence = "by the guidance input of its UNet"
     }
 
     /// The same for a LoRA that makes a model a distilled one.
@@ -67,6 +71,7 @@ package struct Distillation: Equatable, Sendable {
         }
         guard let (method, words) = found else { return nil }
         let named = Self.steps(words)
+        isOfAdapter = isLoRA
         predictsPicture = zip(words, words.dropFirst()).contains { $0 == "x" && $1 == "0" }
         let kind: SchedulerKind
         switch method {
