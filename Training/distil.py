@@ -1,7 +1,7 @@
 """Distils the UNet to four steps without guidance, and to one step a window in refinement: a LoRA. Resumable.
 
-    python distil.py --model ../Models/vista --data /path/shards --state /path/distil --minutes 60
-    python distil.py --model ../Models/vista --state /path/distil --out ../Models/vista-lightning-4step.safetensors
+    python distil.py --data /path/shards --state /path/distil --minutes 60 --cool-down 0.4
+    python distil.py --state /path/distil --out ../Models/vista-lightning-4step.safetensors
 
 Progressive distillation in one round (Salimans & Ho, 2022; the first half of SDXL-Lightning): the trailing timesteps of four
 steps cut the teacher's way from noise to a picture into four phases. The teacher takes every phase in four guided steps of DDIM, and

@@ -312,7 +312,8 @@ import Testing
             ])
             #expect(make.wait())
             for path in [
-                "bin/tessera", "Models/vista/model_index.json", "share/man/man1/tessera.1.gz",
+                "bin/tessera", "Models/vista/model_index.json",
+                "Models/vista-lightning-4step.safetensors", "share/man/man1/tessera.1.gz",
                 "share/bash-completion/completions/tessera", "share/zsh/site-functions/_tessera",
                 "share/fish/vendor_completions.d/tessera.fish", "share/doc/tessera/deploy.md",
                 "share/doc/tessera/systemd/tessera-worker@.service",
