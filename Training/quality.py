@@ -54,6 +54,7 @@ VARIANTS = {
     "`--skip-below 0.05`": ["--skip-below", "0.05"],
     "`--skip-below 0.2`": ["--skip-below", "0.2"],
     "both for speed": ["--stride", "window", "--skip-below", "0.05"],
+    "`--upscale-mode image`": ["--upscale-mode", "image"],
 }
 REFINEMENTS = {
     "defaults: windows 24 apart, 3 steps from 0.25, noise 0.3": [],
