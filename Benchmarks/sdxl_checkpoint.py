@@ -1,8 +1,9 @@
 """Writes a checkpoint of SDXL's full size with random weights (5.3 GB), for measurements.
 
-    python sdxl_checkpoint.py OUT [vae]
+    python sdxl_checkpoint.py OUT [vae|whole]
 
-With `vae` of the VAE alone (0.2 GB); the rest is the default model's.
+With `vae` of the VAE alone (0.2 GB), with `whole` of the text encoders too (6.9 GB), for whole renders; the rest is the default
+model's.
 """
 
 import json
@@ -13,6 +14,7 @@ import sys
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 # The published configurations of stabilityai/stable-diffusion-xl-base-1.0, as facts.
 UNET = dict(
@@ -26,6 +28,9 @@ VAE = dict(
     block_out_channels=(128, 256, 512, 512), layers_per_block=2, latent_channels=4, sample_size=1024, scaling_factor=0.13025,
     down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
 )
+TEXT = dict(vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, projection_dim=768,
+            hidden_act="quick_gelu", bos_token_id=49406, eos_token_id=2, pad_token_id=1)
+TEXT_2 = TEXT | dict(hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=20, projection_dim=1280, hidden_act="gelu")
 
 
 def write(model, path):
@@ -60,10 +65,14 @@ def main(out, only=None):
         parts = dict(vae=AutoencoderKL(**VAE))
         if only != "vae":
             parts["unet"] = UNet2DConditionModel(**UNET)
+        if only == "whole":
+            parts["text_encoder"] = CLIPTextModel(CLIPTextConfig(**TEXT))
+            parts["text_encoder_2"] = CLIPTextModelWithProjection(CLIPTextConfig(**TEXT_2))
     for name, model in parts.items():
         os.makedirs(f"{out}/{name}", exist_ok=True)
-        model.save_config(f"{out}/{name}")
-        write(model, f"{out}/{name}/diffusion_pytorch_model.safetensors")
+        is_text = name.startswith("text")
+        (model.config.save_pretrained if is_text else model.save_config)(f"{out}/{name}")
+        write(model, f"{out}/{name}/{'model' if is_text else 'diffusion_pytorch_model'}.safetensors")
     EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1).save_pretrained(f"{out}/scheduler")
     # The rest of a model, which is never evaluated: the default model's.
     vista = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Models", "vista")

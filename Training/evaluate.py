@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from PIL import Image
 from scipy import ndimage
 
+import lora
 from captions import NOUNS, TIMES as TIME_WORDS
 from landscapes import SCENES, TIMES, Scene
 
@@ -117,6 +118,8 @@ def evaluate_prompts(a, results):
     accuracy = (np.mean([SCENES[i] == d.attributes["scene"] for i, d in zip(s.argmax(1), drawn)]),
                 np.mean([TIMES[i] == d.attributes["time"] for i, d in zip(t.argmax(1), drawn)]))
     pipe = StableDiffusionXLPipeline.from_pretrained(a.model, dtype=torch.float32, add_watermarker=False)
+    if a.lora:
+        lora.merge(pipe.unet, a.lora)
     pipe.set_progress_bar_config(disable=True)
     wanted, pictures = [], []
     for i in range(0, a.pictures, 8):
@@ -264,6 +267,7 @@ def table(results):
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--model", default="../Models/vista")
+    a.add_argument("--lora", help="a LoRA by distil.py, for the prompts: --steps 4 --guidance 1")
     a.add_argument("--tessera", default="../.build/release/tessera")
     a.add_argument("--state", required=True, help="where trained judges and renders are kept")
     a.add_argument("--out", default="results")

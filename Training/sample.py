@@ -6,9 +6,10 @@
 import argparse
 
 import torch
-from diffusers import AutoencoderKL, LCMScheduler, StableDiffusionXLPipeline
+from diffusers import AutoencoderKL, StableDiffusionXLPipeline
 from PIL import Image
 
+import lora
 from landscapes import SCENES, TIMES
 from trainer import DEVICE
 
@@ -23,7 +24,7 @@ def main():
     a.add_argument("prompts", nargs="*")
     a.add_argument("--model", default="../Models/vista")
     a.add_argument("--vae", help="another VAE")
-    a.add_argument("--lora", help="a LoRA for LCM's sampler")
+    a.add_argument("--lora", help="a LoRA by distil.py: --steps 4 --guidance 1")
     a.add_argument("--out", required=True)
     a.add_argument("--steps", type=int, default=20)
     a.add_argument("--guidance", type=float, default=3.0)
@@ -35,8 +36,7 @@ def main():
         pipe.vae = AutoencoderKL.from_pretrained(a.vae).float().to(DEVICE)
         pipe.vae.register_to_config(scaling_factor=1.0)
     if a.lora:
-        pipe.load_lora_weights(a.lora)
-        pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
+        lora.merge(pipe.unet, a.lora)
     pipe.set_progress_bar_config(disable=True)
     pictures = pipe(prompts, num_inference_steps=a.steps, guidance_scale=a.guidance, height=256, width=256,
                     generator=torch.Generator().manual_seed(a.seed)).images

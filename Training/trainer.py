@@ -1,6 +1,6 @@
 """Trains one network, on a GPU or a processor; resumable.
 
-The rate rises for 150 steps, stays, and in the last `--cool-down` share of the run falls to nothing. Weights are averaged over
+The rate rises for `--warm-up` steps, stays, and in the last `--cool-down` share of the run falls to nothing. Weights are averaged over
 the run (`ema` of the state). State is saved every minute and at the end; the same command goes on with it.
 """
 
@@ -17,6 +17,7 @@ def arguments(parser, minutes, rate):
     parser.add_argument("--state", required=True, help="folder of the resumable state")
     parser.add_argument("--minutes", type=float, default=minutes, help="length of this run")
     parser.add_argument("--cool-down", type=float, default=0.0, help="share of this run in which the learning rate falls to nothing")
+    parser.add_argument("--warm-up", type=int, default=150, help="steps in which the rate rises")
     parser.add_argument("--rate", type=float, default=rate)
 
 
@@ -55,7 +56,7 @@ def train(make_model, loss_of, a, optimizers=adam, rate_factors=lambda model: {}
     start = saved_at = time.time()
     total, counted, first = torch.zeros((), device=DEVICE), 0, steps
     while (gone := (time.time() - start) / 60) < a.minutes:
-        rate = a.rate * min(1.0, (steps - first + 1) / 150)
+        rate = a.rate * min(1.0, (steps - first + 1) / a.warm_up)
         if a.cool_down:
             rate *= min(1.0, (1 - gone / a.minutes) / a.cool_down)
         for opt in opts:

@@ -5,29 +5,27 @@ import Foundation
 import Sampling
 
 /// Thousands of workers on the internet, for a picture of 32,768 pixels: links of 1 to 100 Mbit/s and 5 to 300 ms, workers
-/// that come and go, and one in a hundred that adds 0.01 to all of its answers, until the default checks find it. Prints
-/// a table, then one JSON object.
+/// that come and go, and one in a hundred that adds 0.01 to all of its answers, until the default checks find it. Steps one
+/// by one, and overlapping as in a render. Prints a table, then one JSON object.
 ///
 /// - Parameter config: of the scheduler
 /// - Throws: what planning throws
 func measureInternet(config: String) throws {
     print("32,768 pixels, 20 s a view in the mean, half an hour's mean stay, 1 % liars:")
     print(
-        "  method      workers  coordinator   of ideal  ms a view  KB a view  memory MB  checks  thrown away  liars found"
+        "  method      workers  coordinator   one by one  overlapping  ms a view  KB a view  memory MB  checks  thrown away  liars found"
     )
     var efficiency = 0.0
     for method in Method.allCases {
-        let steps = try InternetPlan.steps(method, config: config)
+        let phases = try StepPlan.measured(method, config: config)
         for (workers, link) in [
             (200, 0.1e9), (200, 1e9), (2000, 0.1e9), (2000, 1e9), (10_000, 1e9), (10_000, 10e9),
         ] {
-            let run = InternetRun(
-                steps,
-                of: method,
-                workers: workers,
-                linkBitsPerSecond: link
+            let (apart, run) = (
+                InternetRun(phases, of: method, workers, linkBitsPerSecond: link, overlaps: false),
+                InternetRun(phases, of: method, workers, linkBitsPerSecond: link, overlaps: true)
             )
-            print(run.row(method.rawValue))
+            print(run.row(method.rawValue, oneByOne: apart.share))
             if method == .demofusion, workers == 10_000, link == 10e9 { efficiency = run.share }
         }
     }
@@ -40,9 +38,10 @@ func measureInternet(config: String) throws {
 /// - Parameter config: of the scheduler
 /// - Throws: what planning throws
 func measureLiars(config: String) throws {
-    let steps = try InternetPlan.allSteps(.refine, config: config)
+    let phases = try StepPlan.whole(.refine, side: 32_768, config: config)
+    let views = phases.joined().reduce(0) { $0 + $1.count }
     print(
-        "A whole refine of 32,768 pixels (\(steps.reduce(0, +)) views), 1,000 workers, 10 liars, default checks:"
+        "A whole refine of 32,768 pixels (\(views) views), 1,000 workers, 10 liars, default checks:"
     )
     print("  wrong answers  hosts  liars found  checks  thrown away")
     var figures: [String] = []
@@ -61,7 +60,7 @@ func measureLiars(config: String) throws {
                 known: isKnown ? members.compactMap { $0.host.map { HostID($0) } } : [],
                 ownPace: InternetRun.meanPace
             )
-            let outcome = checked.run(steps, isLast: true)
+            let outcome = checked.run(phases, isLast: true)
             let share = Double(checked.found.count) / Double(checked.liars.count)
             print(
                 "  \(interval == 1 ? "all          " : "every tenth  ")  \(isKnown ? "known" : "new  ")"
@@ -80,34 +79,6 @@ func measureLiars(config: String) throws {
         }
     }
     print("{\(figures.joined(separator: ", "))}")
-}
-
-/// Views of steps of a picture of 32,768 pixels.
-enum InternetPlan {
-    /// - Returns: views of two steps of each of the last three phases
-    static func steps(_ method: Method, config: String) throws -> [Int] {
-        try plan(method, config: config).phases.suffix(3).flatMap { phase in
-            Array(repeating: phase.views(at: phase.steps.count / 2), count: 2)
-        }
-    }
-
-    /// - Returns: views of every step but those of the first phase
-    static func allSteps(_ method: Method, config: String) throws -> [Int] {
-        try plan(method, config: config).phases.dropFirst().flatMap { phase in
-            phase.steps.map { phase.views(at: $0) }
-        }
-    }
-
-    static func plan(_ method: Method, config: String) throws -> RenderPlan {
-        var settings = RenderSettings(
-            size: Extent(height: 32_768, width: 32_768),
-            steps: 50,
-            scheduler: .ddim
-        )
-        settings.method = method
-        let scheduler = try Scheduler(.ddim, config: SchedulerConfig(file: config), steps: 50)
-        return try RenderPlan(settings, model: geometry, scheduler: scheduler)
-    }
 }
 
 /// Steps on a fleet whose speeds are known and whose hosts had their first checks: two steps warm up.
@@ -136,7 +107,13 @@ struct InternetRun {
         Int((method == .refine ? 0.66 : 0.78) * Double(latent))
     }
 
-    init(_ steps: [Int], of method: Method, workers: Int, linkBitsPerSecond link: Double) {
+    init(
+        _ phases: [[StepFlow.Step]],
+        of method: Method,
+        _ workers: Int,
+        linkBitsPerSecond link: Double,
+        overlaps: Bool
+    ) {
         (self.workers, self.link) = (workers, link)
         let fleet = Fleet(
             Self.members(workers),
@@ -145,9 +122,9 @@ struct InternetRun {
             linkBytesPerSecond: link / 8,
             churn: Churn(meanStay: 1800, absence: 60)
         )
-        var checked = CheckedFleet(fleet, ownPace: Self.meanPace)
+        var checked = CheckedFleet(fleet, ownPace: Self.meanPace, overlaps: overlaps)
         let first = checked.run([2 * workers, 2 * workers])
-        let outcome = checked.run(steps)
+        let outcome = checked.run(phases)
         share = outcome.ideal / outcome.time
         secondsPerView = outcome.dispatching / Double(outcome.views)
         bytesPerView = outcome.bytes / Double(outcome.views)
@@ -178,14 +155,15 @@ struct InternetRun {
         return pages * Double(sysconf(Int32(_SC_PAGESIZE))) / 1e6
     }
 
-    func row(_ method: String) -> String {
+    func row(_ method: String, oneByOne: Double) -> String {
         let name = method.padding(toLength: 10, withPad: " ", startingAt: 0)
         return "  \(name)"
             + String(
                 format:
-                    "  %7d  %6.1f Gbit/s     %.3f  %9.3f  %9.0f  %9.0f  %5.1f %%  %9.1f %%  %4d of %d",
+                    "  %7d  %6.1f Gbit/s       %.3f        %.3f  %9.3f  %9.0f  %9.0f  %5.1f %%  %9.1f %%  %4d of %d",
                 workers,
                 link / 1e9,
+                oneByOne,
                 share,
                 secondsPerView * 1000,
                 bytesPerView / 1000,

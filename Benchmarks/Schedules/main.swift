@@ -1,7 +1,7 @@
 // Benchmarks of scheduling, without networks: simulated fleets under the real dispatcher, and the coordinator's
 // own time per view. Prints a table, then one JSON object.
 //     Schedules TEST_WORKER SCHEDULER_CONFIG
-//     Schedules internet|overlap|liars SCHEDULER_CONFIG
+//     Schedules internet|liars SCHEDULER_CONFIG
 
 import Coordinator
 import Engine
@@ -66,6 +66,18 @@ func efficiency(
     return (ideal / time, dispatching / Double(views))
 }
 
+/// The same for whole phases, whose steps overlap or not; may exceed 1 where they do.
+func share(of phases: [[StepFlow.Step]], _ members: [Fleet.Member], overlaps: Bool) -> Double {
+    var fleet = Fleet(members, bytes: 262_144)
+    _ = fleet.run(4 * members.count)
+    var (ideal, time) = (0.0, 0.0)
+    for phase in phases {
+        ideal += phase.reduce(0) { $0 + idealTime($1.count, paces: members.map(\.pace)) }
+        time += fleet.run(StepFlow(phase, overlaps: overlaps)).time
+    }
+    return ideal / time
+}
+
 /// Processor time of this process.
 func processorSeconds() -> Double {
     var time = timespec()
@@ -110,16 +122,12 @@ func millisecondsPerView(worker: String) throws -> Double {
 let arguments = CommandLine.arguments
 guard arguments.count == 3 else {
     FileHandle.standardError.write(
-        Data("Schedules TEST_WORKER|internet|overlap|liars SCHEDULER_CONFIG\n".utf8)
+        Data("Schedules TEST_WORKER|internet|liars SCHEDULER_CONFIG\n".utf8)
     )
     exit(64)
 }
 if arguments[1] == "internet" {
     try measureInternet(config: arguments[2])
-    exit(0)
-}
-if arguments[1] == "overlap" {
-    try measureOverlap(config: arguments[2])
     exit(0)
 }
 if arguments[1] == "liars" {
@@ -138,6 +146,22 @@ let small = try steps(side: 4096, config: arguments[2])
 for workers in [1, 2, 4, 8, 16, 32, 64] {
     let equal = efficiency((0..<workers).map { _ in member(pace: 1) }, small)
     print("  \(String(format: "%7d   %.3f", workers, equal.share))")
+}
+print("4,096 pixels, a few unlike workers, of the ideal schedule of single steps:")
+print("  seconds a view    method      one by one  overlapping")
+for paces in [[1.0, 1], [1, 3], [1, 2, 4], [1, 1, 2, 2, 6]] {
+    for method in Method.allCases {
+        let phases = try StepPlan.whole(method, side: 4096, config: arguments[2])
+        let shares = [false, true].map { overlaps in
+            share(of: phases, paces.map { member(pace: $0) }, overlaps: overlaps)
+        }
+        let names = paces.map { String(format: "%g", $0) }.joined(separator: ", ")
+        print(
+            "  \(names.padding(toLength: 16, withPad: " ", startingAt: 0))"
+                + "  \(method.rawValue.padding(toLength: 10, withPad: " ", startingAt: 0))"
+                + String(format: "       %.3f        %.3f", shares[0], shares[1])
+        )
+    }
 }
 print(
     "16,384 pixels, 1,000 workers whose speeds differ sixfold: "

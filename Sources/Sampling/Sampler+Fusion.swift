@@ -23,6 +23,17 @@ extension Sampler {
         )
     }
 
+    /// The latent that the lattices of a step predict.
+    func dilated(
+        _ predictions: [Tensor],
+        of work: StepWork,
+        at state: SamplerState
+    ) -> Tensor? {
+        plan.phases[state.phase].lattices.map {
+            scatter(predictions[...], $0, shape: work.mixed.shape)
+        }
+    }
+
     /// The weighted mean of overlapping windows.
     private func windowMean(
         _ predictions: ArraySlice<Tensor>,

@@ -105,16 +105,102 @@ package struct Sampler: Sendable {
         noise: some NoiseSource,
         picture: (_ phase: Int) throws -> PhasePicture? = { _ in nil }
     ) throws -> Tensor? {
-        let isFinished =
-            if let stage = plan.phases[state.phase].refinement {
-                try step(&state, work, stage, prediction: prediction, noise: noise)
-            } else {
-                try demoFusionStep(&state, work, prediction: prediction, noise: noise)
-            }
-        guard isFinished else { return nil }
+        let drawn = try stepNoise(state, noise)
+        guard step(&state, work, prediction: prediction, drawn: drawn) else { return nil }
         let finished = state.latent
         try finish(&state, noise, picture: picture)
         return finished
+    }
+
+    /// Takes one step, of the whole latent or of a part of it.
+    ///
+    /// - Parameters:
+    ///   - state: becomes the next one
+    ///   - work: of the step
+    ///   - prediction: fused
+    ///   - drawn: what `stepNoise` draws
+    /// - Returns: whether this was the phase's last step
+    func step(
+        _ state: inout SamplerState,
+        _ work: StepWork,
+        prediction: Tensor,
+        drawn: Tensor?
+    ) -> Bool {
+        if let stage = plan.phases[state.phase].refinement {
+            return refineStep(&state, work, stage, prediction: prediction, drawn: drawn)
+        }
+        return demoFusionStep(&state, work, prediction: prediction, drawn: drawn)
+    }
+
+    /// Unit noise that the state's next step adds; nil if it adds none.
+    ///
+    /// - Throws: `InputError` from the noise source
+    func stepNoise(
+        _ state: SamplerState,
+        _ noise: some NoiseSource
+    ) throws(InputError) -> Tensor? {
+        let phase = plan.phases[state.phase]
+        let stage = phase.refinement
+        if let stage, state.step == 0 {
+            return stage.drawsNoise
+                ? try noise.diffusion(of: phase.phase, channels: channels) : nil
+        }
+        return (stage?.schedule ?? scheduler).drawsNoise
+            ? try noise.stochastic(phase: phase.phase, step: state.step, channels: channels) : nil
+    }
+
+    /// The latent that a step's views are cut from.
+    func mixed(_ state: SamplerState) -> Tensor {
+        plan.phases[state.phase].refinement == nil ? skipResidual(state) : state.latent
+    }
+
+    /// A window of the latent as a view.
+    ///
+    /// - Parameters:
+    ///   - index: its number among the views of the step
+    ///   - window: where it lies
+    ///   - grid: of the step's windows
+    ///   - state: before the step
+    ///   - latent: of the window, with the margin
+    ///   - picture: what the network takes beside it
+    /// - Returns: the view
+    func windowView(
+        _ index: Int,
+        _ window: Window,
+        _ grid: WindowGrid,
+        at state: SamplerState,
+        latent: Tensor,
+        picture: Tensor?
+    ) -> WorkUnit {
+        // Ids count from the margin's corner under both padding modes.
+        let crop = (window.top + grid.margin, window.left + grid.margin)
+        let name = "window at row \(window.top), column \(window.left)"
+        var unit =
+            if let stage = plan.phases[state.phase].refinement {
+                refineView(index, latent, picture, of: state, stage, crop: crop, name)
+            } else {
+                view(index, latent, picture, of: state, crop: crop, name)
+            }
+        unit.place = window.region
+        return unit
+    }
+
+    /// The views of the next step that can be cut while this one is being computed.
+    ///
+    /// - Parameters:
+    ///   - work: of this step
+    ///   - state: before this step
+    ///   - picture: as for `work`
+    ///   - noise: after the draws of this step
+    /// - Returns: nil where none can
+    /// - Throws: `InputError` from the noise source
+    package func early(
+        after work: StepWork,
+        at state: SamplerState,
+        picture: Tensor? = nil,
+        noise: some NoiseSource
+    ) throws(InputError) -> EarlyViews? {
+        try EarlyViews(self, after: work, at: state, picture: picture, noise: noise)
     }
 
     /// Starts the next phase, if there is one; where the picture is enlarged, not the latent, it starts after that.

@@ -14,4 +14,29 @@ package protocol UnitRenderer: Sendable {
     /// - Returns: results in the order of the units
     /// - Throws: `RenderCancelled`, `ClusterUnavailable`, `UnitFailed`, or what `onDone` throws
     func evaluate(_ units: [WorkUnit], onDone: (Int) throws -> Void) throws -> [WorkResult]
+
+    /// The same for the views of a step. Where workers would wait for its end, they may begin views of the next call.
+    ///
+    /// - Parameters:
+    ///   - units: of the step
+    ///   - early: cuts those views from predictions; nil for none
+    ///   - onDone: as above
+    /// - Returns: results in the order of the units
+    /// - Throws: as above
+    func evaluate(
+        _ units: [WorkUnit],
+        early: inout EarlyViews?,
+        onDone: (Int) throws -> Void
+    ) throws -> [WorkResult]
+}
+
+extension UnitRenderer {
+    /// Begins nothing early.
+    package func evaluate(
+        _ units: [WorkUnit],
+        early: inout EarlyViews?,
+        onDone: (Int) throws -> Void
+    ) throws -> [WorkResult] {
+        try evaluate(units, onDone: onDone)
+    }
 }

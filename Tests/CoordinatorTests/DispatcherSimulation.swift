@@ -181,6 +181,20 @@ struct DispatcherSimulation {
             comeBack(id)
             post(.lost(id, .vanished), from: id)
             workers[id]?.isAlive = false
+        case .drop(let unit):
+            guard open.contains(unit), accepted[unit] == nil else {
+                throw InvariantViolation(
+                    promise: "\(unit) is dropped, which was answered or never there",
+                    trace: state.trace
+                )
+            }
+            open.removeAll { $0 == unit }
+            for worker in workers.values where worker.isAlive && worker.queue.contains(unit) {
+                throw InvariantViolation(
+                    promise: "\(unit) is dropped while a worker has it",
+                    trace: state.trace
+                )
+            }
         case .doubt, .pause, .skip:
             break
         case .complete, .failed, .noWorkersLeft:
@@ -205,6 +219,9 @@ struct DispatcherSimulation {
             open += more
             rank += Int.random(in: 0...1, using: &random)
             try feed(.added(more, rank: rank))
+            if chance(0.2) {
+                try feed(.withdrawn(more.filter { _ in Bool.random(using: &random) }))
+            }
         }
         for comer in returns where comer.at <= now && workers.count < 12 {
             try join(as: comer.manner, from: comer.host)

@@ -243,6 +243,40 @@ extension DispatcherScript {
         #expect(!script.state.isBusy)
     }
 
+    /// Units that nobody needs soon are dropped where nobody has begun them.
+    @Test func withdrawnUnitsAreDroppedUnlessBegun() throws {
+        var script = DispatcherScript()
+        try script.join(w1, credit: 2)
+        try script.on(.submitted([u(1)]))
+        #expect(
+            try script.on(.added([u(5), u(6)], rank: 1)) == [.assign(u(5), to: w1, attempt: 1)]
+        )
+        #expect(try script.on(.withdrawn([u(5), u(6), u(7)])) == [.drop(u(6))])
+        #expect(try script.on(.answered(u(1), by: w1)) == [.accept(u(1))])
+        #expect(try script.on(.answered(u(5), by: w1)) == [.accept(u(5)), .complete])
+        // Where nothing else is left, the batch is complete.
+        try script.on(.asked(w1, 1))
+        try script.on(.submitted([u(8)]))
+        try script.on(.added([u(9)], rank: 1))
+        #expect(try script.on(.answered(u(8), by: w1)) == [.accept(u(8))])
+        #expect(try script.on(.withdrawn([u(9)])) == [.drop(u(9)), .complete])
+    }
+
+    /// A long series of steps is one batch, which holds what is open and no more.
+    @Test func unitsOfEarlierStepsAreForgotten() throws {
+        var script = DispatcherScript { $0.depths = 1...1 }
+        try script.join(w1, w2, credit: 1)
+        try script.on(.submitted([u(1), u(2)]))
+        for step in 1..<200 {
+            try script.on(.added([u(UInt64(2 * step + 1)), u(UInt64(2 * step + 2))], rank: step))
+            for (worker, unit) in [(w1, 2 * step - 1), (w2, 2 * step)] {
+                try script.on(.answered(u(UInt64(unit)), by: worker))
+                try script.on(.asked(worker, 1))
+            }
+            #expect(script.state.unitsInBatch <= 4)
+        }
+    }
+
     @Test func threeBadAnswersSetAWorkerAside() throws {
         var script = DispatcherScript { $0.depths = 8...8 }
         try script.join(w1, credit: 4)

@@ -55,6 +55,7 @@ package final class FakeNetworks: ModelNetworks {
     private let rows = Atomic<Int>(0)
     private let misses = Atomic<Int>(0)
     private let tiles = Mutex<[TileID: Tensor]>([:])
+    private let watcher = Mutex<(@Sendable (Float) -> Void)?>(nil)
 
     package init(_ behaviour: Behaviour = .good, digest: String = digest, threads: Int = 1) {
         identity = ModelIdentity(digest: digest, path: "/models/fake")
@@ -69,6 +70,11 @@ package final class FakeNetworks: ModelNetworks {
     /// Rows of all batches so far: UNet evaluations.
     package var rowCount: Int { rows.load(ordering: .relaxed) }
 
+    /// Calls back with the timestep of each prediction that is begun.
+    package func watch(_ body: @escaping @Sendable (_ timestep: Float) -> Void) {
+        watcher.withLock { $0 = body }
+    }
+
     package func evaluation(
         of input: DenoiserInput,
         cancellation: Cancellation
@@ -79,6 +85,7 @@ package final class FakeNetworks: ModelNetworks {
     private func predict(_ input: DenoiserInput, _ cancellation: Cancellation) throws -> Tensor {
         let (latents, n) = (input.latents, input.latents.shape[0])
         rows.add(n, ordering: .relaxed)
+        watcher.withLock(\.self)?(input.timestep)
         let added = (0..<n).map { row in
             mean(input.context, row, of: n) + (input.pooled.map { mean($0, row, of: n) } ?? 0)
                 + (input.timeIDs?[row].reduce(0, +) ?? 0) / 1024 + input.timestep / 1000

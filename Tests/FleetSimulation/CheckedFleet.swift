@@ -26,8 +26,12 @@ package struct CheckedFleet {
     package private(set) var found: Set<HostID> = []
     private var state: VerificationState
     private var snapshots = Snapshots(first: 0, capacity: 64)
-    /// The views of every step so far.
-    private var steps: [Int] = []
+    /// Every step so far, and the number of its phase.
+    private var steps: [(phase: Int, step: StepFlow.Step)] = []
+    private var phases = 0
+    /// The step after the last one that was computed, if the fleet's phase goes on with it.
+    private var begun: Int?
+    private let overlaps: Bool
     /// Answers of each host so far.
     private var answered: [HostID: Int] = [:]
     private var elapsed = 0.0
@@ -57,12 +61,14 @@ package struct CheckedFleet {
     ///   - seed: of the choice
     ///   - known: hosts with a good record
     ///   - ownPace: the coordinator's time for a view
+    ///   - overlaps: whether views of the next step are begun early
     package init(
         _ fleet: Fleet,
         share: VerifyShare = .byDefault,
         seed: UInt64 = 1,
         known: [HostID] = [],
-        ownPace: Double
+        ownPace: Double,
+        overlaps: Bool = true
     ) {
         var record = SiteRecord()
         for _ in 0..<1000 { record.note(isGood: true, at: 0) }
@@ -74,20 +80,33 @@ package struct CheckedFleet {
         )
         let embedding = Embedding(context: Tensor([1, 2], shape: [1, 1, 2]))
         prompts = Prompts(positive: embedding, negative: embedding)
-        (self.fleet, self.ownPace) = (fleet, ownPace)
+        (self.fleet, self.ownPace, self.overlaps) = (fleet, ownPace, overlaps)
     }
 
-    /// Runs steps, and those again that are thrown away.
+    /// Runs steps that need all of the one before, and those again that are thrown away.
     ///
     /// - Parameters:
     ///   - more: views of each
     ///   - isLast: whether the render ends with them: then checks that are left are computed
     /// - Returns: what became of them
     package mutating func run(_ more: [Int], isLast: Bool = false) -> Outcome {
-        steps += more
+        run([more.map { StepFlow.Step(windows: [], lattices: $0) }], isLast: isLast)
+    }
+
+    /// Runs phases, and those of their steps again that are thrown away.
+    ///
+    /// - Parameters:
+    ///   - more: the steps of each
+    ///   - isLast: as above
+    /// - Returns: what became of them
+    package mutating func run(_ more: [[StepFlow.Step]], isLast: Bool = false) -> Outcome {
+        for phase in more {
+            phases += 1
+            steps += phase.map { (phases, $0) }
+        }
         var outcome = Outcome()
         while true {
-            while state.step < steps.count { runStep(steps[state.step], &outcome) }
+            while state.step < steps.count { runStep(&outcome) }
             guard isLast, settle(&outcome) else { return outcome }
         }
     }
@@ -99,45 +118,58 @@ package struct CheckedFleet {
         while true {
             let checks = state.takePending()
             guard !checks.isEmpty else { return false }
-            _ = compute(0, checks, &outcome)
+            let remote = checks.filter { !$0.isOwn }
+            let result = fleet.run(0, checks: remote.map { [$0.answer.answerer.site] })
+            judge(checks, remote, result, result.answerers, &outcome)
             if goBackIfWrong(&outcome) { return true }
         }
     }
 
-    private mutating func runStep(_ count: Int, _ outcome: inout Outcome) {
+    private mutating func runStep(_ outcome: inout Outcome) {
+        let step = state.step
+        let count = steps[step].step.count
+        if begun != step || fleet.isOver {
+            let rest = steps[step...].prefix { $0.phase == steps[step].phase }
+            fleet.begin(StepFlow(rest.map(\.step), overlaps: overlaps))
+        }
         outcome.ideal += idealTime(count, paces: fleet.paces(without: found))
         outcome.views += count
-        let answers = compute(count, state.takePending(), &outcome)
+        let checks = state.takePending()
+        let remote = checks.filter { !$0.isOwn }
+        let result = fleet.runStep(checks: remote.map { [$0.answer.answerer.site] })
+        judge(checks, remote, result, result.answerers.dropFirst(count), &outcome)
+        begun = step + 1
         if goBackIfWrong(&outcome) {
             outcome.thrownAway += count
+            begun = nil
+            fleet.giveUp()
             return
         }
-        state.take(answers)
+        state.take(
+            result.answerers.prefix(count).enumerated().map { place, worker in
+                guard let worker else { preconditionFailure("view \(place) has no answer") }
+                return answer(view(place), by: worker)
+            }
+        )
         state.beginStep()
         snapshots.add(state.step, before: state.step, needed: state.earliestOpenStep)
     }
 
-    /// Computes a step together with checks of the one before, and judges these.
-    private mutating func compute(
-        _ count: Int,
+    /// Takes the checks that were computed beside a step.
+    private mutating func judge(
         _ checks: [VerificationState.Check],
+        _ remote: [VerificationState.Check],
+        _ result: Fleet.Result,
+        _ answerers: some Sequence<Int?>,
         _ outcome: inout Outcome
-    ) -> [UnitAnswer] {
-        let remote = checks.filter { !$0.isOwn }
-        let result = fleet.run(count, checks: remote.map { [$0.answer.answerer.site] })
+    ) {
         outcome.time += result.time
         outcome.dispatching += result.dispatching
         outcome.bytes += result.bytes
         outcome.checks += checks.count
         elapsed += result.time
         for check in checks where check.isOwn { judgeOwn(check) }
-        for (check, worker) in zip(remote, result.answerers.dropFirst(count)) {
-            judge(check, worker)
-        }
-        return result.answerers.prefix(count).enumerated().map { place, worker in
-            guard let worker else { preconditionFailure("view \(place) has no answer") }
-            return answer(view(place), by: worker)
-        }
+        for (check, worker) in zip(remote, answerers) { judge(check, worker) }
     }
 
     private mutating func judgeOwn(_ check: VerificationState.Check) {
@@ -177,7 +209,7 @@ package struct CheckedFleet {
         let now = state.step
         let (step, _) = snapshots.goBack(to: state.throwAway(wrong))
         state.goBack(to: step)
-        outcome.thrownAway += steps[step..<now].reduce(0, +)
+        outcome.thrownAway += steps[step..<now].reduce(0) { $0 + $1.step.count }
         return true
     }
 

@@ -71,20 +71,21 @@ package struct Fleet {
     package private(set) var state: DispatcherState
     private var workers: [Worker] = []
     private var calendar = Calendar<Happening>()
-    private var now = 0.0
-    private var nextUnit: UInt64 = 1
+    private(set) var now = 0.0
+    var nextUnit: UInt64 = 1
     private let bytes: Double
     private let answerBytes: Double
     private let churn: Churn?
     private var random: SimulationRandom
     private var up: SharedLink
     private var down: SharedLink
-    private var costs: [UnitID: Double] = [:]
-    private var firstUnit: UInt64 = 1
-    /// The phase that runs, and the number of each step's first view.
-    private var flow: (steps: StepFlow, firsts: [UInt64])?
-    private var result = Result()
-    private var isComplete = false
+    var costs: [UnitID: Double] = [:]
+    /// The units whose answerers are asked for, in order.
+    var listed: [UnitID: Int] = [:]
+    /// The phase that runs.
+    var phase: RunningPhase?
+    var result = Result()
+    var isComplete = false
 
     /// - Parameters:
     ///   - members: who is there
@@ -159,81 +160,32 @@ package struct Fleet {
         costs: [Double] = [],
         checks: [Set<HostID>] = []
     ) -> Result {
+        giveUp()
         result = Result()
         result.answerers = Array(repeating: nil, count: count + checks.count)
         isComplete = false
         let start = now
-        firstUnit = nextUnit
         let units = (0..<UInt64(count + checks.count)).map { UnitID(nextUnit + $0) }
         nextUnit += UInt64(units.count)
+        listed = Dictionary(uniqueKeysWithValues: zip(units, units.indices))
         self.costs = Dictionary(
             uniqueKeysWithValues: units.enumerated().map { ($1, costs.isEmpty ? 1 : costs[$0]) }
         )
-        for index in workers.indices { workers[index].finished = nil }
+        forgetGaps()
         let barred = Dictionary(uniqueKeysWithValues: zip(units.dropFirst(count), checks))
         feed(.submitted(units, costs: costs, checks: barred))
-        return finish(since: start)
+        return finish(since: start) { $0.isComplete }
     }
 
-    /// Runs the steps of a phase to their end.
-    package mutating func run(_ steps: StepFlow) -> Result {
-        let total = steps.steps.reduce(0) { $0 + $1.count }
-        result = Result()
-        result.answerers = Array(repeating: nil, count: total)
-        isComplete = false
-        costs = [:]
-        let start = now
-        firstUnit = nextUnit
-        var firsts: [UInt64] = []
-        for step in steps.steps {
-            firsts.append(nextUnit)
-            nextUnit += UInt64(step.count)
-        }
+    /// Waiting begins with a worker's first unit.
+    mutating func forgetGaps() {
         for index in workers.indices { workers[index].finished = nil }
-        var flow = steps
-        let first = flow.begin().map { UnitID(firsts[0] + UInt64($0.index)) }
-        self.flow = (flow, firsts)
-        defer { self.flow = nil }
-        // In ranks like all others.
-        feed(.submitted([first[0]]))
-        give(Array(first.dropFirst()))
-        return finish(since: start)
     }
 
-    /// Hands units of the phase to the dispatcher.
-    private mutating func give(_ units: [UnitID]) {
-        guard let (steps, firsts) = flow else { return }
-        var ranks: [Int: [UnitID]] = [:]
-        for unit in units {
-            let step = firsts.lastIndex { $0 <= unit.rawValue } ?? 0
-            let isLattice = unit.rawValue - firsts[step] < UInt64(steps.steps[step].lattices)
-            ranks[2 * step + (isLattice ? 0 : 1), default: []].append(unit)
-        }
-        for (rank, units) in ranks.sorted(by: { $0.key < $1.key }) {
-            if isComplete {
-                isComplete = false
-                feed(.submitted([units[0]]))
-                feed(.added(Array(units.dropFirst()), rank: rank))
-            } else {
-                feed(.added(units, rank: rank))
-            }
-        }
-    }
-
-    /// A view of the phase is done.
-    private mutating func follow(_ unit: UnitID) -> [UnitID] {
-        guard let firsts = flow?.firsts,
-            let step = firsts.lastIndex(where: { $0 <= unit.rawValue })
-        else { return [] }
-        let index = Int(unit.rawValue - firsts[step])
-        let next = flow?.steps.done(.init(step: step, index: index)) ?? []
-        return next.map { UnitID(firsts[$0.step] + UInt64($0.index)) }
-    }
-
-    /// Lets things happen until the dispatcher's batch is complete.
-    private mutating func finish(since start: Double) -> Result {
+    /// Lets things happen until something is complete.
+    mutating func finish(since start: Double, _ isDone: (Fleet) -> Bool) -> Result {
         var tick = now
-        while !isComplete {
+        while !isDone(self) {
             guard let next = calendar.first, next <= tick + 0.05 else {
                 // Ticks alone can end a lease.
                 tick += 0.05
@@ -258,11 +210,10 @@ package struct Fleet {
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
-    private mutating func feed(_ event: DispatcherState.Event) {
+    mutating func feed(_ event: DispatcherState.Event) {
         let began = Self.processorSeconds
         let actions = state.handle(event, at: .seconds(now))
         result.dispatching += Self.processorSeconds - began
-        var next: [UnitID] = []
         for action in actions {
             switch action {
             case .assign(let unit, let id, _):
@@ -280,17 +231,19 @@ package struct Fleet {
                 )
             case .accept(let unit):
                 result.accepted += 1
-                next += follow(unit)
-                guard case .answered(_, let id, _) = event else { break }
-                result.answerers[Int(unit.rawValue - firstUnit)] = id.rawValue
+                if let place = listed[unit], case .answered(_, let id, _) = event {
+                    result.answerers[place] = id.rawValue
+                }
+                phase?.accept(unit, event.answerer)
+            case .skip(let unit): phase?.skip(unit)
             case .complete: isComplete = true
             case .failed, .noWorkersLeft, .expel:
                 preconditionFailure("\(action)\n\(state.trace)")
             case .pause: precondition(churn != nil, "\(action)\n\(state.trace)")
-            case .evict, .doubt, .setAside, .skip: break
+            case .evict, .doubt, .setAside, .drop: break
             }
         }
-        if !next.isEmpty { give(next) }
+        giveReady()
     }
 
     private mutating func perform(_ happening: Happening) {
@@ -394,4 +347,11 @@ package func idealTime(_ count: Int, paces: [Double]) -> Double {
         if done(by: middle) >= count { high = middle } else { low = middle }
     }
     return high
+}
+
+extension DispatcherState.Event {
+    fileprivate var answerer: Int? {
+        guard case .answered(_, let id, _) = self else { return nil }
+        return id.rawValue
+    }
 }

@@ -1,12 +1,15 @@
 import Engine
 import Protocol
 import Sampling
+import Synchronization
 
 /// One render on a cluster. `evaluate` blocks the render thread; `cancel` may be called from any thread.
 package final class ClusterJob: UnitRenderer {
     let id: UInt64
     private let mailbox: Mailbox<ClusterCommand>
     private let board: ClusterBoard
+    /// Between calls.
+    private let begun = Mutex(BegunStep())
 
     init(id: UInt64, mailbox: Mailbox<ClusterCommand>, board: ClusterBoard) {
         (self.id, self.mailbox, self.board) = (id, mailbox, board)
@@ -18,7 +21,16 @@ package final class ClusterJob: UnitRenderer {
         _ units: [WorkUnit],
         onDone: (Int) throws -> Void
     ) throws -> [WorkResult] {
-        try evaluate(units, checks: [], onDone: onDone).results
+        var none: EarlyViews?
+        return try evaluate(units, early: &none, onDone: onDone)
+    }
+
+    package func evaluate(
+        _ units: [WorkUnit],
+        early: inout EarlyViews?,
+        onDone: (Int) throws -> Void
+    ) throws -> [WorkResult] {
+        try evaluate(units, checks: [], early: &early, onDone: onDone).results
     }
 
     /// Evaluates units, and computes others a second time meanwhile.
@@ -26,43 +38,83 @@ package final class ClusterJob: UnitRenderer {
     /// - Parameters:
     ///   - units: as for `UnitRenderer`
     ///   - checks: units that were answered before
+    ///   - early: as for `UnitRenderer`
     ///   - onDone: as for `UnitRenderer`, without the checks
     /// - Returns: the results, and who answered
     /// - Throws: as for `UnitRenderer`
     func evaluate(
         _ units: [WorkUnit],
         checks: [CheckRequest],
+        early: inout EarlyViews?,
         onDone: (Int) throws -> Void
     ) throws -> AnsweredBatch {
         guard !units.isEmpty || !checks.isEmpty else { return AnsweredBatch() }
-        let reports = BlockingQueue<BatchReport>()
-        let request = BatchRequest(units: units, checks: checks)
-        try board.post(.run(request, job: id, reports), to: mailbox)
-        var results = [WorkResult?](repeating: nil, count: units.count)
-        var parts = [[UnitAnswer]](repeating: [], count: units.count)
-        var answered = AnsweredBatch(checks: Array(repeating: nil, count: checks.count))
+        var step = StepAnswers(takeBegun(by: units), units: units.count, checks: checks.count)
+        do {
+            try evaluate(units, checks, &step, &early, onDone)
+        } catch {
+            mailbox.post(.abandon(job: id))
+            throw error
+        }
+        begun.withLock { [next = step.next] in $0 = next }
+        return step.batch
+    }
+
+    private func evaluate(
+        _ units: [WorkUnit],
+        _ checks: [CheckRequest],
+        _ step: inout StepAnswers,
+        _ early: inout EarlyViews?,
+        _ onDone: (Int) throws -> Void
+    ) throws {
+        let done = try step.takeEarly()
+        let missing = step.missing(of: units)
+        if !missing.isEmpty || !checks.isEmpty {
+            let request = BatchRequest(step: step.number, units: missing, checks: checks)
+            try board.post(.run(request, job: id, step.reports), to: mailbox)
+        }
+        for index in done { try take(index, &step, &early, onDone) }
+        guard !missing.isEmpty || !checks.isEmpty else { return }
         while true {
-            switch reports.take() {
-            case .done(let place, let result, let answers):
-                precondition(results[place] == nil, "unit \(place) was answered twice")
-                results[place] = result
-                parts[place] = answers
-                do {
-                    try onDone(place)
-                } catch {
-                    mailbox.post(.abandon(job: id))
-                    throw error
-                }
-            case .checked(let place, let answer): answered.checks[place] = answer
-            case .complete:
-                answered.results = results.compactMap(\.self)
-                answered.answers = parts.flatMap(\.self)
-                precondition(answered.results.count == units.count, "\(answered.results.count)")
-                return answered
-            case .failed(let error):
-                throw error
+            switch try step.wait() {
+            case .done(let index): try take(index, &step, &early, onDone)
+            case .complete: return
+            case .other: break
             }
         }
+    }
+
+    /// A unit is done: begins what can be begun of the next step.
+    private func take(
+        _ index: Int,
+        _ step: inout StepAnswers,
+        _ early: inout EarlyViews?,
+        _ onDone: (Int) throws -> Void
+    ) throws {
+        try onDone(index)
+        guard let prediction = step.prediction(index),
+            let views = early?.predicted(index, prediction), !views.isEmpty
+        else { return }
+        step.begin(views)
+        try board.post(.begin(views, step: step.next.number, job: id), to: mailbox)
+    }
+
+    /// What was begun of a step, if it is a part of these units. Otherwise, after a return to an earlier state for
+    /// instance, nobody needs it.
+    private func takeBegun(by units: [WorkUnit]) -> BegunStep {
+        let step = begun.withLock { begun in
+            defer { begun = BegunStep(number: begun.number + 1) }
+            return begun
+        }
+        if step.isBeginning(of: units) { return step }
+        mailbox.post(.abandon(job: id))
+        return BegunStep(number: step.number)
+    }
+
+    /// Drops what was begun of the next step.
+    private func dropBegun() {
+        begun.withLock { $0 = BegunStep(number: $0.number) }
+        mailbox.post(.abandon(job: id))
     }
 
     /// Gives a site no more work until this job ends.
@@ -73,6 +125,7 @@ package final class ClusterJob: UnitRenderer {
     /// - Returns: who is left
     /// - Throws: why the cluster has ended
     func distrust(_ site: HostID, because reason: String) throws -> RemainingWorkers {
+        dropBegun()
         let reply = BlockingQueue<RemainingWorkers>()
         try board.post(.distrust(site, job: id, reason: reason, reply), to: mailbox)
         return reply.take()
@@ -93,6 +146,8 @@ enum ClusterCommand: Sendable {
     case open(OpenJob)
     case weigh(job: UInt64, Double)
     case run(BatchRequest, job: UInt64, BlockingQueue<BatchReport>)
+    /// Views of a step can be computed, although it is not requested yet.
+    case begin([EarlyView], step: Int, job: UInt64)
     /// Answers of a site were wrong.
     case distrust(HostID, job: UInt64, reason: String, BlockingQueue<RemainingWorkers>)
     /// Nobody waits for the job's batch any more.
@@ -121,10 +176,11 @@ enum RemainingWorkers: Equatable, Sendable {
 
 /// Messages from the coordinator's thread to the render thread about a batch.
 enum BatchReport: Sendable {
-    /// The index of a unit, its result, and the answers that it is made of.
-    case done(Int, WorkResult, [UnitAnswer])
+    /// A unit of the requested step or of the next one, its result, and the answers that it is made of.
+    case done(RunningBatch.Place, WorkResult, [UnitAnswer])
     /// The index of a check, and its answer.
     case checked(Int, UnitAnswer)
+    /// All that was requested is done.
     case complete
     case failed(any Error)
 }

@@ -1,5 +1,6 @@
 import Engine
 import Protocol
+import Sampling
 
 /// What other threads ask for: jobs, and batches of units, one after the other.
 extension ClusterShell {
@@ -11,6 +12,7 @@ extension ClusterShell {
         case .weigh(let job, let weight): turns.weigh(job, weight)
         case .run(let request, let job, let reports):
             submit(request, of: job, reports)
+        case .begin(let views, let step, let job): begin(early: views, of: step, job)
         case .distrust(let site, let job, let reason, let reply):
             lastLoss = reason
             jobs[job]?.distrusted.insert(site)
@@ -49,9 +51,65 @@ extension ClusterShell {
     ) {
         guard let job = jobs[id] else { return reports.put(.failed(Self.ended)) }
         guard !job.isCancelled else { return reports.put(.failed(RenderCancelled())) }
+        let isNext = batch.map { $0.reports === reports && $0.step + 1 == request.step } ?? false
+        guard !isNext || !waiting.isEmpty else { return goOn(with: request) }
         waiting.append((request, id, reports))
         turns.submit(id)
+        withdrawEarly(unlessOf: id)
         beginNext()
+    }
+
+    /// The next step of the batch that runs.
+    private func goOn(with request: BatchRequest) {
+        guard let additions = batch?.request(request, sharedBy: 1) else { return }
+        board.beginViews()
+        for (view, assignment) in batch?.assignments ?? [] { board.note(view: view, assignment) }
+        add(additions)
+        completeIfAnswered()
+    }
+
+    /// Begins views of a step that is not requested yet, unless others wait for the workers.
+    private func begin(early views: [EarlyView], of step: Int, _ job: UInt64) {
+        guard waiting.isEmpty, let running = batch, running.job.message.id == job,
+            running.step + 1 == step, let additions = batch?.begin(early: views)
+        else { return }
+        add(additions)
+    }
+
+    private func add(_ additions: [RunningBatch.Addition]) {
+        guard let model = batch?.job.model else { return }
+        keepEmbeddings(of: additions)
+        for (rank, units) in additions.ranks {
+            feed(
+                .added(
+                    units.map(\.id),
+                    rank: rank,
+                    costs: units.map { $0.unit.costElsewhere(model) },
+                    checks: units.checks
+                )
+            )
+        }
+    }
+
+    /// Another job's batch waits: what has not been begun of a step that is not requested does not come before it.
+    private func withdrawEarly(unlessOf job: UInt64) {
+        guard let batch, batch.job.message.id != job else { return }
+        let early = batch.early
+        if !early.isEmpty { feed(.withdrawn(early)) }
+    }
+
+    /// Tells the render thread that all that it requested is done.
+    func completeIfAnswered() {
+        if batch?.takeCompletion() == true { batch?.reports.put(.complete) }
+    }
+
+    private func keepEmbeddings(of additions: [RunningBatch.Addition]) {
+        var seen: Set<EmbeddingDigest> = []
+        for unit in additions.map(\.unit) {
+            for digest in unit.embeddingDigests where seen.insert(digest).inserted {
+                if let embedding = unit.embeddings[digest] { embeddings.insert(embedding) }
+            }
+        }
     }
 
     /// Begins the batch whose turn it is, unless one runs or that job's is about to come.
@@ -92,6 +150,7 @@ extension ClusterShell {
 
     /// No batch runs any more.
     func endBatch() {
+        nextUnit = batch?.nextNumber ?? nextUnit
         batch = nil
         turns.ended(at: now)
     }
@@ -101,29 +160,29 @@ extension ClusterShell {
         of job: OpenJob,
         _ reports: BlockingQueue<BatchReport>
     ) {
-        let batch = RunningBatch(
-            request,
+        var batch = RunningBatch(
             of: job,
-            first: nextUnit,
-            sharedBy: state.activeWorkers.count,
+            step: request.step,
+            // Questions to single workers take numbers before it.
+            number: nextUnit + RunningBatch.numbersOfStep,
             reports: reports
         )
+        let additions = batch.request(request, sharedBy: state.activeWorkers.count)
         self.batch = batch
         board.beginViews()
-        let units = batch.units
-        var seen: Set<EmbeddingDigest> = []
-        for unit in units {
-            for digest in unit.embeddingDigests where seen.insert(digest).inserted {
-                if let embedding = unit.embeddings[digest] { embeddings.insert(embedding) }
-            }
+        keepEmbeddings(of: additions)
+        guard !additions.isEmpty else {
+            // All of it was begun early, and answered while it waited for its turn.
+            completeIfAnswered()
+            endBatch()
+            return beginNext()
         }
-        let ids = (0..<UInt64(units.count)).map { UnitID(nextUnit + $0) }
-        nextUnit += UInt64(units.count)
+        let units = additions.map(\.unit)
         // Checks of tiles are computed from the start, and keep nothing.
         let hasTiles = units.contains { $0.tile != nil }
         feed(
             .submitted(
-                ids,
+                additions.map(\.id),
                 costs: units.map {
                     $0.tile == nil ? $0.costElsewhere(job.model) : $0.cost(job.model)
                 },
@@ -136,7 +195,8 @@ extension ClusterShell {
                             costElsewhere: unit.costElsewhere(job.model)
                         )
                     },
-                checks: .init(uniqueKeysWithValues: zip(ids, request.checks.map(\.barred)))
+                checks: additions.checks,
+                ranks: additions.map(\.rank)
             )
         )
     }
@@ -163,5 +223,16 @@ extension ClusterShell {
         batch?.reports.put(.failed(error))
         endBatch()
         beginNext()
+    }
+}
+
+extension [RunningBatch.Addition] {
+    fileprivate var ranks: [(rank: Int, units: Self)] {
+        Dictionary(grouping: self, by: \.rank).sorted { $0.key < $1.key }.map { ($0, $1) }
+    }
+
+    /// The sites that may not have them, of those that are checks.
+    fileprivate var checks: [UnitID: Set<HostID>] {
+        .init(uniqueKeysWithValues: compactMap { each in each.barred.map { (each.id, $0) } })
     }
 }

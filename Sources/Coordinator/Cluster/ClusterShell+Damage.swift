@@ -27,7 +27,7 @@ extension ClusterShell {
         if damagedInRow[peer.worker, default: 0] >= Self.maxInRow {
             return refuse(unit, "\(Self.maxInRow) messages in a row were damaged on the way", peer)
         }
-        if let tile = batch?.request(unit)?.tile, let job = batch?.job.message.id,
+        if let tile = batch?[unit]?.tile, let job = batch?.job.message.id,
             jobs[job]?.homes[tile] == peer.worker
         {
             jobs[job]?.homes[tile] = nil

@@ -21,7 +21,10 @@ extension ClusterShell {
         switch action {
         case .assign(let unit, let worker, let attempt): assign(unit, to: worker, attempt)
         case .accept(let unit): accept(unit, input)
-        case .skip: break
+        case .skip(let unit):
+            batch?.skip(unit)
+            completeIfAnswered()
+        case .drop(let unit): batch?.drop(unit)
         case .abandon(let unit, let worker):
             if let peer = roster[worker] { send(.abandon([unit]), to: peer) }
         case .evict(let worker):
@@ -57,11 +60,10 @@ extension ClusterShell {
                 metadata: peer.metadata.merging(["milliseconds": "\(time.milliseconds)"]) { $1 }
             )
         case .complete:
-            batch?.reports.put(.complete)
             endBatch()
             beginNext()
         case .failed(let unit, let failures):
-            let name = batch?.request(unit)?.name ?? "\(unit)"
+            let name = batch?[unit]?.name ?? "\(unit)"
             fail(UnitFailed(unit: name, reasons: failures.map(roster.describe)))
         case .noWorkersLeft:
             fail(ClusterUnavailable(noWorkersMessage))
@@ -79,7 +81,7 @@ extension ClusterShell {
     func assign(_ unit: UnitID, to worker: WorkerID, _ attempt: Int) {
         // Gone while this was decided: its loss is the next event.
         guard let peer = roster[worker] else { return }
-        guard let job = batch?.job.message, let request = batch?.request(unit) else {
+        guard let job = batch?.job.message, let request = batch?[unit] else {
             preconditionFailure("\(unit) for \(worker) is unknown\n\(state.trace)")
         }
         if attempt > 1 {
@@ -90,9 +92,8 @@ extension ClusterShell {
                     ["unit": "\(request.name)", "attempt": "\(attempt)"]) { $1 }
             )
         }
-        if request.kind != .tiles, let index = batch?.request(of: unit) {
-            board.note(view: index, ViewAssignment(worker: peer.place, isDone: false))
-        }
+        batch?.assign(unit, to: peer.place)
+        if request.kind != .tiles { note(unit, peer.place, isDone: false) }
         if firstTask[worker] == nil { firstTask[worker] = start.duration(to: .now) }
         announce(job, to: peer)
         let isKept = request.tile.map { jobs[job.id]?.homes[$0] == worker } ?? false
@@ -116,7 +117,7 @@ extension ClusterShell {
     }
 
     func accept(_ unit: UnitID, _ input: Input) {
-        guard let (result, peer) = input.answer, let request = batch?.request(unit) else {
+        guard let (result, peer) = input.answer, let request = batch?[unit] else {
             preconditionFailure("\(unit) is accepted without an answer\n\(state.trace)")
         }
         if let tile = request.tile, let job = batch?.job.message.id {
@@ -124,17 +125,34 @@ extension ClusterShell {
         }
         // A view that two share counts for the one that completes it.
         let answer = UnitAnswer(unit: request, result: result, answerer: peer.answerer)
-        if let check = batch?.check(unit) {
-            batch?.reports.put(.checked(check, answer))
+        guard let completed = batch?.take(answer, for: unit) else { return }
+        let place = completed.place
+        defer { completeIfAnswered() }
+        if place.isCheck {
+            batch?.reports.put(.checked(place.index, answer))
             return
         }
-        guard let (place, whole, parts) = batch?.take(answer, for: unit) else { return }
-        if request.kind != .tiles {
-            board.note(view: place, ViewAssignment(worker: peer.place, isDone: true))
-        }
+        if request.kind != .tiles { note(unit, peer.place, isDone: true) }
         board.update(peer.place) { statistics in
             if request.kind == .tiles { statistics.tiles += 1 } else { statistics.views += 1 }
         }
-        batch?.reports.put(.done(place, whole, parts))
+        batch?.reports.put(.done(place, completed.result, completed.answers))
+        forget(place)
+    }
+
+    /// A view that was begun early is not to be computed again with its step, if that waits for its turn.
+    private func forget(_ place: RunningBatch.Place) {
+        for index in waiting.indices
+        where waiting[index].reports === batch?.reports && waiting[index].request.step == place.step
+        {
+            waiting[index].request.units.removeAll { $0.index == place.index }
+        }
+    }
+
+    /// Shows who computes a view of the requested step.
+    private func note(_ unit: UnitID, _ worker: Int, isDone: Bool) {
+        guard let batch, let place = batch.place(of: unit), place.step == batch.step, !place.isCheck
+        else { return }
+        board.note(view: place.index, ViewAssignment(worker: worker, isDone: isDone))
     }
 }

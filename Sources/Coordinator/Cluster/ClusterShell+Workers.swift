@@ -149,7 +149,7 @@ extension ClusterShell {
         case .wanted(let digests):
             feed(.heard(peer.worker))
             for digest in digests.prefix(PicturePart.maxAttention) {
-                let named = batch?.units.lazy.compactMap { $0.embeddings[digest] }.first
+                let named = batch?.embedding(digest)
                 if let embedding = embeddings.find(digest) ?? named,
                     outboxes.mayHave(digest, peer.id)
                 {
@@ -171,7 +171,7 @@ extension ClusterShell {
 
     func handle(_ answer: WorkerMessage.Answer, from peer: Roster.Peer) {
         if answerProbe(answer, of: peer) { return }
-        guard let request = batch?.request(answer.unit), let model = batch?.job.model else {
+        guard let request = batch?[answer.unit], let model = batch?.job.model else {
             // Of a batch that is over, or never given: the dispatcher knows.
             return feed(.answered(answer.unit, by: peer.worker))
         }
@@ -194,7 +194,7 @@ extension ClusterShell {
     /// A worker does not keep the tile of a unit that it was given without input. Having been given the input, it may not
     /// say so again.
     func miss(_ unit: UnitID, _ peer: Roster.Peer) {
-        if let tile = batch?.request(unit)?.tile, let job = batch?.job.message.id {
+        if let tile = batch?[unit]?.tile, let job = batch?.job.message.id {
             guard jobs[job]?.homes[tile] == peer.worker else {
                 return refuse(unit, "it was given the tile, and misses it", peer)
             }

@@ -1,95 +1,237 @@
 import Engine
 import Protocol
+import Sampling
 
-/// The units of a batch: what was requested, with its last views split into halves where that keeps more workers busy to the end.
+/// The units of the step that was requested, and those of the next one that were begun early. The last views of a step are split
+/// into halves where that keeps more workers busy to the end.
+///
+/// If views of the next step are being computed when it is requested, the batch goes on with it. Otherwise it has ended.
 struct RunningBatch {
     let job: OpenJob
-    let first: UInt64
-    let units: [WorkUnit]
     let reports: BlockingQueue<BatchReport>
-    /// What was requested.
-    private let requests: [WorkUnit]
-    /// The first units are checks.
-    private let checks: Int
-    /// The index of each other unit in what was requested.
-    private let places: [Int]
-    /// Parts of a shared view that have arrived, by unit.
-    private var arrived: [Int: UnitAnswer] = [:]
+    /// The step that was requested last.
+    private(set) var step: Int
+    /// What of it has no answer.
+    private var open: Set<Place> = []
+    private var isReported = false
+    private var parts: [UnitID: Part] = [:]
+    /// The first step, and where the numbers of its units begin.
+    private let first: (step: Int, number: UInt64)
 
-    /// - Parameters:
-    ///   - request: what was requested
-    ///   - job: the one they belong to
-    ///   - first: number of the first unit
-    ///   - workers: how many are available to share guided views
-    ///   - reports: for the render thread
-    init(
-        _ request: BatchRequest,
-        of job: OpenJob,
-        first: UInt64,
-        sharedBy workers: Int,
-        reports: BlockingQueue<BatchReport>
-    ) {
-        let requests = request.units
-        (self.requests, self.job, self.first, self.reports) = (requests, job, first, reports)
-        checks = request.checks.count
-        // The wire rounds halves before they are combined: the bits stay the same only in float32.
-        let workers = job.message.wire == .f32 ? max(1, workers) : 1
-        // Two workers would do 7 and 6 of 13 views; if they share the last one, six and a half each.
-        let rest = (checks + requests.count) % workers
-        let shared = 2 * rest <= workers ? rest : 0
-        // In front: what is done last delays the step.
-        var units = request.checks.map(\.unit)
-        var places = [Int](repeating: -1, count: checks)
-        for (place, request) in requests.enumerated() {
-            let parts = place >= requests.count - shared ? request.halves : nil
-            for part in parts ?? [request] {
-                units.append(part)
-                places.append(place)
-            }
-        }
-        (self.units, self.places) = (units, places)
+    /// What a unit is.
+    struct Place: Hashable {
+        let step: Int
+        /// In the step, or among its checks.
+        let index: Int
+        var isCheck = false
     }
 
-    /// The index of a check; nil for any other unit.
-    func check(_ unit: UnitID) -> Int? { place(of: unit).flatMap { $0 < checks ? $0 : nil } }
+    /// A unit, or one evaluation of a shared view.
+    private struct Part {
+        let place: Place
+        let unit: WorkUnit
+        let shared: SharedView?
+        /// The worker that computes it, by its index on the board.
+        var worker: Int?
+        var isDone = false
+        /// Of a part of a shared view, until all are there.
+        var answer: UnitAnswer?
+    }
+
+    /// A view whose evaluations are units of their own.
+    private struct SharedView {
+        let view: WorkUnit
+        let parts: [UnitID]
+    }
+
+    /// A unit for the dispatcher.
+    struct Addition {
+        let id: UnitID
+        let unit: WorkUnit
+        /// Steps in order, and in a step first what all windows of the next one wait for.
+        let rank: Int
+        /// The sites that may not have it, if it is a check.
+        var barred: Set<HostID>?
+    }
+
+    /// What an answer completes.
+    struct Completion {
+        let place: Place
+        let result: WorkResult
+        let answers: [UnitAnswer]
+    }
+
+    /// - Parameters:
+    ///   - job: whose units they are
+    ///   - step: the first
+    ///   - number: where the numbers of its units begin
+    ///   - reports: for the render thread
+    init(of job: OpenJob, step: Int, number: UInt64, reports: BlockingQueue<BatchReport>) {
+        (self.job, self.step, self.reports) = (job, step, reports)
+        first = (step, number)
+    }
+
+    /// Each step has so many numbers.
+    static let numbersOfStep: UInt64 = 1 << 32
+
+    /// Where the numbers of another batch may begin.
+    var nextNumber: UInt64 { first.number + UInt64(step + 2 - first.step) * Numbers.step }
+
+    /// Whether all that was requested is answered; true once for each request.
+    mutating func takeCompletion() -> Bool {
+        guard open.isEmpty, !isReported else { return false }
+        isReported = true
+        return true
+    }
+
+    /// Requests a step.
+    ///
+    /// - Parameters:
+    ///   - request: of the first step, or of the one after the last
+    ///   - workers: how many are there to share the last views; 1 to share none
+    /// - Returns: what was not begun early
+    mutating func request(_ request: BatchRequest, sharedBy workers: Int) -> [Addition] {
+        (step, isReported) = (request.step, false)
+        parts = parts.filter { $0.value.place.step >= step }
+        open = Set(parts.values.lazy.filter { !$0.isDone }.map(\.place))
+        let begun = Set(parts.values.map(\.place.index))
+        let units = request.units.filter { !begun.contains($0.index) }.inOrder
+        // In front: what is done last delays the step.
+        var additions = request.checks.enumerated().map { index, check in
+            var addition = add(check.unit, at: Place(step: step, index: index, isCheck: true))
+            addition.barred = check.barred
+            return addition
+        }
+        let count = units.count - shared(of: additions.count + units.count, by: workers)
+        for (number, (index, unit)) in units.enumerated() {
+            let place = Place(step: step, index: index)
+            if number >= count, let halves = unit.halves {
+                additions += add(halves, of: unit, at: place)
+            } else {
+                additions.append(add(unit, at: place))
+            }
+        }
+        return additions
+    }
+
+    /// Adds views of the next step.
+    mutating func begin(early views: [EarlyView]) -> [Addition] {
+        views.map { add($0.unit, at: Place(step: step + 1, index: $0.index)) }
+    }
+
+    /// Views of the next step without an answer.
+    var early: [UnitID] {
+        parts.filter { $0.value.place.step > step && !$0.value.isDone }.keys.sorted()
+    }
+
+    /// Forgets a view that nobody has begun.
+    mutating func drop(_ id: UnitID) { parts[id] = nil }
+
+    /// Nobody computes a check.
+    mutating func skip(_ id: UnitID) {
+        guard let place = parts.removeValue(forKey: id)?.place else { return }
+        open.remove(place)
+    }
+
+    /// How many of the last views are to be shared: two workers would do 7 and 6 of 13 views; if they share the last one, six
+    /// and a half each.
+    private func shared(of units: Int, by workers: Int) -> Int {
+        // The wire rounds halves before they are combined: the bits stay the same only in float32.
+        let workers = job.message.wire == .f32 ? max(1, workers) : 1
+        let rest = units % workers
+        return 2 * rest <= workers ? rest : 0
+    }
+
+    private mutating func add(_ unit: WorkUnit, at place: Place) -> Addition {
+        let id = id(of: unit, at: place)
+        parts[id] = Part(place: place, unit: unit, shared: nil)
+        open.formUnion(place.step == step ? [place] : [])
+        return Addition(id: id, unit: unit, rank: rank(of: unit, at: place))
+    }
+
+    private mutating func add(
+        _ halves: [WorkUnit],
+        of view: WorkUnit,
+        at place: Place
+    ) -> [Addition] {
+        let ids = halves.indices.map { id(of: view, at: place, half: $0) }
+        let shared = SharedView(view: view, parts: ids)
+        for (id, half) in zip(ids, halves) {
+            parts[id] = Part(place: place, unit: half, shared: shared)
+        }
+        open.insert(place)
+        return zip(ids, halves).map {
+            Addition(id: $0, unit: $1, rank: rank(of: view, at: place))
+        }
+    }
+
+    private func rank(of unit: WorkUnit, at place: Place) -> Int {
+        2 * (place.step - first.step) + (place.isCheck || unit.place == nil ? 0 : 1)
+    }
+
+    /// A worker computes a unit.
+    mutating func assign(_ id: UnitID, to worker: Int) { parts[id]?.worker = worker }
 
     /// Takes the answer to a unit.
     ///
-    /// - Returns: the index of the request, its result and the answers that this is made of, once it is complete
-    mutating func take(
-        _ answer: UnitAnswer,
-        for unit: UnitID
-    ) -> (place: Int, result: WorkResult, answers: [UnitAnswer])? {
-        guard let index = place(of: unit) else { return nil }
-        let place = places[index]
-        // Units of one request follow one another.
-        var parts = index..<index + 1
-        while parts.lowerBound > checks, places[parts.lowerBound - 1] == place {
-            parts = parts.lowerBound - 1..<parts.upperBound
+    /// - Returns: what it completes
+    mutating func take(_ answer: UnitAnswer, for id: UnitID) -> Completion? {
+        guard let part = parts[id] else { return nil }
+        parts[id]?.isDone = true
+        let place = part.place
+        guard let shared = part.shared else {
+            open.remove(place)
+            return Completion(place: place, result: answer.result, answers: [answer])
         }
-        while parts.upperBound < places.count, places[parts.upperBound] == place {
-            parts = parts.lowerBound..<parts.upperBound + 1
-        }
-        guard parts.count > 1 else { return (place, answer.result, [answer]) }
-        arrived[index] = answer
-        let answers = parts.compactMap { arrived[$0] }
-        guard answers.count == parts.count else { return nil }
-        for part in parts { arrived[part] = nil }
-        return (place, requests[place].joined(answers.map(\.result)), answers)
+        parts[id]?.answer = answer
+        let answers = shared.parts.compactMap { parts[$0]?.answer }
+        guard answers.count == shared.parts.count else { return nil }
+        open.remove(place)
+        return Completion(
+            place: place,
+            result: shared.view.joined(answers.map(\.result)),
+            answers: answers
+        )
     }
 
-    /// Index in the batch; nil for units of other batches.
-    func place(of unit: UnitID) -> Int? {
-        guard unit.rawValue >= first, unit.rawValue - first < UInt64(units.count) else {
-            return nil
+    /// What a unit is; nil for units of other batches.
+    func place(of id: UnitID) -> Place? { parts[id]?.place }
+
+    subscript(_ id: UnitID) -> WorkUnit? { parts[id]?.unit }
+
+    /// An embedding that one of its units names.
+    func embedding(_ digest: EmbeddingDigest) -> Embedding? {
+        parts.values.lazy.compactMap { $0.unit.embeddings[digest] }.first
+    }
+
+    /// Who computes the views of the requested step, by their index.
+    var assignments: [(view: Int, assignment: ViewAssignment)] {
+        parts.values.compactMap { part in
+            guard let worker = part.worker, part.place.step == step, !part.place.isCheck else {
+                return nil
+            }
+            return (part.place.index, ViewAssignment(worker: worker, isDone: part.isDone))
         }
-        return Int(unit.rawValue - first)
     }
 
-    /// Index of the request that a unit belongs to.
-    func request(of unit: UnitID) -> Int? {
-        place(of: unit).flatMap { $0 < checks ? nil : places[$0] }
+    /// Numbers of units: those of a step are in the order in which they are to be computed, whenever they are added.
+    private enum Numbers {
+        static let step = RunningBatch.numbersOfStep
+        static let rest: UInt64 = 1 << 30
+        static let windows: UInt64 = 1 << 31
+        static let unit = UInt64(WorkUnit.View.maxConditionings)
     }
 
-    func request(_ unit: UnitID) -> WorkUnit? { place(of: unit).map { units[$0] } }
+    private func id(of unit: WorkUnit, at place: Place, half: Int = 0) -> UnitID {
+        let kind = place.isCheck ? 0 : unit.place == nil ? Numbers.rest : Numbers.windows
+        let step = first.number + UInt64(place.step - first.step) * Numbers.step
+        return UnitID(step + kind + UInt64(place.index) * Numbers.unit + UInt64(half))
+    }
+}
+
+extension [(index: Int, unit: WorkUnit)] {
+    /// Lattices before windows: all windows of the next step wait for them.
+    fileprivate var inOrder: Self {
+        filter { $0.unit.place == nil } + filter { $0.unit.place != nil }
+    }
 }

@@ -33,10 +33,13 @@ struct CheckRequest: Sendable {
     let barred: Set<HostID>
 }
 
-/// What is asked of workers at once.
+/// What is asked of workers at once: the units of a step.
 struct BatchRequest: Sendable {
-    let units: [WorkUnit]
-    let checks: [CheckRequest]
+    /// Counts the job's requests.
+    let step: Int
+    /// Those without an answer, by their index in the step.
+    var units: [(index: Int, unit: WorkUnit)]
+    var checks: [CheckRequest] = []
 }
 
 /// The results of a batch.

@@ -75,7 +75,8 @@ package struct BatchTurns: Equatable, Sendable {
         guard let running else { return }
         self.running = nil
         guard var account = accounts[running.job] else { return }
-        (account.idleSince, account.lastTime) = (now, now - running.since)
+        account.idleSince = waiting.contains(running.job) ? nil : now
+        account.lastTime = now - running.since
         account.start = clock + account.lastTime / .seconds(1) / account.weight
         accounts[running.job] = account
     }

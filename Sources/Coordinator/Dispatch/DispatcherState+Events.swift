@@ -4,17 +4,25 @@ import Protocol
 extension DispatcherState {
     package enum Event: Equatable, Sendable {
         /// A batch begins; none is open. Each unit may have a cost, by default 1, and a home.
-        /// The checks among them name the sites that may not have them.
+        /// The checks among them name the sites that may not have them. Those of a lower rank, by default 0, are needed first, and
+        /// have lower numbers than those of a higher one.
         case submitted(
             [UnitID],
             costs: [Double] = [],
             kind: Kind = .views,
             homes: [Home] = [],
+            checks: [UnitID: Set<HostID>] = [:],
+            ranks: [Int] = []
+        )
+        /// More units for the open batch, as `submitted`.
+        case added(
+            [UnitID],
+            rank: Int,
+            costs: [Double] = [],
             checks: [UnitID: Set<HostID>] = [:]
         )
-        /// More units for the open batch, of cost 1. Those of a lower rank are needed first, and have lower numbers than those of
-        /// a higher one; units that were submitted have rank 0.
-        case added([UnitID], rank: Int)
+        /// Nobody needs these units soon: those that nobody has begun are dropped.
+        case withdrawn([UnitID])
         case cancelled
         /// A worker joined. Workers of one host share its record; without a host, it counts as its own host. Workers of one
         /// site are not independent of each other; without one, the site is the host.
@@ -48,6 +56,8 @@ extension DispatcherState {
         case accept(UnitID)
         /// Nobody computes this check.
         case skip(UnitID)
+        /// Nobody had begun this unit, which was withdrawn.
+        case drop(UnitID)
         /// Tell the worker to drop the unit.
         case abandon(UnitID, at: WorkerID)
         /// It is silent: close its connection.

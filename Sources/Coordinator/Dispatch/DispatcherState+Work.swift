@@ -8,11 +8,13 @@ extension DispatcherState {
         _ costs: [Double],
         _ kind: Kind,
         _ homes: [Home],
-        _ checks: [UnitID: Set<HostID>]
+        _ checks: [UnitID: Set<HostID>],
+        _ ranks: [Int]
     ) {
         precondition(batch == nil, "a batch is open already\n\(trace)")
         precondition(costs.isEmpty || costs.count == units.count, "\(costs.count) costs")
         precondition(homes.isEmpty || homes.count == units.count, "\(homes.count) homes")
+        precondition(ranks.isEmpty || ranks.count == units.count, "\(ranks.count) ranks")
         guard !units.isEmpty else { return }
         let each = units.enumerated().map { place, id in
             let cost = costs.isEmpty ? 1 : max(1e-6, costs[place])
@@ -21,6 +23,7 @@ extension DispatcherState {
             var unit = Unit(cost: cost, costElsewhere: elsewhere, home: home?.worker)
             // Before the batch is there: numbers are given to new names.
             unit.barred = checks[id].map { Set($0.map { number($0) }) }
+            unit.rank = ranks.isEmpty ? 0 : ranks[place]
             return (id, unit)
         }
         batch = Batch(
@@ -30,24 +33,55 @@ extension DispatcherState {
             remaining: units.count,
             typicalCost: each.reduce(0) { $0 + $1.1.costElsewhere } / Double(each.count),
             hasHomes: !homes.isEmpty,
-            checks: checks.keys.sorted()
+            checks: checks.keys.sorted(),
+            rank: ranks.max() ?? 0
         )
         idleSince = nil
         if !homes.isEmpty { planHomes() }
     }
 
     /// Adds units to the open batch; without one nobody waits for them.
-    mutating func add(_ units: [UnitID], rank: Int) {
+    mutating func add(
+        _ units: [UnitID],
+        _ rank: Int,
+        _ costs: [Double],
+        _ checks: [UnitID: Set<HostID>]
+    ) {
         guard !units.isEmpty, let before = batch?.waiting, let kind = batch?.kind else { return }
         precondition(kind == .views, "tiles are of one rank\n\(trace)")
-        for id in units {
+        precondition(costs.isEmpty || costs.count == units.count, "\(costs.count) costs")
+        if let last = batch?.rank, rank > last {
+            // A long series of steps is one batch: what is done is forgotten.
+            let open = batch?.units.filter { !$0.value.isDone } ?? [:]
+            batch?.units = open
+            batch?.checks.removeAll { open[$0] == nil }
+            batch?.rank = rank
+        }
+        for (place, id) in units.enumerated() {
             precondition(batch?.units[id] == nil, "\(id) again\n\(trace)")
-            var unit = Unit(cost: 1, costElsewhere: 1, home: nil)
+            let cost = costs.isEmpty ? 1 : max(1e-6, costs[place])
+            var unit = Unit(cost: cost, costElsewhere: cost, home: nil)
             unit.rank = rank
+            unit.barred = checks[id].map { Set($0.map { number($0) }) }
             batch?.units[id] = unit
         }
+        batch?.checks += checks.keys.sorted()
         batch?.waiting = (before + units).sorted()
         batch?.remaining += units.count
+    }
+
+    /// Drops units of the open batch that wait.
+    mutating func withdraw(_ units: [UnitID], _ actions: inout [Action]) {
+        for id in units where batch?.units[id]?.state == .waiting {
+            batch?.units[id] = nil
+            batch?.waiting.removeAll { $0 == id }
+            batch?.remaining -= 1
+            actions.append(.drop(id))
+        }
+        if batch?.remaining == 0 {
+            close(&actions)
+            actions.append(.complete)
+        }
     }
 
     /// Ends the batch; units still held are no longer wanted.

@@ -235,7 +235,9 @@ package struct DispatcherState: Sendable {
         /// Whether units have homes.
         let hasHomes: Bool
         /// Those of its units that are checks.
-        let checks: [UnitID]
+        var checks: [UnitID]
+        /// Of the units that were added last.
+        var rank = 0
 
         /// The end of the waiting units that are of the same rank as the one at a place.
         func endOfRank(at place: Int) -> Int {
@@ -311,9 +313,11 @@ package struct DispatcherState: Sendable {
         default: scope = .all
         }
         switch event {
-        case .submitted(let units, let costs, let kind, let homes, let checks):
-            submit(units, costs, kind, homes, checks)
-        case .added(let units, let rank): add(units, rank: rank)
+        case .submitted(let units, let costs, let kind, let homes, let checks, let ranks):
+            submit(units, costs, kind, homes, checks, ranks)
+        case .added(let units, let rank, let costs, let checks):
+            add(units, rank, costs, checks)
+        case .withdrawn(let units): withdraw(units, &actions)
         case .cancelled: close(&actions)
         case .joined(let id, let host, let site):
             join(id, from: host ?? HostID(id), site, &actions)
@@ -344,6 +348,9 @@ package struct DispatcherState: Sendable {
 
     /// Whether a batch is open.
     package var isBusy: Bool { batch != nil }
+
+    /// Units of the batch that are known, answered ones among them.
+    package var unitsInBatch: Int { batch?.units.count ?? 0 }
 
     /// Units of the batch that have no answer yet.
     var unitsLeft: Int { batch?.remaining ?? 0 }

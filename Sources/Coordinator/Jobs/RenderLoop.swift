@@ -74,7 +74,15 @@ package struct RenderLoop {
             let work = try sampler.work(for: state, picture: input?.picture, noise: &noise)
             try observe(.step(step, views: work.views.count))
             try observe(.places(sampler.places(of: work, at: state)))
-            let predictions = try predict(work.views, isWhole: phases[phase].isWhole)
+            var early = try sampler.early(
+                after: work,
+                at: state,
+                picture: input?.picture,
+                noise: noise
+            )
+            let predictions =
+                try phases[phase].isWhole
+                ? predict(whole: work.views) : predict(work.views, early: &early)
             let prediction = sampler.fuse(predictions, of: work, at: state)
             try observe(.predicted(sampler.estimate(prediction, of: work, at: state)))
             let finished = try sampler.advance(
@@ -91,11 +99,13 @@ package struct RenderLoop {
         return state.latent
     }
 
-    /// Predicts the views of one step; those of a global phase on `globalPass`, if there is one.
-    func predict(_ views: [WorkUnit], isWhole: Bool) throws -> [Tensor] {
-        guard isWhole else {
-            return try renderer.evaluate(views) { _ in try observe(.view) }.map(\.wholeTensor)
-        }
+    /// Predicts the views of one step.
+    private func predict(_ views: [WorkUnit], early: inout EarlyViews?) throws -> [Tensor] {
+        try renderer.evaluate(views, early: &early) { _ in try observe(.view) }.map(\.wholeTensor)
+    }
+
+    /// Predicts the views of a global phase's step, on `globalPass` if there is one.
+    func predict(whole views: [WorkUnit]) throws -> [Tensor] {
         let renderer: any UnitRenderer = globalPass ?? renderer
         // A single view would keep only one worker busy, so the two halves of guidance are separate units; in this
         // process they form one batch.

@@ -50,7 +50,16 @@ package final class CountingRenderer: UnitRenderer {
         _ units: [WorkUnit],
         onDone: (Int) throws -> Void
     ) throws -> [WorkResult] {
-        let results = try renderer.evaluate(units, onDone: onDone)
+        var none: EarlyViews?
+        return try evaluate(units, early: &none, onDone: onDone)
+    }
+
+    package func evaluate(
+        _ units: [WorkUnit],
+        early: inout EarlyViews?,
+        onDone: (Int) throws -> Void
+    ) throws -> [WorkResult] {
+        let results = try renderer.evaluate(units, early: &early, onDone: onDone)
         state.withLock { tally in
             for (unit, result) in Swift.zip(units, results) {
                 // A tile stays with its worker after its first evaluation.

@@ -44,8 +44,8 @@ package struct SpeedTrial {
             let input = picture(plan.phases[0].phase.latent)
             let whole = try sampler.work(for: first, picture: input, noise: &noise).views
             // The first evaluation prepares weights and prompts.
-            _ = try job.predict(whole, isWhole: true)
-            let globalStep = try clock.measure { _ = try job.predict(whole, isWhole: true) }
+            _ = try job.predict(whole: whole)
+            let globalStep = try clock.measure { _ = try job.predict(whole: whole) }
             speeds.globalStep = globalStep / .seconds(1)
             speeds.globalEvaluations = plan.phases[0].evaluationsPerView(at: first.step)
         }

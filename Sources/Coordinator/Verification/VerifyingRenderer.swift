@@ -129,17 +129,27 @@ package final class VerifyingRenderer: UnitRenderer {
         _ units: [WorkUnit],
         onDone: (Int) throws -> Void
     ) throws -> [WorkResult] {
+        var none: EarlyViews?
+        return try evaluate(units, early: &none, onDone: onDone)
+    }
+
+    package func evaluate(
+        _ units: [WorkUnit],
+        early: inout EarlyViews?,
+        onDone: (Int) throws -> Void
+    ) throws -> [WorkResult] {
         let kind = units.first?.kind
         if core.withLock({ $0.kind != kind }) { try settle() }
         core.withLock { $0.kind = kind }
-        return try run(units, onDone)
+        return try run(units, &early, onDone)
     }
 
     /// Computes all checks that are still to be computed.
     ///
     /// - Throws: `WrongAnswers`, and as `evaluate`
     func settle() throws {
-        while core.withLock({ !$0.state.pending.isEmpty }) { _ = try run([]) { _ in } }
+        var none: EarlyViews?
+        while core.withLock({ !$0.state.pending.isEmpty }) { _ = try run([], &none) { _ in } }
     }
 
     /// Records what is known of sites now.
@@ -150,6 +160,7 @@ package final class VerifyingRenderer: UnitRenderer {
 
     private func run(
         _ units: [WorkUnit],
+        _ early: inout EarlyViews?,
         _ onDone: (Int) throws -> Void
     ) throws -> [WorkResult] {
         let due = core.withLock { $0.state.takePending() }
@@ -164,6 +175,7 @@ package final class VerifyingRenderer: UnitRenderer {
                 checks: remote.map {
                     CheckRequest(unit: $0.answer.unit, barred: [$0.answer.answerer.site])
                 },
+                early: &early,
                 onDone: onDone
             )
             computed = try thread?.results.take().get() ?? []

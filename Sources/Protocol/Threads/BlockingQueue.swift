@@ -23,6 +23,14 @@ package final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
         }
     }
 
+    /// What is there now, without waiting.
+    package func takeAll() -> [Element] {
+        condition.withLock {
+            defer { elements = [] }
+            return elements
+        }
+    }
+
     /// Waits for the next element, up to a deadline. It does not matter whether the wall clock is set meanwhile.
     ///
     /// - Returns: nil at the deadline

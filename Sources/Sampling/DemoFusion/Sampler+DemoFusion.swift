@@ -28,7 +28,7 @@ extension Sampler {
     }
 
     /// The latent with a share c₁ of the noised upsampled one.
-    private func skipResidual(_ state: SamplerState) -> Tensor {
+    func skipResidual(_ state: SamplerState) -> Tensor {
         // Under a mask phase 1 begins without a picture of what it changes.
         guard let source = state.source, state.mask == nil || !plan.phases[state.phase].isWhole
         else { return state.latent }
@@ -58,17 +58,14 @@ extension Sampler {
                     width: window.width
                 )
             }
-            var unit = view(
+            return windowView(
                 index,
-                cut(padded),
-                pictured.map(cut),
-                of: state,
-                // Ids count from the margin's corner under both padding modes.
-                crop: (window.top + grid.margin, window.left + grid.margin),
-                "window at row \(window.top), column \(window.left)"
+                window,
+                grid,
+                at: state,
+                latent: cut(padded),
+                picture: pictured.map(cut)
             )
-            unit.place = window.region
-            return unit
         }
     }
 
@@ -99,7 +96,7 @@ extension Sampler {
         }
     }
 
-    private func view(
+    func view(
         _ index: Int,
         _ latent: Tensor,
         _ picture: Tensor?,
@@ -146,19 +143,13 @@ extension Sampler {
         _ state: inout SamplerState,
         _ work: StepWork,
         prediction: Tensor,
-        noise: some NoiseSource
-    ) throws(InputError) -> Bool {
-        let (phase, constraint) = (
-            plan.phases[state.phase].phase, plan.phases[state.phase].constraint
-        )
-        let picture = state.picture
+        drawn: Tensor?
+    ) -> Bool {
+        let (constraint, picture) = (plan.phases[state.phase].constraint, state.picture)
         func constrained(_ x: Tensor) -> Tensor {
             guard let constraint, let picture else { return x }
             return constraint.apply(to: x, picture)
         }
-        let drawn =
-            scheduler.drawsNoise
-            ? try noise.stochastic(phase: phase, step: state.step, channels: channels) : nil
         let prediction =
             picture == nil || constraint == nil
             ? prediction

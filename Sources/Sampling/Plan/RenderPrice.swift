@@ -120,7 +120,7 @@ extension RenderPlan {
     /// Maximum bytes that the coordinator holds of latents, views and predictions at once: about ten
     /// latents (the state, the upsampled one, the noise, the skip residual, and temporaries of blurring and
     /// fusion), two more where they are constrained to a picture, and the step's views and
-    /// predictions; or the tiles of a picture that is encoded, twice. Its program, and the networks
+    /// predictions with those of the next step that are begun early; or the tiles of a picture that is encoded, twice. Its program, and the networks
     /// where it renders phase 1 itself, are extra.
     package var coordinatorBytes: Int {
         let views =
@@ -129,7 +129,8 @@ extension RenderPlan {
             }.max() ?? 0
         let latents = isConstrained ? 12 : 10
         let tiles = allEncodes.map(TiledEvaluation.maxBytes).max() ?? 0
-        return latents * latentBytes + max(2 * views * model.latentChannels * 4, 2 * tiles)
+        let step = 2 * views * model.latentChannels * 4
+        return latents * latentBytes + max(step + min(step, EarlyViews.maxBytes), 2 * tiles)
     }
 
     /// Whether any phase is constrained to the init image, or keeps a part of it.

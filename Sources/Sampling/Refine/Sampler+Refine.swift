@@ -13,9 +13,6 @@ extension Sampler {
         let (i, phase) = (state.step, plan.phases[state.phase])
         guard let grid = phase.windows else { preconditionFailure("a stage without windows") }
         let windows = try noise.windows(of: grid, phase: phase.phase, step: i)
-        let guidance = stage.guidance(at: i)
-        let isRefined = isRefined(at: stage.position(at: i))
-        let prompts = prompts.read(byRefiner: isRefined).last
         let views = windows.enumerated().map { index, window in
             func cut(_ whole: Tensor) -> Tensor {
                 whole.cropped(
@@ -25,52 +22,63 @@ extension Sampler {
                     width: window.width
                 )
             }
-            var unit = WorkUnit.view(
+            return windowView(
                 index,
-                cut(state.latent) * stage.inputScale(at: i),
-                timestep: stage.timestep(at: i),
-                guidance: guidance,
-                prompts: guidance > 1 ? prompts : prompts.unguided,
-                timeIDs: timeIDs(
-                    crop: (window.top + grid.margin, window.left + grid.margin),
-                    isRefined: isRefined
-                ),
-                picture: isRefined ? nil : picture.map(cut),
-                imageGuidance: isRefined ? nil : imageGuidance,
-                place: "phase \(state.phase + 1), step \(i + 1), window at row \(window.top), "
-                    + "column \(window.left)"
+                window,
+                grid,
+                at: state,
+                latent: cut(state.latent),
+                picture: picture.map(cut)
             )
-            unit.place = window.region
-            return unit
         }
         return StepWork(mixed: state.latent, windows: windows, views: views)
+    }
+
+    func refineView(
+        _ index: Int,
+        _ latent: Tensor,
+        _ picture: Tensor?,
+        of state: SamplerState,
+        _ stage: RefineStage,
+        crop: (Int, Int),
+        _ what: String
+    ) -> WorkUnit {
+        let i = state.step
+        let guidance = stage.guidance(at: i)
+        let isRefined = isRefined(at: stage.position(at: i))
+        let prompts = prompts.read(byRefiner: isRefined).last
+        return .view(
+            index,
+            latent * stage.inputScale(at: i),
+            timestep: stage.timestep(at: i),
+            guidance: guidance,
+            prompts: guidance > 1 ? prompts : prompts.unguided,
+            timeIDs: timeIDs(crop: crop, isRefined: isRefined),
+            picture: isRefined ? nil : picture,
+            imageGuidance: isRefined ? nil : imageGuidance,
+            place: "phase \(state.phase + 1), step \(i + 1), \(what)"
+        )
     }
 
     /// Takes one step of a stage on the whole latent.
     ///
     /// - Returns: whether this was the stage's last step
-    func step(
+    func refineStep(
         _ state: inout SamplerState,
         _ work: StepWork,
         _ stage: RefineStage,
         prediction: Tensor,
-        noise: some NoiseSource
-    ) throws(InputError) -> Bool {
-        let phase = plan.phases[state.phase].phase
+        drawn: Tensor?
+    ) -> Bool {
         if state.step == 0 {
-            state.latent = stage.inverted(
-                work.mixed,
-                output: prediction,
-                noise: stage.drawsNoise ? try noise.diffusion(of: phase, channels: channels) : nil
-            )
+            state.latent = stage.inverted(work.mixed, output: prediction, noise: drawn)
         } else {
             state.latent = stage.schedule.step(
                 keeping(state, prediction, of: work, stage),
                 at: state.step - 1,
                 from: work.mixed,
                 history: &state.history,
-                noise: stage.schedule.drawsNoise
-                    ? try noise.stochastic(phase: phase, step: state.step, channels: channels) : nil
+                noise: drawn
             )
         }
         state.step += 1

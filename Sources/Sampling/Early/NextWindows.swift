@@ -1,0 +1,58 @@
+import Engine
+
+/// The windows of the next step, and which of the present one lie where they do.
+struct NextWindows: Sendable {
+    let grid: WindowGrid
+    let all: [Window]
+    /// By window: those of the present step whose predictions it needs, in order.
+    let needed: [[Int]]
+    /// By window of the present step: those that need it.
+    let needing: [[Int]]
+
+    init(_ windows: [Window], of grid: WindowGrid, after present: [Window]) {
+        (self.grid, all) = (grid, windows)
+        let used = present.map { $0.kept(in: grid.latent) }
+        let needed = windows.map { window in
+            let region = window.read(in: grid.latent)
+            return used.indices.filter {
+                used[$0].rows.overlaps(region.rows) && used[$0].columns.overlaps(region.columns)
+            }
+        }
+        var needing = [[Int]](repeating: [], count: present.count)
+        for (window, others) in needed.enumerated() {
+            for other in others { needing[other].append(window) }
+        }
+        (self.needed, self.needing) = (needed, needing)
+    }
+
+    /// The part of the latent that a window reads.
+    func region(_ window: Int) -> Region { all[window].read(in: grid.latent) }
+}
+
+extension Window {
+    /// The part of a latent that it reads, without the margin.
+    fileprivate func read(in latent: Extent) -> Region {
+        Region(
+            rows: max(0, top)..<min(latent.height, top + height),
+            columns: max(0, left)..<min(latent.width, left + width)
+        )
+    }
+
+    /// The window in a part of the latent, of which only what lies there is used.
+    func moved(into region: Region, of latent: Extent) -> Window {
+        let used = kept(in: latent)
+        let (y, x) = (region.rows.lowerBound, region.columns.lowerBound)
+        let rows = used.rows.clamped(to: region.rows)
+        let columns = used.columns.clamped(to: region.columns)
+        return Window(
+            top: top - y,
+            left: left - x,
+            height: height,
+            width: width,
+            kept: Kept(
+                rows: rows.lowerBound - y..<rows.upperBound - y,
+                columns: columns.lowerBound - x..<columns.upperBound - x
+            )
+        )
+    }
+}
