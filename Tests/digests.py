@@ -62,6 +62,7 @@ def cases():
     yield "gaussian", "sd21", f"{small} --window-weight gaussian"
     yield "skip-below", "sd15", f"{small} --steps 8 --skip-below 0.1"
     yield "cosine", "sd15", f"{small} --cosine-scales 2,1.5,1 --sigma 0.7"
+    yield "upscale-image", "sd15", f"{small} --upscale-mode image"
     yield "philox", "sdxl", f"{small} --rng philox"
     yield "f16", "sd15", f"{small} --wire f16"
     yield "f16-workers", "sdxl", f"{small} --wire f16 --global-pass workers"

@@ -54,6 +54,7 @@ VARIANTS = {
     "`--skip-below 0.05`": ["--skip-below", "0.05"],
     "`--skip-below 0.2`": ["--skip-below", "0.2"],
     "both for speed": ["--stride", "window", "--skip-below", "0.05"],
+    "`--upscale-mode image`": ["--upscale-mode", "image"],
 }
 REFINEMENTS = {
     "defaults: windows 24 apart, 3 steps from 0.25, noise 0.3": [],
@@ -65,6 +66,8 @@ REFINEMENTS = {
     "`--refine-noise 0.6`": ["--refine-noise", "0.6"],
     "`--refine-guidance 2`": ["--refine-guidance", "2"],
 }
+# What was measured once and then removed; the page ends with it.
+TRIED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tried.md")
 # Side of the model's own pictures in pixels; distance of windows in latent pixels of 8.
 NATIVE, STRIDE = 256, 16
 UNSEEN = 9_500_000
@@ -320,7 +323,7 @@ def text(a, methods, variants, enlarged, right):
     for row in enlarged:
         lines.append(f"| {row['method']} | {row['psnr']:.1f} dB | {row['ssim']:.3f} | {row['distance']:.2f} |")
     fold = lambda line: line if line.startswith(("|", "!")) else "\n".join(textwrap.wrap(line, 128, subsequent_indent="  " * line.startswith("- ")))
-    return "\n".join(map(fold, lines)) + "\n"
+    return "\n".join(map(fold, lines)) + "\n\n" + open(TRIED).read()
 
 
 def contact_sheet(path, sheets, tile=224):

@@ -203,7 +203,7 @@ package struct Sampler: Sendable {
         try EarlyViews(self, after: work, at: state, picture: picture, noise: noise)
     }
 
-    /// Starts the next phase, if there is one; a refinement stage starts after its picture has been enlarged.
+    /// Starts the next phase, if there is one; where the picture is enlarged, not the latent, it starts after that.
     ///
     /// - Throws: as `advance`
     package func finish(
@@ -213,13 +213,45 @@ package struct Sampler: Sendable {
     ) throws {
         state.phase += 1
         guard state.phase < plan.phases.count else { return }
-        guard plan.phases[state.phase].refinement == nil else {
+        guard plan.enlargements[state.phase] == nil else {
             awaitEnlargement(&state)
             return
         }
         let isConstrained =
             plan.phases[state.phase].constraint != nil || plan.settings.isMasked
         try open(&state, noise, picture: isConstrained ? try picture(state.phase) : nil)
+    }
+
+    /// Moves on to a phase whose enlarged picture is not available yet.
+    private func awaitEnlargement(_ state: inout SamplerState) {
+        (state.picture, state.mask, state.source) = (nil, nil, nil)
+        state.history = Scheduler.History()
+        state.step = plan.phases[state.phase].steps.lowerBound
+        state.awaitsEnlargement = true
+    }
+
+    /// Begins a phase whose picture has been enlarged.
+    ///
+    /// - Parameters:
+    ///   - state: set to the state before the phase's first step
+    ///   - latent: of the enlarged picture, at the phase's size
+    ///   - noise: of the render
+    ///   - picture: the init image at that size, if the phase is constrained to it or a part of it stays
+    /// - Throws: `InputError` from the noise source
+    package func begin(
+        _ state: inout SamplerState,
+        enlarged latent: Tensor,
+        _ noise: some NoiseSource,
+        picture: PhasePicture? = nil
+    ) throws(InputError) {
+        state.awaitsEnlargement = false
+        let phase = plan.phases[state.phase]
+        if phase.refinement != nil {
+            begin(&state, refining: latent, picture: picture)
+        } else {
+            let drawn = try noise.diffusion(of: phase.phase, channels: channels)
+            begin(&state, with: latent, drawn, picture: picture)
+        }
     }
 
     /// Whether the refiner predicts where a latent is as noisy as at a timestep of the training schedule.

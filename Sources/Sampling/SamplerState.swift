@@ -20,8 +20,7 @@ package struct SamplerState: Sendable {
     /// Which part of it changes, `[1, height, width, 1]`: 1 there, 0 where it stays.
     package var mask: Tensor?
 
-    /// Whether the latent is still that of the previous phase, whose picture must be enlarged first (refine
-    /// method only).
+    /// Whether the latent is still that of the previous phase, whose picture must be enlarged first.
     package var awaitsEnlargement = false
 
     package init(latent: Tensor) { self.latent = latent }

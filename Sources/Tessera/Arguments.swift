@@ -120,6 +120,7 @@ extension Extent: ExpressibleByArgument {
 }
 
 extension WindowWeight: ExpressibleByArgument {}
+extension UpscaleMode: ExpressibleByArgument {}
 extension Method: ExpressibleByArgument {}
 extension WireFormat: ExpressibleByArgument {}
 extension GlobalPass: ExpressibleByArgument {}

@@ -178,6 +178,7 @@ struct LargePictureFlags: ParsableArguments {
     @Option(Settings.ladder) var ladder: LadderArgument?
     @Option(Settings.skipBelow) var skipBelow: Double?
     @Option(Settings.border) var border: Border?
+    @Option(Settings.upscaleMode) var upscaleMode: UpscaleMode?
 
     /// - Throws: `InputError` unless the scales increase from 1
     func add(to settings: inout SettingChoices) throws(InputError) {
@@ -188,6 +189,7 @@ struct LargePictureFlags: ParsableArguments {
         settings.set(Settings.ladder, to: try ladder?.choice())
         settings.set(Settings.skipBelow, to: skipBelow)
         settings.set(Settings.border, to: border)
+        settings.set(Settings.upscaleMode, to: upscaleMode)
     }
 }
 

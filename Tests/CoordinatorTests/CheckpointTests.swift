@@ -108,6 +108,7 @@ extension Arithmetic {
                 settings.skipBelow = 0.3
             }
         )
+        try resumeEveryStep(try makeCase(.dpmSolver) { $0.upscaleMode = .image })
     }
 
     /// Refinement is resumed between its steps, and before and after a picture is enlarged.

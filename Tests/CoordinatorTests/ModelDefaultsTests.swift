@@ -95,8 +95,8 @@ import Testing
 
     /// A flag that was given counts as given, whatever its value: one that equals the default, too.
     @Test(arguments: [
-        "strength", "fidelity", "cosine-scales", "sigma", "skip-below", "border", "refine-from",
-        "refine-steps", "refine-noise", "refine-guidance",
+        "strength", "fidelity", "cosine-scales", "sigma", "skip-below", "border", "upscale-mode",
+        "refine-from", "refine-steps", "refine-noise", "refine-guidance",
     ])
     func aGivenDefaultCountsAsGiven(name: String) throws {
         let found = try defaults("{\"method\": \"refine\"}")
@@ -133,7 +133,7 @@ import Testing
         #expect(
             Set(names) == [
                 "strength", "fidelity", "cosine-scales", "sigma", "skip-below", "border",
-                "refine-from", "refine-steps", "refine-noise", "refine-guidance",
+                "upscale-mode", "refine-from", "refine-steps", "refine-noise", "refine-guidance",
             ]
         )
     }

@@ -80,6 +80,7 @@ private struct Nowhere: PictureSink {
                 ($0.wire, $0.guidance) = (.f16, 0)
             }
         ),
+        ("with its picture enlarged", { $0.upscaleMode = .image }),
         ("decoded with a margin", { $0.decodeMargin = 2 }),
         (
             "refined, decoded with a margin",

@@ -58,7 +58,7 @@ import Testing
         ["--size", "64x64", "--scheduler", "euler", "--karras", "--bit-depth", "16"],
         [
             "--size", "64x64", "--scheduler", "dpmpp_2m", "--sigmas", "exponential", "--border",
-            "zeros",
+            "zeros", "--upscale-mode", "image",
         ],
         [
             "--size", "64x64", "--scheduler", "euler", "--sgm-uniform", "--clip-skip", "2",

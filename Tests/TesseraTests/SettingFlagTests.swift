@@ -17,7 +17,7 @@ import Testing
         "sigma": ["1.2"], "ladder": ["1,2.5"], "skip-below": ["0.125"], "border": ["zeros"],
         "method": ["refine"], "refine-from": ["0.5"], "refine-steps": ["4"],
         "refine-noise": ["0.75"], "refine-guidance": ["1.5"], "wire": ["f16"],
-        "global-pass": ["workers"],
+        "global-pass": ["workers"], "upscale-mode": ["image"],
     ]
 
     private func settings(_ words: [String]) throws -> RenderSettings {

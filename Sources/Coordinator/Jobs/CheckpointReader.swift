@@ -73,7 +73,10 @@ private struct CheckpointReader {
     /// Everything of the state except its noise.
     mutating func state() throws(InputError) -> SamplerState {
         let awaitsEnlargement = text["awaits"] == "enlargement"
-        guard !awaitsEnlargement || (step == 0 && plan.enlargements[phase] != nil) else {
+        guard
+            !awaitsEnlargement
+                || (plan.enlargements[phase] != nil && step == plan.phases[phase].steps.lowerBound)
+        else {
             throw damaged("its phase has nothing to enlarge")
         }
         guard let latent = try tensor("latent", of: awaitsEnlargement ? last - 1 : last) else {
@@ -104,9 +107,10 @@ private struct CheckpointReader {
         guard (state.anchor != nil) == (plan.settings.isMasked ? phase > 0 : isSourced),
             phase == plan.phases.count || plan.phases[phase].steps.contains(step),
             (upsampled != nil)
-                == (isSourced && plan.phases[last].refinement == nil
+                == (isSourced && !state.awaitsEnlargement && plan.phases[last].refinement == nil
                     && (startsFromPicture || !plan.phases[last].isWhole)),
-            (state.picture != nil) == (plan.phases[last].constraint != nil || isMasked),
+            (state.picture != nil)
+                == ((plan.phases[last].constraint != nil && !state.awaitsEnlargement) || isMasked),
             (state.mask != nil) == isMasked
         else { throw damaged("a part of it is missing") }
     }

@@ -67,7 +67,7 @@ package struct RenderLoop {
             if state.awaitsEnlargement {
                 let latent = try enlarged(state.latent, forPhase: phase)
                 let picture = try encoded(forPhase: phase)
-                sampler.begin(&state, refining: latent, picture: picture)
+                try sampler.begin(&state, enlarged: latent, noise, picture: picture)
                 reached(state, noise.drawn)
             }
             if input?.phase != phase { input = (phase, try pictureInput(forPhase: phase)) }
@@ -155,7 +155,7 @@ package struct RenderLoop {
         sink = paste.finished
     }
 
-    /// A finished latent at the size of a refinement stage: decoded, enlarged with a Lanczos filter and encoded. The
+    /// A finished latent at the size of the next phase: decoded, enlarged with a Lanczos filter and encoded. The
     /// picture is on disk in between.
     ///
     /// - Throws: what the renderer or the observer throws, `OutputError` when the disk is full

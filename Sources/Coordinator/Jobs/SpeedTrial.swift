@@ -100,12 +100,16 @@ package struct SpeedTrial {
                 )
             )
         }
-        if last.refinement != nil {
+        if plan.enlargements[state.phase] != nil {
             // Decoding and encoding are timed by themselves.
             let latent = last.phase.latent
-            sampler.begin(
+            try sampler.begin(
                 &state,
-                refining: Tensor(zeros: [1, latent.height, latent.width, plan.model.latentChannels])
+                enlarged: Tensor(
+                    zeros: [1, latent.height, latent.width, plan.model.latentChannels]
+                ),
+                noise,
+                picture: picture
             )
         } else {
             let opening = try clock.measure { try sampler.open(&state, noise, picture: picture) }

@@ -155,7 +155,7 @@ package struct RenderPlan: Sendable {
     /// How what the network takes beside the latent is encoded, by phase.
     package let inputEncodes: [Int: TilePlan]
     /// How a finished phase is decoded, and encoded again at the size of the next one, by the index of the next
-    /// one (refine method only).
+    /// one; none where the latent itself is enlarged.
     package let enlargements: [Int: Enlargement]
 
     /// Decoding and encoding again, at another size.
@@ -238,7 +238,8 @@ package struct RenderPlan: Sendable {
         }
         enlargements = Dictionary(
             uniqueKeysWithValues: phases.indices.dropFirst().compactMap { index in
-                guard phases[index].refinement != nil else { return nil }
+                guard phases[index].refinement != nil || settings.upscaleMode == .image
+                else { return nil }
                 let (from, to) = (phases[index - 1].phase.latent, phases[index].phase.latent)
                 let enlargement = Enlargement(
                     decode: decode(from),

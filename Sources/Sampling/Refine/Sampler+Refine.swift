@@ -103,26 +103,20 @@ extension Sampler {
         )
     }
 
-    /// Moves on to a stage whose enlarged picture is not available yet.
-    func awaitEnlargement(_ state: inout SamplerState) {
-        begin(&state, refining: state.latent)
-        state.awaitsEnlargement = true
-    }
-
     /// Begins a stage.
     ///
     /// - Parameters:
     ///   - state: set to the state before the stage's first step
     ///   - latent: of the enlarged picture, at the stage's size
     ///   - picture: the init image at that size, if a part of it stays
-    package func begin(
+    func begin(
         _ state: inout SamplerState,
         refining latent: Tensor,
         picture: PhasePicture? = nil
     ) {
         (state.picture, state.mask) = (picture?.mask == nil ? nil : picture?.latent, picture?.mask)
         (state.latent, state.step) = (state.keepingPicture(latent), 0)
-        (state.source, state.awaitsEnlargement) = (nil, false)
+        state.source = nil
         state.history = Scheduler.History()
     }
 }

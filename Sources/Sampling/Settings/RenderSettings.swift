@@ -40,6 +40,7 @@ package struct RenderSettings: Equatable, Sendable {
     /// the other path gets a weight of 1. 0 skips only paths of weight 0.
     package var skipBelow: Double = Settings.skipBelow.defaultValue
     package var border: Border = Settings.border.defaultValue
+    package var upscaleMode: UpscaleMode = Settings.upscaleMode.defaultValue
     /// Share of the noise schedule that is run in every phase of a render with an init image.
     package var strength: Double = Settings.strength.defaultValue
     /// Share of that picture's own resolution up to which the result is constrained to it.

@@ -139,6 +139,7 @@ extension WireFormat: SettingValue {}
 extension GlobalPass: SettingValue {}
 extension WindowWeight: SettingValue {}
 extension Border: SettingValue {}
+extension UpscaleMode: SettingValue {}
 extension Method: SettingValue {}
 
 /// Nil where the model decides.

@@ -12,6 +12,7 @@ package enum Settings {
         clipSkip, promptSyntax,
         strength, fidelity, imageGuidance,
         method, stride, ladder, cosineScales, sigma, border, windowWeight, skipBelow,
+        upscaleMode,
         refineFrom, refineSteps, refineNoise, refineGuidance,
         decodeMargin, wire, globalPass,
     ]
@@ -382,6 +383,17 @@ package enum Settings {
         default: .inside,
         help: "Padding mode: windows stay inside the latent, or reach into a margin of zeros",
         label: SettingLabel("DemoFusion border", refined: nil),
+        onlyMethod: { _ in .demofusion }
+    )
+
+    package static let upscaleMode = Setting(
+        "upscale-mode",
+        \.upscaleMode,
+        default: .latent,
+        help:
+            "What is enlarged between phases: the latent, or the image, which is decoded before and encoded after",
+        recorded: .whenChanged,
+        label: SettingLabel("DemoFusion upscale mode", refined: nil),
         onlyMethod: { _ in .demofusion }
     )
 

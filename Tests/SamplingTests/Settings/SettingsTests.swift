@@ -26,7 +26,8 @@ import Testing
         "ladder": .array([.number(1), .number(2.5)]), "skip-below": .number(0.125),
         "method": .string("refine"), "refine-from": .number(0.5), "refine-steps": .number(4),
         "refine-noise": .number(0.75), "refine-guidance": .number(1.5),
-        "border": .string("zeros"), "wire": .string("f16"), "global-pass": .string("workers"),
+        "border": .string("zeros"), "upscale-mode": .string("image"),
+        "wire": .string("f16"), "global-pass": .string("workers"),
     ]
 
     private func settings(_ choices: SettingChoices = SettingChoices()) -> RenderSettings {
