@@ -35,7 +35,9 @@ extension Rejection {
             InputError(
                 endpoint.address,
                 "the coordinator requires a key, or is not a Tessera coordinator",
-                fix: "Check the endpoint, and give --keys and --coordinator-key"
+                fix:
+                    "Check the endpoint, and give --keys and --coordinator-key. If tessera cluster up started this worker before the first "
+                    + "invitation made keys, run tessera cluster down and up"
             )
         }
     }

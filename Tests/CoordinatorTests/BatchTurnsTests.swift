@@ -152,4 +152,25 @@ import Testing
         #expect(order.prefix(20).count { $0 == 2 } == 10)
         #expect((15...17).contains(order.suffix(20).count { $0 == 2 }), "\(order)")
     }
+
+    /// A job whose steps were one long batch has no more to wait for a newcomer than for its last step.
+    @Test func stepsOfOneBatchCountEach() {
+        var turns = BatchTurns()
+        turns.open(1, weight: 1)
+        turns.submit(1)
+        #expect(turns.next(at: .zero) == .begin(job: 1))
+        for second in 1..<100 { turns.goOn(at: .seconds(second)) }
+        turns.open(2, weight: 1)
+        turns.submit(2)
+        turns.submit(1)
+        turns.ended(at: .seconds(100))
+        var order: [UInt64] = []
+        for second in 100..<104 {
+            guard case .begin(let job) = turns.next(at: .seconds(second)) else { break }
+            order.append(job)
+            turns.ended(at: .seconds(second + 1))
+            turns.submit(job)
+        }
+        #expect(order == [2, 1, 2, 1])
+    }
 }

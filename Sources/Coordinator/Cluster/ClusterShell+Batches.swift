@@ -62,6 +62,7 @@ extension ClusterShell {
     /// The next step of the batch that runs.
     private func goOn(with request: BatchRequest) {
         guard let additions = batch?.request(request, sharedBy: 1) else { return }
+        turns.goOn(at: now)
         board.beginViews()
         for (view, assignment) in batch?.assignments ?? [] { board.note(view: view, assignment) }
         add(additions)

@@ -81,6 +81,15 @@ package struct BatchTurns: Equatable, Sendable {
         accounts[running.job] = account
     }
 
+    /// The batch that runs goes on with another step, which counts as its job's next batch.
+    package mutating func goOn(at now: Duration) {
+        guard let job = running?.job else { return }
+        ended(at: now)
+        guard let account = accounts[job] else { return }
+        accounts[job]?.idleSince = nil
+        (running, clock) = ((job, now), max(clock, account.start))
+    }
+
     /// Whether a batch waits though none runs.
     package var isHolding: Bool { running == nil && !waiting.isEmpty }
 

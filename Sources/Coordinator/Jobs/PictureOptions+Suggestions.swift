@@ -61,7 +61,9 @@ extension PictureOptions {
         case .success(let (settings, checked)):
             let yielding =
                 distillation?.isOfAdapter == true
-                ? Self.ofDistilledAdapters.map(\.name).filter { defaults?.names.contains($0) == true }
+                ? Self.ofDistilledAdapters.map(\.name).filter {
+                    defaults?.names.contains($0) == true
+                }
                 : []
             return Agreement(
                 settings: settings,
