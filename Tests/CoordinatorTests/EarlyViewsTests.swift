@@ -57,7 +57,7 @@ import Testing
         while state.phase < sampler.plan.phases.count {
             if state.awaitsEnlargement {
                 let size = sampler.plan.phases[state.phase].phase.latent
-                sampler.begin(&state, refining: Bicubic.resize(state.latent, to: size))
+                try sampler.begin(&state, enlarged: Bicubic.resize(state.latent, to: size), noise)
             }
             if mask, state.phase > 0, state.mask == nil {
                 let half = state.latent.values.indices.map { Float($0 % 5) / 8 }
