@@ -28,7 +28,11 @@ func peak() throws -> Double {
 struct ShapesOnly: UnitRenderer {
     let model: ModelGeometry
 
-    func evaluate(_ units: [WorkUnit], onDone: (Int) throws -> Void) throws -> [WorkResult] {
+    func evaluate(
+        _ units: [WorkUnit],
+        early: inout EarlyViews?,
+        onDone: (Int) throws -> Void
+    ) throws -> [WorkResult] {
         try units.enumerated().map { place, unit in
             try onDone(place)
             guard case .autoencode(let half, let part) = unit.work else {

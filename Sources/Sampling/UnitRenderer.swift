@@ -5,24 +5,16 @@ import Engine
 /// All calls come from one thread, the render thread, and block it. The picture never depends on which worker
 /// evaluated a unit, or when.
 package protocol UnitRenderer: Sendable {
-    /// Predicts views, decodes and encodes tiles.
+    /// Predicts views, decodes and encodes tiles. Where workers would wait for the end of a step, they may begin views of the
+    /// next call.
     ///
     /// - Parameters:
     ///   - units: any number
+    ///   - early: cuts views of the next step from predictions; nil for none
     ///   - onDone: called on this thread with the index in `units` of each unit when it is done, once each; an error it
     ///     throws ends the call
     /// - Returns: results in the order of the units
     /// - Throws: `RenderCancelled`, `ClusterUnavailable`, `UnitFailed`, or what `onDone` throws
-    func evaluate(_ units: [WorkUnit], onDone: (Int) throws -> Void) throws -> [WorkResult]
-
-    /// The same for the views of a step. Where workers would wait for its end, they may begin views of the next call.
-    ///
-    /// - Parameters:
-    ///   - units: of the step
-    ///   - early: cuts those views from predictions; nil for none
-    ///   - onDone: as above
-    /// - Returns: results in the order of the units
-    /// - Throws: as above
     func evaluate(
         _ units: [WorkUnit],
         early: inout EarlyViews?,
@@ -31,12 +23,12 @@ package protocol UnitRenderer: Sendable {
 }
 
 extension UnitRenderer {
-    /// Begins nothing early.
+    /// The same where nothing can be begun early.
     package func evaluate(
         _ units: [WorkUnit],
-        early: inout EarlyViews?,
         onDone: (Int) throws -> Void
     ) throws -> [WorkResult] {
-        try evaluate(units, onDone: onDone)
+        var none: EarlyViews?
+        return try evaluate(units, early: &none, onDone: onDone)
     }
 }

@@ -9,7 +9,11 @@ import Testing
 
 /// Predicts without workers: sums of everything that goes in.
 private final class Arithmetic: UnitRenderer {
-    func evaluate(_ units: [WorkUnit], onDone: (Int) throws -> Void) throws -> [WorkResult] {
+    func evaluate(
+        _ units: [WorkUnit],
+        early: inout EarlyViews?,
+        onDone: (Int) throws -> Void
+    ) throws -> [WorkResult] {
         try units.enumerated().map { place, unit in
             try onDone(place)
             guard case .predict(let view) = unit.work else {

@@ -7,7 +7,11 @@ import Testing
 
 /// Decodes to nothing.
 private struct Blank: UnitRenderer {
-    func evaluate(_ units: [WorkUnit], onDone: (Int) throws -> Void) throws -> [WorkResult] {
+    func evaluate(
+        _ units: [WorkUnit],
+        early: inout EarlyViews?,
+        onDone: (Int) throws -> Void
+    ) throws -> [WorkResult] {
         try units.enumerated().map { place, unit in
             try onDone(place)
             let (height, width) = (unit.input.shape[1], unit.input.shape[2])

@@ -8,7 +8,11 @@ import Testing
 
 /// Answers with sums of what it is given, as workers of a guided or unguided job.
 private struct Sums: UnitRenderer {
-    func evaluate(_ units: [WorkUnit], onDone: (Int) throws -> Void) throws -> [WorkResult] {
+    func evaluate(
+        _ units: [WorkUnit],
+        early: inout EarlyViews?,
+        onDone: (Int) throws -> Void
+    ) throws -> [WorkResult] {
         try units.enumerated().map { place, unit in
             try onDone(place)
             switch unit.work {

@@ -7,7 +7,11 @@ import Testing
 /// A decoder that paints every latent pixel as 8×8 equal ones, whose colours are its first three channels; an encoder that
 /// takes their mean, and as the fourth channel how much brighter the upper half is. Predicts what it is given.
 private struct Blocks: UnitRenderer {
-    func evaluate(_ units: [WorkUnit], onDone: (Int) throws -> Void) throws -> [WorkResult] {
+    func evaluate(
+        _ units: [WorkUnit],
+        early: inout EarlyViews?,
+        onDone: (Int) throws -> Void
+    ) throws -> [WorkResult] {
         try units.enumerated().map { place, unit in
             try onDone(place)
             return switch unit.work {

@@ -23,6 +23,7 @@ package final class DirectRenderer: UnitRenderer, @unchecked Sendable {
     /// Never asked for views: a tiled evaluation has tiles only.
     package func evaluate(
         _ units: [WorkUnit],
+        early: inout EarlyViews?,
         onDone: (Int) throws -> Void
     ) throws -> [WorkResult] {
         try units.map { unit in

@@ -19,6 +19,7 @@ import Testing
 
         func evaluate(
             _ units: [WorkUnit],
+            early: inout EarlyViews?,
             onDone: (Int) throws -> Void
         ) throws -> [WorkResult] {
             try units.enumerated().flatMap { place, unit in

@@ -19,14 +19,6 @@ package final class ClusterJob: UnitRenderer {
 
     package func evaluate(
         _ units: [WorkUnit],
-        onDone: (Int) throws -> Void
-    ) throws -> [WorkResult] {
-        var none: EarlyViews?
-        return try evaluate(units, early: &none, onDone: onDone)
-    }
-
-    package func evaluate(
-        _ units: [WorkUnit],
         early: inout EarlyViews?,
         onDone: (Int) throws -> Void
     ) throws -> [WorkResult] {

@@ -48,6 +48,7 @@ enum Handshake {
         let model = required.model
         let digests = "(\(found.digest.prefix(12)), not \(model.digest.prefix(12)))"
         let isSamePath = model.path == found.path || model.path.hasSuffix("/\(found.path)")
+        guard found != .none else { return "it has no model yet, the coordinator \(model.summary)" }
         let start =
             isSamePath
             ? "it has \(model.path) with other weights or LoRAs than the coordinator \(digests)"

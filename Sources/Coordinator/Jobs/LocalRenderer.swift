@@ -31,6 +31,7 @@ package final class LocalRenderer: UnitRenderer {
 
     package func evaluate(
         _ units: [WorkUnit],
+        early: inout EarlyViews?,
         onDone: (Int) throws -> Void
     ) throws -> [WorkResult] {
         let received = units.map { unit in

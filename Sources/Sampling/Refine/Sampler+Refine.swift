@@ -1,6 +1,6 @@
 import Engine
 
-/// Refinement stages. Windows are fused after every step, so that they stay consistent: each step is a barrier, but
+/// Refinement stages. Windows are fused after every step, so that they stay consistent: each step waits for the one before, but
 /// there are few.
 extension Sampler {
     /// The views of a stage's next step: shifted windows of the latent.

@@ -27,9 +27,14 @@ package struct ModelFetcher: Sendable {
     /// - Parameters:
     ///   - digest: of the model
     ///   - cancellation: ends the call
+    ///   - isAgain: whether a person knows already that it is missing
     /// - Returns: the model; nil if it was cancelled
     /// - Throws: `FetchFailure`, `InputError` where there is no room, `OutputError` for a full disk
-    package func model(_ digest: String, _ cancellation: Cancellation) throws -> Model? {
+    package func model(
+        _ digest: String,
+        _ cancellation: Cancellation,
+        isAgain: Bool = false
+    ) throws -> Model? {
         if let model = opened(digest) { return model }
         guard let name = ModelCatalogue.Digest(hex: digest) else {
             throw FetchFailure.refused(file: "the model", reason: "its digest is of another kind")
@@ -39,6 +44,9 @@ package struct ModelFetcher: Sendable {
             // Another worker of this host may have fetched it meanwhile.
             if let model = opened(digest) { return model }
             let connection = try FetchConnection(endpoint, security)
+            if !isAgain {
+                logger.notice("this host lacks the coordinator's model: fetching it")
+            }
             guard let (catalogue, neighbours) = try catalogue(name, connection, cancellation) else {
                 return nil
             }
@@ -88,7 +96,11 @@ package struct ModelFetcher: Sendable {
         var obstacle: WorkerMessage.Obstacle?
         while let required = try inquiry.requirements(obstacle, cancellation) {
             do {
-                return try model(required.model.digest, cancellation)
+                return try model(
+                    required.model.digest,
+                    cancellation,
+                    isAgain: obstacle != nil
+                )
             } catch {
                 if obstacle?.reason != "\(error)" { logger.warning("\(error)") }
                 obstacle = .init(requirements: required.summary, reason: "\(error)")
@@ -122,7 +134,6 @@ package struct ModelFetcher: Sendable {
         _ connection: FetchConnection,
         _ cancellation: Cancellation
     ) throws -> (ModelCatalogue, [Neighbour])? {
-        logger.notice("this host lacks the coordinator's model: fetching it")
         while !cancellation.isCancelled {
             try connection.ask(ChunkRequest(model, [0], addresses: LANAddress.own))
             // The coordinator may first have to read all of the model.

@@ -71,7 +71,7 @@ package struct ModelInquiry {
     private func hello(_ obstacle: WorkerMessage.Obstacle?) -> WorkerMessage.Hello {
         var hello = WorkerMessage.Hello(
             name: options.name,
-            model: ModelIdentity(digest: Self.none, path: "no model yet"),
+            model: .none,
             threads: 1,
             processor: Processor.description,
             backend: Self.none,
