@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test(arguments: [
-        LyingNetworks.Manner.every(10), .below(timestep: 100), .autoencoder(.decoder, every: 2),
+        LyingNetworks.Manner.every(10), .below(timestep: 100), .autoencoder(.decoder, every: 1),
     ])
     func smallPictures(_ manner: LyingNetworks.Manner) throws {
         let renders = renders(Extent(height: 256, width: 256), scale: 2)
