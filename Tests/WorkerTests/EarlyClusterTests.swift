@@ -99,8 +99,9 @@ import Testing
     }
 
     @Test func refinementToo() throws {
+        let ladder = try Ladder(scales: [1, 4])
         let sampler = try makeSampler(steps: 20) {
-            ($0.method, $0.ladder) = (.refine, .given(try! Ladder(scales: [1, 4])))
+            ($0.method, $0.ladder) = (.refine, .given(ladder))
             $0.refinement = RefineSettings(steps: 3)
         }
         let stage = try #require(sampler.plan.phases.last?.refinement)

@@ -9,7 +9,8 @@ import Testing
 @Suite(.serialized, .enabled(if: TestedBackends.hasTorch)) struct KeptTileTests {
     /// Evaluates parts one after the other, as a worker does; the input of a tile comes with its first part, and when it is not kept.
     ///
-    /// `@unchecked Sendable`, which `UnitRenderer` asks for: only the test's own thread uses it.
+    /// `@unchecked Sendable`: `UnitRenderer` asks for it, since a coordinator hands its renderer to the thread of a job. This one
+    /// stays in the thread of the test that made it, so `resent` and `seen` are never shared.
     private final class Renderer: UnitRenderer, @unchecked Sendable {
         let evaluator: Evaluator
         private(set) var resent = 0
