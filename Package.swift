@@ -233,7 +233,9 @@ let package = Package(
         .testTarget(
             name: "CoordinatorTests",
             dependencies: [
-                "Coordinator", "Fleet", "FleetSimulation", "Protocol", "Sampling", "TestSupport",
+                "Coordinator", "DirectRendering", "Fleet", "FleetSimulation", "Protocol",
+                "Sampling",
+                "TestSupport",
             ],
             swiftSettings: strict
         ),

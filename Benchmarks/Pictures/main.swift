@@ -25,40 +25,33 @@ func peak() throws -> Double {
 }
 
 /// Returns results of the right shapes at no cost, so that only the coordinator is measured.
-struct ShapesOnly: UnitRenderer {
+struct ShapesOnly: UnitByUnit {
     let model: ModelGeometry
 
-    func evaluate(
-        _ units: [WorkUnit],
-        early: inout EarlyViews?,
-        onDone: (Int) throws -> Void
-    ) throws -> [WorkResult] {
-        try units.enumerated().map { place, unit in
-            try onDone(place)
-            guard case .autoencode(let half, let part) = unit.work else {
-                return WorkResult(tensor: unit.input.map { $0 * 0.1 })
-            }
-            let (shape, network) = (unit.input.shape, model.network(half))
-            let factor = half == .encoder ? 8 : 1
-            let core = (part?.margins ?? .none)
-                .core(height: shape[1] / factor, width: shape[2] / factor)
-            guard let part, part.norm > 0 else {
-                return WorkResult(
-                    tensor: half == .decoder
-                        ? picture(of: unit.input, core)
-                        : Tensor(zeros: [1, core.rows.count, core.columns.count, 4])
-                )
-            }
-            let tokens = part.tokens.map { lattice in
-                let places = lattice.places(height: core.rows.count, width: core.columns.count)
-                return Tensor(zeros: [1, places.rows.count, places.columns.count, network.width])
-            }
-            let moments = Moments(mean: 0, variance: 1)
+    func result(of unit: WorkUnit, at place: Int) throws -> WorkResult {
+        guard case .autoencode(let half, let part) = unit.work else {
+            return WorkResult(tensor: unit.input.map { $0 * 0.1 })
+        }
+        let (shape, network) = (unit.input.shape, model.network(half))
+        let factor = half == .encoder ? 8 : 1
+        let core = (part?.margins ?? .none)
+            .core(height: shape[1] / factor, width: shape[2] / factor)
+        guard let part, part.norm > 0 else {
             return WorkResult(
-                tensor: tokens,
-                statistics: Array(repeating: moments, count: network.groups)
+                tensor: half == .decoder
+                    ? picture(of: unit.input, core)
+                    : Tensor(zeros: [1, core.rows.count, core.columns.count, 4])
             )
         }
+        let tokens = part.tokens.map { lattice in
+            let places = lattice.places(height: core.rows.count, width: core.columns.count)
+            return Tensor(zeros: [1, places.rows.count, places.columns.count, network.width])
+        }
+        let moments = Moments(mean: 0, variance: 1)
+        return WorkResult(
+            tensor: tokens,
+            statistics: Array(repeating: moments, count: network.groups)
+        )
     }
 
     /// The latent's first channels, each pixel repeated 8 × 8 times.

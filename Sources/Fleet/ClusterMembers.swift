@@ -66,6 +66,9 @@ package struct ClusterMembers {
         file.coordinator.keys != nil || ClusterKeys(madeIn: folder.path) != nil
     }
 
+    /// Whether `cluster up` has started workers that still run, as far as is recorded.
+    package var hasStartedWorkers: Bool { (try? folder.record()) != nil }
+
     private func coordinatorKey() throws -> PublicKey {
         guard !file.coordinator.insecure else {
             throw InputError(

@@ -50,11 +50,25 @@ package struct EndpointNote: Codable, Equatable, Sendable {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         let own = "-\(getuid())-"
         for name in names where name.hasPrefix("tessera-") && name.contains(own) {
+            if let process = writer(ofUnfinished: name, own), kill(process, 0) != 0, errno == ESRCH
+            {
+                unlink("\(folder)/\(name)")
+                continue
+            }
             guard let note = read("\(folder)/\(name)", owner: getuid()),
                 name.hasSuffix("\(own)\(note.process.id).json"), !note.process.isAlive
             else { continue }
             unlink("\(folder)/\(name)")
         }
+    }
+
+    /// Who was writing a note that has not got its name yet.
+    private static func writer(ofUnfinished name: String, _ own: String) -> pid_t? {
+        guard let start = name.range(of: own, options: .backwards),
+            let end = name.range(of: ".json.", options: .backwards),
+            start.upperBound < end.lowerBound
+        else { return nil }
+        return pid_t(name[start.upperBound..<end.lowerBound])
     }
 
     private static func read(_ path: String, owner: uid_t) -> EndpointNote? {

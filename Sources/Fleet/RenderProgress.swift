@@ -39,7 +39,9 @@ struct RenderProgress {
         case .progress(.phase(let index, _)): phase = index
         case .progress(.view): views += 1
         case .progress(.decoding): isDecoding = true
-        case .progress, .notice, .reading, .ready, .suggestion, .canBeResumed, .saves: break
+        case .progress, .notice, .reading, .ready, .suggestion, .canBeResumed, .nothingSaved,
+            .saves:
+            break
         }
     }
 

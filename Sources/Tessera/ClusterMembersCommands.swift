@@ -69,6 +69,12 @@ extension ClusterCommand {
                         "the coordinator that runs now was started without keys: the machine can join when the next one runs"
                     )
                 }
+                if !hadKeys, members.hasStartedWorkers {
+                    StandardError.write(
+                        "the next coordinator admits only workers with keys, and those of tessera cluster up have none: run "
+                            + "tessera cluster down and tessera cluster up with --cluster \(file.cluster) before it"
+                    )
+                }
             }
         }
     }

@@ -69,6 +69,12 @@ final class RenderConsole {
         case .canBeResumed(let path):
             job = path
             if !isSeries { showHowToContinue(path) }
+        case .nothingSaved:
+            if !isSeries {
+                StandardError.write(
+                    "nothing of it was saved yet: to begin again, give the same command"
+                )
+            }
         }
     }
 

@@ -239,9 +239,12 @@ struct Join: ParsableCommand {
     ) throws -> String? {
         let wish = name ?? WorkerProcess.Options.hostName
         return try Registration(code, at: endpoint, key: key, name: wish)
-            .register(interruptible()) {
+            .register(interruptible()) { reason in
                 StandardError.write(
-                    "no coordinator answers at \(endpoint.address): trying until one does"
+                    reason == .nobody
+                        ? "no coordinator answers at \(endpoint.address): trying until one does"
+                        : "what listens at \(endpoint.address) has no keys, like a coordinator that was started before the first "
+                            + "invitation: trying until the next one does"
                 )
             }
     }

@@ -35,7 +35,7 @@ struct LANJoin {
                 switch try registration.attempt(cancellation) {
                 case .joined(let name): return (address, name)
                 case .refused(let reason): throw registration.refusal(reason)
-                case .notAllowed, .failed:
+                case .notAllowed, .failed, .withoutKeys:
                     tell(
                         "\(address): it does not have the key of this invitation, or no longer knows the invitation"
                     )

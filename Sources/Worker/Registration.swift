@@ -26,16 +26,21 @@ package struct Registration {
 
     /// - Parameters:
     ///   - cancellation: ends the wait
-    ///   - onWaiting: called once if nobody answers at first
+    ///   - onWaiting: called once if it has to wait, with the reason
     /// - Returns: what this machine is called; nil if it was cancelled
     /// - Throws: `InputError` if the invitation is refused, `SocketError`
     package func register(
         _ cancellation: Cancellation,
-        onWaiting: () -> Void
+        onWaiting: (Waiting) -> Void
     ) throws -> String? {
+        var told: Waiting?
+        func tell(_ reason: Waiting) {
+            if told == nil { onWaiting(reason) }
+            told = reason
+        }
         let context = try SocketContext()
         let wakeup = try Wakeup()
-        var (isTold, failures) = (false, 0)
+        var failures = 0
         while !cancellation.isCancelled {
             switch try attempt(in: context, wakeup, cancellation) {
             case .joined(let name): return name
@@ -44,16 +49,25 @@ package struct Registration {
                 throw refusal(
                     "the coordinator does not know this invitation: it is for another cluster, or ended long ago"
                 )
-            case .failed:
+            case .failed where told != .withoutKeys:
                 failures += 1
                 guard failures < Self.maxFailures else { throw unknownListener }
-            case .nothing: failures = 0
+            case .failed: break
+            case .withoutKeys: tell(.withoutKeys)
+            case .nothing:
+                failures = 0
+                tell(.nobody)
             }
-            if !isTold, failures == 0 { onWaiting() }
-            isTold = true
             wakeup.wait(for: Self.pause * Double.random(in: 0.5...1))
         }
         return nil
+    }
+
+    /// Why it waits.
+    package enum Waiting: Equatable, Sendable {
+        case nobody
+        /// The coordinator that listens was started before the first invitation made keys; the next one has them.
+        case withoutKeys
     }
 
     /// How one call to a coordinator ended.
@@ -62,6 +76,8 @@ package struct Registration {
         case refused(String)
         /// The coordinator does not admit the invitation's key.
         case notAllowed
+        /// Somebody listens who does not encrypt.
+        case withoutKeys
         /// Somebody listens who is not this coordinator.
         case failed
         /// Nobody answers.
@@ -97,7 +113,11 @@ package struct Registration {
                 }
             }
             if let rejection = try socket.rejections().first {
-                return rejection == .notAllowed(nil) ? .notAllowed : .failed
+                switch rejection {
+                case .notAllowed(nil): return .notAllowed
+                case .otherMechanism: return .withoutKeys
+                default: return .failed
+                }
             }
         }
         return .nothing

@@ -37,7 +37,7 @@ extension Rejection {
                 "the coordinator requires a key, or is not a Tessera coordinator",
                 fix:
                     "Check the endpoint, and give --keys and --coordinator-key. If tessera cluster up started this worker before the first "
-                    + "invitation made keys, run tessera cluster down and up"
+                    + "invitation was made, run tessera cluster down and tessera cluster up"
             )
         }
     }

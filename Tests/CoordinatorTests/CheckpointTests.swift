@@ -1,4 +1,5 @@
 import Coordinator
+import DirectRendering
 import Engine
 import Foundation
 import Protocol
@@ -8,20 +9,13 @@ import TestSupport
 import Testing
 
 /// Predicts without workers: sums of everything that goes in.
-private final class Arithmetic: UnitRenderer {
-    func evaluate(
-        _ units: [WorkUnit],
-        early: inout EarlyViews?,
-        onDone: (Int) throws -> Void
-    ) throws -> [WorkResult] {
-        try units.enumerated().map { place, unit in
-            try onDone(place)
-            guard case .predict(let view) = unit.work else {
-                return WorkResult(tensor: Self.enlarged(unit))
-            }
-            let shift = view.timestep / 1000 + Float(place) / 64
-            return WorkResult(tensor: unit.input.map { ($0 * 0.7 + shift) / (1 + abs($0)) })
+private final class Arithmetic: UnitByUnit {
+    func result(of unit: WorkUnit, at place: Int) throws -> WorkResult {
+        guard case .predict(let view) = unit.work else {
+            return WorkResult(tensor: Self.enlarged(unit))
         }
+        let shift = view.timestep / 1000 + Float(place) / 64
+        return WorkResult(tensor: unit.input.map { ($0 * 0.7 + shift) / (1 + abs($0)) })
     }
 }
 

@@ -1,4 +1,5 @@
 import Coordinator
+import DirectRendering
 import Engine
 import Foundation
 import Sampling
@@ -6,17 +7,10 @@ import TestSupport
 import Testing
 
 /// Decodes to nothing.
-private struct Blank: UnitRenderer {
-    func evaluate(
-        _ units: [WorkUnit],
-        early: inout EarlyViews?,
-        onDone: (Int) throws -> Void
-    ) throws -> [WorkResult] {
-        try units.enumerated().map { place, unit in
-            try onDone(place)
-            let (height, width) = (unit.input.shape[1], unit.input.shape[2])
-            return WorkResult(tensor: Tensor(zeros: [1, 8 * height, 8 * width, 3]))
-        }
+private struct Blank: UnitByUnit {
+    func result(of unit: WorkUnit, at place: Int) throws -> WorkResult {
+        let (height, width) = (unit.input.shape[1], unit.input.shape[2])
+        return WorkResult(tensor: Tensor(zeros: [1, 8 * height, 8 * width, 3]))
     }
 }
 

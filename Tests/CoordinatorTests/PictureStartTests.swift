@@ -1,4 +1,5 @@
 import Coordinator
+import DirectRendering
 import Engine
 import Foundation
 import Protocol
@@ -7,7 +8,7 @@ import TestSupport
 import Testing
 
 /// A model whose encoder takes every eighth pixel, and whose predictions are sums.
-private final class Formula: UnitRenderer {
+private final class Formula: UnitByUnit {
     let prediction: @Sendable (WorkUnit, WorkUnit.View) -> Tensor
 
     init(
@@ -16,21 +17,14 @@ private final class Formula: UnitRenderer {
         }
     ) { self.prediction = prediction }
 
-    func evaluate(
-        _ units: [WorkUnit],
-        early: inout EarlyViews?,
-        onDone: (Int) throws -> Void
-    ) throws -> [WorkResult] {
-        try units.enumerated().map { place, unit in
-            try onDone(place)
-            switch unit.work {
-            case .predict(let view): return WorkResult(tensor: prediction(unit, view))
-            case .autoencode(.encoder, nil): return WorkResult(tensor: Self.encode(unit.input))
-            case .autoencode(.decoder, nil):
-                let (height, width) = (unit.input.shape[1], unit.input.shape[2])
-                return WorkResult(tensor: Tensor(zeros: [1, 8 * height, 8 * width, 3]))
-            case .autoencode(let half, let part?): return evaluate(half, unit.input, as: part)
-            }
+    func result(of unit: WorkUnit, at place: Int) throws -> WorkResult {
+        switch unit.work {
+        case .predict(let view): return WorkResult(tensor: prediction(unit, view))
+        case .autoencode(.encoder, nil): return WorkResult(tensor: Self.encode(unit.input))
+        case .autoencode(.decoder, nil):
+            let (height, width) = (unit.input.shape[1], unit.input.shape[2])
+            return WorkResult(tensor: Tensor(zeros: [1, 8 * height, 8 * width, 3]))
+        case .autoencode(let half, let part?): return evaluate(half, unit.input, as: part)
         }
     }
 

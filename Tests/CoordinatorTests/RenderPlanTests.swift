@@ -1,4 +1,5 @@
 import Coordinator
+import DirectRendering
 import Engine
 import Foundation
 import Protocol
@@ -7,25 +8,18 @@ import TestSupport
 import Testing
 
 /// Answers with sums of what it is given, as workers of a guided or unguided job.
-private struct Sums: UnitRenderer {
-    func evaluate(
-        _ units: [WorkUnit],
-        early: inout EarlyViews?,
-        onDone: (Int) throws -> Void
-    ) throws -> [WorkResult] {
-        try units.enumerated().map { place, unit in
-            try onDone(place)
-            switch unit.work {
-            case .predict(let view):
-                return WorkResult(tensor: unit.input.map { $0 / 2 + view.timestep / 1000 })
-            case .autoencode(.decoder, nil):
-                let (height, width) = (unit.input.shape[1], unit.input.shape[2])
-                return WorkResult(tensor: Tensor(zeros: [1, height * 8, width * 8, 3]))
-            case .autoencode(.encoder, nil):
-                let (height, width) = (unit.input.shape[1], unit.input.shape[2])
-                return WorkResult(tensor: Tensor(zeros: [1, height / 8, width / 8, 4]))
-            case .autoencode: preconditionFailure("no picture of these is decoded in parts")
-            }
+private struct Sums: UnitByUnit {
+    func result(of unit: WorkUnit, at place: Int) throws -> WorkResult {
+        switch unit.work {
+        case .predict(let view):
+            return WorkResult(tensor: unit.input.map { $0 / 2 + view.timestep / 1000 })
+        case .autoencode(.decoder, nil):
+            let (height, width) = (unit.input.shape[1], unit.input.shape[2])
+            return WorkResult(tensor: Tensor(zeros: [1, height * 8, width * 8, 3]))
+        case .autoencode(.encoder, nil):
+            let (height, width) = (unit.input.shape[1], unit.input.shape[2])
+            return WorkResult(tensor: Tensor(zeros: [1, height / 8, width / 8, 4]))
+        case .autoencode: preconditionFailure("no picture of these is decoded in parts")
         }
     }
 }

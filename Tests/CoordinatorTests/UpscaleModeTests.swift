@@ -1,4 +1,5 @@
 import Coordinator
+import DirectRendering
 import Engine
 import Sampling
 import TestSupport
@@ -6,19 +7,12 @@ import Testing
 
 /// A decoder that paints every latent pixel as 8×8 equal ones, whose colours are its first three channels; an encoder that
 /// takes their mean, and as the fourth channel how much brighter the upper half is. Predicts what it is given.
-private struct Blocks: UnitRenderer {
-    func evaluate(
-        _ units: [WorkUnit],
-        early: inout EarlyViews?,
-        onDone: (Int) throws -> Void
-    ) throws -> [WorkResult] {
-        try units.enumerated().map { place, unit in
-            try onDone(place)
-            return switch unit.work {
-            case .predict: WorkResult(tensor: unit.input)
-            case .autoencode(.decoder, _): WorkResult(tensor: Self.decoded(unit.input))
-            case .autoencode(.encoder, _): WorkResult(tensor: Self.encoded(unit.input))
-            }
+private struct Blocks: UnitByUnit {
+    func result(of unit: WorkUnit, at place: Int) throws -> WorkResult {
+        switch unit.work {
+        case .predict: WorkResult(tensor: unit.input)
+        case .autoencode(.decoder, _): WorkResult(tensor: Self.decoded(unit.input))
+        case .autoencode(.encoder, _): WorkResult(tensor: Self.encoded(unit.input))
         }
     }
 

@@ -6,94 +6,16 @@ import Testing
 /// Renders on hosts of a file, and the workers that stay between them. The hosts are this machine
 /// under several names.
 @Suite(.serialized) struct ClusterCommandTests {
-    /// A folder with a cluster file, and a marker that identifies its workers.
-    struct Site {
-        let folder: String
-        let port: UInt16
-        /// In the environment of every worker of this site, and of no other process.
-        let mark = "mark-\(UUID().uuidString)"
-        var file: String { "\(folder)/cluster.yaml" }
-        var program: String { "\(Fixtures.packageRoot)/.build/release/tessera" }
-        let model = Fixtures.networks.first?.checkpoint ?? ""
-
-        init(_ folder: String) throws {
-            self.folder = folder
-            port = try freePort()
-        }
-
-        /// Writes the file.
-        func write(launch: String, hosts: String, more: String = "") throws {
-            let text = """
-                coordinator: {endpoint: "tcp://127.0.0.1:\(port)"}
-                model: \(model)
-                launch: \(launch)
-                environment: {TESSERA_TEST_MARK: "\(mark)", QUOTES: "a 'b' \\"c\\" $HOME"}
-                timeouts: {start: 20, join: 60, stop: 10}
-                \(more)
-                hosts:
-                \(hosts)
-                """
-            try text.write(toFile: file, atomically: true, encoding: .utf8)
-        }
-
-        func start(_ arguments: [String]) throws -> Command.Running {
-            try Command.Running(arguments, environment: ["XDG_STATE_HOME": "\(folder)/state"])
-        }
-
-        func run(_ arguments: [String]) throws -> Command { try start(arguments).finish() }
-
-        func cluster(_ verb: String, _ more: [String] = []) throws -> Command {
-            try run(["cluster", verb, "--cluster", file] + more)
-        }
-
-        var picture: [String] {
-            [
-                "render", "--prompt", "a prompt", "--size", "200x136", "--steps", "12", "--seed",
-                "5", "--output", "\(folder)/out.png", "--job-dir", "\(folder)/job",
-            ]
-        }
-
-        func render(_ more: [String] = []) throws -> Command {
-            try run(picture + ["--cluster", file] + more)
-        }
-
-        func bytes() throws -> Data {
-            try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
-        }
-
-        /// What workers of this host alone make.
-        func local() throws -> Data {
-            let command = try run(picture + ["--model", model, "--workers", "1"])
-            #expect(command.status == 0, "\(command.errors)")
-            return try bytes()
-        }
-
-        /// Processes of this site's workers.
-        var processes: [Int32] {
-            let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-            return all.compactMap { Int32($0) }.filter { id in
-                let data = FileManager.default.contents(atPath: "/proc/\(id)/environ") ?? Data()
-                return data.range(of: Data(mark.utf8)) != nil
-            }
-        }
-
-        var clusters: [String] {
-            (try? FileManager.default.contentsOfDirectory(
-                atPath: "\(folder)/state/tessera/clusters"
-            )) ?? []
-        }
-    }
-
     private static let shell = "[sh, -c, \"{command}\"]"
 
-    private func hosts(_ site: Site, _ names: [String], workers: Int = 1) -> String {
+    private func hosts(_ site: ClusterSite, _ names: [String], workers: Int = 1) -> String {
         names.map { "  - {name: \($0), workers: \(workers), threads: 1, tessera: \(site.program)}" }
             .joined(separator: "\n")
     }
 
     @Test func rendersOnTwoHostsTheSameBytes() throws {
         try inTemporaryFolder { folder in
-            let site = try Site(folder)
+            let site = try ClusterSite(folder)
             let whole = try site.local()
             try site.write(launch: Self.shell, hosts: hosts(site, ["alpha", "beta"]))
             let command = try site.render(["--min-workers", "2"])
@@ -116,7 +38,7 @@ import Testing
 
     @Test func aClusterIsTestedAndItsFaultsAreNamed() throws {
         try inTemporaryFolder { folder in
-            let site = try Site(folder)
+            let site = try ClusterSite(folder)
             try site.write(launch: Self.shell, hosts: hosts(site, ["alpha", "beta"]))
             let good = try site.cluster("test")
             #expect(good.status == 0, "\(good.output)\(good.errors)")
@@ -155,7 +77,7 @@ import Testing
 
     @Test func aHostThatFailsIsNamedAndTheOthersGoOn() throws {
         try inTemporaryFolder { folder in
-            let site = try Site(folder)
+            let site = try ClusterSite(folder)
             let whole = try site.local()
             let broken = """
                 \(hosts(site, ["alpha"]))
@@ -188,7 +110,7 @@ import Testing
     /// However a coordinator ends, so do the workers that it started.
     @Test func aKilledRenderLeavesNoWorkers() throws {
         try inTemporaryFolder { folder in
-            let site = try Site(folder)
+            let site = try ClusterSite(folder)
             try site.write(launch: Self.shell, hosts: hosts(site, ["alpha", "beta"]))
             let running = try site.start(
                 site.picture + ["--cluster", site.file, "--steps", "400", "--min-workers", "2"]
@@ -203,7 +125,7 @@ import Testing
 
     @Test func workersStayFromUpToDown() throws {
         try inTemporaryFolder { folder in
-            let site = try Site(folder)
+            let site = try ClusterSite(folder)
             let whole = try site.local()
             try site.write(launch: Self.shell, hosts: hosts(site, ["alpha", "beta"], workers: 2))
             let before = try site.cluster("status")
@@ -256,7 +178,7 @@ import Testing
 
     @Test func aWorkerThatIsKilledComesBack() throws {
         try inTemporaryFolder { folder in
-            let site = try Site(folder)
+            let site = try ClusterSite(folder)
             try site.write(launch: Self.shell, hosts: hosts(site, ["alpha"]))
             let long = ["--cluster", site.file, "--steps", "60"]
             let whole = try site.run(site.picture + long)
@@ -277,7 +199,7 @@ import Testing
 
     @Test func statusSeesARenderThatRuns() throws {
         try inTemporaryFolder { folder in
-            let site = try Site(folder)
+            let site = try ClusterSite(folder)
             try site.write(launch: Self.shell, hosts: hosts(site, ["alpha", "beta"]))
             let running = try site.start(
                 site.picture + ["--cluster", site.file, "--steps", "400", "--min-workers", "2"]
@@ -299,7 +221,7 @@ import Testing
 
     @Test func keysOfTheFileAreUsedAndNeverShown() throws {
         try inTemporaryFolder { folder in
-            let site = try Site(folder)
+            let site = try ClusterSite(folder)
             let whole = try site.local()
             for name in ["coordinator", "worker"] {
                 #expect(try site.run(["keys", "new", "\(folder)/\(name)"]).status == 0)
@@ -369,7 +291,7 @@ import Testing
     /// The pid of a process that ended long ago may have been reused.
     @Test func downStopsOnlyItsOwnWorkers() throws {
         try inTemporaryFolder { folder in
-            let site = try Site(folder)
+            let site = try ClusterSite(folder)
             try site.write(launch: Self.shell, hosts: hosts(site, ["alpha"]))
             #expect(try site.cluster("up").status == 0)
             let workers = site.processes
@@ -437,7 +359,7 @@ import Testing
             )
             let up = try Command(["cluster", "up", "--cluster", file])
             #expect(up.status == 64 && up.complaints.first?.contains("endpoint") == true)
-            let site = try Site(folder)
+            let site = try ClusterSite(folder)
             try site.write(
                 launch: Self.shell,
                 hosts: "  - {name: alpha, tessera: \(site.program), model: /nowhere}"
@@ -457,31 +379,4 @@ import Testing
             #expect(site.processes.isEmpty && site.clusters.isEmpty, "\(site.clusters)")
         }
     }
-}
-
-/// Waits up to half a minute.
-func eventually(_ holds: () -> Bool) -> Bool {
-    let deadline = ContinuousClock.now + .seconds(30)
-    while !holds() {
-        guard ContinuousClock.now < deadline else { return false }
-        usleep(20_000)
-    }
-    return true
-}
-
-/// A port of the loopback interface that no process listens on now.
-func freePort() throws -> UInt16 {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let status = withUnsafeMutablePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-            bind(descriptor, generic, size) == 0 ? getsockname(descriptor, generic, &size) : -1
-        }
-    }
-    guard status == 0 else { throw POSIXError(.EADDRINUSE) }
-    return UInt16(bigEndian: address.sin_port)
 }

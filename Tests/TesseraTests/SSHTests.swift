@@ -91,10 +91,10 @@ import Testing
     }
 
     /// A site whose hosts are reached by ssh, and whose program has a name that shells misread.
-    private func inSite(_ body: (ClusterCommandTests.Site, Server) throws -> Void) throws {
+    private func inSite(_ body: (ClusterSite, Server) throws -> Void) throws {
         try inTemporaryFolder { folder in
             let server = try Server(folder)
-            let site = try ClusterCommandTests.Site(folder)
+            let site = try ClusterSite(folder)
             try FileManager.default.createDirectory(
                 atPath: "\(folder)/it's \"a\" $HOME",
                 withIntermediateDirectories: true
@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    private func hosts(_ site: ClusterCommandTests.Site, _ names: [String]) -> String {
+    private func hosts(_ site: ClusterSite, _ names: [String]) -> String {
         names.map { name in
             """
               - name: \(name)

@@ -4,8 +4,8 @@ import Testing
 
 /// What a cluster file says of the network: who sends the model, and whether the coordinator announces itself.
 @Suite struct SharingFileTests {
-    private func site(_ folder: String, _ text: String) throws -> ClusterCommandTests.Site {
-        let site = try ClusterCommandTests.Site(folder)
+    private func site(_ folder: String, _ text: String) throws -> ClusterSite {
+        let site = try ClusterSite(folder)
         try text.replacing("PORT", with: "\(site.port)").replacing("MODEL", with: site.model)
             .write(toFile: site.file, atomically: true, encoding: .utf8)
         return site

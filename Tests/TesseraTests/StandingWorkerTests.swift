@@ -6,7 +6,7 @@ import Testing
 /// Workers that stay between renders, and renders that need something else of them, find some of them gone, or find
 /// another render there.
 @Suite(.serialized) struct StandingWorkerTests {
-    private typealias Site = ClusterCommandTests.Site
+    private typealias Site = ClusterSite
 
     private static let models = (
         Fixtures.networks.first?.checkpoint ?? "", Fixtures.networks.last?.checkpoint ?? ""

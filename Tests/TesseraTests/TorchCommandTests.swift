@@ -9,7 +9,7 @@ import Testing
     private static var torch: String { ProcessInfo.processInfo.environment["TESSERA_TORCH"] ?? "" }
     private static let shell = "[sh, -c, \"{command}\"]"
 
-    private func host(_ site: ClusterCommandTests.Site, _ name: String, _ more: String) -> String {
+    private func host(_ site: ClusterSite, _ name: String, _ more: String) -> String {
         "  - {name: \(name), threads: 1, tessera: \(site.program), \(more)}"
     }
 
@@ -28,7 +28,7 @@ import Testing
     /// In float32 a picture of both is that of either alone, but for rounding.
     @Test func torchAndAnotherBackendRenderOnePicture() throws {
         try inTemporaryFolder { folder in
-            let site = try ClusterCommandTests.Site(folder)
+            let site = try ClusterSite(folder)
             let reference = try site.run(
                 site.picture + ["--model", site.model, "--workers", "1", "--precision", "f32"]
             )
@@ -82,7 +82,7 @@ import Testing
     /// Three unlike workers; the device of one is lost twice, and its process starts again.
     @Test func lostDevicesCostNothingButTime() throws {
         try inTemporaryFolder { folder in
-            let site = try ClusterCommandTests.Site(folder)
+            let site = try ClusterSite(folder)
             // Long enough for two starts of a process.
             let steps = ["--steps", "90"]
             let alone = try site.run(
@@ -127,7 +127,7 @@ import Testing
     /// Two GPUs that are the processor: what differs is all but the arithmetic.
     @Test func everyGPUHasAWorker() throws {
         try inTemporaryFolder { folder in
-            let site = try ClusterCommandTests.Site(folder)
+            let site = try ClusterSite(folder)
             let alone = try site.run(
                 site.picture + ["--model", site.model, "--workers", "1", "--precision", "f32"]
             )
@@ -179,7 +179,7 @@ import Testing
     /// A device that never answers: its views go elsewhere.
     @Test func hangingDevicesCostNothingButTime() throws {
         try inTemporaryFolder { folder in
-            let site = try ClusterCommandTests.Site(folder)
+            let site = try ClusterSite(folder)
             let steps = ["--steps", "30", "--precision", "f32"]
             let alone = try site.run(
                 site.picture + ["--model", site.model, "--workers", "1"] + steps

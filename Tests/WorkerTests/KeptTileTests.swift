@@ -11,28 +11,21 @@ import Testing
     ///
     /// `@unchecked Sendable`: `UnitRenderer` asks for it, since a coordinator hands its renderer to the thread of a job. This one
     /// stays in the thread of the test that made it, so `resent` and `seen` are never shared.
-    private final class Renderer: UnitRenderer, @unchecked Sendable {
+    private final class Renderer: UnitByUnit, @unchecked Sendable {
         let evaluator: Evaluator
         private(set) var resent = 0
         private var seen: Set<TileID> = []
 
         init(_ networks: LoadedNetworks) { evaluator = Evaluator(networks) }
 
-        func evaluate(
-            _ units: [WorkUnit],
-            early: inout EarlyViews?,
-            onDone: (Int) throws -> Void
-        ) throws -> [WorkResult] {
-            try units.enumerated().flatMap { place, unit in
-                var short = unit
-                if let tile = unit.tile, !seen.insert(tile).inserted { short.input = .omitted }
-                defer { try? onDone(place) }
-                do {
-                    return try evaluator.evaluate([short])
-                } catch is TileNotKept {
-                    resent += 1
-                    return try evaluator.evaluate([unit])
-                }
+        func result(of unit: WorkUnit, at place: Int) throws -> WorkResult {
+            var short = unit
+            if let tile = unit.tile, !seen.insert(tile).inserted { short.input = .omitted }
+            do {
+                return try evaluator.evaluate([short])[0]
+            } catch is TileNotKept {
+                resent += 1
+                return try evaluator.evaluate([unit])[0]
             }
         }
     }

@@ -18,4 +18,6 @@ package enum RenderReport {
     case progress(RenderEvent)
     /// An error ended it; it can be resumed from this folder.
     case canBeResumed(from: String)
+    /// An error ended it before anything was saved.
+    case nothingSaved
 }

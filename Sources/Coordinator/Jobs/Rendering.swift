@@ -179,7 +179,9 @@ package struct Rendering: Sendable {
                 )
             }
         } catch {
-            if let path = writer?.finish() { try? observe(.canBeResumed(from: path)) }
+            if let writer {
+                try? observe(writer.finish().map { .canBeResumed(from: $0) } ?? .nothingSaved)
+            }
             throw error
         }
     }

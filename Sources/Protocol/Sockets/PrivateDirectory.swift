@@ -18,6 +18,7 @@ package final class PrivateDirectory: Sendable {
     package init() throws(InputError) {
         let runtime = ProcessInfo.processInfo.environment["XDG_RUNTIME_DIR"]
         for base in [runtime, "/tmp"].compactMap(\.self) where base.utf8.count <= 60 {
+            Self.sweep(base)
             var template = Array("\(base)/\(Self.prefix)XXXXXX".utf8CString)
             guard mkdtemp(&template) != nil else { continue }
             path = String(
@@ -46,6 +47,42 @@ package final class PrivateDirectory: Sendable {
         else { return }
         unlink(socket)
         rmdir(directory)
+    }
+
+    /// Removes this user's directories whose processes were all killed: nobody listens at their sockets.
+    private static func sweep(_ base: String) {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []
+        for name in names where name.hasPrefix(prefix) && name.count == prefix.count + 6 {
+            let socket = "\(base)/\(name)/\(socketName)"
+            var status = stat()
+            guard lstat(socket, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK,
+                status.st_uid == getuid(),
+                // Between creating a socket and listening nobody listens either.
+                time(nil) - status.st_mtim.tv_sec > 60, !isListening(socket)
+            else { continue }
+            remove(socket: socket)
+        }
+    }
+
+    private static func isListening(_ path: String) -> Bool {
+        let socket = Glibc.socket(
+            AF_UNIX,
+            Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue),
+            0
+        )
+        guard socket >= 0 else { return true }
+        defer { close(socket) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let bytes = Array(path.utf8)
+        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else { return true }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+        let result = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(socket, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        return result == 0 || errno != ECONNREFUSED
     }
 
     deinit { remove() }

@@ -201,7 +201,8 @@ extension JobRunner {
             switch report {
             case .begun(let plan, _): state.running[id]?.progress.plan(plan)
             case .progress(let event): state.running[id]?.progress.take(event, at: time)
-            case .notice, .reading, .ready, .suggestion, .saves, .canBeResumed: return nil
+            case .notice, .reading, .ready, .suggestion, .saves, .canBeResumed, .nothingSaved:
+                return nil
             }
             // Nothing may follow what was done before an interruption for a whole step.
             let isDue = time - (state.running[id]?.told ?? 0) >= Self.reportInterval
