@@ -58,31 +58,10 @@ package final class PrivateDirectory: Sendable {
             guard lstat(socket, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK,
                 status.st_uid == getuid(),
                 // Between creating a socket and listening nobody listens either.
-                time(nil) - status.st_mtim.tv_sec > 60, !isListening(socket)
+                time(nil) - status.st_mtim.tv_sec > 60, !UnixListener.exists(socket)
             else { continue }
             remove(socket: socket)
         }
-    }
-
-    private static func isListening(_ path: String) -> Bool {
-        let socket = Glibc.socket(
-            AF_UNIX,
-            Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue),
-            0
-        )
-        guard socket >= 0 else { return true }
-        defer { close(socket) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = Array(path.utf8)
-        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else { return true }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-        let result = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(socket, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        return result == 0 || errno != ECONNREFUSED
     }
 
     deinit { remove() }
