@@ -1,4 +1,5 @@
-# Tessera. `make demo` renders the default picture; `make test` checks everything.
+# Tessera. `make demo` renders the default picture; `make test` runs lint, unit and command tests and a short fuzz run. Separate:
+# test-page, test-deploy, test-torch, test-package, soak and fuzz.
 
 PACKAGES := libdnnl-dev libjpeg-dev liblcms2-dev libopenblas-dev libpng-dev libsqlite3-dev libtiff-dev libwebp-dev libzmq3-dev libsodium-dev
 # Test dependencies: network namespaces that act as hosts, a relay between them, and an ssh server.

@@ -2,7 +2,8 @@
 # Makes a .deb and a tarball from a program that is built: Scripts/package.sh PROGRAM FOLDER
 #
 # Both hold the program, the default model, CLIP's vocabulary, the manual page, completions, documents and the files of
-# deploy/. The .deb also has a systemd unit and the account that it runs under. Needs dpkg-dev.
+# deploy/. The .deb also has the systemd units, their settings in /etc/tessera and the account that they
+# run under. Needs dpkg-dev.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=$(realpath "$1")
@@ -39,13 +40,16 @@ tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE
 # The .deb keeps the model beside the program, in a folder of its own.
 root=$work/root
 stage "$root" /usr
-install -d "$root/usr/lib/tessera" "$root/usr/lib/systemd/system" "$root/usr/lib/sysusers.d" "$root/DEBIAN"
+install -d "$root/usr/lib/tessera" "$root/usr/lib/systemd/system" "$root/usr/lib/sysusers.d" "$root/etc/tessera" "$root/DEBIAN"
 mv "$root/usr/bin/tessera" "$root/usr/Models" "$root/usr/lib/tessera/"
 ln -s ../lib/tessera/tessera "$root/usr/bin/tessera"
-sed 's#/usr/local#/usr#' deploy/systemd/tessera-worker@.service >"$root/usr/lib/systemd/system/tessera-worker@.service"
-install -D -m 644 deploy/systemd/worker.conf "$root/etc/tessera/worker.conf"
-echo /etc/tessera/worker.conf >"$root/DEBIAN/conffiles"
-echo 'u tessera - "Tessera worker"' >"$root/usr/lib/sysusers.d/tessera.conf"
+# The units and their settings name what make install puts below /usr/local.
+systemd=$root/usr/share/doc/tessera/systemd
+sed -i 's#/usr/local/Models#/usr/lib/tessera/Models#g; s#/usr/local#/usr#g' "$systemd"/*
+install -m 644 -t "$root/usr/lib/systemd/system" "$systemd"/*.service
+install -m 644 -t "$root/etc/tessera" "$systemd"/*.conf
+(cd "$root" && printf '/%s\n' etc/tessera/*.conf) >"$root/DEBIAN/conffiles"
+echo 'u tessera - "Tessera"' >"$root/usr/lib/sysusers.d/tessera.conf"
 {
     echo "Tessera, https://www.apache.org/licenses/LICENSE-2.0. Apache 2.0; on Debian: /usr/share/common-licenses/Apache-2.0"
     echo

@@ -23,9 +23,13 @@ picture=(--prompt "a lake at sunset" --size 256x256 --steps 3 --seed 1)
 inside tessera doctor
 inside tessera render "${picture[@]}" --output /tmp/deb.png
 for file in usr/share/man/man1/tessera.1.gz usr/share/bash-completion/completions/tessera usr/share/doc/tessera/README.md \
-    usr/share/doc/tessera/copyright usr/lib/systemd/system/tessera-worker@.service etc/tessera/worker.conf; do
+    usr/share/doc/tessera/copyright usr/lib/systemd/system/tessera-worker@.service etc/tessera/worker.conf \
+    usr/lib/systemd/system/tessera-serve.service etc/tessera/serve.conf; do
     [ -e "$root/$file" ] || { echo "$file is missing"; exit 1; }
 done
+if grep -r /usr/local "$root"/usr/lib/systemd/system/tessera-* "$root/etc/tessera"; then echo "no such folder in a .deb"; exit 1; fi
+model=$(sed -n 's/^TESSERA_MODEL=//p' "$root/etc/tessera/serve.conf")
+inside tessera inspect "$model" >/dev/null
 
 inside sh -c 'mkdir /opt/t && tar -C /opt/t -xzf /tmp/tessera-*.tar.gz && ln -s /opt/t/*/bin/tessera /usr/local/bin/t'
 inside t render "${picture[@]}" --output /tmp/tar.png
