@@ -68,8 +68,8 @@ REFINEMENTS = {
 }
 # What was measured once and then removed; the page ends with it.
 TRIED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tried.md")
-# Side of the model's own pictures in pixels; distance of windows in latent pixels of 8.
-NATIVE, STRIDE = 256, 16
+# Side of the model's own pictures in pixels; distance of windows in latent pixels of 8, of the methods that do not say otherwise.
+NATIVE, STRIDE, REFINE_STRIDE = 256, 16, 24
 UNSEEN = 9_500_000
 
 
@@ -95,9 +95,17 @@ def traces(gray):
     return np.array([size[x] - np.median(np.r_[size[x - 6:x - 1], size[x + 2:x + 7]]) for x in range(6, len(size) - 6)])
 
 
-def lines_at(found, offset):
-    """The traces of lines at `offset` from a border of unshifted windows, in latent pixels."""
-    return [t for x, t in enumerate(found, 8) if x % STRIDE == offset]
+def borders(side, stride):
+    """Latent columns at which unshifted windows begin or end inside a latent of `side` columns."""
+    window = NATIVE // 8
+    starts = sorted({min(x, side - window) for x in range(0, side - window + stride, stride)})
+    return sorted({x for start in starts for x in (start, start + window)} - {0, side})
+
+
+def lines_at(found, borders):
+    """The traces of the lines on borders, and of those in the middle between two borders that are not close together."""
+    middle = {(a + b) // 2 for a, b in zip(borders, borders[1:]) if b - a > 8}
+    return [[t for x, t in enumerate(found, 8) if x in columns] for columns in (set(borders), middle)]
 
 
 def spectrum(gray):
@@ -122,10 +130,11 @@ def slope(power):
     return np.polyfit(np.log(f), np.log(power[f] + 1e-12), 1)[0]
 
 
-def measure(picture, net):
+def measure(picture, net, stride):
     gray = luma(picture)
     power, lines = spectrum(gray), traces(gray)
-    return dict(border=lines_at(lines, 0), midway=lines_at(lines, STRIDE // 2), line=float(np.exp(lines.max())),
+    border, midway = lines_at(lines, borders(len(gray) // 8, stride))
+    return dict(border=border, midway=midway, line=float(np.exp(lines.max())),
                 discs=count_discs(net, picture.astype(np.float32) / 255), beyond=beyond_native(power), slope=slope(power))
 
 
@@ -193,7 +202,8 @@ def by_method(a, renders, net, sheets):
     rows = []
     for scale in a.scales:
         side, found, costs, pictures = scale * NATIVE, {}, {}, {}
-        keep = lambda method, picture: found.setdefault(method, []).append(measure(picture, net))
+        keep = lambda method, picture: found.setdefault(method, []).append(
+            measure(picture, net, REFINE_STRIDE if method == "refinement" else STRIDE))
         for i, (prompt, wanted) in enumerate(PROMPTS[:a.prompts if scale < 8 else a.prompts_at_8]):
             shown = {}
             for method, flags in METHODS.items():
@@ -226,6 +236,7 @@ def by_method(a, renders, net, sheets):
 
 def by_variant(a, renders, net, common, variants, count):
     """Settings of one method at 4 times, on `count` prompts."""
+    usual = REFINE_STRIDE if "refine" in common else STRIDE
     found, rows, prompts = {}, [], PROMPTS[:count]
     for prompt, _ in prompts:
         whole = None
@@ -234,7 +245,8 @@ def by_variant(a, renders, net, common, variants, count):
             picture, _, calls, _ = renders(prompt, 4, own + flags)
             whole = picture if whole is None else whole
             entry = found.setdefault(name, dict(measures=[], psnr=[], pictures=[], calls=calls))
-            entry["measures"].append(measure(picture, net))
+            stride = int(flags[flags.index("--stride") + 1]) if "--stride" in flags and "window" not in flags else usual
+            entry["measures"].append(measure(picture, net, stride))
             entry["psnr"].append(psnr(picture, whole))
             entry["pictures"].append(picture)
     true = windows_drawn([w for _, w in prompts], 4 * NATIVE, a.windows) if prompts else None
@@ -286,10 +298,11 @@ def text(a, methods, variants, enlarged, right):
     lines += [
         "",
         f"- **Seconds**: of the fastest picture of the row, {a.workers} workers on the machine that made this page; other work may have slowed it.",
-        f"- **At borders**: how much vertical lines on the borders of unshifted windows (every {8 * STRIDE} pixels) stand out from neighbouring "
-        "lines: jumps beyond the local slope, as the geometric mean over all rows. 1 means no trace. **Midway** is the same figure away "
-        f"from borders, as a baseline; each is uncertain by about ±{spread:.2f}. Enlarged pictures also enlarge the decoder's own grid of "
-        "8 pixels, at borders and midway alike.",
+        f"- **At borders**: how much vertical lines on the borders of the method's unshifted windows (of {NATIVE} pixels, {8 * REFINE_STRIDE} apart in "
+        f"refinement, {8 * STRIDE} in the others; the rows without windows are measured at the same lines as the others) stand out from "
+        "neighbouring lines: jumps beyond the local slope, as the geometric mean over all rows. 1 means no trace. **Midway** is the same figure "
+        f"between borders, as a baseline; each is uncertain by about ±{spread:.2f}. Enlarged pictures also enlarge the decoder's own grid "
+        "of 8 pixels, at borders and midway alike.",
         "- **Strongest line**: the largest such figure of any line in the picture (median over pictures). The drawings show what "
         "outlines alone contribute.",
         f"- **Exactly one sun or moon**: as counted by `Training/evaluate.py`; the detector is right on {100 * right:.0f} % of drawings. Every prompt asks for one.",
