@@ -83,6 +83,10 @@ struct Serve: ParsableCommand {
             let exposure = try access.exposure(isLoopback: address.isLoopback, hasTLS: tls != nil)
             // Before anything is created; whether there are tokens only the database says.
             try exposure.check(listen, hasTokens: true)
+            let standard = try standardModel()
+            // Jobs without a model of their own would all fail.
+            try Model(path: standard, options: try model.options())
+                .check(ModelNeeds(encoder: nil, texts: true))
             let logger = logging.logger
             ServiceMetricsSystem.start()
             let folder = try ServiceFolder(path: try dataFolder())
@@ -91,7 +95,7 @@ struct Serve: ParsableCommand {
             let limits = limits.limits
             let hub = EventHub(limit: limits.streams)
             let resources = JobResources(
-                models: ModelCatalogue(standard: try standardModel(), folder: models),
+                models: ModelCatalogue(standard: standard, folder: models),
                 loras: LoRACatalogue(folder: loraDir),
                 inputs: InputFolder(
                     path: folder.inputs,

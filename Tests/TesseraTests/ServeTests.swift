@@ -37,6 +37,22 @@ import Testing
         #expect(command.complaints.count == 1 && command.errors.contains("--tls-certificate"))
     }
 
+    /// What a render would refuse, a service refuses before it says that it serves.
+    @Test func refusesAModelThatNoJobCouldUse() throws {
+        try inTemporaryFolder { folder in
+            let source = try #require(Fixtures.networks.first).checkpoint
+            let model = "\(folder)/model"
+            try FileManager.default.copyItem(atPath: source, toPath: model)
+            try FileManager.default.removeItem(
+                atPath: "\(model)/unet/diffusion_pytorch_model.safetensors"
+            )
+            let flags = ["serve", "--listen", "127.0.0.1:0", "--data", "\(folder)/data"]
+            let command = try Command(flags + ["--model", model])
+            #expect(command.status == 64 && command.complaints.count == 1, "\(command.errors)")
+            #expect(!FileManager.default.fileExists(atPath: "\(folder)/data"))
+        }
+    }
+
     @Test func aFolderServesOnce() throws {
         try inTemporaryFolder { folder in
             let model = try #require(Fixtures.networks.first).checkpoint
