@@ -2,8 +2,8 @@
 # test-page, test-deploy, test-torch, test-package, soak and fuzz.
 
 PACKAGES := libdnnl-dev libjpeg-dev liblcms2-dev libopenblas-dev libpng-dev libsqlite3-dev libtiff-dev libwebp-dev libzmq3-dev libsodium-dev
-# Test dependencies: network namespaces that act as hosts, a relay between them, and an ssh server.
-TEST_PACKAGES := iproute2 python3 $(if $(CI),openssh-server)
+# Test dependencies: network namespaces that act as hosts, a relay between them, a check of the scripts, and an ssh server.
+TEST_PACKAGES := iproute2 pyflakes3 python3 $(if $(CI),openssh-server)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
 TESSERA := .build/release/tessera
@@ -129,8 +129,10 @@ fuzz: build
 	Tests/Fuzz/fuzz.py --crafted --specials --rounds $(ROUNDS) --seed $(SEED)
 	Tests/Fuzz/targets.sh $(SECONDS) $(SEED)
 
-lint:
+lint: MORE_PACKAGES := pyflakes3
+lint: setup
 	swift format lint --strict -r Package.swift Sources Tests Benchmarks
+	pyflakes3 Benchmarks Tests Training
 
 ## Formats the sources in place.
 format:

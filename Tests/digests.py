@@ -45,7 +45,7 @@ def cases():
         yield f"{name}", name, small
         for scheduler in ["ddim", "euler", "euler_a", "dpmpp_2m", "lcm"] if name != "sdxl" else []:
             yield f"{name}-{scheduler}", name, f"--size 160x128 --steps 5 --scheduler {scheduler}"
-        yield f"{name}-karras", name, f"--size 160x128 --steps 4 --scheduler dpmpp_2m --karras"
+        yield f"{name}-karras", name, "--size 160x128 --steps 4 --scheduler dpmpp_2m --karras"
         yield f"{name}-unguided", name, f"{small} --guidance 1"
         yield f"{name}-lora", name, f"{small} --lora {LORA}/{name}-kohya.safetensors:0.5"
         yield f"{name}-dump", name, f"{small} --dump {{dir}}/dump.safetensors --border zeros"

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """OpenAI's own client against `tessera serve`: Tests/openai_client.sh PROGRAM MODEL"""
 import base64
-import sys
 import tempfile
 import urllib.request
 

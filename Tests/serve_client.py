@@ -5,11 +5,10 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 
-from serve import FIXTURES, MODEL, PROGRAM, SMALL, Service, rendered, run  # reads PROGRAM and MODEL
+from serve import FIXTURES, PROGRAM, SMALL, Service, rendered, run  # reads PROGRAM and MODEL
 
 PICTURE = [f"--{name}={value}" for name, value in SMALL.items()]
 LONG = ["--size=256x256", "--steps=400", "--seed=3"]

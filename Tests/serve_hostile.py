@@ -3,12 +3,10 @@
 
 One service gets them all, must refuse each with a 4xx, and then render a picture as if nothing had been.
 """
-import http.client
 import os
 import resource
 import socket
 import struct
-import threading
 import time
 import zlib
 

@@ -1,8 +1,8 @@
 """The faults of a soak."""
 
-import random
 import signal
 import subprocess
+from pathlib import Path
 
 MOST_MACHINES = 5
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import painting
-from columns import (BARE, BOAT, CACTUS, CLOUD, COLUMNS, CONIFER, CROWN, DISC_R, DISC_X, DUNE, FIELDS, GRASS, HILL, HORIZON, PEAK, SAND, SNOW, TOWER, TREE,
+from columns import (BOAT, CACTUS, CLOUD, COLUMNS, CONIFER, CROWN, DISC_R, DISC_X, DUNE, FIELDS, GRASS, HILL, HORIZON, PEAK, SAND, SNOW, TOWER, TREE,
                      TREES, WATER, WAVES)
 
 SCENES = ("mountains", "lake", "sea", "desert", "forest", "city", "plain")
@@ -183,7 +183,7 @@ class Composer:
             self.rows[row][11:14] = as_colour(dark) * (1 - far) + self.air[2] * far
 
     def scene(self):
-        a, rng = self.a, self.rng
+        a = self.a
         self.rock = self.one(ROCKS)
         s = np.zeros(22)
         s[HORIZON] = self.horizon

@@ -13,7 +13,7 @@ def conifer(x, y, half, tall, seed, px, L, out):
     if abs(x) > half + px or y > tall + px or y < -px:
         return 0.0
     trunk = cover(box(x, y - 0.1 * tall, 0.1 * half + 0.0005, 0.1 * tall), px)
-    best, snow, tier = -1.0, 0.0, 0
+    best, tier = -1.0, 0
     for k in range(4):
         foot, top, w = (0.12 + 0.2 * k) * tall, (0.5 + 0.5 * (k + 1) / 4) * tall, half * (1 - 0.19 * k)
         sag = 0.12 * abs(x) - 0.02 * tall * seen(0.12 * half, px) * abs(zigzag(x / half * 5, seed + k))
@@ -50,7 +50,7 @@ def crown(x, y, half, tall, seed, px, L, out):
     if abs(x) > half + px or y > tall + px or y < -px:
         return 0.0
     r = min(0.62 * half, 0.36 * tall)
-    best, light, shade = -1.0, -1.0, -1.0
+    best, light = -1.0, -1.0
     for k in range(4):
         cx, cy, f = ((-0.36, 0.36, 0.02, 0.0)[k]) * half, tall - r * (1.62, 1.54, 1.0, 1.95)[k], (0.9, 0.94, 1.0, 0.85)[k]
         dx, dy = x - cx, y - cy

@@ -284,7 +284,7 @@ def text(a, methods, variants, enlarged, right):
         "`make quality QUALITY=\"--scales 2,4,8 --prompts 8 --prompts-at-8 4 --variant-prompts 4 --steps 25 --windows 2000\"` measures more). With so few pictures the figures "
         "show large differences, not small ones; each column is explained below.", "",
         "![Six ways to the same picture, and a drawing](quality.jpg)", "",
-        f"Columns: for each prompt, at the largest size it was rendered at, the whole picture and a 1:1 crop. "
+        "Columns: for each prompt, at the largest size it was rendered at, the whole picture and a 1:1 crop. "
         "Rows: bicubic, Lanczos, one direct pass, plain windows, DemoFusion, refinement, a drawing of another scene of the same kind.", "",
         "## Ways to a large picture", "",
         "| scale | method | UNet calls | seconds | at borders | midway | strongest line | exactly one sun or moon | detail over bicubic | slope | Fréchet |",

@@ -1,7 +1,6 @@
 """Ways to damage a file so that the damage gets past the first check: each format is changed by its own parts."""
 
 import json
-import random
 import struct
 import zlib
 

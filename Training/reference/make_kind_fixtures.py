@@ -12,7 +12,7 @@ VAE's configuration. The tests put the rest beside it. `expected.safetensors` ha
 and `original.json` the names of some of these UNets in the original layout, by `single_file.py`. `float8.json` has the numbers that
 PyTorch reads in all 256 codes of both formats, as bits of float32.
 """
-import inspect, json, os, sys
+import json, os, sys
 
 import diffusers
 import torch

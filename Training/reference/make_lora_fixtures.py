@@ -111,7 +111,7 @@ def evaluate(pipe, fixture, meta, xl):
     if xl:
         p, n, pp, np_ = pipe.encode_prompt(prompt=meta["prompt"], negative_prompt=meta["negative"], device="cpu", do_classifier_free_guidance=True)
     else:
-        (p, n), pp = pipe.encode_prompt(meta["prompt"], "cpu", 1, True, meta["negative"]), None
+        (p, _), pp = pipe.encode_prompt(meta["prompt"], "cpu", 1, True, meta["negative"]), None
     out = {"prompt_embeds": p}
     if xl:
         out["pooled"] = pp

@@ -89,7 +89,7 @@ def k_run(k, kind, function, steps, levels_of, **options):
     scheduler.set_timesteps(steps)
     sigmas = scheduler.sigmas.double()
     noise, start, outputs = numbers(3, steps, 1, 1, 1, SIZE), numbers(1, 1, 1, 1, SIZE), numbers(2, steps, 1, 1, 1, SIZE)
-    fed, latents, i = iter(outputs.double()), [], dict(i=0)
+    fed, latents = iter(outputs.double()), []
     scale = lambda s: (1 + s * s) ** 0.5
 
     def model(x, sigma):

@@ -9,7 +9,7 @@ The map goes from Diffusers' names to the original ones: the inverse of what Tes
 A list has, for each tensor of the file, its component, its name there, what is done to it, and its shape:
 copy, conv (a matrix as a 1x1 convolution), transpose, stack (queries, keys and values: three names), extra (not in the folder).
 """
-import argparse, json, os, re, sys
+import argparse, json, os, re
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -175,7 +175,6 @@ def published(kind):
 
 def check(fixtures):
     """Every list through Diffusers' own readers: they must give back the folder's tensors."""
-    from diffusers import UNet2DConditionModel
     from diffusers.loaders import single_file_utils as own
     for kind in ("sd15", "sd21", "sdxl"):
         flat, state, configs = file_of(f"{fixtures}/{kind}-tiny")
