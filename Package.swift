@@ -173,6 +173,14 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // Packed tensors of renders, for `make bench`.
+        .executableTarget(
+            name: "Packing",
+            dependencies: ["Coordinator", "DirectRendering", "Engine", "Protocol", "Sampling"],
+            path: "Benchmarks/Packing",
+            swiftSettings: strict
+        ),
+
         // Very large pictures, for `make bench`.
         .executableTarget(
             name: "Pictures",

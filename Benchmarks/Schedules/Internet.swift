@@ -32,6 +32,39 @@ func measureInternet(config: String) throws {
     print(String(format: "{\"sim_10000_workers_efficiency\": %.4f}", efficiency))
 }
 
+/// What could be saved of the bytes to workers at most, if every pixel of a latent were sent once to all workers together, and
+/// if tasks had no bytes at all: 2,000 workers, the coordinator at 100 Mbit/s. Prints a table.
+///
+/// - Parameter config: of the scheduler
+/// - Throws: what planning throws
+func measureRegions(config: String) throws {
+    print("32,768 pixels, 2,000 workers, coordinator at 100 Mbit/s, steps overlap:")
+    print("  method      bytes of a task  of the ideal schedule")
+    for method in Method.allCases {
+        let phases = try StepPlan.measured(method, config: config)
+        let areas = phases.joined().map { step in
+            let window = step.windows[0].height * step.windows[0].width
+            let rows = step.windows.map { $0.top + $0.height }.max() ?? 0
+            let columns = step.windows.map { $0.left + $0.width }.max() ?? 0
+            return (once: rows * columns + step.lattices * window, sent: step.count * window)
+        }
+        let once =
+            Double(areas.reduce(0) { $0 + $1.once }) / Double(areas.reduce(0) { $0 + $1.sent })
+        for share in [1, once, 0] {
+            let run = InternetRun(
+                phases,
+                of: method,
+                2000,
+                linkBitsPerSecond: 0.1e9,
+                overlaps: true,
+                taskShare: share
+            )
+            let name = method.rawValue.padding(toLength: 10, withPad: " ", startingAt: 0)
+            print("  \(name)  " + String(format: "%15.2f  %21.3f", share, run.share))
+        }
+    }
+}
+
 /// Whole renders with 1,000 workers of which ten lie: how many are found, and what that costs. Prints a table, then one JSON
 /// object.
 ///
@@ -112,12 +145,13 @@ struct InternetRun {
         of method: Method,
         _ workers: Int,
         linkBitsPerSecond link: Double,
-        overlaps: Bool
+        overlaps: Bool,
+        taskShare: Double = 1
     ) {
         (self.workers, self.link) = (workers, link)
         let fleet = Fleet(
             Self.members(workers),
-            bytes: Self.taskBytes,
+            bytes: Int(taskShare * Double(Self.taskBytes)),
             answerBytes: Self.answerBytes(method),
             linkBytesPerSecond: link / 8,
             churn: Churn(meanStay: 1800, absence: 60)

@@ -1,7 +1,7 @@
 // Benchmarks of scheduling, without networks: simulated fleets under the real dispatcher, and the coordinator's
 // own time per view. Prints a table, then one JSON object.
 //     Schedules TEST_WORKER SCHEDULER_CONFIG
-//     Schedules internet|liars SCHEDULER_CONFIG
+//     Schedules internet|regions|liars SCHEDULER_CONFIG
 
 import Coordinator
 import Engine
@@ -122,12 +122,16 @@ func millisecondsPerView(worker: String) throws -> Double {
 let arguments = CommandLine.arguments
 guard arguments.count == 3 else {
     FileHandle.standardError.write(
-        Data("Schedules TEST_WORKER|internet|liars SCHEDULER_CONFIG\n".utf8)
+        Data("Schedules TEST_WORKER|internet|regions|liars SCHEDULER_CONFIG\n".utf8)
     )
     exit(64)
 }
 if arguments[1] == "internet" {
     try measureInternet(config: arguments[2])
+    exit(0)
+}
+if arguments[1] == "regions" {
+    try measureRegions(config: arguments[2])
     exit(0)
 }
 if arguments[1] == "liars" {

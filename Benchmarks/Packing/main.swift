@@ -1,0 +1,92 @@
+// How many bytes packing leaves of the tensors of a render, in half precision (`--wire f16`). Prints a table, then one JSON
+// object.
+//     Packing MODEL PRECISION
+
+import Coordinator
+import DirectRendering
+import Engine
+import Foundation
+import Protocol
+import Sampling
+
+/// Bytes of tensors, plain and packed.
+struct Tally {
+    private var plain = 0
+    private var packed = 0
+    private(set) var count = 0
+
+    var share: Double { Double(packed) / Double(max(1, plain)) }
+
+    mutating func add(_ tensor: Tensor) {
+        let bytes = tensor.halves
+        plain += bytes.count
+        packed += (PackedTensor.pack(bytes, size: WireFormat.f16.size) ?? bytes).count
+        count += 1
+    }
+}
+
+/// Evaluates views in this process, and packs what would travel.
+///
+/// `@unchecked Sendable`: `UnitRenderer` asks for it, since a coordinator hands its renderer to the thread of a job. This one
+/// never leaves the thread that made it.
+final class PackingRenderer: UnitByUnit, @unchecked Sendable {
+    private let renderer: LocalRenderer
+    private(set) var (latents, predictions) = (Tally(), Tally())
+
+    init(_ renderer: LocalRenderer) { self.renderer = renderer }
+
+    func result(of unit: WorkUnit, at place: Int) throws -> WorkResult {
+        var none: EarlyViews?
+        let result = try renderer.evaluate([unit], early: &none) { _ in }[0]
+        if case .autoencode = unit.work { return result }
+        latents.add(unit.input)
+        if let tensor = result.tensor { predictions.add(tensor) }
+        return result
+    }
+}
+
+/// Renders 768 × 768 pixels.
+func measure(_ method: Method, model: String, precision: Precision) throws -> PackingRenderer {
+    var settings = SettingChoices()
+    settings.set(Settings.method, to: method)
+    settings.set(Settings.size, to: Extent(height: 768, width: 768))
+    settings.set(Settings.steps, to: 12)
+    settings.set(Settings.globalPass, to: .workers)
+    settings.set(Settings.wire, to: .f16)
+    let engine = EngineOptions(backend: .onednn, precision: precision, threads: 2)
+    let session = try RenderSession(
+        PictureOptions(prompt: "a lake at sunset", model: model, settings: settings)
+    )
+    let networks = LoadedNetworks(session.model, identity: .none, options: engine)
+    let renderer = PackingRenderer(LocalRenderer(Evaluator(networks), wire: .f16))
+    let path = NSTemporaryDirectory() + "packing-\(getpid()).png"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    _ = try session.render(
+        on: renderer,
+        prompts: try session.encodedPrompts(engine),
+        digest: "-",
+        outputs: .init(picture: path)
+    ) { _ in }
+    return renderer
+}
+
+let arguments = CommandLine.arguments
+guard arguments.count == 3, let precision = Precision(rawValue: arguments[2]) else {
+    print("Packing MODEL PRECISION")
+    exit(64)
+}
+print("768×768 pixels, 12 steps, \(precision), half precision on the wire; packed of plain bytes:")
+print("  method      views  latents  predictions")
+var figures: [String] = []
+for method in Method.allCases {
+    let found = try measure(method, model: arguments[1], precision: precision)
+    let name = method.rawValue.padding(toLength: 10, withPad: " ", startingAt: 0)
+    let (latents, predictions) = (found.latents.share, found.predictions.share)
+    print(
+        "  \(name) "
+            + String(format: "%6d  %7.3f  %11.3f", found.latents.count, latents, predictions)
+    )
+    figures.append(String(format: "\"packed_latents_\(method.rawValue)\": %.3f", latents))
+    figures.append(String(format: "\"packed_predictions_\(method.rawValue)\": %.3f", predictions))
+}
+print("{\(figures.joined(separator: ", "))}")
