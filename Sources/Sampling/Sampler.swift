@@ -193,14 +193,13 @@ package struct Sampler: Sendable {
     ///   - picture: as for `work`
     ///   - noise: after the draws of this step
     /// - Returns: nil where none can
-    /// - Throws: `InputError` from the noise source
     package func early(
         after work: StepWork,
         at state: SamplerState,
         picture: Tensor? = nil,
         noise: some NoiseSource
-    ) throws(InputError) -> EarlyViews? {
-        try EarlyViews(self, after: work, at: state, picture: picture, noise: noise)
+    ) -> EarlyViews? {
+        EarlyViews(self, after: work, at: state, picture: picture, noise: noise)
     }
 
     /// Starts the next phase, if there is one; where the picture is enlarged, not the latent, it starts after that.

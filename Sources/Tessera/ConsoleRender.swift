@@ -72,7 +72,7 @@ final class RenderConsole {
         case .nothingSaved:
             if !isSeries {
                 StandardError.write(
-                    "nothing of it was saved yet: to begin again, give the same command"
+                    "nothing of it was saved: to begin again, give the same command"
                 )
             }
         }

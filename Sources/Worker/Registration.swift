@@ -26,7 +26,7 @@ package struct Registration {
 
     /// - Parameters:
     ///   - cancellation: ends the wait
-    ///   - onWaiting: called once if it has to wait, with the reason
+    ///   - onWaiting: called when it has to wait, and when the reason changes
     /// - Returns: what this machine is called; nil if it was cancelled
     /// - Throws: `InputError` if the invitation is refused, `SocketError`
     package func register(
@@ -35,7 +35,7 @@ package struct Registration {
     ) throws -> String? {
         var told: Waiting?
         func tell(_ reason: Waiting) {
-            if told == nil { onWaiting(reason) }
+            if told != reason { onWaiting(reason) }
             told = reason
         }
         let context = try SocketContext()
@@ -49,11 +49,12 @@ package struct Registration {
                 throw refusal(
                     "the coordinator does not know this invitation: it is for another cluster, or ended long ago"
                 )
-            case .failed where told != .withoutKeys:
+            case .failed:
                 failures += 1
                 guard failures < Self.maxFailures else { throw unknownListener }
-            case .failed: break
-            case .withoutKeys: tell(.withoutKeys)
+            case .withoutKeys:
+                failures = 0
+                tell(.withoutKeys)
             case .nothing:
                 failures = 0
                 tell(.nobody)

@@ -77,12 +77,12 @@ import Testing
                     )
                 }
             }
-            var early = try sampler.early(after: work, at: state, noise: noise)
+            var early = sampler.early(after: work, at: state, noise: noise)
             let hasEarly = early != nil
             let predictions = work.views.enumerated().map { predict($1, $0) }
             var cut: [Int: WorkUnit] = [:]
             for index in predictions.indices.shuffled(using: &random) {
-                for view in early?.predicted(index, predictions[index]) ?? [] {
+                for view in try early?.predicted(index, predictions[index]) ?? [] {
                     #expect(cut[view.index] == nil)
                     cut[view.index] = view.unit
                 }
@@ -170,18 +170,20 @@ import Testing
         let work = try sampler.work(for: state, noise: &noise)
         let lattices = work.views.count - work.windows.count
         #expect(lattices > 1 && work.windows.count > 8)
-        let first = try #require(try sampler.early(after: work, at: state, noise: noise))
+        let first = try #require(sampler.early(after: work, at: state, noise: noise))
         for missing in work.views.indices {
             var early = first
             var cut: Set<Int> = []
             for index in work.views.indices where index != missing {
                 cut.formUnion(
-                    early.predicted(index, predict(work.views[index], index)).map(\.index)
+                    try early.predicted(index, predict(work.views[index], index)).map(\.index)
                 )
             }
             // Without a lattice nothing; without a window what does not touch it.
             if missing >= work.windows.count { #expect(cut.isEmpty) }
-            let rest = early.predicted(missing, predict(work.views[missing], missing)).map(\.index)
+            let rest = try early.predicted(missing, predict(work.views[missing], missing)).map(
+                \.index
+            )
             #expect(cut.isDisjoint(with: rest) && !rest.isEmpty)
             #expect(cut.count + rest.count == sampler.plan.phases[last].windows?.count)
             let next = try noiseCopy(noise, sampler, state)

@@ -1,11 +1,12 @@
+import Engine
 import Foundation
 import Glibc
 import Protocol
 import Testing
 
 @Suite struct PrivateDirectoryTests {
-    /// A directory as a killed process leaves it: with a socket at which nobody listens.
-    private func abandoned(age seconds: Int) throws -> String {
+    /// A directory as a process leaves it that was killed some time after it made one.
+    private func abandoned(age seconds: Int, hasSocket: Bool = true) throws -> String {
         let base = ProcessInfo.processInfo.environment["XDG_RUNTIME_DIR"] ?? "/tmp"
         var template = Array("\(base)/tessera-XXXXXX".utf8CString)
         try #require(mkdtemp(&template) != nil)
@@ -13,23 +14,40 @@ import Testing
             decoding: template.dropLast().map { UInt8(bitPattern: $0) },
             as: UTF8.self
         )
-        let socket = "\(folder)/coordinator"
-        #expect(mknod(socket, S_IFSOCK | 0o600, 0) == 0)
+        if hasSocket { #expect(mknod("\(folder)/coordinator", S_IFSOCK | 0o600, 0) == 0) }
         var times = [timeval](repeating: timeval(tv_sec: time(nil) - seconds, tv_usec: 0), count: 2)
-        #expect(utimes(socket, &times) == 0)
+        #expect(utimes(folder, &times) == 0)
         return folder
     }
 
     @Test func whatKilledProcessesLeftIsRemovedByTheNextOne() throws {
-        let (old, new) = (try abandoned(age: 3600), try abandoned(age: 1))
+        let old = try abandoned(age: 3600)
+        let empty = try abandoned(age: 3600, hasSocket: false)
+        let new = try abandoned(age: 1)
+        let held = try abandoned(age: 3600)
         defer {
-            for folder in [old, new] { try? FileManager.default.removeItem(atPath: folder) }
+            for folder in [old, empty, new, held] {
+                try? FileManager.default.removeItem(atPath: folder)
+            }
         }
-        #expect(FileManager.default.fileExists(atPath: old))
+        let taken = InputError(held, "held", fix: "")
+        let lock = try FileLock(folder: held, fix: "", taken: taken)
         let next = try PrivateDirectory()
         defer { next.remove() }
         #expect(!FileManager.default.fileExists(atPath: old))
-        // Somebody may be about to listen there.
+        #expect(!FileManager.default.fileExists(atPath: empty))
+        // Its process may be about to lock it.
         #expect(FileManager.default.fileExists(atPath: new))
+        withExtendedLifetime(lock) {
+            #expect(FileManager.default.fileExists(atPath: held))
+        }
+    }
+
+    /// What the next process meets of one that still runs.
+    @Test func itsOwnIsLocked() throws {
+        let directory = try PrivateDirectory()
+        defer { directory.remove() }
+        let path = try #require(directory.endpoint.path as NSString?).deletingLastPathComponent
+        #expect(FileLock.isHeld(folder: path))
     }
 }

@@ -85,7 +85,7 @@ package final class ClusterJob: UnitRenderer {
     ) throws {
         try onDone(index)
         guard let prediction = step.prediction(index),
-            let views = early?.predicted(index, prediction), !views.isEmpty
+            let views = try early?.predicted(index, prediction), !views.isEmpty
         else { return }
         step.begin(views)
         try board.post(.begin(views, step: step.next.number, job: id), to: mailbox)
@@ -94,11 +94,15 @@ package final class ClusterJob: UnitRenderer {
     /// What was begun of a step, if it is a part of these units. Otherwise, after a return to an earlier state for
     /// instance, nobody needs it.
     private func takeBegun(by units: [WorkUnit]) -> BegunStep {
-        let step = begun.withLock { begun in
+        var step = begun.withLock { begun in
             defer { begun = BegunStep(number: begun.number + 1) }
             return begun
         }
-        if step.isBeginning(of: units) { return step }
+        if step.isBeginning(of: units) {
+            // The step has its own.
+            step.units = [:]
+            return step
+        }
         mailbox.post(.abandon(job: id))
         return BegunStep(number: step.number)
     }

@@ -23,7 +23,7 @@ final class ClusterShell {
     var batch: RunningBatch?
     var nextUnit: UInt64 = 1
     var jobs: [UInt64: OpenJob] = [:]
-    /// Batches of other jobs that wait for the one that runs.
+    /// Batches that wait for the one that runs: of other jobs, or the next step of the same one.
     var waiting: [(request: BatchRequest, job: UInt64, reports: BlockingQueue<BatchReport>)] =
         []
     /// Whose batch is next.

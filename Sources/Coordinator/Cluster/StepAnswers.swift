@@ -35,7 +35,10 @@ struct StepAnswers {
         case other
     }
 
-    private let begun: BegunStep
+    let number: Int
+    let reports: BlockingQueue<BatchReport>
+    /// Those that came before the step was requested, until they are taken.
+    private var early: [Int: BegunStep.Answer]
     private(set) var next: BegunStep
     private var answers: [BegunStep.Answer?]
     private var checks: [UnitAnswer?]
@@ -45,21 +48,19 @@ struct StepAnswers {
     ///   - units: of the step
     ///   - checks: computed beside them
     init(_ begun: BegunStep, units: Int, checks: Int) {
-        self.begun = begun
+        (number, reports, early) = (begun.number, begun.reports, begun.answers)
         next = BegunStep(number: begun.number + 1, reports: begun.reports)
         answers = Array(repeating: nil, count: units)
         self.checks = Array(repeating: nil, count: checks)
     }
-
-    var number: Int { begun.number }
-    var reports: BlockingQueue<BatchReport> { begun.reports }
 
     /// Takes the answers that came early.
     ///
     /// - Returns: the units that are done
     /// - Throws: why the batch has ended
     mutating func takeEarly() throws -> [Int] {
-        for (index, answer) in begun.answers { answers[index] = answer }
+        for (index, answer) in early { answers[index] = answer }
+        early = [:]
         for report in reports.takeAll() { _ = try take(report) }
         return answers.indices.filter { answers[$0] != nil }
     }

@@ -1,8 +1,9 @@
 /// Which job's batch goes next where several renders share a cluster: start-time fair queueing (Goyal, Vin and Cheng, 1996)
 /// over the time that batches take. Pure.
 ///
-/// A batch is a step's views or tiles, and runs to its end. The job that has had least for its weight goes next, so the many
-/// steps of a small picture fit between two of a large one. Between its steps a job has no batch for a moment; the others'
+/// A batch is a step's views or tiles, and runs to its end. While no other job waits, a job's batch goes on with its next
+/// step (`goOn`); while others wait, its next step waits among theirs. The job that has had least for its weight goes next,
+/// so the many steps of a small picture fit between two of a large one. Between its steps a job has no batch for a moment; the others'
 /// wait for it, but only for a share of the time that theirs will take (`patience`).
 package struct BatchTurns: Equatable, Sendable {
     /// What happens next.

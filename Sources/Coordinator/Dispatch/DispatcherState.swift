@@ -14,12 +14,13 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 
 /// Decides who computes what. Events and a clock in, actions out: no socket, logger or thread.
 ///
-/// Work comes in batches, one at a time: the views of a step, or tiles to decode. Of a batch:
+/// Work comes in batches, one at a time: the views of a step, or tiles to decode. Views of the next steps may be added to an
+/// open batch, and withdrawn while nobody computes them. Of a batch:
 ///
 ///                 submitted                       every unit done
 ///      ┌──────┐ ────────────▶ ┌─────────────────┐ ───────────────▶ complete ──┐
-///      │ idle │               │      open       │ nobody can compute a unit    │
-///      └──────┘ ◀──────┐      │                 │ ───────────────▶ failed ─────┤
+///      │ idle │     added ┌──▶│      open       │ nobody can compute a unit    │
+///      └──────┘ ◀──────┐  └───│                 │ ───────────────▶ failed ─────┤
 ///                      │      │                 │ nobody for `grace`           │
 ///                      │      │                 │ ───────────────▶ deserted ───┤
 ///                      │      └─────────────────┘ cancelled ───────────────────┤
@@ -236,7 +237,7 @@ package struct DispatcherState: Sendable {
         let hasHomes: Bool
         /// Those of its units that are checks.
         var checks: [UnitID]
-        /// Of the units that were added last.
+        /// The highest of its units.
         var rank = 0
 
         /// The end of the waiting units that are of the same rank as the one at a place.

@@ -7,8 +7,14 @@ extension PictureOptions {
         package let settings: RenderSettings
         /// What the check made of them.
         package let checked: Checked
-        /// Suggestions that gave way, and what they conflict with, for messages; nil if there were none.
-        package let dropped: (names: [String], reason: String)?
+        /// Suggestions that gave way, for messages.
+        package let dropped: [Dropped]
+    }
+
+    /// Suggestions that do not count, and why.
+    package struct Dropped {
+        let names: [String]
+        let reason: String
     }
 
     /// The settings with every default filled in, without the suggestions of the model's own file that conflict with
@@ -56,27 +62,26 @@ extension PictureOptions {
                 != nil
         }
 
+        // Those of the model without its distilled LoRA, where no flag decides either.
+        let yielding =
+            distillation?.isOfAdapter == true
+            ? Self.ofDistilledAdapters.filter {
+                defaults?.names.contains($0.name) == true && !self.settings.has($0)
+            }.map(\.name).sorted() : []
+        let yielded =
+            yielding.isEmpty
+            ? [] : [Dropped(names: yielding, reason: "the LoRA is distilled, and has its own")]
+
         let conflict: InputError
         switch attempt(self, distillation: distillation, picture: found) {
         case .success(let (settings, checked)):
-            let yielding =
-                distillation?.isOfAdapter == true
-                ? Self.ofDistilledAdapters.map(\.name).filter {
-                    defaults?.names.contains($0) == true
-                }
-                : []
-            return Agreement(
-                settings: settings,
-                checked: checked,
-                dropped: yielding.isEmpty
-                    ? nil : (yielding.sorted(), "the LoRA is distilled, and has its own")
-            )
+            return Agreement(settings: settings, checked: checked, dropped: yielded)
         case .failure(let error): conflict = error
         }
         guard let defaults, usesModelDefaults, conflict.place.hasPrefix("--") else {
             throw conflict
         }
-        let names = defaults.names
+        let names = defaults.names.filter { !yielding.contains($0) }
 
         // The choice that causes the conflict: without it, or with another sampler, the settings are valid.
         let opponent = Settings.all.first { setting in
@@ -124,7 +129,7 @@ extension PictureOptions {
         return Agreement(
             settings: settings,
             checked: checked,
-            dropped: (dropped, reason ?? conflict.problem)
+            dropped: yielded + [Dropped(names: dropped, reason: reason ?? conflict.problem)]
         )
     }
 

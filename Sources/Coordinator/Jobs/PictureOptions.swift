@@ -102,6 +102,7 @@ package struct PictureOptions: Sendable {
     /// What a distilled adapter's name decides, whatever the model's own file suggests.
     static let ofDistilledAdapters: [any AnySetting] = [
         Settings.steps, Settings.guidance, Settings.scheduler,
+        Settings.karras, Settings.timestepSpacing, Settings.finalSigma,
     ]
 
     /// The settings with every default of the model, or of a picture of some size, filled in: chosen ones come

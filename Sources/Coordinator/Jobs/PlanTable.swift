@@ -103,7 +103,7 @@ package enum PlanTable {
         guard plan.keptBytes > 0 else { return [] }
         return [
             "workers           keep up to \(bytes(plan.keptBytes)) of tiles in all, half of it in "
-                + "bfloat16: \(bytes(TileStates.bytes)) in each one's memory, the rest on its disk"
+                + "bfloat16: \(bytes(TileStates.bytes)) in each one's memory (more on a device with free memory), the rest on its disk"
         ]
     }
 

@@ -74,7 +74,7 @@ package struct RenderLoop {
             let work = try sampler.work(for: state, picture: input?.picture, noise: &noise)
             try observe(.step(step, views: work.views.count))
             try observe(.places(sampler.places(of: work, at: state)))
-            var early = try sampler.early(
+            var early = sampler.early(
                 after: work,
                 at: state,
                 picture: input?.picture,

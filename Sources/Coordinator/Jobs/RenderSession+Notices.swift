@@ -91,18 +91,19 @@ extension RenderSession {
     ///   - defaults: of the file
     ///   - settings: of the render
     ///   - given: what was chosen explicitly
-    ///   - dropped: suggestions that do not count, and why
+    ///   - dropped: suggestions that do not count
     /// - Returns: the line
     static func suggestion(
         _ defaults: ModelDefaults?,
         _ settings: RenderSettings,
         given: SettingChoices,
-        dropped: (names: [String], reason: String)? = nil
+        dropped: [PictureOptions.Dropped] = []
     ) -> String? {
         guard let defaults else { return nil }
         let line = "\(defaults.summary), by \(defaults.path)"
-        if let dropped {
-            return "\(line); not \(dropped.names.joined(separator: ", ")): \(dropped.reason)"
+        guard dropped.isEmpty else {
+            return line
+                + dropped.map { "; not \($0.names.joined(separator: ", ")): \($0.reason)" }.joined()
         }
         var suggested = settings
         suggested.method = .refine

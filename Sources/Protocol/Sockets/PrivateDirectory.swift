@@ -10,6 +10,8 @@ package final class PrivateDirectory: Sendable {
     /// Where the coordinator listens.
     package let endpoint: Endpoint
     private let path: String
+    /// Open on the directory and locked, as long as this process needs it.
+    private let lock: FileLock
 
     /// Creates one under `$XDG_RUNTIME_DIR`, or under /tmp if that is not set or its path is too
     /// long for a socket.
@@ -21,10 +23,15 @@ package final class PrivateDirectory: Sendable {
             Self.sweep(base)
             var template = Array("\(base)/\(Self.prefix)XXXXXX".utf8CString)
             guard mkdtemp(&template) != nil else { continue }
-            path = String(
+            let made = String(
                 decoding: template.dropLast().map { UInt8(bitPattern: $0) },
                 as: UTF8.self
             )
+            guard let lock = Self.lock(made) else {
+                rmdir(made)
+                continue
+            }
+            (path, self.lock) = (made, lock)
             endpoint = try Endpoint("ipc://\(path)/\(Self.socketName)")
             return
         }
@@ -49,19 +56,24 @@ package final class PrivateDirectory: Sendable {
         rmdir(directory)
     }
 
-    /// Removes this user's directories whose processes were all killed: nobody listens at their sockets.
+    /// Removes this user's directories whose processes were killed: nobody holds their locks.
     private static func sweep(_ base: String) {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []
         for name in names where name.hasPrefix(prefix) && name.count == prefix.count + 6 {
-            let socket = "\(base)/\(name)/\(socketName)"
+            let directory = "\(base)/\(name)"
             var status = stat()
-            guard lstat(socket, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK,
-                status.st_uid == getuid(),
-                // Between creating a socket and listening nobody listens either.
-                time(nil) - status.st_mtim.tv_sec > 60, !UnixListener.exists(socket)
+            guard lstat(directory, &status) == 0, status.st_uid == getuid(),
+                // A new one is not locked yet.
+                time(nil) - status.st_mtim.tv_sec > 60, lock(directory) != nil
             else { continue }
-            remove(socket: socket)
+            remove(socket: "\(directory)/\(socketName)")
         }
+    }
+
+    /// - Returns: nil where another process holds the lock, or in doubt
+    private static func lock(_ directory: String) -> FileLock? {
+        let taken = InputError(directory, "it is another process's", fix: "Use another one")
+        return try? FileLock(folder: directory, fix: taken.remedy, taken: taken)
     }
 
     deinit { remove() }

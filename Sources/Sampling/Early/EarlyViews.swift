@@ -21,9 +21,9 @@ package struct EarlyViews: Sendable {
     /// Before the present step.
     private let state: SamplerState
     private let work: StepWork
-    /// Unit noise that the present step adds.
-    private let drawn: Tensor?
-    private let windows: NextWindows
+    private let noise: any NoiseSource
+    /// Of the next step.
+    private let grid: WindowGrid
     /// What the network takes beside the latent.
     private let picture: Tensor?
 
@@ -32,40 +32,56 @@ package struct EarlyViews: Sendable {
     private var latticesLeft: Int
     /// The latent that the lattices predict, once all are there.
     private var dilated: Tensor?
-    /// By window of the next step: windows that lie there too, and have no prediction yet.
-    private var missing: [Int]
+    /// Made while workers compute: nil until the first prediction.
+    private var next: NextStep?
     private var bytes = 0
+    /// Of one view and its prediction, once there is one.
+    private var viewBytes = 0
+
+    /// What views of the next step are cut with.
+    private struct NextStep {
+        let windows: NextWindows
+        /// Unit noise that the present step adds.
+        let drawn: Tensor?
+        /// By window: windows that lie there too, and have no prediction yet.
+        var missing: [Int]
+    }
 
     /// Bytes of early views and their predictions, which come on top of a step's own.
     package static let maxBytes = 1 << 30
 
     /// - Returns: nil where the next step needs the whole latent
-    /// - Throws: `InputError` from the noise source
     init?(
         _ sampler: Sampler,
         after work: StepWork,
         at state: SamplerState,
         picture: Tensor?,
         noise: some NoiseSource
-    ) throws(InputError) {
+    ) {
         let phase = sampler.plan.phases[state.phase]
-        let step = state.step + 1
-        guard phase.overlaps(from: state.step), let grid = phase.windows(at: step) else {
+        guard phase.overlaps(from: state.step), let grid = phase.windows(at: state.step + 1) else {
             return nil
         }
+        (self.sampler, self.work, self.state, self.grid) = (sampler, work, state, grid)
+        (self.picture, self.noise) = (picture, noise)
+        predictions = Array(repeating: nil, count: work.views.count)
+        latticesLeft = work.views.count - work.windows.count
+    }
+
+    private func nextStep() throws(InputError) -> NextStep {
         // The next step draws its windows again: this is a copy of the source.
         var noise = noise
+        let phase = sampler.plan.phases[state.phase].phase
         let windows = NextWindows(
-            try noise.windows(of: grid, phase: phase.phase, step: step),
+            try noise.windows(of: grid, phase: phase, step: state.step + 1),
             of: grid,
             after: work.windows
         )
-        (self.sampler, self.work, self.state, self.windows) = (sampler, work, state, windows)
-        self.picture = picture
-        drawn = try sampler.stepNoise(state, noise)
-        predictions = Array(repeating: nil, count: work.views.count)
-        latticesLeft = work.views.count - work.windows.count
-        missing = windows.needed.map(\.count)
+        return NextStep(
+            windows: windows,
+            drawn: try sampler.stepNoise(state, noise),
+            missing: windows.needed.map(\.count)
+        )
     }
 
     /// A view of the present step has been predicted.
@@ -74,17 +90,24 @@ package struct EarlyViews: Sendable {
     ///   - index: its number
     ///   - prediction: `[1, height, width, channels]`
     /// - Returns: the views of the next step that can be cut now, and could not before
-    package mutating func predicted(_ index: Int, _ prediction: Tensor) -> [EarlyView] {
+    /// - Throws: `InputError` from the noise source
+    package mutating func predicted(
+        _ index: Int,
+        _ prediction: Tensor
+    ) throws(InputError) -> [EarlyView] {
         precondition(predictions[index] == nil, "view \(index) was predicted twice")
         predictions[index] = prediction
+        var next = if let made = self.next { made } else { try nextStep() }
+        self.next = nil
+        defer { self.next = next }
         var candidates: [Int] = []
         if index < work.windows.count {
-            candidates = windows.needing[index]
-            for window in candidates { missing[window] -= 1 }
+            candidates = next.windows.needing[index]
+            for window in candidates { next.missing[window] -= 1 }
         } else {
             latticesLeft -= 1
             if latticesLeft == 0 {
-                candidates = Array(missing.indices)
+                candidates = Array(next.missing.indices)
                 dilated = sampler.dilated(
                     predictions[work.windows.count...].compactMap(\.self),
                     of: work,
@@ -93,17 +116,20 @@ package struct EarlyViews: Sendable {
             }
         }
         guard latticesLeft == 0 else { return [] }
-        return candidates.filter { missing[$0] == 0 }.compactMap { window in
-            let view = view(of: window)
-            let size = 2 * MemoryLayout<Float>.size * view.input.count
-            guard bytes + size <= Self.maxBytes else { return nil }
-            bytes += size
-            return EarlyView(index: window, unit: view)
+        var views: [EarlyView] = []
+        for window in candidates where next.missing[window] == 0 {
+            guard bytes + viewBytes <= Self.maxBytes else { break }
+            let view = view(of: window, next)
+            viewBytes = 2 * MemoryLayout<Float>.size * view.input.count
+            bytes += viewBytes
+            views.append(EarlyView(index: window, unit: view))
         }
+        return views
     }
 
     /// Takes the step in one window of the next one.
-    private func view(of index: Int) -> WorkUnit {
+    private func view(of index: Int, _ next: NextStep) -> WorkUnit {
+        let windows = next.windows
         let (window, region) = (windows.all[index], windows.region(index))
         let phase = sampler.plan.phases[state.phase]
         var average = WindowAverage(
@@ -131,7 +157,7 @@ package struct EarlyViews: Sendable {
         }
         var part = state.cropped(to: region)
         let step = StepWork(mixed: work.mixed.cropped(to: region), windows: [], views: [])
-        _ = sampler.step(&part, step, prediction: fused, drawn: drawn?.cropped(to: region))
+        _ = sampler.step(&part, step, prediction: fused, drawn: next.drawn?.cropped(to: region))
         return sampler.windowView(
             index,
             window,

@@ -12,11 +12,15 @@ struct NextWindows: Sendable {
     init(_ windows: [Window], of grid: WindowGrid, after present: [Window]) {
         (self.grid, all) = (grid, windows)
         let used = present.map { $0.kept(in: grid.latent) }
+        // Bands as high as a window: what overlaps a window begins in one of its bands, or in the one above.
+        let height = grid.window.height
+        let bands = Dictionary(grouping: used.indices) { used[$0].rows.lowerBound / height }
         let needed = windows.map { window in
             let region = window.read(in: grid.latent)
-            return used.indices.filter {
+            let near = region.rows.lowerBound / height - 1...(region.rows.upperBound - 1) / height
+            return near.flatMap { bands[$0] ?? [] }.filter {
                 used[$0].rows.overlaps(region.rows) && used[$0].columns.overlaps(region.columns)
-            }
+            }.sorted()
         }
         var needing = [[Int]](repeating: [], count: present.count)
         for (window, others) in needed.enumerated() {

@@ -117,17 +117,17 @@ extension RenderPlan {
         phases[phases.count - 1].phase.latent.area * model.latentChannels * 4
     }
 
-    /// Maximum bytes that the coordinator holds of latents, views and predictions at once: about ten
-    /// latents (the state, the upsampled one, the noise, the skip residual, and temporaries of blurring and
-    /// fusion), two more where they are constrained to a picture, and the step's views and
-    /// predictions with those of the next step that are begun early; or the tiles of a picture that is encoded, twice. Its program, and the networks
-    /// where it renders phase 1 itself, are extra.
+    /// Maximum bytes that the coordinator holds of latents, views and predictions at once: about twelve
+    /// latents (the state, the upsampled one, the noise, the skip residual, temporaries of blurring and fusion, and
+    /// noise and lattices once more for views that are begun early), two more where they are constrained to a picture, and
+    /// the step's views and predictions with those of the next step that are begun early; or the tiles of a picture that is
+    /// encoded, twice. Its program, and the networks where it renders phase 1 itself, are extra.
     package var coordinatorBytes: Int {
         let views =
             phases.map { phase in
                 phase.steps.map { phase.viewArea(at: $0) }.max() ?? 0
             }.max() ?? 0
-        let latents = isConstrained ? 12 : 10
+        let latents = isConstrained ? 14 : 12
         let tiles = allEncodes.map(TiledEvaluation.maxBytes).max() ?? 0
         let step = 2 * views * model.latentChannels * 4
         return latents * latentBytes + max(step + min(step, EarlyViews.maxBytes), 2 * tiles)
