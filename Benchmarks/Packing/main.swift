@@ -1,6 +1,6 @@
 // How many bytes packing leaves of the tensors of a render, in half precision (`--wire f16`). Prints a table, then one JSON
 // object.
-//     Packing MODEL PRECISION
+//     Packing MODEL PRECISION [TORCH]      with PyTorch's folder on PyTorch
 
 import Coordinator
 import DirectRendering
@@ -46,14 +46,13 @@ final class PackingRenderer: UnitByUnit, @unchecked Sendable {
 }
 
 /// Renders 768 × 768 pixels.
-func measure(_ method: Method, model: String, precision: Precision) throws -> PackingRenderer {
+func measure(_ method: Method, model: String, engine: EngineOptions) throws -> PackingRenderer {
     var settings = SettingChoices()
     settings.set(Settings.method, to: method)
     settings.set(Settings.size, to: Extent(height: 768, width: 768))
     settings.set(Settings.steps, to: 12)
     settings.set(Settings.globalPass, to: .workers)
     settings.set(Settings.wire, to: .f16)
-    let engine = EngineOptions(backend: .onednn, precision: precision, threads: 2)
     let session = try RenderSession(
         PictureOptions(prompt: "a lake at sunset", model: model, settings: settings)
     )
@@ -71,22 +70,39 @@ func measure(_ method: Method, model: String, precision: Precision) throws -> Pa
 }
 
 let arguments = CommandLine.arguments
-guard arguments.count == 3, let precision = Precision(rawValue: arguments[2]) else {
-    print("Packing MODEL PRECISION")
+guard (3...4).contains(arguments.count), let precision = Precision(rawValue: arguments[2]) else {
+    print("Packing MODEL PRECISION [TORCH]")
     exit(64)
 }
-print("768×768 pixels, 12 steps, \(precision), half precision on the wire; packed of plain bytes:")
-print("  method      views  latents  predictions")
-var figures: [String] = []
-for method in Method.allCases {
-    let found = try measure(method, model: arguments[1], precision: precision)
-    let name = method.rawValue.padding(toLength: 10, withPad: " ", startingAt: 0)
-    let (latents, predictions) = (found.latents.share, found.predictions.share)
+let (engine, _) = EngineOptions.best(
+    for: Processor.current,
+    backend: arguments.count > 3 ? .torch : nil,
+    precision: precision,
+    torch: arguments.count > 3 ? arguments[3] : nil,
+    threads: 2
+)
+do {
     print(
-        "  \(name) "
-            + String(format: "%6d  %7.3f  %11.3f", found.latents.count, latents, predictions)
+        "768×768 pixels, 12 steps, \(engine.backend) in \(precision), half precision on the wire; "
+            + "packed of plain bytes:"
     )
-    figures.append(String(format: "\"packed_latents_\(method.rawValue)\": %.3f", latents))
-    figures.append(String(format: "\"packed_predictions_\(method.rawValue)\": %.3f", predictions))
+    print("  method      views  latents  predictions")
+    var figures: [String] = []
+    for method in Method.allCases {
+        let found = try measure(method, model: arguments[1], engine: engine)
+        let name = method.rawValue.padding(toLength: 10, withPad: " ", startingAt: 0)
+        let (latents, predictions) = (found.latents.share, found.predictions.share)
+        print(
+            "  \(name) "
+                + String(format: "%6d  %7.3f  %11.3f", found.latents.count, latents, predictions)
+        )
+        figures.append(String(format: "\"packed_latents_\(method.rawValue)\": %.3f", latents))
+        figures.append(
+            String(format: "\"packed_predictions_\(method.rawValue)\": %.3f", predictions)
+        )
+    }
+    print("{\(figures.joined(separator: ", "))}")
+} catch {
+    FileHandle.standardError.write(Data("Packing: \(error)\n".utf8))
+    exit(1)
 }
-print("{\(figures.joined(separator: ", "))}")

@@ -69,29 +69,29 @@ import Testing
                  "final-sigma": "sigma_min", "guidance": 4, "size": "512x512", "window-weight": "gaussian"}
                 """
             try json.write(toFile: "\(folder)/tessera.json", atomically: true, encoding: .utf8)
-            func plan(_ more: [String] = []) throws -> (settings: [String: Any], errors: String) {
-                let flags = ["plan", "--json", "--model", folder, "--prompt", "a lake"]
-                let command = try Command(flags + adapter + more)
-                #expect(command.status == 0, "\(command.errors)")
+            func plan(_ more: [String] = []) throws -> (settings: [String: Any], table: String) {
+                let flags = ["plan", "--model", folder, "--prompt", "a lake"] + adapter + more
+                let (command, table) = (try Command(flags + ["--json"]), try Command(flags))
+                #expect(command.status == 0 && table.status == 0, "\(command.errors)")
                 let object = try JSONSerialization.jsonObject(with: Data(command.output.utf8))
                 let settings = (object as? [String: Any])?["settings"] as? [String: Any]
-                return (try #require(settings), command.errors)
+                return (try #require(settings), table.output)
             }
-            let (settings, errors) = try plan()
+            let (settings, table) = try plan()
             #expect(settings["scheduler"] as? String == "euler")
             #expect(settings["timestep-spacing"] as? String == "trailing")
             #expect(settings["karras"] as? Bool == false && settings["final-sigma"] == nil)
             #expect(settings["steps"] as? Int == 4 && settings["guidance"] as? Int == 1)
             let all = "final-sigma, guidance, karras, scheduler, steps, timestep-spacing"
             let reason = "the LoRA is distilled, and has its own"
-            #expect(errors.contains("tessera.json; not \(all): \(reason)\n"), "\(errors)")
+            #expect(table.contains("tessera.json; not \(all): \(reason)\n"), "\(table)")
 
             // Beside a suggestion that conflicts with a flag, and one that a flag replaces.
             let other = try plan(["--stride", "window", "--method", "demofusion", "--steps", "6"])
             #expect(other.settings["steps"] as? Int == 6)
             let rest = "final-sigma, guidance, karras, scheduler, timestep-spacing"
             let end = "; not window-weight: it conflicts with stride window\n"
-            #expect(other.errors.contains("; not \(rest): \(reason)\(end)"), "\(other.errors)")
+            #expect(other.table.contains("; not \(rest): \(reason)\(end)"), "\(other.table)")
         }
     }
 }
