@@ -111,8 +111,8 @@ $(CURDIR)/.build/torch:
 	    || { echo "PyTorch could not be fetched from PyPI: the torch backend is not tested"; exit 1; }
 	mv $@.part $@
 
-## Renders under FAULTS random faults; every picture must be the same as without them. `make soak FAULTS=1000` takes hours, and
-## goes on where it was interrupted. As root also with disks that are full.
+## Renders under FAULTS random faults; every picture must be the same as without them. `make soak FAULTS=1000` takes half an hour
+## or more, and goes on where it was interrupted. As root also with disks that are full.
 FAULTS ?= 50
 soak: MORE_PACKAGES := python3 faketime
 soak: build

@@ -274,6 +274,20 @@ def by_enlarging(a, renders, scale=4):
                  distance=frechet(windows_of([p for p, _ in pairs], a.windows), true)) for method, pairs in found.items()]
 
 
+def seams(a, renders):
+    """Lines at refinement's own borders at 4 times, over many pictures; printed."""
+    found = []
+    for i in range(a.seams):
+        a.seed = 100 + i
+        gray = luma(renders(PROMPTS[i % len(PROMPTS)][0], 4, METHODS["refinement"])[0])
+        border, midway = lines_at(traces(gray), borders(len(gray) // 8, REFINE_STRIDE))
+        found.append((np.mean(border), np.mean(midway)))
+    border, midway = np.array(found).T
+    error = lambda x: x.std(ddof=1) / np.sqrt(len(x))
+    print(f"{a.seams} pictures: at borders {np.exp(border.mean()):.3f} ± {error(border):.3f}, midway {np.exp(midway.mean()):.3f} ± {error(midway):.3f}, "
+          f"their ratio {np.exp((border - midway).mean()):.3f} ± {error(border - midway):.3f}")
+
+
 def text(a, methods, variants, enlarged, right):
     at_8 = f"{a.prompts_at_8} of them at 8×, " if 8 in a.scales else ""
     number = lambda x: "–" if x is None else f"{x}"
@@ -372,12 +386,16 @@ def main():
     a.add_argument("--guidance", type=float, default=3.0)
     a.add_argument("--seed", type=int, default=100)
     a.add_argument("--workers", type=int, default=2)
+    a.add_argument("--seams", type=int, default=0, help="only measures lines at refinement's borders in so many pictures (24: half an hour)")
     a = a.parse_args()
     os.makedirs(a.state, exist_ok=True)
     torch.set_grad_enabled(False)
     torch.manual_seed(0)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))
-    net, renders, sheets = detector(a), Renders(a), {}
+    renders, sheets = Renders(a), {}
+    if a.seams:
+        return seams(a, renders)
+    net = detector(a)
     rng = np.random.default_rng(UNSEEN)
     scenes = [Scene.random(rng) for _ in range(150)]
     right = float(np.mean([count_discs(net, s.draw(256)) == (1 if s.disc else 0) for s in scenes]))

@@ -67,7 +67,7 @@ final class ChildProcess: Sendable {
         }
         living = Mutex(id)
         _ = NamedThread("log \(name.prefix(11))", stack: 1 << 20) { [self] in
-            Self.readLines(reading, maxLineLength, onLine)
+            readLines(reading, maxLineLength, onLine)
             close(reading)
             let ending = reap()
             onEnd(id, ending)
@@ -109,8 +109,16 @@ final class ChildProcess: Sendable {
         return signal == 0 ? .exited(status >> 8 & 0xff) : .killed(signal: signal)
     }
 
-    /// Passes on lines, cut where they are too long, until the pipe ends.
-    private static func readLines(
+    /// Whether it has ended; it stays a zombie until it is reaped.
+    private var isZombie: Bool {
+        var info = siginfo_t()
+        return waitid(P_PID, id_t(id), &info, WEXITED | WNOWAIT | WNOHANG) == 0
+            && info._sifields._sigchld.si_pid == id
+    }
+
+    /// Passes on lines, cut where they are too long, until the pipe ends. A process that it left may hold the pipe: when it
+    /// has ended, and nothing comes for a while, nobody waits for that one.
+    private func readLines(
         _ descriptor: Int32,
         _ longest: Int,
         _ onLine: (String) -> Void
@@ -125,6 +133,13 @@ final class ChildProcess: Sendable {
             line.removeAll()
         }
         while true {
+            var waited = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            let ready = poll(&waited, 1, 1000)
+            if ready < 0, errno == EINTR { continue }
+            if ready == 0 {
+                if isZombie { break }
+                continue
+            }
             let count = read(descriptor, &buffer, buffer.count)
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { break }

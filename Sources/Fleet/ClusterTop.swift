@@ -101,7 +101,8 @@ package struct ClusterTop: Equatable, Sendable, Encodable {
         let head =
             isLive
             ? "coordinator: process \(process ?? 0) at \(endpoint ?? "")"
-                + (work.map { ", \($0)" } ?? "") + "; \(unitsLeft ?? 0) units left, "
+                + (work.map { ", \($0)" } ?? "")
+                + "; \(unitsLeft ?? 0) \(unitsLeft == 1 ? "unit" : "units") left, "
                 + "\(active.count) workers, \(String(format: "%.1f", rate)) units/s"
             : "no coordinator of this cluster runs now"
                 + (rows.isEmpty ? "" : "; below is the last one's")

@@ -120,14 +120,19 @@ package struct HostWatch {
     ///   - reports: of all hosts
     ///   - view: at the end of the render
     ///   - working: names of workers that have computed something
-    /// - Returns: a line
-    package static func summary(_ reports: [HostReport], _ view: View, working: Set<String>)
-        -> String
-    {
+    /// - Returns: a line; workers that are none of these hosts', such as machines that joined, are counted
+    package static func summary(
+        _ reports: [HostReport],
+        _ view: View,
+        working: Set<String>
+    ) -> String {
         let idle = reports.filter { working.isDisjoint(with: $0.expected) }
         let reasons = idle.map { "\($0.host) did not (\(reason($0, view).withoutFullStop))" }
+        let others = reports.reduce(working) { $0.subtracting($1.expected) }.count
         return "\(reports.count - idle.count) of \(reports.count) "
-            + "\(reports.count == 1 ? "host" : "hosts") took part"
+            + (reports.count == 1 ? "host" : "hosts")
+            + (others == 0 ? "" : " and \(others) other \(others == 1 ? "worker" : "workers")")
+            + " took part"
             + (reasons.isEmpty ? "" : ": \(reasons.joined(separator: ", "))")
     }
 

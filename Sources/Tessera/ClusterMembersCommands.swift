@@ -53,6 +53,12 @@ extension ClusterCommand {
                     address: address
                 )
                 try StandardOutput.write("tessera join \(code.text)")
+                if HostPort(code.host)?.isLoopback == true {
+                    StandardError.write(
+                        "\(code.host) is this machine for whoever reads it: only this machine can join, or one with a tunnel "
+                            + "here; --address HOST names an address that others reach"
+                    )
+                }
                 if members.isAnnounced {
                     StandardError.write(
                         "on this network segment --lan with the code finds the coordinator, too; its key is "

@@ -85,7 +85,9 @@ final class RenderConsole {
     }
 
     func showHowToContinue(_ path: String) {
-        StandardError.write("to continue: " + ShellWords.join(["tessera", "resume", path]))
+        StandardError.write(
+            "to continue: " + ShellWords.join(["tessera", "resume", Self.name(ofJob: path)])
+        )
     }
 
     /// As `tessera resume` takes it.

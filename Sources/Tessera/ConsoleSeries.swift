@@ -31,9 +31,10 @@ struct ConsoleSeries<Command: RenderCommand> {
             try list.check(control: control, observe: console.show)
         }
         var failures: [PicturesFailed.Picture] = []
+        var last: CheckpointWriter?
         for index in first..<list.count {
             do {
-                try render(index, workers, control, console)
+                last = try render(index, after: last, workers, control, console)
             } catch let error where list.isSeries && !Self.endsAll(error) {
                 console.clear()
                 let title = list.title(index)
@@ -42,24 +43,28 @@ struct ConsoleSeries<Command: RenderCommand> {
                 try report(error, index)
                 try leaveSeries(console)
             } catch {
-                if list.isSeries { advise(console, remaining: list.count - index) }
+                if list.isSeries { advise(console, after: last, remaining: list.count - index) }
                 throw error
             }
         }
+        last?.discard()
         if !failures.isEmpty { throw PicturesFailed(failures, of: list.count - first) }
     }
 
+    /// - Returns: the picture's job, if another picture comes
     private func render(
         _ index: Int,
+        after last: CheckpointWriter?,
         _ workers: SharedWorkers,
         _ control: RenderControl,
         _ console: RenderConsole
-    ) throws {
+    ) throws -> CheckpointWriter? {
         let own = index == first ? resumed : nil
         let command = own?.command ?? list.command(index)
         var rendering = try list.rendering(index, command)
         rendering.saving = saving(index, command)
         rendering.resumed = own?.job
+        rendering.predecessor = last
         rendering.memory = list.isSeries ? workers.memory : nil
         if list.isSeries {
             command.display.note("\(list.title(index)): \(rendering.options.prompt)")
@@ -90,6 +95,7 @@ struct ConsoleSeries<Command: RenderCommand> {
         } catch let error as OutputError {
             throw ResultUnwritten(picture: outcome.picture, reason: error.reason)
         }
+        return outcome.job
     }
 
     /// Rejects a picture on standard output where something else goes there, or a person reads it.
@@ -132,6 +138,7 @@ struct ConsoleSeries<Command: RenderCommand> {
             arguments: list.arguments(index),
             directory: FileManager.default.currentDirectoryPath
         )
+        saving.isFollowed = index + 1 < list.count
         if list.isSeries {
             saving.series = JobFolder.SeriesPlace(
                 arguments: list.words,
@@ -173,8 +180,8 @@ struct ConsoleSeries<Command: RenderCommand> {
     }
 
     /// How to go on with a series that was ended.
-    private func advise(_ console: RenderConsole, remaining: Int) {
-        guard let path = console.takeJob() else { return }
+    private func advise(_ console: RenderConsole, after last: CheckpointWriter?, remaining: Int) {
+        guard let path = console.takeJob() ?? last?.path else { return }
         StandardError.write(
             remaining == 1 ? "1 picture remains" : "\(remaining) pictures remain"
         )

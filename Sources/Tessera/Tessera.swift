@@ -23,7 +23,8 @@ struct Tessera: ParsableCommand {
             flag is given. (Not for resume, which keeps the flags of its render.)
 
             Results go to standard output, everything else to standard error. Exit status: 0 done, 64 bad usage or \
-            input, 69 no workers or no service, 70 internal error or a result that could not be written, 130 interrupted.
+            input, 69 no workers or no service, 70 internal error or a result that could not be written, 75 a service \
+            cannot do it now, 77 a service does not allow it, 130 interrupted.
             """,
         version: RenderSession.version,
         subcommands: [

@@ -11,8 +11,9 @@ package struct Registration {
     private static let patience: Duration = .seconds(5)
     /// Time between two connections.
     private static let pause: Duration = .milliseconds(500)
-    /// Handshakes that may fail in a row: a coordinator that ends just then fails one.
-    private static let maxFailures = 3
+    /// Handshakes that may fail in a row: a coordinator that ends just then fails one, and one without keys ends many
+    /// connections before it has said that it has none. Where it has, the next coordinator is waited for.
+    private static let maxFailures = (unknown: 10, withoutKeys: 60)
 
     /// - Parameters:
     ///   - code: the invitation
@@ -51,7 +52,10 @@ package struct Registration {
                 )
             case .failed:
                 failures += 1
-                guard failures < Self.maxFailures else { throw unknownListener }
+                let most = Self.maxFailures
+                guard failures < (told == .withoutKeys ? most.withoutKeys : most.unknown) else {
+                    throw unknownListener
+                }
             case .withoutKeys:
                 failures = 0
                 tell(.withoutKeys)

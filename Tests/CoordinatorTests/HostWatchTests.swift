@@ -94,7 +94,7 @@ import Testing
         )
         #expect(
             HostWatch.summary([desk], .init(), working: ["desk-1", "other-1"])
-                == "1 of 1 host took part"
+                == "1 of 1 host and 1 other worker took part"
         )
         let refused = RefusedWorker(reason: "it has another model", isChanging: false)
         #expect(

@@ -25,6 +25,12 @@ import Testing
         #expect(service.endpoints == ["tcp://10.78.0.1:7551"])
     }
 
+    /// Bytes beyond ASCII are numbers in TXT records as well.
+    @Test func modelsOfAnyNameAreRead() {
+        let other = line.replacing(#"model=a \"b\" c;d\\e"#, with: #"model=mod\195\168le"#)
+        #expect(LANService.services([other]).map(\.model) == ["modèle"])
+    }
+
     @Test func linesOfOneServiceAreOne() {
         let others = ["127.0.0.1", "fd00::7", "fe80::1", "10.0.0.9"].map {
             line.replacing("10.78.0.1", with: $0)

@@ -133,6 +133,19 @@ import Testing
         }
     }
 
+    /// What a flag decides is not called suggested.
+    @Test func whatAFlagReplacesIsNotListed() throws {
+        try inModel("{\"guidance\": 2, \"steps\": 9}") { model in
+            let line = try #require(try read(model) { $0.set(Settings.steps, to: 5) }.suggestion)
+            #expect(line == "guidance 2, by \(model)/tessera.json")
+            let none = try read(model) {
+                $0.set(Settings.steps, to: 5)
+                $0.set(Settings.guidance, to: 5)
+            }
+            #expect(none.suggestion == nil)
+        }
+    }
+
     /// A suggested sampler is given up for what only others can do; its other suggestions stay.
     @Test func aSuggestedSamplerYields() throws {
         try inModel("{\"scheduler\": \"lcm\", \"guidance\": 2}") { model in

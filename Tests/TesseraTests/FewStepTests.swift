@@ -46,6 +46,13 @@ import Testing
         }
     }
 
+    /// TCD has its own timesteps, as LCM has: those of the name do not count.
+    @Test(arguments: ["tcd", "lcm"]) func anotherFewStepSamplerCanBeChosen(sampler: String) throws {
+        let flags = ["plan", "--model", model, "--prompt", "a lake", "--size", "256x256"]
+        let found = try Command(flags + adapter + ["--scheduler", sampler])
+        #expect(found.status == 0, "\(found.errors)")
+    }
+
     /// One step a window after the inversion: half of the calls of the stages.
     @Test func refinementTakesTwoCallsForAWindow() throws {
         let flags = ["plan", "--model", model, "--prompt", "a lake", "--size", "512x512"]

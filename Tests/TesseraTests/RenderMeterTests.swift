@@ -1,5 +1,6 @@
 import Coordinator
 import Engine
+import Foundation
 import Sampling
 import Tessera
 import TestSupport
@@ -118,5 +119,36 @@ import Testing
         meter.take(.finished(1, latent(plan, 1)), at: 9)
         meter.take(.decoding(tiles: 1), at: 9)
         #expect(meter.reading(at: 9).parts == ["decoding in one piece", "8.0 s left"])
+    }
+
+    /// The first tiles of a decode take long: workers load the network. They say little about the rest.
+    @Test func theFirstTilesCountLittle() throws {
+        let plan = try plan(side: 1088) {
+            $0.method = .refine
+            if let ladder = try? Ladder(scales: [1, 17]) { $0.ladder = .given(ladder) }
+        }
+        #expect(plan.decode.tiles.count == 4 && plan.decode.passes == 5)
+        var meter = RenderMeter(plan)
+        meter.take(.resumed(views: plan.views), at: 0)
+        meter.take(.decoding(tiles: 4), at: 0)
+        meter.take(.measuring(tiles: 4), at: 0)
+        meter.take(.tile, at: 100)
+        #expect(meter.reading(at: 100).parts == ["decoding", "pass 1 of 5", "1/4 tiles"])
+
+        meter = RenderMeter(plan)
+        meter.take(.phase(0, plan.phases[0].phase), at: 0)
+        meter.take(.step(0, views: 1), at: 0)
+        for _ in 0..<plan.views { meter.take(.view, at: 1) }
+        // Two seconds for 8 × 8 latent pixels.
+        meter.take(.enlarging(tiles: 1), at: 1)
+        meter.take(.tile, at: 3)
+        meter.take(.phase(1, plan.phases[1].phase), at: 3)
+        meter.take(.decoding(tiles: 4), at: 3)
+        meter.take(.measuring(tiles: 4), at: 3)
+        meter.take(.tile, at: 103)
+        // One tile of four in one pass of five: a twentieth, which counts a tenth.
+        let last = 2.0 / 64 * Double(plan.decode.latent.area) * plan.decode.evaluations
+        let left = 0.95 * pow(last, 0.9) * pow(20 * 100, 0.1)
+        #expect(meter.reading(at: 103).parts.last == "\(PlanTable.duration(left)) left")
     }
 }

@@ -213,6 +213,29 @@ import Testing
         }
     }
 
+    /// Between two pictures, when the first one's job is done and the second has none yet, the rest is not lost.
+    @Test(arguments: [5, 40, 120])
+    func aSeriesThatIsKilledBetweenTwoPicturesIsContinued(milliseconds: Int) throws {
+        try inTemporaryFolder { folder in
+            let state = ["XDG_STATE_HOME": "\(folder)/state"]
+            let more = [
+                "--prompt", "a lake", "--seeds", "3-5", "--output", "\(folder)/{index}.png",
+                "--steps", "3", "--size", "128x128",
+            ]
+            let running = try Command.Running(["render"] + flags(more), environment: state)
+            let end = ContinuousClock.now + .seconds(60)
+            while bytes("\(folder)/1.png") == nil, ContinuousClock.now < end { usleep(500) }
+            usleep(UInt32(1000 * milliseconds))
+            kill(running.process.processIdentifier, SIGKILL)
+            _ = running.finish()
+            let rest = try Command(["resume", "--last"], environment: state)
+            #expect(rest.status == 0, "\(rest.errors)")
+            for index in 1...3 { #expect(bytes("\(folder)/\(index).png") != nil, "\(index)") }
+            let none = try Command(["resume", "--json"], environment: state)
+            #expect(none.output == "[]\n", "\(none.output)")
+        }
+    }
+
     /// The seed decides wildcards, and the picture's text has what they became.
     @Test func wildcardsAreReplaced() throws {
         try inTemporaryFolder { folder in

@@ -75,7 +75,8 @@ struct RejectionLog {
     private static func line(_ rejection: Rejection) -> String {
         switch rejection {
         case .notAllowed(let key?):
-            "a worker was rejected: its public key \(key) is not in the list (--allow), nor was it invited"
+            "a worker was rejected: its public key \(key) (\(key.fingerprint)) is not in the list (--allow), nor that of "
+                + "a machine that joined and was not removed"
         case .notAllowed(nil):
             "a connection was rejected: the other side has no key"
         case .otherMechanism:

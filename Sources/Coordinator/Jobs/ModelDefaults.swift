@@ -14,8 +14,8 @@ package struct ModelDefaults: Sendable {
     package let path: String
     package let choices: SettingChoices
     package let negativePrompt: String?
-    /// Names and values as the file has them, for messages.
-    package let summary: String
+    /// Names and values as the file has them.
+    private let values: [(name: String, text: String)]
 
     /// Reads the file of a model; nil where there is none.
     ///
@@ -56,9 +56,9 @@ package struct ModelDefaults: Sendable {
         } catch {
             throw naming(error)
         }
-        var values = fields.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.brief)" }
-        if negativePrompt != nil { values.append("a negative prompt") }
-        summary = values.joined(separator: ", ")
+        values =
+            fields.sorted { $0.key < $1.key }.map { ($0.key, "\($0.key) \($0.value.brief)") }
+            + (negativePrompt == nil ? [] : [(Self.negativePromptKey, "a negative prompt")])
         guard let geometry else { return }
         var settings = RenderSettings(
             size: PictureOptions.defaultSize(for: geometry, picture: nil),
@@ -70,6 +70,15 @@ package struct ModelDefaults: Sendable {
         } catch {
             throw naming(error)
         }
+    }
+
+    /// Names and values as the file has them, for messages.
+    package var summary: String { summary(without: []) ?? "nothing" }
+
+    /// The same without some; nil where nothing is left.
+    func summary(without names: Set<String>) -> String? {
+        let rest = values.filter { !names.contains($0.name) }.map(\.text)
+        return rest.isEmpty ? nil : rest.joined(separator: ", ")
     }
 
     /// Names of the settings that it contains.

@@ -11,6 +11,12 @@ extension PictureOptions {
         package let dropped: [Dropped]
     }
 
+    /// Suggestions that the preset or the init image decides instead.
+    func replacedSuggestions(hasPicture: Bool) -> Set<String> {
+        Set(preset == nil ? [] : Preset.settings.map(\.name))
+            .union(hasPicture ? [Settings.size.name] : [])
+    }
+
     /// Suggestions that do not count, and why.
     package struct Dropped {
         let names: [String]

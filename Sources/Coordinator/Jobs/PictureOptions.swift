@@ -165,8 +165,10 @@ package struct PictureOptions: Sendable {
         if result.method == .refine, distillation != nil, !choices.has(Settings.refineSteps) {
             result.refine.steps = RefineSettings.distilledSteps
         }
-        // LCM has its own timesteps, and explicit flags take priority.
-        if result.scheduler != .lcm, !result.schedule.isSGMUniform, result.schedule.spacing == nil {
+        // LCM and TCD have their own timesteps, and explicit flags take priority.
+        if ![.lcm, .tcd].contains(result.scheduler), !result.schedule.isSGMUniform,
+            result.schedule.spacing == nil
+        {
             result.schedule.spacing = distillation?.spacing
         }
         return result

@@ -61,7 +61,7 @@ package enum PlanTable {
         let steps =
             (isWhollyRefined
                 ? [] : ["\(plan.stepsRun)" + (skipped == 0 ? "" : " of \(plan.settings.steps)")])
-            + (refinement.map { ["\(1 + $0.steps) in each stage of refinement"] } ?? [])
+            + (refinement.map { ["an inversion and \($0.steps) in each stage of refinement"] } ?? [])
         return [header] + phases + [
             ""
         ] + (prompts.map { ["prompt            \($0.summary)"] } ?? [])

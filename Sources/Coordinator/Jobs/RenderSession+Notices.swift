@@ -91,16 +91,22 @@ extension RenderSession {
     ///   - defaults: of the file
     ///   - settings: of the render
     ///   - given: what was chosen explicitly
+    ///   - replaced: names of other suggestions that something else decides
     ///   - dropped: suggestions that do not count
-    /// - Returns: the line
+    /// - Returns: the line; nil where nothing of the file is used or has to be explained
     static func suggestion(
         _ defaults: ModelDefaults?,
         _ settings: RenderSettings,
         given: SettingChoices,
+        replaced: Set<String> = [],
         dropped: [PictureOptions.Dropped] = []
     ) -> String? {
         guard let defaults else { return nil }
-        let line = "\(defaults.summary), by \(defaults.path)"
+        let chosen = ModelDefaults.settings.filter { given.has($0) }.map(\.name)
+        // What a message is about stays in it.
+        let gone = replaced.union(chosen).subtracting(dropped.flatMap(\.names))
+        guard let summary = defaults.summary(without: gone) else { return nil }
+        let line = "\(summary), by \(defaults.path)"
         guard dropped.isEmpty else {
             return line
                 + dropped.map { "; not \($0.names.joined(separator: ", ")): \($0.reason)" }.joined()

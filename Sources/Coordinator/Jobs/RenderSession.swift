@@ -99,6 +99,7 @@ package struct RenderSession {
             defaults,
             settings,
             given: options.settings,
+            replaced: options.replacedSuggestions(hasPicture: picture != nil),
             dropped: agreement.dropped
         )
         let weights = PromptPart.parts(of: options.prompt, settings.promptSyntax).map(\.weight)

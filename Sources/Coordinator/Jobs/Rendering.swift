@@ -18,6 +18,8 @@ package struct Rendering: Sendable {
     package var resumed: Resumed?
     /// What it shares with other renders of a series.
     package var memory: SeriesMemory?
+    /// The job of the picture before it in a series, which is removed as soon as this one's can be resumed.
+    package var predecessor: CheckpointWriter?
     /// Its share of the workers beside other renders on the same cluster (`BatchTurns.weight`).
     package var weight = 1.0
     /// How many of the workers' answers are computed a second time.
@@ -111,6 +113,7 @@ package struct Rendering: Sendable {
         var writer =
             saving.series == nil
             ? nil : try saving.writer(record, resumed: resumed, logger: logger)
+        if writer != nil { predecessor?.discard() }
         do {
             return try onWorkers(open, session, identity, control) { workers, job in
                 let observe: Observer = { report in
@@ -159,12 +162,13 @@ package struct Rendering: Sendable {
                     outputs: outputs,
                     companions: companions
                 ) { try observe(.progress($0)) }
-                saved?.discard()
+                if !saving.isFollowed { saved?.discard() }
                 let local =
                     globalPass != nil && resumed == nil && session.plan.phases[0].isWhole
                     ? session.plan.phases[0].views : nil
                 return RenderOutcome(
                     picture: path,
+                    job: saving.isFollowed ? saved : nil,
                     plan: session.plan,
                     model: session.model.path,
                     identity: identity,
@@ -323,6 +327,8 @@ package struct Rendering: Sendable {
 package struct RenderOutcome: Sendable {
     /// The picture's path.
     package let picture: String
+    /// Its job, which stands for the rest of its series until the next picture has one; nil without such.
+    package let job: CheckpointWriter?
     package let plan: RenderPlan
     /// The model's path.
     package let model: String

@@ -10,6 +10,8 @@ package struct Saving: Sendable {
     package var folder: String?
     /// The series that the picture belongs to; nil for a single picture.
     package var series: JobFolder.SeriesPlace?
+    /// Whether another picture of the series comes after it.
+    package var isFollowed = false
     /// The subcommand that renders, its arguments, and its working directory.
     private let command: String
     private let arguments: [String]

@@ -45,7 +45,7 @@ package struct CheckSummary: Equatable, Sendable {
         guard checked > 0 else { return nil }
         let answers = wrong.reduce(0) { $0 + $1.answers }
         let names = wrong.map { "\($0.workers.sorted().joined(separator: ", ")) on \($0.site)" }
-        return "checked \(checked) answers, \(answers) wrong"
+        return "checked \(checked) \(checked == 1 ? "answer" : "answers"), \(answers) wrong"
             + (names.isEmpty ? "" : " (\(names.joined(separator: "; ")))")
     }
 }

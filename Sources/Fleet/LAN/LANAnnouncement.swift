@@ -9,6 +9,8 @@ import Synchronization
 /// Announces a coordinator on this network segment with `avahi-publish`, until it is stopped or this process ends, however
 /// that ends.
 package final class LANAnnouncement: Sendable {
+    /// Not said in a name.
+    static let usualPort: UInt16 = 7551
     private let lifeline: PrivatePipe
     private let child: ChildProcess
 
@@ -84,8 +86,10 @@ extension LaunchPlan {
         guard file.coordinator.announce, let port = endpoint.port,
             case .coordinator(let pair, _) = security
         else { return nil }
+        let host = ProcessInfo.processInfo.hostName.prefix { $0 != "." }
         let service = LANService(
-            name: "Tessera on \(ProcessInfo.processInfo.hostName.prefix { $0 != "." })",
+            // A host may have several clusters.
+            name: "Tessera on \(host)" + (port == LANAnnouncement.usualPort ? "" : ":\(port)"),
             port: port,
             key: pair.publicKey.fingerprint,
             model: URL(fileURLWithPath: common.model).lastPathComponent

@@ -145,9 +145,11 @@ extension LANService {
         var (word, isInside, isEscaped) = ("", false, false)
         for character in text {
             switch (character, isInside, isEscaped) {
-            case ("\\", true, false): isEscaped = true
+            case ("\\", true, false):
+                word.append(character)
+                isEscaped = true
             case ("\"", _, false):
-                if isInside { words.append(word) }
+                if isInside { words.append(unescaped(word)) }
                 (word, isInside) = ("", !isInside)
             case (_, true, _):
                 word.append(character)

@@ -95,8 +95,7 @@ package struct RenderMeter {
             parts.append("pass \(max(1, stage.pass)) of \(stage.passShares.count)")
             parts.append("\(stage.doneInPass)/\(stage.tiles) tiles")
         }
-        let pace = stage.share > 0 ? (now - stage.start) / stage.pixelsDone : paces[stage.half]
-        if let pace {
+        if let pace = pace(of: stage, at: now) {
             let views = viewSeconds > 0 ? viewSeconds / Double(max(1, viewsDone)) : nil
             if viewsLeft == 0 || views != nil {
                 let own = pace * stage.pixelsLeft + Double(viewsLeft) * (views ?? 0)
@@ -104,6 +103,17 @@ package struct RenderMeter {
             }
         }
         return Reading(share: stage.share, parts: parts)
+    }
+
+    /// Seconds for a latent pixel in a stage. Its first passes say little: they are small, and workers load the network in
+    /// them. Until half of the work is done the pace of the last such stage counts, too; where there was none, nothing is
+    /// estimated from the first tenth.
+    private func pace(of stage: AutoencoderStage, at now: Double) -> Double? {
+        let own = stage.share > 0 ? (now - stage.start) / stage.pixelsDone : nil
+        guard let last = paces[stage.half] else { return stage.share < 0.1 ? nil : own }
+        guard let own, own > 0 else { return last }
+        let weight = min(1, 2 * stage.share)
+        return pow(last, 1 - weight) * pow(own, weight)
     }
 
     private var viewsLeft: Int { max(0, plan.views - viewsBefore - viewsDone) }

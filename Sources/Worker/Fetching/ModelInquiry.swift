@@ -60,7 +60,7 @@ package struct ModelInquiry {
             }
             if told.insert("").inserted, !cancellation.isCancelled {
                 logger.notice(
-                    "waiting for a coordinator at \(options.endpoint), to fetch its model"
+                    "waiting for a coordinator at \(options.endpoint), to ask for its model"
                 )
             }
             wakeup.wait(for: Self.pause * Double.random(in: 0.5...1))
