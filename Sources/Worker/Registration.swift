@@ -11,9 +11,12 @@ package struct Registration {
     private static let patience: Duration = .seconds(5)
     /// Time between two connections.
     private static let pause: Duration = .milliseconds(500)
-    /// Handshakes that may fail in a row: a coordinator that ends just then fails one, and one without keys ends many
-    /// connections before it has said that it has none. Where it has, the next coordinator is waited for.
-    private static let maxFailures = (unknown: 10, withoutKeys: 60)
+    /// How long a connection may fail for no known reason. The socket tries again meanwhile: a coordinator without keys often
+    /// closes the connection before it has said so.
+    private static let doubt: Duration = .seconds(2)
+    /// Connections that may fail so in a row: a coordinator that ends just then fails one. Where it is known that one without
+    /// keys listens, the next coordinator is waited for.
+    private static let maxFailures = (unknown: 3, withoutKeys: 20)
 
     /// - Parameters:
     ///   - code: the invitation
@@ -105,7 +108,8 @@ package struct Registration {
         let socket = try Socket(.dealer, in: context, security: security)
         try socket.connect(endpoint)
         _ = try socket.send(WorkerMessage.join(request).frames)
-        let deadline = ContinuousClock.now + Self.patience
+        var deadline = ContinuousClock.now + Self.patience
+        var hasFailed = false
         while ContinuousClock.now < deadline, !cancellation.isCancelled {
             try socket.wait(wakeup, for: .milliseconds(100))
             if case .message(let frames) = try socket.receive() {
@@ -117,15 +121,17 @@ package struct Registration {
                 case .refused(let reason): return .refused(reason)
                 }
             }
-            if let rejection = try socket.rejections().first {
+            for rejection in try socket.rejections() {
                 switch rejection {
                 case .notAllowed(nil): return .notAllowed
                 case .otherMechanism: return .withoutKeys
-                default: return .failed
+                default:
+                    if !hasFailed { deadline = min(deadline, .now + Self.doubt) }
+                    hasFailed = true
                 }
             }
         }
-        return .nothing
+        return hasFailed ? .failed : .nothing
     }
 
     /// The error of an invitation that the coordinator refuses.
