@@ -156,7 +156,7 @@ package struct ConfigFile: Sendable {
                 throw InputError(
                     "\(name.place): \(name.text.prefix(80))",
                     "no flag of this name has a default here",
-                    fix: near.map { "Write \($0), if you mean that" } ?? "See tessera render --help"
+                    fix: near.map { "Did you mean \($0)?" } ?? "See tessera render --help"
                 )
             }
             if node.null != nil { return nil }
