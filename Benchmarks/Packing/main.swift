@@ -8,6 +8,7 @@ import Engine
 import Foundation
 import Protocol
 import Sampling
+import Synchronization
 
 /// Bytes of tensors, plain and packed.
 struct Tally {
@@ -26,12 +27,12 @@ struct Tally {
 }
 
 /// Evaluates views in this process, and packs what would travel.
-///
-/// `@unchecked Sendable`: `UnitRenderer` asks for it, since a coordinator hands its renderer to the thread of a job. This one
-/// never leaves the thread that made it.
-final class PackingRenderer: UnitByUnit, @unchecked Sendable {
+final class PackingRenderer: UnitByUnit {
     private let renderer: LocalRenderer
-    private(set) var (latents, predictions) = (Tally(), Tally())
+    private let tallies = Mutex((latents: Tally(), predictions: Tally()))
+
+    var latents: Tally { tallies.withLock(\.latents) }
+    var predictions: Tally { tallies.withLock(\.predictions) }
 
     init(_ renderer: LocalRenderer) { self.renderer = renderer }
 
@@ -39,8 +40,10 @@ final class PackingRenderer: UnitByUnit, @unchecked Sendable {
         var none: EarlyViews?
         let result = try renderer.evaluate([unit], early: &none) { _ in }[0]
         if case .autoencode = unit.work { return result }
-        latents.add(unit.input)
-        if let tensor = result.tensor { predictions.add(tensor) }
+        tallies.withLock { tallies in
+            tallies.latents.add(unit.input)
+            if let tensor = result.tensor { tallies.predictions.add(tensor) }
+        }
         return result
     }
 }

@@ -136,10 +136,14 @@ import Testing
     /// What a flag decides is not called suggested.
     @Test func whatAFlagReplacesIsNotListed() throws {
         try inModel("{\"guidance\": 2, \"steps\": 9}") { model in
-            let line = try #require(try read(model) { $0.set(Settings.steps, to: 5) }.suggestion)
-            #expect(line == "guidance 2, by \(model)/tessera.json")
-            let other = try read(model) { $0.set(Settings.guidance, to: 5) }
-            #expect(other.suggestion == "steps 9, by \(model)/tessera.json")
+            let one = try read(model) { $0.set(Settings.steps, to: 5) }
+            #expect(one.suggestion == "guidance 2, by \(model)/tessera.json")
+            let both = try read(model) {
+                $0.set(Settings.steps, to: 5)
+                $0.set(Settings.guidance, to: 5)
+            }
+            #expect(both.options.settings.has(Settings.guidance))
+            #expect(both.suggestion == nil)
         }
     }
 

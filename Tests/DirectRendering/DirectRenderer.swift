@@ -1,17 +1,16 @@
 import Engine
 import Sampling
+import Synchronization
 
 /// An autoencoder called directly, in this process; it counts the requested parts of pictures.
-///
-/// `@unchecked Sendable`: `UnitRenderer` asks for it, since a coordinator hands its renderer to the thread of a job. This
-/// one never leaves the thread that made it: a tiled evaluation starts none and calls its renderer on its caller's, so
-/// neither `vae` nor `parts` is ever shared.
-package final class DirectRenderer: UnitByUnit, @unchecked Sendable {
-    private let vae: VAE
-    package private(set) var parts = 0
-
+package final class DirectRenderer: UnitByUnit {
+    /// Not Sendable, and safe here: a tiled evaluation starts no threads, and calls its renderer on its caller's. So only
+    /// the thread that made it uses it.
+    nonisolated(unsafe) private let vae: VAE
     private let forgetsTiles: Bool
-    private var seen: Set<TileID> = []
+    private let counts = Mutex((parts: 0, seen: Set<TileID>()))
+
+    package var parts: Int { counts.withLock { $0.parts } }
 
     /// - Parameters:
     ///   - vae: evaluates parts
@@ -25,10 +24,11 @@ package final class DirectRenderer: UnitByUnit, @unchecked Sendable {
         guard case .autoencode(let half, let part) = unit.work else {
             preconditionFailure("a view for an autoencoder")
         }
-        if part != nil { parts += 1 }
         if forgetsTiles { vae.forgetTiles() }
-        let isKept = unit.tile.map(seen.contains) ?? false
-        if let tile = unit.tile { seen.insert(tile) }
+        let isKept = counts.withLock { counts in
+            if part != nil { counts.parts += 1 }
+            return unit.tile.map { !counts.seen.insert($0).inserted } ?? false
+        }
         return try vae.evaluate(
             half,
             isKept && !forgetsTiles ? .omitted : unit.input,

@@ -2,29 +2,30 @@ import DirectRendering
 import Engine
 import Foundation
 import Sampling
+import Synchronization
 import TestSupport
 import Testing
 
 /// Tiles that a device keeps between two evaluations. The GPU is that of `Tests/FakeTorch`, with PyTorch behind it.
 @Suite(.serialized, .enabled(if: TestedBackends.hasTorch)) struct KeptTileTests {
     /// Evaluates parts one after the other, as a worker does; the input of a tile comes with its first part, and when it is not kept.
-    ///
-    /// `@unchecked Sendable`: `UnitRenderer` asks for it, since a coordinator hands its renderer to the thread of a job. This one
-    /// stays in the thread of the test that made it, so `resent` and `seen` are never shared.
-    private final class Renderer: UnitByUnit, @unchecked Sendable {
-        let evaluator: Evaluator
-        private(set) var resent = 0
-        private var seen: Set<TileID> = []
+    private final class Renderer: UnitByUnit {
+        private let evaluator: Evaluator
+        private let counts = Mutex((resent: 0, seen: Set<TileID>()))
+
+        var resent: Int { counts.withLock { $0.resent } }
 
         init(_ networks: LoadedNetworks) { evaluator = Evaluator(networks) }
 
         func result(of unit: WorkUnit, at place: Int) throws -> WorkResult {
             var short = unit
-            if let tile = unit.tile, !seen.insert(tile).inserted { short.input = .omitted }
+            if let tile = unit.tile, !counts.withLock({ $0.seen.insert(tile).inserted }) {
+                short.input = .omitted
+            }
             do {
                 return try evaluator.evaluate([short])[0]
             } catch is TileNotKept {
-                resent += 1
+                counts.withLock { $0.resent += 1 }
                 return try evaluator.evaluate([unit])[0]
             }
         }

@@ -9,7 +9,7 @@ import Synchronization
 /// Announces a coordinator on this network segment with `avahi-publish`, until it is stopped or this process ends, however
 /// that ends.
 package final class LANAnnouncement: Sendable {
-    /// Not said in a name.
+    /// A service on this port has only its host's name; on another port its name ends with the port.
     static let usualPort: UInt16 = 7551
     private let lifeline: PrivatePipe
     private let child: ChildProcess
@@ -88,7 +88,7 @@ extension LaunchPlan {
         else { return nil }
         let host = ProcessInfo.processInfo.hostName.prefix { $0 != "." }
         let service = LANService(
-            // A host may have several clusters.
+            // Two clusters on one host need two names.
             name: "Tessera on \(host)" + (port == LANAnnouncement.usualPort ? "" : ":\(port)"),
             port: port,
             key: pair.publicKey.fingerprint,

@@ -16,7 +16,7 @@ extension Settings {
         "guidance",
         \.guidance,
         default: 7.5,
-        help: "Guidance scale (CFG); at 1 or below there is no guidance",
+        help: "Guidance scale (CFG); 1 or less turns guidance off",
         defaultNote: "7.5; 1 for a distilled model",
         limits: .range(0...100),
         label: "CFG scale"
