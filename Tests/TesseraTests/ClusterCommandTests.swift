@@ -36,6 +36,24 @@ import Testing
         }
     }
 
+    /// What a launch command leaves behind may hold its output open: no render waits for that.
+    @Test func aLauncherThatLeavesAProcessHoldsNothingUp() throws {
+        try inTemporaryFolder { folder in
+            let site = try ClusterSite(folder)
+            let note = "\(folder)/left"
+            try site.write(
+                launch: "[sh, -c, 'sleep 600 & echo $! >\(note); {command}']",
+                hosts: hosts(site, ["alpha"])
+            )
+            let command = try site.render()
+            #expect(command.status == 0, "\(command.errors)")
+            let text = try String(contentsOfFile: note, encoding: .utf8)
+            let left = try #require(Int32(text.split(separator: "\n").first ?? ""))
+            #expect(kill(left, 0) == 0, "it ended before the render did")
+            kill(left, SIGKILL)
+        }
+    }
+
     @Test func aClusterIsTestedAndItsFaultsAreNamed() throws {
         try inTemporaryFolder { folder in
             let site = try ClusterSite(folder)
