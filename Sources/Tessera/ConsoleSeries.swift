@@ -11,13 +11,17 @@ struct ConsoleSeries<Command: RenderCommand> {
     var first = 0
     /// The job of that picture, to be resumed, and its command.
     var resumed: (job: Rendering.Resumed, command: Command)?
+    /// The job that stands for the pictures of a series, if the one before the first of them was finished.
+    var rest: JobFolder?
 
     /// Renders the pictures and writes them; SIGINT and SIGTERM end it.
     ///
     /// - Throws: whatever ends a single picture; of a series what ends all of it, or `PicturesFailed` at its end
     func run() throws {
         for index in first..<list.count { try checkStream(index) }
-        for line in list.warnings where resumed == nil { StandardError.write("warning: \(line)") }
+        for line in list.warnings where resumed == nil && rest == nil {
+            StandardError.write("warning: \(line)")
+        }
         let control = RenderControl()
         Interrupts.handle(mayHang: true, control.cancel)
         let workers = SharedWorkers()
@@ -27,14 +31,14 @@ struct ConsoleSeries<Command: RenderCommand> {
             isSeries: list.isSeries
         )
         defer { console.clear() }
-        if list.isSeries, resumed == nil {
+        if list.isSeries, resumed == nil, rest == nil {
             try list.check(control: control, observe: console.show)
         }
         var failures: [PicturesFailed.Picture] = []
-        var last: CheckpointWriter?
+        var rest = rest
         for index in first..<list.count {
             do {
-                last = try render(index, after: last, workers, control, console)
+                rest = try render(index, in: rest, workers, control, console)
             } catch let error where list.isSeries && !Self.endsAll(error) {
                 console.clear()
                 let title = list.title(index)
@@ -43,28 +47,37 @@ struct ConsoleSeries<Command: RenderCommand> {
                 try report(error, index)
                 try leaveSeries(console)
             } catch {
-                if list.isSeries { advise(console, after: last, remaining: list.count - index) }
+                if list.isSeries { advise(console, rest, remaining: list.count - index) }
                 throw error
             }
         }
-        last?.discard()
+        rest?.remove()
         if !failures.isEmpty { throw PicturesFailed(failures, of: list.count - first) }
     }
 
-    /// - Returns: the picture's job, if another picture comes
+    /// Renders one picture.
+    ///
+    /// - Parameters:
+    ///   - index: of the picture
+    ///   - rest: the job that stands for this picture and those after it, until this one has its own
+    ///   - workers: of the series
+    ///   - control: cancels it
+    ///   - console: shows it
+    /// - Returns: the job that stands for those after it
+    /// - Throws: whatever ends it
     private func render(
         _ index: Int,
-        after last: CheckpointWriter?,
+        in rest: JobFolder?,
         _ workers: SharedWorkers,
         _ control: RenderControl,
         _ console: RenderConsole
-    ) throws -> CheckpointWriter? {
+    ) throws -> JobFolder? {
         let own = index == first ? resumed : nil
         let command = own?.command ?? list.command(index)
         var rendering = try list.rendering(index, command)
         rendering.saving = saving(index, command)
         rendering.resumed = own?.job
-        rendering.predecessor = last
+        rendering.predecessor = rest
         rendering.memory = list.isSeries ? workers.memory : nil
         if list.isSeries {
             command.display.note("\(list.title(index)): \(rendering.options.prompt)")
@@ -95,7 +108,7 @@ struct ConsoleSeries<Command: RenderCommand> {
         } catch let error as OutputError {
             throw ResultUnwritten(picture: outcome.picture, reason: error.reason)
         }
-        return outcome.job
+        return outcome.rest
     }
 
     /// Rejects a picture on standard output where something else goes there, or a person reads it.
@@ -180,8 +193,9 @@ struct ConsoleSeries<Command: RenderCommand> {
     }
 
     /// How to go on with a series that was ended.
-    private func advise(_ console: RenderConsole, after last: CheckpointWriter?, remaining: Int) {
-        guard let path = console.takeJob() ?? last?.path else { return }
+    private func advise(_ console: RenderConsole, _ rest: JobFolder?, remaining: Int) {
+        let waiting = rest.flatMap { try? JobFolder.find($0.path) }
+        guard let path = console.takeJob() ?? waiting else { return }
         StandardError.write(
             remaining == 1 ? "1 picture remains" : "\(remaining) pictures remain"
         )

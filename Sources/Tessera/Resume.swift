@@ -69,6 +69,7 @@ struct Resume: ParsableCommand {
         let own = try parse(type, job.record.arguments + given, job.folder)
         let list: PictureList<Command>
         let suggestions = SuggestionMemory(job.record.suggestions ?? [:])
+        let isFinished = job.record.series?.isFinished == true
         var first = 0
         if let place = job.record.series {
             list = try PictureList(
@@ -78,7 +79,7 @@ struct Resume: ParsableCommand {
                 start: Date(timeIntervalSince1970: place.started),
                 suggestions: suggestions
             )
-            first = place.index
+            first = place.index + (isFinished ? 1 : 0)
             guard first < list.count else {
                 throw InputError(
                     job.folder.path,
@@ -94,7 +95,12 @@ struct Resume: ParsableCommand {
                 suggestions: suggestions
             )
         }
-        try ConsoleSeries(list: list, first: first, resumed: (job, own)).run()
+        try ConsoleSeries(
+            list: list,
+            first: first,
+            resumed: isFinished ? nil : (job, own),
+            rest: isFinished ? job.folder : nil
+        ).run()
     }
 
     /// The job's folder; nil if none is given.

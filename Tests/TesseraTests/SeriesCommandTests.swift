@@ -213,7 +213,8 @@ import Testing
         }
     }
 
-    /// Between two pictures, when the first one's job is done and the second has none yet, the rest is not lost.
+    /// Between two pictures, when the first one is finished and the second has no job yet, the rest is not lost, and the first
+    /// is not made again.
     @Test(arguments: [5, 40, 120])
     func aSeriesThatIsKilledBetweenTwoPicturesIsContinued(milliseconds: Int) throws {
         try inTemporaryFolder { folder in
@@ -231,6 +232,7 @@ import Testing
             let rest = try Command(["resume", "--last"], environment: state)
             #expect(rest.status == 0, "\(rest.errors)")
             for index in 1...3 { #expect(bytes("\(folder)/\(index).png") != nil, "\(index)") }
+            #expect(rest.output.hasSuffix("\(folder)/3.png\n"), "\(rest.output)")
             let none = try Command(["resume", "--json"], environment: state)
             #expect(none.output == "[]\n", "\(none.output)")
         }

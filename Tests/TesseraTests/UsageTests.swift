@@ -63,6 +63,10 @@ import Testing
         (["render", "--workers", "0"], "--workers must be from 1 to 256."),
         (["worker"], "Missing expected argument '--connect <endpoint>'"),
         (["resume", "a", "--steps", "3"], "Unknown option '--steps'"),
+        // The second part of a torn invitation may begin like a flag.
+        (["join", "tessera://desk:7551#AbC", "-fX"], "the invitation: it contains a space"),
+        (["join", "tessera://desk:7551#AbC", "--f_X="], "the invitation: it contains a space"),
+        (["join", "tessera://desk:7551", "-fX"], "Unknown option '-fX'"),
     ])
     func aMistakeIsOneLine(words: [String], part: String) throws {
         let command = try Command(words)

@@ -56,6 +56,15 @@ package final class CheckpointWriter: Sendable {
         core.remove()
     }
 
+    /// The picture is written, and another one of its series follows.
+    ///
+    /// - Returns: the job, which stands for the rest of the series until the next picture has one; nil where nothing could be
+    ///   saved
+    func leaveToSeries() -> JobFolder? {
+        end()
+        return core.leaveToSeries()
+    }
+
     private func end() {
         core.end()
         let thread = thread.withLock { thread in
@@ -143,6 +152,16 @@ private final class Core: Sendable {
     }
 
     func remove() { shared.withLock { $0.folder?.remove() } }
+
+    func leaveToSeries() -> JobFolder? {
+        let folder = shared.withLock { shared in
+            defer { shared.folder = nil }
+            return shared.folder
+        }
+        // If the disk is full, the picture is made again by whoever resumes the series.
+        try? folder?.finishPicture()
+        return folder
+    }
 
     func run() {
         while true {

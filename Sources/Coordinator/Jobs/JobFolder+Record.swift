@@ -8,6 +8,9 @@ extension JobFolder {
         package let arguments: [String]
         /// Counted from 0.
         package let index: Int
+        /// Whether that picture is finished: the job only stands for those after it, until the next one has its own. Nil in
+        /// jobs of earlier builds.
+        package fileprivate(set) var isFinished: Bool?
         /// When the series was started, in seconds since 1970.
         package let started: Double
 
@@ -62,6 +65,13 @@ extension JobFolder {
             var record = self
             record.series = nil
             return record
+        }
+
+        /// The same once its picture is finished, for the rest of its series; nil outside a series.
+        var finished: Record? {
+            var record = self
+            record.series?.isFinished = true
+            return record.series == nil ? nil : record
         }
 
         /// Reads a file.

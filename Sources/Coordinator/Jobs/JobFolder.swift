@@ -125,16 +125,32 @@ package final class JobFolder: Sendable {
     /// Makes new names in the folder survive a power failure.
     func sync() { lock.sync() }
 
+    /// Its picture is finished: from now on the job stands for the rest of its series alone.
+    ///
+    /// - Throws: `InputError` for a damaged record, `OutputError` when the disk is full or broken
+    func finishPicture() throws {
+        guard let rest = try record().finished else { return }
+        try rest.write(to: recordPath)
+        sync()
+        removeStates()
+    }
+
     /// Removes its files, and the folder if nothing else is in it.
     package func remove() {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-        // A process that was killed while saving left a file with a longer name.
-        for name in names
-        where name.hasPrefix("state.safetensors") || name.hasPrefix("job.json")
-            || name.hasPrefix(Self.keptPrefix)
-        {
-            unlink("\(path)/\(name)")
-        }
+        // Without its record it is no job, whatever is still there.
+        removeFiles(named: "job.json")
+        removeStates()
         rmdir(path)
+    }
+
+    private func removeStates() {
+        removeFiles(named: "state.safetensors")
+        removeFiles(named: Self.keptPrefix)
+    }
+
+    /// Those whose names begin so: a process that was killed while saving left a file with a longer name.
+    private func removeFiles(named start: String) {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        for name in names where name.hasPrefix(start) { unlink("\(path)/\(name)") }
     }
 }

@@ -19,7 +19,7 @@ package struct Rendering: Sendable {
     /// What it shares with other renders of a series.
     package var memory: SeriesMemory?
     /// The job of the picture before it in a series, which is removed as soon as this one's can be resumed.
-    package var predecessor: CheckpointWriter?
+    package var predecessor: JobFolder?
     /// Its share of the workers beside other renders on the same cluster (`BatchTurns.weight`).
     package var weight = 1.0
     /// How many of the workers' answers are computed a second time.
@@ -113,7 +113,7 @@ package struct Rendering: Sendable {
         var writer =
             saving.series == nil
             ? nil : try saving.writer(record, resumed: resumed, logger: logger)
-        if writer != nil { predecessor?.discard() }
+        if writer != nil { predecessor?.remove() }
         do {
             return try onWorkers(open, session, identity, control) { workers, job in
                 let observe: Observer = { report in
@@ -162,13 +162,14 @@ package struct Rendering: Sendable {
                     outputs: outputs,
                     companions: companions
                 ) { try observe(.progress($0)) }
-                if !saving.isFollowed { saved?.discard() }
+                let rest = saving.isFollowed ? saved?.leaveToSeries() : nil
+                if rest == nil { saved?.discard() }
                 let local =
                     globalPass != nil && resumed == nil && session.plan.phases[0].isWhole
                     ? session.plan.phases[0].views : nil
                 return RenderOutcome(
                     picture: path,
-                    job: saving.isFollowed ? saved : nil,
+                    rest: rest,
                     plan: session.plan,
                     model: session.model.path,
                     identity: identity,
@@ -327,8 +328,8 @@ package struct Rendering: Sendable {
 package struct RenderOutcome: Sendable {
     /// The picture's path.
     package let picture: String
-    /// Its job, which stands for the rest of its series until the next picture has one; nil without such.
-    package let job: CheckpointWriter?
+    /// The job that stands for the rest of its series until the next picture has one; nil without such.
+    package let rest: JobFolder?
     package let plan: RenderPlan
     /// The model's path.
     package let model: String

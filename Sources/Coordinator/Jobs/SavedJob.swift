@@ -51,7 +51,8 @@ package struct SavedJob: Encodable, Equatable, Sendable {
             stateDate == nil && record.series != nil
             ? [:] : try? SafeTensors(file: "\(path)/\(stateName)").metadata
         guard let state, let date = stateDate ?? date(recordName) else { return nil }
-        picture = record.series.map { $0.index + 1 }
+        let isFinished = record.series?.isFinished == true
+        picture = record.series.map { $0.index + (isFinished ? 2 : 1) }
         (self.name, self.path, saved) = (name, path, date.timeIntervalSince1970)
         isRunning = FileLock.isHeld(folder: path)
         let done = state["phase"].flatMap { Int($0) } ?? 0
@@ -62,7 +63,8 @@ package struct SavedJob: Encodable, Equatable, Sendable {
         step = state["step"].flatMap { Int($0) } ?? 0
         steps = state["steps"].flatMap { Int($0) } ?? settings["steps"]?.integer
         size = settings["size"]?.string
-        prompt = settings["prompt"]?.string
+        // The next picture's is not known here.
+        prompt = isFinished ? nil : settings["prompt"]?.string
     }
 
     /// A table for people; `now` in seconds since 1970.

@@ -40,9 +40,7 @@ package struct InvitationCode: Sendable {
         let isOneWord = !text.unicodeScalars.contains { scalar in
             scalar.properties.isWhitespace || scalar.properties.generalCategory == .control
         }
-        guard isOneWord else {
-            throw Self.fault("it contains a space or a line break", Self.copyAgain)
-        }
+        guard isOneWord else { throw Self.torn }
         guard text.hasPrefix(Self.prefix) else {
             throw Self.fault("it does not begin with \(Self.prefix)", Self.copyAgain)
         }
@@ -55,6 +53,14 @@ package struct InvitationCode: Sendable {
         (coordinator, pair) = try Self.keys(String(parts[1]))
     }
 
+    /// What is wrong with words of a command line of which the second was a part of the invitation before it; nil where
+    /// neither says so. The second may begin like a flag, so a parser rejects it as one.
+    package static func tear(between first: String, and second: String) -> InputError? {
+        let isInvitation = first.hasPrefix(prefix) && first.contains("#")
+        return isInvitation && second.hasPrefix("-") && (try? Self(first)) == nil ? torn : nil
+    }
+
+    private static let torn = fault("it contains a space or a line break", copyAgain)
     private static let copyAgain =
         "Copy the whole line that tessera cluster invite printed, as one word"
 

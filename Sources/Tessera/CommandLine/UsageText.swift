@@ -1,3 +1,5 @@
+import Protocol
+
 /// Texts of usage errors. Pure.
 package enum UsageText {
     /// The parser's message as one line that refers to the help.
@@ -70,8 +72,12 @@ package enum UsageText {
             )
         else { return message }
         let start = String(unknown.1)
+        let flag = "\(unknown.2)\(unknown.3)"
+        let torn = zip(words, words.dropFirst()).lazy.filter { $1.hasPrefix(flag) }
+            .compactMap(InvitationCode.tear).first
+        if let torn { return "\(torn)" }
         let (command, depth) = root.find(words)
-        if let meant = ForeignFlags.meaning(of: "\(unknown.2)\(unknown.3)", in: command) {
+        if let meant = ForeignFlags.meaning(of: flag, in: command) {
             return "\(start). Did you mean '\(meant)'?"
         }
         guard unknown.2 == "--" else { return start }
