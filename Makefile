@@ -6,9 +6,12 @@ PACKAGES := libdnnl-dev libjpeg-dev liblcms2-dev libopenblas-dev libpng-dev libs
 TEST_PACKAGES := iproute2 pyflakes3 python3 $(if $(CI),openssh-server)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD := swift build -c release
+# Not --build-tests: that compiles whatever there is in the packages that we use, among it the 800 C++ files of protoc.
+BUILD_TESTS := $(BUILD) --product tesseraPackageTests
+BENCHMARKS := Checks Evaluations Packing Pictures Schedules
 TESSERA := .build/release/tessera
 
-.PHONY: setup build install install-files package test-package demo test test-page test-deploy test-torch soak fuzz lint format bench quality clean
+.PHONY: setup build build-tests install install-files package test-package demo test test-page test-deploy test-torch soak fuzz lint format bench quality clean
 
 ## Installs the Debian packages that are missing.
 setup:
@@ -26,6 +29,10 @@ setup:
 
 build: setup
 	$(BUILD) --product tessera
+
+## The program and all tests; then `swift test -c release --skip-build --filter SUITE` runs some of them.
+build-tests: setup
+	$(BUILD_TESTS)
 
 ## Installs the program (which needs no Swift at run time), the default model, the manual page, completions for bash,
 ## zsh and fish, the documents and the systemd units, under PREFIX.
@@ -85,8 +92,8 @@ test-deploy: build
 	.build/deploy/bin/python Tests/deploy.py $(TESSERA)
 
 test: MORE_PACKAGES := $(TEST_PACKAGES)
-test: setup lint
-	$(BUILD) --build-tests
+test: lint build-tests
+	for benchmark in $(BENCHMARKS); do $(BUILD) --product $$benchmark || exit; done
 	swift test -c release --skip-build --skip TesseraTests
 	Tests/commands.sh
 	Tests/Fuzz/fuzz.py --crafted --specials --turns 1 --rounds 1000 --seconds 20
@@ -97,8 +104,7 @@ test: setup lint
 ## small NVIDIA packages), or on TORCH.
 TORCH ?= $(CURDIR)/.build/torch
 test-torch: MORE_PACKAGES := python3 python3-pip
-test-torch: setup $(TORCH)
-	$(BUILD) --build-tests
+test-torch: build-tests $(TORCH)
 	TESSERA_TORCH=$(TORCH) swift test -c release --skip-build --filter \
 	    'BackendTests|NetworkParityTests|LongPromptTests|TiledEvaluationTests|TorchTests|DeviceMemoryTests|PipelineTests'
 	TESSERA_TORCH=$(TORCH) swift test -c release --skip-build --no-parallel --filter TorchCommandTests
@@ -115,8 +121,7 @@ $(CURDIR)/.build/torch:
 ## or more, and goes on where it was interrupted. As root also with disks that are full.
 FAULTS ?= 50
 soak: MORE_PACKAGES := python3 faketime
-soak: build
-	$(BUILD) --build-tests
+soak: build-tests
 	TESSERA_SLOW_TESTS=1 swift test -c release --skip-build --filter VerifyRefineTests
 	Tests/soak.py --faults $(FAULTS) $(if $(filter-out 50,$(FAULTS)),--state .build/soak-$(FAULTS))
 
