@@ -89,14 +89,21 @@ package struct ClusterFile: Equatable, Sendable {
 
     private static let longest = 1 << 18
 
+    /// - Parameters:
+    ///   - path: the file's
+    ///   - needsHosts: whether at least one host must be listed
     /// - Throws: `InputError` with the file, the line and the field of the first mistake
-    package init(file path: String) throws(InputError) {
+    package init(file path: String, needsHosts: Bool = true) throws(InputError) {
         let text = try InputFile.text(path, limit: Self.longest)
-        try self.init(yaml: text, place: path)
+        try self.init(yaml: text, place: path, needsHosts: needsHosts)
     }
 
+    /// - Parameters:
+    ///   - text: of a file
+    ///   - place: what it is called
+    ///   - needsHosts: whether at least one host must be listed
     /// - Throws: `InputError` with the place, the line and the field of the first mistake
-    package init(yaml text: String, place: String) throws(InputError) {
+    package init(yaml text: String, place: String, needsHosts: Bool = true) throws(InputError) {
         var reader = try FieldReader(
             try YAMLForm.root(text, place: place),
             file: place,
@@ -126,7 +133,7 @@ package struct ClusterFile: Equatable, Sendable {
         try reader.finish(
             known: "coordinator, model, launch, environment, timeouts, min-workers, hosts"
         )
-        guard !hosts.isEmpty else {
+        guard !hosts.isEmpty || !needsHosts else {
             throw InputError(
                 "\(place): hosts",
                 "there is no host",
@@ -134,7 +141,7 @@ package struct ClusterFile: Equatable, Sendable {
             )
         }
         let all = hosts.reduce(0) { $0 + $1.workers }
-        if let minWorkers, minWorkers > all {
+        if let minWorkers, minWorkers > all, !hosts.isEmpty {
             var least = least
             throw least.fault(
                 "min-workers",

@@ -170,12 +170,19 @@ package struct ClusterFolder: Sendable {
 
     /// Remembers when workers were heard of, if machines joined this cluster.
     func note(_ statistics: [WorkerStatistics]) throws {
+        let heard = statistics.compactMap { worker in
+            worker.key.map { ($0, worker.lastHeard.timeIntervalSince1970) }
+        }
+        try note(heard: Dictionary(heard, uniquingKeysWith: max))
+    }
+
+    /// The same of keys, in seconds since 1970.
+    func note(heard: [PublicKey: Double]) throws {
         guard let book = try? joined.book(), !book.members.isEmpty else { return }
         let before = seen
         var now = before.filter { key, _ in book.members.contains { $0.key.text == key } }
-        for worker in statistics {
-            guard let key = worker.key, book.memberKeys.contains(key) else { continue }
-            now[key.text] = max(now[key.text] ?? 0, worker.lastHeard.timeIntervalSince1970)
+        for (key, time) in heard where book.memberKeys.contains(key) {
+            now[key.text] = max(now[key.text] ?? 0, time)
         }
         if now != before { try write(now, seenPath) }
     }

@@ -86,6 +86,9 @@ package struct ClusterMembers {
     /// Whether the coordinator announces itself on the network segment.
     package var isAnnounced: Bool { file.coordinator.announce }
 
+    /// Whether it lists no hosts: then only a relay can use it.
+    package var isSite: Bool { file.hosts.isEmpty }
+
     /// Whether a process of this host listens at the coordinator's endpoint now.
     package var isListening: Bool {
         guard let text = file.coordinator.endpoint,

@@ -92,7 +92,7 @@ package struct Membership: Sendable {
         guard found.count == 1, let only = found.first else {
             let addresses = found.map { "tessera://" + $0.1.endpoint.dropFirst("tcp://".count) }
             throw InputError(
-                "tessera join",
+                "the invitation",
                 found.isEmpty
                     ? "this machine has not joined \(address ?? "a cluster")"
                     : "this machine has joined several clusters",

@@ -30,9 +30,13 @@ package struct OtherWorkers {
         return names.map { name in
             let own = workers.filter { $0.name == name }
             let isHere = own.contains(where: \.isActive)
+            let relayed = workers.count { $0.isActive && $0.name.hasPrefix("\(name)/") }
             let state =
-                isHere ? ClusterControl.connectedState(snapshot?.isRendering == true) : "away"
-            var row = ClusterTable.Row(host: name, state: state, workers: isHere ? "1/1" : "0/1")
+                isHere
+                ? ClusterControl.connectedState(snapshot?.isRendering == true)
+                : relayed > 0 ? "relay" : "away"
+            let count = isHere ? "1/1" : relayed > 0 ? "\(relayed)/\(relayed)" : "0/1"
+            var row = ClusterTable.Row(host: name, state: state, workers: count)
             let key = members.first { $0.name == name }?.key.text
             row.lastSeen = key.flatMap { lastSeen[$0] }.map { max(0, now - $0) }
             row.add(own, now: now)

@@ -67,8 +67,11 @@ extension ClusterCommand {
                 }
                 if !members.isListening {
                     StandardError.write(
-                        "no coordinator runs now: the machine joins when one does, for example a render with "
-                            + "--cluster \(file.cluster)"
+                        members.isSite
+                            ? "no relay listens now: the machine joins when tessera relay --cluster \(file.cluster) does, which "
+                                + "itself waits for the coordinator"
+                            : "no coordinator runs now: the machine joins when one does, for example a render with "
+                                + "--cluster \(file.cluster)"
                     )
                 } else if !hadKeys {
                     StandardError.write(
@@ -132,7 +135,7 @@ extension ClusterCommand {
 extension HostsFlags {
     /// - Throws: `InputError` when the file is invalid
     func members() throws(InputError) -> ClusterMembers {
-        try ClusterMembers(ClusterFile(file: cluster), path: cluster)
+        try ClusterMembers(ClusterFile(file: cluster, needsHosts: false), path: cluster)
     }
 }
 

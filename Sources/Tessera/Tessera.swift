@@ -29,9 +29,9 @@ struct Tessera: ParsableCommand {
         version: RenderSession.version,
         subcommands: [
             Render.self, Resume.self, Coordinate.self, Work.self, Plan.self, Inspect.self,
-            Doctor.self, Keys.self, ClusterCommand.self, Join.self, AgentCommand.self, Serve.self,
-            Tokens.self, Submit.self, JobsCommand.self, Watch.self, Cancel.self, Fetch.self,
-            Manual.self,
+            Doctor.self, Keys.self, ClusterCommand.self, Join.self, RelayCommand.self,
+            AgentCommand.self, Serve.self, Tokens.self, Submit.self, JobsCommand.self, Watch.self,
+            Cancel.self, Fetch.self, Manual.self,
         ]
     )
 }

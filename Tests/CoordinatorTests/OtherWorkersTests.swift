@@ -64,6 +64,19 @@ import Testing
         #expect(rows.map(\.lastSeen) == [2, 60, 2])
     }
 
+    /// A machine whose workers come through a relay is shown as one.
+    @Test func relaysAreListedWithTheirWorkers() throws {
+        let others = OtherWorkers(
+            members: try members(["gate"]),
+            lastSeen: [:],
+            snapshot: snapshot([worker("gate/one"), worker("gate/two")])
+        )
+        let rows = others.rows(besides: [], now: 100)
+        #expect(rows.map(\.host) == ["gate", "gate/one", "gate/two"])
+        #expect(rows.map(\.state) == ["relay", "joined", "joined"])
+        #expect(rows.map(\.workers) == ["2/2", "1/1", "1/1"])
+    }
+
     /// Nothing is rendered while no unit waits and none was answered lately.
     @Test func anIdleCoordinatorDoesNotRender() throws {
         func state(_ snapshot: ClusterFolder.Snapshot) throws -> String? {

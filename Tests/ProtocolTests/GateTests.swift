@@ -165,4 +165,24 @@ import Testing
             #expect(told == [.notAllowed(nil)])
         }
     }
+
+    /// An invitation that is made after the list was read, and before the socket is made, counts.
+    @Test func whatChangesBeforeTheSocketIsMadeIsNoticed() throws {
+        try inTemporaryFolder { folder in
+            let (coordinator, pair) = (try KeyPair.new(), try KeyPair.new())
+            let joined = JoinFolder(path: folder)
+            let allowed = try AllowedKeys(file: nil, joined: joined)
+            try joined.change { book in
+                let invitation = Invitation(key: pair.publicKey, made: 0, ends: 1e12, uses: 1)
+                try book.add(invitation, at: 0)
+            }
+            let socket = try Socket(
+                .router,
+                in: SocketContext(),
+                security: .coordinator(coordinator, allowed: allowed)
+            )
+            let isInvited = socket.invites(pair.publicKey)
+            #expect(isInvited)
+        }
+    }
 }

@@ -55,4 +55,19 @@ import Testing
             #expect(try refined(on: job) == expected, "\(workers) workers")
         }
     }
+
+    @Test func theSameLatentThroughARelay() throws {
+        let expected = try refined(on: LocalRenderer(Evaluator(FakeNetworks())))
+        let local = try ThreadCluster()
+        let relay = try ThreadRelay(local.cluster)
+        defer { local.stop() }
+        for endpoint in [relay.relay.endpoint, relay.relay.endpoint, local.cluster.endpoint] {
+            try local.add(at: endpoint)
+        }
+        #expect(eventually { local.cluster.statistics.count { $0.isActive } == 3 })
+        let job = local.cluster.open(geometry)
+        defer { job.end() }
+        #expect(try refined(on: job) == expected)
+        _ = try relay.stop()
+    }
 }

@@ -43,11 +43,12 @@ final class ThreadCluster {
         _ behaviour: FakeNetworks.Behaviour = .good,
         name: String? = nil,
         digest: String = FakeNetworks.digest,
-        changes: (any NetworkChanges)? = nil
+        changes: (any NetworkChanges)? = nil,
+        at endpoint: Endpoint? = nil
     ) throws -> FakeNetworks {
         let host = FakeNetworks(behaviour, digest: digest)
         let name = name ?? "thread-\(workers.count + 1)"
-        var options = WorkerProcess.Options(endpoint: cluster.endpoint, name: name)
+        var options = WorkerProcess.Options(endpoint: endpoint ?? cluster.endpoint, name: name)
         options.ownsProcess = false
         (options.changes, options.refusedPause) = (changes, .milliseconds(200))
         let worker = try WorkerProcess(Evaluator(host), options: options, logger: quiet)

@@ -24,6 +24,7 @@ extension ClusterShell {
             return lose(peer, .left)
         }
         if endProbe(unit.rawValue, of: peer, .failed("damaged on the way")) { return }
+        relays.lost(peer, isLast: false)
         if damagedInRow[peer.worker, default: 0] >= Self.maxInRow {
             return refuse(unit, "\(Self.maxInRow) messages in a row were damaged on the way", peer)
         }

@@ -105,6 +105,7 @@ extension ClusterShell {
             omitsInput: isKept
         )
         task.packs = peer.packs
+        task.delta = relays.delta(of: request, to: peer, as: job.wire)
         send(.task(task), to: peer)
     }
 

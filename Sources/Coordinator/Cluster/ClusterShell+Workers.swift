@@ -36,7 +36,7 @@ extension ClusterShell {
                 dropped += 1
                 return
             }
-            if isInvited { return greetInvited(id, body, from: origin) }
+            if isInvited { return register(id, body, from: origin) }
             return greet(id, body, from: origin)
         }
         guard roster.hears(peer.worker, at: now) else { return reject(id, .tooOften) }
@@ -47,6 +47,18 @@ extension ClusterShell {
             if case .damaged(let unit) = error { return noteDamage(unit, from: peer) }
             reject(id, error)
         }
+    }
+
+    /// A message from a machine that was invited.
+    private func register(_ id: [UInt8], _ frames: [[UInt8]], from origin: Origin) {
+        let answer = registrar.answer(frames, from: origin, at: start.duration(to: .now)) {
+            rejectionLog.say($0, at: start.duration(to: .now), logger, level: $1)
+        }
+        guard let answer else {
+            dropped += 1
+            return disconnect(on: origin)
+        }
+        send(answer, to: id)
     }
 
     /// A message from somebody unknown: only an introduction is read, and it is small.
@@ -191,9 +203,12 @@ extension ClusterShell {
         )
     }
 
-    /// A worker does not keep the tile of a unit that it was given without input. Having been given the input, it may not
-    /// say so again.
+    /// A worker does not keep the tile of a unit that it was given without input, or its relay lacks a part of a latent. Having
+    /// been given the whole input, it may not say so again.
     func miss(_ unit: UnitID, _ peer: Roster.Peer) {
+        if batch?[unit]?.place != nil, !relays.noteGap(at: peer) {
+            return refuse(unit, "it was given the whole latent, and misses it", peer)
+        }
         if let tile = batch?[unit]?.tile, let job = batch?.job.message.id {
             guard jobs[job]?.homes[tile] == peer.worker else {
                 return refuse(unit, "it was given the tile, and misses it", peer)
@@ -220,6 +235,7 @@ extension ClusterShell {
 
     func forget(_ peer: Roster.Peer, _ manner: String, account: String? = nil) {
         guard roster.remove(peer.worker) else { return }
+        if let relay = peer.hello.relay { relays.lost(peer, isLast: !roster.has(relay)) }
         firstTask[peer.worker] = nil
         admitted[peer.worker] = nil
         damagedInRow[peer.worker] = nil
@@ -286,7 +302,9 @@ extension ClusterShell {
         for connection in leaving { socket.disconnect(connection) }
         leaving = []
         disconnectRevokedPeers()
-        closeAnsweredConnections()
+        for connection in registrar.takeOverdue(at: start.duration(to: .now)) {
+            socket.disconnect(connection)
+        }
         if lastSweep.duration(to: .now) >= .seconds(5) {
             lastSweep = .now
             outboxes.sweep()

@@ -47,8 +47,7 @@ final class ClusterShell {
     var firstTask: [WorkerID: Duration] = [:]
     /// Those whose answers were refused.
     var refused: Set<WorkerID> = []
-    /// Connections of invited machines that had their answer, and since when.
-    var answered: [Connection: Duration] = [:]
+    var registrar: Registrar
     /// Connections of workers that were told that they are removed; closed at the next heartbeat.
     var leaving: Set<Connection> = []
     /// Sends files to workers that lack them; made when the first one asks.
@@ -60,6 +59,7 @@ final class ClusterShell {
     /// Who may fetch from whom, and what workers were told of that.
     var neighbourhood = Neighbourhood()
     var admitted: [WorkerID: Set<PublicKey>] = [:]
+    var relays = RelayBook()
     /// Questions to workers that have no answer yet, by number.
     var probes: [UInt64: RunningProbe] = [:]
     /// Damaged messages from and to workers, since their last whole answer.
@@ -80,6 +80,7 @@ final class ClusterShell {
         self.board = board
         self.logger = logger
         state = DispatcherState(policy: configuration.policy)
+        registrar = Registrar(configuration.joined)
         socket = try Socket(.router, in: SocketContext(), security: configuration.security)
         endpoint = try socket.bind(configuration.endpoint)
     }

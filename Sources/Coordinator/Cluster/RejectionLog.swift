@@ -3,7 +3,7 @@ import Protocol
 
 /// Logs who was rejected or expelled, at a rate that people can read: the same line again after a minute, then
 /// after ever longer pauses.
-struct RejectionLog {
+package struct RejectionLog {
     /// Minimum time between a line and its first repetition, and the maximum between two.
     private static let pauses: (first: Duration, last: Duration) = (.seconds(60), .seconds(3600))
 
@@ -21,13 +21,15 @@ struct RejectionLog {
     /// Lines about connections that nobody has explained yet, and since when.
     private var waiting: [(line: String, since: Duration)] = []
 
+    package init() {}
+
     /// - Parameters:
     ///   - rejections: failed handshakes
     ///   - now: on the clock of the service
     ///   - isExplained: whether a person was told of a worker that cannot join, whose attempts these may be
     ///   - patience: how long to wait for such an explanation
     ///   - logger: where to log it
-    mutating func note(
+    package mutating func note(
         _ rejections: [Rejection],
         at now: Duration,
         isExplained: Bool = false,
@@ -50,7 +52,7 @@ struct RejectionLog {
     }
 
     /// Logs a line, unless it was logged recently.
-    mutating func say(
+    package mutating func say(
         _ line: String,
         at now: Duration,
         _ logger: Logger,

@@ -18,7 +18,8 @@ struct Roster {
         /// The host that its failures count against: its key, which many machines may share, or else the name it
         /// announces; and its address.
         var host: HostID {
-            if let key = origin.key { return HostID("\(key) at \(origin.address)") }
+            let machine = hello.relay.map { " by \($0.machine)" } ?? ""
+            if let key = origin.key { return HostID("\(key) at \(origin.address)\(machine)") }
             // By default a worker's name ends with its pid, which must not distinguish the host after a restart.
             let (name, process) = (hello.name, "-\(hello.processID)")
             let announced = name.hasSuffix(process) ? String(name.dropLast(process.count)) : name
@@ -55,6 +56,11 @@ struct Roster {
     /// Whether a worker uses this connection.
     func has(_ connection: Connection) -> Bool {
         peers.values.contains { $0.origin.connection == connection }
+    }
+
+    /// Whether a worker is connected through this relay.
+    func has(_ relay: RelayMark) -> Bool {
+        peers.values.contains { $0.hello.relay?.id == relay.id }
     }
 
     func find(name: String, process: Int32) -> Peer? {

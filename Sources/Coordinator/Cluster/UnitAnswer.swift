@@ -68,9 +68,13 @@ extension Roster.Peer {
     }
 
     /// The machine that it is on, as far as can be told: this one, or that with its key at its address, or that with its
-    /// name. Workers of one machine are usually named alike, with a number at the end.
+    /// name. Workers of one machine are usually named alike, with a number at the end. All that comes through a relay may be the
+    /// relay's.
     var site: HostID {
         if origin.address.isEmpty { return .here }
+        if hello.relay != nil {
+            return HostID("relay \(origin.key.map { "\($0) " } ?? "")at \(origin.address)")
+        }
         if origin.key != nil { return host }
         let announced = host.text.dropLast(" at \(origin.address)".count)
         let base = announced.reversed().drop { $0.isNumber }.drop { "-_.:".contains($0) }.reversed()

@@ -126,202 +126,196 @@ package nonisolated enum WireGoodbyeReason: SwiftProtobuf.Enum, Swift.CaseIterab
 
 }
 
-package nonisolated struct WireEnvelope: @unchecked Sendable {
+package nonisolated struct WireEnvelope: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var body: OneOf_Body? {
-    get {return _storage._body}
-    set {_uniqueStorage()._body = newValue}
-  }
+  package var body: WireEnvelope.OneOf_Body? = nil
 
   /// Worker to coordinator.
   package var hello: WireHello {
     get {
-      if case .hello(let v)? = _storage._body {return v}
+      if case .hello(let v)? = body {return v}
       return WireHello()
     }
-    set {_uniqueStorage()._body = .hello(newValue)}
+    set {body = .hello(newValue)}
   }
 
   package var ask: WireAsk {
     get {
-      if case .ask(let v)? = _storage._body {return v}
+      if case .ask(let v)? = body {return v}
       return WireAsk()
     }
-    set {_uniqueStorage()._body = .ask(newValue)}
+    set {body = .ask(newValue)}
   }
 
   package var wanted: WireWanted {
     get {
-      if case .wanted(let v)? = _storage._body {return v}
+      if case .wanted(let v)? = body {return v}
       return WireWanted()
     }
-    set {_uniqueStorage()._body = .wanted(newValue)}
+    set {body = .wanted(newValue)}
   }
 
   package var answer: WireAnswer {
     get {
-      if case .answer(let v)? = _storage._body {return v}
+      if case .answer(let v)? = body {return v}
       return WireAnswer()
     }
-    set {_uniqueStorage()._body = .answer(newValue)}
+    set {body = .answer(newValue)}
   }
 
   package var failure: WireFailure {
     get {
-      if case .failure(let v)? = _storage._body {return v}
+      if case .failure(let v)? = body {return v}
       return WireFailure()
     }
-    set {_uniqueStorage()._body = .failure(newValue)}
+    set {body = .failure(newValue)}
   }
 
   package var batch: WireBatch {
     get {
-      if case .batch(let v)? = _storage._body {return v}
+      if case .batch(let v)? = body {return v}
       return WireBatch()
     }
-    set {_uniqueStorage()._body = .batch(newValue)}
+    set {body = .batch(newValue)}
   }
 
   package var join: WireJoin {
     get {
-      if case .join(let v)? = _storage._body {return v}
+      if case .join(let v)? = body {return v}
       return WireJoin()
     }
-    set {_uniqueStorage()._body = .join(newValue)}
+    set {body = .join(newValue)}
   }
 
   package var fetch: WireFetch {
     get {
-      if case .fetch(let v)? = _storage._body {return v}
+      if case .fetch(let v)? = body {return v}
       return WireFetch()
     }
-    set {_uniqueStorage()._body = .fetch(newValue)}
+    set {body = .fetch(newValue)}
   }
 
   package var report: WireReport {
     get {
-      if case .report(let v)? = _storage._body {return v}
+      if case .report(let v)? = body {return v}
       return WireReport()
     }
-    set {_uniqueStorage()._body = .report(newValue)}
+    set {body = .report(newValue)}
   }
 
   /// Coordinator to worker.
   package var welcome: WireWelcome {
     get {
-      if case .welcome(let v)? = _storage._body {return v}
+      if case .welcome(let v)? = body {return v}
       return WireWelcome()
     }
-    set {_uniqueStorage()._body = .welcome(newValue)}
+    set {body = .welcome(newValue)}
   }
 
   package var refusal: WireRefusal {
     get {
-      if case .refusal(let v)? = _storage._body {return v}
+      if case .refusal(let v)? = body {return v}
       return WireRefusal()
     }
-    set {_uniqueStorage()._body = .refusal(newValue)}
+    set {body = .refusal(newValue)}
   }
 
   package var job: WireJob {
     get {
-      if case .job(let v)? = _storage._body {return v}
+      if case .job(let v)? = body {return v}
       return WireJob()
     }
-    set {_uniqueStorage()._body = .job(newValue)}
+    set {body = .job(newValue)}
   }
 
   package var embedding: WireEmbedding {
     get {
-      if case .embedding(let v)? = _storage._body {return v}
+      if case .embedding(let v)? = body {return v}
       return WireEmbedding()
     }
-    set {_uniqueStorage()._body = .embedding(newValue)}
+    set {body = .embedding(newValue)}
   }
 
   package var task: WireTask {
     get {
-      if case .task(let v)? = _storage._body {return v}
+      if case .task(let v)? = body {return v}
       return WireTask()
     }
-    set {_uniqueStorage()._body = .task(newValue)}
+    set {body = .task(newValue)}
   }
 
   package var abandon: WireAbandon {
     get {
-      if case .abandon(let v)? = _storage._body {return v}
+      if case .abandon(let v)? = body {return v}
       return WireAbandon()
     }
-    set {_uniqueStorage()._body = .abandon(newValue)}
+    set {body = .abandon(newValue)}
   }
 
   package var joined: WireJoined {
     get {
-      if case .joined(let v)? = _storage._body {return v}
+      if case .joined(let v)? = body {return v}
       return WireJoined()
     }
-    set {_uniqueStorage()._body = .joined(newValue)}
+    set {body = .joined(newValue)}
   }
 
   package var chunk: WireChunk {
     get {
-      if case .chunk(let v)? = _storage._body {return v}
+      if case .chunk(let v)? = body {return v}
       return WireChunk()
     }
-    set {_uniqueStorage()._body = .chunk(newValue)}
+    set {body = .chunk(newValue)}
   }
 
   package var inquiry: WireInquiry {
     get {
-      if case .inquiry(let v)? = _storage._body {return v}
+      if case .inquiry(let v)? = body {return v}
       return WireInquiry()
     }
-    set {_uniqueStorage()._body = .inquiry(newValue)}
+    set {body = .inquiry(newValue)}
   }
 
   package var admit: WireAdmit {
     get {
-      if case .admit(let v)? = _storage._body {return v}
+      if case .admit(let v)? = body {return v}
       return WireAdmit()
     }
-    set {_uniqueStorage()._body = .admit(newValue)}
+    set {body = .admit(newValue)}
   }
 
   /// Both ways.
   package var heartbeat: WireHeartbeat {
     get {
-      if case .heartbeat(let v)? = _storage._body {return v}
+      if case .heartbeat(let v)? = body {return v}
       return WireHeartbeat()
     }
-    set {_uniqueStorage()._body = .heartbeat(newValue)}
+    set {body = .heartbeat(newValue)}
   }
 
   package var goodbye: WireGoodbye {
     get {
-      if case .goodbye(let v)? = _storage._body {return v}
+      if case .goodbye(let v)? = body {return v}
       return WireGoodbye()
     }
-    set {_uniqueStorage()._body = .goodbye(newValue)}
+    set {body = .goodbye(newValue)}
   }
 
   /// What the frames after this one hold, in order.
-  package var tensors: [WireTensorHeader] {
-    get {_storage._tensors}
-    set {_uniqueStorage()._tensors = newValue}
-  }
+  package var tensors: [WireTensorHeader] = []
 
   /// CRC-32 of all bytes of this frame before this field, which is the last one: the frame ends with b5 01 and four bytes.
   package var checksum: UInt32 {
-    get {_storage._checksum ?? 0}
-    set {_uniqueStorage()._checksum = newValue}
+    get {_checksum ?? 0}
+    set {_checksum = newValue}
   }
   /// Returns true if `checksum` has been explicitly set.
-  package var hasChecksum: Bool {_storage._checksum != nil}
+  package var hasChecksum: Bool {self._checksum != nil}
   /// Clears the value of `checksum`. Subsequent reads from it will return its default value.
-  package mutating func clearChecksum() {_uniqueStorage()._checksum = nil}
+  package mutating func clearChecksum() {self._checksum = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -355,7 +349,7 @@ package nonisolated struct WireEnvelope: @unchecked Sendable {
 
   package init() {}
 
-  fileprivate var _storage = _StorageClass.defaultInstance
+  fileprivate var _checksum: UInt32? = nil
 }
 
 /// One raw frame: row-major elements, the last axis fastest.
@@ -389,69 +383,131 @@ package nonisolated struct WireTensorHeader: Sendable {
 }
 
 /// The first message of a worker on a connection.
-package nonisolated struct WireHello: Sendable {
+package nonisolated struct WireHello: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var protocolVersion: UInt32 = 0
+  package var protocolVersion: UInt32 {
+    get {_storage._protocolVersion}
+    set {_uniqueStorage()._protocolVersion = newValue}
+  }
 
   /// Name of this worker, for people.
-  package var name: String = String()
+  package var name: String {
+    get {_storage._name}
+    set {_uniqueStorage()._name = newValue}
+  }
 
   package var model: WireModelIdentity {
-    get {_model ?? WireModelIdentity()}
-    set {_model = newValue}
+    get {_storage._model ?? WireModelIdentity()}
+    set {_uniqueStorage()._model = newValue}
   }
   /// Returns true if `model` has been explicitly set.
-  package var hasModel: Bool {self._model != nil}
+  package var hasModel: Bool {_storage._model != nil}
   /// Clears the value of `model`. Subsequent reads from it will return its default value.
-  package mutating func clearModel() {self._model = nil}
+  package mutating func clearModel() {_uniqueStorage()._model = nil}
 
   /// Threads that compute one unit.
-  package var threads: UInt32 = 0
+  package var threads: UInt32 {
+    get {_storage._threads}
+    set {_uniqueStorage()._threads = newValue}
+  }
 
   /// Model name and vector features of the processor: equal bytes are promised for equal processors.
-  package var processor: String = String()
+  package var processor: String {
+    get {_storage._processor}
+    set {_uniqueStorage()._processor = newValue}
+  }
 
   /// "openblas", "f32".
-  package var backend: String = String()
+  package var backend: String {
+    get {_storage._backend}
+    set {_uniqueStorage()._backend = newValue}
+  }
 
-  package var precision: String = String()
+  package var precision: String {
+    get {_storage._precision}
+    set {_uniqueStorage()._precision = newValue}
+  }
 
-  package var processID: UInt64 = 0
+  package var processID: UInt64 {
+    get {_storage._processID}
+    set {_uniqueStorage()._processID = newValue}
+  }
 
   /// The worker stays when it is refused: it tries to change to what the coordinator requires, and says Hello again.
-  package var adapts: Bool = false
+  package var adapts: Bool {
+    get {_storage._adapts}
+    set {_uniqueStorage()._adapts = newValue}
+  }
 
   /// Why it could not change to what a refusal required.
-  package var obstacle: String = String()
+  package var obstacle: String {
+    get {_storage._obstacle}
+    set {_uniqueStorage()._obstacle = newValue}
+  }
 
   /// What it could not change to: the digest of the model, the backend and the precision, or "any" for each, in one line.
-  package var obstacleRequirements: String = String()
+  package var obstacleRequirements: String {
+    get {_storage._obstacleRequirements}
+    set {_uniqueStorage()._obstacleRequirements = newValue}
+  }
 
   /// Of the worker's program, for people.
-  package var version: String = String()
+  package var version: String {
+    get {_storage._version}
+    set {_uniqueStorage()._version = newValue}
+  }
 
   /// Where it sends its model to its neighbours; absent if it does not.
   package var share: WireShare {
-    get {_share ?? WireShare()}
-    set {_share = newValue}
+    get {_storage._share ?? WireShare()}
+    set {_uniqueStorage()._share = newValue}
   }
   /// Returns true if `share` has been explicitly set.
-  package var hasShare: Bool {self._share != nil}
+  package var hasShare: Bool {_storage._share != nil}
   /// Clears the value of `share`. Subsequent reads from it will return its default value.
-  package mutating func clearShare() {self._share = nil}
+  package mutating func clearShare() {_uniqueStorage()._share = nil}
 
   /// It reads packed tensors.
-  package var packs: Bool = false
+  package var packs: Bool {
+    get {_storage._packs}
+    set {_uniqueStorage()._packs = newValue}
+  }
+
+  /// The relay that it is connected through, which adds this.
+  package var relay: WireRelay {
+    get {_storage._relay ?? WireRelay()}
+    set {_uniqueStorage()._relay = newValue}
+  }
+  /// Returns true if `relay` has been explicitly set.
+  package var hasRelay: Bool {_storage._relay != nil}
+  /// Clears the value of `relay`. Subsequent reads from it will return its default value.
+  package mutating func clearRelay() {_uniqueStorage()._relay = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _model: WireModelIdentity? = nil
-  fileprivate var _share: WireShare? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// A process between the workers of a site and the coordinator (`tessera relay`).
+package nonisolated struct WireRelay: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Of the process: 16 random bytes.
+  package var id: Data = Data()
+
+  /// Which of the site's machines the worker is on: the fingerprint of its key, or its address.
+  package var machine: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 /// Where a worker listens for neighbours that lack the model.
@@ -934,40 +990,59 @@ package nonisolated struct WireEmbedding: Sendable {
 }
 
 /// One unit of work. Tensor 0: latent `[1, h, w, c]`; to encode: picture `[1, 8h, 8w, 3]`, −1…1.
-package nonisolated struct WireTask: Sendable {
+package nonisolated struct WireTask: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var unit: UInt64 = 0
+  package var unit: UInt64 {
+    get {_storage._unit}
+    set {_uniqueStorage()._unit = newValue}
+  }
 
-  package var job: UInt64 = 0
+  package var job: UInt64 {
+    get {_storage._job}
+    set {_uniqueStorage()._job = newValue}
+  }
 
-  package var work: WireTask.OneOf_Work? = nil
+  package var work: OneOf_Work? {
+    get {return _storage._work}
+    set {_uniqueStorage()._work = newValue}
+  }
 
   package var predict: WirePredict {
     get {
-      if case .predict(let v)? = work {return v}
+      if case .predict(let v)? = _storage._work {return v}
       return WirePredict()
     }
-    set {work = .predict(newValue)}
+    set {_uniqueStorage()._work = .predict(newValue)}
   }
 
   package var decode: WireDecode {
     get {
-      if case .decode(let v)? = work {return v}
+      if case .decode(let v)? = _storage._work {return v}
       return WireDecode()
     }
-    set {work = .decode(newValue)}
+    set {_uniqueStorage()._work = .decode(newValue)}
   }
 
   package var encode: WireEncode {
     get {
-      if case .encode(let v)? = work {return v}
+      if case .encode(let v)? = _storage._work {return v}
       return WireEncode()
     }
-    set {work = .encode(newValue)}
+    set {_uniqueStorage()._work = .encode(newValue)}
   }
+
+  /// Only to a relay, which makes the whole latent of it for the worker. Tensor 0 is then `[1, 1, n, c]`.
+  package var delta: WireDelta {
+    get {_storage._delta ?? WireDelta()}
+    set {_uniqueStorage()._delta = newValue}
+  }
+  /// Returns true if `delta` has been explicitly set.
+  package var hasDelta: Bool {_storage._delta != nil}
+  /// Clears the value of `delta`. Subsequent reads from it will return its default value.
+  package mutating func clearDelta() {_uniqueStorage()._delta = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -977,6 +1052,45 @@ package nonisolated struct WireTask: Sendable {
     case encode(WireEncode)
 
   }
+
+  package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// A latent without what was sent to the same relay before. It is cut into cells of 8×8 pixels; where the first rows and columns
+/// belong to a cell that begins outside of it, they are in none, as are the last ones that do not fill a cell.
+package nonisolated struct WireDelta: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var height: UInt32 = 0
+
+  package var width: UInt32 = 0
+
+  /// The first row and the first column that belong to a cell, 0 to 7.
+  package var row: UInt32 = 0
+
+  package var column: UInt32 = 0
+
+  /// The cells, row by row. Cells are counted when they are first sent: the last one of this message has the age 1, the one before
+  /// it 2. Equal ages are equal pixels.
+  package var ages: [UInt32] = []
+
+  /// The count with this message. It begins with a random number.
+  package var count: UInt64 = 0
+
+  /// So many cells are new. The tensor has the pixels of these and of those in no cell, in the order of the latent; no tensor if
+  /// there are none.
+  package var added: UInt32 = 0
+
+  /// The type of the latent, and whether it is to be packed.
+  package var elementType: WireElementType = .unspecified
+
+  package var packs: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 }
@@ -1190,435 +1304,395 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
   package static let protoMessageName: String = _protobuf_package + ".Envelope"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}ask\0\u{1}wanted\0\u{1}answer\0\u{1}failure\0\u{1}welcome\0\u{1}refusal\0\u{1}job\0\u{1}embedding\0\u{1}task\0\u{1}abandon\0\u{1}heartbeat\0\u{1}goodbye\0\u{1}batch\0\u{1}join\0\u{1}fetch\0\u{1}joined\0\u{1}chunk\0\u{1}report\0\u{1}tensors\0\u{1}inquiry\0\u{1}checksum\0\u{1}admit\0")
 
-  fileprivate class _StorageClass {
-    var _body: WireEnvelope.OneOf_Body?
-    var _tensors: [WireTensorHeader] = []
-    var _checksum: UInt32? = nil
-
-      // This property is used as the initial default value for new instances of the type.
-      // The type itself is protecting the reference to its storage via CoW semantics.
-      // This will force a copy to be made of this reference when the first mutation occurs;
-      // hence, it is safe to mark this as `nonisolated(unsafe)`.
-      static nonisolated(unsafe) let defaultInstance = _StorageClass()
-
-    private init() {}
-
-    init(copying source: _StorageClass) {
-      _body = source._body
-      _tensors = source._tensors
-      _checksum = source._checksum
-    }
-  }
-
-  fileprivate mutating func _uniqueStorage() -> _StorageClass {
-    if !isKnownUniquelyReferenced(&_storage) {
-      _storage = _StorageClass(copying: _storage)
-    }
-    return _storage
-  }
-
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    _ = _uniqueStorage()
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      while let fieldNumber = try decoder.nextFieldNumber() {
-        // The use of inline closures is to circumvent an issue where the compiler
-        // allocates stack space for every case branch when no optimizations are
-        // enabled. https://github.com/apple/swift-protobuf/issues/1034
-        switch fieldNumber {
-        case 1: try {
-          var v: WireHello?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .hello(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .hello(v)
-          }
-        }()
-        case 2: try {
-          var v: WireAsk?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .ask(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .ask(v)
-          }
-        }()
-        case 3: try {
-          var v: WireWanted?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .wanted(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .wanted(v)
-          }
-        }()
-        case 4: try {
-          var v: WireAnswer?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .answer(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .answer(v)
-          }
-        }()
-        case 5: try {
-          var v: WireFailure?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .failure(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .failure(v)
-          }
-        }()
-        case 6: try {
-          var v: WireWelcome?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .welcome(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .welcome(v)
-          }
-        }()
-        case 7: try {
-          var v: WireRefusal?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .refusal(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .refusal(v)
-          }
-        }()
-        case 8: try {
-          var v: WireJob?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .job(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .job(v)
-          }
-        }()
-        case 9: try {
-          var v: WireEmbedding?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .embedding(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .embedding(v)
-          }
-        }()
-        case 10: try {
-          var v: WireTask?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .task(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .task(v)
-          }
-        }()
-        case 11: try {
-          var v: WireAbandon?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .abandon(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .abandon(v)
-          }
-        }()
-        case 12: try {
-          var v: WireHeartbeat?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .heartbeat(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .heartbeat(v)
-          }
-        }()
-        case 13: try {
-          var v: WireGoodbye?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .goodbye(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .goodbye(v)
-          }
-        }()
-        case 14: try {
-          var v: WireBatch?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .batch(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .batch(v)
-          }
-        }()
-        case 15: try {
-          var v: WireJoin?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .join(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .join(v)
-          }
-        }()
-        case 16: try {
-          var v: WireFetch?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .fetch(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .fetch(v)
-          }
-        }()
-        case 17: try {
-          var v: WireJoined?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .joined(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .joined(v)
-          }
-        }()
-        case 18: try {
-          var v: WireChunk?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .chunk(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .chunk(v)
-          }
-        }()
-        case 19: try {
-          var v: WireReport?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .report(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .report(v)
-          }
-        }()
-        case 20: try { try decoder.decodeRepeatedMessageField(value: &_storage._tensors) }()
-        case 21: try {
-          var v: WireInquiry?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .inquiry(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .inquiry(v)
-          }
-        }()
-        case 22: try { try decoder.decodeSingularFixed32Field(value: &_storage._checksum) }()
-        case 23: try {
-          var v: WireAdmit?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .admit(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .admit(v)
-          }
-        }()
-        default: break
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: WireHello?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .hello(let m) = current {v = m}
         }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .hello(v)
+        }
+      }()
+      case 2: try {
+        var v: WireAsk?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .ask(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .ask(v)
+        }
+      }()
+      case 3: try {
+        var v: WireWanted?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .wanted(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .wanted(v)
+        }
+      }()
+      case 4: try {
+        var v: WireAnswer?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .answer(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .answer(v)
+        }
+      }()
+      case 5: try {
+        var v: WireFailure?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .failure(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .failure(v)
+        }
+      }()
+      case 6: try {
+        var v: WireWelcome?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .welcome(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .welcome(v)
+        }
+      }()
+      case 7: try {
+        var v: WireRefusal?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .refusal(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .refusal(v)
+        }
+      }()
+      case 8: try {
+        var v: WireJob?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .job(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .job(v)
+        }
+      }()
+      case 9: try {
+        var v: WireEmbedding?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .embedding(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .embedding(v)
+        }
+      }()
+      case 10: try {
+        var v: WireTask?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .task(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .task(v)
+        }
+      }()
+      case 11: try {
+        var v: WireAbandon?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .abandon(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .abandon(v)
+        }
+      }()
+      case 12: try {
+        var v: WireHeartbeat?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .heartbeat(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .heartbeat(v)
+        }
+      }()
+      case 13: try {
+        var v: WireGoodbye?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .goodbye(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .goodbye(v)
+        }
+      }()
+      case 14: try {
+        var v: WireBatch?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .batch(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .batch(v)
+        }
+      }()
+      case 15: try {
+        var v: WireJoin?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .join(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .join(v)
+        }
+      }()
+      case 16: try {
+        var v: WireFetch?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .fetch(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .fetch(v)
+        }
+      }()
+      case 17: try {
+        var v: WireJoined?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .joined(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .joined(v)
+        }
+      }()
+      case 18: try {
+        var v: WireChunk?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .chunk(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .chunk(v)
+        }
+      }()
+      case 19: try {
+        var v: WireReport?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .report(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .report(v)
+        }
+      }()
+      case 20: try { try decoder.decodeRepeatedMessageField(value: &self.tensors) }()
+      case 21: try {
+        var v: WireInquiry?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .inquiry(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .inquiry(v)
+        }
+      }()
+      case 22: try { try decoder.decodeSingularFixed32Field(value: &self._checksum) }()
+      case 23: try {
+        var v: WireAdmit?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .admit(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .admit(v)
+        }
+      }()
+      default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every if/case branch local when no optimizations
-      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-      // https://github.com/apple/swift-protobuf/issues/1182
-      switch _storage._body {
-      case .hello?: try {
-        guard case .hello(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-      }()
-      case .ask?: try {
-        guard case .ask(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-      }()
-      case .wanted?: try {
-        guard case .wanted(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-      }()
-      case .answer?: try {
-        guard case .answer(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-      }()
-      case .failure?: try {
-        guard case .failure(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-      }()
-      case .welcome?: try {
-        guard case .welcome(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
-      }()
-      case .refusal?: try {
-        guard case .refusal(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
-      }()
-      case .job?: try {
-        guard case .job(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
-      }()
-      case .embedding?: try {
-        guard case .embedding(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
-      }()
-      case .task?: try {
-        guard case .task(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-      }()
-      case .abandon?: try {
-        guard case .abandon(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-      }()
-      case .heartbeat?: try {
-        guard case .heartbeat(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
-      }()
-      case .goodbye?: try {
-        guard case .goodbye(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
-      }()
-      case .batch?: try {
-        guard case .batch(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
-      }()
-      case .join?: try {
-        guard case .join(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
-      }()
-      case .fetch?: try {
-        guard case .fetch(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
-      }()
-      case .joined?: try {
-        guard case .joined(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
-      }()
-      case .chunk?: try {
-        guard case .chunk(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
-      }()
-      case .report?: try {
-        guard case .report(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
-      }()
-      default: break
-      }
-      if !_storage._tensors.isEmpty {
-        try visitor.visitRepeatedMessageField(value: _storage._tensors, fieldNumber: 20)
-      }
-      try { if case .inquiry(let v)? = _storage._body {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
-      } }()
-      try { if let v = _storage._checksum {
-        try visitor.visitSingularFixed32Field(value: v, fieldNumber: 22)
-      } }()
-      try { if case .admit(let v)? = _storage._body {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 23)
-      } }()
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.body {
+    case .hello?: try {
+      guard case .hello(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    }()
+    case .ask?: try {
+      guard case .ask(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case .wanted?: try {
+      guard case .wanted(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    }()
+    case .answer?: try {
+      guard case .answer(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case .failure?: try {
+      guard case .failure(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
+    case .welcome?: try {
+      guard case .welcome(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    }()
+    case .refusal?: try {
+      guard case .refusal(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    }()
+    case .job?: try {
+      guard case .job(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    }()
+    case .embedding?: try {
+      guard case .embedding(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+    }()
+    case .task?: try {
+      guard case .task(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }()
+    case .abandon?: try {
+      guard case .abandon(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    }()
+    case .heartbeat?: try {
+      guard case .heartbeat(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    }()
+    case .goodbye?: try {
+      guard case .goodbye(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    }()
+    case .batch?: try {
+      guard case .batch(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+    }()
+    case .join?: try {
+      guard case .join(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+    }()
+    case .fetch?: try {
+      guard case .fetch(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+    }()
+    case .joined?: try {
+      guard case .joined(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+    }()
+    case .chunk?: try {
+      guard case .chunk(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+    }()
+    case .report?: try {
+      guard case .report(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+    }()
+    default: break
     }
+    if !self.tensors.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.tensors, fieldNumber: 20)
+    }
+    try { if case .inquiry(let v)? = self.body {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+    } }()
+    try { if let v = self._checksum {
+      try visitor.visitSingularFixed32Field(value: v, fieldNumber: 22)
+    } }()
+    try { if case .admit(let v)? = self.body {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 23)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireEnvelope, rhs: WireEnvelope) -> Bool {
-    if lhs._storage !== rhs._storage {
-      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
-        let _storage = _args.0
-        let rhs_storage = _args.1
-        if _storage._body != rhs_storage._body {return false}
-        if _storage._tensors != rhs_storage._tensors {return false}
-        if _storage._checksum != rhs_storage._checksum {return false}
-        return true
-      }
-      if !storagesAreEqual {return false}
-    }
+    if lhs.body != rhs.body {return false}
+    if lhs.tensors != rhs.tensors {return false}
+    if lhs._checksum != rhs._checksum {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1675,7 +1749,175 @@ nonisolated extension WireTensorHeader: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}name\0\u{1}model\0\u{1}threads\0\u{1}processor\0\u{1}backend\0\u{1}precision\0\u{3}process_id\0\u{1}adapts\0\u{1}obstacle\0\u{3}obstacle_requirements\0\u{1}version\0\u{1}share\0\u{1}packs\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_version\0\u{1}name\0\u{1}model\0\u{1}threads\0\u{1}processor\0\u{1}backend\0\u{1}precision\0\u{3}process_id\0\u{1}adapts\0\u{1}obstacle\0\u{3}obstacle_requirements\0\u{1}version\0\u{1}share\0\u{1}packs\0\u{1}relay\0")
+
+  fileprivate class _StorageClass {
+    var _protocolVersion: UInt32 = 0
+    var _name: String = String()
+    var _model: WireModelIdentity? = nil
+    var _threads: UInt32 = 0
+    var _processor: String = String()
+    var _backend: String = String()
+    var _precision: String = String()
+    var _processID: UInt64 = 0
+    var _adapts: Bool = false
+    var _obstacle: String = String()
+    var _obstacleRequirements: String = String()
+    var _version: String = String()
+    var _share: WireShare? = nil
+    var _packs: Bool = false
+    var _relay: WireRelay? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _protocolVersion = source._protocolVersion
+      _name = source._name
+      _model = source._model
+      _threads = source._threads
+      _processor = source._processor
+      _backend = source._backend
+      _precision = source._precision
+      _processID = source._processID
+      _adapts = source._adapts
+      _obstacle = source._obstacle
+      _obstacleRequirements = source._obstacleRequirements
+      _version = source._version
+      _share = source._share
+      _packs = source._packs
+      _relay = source._relay
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt32Field(value: &_storage._protocolVersion) }()
+        case 2: try { try decoder.decodeSingularStringField(value: &_storage._name) }()
+        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._model) }()
+        case 4: try { try decoder.decodeSingularUInt32Field(value: &_storage._threads) }()
+        case 5: try { try decoder.decodeSingularStringField(value: &_storage._processor) }()
+        case 6: try { try decoder.decodeSingularStringField(value: &_storage._backend) }()
+        case 7: try { try decoder.decodeSingularStringField(value: &_storage._precision) }()
+        case 8: try { try decoder.decodeSingularUInt64Field(value: &_storage._processID) }()
+        case 9: try { try decoder.decodeSingularBoolField(value: &_storage._adapts) }()
+        case 10: try { try decoder.decodeSingularStringField(value: &_storage._obstacle) }()
+        case 11: try { try decoder.decodeSingularStringField(value: &_storage._obstacleRequirements) }()
+        case 12: try { try decoder.decodeSingularStringField(value: &_storage._version) }()
+        case 13: try { try decoder.decodeSingularMessageField(value: &_storage._share) }()
+        case 14: try { try decoder.decodeSingularBoolField(value: &_storage._packs) }()
+        case 15: try { try decoder.decodeSingularMessageField(value: &_storage._relay) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._protocolVersion != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._protocolVersion, fieldNumber: 1)
+      }
+      if !_storage._name.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._name, fieldNumber: 2)
+      }
+      try { if let v = _storage._model {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      } }()
+      if _storage._threads != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._threads, fieldNumber: 4)
+      }
+      if !_storage._processor.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._processor, fieldNumber: 5)
+      }
+      if !_storage._backend.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._backend, fieldNumber: 6)
+      }
+      if !_storage._precision.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._precision, fieldNumber: 7)
+      }
+      if _storage._processID != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._processID, fieldNumber: 8)
+      }
+      if _storage._adapts != false {
+        try visitor.visitSingularBoolField(value: _storage._adapts, fieldNumber: 9)
+      }
+      if !_storage._obstacle.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._obstacle, fieldNumber: 10)
+      }
+      if !_storage._obstacleRequirements.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._obstacleRequirements, fieldNumber: 11)
+      }
+      if !_storage._version.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._version, fieldNumber: 12)
+      }
+      try { if let v = _storage._share {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      } }()
+      if _storage._packs != false {
+        try visitor.visitSingularBoolField(value: _storage._packs, fieldNumber: 14)
+      }
+      try { if let v = _storage._relay {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireHello, rhs: WireHello) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._protocolVersion != rhs_storage._protocolVersion {return false}
+        if _storage._name != rhs_storage._name {return false}
+        if _storage._model != rhs_storage._model {return false}
+        if _storage._threads != rhs_storage._threads {return false}
+        if _storage._processor != rhs_storage._processor {return false}
+        if _storage._backend != rhs_storage._backend {return false}
+        if _storage._precision != rhs_storage._precision {return false}
+        if _storage._processID != rhs_storage._processID {return false}
+        if _storage._adapts != rhs_storage._adapts {return false}
+        if _storage._obstacle != rhs_storage._obstacle {return false}
+        if _storage._obstacleRequirements != rhs_storage._obstacleRequirements {return false}
+        if _storage._version != rhs_storage._version {return false}
+        if _storage._share != rhs_storage._share {return false}
+        if _storage._packs != rhs_storage._packs {return false}
+        if _storage._relay != rhs_storage._relay {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRelay: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Relay"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}machine\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1683,90 +1925,26 @@ nonisolated extension WireHello: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.protocolVersion) }()
-      case 2: try { try decoder.decodeSingularStringField(value: &self.name) }()
-      case 3: try { try decoder.decodeSingularMessageField(value: &self._model) }()
-      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.threads) }()
-      case 5: try { try decoder.decodeSingularStringField(value: &self.processor) }()
-      case 6: try { try decoder.decodeSingularStringField(value: &self.backend) }()
-      case 7: try { try decoder.decodeSingularStringField(value: &self.precision) }()
-      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.processID) }()
-      case 9: try { try decoder.decodeSingularBoolField(value: &self.adapts) }()
-      case 10: try { try decoder.decodeSingularStringField(value: &self.obstacle) }()
-      case 11: try { try decoder.decodeSingularStringField(value: &self.obstacleRequirements) }()
-      case 12: try { try decoder.decodeSingularStringField(value: &self.version) }()
-      case 13: try { try decoder.decodeSingularMessageField(value: &self._share) }()
-      case 14: try { try decoder.decodeSingularBoolField(value: &self.packs) }()
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.machine) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.protocolVersion != 0 {
-      try visitor.visitSingularUInt32Field(value: self.protocolVersion, fieldNumber: 1)
+    if !self.id.isEmpty {
+      try visitor.visitSingularBytesField(value: self.id, fieldNumber: 1)
     }
-    if !self.name.isEmpty {
-      try visitor.visitSingularStringField(value: self.name, fieldNumber: 2)
-    }
-    try { if let v = self._model {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    } }()
-    if self.threads != 0 {
-      try visitor.visitSingularUInt32Field(value: self.threads, fieldNumber: 4)
-    }
-    if !self.processor.isEmpty {
-      try visitor.visitSingularStringField(value: self.processor, fieldNumber: 5)
-    }
-    if !self.backend.isEmpty {
-      try visitor.visitSingularStringField(value: self.backend, fieldNumber: 6)
-    }
-    if !self.precision.isEmpty {
-      try visitor.visitSingularStringField(value: self.precision, fieldNumber: 7)
-    }
-    if self.processID != 0 {
-      try visitor.visitSingularUInt64Field(value: self.processID, fieldNumber: 8)
-    }
-    if self.adapts != false {
-      try visitor.visitSingularBoolField(value: self.adapts, fieldNumber: 9)
-    }
-    if !self.obstacle.isEmpty {
-      try visitor.visitSingularStringField(value: self.obstacle, fieldNumber: 10)
-    }
-    if !self.obstacleRequirements.isEmpty {
-      try visitor.visitSingularStringField(value: self.obstacleRequirements, fieldNumber: 11)
-    }
-    if !self.version.isEmpty {
-      try visitor.visitSingularStringField(value: self.version, fieldNumber: 12)
-    }
-    try { if let v = self._share {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
-    } }()
-    if self.packs != false {
-      try visitor.visitSingularBoolField(value: self.packs, fieldNumber: 14)
+    if !self.machine.isEmpty {
+      try visitor.visitSingularStringField(value: self.machine, fieldNumber: 2)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: WireHello, rhs: WireHello) -> Bool {
-    if lhs.protocolVersion != rhs.protocolVersion {return false}
-    if lhs.name != rhs.name {return false}
-    if lhs._model != rhs._model {return false}
-    if lhs.threads != rhs.threads {return false}
-    if lhs.processor != rhs.processor {return false}
-    if lhs.backend != rhs.backend {return false}
-    if lhs.precision != rhs.precision {return false}
-    if lhs.processID != rhs.processID {return false}
-    if lhs.adapts != rhs.adapts {return false}
-    if lhs.obstacle != rhs.obstacle {return false}
-    if lhs.obstacleRequirements != rhs.obstacleRequirements {return false}
-    if lhs.version != rhs.version {return false}
-    if lhs._share != rhs._share {return false}
-    if lhs.packs != rhs.packs {return false}
+  package static func ==(lhs: WireRelay, rhs: WireRelay) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.machine != rhs.machine {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2682,7 +2860,148 @@ nonisolated extension WireEmbedding: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WireTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Task"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}job\0\u{1}predict\0\u{1}decode\0\u{1}encode\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}job\0\u{1}predict\0\u{1}decode\0\u{1}encode\0\u{1}delta\0")
+
+  fileprivate class _StorageClass {
+    var _unit: UInt64 = 0
+    var _job: UInt64 = 0
+    var _work: WireTask.OneOf_Work?
+    var _delta: WireDelta? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _unit = source._unit
+      _job = source._job
+      _work = source._work
+      _delta = source._delta
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt64Field(value: &_storage._unit) }()
+        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._job) }()
+        case 3: try {
+          var v: WirePredict?
+          var hadOneofValue = false
+          if let current = _storage._work {
+            hadOneofValue = true
+            if case .predict(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._work = .predict(v)
+          }
+        }()
+        case 4: try {
+          var v: WireDecode?
+          var hadOneofValue = false
+          if let current = _storage._work {
+            hadOneofValue = true
+            if case .decode(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._work = .decode(v)
+          }
+        }()
+        case 5: try {
+          var v: WireEncode?
+          var hadOneofValue = false
+          if let current = _storage._work {
+            hadOneofValue = true
+            if case .encode(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._work = .encode(v)
+          }
+        }()
+        case 6: try { try decoder.decodeSingularMessageField(value: &_storage._delta) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._unit != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._unit, fieldNumber: 1)
+      }
+      if _storage._job != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._job, fieldNumber: 2)
+      }
+      switch _storage._work {
+      case .predict?: try {
+        guard case .predict(let v)? = _storage._work else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      }()
+      case .decode?: try {
+        guard case .decode(let v)? = _storage._work else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+      }()
+      case .encode?: try {
+        guard case .encode(let v)? = _storage._work else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      }()
+      case nil: break
+      }
+      try { if let v = _storage._delta {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireTask, rhs: WireTask) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._unit != rhs_storage._unit {return false}
+        if _storage._job != rhs_storage._job {return false}
+        if _storage._work != rhs_storage._work {return false}
+        if _storage._delta != rhs_storage._delta {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDelta: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Delta"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}height\0\u{1}width\0\u{1}row\0\u{1}column\0\u{1}ages\0\u{1}count\0\u{1}added\0\u{3}element_type\0\u{1}packs\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2690,85 +3009,61 @@ nonisolated extension WireTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.unit) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.job) }()
-      case 3: try {
-        var v: WirePredict?
-        var hadOneofValue = false
-        if let current = self.work {
-          hadOneofValue = true
-          if case .predict(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.work = .predict(v)
-        }
-      }()
-      case 4: try {
-        var v: WireDecode?
-        var hadOneofValue = false
-        if let current = self.work {
-          hadOneofValue = true
-          if case .decode(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.work = .decode(v)
-        }
-      }()
-      case 5: try {
-        var v: WireEncode?
-        var hadOneofValue = false
-        if let current = self.work {
-          hadOneofValue = true
-          if case .encode(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.work = .encode(v)
-        }
-      }()
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.height) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.width) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.row) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.column) }()
+      case 5: try { try decoder.decodeRepeatedUInt32Field(value: &self.ages) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.count) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.added) }()
+      case 8: try { try decoder.decodeSingularEnumField(value: &self.elementType) }()
+      case 9: try { try decoder.decodeSingularBoolField(value: &self.packs) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.unit != 0 {
-      try visitor.visitSingularUInt64Field(value: self.unit, fieldNumber: 1)
+    if self.height != 0 {
+      try visitor.visitSingularUInt32Field(value: self.height, fieldNumber: 1)
     }
-    if self.job != 0 {
-      try visitor.visitSingularUInt64Field(value: self.job, fieldNumber: 2)
+    if self.width != 0 {
+      try visitor.visitSingularUInt32Field(value: self.width, fieldNumber: 2)
     }
-    switch self.work {
-    case .predict?: try {
-      guard case .predict(let v)? = self.work else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    }()
-    case .decode?: try {
-      guard case .decode(let v)? = self.work else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-    }()
-    case .encode?: try {
-      guard case .encode(let v)? = self.work else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-    }()
-    case nil: break
+    if self.row != 0 {
+      try visitor.visitSingularUInt32Field(value: self.row, fieldNumber: 3)
+    }
+    if self.column != 0 {
+      try visitor.visitSingularUInt32Field(value: self.column, fieldNumber: 4)
+    }
+    if !self.ages.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.ages, fieldNumber: 5)
+    }
+    if self.count != 0 {
+      try visitor.visitSingularUInt64Field(value: self.count, fieldNumber: 6)
+    }
+    if self.added != 0 {
+      try visitor.visitSingularUInt32Field(value: self.added, fieldNumber: 7)
+    }
+    if self.elementType != .unspecified {
+      try visitor.visitSingularEnumField(value: self.elementType, fieldNumber: 8)
+    }
+    if self.packs != false {
+      try visitor.visitSingularBoolField(value: self.packs, fieldNumber: 9)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: WireTask, rhs: WireTask) -> Bool {
-    if lhs.unit != rhs.unit {return false}
-    if lhs.job != rhs.job {return false}
-    if lhs.work != rhs.work {return false}
+  package static func ==(lhs: WireDelta, rhs: WireDelta) -> Bool {
+    if lhs.height != rhs.height {return false}
+    if lhs.width != rhs.width {return false}
+    if lhs.row != rhs.row {return false}
+    if lhs.column != rhs.column {return false}
+    if lhs.ages != rhs.ages {return false}
+    if lhs.count != rhs.count {return false}
+    if lhs.added != rhs.added {return false}
+    if lhs.elementType != rhs.elementType {return false}
+    if lhs.packs != rhs.packs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

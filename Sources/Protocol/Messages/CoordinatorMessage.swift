@@ -74,6 +74,8 @@ package enum CoordinatorMessage: Sendable {
         package var packs = false
         /// Whether it goes to a worker that keeps the unit's tile: then its input is not sent.
         package var omitsInput: Bool
+        /// Of a task for a relay: what of its input is sent, and those pixels.
+        package var delta: (LatentDelta, pixels: Tensor?)?
 
         package init(
             id: UnitID,
@@ -115,6 +117,7 @@ extension CoordinatorMessage {
         case .task(let task):
             envelope.task = WireTask(task)
             tensors = task.omitsInput ? [] : [task.unit.input]
+            if let delta = task.delta { tensors = delta.pixels.map { [$0] } ?? [] }
             (wire, packs) = (task.wire, task.packs)
         case .abandon(let units):
             envelope.abandon = .with { $0.units = units.map(\.rawValue) }
@@ -226,6 +229,7 @@ extension CoordinatorMessage.Job {
 
 extension CoordinatorMessage.Task {
     fileprivate init(_ wire: WireTask, input: Tensor?) throws(FrameError) {
+        guard !wire.hasDelta else { throw .field("task.delta: it is for a relay") }
         let isWell = input.map { $0.shape.count == 4 && $0.shape[0] == 1 } ?? true
         guard isWell else { throw .field("task: shape") }
         let work: WorkUnit.Work
@@ -253,6 +257,9 @@ extension WireTask {
         self.init()
         unit = task.id.rawValue
         job = task.job
+        if let (delta, _) = task.delta {
+            self.delta = WireDelta(delta, task.wire, packs: task.packs)
+        }
         switch task.unit.work {
         case .predict(let view): predict = WirePredict(view)
         case .autoencode(.decoder, let part):

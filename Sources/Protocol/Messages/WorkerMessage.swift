@@ -58,6 +58,8 @@ package enum WorkerMessage: Sendable {
         package var share: ModelShare?
         /// Whether it reads packed tensors.
         package var packs = false
+        /// The relay that it is connected through.
+        package var relay: RelayMark?
 
         package init(
             name: String,
@@ -134,6 +136,7 @@ extension WorkerMessage {
                 $0.obstacleRequirements = hello.obstacle?.requirements ?? ""
                 if let share = hello.share { $0.share = share.wire }
                 $0.packs = hello.packs
+                if let relay = hello.relay { $0.relay = relay.wire }
             }
         case .ask(let units):
             envelope.ask = .with { $0.units = UInt32(units) }
@@ -276,6 +279,7 @@ extension WorkerMessage.Hello {
         adapts = wire.adapts
         if wire.hasShare { share = try ModelShare(wire.share) }
         packs = wire.packs
+        if wire.hasRelay { relay = try RelayMark(wire.relay) }
         if !wire.obstacle.isEmpty {
             obstacle = WorkerMessage.Obstacle(
                 requirements: printable(wire.obstacleRequirements, limit: 200),

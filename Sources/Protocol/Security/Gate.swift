@@ -26,9 +26,9 @@ final class Gate {
         self.context = context
         self.allowed = allowed
         listed = allowed.first
-        stamp = allowed.file.flatMap(FileStamp.init(path:))
+        stamp = allowed.firstStamp
         (members, invited) = (allowed.firstBook.memberKeys, allowed.firstBook.invitedKeys)
-        bookStamp = allowed.joined.flatMap { FileStamp(path: $0.file) }
+        bookStamp = allowed.firstBookStamp
         guard zmq_bind(raw, "inproc://zeromq.zap.01") == 0 else {
             let error = SocketError.last("zmq_bind(zap)")
             zmq_close(raw)
@@ -124,20 +124,5 @@ final class Gate {
 
     private func note(_ rejection: Rejection) {
         if rejections.count < Self.memory { rejections.append(rejection) }
-    }
-}
-
-/// Distinguishes versions of a file.
-private struct FileStamp: Equatable {
-    private let inode: UInt64
-    private let size: Int64
-    private let seconds: Int
-    private let nanoseconds: Int
-
-    init?(path: String) {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
-        (inode, size) = (UInt64(status.st_ino), Int64(status.st_size))
-        (seconds, nanoseconds) = (status.st_mtim.tv_sec, status.st_mtim.tv_nsec)
     }
 }

@@ -26,10 +26,12 @@ package struct AllowedKeys: Sendable {
     package let joined: JoinFolder?
     /// Keys that are admitted for now, besides.
     package let guests: GuestList?
-    /// The file's keys, when it was first read.
+    /// The file's keys, when it was first read, and its stamp before that.
     let first: Set<PublicKey>
-    /// Invitations and members, when they were first read.
+    let firstStamp: FileStamp?
+    /// Invitations and members, when they were first read, and the file's stamp before that.
     let firstBook: JoinBook
+    let firstBookStamp: FileStamp?
 
     /// - Parameters:
     ///   - file: one key per line
@@ -45,6 +47,8 @@ package struct AllowedKeys: Sendable {
         self.own = own
         self.joined = joined
         guests = nil
+        firstStamp = file.flatMap { FileStamp(path: $0) }
+        firstBookStamp = joined.flatMap { FileStamp(path: $0.file) }
         firstBook = try joined.map { folder throws(InputError) in try folder.book() } ?? JoinBook()
         first = try file.map { path throws(InputError) in try KeyFile.publicKeys(path) } ?? []
     }
@@ -53,6 +57,7 @@ package struct AllowedKeys: Sendable {
     package init(guests: GuestList) {
         (file, own, joined, self.guests) = (nil, [], nil, guests)
         (first, firstBook) = ([], JoinBook())
+        (firstStamp, firstBookStamp) = (nil, nil)
     }
 }
 

@@ -46,9 +46,12 @@ package struct Connection: Hashable, Sendable {
         (self.descriptor, inode) = (descriptor, UInt64(status.st_ino))
     }
 
+    /// Whether it has not ended.
+    package var isOpen: Bool { Connection(descriptor: descriptor) == self }
+
     /// The other side's address; empty for processes of this host over `ipc://`, nil if it has ended.
     package var peerAddress: String? {
-        guard Connection(descriptor: descriptor) == self else { return nil }
+        guard isOpen else { return nil }
         var storage = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
         var host = [CChar](repeating: 0, count: Int(NI_MAXHOST))
@@ -67,7 +70,7 @@ package struct Connection: Hashable, Sendable {
     /// Bytes that the other side's system has acknowledged since the connection began, of a TCP connection on Linux 4.1 or
     /// later; nil elsewhere, and if it has ended.
     package var acknowledgedBytes: Int? {
-        guard Connection(descriptor: descriptor) == self else { return nil }
+        guard isOpen else { return nil }
         // tcpi_bytes_acked of the kernel's struct tcp_info (linux/tcp.h), which Glibc's lacks.
         let offset = 120
         var info = [UInt8](repeating: 0, count: offset + MemoryLayout<UInt64>.size)
@@ -83,7 +86,7 @@ package struct Connection: Hashable, Sendable {
 
     /// Shuts the connection down, so that ZeroMQ sees it closed as if by the other side.
     func close() {
-        guard Connection(descriptor: descriptor) == self else { return }
+        guard isOpen else { return }
         shutdown(descriptor, Int32(SHUT_RDWR))
     }
 }

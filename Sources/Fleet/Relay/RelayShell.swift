@@ -1,0 +1,325 @@
+import Coordinator
+import Engine
+import Logging
+import Protocol
+
+/// The relay's thread: carries messages between the workers of a site and their links to the coordinator.
+final class RelayShell {
+    enum Note: Sendable {
+        case link([UInt8], RelayLink.Event)
+        case stop
+    }
+
+    /// One connection of one worker.
+    private struct Guest {
+        let link: RelayLink
+        let origin: Origin
+        var queue = RelayQueue()
+        var lastHeard: Duration
+        var rate = RateLimit.worker
+        /// Its worker's name, once it has said it.
+        var name: String?
+        /// Bytes sent to it, and what its system had acknowledged before.
+        var sent = 0
+        let acknowledged: Int
+
+        /// What was sent to it and has not arrived.
+        var unread: Int {
+            let arrived = origin.connection?.acknowledgedBytes
+            return arrived.map { max(0, sent - ($0 - acknowledged)) } ?? 0
+        }
+    }
+
+    let endpoint: Endpoint
+    private let configuration: Relay.Configuration
+    private let mailbox: Mailbox<Note>
+    private let logger: Logger
+    private let socket: Socket
+    private let context: SocketContext
+    private let start = ContinuousClock.now
+    private let id = RelayMark.newID()
+    private var guests: [[UInt8]: Guest] = [:]
+    private var cells = KeptCells()
+    private var registrar: Registrar
+    private var log = RejectionLog()
+    private var unidentified: [PublicKey?: RateLimit] = [:]
+    private var lastBeat: Duration = .zero
+    private var lastNoted: Duration = .zero
+    private var traffic = Relay.Traffic()
+    /// When the coordinator was heard last; nil before, and once a person was told that it is silent.
+    private var lastHeard: Duration?
+
+    /// Most workers at once.
+    private static let maxGuests = 256
+    private static let maxOfKey = 64
+    /// A worker that is silent for so long is gone: it says something twice a second.
+    private static let silence: Duration = .seconds(60)
+    private static let beat: Duration = .milliseconds(500)
+    /// Bytes that a worker has not read, at which it is sent nothing more.
+    private static let maxUnread = 8 << 20
+
+    private var now: Duration { start.duration(to: .now) }
+
+    init(
+        _ configuration: Relay.Configuration,
+        _ mailbox: Mailbox<Note>,
+        _ logger: Logger
+    ) throws {
+        (self.configuration, self.mailbox, self.logger) = (configuration, mailbox, logger)
+        registrar = Registrar(configuration.joined)
+        context = try SocketContext()
+        socket = try Socket(.router, in: SocketContext(), security: configuration.security)
+        endpoint = try socket.bind(configuration.endpoint)
+    }
+
+    /// Works until it is told to stop.
+    ///
+    /// - Returns: what it carried
+    /// - Throws: `SocketError` when the socket fails
+    func run() throws -> Relay.Traffic {
+        defer {
+            for (peer, guest) in guests {
+                _ = try? socket.send([peer] + CoordinatorMessage.goodbye(.leaving).frames)
+                end(guest)
+            }
+        }
+        while true {
+            try socket.wait(mailbox.wakeup, for: Self.beat)
+            let rejections = try socket.connectionChanges().rejections
+            log.note(rejections, at: now, logger)
+            try receive()
+            for note in mailbox.take() {
+                guard case .link(let peer, let event) = note else { return traffic }
+                handle(event, for: peer)
+            }
+            for peer in guests.keys where guests[peer]?.queue.isEmpty == false {
+                try pass(to: peer)
+            }
+            try keepWatch()
+        }
+    }
+
+    private func say(_ line: String, _ level: Logger.Level = .warning) {
+        log.say(line, at: now, logger, level: level)
+    }
+
+    /// Takes messages of workers.
+    private func receive() throws {
+        for _ in 0..<1024 {
+            let (arrival, origin) = try socket.receive { guests[$0] != nil }
+            switch arrival {
+            case .nothing: return
+            case .oversized(let peer): leave(peer)
+            case .message(let frames):
+                let (peer, body) = (frames[0], Array(frames.dropFirst()))
+                guard guests[peer] == nil else {
+                    take(body, from: peer)
+                    continue
+                }
+                try greet(peer, body, from: origin)
+            }
+        }
+        mailbox.wakeup.signal()
+    }
+
+    /// The first message of a connection.
+    private func greet(_ peer: [UInt8], _ frames: [[UInt8]], from origin: Origin) throws {
+        let isInvited = !socket.allows(origin.key) && socket.invites(origin.key)
+        guard isInvited || socket.allows(origin.key) else { return disconnect(origin) }
+        guard unidentified[origin.key, default: .unidentifiedPeer].admits(at: now) else { return }
+        if isInvited {
+            let answer = registrar.answer(frames, from: origin, at: now) { say($0, $1) }
+            guard let answer else { return disconnect(origin) }
+            _ = try socket.send([peer] + answer.frames)
+            return
+        }
+        guard let message = Self.small(frames) else { return }
+        switch message {
+        case .hello, .fetch: break
+        case .heartbeat, .ask, .batch:
+            // It was given up here, or had joined another relay.
+            _ = try socket.send([peer] + CoordinatorMessage.goodbye(.unknown).frames)
+            return
+        default: return
+        }
+        let own = guests.values.count { $0.origin.key == origin.key }
+        guard guests.count < Self.maxGuests, own < Self.maxOfKey || origin.key == nil else {
+            say(
+                "a worker is turned away: \(Self.maxGuests) are connected, or \(Self.maxOfKey) of its machine"
+            )
+            return disconnect(origin)
+        }
+        let link: RelayLink
+        do {
+            link = try RelayLink(configuration.coordinator, configuration.keys, in: context) {
+                [mailbox] event in
+                mailbox.post(.link(peer, event))
+            }
+        } catch {
+            say("a worker is turned away: \(error)")
+            return disconnect(origin)
+        }
+        guests[peer] = Guest(
+            link: link,
+            origin: origin,
+            lastHeard: now,
+            acknowledged: origin.connection?.acknowledgedBytes ?? 0
+        )
+        take(frames, from: peer)
+    }
+
+    /// A message that could be a worker's introduction, or is as small.
+    private static func small(_ frames: [[UInt8]]) -> WorkerMessage? {
+        guard frames.count == 1, frames[0].count <= 4096 else { return nil }
+        return try? WorkerMessage(frames: frames)
+    }
+
+    /// Passes a worker's message on.
+    private func take(_ frames: [[UInt8]], from peer: [UInt8]) {
+        guests[peer]?.lastHeard = now
+        guard guests[peer]?.rate.admits(at: now) == true, let guest = guests[peer] else {
+            return leave(peer)
+        }
+        var frames = frames
+        if case .hello(var hello)? = Self.small(frames) {
+            let machine = guest.origin.key?.fingerprint ?? guest.origin.address
+            hello.relay = RelayMark(id: id, machine: machine)
+            hello.name = "\(configuration.name)/\(hello.name)"
+            guests[peer]?.name = hello.name
+            frames = WorkerMessage.hello(hello).frames
+        }
+        traffic.up += frames.byteCount
+        if !guest.link.send(frames) { leave(peer) }
+    }
+
+    /// Something from the coordinator, or about the connection to it.
+    private func handle(_ event: RelayLink.Event, for peer: [UInt8]) {
+        switch event {
+        case .message(let frames):
+            if lastHeard == nil { say("the coordinator answers", .notice) }
+            lastHeard = now
+            traffic.received += frames.byteCount
+            keep(frames, for: peer)
+        case .rejected(let rejection):
+            guard case .notAllowed = rejection else { break }
+            say(
+                "the coordinator at \(configuration.coordinator.address) does not admit this relay: it was removed, or "
+                    + "another cluster is there now"
+            )
+        case .ended(let reason):
+            guard let guest = guests[peer] else { break }
+            say("the connection of worker \(guest.name ?? "?") to the coordinator ended: \(reason)")
+            leave(peer)
+        }
+    }
+
+    /// Notes a message for a worker, and what of it others need.
+    private func keep(_ frames: [[UInt8]], for peer: [UInt8]) {
+        guard let guest = guests[peer] else { return }
+        let bytes = frames.byteCount
+        do throws(FrameError) {
+            switch try RelayedMessage(frames: frames) {
+            case .task(let task):
+                cells.keep(task.delta, task.pixels)
+                guests[peer]?.queue.add(task, at: now, of: bytes)
+            case .admit(let keys):
+                // To the coordinator all machines of this site have the relay's key.
+                let isHere = configuration.key.map(keys.contains) ?? false
+                let here = isHere ? Set(guests.values.compactMap(\.origin.key)) : []
+                let others = keys.filter { $0 != configuration.key }
+                let all = others.union(here).sorted { $0.text < $1.text }
+                let message = CoordinatorMessage.admit(Set(all.prefix(GuestList.maxCount)))
+                guests[peer]?.queue.add(message.frames, of: bytes)
+            case .welcome:
+                say("worker \(guest.name ?? "?") has joined through this relay", .notice)
+                guests[peer]?.queue.add(frames, of: bytes)
+            case .removed:
+                say("the coordinator took this relay off its list: it needs a new invitation")
+                // The worker itself is still on the relay's.
+                guests[peer]?.queue.add(CoordinatorMessage.goodbye(.leaving).frames, of: bytes)
+            case .other: guests[peer]?.queue.add(frames, of: bytes)
+            }
+        } catch .damaged(let unit?) {
+            giveBack(.damaged(unit), of: guest)
+            guest.link.passedOn(bytes)
+        } catch {
+            // The worker refuses it in the same words.
+            guests[peer]?.queue.add(frames, of: bytes)
+        }
+    }
+
+    /// Sends a worker what is ready.
+    private func pass(to peer: [UInt8]) throws {
+        while let guest = guests[peer], guest.unread < Self.maxUnread {
+            switch guests[peer]?.queue.next(cells, at: now) ?? .nothing {
+            case .nothing: return
+            case .missing(let unit, let came):
+                giveBack(.missing(unit), of: guest)
+                guest.link.passedOn(came)
+            case .send(let frames, let came):
+                let bytes = frames.byteCount
+                guest.link.passedOn(came)
+                traffic.sent += bytes
+                guests[peer]?.sent += bytes
+                guard try socket.send([peer] + frames) == .sent else { return leave(peer) }
+            }
+        }
+    }
+
+    /// A worker does not get a task: it can take as many as before.
+    private func giveBack(_ failure: WorkerMessage, of guest: Guest) {
+        _ = guest.link.send(failure.frames)
+        _ = guest.link.send(WorkerMessage.ask(1).frames)
+    }
+
+    /// Ends connections of workers that are gone or were removed.
+    private func keepWatch() throws {
+        guard now - lastBeat >= Self.beat else { return }
+        lastBeat = now
+        noteHeard()
+        for connection in registrar.takeOverdue(at: now) { socket.disconnect(connection) }
+        if let heard = lastHeard, now - heard > Self.silence, !guests.isEmpty {
+            lastHeard = nil
+            say("the coordinator has said nothing for a minute: workers wait for it", .notice)
+        }
+        let allowed = socket.allowedKeys()
+        for (peer, guest) in guests {
+            let isRemoved = allowed.map { !$0.contains { $0 == guest.origin.key } } ?? false
+            if isRemoved {
+                _ = try socket.send([peer] + CoordinatorMessage.goodbye(.removed).frames)
+            }
+            let isGone = guest.origin.connection?.isOpen == false
+            guard isRemoved || isGone || now - guest.lastHeard > Self.silence else { continue }
+            leave(peer)
+        }
+    }
+
+    /// Remembers for `tessera cluster members` when machines were heard.
+    private func noteHeard() {
+        guard now - lastNoted >= .seconds(5) else { return }
+        lastNoted = now
+        let ages = guests.values.compactMap { guest in
+            guest.origin.key.map { ($0, (now - guest.lastHeard) / .seconds(1)) }
+        }
+        if !ages.isEmpty {
+            configuration.noteHeard(Dictionary(ages, uniquingKeysWith: min))
+        }
+    }
+
+    /// Ends a worker's connections.
+    private func leave(_ peer: [UInt8]) {
+        guard let guest = guests.removeValue(forKey: peer) else { return }
+        if let name = guest.name { logger.info("worker gone", metadata: ["worker": "\(name)"]) }
+        end(guest)
+        disconnect(guest.origin)
+    }
+
+    private func end(_ guest: Guest) {
+        _ = guest.link.send(WorkerMessage.goodbye(.leaving).frames)
+        guest.link.stop()
+    }
+
+    private func disconnect(_ origin: Origin) {
+        if let connection = origin.connection { socket.disconnect(connection) }
+    }
+}

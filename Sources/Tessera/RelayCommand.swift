@@ -1,0 +1,64 @@
+import ArgumentParser
+import Coordinator
+import Engine
+import Fleet
+import Foundation
+import Protocol
+
+/// `tessera relay`: passes a coordinator's work on to the machines of a site.
+struct RelayCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "relay",
+        abstract:
+            "Passes a coordinator's work on to other machines of this site, until it is stopped.",
+        discussion: """
+            It joins the coordinator's cluster with an invitation, as tessera join does, and listens for the machines of this site, \
+            which need no other way out. What several of them need of a latent comes to the site once. How it listens is \
+            in a cluster file of its own, below coordinator:; tessera cluster invite, members and remove with that file are for \
+            the site's machines.
+            """
+    )
+
+    @OptionGroup var joining: JoiningFlags
+    @OptionGroup var file: HostsFlags
+
+    func run() throws {
+        try ExitStatus.reporting {
+            // What would keep it from listening is said before the invitation is used.
+            let site = try RelaySite(file.cluster)
+            let (membership, place) = try joining.join()
+            let proxy = try place.proxy.map { text throws(InputError) in try SocksProxy(text) }
+            let pair = try KeyFile.pair(membership.keys.secret)
+            var configuration = Relay.Configuration(
+                endpoint: site.endpoint,
+                security: site.security,
+                coordinator: try Endpoint(place.endpoint, reach: .network)
+                    .through(proxy, reach: .network),
+                keys: .worker(pair, coordinator: membership.coordinator),
+                name: place.name
+            )
+            configuration.noteHeard = site.note
+            let relay: Relay
+            do {
+                relay = try Relay(configuration, logger: StandardErrorLog.logger)
+            } catch let error as EndpointTaken {
+                throw error.inputError
+            }
+            Interrupts.handle { relay.stop() }
+            let publication = site.publish(relay.endpoint, StandardErrorLog.logger)
+            defer { publication?.stop() }
+            StandardError.write(
+                "relaying between \(place.endpoint) and workers that connect to \(relay.endpoint.address); tessera cluster "
+                    + "invite --cluster \(file.cluster) prints the line with which a machine joins"
+            )
+            let traffic = try relay.wait()
+            func size(_ bytes: Int) -> String {
+                (Double(bytes) / 1e6).formatted(.number.precision(.fractionLength(1))) + " MB"
+            }
+            StandardError.write(
+                "relayed \(size(traffic.received)) from the coordinator as \(size(traffic.sent)) to workers, and "
+                    + "\(size(traffic.up)) back"
+            )
+        }
+    }
+}

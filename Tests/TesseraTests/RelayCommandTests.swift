@@ -1,0 +1,177 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `tessera relay` between a coordinator on one host and a machine on another, which do not reach each other. Needs root, for
+/// network namespaces.
+@Suite(.serialized, .enabled(if: TestNetwork.isPossible)) struct RelayCommandTests {
+    private static let model = Fixtures.networks.first?.checkpoint ?? ""
+
+    /// The coordinator is on the first host, the relay in the middle, the machine on the second host.
+    private final class Hosts {
+        let folder: String
+        let network: TestNetwork
+        var file: String { "\(folder)/cluster.yaml" }
+        var site: String { "\(folder)/site.yaml" }
+
+        init(_ folder: String) throws {
+            self.folder = folder
+            network = try TestNetwork(hosts: 2)
+            let coordinator = """
+                coordinator: {endpoint: "tcp://*:7551", connect: "tcp://127.0.0.1:7551"}
+                model: \(RelayCommandTests.model)
+                hosts:
+                  - {name: localhost, threads: 1}
+                """
+            try coordinator.write(toFile: file, atomically: true, encoding: .utf8)
+            try Self.site("endpoint: \"tcp://*:7552\"")
+                .write(toFile: site, atomically: true, encoding: .utf8)
+        }
+
+        /// A cluster file.
+        static func site(_ coordinator: String) -> String {
+            "coordinator: {\(coordinator)}\n"
+        }
+
+        func start(_ words: [String], on host: String, as user: String) throws -> Command.Running {
+            try Command.Running(
+                words,
+                environment: [
+                    "XDG_STATE_HOME": "\(folder)/\(user)/state",
+                    "XDG_CONFIG_HOME": "\(folder)/\(user)/config",
+                ],
+                on: host
+            )
+        }
+
+        func cluster(_ words: [String]) throws -> Command {
+            try start(
+                ["cluster"] + words + ["--cluster", file],
+                on: network.hosts[0],
+                as: "coordinator"
+            ).finish()
+        }
+
+        func site(_ words: [String]) throws -> Command {
+            try start(["cluster"] + words + ["--cluster", site], on: network.centre, as: "relay")
+                .finish()
+        }
+
+        func invitation(_ command: Command) -> String {
+            #expect(command.status == 0, "\(command.errors)")
+            return command.output.split(whereSeparator: \.isWhitespace).last.map(String.init) ?? ""
+        }
+
+        func render(_ more: [String]) throws -> (Data, String) {
+            let words = [
+                "render", "--prompt", "a prompt", "--size", "200x136", "--steps", "6", "--seed",
+                "5", "--output", "\(folder)/out.png", "--cluster", file,
+            ]
+            let command = try start(words + more, on: network.hosts[0], as: "coordinator").finish()
+            #expect(command.status == 0, "\(command.errors)")
+            return (try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png")), command.errors)
+        }
+    }
+
+    @Test func aMachineBehindARelayRendersWithTheOthers() throws {
+        try inTemporaryFolder { folder in
+            let hosts = try Hosts(folder)
+            // A service without a job listens, and lets the relay join.
+            let service = try hosts.start(
+                ["serve", "--cluster", hosts.file, "--listen", "127.0.0.1:0"]
+                    + ["--data", "\(folder)/service"],
+                on: hosts.network.hosts[0],
+                as: "coordinator"
+            )
+            #expect(service.waitFor("serving"), "\(service.errorsSoFar)")
+            let first = hosts.invitation(
+                try hosts.cluster(["invite", "--address", "10.77.0.2"])
+            )
+            let relay = try hosts.start(
+                ["relay", first, "--cluster", hosts.site, "--name", "relay"],
+                on: hosts.network.centre,
+                as: "relay"
+            )
+            #expect(relay.waitFor("relaying between tcp://10.77.0.2:7551"), "\(relay.errorsSoFar)")
+            let second = hosts.invitation(try hosts.site(["invite", "--address", "10.77.1.1"]))
+            let machine = try hosts.start(
+                ["join", second, "--model", Self.model, "--threads", "1", "--name", "box"],
+                on: hosts.network.hosts[1],
+                as: "machine"
+            )
+            #expect(machine.waitFor("joined endpoint"), "\(machine.errorsSoFar)")
+            #expect(relay.waitFor("worker relay/box has joined through this relay"))
+            kill(service.process.processIdentifier, SIGINT)
+            _ = service.finish()
+
+            let (picture, errors) = try hosts.render(["--min-workers", "2"])
+            #expect(errors.contains("relay/box: "), "\(errors)")
+            let members = try hosts.cluster(["members"]).output
+            #expect(members.contains("relay") && !members.contains("box"), "\(members)")
+            #expect(try hosts.site(["members"]).output.contains("box"))
+
+            // Taken off the site's list, it is not admitted again.
+            #expect(try hosts.site(["remove", "box"]).status == 0)
+            #expect(machine.waitFor("was removed from the cluster"), "\(machine.errorsSoFar)")
+            let (alone, without) = try hosts.render([])
+            #expect(alone == picture && !without.contains("box"), "\(without)")
+            _ = KeyedSite.end([machine])
+            kill(relay.process.processIdentifier, SIGINT)
+            let ended = relay.finish()
+            #expect(ended.status == 0 && ended.errors.contains(" to workers, and "))
+        }
+    }
+
+    @Test func aRelayThatIsRemovedIsTold() throws {
+        try inTemporaryFolder { folder in
+            let hosts = try Hosts(folder)
+            let service = try hosts.start(
+                ["serve", "--cluster", hosts.file, "--listen", "127.0.0.1:0"]
+                    + ["--data", "\(folder)/service"],
+                on: hosts.network.hosts[0],
+                as: "coordinator"
+            )
+            #expect(service.waitFor("serving"), "\(service.errorsSoFar)")
+            let first = hosts.invitation(
+                try hosts.cluster(["invite", "--address", "10.77.0.2"])
+            )
+            let relay = try hosts.start(
+                ["relay", first, "--cluster", hosts.site, "--name", "relay"],
+                on: hosts.network.centre,
+                as: "relay"
+            )
+            #expect(relay.waitFor("relaying between"), "\(relay.errorsSoFar)")
+            let second = hosts.invitation(try hosts.site(["invite", "--address", "10.77.1.1"]))
+            let machine = try hosts.start(
+                ["join", second, "--model", Self.model, "--threads", "1", "--name", "box"],
+                on: hosts.network.hosts[1],
+                as: "machine"
+            )
+            #expect(machine.waitFor("joined endpoint"), "\(machine.errorsSoFar)")
+            #expect(try hosts.cluster(["remove", "relay"]).status == 0)
+            #expect(relay.waitFor("took this relay off its list"), "\(relay.errorsSoFar)")
+            #expect(!machine.errorsSoFar.contains("removed"), "\(machine.errorsSoFar)")
+            _ = KeyedSite.end([machine, relay])
+            kill(service.process.processIdentifier, SIGINT)
+            _ = service.finish()
+        }
+    }
+
+    /// What is wrong is said before the invitation is used.
+    @Test(arguments: [
+        ("connect: \"tcp://10.0.0.1:7552\"", "coordinator: endpoint: it is missing"),
+        ("endpoint: \"tcp://127.0.0.1:7552\"", "has not joined"),
+        ("endpoint: \"tcp://*:7552\", keys: gone, allow: gone", "gone"),
+    ])
+    func whatIsMissingIsTold(coordinator: String, problem: String) throws {
+        try inTemporaryFolder { folder in
+            let file = "\(folder)/site.yaml"
+            try Hosts.site(coordinator).write(toFile: file, atomically: true, encoding: .utf8)
+            let command = try Command(
+                ["relay", "--cluster", file],
+                environment: ["XDG_CONFIG_HOME": folder, "XDG_STATE_HOME": folder]
+            )
+            #expect(command.status == 64 && command.errors.contains(problem), "\(command.errors)")
+        }
+    }
+}
