@@ -137,7 +137,7 @@ package final class JobFolder: Sendable {
 
     /// Removes its files, and the folder if nothing else is in it.
     package func remove() {
-        // Without its record it is no job, whatever is still there.
+        // The record first: if this process is killed here, what is left is not offered to be resumed.
         removeFiles(named: "job.json")
         removeStates()
         rmdir(path)
