@@ -62,6 +62,37 @@ import Testing
             return command.output.split(whereSeparator: \.isWhitespace).last.map(String.init) ?? ""
         }
 
+        /// A coordinator, a relay that has joined it, and a machine that has joined the relay.
+        func join() throws -> (
+            service: Command.Running, relay: Command.Running, machine: Command.Running
+        ) {
+            // A service without a job listens, and lets the relay join.
+            let service = try start(
+                ["serve", "--cluster", file, "--listen", "127.0.0.1:0"]
+                    + ["--data", "\(folder)/service"],
+                on: network.hosts[0],
+                as: "coordinator"
+            )
+            #expect(service.waitFor("serving"), "\(service.errorsSoFar)")
+            let first = invitation(try cluster(["invite", "--address", "10.77.0.2"]))
+            let relay = try start(
+                ["relay", first, "--cluster", site, "--name", "relay"],
+                on: network.centre,
+                as: "relay"
+            )
+            #expect(relay.waitFor("relaying between tcp://10.77.0.2:7551"), "\(relay.errorsSoFar)")
+            let second = invitation(try site(["invite", "--address", "10.77.1.1"]))
+            let machine = try start(
+                ["join", second, "--model", RelayCommandTests.model, "--threads", "1"]
+                    + ["--name", "box"],
+                on: network.hosts[1],
+                as: "machine"
+            )
+            #expect(machine.waitFor("joined endpoint"), "\(machine.errorsSoFar)")
+            #expect(relay.waitFor("worker relay/box has joined through this relay"))
+            return (service, relay, machine)
+        }
+
         func render(_ more: [String]) throws -> (Data, String) {
             let words = [
                 "render", "--prompt", "a prompt", "--size", "200x136", "--steps", "6", "--seed",
@@ -76,31 +107,7 @@ import Testing
     @Test func aMachineBehindARelayRendersWithTheOthers() throws {
         try inTemporaryFolder { folder in
             let hosts = try Hosts(folder)
-            // A service without a job listens, and lets the relay join.
-            let service = try hosts.start(
-                ["serve", "--cluster", hosts.file, "--listen", "127.0.0.1:0"]
-                    + ["--data", "\(folder)/service"],
-                on: hosts.network.hosts[0],
-                as: "coordinator"
-            )
-            #expect(service.waitFor("serving"), "\(service.errorsSoFar)")
-            let first = hosts.invitation(
-                try hosts.cluster(["invite", "--address", "10.77.0.2"])
-            )
-            let relay = try hosts.start(
-                ["relay", first, "--cluster", hosts.site, "--name", "relay"],
-                on: hosts.network.centre,
-                as: "relay"
-            )
-            #expect(relay.waitFor("relaying between tcp://10.77.0.2:7551"), "\(relay.errorsSoFar)")
-            let second = hosts.invitation(try hosts.site(["invite", "--address", "10.77.1.1"]))
-            let machine = try hosts.start(
-                ["join", second, "--model", Self.model, "--threads", "1", "--name", "box"],
-                on: hosts.network.hosts[1],
-                as: "machine"
-            )
-            #expect(machine.waitFor("joined endpoint"), "\(machine.errorsSoFar)")
-            #expect(relay.waitFor("worker relay/box has joined through this relay"))
+            let (service, relay, machine) = try hosts.join()
             kill(service.process.processIdentifier, SIGINT)
             _ = service.finish()
 
@@ -125,29 +132,7 @@ import Testing
     @Test func aRelayThatIsRemovedIsTold() throws {
         try inTemporaryFolder { folder in
             let hosts = try Hosts(folder)
-            let service = try hosts.start(
-                ["serve", "--cluster", hosts.file, "--listen", "127.0.0.1:0"]
-                    + ["--data", "\(folder)/service"],
-                on: hosts.network.hosts[0],
-                as: "coordinator"
-            )
-            #expect(service.waitFor("serving"), "\(service.errorsSoFar)")
-            let first = hosts.invitation(
-                try hosts.cluster(["invite", "--address", "10.77.0.2"])
-            )
-            let relay = try hosts.start(
-                ["relay", first, "--cluster", hosts.site, "--name", "relay"],
-                on: hosts.network.centre,
-                as: "relay"
-            )
-            #expect(relay.waitFor("relaying between"), "\(relay.errorsSoFar)")
-            let second = hosts.invitation(try hosts.site(["invite", "--address", "10.77.1.1"]))
-            let machine = try hosts.start(
-                ["join", second, "--model", Self.model, "--threads", "1", "--name", "box"],
-                on: hosts.network.hosts[1],
-                as: "machine"
-            )
-            #expect(machine.waitFor("joined endpoint"), "\(machine.errorsSoFar)")
+            let (service, relay, machine) = try hosts.join()
             #expect(try hosts.cluster(["remove", "relay"]).status == 0)
             #expect(relay.waitFor("took this relay off its list"), "\(relay.errorsSoFar)")
             #expect(!machine.errorsSoFar.contains("removed"), "\(machine.errorsSoFar)")
