@@ -19,13 +19,25 @@ import Testing
         }
     }
 
-    /// Renders on hosts, of which some lie.
+    /// Renders on hosts until all that lie are blamed: a busy machine may give one of them nothing to do, and the only wrong
+    /// answer of another may come too late to be taken. The picture is always right, and nobody else is ever blamed.
     ///
     /// - Parameter manners: of each host, when it adds 0.01 to an answer; nil for never
     /// - Throws: when a program does not start
     private func check(_ manners: [String?]) throws {
+        let liars = Set(manners.indices.filter { manners[$0] != nil })
+        let isFound = try (1...5).contains { _ in
+            let blamed = try render(manners)
+            #expect(blamed.isSubset(of: liars))
+            return blamed == liars
+        }
+        #expect(isFound)
+    }
+
+    /// Renders once, compares the picture, and returns the hosts that are blamed.
+    private func render(_ manners: [String?]) throws -> Set<Int> {
         let whole = try Self.whole.get()
-        try inTemporaryFolder { folder in
+        return try inTemporaryFolder { folder in
             let network = try TestNetwork(hosts: manners.count)
             let flags = try Self.picture + KeyedSite.makeKeys(folder)
             let site = try KeyedSite(folder, flags + ["--verify", "all"], on: network.centre)
@@ -44,15 +56,14 @@ import Testing
             }
             let end = site.coordinator.finish()
             #expect(end.status == 0, "\(end.errors)")
-            for (number, manner) in manners.enumerated() {
-                let isBlamed = end.errors.contains("worker host-\(number) on ")
-                #expect(isBlamed == (manner != nil), "host \(number): \(end.errors)")
-            }
             let found = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
             #expect(found == whole, "\(end.errors)")
             // The liars' program does not end by itself.
             for worker in workers { kill(worker.process.processIdentifier, SIGKILL) }
             for worker in workers { _ = worker.finish() }
+            return Set(
+                manners.indices.filter { end.errors.contains("worker host-\($0) on ") }
+            )
         }
     }
 

@@ -80,6 +80,42 @@ struct LyingRenders {
         return result.picture
     }
 
+    /// Renders until all these liars are found, and nobody else is.
+    ///
+    /// A busy machine may give a host nothing to do, or its only wrong answer comes after another's and is not taken:
+    /// then nothing is found, rightly, and the render is made again. What `holds` says is true of every render.
+    @discardableResult
+    func untilFound(
+        _ liars: Set<String>,
+        among manners: [LyingHosts.Manner],
+        _ verify: VerifyShare,
+        book: SiteBook? = nil,
+        holds: (Result) throws -> Void
+    ) throws -> Result {
+        for _ in 1...10 {
+            let hosts = try LyingHosts(Self.model, manners)
+            defer { hosts.stop() }
+            let result = try render(on: hosts, verify, book: book)
+            #expect(result.found.isSubset(of: liars))
+            try holds(result)
+            guard result.found == liars else { continue }
+            for liar in liars {
+                #expect(hosts.liars[liar]?.lieCount ?? 0 > 0, "\(liar) was blamed without a lie")
+                #expect(result.warnings.contains { $0.hasPrefix("worker \(liar) on") })
+                #expect(
+                    result.outcome.workers.contains { $0.name == liar && !$0.isActive },
+                    "\(liar) still works"
+                )
+            }
+            return result
+        }
+        throw NeverFound(liars: liars)
+    }
+
+    struct NeverFound: Error {
+        let liars: Set<String>
+    }
+
     /// Renders with liars, all answers checked, and compares the picture.
     @discardableResult
     func check(
@@ -88,19 +124,8 @@ struct LyingRenders {
         honest: Data,
         book: SiteBook? = nil
     ) throws -> RenderOutcome {
-        let hosts = try LyingHosts(Self.model, manners)
-        defer { hosts.stop() }
-        let result = try render(on: hosts, .all, book: book)
-        for liar in liars {
-            #expect(hosts.liars[liar]?.lieCount ?? 0 > 0, "\(liar) was not asked")
-            #expect(result.warnings.contains { $0.hasPrefix("worker \(liar) on") })
-            #expect(
-                result.outcome.workers.contains { $0.name == liar && !$0.isActive },
-                "\(liar) still works"
-            )
-        }
-        #expect(result.found == liars)
-        #expect(result.picture == honest)
-        return result.outcome
+        try untilFound(liars, among: manners, .all, book: book) { result in
+            #expect(result.picture == honest)
+        }.outcome
     }
 }

@@ -117,15 +117,17 @@ import Worker
         try inTemporaryFolder { folder in
             let hosts = try LyingHosts(Self.model, [("a", .never), ("b", .every(10))])
             defer { hosts.stop() }
-            let outcome = try rendering("\(folder)/out.png", .all).run(
-                on: { _, _, _, _ in Rendering.Workers(cluster: hosts.cluster) }
-            )
-            #expect(outcome.checks.wrong.count == 1)
+            // A busy machine may give a host nothing to do in one render.
+            let found = try (1...10).contains { _ in
+                try LyingRenders().render(on: hosts, .all).found == ["b"]
+            }
+            #expect(found)
             let before = hosts.liars["b"]?.evaluationCount ?? 0
-            _ = try rendering("\(folder)/next.png", .off).run(
-                on: { _, _, _, _ in Rendering.Workers(cluster: hosts.cluster) }
-            )
-            #expect(hosts.liars["b"]?.evaluationCount ?? 0 > before)
+            let isUsed = try (1...10).contains { _ in
+                _ = try LyingRenders().render(on: hosts, .off)
+                return hosts.liars["b"]?.evaluationCount ?? 0 > before
+            }
+            #expect(isUsed)
         }
     }
 
