@@ -17,7 +17,7 @@ func measureInternet(config: String) throws {
     )
     var efficiency = 0.0
     for method in Method.allCases {
-        let phases = try StepPlan.measured(method, config: config)
+        let phases = try StepPlan.measured(method, side: 32_768, config: config)
         for (workers, link) in [
             (200, 0.1e9), (200, 1e9), (2000, 0.1e9), (2000, 1e9), (10_000, 1e9), (10_000, 10e9),
         ] {
@@ -32,16 +32,36 @@ func measureInternet(config: String) throws {
     print(String(format: "{\"sim_10000_workers_efficiency\": %.4f}", efficiency))
 }
 
-/// What could be saved of the bytes to workers at most, if every pixel of a latent were sent once to all workers together, and
-/// if tasks had no bytes at all: 2,000 workers, the coordinator at 100 Mbit/s. Prints a table.
+/// What relays save of the bytes to workers, and what that does; nobody lies, since all workers of a liar's relay would be set
+/// aside. Three sites of four machines for a picture of 16,384 pixels, the coordinator at 0.4 Mbit/s
+/// (20 s a view; or 20 Mbit/s and 0.4 s); and 2,000 workers for one of
+/// 32,768, the coordinator at 100 Mbit/s, with relays of several sizes. Beside them one relay that is sent every pixel of a latent
+/// once for all workers, and no bytes at all. Prints tables.
 ///
 /// - Parameter config: of the scheduler
 /// - Throws: what planning throws
 func measureRegions(config: String) throws {
-    print("32,768 pixels, 2,000 workers, coordinator at 100 Mbit/s, steps overlap:")
-    print("  method      bytes of a task  of the ideal schedule")
+    try measureRelays(of: [4], workers: 12, side: 16_384, linkBitsPerSecond: 0.4e6, config: config)
+    try measureRelays(
+        of: [4, 10, 40, 200],
+        workers: 2000,
+        side: 32_768,
+        linkBitsPerSecond: 0.1e9,
+        config: config
+    )
+}
+
+private func measureRelays(
+    of sizes: [Int],
+    workers: Int,
+    side: Int,
+    linkBitsPerSecond link: Double,
+    config: String
+) throws {
+    print("\(side) pixels, \(workers) workers, coordinator at \(link / 1e6) Mbit/s, steps overlap:")
+    print("  method      workers of a relay      KB a view  of the ideal schedule")
     for method in Method.allCases {
-        let phases = try StepPlan.measured(method, config: config)
+        let phases = try StepPlan.measured(method, side: side, config: config)
         let areas = phases.joined().map { step in
             let window = step.windows[0].height * step.windows[0].width
             let rows = step.windows.map { $0.top + $0.height }.max() ?? 0
@@ -50,18 +70,27 @@ func measureRegions(config: String) throws {
         }
         let once =
             Double(areas.reduce(0) { $0 + $1.once }) / Double(areas.reduce(0) { $0 + $1.sent })
-        for share in [1, once, 0] {
+        func row(_ name: String, share: Double = 1, workersOfRelay: Int? = nil) {
             let run = InternetRun(
                 phases,
                 of: method,
-                2000,
-                linkBitsPerSecond: 0.1e9,
+                workers,
+                linkBitsPerSecond: link,
                 overlaps: true,
-                taskShare: share
+                taskShare: share,
+                workersOfRelay: workersOfRelay,
+                hasLiars: false
             )
-            let name = method.rawValue.padding(toLength: 10, withPad: " ", startingAt: 0)
-            print("  \(name)  " + String(format: "%15.2f  %21.3f", share, run.share))
+            let method = method.rawValue.padding(toLength: 10, withPad: " ", startingAt: 0)
+            print(
+                "  \(method)  \(name.padding(toLength: 22, withPad: " ", startingAt: 0))  "
+                    + String(format: "%9.0f  %21.3f", run.bytesPerView / 1000, run.share)
+            )
         }
+        row("no relay")
+        for size in sizes { row("\(size)", workersOfRelay: size) }
+        row("all: each pixel once", share: once)
+        row("no bytes to workers", share: 0)
     }
 }
 
@@ -146,11 +175,20 @@ struct InternetRun {
         _ workers: Int,
         linkBitsPerSecond link: Double,
         overlaps: Bool,
-        taskShare: Double = 1
+        taskShare: Double = 1,
+        workersOfRelay: Int? = nil,
+        hasLiars: Bool = true
     ) {
         (self.workers, self.link) = (workers, link)
+        var members = Self.members(workers)
+        if let workersOfRelay {
+            for index in members.indices { members[index].relay = index / workersOfRelay }
+        }
+        if !hasLiars {
+            for index in members.indices { members[index].lieInterval = nil }
+        }
         let fleet = Fleet(
-            Self.members(workers),
+            members,
             bytes: Int(taskShare * Double(Self.taskBytes)),
             answerBytes: Self.answerBytes(method),
             linkBytesPerSecond: link / 8,

@@ -5,17 +5,17 @@ import Sampling
 
 /// Steps of renders by a model of SDXL's shape.
 enum StepPlan {
-    /// - Returns: of a picture of 32,768 pixels eight steps of DemoFusion's last phase, or the last three stages of refinement
-    static func measured(_ method: Method, config: String) throws -> [[StepFlow.Step]] {
+    /// - Returns: of a square picture eight steps of DemoFusion's last phase, or the last three stages of refinement
+    static func measured(_ method: Method, side: Int, config: String) throws -> [[StepFlow.Step]] {
         switch method {
         case .demofusion:
-            let last = try plan(method, side: 32_768, config: config).phases.suffix(1)
+            let last = try plan(method, side: side, config: config).phases.suffix(1)
             return try last.map { phase in
                 let middle = phase.steps.count / 2
                 return try steps(middle..<middle + 8, of: phase)
             }
         case .refine:
-            return try plan(method, side: 32_768, config: config).phases.suffix(3).map {
+            return try plan(method, side: side, config: config).phases.suffix(3).map {
                 try steps($0.steps, of: $0)
             }
         }

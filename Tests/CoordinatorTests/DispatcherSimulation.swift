@@ -117,7 +117,9 @@ struct DispatcherSimulation {
             badShare: manner == .spoiler ? 1 : !reliable && chance(0.2) ? 0.5 : 0,
             lastBeat: now
         )
-        try feed(.joined(id, from: host))
+        // Some are behind one of two relays.
+        let relay = chance(0.3) ? HostID("relay \(id.rawValue % 2)") : nil
+        try feed(.joined(id, from: host, site: relay, behindRelay: relay != nil))
         post(.asked(id, Int.random(in: 1...8, using: &random)), from: id)
     }
 

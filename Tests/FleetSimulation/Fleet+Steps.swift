@@ -16,6 +16,13 @@ struct RunningPhase {
     private var checks = 0
     /// Of views of the requested step and of the next one.
     private var answerers: [UnitID: Int] = [:]
+    /// What relays were sent of the last two steps.
+    private var sent: [Sent: RelayedCells] = [:]
+
+    private struct Sent: Hashable {
+        let relay: Int
+        let step: Int
+    }
 
     init(_ steps: StepFlow, first: UInt64) {
         (flow, self.first) = (steps, first)
@@ -84,6 +91,16 @@ struct RunningPhase {
         }
         if !ranks.isEmpty { ready.removeAll(where: isDue) }
         return ranks.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
+    /// What part of a view's pixels a relay has not been sent yet; it counts as sent from now on.
+    mutating func newShare(of unit: UnitID, to relay: Int) -> Double {
+        guard unit.rawValue >= first, let view = view(unit) else { return 1 }
+        let (lattices, windows) = (flow.steps[view.step].lattices, flow.steps[view.step].windows)
+        guard view.index >= lattices else { return 1 }
+        sent = sent.filter { $0.key.step + 1 >= view.step }
+        return sent[Sent(relay: relay, step: view.step), default: RelayedCells()]
+            .add(windows[view.index - lattices])
     }
 
     mutating func accept(_ unit: UnitID, _ worker: Int?) {

@@ -20,6 +20,8 @@ package struct Fleet {
         package var credit = 16
         /// Whether it computes nothing, although it sends heartbeats.
         package var isStuck = false
+        /// The relay that it is behind.
+        package var relay: Int?
         /// Its host, which comes back as another worker; nil for one that nobody knows when it comes back.
         package var host: String?
         /// Every so many answers are wrong (`CheckedFleet`); nil: none.
@@ -125,7 +127,14 @@ package struct Fleet {
     private mutating func join(_ member: Member) {
         let index = workers.count
         workers.append(Worker(member: member))
-        feed(.joined(WorkerID(index), from: member.host.map { HostID($0) }))
+        feed(
+            .joined(
+                WorkerID(index),
+                from: member.host.map { HostID($0) },
+                site: member.relay.map { HostID("relay \($0)") },
+                behindRelay: member.relay != nil
+            )
+        )
         feed(.asked(WorkerID(index), member.credit))
         if let churn {
             calendar.add(.leaving(index), at: now + churn.stay(&random))
@@ -219,10 +228,11 @@ package struct Fleet {
             case .assign(let unit, let id, _):
                 let member = workers[id.rawValue].member
                 let trip = member.latency + bytes / member.bytesPerSecond
-                result.bytes += bytes
+                let sent = bytes * (member.relay.flatMap { phase?.newShare(of: unit, to: $0) } ?? 1)
+                result.bytes += sent
                 calendar.add(
                     .task(unit, costs[unit] ?? 1, id.rawValue),
-                    at: up.pass(bytes, at: now) + trip
+                    at: up.pass(sent, at: now) + trip
                 )
             case .abandon(let unit, let id):
                 calendar.add(

@@ -106,7 +106,8 @@ extension ClusterShell {
         welcome.version = peer.version
         send(.welcome(welcome), to: peer)
         admitGuests(to: peer)
-        feed(.joined(peer.worker, from: peer.host, site: peer.site))
+        let isRelayed = hello.relay != nil
+        feed(.joined(peer.worker, from: peer.host, site: peer.site, behindRelay: isRelayed))
     }
 
     /// Refuses a worker, which may change and call again.

@@ -25,8 +25,9 @@ extension DispatcherState {
         case withdrawn([UnitID])
         case cancelled
         /// A worker joined. Workers of one host share its record; without a host, it counts as its own host. Workers of one
-        /// site are not independent of each other; without one, the site is the host.
-        case joined(WorkerID, from: HostID? = nil, site: HostID? = nil)
+        /// site are not independent of each other; without one, the site is the host. Behind a relay, they are sent once what
+        /// they share.
+        case joined(WorkerID, from: HostID? = nil, site: HostID? = nil, behindRelay: Bool = false)
         /// Answers of a site were wrong, or it is given work again.
         case distrusted(HostID)
         case trusted(HostID)

@@ -89,6 +89,7 @@ extension DispatcherState {
         guard let ended = batch else { return }
         batch = nil
         idleSince = nil
+        strips = Strips()
         for id in workers.keys.sorted() {
             for (place, lease) in (workers[id]?.held ?? []).enumerated() {
                 actions.append(.abandon(lease.unit, at: id))
@@ -254,31 +255,73 @@ extension DispatcherState {
         lastRate = outlook.rate
         guard outlook.hasRoom else { return }
         var left: [UnitID] = []
-        var end = waiting.startIndex
-        for (place, id) in waiting.enumerated() {
+        var start = waiting.startIndex
+        while start < waiting.endIndex {
+            let end = batch?.endOfRank(at: start) ?? waiting.endIndex
+            outlook.considerSlow()
+            left += assign(waiting[start..<end], &outlook, &actions)
+            start = end
+        }
+        batch?.waiting = left
+    }
+
+    /// Assigns waiting units of one rank.
+    ///
+    /// - Returns: those that nobody gets now
+    private mutating func assign(
+        _ units: ArraySlice<UnitID>,
+        _ outlook: inout Outlook,
+        _ actions: inout [Action]
+    ) -> [UnitID] {
+        let hasStrips = hasRelays && batch?.hasHomes == false
+        var left: [UnitID] = []
+        // Workers that get units of which any will do, as many as they are in this list.
+        var takers: [WorkerID] = []
+        for (place, id) in zip(units.indices, units) {
             guard outlook.hasRoom else {
-                left += waiting[place...]
+                left += units[place...]
                 break
-            }
-            if place == end {
-                end = batch?.endOfRank(at: place) ?? waiting.endIndex
-                outlook.considerSlow()
             }
             if waitsForHome(id) {
                 left.append(id)
                 continue
             }
             let isMarked = batch?.units[id]?.failures.isEmpty == false
-            let worker = outlook.take(among: end - place, insist: isMarked) { worker in
+            let worker = outlook.take(among: units.endIndex - place, insist: isMarked) { worker in
                 isAllowed(id, worker)
             }
-            if let worker { assign(id, to: worker, &actions) } else { left.append(id) }
+            guard let worker, !hasStrips || !isPlain(id) else {
+                left.append(id)
+                if let worker { takers.append(worker) }
+                continue
+            }
+            assign(id, to: worker, &actions)
         }
-        batch?.waiting = left
+        guard !takers.isEmpty else { return left }
+        var open = left.filter(isPlain)
+        for worker in takers {
+            let id = open.remove(at: place(for: worker, among: open[...]))
+            assign(id, to: worker, &actions)
+        }
+        let rest = Set(open)
+        return left.filter { !isPlain($0) || rest.contains($0) }
+    }
+
+    /// Whether any worker may have the unit.
+    private func isPlain(_ id: UnitID) -> Bool {
+        guard let unit = batch?.units[id] else { return false }
+        return unit.failures.isEmpty && unit.barred == nil && unit.home == nil
+    }
+
+    /// Which of some units of one rank, of which any will do, is best sent to where a worker is.
+    private mutating func place(for worker: WorkerID, among units: ArraySlice<UnitID>) -> Int {
+        let rank = units.first.flatMap { batch?.units[$0]?.rank } ?? 0
+        let site = workers[worker].flatMap { $0.isRelayed ? $0.site : nil }
+        return strips.take(for: site, from: units, rank: rank)
     }
 
     /// The common case, far from the end of a batch and with few workers to consider: any worker with room
-    /// gets the first waiting unit.
+    /// gets the first waiting unit, or a neighbour of what its site has.
     ///
     /// - Returns: whether nothing is left to do
     private mutating func assignPlainly(_ actions: inout [Action]) -> Bool {
@@ -286,7 +329,7 @@ extension DispatcherState {
             let cost = batch?.typicalCost
         else { return false }
         for id in touched {
-            while let unit = batch?.waiting.first, let worker = workers[id], worker.isActive,
+            while let first = batch?.waiting.first, let worker = workers[id], worker.isActive,
                 worker.room(kind, cost: cost, policy, at: seconds) > 0
             {
                 guard let pace = worker.speed.pace(kind) else { return false }
@@ -294,11 +337,16 @@ extension DispatcherState {
                 // The waiting and assigned units keep the others busy for longer than that.
                 let all = batch?.waiting.count ?? 0
                 let inHand = Double((batch?.remaining ?? 0) - all)
-                let waiting = Double(batch?.endOfRank(at: 0) ?? all)
-                guard waiting + inHand / 4 > own * lastRate + 1,
-                    let next = batch?.units[unit], next.failures.isEmpty, next.barred == nil
-                else { return false }
-                batch?.waiting.removeFirst()
+                let waiting = batch?.endOfRank(at: 0) ?? all
+                guard Double(waiting) + inHand / 4 > own * lastRate + 1, isPlain(first) else {
+                    return false
+                }
+                var place = 0
+                if hasRelays, let units = batch?.waiting[..<waiting] {
+                    place = self.place(for: id, among: units)
+                }
+                guard let unit = batch?.waiting[place], isPlain(unit) else { return false }
+                batch?.waiting.remove(at: place)
                 assign(unit, to: id, &actions)
             }
         }

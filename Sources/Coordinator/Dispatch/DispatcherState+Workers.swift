@@ -7,6 +7,7 @@ extension DispatcherState {
         _ id: WorkerID,
         from name: HostID,
         _ site: HostID?,
+        _ isRelayed: Bool,
         _ actions: inout [Action]
     ) {
         let host = number(name)
@@ -14,6 +15,7 @@ extension DispatcherState {
         var worker = Worker(
             host: host,
             site: site.map { number($0) } ?? host,
+            isRelayed: isRelayed,
             lastHeard: now,
             lastActed: now
         )

@@ -90,6 +90,9 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 /// even if it is alive; until it answers, or asks for more than replaces the units that it had not begun, it
 /// gets no more for a while. Its late answer is accepted if nobody was faster.
 ///
+/// **Relays.** Units that follow each other overlap, and a relay is sent what they share once: its workers get units that are
+/// neighbours (`Strips`). Who gets how many, and when, does not depend on that.
+///
 /// **Checks.** A unit may be one that another host has answered already. It goes to no worker of the sites that may not
 /// have it, and nothing depends on it: if nobody may have it, or its first attempt fails, it is skipped. A site that
 /// answered wrongly is distrusted: its workers get no work until it is trusted again.
@@ -132,6 +135,8 @@ package struct DispatcherState: Sendable {
         let host: Int
         /// The site's number: it is not independent of other workers there.
         let site: Int
+        /// Whether workers of its site are sent once what they share.
+        let isRelayed: Bool
         var credit = 0
         /// Units that it computes together: one wait for all of them.
         var batch = 1
@@ -285,6 +290,10 @@ package struct DispatcherState: Sendable {
     var trips = 0.0
     var lossRate = LossRate()
     var remembered = RememberedSpeeds()
+    /// Whether a worker is behind a relay.
+    var hasRelays = false
+    /// Used only then.
+    var strips = Strips()
 
     enum Scope: Equatable, Sendable {
         case all
@@ -320,8 +329,8 @@ package struct DispatcherState: Sendable {
             add(units, rank, costs, checks)
         case .withdrawn(let units): withdraw(units, &actions)
         case .cancelled: close(&actions)
-        case .joined(let id, let host, let site):
-            join(id, from: host ?? HostID(id), site, &actions)
+        case .joined(let id, let host, let site, let isRelayed):
+            join(id, from: host ?? HostID(id), site, isRelayed, &actions)
         case .distrusted(let site): distrust(site, &actions)
         case .trusted(let site): trust(site)
         case .asked(let id, let units): ask(id, units)
@@ -339,6 +348,7 @@ package struct DispatcherState: Sendable {
             endPauses()
             endPausesIfNoneIsActive()
         }
+        if scope == .all { hasRelays = workers.values.contains { $0.isRelayed } }
         assignWaiting(&actions)
         skipHopelessChecks(&actions)
         occupyIdle(&actions)
