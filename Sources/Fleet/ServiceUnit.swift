@@ -1,7 +1,7 @@
 import Engine
 import Foundation
 
-/// A systemd unit that runs a worker: for the whole system if root installs it, else for this user.
+/// A systemd unit that runs a worker or a relay: for the whole system if root installs it, else for this user.
 package struct ServiceUnit: Sendable {
     /// The unit's name, without `.service`.
     package let name: String
@@ -10,12 +10,14 @@ package struct ServiceUnit: Sendable {
     package let text: String
 
     /// - Parameters:
+    ///   - role: what it runs, "worker" or "relay"
     ///   - cluster: what people call the cluster: its coordinator's address
     ///   - program: path of the program
     ///   - arguments: of the program
     ///   - environment: variables that the program needs
     ///   - isForSystem: whether it is the whole system's
     package init(
+        role: String,
         cluster: String,
         program: String,
         arguments: [String],
@@ -23,7 +25,7 @@ package struct ServiceUnit: Sendable {
         isForSystem: Bool
     ) {
         let safe = cluster.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "-" }
-        name = "tessera-worker-\(String(safe.prefix(60)))"
+        name = "tessera-\(role)-\(String(safe.prefix(60)))"
         self.isForSystem = isForSystem
         let command = ([program] + arguments)
             .map { Self.quoted($0).replacing("$", with: "$$") }.joined(separator: " ")
@@ -31,7 +33,7 @@ package struct ServiceUnit: Sendable {
             .map { "Environment=\(Self.quoted("\($0.key)=\($0.value)"))\n" }.joined()
         text = """
             [Unit]
-            Description=Tessera worker for \(String(safe.prefix(60)))
+            Description=Tessera \(role) for \(String(safe.prefix(60)))
             Wants=network-online.target
             After=network-online.target
 

@@ -24,14 +24,7 @@ struct Join: ParsableCommand {
     @Option(help: "Threads that share one evaluation. (default: all cores)")
     var threads: Int?
 
-    @Flag(
-        help: ArgumentHelp(
-            "Install a systemd unit that works for the cluster, instead of working now: root's is the whole system's, "
-                + "another user's their own."
-        )
-    )
-    var service = false
-
+    @OptionGroup var unit: ServiceFlag
     @OptionGroup var cache: ModelCacheFlags
     @OptionGroup var sharing: ShareFlags
     @OptionGroup var engine: EngineFlags
@@ -45,7 +38,7 @@ struct Join: ParsableCommand {
     func run() throws {
         try ExitStatus.reporting {
             // What would keep the worker from starting is said before the invitation is used.
-            if service { try checkService() }
+            try unit.check()
             let model = try workerArguments()
             let (membership, place) = try joining.join()
             let keys = membership.keys
@@ -53,41 +46,16 @@ struct Join: ParsableCommand {
                 ["worker", "--standing", "--connect", place.endpoint, "--name", place.name]
                 + ["--keys", keys.secret, "--coordinator-key", keys.coordinator]
                 + (place.proxy.map { ["--socks-proxy", $0] } ?? []) + model
-            guard service else { return try Spawn.become(arguments) }
-            try install(arguments, place)
-        }
-    }
-
-    private func checkService() throws(InputError) {
-        guard ServiceUnit.isPossible else {
-            throw InputError(
-                "--service",
-                "systemd does not manage this machine",
-                fix: "Leave --service out, and let the machine start tessera join"
-            )
+            guard unit.service else { return try Spawn.become(arguments) }
+            try unit.install("worker", for: place.endpoint, arguments, keeping: Self.variables)
         }
     }
 
     /// Variables that a worker needs wherever it is started.
-    private static let variables = [
+    private static let variables: Set<String> = [
         "LD_LIBRARY_PATH", "TESSERA_TORCH", "TESSERA_MODEL", "XDG_CACHE_HOME",
         "CUDA_VISIBLE_DEVICES",
     ]
-
-    private func install(_ arguments: [String], _ place: Membership.Place) throws {
-        let unit = ServiceUnit(
-            cluster: String(place.endpoint.dropFirst("tcp://".count)),
-            program: Spawn.thisProgram,
-            arguments: arguments,
-            environment: ProcessInfo.processInfo.environment
-                .filter { Self.variables.contains($0.key) }
-                .merging([Spawn.withoutDefaults.name: Spawn.withoutDefaults.value]) { $1 },
-            isForSystem: geteuid() == 0
-        )
-        let path = try unit.install(in: try unit.folder())
-        StandardError.write("wrote \(path); start it with:")
-        try StandardOutput.write(lines: unit.startCommands)
-    }
 
     /// Flags for `tessera worker`.
     private func workerArguments() throws -> [String] {

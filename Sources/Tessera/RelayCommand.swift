@@ -21,12 +21,20 @@ struct RelayCommand: ParsableCommand {
 
     @OptionGroup var joining: JoiningFlags
     @OptionGroup var file: HostsFlags
+    @OptionGroup var unit: ServiceFlag
+
+    /// Variables that it needs wherever it is started: it finds what this machine has joined by them.
+    private static let variables: Set<String> = [
+        "HOME", "LD_LIBRARY_PATH", "XDG_CONFIG_HOME", "XDG_STATE_HOME",
+    ]
 
     func run() throws {
         try ExitStatus.reporting {
             // What would keep it from listening is said before the invitation is used.
+            try unit.check()
             let site = try RelaySite(file.cluster)
             let (membership, place) = try joining.join()
+            guard !unit.service else { return try install(place) }
             let proxy = try place.proxy.map { text throws(InputError) in try SocksProxy(text) }
             let pair = try KeyFile.pair(membership.keys.secret)
             var configuration = Relay.Configuration(
@@ -60,5 +68,13 @@ struct RelayCommand: ParsableCommand {
                     + "\(size(traffic.up)) back"
             )
         }
+    }
+
+    private func install(_ place: Membership.Place) throws {
+        let address = "tessera://" + place.endpoint.dropFirst("tcp://".count)
+        // A service is started in another folder.
+        let path = URL(fileURLWithPath: file.cluster).standardizedFileURL.path
+        let arguments = ["relay", address, "--cluster", path]
+        try unit.install("relay", for: place.endpoint, arguments, keeping: Self.variables)
     }
 }

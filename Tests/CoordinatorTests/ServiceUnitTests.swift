@@ -6,6 +6,7 @@ import Testing
 @Suite struct ServiceUnitTests {
     private func unit(isForSystem: Bool) -> ServiceUnit {
         ServiceUnit(
+            role: "worker",
             cluster: "[fe80::1]:7551",
             program: "/opt/my programs/tessera",
             arguments: ["worker", "--name", "a \"b\" 100% $HOME \\"],
