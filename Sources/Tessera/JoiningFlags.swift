@@ -133,11 +133,12 @@ struct JoiningFlags: ParsableArguments {
         key: PublicKey
     ) throws -> String? {
         let wish = name ?? WorkerProcess.Options.hostName
+        let way = endpoint.proxy.map { " through the SOCKS proxy \($0)" } ?? ""
         return try Registration(code, at: endpoint, key: key, name: wish)
             .register(interruptible()) { reason in
                 StandardError.write(
                     reason == .nobody
-                        ? "no coordinator answers at \(endpoint.address): trying until one does"
+                        ? "no coordinator answers at \(endpoint.address)\(way): trying until one does"
                         : "what listens at \(endpoint.address) has no keys, like a coordinator that was started before the first "
                             + "invitation: trying until the next one does"
                 )

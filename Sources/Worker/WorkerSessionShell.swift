@@ -90,6 +90,7 @@ final class WorkerSessionShell {
                     .warning
                 )
             }
+            if let obstacle = socket.obstacle() { logOnce("\(obstacle); trying again", .warning) }
             if outcome == nil { outcome = try feed(.tick, to: socket) }
         }
         guard let outcome else { preconditionFailure("a conversation without an end") }

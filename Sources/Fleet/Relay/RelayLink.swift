@@ -7,6 +7,8 @@ final class RelayLink: Sendable {
     enum Event: Sendable {
         case message([[UInt8]])
         case rejected(Rejection)
+        /// What keeps the proxy from connecting it.
+        case obstructed(String)
         /// The coordinator does not read, or the connection failed: it has ended.
         case ended(String)
     }
@@ -28,6 +30,13 @@ final class RelayLink: Sendable {
     /// Bytes on their way in one direction, at which nothing more is taken.
     private static let maxWaiting = 8 << 20
 
+    /// What ZeroMQ takes from the network before it is asked for, in messages: the model's files come in pieces of 1 MiB.
+    private static let limits: FrameLimits = {
+        var limits = FrameLimits()
+        limits.waiting = 8
+        return limits
+    }()
+
     /// - Parameters:
     ///   - endpoint: the coordinator's
     ///   - security: the relay's key and the coordinator's
@@ -44,7 +53,12 @@ final class RelayLink: Sendable {
         (self.mailbox, self.waiting) = (mailbox, waiting)
         _ = NamedThread("relay link", stack: 1 << 20) {
             do {
-                let socket = try Socket(.dealer, in: context, security: security)
+                let socket = try Socket(
+                    .dealer,
+                    in: context,
+                    security: security,
+                    limits: Self.limits
+                )
                 try socket.connect(endpoint)
                 try Self.run(socket, mailbox, waiting, report)
             } catch {
@@ -95,6 +109,7 @@ final class RelayLink: Sendable {
                 waiting.up.subtract(frames.byteCount, ordering: .relaxed)
             }
             for rejection in try socket.rejections() { report(.rejected(rejection)) }
+            if let obstacle = socket.obstacle() { report(.obstructed(obstacle)) }
         }
     }
 

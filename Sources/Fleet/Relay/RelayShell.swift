@@ -206,6 +206,7 @@ final class RelayShell {
                 "the coordinator at \(configuration.coordinator.address) does not admit this relay: it was removed, or "
                     + "another cluster is there now"
             )
+        case .obstructed(let obstacle): say("\(obstacle); trying again")
         case .ended(let reason):
             guard let guest = guests[peer] else { break }
             say("the connection of worker \(guest.name ?? "?") to the coordinator ended: \(reason)")

@@ -1,6 +1,7 @@
 import CZeroMQ
 import Engine
 import Glibc
+import Synchronization
 
 /// A ZeroMQ context.
 ///
@@ -72,6 +73,8 @@ package struct Socket: ~Copyable {
     private let limits: FrameLimits
     private let gate: Gate?
     private let monitor: HandshakeMonitor
+    /// What it is connected through; nil for nothing.
+    private let tunnel = Mutex<SocksTunnel?>(nil)
 
     /// - Parameters:
     ///   - kind: which end of the protocol
@@ -169,6 +172,7 @@ package struct Socket: ~Copyable {
         // The manual lists one error: that this is not a socket.
         let status = zmq_close(raw)
         precondition(status == 0, "zmq_close: \(zmq_errno())")
+        tunnel.withLock { $0 }?.end()
     }
 
     /// Listens.
@@ -197,17 +201,24 @@ package struct Socket: ~Copyable {
         return Endpoint(checked: String(zeroEnded: text))
     }
 
-    /// Connects now, or whenever the other side appears.
+    /// Connects now, or whenever the other side appears. Call once.
     ///
-    /// - Throws: `InputError` that names the endpoint
-    package borrowing func connect(_ endpoint: Endpoint) throws(InputError) {
-        if let proxy = endpoint.proxy?.address {
-            guard zmq_setsockopt(raw, ZMQ_SOCKS_PROXY, proxy, proxy.utf8.count) == 0 else {
-                let error = SocketError.last("zmq_setsockopt(ZMQ_SOCKS_PROXY)")
-                throw InputError(proxy, "it cannot be used (\(error))", fix: "Check its spelling")
+    /// - Throws: `InputError` that names the endpoint, `SocketError`
+    package borrowing func connect(_ endpoint: Endpoint) throws {
+        var address = endpoint.address
+        if let proxy = endpoint.proxy, let host = endpoint.host, let port = endpoint.port {
+            let number = host.drop { $0 == "[" }.prefix { $0 != "]" }
+            let way = try SocksTunnel(to: String(number), port, through: proxy)
+            tunnel.withLock { $0 = way }
+            address = way.entrance.address
+            // Looking for a path costs nothing: no longer and longer pauses.
+            var pause: Int32 = 0
+            let size = MemoryLayout<Int32>.size
+            guard zmq_setsockopt(raw, ZMQ_RECONNECT_IVL_MAX, &pause, size) == 0 else {
+                throw SocketError.last("zmq_setsockopt(ZMQ_RECONNECT_IVL_MAX)")
             }
         }
-        guard zmq_connect(raw, endpoint.address) == 0 else {
+        guard zmq_connect(raw, address) == 0 else {
             let error = SocketError.last("zmq_connect")
             throw InputError(
                 endpoint.address,
@@ -216,6 +227,9 @@ package struct Socket: ~Copyable {
             )
         }
     }
+
+    /// What keeps a proxy from connecting it now; nil where nothing is known.
+    package borrowing func obstacle() -> String? { tunnel.withLock { $0 }?.obstacle }
 
     /// Sends all frames or none; never waits.
     package borrowing func send(_ frames: [[UInt8]]) throws(SocketError) -> Delivery {

@@ -4,6 +4,8 @@ import Engine
 package struct SocksProxy: Hashable, Sendable, CustomStringConvertible {
     /// `HOST:PORT`.
     package let address: String
+    /// The host without brackets, and the port in digits.
+    let (host, port): (String, String)
 
     /// - Throws: `InputError` for anything but `HOST:PORT`
     package init(_ text: String) throws(InputError) {
@@ -21,6 +23,10 @@ package struct SocksProxy: Hashable, Sendable, CustomStringConvertible {
             )
         }
         address = text
+        self.host =
+            host.hasPrefix("[") && host.hasSuffix("]")
+            ? String(host.dropFirst().dropLast()) : String(host)
+        self.port = "\(port)"
     }
 
     package var description: String { address }
