@@ -7,6 +7,9 @@ package struct RejectionLog {
     /// Minimum time between a line and its first repetition, and the maximum between two.
     private static let pauses: (first: Duration, last: Duration) = (.seconds(60), .seconds(3600))
 
+    /// Most keys that are named in that time: a stranger can make as many as it likes.
+    private static let maxNamed = 8
+
     /// Most different lines in that time.
     private static let capacity = 256
 
@@ -18,6 +21,8 @@ package struct RejectionLog {
 
     private var last: [String: Entry] = [:]
     private var unsaid: [String: Int] = [:]
+    /// When keys were named that are not in the list.
+    private var named: [Duration] = []
     /// Lines about connections that nobody has explained yet, and since when.
     private var waiting: [(line: String, since: Duration)] = []
 
@@ -47,8 +52,18 @@ package struct RejectionLog {
         if isExplained { waiting = [] }
         while let first = waiting.first, now - first.since >= patience {
             waiting.removeFirst()
-            say(first.line, at: now, logger)
+            sayOfStranger(first.line, at: now, logger)
         }
+    }
+
+    private mutating func sayOfStranger(_ line: String, at now: Duration, _ logger: Logger) {
+        named.removeAll { now - $0 >= Self.pauses.first }
+        guard last[line] == nil else { return say(line, at: now, logger) }
+        guard named.count < Self.maxNamed else {
+            return say("more connections were rejected, of other keys", at: now, logger)
+        }
+        named.append(now)
+        say(line, at: now, logger)
     }
 
     /// Logs a line, unless it was logged recently.
@@ -77,8 +92,8 @@ package struct RejectionLog {
     private static func line(_ rejection: Rejection) -> String {
         switch rejection {
         case .notAllowed(let key?):
-            "a worker was rejected: its public key \(key) (\(key.fingerprint)) is not in the list (--allow), nor that of "
-                + "a machine that joined and was not removed"
+            "a worker was rejected: its public key \(key) (\(key.fingerprint)) is not in the list of keys (--allow, or "
+                + "allow: in the cluster file), nor that of a machine that joined and was not removed"
         case .notAllowed(nil):
             "a connection was rejected: the other side has no key"
         case .otherMechanism:
