@@ -91,7 +91,7 @@ package struct ClusterFile: Equatable, Sendable {
 
     /// - Parameters:
     ///   - path: the file's
-    ///   - needsHosts: whether at least one host must be listed
+    ///   - needsHosts: whether there must be a host, or an endpoint at which machines join by invitation
     /// - Throws: `InputError` with the file, the line and the field of the first mistake
     package init(file path: String, needsHosts: Bool = true) throws(InputError) {
         let text = try InputFile.text(path, limit: Self.longest)
@@ -101,7 +101,7 @@ package struct ClusterFile: Equatable, Sendable {
     /// - Parameters:
     ///   - text: of a file
     ///   - place: what it is called
-    ///   - needsHosts: whether at least one host must be listed
+    ///   - needsHosts: whether there must be a host, or an endpoint at which machines join by invitation
     /// - Throws: `InputError` with the place, the line and the field of the first mistake
     package init(yaml text: String, place: String, needsHosts: Bool = true) throws(InputError) {
         var reader = try FieldReader(
@@ -133,10 +133,10 @@ package struct ClusterFile: Equatable, Sendable {
         try reader.finish(
             known: "coordinator, model, launch, environment, timeouts, min-workers, hosts"
         )
-        guard !hosts.isEmpty || !needsHosts else {
+        guard !hosts.isEmpty || !needsHosts || coordinator.endpoint != nil else {
             throw InputError(
                 "\(place): hosts",
-                "there is no host",
+                "there is no host, and no endpoint at which machines could join",
                 fix: "List at least one, as - name: localhost"
             )
         }

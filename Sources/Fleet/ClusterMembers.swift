@@ -86,8 +86,8 @@ package struct ClusterMembers {
     /// Whether the coordinator announces itself on the network segment.
     package var isAnnounced: Bool { file.coordinator.announce }
 
-    /// Whether it lists no hosts: then only a relay can use it.
-    package var isSite: Bool { file.hosts.isEmpty }
+    /// Whether workers are started by the file; a relay's lists none, and a coordinator's need not.
+    package var hasHosts: Bool { !file.hosts.isEmpty }
 
     /// Whether a process of this host listens at the coordinator's endpoint now.
     package var isListening: Bool {

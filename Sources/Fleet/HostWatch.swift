@@ -129,6 +129,7 @@ package struct HostWatch {
         let idle = reports.filter { working.isDisjoint(with: $0.expected) }
         let reasons = idle.map { "\($0.host) did not (\(reason($0, view).withoutFullStop))" }
         let others = reports.reduce(working) { $0.subtracting($1.expected) }.count
+        if reports.isEmpty { return "\(others) \(others == 1 ? "worker" : "workers") took part" }
         return "\(reports.count - idle.count) of \(reports.count) "
             + (reports.count == 1 ? "host" : "hosts")
             + (others == 0 ? "" : " and \(others) other \(others == 1 ? "worker" : "workers")")

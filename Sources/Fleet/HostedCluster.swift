@@ -220,7 +220,10 @@ package final class HostedCluster: Sendable {
 
     /// What to do where workers are missing; `required` is what they were refused for, if they were.
     private static func remedy(_ required: WorkerRequirements?) -> String {
-        guard let required else { return "Correct the hosts, or ask for fewer with --min-workers" }
+        guard let required else {
+            return "Correct the hosts, invite machines (tessera cluster invite), or ask for fewer "
+                + "with --min-workers"
+        }
         return
             "Render with what they have, or restart them: tessera cluster down, then tessera cluster up "
             + ShellWords.join(

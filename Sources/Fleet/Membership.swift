@@ -29,6 +29,8 @@ package struct Membership: Sendable {
         package var name: String
         /// HOST:PORT of the SOCKS proxy that it is reached through.
         package var proxy: String?
+        /// Path of the cluster file of the site that it relays for; nil for a worker.
+        package var relay: String?
 
         package init(endpoint: String, name: String, proxy: String? = nil) {
             (self.endpoint, self.name, self.proxy) = (endpoint, name, proxy)
@@ -82,23 +84,37 @@ package struct Membership: Sendable {
         return found
     }
 
-    /// The one that `tessera join` without an invitation goes on with.
+    /// The one that `tessera join` or `tessera relay` without an invitation goes on with.
     ///
-    /// - Parameter address: HOST:PORT of its coordinator, to choose one of several; nil: the only one
+    /// - Parameters:
+    ///   - address: HOST:PORT of its coordinator, to choose one of several; nil: the only one
+    ///   - relay: path of a relay's cluster file: what it has relayed before comes first; nil for a worker
     /// - Returns: the membership, and where its coordinator is
     /// - Throws: `InputError` unless there is exactly one
-    package static func only(_ address: String?) throws(InputError) -> (Membership, Place) {
-        let found = try all().filter { address == nil || $0.1.endpoint == "tcp://\(address ?? "")" }
+    package static func only(_ address: String?, relay: String?) throws(InputError) -> (
+        Membership, Place
+    ) {
+        let all = try all().filter { address == nil || $0.1.endpoint == "tcp://\(address ?? "")" }
+        let alike = all.filter { $0.1.relay == relay }
+        let found = relay != nil && alike.isEmpty ? all : alike
+        if found.isEmpty, let (_, place) = all.first, let file = place.relay {
+            throw InputError(
+                "the invitation",
+                "this machine has joined \(place.endpoint.dropFirst("tcp://".count)) as a relay",
+                fix:
+                    "Run tessera relay --cluster \(ShellWords.join([file])), or join with an invitation to be a worker"
+            )
+        }
         guard found.count == 1, let only = found.first else {
             let addresses = found.map { "tessera://" + $0.1.endpoint.dropFirst("tcp://".count) }
             throw InputError(
                 "the invitation",
                 found.isEmpty
                     ? "this machine has not joined \(address ?? "a cluster")"
-                    : "this machine has joined several clusters",
+                    : "none is given, and this machine has joined several clusters",
                 fix: found.isEmpty
                     ? "Give the whole invitation: the line that tessera cluster invite prints"
-                    : "Name one of \(addresses.joined(separator: ", "))"
+                    : "Give in its place one of \(addresses.joined(separator: ", "))"
             )
         }
         return only

@@ -67,11 +67,11 @@ extension ClusterCommand {
                 }
                 if !members.isListening {
                     StandardError.write(
-                        members.isSite
-                            ? "no relay listens now: the machine joins when tessera relay --cluster \(file.cluster) does, which "
-                                + "itself waits for the coordinator"
-                            : "no coordinator runs now: the machine joins when one does, for example a render with "
+                        members.hasHosts
+                            ? "no coordinator runs now: the machine joins when one does, for example a render with "
                                 + "--cluster \(file.cluster)"
+                            : "nothing listens now: the machine joins when a render, tessera serve or tessera relay with --cluster "
+                                + "\(file.cluster) does"
                     )
                 } else if !hadKeys {
                     StandardError.write(

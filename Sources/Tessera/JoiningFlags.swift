@@ -45,14 +45,26 @@ struct JoiningFlags: ParsableArguments {
     }
 
     /// Joins, unless this machine has joined already.
-    func join() throws -> (Membership, Membership.Place) {
+    ///
+    /// - Parameter relay: path of the cluster file, for a relay
+    /// - Returns: the membership, and where its coordinator is
+    /// - Throws: `InputError` where that is not clear or the invitation is refused, `RenderCancelled`
+    func join(asRelayOf relay: String? = nil) throws -> (Membership, Membership.Place) {
+        var (membership, place) = try join(remembering: relay)
+        guard place.relay != relay else { return (membership, place) }
+        place.relay = relay
+        try membership.save(place)
+        return (membership, place)
+    }
+
+    private func join(remembering relay: String?) throws -> (Membership, Membership.Place) {
         let scheme = "tessera://"
         var text = try text()
         // A code alone: its address is looked for.
         if lan, !text.isEmpty, !text.contains("#") { text = "\(scheme)lan:7551#\(text)" }
         // An address without a code chooses among clusters that this machine has joined.
         if text.isEmpty || text.hasPrefix(scheme) && text != scheme && !text.contains("#") {
-            return try goOn(text.isEmpty ? nil : String(text.dropFirst(scheme.count)))
+            return try goOn(text.isEmpty ? nil : String(text.dropFirst(scheme.count)), relay)
         }
         let code = try InvitationCode(text)
         if lan { return try joinOnLAN(code) }
@@ -94,8 +106,10 @@ struct JoiningFlags: ParsableArguments {
     }
 
     /// Goes on with a cluster that this machine has joined, as it was reached then unless a flag says otherwise.
-    private func goOn(_ address: String?) throws -> (Membership, Membership.Place) {
-        let (membership, before) = try Membership.only(address)
+    private func goOn(_ address: String?, _ relay: String?) throws -> (
+        Membership, Membership.Place
+    ) {
+        let (membership, before) = try Membership.only(address, relay: relay)
         var place = before
         if lan {
             let cancellation = interruptible()
@@ -133,15 +147,20 @@ struct JoiningFlags: ParsableArguments {
         key: PublicKey
     ) throws -> String? {
         let wish = name ?? WorkerProcess.Options.hostName
-        let way = endpoint.proxy.map { " through the SOCKS proxy \($0)" } ?? ""
         return try Registration(code, at: endpoint, key: key, name: wish)
             .register(interruptible()) { reason in
-                StandardError.write(
-                    reason == .nobody
-                        ? "no coordinator answers at \(endpoint.address)\(way): trying until one does"
-                        : "what listens at \(endpoint.address) has no keys, like a coordinator that was started before the first "
+                switch reason {
+                case .nobody(let obstacle):
+                    let why = obstacle.map { " (\($0))" } ?? ""
+                    StandardError.write(
+                        "no coordinator answers at \(endpoint.address)\(why): trying until one does"
+                    )
+                case .withoutKeys:
+                    StandardError.write(
+                        "what listens at \(endpoint.address) has no keys, like a coordinator that was started before the first "
                             + "invitation: trying until the next one does"
-                )
+                    )
+                }
             }
     }
 }

@@ -33,8 +33,10 @@ struct RelayCommand: ParsableCommand {
             // What would keep it from listening is said before the invitation is used.
             try unit.check()
             let site = try RelaySite(file.cluster)
-            let (membership, place) = try joining.join()
-            guard !unit.service else { return try install(place) }
+            // A service is started in another folder.
+            let path = URL(fileURLWithPath: file.cluster).standardizedFileURL.path
+            let (membership, place) = try joining.join(asRelayOf: path)
+            guard !unit.service else { return try install(place, path) }
             let proxy = try place.proxy.map { text throws(InputError) in try SocksProxy(text) }
             let pair = try KeyFile.pair(membership.keys.secret)
             var configuration = Relay.Configuration(
@@ -63,17 +65,17 @@ struct RelayCommand: ParsableCommand {
             func size(_ bytes: Int) -> String {
                 (Double(bytes) / 1e6).formatted(.number.precision(.fractionLength(1))) + " MB"
             }
+            let files =
+                traffic.files > 0 ? " (\(size(traffic.files)) of each were the model's files)" : ""
             StandardError.write(
-                "relayed \(size(traffic.received)) from the coordinator as \(size(traffic.sent)) to workers, and "
+                "relayed \(size(traffic.received)) from the coordinator as \(size(traffic.sent)) to workers\(files), and "
                     + "\(size(traffic.up)) back"
             )
         }
     }
 
-    private func install(_ place: Membership.Place) throws {
+    private func install(_ place: Membership.Place, _ path: String) throws {
         let address = "tessera://" + place.endpoint.dropFirst("tcp://".count)
-        // A service is started in another folder.
-        let path = URL(fileURLWithPath: file.cluster).standardizedFileURL.path
         let arguments = ["relay", address, "--cluster", path]
         try unit.install("relay", for: place.endpoint, arguments, keeping: Self.variables)
     }

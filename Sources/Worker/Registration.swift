@@ -62,9 +62,9 @@ package struct Registration {
             case .withoutKeys:
                 failures = 0
                 tell(.withoutKeys)
-            case .nothing:
+            case .nothing(let obstacle):
                 failures = 0
-                tell(.nobody)
+                tell(.nobody(obstacle))
             }
             wakeup.wait(for: Self.pause * Double.random(in: 0.5...1))
         }
@@ -73,7 +73,8 @@ package struct Registration {
 
     /// Why it waits.
     package enum Waiting: Equatable, Sendable {
-        case nobody
+        /// With what keeps its proxy from connecting, where there is one.
+        case nobody(String?)
         /// The coordinator that listens was started before the first invitation made keys; the next one has them.
         case withoutKeys
     }
@@ -88,8 +89,8 @@ package struct Registration {
         case withoutKeys
         /// Somebody listens who is not this coordinator.
         case failed
-        /// Nobody answers.
-        case nothing
+        /// Nobody answers; and what keeps the proxy from connecting, where there is one.
+        case nothing(String?)
     }
 
     /// Calls once.
@@ -131,7 +132,7 @@ package struct Registration {
                 }
             }
         }
-        return hasFailed ? .failed : .nothing
+        return hasFailed ? .failed : .nothing(socket.obstacle())
     }
 
     /// The error of an invitation that the coordinator refuses.

@@ -15,6 +15,13 @@ import Testing
         #expect(file.timeouts == ClusterFile.Timeouts())
     }
 
+    /// Machines that join by invitation need no host in the file.
+    @Test func anEndpointIsEnough() throws {
+        let text = "coordinator: {endpoint: \"tcp://*:7551\"}"
+        let file = try ClusterFile(yaml: text, place: "x.yaml")
+        #expect(file.hosts.isEmpty)
+    }
+
     static let whole = """
         coordinator:
           endpoint: tcp://*:7551

@@ -223,6 +223,39 @@ import Testing
         for text in [status, top, test.errors] { #expect(!text.contains("render"), "\(text)") }
     }
 
+    /// A coordinator that computes nothing itself.
+    @Test func noHostNeedsToBeListed() throws {
+        try inTemporaryFolder { folder in
+            let site = try Site(folder, machines: 1)
+            let text = """
+                coordinator: {endpoint: "tcp://*:7551"}
+                model: \(JoinTests.model)
+                """
+            try text.write(toFile: site.file, atomically: true, encoding: .utf8)
+            let nobody = try site.render([]).finish()
+            #expect(nobody.status == 69 && nobody.complaints.count == 1, "\(nobody.errors)")
+            #expect(nobody.errors.contains("no worker can join"), "\(nobody.errors)")
+            #expect(nobody.errors.contains("tessera cluster invite"), "\(nobody.errors)")
+            let code = try site.invite()
+            let render = try site.render([])
+            let machine = try site.join([code], machine: 0, ["--name", "only"])
+            #expect(machine.waitFor("joined endpoint"), "\(machine.errorsSoFar)")
+            let end = render.finish()
+            #expect(end.status == 0 && end.errors.contains("only: "), "\(end.errors)")
+            #expect(end.errors.contains("\n1 worker took part\n"), "\(end.errors)")
+            let alone = try Command([
+                "render", "--prompt", "a prompt", "--size", "200x136", "--steps", "6", "--seed",
+                "5", "--model", JoinTests.model, "--output", "\(folder)/alone.png",
+            ])
+            #expect(alone.status == 0, "\(alone.errors)")
+            let pictures = try ["out", "alone"].map {
+                try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\($0).png"))
+            }
+            #expect(pictures[0] == pictures[1])
+            _ = KeyedSite.end([machine])
+        }
+    }
+
     @Test func usedAndEndedInvitationsAreRefused() throws {
         try inTemporaryFolder { folder in
             let site = try Site(folder, machines: 2)

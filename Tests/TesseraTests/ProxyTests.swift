@@ -29,7 +29,7 @@ import Testing
             // Without the proxy it does not reach the coordinator, though it could do so directly.
             let worker = try site.worker(model, key: "one", proxy)
             #expect(worker.waitFor("calling"))
-            sleep(1)
+            #expect(worker.waitFor("the SOCKS proxy 127.0.0.1:\(port): Connection refused"))
             #expect(!worker.errorsSoFar.contains("joined"))
             let server = try Spawned([
                 "python3", "\(Fixtures.packageRoot)/Tests/socks.py", "\(port)", log,
@@ -81,14 +81,15 @@ import Testing
             #expect(service.waitFor("serving"))
             let code = try start(["cluster", "invite", "--cluster", file]).finish().output
             let words = code.split(whereSeparator: \.isWhitespace).suffix(1).map(String.init)
+            let flags = ["--model", model, "--threads", "1"]
+            let way = ["--socks-proxy", "127.0.0.1:\(port)"]
+            let first = try start(["join"] + words + flags + way)
+            let reason = "(the SOCKS proxy 127.0.0.1:\(port): Connection refused): trying until"
+            #expect(first.waitFor(reason), "\(first.errorsSoFar)")
             let server = try Spawned([
                 "python3", "\(Fixtures.packageRoot)/Tests/socks.py", "\(port)", log,
             ])
             defer { server.end() }
-            #expect(listens(port))
-            let flags = ["--model", model, "--threads", "1"]
-            let way = ["--socks-proxy", "127.0.0.1:\(port)"]
-            let first = try start(["join"] + words + flags + way)
             #expect(first.waitFor("joined endpoint"), "\(first.errorsSoFar)")
             _ = KeyedSite.end([first])
             let before = connections(log)

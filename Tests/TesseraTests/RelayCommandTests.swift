@@ -93,12 +93,16 @@ import Testing
             return (service, relay, machine)
         }
 
-        func render(_ more: [String]) throws -> (Data, String) {
+        func startRender(_ more: [String], steps: Int = 6) throws -> Command.Running {
             let words = [
-                "render", "--prompt", "a prompt", "--size", "200x136", "--steps", "6", "--seed",
-                "5", "--output", "\(folder)/out.png", "--cluster", file,
+                "render", "--prompt", "a prompt", "--size", "200x136", "--steps", "\(steps)",
+                "--seed", "5", "--output", "\(folder)/out.png", "--cluster", file,
             ]
-            let command = try start(words + more, on: network.hosts[0], as: "coordinator").finish()
+            return try start(words + more, on: network.hosts[0], as: "coordinator")
+        }
+
+        func render(_ more: [String]) throws -> (Data, String) {
+            let command = try startRender(more).finish()
             #expect(command.status == 0, "\(command.errors)")
             return (try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png")), command.errors)
         }
@@ -117,15 +121,27 @@ import Testing
             #expect(members.contains("relay") && !members.contains("box"), "\(members)")
             #expect(try hosts.site(["members"]).output.contains("box"))
 
+            // A relay that ends in the middle of a render takes its site along, which is said, and comes back.
+            let long = try hosts.startRender(["--min-workers", "2"], steps: 60)
+            #expect(long.waitFor("phase 2"), "\(long.errorsSoFar)")
+            kill(relay.process.processIdentifier, SIGINT)
+            let ended = relay.finish()
+            #expect(ended.status == 0 && ended.errors.contains(" to workers, and "))
+            #expect(long.waitFor("worker relay/box has left"), "\(long.errorsSoFar)")
+            let next = try hosts.start(
+                ["relay", "--cluster", hosts.site],
+                on: hosts.network.centre,
+                as: "relay"
+            )
+            #expect(long.waitFor("worker relay/box is back"), "\(long.errorsSoFar)")
+            #expect(long.finish().status == 0)
+
             // Taken off the site's list, it is not admitted again.
             #expect(try hosts.site(["remove", "box"]).status == 0)
             #expect(machine.waitFor("was removed from the cluster"), "\(machine.errorsSoFar)")
             let (alone, without) = try hosts.render([])
             #expect(alone == picture && !without.contains("box"), "\(without)")
-            _ = KeyedSite.end([machine])
-            kill(relay.process.processIdentifier, SIGINT)
-            let ended = relay.finish()
-            #expect(ended.status == 0 && ended.errors.contains(" to workers, and "))
+            _ = KeyedSite.end([machine, next])
         }
     }
 
@@ -136,6 +152,9 @@ import Testing
             #expect(try hosts.cluster(["remove", "relay"]).status == 0)
             #expect(relay.waitFor("took this relay off its list"), "\(relay.errorsSoFar)")
             #expect(!machine.errorsSoFar.contains("removed"), "\(machine.errorsSoFar)")
+            // It does not become a worker by mistake.
+            let join = try hosts.start(["join"], on: hosts.network.centre, as: "relay").finish()
+            #expect(join.status == 64 && join.errors.contains("as a relay"), "\(join.errors)")
             _ = KeyedSite.end([machine, relay])
             kill(service.process.processIdentifier, SIGINT)
             _ = service.finish()

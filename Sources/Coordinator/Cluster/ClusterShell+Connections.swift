@@ -57,6 +57,17 @@ extension ClusterShell {
         )
     }
 
+    /// Warns of a machine that joined by invitation and is gone in the middle of a render: nobody else would tell.
+    func warnOfLoss(of peer: Roster.Peer, _ loss: WorkerLoss) {
+        guard batch != nil, loss == .left || loss == .vanished, let key = peer.origin.key,
+            let members = try? configuration.joined?.book().members,
+            members.contains(where: { $0.key == key }),
+            lost.count < 4096, lost.insert(peer.hello.name).inserted
+        else { return }
+        let manner = loss == .left ? "has left" : "is gone: its connection ended"
+        logger.warning("worker \(peer.hello.name) \(manner). Its work goes to others")
+    }
+
     /// Warns of workers that were given work long ago and never answered.
     func warnOfMuteWorkers() {
         let now = start.duration(to: .now)

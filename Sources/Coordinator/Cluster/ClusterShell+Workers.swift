@@ -230,6 +230,7 @@ extension ClusterShell {
     }
 
     func lose(_ peer: Roster.Peer, _ loss: WorkerLoss, account: String? = nil) {
+        warnOfLoss(of: peer, loss)
         forget(peer, "\(loss)", account: account)
         feed(.lost(peer.worker, loss))
     }

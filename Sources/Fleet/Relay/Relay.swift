@@ -49,6 +49,8 @@ package final class Relay: Sendable {
         package var received = 0
         /// To workers.
         package var sent = 0
+        /// What of `received` were pieces of the model's files.
+        package var files = 0
         /// From workers to the coordinator.
         package var up = 0
     }

@@ -22,6 +22,8 @@ final class RelayShell {
         /// Bytes sent to it, and what its system had acknowledged before.
         var sent = 0
         let acknowledged: Int
+        /// What was unread when that last changed, and when that was.
+        var progress: (unread: Int, time: Duration)
 
         /// What was sent to it and has not arrived.
         var unread: Int {
@@ -57,6 +59,9 @@ final class RelayShell {
     private static let beat: Duration = .milliseconds(500)
     /// Bytes that a worker has not read, at which it is sent nothing more.
     private static let maxUnread = 8 << 20
+    /// A worker that reads nothing of that for so long is sent away: what the coordinator sends a site at once has a limit, and it
+    /// holds up the others.
+    private static let patience: Duration = .seconds(20)
 
     private var now: Duration { start.duration(to: .now) }
 
@@ -163,7 +168,8 @@ final class RelayShell {
             link: link,
             origin: origin,
             lastHeard: now,
-            acknowledged: origin.connection?.acknowledgedBytes ?? 0
+            acknowledged: origin.connection?.acknowledgedBytes ?? 0,
+            progress: (0, now)
         )
         take(frames, from: peer)
     }
@@ -203,8 +209,8 @@ final class RelayShell {
         case .rejected(let rejection):
             guard case .notAllowed = rejection else { break }
             say(
-                "the coordinator at \(configuration.coordinator.address) does not admit this relay: it was removed, or "
-                    + "another cluster is there now"
+                "the coordinator at \(configuration.coordinator.address) does not admit this relay. If it was removed, end "
+                    + "it and run tessera relay with a new invitation; else another cluster is there now"
             )
         case .obstructed(let obstacle): say("\(obstacle); trying again")
         case .ended(let reason):
@@ -235,9 +241,14 @@ final class RelayShell {
                 say("worker \(guest.name ?? "?") has joined through this relay", .notice)
                 guests[peer]?.queue.add(frames, of: bytes)
             case .removed:
-                say("the coordinator took this relay off its list: it needs a new invitation")
+                say(
+                    "the coordinator took this relay off its list: end it and run tessera relay with a new invitation"
+                )
                 // The worker itself is still on the relay's.
                 guests[peer]?.queue.add(CoordinatorMessage.goodbye(.leaving).frames, of: bytes)
+            case .file:
+                traffic.files += bytes
+                guests[peer]?.queue.add(frames, of: bytes)
             case .other: guests[peer]?.queue.add(frames, of: bytes)
             }
         } catch .damaged(let unit?) {
@@ -289,10 +300,27 @@ final class RelayShell {
             if isRemoved {
                 _ = try socket.send([peer] + CoordinatorMessage.goodbye(.removed).frames)
             }
+            if isStuck(peer) {
+                say(
+                    "worker \(guest.name ?? "?") does not read what it is sent: its connection is ended"
+                )
+                leave(peer)
+                continue
+            }
             let isGone = guest.origin.connection?.isOpen == false
             guard isRemoved || isGone || now - guest.lastHeard > Self.silence else { continue }
             leave(peer)
         }
+    }
+
+    /// Whether a worker has read nothing for a long time, although much waits for it.
+    private func isStuck(_ peer: [UInt8]) -> Bool {
+        guard let guest = guests[peer] else { return false }
+        let unread = guest.unread
+        if unread < Self.maxUnread || unread != guest.progress.unread {
+            guests[peer]?.progress = (unread, now)
+        }
+        return now - (guests[peer]?.progress.time ?? now) > Self.patience
     }
 
     /// Remembers for `tessera cluster members` when machines were heard.

@@ -15,6 +15,14 @@ package struct RelaySite: Sendable {
     /// - Parameter path: the cluster file's
     /// - Throws: `InputError` when it is invalid, or keys cannot be read or written
     package init(_ path: String) throws {
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw InputError(
+                path,
+                "the file does not exist, and it says where the relay listens",
+                fix:
+                    "Write one such as coordinator: {endpoint: \"tcp://ADDRESS:7552\"}, and name it with --cluster"
+            )
+        }
         let common = LaunchPlan.Common(version: RenderSession.version, model: "")
         let file = try ClusterFile(file: path, needsHosts: false)
         plan = LaunchPlan(file, path: path, common)

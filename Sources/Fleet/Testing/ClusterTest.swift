@@ -56,7 +56,7 @@ package struct ClusterTest {
         } catch let error as EndpointTaken {
             throw ClusterUnavailable(
                 "\(error.endpoint): \(error.holder ?? "another process") uses it, and a test would "
-                    + "disturb it. Look at tessera cluster top or status, or test when it is done"
+                    + "disturb it. Look at tessera cluster top or status, or test when it has ended"
             )
         } catch let error as InputError {
             return ClusterFindings(

@@ -47,7 +47,9 @@ package struct HostVerdicts {
                     .reach,
                     .failed,
                     "joined by invitation, and has not called",
-                    remedy: "start it there (tessera join), or tessera cluster remove \(name)"
+                    remedy:
+                        "start it there (tessera join; if it is a relay, tessera relay), or tessera cluster "
+                        + "remove \(name)"
                 )
         }
         return ofHosts + joined

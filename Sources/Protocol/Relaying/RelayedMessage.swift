@@ -10,6 +10,8 @@ package enum RelayedMessage: Sendable {
     case welcome
     /// The relay was taken off the coordinator's list.
     case removed
+    /// A piece of the model's files: it is passed on as it is.
+    case file
     /// Anything else: it is passed on as it is.
     case other
 
@@ -30,6 +32,7 @@ package enum RelayedMessage: Sendable {
             self = .admit(keys)
         case .goodbye(let goodbye) where goodbye.reason == .removed: self = .removed
         case .welcome: self = .welcome
+        case .chunk: self = .file
         default: self = .other
         }
     }
