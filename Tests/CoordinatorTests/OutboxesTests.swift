@@ -69,8 +69,17 @@ import Testing
             if id == b { _ = open(&outboxes, b, key) }
             outboxes.sent(Outboxes.maxUnread, to: id)
         }
-        _ = open(&outboxes, c, key)
+        // A third one gets one chunk at a time: it may be another machine, behind the same relay.
+        let third = open(&outboxes, c, key)
+        #expect(outboxes.chunksAllowed(c) == 1)
+        outboxes.asked(1, by: c)
         #expect(outboxes.chunksAllowed(c) == 0)
+        let isSent = outboxes.takeChunk(for: c)
+        #expect(isSent)
+        outboxes.sent(chunk + 40, to: c)
+        #expect(outboxes.chunksAllowed(c) == 0)
+        third.acknowledged = 1000 + chunk + 40
+        #expect(outboxes.chunksAllowed(c) == 1)
         _ = open(&outboxes, [4], other)
         #expect(outboxes.chunksAllowed([4]) == Outboxes.maxUnread / chunk)
         // One has ended: nothing waits for it.

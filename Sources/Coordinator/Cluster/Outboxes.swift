@@ -8,7 +8,8 @@ import Protocol
 package struct Outboxes {
     /// Most bytes of the model that wait for one connection; the last message may exceed it.
     package static let maxUnread = 32 << 20
-    /// The same for all connections with one key.
+    /// The same for all connections with one key. Each of them may have one chunk waiting beyond that: machines behind a relay have
+    /// one key, and those that do not read must not keep the others from the model.
     package static let maxUnreadOfKey = 64 << 20
 
     private struct Outbox {
@@ -106,7 +107,7 @@ package struct Outboxes {
             for (other, outbox) in outboxes where outbox.key == key {
                 all += outboxes[other]?.promised() ?? 0
             }
-            room = min(room, Self.maxUnreadOfKey - all)
+            room = min(room, max(Self.maxUnreadOfKey - all, ModelCatalogue.chunkBytes - own))
         }
         return max(0, room)
     }

@@ -104,6 +104,13 @@ final class RelayShell {
         }
     }
 
+    /// What people call a worker: one that fetches the model has not said its name, but its machine has one.
+    private func called(_ guest: Guest) -> String {
+        if let name = guest.name { return name }
+        let members = (try? configuration.joined?.book().members) ?? []
+        return members.first { $0.key == guest.origin.key }?.name ?? guest.origin.address
+    }
+
     private func say(_ line: String, _ level: Logger.Level = .warning) {
         log.say(line, at: now, logger, level: level)
     }
@@ -215,7 +222,7 @@ final class RelayShell {
         case .obstructed(let obstacle): say("\(obstacle); trying again")
         case .ended(let reason):
             guard let guest = guests[peer] else { break }
-            say("the connection of worker \(guest.name ?? "?") to the coordinator ended: \(reason)")
+            say("the connection of worker \(called(guest)) to the coordinator ended: \(reason)")
             leave(peer)
         }
     }
@@ -238,7 +245,7 @@ final class RelayShell {
                 let message = CoordinatorMessage.admit(Set(all.prefix(GuestList.maxCount)))
                 guests[peer]?.queue.add(message.frames, of: bytes)
             case .welcome:
-                say("worker \(guest.name ?? "?") has joined through this relay", .notice)
+                say("worker \(called(guest)) has joined through this relay", .notice)
                 guests[peer]?.queue.add(frames, of: bytes)
             case .removed:
                 say(
@@ -302,7 +309,7 @@ final class RelayShell {
             }
             if isStuck(peer) {
                 say(
-                    "worker \(guest.name ?? "?") does not read what it is sent: its connection is ended"
+                    "worker \(called(guest)) does not read what it is sent: its connection is ended"
                 )
                 leave(peer)
                 continue
