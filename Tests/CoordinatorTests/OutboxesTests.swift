@@ -90,6 +90,21 @@ import Testing
         #expect(outboxes.chunksAllowed(b) == 0)
     }
 
+    /// It is told once that it may ask again, behind the last chunk that it gets.
+    @Test func whoWantsMoreIsTold() throws {
+        var outboxes = Outboxes()
+        _ = open(&outboxes, a, try KeyPair.new().publicKey)
+        outboxes.asked(2, by: a)
+        outboxes.wantsMore(a)
+        var wishes: [Bool] = []
+        for _ in 1...2 {
+            _ = outboxes.takeChunk(for: a)
+            wishes.append(outboxes.takeWish(of: a))
+        }
+        wishes.append(outboxes.takeWish(of: a))
+        #expect(wishes == [false, true, false])
+    }
+
     /// Over a socket file nobody knows what was read.
     @Test func whereNothingIsKnownNothingIsRefused() {
         var outboxes = Outboxes()

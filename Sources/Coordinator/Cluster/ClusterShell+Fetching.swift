@@ -36,6 +36,7 @@ extension ClusterShell {
         watchOutbox(id, origin)
         let chunks = request.chunks.prefix(outboxes.chunksAllowed(id))
         if chunks.count < request.chunks.count {
+            outboxes.wantsMore(id)
             let name = fetched[key]?.name ?? origin.address
             warn(
                 "machine \(name) asks for more of the model than it reads: it is sent more when it has read that"
@@ -74,6 +75,9 @@ extension ClusterShell {
         // One that is gone or does not read asks again.
         guard outboxes.takeChunk(for: id) else { return }
         send(.chunk(answer), to: id)
+        if outboxes.takeWish(of: id) {
+            send(.chunk(ChunkAnswer(answer.digest, answer.chunk, .later)), to: id)
+        }
         guard case .bytes(let bytes) = answer.content, var progress = fetched[key], total > 0 else {
             return
         }
