@@ -275,17 +275,23 @@ def by_enlarging(a, renders, scale=4):
 
 
 def seams(a, renders):
-    """Lines at refinement's own borders at 4 times, over many pictures; printed."""
+    """Lines at refinement's own borders at 4 times, over many pictures, and in the same columns of the same pictures enlarged by a
+    bicubic filter, which have no windows: what outlines and the decoder's grid contribute. Printed."""
     found = []
     for i in range(a.seams):
         a.seed = 100 + i
-        gray = luma(renders(PROMPTS[i % len(PROMPTS)][0], 4, METHODS["refinement"])[0])
-        border, midway = lines_at(traces(gray), borders(len(gray) // 8, REFINE_STRIDE))
-        found.append((np.mean(border), np.mean(midway)))
-    border, midway = np.array(found).T
+        refined, native = renders(PROMPTS[i % len(PROMPTS)][0], 4, METHODS["refinement"])[:2]
+        columns = borders(len(refined) // 8, REFINE_STRIDE)
+        pairs = [lines_at(traces(luma(p)), columns) for p in (refined, enlarge(native, len(refined), Image.BICUBIC))]
+        found.append([[np.mean(border), np.mean(midway)] for border, midway in pairs])
+    found = np.array(found)
     error = lambda x: x.std(ddof=1) / np.sqrt(len(x))
-    print(f"{a.seams} pictures: at borders {np.exp(border.mean()):.3f} ± {error(border):.3f}, midway {np.exp(midway.mean()):.3f} ± {error(midway):.3f}, "
-          f"their ratio {np.exp((border - midway).mean()):.3f} ± {error(border - midway):.3f}")
+    for name, (border, midway) in zip(("refined", "bicubic"), found.transpose(1, 2, 0)):
+        print(f"{a.seams} pictures, {name}: at borders {np.exp(border.mean()):.3f} ± {error(border):.3f}, midway {np.exp(midway.mean()):.3f} ± "
+              f"{error(midway):.3f}, their ratio {np.exp((border - midway).mean()):.3f} ± {error(border - midway):.3f}")
+    ratios = found[:, :, 0] - found[:, :, 1]
+    windows = ratios[:, 0] - ratios[:, 1]
+    print(f"refined over bicubic: {np.exp(windows.mean()):.3f} ± {error(windows):.3f}")
 
 
 def text(a, methods, variants, enlarged, right):

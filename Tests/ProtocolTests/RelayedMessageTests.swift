@@ -31,6 +31,7 @@ import Testing
         func read(_ message: CoordinatorMessage) throws -> String {
             switch try RelayedMessage(frames: message.frames) {
             case .task: "task"
+            case .file: "file"
             case .admit(let keys): "admit \(keys.count)"
             case .removed: "removed"
             case .welcome: "welcome"
@@ -43,6 +44,8 @@ import Testing
         let welcome = CoordinatorMessage.Welcome(heartbeat: .seconds(1), timeout: .seconds(9))
         #expect(try read(.welcome(welcome)) == "welcome")
         #expect(try read(.heartbeat) == "other")
+        let digest = try #require(ModelCatalogue.Digest(bytes: [UInt8](repeating: 1, count: 32)))
+        #expect(try read(.chunk(ChunkAnswer(digest, 0, .bytes([1, 2])))) == "file")
         #expect(try read(.abandon([UnitID(1)])) == "other")
         guard case .other = try RelayedMessage(frames: [[1, 2, 3]]) else {
             Issue.record("garbage")
