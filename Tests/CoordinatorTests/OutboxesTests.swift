@@ -95,7 +95,7 @@ import Testing
         var outboxes = Outboxes()
         _ = open(&outboxes, a, try KeyPair.new().publicKey)
         outboxes.asked(2, by: a)
-        outboxes.wantsMore(a)
+        outboxes.note(wantsMore: true, of: a)
         var wishes: [Bool] = []
         for _ in 1...2 {
             _ = outboxes.takeChunk(for: a)
@@ -103,6 +103,11 @@ import Testing
         }
         wishes.append(outboxes.takeWish(of: a))
         #expect(wishes == [false, true, false])
+        // What it got later was all that it asked for.
+        outboxes.note(wantsMore: true, of: a)
+        outboxes.note(wantsMore: false, of: a)
+        let isTold = outboxes.takeWish(of: a)
+        #expect(!isTold)
     }
 
     /// Over a socket file nobody knows what was read.

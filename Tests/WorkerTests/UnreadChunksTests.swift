@@ -22,7 +22,9 @@ import Worker
         while ContinuousClock.now - last < .seconds(2) {
             try socket.wait(wakeup, for: .milliseconds(20))
             while case .message(let frames) = try socket.receive() {
-                guard case .chunk = try CoordinatorMessage(frames: frames) else { continue }
+                guard case .chunk(let answer) = try CoordinatorMessage(frames: frames),
+                    case .bytes = answer.content
+                else { continue }
                 (count, last) = (count + 1, .now)
             }
         }

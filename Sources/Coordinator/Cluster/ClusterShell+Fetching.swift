@@ -35,8 +35,8 @@ extension ClusterShell {
         modelServer = server
         watchOutbox(id, origin)
         let chunks = request.chunks.prefix(outboxes.chunksAllowed(id))
+        outboxes.note(wantsMore: chunks.count < request.chunks.count, of: id)
         if chunks.count < request.chunks.count {
-            outboxes.wantsMore(id)
             let name = fetched[key]?.name ?? origin.address
             warn(
                 "machine \(name) asks for more of the model than it reads: it is sent more when it has read that"

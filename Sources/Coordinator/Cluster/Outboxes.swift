@@ -20,7 +20,7 @@ package struct Outboxes {
         var sent: Int
         /// Chunks that it asked for and was not sent yet.
         var asked = 0
-        /// Whether it asked for more than it may have now.
+        /// Whether it last asked for more than it may have.
         var wantsMore = false
         /// Where embeddings end that were sent last, on the count of `sent`.
         var embeddings: [EmbeddingDigest: Int] = [:]
@@ -68,8 +68,10 @@ package struct Outboxes {
     /// A peer is to be sent so many more chunks.
     package mutating func asked(_ chunks: Int, by id: [UInt8]) { outboxes[id]?.asked += chunks }
 
-    /// A peer asked for more chunks than it may have now.
-    package mutating func wantsMore(_ id: [UInt8]) { outboxes[id]?.wantsMore = true }
+    /// Whether the last request of a peer was for more chunks than it may have now.
+    package mutating func note(wantsMore: Bool, of id: [UInt8]) {
+        outboxes[id]?.wantsMore = wantsMore
+    }
 
     /// Whether a peer is to be told that it may ask again: it has been sent all that it was promised, and wanted more.
     package mutating func takeWish(of id: [UInt8]) -> Bool {
