@@ -232,6 +232,9 @@ import Testing
                 model: \(JoinTests.model)
                 """
             try text.write(toFile: site.file, atomically: true, encoding: .utf8)
+            // Keys are made, and nobody can use this one.
+            _ = try site.invite(["--for", "1s"])
+            sleep(2)
             let nobody = try site.render([]).finish()
             #expect(nobody.status == 69 && nobody.complaints.count == 1, "\(nobody.errors)")
             #expect(nobody.errors.contains("no worker can join"), "\(nobody.errors)")
