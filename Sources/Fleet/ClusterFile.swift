@@ -136,7 +136,7 @@ package struct ClusterFile: Equatable, Sendable {
         guard !hosts.isEmpty || !needsHosts || coordinator.endpoint != nil else {
             throw InputError(
                 "\(place): hosts",
-                "there is no host, and no endpoint at which machines could join",
+                "no host is listed, and without an endpoint no machine can join",
                 fix: "List at least one, as - name: localhost"
             )
         }
