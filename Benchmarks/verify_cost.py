@@ -26,7 +26,7 @@ def render(folder, share):
     """Processor seconds of one render, its checks, and its bytes."""
     coordinator = subprocess.Popen(
         [TESSERA, "coordinator", "--bind", "tcp://127.0.0.1:7573", "--keys", "coordinator", "--allow", "list", "--output", "out.png",
-         "--verify", share] + PICTURE, cwd=folder, stderr=open(f"{folder}/log", "w"))
+         "--verify", share] + PICTURE, cwd=folder, stdout=subprocess.DEVNULL, stderr=open(f"{folder}/log", "w"))
     workers = [subprocess.Popen(
         [TESSERA, "worker", "--connect", "tcp://127.0.0.1:7573", "--model", MODEL, "--threads", "1", "--keys", name,
          "--coordinator-key", "coordinator.pub"], cwd=folder, stderr=subprocess.DEVNULL) for name in ("one", "two")]

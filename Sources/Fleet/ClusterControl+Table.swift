@@ -1,5 +1,6 @@
 import Coordinator
 import Foundation
+import Protocol
 
 extension ClusterControl {
     func table(
@@ -75,10 +76,12 @@ extension ClusterControl {
                 table.notes.append("\(known.name) (process \(known.process.id)) is gone\(words)")
             }
         }
+        let relay = isLive || hasCoordinator ? nil : relay
         let others = OtherWorkers(
             members: (try? folder.joined.book())?.members ?? [],
             lastSeen: folder.seen,
-            snapshot: isLive ? snapshot : nil
+            snapshot: isLive ? snapshot : nil,
+            hasRelay: relay != nil
         )
         table.rows += others.rows(besides: names, now: now)
         if isLive { table.notes += others.notes(besides: names) }
@@ -87,6 +90,8 @@ extension ClusterControl {
             table.notes.append(
                 "coordinator: process \(snapshot.coordinator.id) at \(snapshot.endpoint)\(work)"
             )
+        } else if let relay {
+            table.notes.append("\(relay.description) listens here, and passes on what they compute")
         } else {
             table.notes.append(
                 "no coordinator"
@@ -95,6 +100,15 @@ extension ClusterControl {
             )
         }
         return table
+    }
+
+    /// The relay that listens where the file's coordinator would, if one does.
+    private var relay: EndpointUser? {
+        guard let text = plan.file.coordinator.endpoint,
+            let endpoint = try? Endpoint(text, reach: .network),
+            let user = EndpointUser.find(endpoint), user.note?.isRelay == true
+        else { return nil }
+        return user
     }
 
     static func state(

@@ -20,6 +20,15 @@ extension ClusterControl {
         least: Int?,
         logger: Logger
     ) throws -> (ClusterTable, ClusterUnavailable?) {
+        guard !plan.file.hosts.isEmpty else {
+            throw InputError(
+                "\(plan.path): hosts",
+                "none is listed, so there is nothing to start",
+                fix:
+                    "Invite machines with tessera cluster invite: they join a render, or tessera serve, with --cluster "
+                    + ShellWords.join([plan.path])
+            )
+        }
         let hold = try folder.take()
         defer { withExtendedLifetime(hold) { folder.tidy() } }
         try plan.prepareKeys()

@@ -13,15 +13,18 @@ package struct EndpointNote: Codable, Equatable, Sendable {
     package var progress: String?
     /// Whether it goes on until somebody stops it; nil in notes of earlier versions.
     package var isService: Bool?
+    /// Whether it is a relay; nil for others.
+    package var isRelay: Bool?
 
     package init(
         process: ProcessIdentity,
         work: String,
         progress: String? = nil,
-        isService: Bool? = nil
+        isService: Bool? = nil,
+        isRelay: Bool? = nil
     ) {
         (self.process, self.work) = (process, work)
-        (self.progress, self.isService) = (progress, isService)
+        (self.progress, self.isService, self.isRelay) = (progress, isService, isRelay)
     }
 
     private static let largest = 4096

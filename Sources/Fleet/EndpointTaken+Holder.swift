@@ -5,7 +5,8 @@ import Protocol
 extension EndpointTaken {
     /// Whether a render or another command of Tessera listens there, which ends by itself.
     package var isWorthWaitingFor: Bool {
-        EndpointUser.find(endpoint)?.note.map { $0.isService != true } ?? false
+        guard let note = EndpointUser.find(endpoint)?.note else { return false }
+        return note.isService != true && note.isRelay != true
     }
 
     /// Who listens there, in words; nil if nobody does any more, or it cannot be known.
@@ -14,7 +15,7 @@ extension EndpointTaken {
     /// The error of a command that needs the endpoint now; `waits` is the flag that waits for it, if there is one.
     package func error(waits: String?) -> any Error {
         guard let user = EndpointUser.find(endpoint) else { return inputError }
-        guard let note = user.note else {
+        guard let note = user.note, note.isRelay != true else {
             return InputError(
                 endpoint.address,
                 "\(user.description) listens there",

@@ -9,13 +9,20 @@ package struct OtherWorkers {
     package var lastSeen: [String: Double]
     /// What the coordinator that runs knows; nil if none runs.
     package var snapshot: ClusterFolder.Snapshot?
+    /// Whether a relay listens in place of a coordinator: of its workers it is known only when they were heard.
+    package var hasRelay: Bool
+
+    /// A relay notes every five seconds when workers were heard.
+    private static let relayPatience = 15.0
 
     package init(
         members: [Member],
         lastSeen: [String: Double],
-        snapshot: ClusterFolder.Snapshot?
+        snapshot: ClusterFolder.Snapshot?,
+        hasRelay: Bool = false
     ) {
         (self.members, self.lastSeen, self.snapshot) = (members, lastSeen, snapshot)
+        self.hasRelay = hasRelay
     }
 
     /// A row for each of them.
@@ -29,7 +36,11 @@ package struct OtherWorkers {
         let names = Set(workers.map(\.name)).union(members.map(\.name)).sorted()
         return names.map { name in
             let own = workers.filter { $0.name == name }
-            let isHere = own.contains(where: \.isActive)
+            let key = members.first { $0.name == name }?.key.text
+            let age = key.flatMap { lastSeen[$0] }.map { max(0, now - $0) }
+            let isHere =
+                own.contains(where: \.isActive)
+                || hasRelay && age.map { $0 < Self.relayPatience } ?? false
             let relayed = workers.count { $0.isActive && $0.name.hasPrefix("\(name)/") }
             let state =
                 isHere
@@ -37,8 +48,7 @@ package struct OtherWorkers {
                 : relayed > 0 ? "relay" : "away"
             let count = isHere ? "1/1" : relayed > 0 ? "\(relayed)/\(relayed)" : "0/1"
             var row = ClusterTable.Row(host: name, state: state, workers: count)
-            let key = members.first { $0.name == name }?.key.text
-            row.lastSeen = key.flatMap { lastSeen[$0] }.map { max(0, now - $0) }
+            row.lastSeen = age
             row.add(own, now: now)
             return row
         }

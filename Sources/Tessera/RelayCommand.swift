@@ -52,11 +52,15 @@ struct RelayCommand: ParsableCommand {
             do {
                 relay = try Relay(configuration, logger: StandardErrorLog.logger)
             } catch let error as EndpointTaken {
-                throw error.inputError
+                throw error.error(waits: nil)
             }
             Interrupts.handle { relay.stop() }
-            let publication = site.publish(relay.endpoint, StandardErrorLog.logger)
-            defer { publication?.stop() }
+            let publication = site.publish(
+                relay.endpoint,
+                for: String(place.endpoint.dropFirst("tcp://".count)),
+                StandardErrorLog.logger
+            )
+            defer { publication.stop() }
             StandardError.write(
                 "relaying between \(place.endpoint) and workers that connect to \(relay.endpoint.address); tessera cluster "
                     + "invite --cluster \(file.cluster) prints the line with which a machine joins"

@@ -77,6 +77,18 @@ import Testing
         #expect(rows.map(\.workers) == ["2/2", "1/1", "1/1"])
     }
 
+    /// Of a relay's machines it is known when they were heard, and nothing else.
+    @Test func machinesOfARelayAreThereIfItHeardThem() throws {
+        let members = try members(["box", "cave"])
+        let seen = [members[0].key.text: 96.0, members[1].key.text: 60.0]
+        func states(hasRelay: Bool) -> [String] {
+            OtherWorkers(members: members, lastSeen: seen, snapshot: nil, hasRelay: hasRelay)
+                .rows(besides: [], now: 100).map { "\($0.state) \($0.workers)" }
+        }
+        #expect(states(hasRelay: true) == ["joined 1/1", "away 0/1"])
+        #expect(states(hasRelay: false) == ["away 0/1", "away 0/1"])
+    }
+
     /// Nothing is rendered while no unit waits and none was answered lately.
     @Test func anIdleCoordinatorDoesNotRender() throws {
         func state(_ snapshot: ClusterFolder.Snapshot) throws -> String? {

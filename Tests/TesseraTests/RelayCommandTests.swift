@@ -120,6 +120,21 @@ import Testing
             let members = try hosts.cluster(["members"]).output
             #expect(members.contains("relay") && !members.contains("box"), "\(members)")
             #expect(try hosts.site(["members"]).output.contains("box"))
+            // With the site's file, the same host tells of the relay and of who is there.
+            let isThere = eventually {
+                let status = (try? hosts.site(["status"]).output) ?? ""
+                return status.contains("tessera relay for 10.77.0.2:7551 (process ")
+                    && status.split(separator: "\n").contains {
+                        $0.hasPrefix("box") && $0.contains(" joined ")
+                    }
+            }
+            #expect(isThere)
+            let second = try hosts.start(
+                ["relay", "--cluster", hosts.site],
+                on: hosts.network.centre,
+                as: "relay"
+            ).finish()
+            #expect(second.status == 64 && second.errors.contains("tessera relay for 10.77.0.2"))
 
             // A relay that ends in the middle of a render takes its site along, which is said, and comes back.
             let long = try hosts.startRender(["--min-workers", "2"], steps: 60)

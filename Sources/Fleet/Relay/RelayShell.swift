@@ -46,7 +46,8 @@ final class RelayShell {
     private var log = RejectionLog()
     private var unidentified: [PublicKey?: RateLimit] = [:]
     private var lastBeat: Duration = .zero
-    private var lastNoted: Duration = .zero
+    /// When it was noted last which machines were heard; nil when that is due.
+    private var lastNoted: Duration?
     private var traffic = Relay.Traffic()
     /// When the coordinator was heard last; nil before, and once a person was told that it is silent.
     private var lastHeard: Duration?
@@ -219,7 +220,10 @@ final class RelayShell {
                 "the coordinator at \(configuration.coordinator.address) does not admit this relay. If it was removed, end "
                     + "it and run tessera relay with a new invitation; else another cluster is there now"
             )
-        case .obstructed(let obstacle): say("\(obstacle); trying again")
+        case .obstructed(let obstacle):
+            say("\(obstacle); trying again")
+            // So that a person is told when it answers.
+            lastHeard = nil
         case .ended(let reason):
             guard let guest = guests[peer] else { break }
             say("the connection of worker \(called(guest)) to the coordinator ended: \(reason)")
@@ -245,6 +249,7 @@ final class RelayShell {
                 let message = CoordinatorMessage.admit(Set(all.prefix(GuestList.maxCount)))
                 guests[peer]?.queue.add(message.frames, of: bytes)
             case .welcome:
+                lastNoted = nil
                 say("worker \(called(guest)) has joined through this relay", .notice)
                 guests[peer]?.queue.add(frames, of: bytes)
             case .removed:
@@ -332,7 +337,7 @@ final class RelayShell {
 
     /// Remembers for `tessera cluster members` when machines were heard.
     private func noteHeard() {
-        guard now - lastNoted >= .seconds(5) else { return }
+        if let lastNoted, now - lastNoted < .seconds(5) { return }
         lastNoted = now
         let ages = guests.values.compactMap { guest in
             guest.origin.key.map { ($0, (now - guest.lastHeard) / .seconds(1)) }
