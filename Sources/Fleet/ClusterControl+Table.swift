@@ -81,7 +81,7 @@ extension ClusterControl {
             members: (try? folder.joined.book())?.members ?? [],
             lastSeen: folder.seen,
             snapshot: isLive ? snapshot : nil,
-            hasRelay: relay != nil
+            relayed: relay == nil ? [] : folder.present
         )
         table.rows += others.rows(besides: names, now: now)
         if isLive { table.notes += others.notes(besides: names) }
@@ -91,7 +91,10 @@ extension ClusterControl {
                 "coordinator: process \(snapshot.coordinator.id) at \(snapshot.endpoint)\(work)"
             )
         } else if let relay {
-            table.notes.append("\(relay.description) listens here, and passes on what they compute")
+            table.notes.append(
+                "\(relay.description) listens here"
+                    + (relay.note?.progress == nil ? ", and passes on what they compute" : "")
+            )
         } else {
             table.notes.append(
                 "no coordinator"

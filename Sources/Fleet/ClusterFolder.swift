@@ -187,6 +187,19 @@ package struct ClusterFolder: Sendable {
         if now != before { try write(now, seenPath) }
     }
 
+    private var presentPath: String { "\(path)/relay-present.json" }
+
+    /// Keys of the machines that are connected to a relay, as long as one runs.
+    var present: Set<String> {
+        (try? InputFile.bytes(presentPath, limit: 1 << 20))
+            .flatMap { try? JSONDecoder().decode(Set<String>.self, from: Data($0)) } ?? []
+    }
+
+    /// The same, of the relay.
+    func note(present: Set<PublicKey>) throws {
+        try write(Set(present.map(\.text)), presentPath)
+    }
+
     private var snapshotPath: String { "\(path)/seen.json" }
 
     /// Creates the folder, and locks it so that no other process starts or stops workers while the

@@ -15,7 +15,7 @@ extension EndpointTaken {
     /// The error of a command that needs the endpoint now; `waits` is the flag that waits for it, if there is one.
     package func error(waits: String?) -> any Error {
         guard let user = EndpointUser.find(endpoint) else { return inputError }
-        guard let note = user.note, note.isRelay != true else {
+        guard let note = user.note else {
             return InputError(
                 endpoint.address,
                 "\(user.description) listens there",
@@ -26,6 +26,11 @@ extension EndpointTaken {
             return ClusterUnavailable(
                 "\(endpoint): \(user.description) uses it. Give the picture to that service (tessera submit), or use "
                     + "another endpoint"
+            )
+        }
+        if note.isRelay == true {
+            return ClusterUnavailable(
+                "\(endpoint): \(user.description) uses it. Use another endpoint"
             )
         }
         return ClusterUnavailable(

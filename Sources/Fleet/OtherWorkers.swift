@@ -9,20 +9,17 @@ package struct OtherWorkers {
     package var lastSeen: [String: Double]
     /// What the coordinator that runs knows; nil if none runs.
     package var snapshot: ClusterFolder.Snapshot?
-    /// Whether a relay listens in place of a coordinator: of its workers it is known only when they were heard.
-    package var hasRelay: Bool
-
-    /// A relay notes every five seconds when workers were heard.
-    private static let relayPatience = 15.0
+    /// Keys of the machines that are connected to a relay, where one listens in place of a coordinator: more is not known of them.
+    package var relayed: Set<String>
 
     package init(
         members: [Member],
         lastSeen: [String: Double],
         snapshot: ClusterFolder.Snapshot?,
-        hasRelay: Bool = false
+        relayed: Set<String> = []
     ) {
         (self.members, self.lastSeen, self.snapshot) = (members, lastSeen, snapshot)
-        self.hasRelay = hasRelay
+        self.relayed = relayed
     }
 
     /// A row for each of them.
@@ -37,18 +34,15 @@ package struct OtherWorkers {
         return names.map { name in
             let own = workers.filter { $0.name == name }
             let key = members.first { $0.name == name }?.key.text
-            let age = key.flatMap { lastSeen[$0] }.map { max(0, now - $0) }
-            let isHere =
-                own.contains(where: \.isActive)
-                || hasRelay && age.map { $0 < Self.relayPatience } ?? false
-            let relayed = workers.count { $0.isActive && $0.name.hasPrefix("\(name)/") }
+            let isHere = own.contains(where: \.isActive) || key.map(relayed.contains) ?? false
+            let behind = workers.count { $0.isActive && $0.name.hasPrefix("\(name)/") }
             let state =
                 isHere
                 ? ClusterControl.connectedState(snapshot?.isRendering == true)
-                : relayed > 0 ? "relay" : "away"
-            let count = isHere ? "1/1" : relayed > 0 ? "\(relayed)/\(relayed)" : "0/1"
+                : behind > 0 ? "relay" : "away"
+            let count = isHere ? "1/1" : behind > 0 ? "\(behind)/\(behind)" : "0/1"
             var row = ClusterTable.Row(host: name, state: state, workers: count)
-            row.lastSeen = age
+            row.lastSeen = key.flatMap { lastSeen[$0] }.map { max(0, now - $0) }
             row.add(own, now: now)
             return row
         }

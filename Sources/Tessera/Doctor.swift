@@ -81,6 +81,7 @@ struct Doctor: ParsableCommand {
             let found = [
                 ("tessera", RenderSession.version),
                 ("cores", "\(HostCores.count)"),
+                ("AVX2", processor.hasAVX2 ? "yes" : "no"),
                 ("AVX-512", processor.hasAVX512 ? "yes" : "no"),
                 ("bfloat16 products", processor.hasBFloat16 ? "yes" : "no"),
                 (

@@ -33,6 +33,9 @@ struct RelayCommand: ParsableCommand {
             // What would keep it from listening is said before the invitation is used.
             try unit.check()
             let site = try RelaySite(file.cluster)
+            if EndpointUser.find(site.endpoint) != nil, !unit.service {
+                throw EndpointTaken(endpoint: site.endpoint).error(waits: nil)
+            }
             // A service is started in another folder.
             let path = URL(fileURLWithPath: file.cluster).standardizedFileURL.path
             let (membership, place) = try joining.join(asRelayOf: path)
@@ -47,7 +50,12 @@ struct RelayCommand: ParsableCommand {
                 keys: .worker(pair, coordinator: membership.coordinator),
                 name: place.name
             )
-            configuration.noteHeard = site.note
+            let publication = RelayPublication(
+                site,
+                for: String(place.endpoint.dropFirst("tcp://".count))
+            )
+            configuration.noteHeard = { site.note($0) }
+            configuration.noteCondition = { publication.note($0) }
             let relay: Relay
             do {
                 relay = try Relay(configuration, logger: StandardErrorLog.logger)
@@ -55,11 +63,7 @@ struct RelayCommand: ParsableCommand {
                 throw error.error(waits: nil)
             }
             Interrupts.handle { relay.stop() }
-            let publication = site.publish(
-                relay.endpoint,
-                for: String(place.endpoint.dropFirst("tcp://".count)),
-                StandardErrorLog.logger
-            )
+            publication.begin(at: relay.endpoint, StandardErrorLog.logger)
             defer { publication.stop() }
             StandardError.write(
                 "relaying between \(place.endpoint) and workers that connect to \(relay.endpoint.address); tessera cluster "

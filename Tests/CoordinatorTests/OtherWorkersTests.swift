@@ -77,16 +77,17 @@ import Testing
         #expect(rows.map(\.workers) == ["2/2", "1/1", "1/1"])
     }
 
-    /// Of a relay's machines it is known when they were heard, and nothing else.
-    @Test func machinesOfARelayAreThereIfItHeardThem() throws {
+    /// Of a relay's machines it is known which are connected, and nothing else.
+    @Test func machinesOfARelayAreThereIfItSaysSo() throws {
         let members = try members(["box", "cave"])
-        let seen = [members[0].key.text: 96.0, members[1].key.text: 60.0]
-        func states(hasRelay: Bool) -> [String] {
-            OtherWorkers(members: members, lastSeen: seen, snapshot: nil, hasRelay: hasRelay)
-                .rows(besides: [], now: 100).map { "\($0.state) \($0.workers)" }
-        }
-        #expect(states(hasRelay: true) == ["joined 1/1", "away 0/1"])
-        #expect(states(hasRelay: false) == ["away 0/1", "away 0/1"])
+        let others = OtherWorkers(
+            members: members,
+            lastSeen: [:],
+            snapshot: nil,
+            relayed: [members[0].key.text]
+        )
+        let rows = others.rows(besides: [], now: 100).map { "\($0.host) \($0.state) \($0.workers)" }
+        #expect(rows == ["box joined 1/1", "cave away 0/1"])
     }
 
     /// Nothing is rendered while no unit waits and none was answered lately.

@@ -146,7 +146,7 @@ import Testing
         }
         #expect(throws: InputError.self) { try EngineOptions(precision: .f16).check() }
         func chosen(_ precision: Precision? = nil, _ device: DeviceName? = nil) -> EngineOptions {
-            let old = Processor(hasAVX512: false, hasBFloat16: false)
+            let old = Processor(hasAVX2: false, hasAVX512: false, hasBFloat16: false)
             return EngineOptions.best(for: old, precision: precision, device: device, threads: 1)
                 .options
         }

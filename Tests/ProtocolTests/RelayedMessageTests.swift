@@ -34,13 +34,15 @@ import Testing
             case .file: "file"
             case .admit(let keys): "admit \(keys.count)"
             case .removed: "removed"
+            case .ended: "ended"
             case .welcome: "welcome"
             case .other: "other"
             }
         }
         #expect(try read(.admit([try KeyPair.new().publicKey])) == "admit 1")
         #expect(try read(.goodbye(.removed)) == "removed")
-        #expect(try read(.goodbye(.leaving)) == "other")
+        #expect(try read(.goodbye(.leaving)) == "ended")
+        #expect(try read(.goodbye(.unknown)) == "other")
         let welcome = CoordinatorMessage.Welcome(heartbeat: .seconds(1), timeout: .seconds(9))
         #expect(try read(.welcome(welcome)) == "welcome")
         #expect(try read(.heartbeat) == "other")

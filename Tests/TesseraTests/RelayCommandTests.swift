@@ -134,7 +134,7 @@ import Testing
                 on: hosts.network.centre,
                 as: "relay"
             ).finish()
-            #expect(second.status == 64 && second.errors.contains("tessera relay for 10.77.0.2"))
+            #expect(second.status == 69 && second.errors.contains("tessera relay for 10.77.0.2"))
 
             // A relay that ends in the middle of a render takes its site along, which is said, and comes back.
             let long = try hosts.startRender(["--min-workers", "2"], steps: 60)

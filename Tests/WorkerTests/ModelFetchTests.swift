@@ -281,4 +281,49 @@ import Worker
             )
         }
     }
+
+    /// Requests that were not answered, because the coordinator was started again or the network failed, are made again, as often
+    /// as necessary.
+    @Test(arguments: 1...3) func whatIsNotAnsweredIsAskedAgain(lost: Int) throws {
+        let unanswered = Mutex(lost)
+        try withServer(
+            { chunk, bytes in
+                let isLost =
+                    chunk == 1
+                    && unanswered.withLock { left in
+                        left -= 1
+                        return left >= 0
+                    }
+                return isLost ? nil : .bytes(bytes)
+            },
+            body: { endpoint, catalogue, asked in
+                try inTemporaryFolder { folder in
+                    let cache = ModelCache(path: folder)
+                    try cache.make()
+                    let log = HeardLines()
+                    let source = ChunkSource(
+                        "the coordinator",
+                        isNeighbour: false,
+                        try FetchConnection(endpoint, .open)
+                    )
+                    var fetch = FileFetch(
+                        file: catalogue.files[0],
+                        cache: cache,
+                        sources: ChunkSources(
+                            coordinator: source,
+                            neighbours: [],
+                            log.logger(.info)
+                        ),
+                        cancellation: Cancellation()
+                    )
+                    fetch.silence = .milliseconds(300)
+                    var progress = FetchProgress(total: catalogue.size, quiet)
+                    let isDone = try fetch.run(&progress)
+                    #expect(isDone && asked().count { $0 == 1 } == lost + 1)
+                    #expect(log.count("sends nothing of the model") == 1, "\(log.text)")
+                    #expect(log.count("the coordinator answers") == 1, "\(log.text)")
+                }
+            }
+        )
+    }
 }

@@ -184,6 +184,9 @@ static inline void tessera_pause(void) {
 /// Names the calling thread, as debuggers and `top -H` show it (15 bytes at most).
 void tessera_name_thread(const char *name);
 
+/// Whether the processor has AVX2 and fused products and sums, as in Haswell (2013) and Zen (2017).
+int tessera_has_avx2(void);
+
 /// Whether the processor has AVX-512 as in Skylake-SP (2017) and later.
 int tessera_has_avx512(void);
 

@@ -58,21 +58,25 @@ package struct RejectionLog {
 
     private mutating func sayOfStranger(_ line: String, at now: Duration, _ logger: Logger) {
         named.removeAll { now - $0 >= Self.pauses.first }
-        guard last[line] == nil else { return say(line, at: now, logger) }
-        guard named.count < Self.maxNamed else {
-            return say("more connections were rejected, of other keys", at: now, logger)
+        let isKnown = last[line] != nil
+        guard isKnown || named.count < Self.maxNamed else {
+            say("more connections were rejected, of other keys", at: now, logger)
+            return
         }
-        named.append(now)
+        if !isKnown { named.append(now) }
         say(line, at: now, logger)
     }
 
     /// Logs a line, unless it was logged recently.
+    ///
+    /// - Returns: whether it was logged
+    @discardableResult
     package mutating func say(
         _ line: String,
         at now: Duration,
         _ logger: Logger,
         level: Logger.Level = .warning
-    ) {
+    ) -> Bool {
         if last[line] == nil, last.count >= Self.capacity {
             last = last.filter { !$0.value.isDue(now) }
             unsaid = unsaid.filter { last[$0.key] != nil }
@@ -80,13 +84,16 @@ package struct RejectionLog {
         let known = last[line]
         guard known?.isDue(now) ?? (last.count < Self.capacity) else {
             if known != nil { unsaid[line, default: 0] += 1 }
-            return
+            return false
         }
         let pause = known.map { min($0.pause * 2, Self.pauses.last) } ?? Self.pauses.first
         last[line] = Entry(time: now, pause: pause)
         let more = unsaid.removeValue(forKey: line)
-        let again = more.map { " (\($0) more times since the last message)" } ?? ""
-        logger.log(level: level, "\(line)\(again)")
+        let again = more.map {
+            " (\($0 == 1 ? "once" : "\($0) times") more since the last message)"
+        }
+        logger.log(level: level, "\(line)\(again ?? "")")
+        return true
     }
 
     private static func line(_ rejection: Rejection) -> String {

@@ -4,6 +4,8 @@ import Foundation
 
 /// The processor features that the choice of a backend depends on.
 package struct Processor: Sendable {
+    /// AVX2 with products and sums in one, the oldest instructions with which oneDNN is faster than our own kernels and OpenBLAS.
+    package let hasAVX2: Bool
     /// The AVX-512 instructions that oneDNN is made for.
     package let hasAVX512: Bool
     /// Products of bfloat16 numbers.
@@ -11,7 +13,13 @@ package struct Processor: Sendable {
     /// How they are computed fastest.
     package let multiplication: Multiplication
 
-    package init(hasAVX512: Bool, hasBFloat16: Bool, _ multiplication: Multiplication = .stored) {
+    package init(
+        hasAVX2: Bool,
+        hasAVX512: Bool,
+        hasBFloat16: Bool,
+        _ multiplication: Multiplication = .stored
+    ) {
+        self.hasAVX2 = hasAVX2
         self.hasAVX512 = hasAVX512
         self.hasBFloat16 = hasBFloat16
         self.multiplication = multiplication
@@ -19,6 +27,7 @@ package struct Processor: Sendable {
 
     /// The one that this process runs on.
     package static let current = Processor(
+        hasAVX2: tessera_has_avx2() != 0,
         hasAVX512: tessera_has_avx512() != 0,
         hasBFloat16: tessera_has_bfloat16() != 0 || emulatesBFloat16,
         emulatesBFloat16 || hasFastPairs ? .stored : .widened
@@ -69,15 +78,15 @@ extension EngineOptions {
                 isRequested: backend != nil
             )
         }
-        let chosen = backend ?? (processor.hasAVX512 || precision == .bf16 ? .onednn : .openblas)
+        let chosen = backend ?? (processor.hasAVX2 || precision == .bf16 ? .onednn : .openblas)
         let stored = precision ?? (chosen == .onednn && processor.hasBFloat16 ? .bf16 : .f32)
         let reasons = [
             backend != nil
                 ? "the backend was requested"
-                : processor.hasAVX512
-                    ? "this processor has AVX-512"
+                : processor.hasAVX2
+                    ? "this processor has \(processor.hasAVX512 ? "AVX-512" : "AVX2")"
                     : chosen == .onednn
-                        ? "only oneDNN computes in bf16" : "this processor has no AVX-512",
+                        ? "only oneDNN computes in bf16" : "this processor has no AVX2",
             precision != nil
                 ? "the precision was requested"
                 : chosen == .openblas

@@ -20,6 +20,8 @@ package final class Relay: Sendable {
         package var name: String
         /// Takes how many seconds ago each worker's key was heard, every few seconds.
         package var noteHeard: @Sendable ([PublicKey: Double]) -> Void = { _ in }
+        /// Takes its condition whenever that changes.
+        package var noteCondition: @Sendable (Condition) -> Void = { _ in }
 
         package init(
             endpoint: Endpoint,
@@ -41,6 +43,14 @@ package final class Relay: Sendable {
         var key: PublicKey? {
             if case .worker(let pair, _) = keys { pair.publicKey } else { nil }
         }
+    }
+
+    /// What others may be told of it.
+    package struct Condition: Equatable, Sendable {
+        /// Machines whose workers are connected.
+        package var present: Set<PublicKey> = []
+        /// What keeps it from the coordinator, in words.
+        package var trouble: String?
     }
 
     /// Bytes of messages.

@@ -19,6 +19,8 @@ final class RelayShell {
         var rate = RateLimit.worker
         /// Its worker's name, once it has said it.
         var name: String?
+        /// Whether it said goodbye.
+        var hasLeft = false
         /// Bytes sent to it, and what its system had acknowledged before.
         var sent = 0
         let acknowledged: Int
@@ -49,8 +51,10 @@ final class RelayShell {
     /// When it was noted last which machines were heard; nil when that is due.
     private var lastNoted: Duration?
     private var traffic = Relay.Traffic()
-    /// When the coordinator was heard last; nil before, and once a person was told that it is silent.
-    private var lastHeard: Duration?
+    private var watch = CoordinatorWatch()
+    /// Workers that are gone, which a person was told.
+    private var missed: Set<String> = []
+    private var condition = Relay.Condition()
 
     /// Most workers at once.
     private static let maxGuests = 256
@@ -112,8 +116,14 @@ final class RelayShell {
         return members.first { $0.key == guest.origin.key }?.name ?? guest.origin.address
     }
 
-    private func say(_ line: String, _ level: Logger.Level = .warning) {
+    @discardableResult
+    private func say(_ line: String, _ level: Logger.Level = .warning) -> Bool {
         log.say(line, at: now, logger, level: level)
+    }
+
+    /// Something keeps the relay from the coordinator.
+    private func note(trouble words: String, _ line: String) {
+        watch.note(trouble: words, isTold: say(line))
     }
 
     /// Takes messages of workers.
@@ -195,7 +205,13 @@ final class RelayShell {
             return leave(peer)
         }
         var frames = frames
-        if case .hello(var hello)? = Self.small(frames) {
+        let message = Self.small(frames)
+        if case .goodbye? = message {
+            guests[peer]?.hasLeft = true
+        } else {
+            watch.sent(at: now)
+        }
+        if case .hello(var hello)? = message {
             let machine = guest.origin.key?.fingerprint ?? guest.origin.address
             hello.relay = RelayMark(id: id, machine: machine)
             hello.name = "\(configuration.name)/\(hello.name)"
@@ -210,20 +226,16 @@ final class RelayShell {
     private func handle(_ event: RelayLink.Event, for peer: [UInt8]) {
         switch event {
         case .message(let frames):
-            if lastHeard == nil { say("the coordinator answers", .notice) }
-            lastHeard = now
             traffic.received += frames.byteCount
             keep(frames, for: peer)
         case .rejected(let rejection):
             guard case .notAllowed = rejection else { break }
-            say(
+            note(
+                trouble: "the coordinator does not admit it",
                 "the coordinator at \(configuration.coordinator.address) does not admit this relay. If it was removed, end "
                     + "it and run tessera relay with a new invitation; else another cluster is there now"
             )
-        case .obstructed(let obstacle):
-            say("\(obstacle); trying again")
-            // So that a person is told when it answers.
-            lastHeard = nil
+        case .obstructed(let obstacle): note(trouble: obstacle, "\(obstacle); trying again")
         case .ended(let reason):
             guard let guest = guests[peer] else { break }
             say("the connection of worker \(called(guest)) to the coordinator ended: \(reason)")
@@ -236,7 +248,9 @@ final class RelayShell {
         guard let guest = guests[peer] else { return }
         let bytes = frames.byteCount
         do throws(FrameError) {
-            switch try RelayedMessage(frames: frames) {
+            let message = try RelayedMessage(frames: frames)
+            if !message.endsAll, watch.heard() { logger.notice("the coordinator answers") }
+            switch message {
             case .task(let task):
                 cells.keep(task.delta, task.pixels)
                 guests[peer]?.queue.add(task, at: now, of: bytes)
@@ -250,14 +264,25 @@ final class RelayShell {
                 guests[peer]?.queue.add(message.frames, of: bytes)
             case .welcome:
                 lastNoted = nil
-                say("worker \(called(guest)) has joined through this relay", .notice)
+                if missed.remove(called(guest)) != nil {
+                    logger.notice("worker \(called(guest)) is back")
+                } else {
+                    say("worker \(called(guest)) has joined through this relay", .notice)
+                }
                 guests[peer]?.queue.add(frames, of: bytes)
             case .removed:
-                say(
+                note(
+                    trouble: "the coordinator took it off its list",
                     "the coordinator took this relay off its list: end it and run tessera relay with a new invitation"
                 )
                 // The worker itself is still on the relay's.
                 guests[peer]?.queue.add(CoordinatorMessage.goodbye(.leaving).frames, of: bytes)
+            case .ended:
+                note(
+                    trouble: "the coordinator has ended",
+                    "the coordinator has ended: workers wait for the next one"
+                )
+                guests[peer]?.queue.add(frames, of: bytes)
             case .file:
                 traffic.files += bytes
                 guests[peer]?.queue.add(frames, of: bytes)
@@ -301,11 +326,13 @@ final class RelayShell {
         guard now - lastBeat >= Self.beat else { return }
         lastBeat = now
         noteHeard()
-        for connection in registrar.takeOverdue(at: now) { socket.disconnect(connection) }
-        if let heard = lastHeard, now - heard > Self.silence, !guests.isEmpty {
-            lastHeard = nil
-            say("the coordinator has said nothing for a minute: workers wait for it", .notice)
+        if watch.isFallingSilent(at: now, hasWorkers: !guests.isEmpty) {
+            note(
+                trouble: "the coordinator does not answer",
+                "the coordinator says nothing: workers wait for it"
+            )
         }
+        for connection in registrar.takeOverdue(at: now) { socket.disconnect(connection) }
         let allowed = socket.allowedKeys()
         for (peer, guest) in guests {
             let isRemoved = allowed.map { !$0.contains { $0 == guest.origin.key } } ?? false
@@ -321,8 +348,33 @@ final class RelayShell {
             }
             let isGone = guest.origin.connection?.isOpen == false
             guard isRemoved || isGone || now - guest.lastHeard > Self.silence else { continue }
+            // Workers whose coordinator is away come and go.
+            if let name = guest.name, watch.trouble == nil {
+                let manner =
+                    isRemoved
+                    ? "was removed"
+                    : guest.hasLeft
+                        ? "has left"
+                        : isGone ? "is gone: its connection ended" : "has said nothing for a minute"
+                if say("worker \(name) \(manner)", .notice), missed.count < 4096 {
+                    missed.insert(name)
+                }
+            }
             leave(peer)
         }
+        noteCondition()
+    }
+
+    /// Tells of a condition that has changed.
+    private func noteCondition() {
+        let workers = guests.values.filter { $0.name != nil }
+        let next = Relay.Condition(
+            present: Set(workers.compactMap(\.origin.key)),
+            trouble: watch.trouble
+        )
+        guard next != condition else { return }
+        condition = next
+        configuration.noteCondition(next)
     }
 
     /// Whether a worker has read nothing for a long time, although much waits for it.
@@ -350,7 +402,6 @@ final class RelayShell {
     /// Ends a worker's connections.
     private func leave(_ peer: [UInt8]) {
         guard let guest = guests.removeValue(forKey: peer) else { return }
-        if let name = guest.name { logger.info("worker gone", metadata: ["worker": "\(name)"]) }
         end(guest)
         disconnect(guest.origin)
     }

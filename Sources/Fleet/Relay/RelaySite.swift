@@ -40,40 +40,13 @@ package struct RelaySite: Sendable {
         try? ClusterFolder(for: plan.path).note(heard: ages.mapValues { now - $0 })
     }
 
-    /// Tells other users of this host who listens here, and announces the relay on the network segment if the file says so.
-    ///
-    /// - Parameters:
-    ///   - endpoint: where it listens
-    ///   - coordinator: HOST:PORT of the one that it relays for
-    ///   - logger: logs what keeps it from being announced
-    /// - Returns: to be stopped when it ends
-    package func publish(
-        _ endpoint: Endpoint,
-        for coordinator: String,
-        _ logger: Logger
-    ) -> Publication {
-        EndpointNote.sweep()
-        let note = ProcessIdentity(of: getpid()).map {
-            EndpointNote(process: $0, work: "tessera relay for \(coordinator)", isRelay: true)
-        }
-        note?.write(at: endpoint)
-        return Publication(
-            endpoint: endpoint,
-            note: note,
-            announcement: plan.publish(endpoint, security, logger)
-        )
+    /// Remembers for `tessera cluster status` which machines are connected.
+    func note(present: Set<PublicKey>) {
+        try? ClusterFolder(for: plan.path).note(present: present)
     }
 
-    /// What others are told of a relay until it ends.
-    package struct Publication {
-        fileprivate let endpoint: Endpoint
-        fileprivate let note: EndpointNote?
-        fileprivate let announcement: LANAnnouncement?
-
-        /// Others are told nothing more.
-        package func stop() {
-            note?.remove(at: endpoint)
-            announcement?.stop()
-        }
+    /// Announces the relay on the network segment, if the file says so.
+    func announce(_ endpoint: Endpoint, _ logger: Logger) -> LANAnnouncement? {
+        plan.publish(endpoint, security, logger)
     }
 }

@@ -10,10 +10,20 @@ package enum RelayedMessage: Sendable {
     case welcome
     /// The relay was taken off the coordinator's list.
     case removed
+    /// The coordinator ends.
+    case ended
     /// A piece of the model's files: it is passed on as it is.
     case file
     /// Anything else: it is passed on as it is.
     case other
+
+    /// Whether it says that there is no coordinator for the relay any more.
+    package var endsAll: Bool {
+        switch self {
+        case .removed, .ended: true
+        case .task, .admit, .welcome, .file, .other: false
+        }
+    }
 
     /// - Throws: `FrameError` for a task that cannot be completed
     package init(frames: [[UInt8]], limits: FrameLimits = FrameLimits()) throws(FrameError) {
@@ -31,6 +41,7 @@ package enum RelayedMessage: Sendable {
             else { preconditionFailure("another body") }
             self = .admit(keys)
         case .goodbye(let goodbye) where goodbye.reason == .removed: self = .removed
+        case .goodbye(let goodbye) where goodbye.reason == .leaving: self = .ended
         case .welcome: self = .welcome
         case .chunk: self = .file
         default: self = .other

@@ -21,6 +21,7 @@ package final class ChunkSources {
     private var neighbours: [ChunkSource]
     private let coordinator: ChunkSource
     private let logger: Logger
+    private var isSilent = false
 
     /// How long one that is preparing is left alone, and how many chunks come from the coordinator until then.
     private static let pause: Duration = .seconds(2)
@@ -78,6 +79,20 @@ package final class ChunkSources {
 
     /// One is preparing.
     func pause(_ source: ChunkSource) { source.pausedUntil = .now + Self.pause }
+
+    /// The coordinator does not answer. Told once.
+    func noteSilence() {
+        guard !isSilent else { return }
+        isSilent = true
+        logger.warning("the coordinator sends nothing of the model: asking again until it does")
+    }
+
+    /// The coordinator has sent something.
+    func noteAnswer() {
+        guard isSilent else { return }
+        isSilent = false
+        logger.notice("the coordinator answers: fetching the rest of the model")
+    }
 
     /// One is of no use: it is not asked again.
     func leave(_ source: ChunkSource, because reason: String) {

@@ -11,6 +11,8 @@ package struct FileFetch {
     /// How long a neighbour may take for an answer, and from when on it must send a chunk a second.
     package var patience: Duration = .seconds(5)
     package var measured: Duration = .seconds(8)
+    /// How long the coordinator may take for an answer until it is asked again, on another connection.
+    package var silence: Duration = .seconds(20)
 
     package init(
         file: ModelCatalogue.File,
@@ -66,10 +68,11 @@ package struct FileFetch {
                 patience: patience,
                 pause: .milliseconds(100)
             )
-            : FetchState(file, present: target.present, end: end)
+            : FetchState(file, present: target.present, end: end, patience: silence)
         let (start, first) = (ContinuousClock.now, target.present)
         var events: [(FetchState.Event, [UInt8])] = [(.connected, [])]
         while !cancellation.isCancelled {
+            var isRenewed = false
             for (event, bytes) in events {
                 // Digests of a small model are there in a moment.
                 if source.isNeighbour, case .later = event,
@@ -82,12 +85,14 @@ package struct FileFetch {
                     case .ask(let chunks):
                         try source.connection.ask(ChunkRequest(file.digest, chunks))
                     case .keep:
+                        if !source.isNeighbour { sources.noteAnswer() }
                         try target.append(bytes)
                         progress.add(bytes.count, from: source)
                     case .reconnect:
                         if source.isNeighbour { return .useless("does not answer") }
+                        sources.noteSilence()
                         try source.connection.renew()
-                        _ = state.handle(.connected, at: start.duration(to: .now))
+                        isRenewed = true
                     case .finish: return .done
                     case .fail(let failure):
                         guard source.isNeighbour else { throw failure }
@@ -101,7 +106,7 @@ package struct FileFetch {
             {
                 return .useless("is too slow")
             }
-            events = [(.tick, [])]
+            events = [(isRenewed ? .connected : .tick, [])]
             if let answer = try source.connection.next(within: .milliseconds(200), cancellation),
                 answer.digest == file.digest
             {

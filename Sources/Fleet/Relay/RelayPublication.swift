@@ -1,0 +1,56 @@
+import Coordinator
+import Engine
+import Foundation
+import Logging
+import Protocol
+import Synchronization
+
+/// What others are told of a relay: users of its host, `tessera cluster status`, and machines on the network segment.
+package final class RelayPublication: Sendable {
+    private struct State {
+        var endpoint: Endpoint?
+        var note: EndpointNote
+        var announcement: LANAnnouncement?
+    }
+
+    private let site: RelaySite
+    private let state: Mutex<State>
+
+    /// - Parameters:
+    ///   - site: how it listens
+    ///   - coordinator: HOST:PORT of the one that it relays for
+    package init(_ site: RelaySite, for coordinator: String) {
+        self.site = site
+        let process = ProcessIdentity(of: getpid()) ?? ProcessIdentity(id: 0, start: 0, boot: "")
+        let work = "tessera relay for \(coordinator)"
+        state = Mutex(State(note: EndpointNote(process: process, work: work, isRelay: true)))
+    }
+
+    /// It listens now.
+    package func begin(at endpoint: Endpoint, _ logger: Logger) {
+        EndpointNote.sweep()
+        state.withLock { state in
+            state.endpoint = endpoint
+            state.note.write(at: endpoint)
+            state.announcement = site.announce(endpoint, logger)
+        }
+    }
+
+    /// Its condition has changed.
+    package func note(_ condition: Relay.Condition) {
+        site.note(present: condition.present)
+        state.withLock { state in
+            state.note.progress = condition.trouble
+            if let endpoint = state.endpoint { state.note.write(at: endpoint) }
+        }
+    }
+
+    /// Others are told nothing more.
+    package func stop() {
+        state.withLock { state in
+            if let endpoint = state.endpoint { state.note.remove(at: endpoint) }
+            state.announcement?.stop()
+            state.endpoint = nil
+        }
+    }
+}

@@ -1,0 +1,52 @@
+import Fleet
+import Testing
+
+/// When a relay says that its coordinator is silent, and that it answers.
+@Suite struct CoordinatorWatchTests {
+    /// The first answer is told, later ones only after trouble that was told.
+    @Test func answersAreToldAfterTrouble() {
+        var watch = CoordinatorWatch()
+        var told = [watch.heard(), watch.heard()]
+        watch.note(trouble: "a proxy", isTold: true)
+        #expect(watch.trouble == "a proxy")
+        told += [watch.heard(), watch.heard()]
+        #expect(watch.trouble == nil)
+        // Where nobody was told of the trouble, nobody wonders.
+        watch.note(trouble: "a proxy", isTold: false)
+        told.append(watch.heard())
+        #expect(told == [true, false, true, false, false])
+    }
+
+    @Test func silenceIsNoticedOnce() {
+        var watch = CoordinatorWatch()
+        _ = watch.heard()
+        var found: [Int] = []
+        for second in 0..<40 {
+            watch.sent(at: .seconds(second))
+            // Workers of a silent coordinator come and go.
+            guard watch.isFallingSilent(at: .seconds(second), hasWorkers: second % 3 > 0) else {
+                continue
+            }
+            found.append(second)
+            watch.note(trouble: "silence", isTold: true)
+        }
+        #expect(found == [10])
+        let isTold = watch.heard()
+        #expect(isTold)
+    }
+
+    /// Where all workers have left, nothing is awaited, and a new one begins anew.
+    @Test func nothingIsAwaitedWithoutWorkers() {
+        var watch = CoordinatorWatch()
+        // The last word of the last worker.
+        watch.sent(at: .seconds(0))
+        var silent: [Int] = []
+        for second in 1...60 {
+            if second >= 40 { watch.sent(at: .seconds(second)) }
+            if watch.isFallingSilent(at: .seconds(second), hasWorkers: second >= 40) {
+                silent.append(second)
+            }
+        }
+        #expect(silent.first == 49)
+    }
+}
