@@ -19,6 +19,8 @@ package struct SamplerState: Sendable {
     package var picture: Tensor?
     /// Which part of it changes, `[1, height, width, 1]`: 1 there, 0 where it stays.
     package var mask: Tensor?
+    /// Of the enlarged latent, in a stage of refinement.
+    package var means: WindowMeans?
 
     /// Whether the latent is still that of the previous phase, whose picture must be enlarged first.
     package var awaitsEnlargement = false

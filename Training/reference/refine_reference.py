@@ -2,7 +2,8 @@
 
 After PixelRush (arXiv 2602.12769): the finished picture is enlarged, its latent is taken back to a timestep of the
 schedule in one evaluation (deterministic DDIM inversion), some random noise is mixed in on the sphere, and a few
-steps return to a clean latent. Windows are fused after every step with Gaussian weights.
+steps return to a clean latent. Windows are fused after every step with Gaussian weights; at the end each has the mean that it had in
+the enlarged latent.
 
 All randomness is passed in, as in demofusion_reference.py, from which the windows and their jitter come.
 """
@@ -29,6 +30,24 @@ def gaussian(side):
     """Weights along a side of a window: standard deviation a sixth of it."""
     r = (torch.arange(side, dtype=torch.float64) - (side - 1) / 2) / (side / 6)
     return torch.exp(-r * r / 2).float()
+
+
+def restored(x, means, places, window):
+    """A latent whose windows have the means of another one again: each window's offset, weighted as in fusing."""
+    w = torch.outer(gaussian(window), gaussian(window))[None, None]
+    # Windows overlap, and share pixels: what is left is taken back three times more.
+    for _ in range(4):
+        total, weights = torch.zeros_like(x), torch.zeros(1, 1, *x.shape[2:])
+        for (top, left), mean in zip(places, means):
+            part = x[:, :, top:top + window, left:left + window]
+            total[:, :, top:top + window, left:left + window] += w * (mean - weighted_mean(part, w))
+            weights[:, :, top:top + window, left:left + window] += w
+        x = x + total / weights
+    return x
+
+
+def weighted_mean(part, w):
+    return (part.double() * w.double()).sum((2, 3), keepdim=True).div(w.double().sum()).float()
 
 
 def enlarged(picture, height, width):
@@ -171,12 +190,17 @@ def refine(denoise, vae, base, end, latent, phase_noise, sizes, window, stride, 
         e = end.noise_of(whole(z, 0, 1, trace), z, 0)
         mixed = slerp(e, phase_noise[s], noise) if noise > 0 else e
         x = end.noised(z, mixed)
+        # Those of the enlarged latent, in windows that are not shifted.
+        places = [(min(max(top - reach, 0), height - window), min(max(left - reach, 0), width - window))
+                  for top, _, left, _ in windows(height, width, window, stride, lambda low, high: 0)]
+        w = torch.outer(gaussian(window), gaussian(window))[None, None]
+        means = [weighted_mean(z[:, :, t:t + window, l:l + window], w) for t, l in places]
         if trace is not None:
             trace |= {"clean": z, "noise_seen": e, "mixed": mixed, "inverted": x}
             trace = None
         for i, t in enumerate(end.timesteps):
             out = whole(end.scaled(x, i), t, guidance)
             x = end.step(out, i, x, generators(s, i + 1))
-        latent = x
+        latent = restored(x, means, places, window)
         results.append(latent)
     return results

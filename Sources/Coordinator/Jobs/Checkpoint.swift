@@ -36,7 +36,9 @@ package struct Checkpoint: Sendable {
     /// Bytes of its tensors, also of those that it shares with other states.
     var bytes: Int {
         let source = state.source.map { [$0.upsampled, $0.noise] } ?? []
-        let optional = [state.anchor, state.picture, state.mask].compactMap(\.self)
+        let optional = [state.anchor, state.picture, state.mask, state.means?.values].compactMap(
+            \.self
+        )
         return ([state.latent] + state.history.tensors + source + optional + finished)
             .reduce(0) { $0 + $1.count * MemoryLayout<Float>.size }
     }
@@ -57,6 +59,7 @@ package struct Checkpoint: Sendable {
         if let anchor = state.anchor { tensors.append(("anchor", anchor)) }
         if let picture = state.picture { tensors.append(("picture", picture)) }
         if let mask = state.mask { tensors.append(("mask", mask)) }
+        if let means = state.means { tensors.append(("means", means.values)) }
         for (phase, latent) in finished.enumerated() { tensors.append(("final.\(phase)", latent)) }
         var text = [
             "format": Self.format, "job": job, "phase": "\(state.phase)", "step": "\(state.step)",

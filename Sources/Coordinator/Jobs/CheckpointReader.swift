@@ -93,6 +93,10 @@ private struct CheckpointReader {
         state.anchor = try tensor("anchor", of: 0)
         state.picture = try tensor("picture", of: last)
         state.mask = try tensor("mask", of: last, channels: 1)
+        if let grid = plan.phases[last].windows {
+            let shape = [1, 1, grid.count, plan.model.latentChannels]
+            state.means = try tensor("means", shape).map { WindowMeans($0) }
+        }
         return state
     }
 
@@ -104,6 +108,9 @@ private struct CheckpointReader {
         let startsFromPicture = plan.settings.picture != nil && !isPainted
         let isSourced = phase > 0 || startsFromPicture
         let isMasked = plan.settings.isMasked && !state.awaitsEnlargement && !isPainted
+        let isRefining =
+            phase < plan.phases.count && plan.phases[phase].refinement != nil
+            && !state.awaitsEnlargement
         guard (state.anchor != nil) == (plan.settings.isMasked ? phase > 0 : isSourced),
             phase == plan.phases.count || plan.phases[phase].steps.contains(step),
             (upsampled != nil)
@@ -111,7 +118,7 @@ private struct CheckpointReader {
                     && (startsFromPicture || !plan.phases[last].isWhole)),
             (state.picture != nil)
                 == ((plan.phases[last].constraint != nil && !state.awaitsEnlargement) || isMasked),
-            (state.mask != nil) == isMasked
+            (state.mask != nil) == isMasked, (state.means != nil) == isRefining
         else { throw damaged("a part of it is missing") }
     }
 
@@ -150,9 +157,17 @@ private struct CheckpointReader {
         of phase: Int,
         channels: Int? = nil
     ) throws(InputError) -> Tensor? {
-        guard file.info(name) != nil else { return nil }
         let latent = plan.phases[phase].phase.latent
-        let expected = [1, latent.height, latent.width, channels ?? plan.model.latentChannels]
+        let channels = channels ?? plan.model.latentChannels
+        return try tensor(name, [1, latent.height, latent.width, channels])
+    }
+
+    /// A tensor of a shape; nil where the file has none.
+    private mutating func tensor(
+        _ name: String,
+        _ expected: [Int]
+    ) throws(InputError) -> Tensor? {
+        guard file.info(name) != nil else { return nil }
         let found = try file.tensor(name)
         guard found.shape == expected else {
             throw damaged("its \(name) is \(found.shape), not \(expected)")

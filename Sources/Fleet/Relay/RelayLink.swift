@@ -26,6 +26,7 @@ final class RelayLink: Sendable {
 
     private let mailbox: Mailbox<Order>
     private let waiting: Waiting
+    private let thread: NamedThread
 
     /// Bytes on their way in one direction, at which nothing more is taken.
     private static let maxWaiting = 8 << 20
@@ -51,7 +52,7 @@ final class RelayLink: Sendable {
     ) throws {
         let (mailbox, waiting) = (try Mailbox<Order>(), Waiting())
         (self.mailbox, self.waiting) = (mailbox, waiting)
-        _ = NamedThread("relay link", stack: 1 << 20) {
+        thread = NamedThread("relay link", stack: 1 << 20) {
             do {
                 let socket = try Socket(
                     .dealer,
@@ -86,6 +87,9 @@ final class RelayLink: Sendable {
 
     /// Ends it, after what was to be sent. The thread ends on its own.
     func stop() { mailbox.post(.stop) }
+
+    /// Waits until it has ended. Call once, after `stop`.
+    func join() { thread.join() }
 
     private static func run(
         _ socket: borrowing Socket,

@@ -92,6 +92,8 @@ final class RelayShell {
                 _ = try? socket.send([peer] + CoordinatorMessage.goodbye(.leaving).frames)
                 end(guest)
             }
+            // Until the coordinator has been sent what they said last.
+            for guest in guests.values { guest.link.join() }
         }
         while true {
             try socket.wait(mailbox.wakeup, for: Self.beat)

@@ -34,7 +34,7 @@ extension SamplerState {
         part.source = source.map {
             ($0.upsampled.cropped(to: region), $0.noise.cropped(to: region))
         }
-        part.anchor = nil
+        (part.anchor, part.means) = (nil, nil)
         part.picture = picture?.cropped(to: region)
         part.mask = mask?.cropped(to: region)
         return part

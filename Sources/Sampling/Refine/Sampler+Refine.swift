@@ -83,8 +83,12 @@ extension Sampler {
         }
         state.step += 1
         let isFinished = state.step == stage.count
-        if isFinished { state.latent = state.keepingPicture(state.latent) }
-        return isFinished
+        guard isFinished else { return false }
+        if let means = state.means, let grid = plan.phases[state.phase].windows {
+            state.latent = means.restored(in: state.latent, grid, plan.settings.fusionWeight)
+        }
+        (state.latent, state.means) = (state.keepingPicture(state.latent), nil)
+        return true
     }
 
     /// A prediction whose estimate of the clean latent is the init image where that stays.
@@ -116,6 +120,9 @@ extension Sampler {
     ) {
         (state.picture, state.mask) = (picture?.mask == nil ? nil : picture?.latent, picture?.mask)
         (state.latent, state.step) = (state.keepingPicture(latent), 0)
+        state.means = plan.phases[state.phase].windows.map {
+            WindowMeans(of: state.latent, in: $0, plan.settings.fusionWeight)
+        }
         state.source = nil
         state.history = Scheduler.History()
     }
