@@ -35,7 +35,7 @@ import Testing
         #expect(isTold)
     }
 
-    /// Where all workers have left, nothing is awaited, and a new one begins anew.
+    /// After all workers have left, the wait for an answer is forgotten. It starts again with the next worker.
     @Test func nothingIsAwaitedWithoutWorkers() {
         var watch = CoordinatorWatch()
         // The last word of the last worker.

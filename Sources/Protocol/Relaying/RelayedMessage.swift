@@ -17,7 +17,7 @@ package enum RelayedMessage: Sendable {
     /// Anything else: it is passed on as it is.
     case other
 
-    /// Whether it says that there is no coordinator for the relay any more.
+    /// Whether the coordinator says with it that it ends, or that it has removed the relay.
     package var endsAll: Bool {
         switch self {
         case .removed, .ended: true
