@@ -30,6 +30,26 @@ import Testing
             .map { "\($0.subject) \($0.topic) \($0.result.rawValue)" }
     }
 
+    @Test func aClusterWithoutMachinesFails() {
+        func checks(_ workers: [WorkerStatistics]) -> [ClusterCheck] {
+            HostVerdicts(hosts: [], members: [], reports: [], workers: workers, refused: [:]).checks
+        }
+        let nobody = checks([])
+        #expect(nobody.map(\.result) == [.failed])
+        #expect(nobody.first?.remedy?.contains("tessera cluster invite") == true)
+        // One that was started by hand is in no list.
+        let byHand = WorkerStatistics(
+            name: "w",
+            processor: "A",
+            threads: 1,
+            backend: "onednn",
+            precision: "f32",
+            model: "/model",
+            isActive: true
+        )
+        #expect(checks([byHand]).isEmpty)
+    }
+
     @Test func goodWorkersHaveNoFaults() {
         #expect(faults([worker("a"), worker("b"), worker("c", kind: "openblas f32 on B")]) == [])
         #expect(faults([worker("a")]) == ["a bytes unknown"])

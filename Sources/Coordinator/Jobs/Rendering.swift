@@ -135,7 +135,7 @@ package struct Rendering: Sendable {
                 if let saved { try observe(.saves(in: saved.path)) }
                 let before = workers.cluster.statistics
                 let statistics = { @Sendable [cluster = workers.cluster] in
-                    cluster.statistics.map { $0.since(before) }
+                    cluster.statistics.since(before)
                 }
                 let settled = {
                     @Sendable [cluster = workers.cluster, cancellation = control.cancellation] in

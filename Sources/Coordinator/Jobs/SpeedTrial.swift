@@ -148,12 +148,10 @@ package struct SpeedTrial {
         let area = views.reduce(0) { $0 + $1.input.shape[1] * $1.input.shape[2] }
         speeds.viewArea = max(1, area / views.count)
         speeds.evaluationsPerView = last.evaluationsPerView(at: state.step)
-        speeds.workers = statistics().compactMap { worker in
-            let old = before.first { $0.name == worker.name }
-            let done = worker.views - (old?.views ?? 0)
-            guard done > 0 else { return nil }
-            let busy = (worker.busy - (old?.busy ?? .zero)) / .seconds(1)
-            return .init(name: worker.name, secondsPerView: busy / Double(done))
+        speeds.workers = statistics().since(before).compactMap { worker in
+            guard worker.views > 0 else { return nil }
+            let busy = worker.busy / .seconds(1)
+            return .init(name: worker.name, secondsPerView: busy / Double(worker.views))
         }
         // A worker's idle time between views counts.
         let ideal = speeds.time(forViews: round) * Double(rounds)

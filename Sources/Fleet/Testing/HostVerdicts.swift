@@ -52,8 +52,18 @@ package struct HostVerdicts {
                         + "remove \(name)"
                 )
         }
-        return ofHosts + joined
+        let all = ofHosts + joined
+        return all.isEmpty && active.isEmpty ? [Self.nobody] : all
     }
+
+    /// The cluster has no machine.
+    private static let nobody = ClusterCheck(
+        "cluster",
+        .reach,
+        .failed,
+        "no machine has joined, and the cluster file names no host",
+        remedy: "list hosts in the file, or let machines join: tessera cluster invite"
+    )
 
     private func reason(_ worker: String, _ report: HostReport?) -> String {
         if let refusal = refused[worker] { return "refused: \(refusal.reason)" }

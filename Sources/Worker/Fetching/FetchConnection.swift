@@ -9,6 +9,9 @@ package final class FetchConnection {
     private let wakeup: Wakeup
     private var holder: Holder
 
+    /// How long a coordinator may take for an answer until it is asked again, on another connection.
+    static let silence: Duration = .seconds(20)
+
     /// Owns a socket that can be replaced.
     private final class Holder {
         let socket: Socket

@@ -12,7 +12,7 @@ package struct FileFetch {
     package var patience: Duration = .seconds(5)
     package var measured: Duration = .seconds(8)
     /// How long the coordinator may take for an answer until it is asked again, on another connection.
-    package var silence: Duration = .seconds(20)
+    package var silence = FetchConnection.silence
 
     package init(
         file: ModelCatalogue.File,

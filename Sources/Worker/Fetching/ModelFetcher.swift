@@ -134,12 +134,19 @@ package struct ModelFetcher: Sendable {
         _ connection: FetchConnection,
         _ cancellation: Cancellation
     ) throws -> (ModelCatalogue, [Neighbour])? {
+        var isTold = false
         while !cancellation.isCancelled {
             try connection.ask(ChunkRequest(model, [0], addresses: LANAddress.own))
-            // The coordinator may first have to read all of the model.
-            guard let answer = try connection.next(within: .seconds(60), cancellation),
+            // A coordinator that first has to read all of the model goes on with it, and answers who asked last.
+            guard let answer = try connection.next(within: FetchConnection.silence, cancellation),
                 answer.digest == model
             else {
+                if !isTold, !cancellation.isCancelled {
+                    logger.notice(
+                        "the coordinator has not said yet what the model consists of: asking again until it does"
+                    )
+                    isTold = true
+                }
                 try connection.renew()
                 continue
             }
