@@ -76,7 +76,7 @@ extension ClusterControl {
                 table.notes.append("\(known.name) (process \(known.process.id)) is gone\(words)")
             }
         }
-        let relay = isLive || hasCoordinator ? nil : relay
+        let relay = isLive || hasCoordinator ? nil : plan.file.relay
         let others = OtherWorkers(
             members: (try? folder.joined.book())?.members ?? [],
             lastSeen: folder.seen,
@@ -103,15 +103,6 @@ extension ClusterControl {
             )
         }
         return table
-    }
-
-    /// The relay that listens where the file's coordinator would, if one does.
-    private var relay: EndpointUser? {
-        guard let text = plan.file.coordinator.endpoint,
-            let endpoint = try? Endpoint(text, reach: .network),
-            let user = EndpointUser.find(endpoint), user.note?.isRelay == true
-        else { return nil }
-        return user
     }
 
     static func state(

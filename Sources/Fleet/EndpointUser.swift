@@ -1,3 +1,4 @@
+import Coordinator
 import Engine
 import Foundation
 import Glibc
@@ -125,5 +126,28 @@ package struct EndpointUser: Equatable, Sendable {
     private static func name(of id: uid_t) -> String {
         guard let entry = getpwuid(id) else { return "\(id)" }
         return String(cString: entry.pointee.pw_name)
+    }
+}
+
+extension ClusterFile {
+    /// The relay that listens where the file's coordinator would, if one does.
+    package var relay: EndpointUser? {
+        guard let text = coordinator.endpoint,
+            let endpoint = try? Endpoint(text, reach: .network),
+            let user = EndpointUser.find(endpoint), user.note?.isRelay == true
+        else { return nil }
+        return user
+    }
+
+    /// - Parameters:
+    ///   - path: of this file
+    ///   - command: one that needs a coordinator's file
+    /// - Throws: `ClusterUnavailable` where a relay listens
+    package func refuseRelay(_ path: String, _ command: String) throws {
+        guard let relay else { return }
+        throw ClusterUnavailable(
+            "\(path): \(relay.description) listens here, and \(command) is for a coordinator's file. "
+                + "Run it where the coordinator is; tessera cluster status shows this relay's workers"
+        )
     }
 }

@@ -15,6 +15,7 @@ package final class HostedCluster: Sendable {
     private let statusWriter: StatusWriter?
     private let folder: ClusterFolder?
     private let place: String
+    private let logger: Logger
     private let start = ContinuousClock.now
     private let announcement: EndpointAnnouncement
     /// On the network segment, if the file says so.
@@ -29,6 +30,8 @@ package final class HostedCluster: Sendable {
     /// How long workers that were left running have to call where their host cannot be asked about them: they
     /// call every few seconds.
     private static let reconnectTime: Duration = .seconds(15)
+    /// After which a person is told what is waited for.
+    private static let quietTime: Duration = .seconds(4)
     /// How long a rejected connection may stay unexplained until it is reported without its host's name.
     static let explanationTime: Duration = .seconds(20)
 
@@ -48,6 +51,7 @@ package final class HostedCluster: Sendable {
         logger: Logger
     ) throws {
         place = plan.path
+        self.logger = logger
         let folder = try? ClusterFolder(for: plan.path)
         self.folder = folder
         let record = try folder?.record()
@@ -149,15 +153,24 @@ package final class HostedCluster: Sendable {
         patience: Duration,
         cancellation: Cancellation = Cancellation()
     ) throws {
-        let enough = try fleet.wait(until: .now + patience) { reports in
+        let begin = ContinuousClock.now
+        var isTold = false
+        let enough = try fleet.wait(until: begin + patience) { reports in
             if cancellation.isCancelled { throw RenderCancelled() }
             if activeCount >= least { return true }
+            if !isTold, begin.duration(to: .now) >= Self.quietTime {
+                isTold = true
+                let rest = (absentMembers + openInvitations).joined(separator: "; ")
+                logger.notice(
+                    "waiting for workers: \(activeCount) of \(least) joined\(Self.listed(rest))"
+                )
+            }
             let refused = cluster.refused.filter { !$0.value.isChanging }
             let expected = expectedJoins(reports, refused: Set(refused.keys))
             guard expected < least else { return false }
             throw ClusterUnavailable(
                 "\(place): \(expected == 0 ? "no worker" : "at most \(expected) of \(least) workers") can join"
-                    + "\(Self.listed(Self.losses(reports, refused: refused))). "
+                    + "\(Self.listed(losses(reports, refused))). "
                     + Self.remedy(refused.isEmpty ? nil : cluster.required)
             )
         }
@@ -168,7 +181,7 @@ package final class HostedCluster: Sendable {
                     \.value
                 )
             }
-            let losses = ([Self.losses(fleet.reports, refused: cluster.refused)] + absent)
+            let losses = ([losses(fleet.reports, cluster.refused)] + absent)
                 .filter { !$0.isEmpty }.map(\.withoutFullStop).joined(separator: "; ")
             throw ClusterUnavailable(
                 "\(place): \(activeCount) of \(least) workers joined within "
@@ -178,24 +191,47 @@ package final class HostedCluster: Sendable {
         }
     }
 
+    /// What happened to hosts, workers and machines that joined by invitation, in words.
+    private func losses(_ reports: [HostReport], _ refused: [String: RefusedWorker]) -> String {
+        ([Self.losses(reports, refused: refused)] + absentMembers).filter { !$0.isEmpty }
+            .joined(separator: "; ")
+    }
+
+    private var book: JoinBook { (try? joined?.book()) ?? JoinBook() }
+
+    /// Machines that joined by invitation and are not here, in words.
+    private var absentMembers: [String] {
+        let here = Set(cluster.statistics.filter(\.isActive).compactMap(\.key))
+        let fetching = cluster.fetching
+        let refused = cluster.refused
+        return book.members.filter { !here.contains($0.key) && refused[$0.name] == nil }.map {
+            member in
+            fetching.contains(member.key)
+                ? "\(member.name) fetches or loads the model"
+                : "\(member.name) has not called (on that machine: tessera join)"
+        }
+    }
+
+    /// That more machines may join, in words.
+    private var openInvitations: [String] {
+        let now = Date().timeIntervalSince1970
+        return book.invitations.contains { $0.isOpen(at: now) } ? ["an invitation is open"] : []
+    }
+
     /// Workers that have joined or may still do so.
     private func expectedJoins(_ reports: [HostReport], refused: Set<String>) -> Int {
-        let isLate = start.duration(to: .now) >= Self.reconnectTime
-        let joined = Set(cluster.statistics.filter(\.isActive).map(\.name))
-        let listed = Set(reports.flatMap(\.expected))
-        // Machines that joined by invitation call every few seconds.
-        let others = joined.subtracting(listed).count
         let now = Date().timeIntervalSince1970
-        let book = (try? self.joined?.book()) ?? JoinBook()
-        let members = isLate ? others : max(others, book.members.count)
-        let invited = book.invitations.filter { $0.isOpen(at: now) }
-            .reduce(0) { $0 + $1.uses - $1.usedBy.count }
-        return reports.reduce(members + invited) { sum, report in
-            let here = joined.intersection(report.expected).count
-            let refused = refused.intersection(report.expected).subtracting(joined).count
-            let unknown = report.failure != nil && isLate ? 0 : report.expectedJoins - refused
-            return sum + max(here, unknown)
-        }
+        let book = book
+        return ExpectedWorkers(
+            reports: reports,
+            active: cluster.statistics.filter(\.isActive).map { ($0.name, $0.key) },
+            refused: refused,
+            members: book.members.map { ($0.name, $0.key) },
+            fetching: cluster.fetching,
+            usesLeft: book.invitations.filter { $0.isOpen(at: now) }
+                .reduce(0) { $0 + $1.uses - $1.usedBy.count },
+            isLate: start.duration(to: .now) >= Self.reconnectTime
+        ).count
     }
 
     private var activeCount: Int { cluster.statistics.count { $0.isActive } }

@@ -47,6 +47,7 @@ extension ClusterCommand {
 
         private func findings() throws -> ClusterFindings {
             let read = try ClusterFile(file: file.cluster).only(only)
+            try read.refuseRelay(file.cluster, "tessera cluster test")
             let session: RenderSession
             do {
                 let path = read.model.map { ClusterFile.resolve($0, in: file.cluster) }

@@ -34,7 +34,8 @@ extension ClusterCommand {
         func run() throws {
             try ExitStatus.reporting {
                 // Names the file that is missing or wrong, in place of showing nothing.
-                _ = try ClusterFile(file: file.cluster)
+                let read = try ClusterFile(file: file.cluster)
+                try read.refuseRelay(file.cluster, "tessera cluster top")
                 let folder = try ClusterFolder(for: file.cluster)
                 func now() -> ClusterTop { folder.top(at: Date().timeIntervalSince1970) }
                 if json { return try StandardOutput.write(json: now()) }

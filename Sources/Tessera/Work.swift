@@ -115,7 +115,6 @@ struct Work: ParsableCommand {
     }
 
     private func work(_ endpoint: Endpoint, _ keys: Security, _ logger: Logger) throws {
-        let start = ContinuousClock.now
         let stop = Stop()
         var options = WorkerProcess.Options(endpoint: endpoint, name: name)
         options.isLocalChild = endWithCoordinator
@@ -135,6 +134,7 @@ struct Work: ParsableCommand {
             options: engine.options(threads: threads ?? HostCores.count),
             batch: engine.batch
         )
+        let start = ContinuousClock.now
         try networks.load().report(after: ContinuousClock.now - start, to: logger)
         if standing {
             options.changes = try changes(weights, fetcher, isAuthenticated: keys.isEncrypted)

@@ -27,9 +27,10 @@ extension Rejection {
         case (_, .worker):
             InputError(
                 endpoint.address,
-                "the process that listens there does not use the coordinator's key",
-                fix: "Check the endpoint, and give the .pub file of the key that the coordinator "
-                    + "has (--keys)"
+                "the process that listens there does not use the coordinator's key, or is stopped",
+                fix:
+                    "Check the endpoint and that process, and give the .pub file of the key that the "
+                    + "coordinator has (--keys)"
             )
         case (_, .open), (_, .coordinator):
             InputError(

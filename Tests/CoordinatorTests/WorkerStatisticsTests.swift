@@ -33,10 +33,10 @@ import Testing
         #expect(lines(now.since([])) == ["a 6", "b 10", "c 4"])
     }
 
-    @Test func twoOfOneNameAreCountedByThemselves() {
+    @Test func eachPlaceIsCountedFromItsOwnStart() {
         let before = [worker("a", views: 5), worker("a", views: 100)]
         let now = [worker("a", views: 6), worker("a", views: 101)]
-        #expect(lines(now.since(before)) == ["a 1", "a 1"])
+        #expect(lines(now.since(before)) == ["a 2"])
     }
 
     @Test func thePlaceOfOneThatHadDoneNothingIsUsedAgain() {

@@ -189,9 +189,10 @@ import Worker
             let end = Date(timeIntervalSinceNow: seconds)
             try connection.ask(ChunkRequest(file, [0]))
             while Date() < end {
-                let answer = try connection.next(within: .milliseconds(200), Cancellation())
-                if let answer, answer.content != .later { return answer.content }
-                if answer != nil { try connection.ask(ChunkRequest(file, [0])) }
+                let arrival = try connection.next(within: .milliseconds(200), Cancellation())
+                guard case .answer(let answer) = arrival else { continue }
+                if answer.content != .later { return answer.content }
+                try connection.ask(ChunkRequest(file, [0]))
             }
             return nil
         }

@@ -8,6 +8,7 @@ final class ClusterBoard: Sendable {
     private let refusals = Mutex<[String: RefusedWorker]>([:])
     /// Of the views that are being evaluated, by their index in the request.
     private let views = Mutex<[Int: ViewAssignment]>([:])
+    private let fetchers = Mutex<Set<PublicKey>>([])
     private let queue = Mutex(0)
     /// Why the thread has ended.
     private let ending = Mutex<(any Error)?>(nil)
@@ -17,6 +18,10 @@ final class ClusterBoard: Sendable {
 
     var statistics: [WorkerStatistics] { workers.withLock { $0 } }
     var refused: [String: RefusedWorker] { refusals.withLock { $0 } }
+
+    /// The keys of machines that have fetched the model or a part of it.
+    var fetching: Set<PublicKey> { fetchers.withLock { $0 } }
+    func note(fetching key: PublicKey) { fetchers.withLock { _ = $0.insert(key) } }
 
     /// Records that a worker was refused, or that it may join after all.
     func refuse(_ name: String, _ refused: RefusedWorker?) {

@@ -155,8 +155,8 @@ enum ClusterCommand: Sendable {
     case explained(name: String)
     /// A question to one worker, past the dispatcher.
     case probe(ProbeRequest)
-    /// A chunk of the model for a peer, by the key that it has authenticated with, and the bytes of the whole model.
-    case served([UInt8], PublicKey, ChunkAnswer, total: Int)
+    /// A chunk of the model was read for a machine that lacks it.
+    case served(ModelServer.Served)
     case closed
     case stop
 }

@@ -35,8 +35,7 @@ extension ClusterShell {
             }
         case .explained(let name): explain(name)
         case .probe(let request): begin(request)
-        case .served(let id, let key, let answer, let total):
-            deliver(answer, to: id, key, total: total)
+        case .served(let served): deliver(served)
         case .closed: feed(.closed)
         case .stop: isStopping = true
         }

@@ -51,7 +51,7 @@ extension ClusterShell {
         let seconds = configuration.policy.silence.components.seconds
         logger.warning(
             """
-            worker \(name) has not been heard for \(seconds) s: its work goes to others. Check that its host runs \
+            worker \(name) has not been heard for \(seconds) s: \(fate(ofWorkOf: peer)). Check that its host runs \
             and that the network reaches it
             """
         )
@@ -65,7 +65,17 @@ extension ClusterShell {
             lost.count < 4096, lost.insert(peer.hello.name).inserted
         else { return }
         let manner = loss == .left ? "has left" : "is gone: its connection ended"
-        logger.warning("worker \(peer.hello.name) \(manner). Its work goes to others")
+        logger.warning("worker \(peer.hello.name) \(manner): \(fate(ofWorkOf: peer))")
+    }
+
+    /// What becomes of the work of one that is gone.
+    private func fate(ofWorkOf peer: Roster.Peer) -> String {
+        if roster.all.contains(where: { $0.worker != peer.worker }) {
+            return "its work goes to others"
+        }
+        let patience = configuration.policy.grace.components.seconds
+        return state.isClosed
+            ? "no worker is left" : "no worker is left, and others are waited for, \(patience) s"
     }
 
     /// Warns of workers that were given work long ago and never answered.

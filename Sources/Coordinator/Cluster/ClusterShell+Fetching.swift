@@ -3,11 +3,10 @@ import Protocol
 
 /// Workers that lack the model and fetch its files.
 extension ClusterShell {
-    /// What a worker was sent.
+    /// A machine that fetches the model.
     struct Fetched {
         var name: String
-        var bytes = 0
-        /// Quarters of the model that a person was told of.
+        /// Quarters of the model that it has, of which a person was told.
         var quarters = 0
     }
 
@@ -27,6 +26,7 @@ extension ClusterShell {
             let member = (try? configuration.joined?.book())?.members.first { $0.key == key }
             let name = member?.name ?? origin.address
             fetched[key] = Fetched(name: name)
+            board.note(fetching: key)
             tell("machine \(name) lacks the model and fetches it")
         }
         // Before the catalogue is sent, so that they admit it when it calls.
@@ -60,15 +60,14 @@ extension ClusterShell {
             open: { () throws(InputError) in
                 try Model(path: required.model.path, options: try required.modelOptions())
             },
-            post: { [mailbox] peer, key, answer, total in
-                mailbox.post(.served(peer, key, answer, total: total))
-            }
+            post: { [mailbox] in mailbox.post(.served($0)) }
         )
     }
 
     /// The server has read a chunk.
-    func deliver(_ answer: ChunkAnswer, to id: [UInt8], _ key: PublicKey, total: Int) {
-        var answer = answer
+    func deliver(_ served: ModelServer.Served) {
+        var answer = served.answer
+        let (id, key) = (served.peer, served.key)
         if answer.digest.description == configuration.required.model.digest {
             answer.neighbours = neighbours(of: key)
         }
@@ -78,18 +77,13 @@ extension ClusterShell {
         if outboxes.takeWish(of: id) {
             send(.chunk(ChunkAnswer(answer.digest, answer.chunk, .later)), to: id)
         }
-        guard case .bytes(let bytes) = answer.content, var progress = fetched[key], total > 0 else {
+        guard case .bytes = answer.content, let machine = fetched[key], served.total > 0 else {
             return
         }
-        // The catalogue is not counted.
-        if answer.digest.description != configuration.required.model.digest {
-            progress.bytes += bytes.count
+        let quarters = served.reach * 4 / served.total
+        if quarters > machine.quarters {
+            fetched[key]?.quarters = quarters
+            tell("machine \(machine.name) has \(quarters * 25) % of the model")
         }
-        let quarters = min(4, progress.bytes * 4 / total)
-        if quarters > progress.quarters {
-            progress.quarters = quarters
-            tell("machine \(progress.name) has \(quarters * 25) % of the model")
-        }
-        fetched[key] = progress
     }
 }

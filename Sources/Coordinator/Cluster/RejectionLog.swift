@@ -106,7 +106,7 @@ package struct RejectionLog {
         case .otherMechanism:
             "a connection was rejected: one side encrypts and the other does not"
         case .failed:
-            "a connection was rejected: the other side is not a worker, or expects another key of this coordinator"
+            "a connection was rejected: the other side is not a worker, expects another key of this coordinator, or gave up waiting for an answer"
         case .listUnreadable(let problem):
             "the list of keys cannot be read, and the last one stays in force: \(problem)"
         }

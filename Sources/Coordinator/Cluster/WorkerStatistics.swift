@@ -66,13 +66,11 @@ extension [WorkerStatistics] {
         }.joined
     }
 
-    /// One entry for each worker. A worker that came back on a new connection before it was missed on the old one has two.
+    /// One entry for each worker. One that came back on a new connection before it was missed on the old one has two.
     private var joined: [WorkerStatistics] {
         var all: [WorkerStatistics] = []
         for entry in self {
-            let twin = all.firstIndex {
-                $0.isSameWorker(as: entry) && !($0.isActive && entry.isActive)
-            }
+            let twin = all.firstIndex { $0.isSameWorker(as: entry) }
             if let twin { all[twin].add(entry) } else { all.append(entry) }
         }
         return all

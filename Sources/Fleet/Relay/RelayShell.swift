@@ -19,7 +19,9 @@ final class RelayShell {
         var rate = RateLimit.worker
         /// Its worker's name, once it has said it.
         var name: String?
-        /// Whether it said goodbye.
+        /// Whether the coordinator welcomed it; and whether it said goodbye. One that asks for the model has a name and
+        /// does not join.
+        var hasJoined = false
         var hasLeft = false
         /// Bytes sent to it, and what its system had acknowledged before.
         var sent = 0
@@ -266,6 +268,7 @@ final class RelayShell {
                 guests[peer]?.queue.add(message.frames, of: bytes)
             case .welcome:
                 lastNoted = nil
+                guests[peer]?.hasJoined = true
                 if missed.remove(called(guest)) != nil {
                     logger.notice("worker \(called(guest)) is back")
                 } else {
@@ -350,8 +353,12 @@ final class RelayShell {
             }
             let isGone = guest.origin.connection?.isOpen == false
             guard isRemoved || isGone || now - guest.lastHeard > Self.silence else { continue }
-            // Workers whose coordinator is away come and go.
-            if let name = guest.name, watch.trouble == nil {
+            // Workers whose coordinator is away come and go, and one that came back is here.
+            if let name = guest.name, guest.hasJoined, watch.trouble == nil,
+                !guests.contains(where: {
+                    $0.key != peer && $0.value.hasJoined && $0.value.name == name
+                })
+            {
                 let manner =
                     isRemoved
                     ? "was removed"

@@ -75,7 +75,11 @@ package struct ClusterTest {
         checks.append(keys(hosted))
         let joined = try ClusterFolder(for: plan.path).joined
         func book() -> JoinBook { (try? joined.book()) ?? JoinBook() }
-        onProgress("waiting for workers (hosts: \(plan.file.hosts.count))")
+        let invited = book().members.count
+        onProgress(
+            "waiting for workers (hosts: \(plan.file.hosts.count)"
+                + (invited > 0 ? ", joined by invitation: \(invited))" : ")")
+        )
         awaitWorkers(hosted, book)
         // Some may have joined just now.
         let members = book().members

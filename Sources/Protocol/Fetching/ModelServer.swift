@@ -13,6 +13,16 @@ package final class ModelServer: Sendable {
         let chunk: Int
     }
 
+    /// A chunk that was read, or why it was not, and for whom.
+    package struct Served: Sendable {
+        package let peer: [UInt8]
+        package let key: PublicKey
+        package let answer: ChunkAnswer
+        /// Bytes of the model, and those that a machine has which fetches its files in their order, when this chunk has arrived.
+        package let total: Int
+        package let reach: Int
+    }
+
     /// What is sent while a render runs, in bytes per second, so that the render's own messages are not delayed.
     package static let busyRate = 32.0 * 1_048_576
     /// Most requests that wait; further ones are dropped, and made again by the worker.
@@ -43,11 +53,11 @@ package final class ModelServer: Sendable {
     /// - Parameters:
     ///   - digest: of the model
     ///   - open: opens it
-    ///   - post: called with each answer, the peer it is for and the bytes of the model, on the server's thread
+    ///   - post: called with each answer on the server's thread
     package init(
         digest: String,
         open: @escaping @Sendable () throws(InputError) -> Model,
-        post: @escaping @Sendable (_ peer: [UInt8], PublicKey, ChunkAnswer, _ total: Int) -> Void
+        post: @escaping @Sendable (Served) -> Void
     ) {
         thread = NamedThread("modelServer") { [queue, state] in
             var shelf: Result<ModelShelf, InputError>?
@@ -60,7 +70,15 @@ package final class ModelServer: Sendable {
                 guard case .answer(let request) = order else { continue }
                 state.waiting.subtract(1, ordering: .relaxed)
                 let answer = Self.answer(request, known, digest)
-                post(request.peer, request.key, answer, (try? known.get())?.size ?? 0)
+                let shelf = try? known.get()
+                let served = Served(
+                    peer: request.peer,
+                    key: request.key,
+                    answer: answer,
+                    total: shelf?.size ?? 0,
+                    reach: shelf?.reach(request.digest, request.chunk) ?? 0
+                )
+                post(served)
                 guard state.isBusy.load(ordering: .relaxed), case .bytes(let bytes) = answer.content
                 else {
                     continue
@@ -123,6 +141,8 @@ struct ModelShelf: Sendable {
     /// Bytes of all files.
     let size: Int
     private let paths: [ModelCatalogue.Digest: (path: String, size: Int)]
+    /// Bytes of the files before each.
+    private var starts: [ModelCatalogue.Digest: Int] = [:]
 
     /// Opens the model that workers must have, and computes the digests of its chunks: reads all of it.
     static func open(
@@ -158,7 +178,12 @@ struct ModelShelf: Sendable {
             paths[read.digest] = (file.path, read.size)
         }
         self.paths = paths
-        size = files.reduce(0) { $0 + $1.size }
+        var size = 0
+        for file in files {
+            if starts[file.digest] == nil { starts[file.digest] = size }
+            size += file.size
+        }
+        self.size = size
         catalogue = ModelCatalogue(files: files, parts: content.parts).bytes
     }
 
@@ -213,6 +238,13 @@ struct ModelShelf: Sendable {
 
     private struct Unlisted: Error, CustomStringConvertible {
         var description: String { "it is not a part of the model" }
+    }
+
+    /// Bytes of the model up to the end of a chunk of one of its files; 0 for what is none.
+    func reach(_ digest: ModelCatalogue.Digest, _ chunk: Int) -> Int {
+        guard let start = starts[digest], let file = paths[digest] else { return 0 }
+        let chunks = ModelCatalogue.chunkCount(file.size)
+        return start + min(file.size, (min(chunk, chunks) + 1) * ModelCatalogue.chunkBytes)
     }
 
     /// A chunk of a file, or the catalogue for the digest of the model.

@@ -161,10 +161,10 @@ package struct JoinBook: Codable, Equatable, Sendable {
     /// A time for people: "5 s", "12 min", "3 h", "2 days".
     package static func span(_ seconds: Double) -> String {
         switch seconds {
-        case ..<100: "\(Int(max(0, seconds))) s"
-        case ..<6000: "\(Int(seconds / 60)) min"
-        case ..<172_800: "\(Int(seconds / 3600)) h"
-        default: "\(Int(min(seconds, 1e12) / 86_400)) days"
+        case ..<100: "\(Int(max(0, seconds.rounded()))) s"
+        case ..<6000: "\(Int((seconds / 60).rounded())) min"
+        case ..<172_800: "\(Int((seconds / 3600).rounded())) h"
+        default: "\(Int((min(seconds, 1e12) / 86_400).rounded())) days"
         }
     }
 

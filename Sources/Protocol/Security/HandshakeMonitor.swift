@@ -7,9 +7,11 @@ package struct ConnectionChanges: Equatable, Sendable {
     package var rejections: [Rejection] = []
     /// Connections that were accepted, and are still open.
     package var opened: [Connection] = []
+    /// Handshakes that succeeded.
+    package var handshakes = 0
 }
 
-/// Reports failed handshakes and new connections of a socket.
+/// Reports handshakes and new connections of a socket.
 final class HandshakeMonitor {
     private let socket: UnsafeMutableRawPointer
     private let raw: UnsafeMutableRawPointer
@@ -17,7 +19,7 @@ final class HandshakeMonitor {
     private static let count = Atomic<Int>(0)
     private static let events =
         ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
-        | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_ACCEPTED
+        | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED
     /// Maximum events read per call.
     private static let maxEvents = 256
 
@@ -55,6 +57,8 @@ final class HandshakeMonitor {
                 if let connection = Connection(descriptor: value) {
                     changes.opened.append(connection)
                 }
+            } else if event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED {
+                changes.handshakes += 1
             } else if let rejection = Self.rejection(event, value) {
                 changes.rejections.append(rejection)
             }

@@ -302,7 +302,7 @@ package struct Socket: ~Copyable {
         try connectionChanges().rejections
     }
 
-    /// Failed handshakes and accepted connections since the last call, up to a maximum.
+    /// Handshakes and accepted connections since the last call, up to a maximum.
     package borrowing func connectionChanges() throws(SocketError) -> ConnectionChanges {
         var changes = try monitor.takeChanges()
         // The monitor of the same socket reports the gate's rejections a second time.

@@ -8,6 +8,8 @@ package final class FetchConnection {
     private let context: SocketContext
     private let wakeup: Wakeup
     private var holder: Holder
+    /// Handshakes of this connection.
+    private var handshakes = 0
 
     /// How long a coordinator may take for an answer until it is asked again, on another connection.
     static let silence: Duration = .seconds(20)
@@ -30,26 +32,38 @@ package final class FetchConnection {
     }
 
     /// Connects again.
-    func renew() throws { holder = try Holder(endpoint, security, in: context) }
+    func renew() throws {
+        holder = try Holder(endpoint, security, in: context)
+        handshakes = 0
+    }
 
     package func ask(_ request: ChunkRequest) throws {
         _ = try holder.socket.send(WorkerMessage.fetch(request).frames)
     }
 
-    /// The next answer.
-    ///
-    /// - Returns: nil if none arrives in time
-    package func next(within time: Duration, _ cancellation: Cancellation) throws -> ChunkAnswer? {
+    package enum Arrival {
+        /// Nothing has arrived in time.
+        case nothing
+        case answer(ChunkAnswer)
+        /// The connection was lost and is there again: what was asked before may be lost with it.
+        case reconnected
+    }
+
+    /// What arrives next.
+    package func next(within time: Duration, _ cancellation: Cancellation) throws -> Arrival {
         let deadline = ContinuousClock.now + time
         repeat {
             if case .message(let frames) = try holder.socket.receive(),
                 case .chunk(let answer)? = try? CoordinatorMessage(frames: frames)
             {
-                return answer
+                return .answer(answer)
             }
+            let new = try holder.socket.connectionChanges().handshakes
+            defer { handshakes += new }
+            if new > 0, handshakes + new > 1 { return .reconnected }
             let rest = ContinuousClock.now.duration(to: deadline)
             try holder.socket.wait(wakeup, for: min(rest, .milliseconds(100)))
         } while ContinuousClock.now < deadline && !cancellation.isCancelled
-        return nil
+        return .nothing
     }
 }

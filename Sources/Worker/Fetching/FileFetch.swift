@@ -107,10 +107,11 @@ package struct FileFetch {
                 return .useless("is too slow")
             }
             events = [(isRenewed ? .connected : .tick, [])]
-            if let answer = try source.connection.next(within: .milliseconds(200), cancellation),
-                answer.digest == file.digest
-            {
+            switch try source.connection.next(within: .milliseconds(200), cancellation) {
+            case .answer(let answer) where answer.digest == file.digest:
                 events.append((Self.event(answer), answer.bytes))
+            case .reconnected: events.append((.connected, []))
+            case .answer, .nothing: break
             }
         }
         return .cancelled

@@ -138,9 +138,9 @@ package struct ModelFetcher: Sendable {
         while !cancellation.isCancelled {
             try connection.ask(ChunkRequest(model, [0], addresses: LANAddress.own))
             // A coordinator that first has to read all of the model goes on with it, and answers who asked last.
-            guard let answer = try connection.next(within: FetchConnection.silence, cancellation),
-                answer.digest == model
-            else {
+            let arrival = try connection.next(within: FetchConnection.silence, cancellation)
+            if case .reconnected = arrival { continue }
+            guard case .answer(let answer) = arrival, answer.digest == model else {
                 if !isTold, !cancellation.isCancelled {
                     logger.notice(
                         "the coordinator has not said yet what the model consists of: asking again until it does"

@@ -7,7 +7,7 @@ import Synchronization
 /// while it is connected to that coordinator, and only files of the model that it computes with can be asked for.
 package final class NeighbourServer: Sendable {
     private enum Note: Sendable {
-        case served(peer: [UInt8], PublicKey, ChunkAnswer, total: Int)
+        case served(ModelServer.Served)
         case stop
     }
 
@@ -88,8 +88,7 @@ package final class NeighbourServer: Sendable {
             guard offer?.digest != digest else { return nil }
             let old = offer?.server
             let server = ModelServer(digest: digest, open: { () throws(InputError) in model }) {
-                [mailbox] peer, key, answer, total in
-                mailbox.post(.served(peer: peer, key, answer, total: total))
+                [mailbox] in mailbox.post(.served($0))
             }
             offer = Offer(digest: digest, server: server)
             return old
@@ -123,12 +122,14 @@ package final class NeighbourServer: Sendable {
             for note in mailbox.take() {
                 switch note {
                 case .stop: return
-                case .served(let peer, let key, let answer, let total):
+                case .served(let served):
                     // One that does not read asks again.
-                    _ = try socket.send([peer] + CoordinatorMessage.chunk(answer).frames)
-                    guard case .bytes(let bytes) = answer.content else { continue }
+                    let message = CoordinatorMessage.chunk(served.answer)
+                    _ = try socket.send([served.peer] + message.frames)
+                    guard case .bytes(let bytes) = served.answer.content else { continue }
                     if progress.count >= GuestList.maxCount { progress = [:] }
-                    progress[key, default: SendProgress(key)].add(bytes.count, of: total, logger)
+                    progress[served.key, default: SendProgress(served.key)]
+                        .add(bytes.count, of: served.total, logger)
                 }
             }
             // Nobody is told of strangers, but what is noted of them must not pile up.
