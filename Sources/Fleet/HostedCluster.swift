@@ -204,9 +204,12 @@ package final class HostedCluster: Sendable {
         let here = Set(cluster.statistics.filter(\.isActive).compactMap(\.key))
         let fetching = cluster.fetching
         let refused = cluster.refused
-        return book.members.filter { !here.contains($0.key) && refused[$0.name] == nil }.map {
-            member in
-            fetching.contains(member.key)
+        // What keeps the others out is told elsewhere.
+        let absent = book.members.filter { member in
+            !here.contains(member.key) && refused[member.name]?.isChanging != false
+        }
+        return absent.map { member in
+            fetching.contains(member.key) || refused[member.name] != nil
                 ? "\(member.name) fetches or loads the model"
                 : "\(member.name) has not called (on that machine: tessera join)"
         }

@@ -176,6 +176,23 @@ import Testing
         }
     }
 
+    @Test func aMachineThatDiesIsMissedUntilItIsBack() throws {
+        try inTemporaryFolder { folder in
+            let hosts = try Hosts(folder)
+            let (service, relay, machine) = try hosts.join()
+            #expect(!relay.errorsSoFar.contains("is gone"), "\(relay.errorsSoFar)")
+            kill(machine.process.processIdentifier, SIGKILL)
+            #expect(relay.waitFor("worker relay/box is gone: its connection ended"))
+            let next = try hosts.start(
+                ["join", "--model", Self.model, "--threads", "1", "--name", "box"],
+                on: hosts.network.hosts[1],
+                as: "machine"
+            )
+            #expect(relay.waitFor("worker relay/box is back"), "\(relay.errorsSoFar)")
+            _ = KeyedSite.end([next, relay, service])
+        }
+    }
+
     /// What is wrong is said before the invitation is used.
     @Test(arguments: [
         ("connect: \"tcp://10.0.0.1:7552\"", "coordinator: endpoint: it is missing"),

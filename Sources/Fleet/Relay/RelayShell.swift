@@ -315,7 +315,10 @@ final class RelayShell {
                 guest.link.passedOn(came)
                 traffic.sent += bytes
                 guests[peer]?.sent += bytes
-                guard try socket.send([peer] + frames) == .sent else { return leave(peer) }
+                guard try socket.send([peer] + frames) == .sent else {
+                    tell(ofEndOf: peer, guest.hasLeft ? "has left" : Self.gone)
+                    return leave(peer)
+                }
             }
         }
     }
@@ -353,26 +356,27 @@ final class RelayShell {
             }
             let isGone = guest.origin.connection?.isOpen == false
             guard isRemoved || isGone || now - guest.lastHeard > Self.silence else { continue }
-            // Workers whose coordinator is away come and go, and one that came back is here.
-            if let name = guest.name, guest.hasJoined, watch.trouble == nil,
-                !guests.contains(where: {
-                    $0.key != peer && $0.value.hasJoined && $0.value.name == name
-                })
-            {
-                let manner =
-                    isRemoved
-                    ? "was removed"
-                    : guest.hasLeft
-                        ? "has left"
-                        : isGone ? "is gone: its connection ended" : "has said nothing for a minute"
-                if say("worker \(name) \(manner)", .notice), missed.count < 4096 {
-                    missed.insert(name)
-                }
-            }
+            let manner =
+                isRemoved
+                ? "was removed"
+                : guest.hasLeft ? "has left" : isGone ? Self.gone : "has said nothing for a minute"
+            tell(ofEndOf: peer, manner)
             leave(peer)
         }
         noteCondition()
     }
+
+    /// Says that a worker is gone. Those whose coordinator is away come and go, and one that came back is here.
+    private func tell(ofEndOf peer: [UInt8], _ manner: String) {
+        guard let guest = guests[peer], let name = guest.name, guest.hasJoined, watch.trouble == nil
+        else { return }
+        let isBack = guests.contains { $0 != peer && $1.hasJoined && $1.name == name }
+        if !isBack, say("worker \(name) \(manner)", .notice), missed.count < 4096 {
+            missed.insert(name)
+        }
+    }
+
+    private static let gone = "is gone: its connection ended"
 
     /// Tells of a condition that has changed.
     private func noteCondition() {
