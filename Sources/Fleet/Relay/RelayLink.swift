@@ -7,6 +7,8 @@ final class RelayLink: Sendable {
     enum Event: Sendable {
         case message([[UInt8]])
         case rejected(Rejection)
+        /// The connection was lost and is there again: what the coordinator was asked before may be lost with it.
+        case reconnected
         /// What keeps the proxy from connecting it.
         case obstructed(String)
         /// The coordinator does not read, or the connection failed: it has ended.
@@ -97,6 +99,7 @@ final class RelayLink: Sendable {
         _ waiting: Waiting,
         _ report: (Event) -> Void
     ) throws {
+        var isKnown = false
         while true {
             // Where too much waits, the network's own flow control holds the coordinator up.
             if waiting.down.load(ordering: .relaxed) > maxWaiting {
@@ -112,7 +115,12 @@ final class RelayLink: Sendable {
                 }
                 waiting.up.subtract(frames.byteCount, ordering: .relaxed)
             }
-            for rejection in try socket.rejections() { report(.rejected(rejection)) }
+            let changes = try socket.connectionChanges()
+            for rejection in changes.rejections { report(.rejected(rejection)) }
+            if changes.handshakes > 0 {
+                if isKnown || changes.handshakes > 1 { report(.reconnected) }
+                isKnown = true
+            }
             if let obstacle = socket.obstacle() { report(.obstructed(obstacle)) }
         }
     }

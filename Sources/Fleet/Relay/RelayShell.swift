@@ -239,6 +239,9 @@ final class RelayShell {
                 "the coordinator at \(configuration.coordinator.address) does not admit this relay. If it was removed, end "
                     + "it and run tessera relay with a new invitation; else another cluster is there now"
             )
+        case .reconnected:
+            // A worker is told by the coordinator. One that fetches the model asks again when it has connected again.
+            if guests[peer]?.hasJoined == false { leave(peer) }
         case .obstructed(let obstacle): note(trouble: obstacle, "\(obstacle); trying again")
         case .ended(let reason):
             guard let guest = guests[peer] else { break }
