@@ -49,7 +49,7 @@ import Testing
         #expect(count(active: [("box", keys[0])], fetching: [keys[0], keys[1]]) == 4)
         // It could not.
         #expect(count(refused: ["box"], fetching: [keys[0]]) == 2)
-        // It is no member any more.
+        // It was removed from the cluster.
         #expect(count(fetching: [keys[2]]) == 2)
     }
 
