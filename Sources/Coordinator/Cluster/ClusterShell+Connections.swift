@@ -59,7 +59,7 @@ extension ClusterShell {
 
     /// Warns of a machine that joined by invitation and is gone in the middle of a render: nobody else would tell.
     func warnOfLoss(of peer: Roster.Peer, _ loss: WorkerLoss) {
-        guard batch != nil, loss == .left || loss == .vanished, let key = peer.origin.key,
+        guard !jobs.isEmpty, loss == .left || loss == .vanished, let key = peer.origin.key,
             let members = try? configuration.joined?.book().members,
             members.contains(where: { $0.key == key }),
             lost.count < 4096, lost.insert(peer.hello.name).inserted
