@@ -9,7 +9,7 @@ package struct ExpectedWorkers {
     package var refused: Set<String>
     /// Machines that joined by invitation.
     package var members: [(name: String, key: PublicKey)]
-    /// Keys of machines that lacked the model when they called.
+    /// Keys of machines that fetch the model or load it.
     package var fetching: Set<PublicKey>
     /// How many machines more the open invitations let in.
     package var usesLeft: Int

@@ -126,7 +126,8 @@ package final class Cluster: Sendable {
 
     /// Workers that may not join as they are, by name.
     package var refused: [String: RefusedWorker] { board.refused }
-    /// The keys of machines that lacked the model when they called: they join when they have fetched and loaded it.
+    /// The keys of machines that fetch the model or load it: they join when they are done. Those that have asked for nothing of it for
+    /// two minutes are none of them.
     package var fetching: Set<PublicKey> { board.fetching }
 
     /// Reports that the process of a worker on this host has ended, which ends its connection too.

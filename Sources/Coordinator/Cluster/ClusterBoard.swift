@@ -8,7 +8,8 @@ final class ClusterBoard: Sendable {
     private let refusals = Mutex<[String: RefusedWorker]>([:])
     /// Of the views that are being evaluated, by their index in the request.
     private let views = Mutex<[Int: ViewAssignment]>([:])
-    private let fetchers = Mutex<Set<PublicKey>>([])
+    /// When machines last asked for a part of the model.
+    private let fetchers = Mutex<[PublicKey: ContinuousClock.Instant]>([:])
     private let queue = Mutex(0)
     /// Why the thread has ended.
     private let ending = Mutex<(any Error)?>(nil)
@@ -19,9 +20,18 @@ final class ClusterBoard: Sendable {
     var statistics: [WorkerStatistics] { workers.withLock { $0 } }
     var refused: [String: RefusedWorker] { refusals.withLock { $0 } }
 
-    /// The keys of machines that have fetched the model or a part of it.
-    var fetching: Set<PublicKey> { fetchers.withLock { $0 } }
-    func note(fetching key: PublicKey) { fetchers.withLock { _ = $0.insert(key) } }
+    /// How long a machine that has fetched the model may take to load it, until it is missed.
+    private static let loadTime: Duration = .seconds(120)
+
+    /// The keys of machines that fetch the model or load it.
+    var fetching: Set<PublicKey> {
+        let now = ContinuousClock.now
+        return fetchers.withLock { fetchers in
+            Set(fetchers.filter { $0.value.duration(to: now) < Self.loadTime }.keys)
+        }
+    }
+
+    func note(fetching key: PublicKey) { fetchers.withLock { $0[key] = .now } }
 
     /// Records that a worker was refused, or that it may join after all.
     func refuse(_ name: String, _ refused: RefusedWorker?) {

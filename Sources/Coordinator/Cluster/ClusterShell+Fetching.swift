@@ -26,9 +26,9 @@ extension ClusterShell {
             let member = (try? configuration.joined?.book())?.members.first { $0.key == key }
             let name = member?.name ?? origin.address
             fetched[key] = Fetched(name: name)
-            board.note(fetching: key)
             tell("machine \(name) lacks the model and fetches it")
         }
+        if fetched[key] != nil { board.note(fetching: key) }
         // Before the catalogue is sent, so that they admit it when it calls.
         invite(key, request.addresses, from: origin.address)
         let server = modelServer ?? makeServer()

@@ -99,7 +99,6 @@ final class RelayLink: Sendable {
         _ waiting: Waiting,
         _ report: (Event) -> Void
     ) throws {
-        var isKnown = false
         while true {
             // Where too much waits, the network's own flow control holds the coordinator up.
             if waiting.down.load(ordering: .relaxed) > maxWaiting {
@@ -117,10 +116,7 @@ final class RelayLink: Sendable {
             }
             let changes = try socket.connectionChanges()
             for rejection in changes.rejections { report(.rejected(rejection)) }
-            if changes.handshakes > 0 {
-                if isKnown || changes.handshakes > 1 { report(.reconnected) }
-                isKnown = true
-            }
+            if changes.isReconnected { report(.reconnected) }
             if let obstacle = socket.obstacle() { report(.obstructed(obstacle)) }
         }
     }

@@ -140,9 +140,8 @@ struct ModelShelf: Sendable {
     private let catalogue: [UInt8]
     /// Bytes of all files.
     let size: Int
-    private let paths: [ModelCatalogue.Digest: (path: String, size: Int)]
-    /// Bytes of the files before each.
-    private var starts: [ModelCatalogue.Digest: Int] = [:]
+    /// `start`: bytes of the files before it.
+    private let places: [ModelCatalogue.Digest: (path: String, size: Int, start: Int)]
 
     /// Opens the model that workers must have, and computes the digests of its chunks: reads all of it.
     static func open(
@@ -171,19 +170,15 @@ struct ModelShelf: Sendable {
         }
         let content = try ModelContent(of: model)
         var files: [ModelCatalogue.File] = []
-        var paths: [ModelCatalogue.Digest: (path: String, size: Int)] = [:]
+        var places: [ModelCatalogue.Digest: (path: String, size: Int, start: Int)] = [:]
+        var size = 0
         for file in content.files {
             let read = try Self.read(file, cancellation)
             files.append(read)
-            paths[read.digest] = (file.path, read.size)
+            places[read.digest] = (file.path, read.size, size)
+            size += read.size
         }
-        self.paths = paths
-        var size = 0
-        for file in files {
-            if starts[file.digest] == nil { starts[file.digest] = size }
-            size += file.size
-        }
-        self.size = size
+        (self.places, self.size) = (places, size)
         catalogue = ModelCatalogue(files: files, parts: content.parts).bytes
     }
 
@@ -242,9 +237,9 @@ struct ModelShelf: Sendable {
 
     /// Bytes of the model up to the end of a chunk of one of its files; 0 for what is none.
     func reach(_ digest: ModelCatalogue.Digest, _ chunk: Int) -> Int {
-        guard let start = starts[digest], let file = paths[digest] else { return 0 }
+        guard let file = places[digest] else { return 0 }
         let chunks = ModelCatalogue.chunkCount(file.size)
-        return start + min(file.size, (min(chunk, chunks) + 1) * ModelCatalogue.chunkBytes)
+        return file.start + min(file.size, (min(chunk, chunks) + 1) * ModelCatalogue.chunkBytes)
     }
 
     /// A chunk of a file, or the catalogue for the digest of the model.
@@ -256,7 +251,7 @@ struct ModelShelf: Sendable {
         model: String
     ) throws -> [UInt8] {
         if digest.description == model, chunk == 0 { return catalogue }
-        guard let (path, size) = paths[digest], chunk < ModelCatalogue.chunkCount(size) else {
+        guard let (path, size, _) = places[digest], chunk < ModelCatalogue.chunkCount(size) else {
             throw Unlisted()
         }
         let (descriptor, _) = try InputFile.open(path)

@@ -7,14 +7,17 @@ package struct ConnectionChanges: Equatable, Sendable {
     package var rejections: [Rejection] = []
     /// Connections that were accepted, and are still open.
     package var opened: [Connection] = []
-    /// Handshakes that succeeded.
-    package var handshakes = 0
+    /// Whether a connection was lost and is there again: what was asked on the one before may be lost with it. Of sockets
+    /// that connect, to one other side.
+    package var isReconnected = false
 }
 
 /// Reports handshakes and new connections of a socket.
 final class HandshakeMonitor {
     private let socket: UnsafeMutableRawPointer
     private let raw: UnsafeMutableRawPointer
+    /// Whether a handshake has succeeded.
+    private var wasConnected = false
 
     private static let count = Atomic<Int>(0)
     private static let events =
@@ -58,7 +61,8 @@ final class HandshakeMonitor {
                     changes.opened.append(connection)
                 }
             } else if event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED {
-                changes.handshakes += 1
+                changes.isReconnected = wasConnected
+                wasConnected = true
             } else if let rejection = Self.rejection(event, value) {
                 changes.rejections.append(rejection)
             }

@@ -8,8 +8,6 @@ package final class FetchConnection {
     private let context: SocketContext
     private let wakeup: Wakeup
     private var holder: Holder
-    /// Handshakes of this connection.
-    private var handshakes = 0
 
     /// How long a coordinator may take for an answer until it is asked again, on another connection.
     static let silence: Duration = .seconds(20)
@@ -32,10 +30,7 @@ package final class FetchConnection {
     }
 
     /// Connects again.
-    func renew() throws {
-        holder = try Holder(endpoint, security, in: context)
-        handshakes = 0
-    }
+    func renew() throws { holder = try Holder(endpoint, security, in: context) }
 
     package func ask(_ request: ChunkRequest) throws {
         _ = try holder.socket.send(WorkerMessage.fetch(request).frames)
@@ -58,9 +53,7 @@ package final class FetchConnection {
             {
                 return .answer(answer)
             }
-            let new = try holder.socket.connectionChanges().handshakes
-            defer { handshakes += new }
-            if new > 0, handshakes + new > 1 { return .reconnected }
+            if try holder.socket.connectionChanges().isReconnected { return .reconnected }
             let rest = ContinuousClock.now.duration(to: deadline)
             try holder.socket.wait(wakeup, for: min(rest, .milliseconds(100)))
         } while ContinuousClock.now < deadline && !cancellation.isCancelled
