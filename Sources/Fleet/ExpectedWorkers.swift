@@ -5,15 +5,15 @@ import Protocol
 package struct ExpectedWorkers {
     package var reports: [HostReport]
     package var active: [(name: String, key: PublicKey?)]
-    /// Names of those that may not join as they are.
+    /// Names of workers that may not join as they are.
     package var refused: Set<String>
     /// Machines that joined by invitation.
     package var members: [(name: String, key: PublicKey)]
-    /// Keys of machines that fetch the model or load it.
-    package var fetching: Set<PublicKey>
-    /// How many machines more the open invitations let in.
+    /// Keys of machines that are fetching or loading the model.
+    package var preparing: Set<PublicKey>
+    /// How many more machines may join with the open invitations.
     package var usesLeft: Int
-    /// Whether those who run would have called by now.
+    /// Whether every running worker would have connected by now.
     package var isLate: Bool
 
     package init(
@@ -21,16 +21,16 @@ package struct ExpectedWorkers {
         active: [(name: String, key: PublicKey?)],
         refused: Set<String>,
         members: [(name: String, key: PublicKey)],
-        fetching: Set<PublicKey>,
+        preparing: Set<PublicKey>,
         usesLeft: Int,
         isLate: Bool
     ) {
         (self.reports, self.active, self.refused) = (reports, active, refused)
-        (self.members, self.fetching) = (members, fetching)
+        (self.members, self.preparing) = (members, preparing)
         (self.usesLeft, self.isLate) = (usesLeft, isLate)
     }
 
-    /// Workers that have joined or may still do so.
+    /// Number of workers that have joined or may still do so.
     package var count: Int {
         let joined = Set(active.map(\.name))
         let ofHosts = reports.reduce(0) { sum, report in
@@ -42,12 +42,12 @@ package struct ExpectedWorkers {
         return ofHosts + ofMembers + usesLeft
     }
 
-    /// Machines call every few seconds, unless they fetch the model or load it.
+    /// Machines try to connect every few seconds, except while they fetch or load the model.
     private var ofMembers: Int {
         let others = Set(active.map(\.name)).subtracting(reports.flatMap(\.expected)).count
         let here = Set(active.compactMap(\.key))
         let coming = members.count { name, key in
-            fetching.contains(key) && !here.contains(key) && !refused.contains(name)
+            preparing.contains(key) && !here.contains(key) && !refused.contains(name)
         }
         return isLate ? others + coming : max(others + coming, members.count)
     }

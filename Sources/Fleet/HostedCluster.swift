@@ -6,8 +6,8 @@ import Logging
 import Protocol
 import Synchronization
 
-/// A cluster on the hosts of a file: workers that `tessera cluster up` left running join by themselves; those that are
-/// missing are started, and ended with the render.
+/// A cluster on the hosts of a cluster file. Workers that `tessera cluster up` left running join by themselves; those
+/// that are missing are started, and end with the render.
 package final class HostedCluster: Sendable {
     package let cluster: Cluster
     private let directory: PrivateDirectory?
@@ -18,32 +18,32 @@ package final class HostedCluster: Sendable {
     private let logger: Logger
     private let start = ContinuousClock.now
     private let announcement: EndpointAnnouncement
-    /// On the network segment, if the file says so.
+    /// The announcement on the network segment, if the file requests one.
     private let published: LANAnnouncement?
     /// Machines that joined by invitation.
     private let joined: JoinFolder?
     private let isOver = BlockingQueue<Void>()
     private let watching = Mutex<NamedThread?>(nil)
-    /// What was said of workers that are not there, by name.
+    /// The warning about each missing worker, by name.
     private let explained = Mutex<[String: String]>([:])
 
-    /// How long workers that were left running have to call where their host cannot be asked about them: they
-    /// call every few seconds.
+    /// How long workers that were left running have to connect if their host cannot be asked about them: they try every
+    /// few seconds.
     private static let reconnectTime: Duration = .seconds(15)
-    /// After which a person is told what is waited for.
+    /// How long to wait before telling the user what is being waited for.
     private static let quietTime: Duration = .seconds(4)
-    /// How long a rejected connection may stay unexplained until it is reported without its host's name.
+    /// How long a rejected connection may remain unexplained before it is reported without its host's name.
     static let explanationTime: Duration = .seconds(20)
 
-    /// Listens and calls the hosts; workers join while the caller continues.
+    /// Starts listening and calls the hosts; workers join while the caller continues.
     ///
     /// - Parameters:
     ///   - plan: the hosts
     ///   - identity: the model that workers must have
-    ///   - role: what they are wanted for
-    ///   - logger: logs events, and the workers' messages
-    /// - Throws: `EndpointTaken` when another process listens there, `InputError` when the endpoint cannot be
-    ///   listened on or keys cannot be read, `SocketError`
+    ///   - role: what the workers are needed for
+    ///   - logger: logs events and the workers' messages
+    /// - Throws: `EndpointTaken` if another process is listening there, `InputError` if it cannot listen on the
+    ///   endpoint or read keys, `SocketError`
     package init(
         _ plan: LaunchPlan,
         _ identity: ModelIdentity,
@@ -85,7 +85,7 @@ package final class HostedCluster: Sendable {
         ) { [weak cluster] event in
             switch event {
             case .said(let worker, let line):
-                // What is wrong with one that never joined, the watch says.
+                // Problems of a worker that never joined are reported by the watch.
                 let isMember = cluster?.statistics.contains { $0.name == worker } ?? false
                 WorkerLine(worker: worker, text: line, isHeard: isMember).report(to: logger)
             case .ended(let worker, let process, let account):
@@ -106,7 +106,7 @@ package final class HostedCluster: Sendable {
         return !book.members.isEmpty || book.invitations.contains { $0.isOpen(at: now) }
     }
 
-    /// Warns of hosts that do not take part, until the render is stopped.
+    /// Warns about hosts that do not take part, until the render is stopped.
     private func watch(_ logger: Logger) {
         var watch = HostWatch()
         while isOver.take(before: .now + .milliseconds(250)) == nil {
@@ -118,7 +118,7 @@ package final class HostedCluster: Sendable {
         }
     }
 
-    /// What the hosts' agents have said.
+    /// What the hosts' agents have reported.
     package var reports: [HostReport] { fleet.reports }
 
     private var view: HostWatch.View {
@@ -129,13 +129,13 @@ package final class HostedCluster: Sendable {
         )
     }
 
-    /// Takes note of how far the render is.
+    /// Updates the published progress of the render.
     package func note(_ report: RenderReport) { announcement.note(report) }
 
-    /// Takes note that nothing is rendered for now.
+    /// Publishes that nothing is being rendered at the moment.
     package func rest() { announcement.rest() }
 
-    /// Which hosts took part in the render, and why others did not.
+    /// Summary of which hosts took part in the render, and why others did not.
     package var summary: String {
         let working = cluster.statistics.filter { $0.views + $0.tiles > 0 }.map(\.name)
         return HostWatch.summary(fleet.reports, view, working: Set(working))
@@ -144,10 +144,10 @@ package final class HostedCluster: Sendable {
     /// Waits until enough workers have joined.
     ///
     /// - Parameters:
-    ///   - least: minimum number
-    ///   - patience: timeout
+    ///   - least: minimum number of workers
+    ///   - patience: how long to wait
     ///   - cancellation: ends the wait
-    /// - Throws: `ClusterUnavailable` when there will not be enough, `RenderCancelled`
+    /// - Throws: `ClusterUnavailable` if that number cannot be reached, `RenderCancelled`
     package func awaitWorkers(
         _ least: Int,
         patience: Duration,
@@ -181,7 +181,12 @@ package final class HostedCluster: Sendable {
                     \.value
                 )
             }
-            let losses = ([losses(fleet.reports, cluster.refused)] + absent)
+            // Members that are loading the model are reported as such, not as refused.
+            let members = Set(book.members.map(\.name))
+            let refused = cluster.refused.filter {
+                !$0.value.isChanging || !members.contains($0.key)
+            }
+            let losses = ([losses(fleet.reports, refused)] + absent)
                 .filter { !$0.isEmpty }.map(\.withoutFullStop).joined(separator: "; ")
             throw ClusterUnavailable(
                 "\(place): \(activeCount) of \(least) workers joined within "
@@ -191,7 +196,7 @@ package final class HostedCluster: Sendable {
         }
     }
 
-    /// What happened to hosts, workers and machines that joined by invitation, in words.
+    /// What happened to hosts, workers and machines that joined by invitation, as text.
     private func losses(_ reports: [HostReport], _ refused: [String: RefusedWorker]) -> String {
         ([Self.losses(reports, refused: refused)] + absentMembers).filter { !$0.isEmpty }
             .joined(separator: "; ")
@@ -199,29 +204,31 @@ package final class HostedCluster: Sendable {
 
     private var book: JoinBook { (try? joined?.book()) ?? JoinBook() }
 
-    /// Machines that joined by invitation and are not here, in words.
+    /// Machines that joined by invitation but are not connected, as text.
     private var absentMembers: [String] {
         let here = Set(cluster.statistics.filter(\.isActive).compactMap(\.key))
-        let fetching = cluster.fetching
+        let preparing = cluster.preparing
         let refused = cluster.refused
-        // What keeps the others out is told elsewhere.
+        // Why the others are kept out is reported elsewhere.
         let absent = book.members.filter { member in
             !here.contains(member.key) && refused[member.name]?.isChanging != false
         }
         return absent.map { member in
-            fetching.contains(member.key) || refused[member.name] != nil
-                ? "\(member.name) fetches or loads the model"
-                : "\(member.name) has not called (on that machine: tessera join)"
+            if preparing.contains(member.key) { return "\(member.name) fetches or loads the model" }
+            let silence =
+                refused[member.name] == nil
+                ? "has not called" : "fetched or loaded the model, and calls no longer"
+            return "\(member.name) \(silence) (on that machine: tessera join)"
         }
     }
 
-    /// That more machines may join, in words.
+    /// Says that more machines may join, if an invitation is open.
     private var openInvitations: [String] {
         let now = Date().timeIntervalSince1970
         return book.invitations.contains { $0.isOpen(at: now) } ? ["an invitation is open"] : []
     }
 
-    /// Workers that have joined or may still do so.
+    /// Number of workers that have joined or may still do so.
     private func expectedJoins(_ reports: [HostReport], refused: Set<String>) -> Int {
         let now = Date().timeIntervalSince1970
         let book = book
@@ -230,7 +237,7 @@ package final class HostedCluster: Sendable {
             active: cluster.statistics.filter(\.isActive).map { ($0.name, $0.key) },
             refused: refused,
             members: book.members.map { ($0.name, $0.key) },
-            fetching: cluster.fetching,
+            preparing: cluster.preparing,
             usesLeft: book.invitations.filter { $0.isOpen(at: now) }
                 .reduce(0) { $0 + $1.uses - $1.usedBy.count },
             isLate: start.duration(to: .now) >= Self.reconnectTime
@@ -239,7 +246,7 @@ package final class HostedCluster: Sendable {
 
     private var activeCount: Int { cluster.statistics.count { $0.isActive } }
 
-    /// What happened to hosts and workers, in words.
+    /// What happened to hosts and workers, as text.
     static func losses(
         _ reports: [HostReport],
         refused: [String: RefusedWorker] = [:]
@@ -257,7 +264,7 @@ package final class HostedCluster: Sendable {
 
     static func listed(_ losses: String) -> String { losses.isEmpty ? "" : ": \(losses)" }
 
-    /// What to do where workers are missing; `required` is what they were refused for, if they were.
+    /// What to do about missing workers; `required` is what they were refused for, if they were.
     private static func remedy(_ required: WorkerRequirements?) -> String {
         guard let required else {
             return "Correct the hosts, invite machines (tessera cluster invite), or ask for fewer "

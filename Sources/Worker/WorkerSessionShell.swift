@@ -2,8 +2,7 @@ import Engine
 import Logging
 import Protocol
 
-/// Carries messages between the socket, the session's state and the computing thread. It decides
-/// nothing.
+/// Passes messages between the socket, the session's state and the compute thread. It makes no decisions.
 final class WorkerSessionShell {
     private let options: WorkerProcess.Options
     private let mailbox: Mailbox<WorkerNote>
@@ -11,18 +10,18 @@ final class WorkerSessionShell {
     private let logger: Logger
     private let start = ContinuousClock.now
     private var state: WorkerSessionState
-    /// Reasons for having no connection that have been logged: each is logged once, not for each attempt.
+    /// Connection problems that have been logged: each is logged once, not on every attempt.
     private var logged: Set<String> = []
 
-    /// Cancels the batches that are being computed, by number.
+    /// Cancellations of the batches being computed, by batch number.
     private var cancellations: [Int: Cancellation] = [:]
-    /// Whether a unit is being computed.
+    /// Whether a batch is being computed.
     var isComputing: Bool { !cancellations.isEmpty }
 
-    /// Why nothing can be computed in this process any more.
+    /// The device error after which nothing more can be computed in this process.
     private(set) var deviceLoss: DeviceError?
 
-    /// Gives up the units that are being computed.
+    /// Cancels the batches that are being computed.
     func cancel() { for cancellation in cancellations.values { cancellation.cancel() } }
 
     init(
@@ -39,7 +38,7 @@ final class WorkerSessionShell {
         self.mailbox = mailbox
         self.units = units
         self.logger = logger
-        // One that stays refused does not log every attempt.
+        // A worker that stays refused does not log every attempt.
         if hello.obstacle != nil { logged = [""] }
         var session = WorkerSessionState.Options(hello: hello)
         session.credit = options.credit
@@ -56,7 +55,7 @@ final class WorkerSessionShell {
         case end(WorkerSessionState.Ending)
     }
 
-    /// Serves over one connection after another.
+    /// Runs the session over successive connections.
     func run() throws -> WorkerSessionState.Ending {
         let context = try SocketContext()
         while true {
@@ -71,19 +70,19 @@ final class WorkerSessionShell {
     private func converse(in context: SocketContext) throws -> Outcome {
         let socket = try Socket(.dealer, in: context, security: options.security)
         try socket.connect(options.endpoint)
-        // Those whom this coordinator named may fetch while it is connected.
+        // The neighbours that this coordinator named may fetch while it is connected.
         defer { options.neighbours?.admit([]) }
         var outcome = try feed(.connected, to: socket)
         while outcome == nil {
             try socket.wait(mailbox.wakeup, for: .milliseconds(200))
             options.neighbours?.note(isBusy: isComputing)
             outcome = try receive(from: socket)
-            // Whatever arrived over the socket, process every note: one that is skipped now is lost.
+            // Process every note, whatever arrived over the socket: a note that is skipped now is lost.
             for note in mailbox.take() {
                 let next = try feed(event(note), to: socket)
                 if case .end = next { outcome = next } else { outcome = outcome ?? next }
             }
-            // It may be fixed on the other side: log it, and try again.
+            // The other side may fix it: log it and try again.
             for rejection in try socket.rejections() {
                 logOnce(
                     "\(rejection.error(of: options))",
@@ -121,7 +120,7 @@ final class WorkerSessionShell {
             return .finished(unit, microseconds: microseconds, result)
         case .fitted(let views): return .fitted(views)
         case .lost(let error):
-            // The units are not to blame: they go elsewhere when the worker has said goodbye.
+            // The units are not to blame: they are sent elsewhere after the worker has said goodbye.
             cancellations = [:]
             deviceLoss = error
             return .stop
@@ -162,7 +161,7 @@ final class WorkerSessionShell {
         let delivery = try socket.send(message.frames)
         if delivery != .sent {
             // The coordinator is not reading: the timeout will end the connection.
-            logOnce("the coordinator does not take messages", .warning)
+            logOnce("the coordinator is not reading messages", .warning)
         }
     }
 
@@ -190,9 +189,9 @@ final class WorkerSessionShell {
         if logged.insert(line).inserted { logger.log(level: level, "\(line)") }
     }
 
-    /// Waits between two connections, with a different delay for each worker.
+    /// Waits between two connections, for a randomised time, so that workers do not all reconnect at once.
     ///
-    /// - Returns: the end, if it is stopped meanwhile
+    /// - Returns: the ending, if the worker is stopped meanwhile
     private func sleep(_ pause: Duration) -> WorkerSessionState.Ending? {
         let end = ContinuousClock.now + pause * Double.random(in: 0.5...1)
         var ending: WorkerSessionState.Ending?

@@ -1,7 +1,7 @@
 import Engine
 import Protocol
 
-/// Decides what a worker does next. Messages, results and a clock in, actions out: no socket, no thread.
+/// Decides what a worker does next. Messages, results and a clock in, actions out; no socket and no thread.
 ///
 ///                 welcome                          refusal
 ///     ┌─────────┐ ───────▶ ┌─────────┐   (calling) ───────▶ ended
@@ -9,22 +9,22 @@ import Protocol
 ///     └─────────┘ ◀─────── └─────────┘
 ///         silence, goodbye: reconnect
 ///
-/// A worker requests `credit` units when it joins: one to compute, and others so that the next one is already here when
-/// that is done. After each unit it sends the answer and requests another one. On a GPU it computes several compatible
-/// units together, as many as `batches` says, and holds twice as many; a second full batch of views is passed on while
-/// the first is computed, so that it is on the device when that is done.
+/// A worker requests `credit` units when it joins: one to compute, and others so that the next one is already there
+/// when the first is done. After each unit it sends the answer and requests another one. On a GPU it computes several
+/// compatible units together, as many as `batches` says, and holds twice as many. A second full batch of views is
+/// passed on while the first is computed, so that it is already on the device when the first is done.
 package struct WorkerSessionState: Sendable {
     package struct Options: Sendable {
         package var hello: WorkerMessage.Hello
         /// Initial number of units to request.
         package var credit = 2
-        /// How many views it predicts together.
+        /// Batch sizes: how many views are predicted together.
         package var batches = BatchSizes()
-        /// Batches that are passed on for computing at once: two where a device computes one while the next is uploaded.
+        /// Number of batches passed on for computing at once: two if a device computes one while the next is uploaded.
         package var depth = 1
-        /// Whether the coordinator started this process: then it exits with the coordinator.
+        /// Whether the coordinator started this process, which then exits with the coordinator.
         package var isLocalChild = false
-        /// Whether the session ends with its connection, instead of connecting again.
+        /// Whether the session ends with its connection, instead of reconnecting.
         package var endsWithConnection = false
         /// How long to wait for a welcome before the next attempt.
         package var patience: Duration = .seconds(5)
@@ -42,10 +42,10 @@ package struct WorkerSessionState: Sendable {
         case received(CoordinatorMessage)
         /// Invalid frames arrived.
         case malformed(FrameError)
-        /// Of units that were computed together, the first has the time of all, and the others none. Batches are finished
+        /// If units were computed together, the first reports the time of all, and the others report 0. Batches finish
         /// in order.
         case finished(UnitID, microseconds: UInt64, Result<WorkResult, ComputeError>)
-        /// The device has memory for this many views at once.
+        /// Device memory holds this many views at once.
         case fitted(Int)
         case stop
         case tick
@@ -53,13 +53,13 @@ package struct WorkerSessionState: Sendable {
 
     package enum Action: Sendable {
         case send(WorkerMessage)
-        /// Compute these together, after the batches before. Batches are numbered.
+        /// Compute these units together, after the earlier batches. Batches are numbered.
         case compute(Int, [(id: UnitID, unit: WorkUnit)])
-        /// Nobody needs this batch: cancel it as soon as that is cheap.
+        /// Nobody needs this batch any more: cancel it as soon as that is cheap.
         case cancel(Int)
-        /// Close the socket, wait, connect a new one, and report that with `connected`.
-        /// Send how this host is, with the number of the inquiry, and so many floats.
+        /// Send a report on this host, with the number of the inquiry and this many floats.
         case report(UInt64, floats: Int)
+        /// Close the socket, wait, open a new one, and report that with `connected`.
         case reconnect(after: Duration, because: Cause)
         case end(Ending)
     }
@@ -67,12 +67,12 @@ package struct WorkerSessionState: Sendable {
     /// Why a connection is closed.
     package enum Cause: String, Sendable {
         case noWelcome = "the coordinator did not answer"
-        case silence = "the coordinator fell silent"
+        case silence = "the coordinator stopped responding"
         case goodbye = "the coordinator ended"
         case unknown = "the coordinator does not know this worker any more"
         case removed = "the coordinator took this worker off its list"
         case malformed = "the coordinator sent an invalid message"
-        case damaged = "a message was damaged on the way"
+        case damaged = "a message was damaged in transit"
         case older = "the coordinator speaks an older version of the protocol"
     }
 
@@ -80,7 +80,7 @@ package struct WorkerSessionState: Sendable {
         case stopped
         case dismissed
         case refused(CoordinatorMessage.Refusal)
-        /// The connection was lost, and the session was to end with it.
+        /// The connection was lost, and the session was meant to end with it.
         case disconnected
     }
 
@@ -92,29 +92,29 @@ package struct WorkerSessionState: Sendable {
     }
 
     private let options: Options
-    /// The version that it says in its next hello; lower after a coordinator refused it for its own.
+    /// The protocol version of the next hello; lowered after a coordinator refused ours.
     private var version: UInt32
-    /// When it last told of its host unasked, or joined.
+    /// When the worker last reported on its host without being asked, or joined.
     private var reported = Duration.zero
-    /// Time between two reports that nobody asked for.
+    /// Interval of unsolicited reports.
     private static let reportPause: Duration = .seconds(10)
     private var phase = Phase.idle
     private var failures = 0
     private var job: CoordinatorMessage.Job?
     private var queue: [CoordinatorMessage.Task] = []
     private var embeddings = EmbeddingCache()
-    /// Embeddings that were requested on this connection and have not arrived.
+    /// Embeddings that were requested on this connection and have not arrived yet.
     private var demanded: Set<EmbeddingDigest> = []
-    /// The version of its last hello.
+    /// The protocol version of the last hello.
     private var said: UInt32 = 0
-    /// Counts connections: a result from an earlier one must not be sent on this one.
+    /// Counts connections: a result that belongs to an earlier connection must not be sent on this one.
     private var connection = 0
-    /// At most `Options.depth`; the first is computed.
+    /// At most `Options.depth` batches; the first is being computed.
     private var computing: [Computing] = []
-    /// Batches so far.
+    /// Number of batches so far.
     private var count = 0
     private var batches: BatchSizes
-    /// What it asked for at once, and the size of batches that the coordinator knows.
+    /// Number of units requested in advance, and the batch size that the coordinator was told.
     private var asked = 0
     private var told = 1
 
@@ -122,9 +122,9 @@ package struct WorkerSessionState: Sendable {
     private struct Computing: Sendable {
         let number: Int
         let connection: Int
-        /// How the result of each is sent; those that are finished are removed.
+        /// The wire format of each unit's result; finished units are removed.
         var wires: [UnitID: WireFormat]
-        /// Those that somebody still needs.
+        /// Units that are still needed.
         var wanted: Set<UnitID>
         /// For views: their shape and number.
         let views: (shape: BatchSizes.Shape, count: Int)?
@@ -154,7 +154,7 @@ package struct WorkerSessionState: Sendable {
             phase = .calling(since: now)
             var hello = options.hello
             hello.version = version
-            // The next connection may be to a coordinator that was updated.
+            // The next connection may be to an updated coordinator.
             version = options.hello.version
             said = hello.version
             actions.append(.send(.hello(hello)))
@@ -248,8 +248,8 @@ package struct WorkerSessionState: Sendable {
         }
     }
 
-    /// A message was damaged on the way. The coordinator is told which unit it was, and sends it again; where that is not
-    /// known the connection is given up, without blame for anybody.
+    /// Handles a message that was damaged in transit. The coordinator is told which unit it was, and sends it again. If
+    /// the unit is not known, the connection is closed without blaming either side.
     private mutating func noteDamage(_ unit: UnitID?, _ actions: inout [Action]) {
         guard case .serving = phase, let unit else {
             if case .serving = phase { actions.append(.send(.goodbye(.leaving))) }
@@ -265,7 +265,7 @@ package struct WorkerSessionState: Sendable {
         _ result: Result<WorkResult, ComputeError>,
         _ actions: inout [Action]
     ) {
-        // Of an earlier connection's and this one's unit with one number, the former is finished first.
+        // If units of an earlier connection and of this one have the same id, the earlier one finishes first.
         guard let place = computing.firstIndex(where: { $0.wires[unit] != nil }) else { return }
         var done = computing[place]
         guard let wire = done.wires.removeValue(forKey: unit) else { return }
@@ -301,7 +301,7 @@ package struct WorkerSessionState: Sendable {
         tellBatch(&actions)
     }
 
-    /// Tells the coordinator how many units are computed together, and asks for as many more as the next batch needs.
+    /// Tells the coordinator how many units are computed together, and requests as many more as the next batch needs.
     private mutating func tellBatch(_ actions: inout [Action]) {
         guard case .serving = phase else { return }
         let size = batches.largest
@@ -330,8 +330,9 @@ package struct WorkerSessionState: Sendable {
         }
     }
 
-    /// Starts the first unit in the queue if its turn has come and its embeddings are here, with others that can be computed
-    /// together with it. A second batch has to be full: with one that is not, the rest may arrive before its turn.
+    /// Starts the first unit in the queue if its turn has come and its embeddings are here, together with others that
+    /// can be computed in the same batch. A second batch must be full: otherwise the rest may still arrive before its
+    /// turn.
     private mutating func computeNext(_ actions: inout [Action]) {
         while computing.isEmpty || isReadyForAnother {
             guard case .serving = phase, let next = queue.first else { return }
@@ -341,7 +342,8 @@ package struct WorkerSessionState: Sendable {
         }
     }
 
-    /// Whether a batch may be passed on while others are computed. Cancelled ones of an earlier connection end first.
+    /// Whether another batch may be passed on while one is computed. Cancelled batches of an earlier connection must
+    /// end first.
     private var isReadyForAnother: Bool {
         computing.count < options.depth && computing.allSatisfy { $0.connection == connection }
     }
@@ -378,7 +380,7 @@ package struct WorkerSessionState: Sendable {
         actions.append(.compute(count, units))
     }
 
-    /// The unit with its embeddings, if they are here.
+    /// The unit with its embeddings; nil if any of them is missing.
     private mutating func complete(_ unit: WorkUnit) -> WorkUnit? {
         var unit = unit
         for digest in unit.embeddingDigests {
@@ -388,7 +390,7 @@ package struct WorkerSessionState: Sendable {
         return unit
     }
 
-    /// Requests missing embeddings, once.
+    /// Requests embeddings that are missing and have not been requested yet.
     private mutating func demand(_ digests: [EmbeddingDigest], _ actions: inout [Action]) {
         let missing = digests.filter { !embeddings.contains($0) && !demanded.contains($0) }
         guard !missing.isEmpty else { return }
@@ -423,8 +425,8 @@ extension WorkerSessionState.Action {
 /// Why a unit was not computed.
 package enum ComputeError: Error, Equatable, Sendable {
     case failed(String)
-    /// It was no longer wanted.
+    /// It was no longer needed.
     case cancelled
-    /// Its input was omitted, and its tile is not kept.
+    /// Its input was omitted, and the worker does not keep its tile.
     case missing
 }

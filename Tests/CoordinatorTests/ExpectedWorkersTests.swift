@@ -14,7 +14,7 @@ import Testing
     private func count(
         active: [(name: String, key: PublicKey?)] = [],
         refused: Set<String> = [],
-        fetching: Set<PublicKey> = [],
+        preparing: Set<PublicKey> = [],
         usesLeft: Int = 0,
         isLate: Bool = true,
         change: (inout HostReport) -> Void = { _ in }
@@ -31,7 +31,7 @@ import Testing
             active: active,
             refused: refused,
             members: [("box", keys[0]), ("den", keys[1])],
-            fetching: fetching,
+            preparing: preparing,
             usesLeft: usesLeft,
             isLate: isLate
         ).count
@@ -44,13 +44,13 @@ import Testing
     }
 
     @Test func aMachineThatFetchesTheModelIsWaitedFor() {
-        #expect(count(fetching: [keys[0]]) == 3)
-        #expect(count(active: [("box", keys[0])], fetching: [keys[0]]) == 3)
-        #expect(count(active: [("box", keys[0])], fetching: [keys[0], keys[1]]) == 4)
-        // It could not.
-        #expect(count(refused: ["box"], fetching: [keys[0]]) == 2)
-        // It was removed from the cluster.
-        #expect(count(fetching: [keys[2]]) == 2)
+        #expect(count(preparing: [keys[0]]) == 3)
+        #expect(count(active: [("box", keys[0])], preparing: [keys[0]]) == 3)
+        #expect(count(active: [("box", keys[0])], preparing: [keys[0], keys[1]]) == 4)
+        // This machine was refused.
+        #expect(count(refused: ["box"], preparing: [keys[0]]) == 2)
+        // This machine was removed from the cluster.
+        #expect(count(preparing: [keys[2]]) == 2)
     }
 
     @Test func hostsCountWithWhatTheyCanStillStart() {

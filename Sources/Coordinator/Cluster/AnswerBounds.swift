@@ -1,31 +1,31 @@
 import Engine
 
-/// What an answer may hold. Every bound is far beyond what any network outputs, and keeps what no network
-/// outputs from being fused: one such value spoils the whole picture.
+/// What an answer may contain. Every bound is far beyond what any network outputs, and keeps out values that no network
+/// outputs: one such value would spoil the whole picture.
 ///
-/// - Predictions, noise or v, are trained to have a root mean square of about 1, as the scaled latents have
-///   that go in. Guidance, uncond + g · (text − uncond), moves them by a fraction of g; ten times 1 + |g| is
-///   accepted. None is zero, or zero nearly everywhere: that is what a broken device answers.
-/// - Decoded pixels are about −1…1, encoded latents of the scale of latents.
-/// - Tokens and moments are of activations inside the autoencoder. SDXL's leave the range of float16
-///   (65,504); 10⁹ is 15,000 times as much.
+/// - Predictions, noise or v, are trained to have a root mean square of about 1, like the scaled latents that go in.
+///   Guidance, uncond + g · (text − uncond), moves them by a fraction of g; ten times 1 + |g| is accepted. None is
+///   zero, or zero nearly everywhere: that is what a broken device answers.
+/// - Decoded pixels are about −1…1, and encoded latents have the scale of latents.
+/// - Tokens and moments come from activations inside the autoencoder. SDXL's exceed the range of float16 (65,504); 10⁹
+///   is 15,000 times as much.
 package struct AnswerBounds {
-    /// The largest magnitude of an element.
+    /// Maximum magnitude of an element.
     private let largest: Float
-    /// The largest root mean square, and the smallest.
+    /// Maximum and minimum root mean square.
     private let loudest: Double
     private let quietest: Double
-    /// The largest magnitude must not be less than this, unless it may be zero.
+    /// Minimum of the largest magnitude, unless all elements may be zero.
     private let smallest: Float
     private let mayBeZero: Bool
 
     /// Maximum ratio of an output to its input, or to 1.
     private static let gain: Float = 1000
-    /// The largest magnitude of an activation.
+    /// Maximum magnitude of an activation.
     private static let activation: Double = 1e9
 
     /// - Parameters:
-    ///   - latent: the view
+    ///   - latent: the view's input
     ///   - guidance: the guidance scale; 0 for a single evaluation
     package init(predicting latent: Tensor, guidance: Float) {
         let level = max(1, latent.rootMeanSquare)
@@ -42,13 +42,13 @@ package struct AnswerBounds {
         (smallest, mayBeZero) = (1e-30, true)
     }
 
-    /// The reason why an answer is rejected; nil for a good one.
+    /// Why an answer is rejected; nil for a good one.
     package func fault(of answer: WorkResult) -> String? {
         if let tensor = answer.tensor {
             guard let peak = tensor.largestMagnitude else {
                 return "its answer holds NaN or infinity"
             }
-            // With statistics come tokens.
+            // Tokens come with statistics.
             let limit = answer.statistics.isEmpty ? largest : Float(Self.activation)
             guard peak <= limit else {
                 return "its answer holds values of up to \(peak), which no model outputs"
@@ -78,11 +78,11 @@ package struct AnswerBounds {
 }
 
 extension Tensor {
-    /// The elements that these checks read: all of a small tensor, and every 31st of a large one. The bounds are so wide that
-    /// a sample is enough; 31 is prime, so the sample contains every channel.
+    /// The elements that these checks read: all of a small tensor, and every 31st of a large one. The bounds are so
+    /// wide that a sample is enough; 31 is prime, so the sample contains every channel.
     private var sample: StrideTo<Int> { stride(from: 0, to: count, by: count < 4096 ? 1 : 31) }
 
-    /// Of a sample of the elements.
+    /// Root mean square of a sample of the elements.
     fileprivate var rootMeanSquare: Double {
         withFloats { x in
             var (sum, count) = (0.0, 0.0)
@@ -94,7 +94,7 @@ extension Tensor {
         }
     }
 
-    /// Whether more than half of the elements are less than a millionth of the largest, by a sample.
+    /// Whether more than half of a sample of the elements are less than a millionth of the largest.
     fileprivate func isMostlyNegligible(beside peak: Float) -> Bool {
         withFloats { x in
             var (negligible, count) = (0, 0)

@@ -15,21 +15,21 @@ package final class Cluster: Sendable {
     package struct Configuration: Sendable {
         /// Where to listen; port 0 lets the system choose.
         package var endpoint: Endpoint
-        /// What workers must have.
+        /// What workers must have in order to join.
         package var required: WorkerRequirements
         /// Names of the workers that may join; nil for all.
         package var selected: Set<String>?
         package var policy = DispatcherState.Policy()
-        /// Interval of heartbeats, for both sides.
+        /// Heartbeat interval, for both sides.
         package var heartbeat: Duration = .milliseconds(500)
-        /// Whom it admits.
+        /// Which peers may connect, and how they authenticate.
         package var security = Security.open
-        /// Where machines that join by invitation are listed; the same as that of `security`.
+        /// Where machines that join by invitation are listed, as in `security`.
         package var joined: JoinFolder? {
             if case .coordinator(_, let allowed) = security { allowed.joined } else { nil }
         }
-        /// How long a connection that does not say whose it is may stay unexplained: whoever started the workers
-        /// may name the host that it comes from (`explain`).
+        /// How long to wait for an explanation of a connection that does not identify itself: whoever started the
+        /// workers may name the host that it comes from (`explain`).
         package var patienceWithUnknown: Duration = .zero
 
         package init(endpoint: Endpoint, model: ModelIdentity) {
@@ -75,12 +75,12 @@ package final class Cluster: Sendable {
 
     deinit { stop() }
 
-    /// Opens a job: a render. Several may be open; their batches take turns (`BatchTurns`).
+    /// Opens a job for a render. Several jobs may be open; their batches take turns (`BatchTurns`).
     ///
     /// - Parameters:
-    ///   - model: of the picture, to check answers
+    ///   - model: the model's geometry, to check answers
     ///   - wire: the precision in which latents and results are sent
-    ///   - weight: its share of the workers beside other jobs
+    ///   - weight: its share of the workers relative to other jobs
     /// - Returns: a renderer that evaluates units until it is ended
     package func open(
         _ model: ModelGeometry,
@@ -104,9 +104,9 @@ package final class Cluster: Sendable {
     /// Each worker's statistics so far, in the order in which they first joined.
     package var statistics: [WorkerStatistics] { board.statistics }
 
-    /// Asks one worker something, or gives it a unit, past the dispatcher; for tests of a cluster where no render runs.
+    /// Asks one worker something, or gives it a unit, bypassing the dispatcher; for cluster tests while no render runs.
     ///
-    /// - Returns: where the reply comes; always exactly one
+    /// - Returns: a queue that receives exactly one reply
     package func probe(_ worker: String, _ question: ProbeQuestion) -> BlockingQueue<ProbeReply> {
         let reply = BlockingQueue<ProbeReply>()
         let request = ProbeRequest(worker: worker, question: question, reply: reply)
@@ -121,28 +121,28 @@ package final class Cluster: Sendable {
     /// Units that wait or are being computed.
     package var unitsLeft: Int { board.unitsLeft }
 
-    /// Who has the views that are being evaluated, by their index in the request.
+    /// Who computes the views that are being evaluated, by their index in the request.
     package var assignments: [Int: ViewAssignment] { board.assignments }
 
     /// Workers that may not join as they are, by name.
     package var refused: [String: RefusedWorker] { board.refused }
-    /// The keys of machines that fetch the model or load it: they join when they are done. Those that have asked for nothing of it for
-    /// two minutes are none of them.
-    package var fetching: Set<PublicKey> { board.fetching }
+    /// Keys of machines that are fetching or loading the model, and will join when they are done. Machines that have
+    /// not been heard from for two minutes are not included.
+    package var preparing: Set<PublicKey> { board.preparing }
 
     /// Reports that the process of a worker on this host has ended, which ends its connection too.
     ///
     /// - Parameters:
-    ///   - name: the worker's
-    ///   - process: its id
+    ///   - name: the worker's name
+    ///   - process: its process id
     ///   - account: how it ended, for the error if no worker is left
     package func processEnded(_ name: String, process: Int32, account: String) {
         mailbox.post(.processEnded(name: name, process: process, account: account))
     }
 
-    /// Reports that a person was told what is wrong with a worker, which is not to be told again in other words.
+    /// Reports that the user was told what is wrong with a worker, so that it is not reported again in other words.
     ///
-    /// - Parameter name: the worker's
+    /// - Parameter name: the worker's name
     package func explain(_ name: String) { mailbox.post(.explained(name: name)) }
 
     /// Reports that no more workers will join: when the last one is gone, calls fail at once.

@@ -6,32 +6,23 @@ import Synchronization
 final class ClusterBoard: Sendable {
     private let workers = Mutex<[WorkerStatistics]>([])
     private let refusals = Mutex<[String: RefusedWorker]>([:])
-    /// Of the views that are being evaluated, by their index in the request.
+    /// Assignments of the views that are being evaluated, by their index in the request.
     private let views = Mutex<[Int: ViewAssignment]>([:])
-    /// When machines last asked for a part of the model.
-    private let fetchers = Mutex<[PublicKey: ContinuousClock.Instant]>([:])
+    private let machines = Mutex(PreparingMachines())
     private let queue = Mutex(0)
     /// Why the thread has ended.
     private let ending = Mutex<(any Error)?>(nil)
 
-    /// Entries that are kept in any case.
+    /// Number of entries that are kept in any case.
     private static let capacity = 1024
 
     var statistics: [WorkerStatistics] { workers.withLock { $0 } }
     var refused: [String: RefusedWorker] { refusals.withLock { $0 } }
 
-    /// How long a machine that has fetched the model may take to load it, until it is missed.
-    private static let loadTime: Duration = .seconds(120)
-
-    /// The keys of machines that fetch the model or load it.
-    var fetching: Set<PublicKey> {
-        let now = ContinuousClock.now
-        return fetchers.withLock { fetchers in
-            Set(fetchers.filter { $0.value.duration(to: now) < Self.loadTime }.keys)
-        }
-    }
-
-    func note(fetching key: PublicKey) { fetchers.withLock { $0[key] = .now } }
+    /// Keys of machines that are fetching or loading the model.
+    var preparing: Set<PublicKey> { machines.withLock { $0.keys(at: .now) } }
+    func note(preparing key: PublicKey) { machines.withLock { $0.note(key, at: .now) } }
+    func note(prepared key: PublicKey) { machines.withLock { $0.remove(key) } }
 
     /// Records that a worker was refused, or that it may join after all.
     func refuse(_ name: String, _ refused: RefusedWorker?) {
@@ -43,13 +34,13 @@ final class ClusterBoard: Sendable {
         }
     }
 
-    /// Enters a worker that joins; one that comes back under its name goes on with its entry. Where there are
-    /// many, entries of workers that left without having done anything are used again.
+    /// Registers a worker that joins; one that returns under its name continues its entry. If there are many entries,
+    /// those of workers that left without having done anything are reused.
     ///
-    /// - Returns: its index
+    /// - Returns: the entry's index
     func enter(_ hello: WorkerMessage.Hello, _ key: PublicKey?) -> Int {
         workers.withLock { workers in
-            // With another precision it is another worker, under the old one's name.
+            // With another backend or precision it is another worker, under the old one's name.
             let known = workers.firstIndex {
                 $0.name == hello.name && !$0.isActive && $0.backend == hello.backend
                     && $0.precision == hello.precision
@@ -94,17 +85,17 @@ final class ClusterBoard: Sendable {
 
     var assignments: [Int: ViewAssignment] { views.withLock { $0 } }
 
-    /// Other views are evaluated from now on.
+    /// Forgets all assignments: other views are evaluated from now on.
     func beginViews() { views.withLock { $0.removeAll(keepingCapacity: true) } }
 
-    /// A worker was asked for a view, or has answered.
+    /// A worker was given a view, or has answered it.
     func note(view index: Int, _ assignment: ViewAssignment) {
         views.withLock { $0[index] = assignment }
     }
 
     /// Posts a command unless the thread has ended.
     ///
-    /// - Throws: why it has
+    /// - Throws: why the thread has ended
     func post(_ command: ClusterCommand, to mailbox: Mailbox<ClusterCommand>) throws {
         try ending.withLock { ending in
             if let ending { throw ending }

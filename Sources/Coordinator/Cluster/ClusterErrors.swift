@@ -39,9 +39,9 @@ package struct UnitFailed: Error, Equatable, CustomStringConvertible {
 
 /// A worker that may not join as it is.
 package struct RefusedWorker: Equatable, Sendable {
-    /// Why, with both sides.
+    /// Why, describing both sides.
     package let reason: String
-    /// Whether it is changing to what is required, and will call again.
+    /// Whether it is changing to what is required, and will try again.
     package let isChanging: Bool
 
     package init(reason: String, isChanging: Bool) {

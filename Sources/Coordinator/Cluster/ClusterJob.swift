@@ -8,7 +8,7 @@ package final class ClusterJob: UnitRenderer {
     let id: UInt64
     private let mailbox: Mailbox<ClusterCommand>
     private let board: ClusterBoard
-    /// Between calls.
+    /// What was begun early of the next step, between calls.
     private let begun = Mutex(BegunStep())
 
     init(id: UInt64, mailbox: Mailbox<ClusterCommand>, board: ClusterBoard) {
@@ -25,11 +25,11 @@ package final class ClusterJob: UnitRenderer {
         try evaluate(units, checks: [], early: &early, onDone: onDone).results
     }
 
-    /// Evaluates units, and computes others a second time meanwhile.
+    /// Evaluates units, and meanwhile has others computed a second time.
     ///
     /// - Parameters:
     ///   - units: as for `UnitRenderer`
-    ///   - checks: units that were answered before
+    ///   - checks: units to compute again, which were answered before
     ///   - early: as for `UnitRenderer`
     ///   - onDone: as for `UnitRenderer`, without the checks
     /// - Returns: the results, and who answered
@@ -76,7 +76,7 @@ package final class ClusterJob: UnitRenderer {
         }
     }
 
-    /// A unit is done: begins what can be begun of the next step.
+    /// A unit is done: begins whatever can be begun of the next step.
     private func take(
         _ index: Int,
         _ step: inout StepAnswers,
@@ -91,15 +91,15 @@ package final class ClusterJob: UnitRenderer {
         try board.post(.begin(views, step: step.next.number, job: id), to: mailbox)
     }
 
-    /// What was begun of a step, if it is a part of these units. Otherwise, after a return to an earlier state for
-    /// instance, nobody needs it.
+    /// What was begun early of a step, if it belongs to these units. Otherwise nobody needs it, for instance after a
+    /// return to an earlier state.
     private func takeBegun(by units: [WorkUnit]) -> BegunStep {
         var step = begun.withLock { begun in
             defer { begun = BegunStep(number: begun.number + 1) }
             return begun
         }
         if step.isBeginning(of: units) {
-            // The step has its own.
+            // The step has the units itself.
             step.units = [:]
             return step
         }
@@ -107,7 +107,7 @@ package final class ClusterJob: UnitRenderer {
         return BegunStep(number: step.number)
     }
 
-    /// Drops what was begun of the next step.
+    /// Drops what was begun early of the next step.
     private func dropBegun() {
         begun.withLock { $0 = BegunStep(number: $0.number) }
         mailbox.post(.abandon(job: id))
@@ -116,8 +116,8 @@ package final class ClusterJob: UnitRenderer {
     /// Gives a site no more work until this job ends.
     ///
     /// - Parameters:
-    ///   - site: whose answers were wrong
-    ///   - reason: for the error where no worker is left
+    ///   - site: the site whose answers were wrong
+    ///   - reason: for the error if no worker is left
     /// - Returns: who is left
     /// - Throws: why the cluster has ended
     func distrust(_ site: HostID, because reason: String) throws -> RemainingWorkers {
@@ -130,7 +130,7 @@ package final class ClusterJob: UnitRenderer {
     /// Ends the running call and all later ones with `RenderCancelled`; workers drop units that they have not begun.
     package func cancel() { mailbox.post(.cancel(job: id)) }
 
-    /// Changes its share of the workers beside other jobs, from its next batch on.
+    /// Changes its share of the workers relative to other jobs, from its next batch on.
     package func setWeight(_ weight: Double) { mailbox.post(.weigh(job: id, weight)) }
 
     /// Closes the job. Later calls of `evaluate` fail.
@@ -142,18 +142,18 @@ enum ClusterCommand: Sendable {
     case open(OpenJob)
     case weigh(job: UInt64, Double)
     case run(BatchRequest, job: UInt64, BlockingQueue<BatchReport>)
-    /// Views of a step can be computed, although it is not requested yet.
+    /// Views of a step can be computed although the step has not been requested yet.
     case begin([EarlyView], step: Int, job: UInt64)
     /// Answers of a site were wrong.
     case distrust(HostID, job: UInt64, reason: String, BlockingQueue<RemainingWorkers>)
-    /// Nobody waits for the job's batch any more.
+    /// Nobody waits for the job's batch any longer.
     case abandon(job: UInt64)
     case cancel(job: UInt64)
     case end(job: UInt64)
     case processEnded(name: String, process: Int32, account: String)
-    /// A person was told what is wrong with a worker.
+    /// The user was told what is wrong with a worker.
     case explained(name: String)
-    /// A question to one worker, past the dispatcher.
+    /// A question to one worker, bypassing the dispatcher.
     case probe(ProbeRequest)
     /// A chunk of the model was read for a machine that lacks it.
     case served(ModelServer.Served)
@@ -161,22 +161,22 @@ enum ClusterCommand: Sendable {
     case stop
 }
 
-/// Who is left to compute when a site has been set aside.
+/// Who is left to compute after a site was set aside.
 enum RemainingWorkers: Equatable, Sendable {
     case others
-    /// Nobody. A batch waits this long for a worker that connects to the endpoint.
+    /// Nobody is left. A batch waits this long for a worker that connects to the endpoint.
     case noneYet(patience: Duration, endpoint: String)
-    /// Nobody, and nobody else can join.
+    /// Nobody is left, and nobody else can join.
     case nobody
 }
 
 /// Messages from the coordinator's thread to the render thread about a batch.
 enum BatchReport: Sendable {
-    /// A unit of the requested step or of the next one, its result, and the answers that it is made of.
+    /// A unit of the requested step or of the next one: its result, and the answers that it is made of.
     case done(RunningBatch.Place, WorkResult, [UnitAnswer])
     /// The index of a check, and its answer.
     case checked(Int, UnitAnswer)
-    /// All that was requested is done.
+    /// Everything that was requested is done.
     case complete
     case failed(any Error)
 }
@@ -185,11 +185,11 @@ enum BatchReport: Sendable {
 struct OpenJob: Sendable {
     let message: CoordinatorMessage.Job
     let model: ModelGeometry
-    /// Its share of the workers beside other jobs.
+    /// Its share of the workers relative to other jobs.
     var weight = 1.0
     var isCancelled = false
     /// Which worker keeps each tile.
     var homes: [TileID: WorkerID] = [:]
-    /// Sites whose answers it found wrong.
+    /// Sites whose answers the job found wrong.
     var distrusted: Set<HostID> = []
 }

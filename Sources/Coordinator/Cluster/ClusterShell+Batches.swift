@@ -2,7 +2,7 @@ import Engine
 import Protocol
 import Sampling
 
-/// What other threads ask for: jobs, and batches of units, one after the other.
+/// Requests from other threads: jobs, and batches of units, one after the other.
 extension ClusterShell {
     func handle(_ command: ClusterCommand) {
         switch command {
@@ -58,7 +58,7 @@ extension ClusterShell {
         beginNext()
     }
 
-    /// The next step of the batch that runs.
+    /// Continues the running batch with its next step.
     private func goOn(with request: BatchRequest) {
         guard let additions = batch?.request(request, sharedBy: 1) else { return }
         turns.goOn(at: now)
@@ -68,7 +68,7 @@ extension ClusterShell {
         completeIfAnswered()
     }
 
-    /// Begins views of a step that is not requested yet, unless others wait for the workers.
+    /// Begins views of a step that has not been requested yet, unless others wait for the workers.
     private func begin(early views: [EarlyView], of step: Int, _ job: UInt64) {
         guard waiting.isEmpty, let running = batch, running.job.message.id == job,
             running.step + 1 == step, let additions = batch?.begin(early: views)
@@ -91,14 +91,14 @@ extension ClusterShell {
         }
     }
 
-    /// Another job's batch waits: what has not been begun of a step that is not requested does not come before it.
+    /// Withdraws what nobody has begun of a step that is not requested yet, because another job's batch waits.
     private func withdrawEarly(unlessOf job: UInt64) {
         guard let batch, batch.job.message.id != job else { return }
         let early = batch.early
         if !early.isEmpty { feed(.withdrawn(early)) }
     }
 
-    /// Tells the render thread that all that it requested is done.
+    /// Tells the render thread when everything that it requested is done.
     func completeIfAnswered() {
         if batch?.takeCompletion() == true { batch?.reports.put(.complete) }
     }
@@ -112,7 +112,7 @@ extension ClusterShell {
         }
     }
 
-    /// Begins the batch whose turn it is, unless one runs or that job's is about to come.
+    /// Begins the batch whose turn it is, unless one runs or waits for another job's batch that is about to come.
     func beginNext() {
         guard batch == nil else { return }
         while case .begin(let id) = turns.next(at: now) {
@@ -125,7 +125,7 @@ extension ClusterShell {
         }
     }
 
-    /// Gives sites work again that no other job distrusts.
+    /// Gives work again to sites that no other job distrusts.
     private func trust(_ sites: Set<HostID>) {
         for site in sites.sorted(by: { $0.text < $1.text })
         where !jobs.values.contains(where: { $0.distrusted.contains(site) }) {
@@ -148,7 +148,7 @@ extension ClusterShell {
 
     private var now: Duration { start.duration(to: .now) }
 
-    /// No batch runs any more.
+    /// The running batch has ended.
     func endBatch() {
         nextUnit = batch?.nextNumber ?? nextUnit
         batch = nil
@@ -163,7 +163,7 @@ extension ClusterShell {
         var batch = RunningBatch(
             of: job,
             step: request.step,
-            // Questions to single workers take numbers before it.
+            // Questions to single workers use the numbers before it.
             number: nextUnit + RunningBatch.numbersOfStep,
             reports: reports
         )
@@ -178,7 +178,7 @@ extension ClusterShell {
             return beginNext()
         }
         let units = additions.map(\.unit)
-        // Checks of tiles are computed from the start, and keep nothing.
+        // Checks of tiles are computed from the start, and nothing is kept.
         let hasTiles = units.contains { $0.tile != nil }
         feed(
             .submitted(
@@ -204,8 +204,8 @@ extension ClusterShell {
     /// Ends the batches of a job.
     ///
     /// - Parameters:
-    ///   - job: whose batches end
-    ///   - error: for whoever waits for them; nil where nobody does
+    ///   - job: the job whose batches end
+    ///   - error: for whoever waits for them; nil if nobody does
     func drop(_ job: UInt64, because error: (any Error)? = nil) {
         if let error {
             for batch in waiting where batch.job == job { batch.reports.put(.failed(error)) }
@@ -231,7 +231,7 @@ extension [RunningBatch.Addition] {
         Dictionary(grouping: self, by: \.rank).sorted { $0.key < $1.key }.map { ($0, $1) }
     }
 
-    /// The sites that may not have them, of those that are checks.
+    /// The sites that may not have each of the checks.
     fileprivate var checks: [UnitID: Set<HostID>] {
         .init(uniqueKeysWithValues: compactMap { each in each.barred.map { (each.id, $0) } })
     }

@@ -1,9 +1,9 @@
 import Logging
 import Protocol
 
-/// What a person is told of connections and workers that do not work, each once.
+/// What the user is told about connections and workers that do not work, each once.
 extension ClusterShell {
-    /// Reads what has happened to connections, and notes those that were opened.
+    /// Reads what has happened to connections, and records those that were opened.
     ///
     /// - Returns: failed handshakes
     func noteConnections() throws -> [Rejection] {
@@ -13,7 +13,7 @@ extension ClusterShell {
         return changes.rejections
     }
 
-    /// Warns of failed handshakes, and of connections that are of no use.
+    /// Warns about failed handshakes, and about connections that stay silent.
     func warn(of rejections: [Rejection]) {
         let now = start.duration(to: .now)
         let patience = configuration.policy.silence
@@ -24,7 +24,7 @@ extension ClusterShell {
             let origin = address.isEmpty ? "on this host" : "from \(address)"
             logger.warning(
                 """
-                a connection \(origin) has said nothing for \(patience.components.seconds) s: its program is \
+                a connection \(origin) has sent nothing for \(patience.components.seconds) s: its program is \
                 stopped, or is not a worker of Tessera. Look at the processes there
                 """
             )
@@ -38,12 +38,12 @@ extension ClusterShell {
         )
     }
 
-    /// Remembers that a person was told what is wrong with a worker.
+    /// Remembers that the user was told what is wrong with a worker.
     func explain(_ name: String) {
         if explained.count < 4096 { explained.insert(name) }
     }
 
-    /// Warns about a worker that has gone silent, unless its host has already reported why.
+    /// Warns about a worker that has fallen silent, unless its host has already reported why.
     func warnOfSilence(of peer: Roster.Peer) {
         let name = peer.hello.name
         let isNew = lost.count < 4096 && lost.insert(name).inserted
@@ -51,13 +51,14 @@ extension ClusterShell {
         let seconds = configuration.policy.silence.components.seconds
         logger.warning(
             """
-            worker \(name) has not been heard for \(seconds) s: \(fate(ofWorkOf: peer)). Check that its host runs \
+            worker \(name) has not been heard from for \(seconds) s: \(fate(ofWorkOf: peer)). Check that its host runs \
             and that the network reaches it
             """
         )
     }
 
-    /// Warns of a machine that joined by invitation and is gone in the middle of a render: nobody else would tell.
+    /// Warns about a machine that joined by invitation and is gone in the middle of a render: nobody else would report
+    /// it.
     func warnOfLoss(of peer: Roster.Peer, _ loss: WorkerLoss) {
         guard !jobs.isEmpty, loss == .left || loss == .vanished, let key = peer.origin.key,
             let members = try? configuration.joined?.book().members,
@@ -68,7 +69,7 @@ extension ClusterShell {
         logger.warning("worker \(peer.hello.name) \(manner): \(fate(ofWorkOf: peer))")
     }
 
-    /// What becomes of the work of one that is gone.
+    /// What becomes of the work of a worker that is gone.
     private func fate(ofWorkOf peer: Roster.Peer) -> String {
         if roster.all.contains(where: { $0.worker != peer.worker }) {
             return "its work goes to others"
@@ -78,7 +79,7 @@ extension ClusterShell {
             ? "no worker is left" : "no worker is left, and others are waited for, \(patience) s"
     }
 
-    /// Warns of workers that were given work long ago and never answered.
+    /// Warns about workers that were given work long ago and never answered.
     func warnOfMuteWorkers() {
         let now = start.duration(to: .now)
         let statistics = board.statistics

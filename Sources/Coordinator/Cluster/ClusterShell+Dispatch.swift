@@ -2,7 +2,7 @@ import Engine
 import Logging
 import Protocol
 
-/// Events for the dispatcher, and what it decides.
+/// Passes events to the dispatcher, and carries out what it decides.
 extension ClusterShell {
     func feed(_ event: DispatcherState.Event, answer: (WorkResult, Roster.Peer)? = nil) {
         inputs.append(Input(event: event, answer: answer))
@@ -40,7 +40,7 @@ extension ClusterShell {
         case .setAside(let worker):
             guard let peer = roster[worker] else { break }
             board.update(peer.place) { $0.isActive = false }
-            // Why its site is distrusted has been said.
+            // It was reported already why its site is distrusted.
             guard jobs.values.allSatisfy({ !$0.distrusted.contains(peer.site) }) else { break }
             lastLoss = "\(peer.hello.name) was set aside after bad answers or none"
             logger.warning("worker set aside", metadata: peer.metadata)
@@ -79,7 +79,7 @@ extension ClusterShell {
     }
 
     func assign(_ unit: UnitID, to worker: WorkerID, _ attempt: Int) {
-        // Gone while this was decided: its loss is the next event.
+        // It left while this was decided: its loss is the next event.
         guard let peer = roster[worker] else { return }
         guard let job = batch?.job.message, let request = batch?[unit] else {
             preconditionFailure("\(unit) for \(worker) is unknown\n\(state.trace)")
@@ -109,7 +109,7 @@ extension ClusterShell {
         send(.task(task), to: peer)
     }
 
-    /// Tells a worker about the job whose tasks follow, unless it knows.
+    /// Tells a worker about the job of the tasks that follow, unless it knows it.
     func announce(_ job: CoordinatorMessage.Job, to peer: Roster.Peer) {
         guard roster.announce(job.id, to: peer.worker) else { return }
         var job = job
@@ -124,7 +124,7 @@ extension ClusterShell {
         if let tile = request.tile, let job = batch?.job.message.id {
             jobs[job]?.homes[tile] = peer.worker
         }
-        // A view that two share counts for the one that completes it.
+        // A view that two workers share counts for the one that completes it.
         let answer = UnitAnswer(unit: request, result: result, answerer: peer.answerer)
         guard let completed = batch?.take(answer, for: unit) else { return }
         let place = completed.place
@@ -141,7 +141,8 @@ extension ClusterShell {
         forget(place)
     }
 
-    /// A view that was begun early is not to be computed again with its step, if that waits for its turn.
+    /// Removes a view that was answered early from its step, if that waits for its turn, so that it is not computed
+    /// again.
     private func forget(_ place: RunningBatch.Place) {
         for index in waiting.indices
         where waiting[index].reports === batch?.reports && waiting[index].request.step == place.step
@@ -150,7 +151,7 @@ extension ClusterShell {
         }
     }
 
-    /// Shows who computes a view of the requested step.
+    /// Publishes who computes a view of the requested step.
     private func note(_ unit: UnitID, _ worker: Int, isDone: Bool) {
         guard let batch, let place = batch.place(of: unit), place.step == batch.step, !place.isCheck
         else { return }

@@ -6,14 +6,15 @@ extension ClusterShell {
     /// A machine that fetches the model.
     struct Fetched {
         var name: String
-        /// Quarters of the model that it has, of which a person was told.
+        /// Quarters of the model that it has, as far as the user was told.
         var quarters = 0
     }
 
-    /// Most workers whose progress is followed.
+    /// Maximum number of machines whose progress is followed.
     private static let maxFetching = 1024
 
-    /// A worker asks for chunks. Only those with keys get any: else any process could read the model.
+    /// Sends a worker the chunks that it asks for. Only workers with keys get any: otherwise any process could read the
+    /// model.
     func serve(_ request: ChunkRequest, to id: [UInt8], _ origin: Origin) {
         guard let key = origin.key else {
             let reason = "without keys files are not sent"
@@ -28,8 +29,8 @@ extension ClusterShell {
             fetched[key] = Fetched(name: name)
             tell("machine \(name) lacks the model and fetches it")
         }
-        if fetched[key] != nil { board.note(fetching: key) }
-        // Before the catalogue is sent, so that they admit it when it calls.
+        if fetched[key] != nil { board.note(preparing: key) }
+        // Before the catalogue is sent, so that neighbours admit the machine when it calls.
         invite(key, request.addresses, from: origin.address)
         let server = modelServer ?? makeServer()
         modelServer = server
@@ -39,7 +40,7 @@ extension ClusterShell {
         if chunks.count < request.chunks.count {
             let name = fetched[key]?.name ?? origin.address
             warn(
-                "machine \(name) asks for more of the model than it reads: it is sent more when it has read that"
+                "machine \(name) requests the model faster than it reads: more is sent once it has caught up"
             )
         }
         guard !chunks.isEmpty else { return }
@@ -47,7 +48,7 @@ extension ClusterShell {
         outboxes.asked(asked, by: id)
     }
 
-    /// Begins to count what a peer has not read.
+    /// Begins to count the bytes that a peer has not read.
     func watchOutbox(_ id: [UInt8], _ origin: Origin) {
         guard let connection = origin.connection else { return }
         outboxes.open(id, key: origin.key) { connection.acknowledgedBytes }
@@ -71,7 +72,7 @@ extension ClusterShell {
         if answer.digest.description == configuration.required.model.digest {
             answer.neighbours = neighbours(of: key)
         }
-        // One that is gone or does not read asks again.
+        // A peer that is gone or does not read will ask again.
         guard outboxes.takeChunk(for: id) else { return }
         send(.chunk(answer), to: id)
         if outboxes.takeWish(of: id) {

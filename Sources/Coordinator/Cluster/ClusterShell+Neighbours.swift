@@ -1,15 +1,15 @@
 import Protocol
 
-/// Workers that send the model to machines on their network, so that the coordinator need not.
+/// Workers that send the model to machines on their network, so that the coordinator does not have to.
 extension ClusterShell {
-    /// A machine asked for the model, and for its neighbours if it gave its addresses: workers are told to admit it.
+    /// A machine asked for the model, and also for neighbours if it gave its addresses: workers are told to admit it.
     func invite(_ key: PublicKey, _ addresses: [LANAddress], from origin: String) {
         guard !addresses.isEmpty else { return }
         neighbourhood.note(key, addresses, from: origin, at: start.duration(to: .now))
         for peer in roster.all { admitGuests(to: peer) }
     }
 
-    /// Workers that share the model with a machine.
+    /// Workers that offer the model to a machine.
     func neighbours(of key: PublicKey) -> [Neighbour] {
         guard !neighbourhood.isEmpty else { return [] }
         let found = roster.all.compactMap { peer in
@@ -18,7 +18,7 @@ extension ClusterShell {
         return Array(found.shuffled().prefix(Neighbour.maxCount))
     }
 
-    /// Tells a worker whom it may send the model, where that has changed.
+    /// Tells a worker which machines may fetch the model from it, if that has changed.
     func admitGuests(to peer: Roster.Peer) {
         guard let share = peer.share else { return }
         let keys = neighbourhood.guests(of: share, at: peer.origin.address)
@@ -27,7 +27,7 @@ extension ClusterShell {
         send(.admit(keys), to: peer)
     }
 
-    /// Withdraws what was given to machines whose keys were taken off the list, or whose time is over.
+    /// Withdraws the permission of machines whose keys were taken off the list, or whose time is over.
     func updateNeighbourhood(allowed: Set<PublicKey>) {
         guard neighbourhood.update(allowed: allowed, at: start.duration(to: .now)) else { return }
         for peer in roster.all { admitGuests(to: peer) }
@@ -35,6 +35,6 @@ extension ClusterShell {
 }
 
 extension Roster.Peer {
-    /// Where it sends its model to neighbours; nil if it does not.
+    /// Where it offers its model to neighbours; nil if it does not.
     var share: ModelShare? { version >= 8 && origin.key != nil ? hello.share : nil }
 }

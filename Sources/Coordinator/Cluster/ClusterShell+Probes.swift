@@ -3,7 +3,7 @@ import Foundation
 import Logging
 import Protocol
 
-/// Questions to single workers, past the dispatcher: a test of the cluster gives every worker the same unit.
+/// Questions to single workers, bypassing the dispatcher: a cluster test gives every worker the same unit.
 extension ClusterShell {
     func begin(_ request: ProbeRequest) {
         guard let peer = roster.all.last(where: { $0.hello.name == request.worker }) else {
@@ -48,7 +48,7 @@ extension ClusterShell {
         send(message, to: peer)
     }
 
-    /// Takes a worker's report.
+    /// Records a worker's report.
     func note(_ report: WorkerReport, from peer: Roster.Peer) {
         board.update(peer.place) { ($0.host, $0.hostSeen) = (report, Date()) }
         feed(.heard(peer.worker))
@@ -58,7 +58,7 @@ extension ClusterShell {
         probe.reply.put(.report(report, sent: probe.sent, came: now))
     }
 
-    /// - Returns: whether the answer is one to a probe
+    /// - Returns: whether the answer belongs to a probe
     func answerProbe(_ answer: WorkerMessage.Answer, of peer: Roster.Peer) -> Bool {
         guard let probe = probe(answer.unit.rawValue, of: peer), let (unit, model) = probe.unit
         else { return false }
@@ -71,7 +71,7 @@ extension ClusterShell {
         )
     }
 
-    /// - Returns: whether there was such a probe
+    /// - Returns: whether the probe existed
     @discardableResult
     func endProbe(_ number: UInt64, of peer: Roster.Peer, _ reply: ProbeReply) -> Bool {
         guard let probe = probe(number, of: peer) else { return false }
@@ -81,7 +81,7 @@ extension ClusterShell {
         return true
     }
 
-    /// A worker is gone.
+    /// Fails the probes of a worker that is gone.
     func endProbes(of peer: Roster.Peer, _ reason: String) {
         for (number, probe) in probes where probe.worker == peer.worker {
             probes[number] = nil

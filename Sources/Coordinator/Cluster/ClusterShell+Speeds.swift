@@ -3,9 +3,9 @@ import Foundation
 import Logging
 import Protocol
 
-/// Workers that work, and how fast.
+/// Which workers are busy, and how fast they are.
 extension ClusterShell {
-    /// Notes how long a view took its worker.
+    /// Records how long a worker took for a view.
     func noteSpeed(
         of peer: Roster.Peer,
         _ unit: WorkUnit,
@@ -38,7 +38,7 @@ extension ClusterShell {
         }
     }
 
-    /// Tells other threads how much is to do.
+    /// Tells other threads how much work is left.
     func publishQueue() {
         let waiting = self.waiting.reduce(0) { $0 + $1.request.units.count }
         board.setQueue((batch == nil ? 0 : state.unitsLeft) + waiting)

@@ -3,7 +3,7 @@ import Foundation
 import Logging
 import Protocol
 
-/// Messages of workers, and those who come and go.
+/// Messages from workers, and workers that join and leave.
 extension ClusterShell {
     func receive() throws {
         // Bounded, so that a flood cannot keep the thread from its other duties.
@@ -28,7 +28,8 @@ extension ClusterShell {
             let isInvited = !socket.allows(origin.key) && socket.invites(origin.key)
             guard isInvited || socket.allows(origin.key) else {
                 dropped += 1
-                // One that was just told that it is removed: what it said before it heard that ends nothing early.
+                // It was just told that it is removed: what it sent before it heard that must not end the connection
+                // early.
                 if origin.connection.map(leaving.contains) == true { return }
                 return disconnect(on: origin)
             }
@@ -49,7 +50,7 @@ extension ClusterShell {
         }
     }
 
-    /// A message from a machine that was invited.
+    /// Handles a message from a machine that was invited.
     private func register(_ id: [UInt8], _ frames: [[UInt8]], from origin: Origin) {
         let answer = registrar.answer(frames, from: origin, at: start.duration(to: .now)) {
             rejectionLog.say($0, at: start.duration(to: .now), logger, level: $1)
@@ -61,7 +62,7 @@ extension ClusterShell {
         send(answer, to: id)
     }
 
-    /// A message from somebody unknown: only an introduction is read, and it is small.
+    /// Handles a message from an unknown peer: only an introduction is read, and only if it is small.
     func greet(_ id: [UInt8], _ frames: [[UInt8]], from origin: Origin) {
         guard frames.count == 1, frames[0].count <= 4096,
             let message = try? WorkerMessage(frames: frames)
@@ -73,7 +74,7 @@ extension ClusterShell {
         case .hello(let hello): admit(hello, id, from: origin)
         case .fetch(let request): serve(request, to: id, origin)
         case .heartbeat, .ask, .batch:
-            // It thinks that it has joined, but was given up, or had joined another coordinator here.
+            // It believes that it has joined, but was given up, or had joined another coordinator here.
             send(.goodbye(.unknown), to: id)
         case .wanted, .answer, .failure, .missing, .damaged, .report, .goodbye, .join:
             dropped += 1
@@ -81,15 +82,16 @@ extension ClusterShell {
     }
 
     func admit(_ hello: WorkerMessage.Hello, _ id: [UInt8], from origin: Origin) {
-        // It is not at fault, and calls again: the next render may want it.
+        // It is not at fault, and will try again: the next render may want it.
         if configuration.selected?.contains(hello.name) == false {
             _ = send(.goodbye(.leaving), to: id)
             return
         }
         if let refusal = Handshake.refusal(of: hello, by: configuration.required) {
-            return refuse(hello, refusal, id)
+            return refuse(hello, refusal, id, from: origin)
         }
         board.refuse(hello.name, nil)
+        if let key = origin.key { board.note(prepared: key) }
         noteComputation(of: hello)
         if lost.remove(hello.name) != nil { logger.warning("worker \(hello.name) is back") }
         let peer = roster.add(hello, id, place: board.enter(hello, origin.key), from: origin)
@@ -110,13 +112,14 @@ extension ClusterShell {
         feed(.joined(peer.worker, from: peer.host, site: peer.site, behindRelay: isRelayed))
     }
 
-    /// Refuses a worker, which may change and call again.
+    /// Refuses a worker, which may change and try again.
     private func refuse(
         _ hello: WorkerMessage.Hello,
         _ refusal: CoordinatorMessage.Refusal,
-        _ id: [UInt8]
+        _ id: [UInt8],
+        from origin: Origin
     ) {
-        // What kept it from changing to something else says nothing about this.
+        // An obstacle to a change to other requirements says nothing about these.
         let problem =
             hello.obstacle?.requirements == configuration.required.summary
             ? hello.obstacle?.reason : nil
@@ -126,6 +129,7 @@ extension ClusterShell {
         let reason = refusal.reason + obstacle
         board.refuse(hello.name, RefusedWorker(reason: reason, isChanging: isChanging))
         if isChanging {
+            if let key = origin.key { board.note(preparing: key) }
             logger.info("worker changes", metadata: ["reason": "\(reason)"])
         } else {
             warn("worker \(hello.name) refused: \(reason)")
@@ -134,9 +138,9 @@ extension ClusterShell {
         send(.refusal(refusal), to: id)
     }
 
-    /// Warns where workers compute differently: then the picture's bytes depend on which one rendered what.
+    /// Warns if workers compute differently: the picture's bytes then depend on which worker rendered what.
     private func noteComputation(of hello: WorkerMessage.Hello) {
-        // GPUs of one model compute the same; processors are not told apart here.
+        // GPUs of the same model compute the same; processors are not distinguished here.
         let gpu = TorchDevices.model(ofTitle: hello.processor).map { " on \($0)" }
         let own = "\(hello.backend) \(hello.precision)\(gpu ?? "")"
         if let other = computations.first, other != own, !computations.contains(own) {
@@ -185,7 +189,7 @@ extension ClusterShell {
     func handle(_ answer: WorkerMessage.Answer, from peer: Roster.Peer) {
         if answerProbe(answer, of: peer) { return }
         guard let request = batch?[answer.unit], let model = batch?.job.model else {
-            // Of a batch that is over, or never given: the dispatcher knows.
+            // It belongs to a batch that is over, or was never given: the dispatcher knows.
             return feed(.answered(answer.unit, by: peer.worker))
         }
         if answer.result.tensor != nil, let job = batch?.job.message, answer.wire != job.wire {
@@ -204,8 +208,8 @@ extension ClusterShell {
         )
     }
 
-    /// A worker does not keep the tile of a unit that it was given without input, or its relay lacks a part of a latent. Having
-    /// been given the whole input, it may not say so again.
+    /// A worker does not keep the tile of a unit that it was given without input, or its relay lacks a part of a
+    /// latent. Once it has been given the whole input, it may not report that again.
     func miss(_ unit: UnitID, _ peer: Roster.Peer) {
         if batch?[unit]?.place != nil, !relays.noteGap(at: peer) {
             return refuse(unit, "it was given the whole latent, and misses it", peer)
@@ -252,8 +256,7 @@ extension ClusterShell {
         logger.info("worker gone", metadata: peer.metadata.merging(details) { $1 })
     }
 
-    /// Frames that make no sense. A worker that sends such cannot be trusted to answer: it must
-    /// reconnect.
+    /// Rejects malformed frames. A worker that sends them cannot be trusted to answer, and must reconnect.
     func reject(_ id: [UInt8], _ error: FrameError) {
         guard let peer = roster[id] else {
             dropped += 1
@@ -264,17 +267,17 @@ extension ClusterShell {
         lose(peer, .vanished)
     }
 
-    /// Ends the membership of somebody who broke the rules, and the connection with it.
+    /// Ends the membership of a worker that broke the rules, and closes its connection.
     func expel(_ peer: Roster.Peer, _ reason: String) {
         warn("worker \(peer.hello.name) \(reason): its connection is closed")
         forget(peer, reason)
         if peer.origin.connection.map(leaving.contains) != true { disconnect(on: peer.origin) }
     }
 
-    /// Says what a hostile worker may cause again and again.
+    /// Logs a warning that a hostile worker could cause again and again, at a limited rate.
     func warn(_ line: String) { rejectionLog.say(line, at: start.duration(to: .now), logger) }
 
-    /// Says what is good to know, as seldom.
+    /// Logs a notice, at the same limited rate.
     func tell(_ line: String) {
         rejectionLog.say(line, at: start.duration(to: .now), logger, level: .notice)
     }
@@ -283,8 +286,9 @@ extension ClusterShell {
         if let connection = origin.connection { socket.disconnect(connection) }
     }
 
-    /// Ends the membership of workers whose keys were taken off the list since they joined. They are told so, and get
-    /// nothing else; their connections are closed at the next heartbeat. No host is charged for what they held.
+    /// Ends the membership of workers whose keys were taken off the list since they joined. They are told so, and are
+    /// sent nothing else; their connections are closed at the next heartbeat. No host is charged for the units that
+    /// they held.
     func disconnectRevokedPeers() {
         guard let allowed = socket.allowedKeys() else { return }
         for peer in roster.all where peer.origin.key.map(allowed.contains) != true {

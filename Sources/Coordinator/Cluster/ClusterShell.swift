@@ -3,8 +3,8 @@ import Foundation
 import Logging
 import Protocol
 
-/// The coordinator's thread: carries messages between the socket, the dispatcher and the render
-/// thread. It decides nothing.
+/// The coordinator's thread: carries messages between the socket, the dispatcher and the render thread. It makes no
+/// decisions.
 final class ClusterShell {
     let endpoint: Endpoint
 
@@ -23,15 +23,15 @@ final class ClusterShell {
     var batch: RunningBatch?
     var nextUnit: UInt64 = 1
     var jobs: [UInt64: OpenJob] = [:]
-    /// Batches that wait for the one that runs: of other jobs, or the next step of the same one.
+    /// Batches that wait for the running one: those of other jobs, or the next step of the same job.
     var waiting: [(request: BatchRequest, job: UInt64, reports: BlockingQueue<BatchReport>)] =
         []
-    /// Whose batch is next.
+    /// Decides whose batch is next.
     var turns = BatchTurns()
-    /// What the last batches named: a worker may ask for it when they are done.
+    /// Embeddings of the last batches: a worker may ask for them after these are done.
     var embeddings = EmbeddingCache()
     var isStopping = false
-    /// What happened to a worker last, for errors.
+    /// What last happened to a worker, for error messages.
     var lastLoss: String?
     var lastHeartbeat = ContinuousClock.now
     var dropped = 0
@@ -40,32 +40,32 @@ final class ClusterShell {
     var computations: [String] = []
     /// Names of workers that fell silent and have not come back.
     var lost: Set<String> = []
-    /// Names of workers whose trouble a person was told of.
+    /// Names of workers whose problem the user was told about.
     var explained: Set<String> = []
     var silentConnections = SilentConnections()
-    /// When workers that are here were given work first.
+    /// When each connected worker was first given work.
     var firstTask: [WorkerID: Duration] = [:]
-    /// Those whose answers were refused.
+    /// Workers whose answers were refused.
     var refused: Set<WorkerID> = []
     var registrar: Registrar
     /// Connections of workers that were told that they are removed; closed at the next heartbeat.
     var leaving: Set<Connection> = []
-    /// Sends files to workers that lack them; made when the first one asks.
+    /// Sends files to workers that lack them; created when the first one asks.
     var modelServer: ModelServer?
     var fetched: [PublicKey: Fetched] = [:]
-    /// What peers have not read yet.
+    /// Data that peers have not read yet.
     var outboxes = Outboxes()
     var lastSweep = ContinuousClock.now
-    /// Who may fetch from whom, and what workers were told of that.
+    /// Which machines may fetch from which workers, and what workers were told about that.
     var neighbourhood = Neighbourhood()
     var admitted: [WorkerID: Set<PublicKey>] = [:]
     var relays = RelayBook()
-    /// Questions to workers that have no answer yet, by number.
+    /// Unanswered questions to workers, by number.
     var probes: [UInt64: RunningProbe] = [:]
-    /// Damaged messages from and to workers, since their last whole answer.
+    /// Damaged messages from and to workers since their last intact answer.
     var damagedInRow: [WorkerID: Int] = [:]
     var speedWatch = SpeedWatch()
-    /// By key, so that one that is allowed cannot keep the others out; nil where there are no keys.
+    /// Rate limits by key, so that an allowed peer cannot keep the others out; the key is nil if there are no keys.
     var unidentifiedPeers: [PublicKey?: RateLimit] = [:]
 
     /// Opens the socket; call on the thread that will run it.
@@ -85,11 +85,11 @@ final class ClusterShell {
         endpoint = try socket.bind(configuration.endpoint)
     }
 
-    /// Works until it is told to stop.
+    /// Runs until it is told to stop.
     ///
-    /// - Throws: `SocketError` when the socket itself fails
+    /// - Throws: `SocketError` if the socket itself fails
     func run() throws {
-        // Ends the batch too when the socket fails.
+        // Also ends the batch if the socket fails.
         defer {
             modelServer?.stop()
             let error = ClusterUnavailable("the cluster was stopped")
@@ -105,7 +105,7 @@ final class ClusterShell {
                 turns.isHolding
                 ? .milliseconds(2) : state.isBusy ? min(pause, .milliseconds(50)) : pause
             try socket.wait(mailbox.wakeup, for: tick)
-            // Before the messages: the first one of a new connection must find it noted.
+            // Before the messages: a new connection must be recorded when its first message is read.
             let rejections = try noteConnections()
             try receive()
             for command in mailbox.take() { handle(command) }
@@ -129,7 +129,7 @@ final class ClusterShell {
     /// An event for the dispatcher, and the answer that came with it.
     struct Input {
         let event: DispatcherState.Event
-        /// Of an answered unit: the result, and who sent it.
+        /// Result of an answered unit, and who sent it.
         var answer: (result: WorkResult, peer: Roster.Peer)?
     }
 

@@ -3,7 +3,7 @@ import Protocol
 
 /// Decides which workers may join.
 enum Handshake {
-    /// - Returns: the refusal for a worker that may not join, describing both sides
+    /// - Returns: the refusal, which describes both sides; nil if the worker may join
     static func refusal(
         of hello: WorkerMessage.Hello,
         by required: WorkerRequirements
@@ -33,14 +33,14 @@ enum Handshake {
         return nil
     }
 
-    /// The version that both sides speak: the lower one of theirs; the coordinator's own where they do not understand
-    /// each other.
+    /// The protocol version that both sides speak: the lower of the two, or the coordinator's own if they do not
+    /// understand each other.
     static func version(of hello: WorkerMessage.Hello) -> UInt32 {
         protocolVersions.contains(hello.version) ? hello.version : protocolVersion
     }
 
-    /// How a worker's model differs, and how to start it. The digest covers weights and LoRAs: at the same path a file
-    /// or a LoRA differs.
+    /// How a worker's model differs, and how to start the worker. The digest covers weights and LoRAs: if the paths are
+    /// the same, a file or a LoRA differs.
     private static func difference(
         _ found: ModelIdentity,
         _ required: WorkerRequirements
@@ -63,6 +63,6 @@ enum Handshake {
 }
 
 extension ModelIdentity {
-    /// Path and the first digits of the digest.
+    /// Path and first digits of the digest.
     package var summary: String { "\(path) (\(digest.prefix(12)))" }
 }

@@ -1,18 +1,18 @@
 import Protocol
 
-/// Which workers may send the model to which machines that lack it: those on one network. Requests and a clock in, lists
-/// out: no socket.
+/// Which workers may send the model to which machines that lack it: those on the same network. Requests and a clock in,
+/// lists out: no socket.
 package struct Neighbourhood {
     /// A machine that fetches the model.
     private struct Guest {
         var addresses: [LANAddress]
-        /// Where it calls from.
+        /// Address that it connects from.
         var origin: String
         var until: Duration
     }
 
     private var guests: [PublicKey: Guest] = [:]
-    /// How long one that has asked may fetch from its neighbours.
+    /// How long a machine that has asked may fetch from its neighbours.
     private static let span: Duration = .seconds(3600)
 
     package init() {}
@@ -20,10 +20,10 @@ package struct Neighbourhood {
     /// A machine asked for the model.
     ///
     /// - Parameters:
-    ///   - key: with which it has authenticated
-    ///   - addresses: that it says it has; none: it asks for no neighbours
-    ///   - origin: where it calls from
-    ///   - now: on a monotonic clock
+    ///   - key: key that it has authenticated with
+    ///   - addresses: addresses that it claims to have; if empty, it asks for no neighbours
+    ///   - origin: address that it connects from
+    ///   - now: time on a monotonic clock
     package mutating func note(
         _ key: PublicKey,
         _ addresses: [LANAddress],
@@ -36,7 +36,7 @@ package struct Neighbourhood {
         guests[key] = Guest(addresses: addresses, origin: origin, until: now + Self.span)
     }
 
-    /// Forgets machines whose time is over, and those that are not allowed any more.
+    /// Forgets machines whose time is over, and those that are no longer allowed.
     ///
     /// - Returns: whether there were any
     package mutating func update(allowed: Set<PublicKey>, at now: Duration) -> Bool {
@@ -51,16 +51,16 @@ package struct Neighbourhood {
     /// Machines that may fetch from a worker.
     ///
     /// - Parameters:
-    ///   - share: of the worker
-    ///   - origin: where it calls from
+    ///   - share: what the worker offers
+    ///   - origin: address that the worker connects from
     /// - Returns: their keys
     package func guests(of share: ModelShare, at origin: String) -> Set<PublicKey> {
         Set(guests.filter { address(of: share, at: origin, for: $0.value) != nil }.keys)
     }
 
-    /// Where a machine that has asked finds a worker.
+    /// Where a machine that has asked can reach a worker.
     ///
-    /// - Returns: nil if they are not on one network
+    /// - Returns: nil if they are not on the same network
     package func neighbour(
         _ share: ModelShare,
         at origin: String,
@@ -70,8 +70,9 @@ package struct Neighbourhood {
             .map { Neighbour(address: $0, port: share.port, key: share.key) }
     }
 
-    /// Many networks have the same numbers. Two machines are on one if they call from the same address, that of a router, or
-    /// both from the addresses that they say they have.
+    /// Where a machine can reach a worker; nil if they are not on the same network. Many networks use the same
+    /// addresses. Two machines are on the same one if they connect from the same address, that of a router, or if both
+    /// connect from addresses that they claim to have.
     private func address(
         of share: ModelShare,
         at origin: String,

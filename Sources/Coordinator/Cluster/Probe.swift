@@ -1,17 +1,17 @@
 import Engine
 import Protocol
 
-/// What one worker is asked past the dispatcher.
+/// A question to one worker, bypassing the dispatcher.
 package enum ProbeQuestion: Sendable {
-    /// How its host is, carrying so many floats there and back.
+    /// The state of its host; `load` floats are carried there and `floats` back, to measure the link.
     case report(load: Int, floats: Int)
-    /// The result of a unit of a job that is open.
+    /// The result of a unit of an open job.
     case unit(WorkUnit, ClusterJob)
 }
 
-/// What came back. Times are the coordinator's.
+/// A worker's reply. Times of messages are by the coordinator's clock.
 package enum ProbeReply: Sendable {
-    /// A report, and when the inquiry left and the report came: seconds since 1970.
+    /// A report, and when the inquiry left and the report arrived, in seconds since 1970.
     case report(WorkerReport, sent: Double, came: Double)
     /// A result, and the worker's own measurement of its computing time.
     case result(WorkResult, spent: Duration)
@@ -25,10 +25,10 @@ struct ProbeRequest: Sendable {
     let reply: BlockingQueue<ProbeReply>
 }
 
-/// A question that a worker has.
+/// A question that a worker has not answered yet.
 struct RunningProbe {
     let worker: WorkerID
-    /// Seconds since 1970.
+    /// When it was sent, in seconds since 1970.
     let sent: Double
     /// The unit, and the model that its result must fit.
     let unit: (WorkUnit, ModelGeometry)?

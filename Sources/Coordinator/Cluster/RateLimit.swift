@@ -1,10 +1,10 @@
 /// Limits how many messages are read from a peer: a token bucket, with one token per message and a capacity
 /// of two seconds.
 package struct RateLimit: Equatable, Sendable {
-    /// For one worker, far beyond two for each view of the smallest model.
+    /// Limit for one worker: far more than two messages for each view of the smallest model.
     package static let worker = RateLimit(perSecond: 20_000)
-    /// For all unknown peers with one key, or all together where there are no keys: enough for a fleet of thousands that
-    /// reconnects at once.
+    /// Limit for all unknown peers with one key, or for all together if there are no keys: enough for a fleet of
+    /// thousands that reconnects at once.
     package static let unidentifiedPeer = RateLimit(perSecond: 2000)
 
     private let perSecond: Double
@@ -19,8 +19,8 @@ package struct RateLimit: Equatable, Sendable {
 
     /// Counts one message.
     ///
-    /// - Parameter now: on a monotonic clock
-    /// - Returns: whether it may be read
+    /// - Parameter now: time on a monotonic clock
+    /// - Returns: whether the message may be read
     package mutating func admits(at now: Duration) -> Bool {
         if let last {
             tokens = min(2 * perSecond, tokens + perSecond * ((now - last) / .seconds(1)))

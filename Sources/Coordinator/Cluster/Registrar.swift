@@ -2,21 +2,21 @@ import Foundation
 import Logging
 import Protocol
 
-/// Puts machines that were invited on the list. A connection with an invitation's key may send one message, which asks to join;
-/// anything else ends it.
+/// Adds invited machines to the list. A connection with an invitation's key may send only one message, a request to
+/// join; anything else ends the connection.
 package struct Registrar {
-    /// Largest request to join, in bytes.
+    /// Maximum size of a request to join, in bytes.
     private static let maxRequest = 1024
-    /// Most connections that wait for the other side to close them after the answer.
+    /// Maximum number of connections that wait for the other side to close them after the answer.
     private static let maxAnswered = 1024
-    /// Time in which an invited machine closes its connection after the answer.
+    /// Time that an invited machine has to close its connection after the answer.
     private static let farewell: Duration = .seconds(2)
 
     private let folder: JoinFolder?
-    /// Connections that had their answer, and since when.
+    /// Connections that have been answered, and when.
     private var answered: [Connection: Duration] = [:]
 
-    /// - Parameter folder: where the list is; nil where nobody is invited
+    /// - Parameter folder: folder of the list; nil if nobody is invited
     package init(_ folder: JoinFolder?) { self.folder = folder }
 
     /// Handles a message on a connection with an invitation's key.
@@ -24,8 +24,8 @@ package struct Registrar {
     /// - Parameters:
     ///   - frames: the message
     ///   - origin: where it came from
-    ///   - now: on a monotonic clock
-    ///   - say: tells a person
+    ///   - now: time on a monotonic clock
+    ///   - say: tells the user
     /// - Returns: the answer; nil to close the connection
     package mutating func answer(
         _ frames: [[UInt8]],
@@ -70,7 +70,7 @@ package struct Registrar {
             case .known(let member): return .joined(name: member.name)
             case .refused(let reason):
                 say(
-                    "machine \(request.name) at \(origin) was not let join: \(reason)",
+                    "machine \(request.name) at \(origin) was not allowed to join: \(reason)",
                     .warning
                 )
                 return .refused(reason)
@@ -81,7 +81,7 @@ package struct Registrar {
         }
     }
 
-    /// Connections of machines that had their answer and stay: to be closed.
+    /// Connections of machines that did not close them after their answer: to be closed.
     package mutating func takeOverdue(at now: Duration) -> [Connection] {
         let overdue = answered.filter { now - $0.value >= Self.farewell }
         for connection in overdue.keys { answered[connection] = nil }

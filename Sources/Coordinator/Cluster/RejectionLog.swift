@@ -1,16 +1,16 @@
 import Logging
 import Protocol
 
-/// Logs who was rejected or expelled, at a rate that people can read: the same line again after a minute, then
-/// after ever longer pauses.
+/// Logs who was rejected or expelled, at a rate that people can read: the same line again after a minute, then at ever
+/// longer intervals.
 package struct RejectionLog {
-    /// Minimum time between a line and its first repetition, and the maximum between two.
+    /// Minimum time between a line and its first repetition, and the maximum between two repetitions.
     private static let pauses: (first: Duration, last: Duration) = (.seconds(60), .seconds(3600))
 
-    /// Most keys that are named in that time: a stranger can make as many as it likes.
+    /// Maximum number of unknown keys that are named in that minimum time: a stranger can make as many as it likes.
     private static let maxNamed = 8
 
-    /// Most different lines in that time.
+    /// Maximum number of different lines in that time.
     private static let capacity = 256
 
     private struct Entry {
@@ -21,7 +21,7 @@ package struct RejectionLog {
 
     private var last: [String: Entry] = [:]
     private var unsaid: [String: Int] = [:]
-    /// When keys were named that are not in the list.
+    /// When keys that are not in the list were named.
     private var named: [Duration] = []
     /// Lines about connections that nobody has explained yet, and since when.
     private var waiting: [(line: String, since: Duration)] = []
@@ -30,8 +30,8 @@ package struct RejectionLog {
 
     /// - Parameters:
     ///   - rejections: failed handshakes
-    ///   - now: on the clock of the service
-    ///   - isExplained: whether a person was told of a worker that cannot join, whose attempts these may be
+    ///   - now: time on the service's clock
+    ///   - isExplained: whether the user was told about a worker that cannot join, which may have made these attempts
     ///   - patience: how long to wait for such an explanation
     ///   - logger: where to log it
     package mutating func note(

@@ -1,9 +1,10 @@
 import Engine
 import Protocol
 
-/// What was sent to relays, so that none is sent anything twice. Decides what of a latent is sent.
+/// What was sent to relays, so that nothing is sent to them twice. Decides which parts of a latent are sent.
 struct RelayBook {
-    /// A relay is known by its process and by the key that its connections authenticate with: nobody can speak for another's.
+    /// A relay is identified by its process and by the key that its connections authenticate with: nobody can pose as
+    /// another's relay.
     private struct Relay: Hashable {
         let id: [UInt8]
         let key: PublicKey?
@@ -11,24 +12,24 @@ struct RelayBook {
 
     private struct Entry {
         var cells = SentCells()
-        /// How often it lacked what it was sent.
+        /// How many times it lacked what it was sent.
         var gaps = 0
     }
 
     private var entries: [Relay: Entry] = [:]
 
-    /// More relays get whole latents.
+    /// Maximum number of relays; any others get whole latents.
     private static let maxRelays = 64
-    /// A relay that lacks things more often gets whole latents.
+    /// How many times a relay may lack something before it gets only whole latents.
     private static let maxGaps = 16
 
-    /// What to send of a window.
+    /// What to send of a window's latent.
     ///
     /// - Parameters:
     ///   - unit: the view
     ///   - peer: the worker that gets it
-    ///   - format: in which it is sent
-    /// - Returns: nil where the whole latent is to be sent
+    ///   - format: format in which it is sent
+    /// - Returns: nil if the whole latent must be sent
     mutating func delta(
         of unit: WorkUnit,
         to peer: Roster.Peer,
@@ -55,7 +56,7 @@ struct RelayBook {
 
     /// A relay lacks what a view refers to.
     ///
-    /// - Returns: false if that cannot be
+    /// - Returns: false if that is impossible
     mutating func noteGap(at peer: Roster.Peer) -> Bool {
         guard let relay = Self.relay(of: peer), let entry = entries[relay],
             entry.gaps < Self.maxGaps

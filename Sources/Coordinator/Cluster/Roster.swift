@@ -10,26 +10,26 @@ struct Roster {
         /// ZeroMQ's routing id.
         let id: [UInt8]
         let hello: WorkerMessage.Hello
-        /// Index on the board.
+        /// Index of its entry on the board.
         let place: Int
         /// The origin of its messages.
         let origin: Origin
 
-        /// The host that its failures count against: its key, which many machines may share, or else the name it
+        /// The host that its failures count against: its key, which many machines may share, or else the name that it
         /// announces; and its address.
         var host: HostID {
             let machine = hello.relay.map { " by \($0.machine)" } ?? ""
             if let key = origin.key { return HostID("\(key) at \(origin.address)\(machine)") }
-            // By default a worker's name ends with its pid, which must not distinguish the host after a restart.
+            // By default a worker's name ends with its pid, which must not make it a different host after a restart.
             let (name, process) = (hello.name, "-\(hello.processID)")
             let announced = name.hasSuffix(process) ? String(name.dropLast(process.count)) : name
             return HostID("\(announced) at \(origin.address)")
         }
 
-        /// The version of the protocol that is spoken with it.
+        /// Protocol version that is spoken with it.
         var version: UInt32 { Handshake.version(of: hello) }
 
-        /// Whether tensors are packed on the way to it and back: over a socket of this host that would take longer.
+        /// Whether tensors are packed in both directions: over a socket on this host, that would take longer.
         var packs: Bool { hello.packs && version >= 8 && !origin.address.isEmpty }
 
         var metadata: Logger.Metadata {
@@ -41,10 +41,10 @@ struct Roster {
     private var ids: [WorkerID: [UInt8]] = [:]
     private var announced: [WorkerID: UInt64] = [:]
     private var rates: [WorkerID: RateLimit] = [:]
-    /// Of all connected and recently connected workers.
+    /// Names of all connected and recently connected workers.
     private var names: [WorkerID: String] = [:]
     private var lastWorker = 0
-    /// Maximum names that are kept, unless more workers are connected.
+    /// Maximum number of names that are kept, unless more workers are connected.
     private static let capacity = 4096
 
     subscript(id: [UInt8]) -> Peer? { peers[id] }

@@ -2,26 +2,26 @@ import Engine
 import Protocol
 import Sampling
 
-/// The units of the step that was requested, and those of the next one that were begun early. The last views of a step are split
-/// into halves where that keeps more workers busy to the end.
+/// The units of the requested step, and those of the next one that were begun early. The last views of a step are split
+/// into halves if that keeps more workers busy until the end.
 ///
-/// If views of the next step are being computed when it is requested, the batch goes on with it. Otherwise it has ended.
+/// If views of the next step are being computed when it is requested, the batch goes on with it. Otherwise it ends.
 struct RunningBatch {
     let job: OpenJob
     let reports: BlockingQueue<BatchReport>
     /// The step that was requested last.
     private(set) var step: Int
-    /// What of it has no answer.
+    /// Units of it without an answer.
     private var open: Set<Place> = []
     private var isReported = false
     private var parts: [UnitID: Part] = [:]
-    /// The first step, and where the numbers of its units begin.
+    /// The first step, and the number that its units begin with.
     private let first: (step: Int, number: UInt64)
 
-    /// What a unit is.
+    /// The position of a unit in the batch.
     struct Place: Hashable {
         let step: Int
-        /// In the step, or among its checks.
+        /// Index in the step, or among its checks.
         let index: Int
         var isCheck = false
     }
@@ -34,21 +34,21 @@ struct RunningBatch {
         /// The worker that computes it, by its index on the board.
         var worker: Int?
         var isDone = false
-        /// Of a part of a shared view, until all are there.
+        /// Answer to a part of a shared view, until all parts are answered.
         var answer: UnitAnswer?
     }
 
-    /// A view whose evaluations are units of their own.
+    /// A view whose evaluations are separate units.
     private struct SharedView {
         let view: WorkUnit
         let parts: [UnitID]
     }
 
-    /// A unit for the dispatcher.
+    /// A unit to be given to the dispatcher.
     struct Addition {
         let id: UnitID
         let unit: WorkUnit
-        /// Steps in order, and in a step first what all windows of the next one wait for.
+        /// Orders steps, and within a step puts first what all windows of the next step wait for.
         let rank: Int
         /// The sites that may not have it, if it is a check.
         var barred: Set<HostID>?
@@ -62,16 +62,16 @@ struct RunningBatch {
     }
 
     /// - Parameters:
-    ///   - job: whose units they are
-    ///   - step: the first
-    ///   - number: where the numbers of its units begin
-    ///   - reports: for the render thread
+    ///   - job: the job that the units belong to
+    ///   - step: the first step
+    ///   - number: number that its units begin with
+    ///   - reports: reports for the render thread
     init(of job: OpenJob, step: Int, number: UInt64, reports: BlockingQueue<BatchReport>) {
         (self.job, self.step, self.reports) = (job, step, reports)
         first = (step, number)
     }
 
-    /// Each step has so many numbers.
+    /// Number of unit numbers that each step has.
     static let numbersOfStep: UInt64 = 1 << 32
 
     /// Where the numbers of another batch may begin.
@@ -87,16 +87,16 @@ struct RunningBatch {
     /// Requests a step.
     ///
     /// - Parameters:
-    ///   - request: of the first step, or of the one after the last
-    ///   - workers: how many are there to share the last views; 1 to share none
-    /// - Returns: what was not begun early
+    ///   - request: for the first step, or for the one after the last
+    ///   - workers: number of workers that may share the last views; 1 to share none
+    /// - Returns: units that were not begun early
     mutating func request(_ request: BatchRequest, sharedBy workers: Int) -> [Addition] {
         (step, isReported) = (request.step, false)
         parts = parts.filter { $0.value.place.step >= step }
         open = Set(parts.values.lazy.filter { !$0.isDone }.map(\.place))
         let begun = Set(parts.values.map(\.place.index))
         let units = request.units.filter { !begun.contains($0.index) }.inOrder
-        // In front: what is done last delays the step.
+        // Checks come first: whatever is done last delays the step.
         var additions = request.checks.enumerated().map { index, check in
             var addition = add(check.unit, at: Place(step: step, index: index, isCheck: true))
             addition.barred = check.barred
@@ -127,14 +127,14 @@ struct RunningBatch {
     /// Forgets a view that nobody has begun.
     mutating func drop(_ id: UnitID) { parts[id] = nil }
 
-    /// Nobody computes a check.
+    /// Nobody will compute a check.
     mutating func skip(_ id: UnitID) {
         guard let place = parts.removeValue(forKey: id)?.place else { return }
         open.remove(place)
     }
 
-    /// How many of the last views are to be shared: two workers would do 7 and 6 of 13 views; if they share the last one, six
-    /// and a half each.
+    /// How many of the last views are shared: of 13 views, two workers would compute 7 and 6; if they share the last
+    /// one, six and a half each.
     private func shared(of units: Int, by workers: Int) -> Int {
         // The wire rounds halves before they are combined: the bits stay the same only in float32.
         let workers = job.message.wire == .f32 ? max(1, workers) : 1
@@ -194,7 +194,7 @@ struct RunningBatch {
         )
     }
 
-    /// What a unit is; nil for units of other batches.
+    /// Position of a unit; nil for units of other batches.
     func place(of id: UnitID) -> Place? { parts[id]?.place }
 
     subscript(_ id: UnitID) -> WorkUnit? { parts[id]?.unit }
@@ -214,7 +214,8 @@ struct RunningBatch {
         }
     }
 
-    /// Numbers of units: those of a step are in the order in which they are to be computed, whenever they are added.
+    /// Number ranges of units: those of a step are in the order in which they should be computed, whenever they are
+    /// added.
     private enum Numbers {
         static let step = RunningBatch.numbersOfStep
         static let rest: UInt64 = 1 << 30
@@ -230,7 +231,7 @@ struct RunningBatch {
 }
 
 extension [(index: Int, unit: WorkUnit)] {
-    /// Lattices before windows: all windows of the next step wait for them.
+    /// Lattices before windows, because all windows of the next step wait for them.
     fileprivate var inOrder: Self {
         filter { $0.unit.place == nil } + filter { $0.unit.place != nil }
     }

@@ -1,19 +1,19 @@
 import Protocol
 
-/// Connections whose other side has not said who it is. Events and a clock in, connections to warn of out.
+/// Connections whose other side has not identified itself. Events and a clock in, connections to warn about out.
 struct SilentConnections {
     private var since: [Connection: Duration] = [:]
-    /// Addresses that a person was told of.
+    /// Addresses that the user was told about.
     private var told: Set<String> = []
 
-    /// Most connections and addresses that are remembered.
+    /// Maximum number of connections and addresses that are remembered.
     private static let capacity = 1024
 
     mutating func opened(_ connection: Connection, at now: Duration) {
         if since.count < Self.capacity { since[connection] = now }
     }
 
-    /// It has said something.
+    /// The other side has said something.
     mutating func heard(_ connection: Connection?) {
         if let connection { since[connection] = nil }
     }
@@ -22,8 +22,8 @@ struct SilentConnections {
     ///
     /// - Parameters:
     ///   - patience: how long is too long
-    ///   - now: on the clock of `opened`
-    ///   - address: of the other side; nil if the connection has ended
+    ///   - now: time on the clock of `opened`
+    ///   - address: returns the address of the other side; nil if the connection has ended
     /// - Returns: addresses, in order
     mutating func overdue(
         _ patience: Duration,

@@ -2,11 +2,11 @@ import Protocol
 
 /// Finds workers that work but crawl: far slower than they were, or than others of their kind. No clock, no I/O.
 ///
-/// A host that is too hot or swaps still answers and sends heartbeats: it is not dead, and its units are not lost, but a person
-/// wants to know. Units are views: tiles differ too much from each other.
+/// A host that overheats or swaps still answers and sends heartbeats: it is not dead, and its units are not lost, but
+/// the user wants to know. Units are views: tiles differ too much from each other.
 package struct SpeedWatch {
     package enum Change: Equatable {
-        /// So many times as slow as it was itself, or as others of its kind are.
+        /// The worker is this many times as slow as it was, or as others of its kind are.
         case crawls(Double, than: Reference)
         case recovered
     }
@@ -18,9 +18,9 @@ package struct SpeedWatch {
 
     private struct Record {
         var kind: String
-        /// Seconds for a unit of cost 1, of the last answers.
+        /// Seconds for a unit of cost 1, from the last answers.
         var recent: [Double] = []
-        /// The best that it has sustained.
+        /// The best pace that it has sustained.
         var usual: Double?
         var isSlow = false
     }
@@ -29,13 +29,13 @@ package struct SpeedWatch {
 
     private var records: [WorkerID: Record] = [:]
 
-    /// Answers that are looked at together, and times as slow from which a worker crawls and up to which it is well again.
+    /// Number of answers considered together; slowdown from which a worker crawls, and up to which it has recovered.
     private static let window = 6
     private static let slow = 3.0
     private static let well = 1.5
-    /// Seconds for a unit below which nobody waits for a worker, and other programs that run for a moment look like a fault.
+    /// Seconds for a unit below which nobody waits for a worker, and other programs that run briefly look like a fault.
     private static let least = 1.0
-    /// Workers of a kind that are needed to say what is usual.
+    /// Minimum number of other workers of a kind for a comparison with them.
     private static let leastOthers = 2
 
     /// Forgets a worker.
@@ -44,10 +44,10 @@ package struct SpeedWatch {
     /// Records an answer.
     ///
     /// - Parameters:
-    ///   - worker: whose it is
+    ///   - worker: the worker that answered
     ///   - kind: what it computes with: those of one kind should be equally fast
     ///   - pace: seconds of computing, for a unit of cost 1
-    /// - Returns: what is new about it
+    /// - Returns: what has changed; nil for nothing
     package mutating func note(_ worker: WorkerID, kind: String, pace: Double) -> Change? {
         guard pace > 0 else { return nil }
         var record = records[worker] ?? Record(kind: kind)
@@ -55,7 +55,7 @@ package struct SpeedWatch {
         if record.recent.count > Self.window { record.recent.removeFirst() }
         defer { records[worker] = record }
         guard record.recent.count == Self.window else { return nil }
-        // One long unit among short ones is chance.
+        // The median, because one long unit among short ones is chance.
         let now = Self.median(record.recent)
         let usual = min(record.usual ?? now, now)
         record.usual = usual

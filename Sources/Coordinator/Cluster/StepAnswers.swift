@@ -3,13 +3,13 @@ import Foundation
 import Protocol
 import Sampling
 
-/// What was begun of a job's next step.
+/// What was begun early of a job's next step.
 struct BegunStep: Sendable {
-    /// Counts the job's steps.
+    /// Number of the step in its job.
     var number = 0
-    /// Where its answers come, and those of the steps before that were one batch with it.
+    /// Where its answers arrive, and those of earlier steps in the same batch.
     var reports = BlockingQueue<BatchReport>()
-    /// By their index in the step.
+    /// Units that were begun, by their index in the step.
     var units: [Int: WorkUnit] = [:]
     var answers: [Int: Answer] = [:]
 
@@ -18,35 +18,35 @@ struct BegunStep: Sendable {
         let parts: [UnitAnswer]
     }
 
-    /// Whether these are units of a step that has turned out to be this.
+    /// Whether all units that were begun belong to this step, now that it is known.
     func isBeginning(of step: [WorkUnit]) -> Bool {
         units.allSatisfy { step.indices.contains($0.key) && step[$0.key].isSame(as: $0.value) }
     }
 }
 
-/// The answers to the units of a step as they come, and to those that were begun of the next one.
+/// The answers to the units of a step as they arrive, and to those of the next step that were begun early.
 struct StepAnswers {
     /// What a report says.
     enum News {
         /// A unit of the step is done.
         case done(Int)
-        /// All are, and all checks.
+        /// All units and all checks are done.
         case complete
         case other
     }
 
     let number: Int
     let reports: BlockingQueue<BatchReport>
-    /// Those that came before the step was requested, until they are taken.
+    /// Answers that arrived before the step was requested, until they are taken.
     private var early: [Int: BegunStep.Answer]
     private(set) var next: BegunStep
     private var answers: [BegunStep.Answer?]
     private var checks: [UnitAnswer?]
 
     /// - Parameters:
-    ///   - begun: what was begun of it
-    ///   - units: of the step
-    ///   - checks: computed beside them
+    ///   - begun: what was begun early of the step
+    ///   - units: number of units of the step
+    ///   - checks: number of checks that are computed with them
     init(_ begun: BegunStep, units: Int, checks: Int) {
         (number, reports, early) = (begun.number, begun.reports, begun.answers)
         next = BegunStep(number: begun.number + 1, reports: begun.reports)
@@ -54,7 +54,7 @@ struct StepAnswers {
         self.checks = Array(repeating: nil, count: checks)
     }
 
-    /// Takes the answers that came early.
+    /// Takes the answers that arrived early.
     ///
     /// - Returns: the units that are done
     /// - Throws: why the batch has ended
@@ -73,7 +73,7 @@ struct StepAnswers {
     /// The answer to a unit that is done.
     func prediction(_ index: Int) -> Tensor? { answers[index]?.result.tensor }
 
-    /// Views of the next step are begun.
+    /// Records views of the next step that are begun.
     mutating func begin(_ views: [EarlyView]) {
         for view in views { next.units[view.index] = view.unit }
     }
@@ -91,7 +91,7 @@ struct StepAnswers {
                 next.answers[place.index] = answer
                 return .other
             }
-            // What was done early may have been asked for again just then.
+            // A unit that was done early may have been requested again at that moment.
             guard answers[place.index] == nil else { return .other }
             answers[place.index] = answer
             return .done(place.index)

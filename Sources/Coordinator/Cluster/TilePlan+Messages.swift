@@ -3,7 +3,7 @@ import Protocol
 import Sampling
 
 extension TilePlan {
-    /// Whether every tile, and what it is told and answers, fits the frames of the protocol.
+    /// Whether every tile, with what is sent to it and what it answers, fits into the protocol's frames.
     package var fitsMessages: Bool {
         guard !isWhole else { return true }
         let side = (Self.side + 2 * network.halo) * factor
@@ -13,7 +13,7 @@ extension TilePlan {
 }
 
 extension TiledNetwork {
-    /// Whether what tiles are told and answer fits the frames of the protocol.
+    /// Whether what is sent to tiles and what they answer fits into the protocol's frames.
     package var fitsMessages: Bool {
         let limits = FrameLimits()
         let moments = norms * groups * 2 * MemoryLayout<Double>.size

@@ -5,7 +5,7 @@ import Protocol
 package struct Answerer: Equatable, Sendable {
     /// The worker's name.
     package let worker: String
-    /// Workers of one site are not independent of each other.
+    /// Its site: workers of one site are not independent of each other.
     package let site: HostID
     /// What the worker computes with.
     package let kind: AnswerKind
@@ -26,34 +26,34 @@ package struct UnitAnswer: Sendable {
     }
 }
 
-/// A unit that is computed a second time.
+/// A request to compute a unit a second time.
 struct CheckRequest: Sendable {
     let unit: WorkUnit
     /// The sites that may not compute it.
     let barred: Set<HostID>
 }
 
-/// What is asked of workers at once: the units of a step.
+/// What workers are asked to compute at once: the units of a step.
 struct BatchRequest: Sendable {
-    /// Counts the job's requests.
+    /// Number of the request in its job.
     let step: Int
-    /// Those without an answer, by their index in the step.
+    /// Units without an answer, by their index in the step.
     var units: [(index: Int, unit: WorkUnit)]
     var checks: [CheckRequest] = []
 }
 
 /// The results of a batch.
 struct AnsweredBatch: Sendable {
-    /// In the order of the units.
+    /// Results in the order of the units.
     var results: [WorkResult] = []
-    /// All answers that they are made of, in the order of the units.
+    /// All answers that the results are made of, in the order of the units.
     var answers: [UnitAnswer] = []
-    /// In the order of the checks; nil where no independent worker could compute one.
+    /// Answers in the order of the checks; nil if no independent worker could compute one.
     var checks: [UnitAnswer?] = []
 }
 
 extension Roster.Peer {
-    /// Who answers, and what with.
+    /// Who answers, and what it computes with.
     var answerer: Answerer {
         Answerer(
             worker: hello.name,
@@ -67,9 +67,9 @@ extension Roster.Peer {
         )
     }
 
-    /// The machine that it is on, as far as can be told: this one, or that with its key at its address, or that with its
-    /// name. Workers of one machine are usually named alike, with a number at the end. All that comes through a relay may be the
-    /// relay's.
+    /// The machine that it is on, as far as can be told: this one, or the one with its key at its address, or the one
+    /// with its name. Workers on one machine usually have the same name with a number at the end. Everything that comes
+    /// through a relay may be the relay's own.
     var site: HostID {
         if origin.address.isEmpty { return .here }
         if hello.relay != nil {

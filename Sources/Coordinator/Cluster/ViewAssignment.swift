@@ -1,4 +1,4 @@
-/// Who has one of the units that were requested together, for showing it.
+/// Who computes one of the units that were requested together, for display.
 package struct ViewAssignment: Equatable, Sendable {
     /// Index in the cluster's statistics of the worker that was asked last.
     package let worker: Int

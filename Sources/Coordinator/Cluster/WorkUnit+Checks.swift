@@ -1,10 +1,10 @@
 import Engine
 import Sampling
 
-// What the coordinator knows of a unit before and after it is computed.
+// What the coordinator knows about a unit before and after it is computed.
 
 extension WorkUnit {
-    /// What kind of work it is, to the dispatcher.
+    /// The dispatcher's kind for this work.
     var kind: DispatcherState.Kind {
         guard case .predict = work else { return .tiles }
         return .views
@@ -23,7 +23,7 @@ extension WorkUnit {
         return bounds.fault(of: result)
     }
 
-    /// How large its result may be.
+    /// Bounds on the values of its result.
     private var bounds: AnswerBounds {
         guard case .predict(let view) = work else { return AnswerBounds(evaluating: input) }
         return AnswerBounds(
@@ -32,7 +32,7 @@ extension WorkUnit {
         )
     }
 
-    /// The shape of its result's tensor, nil for none, and the number of its statistics.
+    /// Expected shape of the result's tensor, nil for none, and the number of its statistics.
     private func expected(_ model: ModelGeometry) -> (shape: [Int]?, statistics: Int) {
         let shape = input.shape
         if case .predict(let view) = work {

@@ -3,8 +3,8 @@ import Engine
 // The cost of a unit, in latent pixels that are evaluated from start to end.
 
 extension WorkUnit {
-    /// For a worker that keeps the unit's tile, if it is one. The pixels of a guided view count once, those of half of it by
-    /// half.
+    /// Cost for a worker that keeps the unit's tile, if it has one. The pixels of a guided view count once, those of
+    /// one of its halves count half.
     func cost(_ model: ModelGeometry) -> Double {
         switch work {
         case .predict(let view): return area * Double(view.conditioning.count) / 2
@@ -21,7 +21,7 @@ extension WorkUnit {
         }
     }
 
-    /// For any other worker, which has to start over.
+    /// Cost for any other worker, which has to start over.
     func costElsewhere(_ model: ModelGeometry) -> Double {
         guard case .autoencode(let half, let part?) = work else { return cost(model) }
         let network = model.network(half)
@@ -41,7 +41,7 @@ extension WorkUnit {
 }
 
 extension PicturePart {
-    /// The norm where its evaluation ends, counted from 0; the number of norms for the end of the network.
+    /// The norm at which its evaluation ends, counted from 0; the number of norms if it ends with the network.
     fileprivate func lastNorm(of network: TiledNetwork) -> Int {
         norm > 0 ? norm - 1 : network.norms
     }

@@ -20,20 +20,20 @@ package struct WorkerStatistics: Equatable, Sendable {
     package internal(set) var tiles = 0
     /// Its own measurement of the time it spent computing.
     package internal(set) var busy: Duration = .zero
-    /// The version of the protocol that is spoken with it, and its process on its host.
+    /// Protocol version that is spoken with it, and its process id on its host.
     package internal(set) var version = protocolVersion
     package internal(set) var process: Int32 = 0
-    /// What it last said of its host, and when.
+    /// What it last reported about its host, and when.
     package internal(set) var host: WorkerReport?
     package internal(set) var hostSeen = Date()
-    /// Units that it was given and that somebody had been given before; and messages that were damaged on the way.
+    /// Units that it was given after another attempt, and messages that were damaged in transit.
     package internal(set) var retries = 0
     package internal(set) var damaged = 0
-    /// Bytes of messages from it and to it.
+    /// Bytes of messages received from it and sent to it.
     package internal(set) var received = 0
     package internal(set) var sent = 0
-    /// How many times as slow as usual it is, where that is worth a line; and whether it has let a lease expire since its
-    /// last answer.
+    /// How many times as slow as usual it is, if that is worth reporting; and whether it has let a lease expire since
+    /// its last answer.
     package internal(set) var slowness: Double?
     package internal(set) var isLate = false
     /// When it last sent anything.
@@ -66,7 +66,7 @@ extension [WorkerStatistics] {
         }.joined
     }
 
-    /// One entry for each worker. One that came back on a new connection before it was missed on the old one has two.
+    /// One entry for each worker. A worker that reconnected before its old connection was missed has two.
     private var joined: [WorkerStatistics] {
         var all: [WorkerStatistics] = []
         for entry in self {
@@ -79,7 +79,7 @@ extension [WorkerStatistics] {
 
 extension WorkerStatistics {
     fileprivate func since(_ before: WorkerStatistics) -> WorkerStatistics {
-        // The place of one that had done nothing may be another's now.
+        // The entry of a worker that had done nothing may be another's now.
         guard before.name == name else { return self }
         var now = self
         now.views -= before.views

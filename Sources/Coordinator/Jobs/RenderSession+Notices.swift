@@ -16,7 +16,7 @@ extension RenderSession {
         func name(_ path: String) -> String { URL(fileURLWithPath: path).lastPathComponent }
         if model.predictionIsGuess {
             lines.append(
-                "\(name(model.path)) is taken to predict \(config.prediction.rawValue) "
+                "\(name(model.path)) is assumed to predict \(config.prediction.rawValue) "
                     + "(\(model.predictionSource)); override it with --prediction"
             )
         }
@@ -52,7 +52,7 @@ extension RenderSession {
         return lines
     }
 
-    /// What a person should know of how their prompts are read.
+    /// What a user should know about how their prompts are read.
     static func notices(
         of prompts: PromptPair,
         _ options: PictureOptions,
@@ -64,7 +64,7 @@ extension RenderSession {
         ] {
             guard let text, let hint = Wildcards.hint(in: text) else { continue }
             lines.append(
-                "\(flag) is read as it is, \(hint) included; --wildcards DIR gives that a meaning"
+                "\(flag) is taken literally, \(hint) included; --wildcards DIR gives it a meaning"
             )
         }
         if prompts.weights.count == 1, prompts.weights != [1] {
@@ -79,21 +79,21 @@ extension RenderSession {
         ] {
             guard let text, let hint = PromptSyntax.hint(in: text) else { continue }
             lines.append(
-                "\(flag) is read as it is, \(hint) included; --prompt-syntax a1111 gives that a meaning"
+                "\(flag) is taken literally, \(hint) included; --prompt-syntax a1111 gives it a meaning"
             )
         }
         return lines
     }
 
-    /// The settings that the model's own file suggests, in one line; nil if there is no such file.
+    /// The settings that the model's own file suggests, in one line; nil if the file does not exist.
     ///
     /// - Parameters:
-    ///   - defaults: of the file
-    ///   - settings: of the render
-    ///   - given: what was chosen explicitly
-    ///   - replaced: names of other suggestions that something else decides
-    ///   - dropped: suggestions that do not count
-    /// - Returns: the line; nil where nothing of the file is used or has to be explained
+    ///   - defaults: the model's own file
+    ///   - settings: the render's settings
+    ///   - given: explicit choices
+    ///   - replaced: names of other suggestions that are overridden
+    ///   - dropped: suggestions that are not used
+    /// - Returns: the line; nil if nothing from the file is used or needs an explanation
     static func suggestion(
         _ defaults: ModelDefaults?,
         _ settings: RenderSettings,
@@ -103,7 +103,7 @@ extension RenderSession {
     ) -> String? {
         guard let defaults else { return nil }
         let chosen = ModelDefaults.settings.filter { given.has($0) }.map(\.name)
-        // What a message is about stays in it.
+        // A suggestion that a message is about stays in the line.
         let gone = replaced.union(chosen).subtracting(dropped.flatMap(\.names))
         guard let summary = defaults.summary(without: gone) else { return nil }
         let line = "\(summary), by \(defaults.path)"
@@ -122,7 +122,7 @@ extension RenderSession {
 
     /// A notice about a first phase that is too small for the model.
     ///
-    /// - Parameter plan: of the render
+    /// - Parameter plan: the render's plan
     /// - Returns: at most one line
     package static func notices(_ plan: RenderPlan) -> [String] {
         let (first, factor) = (plan.phases[0].phase.latent, plan.model.vaeFactor)
@@ -131,7 +131,7 @@ extension RenderSession {
         let native = plan.model.nativeLatentSide * factor
         let size = Extent(height: first.height * factor, width: first.width * factor)
         let short = size.height < size.width ? "height" : "width"
-        // A larger picture is laid out with a long side of the model's own; a smaller one as it is.
+        // A larger picture is laid out with the model's own side as its long side; a smaller one at its own size.
         let isLong = plan.settings.size.longSide > native
         let fault = isLong ? "such a small \(short)" : "so few pixels"
         let advice = isLong ? "at most 2:1" : "at least \(native / 2) pixels"

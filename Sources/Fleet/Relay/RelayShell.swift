@@ -10,26 +10,26 @@ final class RelayShell {
         case stop
     }
 
-    /// One connection of one worker.
+    /// One connection from a worker.
     private struct Guest {
         let link: RelayLink
         let origin: Origin
         var queue = RelayQueue()
         var lastHeard: Duration
         var rate = RateLimit.worker
-        /// Its worker's name, once it has said it.
+        /// The worker's name, once it has sent it.
         var name: String?
-        /// Whether the coordinator welcomed it; and whether it said goodbye. One that asks for the model has a name and
-        /// does not join.
+        /// Whether the coordinator welcomed it, and whether it said goodbye. A worker that asks for the model has a
+        /// name but does not join.
         var hasJoined = false
         var hasLeft = false
-        /// Bytes sent to it, and what its system had acknowledged before.
+        /// Bytes sent to it, and how many its system had acknowledged before that.
         var sent = 0
         let acknowledged: Int
-        /// What was unread when that last changed, and when that was.
+        /// Unread bytes when they last changed, and the time of that change.
         var progress: (unread: Int, time: Duration)
 
-        /// What was sent to it and has not arrived.
+        /// Bytes that were sent to it and are not yet acknowledged.
         var unread: Int {
             let arrived = origin.connection?.acknowledgedBytes
             return arrived.map { max(0, sent - ($0 - acknowledged)) } ?? 0
@@ -50,24 +50,24 @@ final class RelayShell {
     private var log = RejectionLog()
     private var unidentified: [PublicKey?: RateLimit] = [:]
     private var lastBeat: Duration = .zero
-    /// When it was noted last which machines were heard; nil when that is due.
+    /// When it was last recorded which machines were heard; nil if that is due now.
     private var lastNoted: Duration?
     private var traffic = Relay.Traffic()
     private var watch = CoordinatorWatch()
-    /// Workers that are gone, which a person was told.
+    /// Names of lost workers that the user was told about.
     private var missed: Set<String> = []
     private var condition = Relay.Condition()
 
-    /// Most workers at once.
+    /// Maximum number of connections.
     private static let maxGuests = 256
     private static let maxOfKey = 64
-    /// A worker that is silent for so long is gone: it says something twice a second.
+    /// Silence after which a worker counts as lost; it sends something twice a second.
     private static let silence: Duration = .seconds(60)
     private static let beat: Duration = .milliseconds(500)
-    /// Bytes that a worker has not read, at which it is sent nothing more.
+    /// Unread bytes above which a worker is sent nothing more.
     private static let maxUnread = 8 << 20
-    /// A worker that reads nothing of that for so long is sent away: what the coordinator sends a site at once has a limit, and it
-    /// holds up the others.
+    /// How long a worker may leave that much unread before it is disconnected: it holds up the others, because the
+    /// coordinator limits what it sends to a site at a time.
     private static let patience: Duration = .seconds(20)
 
     private var now: Duration { start.duration(to: .now) }
@@ -84,17 +84,17 @@ final class RelayShell {
         endpoint = try socket.bind(configuration.endpoint)
     }
 
-    /// Works until it is told to stop.
+    /// Runs until it is told to stop.
     ///
-    /// - Returns: what it carried
-    /// - Throws: `SocketError` when the socket fails
+    /// - Returns: the traffic that it carried
+    /// - Throws: `SocketError` if the socket fails
     func run() throws -> Relay.Traffic {
         defer {
             for (peer, guest) in guests {
                 _ = try? socket.send([peer] + CoordinatorMessage.goodbye(.leaving).frames)
                 end(guest)
             }
-            // Until the coordinator has been sent what they said last.
+            // Wait until the workers' last messages have been sent to the coordinator.
             for guest in guests.values { guest.link.join() }
         }
         while true {
@@ -113,7 +113,7 @@ final class RelayShell {
         }
     }
 
-    /// What people call a worker: one that fetches the model has not said its name, but its machine has one.
+    /// Display name of a worker: one that fetches the model has not sent its name, but its machine has one.
     private func called(_ guest: Guest) -> String {
         if let name = guest.name { return name }
         let members = (try? configuration.joined?.book().members) ?? []
@@ -125,12 +125,12 @@ final class RelayShell {
         log.say(line, at: now, logger, level: level)
     }
 
-    /// Something keeps the relay from the coordinator.
+    /// Records and reports why the relay cannot work with the coordinator.
     private func note(trouble words: String, _ line: String) {
         watch.note(trouble: words, isTold: say(line))
     }
 
-    /// Takes messages of workers.
+    /// Receives messages from workers.
     private func receive() throws {
         for _ in 0..<1024 {
             let (arrival, origin) = try socket.receive { guests[$0] != nil }
@@ -149,7 +149,7 @@ final class RelayShell {
         mailbox.wakeup.signal()
     }
 
-    /// The first message of a connection.
+    /// Handles the first message of a connection.
     private func greet(_ peer: [UInt8], _ frames: [[UInt8]], from origin: Origin) throws {
         let isInvited = !socket.allows(origin.key) && socket.invites(origin.key)
         guard isInvited || socket.allows(origin.key) else { return disconnect(origin) }
@@ -164,7 +164,7 @@ final class RelayShell {
         switch message {
         case .hello, .fetch: break
         case .heartbeat, .ask, .batch:
-            // It was given up here, or had joined another relay.
+            // The relay gave up on this worker, or it had joined another relay.
             _ = try socket.send([peer] + CoordinatorMessage.goodbye(.unknown).frames)
             return
         default: return
@@ -172,7 +172,7 @@ final class RelayShell {
         let own = guests.values.count { $0.origin.key == origin.key }
         guard guests.count < Self.maxGuests, own < Self.maxOfKey || origin.key == nil else {
             say(
-                "a worker is turned away: \(Self.maxGuests) are connected, or \(Self.maxOfKey) of its machine"
+                "a worker is rejected: \(Self.maxGuests) are connected, or \(Self.maxOfKey) of its machine"
             )
             return disconnect(origin)
         }
@@ -183,7 +183,7 @@ final class RelayShell {
                 mailbox.post(.link(peer, event))
             }
         } catch {
-            say("a worker is turned away: \(error)")
+            say("a worker is rejected: \(error)")
             return disconnect(origin)
         }
         guests[peer] = Guest(
@@ -196,13 +196,13 @@ final class RelayShell {
         take(frames, from: peer)
     }
 
-    /// A message that could be a worker's introduction, or is as small.
+    /// Parses a message that is no larger than a worker's introduction.
     private static func small(_ frames: [[UInt8]]) -> WorkerMessage? {
         guard frames.count == 1, frames[0].count <= 4096 else { return nil }
         return try? WorkerMessage(frames: frames)
     }
 
-    /// Passes a worker's message on.
+    /// Passes a worker's message on to the coordinator.
     private func take(_ frames: [[UInt8]], from peer: [UInt8]) {
         guests[peer]?.lastHeard = now
         guard guests[peer]?.rate.admits(at: now) == true, let guest = guests[peer] else {
@@ -226,7 +226,7 @@ final class RelayShell {
         if !guest.link.send(frames) { leave(peer) }
     }
 
-    /// Something from the coordinator, or about the connection to it.
+    /// Handles a message from the coordinator or a change of the connection to it.
     private func handle(_ event: RelayLink.Event, for peer: [UInt8]) {
         switch event {
         case .message(let frames):
@@ -240,7 +240,7 @@ final class RelayShell {
                     + "it and run tessera relay with a new invitation; else another cluster is there now"
             )
         case .reconnected:
-            // A worker is told by the coordinator. One that fetches the model asks again when it has connected again.
+            // The coordinator tells joined workers. One that fetches the model asks again once it has reconnected.
             if guests[peer]?.hasJoined == false { leave(peer) }
         case .obstructed(let obstacle): note(trouble: obstacle, "\(obstacle); trying again")
         case .ended(let reason):
@@ -250,7 +250,7 @@ final class RelayShell {
         }
     }
 
-    /// Notes a message for a worker, and what of it others need.
+    /// Queues a message for a worker, and keeps the parts that other workers need.
     private func keep(_ frames: [[UInt8]], for peer: [UInt8]) {
         guard let guest = guests[peer] else { return }
         let bytes = frames.byteCount
@@ -262,7 +262,7 @@ final class RelayShell {
                 cells.keep(task.delta, task.pixels)
                 guests[peer]?.queue.add(task, at: now, of: bytes)
             case .admit(let keys):
-                // To the coordinator all machines of this site have the relay's key.
+                // To the coordinator, all machines of this site have the relay's key.
                 let isHere = configuration.key.map(keys.contains) ?? false
                 let here = isHere ? Set(guests.values.compactMap(\.origin.key)) : []
                 let others = keys.filter { $0 != configuration.key }
@@ -283,7 +283,7 @@ final class RelayShell {
                     trouble: "the coordinator took it off its list",
                     "the coordinator took this relay off its list: end it and run tessera relay with a new invitation"
                 )
-                // The worker itself is still on the relay's.
+                // The worker itself is still on the relay's own list.
                 guests[peer]?.queue.add(CoordinatorMessage.goodbye(.leaving).frames, of: bytes)
             case .ended:
                 note(
@@ -300,12 +300,12 @@ final class RelayShell {
             giveBack(.damaged(unit), of: guest)
             guest.link.passedOn(bytes)
         } catch {
-            // The worker refuses it in the same words.
+            // The worker will report the same error.
             guests[peer]?.queue.add(frames, of: bytes)
         }
     }
 
-    /// Sends a worker what is ready.
+    /// Sends a worker the messages that are ready.
     private func pass(to peer: [UInt8]) throws {
         while let guest = guests[peer], guest.unread < Self.maxUnread {
             switch guests[peer]?.queue.next(cells, at: now) ?? .nothing {
@@ -326,13 +326,13 @@ final class RelayShell {
         }
     }
 
-    /// A worker does not get a task: it can take as many as before.
+    /// Reports that a worker does not get a task, and that it can still accept as many as before.
     private func giveBack(_ failure: WorkerMessage, of guest: Guest) {
         _ = guest.link.send(failure.frames)
         _ = guest.link.send(WorkerMessage.ask(1).frames)
     }
 
-    /// Ends connections of workers that are gone or were removed.
+    /// Closes connections of workers that are gone or were removed.
     private func keepWatch() throws {
         guard now - lastBeat >= Self.beat else { return }
         lastBeat = now
@@ -362,14 +362,15 @@ final class RelayShell {
             let manner =
                 isRemoved
                 ? "was removed"
-                : guest.hasLeft ? "has left" : isGone ? Self.gone : "has said nothing for a minute"
+                : guest.hasLeft ? "has left" : isGone ? Self.gone : "has sent nothing for a minute"
             tell(ofEndOf: peer, manner)
             leave(peer)
         }
         noteCondition()
     }
 
-    /// Says that a worker is gone. Those whose coordinator is away come and go, and one that came back is here.
+    /// Logs that a worker is gone. Not while the coordinator is down, when workers come and go, nor if the worker has
+    /// reconnected.
     private func tell(ofEndOf peer: [UInt8], _ manner: String) {
         guard let guest = guests[peer], let name = guest.name, guest.hasJoined, watch.trouble == nil
         else { return }
@@ -381,7 +382,7 @@ final class RelayShell {
 
     private static let gone = "is gone: its connection ended"
 
-    /// Tells of a condition that has changed.
+    /// Publishes the condition if it has changed.
     private func noteCondition() {
         let workers = guests.values.filter { $0.name != nil }
         let next = Relay.Condition(
@@ -393,7 +394,7 @@ final class RelayShell {
         configuration.noteCondition(next)
     }
 
-    /// Whether a worker has read nothing for a long time, although much waits for it.
+    /// Whether a worker has read nothing for a long time although much is waiting for it.
     private func isStuck(_ peer: [UInt8]) -> Bool {
         guard let guest = guests[peer] else { return false }
         let unread = guest.unread
@@ -403,7 +404,7 @@ final class RelayShell {
         return now - (guests[peer]?.progress.time ?? now) > Self.patience
     }
 
-    /// Remembers for `tessera cluster members` when machines were heard.
+    /// Records when machines were last heard from, for `tessera cluster members`.
     private func noteHeard() {
         if let lastNoted, now - lastNoted < .seconds(5) { return }
         lastNoted = now
@@ -415,7 +416,7 @@ final class RelayShell {
         }
     }
 
-    /// Ends a worker's connections.
+    /// Closes both connections of a worker.
     private func leave(_ peer: [UInt8]) {
         guard let guest = guests.removeValue(forKey: peer) else { return }
         end(guest)
