@@ -3,7 +3,7 @@
     python compare.py FIGURES WORK [--precisions f32,bf16] [--rounds 3] [--threads N]
 
 Adds to the flat JSON file FIGURES; keeps the checkpoint and inputs in the folder WORK. Both sides hold their
-weights while they take turns; where memory is too short for that, each starts anew for its turns.
+weights while they take turns; if memory is too short for that, each is restarted for its turns.
 """
 
 import argparse
@@ -43,7 +43,7 @@ class Side:
         return seconds
 
     def turn(self):
-        """Seconds per evaluation, one after another as in a render, of half a second of them or of one that takes longer."""
+        """Seconds per evaluation, back to back as in a render: for half a second, or one evaluation if it takes longer."""
         times = []
         while sum(times) < 0.5:
             times.append(self.evaluate())
@@ -66,7 +66,7 @@ def available():
 
 
 def measure(model, part, precision, a, inputs, need):
-    """Seconds per evaluation of both sides, the most memory of the first, and seconds of its first and second loading."""
+    """Seconds per evaluation of both sides, peak memory of the first, and seconds of its first and second loading."""
     commands = sides(model, part, precision, a.threads, inputs, a.work)
     # The first start may have to pack the weights; later starts are measured.
     first = Side(commands[0])

@@ -4,7 +4,7 @@
         [--threads N] [--alone]
 
 Adds torch_unet_ratio_cpu, torch_vae_ratio_cpu and so on to the flat JSON file FIGURES, for SDXL's size; the ratio in the
-shortest precision counts, and each has its own row, too. WORK is the folder of compare.py.
+shortest precision counts, and each precision also has its own row. WORK is the folder of compare.py.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def sides(model, part, precision, a, inputs):
 
 
 def measure_alone(commands, rounds):
-    """The same with one process at a time, where memory is too small for two: the second evaluation of each counts."""
+    """The same with one process at a time, if memory is too small for two: the second evaluation of each counts."""
     times = ([], [])
     memory = 0
     for _ in range(rounds):
@@ -46,7 +46,7 @@ def measure_alone(commands, rounds):
 
 
 def measure(commands, rounds):
-    """Seconds per evaluation of both sides, turn and turn about, and the most memory of the first."""
+    """Seconds per evaluation of both sides, alternating, and peak memory of the first."""
     running = [compare.Side(c) for c in commands]
     times = ([], [])
     for side in running:

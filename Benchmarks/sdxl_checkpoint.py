@@ -2,8 +2,8 @@
 
     python sdxl_checkpoint.py OUT [vae|whole]
 
-With `vae` of the VAE alone (0.2 GB), with `whole` of the text encoders too (6.9 GB), for whole renders; the rest is the default
-model's.
+With `vae`, only the VAE (0.2 GB); with `whole`, the text encoders too (6.9 GB), for whole renders. The other parts are the
+default model's.
 """
 
 import json
@@ -74,7 +74,7 @@ def main(out, only=None):
         (model.config.save_pretrained if is_text else model.save_config)(f"{out}/{name}")
         write(model, f"{out}/{name}/{'model' if is_text else 'diffusion_pytorch_model'}.safetensors")
     EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1).save_pretrained(f"{out}/scheduler")
-    # The rest of a model, which is never evaluated: the default model's.
+    # The other parts of the model are never evaluated: use the default model's.
     vista = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Models", "vista")
     for name in ("unet", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "model_index.json"):
         if not os.path.lexists(f"{out}/{name}"):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast `tessera serve` answers with many jobs in its queue: Benchmarks/serve.py PROGRAM MODEL [JOBS]
 
-Prints one line of JSON: milliseconds of lists and submissions, at the median and the 99th percentile.
+Prints one line of JSON: latency of lists and submissions in milliseconds, median and 99th percentile.
 """
 import json
 import os
@@ -17,7 +17,7 @@ COUNT = int(sys.argv[3]) if len(sys.argv) > 3 else 10_000
 
 
 def fill(folder, count):
-    """Copies the one paused job until there are so many: submitting each would take minutes."""
+    """Copies the one paused job until there are `count`: submitting each would take minutes."""
     with sqlite3.connect(f"{folder}/data/jobs.sqlite") as database:
         columns = [row[1] for row in database.execute("PRAGMA table_info(job)")]
         row = dict(zip(columns, database.execute("SELECT * FROM job").fetchone()))
@@ -46,7 +46,7 @@ def main(folder):
     service.wait(job, "paused")
     service.stop()
     fill(folder, COUNT)
-    # A long job of a higher priority occupies the worker meanwhile.
+    # A long job with a higher priority occupies the worker meanwhile.
     service.start()
     long = {"size": "256x256", "steps": 1000, "seed": 1}
     service.submit(settings=long, priority=100)

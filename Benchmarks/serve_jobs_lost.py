@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Loses no job: Benchmarks/serve_jobs_lost.py PROGRAM MODEL [JOBS] [CLIENTS]
+"""Checks that the service loses no job: Benchmarks/serve_jobs_lost.py PROGRAM MODEL [JOBS] [CLIENTS]
 
-Clients submit jobs of 32 to 256 pixels all at once, over a service that is killed with SIGKILL three times and whose
-disk, a small tmpfs (so: run as root), is full for a while. Then every job must be done, each rendered to completion
+Clients submit jobs of 32 to 256 pixels all at once, to a service that is killed with SIGKILL three times and whose
+disk, a small tmpfs (so run it as root), is full for a while. Then every job must be done, each rendered to completion
 once, each picture whole, and the order fair: while two users both had jobs waiting, neither got further ahead of the
 other than by two of the largest jobs (the bound of start-time fair queueing). Prints one line of JSON.
 """
@@ -42,7 +42,7 @@ def check_png(data):
 
 
 class Clients:
-    """Each client is a user who submits jobs one after the other, whatever happens to the service."""
+    """Clients, each of them a user who submits jobs one after the other, whatever happens to the service."""
 
     def __init__(self, service):
         self.service, self.sent, self.unavailable = service, {}, 0
@@ -56,7 +56,7 @@ class Clients:
             side = [str(32 * choice.randint(1, 8)) for _ in "wh"]
             job = {"prompt": f"{client} {number}",
                    "settings": {"size": "x".join(side), "steps": choice.randint(1, 4)}}
-            # The answer may be lost with the service: the same key is sent until there is one.
+            # The answer may be lost with the service: retry with the same key until there is one.
             headers = {"Tessera-User": f"user{client}", "Idempotency-Key": f"{number}"}
             while (client, number) not in self.sent:
                 try:
@@ -64,7 +64,7 @@ class Clients:
                     if status in (200, 201):
                         self.sent[client, number] = answer["id"]
                     else:
-                        # Nothing but the full disk may refuse it.
+                        # Only the full disk may cause a refusal.
                         assert status == 503, (status, answer)
                         self.unavailable += 1
                         time.sleep(0.2)
@@ -73,8 +73,8 @@ class Clients:
 
 
 def fill(path, size):
-    """Fills the disk, for as long as the block lasts."""
-    # Without a buffer, whose rest could not be written when the file is closed.
+    """Fills the disk while the `with` block runs."""
+    # Unbuffered, because the rest of a buffer could not be written when the file is closed.
     with open(f"{path}/ballast", "wb", buffering=0) as file:
         try:
             while True:
@@ -111,7 +111,7 @@ def main(folder):
                    check=True)
     try:
         start = time.time()
-        # More than anybody could submit in a second comes from one address.
+        # All requests come from one address, many more per second than a person could submit.
         service = Service(folder, "--log-format", "json", "--max-requests-per-second", "100000")
         clients = Clients(service)
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The memory of `tessera serve` over many jobs: Benchmarks/serve_memory.py PROGRAM MODEL [JOBS]
 
-After a tenth of the jobs everything that is kept is there; from then on the resident memory must stay flat. Prints one
-line of JSON: megabytes at both ends, medians of the tenth part and of the last, and their ratio.
+After a tenth of the jobs everything that the service keeps is in memory; from then on the resident memory must stay
+flat. Prints one line of JSON: megabytes at both ends, medians of the tenth part and of the last, and their ratio.
 """
 import json
 import os

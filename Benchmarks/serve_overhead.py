@@ -34,7 +34,7 @@ def render(folder, seed):
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     begun = None
     for line in process.stderr:
-        # The job's name is printed when the workers are there and the prompts are encoded.
+        # The job's name is printed when the workers are ready and the prompts are encoded.
         if re.match(r"job \S+$", line):
             begun = time.time()
     assert process.wait() == 0 and begun
@@ -63,7 +63,7 @@ def main(folder):
     times = {"serve": [], "render": []}
     for seed in range(2, 2 + ROUNDS):
         times["serve"].append(job(service, seed))
-        # Not beside the service's waiting workers, which take no time.
+        # The service's idle workers take no processor time meanwhile.
         times["render"].append(render(folder, seed))
     service.stop()
     serve, alone = (statistics.median(times[name]) for name in ("serve", "render"))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the default checks cost in processor time: the same render without them and with them, in turns, on two hosts that the
+"""What the default checks cost in processor time: the same render without them and with them, alternating, on two hosts that the
 coordinator knows (two keys on this machine). Prints the seconds of coordinator and workers together, and verify_processor_overhead.
 
     Benchmarks/verify_cost.py TESSERA MODEL [TURNS]
@@ -48,7 +48,7 @@ def main():
             subprocess.run([TESSERA, "keys", "new", name], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         with open(f"{folder}/list", "w") as allowed:
             allowed.writelines(open(f"{folder}/{name}.pub").read() for name in ("one", "two"))
-        # The hosts become known.
+        # Makes the hosts known.
         for _ in range(2):
             render(folder, "all")
         found = {"off": [], "0.01": []}

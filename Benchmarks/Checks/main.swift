@@ -1,5 +1,5 @@
 // How often a default render notices a host that answers wrongly, and what its checks cost. Simulated: answers are made
-// here, the decisions are those of a render. Prints a table, then one JSON object.
+// here, decisions are made as in a render. Prints a table, then one JSON object.
 
 import Coordinator
 import Engine
@@ -17,7 +17,7 @@ let geometry = ModelGeometry(
 
 let kind = AnswerKind(processor: "CPU", backend: "onednn", precision: "f32", program: "1")
 
-/// When a host adds 0.01.
+/// When a lying host adds 0.01 to its answer.
 enum Liar: String, CaseIterable {
     case everyTenth = "every 10th answer"
     case oneIn200 = "one answer in 200"
@@ -32,7 +32,7 @@ enum Liar: String, CaseIterable {
     }
 }
 
-/// A render of two phases of 50 steps, with 9 and 49 views in a step, on four hosts, of which `liar` is wrong.
+/// A render of two phases of 50 steps, with 9 and 49 views per step, on four hosts, one of which lies as `liar` says.
 struct Simulation {
     var state: VerificationState
     let liar: Liar?
@@ -95,7 +95,7 @@ struct Simulation {
         return judge()
     }
 
-    /// Computes the checks on good hosts.
+    /// Computes the pending checks on honest hosts.
     private mutating func judge() -> Bool {
         var isFound = false
         for check in state.takePending() {

@@ -1,6 +1,6 @@
-// How many bytes packing leaves of the tensors of a render, in half precision (`--wire f16`). Prints a table, then one JSON
-// object.
-//     Packing MODEL PRECISION [TORCH]      with PyTorch's folder on PyTorch
+// The share of bytes that packing leaves of a render's tensors, in half precision (`--wire f16`). Prints a table, then
+// one JSON object.
+//     Packing MODEL PRECISION [TORCH]      TORCH: PyTorch's folder, to compute with PyTorch
 
 import Coordinator
 import DirectRendering
@@ -10,7 +10,7 @@ import Protocol
 import Sampling
 import Synchronization
 
-/// Bytes of tensors, plain and packed.
+/// Bytes of tensors, unpacked and packed.
 struct Tally {
     private var plain = 0
     private var packed = 0
@@ -26,7 +26,7 @@ struct Tally {
     }
 }
 
-/// Evaluates views in this process, and packs what would travel.
+/// Evaluates views in this process, and packs what would be sent.
 final class PackingRenderer: UnitByUnit {
     private let renderer: LocalRenderer
     private let tallies = Mutex((latents: Tally(), predictions: Tally()))

@@ -3,7 +3,7 @@ import Engine
 import Foundation
 import Sampling
 
-/// Numbers with large forms and noise.
+/// Random numbers with large-scale structure and noise.
 func forms(_ side: Int, channels: Int, deviation: Float) -> Tensor {
     let large = TorchRandom.normal(seed: 4, count: 64 * channels)
     let noise = TorchRandom.normal(seed: 3, count: side * side * channels)
@@ -24,7 +24,7 @@ func processorTime() -> Double {
         + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
 }
 
-/// The time of an evaluation.
+/// The time of an evaluation: wall-clock and processor seconds.
 struct Took {
     var seconds = 0.0
     var processor = 0.0
@@ -36,8 +36,8 @@ struct Took {
     }
 }
 
-/// Compares tiles with one evaluation of the whole: differences and time. The two alternate, since other work may share the
-/// machine; ratios are medians.
+/// Compares tiles with one evaluation of the whole: differences and time. The two alternate, because other work may
+/// share the machine; ratios are medians.
 func compare(
     _ half: AutoencoderHalf,
     model: String,

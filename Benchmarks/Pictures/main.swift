@@ -1,11 +1,11 @@
 // Benchmarks of very large pictures. Prints one JSON object.
 //     Pictures memory SIDE OUTPUT [PICTURE]
-//                                     the coordinator's memory for a render, workers left out
+//                                     the coordinator's memory for a render, without workers
 //     Pictures difference MODEL SIDE BACKEND PRECISION [TILE [MEGABYTES [ROUNDS]]]
-//                                     tiles against one decode of the whole: difference in levels of 255, time. Of tiles
-//                                     between two norms at most MEGABYTES are kept in memory
+//                                     tiles against one decode of the whole: difference in levels of 255, time. At most
+//                                     MEGABYTES of tiles are kept in memory between two norms
 //     Pictures encoding MODEL SIDE BACKEND PRECISION [TILE [MEGABYTES [ROUNDS]]]
-//                                     the same of one encode, in deviations of the latent
+//                                     the same for one encode, in standard deviations of the latent
 
 import Coordinator
 import DirectRendering

@@ -8,7 +8,7 @@ import Sampling
 /// that come and go, and one in a hundred that adds 0.01 to all of its answers, until the default checks find it. Steps one
 /// by one, and overlapping as in a render. Prints a table, then one JSON object.
 ///
-/// - Parameter config: of the scheduler
+/// - Parameter config: the scheduler's configuration file
 /// - Throws: what planning throws
 func measureInternet(config: String) throws {
     print("32,768 pixels, 20 s a view in the mean, half an hour's mean stay, 1 % liars:")
@@ -32,13 +32,13 @@ func measureInternet(config: String) throws {
     print(String(format: "{\"sim_10000_workers_efficiency\": %.4f}", efficiency))
 }
 
-/// What relays save of the bytes to workers, and what that does; nobody lies, since all workers of a liar's relay would be set
-/// aside. Three sites of four machines for a picture of 16,384 pixels, the coordinator at 0.4 Mbit/s
-/// (20 s a view; or 20 Mbit/s and 0.4 s); and 2,000 workers for one of
-/// 32,768, the coordinator at 100 Mbit/s, with relays of several sizes. Beside them one relay that is sent every pixel of a latent
-/// once for all workers, and no bytes at all. Prints tables.
+/// What relays save of the bytes to workers, and the effect of that. Nobody lies, because all workers of a liar's relay
+/// would be set aside. Three sites of four machines for a picture of 16,384 pixels, with the coordinator at 0.4 Mbit/s
+/// (20 s a view; or 20 Mbit/s and 0.4 s); and 2,000 workers for a picture of 32,768 pixels, with the coordinator at 100
+/// Mbit/s and relays of several sizes. For comparison, one relay for all workers that is sent every pixel of a latent
+/// once, and no bytes at all. Prints tables.
 ///
-/// - Parameter config: of the scheduler
+/// - Parameter config: the scheduler's configuration file
 /// - Throws: what planning throws
 func measureRegions(config: String) throws {
     try measureRelays(of: [4], workers: 12, side: 16_384, linkBitsPerSecond: 0.4e6, config: config)
@@ -94,10 +94,10 @@ private func measureRelays(
     }
 }
 
-/// Whole renders with 1,000 workers of which ten lie: how many are found, and what that costs. Prints a table, then one JSON
-/// object.
+/// Whole renders with 1,000 workers, ten of which lie: how many are found, and what that costs. Prints a table, then
+/// one JSON object.
 ///
-/// - Parameter config: of the scheduler
+/// - Parameter config: the scheduler's configuration file
 /// - Throws: what planning throws
 func measureLiars(config: String) throws {
     let phases = try StepPlan.whole(.refine, side: 32_768, config: config)
@@ -143,26 +143,26 @@ func measureLiars(config: String) throws {
     print("{\(figures.joined(separator: ", "))}")
 }
 
-/// Steps on a fleet whose speeds are known and whose hosts had their first checks: two steps warm up.
+/// Steps on a fleet whose speeds are known and whose hosts have had their first checks: two steps warm up.
 struct InternetRun {
     let workers: Int
     let link: Double
-    /// Of the ideal schedule of the workers that were there when a step began, for all steps that were computed.
+    /// Ideal time divided by actual time, for the workers that are there when a step begins and all steps computed.
     private(set) var share = 0.0
-    /// Of the dispatcher.
+    /// The dispatcher's own time.
     private(set) var secondsPerView = 0.0
     private(set) var bytesPerView = 0.0
     private(set) var megabytes = 0.0
-    /// Of the views of the steps that were measured.
+    /// Checks per view of the measured steps.
     private(set) var checks = 0.0
-    /// Of all views, those of warming up included.
+    /// Share of all views, including those of the warm-up.
     private(set) var thrownAway = 0.0
     private(set) var found = (0, of: 0)
 
-    /// Seconds a view.
+    /// Seconds per view.
     static let meanPace = 20.0
-    /// Half-precision latents (`--wire f16`) of SDXL's size, packed: shares measured on latents and predictions of the default
-    /// model, those of answers of bfloat16 workers under guidance and without.
+    /// Half-precision latents (`--wire f16`) of SDXL's size, packed. The shares were measured on latents and
+    /// predictions of the default model; those for answers are of bfloat16 workers with and without guidance.
     private static let latent = 128 * 128 * 4 * 2
     static let taskBytes = Int(0.845 * Double(latent))
     static func answerBytes(_ method: Method) -> Int {
@@ -207,13 +207,13 @@ struct InternetRun {
         megabytes = Self.residentMegabytes
     }
 
-    /// One in a hundred lies every so many answers.
+    /// One in a hundred lies, in one of every `lieInterval` answers.
     static func members(_ count: Int, lieInterval: Int = 1) -> [Fleet.Member] {
         var random = SimulationRandom(state: 32)
         return (0..<count).map { index in
             var member = Fleet.Member(pace: Double.random(in: 10...30, using: &random))
             member.latency = Double.random(in: 0.0025...0.150, using: &random)
-            // Evenly distributed orders of magnitude.
+            // Log-uniformly distributed.
             member.bytesPerSecond = pow(10, Double.random(in: 0...2, using: &random)) * 1e6 / 8
             member.host = "host \(index)"
             member.lieInterval = index % 100 == 99 ? lieInterval : nil

@@ -3,9 +3,9 @@ import Engine
 import FleetSimulation
 import Sampling
 
-/// Steps of renders by a model of SDXL's shape.
+/// Steps of renders with a model of SDXL's shape.
 enum StepPlan {
-    /// - Returns: of a square picture eight steps of DemoFusion's last phase, or the last three stages of refinement
+    /// - Returns: for a square picture, eight steps of DemoFusion's last phase, or the last three stages of refinement
     static func measured(_ method: Method, side: Int, config: String) throws -> [[StepFlow.Step]] {
         switch method {
         case .demofusion:
@@ -21,7 +21,7 @@ enum StepPlan {
         }
     }
 
-    /// - Returns: every step but those of the first phase
+    /// - Returns: every step except those of the first phase
     static func whole(_ method: Method, side: Int, config: String) throws -> [[StepFlow.Step]] {
         try plan(method, side: side, config: config).phases.dropFirst().map {
             try steps($0.steps, of: $0)

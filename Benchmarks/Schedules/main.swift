@@ -21,7 +21,7 @@ let geometry = ModelGeometry(
     usesTimeIDs: true
 )
 
-/// Views of the middle step of every phase but the first, several steps of each.
+/// Numbers of views in the middle step of every phase but the first, each for several steps.
 func steps(side: Int, config: String) throws -> [Int] {
     let settings = RenderSettings(
         size: Extent(height: side, width: side),
@@ -45,8 +45,8 @@ func member(pace: Double) -> Fleet.Member {
 ///
 /// - Parameters:
 ///   - members: the workers
-///   - steps: units of each step
-///   - warmUp: units of a first step, after which all speeds are known
+///   - steps: number of units in each step
+///   - warmUp: number of units in a first step, after which all speeds are known
 /// - Returns: ideal time divided by actual time, and the dispatcher's seconds per unit
 func efficiency(
     _ members: [Fleet.Member],
